@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Channels: pages that two partitions share, a doorbell each way, and the
+ * state table. The rights of the mappings make each output section writable
+ * by its owner alone. The hypervisor lays the region out and clears it at a
+ * reset; what the partitions write there it never reads. The MSI-X table
+ * page is a device's register page: the entry is read once per delivery.
+ */
+#include <abi/channel.h>
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define MSIX_ENTRY_SIZE		16u
+#define MSIX_CTRL_MASKED	BIT32(0)
+
+struct channel {
+	struct partition *peer[2];
+	gpa_t gpa[2];
+	uint64_t output_size;
+	hpa_t region;		/* state table, then the output sections */
+	hpa_t msix[2];		/* MSI-X page of a peer that is not the host */
+	uint32_t int_control[2];
+	uint32_t pending[2];	/* vectors not delivered, masked */
+	uint64_t doorbells[2];	/* rung by this peer */
+};
+
+static struct channel channels[BOOT_MAX_CHANNELS];
+static uint32_t channel_count;
+static uint32_t any_pending;	/* some pending[] is not 0 */
+
+static uint32_t *state_table(const struct channel *c)
+{
+	return hpa_ptr(c->region);
+}
+
+/* Which end is p? -1: none. */
+static int end_of(const struct channel *c, const struct partition *p)
+{
+	return c->peer[0] == p ? 0 : c->peer[1] == p ? 1 : -1;
+}
+
+static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
+{
+	if (n >= channel_count) {
+		return NULL;
+	}
+	*end = end_of(&channels[n], p);
+	return *end < 0 ? NULL : &channels[n];
+}
+
+static void clear_section(const struct channel *c, uint32_t end)
+{
+	zero_memory(hpa_ptr(HPA(c->region.v + CHANNEL_OUTPUT_OFFSET(end,
+							c->output_size))),
+		    c->output_size);
+}
+
+static void set_word(const struct channel *c, uint32_t word, uint32_t value)
+{
+	__atomic_store_n(&state_table(c)[word], value, __ATOMIC_RELEASE);
+}
+
+/** Makes the manifest's channels. Boot CPU, partitions exist. */
+void channel_create_all(const struct boot_info *bi)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < bi->channel_count; i++) {
+		const struct boot_channel *b = &bi->channels[i];
+		struct channel *c = &channels[i];
+
+		c->output_size = b->output_size;
+		c->region = frame_alloc_run(FRAME_CHANNEL,
+				CHANNEL_REGION_SIZE(c->output_size));
+		if (c->region.v == FRAME_NULL) {
+			panic("no memory for channel %u", i);
+		}
+		for (k = 0; k < 2; k++) {
+			c->peer[k] = partitions[b->peer[k]];
+			c->gpa[k] = GPA(b->gpa[k]);
+			c->msix[k] = frame_alloc(FRAME_CHANNEL, true);
+		}
+		set_word(c, CHANNEL_ST_MAGIC, CHANNEL_MAGIC);
+		set_word(c, CHANNEL_ST_VERSION, CHANNEL_VERSION);
+		set_word(c, CHANNEL_ST_GENERATION, 1);
+		set_word(c, CHANNEL_ST_OUTPUT_SIZE, (uint32_t)c->output_size);
+		channel_count = i + 1;
+	}
+}
+
+static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
+{
+	struct partition *p = c->peer[end];
+	uint64_t s = c->output_size;
+	hv_status_t st;
+	uint32_t k;
+
+	st = gpm_map(p, c->gpa[end], c->region, CHANNEL_PAGE, GPM_READ);
+	for (k = 0; !st && k < 2; k++) {
+		uint64_t off = CHANNEL_OUTPUT_OFFSET(k, s);
+
+		st = gpm_map(p, GPA(c->gpa[end].v + off),
+			     HPA(c->region.v + off), s,
+			     GPM_READ | (k == end ? GPM_WRITE : 0));
+	}
+	if (!st && !partition_is_host(p)) {
+		st = gpm_map(p, GPA(CHANNEL_GUEST_MSIX_GPA + n * PAGE_SIZE),
+			     c->msix[end], PAGE_SIZE, GPM_READ | GPM_WRITE);
+	}
+	return st;
+}
+
+/**
+ * Maps p's channels before it starts; its own sections are clear, every
+ * vector masked, as after a reset. hv_lock held, or at boot.
+ */
+void channel_map_all(struct partition *p)
+{
+	uint32_t n, v;
+	int end;
+
+	for (n = 0; n < channel_count; n++) {
+		struct channel *c = &channels[n];
+		uint32_t *table;
+
+		end = end_of(c, p);
+		if (end < 0) {
+			continue;
+		}
+		clear_section(c, (uint32_t)end);
+		table = hpa_ptr(c->msix[end]);
+		zero_memory(table, PAGE_SIZE);
+		for (v = 0; v < CHANNEL_MSIX_VECTORS; v++) {
+			table[v * 4 + 3] = MSIX_CTRL_MASKED;
+		}
+		c->int_control[end] = 0;
+		c->pending[end] = 0;
+		if (map_channel(c, n, (uint32_t)end)) {
+			log_write("isthmus: partition %s: channel %u cannot "
+				  "be mapped", p->config->name, n);
+		}
+	}
+}
+
+/* Delivers vector of c's device to the partition at end, or notes it. */
+static void deliver(struct channel *c, uint32_t end, uint32_t vector)
+{
+	struct partition *p = c->peer[end];
+	const volatile uint32_t *entry;
+	uint32_t address, data, control;
+
+	if (p->state != HC_STATE_RUNNING || !(c->int_control[end] & 1)) {
+		return;
+	}
+	entry = (volatile uint32_t *)hpa_ptr(c->msix[end]) +
+		vector * MSIX_ENTRY_SIZE / 4;
+	address = entry[0];
+	data = entry[2];
+	control = entry[3];
+	if (control & MSIX_CTRL_MASKED) {
+		__atomic_fetch_or(&c->pending[end], BIT32(vector),
+				  __ATOMIC_SEQ_CST);
+		__atomic_store_n(&any_pending, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	vlapic_msi(address, data, p->vcpus[0]);
+}
+
+static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
+{
+	struct partition *p = c->peer[end];
+
+	if (partition_is_host(p)) {
+		partition_event(p, doorbell ? HC_EVENT_DOORBELL(n) :
+				HC_EVENT_STATE(n));
+	} else {
+		deliver(c, end, doorbell ? 1 : 0);
+	}
+}
+
+/** Rings the other end of p's channel n. */
+hv_status_t channel_doorbell(struct partition *p, uint64_t n)
+{
+	int end;
+	struct channel *c = channel_get(p, n, &end);
+
+	if (!c) {
+		return HC_ENOENT;
+	}
+	c->doorbells[end]++;
+	notify(c, (uint32_t)n, (uint32_t)!end, true);
+	return HC_OK;
+}
+
+/** Sets p's own word of the state table; the peer hears of it. */
+hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
+{
+	int end;
+	struct channel *c = channel_get(p, n, &end);
+
+	if (!c) {
+		return HC_ENOENT;
+	}
+	if (state_table(c)[CHANNEL_ST_STATE(end)] != value) {
+		set_word(c, CHANNEL_ST_STATE((uint32_t)end), value);
+		notify(c, (uint32_t)n, (uint32_t)!end, false);
+	}
+	return HC_OK;
+}
+
+/** p stopped: its words go to down, generations grow, peers are told. */
+void channel_partition_down(struct partition *p)
+{
+	uint32_t n;
+	int end;
+
+	for (n = 0; n < channel_count; n++) {
+		struct channel *c = &channels[n];
+
+		end = end_of(c, p);
+		if (end < 0) {
+			continue;
+		}
+		set_word(c, CHANNEL_ST_GENERATION,
+			 state_table(c)[CHANNEL_ST_GENERATION] + 1);
+		set_word(c, CHANNEL_ST_STATE((uint32_t)end),
+			 CHANNEL_STATE_DOWN);
+		notify(c, n, (uint32_t)!end, false);
+	}
+}
+
+/* A vector that was masked when it was due, or interrupts that have been
+ * enabled after a doorbell: what the driver missed it gets now. */
+static void redeliver(struct channel *c, uint32_t end)
+{
+	uint32_t due = __atomic_exchange_n(&c->pending[end], 0,
+					   __ATOMIC_SEQ_CST);
+	uint32_t v;
+
+	for (v = 0; v < CHANNEL_MSIX_VECTORS; v++) {
+		if (due & BIT32(v)) {
+			deliver(c, end, v);
+		}
+	}
+}
+
+/** Tries masked vectors again: an unmask is a plain store that causes no
+ * exit. From the scheduler, at least once a slice. */
+void channel_poll(void)
+{
+	uint32_t n, end;
+
+	if (!any_pending) {
+		return;
+	}
+	__atomic_store_n(&any_pending, 0, __ATOMIC_SEQ_CST);
+	for (n = 0; n < channel_count; n++) {
+		for (end = 0; end < 2; end++) {
+			redeliver(&channels[n], end);
+		}
+	}
+}
+
+/** HC_QUERY_CHANNEL. */
+hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
+{
+	int end;
+	struct channel *c = channel_get(p, n, &end);
+
+	if (!c) {
+		return HC_ENOENT;
+	}
+	out[0] = state_table(c)[CHANNEL_ST_GENERATION];
+	out[1] = (uint64_t)end;
+	out[2] = c->output_size;
+	out[3] = c->doorbells[end];
+	out[4] = c->doorbells[!end];
+	return HC_OK;
+}
+
+static void register_read(struct channel *c, uint32_t end, uint32_t reg,
+			  uint64_t *rax)
+{
+	switch (reg) {
+	case CHANNEL_IO_ID:
+		*rax = end;
+		break;
+	case CHANNEL_IO_MAX_PEERS:
+		*rax = 2;
+		break;
+	case CHANNEL_IO_INT_CONTROL:
+		*rax = c->int_control[end];
+		break;
+	case CHANNEL_IO_STATE:
+		*rax = state_table(c)[CHANNEL_ST_STATE(end)];
+		break;
+	default:
+		*rax = 0xffffffff;
+		break;
+	}
+}
+
+/**
+ * An I/O exit on a channel's registers? The doorbell is answered without
+ * hv_lock: it only raises bits. On v's CPU.
+ */
+bool channel_io(struct vcpu *v, const struct vm_exit *e)
+{
+	uint32_t off = (uint32_t)e->io.port - CHANNEL_GUEST_IO_PORT;
+	uint32_t n = off / CHANNEL_IO_SIZE, reg = off % CHANNEL_IO_SIZE;
+	struct channel *c;
+	int end;
+
+	if (e->io.port < CHANNEL_GUEST_IO_PORT || e->io.size != 4 ||
+	    partition_is_host(v->partition)) {
+		return false;
+	}
+	c = channel_get(v->partition, n, &end);
+	if (!c) {
+		return false;
+	}
+	if (e->io.in) {
+		register_read(c, (uint32_t)end, reg, &v->regs.rax);
+		return true;
+	}
+	switch (reg) {
+	case CHANNEL_IO_DOORBELL:
+		c->doorbells[end]++;
+		notify(c, n, (uint32_t)!end, true);
+		break;
+	case CHANNEL_IO_INT_CONTROL:
+		c->int_control[end] = (uint32_t)v->regs.rax & 1;
+		redeliver(c, (uint32_t)end);
+		break;
+	case CHANNEL_IO_STATE:
+		hv_lock();
+		(void)channel_set_state(v->partition, n,
+					(uint32_t)v->regs.rax);
+		hv_unlock();
+		break;
+	default:
+		break;
+	}
+	return true;
+}

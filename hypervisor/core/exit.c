@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens at a VM exit: answer it here, hand it to the host partition,
+ * or stop the partition. The default is to stop. On the vCPU's CPU.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+/* This many reflected #DB or #AC without any other exit between them is an
+ * endless loop of delivery [XSA-156]. */
+#define FAULT_STREAK_MAX	100u
+
+const char *const vm_exit_names[VM_EXIT_COUNT] = {
+	[VM_EXIT_EXT_INTR] = "ext-intr", [VM_EXIT_NMI] = "nmi",
+	[VM_EXIT_INTR_WINDOW] = "intr-window", [VM_EXIT_TIMER] = "timer",
+	[VM_EXIT_EXCEPTION] = "exception", [VM_EXIT_CPUID] = "cpuid",
+	[VM_EXIT_HLT] = "hlt", [VM_EXIT_IO] = "io",
+	[VM_EXIT_MSR_READ] = "msr-read", [VM_EXIT_MSR_WRITE] = "msr-write",
+	[VM_EXIT_GPM_FAULT] = "memory", [VM_EXIT_HYPERCALL] = "hypercall",
+	[VM_EXIT_CR_ACCESS] = "cr-access", [VM_EXIT_XSETBV] = "xsetbv",
+	[VM_EXIT_UNDEFINED] = "undefined", [VM_EXIT_SKIP] = "skip",
+	[VM_EXIT_SHUTDOWN] = "triple-fault",
+	[VM_EXIT_ENTRY_FAIL] = "entry-failed", [VM_EXIT_UNKNOWN] = "unknown",
+};
+
+static void kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
+{
+	hv_lock();
+	partition_kill(v, reason, detail);
+	hv_unlock();
+}
+
+static void advance(struct vcpu *v, const struct vm_exit *e)
+{
+	hvm->vcpu_advance_rip(v, e->insn_len);
+}
+
+static void exit_hlt(struct vcpu *v, const struct vm_exit *e)
+{
+	v->halt_if = (hvm->vcpu_get(v, VCPU_RFLAGS) & RFLAGS_IF) != 0;
+	v->halted = true;
+	advance(v, e);
+}
+
+static uint32_t port_policy(const struct partition *p, uint16_t port,
+			    uint32_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->config->port_count; i++) {
+		const struct boot_port *r = &p->config->ports[i];
+
+		if (port >= r->first && port + size - 1 <= r->last) {
+			return r->policy;
+		}
+	}
+	return 0;
+}
+
+static void forward_io(struct vcpu *v, const struct vm_exit *e)
+{
+	uint64_t mask = e->io.size == 4 ? 0xffffffff :
+			BIT64(e->io.size * 8) - 1;
+
+	v->ioreq.word = e->io.port | (uint64_t)e->io.size << 16 |
+			(e->io.in ? HC_IOREQ_IN : 0);
+	v->ioreq.value = v->regs.rax & mask;
+	v->ioreq.insn_len = e->insn_len;
+	v->ioreq.taken = false;
+	__atomic_store_n(&v->state, VCPU_IOREQ, __ATOMIC_SEQ_CST);
+	partition_event(partition_host(), HC_EVENT_IOREQ);
+}
+
+static void exit_io(struct vcpu *v, const struct vm_exit *e)
+{
+	if (e->io.string) {
+		/* needs guest memory: no device of ours is used so */
+		vcpu_inject_gp(v);
+		return;
+	}
+	if (channel_io(v, e)) {
+		advance(v, e);
+		return;
+	}
+	if (port_policy(v->partition, e->io.port, e->io.size) ==
+	    BOOT_PORT_FORWARD) {
+		forward_io(v, e);
+		return;
+	}
+	if (e->io.in) {
+		if (e->io.size == 4) {
+			v->regs.rax = 0xffffffff;
+		} else {
+			v->regs.rax |= BIT64(e->io.size * 8) - 1;
+		}
+	}
+	advance(v, e);
+}
+
+static void exit_msr(struct vcpu *v, const struct vm_exit *e)
+{
+	uint32_t msr = (uint32_t)v->regs.rcx;
+	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;
+	bool ok;
+
+	if (e->code == VM_EXIT_MSR_WRITE) {
+		ok = msr_write(v, msr, value);
+	} else {
+		ok = msr_read(v, msr, &value);
+		if (ok) {
+			v->regs.rax = (uint32_t)value;
+			v->regs.rdx = value >> 32;
+		}
+	}
+	if (ok) {
+		advance(v, e);
+	} else {
+		vcpu_inject_gp(v);
+	}
+}
+
+static bool access_allowed(const struct gpm_entry *g, uint32_t access)
+{
+	return g->present && (!(access & GPM_WRITE) || g->write);
+}
+
+static void exit_fault(struct vcpu *v, const struct vm_exit *e)
+{
+	struct partition *p = v->partition;
+	enum hc_reason why;
+	struct gpm_entry g;
+	bool ok;
+
+	if (mmio_lapic(v, e)) {
+		return;
+	}
+	hv_lock();
+	ok = partition_populate(p, e->fault.gpa, &why) &&
+	     gpm_lookup(p, e->fault.gpa, &g) &&
+	     access_allowed(&g, e->fault.access);
+	hv_unlock();
+	if (!ok) {
+		kill(v, why, e->fault.gpa.v);
+	}
+}
+
+/* #DB and #AC are intercepted only because a guest can make their delivery
+ * recurse for ever inside the processor; they are given back to it. */
+static void exit_exception(struct vcpu *v, const struct vm_exit *e)
+{
+	if (e->exc.vector != X86_EXC_DB && e->exc.vector != X86_EXC_AC) {
+		kill(v, HC_REASON_UNKNOWN_EXIT, e->exc.vector);
+		return;
+	}
+	if (++v->fault_streak > FAULT_STREAK_MAX) {
+		kill(v, HC_REASON_TRIPLE_FAULT, e->exc.vector);
+		return;
+	}
+	if (e->exc.vector == X86_EXC_DB) {
+		/* [SDM3 "Exit Qualification for Debug Exceptions"] */
+		write_dr6((read_dr6() & ~0xfull) | e->exc.info);
+		hvm->vcpu_set(v, VCPU_DR7,
+			      hvm->vcpu_get(v, VCPU_DR7) & ~BIT64(13));
+	}
+	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
+			      e->exc.error);
+}
+
+/** Handles one exit; afterwards the vCPU can run, blocks, or is stopped. */
+void exit_handle(struct vcpu *v, const struct vm_exit *e)
+{
+	v->exits[e->code]++;
+	if (e->code != VM_EXIT_EXCEPTION) {
+		v->fault_streak = 0;
+	}
+	switch (e->code) {
+	case VM_EXIT_CPUID:
+		cpuid_emulate(v);
+		advance(v, e);
+		break;
+	case VM_EXIT_MSR_READ:
+	case VM_EXIT_MSR_WRITE:
+		exit_msr(v, e);
+		break;
+	case VM_EXIT_IO:
+		exit_io(v, e);
+		break;
+	case VM_EXIT_GPM_FAULT:
+		exit_fault(v, e);
+		break;
+	case VM_EXIT_HLT:
+		exit_hlt(v, e);
+		break;
+	case VM_EXIT_HYPERCALL:
+		hypercall_handle(v, e);
+		break;
+	case VM_EXIT_EXT_INTR:
+		if (e->vector != VM_NO_VECTOR) {
+			irq_handle(e->vector);
+		} else {
+			cpu_sti_cli();
+		}
+		break;
+	case VM_EXIT_NMI:
+		if (log_panicking()) {
+			cpu_halt_forever();
+		}
+		break;
+	case VM_EXIT_TIMER:
+		this_cpu()->resched = 1;
+		break;
+	case VM_EXIT_INTR_WINDOW:
+		__atomic_fetch_or(&v->attention, VCPU_ATT_INTR,
+				  __ATOMIC_SEQ_CST);
+		break;
+	case VM_EXIT_CR_ACCESS:
+		if (cr_access(v, e)) {
+			advance(v, e);
+		} else {
+			vcpu_inject_gp(v);
+		}
+		break;
+	case VM_EXIT_XSETBV:
+		if (xsetbv_emulate(v)) {
+			advance(v, e);
+		} else {
+			vcpu_inject_gp(v);
+		}
+		break;
+	case VM_EXIT_UNDEFINED:
+		vcpu_inject_ud(v);
+		break;
+	case VM_EXIT_SKIP:
+		advance(v, e);
+		break;
+	case VM_EXIT_EXCEPTION:
+		exit_exception(v, e);
+		break;
+	case VM_EXIT_SHUTDOWN:
+		kill(v, HC_REASON_TRIPLE_FAULT, 0);
+		break;
+	case VM_EXIT_ENTRY_FAIL:
+		kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
+		break;
+	default:
+		kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
+		break;
+	}
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page frames: one owner byte for each 4 KiB page of memory, and free memory
+ * kept in 2 MiB units. A unit is on the free list while all of its pages are
+ * free; one that is partly used serves single pages. Pages are zeroed when
+ * they are handed out; idle CPUs zero free units ahead of need.
+ * All under hv_lock, but for frame_init().
+ */
+#include <hv.h>
+#include <partition.h>
+#include <x86.h>
+
+#define NO_UNIT		0xffffffffu
+#define ZERO_TARGET	48u	/* units kept zeroed ahead of need */
+#define OWNERS		(FRAME_PARTITION0 + BOOT_MAX_PARTITIONS)
+
+struct unit {
+	uint32_t next, prev;	/* in the list it is on */
+	uint16_t free;		/* free pages of 512 */
+	uint16_t zeroed;	/* pages zeroed so far, from the start */
+};
+
+static uint8_t *owner;		/* by page number */
+static struct unit *units;	/* by unit number */
+static uint32_t unit_count;
+static uint64_t owned[OWNERS];	/* pages */
+
+/* Lists: whole free units not zeroed, whole zeroed, partly free. */
+enum { LIST_DIRTY, LIST_ZEROED, LIST_PARTIAL, LISTS };
+static uint32_t heads[LISTS] = { NO_UNIT, NO_UNIT, NO_UNIT };
+static uint32_t zeroed_units;
+
+static int list_of(uint32_t u)
+{
+	if (units[u].free == BIG_PAGE_PAGES) {
+		return units[u].zeroed == BIG_PAGE_PAGES ? LIST_ZEROED :
+		       LIST_DIRTY;
+	}
+	return units[u].free ? LIST_PARTIAL : -1;
+}
+
+static void list_remove(uint32_t u)
+{
+	int l = list_of(u);
+
+	if (l < 0) {
+		return;
+	}
+	if (units[u].prev == NO_UNIT) {
+		heads[l] = units[u].next;
+	} else {
+		units[units[u].prev].next = units[u].next;
+	}
+	if (units[u].next != NO_UNIT) {
+		units[units[u].next].prev = units[u].prev;
+	}
+	zeroed_units -= l == LIST_ZEROED;
+}
+
+static void list_insert(uint32_t u)
+{
+	int l = list_of(u);
+
+	if (l < 0) {
+		return;
+	}
+	units[u].prev = NO_UNIT;
+	units[u].next = heads[l];
+	if (heads[l] != NO_UNIT) {
+		units[heads[l]].prev = u;
+	}
+	heads[l] = u;
+	zeroed_units += l == LIST_ZEROED;
+}
+
+static void set_owner(uint64_t page, uint8_t from, uint8_t to)
+{
+	if (owner[page] != from) {
+		panic("page %#llx belongs to owner %u, not %u",
+		      (unsigned long long)page * PAGE_SIZE, owner[page], from);
+	}
+	owner[page] = to;
+	owned[from]--;
+	owned[to]++;
+}
+
+/* Where owner[] and units[] go: the first free stretch that is large
+ * enough, taken from the map before any page is counted. */
+static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
+{
+	uint32_t i;
+
+	for (i = 0; i < bi->mem_count; i++) {
+		uint64_t base = u64_max(bi->mem[i].base, 0x100000);
+
+		if (bi->mem[i].type == BOOT_MEM_FREE &&
+		    bi->mem[i].base + bi->mem[i].size >= base + bytes) {
+			return base;
+		}
+	}
+	panic("no %llu KiB of free memory in one piece for the page owners",
+	      (unsigned long long)bytes / 1024);
+}
+
+static uint8_t boot_owner(uint32_t type)
+{
+	return type == BOOT_MEM_FREE ? FRAME_FREE :
+	       type == BOOT_MEM_HYPERVISOR ? FRAME_HYPERVISOR : FRAME_NONE;
+}
+
+static void count_range(uint64_t base, uint64_t end, uint8_t who)
+{
+	for (; base < end; base += PAGE_SIZE) {
+		owner[base / PAGE_SIZE] = who;
+		owned[who]++;
+	}
+}
+
+/**
+ * Takes over the memory map. Pages loaded for a partition get their owner
+ * when partition_create_all() maps them. Boot CPU, once.
+ */
+void frame_init(const struct boot_info *bi)
+{
+	uint64_t top = 0, bytes, at, page;
+	uint32_t i, u;
+
+	for (i = 0; i < bi->mem_count; i++) {
+		if (bi->mem[i].type != BOOT_MEM_FIRMWARE) {
+			top = u64_max(top, bi->mem[i].base + bi->mem[i].size);
+		}
+	}
+	unit_count = (uint32_t)((top + BIG_PAGE_MASK) / BIG_PAGE_SIZE);
+	bytes = (uint64_t)unit_count * (BIG_PAGE_PAGES + sizeof(struct unit));
+	bytes = (bytes + PAGE_MASK) & ~PAGE_MASK;
+	at = place_tables(bi, bytes);
+	units = hpa_ptr(HPA(at));
+	zero_memory(units, bytes);
+	owner = (uint8_t *)&units[unit_count];
+	for (i = 0; i < bi->mem_count; i++) {
+		if (bi->mem[i].type != BOOT_MEM_PARTITION) {
+			count_range(bi->mem[i].base,
+				    bi->mem[i].base + bi->mem[i].size,
+				    boot_owner(bi->mem[i].type));
+		}
+	}
+	for (page = at / PAGE_SIZE; page < (at + bytes) / PAGE_SIZE; page++) {
+		set_owner(page, FRAME_FREE, FRAME_HYPERVISOR);
+	}
+	/* page 0 stays out of use: a physical address of 0 means a bug */
+	if (owner[0] == FRAME_FREE) {
+		set_owner(0, FRAME_FREE, FRAME_HYPERVISOR);
+	}
+	for (u = unit_count; u-- > 0;) {
+		for (i = 0; i < BIG_PAGE_PAGES; i++) {
+			page = (uint64_t)u * BIG_PAGE_PAGES + i;
+			units[u].free += owner[page] == FRAME_FREE;
+		}
+		list_insert(u);
+	}
+}
+
+/** Takes one page. zero: fill it with zeroes. HPA(FRAME_NULL): none left. */
+hpa_t frame_alloc(uint8_t who, bool zero)
+{
+	uint32_t u = heads[LIST_PARTIAL];
+	uint64_t page;
+
+	if (u == NO_UNIT) {
+		u = heads[LIST_DIRTY] != NO_UNIT ? heads[LIST_DIRTY] :
+		    heads[LIST_ZEROED];
+	}
+	if (u == NO_UNIT) {
+		return HPA(FRAME_NULL);
+	}
+	page = (uint64_t)u * BIG_PAGE_PAGES;
+	while (owner[page] != FRAME_FREE) {
+		page++;
+	}
+	list_remove(u);
+	units[u].free--;
+	units[u].zeroed = 0;
+	list_insert(u);
+	set_owner(page, FRAME_FREE, who);
+	if (zero) {
+		zero_memory(hpa_ptr(HPA(page * PAGE_SIZE)), PAGE_SIZE);
+	}
+	return HPA(page * PAGE_SIZE);
+}
+
+/**
+ * Takes a whole 2 MiB unit. *zeroed tells whether it holds only zeroes.
+ * HPA(FRAME_NULL): no whole unit is left.
+ */
+hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
+{
+	uint32_t u = heads[LIST_ZEROED];
+	uint32_t i;
+
+	*zeroed = u != NO_UNIT;
+	if (u == NO_UNIT) {
+		u = heads[LIST_DIRTY];
+	}
+	if (u == NO_UNIT) {
+		return HPA(FRAME_NULL);
+	}
+	list_remove(u);
+	units[u].free = 0;
+	units[u].zeroed = 0;
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		set_owner((uint64_t)u * BIG_PAGE_PAGES + i, FRAME_FREE, who);
+	}
+	return HPA((uint64_t)u * BIG_PAGE_SIZE);
+}
+
+static bool run_is_free(uint64_t unit, uint64_t n)
+{
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		if (unit + i >= unit_count ||
+		    units[unit + i].free != BIG_PAGE_PAGES) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/** Takes contiguous zeroed memory in whole units; boot time only. */
+hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
+{
+	uint64_t n = (bytes + BIG_PAGE_MASK) / BIG_PAGE_SIZE;
+	uint64_t unit, i;
+
+	for (unit = 0; unit + n <= unit_count; unit++) {
+		if (run_is_free(unit, n)) {
+			break;
+		}
+	}
+	if (unit + n > unit_count) {
+		return HPA(FRAME_NULL);
+	}
+	for (i = 0; i < n; i++) {
+		list_remove((uint32_t)(unit + i));
+		units[unit + i].free = 0;
+		units[unit + i].zeroed = 0;
+	}
+	for (i = 0; i < n * BIG_PAGE_PAGES; i++) {
+		set_owner(unit * BIG_PAGE_PAGES + i, FRAME_FREE, who);
+	}
+	zero_memory(hpa_ptr(HPA(unit * BIG_PAGE_SIZE)), n * BIG_PAGE_SIZE);
+	return HPA(unit * BIG_PAGE_SIZE);
+}
+
+/** Gives pages back. They are zeroed before somebody else gets them. */
+void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
+{
+	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
+
+	for (; page < end; page++) {
+		uint32_t u = (uint32_t)(page / BIG_PAGE_PAGES);
+
+		list_remove(u);
+		set_owner(page, who, FRAME_FREE);
+		units[u].free++;
+		list_insert(u);
+	}
+}
+
+/** Pages change owner with their content (donation, boot regions). */
+void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
+{
+	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
+
+	if (end > (uint64_t)unit_count * BIG_PAGE_PAGES) {
+		panic("page %#llx is not memory", (unsigned long long)pa.v);
+	}
+	for (; page < end; page++) {
+		if (from == FRAME_NONE) {
+			owned[FRAME_NONE]++;	/* was not counted */
+		}
+		set_owner(page, from, to);
+	}
+}
+
+/** Bytes that an owner has. */
+uint64_t frame_owned(uint8_t who)
+{
+	return owned[who] * PAGE_SIZE;
+}
+
+/**
+ * Idle work: zeroes one page of a free unit. Returns false when enough units
+ * are ready or none is free. Bounded: about 600 instructions.
+ */
+bool frame_zero_one(void)
+{
+	uint32_t u = heads[LIST_DIRTY];
+
+	if (u == NO_UNIT || zeroed_units >= ZERO_TARGET) {
+		return false;
+	}
+	zero_memory(hpa_ptr(HPA((uint64_t)u * BIG_PAGE_SIZE +
+				(uint64_t)units[u].zeroed * PAGE_SIZE)),
+		    PAGE_SIZE);
+	if (units[u].zeroed + 1u == BIG_PAGE_PAGES) {
+		list_remove(u);
+		units[u].zeroed++;
+		list_insert(u);
+	} else {
+		units[u].zeroed++;
+	}
+	return true;
+}
+
+/** Does this page belong to that owner? Addresses beyond memory: no. */
+bool frame_is_owner(uint8_t who, hpa_t pa)
+{
+	uint64_t page = pa.v / PAGE_SIZE;
+
+	return page < (uint64_t)unit_count * BIG_PAGE_PAGES &&
+	       owner[page] == who;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest-physical memory: a partition's 4-level second-level map, with 4 KiB
+ * and 2 MiB pages. The format of entries is the backend's data (struct
+ * pt_format); the walk is the same for all. A last-level entry that is not
+ * present but carries SW_RESERVED names a page that belongs to the partition
+ * and has not been zeroed yet: gpm_fill() turns it into a present one.
+ * All under hv_lock. Table pages are the partition's, in the accounts too.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <x86.h>
+
+#define ENTRY_ADDR	0x000ffffffffff000ull
+#define SW_RESERVED	BIT64(52)	/* ignored by hardware when absent */
+#define LEVELS		4
+
+static uint32_t index_at(uint64_t gpa, int level)
+{
+	return (uint32_t)(gpa >> (12 + 9 * level)) & 511;
+}
+
+static bool is_present(uint64_t e)
+{
+	return (e & hvm->gpm_format->present) != 0;
+}
+
+static uint64_t *table_of(uint64_t entry)
+{
+	return hpa_ptr(HPA(entry & ENTRY_ADDR));
+}
+
+static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
+{
+	const struct pt_format *f = hvm->gpm_format;
+
+	return pa.v | f->leaf | (big ? f->large : 0) |
+	       (flags & GPM_WRITE ? f->write : 0) |
+	       (flags & GPM_EXEC ? f->exec : f->no_exec) |
+	       (flags & GPM_UNCACHED ? f->uncached : f->cached);
+}
+
+static uint8_t frame_id(const struct partition *p)
+{
+	return (uint8_t)(FRAME_PARTITION0 + p->id);
+}
+
+static uint64_t *new_table(struct partition *p, uint64_t *entry)
+{
+	hpa_t pa = frame_alloc(frame_id(p), true);
+
+	if (pa.v == FRAME_NULL) {
+		return NULL;
+	}
+	p->pages_owned++;
+	*entry = pa.v | hvm->gpm_format->table;
+	return hpa_ptr(pa);
+}
+
+/* The entry for gpa at a level (0: 4 KiB, 1: 2 MiB). Tables on the way are
+ * made when make is set; NULL: absent, out of memory, or a bigger page is in
+ * the way (*big then tells it). */
+static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
+			  bool make, bool *big)
+{
+	uint64_t *t = hpa_ptr(p->gpm_root);
+	int l;
+
+	*big = false;
+	for (l = LEVELS - 1; l > level; l--) {
+		uint64_t *e = &t[index_at(gpa, l)];
+
+		if (!is_present(*e)) {
+			t = make ? new_table(p, e) : NULL;
+		} else if (*e & hvm->gpm_format->large) {
+			*big = true;
+			return e;
+		} else {
+			t = table_of(*e);
+		}
+		if (!t) {
+			return NULL;
+		}
+	}
+	return &t[index_at(gpa, level)];
+}
+
+/**
+ * Maps [gpa, +size) to [pa, +size), by 2 MiB where both are aligned. flags:
+ * GPM_*. HC_EBUSY: something is mapped there; HC_ENOMEM: no page for a table
+ * (what was mapped until then stays).
+ */
+hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
+		    uint32_t flags)
+{
+	uint64_t done = 0;
+
+	while (done < size) {
+		uint64_t g = gpa.v + done, h = pa.v + done;
+		bool big = !((g | h) & BIG_PAGE_MASK) &&
+			   size - done >= BIG_PAGE_SIZE;
+		bool in_way;
+		uint64_t *e = entry_at(p, g, big, true, &in_way);
+
+		if (!e) {
+			return HC_ENOMEM;
+		}
+		if (in_way || *e) {
+			return HC_EBUSY;
+		}
+		*e = leaf(HPA(h), flags, big);
+		done += big ? BIG_PAGE_SIZE : PAGE_SIZE;
+	}
+	return HC_OK;
+}
+
+/**
+ * Gives a 2 MiB stretch of guest memory its frames without making them
+ * present: gpm_fill() does that piecewise. gpa, pa: 2 MiB aligned.
+ */
+hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
+{
+	bool in_way;
+	uint64_t *e = entry_at(p, gpa.v, 1, true, &in_way);
+	uint64_t *t;
+	uint32_t i;
+
+	if (!e || in_way || *e) {
+		return e ? HC_EBUSY : HC_ENOMEM;
+	}
+	t = new_table(p, e);
+	if (!t) {
+		return HC_ENOMEM;
+	}
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		t[i] = (pa.v + i * PAGE_SIZE) | SW_RESERVED;
+	}
+	return HC_OK;
+}
+
+/** Zeroes the reserved page at gpa and makes it present. */
+void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags)
+{
+	bool in_way;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &in_way);
+
+	if (e && !in_way && !is_present(*e) && (*e & SW_RESERVED)) {
+		hpa_t pa = HPA(*e & ENTRY_ADDR);
+
+		zero_memory(hpa_ptr(pa), PAGE_SIZE);
+		*e = leaf(pa, flags, false);
+	}
+}
+
+/** What is at gpa? false: nothing, not even reserved. */
+bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+
+	if (!e || !*e) {
+		return false;
+	}
+	out->raw = *e;
+	out->present = is_present(*e);
+	out->reserved = !out->present && (*e & SW_RESERVED);
+	out->write = (*e & hvm->gpm_format->write) != 0;
+	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
+	out->pa = HPA((*e & ENTRY_ADDR & ~(out->size - 1)) +
+		      (gpa.v & (out->size - 1) & ~PAGE_MASK));
+	return out->present || out->reserved;
+}
+
+/** Is nothing mapped or reserved in the 2 MiB stretch around gpa? */
+bool gpm_range_empty(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+
+	return !e || (!big && !*e);
+}
+
+/** Breaks the 2 MiB page around gpa into 4 KiB pages with its rights. */
+hv_status_t gpm_split(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+	uint64_t old, *t;
+	uint32_t i;
+
+	if (!e || !big) {
+		return HC_OK;
+	}
+	old = *e;
+	t = new_table(p, e);
+	if (!t) {
+		*e = old;
+		return HC_ENOMEM;
+	}
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		t[i] = (old & ~hvm->gpm_format->large) + i * PAGE_SIZE;
+	}
+	return HC_OK;
+}
+
+/** Removes the entry (4 KiB or 2 MiB) at gpa; the frames are the caller's to
+ * account for, and p->gpm_epoch must grow before a vCPU of p runs. */
+void gpm_clear(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+
+	if (e) {
+		*e = 0;
+	}
+}
+
+static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
+{
+	hpa_t pa = HPA(e & ENTRY_ADDR & ~(size - 1));
+
+	/* channel pages and device memory are mapped, not owned */
+	if (frame_is_owner(frame_id(p), pa)) {
+		frame_free(frame_id(p), pa, size);
+		p->pages_owned -= size / PAGE_SIZE;
+	}
+}
+
+static uint32_t teardown_table(struct partition *p, uint64_t *pde)
+{
+	uint64_t *t = table_of(*pde);
+	uint32_t i;
+
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		if (is_present(t[i]) || (t[i] & SW_RESERVED)) {
+			free_leaf(p, t[i], PAGE_SIZE);
+		}
+	}
+	frame_free(frame_id(p), HPA(*pde & ENTRY_ADDR), PAGE_SIZE);
+	p->pages_owned--;
+	*pde = 0;
+	return BIG_PAGE_PAGES;
+}
+
+/**
+ * Takes memory back from 2 MiB stretch to 2 MiB stretch, beginning at gpa,
+ * until about budget pages were handled. Returns the gpa to go on at, or ~0
+ * when all is done (upper tables stay for the next start).
+ */
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
+{
+	uint32_t work = 0;
+
+	while (gpa < BIT64(48)) {
+		int level = LEVELS - 1;
+		uint64_t *t = hpa_ptr(p->gpm_root), *e;
+
+		if (work >= budget) {
+			return gpa;
+		}
+		for (;; level--) {
+			e = &t[index_at(gpa, level)];
+			if (level == 1 || !is_present(*e)) {
+				break;
+			}
+			t = table_of(*e);
+		}
+		work += 1;
+		if (is_present(*e) && (*e & hvm->gpm_format->large)) {
+			free_leaf(p, *e, BIG_PAGE_SIZE);
+			work += BIG_PAGE_PAGES;
+			*e = 0;
+		} else if (is_present(*e)) {
+			work += teardown_table(p, e);
+		}
+		gpa = (gpa | (BIT64(12 + 9 * level) - 1)) + 1;
+	}
+	return ~0ull;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls: decode (every argument checked, nothing changed), then act.
+ * The ABI is abi/hypercall.h. On the caller's CPU; results go into its
+ * registers.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define LOG_CHUNK	24u
+
+/* 16 characters of a name in two registers. */
+static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
+{
+	uint64_t v[2] = { 0, 0 };
+	uint32_t i;
+
+	for (i = 0; i < 16 && name[i]; i++) {
+		v[i / 8] |= (uint64_t)(uint8_t)name[i] << (i % 8 * 8);
+	}
+	*lo = v[0];
+	*hi = v[1];
+}
+
+static hv_status_t hc_info(struct vcpu *v)
+{
+	v->regs.rdi = HC_ABI_VERSION;
+	v->regs.rsi = v->partition->id;
+	v->regs.rdx = boot.tsc_hz;
+	v->regs.r10 = cpu_count;
+	v->regs.r8 = partition_count;
+	return HC_OK;
+}
+
+static hv_status_t hc_wait(struct vcpu *v)
+{
+	/* TSC offsets wrap; the host partition's is 0 */
+	v->wait_deadline = v->regs.rdi == ~0ull ? ~0ull :
+			   v->regs.rdi - v->tsc_offset;
+	__atomic_fetch_or(&v->attention, VCPU_ATT_WAIT, __ATOMIC_SEQ_CST);
+	return HC_OK;
+}
+
+static hv_status_t hc_ioreq_get(struct vcpu *v)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < partition_count; i++) {
+		for (k = 0; k < partitions[i]->vcpu_count; k++) {
+			struct vcpu *g = partitions[i]->vcpus[k];
+
+			if (g->state != VCPU_IOREQ || g->ioreq.taken) {
+				continue;
+			}
+			g->ioreq.taken = true;
+			v->regs.rdi = (uint64_t)i << 16 | k;
+			v->regs.rsi = g->ioreq.word;
+			v->regs.rdx = g->ioreq.value;
+			v->regs.r10 = 0;
+			return HC_OK;
+		}
+	}
+	return HC_ENOENT;
+}
+
+static hv_status_t hc_ioreq_done(struct vcpu *v)
+{
+	struct partition *p = partition_get(v->regs.rdi >> 16);
+	uint64_t index = v->regs.rdi & 0xffff;
+	struct vcpu *g;
+
+	if (!p || index >= p->vcpu_count) {
+		return HC_EINVAL;
+	}
+	g = p->vcpus[index];
+	if (g->state != VCPU_IOREQ || !g->ioreq.taken) {
+		return HC_EBUSY;
+	}
+	g->ioreq.value = v->regs.rsi;
+	vcpu_wake(g, VCPU_IOREQ, VCPU_ATT_IOREQ);
+	return HC_OK;
+}
+
+static hv_status_t hc_partition_start(struct vcpu *v)
+{
+	struct partition *p = partition_get(v->regs.rdi);
+	struct vcpu_start s = {
+		.kind = VCPU_RESET_LONG,
+		.rip = v->regs.rsi,
+		.cr3 = v->regs.rdx,
+		.rsi = v->regs.r10,
+		.gdt = v->regs.r8,
+	};
+
+	/* a start state that VM entry would refuse is refused here */
+	if (!p || s.cr3 >= BIT64(40) || (s.cr3 & PAGE_MASK) ||
+	    s.rip >= BIT64(47) || s.gdt >= BIT64(47)) {
+		return HC_EINVAL;
+	}
+	return partition_start(p, &s);
+}
+
+static hv_status_t hc_donate(struct vcpu *v)
+{
+	struct partition *to = partition_get(v->regs.rdi);
+
+	if (!to) {
+		return HC_EINVAL;
+	}
+	return partition_donate(v->partition, GPA(v->regs.rsi), to,
+				GPA(v->regs.rdx), v->regs.r10);
+}
+
+static hv_status_t hc_log_read(struct vcpu *v)
+{
+	uint64_t cursor = v->regs.rdi, words[LOG_CHUNK / 8] = { 0, 0, 0 };
+
+	v->regs.rsi = log_read(&cursor, (char *)words, LOG_CHUNK);
+	v->regs.rdi = cursor;
+	v->regs.rdx = words[0];
+	v->regs.r10 = words[1];
+	v->regs.r8 = words[2];
+	return HC_OK;
+}
+
+static hv_status_t query_partition(struct vcpu *v, uint64_t what,
+				   struct partition *p)
+{
+	struct guest_regs *r = &v->regs;
+	bool up = p->state == HC_STATE_RUNNING;
+
+	switch (what) {
+	case HC_QUERY_STATE:
+		r->rdi = p->state;
+		r->rsi = p->reason;
+		r->rdx = p->crash_rip;
+		r->r10 = p->crash_detail;
+		r->r8 = p->start_count;
+		return HC_OK;
+	case HC_QUERY_MEMORY:
+		r->rdi = p->pages_owned * PAGE_SIZE;
+		r->rsi = p->pages_cap * PAGE_SIZE;
+		r->rdx = p->pages_populated * PAGE_SIZE;
+		r->r10 = p->vcpu_count;
+		r->r8 = up ? rdtsc() - p->start_tsc : 0;
+		return HC_OK;
+	default:
+		put_name(&r->rdi, &r->rsi, p->config->name);
+		r->rdx = p->vcpu_count;
+		r->r10 = p->flags;
+		return HC_OK;
+	}
+}
+
+static hv_status_t query_exits(struct vcpu *v, struct partition *p)
+{
+	uint64_t code = v->regs.rdx, sum = 0;
+	uint32_t i;
+
+	if (code >= VM_EXIT_COUNT) {
+		return HC_ENOENT;
+	}
+	for (i = 0; i < p->vcpu_count; i++) {
+		sum += p->vcpus[i]->exits[code];
+	}
+	v->regs.rdi = sum;
+	put_name(&v->regs.rsi, &v->regs.rdx, vm_exit_names[code]);
+	return HC_OK;
+}
+
+static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
+{
+	struct percpu *pc;
+	uint64_t guest = 0;
+	uint32_t i;
+
+	if (index >= cpu_count) {
+		return HC_ENOENT;
+	}
+	pc = cpus[index];
+	for (i = 0; i < pc->vcpu_count; i++) {
+		guest += pc->vcpus[i]->ticks_run;
+	}
+	v->regs.rdi = pc->idle_ticks;
+	v->regs.rsi = guest;
+	v->regs.rdx = rdtsc() - pc->boot_tsc;
+	v->regs.r10 = pc->apic_id;
+	return HC_OK;
+}
+
+static hv_status_t query_owner(struct vcpu *v, uint64_t index)
+{
+	static const char *const names[] = {
+		"free", "hypervisor", "channels",
+	};
+	uint64_t who = FRAME_FREE + index;
+
+	if (index >= ARRAY_SIZE(names) + partition_count) {
+		return HC_ENOENT;
+	}
+	v->regs.rdi = frame_owned((uint8_t)who);
+	put_name(&v->regs.rsi, &v->regs.rdx,
+		 index < ARRAY_SIZE(names) ? names[index] :
+		 partitions[index - ARRAY_SIZE(names)]->config->name);
+	return HC_OK;
+}
+
+static hv_status_t hc_query(struct vcpu *v)
+{
+	uint64_t what = v->regs.rdi, index = v->regs.rsi;
+	struct partition *p = partition_get(index);
+	uint64_t out[5];
+	hv_status_t st;
+
+	switch (what) {
+	case HC_QUERY_STATE:
+	case HC_QUERY_MEMORY:
+	case HC_QUERY_NAME:
+		return p ? query_partition(v, what, p) : HC_ENOENT;
+	case HC_QUERY_EXITS:
+		return p ? query_exits(v, p) : HC_ENOENT;
+	case HC_QUERY_CPU:
+		return query_cpu(v, index);
+	case HC_QUERY_OWNER:
+		return query_owner(v, index);
+	case HC_QUERY_CHANNEL:
+		st = channel_query(v->partition, index, out);
+		if (!st) {
+			v->regs.rdi = out[0];
+			v->regs.rsi = out[1];
+			v->regs.rdx = out[2];
+			v->regs.r10 = out[3];
+			v->regs.r8 = out[4];
+		}
+		return st;
+	default:
+		return HC_EINVAL;
+	}
+}
+
+/* Calls that any partition may make. */
+static hv_status_t call_any(struct vcpu *v, uint64_t nr)
+{
+	switch (nr) {
+	case HC_INFO:
+		return hc_info(v);
+	case HC_DOORBELL:
+		return channel_doorbell(v->partition, v->regs.rdi);
+	case HC_CHANNEL_STATE:
+		if (v->regs.rsi > UINT32_MAX) {
+			return HC_EINVAL;
+		}
+		return channel_set_state(v->partition, v->regs.rdi,
+					 (uint32_t)v->regs.rsi);
+	default:
+		return nr < HC_COUNT ? HC_EPERM : HC_ENOSYS;
+	}
+}
+
+static hv_status_t call_host(struct vcpu *v, uint64_t nr)
+{
+	struct partition *p;
+
+	switch (nr) {
+	case HC_WAIT:
+		return hc_wait(v);
+	case HC_IOREQ_GET:
+		return hc_ioreq_get(v);
+	case HC_IOREQ_DONE:
+		return hc_ioreq_done(v);
+	case HC_MEM_DONATE:
+		return hc_donate(v);
+	case HC_PARTITION_START:
+		return hc_partition_start(v);
+	case HC_PARTITION_STOP:
+		p = partition_get(v->regs.rdi);
+		return p ? partition_stop(p) : HC_EINVAL;
+	case HC_QUERY:
+		return hc_query(v);
+	case HC_LOG_READ:
+		return hc_log_read(v);
+	case HC_IRQ:
+		return irq_control(v->partition, v->regs.rdi, v->regs.rsi);
+	default:
+		return call_any(v, nr);
+	}
+}
+
+/** One hypercall. Only CPL 0 in 64-bit mode may call; others get #UD. */
+void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
+{
+	uint64_t nr = v->regs.rax;
+	hv_status_t st;
+
+	if (hvm->vcpu_get(v, VCPU_CPL) != 0 ||
+	    !(hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA) ||
+	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
+		vcpu_inject_ud(v);
+		return;
+	}
+	hvm->vcpu_advance_rip(v, e->insn_len);
+	hv_lock();
+	st = partition_is_host(v->partition) ? call_host(v, nr) :
+	     call_any(v, nr);
+	hv_unlock();
+	v->regs.rax = (uint64_t)(int64_t)st;
+}

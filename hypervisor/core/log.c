@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: a ring of text in memory, always, and the serial line until the
+ * host partition owns it; panic takes the line back. Any CPU, any context.
+ */
+#include <stdarg.h>
+
+#include <abi/hypercall.h>
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define LOG_SIZE	65536u
+#define UART_LSR	5
+#define UART_LSR_THRE	0x20u
+#define LINE_MAX	400u
+
+static char ring[LOG_SIZE];
+static uint64_t head;		/* bytes ever written */
+static uint16_t uart;		/* 0: not ours to use */
+static uint16_t uart_port;
+static uint32_t log_lock;
+static uint32_t panicking;
+
+static void uart_putc(char c)
+{
+	uint32_t spins = 0;
+
+	/* a line that is stuck must not stop the hypervisor */
+	while (!(inb((uint16_t)(uart + UART_LSR)) & UART_LSR_THRE) &&
+	       ++spins < 1000000) {
+		cpu_pause();
+	}
+	outb(uart, (uint8_t)c);
+}
+
+static void emit(char c)
+{
+	ring[head % LOG_SIZE] = c;
+	head++;
+	if (uart) {
+		if (c == '\n') {
+			uart_putc('\r');
+		}
+		uart_putc(c);
+	}
+}
+
+static void emit_number(uint64_t v, uint32_t base, int width, bool zero,
+			bool negative)
+{
+	char buf[24];
+	int n = 0;
+
+	do {
+		buf[n++] = "0123456789abcdef"[v % base];
+		v /= base;
+	} while (v);
+	if (negative) {
+		buf[n++] = '-';
+	}
+	while (n < width && n < (int)sizeof(buf)) {
+		buf[n++] = zero ? '0' : ' ';
+	}
+	while (n) {
+		emit(buf[--n]);
+	}
+}
+
+static void emit_text(const char *s)
+{
+	for (; *s; s++) {
+		emit(*s);
+	}
+}
+
+static const char *emit_spec(const char *f, va_list *ap)
+{
+	bool zero = false, alt = false;
+	int width = 0, longs = 0;
+	uint64_t v;
+
+	for (; *f == '#' || *f == '0'; f++) {
+		alt |= *f == '#';
+		zero |= *f == '0';
+	}
+	for (; *f >= '0' && *f <= '9'; f++) {
+		width = width * 10 + (*f - '0');
+	}
+	for (; *f == 'l'; f++) {
+		longs++;
+	}
+	switch (*f) {
+	case 's':
+		emit_text(va_arg(*ap, const char *));
+		return f;
+	case 'd':
+		v = longs ? va_arg(*ap, uint64_t) :
+		    (uint64_t)(int64_t)va_arg(*ap, int);
+		emit_number((int64_t)v < 0 ? -v : v, 10, width, zero,
+			    (int64_t)v < 0);
+		return f;
+	case 'u':
+	case 'x':
+		v = longs ? va_arg(*ap, uint64_t) : va_arg(*ap, uint32_t);
+		if (alt) {
+			emit('0');
+			emit('x');
+		}
+		emit_number(v, *f == 'u' ? 10 : 16, width, zero, false);
+		return f;
+	default:
+		emit(*f);
+		return *f ? f : f - 1;
+	}
+}
+
+static void log_format(const char *fmt, va_list *ap)
+{
+	for (; *fmt; fmt++) {
+		if (*fmt == '%') {
+			fmt = emit_spec(fmt + 1, ap);
+		} else {
+			emit(*fmt);
+		}
+	}
+}
+
+static void lock_log(void)
+{
+	while (__atomic_exchange_n(&log_lock, 1, __ATOMIC_ACQUIRE)) {
+		cpu_pause();
+	}
+}
+
+static void unlock_log(void)
+{
+	__atomic_store_n(&log_lock, 0, __ATOMIC_RELEASE);
+}
+
+/** serial: a 16550 answers at port; it has been set up by boot/. */
+void log_init(uint16_t port, bool serial)
+{
+	uart_port = serial ? port : 0;
+	uart = uart_port;
+}
+
+/** From now on the host partition owns the UART: memory only. */
+void log_quiet(void)
+{
+	uart = 0;
+}
+
+/** One line of the log: printf's %s %d %u %x with #, 0, width, l. */
+void log_write(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	lock_log();
+	log_format(fmt, &ap);
+	emit('\n');
+	unlock_log();
+	va_end(ap);
+	if (!uart && partition_host()) {
+		partition_event(partition_host(), HC_EVENT_LOG);
+	}
+}
+
+/**
+ * Copies log text from *cursor on (at most len bytes), moves the cursor.
+ * Returns the number of bytes. Text that the ring has lost is skipped.
+ */
+uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
+{
+	uint32_t n = 0;
+
+	lock_log();
+	if (*cursor > head) {
+		*cursor = head;
+	}
+	if (head - *cursor > LOG_SIZE) {
+		*cursor = head - LOG_SIZE;
+	}
+	while (n < len && *cursor < head) {
+		out[n++] = ring[(*cursor)++ % LOG_SIZE];
+	}
+	unlock_log();
+	return n;
+}
+
+/** A stage of start-up that has been reached: docs/stages.md. */
+void stage(unsigned int code, const char *name)
+{
+	log_write("isthmus: stage %u %s", code, name);
+}
+
+/** Start-up cannot go on: says where and why on the serial line, stops. */
+void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	uart = uart_port;
+	emit_text("isthmus: FAILED stage ");
+	emit_number(code, 10, 0, false, false);
+	emit(' ');
+	emit_text(name);
+	emit_text(": ");
+	va_start(ap, fmt);
+	log_format(fmt, &ap);
+	va_end(ap);
+	emit('\n');
+	cpu_halt_forever();
+}
+
+/** Has some CPU called panic()? Then all stop. */
+bool log_panicking(void)
+{
+	return panicking != 0;
+}
+
+/** Our own bug: dump and stop the machine. Never for what a guest does. */
+void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (__atomic_exchange_n(&panicking, 1, __ATOMIC_ACQ_REL)) {
+		cpu_halt_forever();
+	}
+	uart = uart_port;
+	va_start(ap, fmt);
+	emit_text("\nisthmus: PANIC in the hypervisor: ");
+	log_format(fmt, &ap);
+	emit('\n');
+	va_end(ap);
+	cpu_stop_others();
+	if (cpu_count && this_cpu()->current) {
+		vcpu_dump(this_cpu()->current);
+	}
+	cpu_halt_forever();
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Partitions: made from the manifest at boot, started, populated on demand,
+ * killed, stopped, started again. hv_lock guards all of it.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+/* Pages of 4 KiB made present at a fault when no zeroed unit is ready: keeps
+ * a single exit short. */
+#define FILL_PAGES	16u
+#define TEARDOWN_BUDGET	1024u
+#define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
+
+struct partition *partitions[BOOT_MAX_PARTITIONS];
+uint32_t partition_count;
+
+static struct partition pool[BOOT_MAX_PARTITIONS];
+
+/** Partition by id, or NULL. */
+struct partition *partition_get(uint64_t id)
+{
+	return id < partition_count ? partitions[id] : NULL;
+}
+
+/** The host partition (NULL only while booting). */
+struct partition *partition_host(void)
+{
+	static struct partition *host;
+	uint32_t i;
+
+	for (i = 0; !host && i < partition_count; i++) {
+		if (partition_is_host(partitions[i])) {
+			host = partitions[i];
+		}
+	}
+	return host;
+}
+
+static uint8_t frame_id(const struct partition *p)
+{
+	return (uint8_t)(FRAME_PARTITION0 + p->id);
+}
+
+/** Raises event bits and wakes HC_WAIT; p may be NULL. Any CPU, any context. */
+void partition_event(struct partition *p, uint64_t bits)
+{
+	if (!p) {
+		return;
+	}
+	__atomic_fetch_or(&p->events, bits, __ATOMIC_SEQ_CST);
+	if (p->vcpu_count) {
+		vcpu_wake(p->vcpus[0], VCPU_WAITING, 0);
+	}
+}
+
+static uint32_t map_flags(uint32_t boot_flags)
+{
+	return GPM_READ | (boot_flags & BOOT_MAP_WRITE ? GPM_WRITE : 0) |
+	       (boot_flags & BOOT_MAP_EXEC ? GPM_EXEC : 0) |
+	       (boot_flags & BOOT_MAP_UNCACHED ? GPM_UNCACHED : 0);
+}
+
+static void map_config(struct partition *p)
+{
+	const struct boot_partition *c = p->config;
+	uint32_t i;
+
+	for (i = 0; i < c->region_count; i++) {
+		const struct boot_region *r = &c->regions[i];
+
+		frame_move(FRAME_NONE, frame_id(p), HPA(r->hpa), r->size);
+		p->pages_owned += r->size / PAGE_SIZE;
+		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
+			    map_flags(r->flags))) {
+			panic("partition %s: region %#llx cannot be mapped",
+			      c->name, (unsigned long long)r->gpa);
+		}
+	}
+	for (i = 0; i < c->mmio_count; i++) {
+		const struct boot_region *r = &c->mmio[i];
+
+		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
+			    map_flags(r->flags | BOOT_MAP_UNCACHED))) {
+			panic("partition %s: device memory %#llx cannot be "
+			      "mapped", c->name, (unsigned long long)r->gpa);
+		}
+	}
+}
+
+static void make_ports(struct partition *p)
+{
+	uint32_t i, port;
+
+	p->native_ports = hpa_ptr(frame_alloc_run(FRAME_HYPERVISOR,
+						  3 * PAGE_SIZE));
+	for (port = 0; port < 3 * PAGE_SIZE; port++) {
+		p->native_ports[port] = 0xff;
+	}
+	for (i = 0; i < p->config->port_count; i++) {
+		const struct boot_port *r = &p->config->ports[i];
+
+		for (port = r->first; r->policy == BOOT_PORT_NATIVE &&
+		     port <= r->last; port++) {
+			p->native_ports[port / 8] &=
+				(uint8_t)~(1u << (port % 8));
+		}
+	}
+}
+
+static void make_vcpus(struct partition *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->config->vcpus && i < PARTITION_MAX_VCPUS; i++) {
+		struct vcpu *v = hpa_ptr(frame_alloc(FRAME_HYPERVISOR, true));
+
+		_Static_assert(sizeof(*v) <= PAGE_SIZE, "struct vcpu");
+		v->fpu = hpa_ptr(frame_alloc(FRAME_HYPERVISOR, true));
+		v->partition = p;
+		v->index = i;
+		v->lapic.id = i;
+		/* the host partition has CPU 0; others start on CPU 1 */
+		v->cpu = cpus[(partition_is_host(p) ? 0 : i + 1) % cpu_count];
+		p->vcpus[i] = v;
+		p->vcpu_count = i + 1;
+		if (hvm->vcpu_init(v)) {
+			panic("partition %s: no memory for vCPU %u",
+			      p->config->name, i);
+		}
+		sched_add(v);
+	}
+}
+
+/** Makes every partition of the manifest; none runs yet. Boot CPU. */
+void partition_create_all(const struct boot_info *bi)
+{
+	uint32_t i;
+
+	for (i = 0; i < bi->partition_count; i++) {
+		struct partition *p = &pool[i];
+
+		p->id = i;
+		p->config = &bi->partitions[i];
+		p->flags = p->config->flags;
+		p->pages_cap = p->config->mem_cap / PAGE_SIZE;
+		p->gpm_root = frame_alloc(frame_id(p), true);
+		p->gpm_epoch = 1;
+		p->pages_owned = 1;
+		partitions[i] = p;
+		partition_count = i + 1;
+		map_config(p);
+		make_ports(p);
+		if (hvm->partition_init(p)) {
+			panic("partition %s: no memory", p->config->name);
+		}
+		make_vcpus(p);
+	}
+}
+
+/** Starts vCPU 0 of a stopped partition. hv_lock held, or at boot. */
+hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
+{
+	struct vcpu *v = p->vcpus[0];
+	uint32_t i;
+
+	if (p->state != HC_STATE_STOPPED) {
+		return HC_EBUSY;
+	}
+	p->state = HC_STATE_RUNNING;
+	p->reason = HC_REASON_NONE;
+	p->start_count++;
+	p->start_tsc = rdtsc();
+	for (i = 0; i < p->vcpu_count; i++) {
+		p->vcpus[i]->tsc_offset = partition_is_host(p) ? 0 :
+					  -p->start_tsc;
+		p->vcpus[i]->kvmclock_msr = 0;
+	}
+	channel_map_all(p);
+	for (i = 1; i < p->vcpu_count; i++) {
+		p->vcpus[i]->start.kind = VCPU_RESET_SIPI;
+		vcpu_wake(p->vcpus[i], VCPU_STOPPED, VCPU_ATT_INIT);
+	}
+	v->start = *s;
+	vcpu_wake(v, VCPU_STOPPED, VCPU_ATT_RESET);
+	return HC_OK;
+}
+
+/**
+ * Ends a partition for what one of its vCPUs did: one line in the log, a
+ * dump, an event for the host partition. On the CPU of v, hv_lock held.
+ */
+void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
+{
+	struct partition *p = v->partition;
+	uint32_t i;
+
+	if (p->state != HC_STATE_RUNNING) {
+		return;
+	}
+	p->crash_rip = hvm->vcpu_get(v, VCPU_RIP);
+	p->crash_detail = detail;
+	p->reason = reason;
+	__atomic_store_n(&p->state, HC_STATE_CRASHED, __ATOMIC_RELEASE);
+	log_write("isthmus: partition %s stopped: reason %u detail %#llx "
+		  "at RIP %#llx", p->config->name, reason,
+		  (unsigned long long)detail,
+		  (unsigned long long)p->crash_rip);
+	if (partition_is_host(p)) {
+		/* nobody is left to tell the user */
+		panic("the host partition crashed: reason %u detail %#llx at "
+		      "RIP %#llx", reason, (unsigned long long)detail,
+		      (unsigned long long)p->crash_rip);
+	}
+	vcpu_dump(v);
+	for (i = 0; i < p->vcpu_count; i++) {
+		sched_kick(p->vcpus[i]);
+	}
+	channel_partition_down(p);
+	partition_event(partition_host(), HC_EVENT_PARTITION);
+}
+
+/* Every vCPU out of its run loop? Those that are not get a kick. */
+static bool all_stopped(struct partition *p)
+{
+	bool stopped = true;
+	uint32_t i;
+
+	for (i = 0; i < p->vcpu_count; i++) {
+		struct vcpu *v = p->vcpus[i];
+
+		if (__atomic_load_n(&v->running, __ATOMIC_ACQUIRE)) {
+			sched_kick(v);
+			stopped = false;
+		} else {
+			__atomic_store_n(&v->state, VCPU_STOPPED,
+					 __ATOMIC_SEQ_CST);
+		}
+	}
+	return stopped;
+}
+
+/**
+ * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs and all
+ * memory is back in the pool. hv_lock held.
+ */
+hv_status_t partition_stop(struct partition *p)
+{
+	uint32_t i;
+
+	if (partition_is_host(p)) {
+		return HC_EPERM;
+	}
+	if (p->state != HC_STATE_STOPPING) {
+		p->teardown_gpa = 0;
+		if (p->state == HC_STATE_RUNNING) {
+			p->reason = HC_REASON_HOST_REQUEST;
+			channel_partition_down(p);
+		}
+		__atomic_store_n(&p->state, HC_STATE_STOPPING,
+				 __ATOMIC_SEQ_CST);
+	}
+	if (!all_stopped(p)) {
+		return HC_EAGAIN;
+	}
+	p->teardown_gpa = gpm_teardown(p, p->teardown_gpa, TEARDOWN_BUDGET);
+	if (p->teardown_gpa != ~0ull) {
+		return HC_EAGAIN;
+	}
+	for (i = 0; i < p->vcpu_count; i++) {
+		p->vcpus[i]->attention = 0;
+		p->vcpus[i]->lapic.deadline = VLAPIC_OFF;
+		p->vcpus[i]->ioreq.word = 0;
+	}
+	p->gpm_epoch++;
+	p->pages_populated = 0;
+	p->state = HC_STATE_STOPPED;
+	return HC_OK;
+}
+
+static bool in_demand(const struct partition *p, uint64_t gpa, uint64_t size)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->config->demand_count; i++) {
+		const struct boot_demand *d = &p->config->demand[i];
+
+		if (gpa >= d->gpa && gpa - d->gpa < d->size &&
+		    d->size - (gpa - d->gpa) >= size) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool populate_big(struct partition *p, uint64_t gpa)
+{
+	uint64_t base = gpa & ~BIG_PAGE_MASK;
+	bool zeroed;
+	hpa_t pa;
+
+	if (p->pages_owned + BIG_PAGE_PAGES + 3 > p->pages_cap ||
+	    !in_demand(p, base, BIG_PAGE_SIZE) ||
+	    !gpm_range_empty(p, GPA(base))) {
+		return false;
+	}
+	pa = frame_alloc_big(frame_id(p), &zeroed);
+	if (pa.v == FRAME_NULL) {
+		return false;
+	}
+	p->pages_owned += BIG_PAGE_PAGES;
+	p->pages_populated += BIG_PAGE_PAGES;
+	if (!(zeroed ? gpm_map(p, GPA(base), pa, BIG_PAGE_SIZE, GPM_ALL) :
+	      gpm_reserve_big(p, GPA(base), pa))) {
+		return true;
+	}
+	frame_free(frame_id(p), pa, BIG_PAGE_SIZE);
+	p->pages_owned -= BIG_PAGE_PAGES;
+	p->pages_populated -= BIG_PAGE_PAGES;
+	return false;
+}
+
+static void fill_around(struct partition *p, uint64_t gpa)
+{
+	uint64_t at = gpa & ~(uint64_t)(FILL_PAGES * PAGE_SIZE - 1);
+	uint32_t i;
+
+	for (i = 0; i < FILL_PAGES; i++, at += PAGE_SIZE) {
+		gpm_fill(p, GPA(at), GPM_ALL);
+	}
+}
+
+/**
+ * Gives the partition the page of RAM at gpa that it touched. Returns false
+ * with *why when it is not its RAM, or memory has run out. hv_lock held.
+ */
+bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
+{
+	struct gpm_entry e;
+	hpa_t pa;
+
+	*why = HC_REASON_GPM_FAULT;
+	if (!in_demand(p, gpa.v & ~PAGE_MASK, PAGE_SIZE)) {
+		return false;
+	}
+	if (!gpm_lookup(p, gpa, &e) && populate_big(p, gpa.v)) {
+		(void)gpm_lookup(p, gpa, &e);
+	} else if (!gpm_lookup(p, gpa, &e)) {
+		*why = HC_REASON_NO_MEMORY;
+		if (p->pages_owned + 4 > p->pages_cap) {
+			return false;
+		}
+		pa = frame_alloc(frame_id(p), true);
+		if (pa.v == FRAME_NULL) {
+			return false;
+		}
+		if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
+			    GPM_ALL)) {
+			frame_free(frame_id(p), pa, PAGE_SIZE);
+			return false;
+		}
+		p->pages_owned++;
+		p->pages_populated++;
+		return true;
+	}
+	if (e.reserved) {
+		fill_around(p, gpa.v);
+	}
+	return true;
+}
+
+/**
+ * Where the hypervisor can reach a partition's RAM: [gpa, +len) within one
+ * page, populated if need be. NULL: it is not RAM. hv_lock held.
+ */
+void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
+{
+	enum hc_reason why;
+	struct gpm_entry e;
+
+	if ((gpa.v & PAGE_MASK) + len > PAGE_SIZE ||
+	    !partition_populate(p, gpa, &why) || !gpm_lookup(p, gpa, &e) ||
+	    !e.present || !frame_is_owner(frame_id(p), e.pa)) {
+		return NULL;
+	}
+	return (uint8_t *)hpa_ptr(e.pa) + (gpa.v & PAGE_MASK);
+}
+
+static hv_status_t donate_one(struct partition *from, gpa_t src,
+			      struct partition *to, gpa_t dst, uint64_t size)
+{
+	struct gpm_entry e;
+	hv_status_t st;
+
+	if (!gpm_lookup(from, src, &e) || !e.present ||
+	    !frame_is_owner(frame_id(from), e.pa)) {
+		return HC_EINVAL;
+	}
+	if (size < e.size) {
+		st = gpm_split(from, src);
+		if (st) {
+			return st;
+		}
+	}
+	st = gpm_map(to, dst, e.pa, size, GPM_ALL);
+	if (st) {
+		return st;
+	}
+	gpm_clear(from, src);
+	frame_move(frame_id(from), frame_id(to), e.pa, size);
+	from->pages_owned -= size / PAGE_SIZE;
+	to->pages_owned += size / PAGE_SIZE;
+	return HC_OK;
+}
+
+/**
+ * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst.
+ * All or, on an error, the pages before the one that failed. hv_lock held.
+ */
+hv_status_t partition_donate(struct partition *from, gpa_t src,
+			     struct partition *to, gpa_t dst, uint64_t pages)
+{
+	uint64_t done = 0, step;
+	struct gpm_entry e;
+	hv_status_t st = HC_OK;
+
+	if (pages == 0 || pages > HC_DONATE_MAX || from == to ||
+	    ((src.v | dst.v) & PAGE_MASK) || from->vcpu_count != 1 ||
+	    !in_demand(to, dst.v, pages * PAGE_SIZE) ||
+	    !in_demand(from, src.v, pages * PAGE_SIZE)) {
+		return HC_EINVAL;
+	}
+	if (to->state != HC_STATE_STOPPED) {
+		return HC_EBUSY;
+	}
+	if (to->pages_owned + pages + 4 > to->pages_cap) {
+		return HC_ENOMEM;
+	}
+	from->gpm_epoch++;
+	for (; !st && done < pages; done += step / PAGE_SIZE) {
+		gpa_t s = GPA(src.v + done * PAGE_SIZE);
+		gpa_t d = GPA(dst.v + done * PAGE_SIZE);
+
+		step = !((s.v | d.v) & BIG_PAGE_MASK) &&
+		       pages - done >= BIG_PAGE_PAGES &&
+		       gpm_lookup(from, s, &e) && e.size == BIG_PAGE_SIZE ?
+		       BIG_PAGE_SIZE : PAGE_SIZE;
+		st = donate_one(from, s, to, d, step);
+	}
+	return st;
+}

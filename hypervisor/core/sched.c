@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler. vCPUs are pinned to CPUs at boot; each CPU runs those that
+ * are its own. The host partition's vCPU goes first while it has time left
+ * in its slice, so that a request to it is answered before the requester
+ * has gone idle; slices are refilled when nobody who can run has time left,
+ * so nobody is starved. The time limit of vcpu_run ends slices and serves
+ * virtual timers; the CPU's own timer is used only while it is idle.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define SLICE_PER_SECOND	200u	/* slices of 5 ms */
+
+static uint32_t lock_word;
+
+/** The one lock of all slow paths. Not recursive, never held at an entry. */
+void hv_lock(void)
+{
+	while (__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE)) {
+		cpu_pause();
+	}
+}
+
+static bool hv_trylock(void)
+{
+	return !__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE);
+}
+
+void hv_unlock(void)
+{
+	__atomic_store_n(&lock_word, 0, __ATOMIC_RELEASE);
+}
+
+/** Puts a new vCPU on its CPU's queue, the host partition's first. Boot. */
+void sched_add(struct vcpu *v)
+{
+	struct percpu *pc = v->cpu;
+	uint32_t i = pc->vcpu_count++;
+
+	for (; partition_is_host(v->partition) && i > 0; i--) {
+		pc->vcpus[i] = pc->vcpus[i - 1];
+	}
+	pc->vcpus[i] = v;
+	v->wait_deadline = ~0ull;
+	v->lapic.deadline = VLAPIC_OFF;
+}
+
+/** Makes v's CPU look at its queue again. Any CPU. */
+void sched_kick(struct vcpu *v)
+{
+	struct percpu *pc = v->cpu;
+
+	__atomic_store_n(&pc->resched, 1, __ATOMIC_SEQ_CST);
+	if (pc != this_cpu()) {
+		lapic_ipi(pc->apic_id, VECTOR_KICK);
+	}
+}
+
+/** A timer of a vCPU on this CPU is due at host TSC at. */
+void sched_timer(struct percpu *pc, uint64_t at)
+{
+	if (at < pc->timer_at) {
+		pc->timer_at = at;
+	}
+}
+
+static bool runnable(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->state, __ATOMIC_SEQ_CST) ==
+	       VCPU_RUNNABLE &&
+	       v->partition->state == HC_STATE_RUNNING;
+}
+
+/* Fires what is due; returns when the next timer of this CPU is. */
+static uint64_t run_timers(struct percpu *pc)
+{
+	uint64_t now = rdtsc(), next = ~0ull;
+	uint32_t i;
+
+	channel_poll();
+	for (i = 0; i < pc->vcpu_count; i++) {
+		struct vcpu *v = pc->vcpus[i];
+
+		if (v->lapic.deadline <= now) {
+			vlapic_timer_check(v, now);
+		}
+		if (v->wait_deadline <= now) {
+			vcpu_wake(v, VCPU_WAITING, 0);
+		} else {
+			next = u64_min(next, v->wait_deadline);
+		}
+		next = u64_min(next, v->lapic.deadline);
+	}
+	return next;
+}
+
+static struct vcpu *pick(struct percpu *pc)
+{
+	struct vcpu *v, *any = NULL;
+	uint32_t i, at;
+
+	for (i = 0; i < pc->vcpu_count; i++) {
+		/* slot 0 first, the others in turn */
+		at = i == 0 || pc->vcpu_count < 3 ? i :
+		     1 + (pc->next + i) % (pc->vcpu_count - 1);
+		v = pc->vcpus[at];
+		if (runnable(v)) {
+			if (v->slice_left) {
+				pc->next = at;
+				return v;
+			}
+			any = any ? any : v;
+		}
+	}
+	if (any) {
+		for (i = 0; i < pc->vcpu_count; i++) {
+			pc->vcpus[i]->slice_left =
+				boot.tsc_hz / SLICE_PER_SECOND;
+		}
+	}
+	return any;
+}
+
+static void idle(struct percpu *pc, uint64_t until)
+{
+	uint64_t t0 = rdtsc();
+	bool work = true;
+
+	if (until != ~0ull) {
+		lapic_timer_start(until);
+	}
+	pc->idle = 1;
+	while (!__atomic_load_n(&pc->resched, __ATOMIC_SEQ_CST)) {
+		if (work && hv_trylock()) {
+			work = frame_zero_one();
+			hv_unlock();
+			cpu_sti_cli();
+		} else {
+			cpu_sti_hlt_cli();
+		}
+	}
+	pc->idle = 0;
+	if (until != ~0ull) {
+		lapic_timer_stop();
+	}
+	pc->idle_ticks += rdtsc() - t0;
+}
+
+/* Runs v until it blocks, its slice ends, or the queue needs a look. */
+static void run(struct percpu *pc, struct vcpu *v)
+{
+	struct vm_exit e;
+	uint64_t t0 = rdtsc(), used;
+
+	pc->timer_at = u64_min(run_timers(pc), t0 + v->slice_left);
+	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
+	pc->current = v;
+	while (runnable(v) && vcpu_prepare(v)) {
+		vcpu_switch(pc->loaded, v);
+		hvm->vcpu_run(v, pc->timer_at, &e);
+		exit_handle(v, &e);
+		if (pc->resched) {
+			break;
+		}
+	}
+	pc->current = NULL;
+	__atomic_store_n(&v->running, 0, __ATOMIC_RELEASE);
+	used = rdtsc() - t0;
+	v->ticks_run += used;
+	v->slice_left -= u64_min(used, v->slice_left);
+}
+
+/** What every CPU does for ever, once the machine is up. */
+void sched_loop(void)
+{
+	struct percpu *pc = this_cpu();
+	struct vcpu *v;
+
+	for (;;) {
+		uint64_t next;
+
+		__atomic_store_n(&pc->resched, 0, __ATOMIC_SEQ_CST);
+		next = run_timers(pc);
+		v = pick(pc);
+		if (v) {
+			run(pc, v);
+		} else {
+			idle(pc, next);
+		}
+	}
+}

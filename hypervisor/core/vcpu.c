@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU between its runs: waking, blocking, what is due before the next
+ * entry, and the switch of the state that stays in the CPU across exits.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+/**
+ * Raises attention bits, then lets v run if it is blocked in state from. Any
+ * CPU, any context. The block side sets its state before it looks at the
+ * bits a last time, so that no wake-up is lost.
+ */
+void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
+{
+	uint32_t expect = from;
+
+	if (attention) {
+		__atomic_fetch_or(&v->attention, attention, __ATOMIC_SEQ_CST);
+	}
+	if (__atomic_compare_exchange_n(&v->state, &expect, VCPU_RUNNABLE,
+					false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST)) {
+		sched_kick(v);
+	}
+}
+
+/** Raises attention bits on a vCPU that may be running or halted. */
+void vcpu_attention(struct vcpu *v, uint32_t bits)
+{
+	vcpu_wake(v, VCPU_HALTED, bits);
+	if (v->cpu != this_cpu()) {
+		sched_kick(v);
+	}
+}
+
+/** Queues an exception for the next entry. On v's CPU. */
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
+			   uint32_t error)
+{
+	struct vm_event ev = {
+		.type = VM_EVENT_EXCEPTION,
+		.vector = vector,
+		.has_error = has_error,
+		.error = error,
+	};
+
+	/* An exception while another event is being delivered is what the
+	 * SDM calls a double fault; nothing we emulate can meet one. */
+	if (!hvm->vcpu_inject(v, ev)) {
+		partition_kill(v, HC_REASON_UNKNOWN_EXIT, vector);
+	}
+}
+
+void vcpu_inject_gp(struct vcpu *v)
+{
+	vcpu_inject_exception(v, X86_EXC_GP, true, 0);
+}
+
+void vcpu_inject_ud(struct vcpu *v)
+{
+	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
+}
+
+static void do_reset(struct vcpu *v)
+{
+	zero_memory(&v->regs, sizeof(v->regs));
+	zero_memory(v->fpu, PAGE_SIZE);
+	((uint32_t *)v->fpu)[6] = 0x1f80;	/* MXCSR after reset */
+	v->regs.rsi = v->start.kind == VCPU_RESET_LONG ? v->start.rsi : 0;
+	v->regs.rdx = cpuid(1, 0).eax;	/* [SDM3 "Processor State After
+					 * Reset"]: family, model, stepping */
+	v->xcr0 = XCR0_X87;
+	zero_memory(v->dr, sizeof(v->dr));
+	v->dr6 = DR6_RESET;
+	v->star = v->lstar = v->cstar = v->fmask = 0;
+	v->kernel_gs_base = v->tsc_aux = 0;
+	v->halted = false;
+	v->fault_streak = 0;
+	if (this_cpu()->loaded == v) {
+		this_cpu()->loaded = NULL;
+	}
+	hvm->vcpu_reset(v, &v->start);
+}
+
+static void complete_ioreq(struct vcpu *v)
+{
+	uint32_t size = HC_IOREQ_SIZE(v->ioreq.word);
+
+	if (v->ioreq.word & HC_IOREQ_IN) {
+		uint64_t value = v->ioreq.value;
+
+		/* 4 bytes clear the upper half, 1 and 2 keep the rest */
+		if (size == 4) {
+			v->regs.rax = (uint32_t)value;
+		} else {
+			uint64_t mask = BIT64(size * 8) - 1;
+
+			v->regs.rax = (v->regs.rax & ~mask) | (value & mask);
+		}
+	}
+	v->ioreq.word = 0;
+	hvm->vcpu_advance_rip(v, v->ioreq.insn_len);
+}
+
+/* HC_WAIT: are its events there, or is its time over? */
+static bool complete_wait(struct vcpu *v)
+{
+	struct partition *p = v->partition;
+	uint64_t ev = __atomic_exchange_n(&p->events, 0, __ATOMIC_SEQ_CST);
+
+	if (!ev && rdtsc() < v->wait_deadline) {
+		__atomic_fetch_or(&v->attention, VCPU_ATT_WAIT,
+				  __ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->state, VCPU_WAITING, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&p->events, __ATOMIC_SEQ_CST)) {
+			vcpu_wake(v, VCPU_WAITING, 0);
+		}
+		return false;
+	}
+	v->wait_deadline = ~0ull;
+	v->regs.rax = HC_OK;
+	v->regs.rdi = ev;
+	return true;
+}
+
+/* Halted: leave only for an interrupt that can be taken. */
+static bool complete_halt(struct vcpu *v, uint32_t att)
+{
+	if ((att & VCPU_ATT_NMI) || (v->halt_if && vlapic_pending(v) >= 0)) {
+		v->halted = false;
+		return true;
+	}
+	__atomic_store_n(&v->state, VCPU_HALTED, __ATOMIC_SEQ_CST);
+	if (v->halt_if && vlapic_pending(v) >= 0) {
+		vcpu_wake(v, VCPU_HALTED, VCPU_ATT_INTR);
+	}
+	return false;
+}
+
+static void deliver_interrupt(struct vcpu *v)
+{
+	int vector = vlapic_pending(v);
+	struct vm_event ev = { .type = VM_EVENT_INTR };
+
+	if (vector < 0) {
+		return;
+	}
+	ev.vector = (uint8_t)vector;
+	if (hvm->vcpu_inject(v, ev)) {
+		vlapic_accept(v, ev.vector);
+		if (vlapic_pending(v) < 0) {
+			return;
+		}
+	}
+	hvm->vcpu_intr_window(v);
+}
+
+static void deliver_nmi(struct vcpu *v)
+{
+	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
+
+	if (!hvm->vcpu_inject(v, ev)) {
+		__atomic_fetch_or(&v->attention, VCPU_ATT_NMI,
+				  __ATOMIC_SEQ_CST);
+	}
+}
+
+/* INIT and start-up: true when the vCPU goes on to run. */
+static bool handle_reset(struct vcpu *v, uint32_t att)
+{
+	if (att & VCPU_ATT_INIT) {
+		vlapic_reset(v, (v->lapic.base & APIC_BASE_EXTD) != 0 ||
+				 v->start.kind == VCPU_RESET_SIPI);
+		if (!(att & VCPU_ATT_RESET)) {
+			__atomic_store_n(&v->state, VCPU_WAIT_SIPI,
+					 __ATOMIC_SEQ_CST);
+			return false;
+		}
+	}
+	if (att & VCPU_ATT_RESET) {
+		if (v->start.kind == VCPU_RESET_LONG) {
+			vlapic_reset(v, true);
+		}
+		do_reset(v);
+	}
+	return true;
+}
+
+/**
+ * Does what is due before v enters its guest. false: it blocks. On v's CPU,
+ * v being RUNNABLE.
+ */
+bool vcpu_prepare(struct vcpu *v)
+{
+	uint32_t att;
+
+	if (!v->attention && !v->halted) {
+		return true;
+	}
+	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
+	if ((att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) &&
+	    !handle_reset(v, att)) {
+		return false;
+	}
+	vcpu_switch(this_cpu()->loaded, v);
+	if (att & VCPU_ATT_IOREQ) {
+		complete_ioreq(v);
+	}
+	if ((att & VCPU_ATT_WAIT) && !complete_wait(v)) {
+		return false;
+	}
+	if (v->halted && !complete_halt(v, att)) {
+		return false;
+	}
+	if (att & VCPU_ATT_NMI) {
+		deliver_nmi(v);
+	}
+	deliver_interrupt(v);
+	return true;
+}
+
+static void save_state(struct vcpu *v)
+{
+	if (v->xcr0 != xstate_mask()) {
+		xsetbv(0, xstate_mask());
+	}
+	xsave(v->fpu, xstate_mask());
+	v->star = rdmsr(MSR_IA32_STAR);
+	v->lstar = rdmsr(MSR_IA32_LSTAR);
+	v->cstar = rdmsr(MSR_IA32_CSTAR);
+	v->fmask = rdmsr(MSR_IA32_FMASK);
+	v->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+	if (cpu_has_tsc_aux()) {
+		v->tsc_aux = rdmsr(MSR_IA32_TSC_AUX);
+	}
+	v->dr[0] = read_dr0();
+	v->dr[1] = read_dr1();
+	v->dr[2] = read_dr2();
+	v->dr[3] = read_dr3();
+	v->dr6 = read_dr6();
+}
+
+static void load_state(struct vcpu *v, bool mask_is_set)
+{
+	if (!mask_is_set) {
+		xsetbv(0, xstate_mask());
+	}
+	xrstor(v->fpu, xstate_mask());
+	if (v->xcr0 != xstate_mask()) {
+		xsetbv(0, v->xcr0);
+	}
+	wrmsr(MSR_IA32_STAR, v->star);
+	wrmsr(MSR_IA32_LSTAR, v->lstar);
+	wrmsr(MSR_IA32_CSTAR, v->cstar);
+	wrmsr(MSR_IA32_FMASK, v->fmask);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, v->kernel_gs_base);
+	if (cpu_has_tsc_aux()) {
+		wrmsr(MSR_IA32_TSC_AUX, v->tsc_aux);
+	}
+	write_dr0(v->dr[0]);
+	write_dr1(v->dr[1]);
+	write_dr2(v->dr[2]);
+	write_dr3(v->dr[3]);
+	write_dr6(v->dr6);
+}
+
+/**
+ * Makes to's FPU state, MSRs and debug registers the CPU's own, after saving
+ * from's (NULL: nobody's). Eager: no state of one vCPU is ever left in the
+ * CPU for another. On their CPU.
+ */
+void vcpu_switch(struct vcpu *from, struct vcpu *to)
+{
+	if (from == to) {
+		return;
+	}
+	if (from) {
+		save_state(from);
+	}
+	load_state(to, from != NULL);
+	this_cpu()->loaded = to;
+}
+
+/** Everything about a vCPU, into the log. On its CPU. */
+void vcpu_dump(struct vcpu *v)
+{
+	const uint64_t *r = &v->regs.rax;
+	static const char *const names[16] = {
+		"RAX", "RCX", "RDX", "RBX", "-", "RBP", "RSI", "RDI",
+		"R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+	};
+	uint32_t i;
+
+	log_write("vCPU %s/%u: RIP %#llx RSP %#llx RFLAGS %#llx CPL %llu",
+		  v->partition->config->name, v->index,
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_RIP),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_RSP),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_RFLAGS),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_CPL));
+	log_write("  CR0 %#llx CR3 %#llx CR4 %#llx EFER %#llx",
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR0),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR3),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR4),
+		  (unsigned long long)hvm->vcpu_get(v, VCPU_EFER));
+	for (i = 0; i < 16; i += 4) {
+		log_write("  %s %#llx %s %#llx %s %#llx %s %#llx",
+			  names[i], (unsigned long long)r[i],
+			  names[i + 1], (unsigned long long)r[i + 1],
+			  names[i + 2], (unsigned long long)r[i + 2],
+			  names[i + 3], (unsigned long long)r[i + 3]);
+	}
+	hvm->dump(v);
+}

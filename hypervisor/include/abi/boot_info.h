@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What boot/ hands to the hypervisor: the machine as found and the
+ * partitions as the manifest wants them, already checked and normalised.
+ *
+ * boot/ enters the hypervisor at its ELF entry in 64-bit mode with
+ * interrupts off, RDI = physical address of struct boot_info, and page tables
+ * of boot/'s own that map (a) physical memory one to one up to
+ * boot_info.ident_end and (b) the hypervisor image at HV_IMAGE_BASE. The
+ * hypervisor switches to its own tables at once. All addresses below are
+ * physical unless the name says otherwise; all sizes are bytes.
+ */
+#ifndef ISTHMUS_ABI_BOOT_INFO_H
+#define ISTHMUS_ABI_BOOT_INFO_H
+
+#ifndef ISTHMUS_ABI_NO_STDINT
+#include <stdint.h>
+#endif
+
+#define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
+#define BOOT_INFO_VERSION	1
+
+/* Link address of the hypervisor image (2 MiB aligned in both spaces). */
+#define HV_IMAGE_BASE		0xffffffff80000000ull
+
+#define BOOT_MAX_MEM		512
+#define BOOT_MAX_CPUS		64
+#define BOOT_MAX_PARTITIONS	4
+#define BOOT_MAX_PORTS		24
+#define BOOT_MAX_IRQS		16
+#define BOOT_MAX_MMIO		8
+#define BOOT_MAX_REGIONS	32
+#define BOOT_MAX_DEMAND		4
+#define BOOT_MAX_CHANNELS	4
+#define BOOT_NAME_LEN		16
+
+enum boot_mem_type {
+	BOOT_MEM_FREE = 1,	/* the hypervisor's to use: its page pool */
+	BOOT_MEM_HYPERVISOR = 2,/* image, boot_info, trampoline page */
+	BOOT_MEM_PARTITION = 3,	/* loaded for a partition: see regions[] */
+	BOOT_MEM_FIRMWARE = 4,	/* ACPI tables, runtime services, reserved */
+};
+
+/* Sorted by base, not overlapping, 4 KiB granular. Absent = not memory. */
+struct boot_mem {
+	uint64_t base;
+	uint64_t size;
+	uint32_t type;		/* enum boot_mem_type */
+	uint32_t reserved;
+};
+
+/* What a partition may do with a port range. Unlisted: reads give all ones,
+ * writes are dropped. */
+enum boot_port_policy {
+	BOOT_PORT_NATIVE = 1,	/* no exit: the partition owns the device */
+	BOOT_PORT_FORWARD = 2,	/* the exit becomes an ioreq to the host */
+};
+
+struct boot_port {
+	uint16_t first;
+	uint16_t last;		/* inclusive */
+	uint32_t policy;	/* enum boot_port_policy */
+};
+
+#define BOOT_IRQ_LEVEL		0x1u	/* level triggered, else edge */
+#define BOOT_IRQ_ACTIVE_LOW	0x2u
+
+/* An I/O APIC input the partition owns; line i of the partition raises
+ * event bit HC_EVENT_IRQ(i), i being the index in irqs[]. */
+struct boot_irq {
+	uint32_t gsi;
+	uint32_t flags;
+};
+
+#define BOOT_MAP_WRITE		0x1u
+#define BOOT_MAP_EXEC		0x2u
+#define BOOT_MAP_UNCACHED	0x4u	/* device memory */
+
+/* Memory that exists before the partition runs (owned by it), or (mmio[])
+ * device memory it owns. 4 KiB granular. */
+struct boot_region {
+	uint64_t gpa;
+	uint64_t hpa;
+	uint64_t size;
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+/* Guest-physical ranges that are RAM, populated by the page pool (zeroed) on
+ * first touch; preloaded regions inside a range take precedence. */
+struct boot_demand {
+	uint64_t gpa;
+	uint64_t size;
+};
+
+#define BOOT_PARTITION_HOST	0x1u	/* gets ioreqs, may use host hypercalls */
+#define BOOT_PARTITION_AUTOSTART 0x2u	/* vCPU 0 starts with start_* */
+
+struct boot_partition {
+	char name[BOOT_NAME_LEN];	/* NUL terminated */
+	uint32_t id;			/* = index in partitions[] */
+	uint32_t flags;
+	uint32_t vcpus;
+	uint32_t port_count;
+	uint32_t irq_count;
+	uint32_t mmio_count;
+	uint32_t region_count;
+	uint32_t demand_count;
+	uint64_t mem_cap;		/* most memory it may own, bytes */
+	/* Long-mode start state of vCPU 0 (AUTOSTART): paging on with CR3 =
+	 * start_cr3, flat CS 0x10 / DS 0x18, RSI = start_rsi, IF=0. */
+	uint64_t start_rip;
+	uint64_t start_cr3;
+	uint64_t start_rsi;
+	uint64_t start_gdt;		/* GPA of a GDT with these selectors */
+	struct boot_port ports[BOOT_MAX_PORTS];
+	struct boot_irq irqs[BOOT_MAX_IRQS];
+	struct boot_region mmio[BOOT_MAX_MMIO];
+	struct boot_region regions[BOOT_MAX_REGIONS];
+	struct boot_demand demand[BOOT_MAX_DEMAND];
+};
+
+/* A channel between two partitions: see docs/channel.md. The hypervisor
+ * allocates the pages and maps the region at gpa[i] in partition peer[i]. */
+struct boot_channel {
+	uint32_t peer[2];
+	uint64_t gpa[2];
+	uint64_t output_size;	/* bytes of each output section, power of two
+				 * data area + one header page */
+};
+
+#define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
+					 * per byte than REP MOVSQ/STOSQ */
+#define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
+
+struct boot_info {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t size;			/* sizeof(struct boot_info) */
+	uint64_t ident_end;
+	uint64_t image_phys;		/* hypervisor image, 2 MiB aligned */
+	uint64_t image_size;
+	uint64_t trampoline;		/* one free page below 1 MiB, for APs */
+	uint64_t tsc_hz;		/* measured against a timer */
+	uint64_t lapic_phys;
+	uint64_t ioapic_phys;
+	uint64_t rsdp;			/* 0 if there is none */
+	uint32_t flags;
+	uint32_t serial_port;		/* I/O port of the log's UART */
+	uint32_t cpu_count;
+	uint32_t bsp;			/* index in apic_id[] of this CPU */
+	uint32_t mem_count;
+	uint32_t partition_count;
+	uint32_t channel_count;
+	uint32_t reserved;
+	uint64_t wall_seconds;		/* UTC since 1970 (EFI GetTime) .. */
+	uint64_t wall_tsc;		/* .. at this TSC; 0, 0: not known */
+	uint32_t apic_id[BOOT_MAX_CPUS];
+	struct boot_mem mem[BOOT_MAX_MEM];
+	struct boot_partition partitions[BOOT_MAX_PARTITIONS];
+	struct boot_channel channels[BOOT_MAX_CHANNELS];
+};
+
+#endif

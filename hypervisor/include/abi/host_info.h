@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What boot/ hands to the host partition: one page-aligned structure in its
+ * memory at HOST_INFO_GPA; RSI holds its address when the program starts.
+ * Addresses are guest-physical, sizes bytes.
+ *
+ * The host partition starts in 64-bit mode on page tables made by boot/ (in
+ * its own memory, below 1 MiB) that map guest-physical 0..4 GiB one to one,
+ * writable and executable; the program replaces them by its own.
+ */
+#ifndef ISTHMUS_ABI_HOST_INFO_H
+#define ISTHMUS_ABI_HOST_INFO_H
+
+#include <stdint.h>
+
+#define HOST_INFO_MAGIC		0x5453485355485449ull	/* "ITHUSHST" */
+#define HOST_INFO_VERSION	1
+
+/* The host partition's map of guest-physical memory. */
+#define HOST_INFO_GPA		0x00001000ull	/* struct host_info */
+#define HOST_BOOT_GPA		0x00010000ull	/* GDT, page tables: 64 KiB */
+#define HOST_IMAGE_GPA		0x00200000ull	/* host-bridge links here */
+#define HOST_RAM_END_MAX	0x40000000ull	/* RAM, on demand, ends by */
+#define HOST_MODULE_GPA		0x40000000ull	/* modules, 2 MiB aligned */
+#define HOST_CHANNEL_GPA	0xa0000000ull	/* channel i: + i * 64 MiB */
+#define HOST_CHANNEL_STRIDE	0x04000000ull
+#define HOST_FRAMEBUFFER_GPA	0xb0000000ull
+
+#define HOST_MAX_MODULES	16
+
+struct host_module {
+	char name[32];		/* "kernel", "initrd", "volume", "manifest".. */
+	uint64_t gpa;
+	uint64_t size;		/* exact file size */
+};
+
+struct host_framebuffer {
+	uint64_t gpa;		/* 0: there is none */
+	uint32_t width;
+	uint32_t height;
+	uint32_t stride;	/* pixels a line */
+	uint32_t format;	/* EFI_GRAPHICS_PIXEL_FORMAT */
+};
+
+struct host_info {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t size;
+	uint64_t tsc_hz;
+	uint64_t ram_end;	/* RAM is 0..ram_end, on demand but for what
+				 * boot/ loaded */
+	uint64_t manifest_gpa;	/* the device tree blob, checked by boot/ */
+	uint64_t manifest_size;
+	uint64_t rsdp;		/* host-physical, information only; 0: none */
+	struct host_framebuffer framebuffer;
+	uint32_t serial_port;	/* console UART */
+	uint32_t machine_cpus;
+	uint64_t machine_memory;
+	uint32_t module_count;
+	uint32_t reserved;
+	uint64_t wall_seconds;	/* UTC since 1970 .. */
+	uint64_t wall_tsc;	/* .. at this TSC */
+	char platform[32];	/* firmware vendor, for the banner */
+	struct host_module modules[HOST_MAX_MODULES];
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Hypercalls: VMCALL (VT-x) or VMMCALL (AMD-V) from CPL 0 in 64-bit mode;
+ * anything else gets #UD. RAX = number; arguments in RDI, RSI, RDX, R10, R8.
+ * On return RAX = status (0 or a negative HC_E*), results in RDI, RSI, RDX,
+ * R10, R8 where the call has some; registers it does not name as results
+ * are unchanged. Arguments are values, never pointers into guest memory.
+ *
+ * [H]: only the host partition; others get HC_EPERM.
+ */
+#ifndef ISTHMUS_ABI_HYPERCALL_H
+#define ISTHMUS_ABI_HYPERCALL_H
+
+#define HC_ABI_VERSION		1
+
+enum hypercall {
+	/* -> RDI = ABI version, RSI = own partition id, RDX = TSC Hz,
+	 *    R10 = number of CPUs, R8 = number of partitions */
+	HC_INFO = 0,
+	/* RDI = deadline in own TSC (0: do not block, ~0: no deadline)
+	 * -> RDI = event bits, taken and cleared. Blocks while there are
+	 * none and the deadline has not passed. [H] */
+	HC_WAIT = 1,
+	/* -> RDI = handle, RSI = struct ioreq word, RDX = value written,
+	 *    R10 = RIP; HC_ENOENT: none pending [H] */
+	HC_IOREQ_GET = 2,
+	/* RDI = handle, RSI = value read (for an input); resumes that vCPU */
+	HC_IOREQ_DONE = 3,
+	/* RDI = partition, RSI = own GPA, RDX = its GPA, R10 = pages of 4 KiB
+	 * (<= HC_DONATE_MAX). Pages leave the caller: its GPA is populated
+	 * anew when touched. The partition must be stopped. [H] */
+	HC_MEM_DONATE = 4,
+	/* RDI = partition, RSI = RIP, RDX = CR3, R10 = RSI, R8 = GPA of GDT.
+	 * vCPU 0 enters 64-bit mode: see struct boot_partition. [H] */
+	HC_PARTITION_START = 5,
+	/* RDI = partition. Stops its vCPUs, takes back all its memory, resets
+	 * its channels with a new generation. HC_EAGAIN: call again. [H] */
+	HC_PARTITION_STOP = 6,
+	/* RDI = enum hc_query, RSI, RDX = index -> RDI.. as listed there */
+	HC_QUERY = 7,
+	/* RDI = cursor (bytes since boot) -> RDI = next cursor, RSI = bytes
+	 * (0..24) in RDX, R10, R8. Text lost to the ring is skipped. [H] */
+	HC_LOG_READ = 8,
+	/* RDI = channel: raise the doorbell of the other end */
+	HC_DOORBELL = 9,
+	/* RDI = channel, RSI = own state word for the state table */
+	HC_CHANNEL_STATE = 10,
+	/* RDI = own line, RSI = 1 unmask (level: also after service), 0 mask */
+	HC_IRQ = 11,
+	HC_COUNT
+};
+
+#define HC_DONATE_MAX		512u
+
+/* Status (RAX). */
+#define HC_OK		0
+#define HC_EINVAL	(-1)	/* an argument is outside its range */
+#define HC_EPERM	(-2)	/* not for this partition */
+#define HC_ENOENT	(-3)	/* no such thing, or nothing pending */
+#define HC_EBUSY	(-4)	/* wrong state: running, or not running */
+#define HC_ENOMEM	(-5)	/* the page pool or the cap is exhausted */
+#define HC_EAGAIN	(-6)	/* part done: call again with the same args */
+#define HC_ENOSYS	(-7)	/* no such hypercall */
+
+/* Event bits of HC_WAIT. */
+#define HC_EVENT_IOREQ		(1ull << 0)
+#define HC_EVENT_PARTITION	(1ull << 1)	/* some state changed: query */
+#define HC_EVENT_LOG		(1ull << 2)	/* new text in the log */
+#define HC_EVENT_DOORBELL(c)	(1ull << (8 + (c)))	/* channel 0..7 */
+#define HC_EVENT_STATE(c)	(1ull << (16 + (c)))	/* peer's state word */
+#define HC_EVENT_IRQ(l)		(1ull << (32 + (l)))	/* own line 0..15 */
+
+/* The ioreq word (RSI of HC_IOREQ_GET): an I/O port access of 1, 2, 4 bytes.
+ * Handle = partition << 16 | vCPU. */
+#define HC_IOREQ_PORT(w)	((unsigned)((w) & 0xffff))
+#define HC_IOREQ_SIZE(w)	((unsigned)(((w) >> 16) & 7))
+#define HC_IOREQ_IN		(1ull << 20)
+
+/* Partition states. */
+enum hc_state {
+	HC_STATE_STOPPED = 0,	/* owns nothing beyond donations: may start */
+	HC_STATE_RUNNING = 1,
+	HC_STATE_CRASHED = 2,	/* killed: reason set; HC_PARTITION_STOP next */
+	HC_STATE_STOPPING = 3,
+};
+
+enum hc_reason {
+	HC_REASON_NONE = 0,
+	HC_REASON_TRIPLE_FAULT = 1,
+	HC_REASON_GPM_FAULT = 2,	/* touched memory it does not have */
+	HC_REASON_ENTRY_FAILED = 3,
+	HC_REASON_UNKNOWN_EXIT = 4,
+	HC_REASON_NO_MEMORY = 5,
+	HC_REASON_HOST_REQUEST = 6,
+	HC_REASON_BAD_INSTRUCTION = 7,	/* MMIO access we do not decode */
+};
+
+enum hc_query {
+	/* index = partition -> RDI = hc_state, RSI = hc_reason, RDX = RIP at
+	 * a crash, R10 = detail (GPA, exit code), R8 = start count */
+	HC_QUERY_STATE = 0,
+	/* index = partition -> RDI = bytes owned, RSI = cap, RDX = bytes ever
+	 * populated, R10 = vCPUs, R8 = uptime in TSC ticks */
+	HC_QUERY_MEMORY = 1,
+	/* index = partition, RDX = enum vm_exit_code -> RDI = count,
+	 * RSI, RDX = name, 16 bytes; HC_ENOENT past the last */
+	HC_QUERY_EXITS = 2,
+	/* index = CPU -> RDI = ticks idle, RSI = ticks in guests, RDX = ticks
+	 * since boot, R10 = APIC id */
+	HC_QUERY_CPU = 3,
+	/* index = owner number 0.. -> RDI = bytes, RSI, RDX = name (16 bytes);
+	 * HC_ENOENT past the last. Owners: free, hypervisor, firmware,
+	 * channels, then each partition */
+	HC_QUERY_OWNER = 4,
+	/* index = partition -> RDI, RSI = name, RDX = vCPUs, R10 = flags */
+	HC_QUERY_NAME = 5,
+	/* index = channel -> RDI = generation, RSI = own peer number 0/1,
+	 * RDX = output section size, R10 = doorbells sent, R8 = received */
+	HC_QUERY_CHANNEL = 6,
+};
+
+#endif

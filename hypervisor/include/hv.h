@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The services inside the hypervisor that everything uses: log, panic, lock,
+ * page frames, second-level maps, scheduler, channels, interrupt routing.
+ */
+#ifndef ISTHMUS_HV_H
+#define ISTHMUS_HV_H
+
+#include <abi/boot_info.h>
+#include <hvm_ops.h>
+#include <types.h>
+
+struct vcpu;
+struct partition;
+struct percpu;
+
+/* All memory the hypervisor may touch, one to one from here (not its own
+ * image, which is only at HV_IMAGE_BASE). */
+#define DMAP_BASE	0xffff888000000000ull
+
+static inline void *hpa_ptr(hpa_t a)
+{
+	return (void *)(uintptr_t)(DMAP_BASE + a.v);
+}
+
+static inline hpa_t ptr_hpa(const void *p)
+{
+	return HPA((uint64_t)(uintptr_t)p - DMAP_BASE);
+}
+
+extern struct boot_info boot;	/* private copy */
+
+/* log.c */
+void log_init(uint16_t serial_port, bool serial);
+void log_quiet(void);		/* the host partition owns the UART now */
+void log_write(const char *fmt, ...) PRINTF(1, 2);
+uint32_t log_read(uint64_t *cursor, char *out, uint32_t len);
+void panic(const char *fmt, ...) PRINTF(1, 2) NORETURN;
+bool log_panicking(void);
+void stage(unsigned int code, const char *name);
+void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
+	PRINTF(3, 4) NORETURN;
+
+/* One lock for all slow paths: see partition.h. */
+void hv_lock(void);
+void hv_unlock(void);
+
+/* frame.c: every 4 KiB page of memory has one owner. hv_lock held. */
+enum frame_owner {
+	FRAME_NONE = 0,		/* not memory of ours */
+	FRAME_FREE,
+	FRAME_HYPERVISOR,
+	FRAME_CHANNEL,
+	FRAME_PARTITION0,	/* + partition id */
+};
+
+#define FRAME_NULL	(~0ull)
+
+void frame_init(const struct boot_info *bi);
+hpa_t frame_alloc(uint8_t owner, bool zero);
+hpa_t frame_alloc_big(uint8_t owner, bool *zeroed);
+hpa_t frame_alloc_run(uint8_t owner, uint64_t bytes);
+void frame_free(uint8_t owner, hpa_t pa, uint64_t bytes);
+void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes);
+uint64_t frame_owned(uint8_t owner);
+bool frame_is_owner(uint8_t owner, hpa_t pa);
+bool frame_zero_one(void);	/* idle work; false: nothing to do */
+
+/* gpm.c: second-level address map of a partition. hv_lock held. */
+struct gpm_entry {
+	uint64_t raw;
+	uint64_t size;		/* PAGE_SIZE or BIG_PAGE_SIZE */
+	hpa_t pa;
+	bool present, reserved, write;
+};
+
+hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
+		    uint32_t flags) MUST_CHECK;
+hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
+	MUST_CHECK;
+void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags);
+bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e);
+hv_status_t gpm_split(struct partition *p, gpa_t gpa) MUST_CHECK;
+void gpm_clear(struct partition *p, gpa_t gpa);
+bool gpm_range_empty(struct partition *p, gpa_t gpa);
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget);
+
+/* sched.c */
+void sched_add(struct vcpu *v);
+void sched_loop(void) NORETURN;
+void sched_kick(struct vcpu *v);
+void sched_timer(struct percpu *pc, uint64_t at);
+
+/* channel.c */
+void channel_create_all(const struct boot_info *bi);
+hv_status_t channel_doorbell(struct partition *p, uint64_t local);
+hv_status_t channel_set_state(struct partition *p, uint64_t local,
+			      uint32_t value);
+void channel_partition_down(struct partition *p);
+bool channel_io(struct vcpu *v, const struct vm_exit *e);
+void channel_poll(void);
+void channel_map_all(struct partition *p);
+hv_status_t channel_query(struct partition *p, uint64_t local,
+			  uint64_t out[5]);
+
+/* x86: descriptor tables, CPUs, interrupts, policies */
+void paging_init(const struct boot_info *bi);
+void *paging_map_device(uint64_t pa);
+void paging_trampoline(uint64_t pa, bool on);
+void desc_load(struct percpu *pc);
+void cpu_start_all(const struct boot_info *bi);
+void cpu_stop_others(void);
+void lapic_init(uint64_t phys);
+void lapic_eoi(void);
+void lapic_ipi(uint32_t apic_id, uint8_t vector);
+void lapic_init_sipi(uint32_t apic_id, uint8_t page);
+void lapic_nmi(uint32_t apic_id);
+void lapic_timer_start(uint64_t tsc_deadline);
+void lapic_timer_stop(void);
+void irq_init(const struct boot_info *bi);
+void irq_handle(uint32_t vector);
+hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask);
+void cpuid_policy_init(void);
+void cpuid_emulate(struct vcpu *v);
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+bool cr_access(struct vcpu *v, const struct vm_exit *e);
+bool xsetbv_emulate(struct vcpu *v);
+uint64_t xstate_mask(void);
+bool cpu_has_tsc_aux(void);
+void kvmclock_update(struct vcpu *v);
+bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+bool mmio_lapic(struct vcpu *v, const struct vm_exit *e);
+const uint32_t *msr_native_list(uint32_t *count);
+
+#define VECTOR_IRQ_BASE		0x40u	/* device lines */
+#define VECTOR_TIMER		0xf0u
+#define VECTOR_KICK		0xf1u
+#define VECTOR_SPURIOUS		0xffu
+
+#endif

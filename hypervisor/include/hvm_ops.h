@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between core/ and a CPU-virtualization backend. One const
+ * table per vendor, chosen once at boot. Backend state of a vCPU is touched
+ * only by the CPU that the vCPU is pinned to.
+ */
+#ifndef ISTHMUS_HVM_OPS_H
+#define ISTHMUS_HVM_OPS_H
+
+#include <types.h>
+#include <vm_exit.h>
+
+struct vcpu;
+struct partition;
+
+/* Registers that live in backend state; general registers are plain memory
+ * in struct vcpu. */
+enum vcpu_reg {
+	VCPU_RIP, VCPU_RSP, VCPU_RFLAGS, VCPU_CR0, VCPU_CR3, VCPU_CR4,
+	VCPU_EFER, VCPU_DR7, VCPU_PAT, VCPU_CPL, VCPU_CS_ATTR,
+	VCPU_TSC_OFFSET,
+};
+
+enum vcpu_reset_kind {
+	VCPU_RESET_LONG,	/* 64-bit mode: struct vcpu_start */
+	VCPU_RESET_SIPI,	/* real mode at vector << 12 */
+};
+
+struct vcpu_start {
+	enum vcpu_reset_kind kind;
+	uint8_t sipi_vector;
+	uint64_t rip, cr3, rsi, gdt;
+	bool interrupts;	/* RFLAGS.IF at start */
+};
+
+/* How second-level page-table entries are written: data, not code. */
+struct pt_format {
+	uint64_t table;		/* bits of an entry that points to a table */
+	uint64_t present;	/* any of these set: the entry is present */
+	uint64_t leaf;		/* bits of every leaf (cacheable, readable) */
+	uint64_t large;		/* page-size bit of a 2 MiB leaf */
+	uint64_t write;
+	uint64_t exec;		/* set when executable */
+	uint64_t no_exec;	/* set when not executable */
+	uint64_t uncached;	/* set for device memory */
+	uint64_t cached;	/* set for RAM */
+};
+
+struct hvm_ops {
+	const char *name;
+	const struct pt_format *gpm_format;
+
+	/* Can this machine do it? NULL: yes; else what is missing. */
+	const char *(*probe)(void);
+	/* This CPU enters (leaves) virtualization operation. page: one page
+	 * of the CPU's own. */
+	hv_status_t (*cpu_enable)(hpa_t page);
+	void (*cpu_disable)(void);
+	/* Permission bitmaps. partition->native_ports is complete. */
+	hv_status_t (*partition_init)(struct partition *p);
+	/* Allocates backend state. */
+	hv_status_t (*vcpu_init)(struct vcpu *v);
+	void (*vcpu_reset)(struct vcpu *v, const struct vcpu_start *s);
+	/* Runs the vCPU until an exit or until TSC limit; fills *exit. */
+	void (*vcpu_run)(struct vcpu *v, uint64_t limit, struct vm_exit *exit);
+	uint64_t (*vcpu_get)(struct vcpu *v, enum vcpu_reg reg);
+	void (*vcpu_set)(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
+	/* Delivers an event at the next entry; false: not possible now. */
+	bool (*vcpu_inject)(struct vcpu *v, struct vm_event event);
+	/* Asks for VM_EXIT_INTR_WINDOW as soon as interrupts can be taken. */
+	void (*vcpu_intr_window)(struct vcpu *v);
+	void (*vcpu_advance_rip)(struct vcpu *v, uint32_t len);
+	/* Drops cached second-level translations of this vCPU, this CPU. */
+	void (*gpm_flush)(struct vcpu *v);
+	/* Logs the backend's whole state, with what is wrong if it knows. */
+	void (*dump)(struct vcpu *v);
+};
+
+extern const struct hvm_ops *hvm;	/* set once by hvm_select() */
+extern const struct hvm_ops hvm_vmx;
+
+#endif

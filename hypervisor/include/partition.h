@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Partitions and their vCPUs.
+ *
+ * Locking: hv_lock guards partition state, page ownership, second-level
+ * tables and channel state. A vCPU's own fields belong to the CPU that it is
+ * pinned to, but for those marked (any): atomics that any CPU may change.
+ */
+#ifndef ISTHMUS_PARTITION_H
+#define ISTHMUS_PARTITION_H
+
+#include <abi/boot_info.h>
+#include <abi/hypercall.h>
+#include <hvm_ops.h>
+#include <types.h>
+#include <vlapic.h>
+
+#define PARTITION_MAX_VCPUS	8u
+#define CHANNELS_PER_PARTITION	BOOT_MAX_CHANNELS
+
+/* In the order of the register numbers in instruction encodings. entry.S
+ * knows the offsets. The RSP slot is not used. */
+struct guest_regs {
+	uint64_t rax, rcx, rdx, rbx, rsp_unused, rbp, rsi, rdi;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+enum vcpu_state {
+	VCPU_STOPPED = 0,
+	VCPU_WAIT_SIPI,		/* after INIT */
+	VCPU_HALTED,		/* HLT: an interrupt wakes it */
+	VCPU_WAITING,		/* HC_WAIT: an event or the deadline */
+	VCPU_IOREQ,		/* the host partition works on its access */
+	VCPU_RUNNABLE,
+};
+
+/* Bits of vcpu.attention (any): work before the next entry. */
+#define VCPU_ATT_INTR		BIT32(0)	/* look at the virtual LAPIC */
+#define VCPU_ATT_RESET		BIT32(1)	/* start or SIPI */
+#define VCPU_ATT_INIT		BIT32(2)
+#define VCPU_ATT_NMI		BIT32(3)
+#define VCPU_ATT_WAIT		BIT32(4)	/* HC_WAIT result is due */
+#define VCPU_ATT_IOREQ		BIT32(5)	/* an ioreq has been answered */
+
+struct ioreq {
+	uint64_t word;		/* HC_IOREQ_* */
+	uint64_t value;		/* written by the guest, or read for it */
+	bool taken;		/* the host partition has fetched it */
+	uint32_t insn_len;
+};
+
+struct vcpu {
+	struct guest_regs regs;		/* first: entry.S */
+	void *backend;
+	struct partition *partition;
+	struct percpu *cpu;		/* pinned to */
+	uint32_t index;
+	uint32_t state;			/* enum vcpu_state (any) */
+	uint32_t attention;		/* VCPU_ATT_* (any) */
+	uint32_t running;		/* inside the run loop (any reads) */
+	uint64_t gpm_epoch;		/* of the last flush */
+	bool halted;			/* between HLT and its wake-up */
+	bool halt_if;			/* RFLAGS.IF at HLT */
+	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */
+	uint64_t tsc_offset;
+	struct vcpu_start start;
+	struct ioreq ioreq;
+	struct vlapic lapic;
+	uint64_t kvmclock_msr;
+	uint32_t kvmclock_version;
+	uint32_t fault_streak;		/* reflected #DB/#AC in a row */
+
+	uint64_t slice_left;		/* TSC ticks */
+	uint64_t ticks_run;
+	void *fpu;			/* XSAVE area, one page */
+	uint64_t xcr0;
+	uint64_t dr[4], dr6;
+	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+	uint64_t exits[VM_EXIT_COUNT];
+};
+
+struct partition {
+	uint32_t id;
+	uint32_t flags;			/* BOOT_PARTITION_* */
+	uint32_t state;			/* enum hc_state (any reads) */
+	uint32_t reason;		/* enum hc_reason */
+	uint64_t crash_rip, crash_detail;
+	uint64_t start_count;
+	uint64_t start_tsc;
+	const struct boot_partition *config;
+
+	hpa_t gpm_root;
+	uint64_t gpm_epoch;		/* grows when a mapping is taken away */
+	uint64_t pages_owned;		/* 4 KiB, tables included */
+	uint64_t pages_cap;
+	uint64_t pages_populated;
+	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here */
+
+	uint64_t events;		/* HC_EVENT_* (any) */
+	uint8_t *native_ports;		/* 8 KiB: bit set = exits */
+	void *backend;
+	uint32_t vcpu_count;
+	struct vcpu *vcpus[PARTITION_MAX_VCPUS];
+};
+
+extern struct partition *partitions[BOOT_MAX_PARTITIONS];
+extern uint32_t partition_count;
+
+static inline bool partition_is_host(const struct partition *p)
+{
+	return (p->flags & BOOT_PARTITION_HOST) != 0;
+}
+
+void partition_create_all(const struct boot_info *bi);
+struct partition *partition_get(uint64_t id);
+struct partition *partition_host(void);
+void partition_event(struct partition *p, uint64_t bits);
+void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail);
+hv_status_t partition_start(struct partition *p, const struct vcpu_start *s);
+hv_status_t partition_stop(struct partition *p);
+hv_status_t partition_donate(struct partition *from, gpa_t src,
+			     struct partition *to, gpa_t dst, uint64_t pages);
+bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
+void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
+
+/* vcpu.c */
+void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention);
+void vcpu_attention(struct vcpu *v, uint32_t bits);
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
+			   uint32_t error);
+void vcpu_inject_gp(struct vcpu *v);
+void vcpu_inject_ud(struct vcpu *v);
+bool vcpu_prepare(struct vcpu *v);
+void vcpu_switch(struct vcpu *from, struct vcpu *to);
+void vcpu_dump(struct vcpu *v);
+
+/* exit.c */
+void exit_handle(struct vcpu *v, const struct vm_exit *e);
+extern const char *const vm_exit_names[VM_EXIT_COUNT];
+
+/* hypercall.c */
+void hypercall_handle(struct vcpu *v, const struct vm_exit *e);
+
+#endif

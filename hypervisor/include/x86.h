@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instructions and register names of x86-64, as the SDM and the APM write
+ * them. Ring 0 only.
+ */
+#ifndef ISTHMUS_X86_H
+#define ISTHMUS_X86_H
+
+#include <types.h>
+
+#define CR0_PE		BIT64(0)
+#define CR0_MP		BIT64(1)
+#define CR0_EM		BIT64(2)
+#define CR0_TS		BIT64(3)
+#define CR0_ET		BIT64(4)
+#define CR0_NE		BIT64(5)
+#define CR0_WP		BIT64(16)
+#define CR0_AM		BIT64(18)
+#define CR0_NW		BIT64(29)
+#define CR0_CD		BIT64(30)
+#define CR0_PG		BIT64(31)
+
+#define CR4_VME		BIT64(0)
+#define CR4_PVI		BIT64(1)
+#define CR4_TSD		BIT64(2)
+#define CR4_DE		BIT64(3)
+#define CR4_PSE		BIT64(4)
+#define CR4_PAE		BIT64(5)
+#define CR4_MCE		BIT64(6)
+#define CR4_PGE		BIT64(7)
+#define CR4_PCE		BIT64(8)
+#define CR4_OSFXSR	BIT64(9)
+#define CR4_OSXMMEXCPT	BIT64(10)
+#define CR4_VMXE	BIT64(13)
+#define CR4_FSGSBASE	BIT64(16)
+#define CR4_PCIDE	BIT64(17)
+#define CR4_OSXSAVE	BIT64(18)
+#define CR4_SMEP	BIT64(20)
+#define CR4_SMAP	BIT64(21)
+
+#define EFER_SCE	BIT64(0)
+#define EFER_LME	BIT64(8)
+#define EFER_LMA	BIT64(10)
+#define EFER_NXE	BIT64(11)
+#define EFER_SVME	BIT64(12)
+
+#define RFLAGS_FIXED	BIT64(1)
+#define RFLAGS_TF	BIT64(8)
+#define RFLAGS_IF	BIT64(9)
+
+#define XCR0_X87	BIT64(0)
+#define XCR0_SSE	BIT64(1)
+#define XCR0_AVX	BIT64(2)
+#define XCR0_AVX512	(BIT64(5) | BIT64(6) | BIT64(7))
+
+#define DR6_RESET	0xffff0ff0ull
+#define DR7_RESET	0x400ull
+
+#define MSR_IA32_TSC			0x10
+#define MSR_IA32_PLATFORM_ID		0x17
+#define MSR_IA32_APIC_BASE		0x1b
+#define MSR_IA32_FEATURE_CONTROL	0x3a
+#define MSR_IA32_BIOS_SIGN_ID		0x8b
+#define MSR_IA32_SYSENTER_CS		0x174
+#define MSR_IA32_SYSENTER_ESP		0x175
+#define MSR_IA32_SYSENTER_EIP		0x176
+#define MSR_IA32_MISC_ENABLE		0x1a0
+#define MSR_IA32_PAT			0x277
+#define MSR_IA32_TSC_DEADLINE		0x6e0
+#define MSR_X2APIC_FIRST		0x800
+#define MSR_X2APIC_LAST			0x8ff
+#define MSR_IA32_EFER			0xc0000080
+#define MSR_IA32_STAR			0xc0000081
+#define MSR_IA32_LSTAR			0xc0000082
+#define MSR_IA32_CSTAR			0xc0000083
+#define MSR_IA32_FMASK			0xc0000084
+#define MSR_IA32_FS_BASE		0xc0000100
+#define MSR_IA32_GS_BASE		0xc0000101
+#define MSR_IA32_KERNEL_GS_BASE		0xc0000102
+#define MSR_IA32_TSC_AUX		0xc0000103
+
+#define APIC_BASE_BSP		BIT64(8)
+#define APIC_BASE_EXTD		BIT64(10)
+#define APIC_BASE_EN		BIT64(11)
+
+/* Value of IA32_PAT after reset [SDM3 "Programming the PAT"]. */
+#define PAT_RESET		0x0007040600070406ull
+
+enum x86_exception {
+	X86_EXC_DB = 1, X86_EXC_NMI = 2, X86_EXC_UD = 6, X86_EXC_DF = 8,
+	X86_EXC_GP = 13, X86_EXC_PF = 14, X86_EXC_AC = 17, X86_EXC_MC = 18,
+};
+
+struct cpuid_regs {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
+{
+	struct cpuid_regs r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(sub));
+	return r;
+}
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+	return (uint64_t)hi << 32 | lo;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t v)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v),
+			 "d"((uint32_t)(v >> 32)) : "memory");
+}
+
+static inline uint64_t rdtsc(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
+}
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline void outb(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+
+#define X86_RW_REG(name, reg)						\
+static inline uint64_t read_##name(void)				\
+{									\
+	uint64_t v;							\
+	__asm__ volatile("mov %%" reg ", %0" : "=r"(v));		\
+	return v;							\
+}									\
+static inline void write_##name(uint64_t v)				\
+{									\
+	__asm__ volatile("mov %0, %%" reg : : "r"(v) : "memory");	\
+}
+X86_RW_REG(cr0, "cr0")
+X86_RW_REG(cr2, "cr2")
+X86_RW_REG(cr3, "cr3")
+X86_RW_REG(cr4, "cr4")
+X86_RW_REG(dr0, "dr0")
+X86_RW_REG(dr1, "dr1")
+X86_RW_REG(dr2, "dr2")
+X86_RW_REG(dr3, "dr3")
+X86_RW_REG(dr6, "dr6")
+X86_RW_REG(dr7, "dr7")
+
+static inline void xsetbv(uint32_t reg, uint64_t v)
+{
+	__asm__ volatile("xsetbv" : : "c"(reg), "a"((uint32_t)v),
+			 "d"((uint32_t)(v >> 32)));
+}
+
+static inline void xsave(void *area, uint64_t mask)
+{
+	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)mask),
+			 "d"((uint32_t)(mask >> 32)) : "memory");
+}
+
+static inline void xrstor(const void *area, uint64_t mask)
+{
+	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)mask),
+			 "d"((uint32_t)(mask >> 32)) : "memory");
+}
+
+static inline void cpu_pause(void)
+{
+	__asm__ volatile("pause" : : : "memory");
+}
+
+/** Waits for an interrupt; STI's shadow closes the gap before HLT. */
+static inline void cpu_sti_hlt_cli(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+static inline void cpu_sti_cli(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
+static inline void NORETURN cpu_halt_forever(void)
+{
+	for (;;) {
+		__asm__ volatile("cli; hlt" : : : "memory");
+	}
+}
+
+/** a * b / c with a 128-bit product; all ones when the quotient overflows. */
+static inline uint64_t u64_muldiv(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t lo, hi;
+
+	__asm__("mulq %3" : "=a"(lo), "=d"(hi) : "a"(a), "r"(b) : "cc");
+	if (hi >= c) {
+		return ~0ull;
+	}
+	__asm__("divq %2" : "+a"(lo), "+d"(hi) : "r"(c) : "cc");
+	return lo;
+}
+
+/* One REP STOSQ: bytes a multiple of 8. */
+static inline void zero_memory(void *p, uint64_t bytes)
+{
+	uint64_t n = bytes / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ull)
+			 : "memory");
+}
+
+#endif

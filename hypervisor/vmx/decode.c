@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the VMCS's exit fields to struct vm_exit, and from wanted controls to
+ * allowed ones. Pure functions: no hardware is touched, so the build machine
+ * tests them with tables.
+ */
+#include <vm_exit.h>
+#include "vmcs.h"
+
+static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
+{
+	uint32_t info = raw->intr_info;
+
+	if (INTR_INFO_TYPE(info) == INTR_TYPE_NMI) {
+		e->code = VM_EXIT_NMI;
+		return;
+	}
+	e->code = VM_EXIT_EXCEPTION;
+	e->exc.vector = (uint8_t)info;
+	e->exc.has_error = (info & INTR_INFO_ERROR) != 0;
+	e->exc.error = e->exc.has_error ? raw->intr_error : 0;
+	/* only #DB's qualification is used: B0-B3, BD, BS
+	 * [SDM3 "Exit Qualification for Debug Exceptions"] */
+	e->exc.info = raw->qualification & 0x600f;
+}
+
+/* [SDM3 "Exit Qualification for I/O Instructions"] */
+static void decode_io(uint64_t q, struct vm_exit *e)
+{
+	e->code = VM_EXIT_IO;
+	e->io.size = (uint8_t)((q & 7) + 1);
+	e->io.in = (q >> 3 & 1) != 0;
+	e->io.string = (q >> 4 & 1) != 0;
+	e->io.rep = (q >> 5 & 1) != 0;
+	e->io.port = (uint16_t)(q >> 16);
+}
+
+/* [SDM3 "Exit Qualification for Control-Register Accesses"] */
+static void decode_cr(uint64_t q, struct vm_exit *e)
+{
+	uint32_t type = (uint32_t)(q >> 4) & 3;
+
+	e->code = VM_EXIT_CR_ACCESS;
+	e->cr.cr = (uint8_t)(q & 15);
+	e->cr.gpr = (uint8_t)(q >> 8 & 15);
+	e->cr.write = type != 1;
+	e->cr.clts = type == 2;
+	e->cr.lmsw = type == 3;
+	e->cr.lmsw_value = (uint16_t)(q >> 16);
+}
+
+/* [SDM3 "Exit Qualification for EPT Violations"] */
+static void decode_ept(const struct vmx_exit_raw *raw, struct vm_exit *e)
+{
+	uint64_t q = raw->qualification;
+
+	e->code = VM_EXIT_GPM_FAULT;
+	e->fault.gpa = GPA(raw->gpa);
+	e->fault.access = (q & 1 ? GPM_READ : 0) | (q & 2 ? GPM_WRITE : 0) |
+			  (q & 4 ? GPM_EXEC : 0);
+}
+
+/* Exits whose whole meaning is their reason. */
+static enum vm_exit_code simple_code(uint32_t reason)
+{
+	switch (reason) {
+	case VMX_EXIT_REASON_TRIPLE_FAULT:
+		return VM_EXIT_SHUTDOWN;
+	case VMX_EXIT_REASON_INTR_WINDOW:
+		return VM_EXIT_INTR_WINDOW;
+	case VMX_EXIT_REASON_CPUID:
+		return VM_EXIT_CPUID;
+	case VMX_EXIT_REASON_HLT:
+		return VM_EXIT_HLT;
+	case VMX_EXIT_REASON_VMCALL:
+		return VM_EXIT_HYPERCALL;
+	case VMX_EXIT_REASON_RDMSR:
+		return VM_EXIT_MSR_READ;
+	case VMX_EXIT_REASON_WRMSR:
+		return VM_EXIT_MSR_WRITE;
+	case VMX_EXIT_REASON_PREEMPTION_TIMER:
+		return VM_EXIT_TIMER;
+	case VMX_EXIT_REASON_XSETBV:
+		return VM_EXIT_XSETBV;
+	case VMX_EXIT_REASON_INVD:	/* never run natively */
+	case VMX_EXIT_REASON_WBINVD:
+		return VM_EXIT_SKIP;
+	case VMX_EXIT_REASON_GETSEC:
+	case VMX_EXIT_REASON_RDPMC:
+	case VMX_EXIT_REASON_RSM:
+	case VMX_EXIT_REASON_VMCLEAR ... VMX_EXIT_REASON_VMXON:
+	case VMX_EXIT_REASON_MWAIT:
+	case VMX_EXIT_REASON_MONITOR:
+	case VMX_EXIT_REASON_INVEPT:
+	case VMX_EXIT_REASON_INVVPID:
+	case VMX_EXIT_REASON_VMFUNC:
+		return VM_EXIT_UNDEFINED;
+	default:
+		return VM_EXIT_UNKNOWN;
+	}
+}
+
+/** Raw exit fields to the neutral form. Unknown stays VM_EXIT_UNKNOWN. */
+void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
+{
+	e->insn_len = raw->insn_len;
+	e->raw_code = raw->reason;
+	e->raw_info = raw->qualification;
+	if (raw->reason & VMX_EXIT_ENTRY_FAILURE) {
+		e->code = VM_EXIT_ENTRY_FAIL;
+		return;
+	}
+	switch (raw->reason & 0xffff) {
+	case VMX_EXIT_REASON_EXCEPTION_NMI:
+		decode_exception(raw, e);
+		break;
+	case VMX_EXIT_REASON_EXT_INTR:
+		e->code = VM_EXIT_EXT_INTR;
+		e->vector = raw->intr_info & INTR_INFO_VALID ?
+			    raw->intr_info & 0xff : VM_NO_VECTOR;
+		break;
+	case VMX_EXIT_REASON_IO:
+		decode_io(raw->qualification, e);
+		break;
+	case VMX_EXIT_REASON_CR_ACCESS:
+		decode_cr(raw->qualification, e);
+		break;
+	case VMX_EXIT_REASON_EPT_VIOLATION:
+		decode_ept(raw, e);
+		break;
+	default:
+		e->code = simple_code(raw->reason & 0xffff);
+		break;
+	}
+}
+
+/**
+ * Controls for a VMCS: want (must have) and wish (if possible) within what
+ * the capability MSR allows (low half: must be 1; high half: may be 1).
+ * false: something wanted is not to be had. [SDM3 "Reserved Controls and
+ * Default Settings"]
+ */
+bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
+		     uint32_t *out)
+{
+	uint32_t must = (uint32_t)cap, may = (uint32_t)(cap >> 32);
+
+	*out = must | want | (wish & may);
+	return !(want & ~may);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPU state in the VMCS: initial state as a table, registers, events. All
+ * on the vCPU's CPU.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+#include "vmx.h"
+
+/* Guests change these CR0 and CR4 bits without an exit; all others are
+ * checked in msr.c. */
+#define CR0_GUEST_OWNED	(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)
+#define CR4_GUEST_OWNED	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PGE | \
+			 CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+#define AR_CODE64	0xa09bu
+#define AR_CODE16	0x009bu
+#define AR_DATA32	0xc093u
+#define AR_DATA16	0x0093u
+#define AR_TSS_BUSY	0x008bu
+#define AR_LDT		0x0082u
+#define AR_UNUSABLE	0x10000u
+
+struct field_init {
+	enum vmcs_field field;
+	uint64_t value;
+};
+
+/* Constant for every vCPU and every start. */
+static const struct field_init init_common[] = {
+	{ VMCS_LINK_POINTER, ~0ull },
+	{ VMCS_EXCEPTION_BITMAP, BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
+				 BIT32(X86_EXC_MC) },
+	{ VMCS_PF_ERROR_MASK, 0 }, { VMCS_PF_ERROR_MATCH, 0 },
+	{ VMCS_CR3_TARGET_COUNT, 0 }, { VMCS_EXIT_MSR_STORE_COUNT, 0 },
+	{ VMCS_EXIT_MSR_LOAD_COUNT, 0 }, { VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
+	{ VMCS_ENTRY_INTR_INFO, 0 },
+	{ VMCS_CR0_MASK, ~CR0_GUEST_OWNED }, { VMCS_CR4_MASK,
+					       ~CR4_GUEST_OWNED },
+	{ VMCS_GUEST_IA32_DEBUGCTL, 0 }, { VMCS_GUEST_IA32_PAT, PAT_RESET },
+	{ VMCS_GUEST_INTERRUPTIBILITY, 0 }, { VMCS_GUEST_ACTIVITY, 0 },
+	{ VMCS_GUEST_PENDING_DEBUG, 0 }, { VMCS_GUEST_DR7, DR7_RESET },
+	{ VMCS_GUEST_SYSENTER_CS, 0 }, { VMCS_GUEST_SYSENTER_ESP, 0 },
+	{ VMCS_GUEST_SYSENTER_EIP, 0 },
+	{ VMCS_GUEST_RSP, 0 }, { VMCS_GUEST_CR3, 0 },
+	{ VMCS_GUEST_LDTR_SELECTOR, 0 }, { VMCS_GUEST_LDTR_BASE, 0 },
+	{ VMCS_GUEST_LDTR_LIMIT, 0xffff }, { VMCS_GUEST_LDTR_AR, AR_LDT },
+	{ VMCS_GUEST_TR_SELECTOR, 0 }, { VMCS_GUEST_TR_BASE, 0 },
+	{ VMCS_GUEST_TR_LIMIT, 0xffff }, { VMCS_GUEST_TR_AR, AR_TSS_BUSY },
+	{ VMCS_GUEST_IDTR_BASE, 0 }, { VMCS_GUEST_IDTR_LIMIT, 0xffff },
+	{ VMCS_GUEST_GDTR_BASE, 0 }, { VMCS_GUEST_GDTR_LIMIT, 0xffff },
+	{ VMCS_HOST_CS_SELECTOR, 0x08 }, { VMCS_HOST_SS_SELECTOR, 0x10 },
+	{ VMCS_HOST_DS_SELECTOR, 0x10 }, { VMCS_HOST_ES_SELECTOR, 0x10 },
+	{ VMCS_HOST_FS_SELECTOR, 0 }, { VMCS_HOST_GS_SELECTOR, 0 },
+	{ VMCS_HOST_TR_SELECTOR, 0x18 }, { VMCS_HOST_FS_BASE, 0 },
+	{ VMCS_HOST_SYSENTER_CS, 0 }, { VMCS_HOST_SYSENTER_ESP, 0 },
+	{ VMCS_HOST_SYSENTER_EIP, 0 },
+};
+
+/* Long-mode start: flat segments with the boot protocols' selectors. */
+static const struct field_init init_long[] = {
+	{ VMCS_GUEST_CS_SELECTOR, 0x10 }, { VMCS_GUEST_CS_AR, AR_CODE64 },
+	{ VMCS_GUEST_GDTR_LIMIT, 0x1f },
+};
+
+/* Start-up IPI: real mode. [SDM3 "Processor State After Reset"] */
+static const struct field_init init_real[] = {
+	{ VMCS_GUEST_CS_AR, AR_CODE16 }, { VMCS_GUEST_CS_LIMIT, 0xffff },
+	{ VMCS_GUEST_RIP, 0 }, { VMCS_GUEST_RFLAGS, RFLAGS_FIXED },
+};
+
+static const enum vmcs_field data_segments[] = {
+	VMCS_GUEST_ES_SELECTOR, VMCS_GUEST_SS_SELECTOR,
+	VMCS_GUEST_DS_SELECTOR, VMCS_GUEST_FS_SELECTOR,
+	VMCS_GUEST_GS_SELECTOR,
+};
+
+static void apply(const struct field_init *f, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		vmwrite(f[i].field, f[i].value);
+	}
+}
+
+static void set_data_segments(uint16_t selector, uint32_t limit, uint32_t ar)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(data_segments); i++) {
+		uint32_t f = data_segments[i];
+
+		vmwrite(f, selector);
+		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_BASE, 0);
+		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_LIMIT,
+			limit);
+		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_AR, ar);
+	}
+}
+
+static void set_host_state(void)
+{
+	struct percpu *pc = this_cpu();
+	struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} idtr;
+
+	__asm__ volatile("sidt %0" : "=m"(idtr));
+	vmwrite(VMCS_HOST_CR0, read_cr0());
+	vmwrite(VMCS_HOST_CR3, read_cr3());
+	vmwrite(VMCS_HOST_CR4, read_cr4());
+	vmwrite(VMCS_HOST_IA32_EFER, rdmsr(MSR_IA32_EFER));
+	vmwrite(VMCS_HOST_IA32_PAT, rdmsr(MSR_IA32_PAT));
+	vmwrite(VMCS_HOST_GS_BASE, (uintptr_t)pc);
+	vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)&pc->tss);
+	vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)pc->gdt);
+	vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+	vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
+}
+
+static void set_controls(struct vcpu *v, struct vmx_vcpu *x)
+{
+	vmwrite(VMCS_PIN_BASED_CTLS, vmx_ctls.pin);
+	vmwrite(VMCS_PROC_BASED_CTLS, vmx_ctls.proc);
+	vmwrite(VMCS_PROC_BASED_CTLS2, vmx_ctls.proc2);
+	vmwrite(VMCS_EXIT_CTLS, vmx_ctls.exit);
+	vmwrite(VMCS_ENTRY_CTLS, vmx_ctls.entry);
+	vmwrite(VMCS_VPID, x->vpid);
+	vmwrite(VMCS_EPT_POINTER, vmx_eptp(v->partition));
+	vmwrite(VMCS_IO_BITMAP_A, ptr_hpa(v->partition->native_ports).v);
+	vmwrite(VMCS_IO_BITMAP_B,
+		ptr_hpa(v->partition->native_ports).v + PAGE_SIZE);
+	vmwrite(VMCS_MSR_BITMAP, ptr_hpa(v->partition->backend).v);
+	vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
+}
+
+/** hvm_ops.vcpu_reset */
+void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
+{
+	struct vmx_vcpu *x = v->backend;
+
+	__asm__ volatile("vmclear %0" : : "m"(x->vmcs.v) : "cc", "memory");
+	this_cpu()->backend_current = NULL;
+	x->launched = 0;
+	x->event_pending = false;
+	x->window = false;
+	(void)vmx_load(v);
+	apply(init_common, ARRAY_SIZE(init_common));
+	set_controls(v, x);
+	set_host_state();
+	vmwrite(VMCS_GUEST_CS_BASE, 0);
+	if (s->kind == VCPU_RESET_LONG) {
+		apply(init_long, ARRAY_SIZE(init_long));
+		set_data_segments(0x18, 0xffffffff, AR_DATA32);
+		vmwrite(VMCS_GUEST_CS_LIMIT, 0xffffffff);
+		vmwrite(VMCS_GUEST_GDTR_BASE, s->gdt);
+		vmwrite(VMCS_GUEST_RIP, s->rip);
+		vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED |
+			(s->interrupts ? RFLAGS_IF : 0));
+		vmwrite(VMCS_GUEST_CR3, s->cr3);
+		vmx_vcpu_set(v, VCPU_EFER, EFER_LME | EFER_LMA);
+		vmx_vcpu_set(v, VCPU_CR4, CR4_PAE);
+		vmx_vcpu_set(v, VCPU_CR0, CR0_PG | CR0_PE | CR0_ET | CR0_NE);
+	} else {
+		apply(init_real, ARRAY_SIZE(init_real));
+		set_data_segments(0, 0xffff, AR_DATA16);
+		vmwrite(VMCS_GUEST_CS_SELECTOR, (uint64_t)s->sipi_vector << 8);
+		vmwrite(VMCS_GUEST_CS_BASE, (uint64_t)s->sipi_vector << 12);
+		vmx_vcpu_set(v, VCPU_EFER, 0);
+		vmx_vcpu_set(v, VCPU_CR4, 0);
+		vmx_vcpu_set(v, VCPU_CR0, CR0_ET | CR0_CD | CR0_NW);
+	}
+	vmx_flush_vpid(x->vpid);
+	v->gpm_epoch = 0;	/* INVEPT before the first entry */
+}
+
+static uint64_t shadowed(enum vmcs_field real, enum vmcs_field shadow,
+			 uint64_t guest_owned)
+{
+	return (vmread(real) & guest_owned) | (vmread(shadow) & ~guest_owned);
+}
+
+/** hvm_ops.vcpu_get */
+uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
+{
+	(void)vmx_load(v);
+	switch (reg) {
+	case VCPU_RIP:
+		return vmread(VMCS_GUEST_RIP);
+	case VCPU_RSP:
+		return vmread(VMCS_GUEST_RSP);
+	case VCPU_RFLAGS:
+		return vmread(VMCS_GUEST_RFLAGS);
+	case VCPU_CR0:
+		return shadowed(VMCS_GUEST_CR0, VMCS_CR0_SHADOW,
+				CR0_GUEST_OWNED);
+	case VCPU_CR3:
+		return vmread(VMCS_GUEST_CR3);
+	case VCPU_CR4:
+		return shadowed(VMCS_GUEST_CR4, VMCS_CR4_SHADOW,
+				CR4_GUEST_OWNED);
+	case VCPU_EFER:
+		return vmread(VMCS_GUEST_IA32_EFER);
+	case VCPU_DR7:
+		return vmread(VMCS_GUEST_DR7);
+	case VCPU_PAT:
+		return vmread(VMCS_GUEST_IA32_PAT);
+	case VCPU_CPL:
+		/* SS.DPL is the CPL [SDM3 "Guest Register State"] */
+		return vmread(VMCS_GUEST_SS_AR) >> 5 & 3;
+	case VCPU_CS_ATTR:
+		return vmread(VMCS_GUEST_CS_AR);
+	case VCPU_TSC_OFFSET:
+		return vmread(VMCS_TSC_OFFSET);
+	default:
+		return 0;
+	}
+}
+
+static void set_efer(uint64_t value)
+{
+	uint64_t entry = vmread(VMCS_ENTRY_CTLS) & ~(uint64_t)ENTRY_IA32E;
+
+	vmwrite(VMCS_GUEST_IA32_EFER, value);
+	vmwrite(VMCS_ENTRY_CTLS, entry | (value & EFER_LMA ? ENTRY_IA32E : 0));
+}
+
+/** hvm_ops.vcpu_set: values have been checked by the caller. */
+void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
+{
+	(void)vmx_load(v);
+	switch (reg) {
+	case VCPU_RIP:
+		vmwrite(VMCS_GUEST_RIP, value);
+		break;
+	case VCPU_RSP:
+		vmwrite(VMCS_GUEST_RSP, value);
+		break;
+	case VCPU_CR0:
+		/* caches stay on whatever the guest thinks [XSA-60]; NE and ET
+		 * are fixed */
+		vmwrite(VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) |
+			CR0_NE | CR0_ET);
+		vmwrite(VMCS_CR0_SHADOW, value);
+		break;
+	case VCPU_CR4:
+		vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
+		vmwrite(VMCS_CR4_SHADOW, value);
+		break;
+	case VCPU_EFER:
+		set_efer(value);
+		break;
+	case VCPU_DR7:
+		vmwrite(VMCS_GUEST_DR7, value);
+		break;
+	case VCPU_PAT:
+		vmwrite(VMCS_GUEST_IA32_PAT, value);
+		break;
+	case VCPU_TSC_OFFSET:
+		vmwrite(VMCS_TSC_OFFSET, value);
+		break;
+	default:
+		break;
+	}
+}
+
+static bool can_take(const struct vm_event *ev)
+{
+	uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	switch (ev->type) {
+	case VM_EVENT_INTR:
+		return (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
+		       !(block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS));
+	case VM_EVENT_NMI:
+		return !(block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS |
+				  GUEST_BLOCK_NMI));
+	default:
+		return true;
+	}
+}
+
+/** hvm_ops.vcpu_inject */
+bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
+{
+	struct vmx_vcpu *x = vmx_load(v);
+
+	if (x->event_pending || !can_take(&ev)) {
+		return false;
+	}
+	if (ev.has_error) {
+		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR, ev.error);
+	}
+	vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | ev.vector |
+		(uint32_t)ev.type << 8 | (ev.has_error ? INTR_INFO_ERROR : 0));
+	x->event_pending = true;
+	return true;
+}
+
+static void set_window(struct vmx_vcpu *x, bool on)
+{
+	uint64_t proc = vmread(VMCS_PROC_BASED_CTLS);
+
+	vmwrite(VMCS_PROC_BASED_CTLS, on ? proc | PROC_INTR_WINDOW :
+		proc & ~(uint64_t)PROC_INTR_WINDOW);
+	x->window = on;
+}
+
+/** hvm_ops.vcpu_intr_window: until the next VM_EXIT_INTR_WINDOW. */
+void vmx_vcpu_intr_window(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_load(v);
+
+	if (!x->window) {
+		set_window(x, true);
+	}
+}
+
+/** The window has opened: no more exits for it. */
+void vmx_window_closed(struct vmx_vcpu *x)
+{
+	set_window(x, false);
+}
+
+/** hvm_ops.vcpu_advance_rip: the instruction is done, its shadow too. */
+void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+{
+	uint64_t block;
+
+	(void)vmx_load(v);
+	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + len);
+	block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	if (block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)) {
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			block & ~(uint64_t)(GUEST_BLOCK_STI |
+					    GUEST_BLOCK_MOVSS));
+	}
+}
+
+static const struct {
+	enum vmcs_field field;
+	const char *name;
+} dump_fields[] = {
+	{ VMCS_INSN_ERROR, "INSN_ERROR" }, { VMCS_EXIT_REASON, "EXIT_REASON" },
+	{ VMCS_EXIT_QUALIFICATION, "EXIT_QUALIFICATION" },
+	{ VMCS_GUEST_PHYSICAL_ADDRESS, "GUEST_PHYSICAL_ADDRESS" },
+	{ VMCS_EXIT_INTR_INFO, "EXIT_INTR_INFO" },
+	{ VMCS_IDT_VECTORING_INFO, "IDT_VECTORING_INFO" },
+	{ VMCS_EXIT_INSN_LEN, "EXIT_INSN_LEN" },
+	{ VMCS_ENTRY_INTR_INFO, "ENTRY_INTR_INFO" },
+	{ VMCS_ENTRY_CTLS, "ENTRY_CTLS" }, { VMCS_EXIT_CTLS, "EXIT_CTLS" },
+	{ VMCS_PIN_BASED_CTLS, "PIN_BASED_CTLS" },
+	{ VMCS_PROC_BASED_CTLS, "PROC_BASED_CTLS" },
+	{ VMCS_PROC_BASED_CTLS2, "PROC_BASED_CTLS2" },
+	{ VMCS_GUEST_CR0, "GUEST_CR0" }, { VMCS_GUEST_CR4, "GUEST_CR4" },
+	{ VMCS_GUEST_IA32_EFER, "GUEST_IA32_EFER" },
+	{ VMCS_GUEST_RFLAGS, "GUEST_RFLAGS" },
+	{ VMCS_GUEST_INTERRUPTIBILITY, "GUEST_INTERRUPTIBILITY" },
+	{ VMCS_GUEST_ACTIVITY, "GUEST_ACTIVITY" },
+	{ VMCS_GUEST_PENDING_DEBUG, "GUEST_PENDING_DEBUG" },
+	{ VMCS_GUEST_CS_SELECTOR, "GUEST_CS" },
+	{ VMCS_GUEST_CS_AR, "GUEST_CS_AR" },
+	{ VMCS_GUEST_CS_BASE, "GUEST_CS_BASE" },
+	{ VMCS_GUEST_SS_AR, "GUEST_SS_AR" },
+	{ VMCS_GUEST_TR_AR, "GUEST_TR_AR" },
+	{ VMCS_GUEST_LDTR_AR, "GUEST_LDTR_AR" },
+};
+
+/** hvm_ops.dump */
+void vmx_dump(struct vcpu *v)
+{
+	size_t i;
+
+	(void)vmx_load(v);
+	for (i = 0; i < ARRAY_SIZE(dump_fields); i += 2) {
+		log_write("  VMCS %s %#llx  %s %#llx", dump_fields[i].name,
+			  (unsigned long long)vmread(dump_fields[i].field),
+			  dump_fields[i + 1].name,
+			  (unsigned long long)vmread(dump_fields[i + 1].field));
+	}
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VT-x backend: VMX operation on each CPU, a VMCS for each vCPU, and the
+ * run from VM entry to VM exit. A VMCS is used only on the CPU its vCPU is
+ * pinned to, so VMCLEAR is needed once, when it is made.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+#include "vmx.h"
+
+#define FEATURE_CONTROL_LOCK	BIT64(0)
+#define FEATURE_CONTROL_VMXON	BIT64(2)
+
+#define EPT_CAP_WALK4		BIT64(6)
+#define EPT_CAP_WB		BIT64(14)
+#define EPT_CAP_2M		BIT64(16)
+#define EPT_CAP_INVEPT_SINGLE	BIT64(25)
+#define VPID_CAP_INVVPID_SINGLE	BIT64(41)
+#define EPT_CAP_NEEDED	(EPT_CAP_WALK4 | EPT_CAP_WB | EPT_CAP_2M | \
+			 EPT_CAP_INVEPT_SINGLE | VPID_CAP_INVVPID_SINGLE)
+
+struct vmx_ctls vmx_ctls;
+static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
+
+/* EPT entries. [SDM3 "EPT Translation Mechanism"] */
+static const struct pt_format ept_format = {
+	.table = 7,			/* read, write, execute */
+	.present = 7,
+	.leaf = BIT64(0) | BIT64(6),	/* readable, ignore the guest's PAT */
+	.large = BIT64(7),
+	.write = BIT64(1),
+	.exec = BIT64(2),
+	.no_exec = 0,
+	.uncached = 0,			/* memory type 0 */
+	.cached = 6ull << 3,		/* write-back */
+};
+
+static uint64_t ctl_cap(uint32_t msr)
+{
+	bool true_ctls = (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55)) != 0;
+
+	return rdmsr(true_ctls ? msr + VMX_TRUE_CTLS_OFFSET : msr);
+}
+
+/* Each control with the reason why it is set. */
+static const char *choose_controls(void)
+{
+	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_PINBASED_CTLS),
+			     PIN_EXT_INTR_EXIT |	/* devices are ours */
+			     PIN_NMI_EXIT | PIN_VIRTUAL_NMIS |
+			     PIN_PREEMPTION_TIMER,	/* time slices */
+			     0, &vmx_ctls.pin)) {
+		return "VT-x without preemption timer or virtual NMIs";
+	}
+	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS),
+			     PROC_TSC_OFFSETTING |	/* guests start at 0 */
+			     PROC_HLT_EXIT | PROC_MWAIT_EXIT |
+			     PROC_MONITOR_EXIT | PROC_RDPMC_EXIT |
+			     PROC_CR8_LOAD_EXIT |	/* the TPR is virtual */
+			     PROC_CR8_STORE_EXIT | PROC_IO_BITMAPS |
+			     PROC_MSR_BITMAPS | PROC_SECONDARY,
+			     0, &vmx_ctls.proc)) {
+		return "VT-x without I/O or MSR bitmaps";
+	}
+	if (!vmx_adjust_ctls(rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2),
+			     PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED |
+			     PROC2_WBINVD_EXIT,
+			     PROC2_RDTSCP | PROC2_INVPCID, /* as CPUID says */
+			     &vmx_ctls.proc2)) {
+		return "VT-x without EPT, VPID or unrestricted guest";
+	}
+	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_EXIT_CTLS),
+			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR |
+			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
+			     EXIT_LOAD_EFER, 0, &vmx_ctls.exit) ||
+	    !vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_ENTRY_CTLS),
+			     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT |
+			     ENTRY_LOAD_EFER, 0, &vmx_ctls.entry)) {
+		return "VT-x without loading of PAT and EFER";
+	}
+	return NULL;
+}
+
+/* hvm_ops.probe */
+static const char *vmx_probe(void)
+{
+	uint64_t fc, ept;
+	const char *why;
+
+	if (!(cpuid(1, 0).ecx & BIT32(5))) {
+		return "no VT-x (CPUID.1:ECX.VMX is 0)";
+	}
+	fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	if ((fc & FEATURE_CONTROL_LOCK) && !(fc & FEATURE_CONTROL_VMXON)) {
+		return "VT-x is locked off by firmware "
+		       "(IA32_FEATURE_CONTROL): enable it in the set-up";
+	}
+	why = choose_controls();
+	if (why) {
+		return why;
+	}
+	ept = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+	if ((ept & EPT_CAP_NEEDED) != EPT_CAP_NEEDED) {
+		return "EPT lacks 4-level walks, 2 MiB pages or INVEPT/INVVPID";
+	}
+	timer_shift = (uint32_t)rdmsr(MSR_IA32_VMX_MISC) & 0x1f;
+	return NULL;
+}
+
+static uint32_t revision(void)
+{
+	return (uint32_t)rdmsr(MSR_IA32_VMX_BASIC) & 0x7fffffff;
+}
+
+/* hvm_ops.cpu_enable. [SDM3 "Enabling and Entering VMX Operation"] */
+static hv_status_t vmx_cpu_enable(hpa_t page)
+{
+	uint64_t fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	uint8_t failed;
+
+	if (!(fc & FEATURE_CONTROL_LOCK)) {
+		/* firmware often leaves it unlocked: then it is ours to set */
+		wrmsr(MSR_IA32_FEATURE_CONTROL,
+		      fc | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON);
+	} else if (!(fc & FEATURE_CONTROL_VMXON)) {
+		return HC_EPERM;
+	}
+	write_cr0((read_cr0() | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) &
+		  rdmsr(MSR_IA32_VMX_CR0_FIXED1));
+	write_cr4(((read_cr4() | CR4_VMXE) | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) &
+		  rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	*(uint32_t *)hpa_ptr(page) = revision();
+	__asm__ volatile("vmxon %1; setna %0"
+			 : "=r"(failed) : "m"(page.v) : "cc", "memory");
+	return failed ? HC_EINVAL : HC_OK;
+}
+
+/* hvm_ops.cpu_disable */
+static void vmx_cpu_disable(void)
+{
+	__asm__ volatile("vmxoff" : : : "cc");
+}
+
+static void allow_msr(uint8_t *bitmap, uint32_t msr)
+{
+	/* [SDM3 "MSR-Bitmap Address"]: read low, read high, write low, high */
+	uint32_t at = (msr & 0x1fff) / 8 + (msr >> 31 ? 1024 : 0);
+
+	bitmap[at] &= (uint8_t)~(1u << (msr % 8));
+	bitmap[at + 2048] &= (uint8_t)~(1u << (msr % 8));
+}
+
+/* hvm_ops.partition_init */
+static hv_status_t vmx_partition_init(struct partition *p)
+{
+	hpa_t pa = frame_alloc(FRAME_HYPERVISOR, false);
+	const uint32_t *list;
+	uint32_t n, i;
+	uint8_t *bitmap;
+
+	if (pa.v == FRAME_NULL) {
+		return HC_ENOMEM;
+	}
+	bitmap = hpa_ptr(pa);
+	for (i = 0; i < PAGE_SIZE; i++) {
+		bitmap[i] = 0xff;
+	}
+	list = msr_native_list(&n);
+	for (i = 0; i < n; i++) {
+		allow_msr(bitmap, list[i]);
+	}
+	p->backend = bitmap;
+	return HC_OK;
+}
+
+/* hvm_ops.vcpu_init */
+static hv_status_t vmx_vcpu_init(struct vcpu *v)
+{
+	static uint16_t next_vpid = 1;
+	hpa_t b = frame_alloc(FRAME_HYPERVISOR, true);
+	hpa_t vmcs = frame_alloc(FRAME_HYPERVISOR, true);
+	struct vmx_vcpu *x;
+
+	if (b.v == FRAME_NULL || vmcs.v == FRAME_NULL) {
+		return HC_ENOMEM;
+	}
+	x = hpa_ptr(b);
+	x->vmcs = vmcs;
+	x->vpid = next_vpid++;
+	*(uint32_t *)hpa_ptr(vmcs) = revision();
+	v->backend = x;
+	return HC_OK;
+}
+
+/** Makes v's VMCS the current one. On v's CPU. */
+struct vmx_vcpu *vmx_load(struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->backend;
+	struct percpu *pc = this_cpu();
+
+	if (pc->backend_current != x) {
+		__asm__ volatile("vmptrld %0" : : "m"(x->vmcs.v)
+				 : "cc", "memory");
+		pc->backend_current = x;
+	}
+	return x;
+}
+
+struct inv_desc {
+	uint64_t what, address;
+};
+
+/** INVVPID of all of one vCPU's translations. */
+void vmx_flush_vpid(uint16_t vpid)
+{
+	struct inv_desc d = { vpid, 0 };
+
+	__asm__ volatile("invvpid %0, %1" : : "m"(d), "r"(1ull)
+			 : "cc", "memory");
+}
+
+/* hvm_ops.gpm_flush: INVEPT, single context. */
+static void vmx_gpm_flush(struct vcpu *v)
+{
+	struct inv_desc d = { vmx_eptp(v->partition), 0 };
+
+	__asm__ volatile("invept %0, %1" : : "m"(d), "r"(1ull)
+			 : "cc", "memory");
+}
+
+static void read_exit(struct vmx_exit_raw *raw)
+{
+	raw->reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	raw->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
+	raw->qualification = 0;
+	raw->intr_info = 0;
+	switch (raw->reason) {
+	case VMX_EXIT_REASON_EXCEPTION_NMI:
+		raw->intr_error = (uint32_t)vmread(VMCS_EXIT_INTR_ERROR);
+		raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
+		/* fall through */
+	case VMX_EXIT_REASON_EXT_INTR:
+		raw->intr_info = (uint32_t)vmread(VMCS_EXIT_INTR_INFO);
+		break;
+	case VMX_EXIT_REASON_EPT_VIOLATION:
+		raw->gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+		/* fall through */
+	case VMX_EXIT_REASON_IO:
+	case VMX_EXIT_REASON_CR_ACCESS:
+		raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
+		break;
+	default:
+		if (raw->reason & VMX_EXIT_ENTRY_FAILURE) {
+			raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
+		}
+		break;
+	}
+}
+
+/* An exit in the middle of an event's delivery: deliver it again.
+ * [SDM3 "Information for VM Exits During Event Delivery"] */
+static void reinject(struct vmx_vcpu *x)
+{
+	uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
+
+	if (!(info & INTR_INFO_VALID)) {
+		return;
+	}
+	if (info & INTR_INFO_ERROR) {
+		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR,
+			vmread(VMCS_IDT_VECTORING_ERROR));
+	}
+	if (INTR_INFO_TYPE(info) >= INTR_TYPE_SOFT_FIRST) {
+		vmwrite(VMCS_ENTRY_INSN_LEN, vmread(VMCS_EXIT_INSN_LEN));
+	}
+	if (INTR_INFO_TYPE(info) == INTR_TYPE_NMI) {
+		/* its delivery will block NMIs again */
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+			~(uint64_t)GUEST_BLOCK_NMI);
+	}
+	vmwrite(VMCS_ENTRY_INTR_INFO, info & ~0x7ffff000u);
+	x->event_pending = true;
+}
+
+/* hvm_ops.vcpu_run */
+static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
+{
+	struct vmx_vcpu *x = vmx_load(v);
+	struct vmx_exit_raw raw;
+	uint64_t now = rdtsc();
+
+	if (v->gpm_epoch != v->partition->gpm_epoch) {
+		v->gpm_epoch = v->partition->gpm_epoch;
+		vmx_gpm_flush(v);
+	}
+	vmwrite(VMCS_PREEMPTION_TIMER, limit <= now ? 0 :
+		u64_min((limit - now) >> timer_shift, 0xffffffff));
+	if (vmx_enter(&v->regs, x->launched)) {
+		*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
+		e->raw_code = vmread(VMCS_INSN_ERROR);
+		return;
+	}
+	read_exit(&raw);
+	if (!(raw.reason & VMX_EXIT_ENTRY_FAILURE)) {
+		x->launched = 1;
+		x->event_pending = false;
+		reinject(x);
+	}
+	if (raw.reason == VMX_EXIT_REASON_INTR_WINDOW) {
+		vmx_window_closed(x);
+	}
+	vmx_exit_decode(&raw, e);
+}
+
+const struct hvm_ops hvm_vmx = {
+	.name = "VT-x with EPT",
+	.gpm_format = &ept_format,
+	.probe = vmx_probe,
+	.cpu_enable = vmx_cpu_enable,
+	.cpu_disable = vmx_cpu_disable,
+	.partition_init = vmx_partition_init,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_reset = vmx_vcpu_reset,
+	.vcpu_run = vmx_vcpu_run,
+	.vcpu_get = vmx_vcpu_get,
+	.vcpu_set = vmx_vcpu_set,
+	.vcpu_inject = vmx_vcpu_inject,
+	.vcpu_intr_window = vmx_vcpu_intr_window,
+	.vcpu_advance_rip = vmx_vcpu_advance_rip,
+	.gpm_flush = vmx_gpm_flush,
+	.dump = vmx_dump,
+};

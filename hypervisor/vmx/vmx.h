@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of the VT-x backend. */
+#ifndef ISTHMUS_VMX_H
+#define ISTHMUS_VMX_H
+
+#include <hvm_ops.h>
+#include <partition.h>
+#include "vmcs.h"
+
+struct vmx_vcpu {
+	hpa_t vmcs;
+	uint64_t launched;
+	uint16_t vpid;
+	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
+	bool window;		/* interrupt-window exiting is on */
+};
+
+/* Controls as this machine allows them; chosen once. */
+struct vmx_ctls {
+	uint32_t pin, proc, proc2, exit, entry;
+};
+
+extern struct vmx_ctls vmx_ctls;
+
+static inline uint64_t vmx_eptp(const struct partition *p)
+{
+	return p->gpm_root.v | 6 | 3 << 3;	/* write-back, 4 levels */
+}
+
+uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched);
+void vmx_exit_point(void);
+struct vmx_vcpu *vmx_load(struct vcpu *v);
+void vmx_flush_vpid(uint16_t vpid);
+void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
+uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
+void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
+bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev);
+void vmx_vcpu_intr_window(struct vcpu *v);
+void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len);
+void vmx_window_closed(struct vmx_vcpu *x);
+void vmx_dump(struct vcpu *v);
+
+#endif

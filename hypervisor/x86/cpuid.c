@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUID as guests see it: a table of leaves, each with masks for what may
+ * pass; everything else reads zero. [SDM2 "CPUID"]
+ */
+#include <hv.h>
+#include <partition.h>
+#include <x86.h>
+
+#define MAX_BASIC	0x0du
+#define MAX_EXTENDED	0x80000008u
+#define HV_BASE		0x40000000u	/* KVM's paravirtual leaves */
+#define KVM_CLOCKSOURCE2	BIT32(3)
+#define KVM_CLOCK_STABLE	BIT32(24)
+
+#define LEAF1_ECX_X2APIC	BIT32(21)
+#define LEAF1_ECX_DEADLINE	BIT32(24)
+#define LEAF1_ECX_OSXSAVE	BIT32(27)
+#define LEAF1_ECX_HYPERVISOR	BIT32(31)
+#define LEAF7_EBX_ERMS		BIT32(9)
+
+struct leaf_mask {
+	uint32_t leaf;
+	uint32_t subleaves;	/* 1: the subleaf does not matter */
+	uint32_t eax, ebx, ecx, edx;
+};
+
+#define ALL	0xffffffffu
+
+static struct leaf_mask table[] = {
+	{ 0x00000000, 1, 0, ALL, ALL, ALL },
+	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES
+	 * XSAVE AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 APIC SEP PGE
+	 * CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
+	{ 0x00000001, 1, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f },
+	{ 0x00000004, 4, 0x000003ff, ALL, ALL, ALL },	/* caches, one core */
+	{ 0x00000006, 1, BIT32(2), 0, 0, 0 },		/* ARAT */
+	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT
+	 * CLWB SHA and AVX512 F DQ IFMA CD BW VL */
+	{ 0x00000007, 1, 0, 0xf1bf07a9, 0, 0 },
+	{ 0x0000000d, 9, ALL, ALL, ALL, ALL },
+	{ 0x80000000, 1, 0, ALL, ALL, ALL },
+	/* LAHF ABM SSE4A MISALIGNSSE PREFETCHW; SYSCALL NX
+	 * PDPE1GB RDTSCP LM */
+	{ 0x80000001, 1, ALL, 0, 0x000001e1, 0x2c100800 },
+	{ 0x80000002, 1, ALL, ALL, ALL, ALL },		/* brand string */
+	{ 0x80000003, 1, ALL, ALL, ALL, ALL },
+	{ 0x80000004, 1, ALL, ALL, ALL, ALL },
+	{ 0x80000006, 1, 0, 0, ALL, 0 },		/* L2 */
+	{ 0x80000007, 1, 0, 0, 0, BIT32(8) },		/* invariant TSC */
+	{ 0x80000008, 1, 0x0000ffff, 0, 0, 0 },		/* address sizes */
+};
+
+static uint64_t xstate_allowed;
+static bool tsc_aux;
+
+/** All XCR0 bits that this machine has and guests may use. */
+uint64_t xstate_mask(void)
+{
+	return xstate_allowed;
+}
+
+/** Is there an IA32_TSC_AUX to switch? */
+bool cpu_has_tsc_aux(void)
+{
+	return tsc_aux;
+}
+
+/** Boot CPU, once: fits the table to this machine. */
+void cpuid_policy_init(void)
+{
+	struct cpuid_regs d = cpuid(0x0d, 0);
+
+	xstate_allowed = d.eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	if ((d.eax & XCR0_AVX512) == XCR0_AVX512 &&
+	    (xstate_allowed & XCR0_AVX)) {
+		xstate_allowed |= XCR0_AVX512;
+	}
+	tsc_aux = (cpuid(0x80000001, 0).edx & BIT32(27)) != 0;
+	if (boot.flags & BOOT_FLAG_ERMS_SLOW) {
+		/* ERMS promises fast byte strings; boot/ measured that they
+		 * are not on this processor */
+		table[4].ebx &= ~LEAF7_EBX_ERMS;
+	}
+	if (!(xstate_allowed & XCR0_AVX512)) {
+		table[4].ebx &= ~(BIT32(16) | BIT32(17) | BIT32(21) |
+				  BIT32(28) | BIT32(30) | BIT32(31));
+	}
+}
+
+static struct cpuid_regs masked(uint32_t leaf, uint32_t sub)
+{
+	struct cpuid_regs r = { 0, 0, 0, 0 };
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		const struct leaf_mask *m = &table[i];
+
+		if (m->leaf != leaf) {
+			continue;
+		}
+		if (m->subleaves > 1 && sub >= m->subleaves) {
+			break;
+		}
+		r = cpuid(leaf, m->subleaves > 1 ? sub : 0);
+		r.eax &= m->eax;
+		r.ebx &= m->ebx;
+		r.ecx &= m->ecx;
+		r.edx &= m->edx;
+		break;
+	}
+	return r;
+}
+
+static void leaf_features(struct vcpu *v, struct cpuid_regs *r)
+{
+	r->ebx |= v->lapic.id << 24 | v->partition->vcpu_count << 16;
+	r->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE |
+		  LEAF1_ECX_HYPERVISOR;
+	r->edx |= BIT32(9);	/* APIC */
+	r->edx |= v->partition->vcpu_count > 1 ? BIT32(28) : 0;
+	if (hvm->vcpu_get(v, VCPU_CR4) & CR4_OSXSAVE) {
+		r->ecx |= LEAF1_ECX_OSXSAVE;
+	}
+}
+
+/* Every vCPU is a core of one package [SDM2 "CPUID", leaf 0BH]. */
+static void leaf_topology(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
+{
+	r->ecx = sub & 0xff;
+	r->edx = v->lapic.id;
+	if (sub == 0) {
+		r->ebx = 1;
+		r->ecx |= 1 << 8;
+	} else if (sub == 1) {
+		r->eax = 3;	/* PARTITION_MAX_VCPUS is 8 */
+		r->ebx = v->partition->vcpu_count;
+		r->ecx |= 2 << 8;
+	}
+}
+
+static void leaf_xstate(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
+{
+	(void)v;
+	if (sub == 0) {
+		r->eax = (uint32_t)xstate_allowed;
+		r->edx = 0;
+	} else if (sub == 1) {
+		r->eax &= 7;	/* XSAVEOPT, XSAVEC, XGETBV(1); no XSAVES */
+		r->ebx = r->ecx = r->edx = 0;
+	} else if (!(xstate_allowed & BIT64(sub))) {
+		*r = (struct cpuid_regs){ 0, 0, 0, 0 };
+	}
+}
+
+static struct cpuid_regs paravirt(uint32_t leaf)
+{
+	struct cpuid_regs r = { 0, 0, 0, 0 };
+
+	if (leaf == HV_BASE) {
+		r.eax = HV_BASE + 1;
+		r.ebx = 0x4b4d564b;	/* "KVMKVMKVM\0\0\0" */
+		r.ecx = 0x564b4d56;
+		r.edx = 0x0000004d;
+	} else if (leaf == HV_BASE + 1) {
+		r.eax = KVM_CLOCKSOURCE2 | KVM_CLOCK_STABLE;
+	}
+	return r;
+}
+
+/** Answers CPUID in v's registers. On v's CPU, v's XCR0 loaded. */
+void cpuid_emulate(struct vcpu *v)
+{
+	uint32_t leaf = (uint32_t)v->regs.rax, sub = (uint32_t)v->regs.rcx;
+	struct cpuid_regs r = { 0, 0, 0, 0 };
+
+	if ((leaf >> 16) == (HV_BASE >> 16)) {
+		r = paravirt(leaf);
+	} else if (leaf == 0x0b) {
+		leaf_topology(v, sub, &r);
+	} else {
+		r = masked(leaf, sub);
+	}
+	switch (leaf) {
+	case 0:
+		r.eax = MAX_BASIC;
+		break;
+	case 1:
+		leaf_features(v, &r);
+		break;
+	case 0x0d:
+		leaf_xstate(v, sub, &r);
+		break;
+	case 0x80000000:
+		r.eax = MAX_EXTENDED;
+		break;
+	default:
+		break;
+	}
+	v->regs.rax = r.eax;
+	v->regs.rbx = r.ebx;
+	v->regs.rcx = r.ecx;
+	v->regs.rdx = r.edx;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables and the hypervisor's own exceptions and interrupts.
+ * Interrupts are open only while a CPU is idle; NMI, #DF and #MC have stacks
+ * of their own. [SDM3 "Interrupt and Exception Handling"]
+ */
+#include <hv.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define SEL_CODE	0x08u
+#define SEL_DATA	0x10u
+#define SEL_TSS		0x18u
+
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+	uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+
+struct idt_gate {
+	uint16_t offset0, selector;
+	uint8_t ist, type;
+	uint16_t offset1;
+	uint32_t offset2, reserved;
+};
+_Static_assert(sizeof(struct idt_gate) == 16, "IDT gate");
+
+struct __attribute__((packed)) table_register {
+	uint16_t limit;
+	uint64_t base;
+};
+
+extern const char idt_stubs[];
+void trap_handle(struct trap_frame *f);
+
+static struct idt_gate idt[256];
+
+static void idt_init(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < 256; i++) {
+		uint64_t at = (uintptr_t)idt_stubs + i * 16u;
+		uint8_t ist = i == X86_EXC_NMI ? 1 : i == X86_EXC_DF ? 2 :
+			      i == X86_EXC_MC ? 3 : 0;
+
+		idt[i] = (struct idt_gate){
+			.offset0 = (uint16_t)at,
+			.selector = SEL_CODE,
+			.ist = ist,
+			.type = 0x8e,	/* present, interrupt gate */
+			.offset1 = (uint16_t)(at >> 16),
+			.offset2 = (uint32_t)(at >> 32),
+		};
+	}
+}
+
+/** Loads GDT, TSS, IDT and GS base of this CPU. */
+void desc_load(struct percpu *pc)
+{
+	uint64_t tss = (uintptr_t)&pc->tss;
+	struct table_register gdtr = { sizeof(pc->gdt) - 1,
+				       (uintptr_t)pc->gdt };
+	struct table_register idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+	uint32_t i;
+
+	if (!idt[0].type) {
+		idt_init();
+	}
+	for (i = 0; i < 3; i++) {
+		pc->tss.ist[i] = (uintptr_t)pc->ist[i] + PERCPU_IST_SIZE;
+	}
+	pc->tss.iomap_base = sizeof(pc->tss);
+	pc->gdt[1] = 0x00af9b000000ffffull;	/* 64-bit code */
+	pc->gdt[2] = 0x00cf93000000ffffull;	/* data */
+	pc->gdt[3] = (sizeof(pc->tss) - 1) | (tss & 0xffffff) << 16 |
+		     0x89ull << 40 | (tss >> 24 & 0xff) << 56;
+	pc->gdt[4] = tss >> 32;
+	__asm__ volatile("lgdt %0; lidt %1" : : "m"(gdtr), "m"(idtr));
+	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax;"
+			 "lretq; 1:" : : "i"(SEL_CODE) : "rax", "memory");
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss;"
+			 "mov %1, %%fs; mov %1, %%gs"
+			 : : "r"(SEL_DATA), "r"(0));
+	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
+	wrmsr(MSR_IA32_GS_BASE, (uintptr_t)pc);
+	pc->self = pc;
+	pc->stack_top = (uintptr_t)pc->stack + PERCPU_STACK_SIZE;
+}
+
+/** Every exception and interrupt taken in the hypervisor itself. */
+void trap_handle(struct trap_frame *f)
+{
+	if (f->vector == X86_EXC_NMI) {
+		if (log_panicking()) {
+			cpu_halt_forever();
+		}
+		return;
+	}
+	if (f->vector >= VECTOR_IRQ_BASE) {
+		irq_handle((uint32_t)f->vector);
+		return;
+	}
+	panic("exception %llu error %#llx at %#llx, CR2 %#llx, RSP %#llx, "
+	      "RAX %#llx RCX %#llx RDX %#llx RDI %#llx RSI %#llx",
+	      (unsigned long long)f->vector, (unsigned long long)f->error,
+	      (unsigned long long)f->rip, (unsigned long long)read_cr2(),
+	      (unsigned long long)f->rsp, (unsigned long long)f->rax,
+	      (unsigned long long)f->rcx, (unsigned long long)f->rdx,
+	      (unsigned long long)f->rdi, (unsigned long long)f->rsi);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the hypervisor is entered: from boot/, from the AP trampoline, and
+ * through the IDT.
+ */
+	.section .text
+	.code64
+
+/* From boot/: RDI = physical address of struct boot_info. */
+	.globl hv_entry
+hv_entry:
+	cli
+	cld
+	leaq	boot_stack_top(%rip), %rsp
+	xorl	%ebp, %ebp
+	call	hv_start
+	ud2
+
+/*
+ * AP trampoline: copied to a page below 1 MiB; a CPU arrives in real mode at
+ * its offset 0 with CS = page >> 4. The words at the end are filled in.
+ * [SDM3 "MP Initialization Protocol Algorithm for MP Systems"]
+ */
+	.section .rodata
+	.globl trampoline_start, trampoline_end
+	.globl trampoline_cr3, trampoline_stack, trampoline_percpu
+	.globl trampoline_base
+	.balign 16
+	.code16
+trampoline_start:
+	cli
+	cld
+	movw	%cs, %ax
+	movw	%ax, %ds
+	movl	trampoline_base - trampoline_start, %ebx
+	leal	(gdt32 - trampoline_start)(%ebx), %eax
+	movl	%eax, gdtr32 + 2 - trampoline_start
+	lgdtl	gdtr32 - trampoline_start
+	movl	$0x20, %eax		/* CR4.PAE */
+	movl	%eax, %cr4
+	movl	trampoline_cr3 - trampoline_start, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx	/* IA32_EFER: LME, NXE */
+	xorl	%edx, %edx
+	movl	$0x900, %eax
+	wrmsr
+	leal	(long64 - trampoline_start)(%ebx), %eax
+	movl	%eax, farptr - trampoline_start
+	movl	$0x80010001, %eax	/* CR0: PG, WP, PE */
+	movl	%eax, %cr0
+	ljmpl	*(farptr - trampoline_start)
+	.code64
+long64:
+	movl	%ebx, %ebx
+	movq	(trampoline_stack - trampoline_start)(%rbx), %rsp
+	movq	(trampoline_percpu - trampoline_start)(%rbx), %rdi
+	movabsq	$cpu_ap_entry, %rax
+	xorl	%ebp, %ebp
+	call	*%rax
+	ud2
+	.balign 8
+gdt32:	.quad 0
+	.quad 0x00af9b000000ffff	/* 0x08: 64-bit code */
+gdtr32:	.word 15
+	.long 0
+	.balign 8
+farptr:	.long 0
+	.word 0x08
+	.balign 8
+trampoline_base:	.quad 0
+trampoline_cr3:		.quad 0
+trampoline_stack:	.quad 0
+trampoline_percpu:	.quad 0
+trampoline_end:
+
+/*
+ * IDT entries: 256 stubs of 16 bytes. Each leaves vector and error code on
+ * the stack in the shape of struct trap_frame and calls trap_handle().
+ */
+	.section .text
+	.globl idt_stubs
+	.balign 16
+idt_stubs:
+	.set	vec, 0
+	.rept	256
+	.balign	16
+	.if	(vec == 8) || (vec >= 10 && vec <= 14) || (vec == 17) || (vec == 21) || (vec == 29) || (vec == 30)
+	.else
+	pushq	$0
+	.endif
+	pushq	$vec
+	jmp	trap_common
+	.set	vec, vec + 1
+	.endr
+
+trap_common:
+	pushq	%rax
+	pushq	%rcx
+	pushq	%rdx
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%rsi
+	pushq	%rdi
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	cld
+	movq	%rsp, %rdi
+	call	trap_handle
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rdi
+	popq	%rsi
+	popq	%rbp
+	popq	%rbx
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	addq	$16, %rsp
+	iretq
+
+	.section .bss
+	.balign 16
+	.skip	8192
+boot_stack_top:
+
+	.section .note.GNU-stack, "", @progbits

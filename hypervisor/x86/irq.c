@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device interrupts: an I/O APIC input that the manifest gives to a partition
+ * becomes an event bit of that partition. Edge inputs are acknowledged at
+ * once; level inputs stay masked until the partition has served the device.
+ * [82093AA I/O APIC data sheet "IOREDTBL"]
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define IOAPIC_REDIR(pin)	(0x10u + 2 * (pin))
+#define REDIR_LEVEL		BIT32(15)
+#define REDIR_LOW		BIT32(13)
+#define REDIR_MASKED		BIT32(16)
+
+struct irq_line {
+	struct partition *owner;
+	uint32_t line;		/* index in the owner's irqs[] */
+	uint32_t gsi;
+	uint32_t redir;		/* low word, without the mask bit */
+};
+
+static volatile uint32_t *ioapic;
+static struct irq_line lines[BOOT_MAX_IRQS * 2];
+static uint32_t line_count;
+
+static void ioapic_write(uint32_t reg, uint32_t v)
+{
+	ioapic[0] = reg;
+	ioapic[4] = v;
+}
+
+static uint32_t ioapic_read(uint32_t reg)
+{
+	ioapic[0] = reg;
+	return ioapic[4];
+}
+
+static void line_mask(const struct irq_line *l, bool masked)
+{
+	ioapic_write(IOAPIC_REDIR(l->gsi),
+		     l->redir | (masked ? REDIR_MASKED : 0));
+}
+
+static void add_line(struct partition *p, uint32_t index, uint32_t pins)
+{
+	const struct boot_irq *irq = &p->config->irqs[index];
+	struct irq_line *l = &lines[line_count];
+
+	if (irq->gsi >= pins || line_count == ARRAY_SIZE(lines)) {
+		panic("partition %s: interrupt %u is not at the I/O APIC "
+		      "(%u inputs)", p->config->name, irq->gsi, pins);
+	}
+	*l = (struct irq_line){
+		.owner = p,
+		.line = index,
+		.gsi = irq->gsi,
+		.redir = (VECTOR_IRQ_BASE + line_count) |
+			 (irq->flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0) |
+			 (irq->flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0),
+	};
+	line_count++;
+	ioapic_write(IOAPIC_REDIR(l->gsi) + 1, cpus[0]->apic_id << 24);
+	line_mask(l, false);
+}
+
+/**
+ * Masks everything, the 8259 pair too, then routes the manifest's lines to
+ * the boot CPU. Boot CPU, partitions exist.
+ */
+void irq_init(const struct boot_info *bi)
+{
+	uint32_t pins, i, k;
+
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	if (!bi->ioapic_phys) {
+		return;
+	}
+	ioapic = paging_map_device(bi->ioapic_phys);
+	ioapic += (bi->ioapic_phys & PAGE_MASK) / 4;
+	pins = (ioapic_read(1) >> 16 & 0xff) + 1;
+	for (i = 0; i < pins; i++) {
+		ioapic_write(IOAPIC_REDIR(i), REDIR_MASKED);
+	}
+	for (i = 0; i < partition_count; i++) {
+		for (k = 0; k < partitions[i]->config->irq_count; k++) {
+			add_line(partitions[i], k, pins);
+		}
+	}
+}
+
+/** An interrupt taken by this CPU, from a guest or while idle. */
+void irq_handle(uint32_t vector)
+{
+	uint32_t i = vector - VECTOR_IRQ_BASE;
+
+	if (vector == VECTOR_SPURIOUS) {
+		return;
+	}
+	if (vector >= VECTOR_IRQ_BASE && i < line_count) {
+		if (lines[i].redir & REDIR_LEVEL) {
+			line_mask(&lines[i], true);
+		}
+		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
+	}
+	/* VECTOR_TIMER and VECTOR_KICK only end what the CPU was doing */
+	this_cpu()->resched = 1;
+	lapic_eoi();
+}
+
+/** HC_IRQ: masks or unmasks a line of p's own. hv_lock held. */
+hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
+{
+	uint32_t i;
+
+	if (unmask > 1) {
+		return HC_EINVAL;
+	}
+	for (i = 0; i < line_count; i++) {
+		if (lines[i].owner == p && lines[i].line == line) {
+			line_mask(&lines[i], !unmask);
+			return HC_OK;
+		}
+	}
+	return HC_ENOENT;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kvmclock: the paravirtual clock that stock Linux kernels know. The TSC is
+ * invariant and the same on all CPUs, so each page is written when the guest
+ * asks for it and when its TSC offset changes, never in between.
+ * [Linux Documentation/virt/kvm/x86/msr.rst]
+ */
+#include <hv.h>
+#include <partition.h>
+#include <x86.h>
+
+#define MSR_KVM_WALL_CLOCK_NEW	0x4b564d00u
+#define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01u
+#define PVCLOCK_TSC_STABLE	1u
+#define NSEC_PER_SEC		1000000000ull
+
+struct pvclock_vcpu_time_info {
+	uint32_t version, pad0;
+	uint64_t tsc_timestamp, system_time;
+	uint32_t tsc_to_system_mul;
+	int8_t tsc_shift;
+	uint8_t flags, pad[2];
+};
+_Static_assert(sizeof(struct pvclock_vcpu_time_info) == 32, "pvclock");
+
+struct pvclock_wall_clock {
+	uint32_t version, sec, nsec;
+};
+
+/* ns = ((ticks << shift) * mul) >> 32, with mul in its upper half range. */
+static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
+{
+	int s = 0;
+
+	while (hz > 2 * NSEC_PER_SEC) {
+		hz >>= 1;
+		s--;
+	}
+	while (hz <= NSEC_PER_SEC) {
+		hz <<= 1;
+		s++;
+	}
+	*mul = (uint32_t)((NSEC_PER_SEC << 32) / hz);
+	*shift = (int8_t)s;
+}
+
+/** Writes v's time page, if it has one. On v's CPU. */
+void kvmclock_update(struct vcpu *v)
+{
+	uint64_t gpa = v->kvmclock_msr & ~1ull;
+	struct pvclock_vcpu_time_info *t;
+
+	if (!(v->kvmclock_msr & 1)) {
+		return;
+	}
+	hv_lock();
+	t = partition_memory(v->partition, GPA(gpa), sizeof(*t));
+	hv_unlock();
+	if (!t) {
+		return;
+	}
+	__atomic_store_n(&t->version, ++v->kvmclock_version,
+			 __ATOMIC_RELEASE);	/* odd: being changed */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	t->tsc_timestamp = v->tsc_offset + v->partition->start_tsc;
+	t->system_time = 0;
+	time_scale(boot.tsc_hz, &t->tsc_to_system_mul, &t->tsc_shift);
+	t->flags = PVCLOCK_TSC_STABLE;
+	__atomic_store_n(&t->version, ++v->kvmclock_version,
+			 __ATOMIC_RELEASE);
+}
+
+static void wall_clock(struct vcpu *v, uint64_t gpa)
+{
+	struct pvclock_wall_clock *w;
+	uint64_t ticks = v->partition->start_tsc - boot.wall_tsc;
+	uint64_t nsec = u64_muldiv(ticks, NSEC_PER_SEC, boot.tsc_hz);
+
+	hv_lock();
+	w = partition_memory(v->partition, GPA(gpa), sizeof(*w));
+	hv_unlock();
+	if (!w) {
+		return;
+	}
+	w->sec = (uint32_t)(boot.wall_seconds + nsec / NSEC_PER_SEC);
+	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC);
+	__atomic_store_n(&w->version, 2, __ATOMIC_RELEASE);
+}
+
+/** WRMSR of a kvmclock MSR. false: it is none, or misaligned: #GP. */
+bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	switch (msr) {
+	case MSR_KVM_WALL_CLOCK_NEW:
+		if (value & 3) {
+			return false;
+		}
+		wall_clock(v, value);
+		return true;
+	case MSR_KVM_SYSTEM_TIME_NEW:
+		if (value & 2) {
+			return false;
+		}
+		v->kvmclock_msr = value;
+		v->kvmclock_version &= ~1u;
+		kvmclock_update(v);
+		return true;
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The CPU's own local APIC: EOI, IPIs and the timer that ends idleness. In
+ * x2APIC mode if firmware left it so, else through its page. The timer is
+ * one-shot on the TSC deadline where the CPU has it, else counts the APIC
+ * clock, measured against the TSC. [SDM3 "Local APIC", "APIC Timer"]
+ */
+#include <hv.h>
+#include <percpu.h>
+#include <x86.h>
+
+enum {
+	REG_ID = 0x20, REG_TPR = 0x80, REG_EOI = 0xb0, REG_SVR = 0xf0,
+	REG_ICR_LO = 0x300, REG_ICR_HI = 0x310, REG_LVT_TIMER = 0x320,
+	REG_LVT_LINT0 = 0x350, REG_LVT_LINT1 = 0x360, REG_LVT_ERROR = 0x370,
+	REG_TIMER_INITIAL = 0x380, REG_TIMER_CURRENT = 0x390,
+	REG_TIMER_DIVIDE = 0x3e0,
+};
+
+#define LVT_MASKED	BIT32(16)
+#define LVT_DEADLINE	BIT32(18)
+
+static volatile uint32_t *lapic_page;
+static bool x2apic, has_deadline;
+static uint64_t clock_ratio;	/* APIC ticks per 2^32 TSC ticks */
+
+static uint32_t lapic_read(uint32_t reg)
+{
+	return x2apic ? (uint32_t)rdmsr(MSR_X2APIC_FIRST + reg / 16) :
+	       lapic_page[reg / 4];
+}
+
+static void lapic_write(uint32_t reg, uint32_t v)
+{
+	if (x2apic) {
+		wrmsr(MSR_X2APIC_FIRST + reg / 16, v);
+	} else {
+		lapic_page[reg / 4] = v;
+	}
+}
+
+/* APIC timer ticks per 2^32 TSC ticks, over 2^20 TSC ticks. */
+static void measure_clock(void)
+{
+	uint64_t t0, t1;
+	uint32_t left;
+
+	lapic_write(REG_TIMER_DIVIDE, 0xb);	/* divide by 1 */
+	lapic_write(REG_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
+	lapic_write(REG_TIMER_INITIAL, 0xffffffff);
+	t0 = rdtsc();
+	do {
+		t1 = rdtsc();
+	} while (t1 - t0 < BIT64(20));
+	left = lapic_read(REG_TIMER_CURRENT);
+	lapic_write(REG_TIMER_INITIAL, 0);
+	clock_ratio = ((uint64_t)(0xffffffff - left) << 32) / (t1 - t0);
+}
+
+/** Prepares this CPU's local APIC. phys: its page, used on the boot CPU. */
+void lapic_init(uint64_t phys)
+{
+	x2apic = (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD) != 0;
+	if (!x2apic && !lapic_page) {
+		lapic_page = paging_map_device(phys);
+	}
+	wrmsr(MSR_IA32_APIC_BASE,
+	      rdmsr(MSR_IA32_APIC_BASE) | APIC_BASE_EN);
+	has_deadline = (cpuid(1, 0).ecx & BIT32(24)) != 0;
+	lapic_write(REG_SVR, 0x100 | VECTOR_SPURIOUS);
+	lapic_write(REG_TPR, 0);
+	lapic_write(REG_LVT_LINT0, LVT_MASKED);
+	lapic_write(REG_LVT_LINT1, 0x400);	/* NMI */
+	lapic_write(REG_LVT_ERROR, LVT_MASKED);
+	if (has_deadline) {
+		lapic_write(REG_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
+	} else if (!clock_ratio) {
+		measure_clock();
+	}
+}
+
+void lapic_eoi(void)
+{
+	lapic_write(REG_EOI, 0);
+}
+
+static void icr_write(uint32_t apic_id, uint32_t low)
+{
+	if (x2apic) {
+		wrmsr(MSR_X2APIC_FIRST + REG_ICR_LO / 16,
+		      (uint64_t)apic_id << 32 | low);
+		return;
+	}
+	while (lapic_page[REG_ICR_LO / 4] & BIT32(12)) {
+		cpu_pause();	/* delivery pending */
+	}
+	lapic_page[REG_ICR_HI / 4] = apic_id << 24;
+	lapic_page[REG_ICR_LO / 4] = low;
+}
+
+/** Sends a fixed interrupt to another CPU. */
+void lapic_ipi(uint32_t apic_id, uint8_t vector)
+{
+	/* x2APIC register writes do not order earlier stores
+	 * [SDM3 "MSR Access in x2APIC Mode"] */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	icr_write(apic_id, 0x4000u | vector);
+}
+
+/** Spins for a time; only while CPUs are started. */
+static void delay_us(uint64_t us)
+{
+	uint64_t end = rdtsc() + boot.tsc_hz / 1000000 * us;
+
+	while (rdtsc() < end) {
+		cpu_pause();
+	}
+}
+
+/** INIT, then SIPI twice, with the waits that the SDM prescribes. */
+void lapic_init_sipi(uint32_t apic_id, uint8_t page)
+{
+	icr_write(apic_id, 0x4500);	/* INIT, assert */
+	delay_us(10000);
+	icr_write(apic_id, 0x4600u | page);
+	delay_us(200);
+	icr_write(apic_id, 0x4600u | page);
+}
+
+/** Sends an NMI: it reaches a CPU whatever it does. For panic. */
+void lapic_nmi(uint32_t apic_id)
+{
+	icr_write(apic_id, 0x4400);
+}
+
+/** Starts the one-shot timer: VECTOR_TIMER at this TSC value. */
+void lapic_timer_start(uint64_t tsc_deadline)
+{
+	uint64_t now, ticks;
+
+	if (has_deadline) {
+		wrmsr(MSR_IA32_TSC_DEADLINE, tsc_deadline);
+		return;
+	}
+	now = rdtsc();
+	ticks = tsc_deadline > now ? tsc_deadline - now : 1;
+	ticks = u64_min(ticks, BIT64(40));
+	ticks = (uint64_t)(((unsigned __int128)ticks * clock_ratio) >> 32) + 1;
+	lapic_write(REG_LVT_TIMER, VECTOR_TIMER);
+	lapic_write(REG_TIMER_INITIAL,
+		    (uint32_t)u64_min(ticks, 0xffffffff));
+}
+
+void lapic_timer_stop(void)
+{
+	if (has_deadline) {
+		wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+	} else {
+		lapic_write(REG_TIMER_INITIAL, 0);
+	}
+}

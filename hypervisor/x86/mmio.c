@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The LAPIC page in xAPIC mode: the one place where an instruction must be
+ * looked at. Only plain 32-bit MOVs between a register and memory, the forms
+ * that operating systems use for device registers, are understood: a table,
+ * not a decoder. The bytes are fetched once, through the guest's own page
+ * tables, into a private copy.
+ */
+#include <hv.h>
+#include <mmio.h>
+#include <partition.h>
+#include <x86.h>
+
+#define LAPIC_PAGE	0xfee00000ull
+#define PTE_P		BIT64(0)
+#define PTE_PS		BIT64(7)
+#define PTE_ADDR	0x000ffffffffff000ull
+
+/**
+ * Length of a ModRM operand with SIB and displacement, 64-bit mode; avail
+ * bytes from ModRM on. 0: register operand, or too short. Pure.
+ * [SDM2 "ModR/M and SIB Bytes"]
+ */
+static uint32_t modrm_length(const uint8_t *m, uint32_t avail)
+{
+	uint32_t mod = m[0] >> 6, rm = m[0] & 7, len = 1;
+
+	if (mod == 3) {
+		return 0;
+	}
+	if (rm == 4) {
+		if (avail < 2) {
+			return 0;
+		}
+		len = 2;
+		if (mod == 0 && (m[1] & 7) == 5) {
+			return 6;
+		}
+	} else if (mod == 0 && rm == 5) {
+		return 5;
+	}
+	return len + (mod == 1 ? 1 : mod == 2 ? 4 : 0);
+}
+
+/**
+ * Understands one MOV of 32 bits. bytes: len of them, at most 15. Returns
+ * false for everything else. Pure.
+ */
+bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
+{
+	uint32_t at = 0, rex = 0, n;
+	uint8_t op;
+
+	if (at < len && (bytes[at] & 0xf0) == 0x40) {
+		rex = bytes[at++];
+	}
+	if (at + 2 > len || (rex & 8)) {
+		return false;	/* 64-bit operands do not fit a register */
+	}
+	op = bytes[at++];
+	if (op != 0x89 && op != 0x8b && op != 0xc7) {
+		return false;
+	}
+	n = modrm_length(&bytes[at], len - at);
+	if (!n || (op == 0xc7 && (bytes[at] >> 3 & 7))) {
+		return false;
+	}
+	out->write = op != 0x8b;
+	out->has_imm = op == 0xc7;
+	out->gpr = (bytes[at] >> 3 & 7) | (rex & 4 ? 8 : 0);
+	at += n;
+	if (out->has_imm) {
+		if (at + 4 > len) {
+			return false;
+		}
+		out->imm = bytes[at] | (uint32_t)bytes[at + 1] << 8 |
+			   (uint32_t)bytes[at + 2] << 16 |
+			   (uint32_t)bytes[at + 3] << 24;
+		at += 4;
+	}
+	out->length = at;
+	return at <= len;
+}
+
+/* Linear to guest-physical through the guest's 4-level tables. */
+static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
+{
+	uint64_t at = hvm->vcpu_get(v, VCPU_CR3) & PTE_ADDR, *t;
+	int level;
+
+	for (level = 3; level >= 0; level--) {
+		uint64_t off = (va >> (12 + 9 * level) & 511) * 8, e;
+
+		t = partition_memory(v->partition, GPA(at + off), 8);
+		if (!t) {
+			return false;
+		}
+		e = __atomic_load_n(t, __ATOMIC_RELAXED);
+		if (!(e & PTE_P)) {
+			return false;
+		}
+		if (level && level < 3 && (e & PTE_PS)) {
+			uint64_t size = BIT64(12 + 9 * level);
+
+			*gpa = (e & PTE_ADDR & ~(size - 1)) |
+			       (va & (size - 1));
+			return true;
+		}
+		at = e & PTE_ADDR;
+	}
+	*gpa = at | (va & PAGE_MASK);
+	return true;
+}
+
+/* The bytes at RIP, up to the end of their page and on into the next. */
+static uint32_t fetch(struct vcpu *v, uint8_t bytes[15])
+{
+	uint64_t rip = hvm->vcpu_get(v, VCPU_RIP), gpa;
+	const uint8_t *p = NULL;
+	uint32_t n;
+
+	for (n = 0; n < 15; n++, p++) {
+		if (!p || !((rip + n) & PAGE_MASK)) {
+			if (!walk(v, rip + n, &gpa)) {
+				break;
+			}
+			p = partition_memory(v->partition, GPA(gpa), 1);
+			if (!p) {
+				break;
+			}
+		}
+		bytes[n] = *(const volatile uint8_t *)p;
+	}
+	return n;
+}
+
+static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
+{
+	uint64_t *gpr = &v->regs.rax + m->gpr;
+	uint32_t value = 0;
+
+	if (m->write) {
+		value = m->has_imm ? m->imm : m->gpr == 4 ?
+			(uint32_t)hvm->vcpu_get(v, VCPU_RSP) : (uint32_t)*gpr;
+		(void)vlapic_reg_write(v, reg, value);
+		return true;
+	}
+	(void)vlapic_reg_read(v, reg, &value);
+	if (m->gpr == 4) {
+		hvm->vcpu_set(v, VCPU_RSP, value);
+	} else {
+		*gpr = value;
+	}
+	return true;
+}
+
+/** A memory exit on the LAPIC page? Then it is answered. On v's CPU. */
+bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
+{
+	uint64_t gpa = e->fault.gpa.v;
+	struct mmio_mov m;
+	uint8_t bytes[15];
+	uint32_t n;
+
+	if ((gpa & ~PAGE_MASK) != LAPIC_PAGE ||
+	    (v->lapic.base & (APIC_BASE_EN | APIC_BASE_EXTD)) !=
+	    APIC_BASE_EN || partition_is_host(v->partition) ||
+	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
+		return false;
+	}
+	hv_lock();
+	n = fetch(v, bytes);
+	hv_unlock();
+	if (!mmio_decode(bytes, n, &m) || (gpa & 15) ||
+	    !emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m)) {
+		return false;
+	}
+	hvm->vcpu_advance_rip(v, m.length);
+	return true;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MSRs, control registers and XCR0 of guests. Everything not named here is
+ * #GP. Native MSRs are switched with the vCPU or live in backend state.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+#define MISC_ENABLE_GUEST	0x1801ull /* fast strings; no BTS, no PEBS */
+
+/* Guests read and write these without an exit. vcpu_switch() and the
+ * backend keep each vCPU's values apart. */
+static const uint32_t native[] = {
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+	MSR_IA32_STAR, MSR_IA32_LSTAR, MSR_IA32_CSTAR, MSR_IA32_FMASK,
+	MSR_IA32_FS_BASE, MSR_IA32_GS_BASE, MSR_IA32_KERNEL_GS_BASE,
+	MSR_IA32_TSC_AUX,
+};
+
+/** The native MSRs, for the backend's bitmap. */
+const uint32_t *msr_native_list(uint32_t *count)
+{
+	*count = ARRAY_SIZE(native) - (cpu_has_tsc_aux() ? 0 : 1);
+	return native;
+}
+
+static bool pat_valid(uint64_t v)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++, v >>= 8) {
+		uint8_t t = (uint8_t)v;
+
+		if (t > 7 || t == 2 || t == 3) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/** RDMSR that exits. false: #GP. */
+bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	switch (msr) {
+	case MSR_IA32_TSC:
+		*value = rdtsc() + v->tsc_offset;
+		return true;
+	case MSR_IA32_APIC_BASE:
+		*value = v->lapic.base;
+		return true;
+	case MSR_IA32_TSC_DEADLINE:
+		*value = vlapic_deadline_read(v);
+		return true;
+	case MSR_IA32_EFER:
+		*value = hvm->vcpu_get(v, VCPU_EFER);
+		return true;
+	case MSR_IA32_PAT:
+		*value = hvm->vcpu_get(v, VCPU_PAT);
+		return true;
+	case MSR_IA32_MISC_ENABLE:
+		*value = MISC_ENABLE_GUEST;
+		return true;
+	case MSR_IA32_PLATFORM_ID:
+	case MSR_IA32_BIOS_SIGN_ID:
+		*value = 0;
+		return true;
+	default:
+		if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
+			return vlapic_msr_read(v, msr, value);
+		}
+		return false;
+	}
+}
+
+static bool efer_write(struct vcpu *v, uint64_t value)
+{
+	uint64_t old = hvm->vcpu_get(v, VCPU_EFER);
+	bool paging = (hvm->vcpu_get(v, VCPU_CR0) & CR0_PG) != 0;
+
+	/* LMA follows PG and cannot be written [SDM3 "IA-32e Mode
+	 * Operation"]; LME cannot change under paging */
+	value = (value & ~EFER_LMA) | (old & EFER_LMA);
+	if ((value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) ||
+	    (paging && ((value ^ old) & EFER_LME))) {
+		return false;
+	}
+	hvm->vcpu_set(v, VCPU_EFER, value);
+	return true;
+}
+
+/** WRMSR that exits. false: #GP. */
+bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
+		return vlapic_msr_write(v, msr, value);
+	}
+	switch (msr) {
+	case MSR_IA32_TSC_DEADLINE:
+		vlapic_deadline_write(v, value);
+		return true;
+	case MSR_IA32_TSC:
+		v->tsc_offset = value - rdtsc();
+		hvm->vcpu_set(v, VCPU_TSC_OFFSET, v->tsc_offset);
+		kvmclock_update(v);
+		return true;
+	case MSR_IA32_APIC_BASE:
+		return vlapic_base_write(v, value);
+	case MSR_IA32_EFER:
+		return efer_write(v, value);
+	case MSR_IA32_PAT:
+		if (!pat_valid(value)) {
+			return false;
+		}
+		hvm->vcpu_set(v, VCPU_PAT, value);
+		return true;
+	case MSR_IA32_MISC_ENABLE:
+	case MSR_IA32_BIOS_SIGN_ID:
+		return true;	/* nothing there can be changed */
+	default:
+		return kvmclock_msr_write(v, msr, value);
+	}
+}
+
+/* CR0 as the guest may have it. [SDM3 "Control Registers"] */
+static bool cr0_write(struct vcpu *v, uint64_t value)
+{
+	uint64_t efer = hvm->vcpu_get(v, VCPU_EFER);
+	uint64_t cr4 = hvm->vcpu_get(v, VCPU_CR4);
+	uint64_t old = hvm->vcpu_get(v, VCPU_CR0);
+	bool pg = (value & CR0_PG) != 0;
+
+	if (value >> 32 || (pg && !(value & CR0_PE)) ||
+	    ((value & CR0_NW) && !(value & CR0_CD)) ||
+	    (!pg && (cr4 & CR4_PCIDE))) {
+		return false;
+	}
+	if (pg && !(old & CR0_PG) && (efer & EFER_LME)) {
+		/* entering IA-32e mode: PAE on, CS not 64-bit yet */
+		if (!(cr4 & CR4_PAE) ||
+		    (hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
+			return false;
+		}
+		hvm->vcpu_set(v, VCPU_EFER, efer | EFER_LMA);
+	}
+	if (!pg && (efer & EFER_LMA)) {
+		if (hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13)) {
+			return false;
+		}
+		hvm->vcpu_set(v, VCPU_EFER, efer & ~EFER_LMA);
+	}
+	hvm->vcpu_set(v, VCPU_CR0, value);
+	return true;
+}
+
+/* The CR4 bits that go with what CPUID shows. */
+static uint64_t cr4_allowed(void)
+{
+	struct cpuid_regs l1 = cpuid(1, 0), l7 = cpuid(7, 0);
+
+	return CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE |
+	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE |
+	       CR4_MCE |
+	       (l1.ecx & BIT32(17) ? CR4_PCIDE : 0) |
+	       (l7.ebx & BIT32(0) ? CR4_FSGSBASE : 0) |
+	       (l7.ebx & BIT32(7) ? CR4_SMEP : 0) |
+	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
+}
+
+static bool cr4_write(struct vcpu *v, uint64_t value)
+{
+	uint64_t old = hvm->vcpu_get(v, VCPU_CR4);
+	bool lma = (hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA) != 0;
+
+	if ((value & ~cr4_allowed()) || (lma && !(value & CR4_PAE))) {
+		return false;
+	}
+	if ((value & ~old & CR4_PCIDE) &&
+	    (!lma || (hvm->vcpu_get(v, VCPU_CR3) & 0xfff))) {
+		return false;
+	}
+	hvm->vcpu_set(v, VCPU_CR4, value);
+	return true;
+}
+
+/** MOV to or from CR0, CR4, CR8, LMSW, CLTS that exited. false: #GP. */
+bool cr_access(struct vcpu *v, const struct vm_exit *e)
+{
+	uint64_t *gpr = &v->regs.rax + e->cr.gpr;
+	uint64_t value, cr0;
+
+	if (e->cr.lmsw || e->cr.clts) {
+		cr0 = hvm->vcpu_get(v, VCPU_CR0);
+		if (e->cr.clts) {
+			return cr0_write(v, cr0 & ~CR0_TS);
+		}
+		/* LMSW can set PE, not clear it */
+		return cr0_write(v, (cr0 & ~0xeull) |
+				 (e->cr.lmsw_value & 0xf));
+	}
+	if (!e->cr.write) {
+		value = v->lapic.tpr >> 4;	/* only CR8 reads exit */
+		if (e->cr.gpr == 4) {
+			hvm->vcpu_set(v, VCPU_RSP, value);
+		} else {
+			*gpr = value;
+		}
+		return true;
+	}
+	value = e->cr.gpr == 4 ? hvm->vcpu_get(v, VCPU_RSP) : *gpr;
+	switch (e->cr.cr) {
+	case 0:
+		return cr0_write(v, value);
+	case 4:
+		return cr4_write(v, value);
+	default:
+		if (value > 15) {
+			return false;
+		}
+		vlapic_set_tpr(v, (uint32_t)value << 4);
+		return true;
+	}
+}
+
+/** XSETBV. false: #GP. [SDM2 "XSETBV"] */
+bool xsetbv_emulate(struct vcpu *v)
+{
+	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;
+
+	if ((uint32_t)v->regs.rcx != 0 || (value & ~xstate_mask()) ||
+	    !(value & XCR0_X87) || hvm->vcpu_get(v, VCPU_CPL) ||
+	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
+	    ((value & XCR0_AVX512) &&
+	     ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX)))) {
+		return false;
+	}
+	v->xcr0 = value;
+	xsetbv(0, value);
+	return true;
+}

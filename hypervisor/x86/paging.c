@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hypervisor's own address space, made once on the boot CPU and shared by
+ * all: its image at HV_IMAGE_BASE, each section with its own rights, and
+ * memory one to one at DMAP_BASE, never executable, without the image. No
+ * page is both writable and executable, and no page of the image has a
+ * second, writable address. [SDM3 "4-Level Paging and 5-Level Paging"]
+ */
+#include <hv.h>
+#include <x86.h>
+
+#define PTE_P	BIT64(0)
+#define PTE_W	BIT64(1)
+#define PTE_PWT	BIT64(3)
+#define PTE_PCD	BIT64(4)
+#define PTE_PS	BIT64(7)
+#define PTE_G	BIT64(8)
+#define PTE_NX	BIT64(63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define DEVICE_BASE	0xfffffe8000000000ull
+
+/* Tables for this many GiB-sized stretches and edges; the rest is a panic
+ * that says so. They lie in the image's .bss. */
+#define TABLE_POOL	160u
+
+extern const char image_start[], text_end[], rodata_end[], image_end[];
+
+static uint64_t tables[TABLE_POOL][512] __attribute__((aligned(4096)));
+static uint32_t tables_used;
+static uint32_t device_pages;
+uint64_t paging_cr3;
+
+static uint64_t image_va_to_pa(const void *p)
+{
+	return (uint64_t)(uintptr_t)p - HV_IMAGE_BASE + boot.image_phys;
+}
+
+static uint64_t *table_at(uint64_t entry)
+{
+	uint64_t pa = entry & PTE_ADDR;
+
+	return (uint64_t *)(uintptr_t)(pa - boot.image_phys + HV_IMAGE_BASE);
+}
+
+static uint64_t *table_next(uint64_t *entry)
+{
+	uint64_t *t;
+
+	if (*entry & PTE_P) {
+		return table_at(*entry);
+	}
+	if (tables_used == TABLE_POOL) {
+		panic("out of page tables for the hypervisor's own map");
+	}
+	t = tables[tables_used++];
+	*entry = image_va_to_pa(t) | PTE_P | PTE_W;
+	return t;
+}
+
+static void map_one(uint64_t va, uint64_t pa, uint64_t bits, bool big)
+{
+	uint64_t *t = tables[0];
+
+	t = table_next(&t[(va >> 39) & 511]);
+	t = table_next(&t[(va >> 30) & 511]);
+	if (big) {
+		t[(va >> 21) & 511] = pa | bits | PTE_PS;
+		return;
+	}
+	t = table_next(&t[(va >> 21) & 511]);
+	t[(va >> 12) & 511] = pa | bits;
+}
+
+static void map_range(uint64_t va, uint64_t pa, uint64_t end, uint64_t bits)
+{
+	while (pa < end) {
+		bool big = !((va | pa) & BIG_PAGE_MASK) &&
+			   end - pa >= BIG_PAGE_SIZE;
+		uint64_t step = big ? BIG_PAGE_SIZE : PAGE_SIZE;
+
+		map_one(va, pa, bits, big);
+		va += step;
+		pa += step;
+	}
+}
+
+static void map_image(const char *from, const char *to, uint64_t bits)
+{
+	uint64_t va;
+
+	for (va = (uintptr_t)from; va < (uintptr_t)to; va += PAGE_SIZE) {
+		map_one(va, va - HV_IMAGE_BASE + boot.image_phys, bits, false);
+	}
+}
+
+/* RAM of the page pool, of partitions and of our own structures; not the
+ * firmware's memory, and not the image. */
+static void map_memory(const struct boot_mem *m)
+{
+	uint64_t start = m->base;
+	uint64_t end = m->base + m->size;
+	uint64_t img = boot.image_phys;
+	uint64_t img_end = (img + boot.image_size + BIG_PAGE_MASK) &
+			   ~BIG_PAGE_MASK;
+
+	if (m->type == BOOT_MEM_FIRMWARE) {
+		return;
+	}
+	if (start < img_end && end > img) {
+		if (start < img) {
+			map_range(DMAP_BASE + start, start, img,
+				  PTE_P | PTE_W | PTE_G | PTE_NX);
+		}
+		start = u64_min(img_end, end);
+	}
+	map_range(DMAP_BASE + start, start, end,
+		  PTE_P | PTE_W | PTE_G | PTE_NX);
+}
+
+/**
+ * Builds the tables and switches to them. Boot CPU, once, before any other
+ * use of DMAP_BASE. bi->mem is sorted and 4 KiB granular.
+ */
+void paging_init(const struct boot_info *bi)
+{
+	uint32_t i;
+
+	tables_used = 1;
+	map_image(image_start, text_end, PTE_P | PTE_G);
+	map_image(text_end, rodata_end, PTE_P | PTE_G | PTE_NX);
+	map_image(rodata_end, image_end, PTE_P | PTE_W | PTE_G | PTE_NX);
+	for (i = 0; i < bi->mem_count; i++) {
+		map_memory(&bi->mem[i]);
+	}
+	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE);
+	write_cr0(read_cr0() | CR0_WP);
+	paging_cr3 = image_va_to_pa(tables[0]);
+	write_cr3(paging_cr3);
+	write_cr4(read_cr4() | CR4_PGE);
+}
+
+/**
+ * Maps one page of device memory, uncached, for good. pa: host-physical,
+ * page aligned. Boot CPU, before other CPUs run.
+ */
+void *paging_map_device(uint64_t pa)
+{
+	uint64_t va = DEVICE_BASE + device_pages++ * PAGE_SIZE;
+
+	map_one(va, pa & ~PAGE_MASK,
+		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, false);
+	return (void *)(uintptr_t)va;
+}
+
+/** Maps the trampoline page one to one, executable, while APs start. */
+void paging_trampoline(uint64_t pa, bool on)
+{
+	map_one(pa, pa, on ? PTE_P : 0, false);
+	write_cr3(paging_cr3);
+}

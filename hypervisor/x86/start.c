@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The story of start-up: from boot/'s hand-over to the scheduler, and the
+ * other CPUs' way there.
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+enum {	/* docs/stages.md */
+	STAGE_ENTERED = 40, STAGE_MEMORY = 42, STAGE_CPUS = 44,
+	STAGE_VIRT = 46, STAGE_PARTITIONS = 48, STAGE_HOST = 50,
+};
+
+extern const char trampoline_start[], trampoline_end[];
+extern uint64_t trampoline_base, trampoline_cr3;
+extern uint64_t trampoline_stack, trampoline_percpu;
+extern uint64_t paging_cr3;
+
+void hv_start(uint64_t info);
+void cpu_ap_entry(struct percpu *pc) NORETURN;
+
+struct boot_info boot;
+struct percpu *cpus[BOOT_MAX_CPUS];
+uint32_t cpu_count;
+const struct hvm_ops *hvm;
+
+/* The backends, in the order in which they are asked. */
+static const struct hvm_ops *const backends[] = { &hvm_vmx };
+
+static void hvm_select(void)
+{
+	const char *why = "no backend";
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		why = backends[i]->probe();
+		if (!why) {
+			hvm = backends[i];
+			return;
+		}
+	}
+	stage_failed(STAGE_VIRT, "virtualization", "CPU 0: %s", why);
+}
+
+static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
+{
+	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, sizeof(struct percpu));
+	struct percpu *pc;
+
+	if (pa.v == FRAME_NULL) {
+		panic("no memory for CPU %u", index);
+	}
+	pc = hpa_ptr(pa);
+	pc->index = index;
+	pc->apic_id = apic_id;
+	pc->timer_at = ~0ull;
+	pc->backend_page = frame_alloc(FRAME_HYPERVISOR, true);
+	cpus[index] = pc;
+	return pc;
+}
+
+/* What every CPU does for itself. */
+static void cpu_init(struct percpu *pc)
+{
+	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE | EFER_SCE);
+	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM)) |
+		  CR0_WP | CR0_NE | CR0_MP);
+	write_cr4(read_cr4() | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT |
+		  CR4_OSXSAVE);
+	xsetbv(0, xstate_mask());
+	write_dr7(DR7_RESET);
+	desc_load(pc);
+	lapic_init(boot.lapic_phys);
+	pc->boot_tsc = rdtsc();
+	if (hvm->cpu_enable(pc->backend_page)) {
+		panic("CPU %u (APIC id %u) does not enter %s operation",
+		      pc->index, pc->apic_id, hvm->name);
+	}
+}
+
+/** C entry of the other CPUs, on their own stacks. */
+void cpu_ap_entry(struct percpu *pc)
+{
+	cpu_init(pc);
+	__atomic_store_n(&pc->online, 1, __ATOMIC_RELEASE);
+	/* partitions exist only after all CPUs are up */
+	while (!__atomic_load_n(&cpus[0]->online, __ATOMIC_ACQUIRE)) {
+		cpu_pause();
+	}
+	sched_loop();
+}
+
+static void *trampoline_word(const void *word)
+{
+	return (uint8_t *)hpa_ptr(HPA(boot.trampoline)) +
+	       ((const char *)word - trampoline_start);
+}
+
+static void start_one(uint32_t apic_id)
+{
+	struct percpu *pc = percpu_new(cpu_count, apic_id);
+	uint64_t limit = rdtsc() + boot.tsc_hz;	/* one second */
+
+	*(uint64_t *)trampoline_word(&trampoline_stack) =
+		(uintptr_t)pc->stack + PERCPU_STACK_SIZE;
+	*(uint64_t *)trampoline_word(&trampoline_percpu) = (uintptr_t)pc;
+	lapic_init_sipi(apic_id, (uint8_t)(boot.trampoline >> 12));
+	while (!__atomic_load_n(&pc->online, __ATOMIC_ACQUIRE)) {
+		if (rdtsc() > limit) {
+			stage_failed(STAGE_CPUS, "cpus", "the CPU with APIC "
+				     "id %u does not answer INIT/SIPI",
+				     apic_id);
+		}
+		cpu_pause();
+	}
+	cpu_count++;
+}
+
+/** Starts every CPU that boot/ found, one after the other. Boot CPU. */
+void cpu_start_all(const struct boot_info *bi)
+{
+	const char *src = trampoline_start;
+	uint8_t *dst = hpa_ptr(HPA(bi->trampoline));
+	uint32_t i;
+
+	for (; src < trampoline_end; src++) {
+		*dst++ = (uint8_t)*src;
+	}
+	*(uint64_t *)trampoline_word(&trampoline_base) = bi->trampoline;
+	*(uint64_t *)trampoline_word(&trampoline_cr3) = paging_cr3;
+	paging_trampoline(bi->trampoline, true);
+	for (i = 0; i < bi->cpu_count; i++) {
+		if (i != bi->bsp) {
+			start_one(bi->apic_id[i]);
+		}
+	}
+	paging_trampoline(bi->trampoline, false);
+}
+
+/** For panic: an NMI makes the others see it and stop. */
+void cpu_stop_others(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < cpu_count; i++) {
+		if (cpus[i] != this_cpu()) {
+			lapic_nmi(cpus[i]->apic_id);
+		}
+	}
+}
+
+static void start_host(void)
+{
+	struct partition *host = partition_host();
+	const struct boot_partition *c;
+	struct vcpu_start s = { .kind = VCPU_RESET_LONG };
+
+	if (!host) {
+		stage_failed(STAGE_HOST, "host partition",
+			     "the manifest names no host partition");
+	}
+	c = host->config;
+	s.rip = c->start_rip;
+	s.cr3 = c->start_cr3;
+	s.rsi = c->start_rsi;
+	s.gdt = c->start_gdt;
+	/* It never gets an interrupt injected; IF=1 lets external interrupts
+	 * end its run on processors and emulators alike. */
+	s.interrupts = true;
+	if (partition_start(host, &s)) {
+		panic("the host partition does not start");
+	}
+}
+
+static void copy_info(const struct boot_info *bi)
+{
+	if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION ||
+	    bi->size != sizeof(*bi)) {
+		cpu_halt_forever();	/* no port to tell it on is known */
+	}
+	boot = *bi;
+}
+
+/** The hypervisor's main: boot CPU, on the boot stack. */
+void hv_start(uint64_t info)
+{
+	static struct percpu boot_cpu;	/* until frames can be had */
+
+	copy_info((const struct boot_info *)(uintptr_t)info);
+	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
+	stage(STAGE_ENTERED, "hypervisor entered");
+	paging_init(&boot);
+	desc_load(&boot_cpu);
+	frame_init(&boot);
+	stage(STAGE_MEMORY, "page owners set up");
+	if (!(cpuid(1, 0).ecx & BIT32(26))) {
+		stage_failed(STAGE_VIRT, "virtualization", "CPU 0 has no "
+			     "XSAVE: the FPU state cannot be switched");
+	}
+	cpuid_policy_init();
+	hvm_select();
+	cpu_count = 1;
+	cpu_init(percpu_new(0, boot.apic_id[boot.bsp]));
+	stage(STAGE_VIRT, hvm->name);
+	cpu_start_all(&boot);
+	log_write("isthmus: %u CPU%s, TSC %llu kHz", cpu_count,
+		  cpu_count == 1 ? "" : "s",
+		  (unsigned long long)boot.tsc_hz / 1000);
+	stage(STAGE_CPUS, "all CPUs started");
+	partition_create_all(&boot);
+	channel_create_all(&boot);
+	irq_init(&boot);
+	stage(STAGE_PARTITIONS, "partitions built");
+	start_host();
+	stage(STAGE_HOST, "entering the host partition");
+	log_quiet();
+	__atomic_store_n(&cpus[0]->online, 1, __ATOMIC_RELEASE);
+	sched_loop();
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtual local APIC: registers, priorities, IPIs, timer. A vCPU's LAPIC
+ * belongs to the CPU it is pinned to; other CPUs only set IRR bits (atomic)
+ * and raise attention. Reached through x2APIC MSRs, or through its page by
+ * mmio.c. [SDM3 "Advanced Programmable Interrupt Controller (APIC)"]
+ */
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+enum {	/* register numbers: page offset / 16 */
+	R_ID = 0x02, R_VERSION = 0x03, R_TPR = 0x08, R_PPR = 0x0a,
+	R_EOI = 0x0b, R_LDR = 0x0d, R_DFR = 0x0e, R_SVR = 0x0f,
+	R_ISR = 0x10, R_TMR = 0x18, R_IRR = 0x20, R_ESR = 0x28,
+	R_ICR = 0x30, R_ICR_HIGH = 0x31, R_LVT = 0x32, R_LVT_ERROR = 0x37,
+	R_TIMER_INITIAL = 0x38, R_TIMER_CURRENT = 0x39,
+	R_TIMER_DIVIDE = 0x3e, R_SELF_IPI = 0x3f,
+};
+
+#define LAPIC_VERSION	0x00050014u	/* integrated, 6 LVT entries */
+#define LVT_MASKED	BIT32(16)
+#define LVT_MODE(l)	((l) >> 17 & 3)
+enum { MODE_ONESHOT, MODE_PERIODIC, MODE_DEADLINE };
+#define SVR_ENABLED	BIT32(8)
+#define ESR_SEND_ILLEGAL	BIT32(5)
+#define ESR_RECV_ILLEGAL	BIT32(6)
+
+/* The timer counts at this rate; a period below MIN_PERIOD_US is raised. */
+#define TIMER_HZ	100000000ull
+#define MIN_PERIOD_US	50u
+
+enum { ICR_FIXED, ICR_LOWEST, ICR_SMI, ICR_NMI = 4, ICR_INIT, ICR_SIPI };
+
+static const uint32_t lvt_mask[6] = {
+	0x700ff, 0x107ff, 0x107ff, 0x1f7ff, 0x1f7ff, 0x100ff,
+};
+
+static bool is_x2apic(const struct vcpu *v)
+{
+	return (v->lapic.base & APIC_BASE_EXTD) != 0;
+}
+
+static int highest(const uint32_t bits[8])
+{
+	int i;
+
+	for (i = 7; i >= 0; i--) {
+		uint32_t w = __atomic_load_n(&bits[i], __ATOMIC_ACQUIRE);
+
+		if (w) {
+			return i * 32 + 31 - __builtin_clz(w);
+		}
+	}
+	return -1;
+}
+
+static uint32_t ppr(const struct vlapic *l)
+{
+	uint32_t isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
+
+	return (l->tpr & 0xf0) >= isr ? l->tpr : isr;
+}
+
+/** The state after power-up, reset or INIT, with the timer off. */
+void vlapic_reset(struct vcpu *v, bool x2apic)
+{
+	struct vlapic *l = &v->lapic;
+	uint32_t i, id = v->index;
+
+	zero_memory(l, sizeof(*l) & ~7ull);
+	l->isr_top = -1;
+	l->id = id;
+	l->base = 0xfee00000ull | APIC_BASE_EN |
+		  (x2apic ? APIC_BASE_EXTD : 0) | (id == 0 ? APIC_BASE_BSP : 0);
+	l->ldr = x2apic ? (id >> 4) << 16 | BIT32(id & 15) : 0;
+	l->dfr = 0xffffffff;
+	l->svr = 0xff;
+	for (i = 0; i < ARRAY_SIZE(l->lvt); i++) {
+		l->lvt[i] = LVT_MASKED;
+	}
+	l->deadline = VLAPIC_OFF;
+}
+
+/** Raises a vector in v's IRR. Any CPU. */
+void vlapic_post(struct vcpu *v, uint8_t vector)
+{
+	if (vector < 16) {
+		v->lapic.esr_pending |= ESR_RECV_ILLEGAL;
+		return;
+	}
+	__atomic_fetch_or(&v->lapic.irr[vector / 32], BIT32(vector % 32),
+			  __ATOMIC_SEQ_CST);
+	vcpu_attention(v, VCPU_ATT_INTR);
+}
+
+/** The vector to deliver next, or -1: none beats the priority now. */
+int vlapic_pending(const struct vcpu *v)
+{
+	const struct vlapic *l = &v->lapic;
+	int vector = highest(l->irr);
+
+	if (vector < 0 || !(l->svr & SVR_ENABLED) ||
+	    ((uint32_t)vector & 0xf0) <= (ppr(l) & 0xf0)) {
+		return -1;
+	}
+	return vector;
+}
+
+/** The vector has been delivered: IRR to ISR. */
+void vlapic_accept(struct vcpu *v, uint8_t vector)
+{
+	__atomic_fetch_and(&v->lapic.irr[vector / 32], ~BIT32(vector % 32),
+			   __ATOMIC_SEQ_CST);
+	v->lapic.isr[vector / 32] |= BIT32(vector % 32);
+	v->lapic.isr_top = vector;
+}
+
+static void eoi(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+
+	if (l->isr_top < 0) {
+		return;
+	}
+	l->isr[l->isr_top / 32] &= ~BIT32(l->isr_top % 32);
+	l->isr_top = highest(l->isr);
+	if (vlapic_pending(v) >= 0) {
+		vcpu_attention(v, VCPU_ATT_INTR);
+	}
+}
+
+/** TPR, by MSR, page or CR8. */
+void vlapic_set_tpr(struct vcpu *v, uint32_t tpr)
+{
+	v->lapic.tpr = tpr & 0xff;
+	vcpu_attention(v, VCPU_ATT_INTR);
+}
+
+static bool match_logical(const struct vcpu *t, uint32_t dest, bool x2apic)
+{
+	const struct vlapic *l = &t->lapic;
+
+	if (x2apic) {
+		return l->ldr >> 16 == dest >> 16 && (l->ldr & dest & 0xffff);
+	}
+	if (l->dfr >> 28 == 0xf) {
+		return (l->ldr >> 24 & dest) != 0;
+	}
+	return (l->ldr >> 28) == (dest >> 4 & 15) &&
+	       (l->ldr >> 24 & dest & 15);
+}
+
+static bool match(const struct vcpu *t, uint32_t dest, bool logical,
+		  bool x2apic)
+{
+	if (dest == (x2apic ? 0xffffffff : 0xff)) {
+		return true;
+	}
+	return logical ? match_logical(t, dest, x2apic) : t->lapic.id == dest;
+}
+
+static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
+{
+	switch (mode) {
+	case ICR_FIXED:
+	case ICR_LOWEST:
+		vlapic_post(t, vector);
+		break;
+	case ICR_NMI:
+		vcpu_attention(t, VCPU_ATT_NMI);
+		break;
+	case ICR_INIT:
+		if (t->index != 0) {
+			vcpu_wake(t, VCPU_HALTED, VCPU_ATT_INIT);
+			sched_kick(t);
+		}
+		break;
+	case ICR_SIPI:
+		if (t->state == VCPU_WAIT_SIPI ||
+		    (t->attention & VCPU_ATT_INIT)) {
+			t->start.kind = VCPU_RESET_SIPI;
+			t->start.sipi_vector = vector;
+			vcpu_wake(t, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
+		}
+		break;
+	default:	/* SMI and reserved modes: not ours to have */
+		break;
+	}
+}
+
+/* [SDM3 "Interrupt Command Register (ICR)"] */
+static void send_ipi(struct vcpu *v, uint64_t icr)
+{
+	uint32_t low = (uint32_t)icr, mode = low >> 8 & 7;
+	bool x2 = is_x2apic(v);
+	uint32_t dest = (uint32_t)(icr >> 32) >> (x2 ? 0 : 24);
+	uint32_t shorthand = low >> 18 & 3, i;
+
+	if (mode == ICR_INIT && !(low & BIT32(14)) && (low & BIT32(15))) {
+		return;		/* INIT level de-assert: ignored */
+	}
+	if ((mode == ICR_FIXED || mode == ICR_LOWEST) && (low & 0xff) < 16) {
+		v->lapic.esr_pending |= ESR_SEND_ILLEGAL;
+		return;
+	}
+	for (i = 0; i < v->partition->vcpu_count; i++) {
+		struct vcpu *t = v->partition->vcpus[i];
+		bool hit = shorthand == 1 ? t == v :
+			   shorthand == 2 ? true :
+			   shorthand == 3 ? t != v :
+			   match(t, dest, (low & BIT32(11)) != 0, x2);
+
+		if (hit) {
+			send_one(t, mode, (uint8_t)low);
+			if (mode == ICR_LOWEST) {
+				return;
+			}
+		}
+	}
+}
+
+/**
+ * A message-signalled interrupt to a partition: only its own vCPUs can be
+ * meant, whatever it wrote into the address. [SDM3 "Message Address Register
+ * Format"]
+ */
+void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
+{
+	struct partition *p = any->partition;
+	uint32_t dest = (uint32_t)(address >> 12 & 0xff);
+	uint32_t mode = data >> 8 & 7, i;
+
+	if ((address & 0xfff00000u) != 0xfee00000u) {
+		return;
+	}
+	for (i = 0; i < p->vcpu_count; i++) {
+		struct vcpu *t = p->vcpus[i];
+		bool logical = (address & 4) != 0;
+		bool hit = logical && is_x2apic(t) ?
+			   (t->lapic.ldr & dest & 0xff) != 0 :
+			   match(t, dest, logical, false);
+
+		if (hit && (mode == ICR_FIXED || mode == ICR_LOWEST)) {
+			vlapic_post(t, (uint8_t)data);
+			if (mode == ICR_LOWEST) {
+				return;
+			}
+		}
+	}
+}
+
+static uint32_t divide_shift(const struct vlapic *l)
+{
+	uint32_t d = (l->timer_divide & 3) | (l->timer_divide >> 1 & 4);
+
+	return (d + 1) & 7;
+}
+
+static void timer_arm(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+
+	l->deadline = VLAPIC_OFF;
+	if (!l->timer_initial || LVT_MODE(l->lvt[0]) == MODE_DEADLINE) {
+		return;
+	}
+	l->timer_period = u64_muldiv((uint64_t)l->timer_initial <<
+				     divide_shift(l), boot.tsc_hz, TIMER_HZ);
+	l->timer_period = u64_max(l->timer_period,
+				  boot.tsc_hz / 1000000 * MIN_PERIOD_US);
+	l->deadline = rdtsc() + l->timer_period;
+	sched_timer(v->cpu, l->deadline);
+}
+
+static uint32_t timer_current(const struct vlapic *l)
+{
+	uint64_t now = rdtsc();
+
+	if (l->deadline == VLAPIC_OFF || l->deadline <= now) {
+		return 0;
+	}
+	return (uint32_t)(u64_muldiv(l->deadline - now, TIMER_HZ,
+				     boot.tsc_hz) >> divide_shift(l));
+}
+
+/** Fires v's timer if it is due. On v's CPU. */
+void vlapic_timer_check(struct vcpu *v, uint64_t now)
+{
+	struct vlapic *l = &v->lapic;
+
+	if (l->deadline > now) {
+		return;
+	}
+	l->deadline = VLAPIC_OFF;
+	if (LVT_MODE(l->lvt[0]) == MODE_PERIODIC && l->timer_initial) {
+		/* ticks that could not be delivered are lost, as in a CPU
+		 * whose interrupts were off */
+		l->deadline = now + l->timer_period;
+	}
+	if (!(l->lvt[0] & LVT_MASKED)) {
+		vlapic_post(v, (uint8_t)l->lvt[0]);
+	}
+}
+
+/** RDMSR of IA32_TSC_DEADLINE. */
+uint64_t vlapic_deadline_read(const struct vcpu *v)
+{
+	const struct vlapic *l = &v->lapic;
+
+	if (LVT_MODE(l->lvt[0]) != MODE_DEADLINE ||
+	    l->deadline == VLAPIC_OFF) {
+		return 0;
+	}
+	return l->deadline + v->tsc_offset;
+}
+
+/** WRMSR of IA32_TSC_DEADLINE; value in v's TSC, 0 disarms. */
+void vlapic_deadline_write(struct vcpu *v, uint64_t value)
+{
+	struct vlapic *l = &v->lapic;
+
+	if (LVT_MODE(l->lvt[0]) != MODE_DEADLINE) {
+		return;
+	}
+	if (!value) {
+		l->deadline = VLAPIC_OFF;
+		return;
+	}
+	l->deadline = value - v->tsc_offset;
+	sched_timer(v->cpu, l->deadline);
+}
+
+/** WRMSR of IA32_APIC_BASE: mode changes as the SDM allows, no moving.
+ * [SDM3 "x2APIC State Transitions"] */
+bool vlapic_base_write(struct vcpu *v, uint64_t value)
+{
+	uint64_t mode = value & (APIC_BASE_EN | APIC_BASE_EXTD);
+	uint64_t old = v->lapic.base & (APIC_BASE_EN | APIC_BASE_EXTD);
+
+	if ((value & ~0xfffull) != 0xfee00000ull || (value & 0x2ff & ~0x100u) ||
+	    mode == APIC_BASE_EXTD ||
+	    (mode == APIC_BASE_EN && (old & APIC_BASE_EXTD)) ||
+	    (!old && (mode & APIC_BASE_EXTD))) {
+		return false;
+	}
+	v->lapic.base = (value & ~APIC_BASE_BSP) |
+			(v->index == 0 ? APIC_BASE_BSP : 0);
+	if (is_x2apic(v)) {
+		v->lapic.ldr = (v->lapic.id >> 4) << 16 |
+			       BIT32(v->lapic.id & 15);
+	}
+	return true;
+}
+
+/** Reads register number reg (page offset / 16). false: there is none. */
+bool vlapic_reg_read(struct vcpu *v, uint32_t reg, uint32_t *value)
+{
+	struct vlapic *l = &v->lapic;
+
+	switch (reg) {
+	case R_ID:
+		*value = is_x2apic(v) ? l->id : l->id << 24;
+		return true;
+	case R_VERSION:
+		*value = LAPIC_VERSION;
+		return true;
+	case R_TPR:
+		*value = l->tpr;
+		return true;
+	case R_PPR:
+		*value = ppr(l);
+		return true;
+	case R_LDR:
+		*value = l->ldr;
+		return true;
+	case R_DFR:
+		*value = l->dfr;
+		return !is_x2apic(v);
+	case R_SVR:
+		*value = l->svr;
+		return true;
+	case R_ISR ... R_ISR + 7:
+		*value = l->isr[reg - R_ISR];
+		return true;
+	case R_TMR ... R_TMR + 7:
+		*value = l->tmr[reg - R_TMR];
+		return true;
+	case R_IRR ... R_IRR + 7:
+		*value = __atomic_load_n(&l->irr[reg - R_IRR],
+					 __ATOMIC_RELAXED);
+		return true;
+	case R_ESR:
+		*value = l->esr;
+		return true;
+	case R_ICR:
+		*value = (uint32_t)l->icr;
+		return true;
+	case R_ICR_HIGH:
+		*value = (uint32_t)(l->icr >> 32);
+		return !is_x2apic(v);
+	case R_LVT ... R_LVT_ERROR:
+		*value = l->lvt[reg - R_LVT];
+		return true;
+	case R_TIMER_INITIAL:
+		*value = l->timer_initial;
+		return true;
+	case R_TIMER_CURRENT:
+		*value = timer_current(l);
+		return true;
+	case R_TIMER_DIVIDE:
+		*value = l->timer_divide;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void write_lvt(struct vcpu *v, uint32_t i, uint32_t value)
+{
+	struct vlapic *l = &v->lapic;
+	uint32_t old = l->lvt[0];
+
+	l->lvt[i] = value & lvt_mask[i];
+	if (!(l->svr & SVR_ENABLED)) {
+		l->lvt[i] |= LVT_MASKED;
+	}
+	if (i == 0 && LVT_MODE(old) != LVT_MODE(l->lvt[0])) {
+		l->deadline = VLAPIC_OFF;
+	}
+}
+
+static void write_svr(struct vcpu *v, uint32_t value)
+{
+	uint32_t i;
+
+	v->lapic.svr = value & 0x1ff;
+	for (i = 0; !(value & SVR_ENABLED) && i < 6; i++) {
+		v->lapic.lvt[i] |= LVT_MASKED;
+	}
+	vcpu_attention(v, VCPU_ATT_INTR);
+}
+
+/** Writes register number reg. false: there is none, or it is read-only. */
+bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
+{
+	struct vlapic *l = &v->lapic;
+
+	switch (reg) {
+	case R_EOI:
+		eoi(v);
+		return true;
+	case R_TPR:
+		vlapic_set_tpr(v, value);
+		return true;
+	case R_LDR:
+		l->ldr = value & 0xff000000;
+		return !is_x2apic(v);
+	case R_DFR:
+		l->dfr = value | 0x0fffffff;
+		return !is_x2apic(v);
+	case R_SVR:
+		write_svr(v, value);
+		return true;
+	case R_ESR:
+		l->esr = l->esr_pending;
+		l->esr_pending = 0;
+		return true;
+	case R_ICR:
+		l->icr = (l->icr & ~0xffffffffull) | (value & ~BIT32(12));
+		send_ipi(v, l->icr);
+		return true;
+	case R_ICR_HIGH:
+		l->icr = (l->icr & 0xffffffff) | (uint64_t)value << 32;
+		return !is_x2apic(v);
+	case R_LVT ... R_LVT_ERROR:
+		write_lvt(v, reg - R_LVT, value);
+		return true;
+	case R_TIMER_INITIAL:
+		l->timer_initial = value;
+		timer_arm(v);
+		return true;
+	case R_TIMER_DIVIDE:
+		l->timer_divide = value & 0xb;
+		return true;
+	case R_SELF_IPI:
+		vlapic_post(v, (uint8_t)value);
+		return is_x2apic(v);
+	default:
+		return false;
+	}
+}
+
+/** RDMSR of 800H-8FFH. [SDM3 "x2APIC Register Address Space"] */
+bool vlapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+	uint32_t reg = msr - MSR_X2APIC_FIRST, low = 0;
+
+	if (!is_x2apic(v) || reg == R_EOI || reg == R_SELF_IPI ||
+	    !vlapic_reg_read(v, reg, &low)) {
+		return false;
+	}
+	*value = reg == R_ICR ? v->lapic.icr : low;
+	return true;
+}
+
+/** WRMSR of 800H-8FFH. Reserved bits are #GP. */
+bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	uint32_t reg = msr - MSR_X2APIC_FIRST;
+
+	if (!is_x2apic(v)) {
+		return false;
+	}
+	if (reg == R_EOI && value == 0) {	/* by far the most frequent */
+		eoi(v);
+		return true;
+	}
+	if (reg == R_ICR) {
+		v->lapic.icr = value & ~BIT64(12);
+		send_ipi(v, v->lapic.icr);
+		return true;
+	}
+	if (value >> 32 || ((reg == R_EOI || reg == R_ESR) && value)) {
+		return false;
+	}
+	return vlapic_reg_write(v, reg, (uint32_t)value);
+}
