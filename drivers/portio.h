@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Port input and output of a partition that owns the ports. */
+#ifndef ISTHMUS_PORTIO_H
+#define ISTHMUS_PORTIO_H
+
+#include <stdint.h>
+
+static inline void port_out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void port_out16(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint8_t port_in8(uint16_t port)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames of the agent's control protocol, as the host partition speaks it:
+ * one request, then frames both ways. Pure.
+ */
+#ifndef ISTHMUS_AGENT_FRAME_H
+#define ISTHMUS_AGENT_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum agent_type {
+	AGENT_STDOUT = 1,
+	AGENT_STDERR = 2,
+	AGENT_STDIN = 3,	/* empty: end of file */
+	AGENT_EXIT = 4,		/* u32: exit code, or 128 + signal */
+	AGENT_WINDOW = 5,	/* u16 rows, u16 columns */
+	AGENT_ERROR = 6,	/* text: the request failed before it began */
+};
+
+#define AGENT_HEADER	5u	/* u8 type, u32 length, little endian */
+#define AGENT_TEXT_MAX	200u
+
+struct agent_decoder {
+	uint8_t header[AGENT_HEADER];
+	unsigned header_len;
+	uint32_t left;		/* payload bytes of this frame to come */
+	char text[AGENT_TEXT_MAX + 1];	/* of EXIT and ERROR frames */
+	unsigned text_len;
+};
+
+/* What a decoder found; a stream's payload comes in pieces. */
+struct agent_sink {
+	void (*output)(void *arg, enum agent_type type, const void *data,
+		       size_t len);
+	void (*exited)(void *arg, uint32_t status);
+	void (*failed)(void *arg, const char *text);
+	void *arg;
+};
+
+void agent_decoder_reset(struct agent_decoder *dec);
+/* Takes len bytes as they came. Returns 0, or -1 when the peer does not
+ * speak the protocol: nothing more can be decoded then. */
+int agent_decode(struct agent_decoder *dec, const struct agent_sink *sink,
+		 const void *data, size_t len);
+/* Writes a frame header. */
+void agent_frame_header(uint8_t header[AGENT_HEADER], enum agent_type type,
+			uint32_t len);
+/* Writes a request of fields (NULL-terminated list) to buf: length, fields
+ * separated by NUL. Returns its bytes, 0 when buf is too small. */
+size_t agent_request(uint8_t *buf, size_t size, const char *const *fields);
+
+#endif

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# host-bridge.elf: the host partition's program, on newlib.
+
+HOST_OUT := build/host-bridge
+HOST_LIBFDT := build/deps/libfdt
+HOST_NEWLIB := build/deps/newlib
+HOST_EXT2FS := build/deps/ext2fs
+
+HOST_SRCS := $(wildcard host-bridge/*.c host-bridge/compat/*.c drivers/*.c)
+HOST_ASMS := $(wildcard host-bridge/*.S)
+HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
+	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o
+
+# No red zone: the trap entries and hc_entry's call use the stack. A freestanding
+# machine, not Linux, is what the headers of newlib and libext2fs shall see.
+HOST_CFLAGS := -std=gnu11 -O2 -g -mno-red-zone -fno-pic -fno-pie -mcmodel=small \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections -U__linux__ -U__linux -Ulinux \
+	-U__gnu_linux__ -U__unix__ -U__unix -Uunix -nostdinc \
+	-isystem $(HOST_NEWLIB)/include \
+	-isystem $(shell $(CC) -print-file-name=include) -I. \
+	-Ihypervisor/include -isystem $(HOST_LIBFDT) \
+	-isystem host-bridge/compat -isystem $(HOST_EXT2FS)/include
+HOST_WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+
+ARTIFACTS += $(HOST_OUT)/host-bridge.elf
+
+$(HOST_OUT)/%.o: %.c | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) $(HOST_WARN) -MMD -MP -c $< -o $@
+
+$(HOST_OUT)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) -I$(HOST_OUT) -c $< -o $@
+
+$(HOST_OUT)/host-bridge/linux_dsdt.o: $(HOST_OUT)/linux_dsdt.aml
+
+$(HOST_OUT)/linux_dsdt.aml: host-bridge/linux_dsdt.dsl
+	@mkdir -p $(@D)
+	iasl -vs -p $(@:.aml=) $< >$(@:.aml=.txt) || { cat $(@:.aml=.txt); false; }
+
+# libfdt, with our flags: its own warnings are not ours.
+$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o: $(HOST_LIBFDT)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) -c $</$(@F:.o=.c) -o $@
+
+HOST_LINK = $(LD) -nostdlib -static --gc-sections -z noexecstack \
+	--fatal-warnings -T host-bridge/host-bridge.lds -Map $(@:.elf=.map) \
+	$(1) --start-group $(HOST_EXT2FS)/lib/libext2fs.a \
+	$(HOST_EXT2FS)/lib/libcom_err.a $(HOST_NEWLIB)/lib/libc.a \
+	$(shell $(CC) -print-libgcc-file-name) --end-group -o $@
+
+$(HOST_OUT)/host-bridge.elf: $(HOST_OBJS) host-bridge/host-bridge.lds
+	$(call HOST_LINK,$(HOST_OBJS))
+
+-include $(HOST_OBJS:.o=.d)
+
+# The same program on a bare emulator: hypercalls are answered in C.
+HOST_MOCK_OBJS := $(HOST_OUT)/mock/mock.o $(HOST_OUT)/mock/mock_start.o
+
+$(HOST_OUT)/mock/%.o: qemu-test/mock/%.c | $(HOST_NEWLIB)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) $(HOST_WARN) -MMD -MP -c $< -o $@
+
+$(HOST_OUT)/mock/mock_start.o: qemu-test/mock/mock_start.S $(HOST_OUT)/mock.dtb
+	@mkdir -p $(@D)
+	$(CC) -I$(HOST_OUT) -c $< -o $@
+
+$(HOST_OUT)/mock.dtb: qemu-test/mock/mock.dts
+	@mkdir -p $(@D)
+	dtc -q -O dtb -o $@ $<
+
+$(HOST_OUT)/host-bridge-mock.elf: $(HOST_OBJS) $(HOST_MOCK_OBJS) \
+		host-bridge/host-bridge.lds
+	$(call HOST_LINK,$(HOST_OBJS) $(HOST_MOCK_OBJS))
+
+CHECKS += host-console
+.PHONY: check-host-console
+check-host-console: $(HOST_OUT)/host-bridge-mock.elf
+	@qemu-test/mock/console_test.py

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that deal with the Linux partition. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host-bridge/agent.h"
+#include "host-bridge/commands.h"
+#include "host-bridge/commands_linux.h"
+#include "host-bridge/console.h"
+#include "host-bridge/linux.h"
+#include "host-bridge/linux_io.h"
+#include "host-bridge/loop.h"
+
+#define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
+
+/**
+ * Shuts Linux down through its agent and waits, at most 10 s or until
+ * ctrl-c; then stops it hard. Returns true when it went by itself or was not
+ * running. Top-level code only.
+ */
+bool commands_linux_shutdown(void)
+{
+	const char *const request[] = { "shutdown", "poweroff", NULL };
+	uint64_t until = loop_now() + loop_ms_to_ticks(SHUTDOWN_MS);
+
+	if (linux_state() != LINUX_RUNNING) {
+		return true;
+	}
+	if (linux_ready() && agent_tell(request) == 0) {
+		while (linux_state() == LINUX_RUNNING && loop_now() < until &&
+		       !console_interrupted()) {
+			loop_step(until);
+		}
+	}
+	if (linux_state() != LINUX_RUNNING) {
+		return true;
+	}
+	linux_stop();
+	return false;
+}
+
+static void stop(void)
+{
+	if (linux_state() != LINUX_RUNNING) {
+		printf("Linux is not running\n");
+	} else if (commands_linux_shutdown()) {
+		printf("Linux has shut down\n");
+	} else {
+		printf("Linux did not shut down by itself; it was stopped\n");
+	}
+}
+
+static void start(void)
+{
+	if (linux_state() == LINUX_RUNNING) {
+		printf("Linux is running already\n");
+	} else {
+		(void)linux_start();
+	}
+}
+
+/* A shell on a terminal of 24 rows and 80 columns: a serial line does not say
+ * what size the user's has. */
+static void console(void)
+{
+	const char *const request[] = { "shell", "24", "80", NULL };
+	uint32_t status;
+
+	printf("Connected to a shell in Linux; ctrl-] leaves it.\n");
+	fflush(stdout);
+	switch (agent_run(request, AGENT_TERMINAL, &status)) {
+	case AGENT_EXITED:
+		printf("\nThe shell ended with status %u.\n",
+		       (unsigned)status);
+		break;
+	case AGENT_DETACHED:
+		printf("\nLeft the shell.\n");
+		break;
+	default:
+		printf("\n%s\n", agent_error());
+		break;
+	}
+}
+
+/* Linux writes CR LF; the console adds its own CR. */
+static void show_log(void)
+{
+	char buf[512];
+	uint64_t at = 0;
+	size_t n;
+
+	while ((n = linux_io_log(&at, buf, sizeof(buf))) > 0 &&
+	       !console_interrupted()) {
+		for (size_t i = 0; i < n; i++) {
+			if (buf[i] != '\r') {
+				putchar(buf[i]);
+			}
+		}
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} verbs[] = {
+	{ "start", start }, { "stop", stop }, { "restart", NULL },
+	{ "console", console }, { "log", show_log },
+};
+
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void run_linux(const struct command_env *env, int argc, char **argv,
+		      const char *rest)
+{
+	(void)env;
+	(void)argc;
+	(void)rest;
+	for (size_t i = 0; i < VERBS; i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0) {
+			continue;
+		}
+		if (verbs[i].run) {
+			verbs[i].run();
+		} else {
+			(void)commands_linux_shutdown();
+			(void)linux_start();
+		}
+		return;
+	}
+	printf("usage: linux start|stop|restart|console|log\n");
+}
+
+static void complete_linux(const struct command_env *env,
+			   struct completion *c)
+{
+	(void)env;
+	for (size_t i = 0; i < VERBS; i++) {
+		completion_add(c, verbs[i].name, strlen(verbs[i].name));
+	}
+}
+
+static void run_exec(const struct command_env *env, int argc, char **argv,
+		     const char *rest)
+{
+	const char *const request[] = { "exec", rest, NULL };
+	uint32_t status;
+
+	(void)env;
+	(void)argc;
+	(void)argv;
+	fflush(stdout);
+	switch (agent_run(request, AGENT_PLAIN, &status)) {
+	case AGENT_EXITED:
+		printf("[exit status %u]\n", (unsigned)status);
+		break;
+	case AGENT_DETACHED:
+		printf("^C\n");
+		break;
+	default:
+		printf("%s\n", agent_error());
+		break;
+	}
+}
+
+const struct command commands_linux[] = {
+	{ "linux", "start|stop|restart|console|log", "the Linux partition",
+	  "  start    load and start it\n"
+	  "  stop     shut it down; after 10 s, or ctrl-c, stop it hard\n"
+	  "  restart  stop, then start\n"
+	  "  console  a shell in Linux on this terminal, ctrl-] leaves it\n"
+	  "  log      what Linux printed on its own serial port (64 KiB)\n",
+	  1, 1, run_linux, complete_linux },
+	{ "exec", "COMMAND", "run a command in Linux, show its exit status",
+	  "  The line is given to Linux's shell as it is typed. The command\n"
+	  "  has no input; ctrl-c ends it.\n",
+	  1, -1, run_exec, NULL },
+	{ 0 }
+};

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands about the machine as a whole. */
+#include <stdio.h>
+#include <string.h>
+
+#include "drivers/power.h"
+#include "host-bridge/commands.h"
+#include "host-bridge/commands_linux.h"
+#include "host-bridge/console.h"
+#include "host-bridge/hc.h"
+#include "host-bridge/linux.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/serial.h"
+#include "host-bridge/syscalls.h"
+#include "host-bridge/system.h"
+#include "host-bridge/volume.h"
+#include "host-bridge/vsock_endpoint.h"
+
+#define MAX_PARTITIONS	16u
+#define MAX_CHANNELS	8u
+
+/* A 16-byte name in two registers. */
+static const char *name_of(uint64_t lo, uint64_t hi)
+{
+	static char name[17];
+
+	memcpy(name, &lo, 8);
+	memcpy(name + 8, &hi, 8);
+	return name;
+}
+
+/* KiB up to 10 MiB, then MiB: small changes of small amounts stay visible. */
+static void print_size(uint64_t bytes)
+{
+	if (bytes >= 10ull << 20) {
+		printf("%7llu MiB", (unsigned long long)(bytes >> 20));
+	} else {
+		printf("%7llu KiB", (unsigned long long)(bytes >> 10));
+	}
+}
+
+static void print_time(uint64_t ms)
+{
+	uint64_t s = ms / 1000;
+
+	printf("%llu:%02u:%02u.%03u", (unsigned long long)(s / 3600),
+	       (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+	       (unsigned)(ms % 1000));
+}
+
+/* Exits by reason, five to a line; reasons that never occurred are left
+ * out. */
+static void print_exits(uint64_t partition)
+{
+	struct hc_regs r;
+	int shown = 0;
+
+	for (uint64_t i = 0;
+	     hc_query(HC_QUERY_EXITS, partition, i, &r) == HC_OK; i++) {
+		if (r.rdi > 0) {
+			printf("%s%s %llu", shown++ % 5 ? ", " :
+			       shown > 1 ? "\n      " : "    exits: ",
+			       name_of(r.rsi, r.rdx),
+			       (unsigned long long)r.rdi);
+		}
+	}
+	printf(shown ? "\n" : "    no exits yet\n");
+}
+
+/* False past the last partition. */
+static bool print_partition(uint64_t id)
+{
+	static const char *const states[] = { "stopped", "running", "crashed",
+					      "stopping" };
+	struct hc_regs name, state, mem;
+
+	if (hc_query(HC_QUERY_NAME, id, 0, &name) != HC_OK ||
+	    hc_query(HC_QUERY_STATE, id, 0, &state) != HC_OK ||
+	    hc_query(HC_QUERY_MEMORY, id, 0, &mem) != HC_OK) {
+		return false;
+	}
+	printf("  %llu %-8s %s, %u vCPU, memory", (unsigned long long)id,
+	       name_of(name.rdi, name.rsi),
+	       state.rdi < 4 ? states[state.rdi] : "?", (unsigned)mem.r10);
+	print_size(mem.rdi);
+	printf(" of");
+	print_size(mem.rsi);
+	printf(", up ");
+	print_time(loop_ticks_to_ms(mem.r8));
+	printf(", starts %llu\n", (unsigned long long)state.r8);
+	print_exits(id);
+	return true;
+}
+
+static void print_cpus(void)
+{
+	struct hc_regs r;
+
+	for (uint64_t i = 0; hc_query(HC_QUERY_CPU, i, 0, &r) == HC_OK; i++) {
+		uint64_t total = r.rdx ? r.rdx : 1;
+
+		printf("  CPU %llu (APIC %llu): %llu%% in partitions, "
+		       "%llu%% idle\n", (unsigned long long)i,
+		       (unsigned long long)r.r10,
+		       (unsigned long long)(r.rsi * 100 / total),
+		       (unsigned long long)(r.rdi * 100 / total));
+	}
+}
+
+static void run_status(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	printf("up ");
+	print_time(loop_uptime_ms());
+	printf(", %s, %u CPU, %llu MiB\n", env->config->info->platform,
+	       (unsigned)env->config->info->machine_cpus,
+	       (unsigned long long)(env->config->info->machine_memory >> 20));
+	for (uint64_t id = 0; id < MAX_PARTITIONS; id++) {
+		if (!print_partition(id)) {
+			break;
+		}
+	}
+	print_cpus();
+	printf("  Linux agent: %s\n", linux_ready() ? "ready" : "not ready");
+}
+
+static void run_memory(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	struct hc_regs r;
+	uint64_t sum = 0;
+
+	(void)env;
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
+	     i++) {
+		printf("  %-16s ", name_of(r.rsi, r.rdx));
+		print_size(r.rdi);
+		printf("\n");
+		sum += r.rdi;
+	}
+	printf("  %-16s ", "all");
+	print_size(sum);
+	printf("\n  host-bridge's heap, within host: ");
+	print_size(syscalls_heap_used());
+	printf("\n");
+}
+
+static void run_channel(const struct command_env *env, int argc, char **argv,
+			const char *rest)
+{
+	struct vsock_status s;
+	struct hc_regs r;
+
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	for (uint64_t c = 0; c < MAX_CHANNELS &&
+	     hc_query(HC_QUERY_CHANNEL, c, 0, &r) == HC_OK; c++) {
+		printf("  channel %llu: generation %llu, sections of %llu KiB, "
+		       "doorbells sent %llu, received %llu\n",
+		       (unsigned long long)c, (unsigned long long)r.rdi,
+		       (unsigned long long)(r.rdx >> 10),
+		       (unsigned long long)r.r10, (unsigned long long)r.r8);
+	}
+	if (!env->vsock) {
+		return;
+	}
+	vsock_get_status(env->vsock, &s);
+	printf("  link %s, resets %u (last: %s), connections %u\n",
+	       s.up ? "up" : "down", (unsigned)s.resets, s.reason,
+	       (unsigned)s.connections);
+	printf("  sent %llu packets, %llu bytes; %u bytes in the ring\n",
+	       (unsigned long long)s.tx_packets,
+	       (unsigned long long)s.tx_bytes, (unsigned)s.tx_used);
+	printf("  received %llu packets, %llu bytes; %u bytes in the ring\n",
+	       (unsigned long long)s.rx_packets,
+	       (unsigned long long)s.rx_bytes, (unsigned)s.rx_used);
+	printf("  doorbells rung %llu, packets dropped %llu, peer's liveness "
+	       "word %u\n", (unsigned long long)s.doorbells,
+	       (unsigned long long)s.dropped, (unsigned)s.peer_live);
+}
+
+static void run_log(const struct command_env *env, int argc, char **argv,
+		    const char *rest)
+{
+	struct hc_regs r = { 0 };
+
+	(void)env;
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	while (hc_call(HC_LOG_READ, &r) == HC_OK && r.rsi > 0 &&
+	       !console_interrupted()) {
+		uint64_t words[3] = { r.rdx, r.r10, r.r8 };
+
+		fwrite(words, 1, r.rsi < 24 ? r.rsi : 24, stdout);
+	}
+}
+
+/**
+ * The end of the system: Linux, then the volume (everything written is made
+ * lasting), then the machine. Where the machine cannot do it by itself the
+ * user is told, and the console stays dead but for that.
+ */
+void system_down(const struct command_env *env, bool reboot)
+{
+	(void)commands_linux_shutdown();
+	if (env->volume && volume_close(env->volume) != 0) {
+		console_notice("isthmus: the volume could not be closed");
+	}
+	fflush(stdout);
+	serial_drain();
+	if (reboot) {
+		power_reboot();
+	} else {
+		power_off();
+	}
+	console_notice("isthmus: this machine cannot %s by itself; "
+		       "it is safe to switch it off",
+		       reboot ? "restart" : "power off");
+	for (;;) {
+		loop_step(LOOP_FOREVER);
+	}
+}
+
+static void run_reboot(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	system_down(env, true);
+}
+
+static void run_poweroff(const struct command_env *env, int argc, char **argv,
+			 const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	system_down(env, false);
+}
+
+const struct command commands_system[] = {
+	{ "status", "", "partitions, CPUs, memory, exits by reason", "",
+	  0, 0, run_status, NULL },
+	{ "memory", "", "who owns the machine's memory", "",
+	  0, 0, run_memory, NULL },
+	{ "channel", "", "the channel to Linux: rings, counters, liveness", "",
+	  0, 0, run_channel, NULL },
+	{ "log", "", "the hypervisor's log", "", 0, 0, run_log, NULL },
+	{ "reboot", "", "shut Linux down and restart the machine", "",
+	  0, 0, run_reboot, NULL },
+	{ "poweroff", "", "shut Linux down and power the machine off", "",
+	  0, 0, run_poweroff, NULL },
+	{ 0 }
+};

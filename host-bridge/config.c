@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The manifest as the host partition uses it. */
+#include <libfdt.h>
+#include <string.h>
+
+#include "host-bridge/config.h"
+
+/* A string property, or NULL when it is absent or not terminated. */
+static const char *string_property(const void *fdt, int node,
+				   const char *name)
+{
+	int len;
+	const char *text = fdt_getprop(fdt, node, name, &len);
+
+	return text && len > 0 && text[len - 1] == '\0' ? text : NULL;
+}
+
+/* boot/ has checked the manifest; what is absent here is optional there. */
+static void read_linux(const void *fdt, int node, struct config *config)
+{
+	int len;
+	const fdt32_t *id = fdt_getprop(fdt, node, "id", &len);
+
+	config->has_linux = id && len == 4;
+	config->linux_id = config->has_linux ? fdt32_to_cpu(*id) : 0;
+	config->bootargs = string_property(fdt, node, "bootargs");
+	config->kernel = string_property(fdt, node, "kernel");
+	config->initrd = string_property(fdt, node, "initrd");
+	if (!config->bootargs) {
+		config->bootargs = "";
+	}
+}
+
+/**
+ * Reads what concerns host-bridge. Strings point into the manifest, which
+ * stays where it is. NULL, or a sentence: then *config is still usable, but
+ * has no Linux that could be started.
+ */
+const char *config_read(const struct host_info *info, struct config *config)
+{
+	const void *fdt = (const void *)(uintptr_t)info->manifest_gpa;
+	int node, chosen;
+
+	*config = (struct config){ .info = info };
+	if (fdt_check_header(fdt) != 0 ||
+	    fdt_totalsize(fdt) > info->manifest_size) {
+		return "the manifest is not a device tree blob";
+	}
+	chosen = fdt_path_offset(fdt, "/chosen");
+	if (chosen >= 0) {
+		config->exec = string_property(fdt, chosen, "exec");
+		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
+	}
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
+		if (!fdt_getprop(fdt, node, "host", NULL)) {
+			read_linux(fdt, node, config);
+			break;
+		}
+	}
+	if (!config->has_linux) {
+		return "the manifest has no partition beside the host's";
+	}
+	return config->kernel ? NULL :
+	       "the manifest names no kernel for the Linux partition";
+}
+
+/** A module by its name in the manifest (NULL: none), or NULL. */
+const struct host_module *config_module(const struct config *config,
+					const char *name)
+{
+	const struct host_info *info = config->info;
+
+	for (uint32_t i = 0; i < info->module_count; i++) {
+		if (name && strcmp(info->modules[i].name, name) == 0) {
+			return &info->modules[i];
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Console: prompt, line editing, notices. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host-bridge/commands.h"
+#include "host-bridge/console.h"
+#include "host-bridge/line_edit.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/serial.h"
+
+#define PROMPT		"isthmus> "
+#define KEY_CTRL_C	0x03
+#define LIST_COLUMNS	78
+
+static struct line_edit line;
+static bool editing;
+
+static void line_out(const char *bytes, size_t len)
+{
+	serial_write(SERIAL_CONSOLE, bytes, len);
+}
+
+/**
+ * Prints a line between whatever else is on the console. Callable from event
+ * handlers: it may wait for the UART, never for anything else.
+ */
+void console_notice(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	if (editing) {
+		line_edit_hide(&line);
+	}
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+	if (editing) {
+		line_edit_show(&line);
+	}
+}
+
+/** Ctrl-c typed since? What was typed before it is dropped with it. */
+bool console_interrupted(void)
+{
+	return serial_typed(KEY_CTRL_C);
+}
+
+/* Shows all candidates below the line. */
+static void list_candidates(const struct completion *found)
+{
+	size_t column = 0;
+
+	editing = false;
+	printf("\n");
+	for (const char *at = found->names; *at; at += strlen(at) + 1) {
+		if (column > 0 && column + strlen(at) + 2 > LIST_COLUMNS) {
+			printf("\n");
+			column = 0;
+		}
+		column += (size_t)printf("%s  ", at);
+	}
+	if (found->more) {
+		printf("...");
+	}
+	printf("\n");
+	fflush(stdout);
+	editing = true;
+	line_edit_show(&line);
+}
+
+/* Inserts what all candidates share; shows them when that is nothing new. */
+static void complete(void)
+{
+	static struct completion found;
+	size_t extra;
+
+	commands_complete(line.text, line.pos, &found);
+	extra = found.common_len - found.prefix_len;
+	if (found.count == 0) {
+		return;
+	}
+	if (extra > 0) {
+		line_edit_insert(&line, found.common + found.prefix_len,
+				 extra);
+	}
+	if (found.count == 1) {
+		if (found.common[found.common_len - 1] != '/') {
+			line_edit_insert(&line, " ", 1);
+		}
+	} else if (extra == 0) {
+		list_candidates(&found);
+	}
+}
+
+/* One edited line; false when it was interrupted. */
+static bool read_line(void)
+{
+	enum line_result result = LINE_MORE;
+
+	line_edit_start(&line);
+	editing = true;
+	while (result != LINE_DONE && result != LINE_INTERRUPT) {
+		int key = serial_read();
+
+		if (key < 0) {
+			loop_step(LOOP_FOREVER);
+			continue;
+		}
+		result = line_edit_key(&line, (unsigned char)key);
+		if (result == LINE_COMPLETE) {
+			complete();
+		}
+	}
+	editing = false;
+	return result == LINE_DONE;
+}
+
+/** The console's life: everything else happens while it waits for keys. */
+void console_run(void)
+{
+	line_edit_init(&line, PROMPT, line_out);
+	for (;;) {
+		fflush(stdout);
+		if (read_line()) {
+			commands_run(line.text);
+		}
+	}
+}

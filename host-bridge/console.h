@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console: a person at a terminal on COM1. Commands run at top level, so
+ * they may wait by running the event loop.
+ */
+#ifndef ISTHMUS_CONSOLE_H
+#define ISTHMUS_CONSOLE_H
+
+#include <stdbool.h>
+
+/* A line of text at any time, from anywhere; a line being edited is drawn
+ * again below it. Without the newline. */
+void console_notice(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+/* Reads lines and runs them as commands, for ever. */
+void console_run(void) __attribute__((noreturn));
+/* True when ctrl-c was typed since the command began: it should end. */
+bool console_interrupted(void);
+
+#endif

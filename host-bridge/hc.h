@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls as C functions. Numbers, meaning and status codes:
+ * abi/hypercall.h. All are made at one instruction (crt0.S) that suits the
+ * processor's vendor.
+ */
+#ifndef ISTHMUS_HC_H
+#define ISTHMUS_HC_H
+
+#include <stdint.h>
+
+#include "abi/hypercall.h"
+
+struct hc_regs {
+	uint64_t rdi;
+	uint64_t rsi;
+	uint64_t rdx;
+	uint64_t r10;
+	uint64_t r8;
+};
+
+/* One hypercall; the registers are arguments and become the results. */
+static inline int64_t hc_call(enum hypercall nr, struct hc_regs *regs)
+{
+	int64_t status = nr;
+	register uint64_t r10 __asm__("r10") = regs->r10;
+	register uint64_t r8 __asm__("r8") = regs->r8;
+
+	__asm__ volatile("call hc_entry"
+			 : "+a"(status), "+D"(regs->rdi), "+S"(regs->rsi),
+			   "+d"(regs->rdx), "+r"(r10), "+r"(r8)
+			 : : "memory", "cc");
+	regs->r10 = r10;
+	regs->r8 = r8;
+	return status;
+}
+
+static inline uint64_t hc_wait(uint64_t deadline)
+{
+	struct hc_regs regs = { .rdi = deadline };
+
+	(void)hc_call(HC_WAIT, &regs);
+	return regs.rdi;
+}
+
+struct hc_ioreq {
+	uint64_t handle;
+	uint64_t word;
+	uint64_t value;
+};
+
+static inline int64_t hc_ioreq_get(struct hc_ioreq *req)
+{
+	struct hc_regs regs = { 0 };
+	int64_t status = hc_call(HC_IOREQ_GET, &regs);
+
+	req->handle = regs.rdi;
+	req->word = regs.rsi;
+	req->value = regs.rdx;
+	return status;
+}
+
+static inline int64_t hc_ioreq_done(uint64_t handle, uint64_t value)
+{
+	struct hc_regs regs = { .rdi = handle, .rsi = value };
+
+	return hc_call(HC_IOREQ_DONE, &regs);
+}
+
+static inline int64_t hc_query(enum hc_query what, uint64_t index,
+			       uint64_t sub, struct hc_regs *out)
+{
+	*out = (struct hc_regs){ .rdi = what, .rsi = index, .rdx = sub };
+	return hc_call(HC_QUERY, out);
+}
+
+static inline int64_t hc_doorbell(unsigned channel)
+{
+	struct hc_regs regs = { .rdi = channel };
+
+	return hc_call(HC_DOORBELL, &regs);
+}
+
+static inline int64_t hc_channel_state(unsigned channel, uint32_t state)
+{
+	struct hc_regs regs = { .rdi = channel, .rsi = state };
+
+	return hc_call(HC_CHANNEL_STATE, &regs);
+}
+
+static inline int64_t hc_irq(unsigned line, unsigned unmask)
+{
+	struct hc_regs regs = { .rdi = line, .rsi = unmask };
+
+	return hc_call(HC_IRQ, &regs);
+}
+
+#endif

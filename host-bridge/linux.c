@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loading and life cycle of Linux. Everything Linux finds in its memory is
+ * prepared in windows of our own memory and then donated: the pages change
+ * owner, and the next touch of the window gives us zeroed ones. So after the
+ * start nothing of Linux is in our reach, and nothing is left to free.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "host-bridge/console.h"
+#include "host-bridge/hc.h"
+#include "host-bridge/linux.h"
+#include "host-bridge/linux_acpi.h"
+#include "host-bridge/linux_image.h"
+#include "host-bridge/linux_io.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/stage.h"
+
+#define PAGE		4096ull
+#define UNIT		(2ull << 20)	/* what one donation call takes */
+
+#define QUICK_MS	10000u	/* a crash so soon after the start ... */
+#define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
+#define READY_REPORT_MS	60000u
+
+extern uint8_t stage_small[], stage_big[];
+extern const uint8_t linux_dsdt[], linux_dsdt_end[];
+
+static const struct config *config;
+static bool restart_policy;
+static enum linux_state state = LINUX_STOPPED;
+static bool ready;
+static unsigned quick_crashes;
+static uint64_t started_ms;
+static struct loop_timer ready_timer;
+
+static const char *const reasons[] = {
+	[HC_REASON_NONE] = "no reason given",
+	[HC_REASON_TRIPLE_FAULT] = "triple fault",
+	[HC_REASON_GPM_FAULT] = "access to memory it does not have",
+	[HC_REASON_ENTRY_FAILED] = "VM entry failed",
+	[HC_REASON_UNKNOWN_EXIT] = "an exit the hypervisor does not know",
+	[HC_REASON_NO_MEMORY] = "out of memory",
+	[HC_REASON_HOST_REQUEST] = "stopped by the host",
+	[HC_REASON_BAD_INSTRUCTION] = "device access by a strange instruction",
+};
+
+static const char *const hc_errors[] = {
+	"success", "invalid argument", "not permitted", "no such thing",
+	"busy", "out of memory", "try again", "no such hypercall",
+};
+
+static const char *hc_error(int64_t status)
+{
+	size_t i = (size_t)-status;
+
+	return i < sizeof(hc_errors) / sizeof(hc_errors[0]) ? hc_errors[i] :
+							      "unknown error";
+}
+
+/* Moves bytes at own (page aligned, with the rest of the last page zero) to
+ * Linux. */
+static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
+{
+	struct hc_regs regs = {
+		.rdi = config->linux_id,
+		.rsi = (uintptr_t)own,
+		.rdx = gpa,
+		.r10 = (bytes + PAGE - 1) / PAGE,
+	};
+
+	return hc_call(HC_MEM_DONATE, &regs);
+}
+
+/* Copies data to Linux's memory at gpa (page aligned) through the big
+ * window, at the same offset within 2 MiB, so that whole units can stay
+ * large pages. */
+static int64_t load(uint64_t gpa, const uint8_t *data, uint64_t size)
+{
+	while (size > 0) {
+		uint64_t offset = gpa & (UNIT - 1);
+		uint64_t part = size < UNIT - offset ? size : UNIT - offset;
+		int64_t status;
+
+		memcpy(stage_big + offset, data, part);
+		status = donate(stage_big + offset, gpa, part);
+		if (status != HC_OK) {
+			return status;
+		}
+		gpa += part;
+		data += part;
+		size -= part;
+	}
+	return HC_OK;
+}
+
+/* Low memory and ACPI tables. NULL, or what went wrong. */
+static const char *load_tables(const struct linux_image *image,
+			       const struct linux_layout *layout,
+			       unsigned vcpus)
+{
+	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
+	uint8_t *acpi = stage_small + low_size;
+	const char *wrong = linux_image_low(stage_small, image, layout,
+					    config->bootargs);
+	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
+		LINUX_ACPI_GPA, vcpus, linux_dsdt,
+		(size_t)(linux_dsdt_end - linux_dsdt));
+
+	if (!wrong && acpi_size == 0) {
+		wrong = "the ACPI tables do not fit their area";
+	}
+	if (!wrong && (donate(stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
+		       donate(acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK)) {
+		wrong = "low memory could not be donated";
+	}
+	if (wrong) {		/* the next try finds the window clean */
+		memset(stage_small, 0, low_size + LINUX_ACPI_SIZE);
+	}
+	return wrong;
+}
+
+/* The modules named by the manifest; false with a message. */
+static bool find_modules(const struct host_module **kernel,
+			 const struct host_module **initrd)
+{
+	*kernel = config_module(config, config->kernel);
+	*initrd = config_module(config, config->initrd);
+	if (!*kernel || (config->initrd && !*initrd)) {
+		stage_failed(STAGE_LINUX_LOADED, "module \"%s\" is missing",
+			     *kernel ? config->initrd : config->kernel);
+		return false;
+	}
+	return true;
+}
+
+/* Everything into Linux's memory. False, with a message, when something is
+ * missing, broken, or does not fit. */
+static bool load_all(struct linux_layout *layout)
+{
+	const struct host_module *kernel, *initrd;
+	struct linux_image image;
+	struct hc_regs mem;
+	const char *wrong;
+	int64_t status;
+
+	if (!find_modules(&kernel, &initrd)) {
+		return false;
+	}
+	(void)hc_query(HC_QUERY_MEMORY, config->linux_id, 0, &mem);
+	layout->ram = mem.rsi;
+	layout->initrd_size = initrd ? initrd->size : 0;
+	wrong = linux_image_parse((const void *)(uintptr_t)kernel->gpa,
+				  kernel->size, &image);
+	if (!wrong) {
+		wrong = linux_image_place(&image, layout);
+	}
+	if (!wrong) {
+		wrong = load_tables(&image, layout, (unsigned)mem.r10);
+	}
+	if (wrong) {
+		stage_failed(STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
+			     "%s", kernel->name,
+			     (unsigned long long)kernel->size, wrong);
+		return false;
+	}
+	status = load(layout->kernel_gpa, image.file + image.kernel_offset,
+		      image.kernel_size);
+	if (status == HC_OK && initrd) {
+		status = load(layout->initrd_gpa,
+			      (const void *)(uintptr_t)initrd->gpa,
+			      initrd->size);
+	}
+	if (status != HC_OK) {
+		stage_failed(STAGE_LINUX_LOADED, "memory of kernel and initrd "
+			     "could not be donated: %s", hc_error(status));
+	}
+	return status == HC_OK;
+}
+
+/* Stopping is done in steps, so that one hypercall never takes long. */
+static void take_back(void)
+{
+	struct hc_regs regs;
+	int64_t status;
+
+	do {
+		regs = (struct hc_regs){ .rdi = config->linux_id };
+		status = hc_call(HC_PARTITION_STOP, &regs);
+	} while (status == HC_EAGAIN);
+	if (status != HC_OK) {
+		console_notice("isthmus: stopping Linux: %s",
+			       hc_error(status));
+	}
+}
+
+/* Only a report: a Linux without our agent is a Linux all the same. */
+static void on_ready_late(struct loop_timer *timer)
+{
+	(void)timer;
+	console_notice("isthmus: Linux has not reported its agent ready after "
+		       "%u s; \"linux log\" shows what it printed",
+		       READY_REPORT_MS / 1000);
+}
+
+/**
+ * Loads and starts Linux; every failure is printed with its stage, and all
+ * memory that was handed over already is taken back. Does not wait for
+ * anything: callable from event handlers.
+ */
+bool linux_start(void)
+{
+	struct linux_layout layout = { 0 };
+	struct hc_regs regs;
+	int64_t status;
+
+	if (!config->has_linux || state == LINUX_RUNNING) {
+		return false;
+	}
+	state = LINUX_FAILED;
+	ready = false;
+	if (!load_all(&layout)) {
+		take_back();
+		return false;
+	}
+	stage_reached(STAGE_LINUX_LOADED);
+	linux_io_reset();
+	regs = (struct hc_regs){
+		.rdi = config->linux_id,
+		.rsi = layout.entry,
+		.rdx = LINUX_PML4_GPA,
+		.r10 = LINUX_BOOT_PARAMS_GPA,
+		.r8 = LINUX_GDT_GPA,
+	};
+	status = hc_call(HC_PARTITION_START, &regs);
+	if (status != HC_OK) {
+		stage_failed(STAGE_LINUX_STARTED, "%s", hc_error(status));
+		take_back();
+		return false;
+	}
+	state = LINUX_RUNNING;
+	started_ms = loop_uptime_ms();
+	stage_reached(STAGE_LINUX_STARTED);
+	loop_timer_set(&ready_timer, READY_REPORT_MS, on_ready_late);
+	return true;
+}
+
+/* Linux is gone, whatever the reason: its memory comes back, the channel
+ * resets. */
+static void down(enum linux_state new_state)
+{
+	loop_timer_cancel(&ready_timer);
+	take_back();
+	state = new_state;
+	ready = false;
+}
+
+/** Stops Linux at once, as pulling the plug would. A no-op when it is down. */
+void linux_stop(void)
+{
+	if (state == LINUX_RUNNING) {
+		down(LINUX_STOPPED);
+	}
+	quick_crashes = 0;
+}
+
+/* Linux went down by itself; start it again, unless it never got as far as
+ * its agent, soon after the start, several times in a row. */
+static void start_again(void)
+{
+	bool quick = !ready && loop_uptime_ms() - started_ms < QUICK_MS;
+
+	quick_crashes = quick ? quick_crashes + 1 : 0;
+	down(LINUX_FAILED);
+	if (!restart_policy) {
+		return;
+	}
+	if (quick_crashes >= QUICK_CRASHES) {
+		stage_failed(STAGE_AGENT_READY, "Linux went down %u times "
+			     "within %u s of its start; it stays down until "
+			     "\"linux start\"", QUICK_CRASHES,
+			     QUICK_MS / 1000);
+		quick_crashes = 0;
+		return;
+	}
+	(void)linux_start();
+}
+
+/* The hypervisor reports a change of some partition's state. Changes that we
+ * asked for are known already. */
+static void on_partition(void *arg)
+{
+	struct hc_regs regs;
+	uint64_t reason;
+
+	(void)arg;
+	if (state != LINUX_RUNNING ||
+	    hc_query(HC_QUERY_STATE, config->linux_id, 0, &regs) != HC_OK ||
+	    regs.rdi != HC_STATE_CRASHED) {
+		return;
+	}
+	reason = regs.rsi;
+	stage_failed(ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
+		     "Linux crashed: %s, at %llx, detail %llx (\"log\" and "
+		     "\"linux log\" tell more)",
+		     reason < sizeof(reasons) / sizeof(reasons[0]) ?
+		     reasons[reason] : "unknown reason",
+		     (unsigned long long)regs.rdx,
+		     (unsigned long long)regs.r10);
+	start_again();
+}
+
+/* Linux wrote a power register. Its vCPU waits for an answer that never
+ * comes: the partition ends first. */
+static void on_request(enum linux_request request)
+{
+	if (request == LINUX_REQUEST_POWER_OFF) {
+		down(LINUX_STOPPED);
+		console_notice("isthmus: Linux powered off");
+	} else {
+		console_notice("isthmus: Linux asked for a reset");
+		start_again();
+	}
+}
+
+/** Keeps the configuration and takes the events; starts nothing. */
+void linux_init(const struct config *use, bool restart)
+{
+	config = use;
+	restart_policy = restart;
+	linux_io_init(config->linux_id, on_request);
+	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
+}
+
+/** Up, down, or down for good. */
+enum linux_state linux_state(void)
+{
+	return state;
+}
+
+/** Whether the agent has reported since the last start. */
+bool linux_ready(void)
+{
+	return ready;
+}
+
+/** The agent's report arrived; counts once for each start. */
+void linux_set_ready(void)
+{
+	if (state == LINUX_RUNNING && !ready) {
+		ready = true;
+		loop_timer_cancel(&ready_timer);
+		stage_reached(STAGE_AGENT_READY);
+	}
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A Linux kernel image and what it wants to find in memory at its 64-bit
+ * entry. Pure functions: nothing here touches the Linux partition.
+ * [Linux "The Linux/x86 Boot Protocol"]
+ */
+#ifndef ISTHMUS_LINUX_IMAGE_H
+#define ISTHMUS_LINUX_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The Linux partition's guest-physical memory below 1 MiB, as prepared. */
+#define LINUX_LOW_GPA		0x1000u		/* GDT and what follows */
+#define LINUX_GDT_GPA		0x1000u
+#define LINUX_BOOT_PARAMS_GPA	0x2000u
+#define LINUX_CMDLINE_GPA	0x3000u
+#define LINUX_CMDLINE_SIZE	4096u
+#define LINUX_PML4_GPA		0x4000u		/* then PDPT, four PDs */
+#define LINUX_LOW_END		0xa000u
+#define LINUX_ACPI_GPA		0xe0000u
+#define LINUX_ACPI_SIZE		0x4000u
+#define LINUX_LOW_RAM_END	0x9f000u
+#define LINUX_HIGH_RAM		0x100000u
+#define LINUX_MMIO_GPA		0xe0000000u	/* no RAM from here to 4 GiB */
+
+struct linux_image {
+	const uint8_t *file;
+	uint64_t kernel_offset;		/* in the file */
+	uint64_t kernel_size;
+	uint64_t pref_address;
+	uint64_t init_size;
+	uint64_t alignment;
+	uint64_t initrd_max;		/* highest address of initrd's end */
+	uint32_t cmdline_max;		/* without the NUL */
+	uint16_t version;
+	bool relocatable;
+};
+
+struct linux_layout {
+	uint64_t ram;		/* bytes of RAM the partition may use */
+	uint64_t kernel_gpa;
+	uint64_t initrd_gpa;
+	uint64_t initrd_size;
+	uint64_t entry;
+};
+
+/* Checks the file and fills *image. NULL when it can be started, else a
+ * sentence that says what is wrong with it. */
+const char *linux_image_parse(const void *file, size_t size,
+			      struct linux_image *image);
+/* Places kernel and initrd in layout->ram bytes of memory (set by the
+ * caller, as is initrd_size). NULL, or what does not fit. */
+const char *linux_image_place(const struct linux_image *image,
+			      struct linux_layout *layout);
+/* Writes LINUX_LOW_GPA..LINUX_LOW_END to the zeroed buffer: GDT, boot
+ * parameters, command line, page tables. NULL, or what is wrong. */
+const char *linux_image_low(uint8_t *low, const struct linux_image *image,
+			    const struct linux_layout *layout,
+			    const char *cmdline);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop. There are no threads and no interrupts: everything runs
+ * from loop_step(), which blocks in the hypervisor until an event or the
+ * next timer. Handlers and timer functions must not call loop_step()
+ * themselves; code at top level (console commands) may, to wait for
+ * something that handlers bring about.
+ */
+#ifndef ISTHMUS_LOOP_H
+#define ISTHMUS_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOOP_FOREVER	(~0ull)
+
+struct loop_timer {
+	struct loop_timer *next;	/* list by deadline */
+	uint64_t deadline;		/* TSC; 0: not set */
+	void (*fn)(struct loop_timer *timer);
+};
+
+void loop_init(uint64_t tsc_hz);
+/* Calls fn(arg) whenever the event (a HC_EVENT_* mask of one bit) occurs. */
+void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
+/* fn(arg) is called before each wait, for as long as it returns true. */
+void loop_on_work(bool (*fn)(void *arg), void *arg);
+/* Does the work there is, waits for events until deadline (TSC), serves them
+ * and due timers. */
+void loop_step(uint64_t deadline);
+/* Waits for one of the given events only, and takes those from the bits that
+ * came; all others stay for the next loop_step(). Usable anywhere. */
+uint64_t loop_wait_only(uint64_t events, uint64_t deadline);
+
+/* Sets the timer to run fn delay_ms from now; a set timer is moved. */
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
+		    void (*fn)(struct loop_timer *timer));
+void loop_timer_cancel(struct loop_timer *timer);
+
+/* Time: the TSC, and its rate as measured by boot/. */
+static inline uint64_t loop_now(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
+}
+
+uint64_t loop_ms_to_ticks(uint64_t ms);
+uint64_t loop_ticks_to_ms(uint64_t ticks);
+/* Milliseconds since the program started. */
+uint64_t loop_uptime_ms(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host partition's program, from its entry on: processor tables, serial
+ * lines, volume, channel with its services, Linux, and then either the
+ * console or the one command that this run is for.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "abi/channel.h"
+#include "abi/host_info.h"
+#include "host-bridge/agent.h"
+#include "host-bridge/commands.h"
+#include "host-bridge/config.h"
+#include "host-bridge/console.h"
+#include "host-bridge/cpu.h"
+#include "host-bridge/hc.h"
+#include "host-bridge/linux.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/p9_service.h"
+#include "host-bridge/places.h"
+#include "host-bridge/serial.h"
+#include "host-bridge/stage.h"
+#include "host-bridge/syscalls.h"
+#include "host-bridge/system.h"
+#include "host-bridge/volume.h"
+#include "host-bridge/volume_dev.h"
+#include "host-bridge/vsock_endpoint.h"
+
+#define CHANNEL		0u	/* the one to Linux */
+#define TICK_MS		1000u
+#define STDOUT_BUFFER	4096
+
+void main_entry(const struct host_info *info) __attribute__((noreturn));
+
+static struct config config;
+static struct command_env env;
+static struct loop_timer tick_timer;
+
+/** The time of day for the volume's files, in ns since 1970. */
+int64_t volume_now_ns(void)
+{
+	struct timeval tv;
+
+	gettimeofday(&tv, NULL);
+	return (tv.tv_sec * 1000000ll + tv.tv_usec) * 1000;
+}
+
+static void banner(void)
+{
+	const struct host_info *info = config.info;
+
+	printf("\nIsthmus: a host partition beside Linux\n"
+	       "machine: %s, %u CPU, %llu MiB; host partition up to %llu MiB\n",
+	       info->platform, (unsigned)info->machine_cpus,
+	       (unsigned long long)(info->machine_memory >> 20),
+	       (unsigned long long)(info->ram_end >> 20));
+	printf("\"help\" lists the commands.\n");
+}
+
+/* Without a volume, or with a broken one, everything else still works. */
+static void open_volume(void)
+{
+	const struct host_module *module = config_module(&config, "volume");
+	struct volume_dev *dev;
+	int error;
+
+	if (!module) {
+		return;
+	}
+	error = volume_mem_open((void *)(uintptr_t)module->gpa, module->size,
+				&dev);
+	if (error == 0) {
+		error = volume_open(dev, &env.volume);
+	}
+	if (error != 0) {
+		env.volume = NULL;
+		stage_failed(STAGE_VOLUME_READY, "module \"volume\": %s",
+			     strerror(error));
+		return;
+	}
+	stage_reached(STAGE_VOLUME_READY);
+}
+
+/* ---- The channel ---- */
+
+static void ring_doorbell(void *ctx)
+{
+	(void)ctx;
+	(void)hc_doorbell(CHANNEL);
+}
+
+static void set_state(void *ctx, uint32_t state)
+{
+	(void)ctx;
+	(void)hc_channel_state(CHANNEL, state);
+}
+
+static bool channel_work(void *arg)
+{
+	return vsock_event(arg);
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+	vsock_tick(env.vsock, loop_uptime_ms());
+	loop_timer_set(timer, TICK_MS, on_tick);
+}
+
+/* Linux is not started yet: its side comes up later and is followed by the
+ * state table. */
+static void open_channel(void)
+{
+	struct vsock_channel channel = {
+		.region = (void *)(uintptr_t)HOST_CHANNEL_GPA,
+		.doorbell = ring_doorbell,
+		.set_state = set_state,
+	};
+	struct hc_regs regs;
+
+	if (hc_query(HC_QUERY_CHANNEL, CHANNEL, 0, &regs) != HC_OK) {
+		return;
+	}
+	channel.peer = (unsigned)regs.rsi;
+	env.vsock = vsock_init(&channel);
+	if (!env.vsock || services_init(env.vsock) != 0 ||
+	    agent_init(env.vsock) != 0 ||
+	    (env.volume && p9_service_start(env.vsock, env.volume) != 0)) {
+		cpu_fatal("the channel's endpoint could not be set up");
+	}
+	loop_on_work(channel_work, env.vsock);
+	loop_timer_set(&tick_timer, TICK_MS, on_tick);
+}
+
+/* ---- A run for one command ---- */
+
+/* Waits for the agent, runs the command, powers off. */
+static void run_exec(void)
+{
+	const char *const request[] = { "exec", config.exec, NULL };
+	uint32_t status;
+
+	while (linux_state() == LINUX_RUNNING && !linux_ready()) {
+		loop_step(LOOP_FOREVER);
+	}
+	if (linux_ready() &&
+	    agent_run(request, AGENT_FRAMES, &status) != AGENT_EXITED) {
+		stage_failed(STAGE_AGENT_READY, "exec: %s", agent_error());
+	}
+	system_down(&env, false);
+}
+
+/**
+ * Called by crt0.S with the address of struct host_info. The order matters:
+ * nothing may print before serial_init(), nothing may fault before
+ * cpu_init() and be reported, and Linux comes last.
+ */
+void main_entry(const struct host_info *info)
+{
+	static char stdout_buffer[STDOUT_BUFFER];
+	const char *wrong;
+
+	loop_init(info->tsc_hz);
+	syscalls_init(info->ram_end);
+	serial_init((uint16_t)info->serial_port);
+	if (info->magic != HOST_INFO_MAGIC ||
+	    info->version != HOST_INFO_VERSION) {
+		cpu_fatal("struct host_info is not of version %d",
+			  HOST_INFO_VERSION);
+	}
+	cpu_init(info);
+	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
+	stage_reached(STAGE_HOST_STARTED);
+	wrong = config_read(info, &config);
+	env.config = &config;
+	if (!config.exec && !config.quiet) {
+		banner();
+	}
+	open_volume();
+	open_channel();
+	places_init(env.volume, env.vsock);
+	commands_init(&env);
+	if (wrong) {
+		stage_failed(STAGE_LINUX_LOADED, "%s", wrong);
+	} else {
+		linux_init(&config, !config.exec);
+		(void)linux_start();
+	}
+	if (config.exec) {
+		run_exec();
+	}
+	console_run();
+}

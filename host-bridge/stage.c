@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Stage lines. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "host-bridge/console.h"
+#include "host-bridge/stage.h"
+
+static const struct {
+	enum stage code;
+	const char *name;
+} stages[] = {
+	{ STAGE_HOST_STARTED, "host-bridge started" },
+	{ STAGE_VOLUME_READY, "volume ready" },
+	{ STAGE_LINUX_LOADED, "linux loaded" },
+	{ STAGE_LINUX_STARTED, "linux started" },
+	{ STAGE_AGENT_READY, "agent ready" },
+};
+
+#define STAGES (sizeof(stages) / sizeof(stages[0]))
+
+static enum stage next = STAGE_HOST_STARTED;
+
+/** The stage in words; "running" for what comes after the last. */
+const char *stage_name(enum stage stage)
+{
+	for (size_t i = 0; i < STAGES; i++) {
+		if (stages[i].code == stage) {
+			return stages[i].name;
+		}
+	}
+	return "running";
+}
+
+/** Reports success; the next stage is then being worked on. */
+void stage_reached(enum stage stage)
+{
+	next = stage + 2;
+	console_notice("isthmus: stage %d %s", stage, stage_name(stage));
+}
+
+/** Reports failure, with its reason (one sentence, no newline). */
+void stage_failed(enum stage stage, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	next = stage;
+	console_notice("isthmus: FAILED stage %d %s: %s", stage,
+		       stage_name(stage), text);
+}
+
+/** For the crash dump. */
+enum stage stage_next(void)
+{
+	return next;
+}

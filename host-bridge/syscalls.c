@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What newlib asks of the system beneath it. Standard output and error go
+ * to the console; there are no other files at this level (the volume has
+ * its own interface); the heap is the partition's RAM behind the image,
+ * backed by the hypervisor as it is touched.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "drivers/rtc.h"
+#include "host-bridge/cpu.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/serial.h"
+#include "host-bridge/syscalls.h"
+
+extern uint8_t heap_start[];
+
+static uint8_t *heap_end, *heap_limit;
+static uint64_t clock_base;	/* seconds since 1970 at program start */
+
+/** See syscalls.h. Reads the battery clock once. */
+void syscalls_init(uint64_t ram_end)
+{
+	heap_end = heap_start;
+	heap_limit = (uint8_t *)(uintptr_t)ram_end;
+	clock_base = rtc_read();
+}
+
+/** For the "memory" command. */
+size_t syscalls_heap_used(void)
+{
+	return (size_t)(heap_end - heap_start);
+}
+
+/** Moves the end of the heap. Shrinking keeps the pages: they stay ours. */
+void *sbrk(ptrdiff_t increment)
+{
+	uint8_t *old = heap_end;
+
+	if (increment > heap_limit - heap_end ||
+	    increment < heap_start - heap_end) {
+		errno = ENOMEM;
+		return (void *)-1;
+	}
+	heap_end += increment;
+	return old;
+}
+
+/** Standard output and error; waits until all is queued. */
+int write(int fd, const void *data, size_t len)
+{
+	if (fd != STDOUT_FILENO && fd != STDERR_FILENO) {
+		errno = EBADF;
+		return -1;
+	}
+	serial_text(data, len);
+	return (int)len;
+}
+
+/** The battery clock at start, plus the TSC since. */
+int gettimeofday(struct timeval *restrict tv, void *restrict tz)
+{
+	uint64_t ms = loop_uptime_ms();
+
+	(void)tz;
+	tv->tv_sec = (time_t)(clock_base + ms / 1000);
+	tv->tv_usec = (suseconds_t)(ms % 1000 * 1000);
+	return 0;
+}
+
+/** Everything is a terminal here: stdio then buffers by lines. */
+int fstat(int fd, struct stat *st)
+{
+	(void)fd;
+	*st = (struct stat){ .st_mode = S_IFCHR };
+	return 0;
+}
+
+int isatty(int fd)
+{
+	return fd >= STDIN_FILENO && fd <= STDERR_FILENO;
+}
+
+/** There is no standard input: the console reads keys itself. */
+int read(int fd, void *data, size_t len)
+{
+	(void)fd;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	(void)path;
+	(void)flags;
+	errno = ENOENT;
+	return -1;
+}
+
+int close(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+	(void)fd;
+	(void)offset;
+	(void)whence;
+	errno = ESPIPE;
+	return -1;
+}
+
+int getpid(void)
+{
+	return 1;
+}
+
+/** abort() ends here. */
+int kill(int pid, int sig)
+{
+	(void)pid;
+	cpu_fatal("host-bridge aborted (signal %d)", sig);
+}
+
+/** This program has nowhere to exit to. */
+void _exit(int status)
+{
+	cpu_fatal("host-bridge exited with status %d", status);
+}

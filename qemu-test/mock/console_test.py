@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Types at host-bridge's console as a person would, on a bare emulator (see
+mock.c), and looks at what comes back."""
+
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+PROGRAM = os.path.join(ROOT, "build/host-bridge/host-bridge-mock.elf")
+# A fresh line, not one that is being redrawn.
+PROMPT = "\n\risthmus> \x1b[K"
+TIMEOUT = 60
+
+# What is typed, and texts that must come back before the next prompt.
+SESSION = [
+    ("help\r", ["linux    start|stop|restart|console|log", "poweroff"]),
+    ("help exec\r", ["exec COMMAND", "ctrl-c ends it"]),
+    ("nonsense\r", ['no command "nonsense"']),
+    ("cat\r", ["usage: cat PATH"]),
+    ("ls\r", ["lost+found", "docs", "hello.txt", "lrwxrwxrwx"]),
+    ("cat link\r", ["hello, isthmus"]),
+    ("ca\thel\t\r", ["cat hello.txt ", "hello, isthmus"]),
+    ("\x1b[A\x1b[A\r", ["cat link", "hello, isthmus"]),
+    ("lss\x7f /dx\x1b[D\x1b[3~ocs\x01\x05\r", ["numbers"]),
+    ("cp docs/numbers copy\r", ["23893 bytes"]),
+    ("cp copy copy\r", ["copy: File exists"]),
+    ("cp nothing copy\r", ["nothing: No such file or directory"]),
+    ('mkdir "a b" a\\ c\r', []),
+    ("rm docs 'a b'\r", ["docs: Directory not empty"]),
+    ("ls\r", [" copy", " a c"]),
+    ("cat docs/numbers\r", ["4999\r\n5000\r\n"]),
+    ("status\r", ["1 linux", "agent: not ready"]),
+    ("linux start\r", ["FAILED stage 64 linux loaded", "no bzImage"]),
+    ("exec true\r", ["Linux is not running"]),
+    ("linux log\r", []),
+    ("dropped\x03", ["^C"]),
+    ("linux bogus\r", ["usage: linux start|stop|restart|console|log"]),
+]
+
+
+def make_volume(folder):
+    files = os.path.join(folder, "files")
+    os.makedirs(os.path.join(files, "docs"))
+    with open(os.path.join(files, "hello.txt"), "w", encoding="ascii") as f:
+        f.write("hello, isthmus\n")
+    os.symlink("hello.txt", os.path.join(files, "link"))
+    with open(os.path.join(files, "docs/numbers"), "w",
+              encoding="ascii") as f:
+        f.writelines(f"{n}\n" for n in range(1, 5001))
+    image = os.path.join(folder, "volume.img")
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096",
+                    "-O", "^has_journal", "-d", files, image, "32M"],
+                   check=True, stdout=subprocess.DEVNULL)
+    return image
+
+
+class Machine:
+    def __init__(self, volume):
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m",
+             "2G", "-display", "none", "-nodefaults", "-serial", "stdio",
+             "-no-reboot", "-kernel", PROGRAM, "-initrd", volume],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+        self.end = time.monotonic() + TIMEOUT
+
+    def read_to_prompt(self):
+        got = ""
+        while not got.endswith(PROMPT):
+            ready, _, _ = select.select([self.process.stdout], [], [],
+                                        max(0, self.end - time.monotonic()))
+            data = os.read(self.process.stdout.fileno(), 65536) if ready \
+                else b""
+            if not data:
+                raise SystemExit(f"console: no prompt after {got[-800:]!r}")
+            got += data.decode("utf-8", "replace")
+        return got
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+
+def converse(machine):
+    banner = machine.read_to_prompt()
+    if "stage 62 volume ready" not in banner:
+        raise SystemExit(f"console: no volume: {banner!r}")
+    for keys, wanted in SESSION:
+        machine.type(keys)
+        got = machine.read_to_prompt()
+        for text in wanted:
+            if text not in got:
+                raise SystemExit(f"console: {keys!r}: no {text!r} in {got!r}")
+    machine.type("poweroff\r")
+    if machine.process.wait(timeout=20) != 0:
+        raise SystemExit("console: the machine did not power off")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(make_volume(folder))
+        try:
+            converse(machine)
+        finally:
+            machine.process.kill()
+    print(f"console: {len(SESSION)} inputs answered as they should be")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
