@@ -158,12 +158,6 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 		kill(v, HC_REASON_TRIPLE_FAULT, e->exc.vector);
 		return;
 	}
-	if (e->exc.vector == X86_EXC_DB) {
-		/* [SDM3 "Exit Qualification for Debug Exceptions"] */
-		write_dr6((read_dr6() & ~0xfull) | e->exc.info);
-		hvm->vcpu_set(v, VCPU_DR7,
-			      hvm->vcpu_get(v, VCPU_DR7) & ~BIT64(13));
-	}
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
 			      e->exc.error);
 }

@@ -224,6 +224,8 @@ bool vcpu_prepare(struct vcpu *v)
 
 static void save_state(struct vcpu *v)
 {
+	/* not every processor lets XSETBV exit */
+	v->xcr0 = xgetbv(0);
 	if (v->xcr0 != xstate_mask()) {
 		xsetbv(0, xstate_mask());
 	}
@@ -241,6 +243,7 @@ static void save_state(struct vcpu *v)
 	v->dr[2] = read_dr2();
 	v->dr[3] = read_dr3();
 	v->dr6 = read_dr6();
+	v->cr2 = read_cr2();
 }
 
 static void load_state(struct vcpu *v, bool mask_is_set)
@@ -265,6 +268,7 @@ static void load_state(struct vcpu *v, bool mask_is_set)
 	write_dr2(v->dr[2]);
 	write_dr3(v->dr[3]);
 	write_dr6(v->dr6);
+	write_cr2(v->cr2);
 }
 
 /**

@@ -18,7 +18,7 @@ struct partition;
 enum vcpu_reg {
 	VCPU_RIP, VCPU_RSP, VCPU_RFLAGS, VCPU_CR0, VCPU_CR3, VCPU_CR4,
 	VCPU_EFER, VCPU_DR7, VCPU_PAT, VCPU_CPL, VCPU_CS_ATTR,
-	VCPU_TSC_OFFSET,
+	VCPU_CS_BASE, VCPU_TSC_OFFSET,
 };
 
 enum vcpu_reset_kind {
@@ -78,5 +78,6 @@ struct hvm_ops {
 
 extern const struct hvm_ops *hvm;	/* set once by hvm_select() */
 extern const struct hvm_ops hvm_vmx;
+extern const struct hvm_ops hvm_svm;
 
 #endif

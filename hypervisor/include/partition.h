@@ -74,7 +74,7 @@ struct vcpu {
 	uint64_t ticks_run;
 	void *fpu;			/* XSAVE area, one page */
 	uint64_t xcr0;
-	uint64_t dr[4], dr6;
+	uint64_t dr[4], dr6, cr2;
 	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
 	uint64_t exits[VM_EXIT_COUNT];
 };

@@ -35,6 +35,7 @@ struct percpu {
 	struct vcpu *current;		/* being run now, for panic dumps */
 	void *backend_current;		/* what the backend has loaded */
 	uint64_t timer_at;		/* host TSC: next deadline here */
+	uint64_t timer_armed;		/* what the LAPIC timer is set to; 0 */
 	uint64_t idle_ticks;
 	uint64_t boot_tsc;
 	hpa_t backend_page;

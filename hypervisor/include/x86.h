@@ -69,6 +69,8 @@
 #define MSR_IA32_TSC_DEADLINE		0x6e0
 #define MSR_X2APIC_FIRST		0x800
 #define MSR_X2APIC_LAST			0x8ff
+#define MSR_VM_CR			0xc0010114
+#define MSR_VM_HSAVE_PA			0xc0010117
 #define MSR_IA32_EFER			0xc0000080
 #define MSR_IA32_STAR			0xc0000081
 #define MSR_IA32_LSTAR			0xc0000082
@@ -166,6 +168,14 @@ static inline void xsetbv(uint32_t reg, uint64_t v)
 {
 	__asm__ volatile("xsetbv" : : "c"(reg), "a"((uint32_t)v),
 			 "d"((uint32_t)(v >> 32)));
+}
+
+static inline uint64_t xgetbv(uint32_t reg)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(reg));
+	return (uint64_t)hi << 32 | lo;
 }
 
 static inline void xsave(void *area, uint64_t mask)

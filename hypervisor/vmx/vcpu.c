@@ -214,6 +214,8 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return vmread(VMCS_GUEST_SS_AR) >> 5 & 3;
 	case VCPU_CS_ATTR:
 		return vmread(VMCS_GUEST_CS_AR);
+	case VCPU_CS_BASE:
+		return vmread(VMCS_GUEST_CS_BASE);
 	case VCPU_TSC_OFFSET:
 		return vmread(VMCS_TSC_OFFSET);
 	default:

@@ -285,6 +285,16 @@ static void reinject(struct vmx_vcpu *x)
 	x->event_pending = true;
 }
 
+/* A #DB exit leaves DR6 and DR7 as they were: the reflected exception must
+ * find them changed. [SDM3 "Exit Qualification for Debug Exceptions"] */
+static void debug_exit(const struct vm_exit *e)
+{
+	if (e->exc.vector == X86_EXC_DB) {
+		write_dr6((read_dr6() & ~0xfull) | e->exc.info);
+		vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~BIT64(13));
+	}
+}
+
 /* hvm_ops.vcpu_run */
 static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
@@ -313,6 +323,9 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		vmx_window_closed(x);
 	}
 	vmx_exit_decode(&raw, e);
+	if (e->code == VM_EXIT_EXCEPTION) {
+		debug_exit(e);
+	}
 }
 
 const struct hvm_ops hvm_vmx = {

@@ -106,6 +106,9 @@ void irq_handle(uint32_t vector)
 		}
 		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
 	}
+	if (vector == VECTOR_TIMER) {
+		this_cpu()->timer_armed = 0;
+	}
 	/* VECTOR_TIMER and VECTOR_KICK only end what the CPU was doing */
 	this_cpu()->resched = 1;
 	lapic_eoi();

@@ -133,10 +133,17 @@ void lapic_nmi(uint32_t apic_id)
 	icr_write(apic_id, 0x4400);
 }
 
-/** Starts the one-shot timer: VECTOR_TIMER at this TSC value. */
+/** Starts the one-shot timer: VECTOR_TIMER at this TSC value. Costs nothing
+ * when it is set so already. */
 void lapic_timer_start(uint64_t tsc_deadline)
 {
+	struct percpu *pc = this_cpu();
 	uint64_t now, ticks;
+
+	if (pc->timer_armed == tsc_deadline) {
+		return;
+	}
+	pc->timer_armed = tsc_deadline;
 
 	if (has_deadline) {
 		wrmsr(MSR_IA32_TSC_DEADLINE, tsc_deadline);
@@ -153,6 +160,7 @@ void lapic_timer_start(uint64_t tsc_deadline)
 
 void lapic_timer_stop(void)
 {
+	this_cpu()->timer_armed = 0;
 	if (has_deadline) {
 		wrmsr(MSR_IA32_TSC_DEADLINE, 0);
 	} else {

@@ -12,9 +12,6 @@
 #include <x86.h>
 
 #define LAPIC_PAGE	0xfee00000ull
-#define PTE_P		BIT64(0)
-#define PTE_PS		BIT64(7)
-#define PTE_ADDR	0x000ffffffffff000ull
 
 /**
  * Length of a ModRM operand with SIB and displacement, 64-bit mode; avail
@@ -82,58 +79,6 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 	return at <= len;
 }
 
-/* Linear to guest-physical through the guest's 4-level tables. */
-static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
-{
-	uint64_t at = hvm->vcpu_get(v, VCPU_CR3) & PTE_ADDR, *t;
-	int level;
-
-	for (level = 3; level >= 0; level--) {
-		uint64_t off = (va >> (12 + 9 * level) & 511) * 8, e;
-
-		t = partition_memory(v->partition, GPA(at + off), 8);
-		if (!t) {
-			return false;
-		}
-		e = __atomic_load_n(t, __ATOMIC_RELAXED);
-		if (!(e & PTE_P)) {
-			return false;
-		}
-		if (level && level < 3 && (e & PTE_PS)) {
-			uint64_t size = BIT64(12 + 9 * level);
-
-			*gpa = (e & PTE_ADDR & ~(size - 1)) |
-			       (va & (size - 1));
-			return true;
-		}
-		at = e & PTE_ADDR;
-	}
-	*gpa = at | (va & PAGE_MASK);
-	return true;
-}
-
-/* The bytes at RIP, up to the end of their page and on into the next. */
-static uint32_t fetch(struct vcpu *v, uint8_t bytes[15])
-{
-	uint64_t rip = hvm->vcpu_get(v, VCPU_RIP), gpa;
-	const uint8_t *p = NULL;
-	uint32_t n;
-
-	for (n = 0; n < 15; n++, p++) {
-		if (!p || !((rip + n) & PAGE_MASK)) {
-			if (!walk(v, rip + n, &gpa)) {
-				break;
-			}
-			p = partition_memory(v->partition, GPA(gpa), 1);
-			if (!p) {
-				break;
-			}
-		}
-		bytes[n] = *(const volatile uint8_t *)p;
-	}
-	return n;
-}
-
 static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 {
 	uint64_t *gpr = &v->regs.rax + m->gpr;
@@ -168,9 +113,7 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
 		return false;
 	}
-	hv_lock();
-	n = fetch(v, bytes);
-	hv_unlock();
+	n = guest_fetch(v, bytes, sizeof(bytes));
 	if (!mmio_decode(bytes, n, &m) || (gpa & 15) ||
 	    !emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m)) {
 		return false;

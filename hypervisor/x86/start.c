@@ -27,7 +27,7 @@ uint32_t cpu_count;
 const struct hvm_ops *hvm;
 
 /* The backends, in the order in which they are asked. */
-static const struct hvm_ops *const backends[] = { &hvm_vmx };
+static const struct hvm_ops *const backends[] = { &hvm_vmx, &hvm_svm };
 
 static void hvm_select(void)
 {

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the VMCB's exit fields to struct vm_exit, and the table of the few
+ * instructions whose length must be known on processors that do not save the
+ * next RIP. Pure functions.
+ */
+#include <vm_exit.h>
+#include <x86.h>
+#include "svm.h"
+
+/* [APM2 "IOIO Intercept Information"] */
+static void decode_io(const struct svm_exit_raw *raw, struct vm_exit *e)
+{
+	uint64_t i = raw->exitinfo1;
+
+	e->code = VM_EXIT_IO;
+	e->io.port = (uint16_t)(i >> 16);
+	e->io.size = (uint8_t)(i >> 4 & 7);	/* one of bits 4, 5, 6 */
+	e->io.in = (i & 1) != 0;
+	e->io.string = (i & 4) != 0;
+	e->io.rep = (i & 8) != 0;
+}
+
+/* [APM2 "Nested versus Guest Page Faults, Fault Ordering"] */
+static void decode_npf(const struct svm_exit_raw *raw, struct vm_exit *e)
+{
+	uint64_t i = raw->exitinfo1;
+
+	e->code = VM_EXIT_GPM_FAULT;
+	e->fault.gpa = GPA(raw->exitinfo2);
+	e->fault.access = i & NPF_FETCH ? GPM_EXEC :
+			  i & NPF_WRITE ? GPM_WRITE : GPM_READ;
+}
+
+static void decode_exception(const struct svm_exit_raw *raw,
+			     struct vm_exit *e)
+{
+	e->code = VM_EXIT_EXCEPTION;
+	e->exc.vector = (uint8_t)(raw->exitcode - SVM_EXIT_EXCP0);
+	e->exc.has_error = e->exc.vector == X86_EXC_AC;
+	e->exc.error = e->exc.has_error ? (uint32_t)raw->exitinfo1 : 0;
+	e->exc.info = 0;
+}
+
+static void decode_cr(const struct svm_exit_raw *raw, struct vm_exit *e)
+{
+	e->code = VM_EXIT_CR_ACCESS;
+	e->cr.write = raw->exitcode >= SVM_EXIT_CR0_WRITE;
+	e->cr.cr = (uint8_t)(raw->exitcode & 15);
+	e->cr.gpr = (uint8_t)(raw->exitinfo1 & 15);
+	e->cr.clts = e->cr.lmsw = false;
+	e->cr.lmsw_value = 0;
+}
+
+/* Exits whose whole meaning is their code. */
+static enum vm_exit_code simple_code(uint64_t code)
+{
+	switch (code) {
+	case SVM_EXIT_NMI:
+		return VM_EXIT_NMI;
+	case SVM_EXIT_VINTR:
+		return VM_EXIT_INTR_WINDOW;
+	case SVM_EXIT_CPUID:
+		return VM_EXIT_CPUID;
+	case SVM_EXIT_HLT:
+		return VM_EXIT_HLT;
+	case SVM_EXIT_SHUTDOWN:
+		return VM_EXIT_SHUTDOWN;
+	case SVM_EXIT_VMMCALL:
+		return VM_EXIT_HYPERCALL;
+	case SVM_EXIT_XSETBV:
+		return VM_EXIT_XSETBV;
+	case SVM_EXIT_INVD:	/* never run natively */
+	case SVM_EXIT_WBINVD:
+		return VM_EXIT_SKIP;
+	case SVM_EXIT_RDPMC:
+	case SVM_EXIT_RSM:
+	case SVM_EXIT_INVLPGA:
+	case SVM_EXIT_VMRUN:
+	case SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT:
+	case SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT_ARMED:
+		return VM_EXIT_UNDEFINED;
+	default:
+		return VM_EXIT_UNKNOWN;
+	}
+}
+
+/** Raw exit fields to the neutral form. Unknown stays VM_EXIT_UNKNOWN. */
+void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
+{
+	e->insn_len = 0;
+	e->raw_code = raw->exitcode;
+	e->raw_info = raw->exitinfo1;
+	if ((uint32_t)raw->exitcode == SVM_EXIT_INVALID) {
+		e->code = VM_EXIT_ENTRY_FAIL;
+	} else if (raw->exitcode <= SVM_EXIT_CR15_WRITE) {
+		decode_cr(raw, e);
+	} else if (raw->exitcode >= SVM_EXIT_EXCP0 &&
+		   raw->exitcode <= SVM_EXIT_EXCP31) {
+		decode_exception(raw, e);
+	} else if (raw->exitcode == SVM_EXIT_INTR) {
+		e->code = VM_EXIT_EXT_INTR;
+		e->vector = VM_NO_VECTOR;
+	} else if (raw->exitcode == SVM_EXIT_IOIO) {
+		decode_io(raw, e);
+	} else if (raw->exitcode == SVM_EXIT_MSR) {
+		e->code = raw->exitinfo1 & 1 ? VM_EXIT_MSR_WRITE :
+			  VM_EXIT_MSR_READ;
+	} else if (raw->exitcode == SVM_EXIT_NPF) {
+		decode_npf(raw, e);
+	} else {
+		e->code = simple_code(raw->exitcode);
+	}
+}
+
+struct insn_form {
+	uint64_t exitcode;
+	uint8_t info1;		/* for SVM_EXIT_MSR: 0 read, 1 write */
+	uint8_t opcode[3];
+	uint8_t opcode_len;
+	uint8_t modrm;		/* 1: a register ModRM follows */
+};
+
+static const struct insn_form forms[] = {
+	{ SVM_EXIT_CPUID, 0, { 0x0f, 0xa2 }, 2, 0 },
+	{ SVM_EXIT_HLT, 0, { 0xf4 }, 1, 0 },
+	{ SVM_EXIT_MSR, 0, { 0x0f, 0x32 }, 2, 0 },
+	{ SVM_EXIT_MSR, 1, { 0x0f, 0x30 }, 2, 0 },
+	{ SVM_EXIT_INVD, 0, { 0x0f, 0x08 }, 2, 0 },
+	{ SVM_EXIT_WBINVD, 0, { 0x0f, 0x09 }, 2, 0 },
+	/* some processors report INVD with WBINVD's code */
+	{ SVM_EXIT_WBINVD, 0, { 0x0f, 0x08 }, 2, 0 },
+	{ SVM_EXIT_VMMCALL, 0, { 0x0f, 0x01, 0xd9 }, 3, 0 },
+	{ SVM_EXIT_XSETBV, 0, { 0x0f, 0x01, 0xd1 }, 3, 0 },
+	{ SVM_EXIT_CR0_WRITE, 0, { 0x0f, 0x06 }, 2, 0 },	/* CLTS */
+	{ SVM_EXIT_CR0_WRITE, 0, { 0x0f, 0x01 }, 2, 1 },	/* LMSW */
+	{ SVM_EXIT_CR0_WRITE, 0, { 0x0f, 0x22 }, 2, 1 },
+	{ SVM_EXIT_CR0_WRITE + 4, 0, { 0x0f, 0x22 }, 2, 1 },
+	{ SVM_EXIT_CR0_WRITE + 8, 0, { 0x0f, 0x22 }, 2, 1 },
+	{ SVM_EXIT_CR0_READ + 8, 0, { 0x0f, 0x20 }, 2, 1 },
+};
+
+static bool is_prefix(uint8_t b)
+{
+	return b == 0x66 || b == 0x67 || b == 0xf2 || b == 0xf3 ||
+	       b == 0x2e || b == 0x36 || b == 0x3e || b == 0x26 ||
+	       b == 0x64 || b == 0x65 || b == 0xf0;
+}
+
+static bool opcode_is(const struct insn_form *f, const uint8_t *b, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->opcode_len; i++) {
+		if (i >= n || b[i] != f->opcode[i]) {
+			return false;
+		}
+	}
+	return i + f->modrm <= n;
+}
+
+/**
+ * Finds the instruction that exited with exitcode (info1: EXITINFO1) in the
+ * bytes at RIP. false: the bytes are another instruction, or a form that is
+ * not in the table (LMSW from memory). [APM3 "Instruction Encoding"]
+ */
+bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
+		    uint32_t n, bool long_mode, struct svm_insn *out)
+{
+	uint32_t at = 0, rex = 0, i;
+
+	while (at < n && is_prefix(bytes[at])) {
+		at++;
+	}
+	if (long_mode && at < n && (bytes[at] & 0xf0) == 0x40) {
+		rex = bytes[at++];
+	}
+	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+		const struct insn_form *f = &forms[i];
+		uint8_t modrm;
+
+		if (f->exitcode != exitcode ||
+		    (exitcode == SVM_EXIT_MSR && f->info1 != (info1 & 1)) ||
+		    !opcode_is(f, &bytes[at], n - at)) {
+			continue;
+		}
+		modrm = f->modrm ? bytes[at + f->opcode_len] : 0;
+		out->lmsw = f->modrm && f->opcode[1] == 0x01;
+		if (out->lmsw && (modrm & 0xf8) != 0xf0) {
+			continue;	/* /6 with a register */
+		}
+		out->clts = f->opcode[1] == 0x06 && f->opcode[0] == 0x0f;
+		out->gpr = (uint8_t)((modrm & 7) | (rex & 1) << 3);
+		out->length = at + f->opcode_len + f->modrm;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The AMD-V backend: SVM on each CPU, a VMCB for each vCPU, and the run from
+ * VMRUN to #VMEXIT. Time limits come from the CPU's own LAPIC timer: with
+ * V_INTR_MASKING a physical interrupt ends the run whatever the guest's IF.
+ * Needs nothing beyond nested paging; uses next-RIP save, decode assists and
+ * flush by ASID where CPUID shows them.
+ */
+#include <hv.h>
+#include <percpu.h>
+#include <x86.h>
+#include "svm.h"
+
+#define CPUID_SVM		0x8000000au
+#define SVM_EDX_NP		BIT32(0)
+#define SVM_EDX_NRIP		BIT32(3)
+#define SVM_EDX_FLUSH_ASID	BIT32(6)
+#define SVM_EDX_DECODE		BIT32(7)
+#define VM_CR_SVMDIS		BIT64(4)
+
+#define MSRPM_PAGES		2u
+
+uint32_t svm_features;
+static uint32_t asid_count;
+static uint64_t host_area[BOOT_MAX_CPUS];	/* VMSAVE of the CPU's own */
+
+/* Nested page-table entries. [APM2 "Nested Paging"] */
+static const struct pt_format npt_format = {
+	.table = 7,			/* present, write, user */
+	.present = 1,
+	.leaf = BIT64(0) | BIT64(2),	/* all guest accesses are "user" */
+	.large = BIT64(7),
+	.write = BIT64(1),
+	.exec = 0,
+	.no_exec = BIT64(63),
+	.uncached = BIT64(3) | BIT64(4),
+	.cached = 0,
+};
+
+/* hvm_ops.probe */
+static const char *svm_probe(void)
+{
+	struct cpuid_regs r;
+
+	if (cpuid(0x80000000, 0).eax < CPUID_SVM ||
+	    !(cpuid(0x80000001, 0).ecx & BIT32(2))) {
+		return "neither VT-x nor AMD-V (CPUID)";
+	}
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+		return "AMD-V is disabled by firmware (VM_CR.SVMDIS): enable "
+		       "it in the set-up";
+	}
+	r = cpuid(CPUID_SVM, 0);
+	if (!(r.edx & SVM_EDX_NP)) {
+		return "AMD-V without nested paging";
+	}
+	asid_count = r.ebx;
+	svm_features = (r.edx & SVM_EDX_NRIP ? SVM_NRIP : 0) |
+		       (r.edx & SVM_EDX_FLUSH_ASID ? SVM_FLUSH_ASID : 0) |
+		       (r.edx & SVM_EDX_DECODE ? SVM_DECODE : 0);
+	return NULL;
+}
+
+/* hvm_ops.cpu_enable. [APM2 "Enabling SVM"] */
+static hv_status_t svm_cpu_enable(hpa_t page)
+{
+	hpa_t own = frame_alloc(FRAME_HYPERVISOR, true);
+
+	if (own.v == FRAME_NULL) {
+		return HC_ENOMEM;
+	}
+	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, page.v);
+	host_area[this_cpu()->index] = own.v;
+	__asm__ volatile("vmsave %0" : : "a"(own.v) : "memory");
+	return HC_OK;
+}
+
+/* hvm_ops.cpu_disable */
+static void svm_cpu_disable(void)
+{
+	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) & ~EFER_SVME);
+}
+
+/* [APM2 "MSR Intercepts"]: two bits an MSR, three ranges of 2 KiB */
+static void allow_msr(uint8_t *map, uint32_t msr)
+{
+	uint32_t bit = (msr & 0x1fff) * 2 + (msr >> 31 ? 0x800 * 8 : 0);
+
+	map[bit / 8] &= (uint8_t)~(3u << (bit % 8));
+}
+
+/* hvm_ops.partition_init */
+static hv_status_t svm_partition_init(struct partition *p)
+{
+	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, MSRPM_PAGES * PAGE_SIZE);
+	const uint32_t *list;
+	uint32_t n, i;
+	uint8_t *map;
+
+	if (pa.v == FRAME_NULL) {
+		return HC_ENOMEM;
+	}
+	map = hpa_ptr(pa);
+	for (i = 0; i < MSRPM_PAGES * PAGE_SIZE; i++) {
+		map[i] = 0xff;
+	}
+	list = msr_native_list(&n);
+	for (i = 0; i < n; i++) {
+		allow_msr(map, list[i]);
+	}
+	p->backend = map;
+	return HC_OK;
+}
+
+/* hvm_ops.vcpu_init */
+static hv_status_t svm_vcpu_init(struct vcpu *v)
+{
+	static uint32_t next_asid = 1;	/* 0 is the hypervisor's */
+	hpa_t b = frame_alloc(FRAME_HYPERVISOR, true);
+	hpa_t vmcb = frame_alloc(FRAME_HYPERVISOR, true);
+	struct svm_vcpu *x;
+
+	if (b.v == FRAME_NULL || vmcb.v == FRAME_NULL ||
+	    next_asid >= asid_count) {
+		return HC_ENOMEM;
+	}
+	x = hpa_ptr(b);
+	x->vmcb = hpa_ptr(vmcb);
+	x->vmcb_pa = vmcb.v;
+	x->asid = next_asid++;
+	v->backend = x;
+	return HC_OK;
+}
+
+/* hvm_ops.gpm_flush */
+static void svm_gpm_flush(struct vcpu *v)
+{
+	struct svm_vcpu *x = v->backend;
+
+	x->vmcb->tlb_control = svm_features & SVM_FLUSH_ASID ?
+			       TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+}
+
+/* An exit in the middle of an event's delivery: deliver it again. A software
+ * interrupt's instruction runs again by itself.
+ * [APM2 "EXITINTINFO Pseudo-Code"] */
+static void reinject(struct svm_vcpu *x)
+{
+	uint32_t info = x->vmcb->exitintinfo;
+
+	if (!(info & EVENTINJ_VALID) ||
+	    EVENTINJ_TYPE(info) == EVENT_TYPE_SOFT) {
+		return;
+	}
+	x->vmcb->eventinj = info;
+	x->vmcb->eventinj_error = x->vmcb->exitintinfo_error;
+}
+
+/* NMIs stay blocked until the handler's IRET has been executed: it has when
+ * an exit finds RIP elsewhere. */
+static void track_nmi(struct svm_vcpu *x)
+{
+	struct vmcb *b = x->vmcb;
+
+	if (!x->nmi_blocked) {
+		return;
+	}
+	if (b->exitcode == SVM_EXIT_IRET) {
+		x->iret_rip = b->rip;
+		b->intercept_misc1 &= ~MISC1_IRET;
+	} else if (x->iret_rip && x->iret_rip != b->rip) {
+		x->nmi_blocked = false;
+	}
+}
+
+/* hvm_ops.vcpu_run */
+static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
+{
+	struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
+	struct svm_exit_raw raw;
+
+	if (v->gpm_epoch != v->partition->gpm_epoch) {
+		v->gpm_epoch = v->partition->gpm_epoch;
+		svm_gpm_flush(v);
+	}
+	lapic_timer_start(limit);
+	b->rax = v->regs.rax;
+	svm_enter(&v->regs, x->vmcb_pa, host_area[this_cpu()->index]);
+	v->regs.rax = b->rax;
+	b->tlb_control = 0;
+	raw.exitcode = b->exitcode;
+	raw.exitinfo1 = b->exitinfo1;
+	raw.exitinfo2 = b->exitinfo2;
+	svm_exit_decode(&raw, e);
+	if (e->code == VM_EXIT_ENTRY_FAIL) {
+		return;
+	}
+	b->eventinj = 0;
+	reinject(x);
+	track_nmi(x);
+	if (raw.exitcode == SVM_EXIT_VINTR) {
+		b->int_ctl &= ~INT_CTL_V_IRQ;
+		b->intercept_misc1 &= ~MISC1_VINTR;
+	}
+	if (raw.exitcode == SVM_EXIT_IRET) {
+		e->code = VM_EXIT_NMI;	/* nothing to answer */
+	}
+	svm_complete(v, b, e);
+}
+
+const struct hvm_ops hvm_svm = {
+	.name = "AMD-V with nested paging",
+	.gpm_format = &npt_format,
+	.probe = svm_probe,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.partition_init = svm_partition_init,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_reset = svm_vcpu_reset,
+	.vcpu_run = svm_vcpu_run,
+	.vcpu_get = svm_vcpu_get,
+	.vcpu_set = svm_vcpu_set,
+	.vcpu_inject = svm_vcpu_inject,
+	.vcpu_intr_window = svm_vcpu_intr_window,
+	.vcpu_advance_rip = svm_vcpu_advance_rip,
+	.gpm_flush = svm_gpm_flush,
+	.dump = svm_dump,
+};

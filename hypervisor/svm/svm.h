@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of the AMD-V backend. */
+#ifndef ISTHMUS_SVM_H
+#define ISTHMUS_SVM_H
+
+#include <hvm_ops.h>
+#include <partition.h>
+#include "vmcb.h"
+
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	uint64_t vmcb_pa;
+	uint32_t asid;
+	bool nmi_blocked;	/* an NMI handler runs: IRET is awaited */
+	uint64_t iret_rip;	/* where that IRET stands; 0: not seen */
+};
+
+/* What svm_exit_decode() needs. */
+struct svm_exit_raw {
+	uint64_t exitcode, exitinfo1, exitinfo2;
+};
+
+/* What the instruction table tells of an instruction that exited. */
+struct svm_insn {
+	uint32_t length;
+	uint8_t gpr;		/* MOV CR: register number */
+	bool clts, lmsw;
+};
+
+enum svm_feature { SVM_NRIP = 1, SVM_FLUSH_ASID = 2, SVM_DECODE = 4 };
+extern uint32_t svm_features;
+
+void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e);
+bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
+		    uint32_t n, bool long_mode, struct svm_insn *out);
+void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e);
+
+void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa);
+void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
+uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
+void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
+bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev);
+void svm_vcpu_intr_window(struct vcpu *v);
+void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len);
+void svm_dump(struct vcpu *v);
+
+#endif

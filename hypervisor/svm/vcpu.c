@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPU state in the VMCB: initial state as constants, registers, events, and
+ * the instruction facts that poorer processors leave to us.
+ */
+#include <hv.h>
+#include <percpu.h>
+#include <x86.h>
+#include "svm.h"
+
+/* Attributes as in descriptors, the two nibbles put together.
+ * [APM2 "Segment State in the VMCB"] */
+#define ATTR_CODE64	0x0a9bu
+#define ATTR_CODE16	0x009bu
+#define ATTR_DATA32	0x0c93u
+#define ATTR_DATA16	0x0093u
+#define ATTR_TSS_BUSY	0x008bu
+#define ATTR_LDT	0x0082u
+
+/* Constant for every vCPU and every start; each intercept with its reason:
+ * what belongs to the hypervisor, and what a guest must not have. */
+static const struct vmcb init_common = {
+	.intercept_cr = CR_WRITE(0) | CR_WRITE(4) | CR_READ(8) | CR_WRITE(8),
+	.intercept_exc = BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
+			 BIT32(X86_EXC_MC),
+	.intercept_misc1 = MISC1_INTR | MISC1_NMI | MISC1_INIT | MISC1_RDPMC |
+			   MISC1_CPUID | MISC1_RSM | MISC1_INVD | MISC1_HLT |
+			   MISC1_INVLPGA | MISC1_IOIO_PROT | MISC1_MSR_PROT |
+			   MISC1_TASK_SWITCH | MISC1_FERR_FREEZE |
+			   MISC1_SHUTDOWN,
+	.intercept_misc2 = MISC2_VMRUN | MISC2_VMMCALL | MISC2_VMLOAD |
+			   MISC2_VMSAVE | MISC2_STGI | MISC2_CLGI |
+			   MISC2_SKINIT | MISC2_WBINVD | MISC2_MONITOR |
+			   MISC2_MWAIT | MISC2_XSETBV,
+	.int_ctl = INT_CTL_V_INTR_MASKING,
+	.np_enable = 1,
+	.gdtr = { .limit = 0xffff }, .idtr = { .limit = 0xffff },
+	.ldtr = { .limit = 0xffff, .attrib = ATTR_LDT },
+	.tr = { .limit = 0xffff, .attrib = ATTR_TSS_BUSY },
+	.dr6 = DR6_RESET, .dr7 = DR7_RESET,
+	.rflags = RFLAGS_FIXED,
+	.g_pat = PAT_RESET,
+};
+
+static struct vmcb *vmcb_of(struct vcpu *v)
+{
+	return ((struct svm_vcpu *)v->backend)->vmcb;
+}
+
+static void set_data(struct vmcb *b, struct vmcb_seg s)
+{
+	b->es = b->ss = b->ds = b->fs = b->gs = s;
+}
+
+static void reset_long(struct vmcb *b, const struct vcpu_start *s)
+{
+	set_data(b, (struct vmcb_seg){ 0x18, ATTR_DATA32, 0xffffffff, 0 });
+	b->cs = (struct vmcb_seg){ 0x10, ATTR_CODE64, 0xffffffff, 0 };
+	b->gdtr.base = s->gdt;
+	b->gdtr.limit = 0x1f;
+	b->rip = s->rip;
+	b->rflags |= s->interrupts ? RFLAGS_IF : 0;
+	b->cr3 = s->cr3;
+	b->efer = EFER_SVME | EFER_LME | EFER_LMA;
+	b->cr4 = CR4_PAE;
+	b->cr0 = CR0_PG | CR0_PE | CR0_ET | CR0_NE;
+}
+
+static void reset_real(struct vmcb *b, const struct vcpu_start *s)
+{
+	set_data(b, (struct vmcb_seg){ 0, ATTR_DATA16, 0xffff, 0 });
+	b->cs = (struct vmcb_seg){ (uint16_t)(s->sipi_vector << 8),
+				   ATTR_CODE16, 0xffff,
+				   (uint64_t)s->sipi_vector << 12 };
+	b->efer = EFER_SVME;
+	b->cr0 = CR0_ET;
+}
+
+/** hvm_ops.vcpu_reset */
+void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
+{
+	struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
+
+	*b = init_common;
+	x->nmi_blocked = false;
+	x->iret_rip = 0;
+	b->iopm_base_pa = ptr_hpa(v->partition->native_ports).v;
+	b->msrpm_base_pa = ptr_hpa(v->partition->backend).v;
+	b->tsc_offset = v->tsc_offset;
+	b->guest_asid = x->asid;
+	b->n_cr3 = v->partition->gpm_root.v;
+	if (s->kind == VCPU_RESET_LONG) {
+		reset_long(b, s);
+	} else {
+		reset_real(b, s);
+	}
+	v->gpm_epoch = 0;	/* a flush before the first entry */
+}
+
+/** hvm_ops.vcpu_get */
+uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	switch (reg) {
+	case VCPU_RIP:
+		return b->rip;
+	case VCPU_RSP:
+		return b->rsp;
+	case VCPU_RFLAGS:
+		return b->rflags;
+	case VCPU_CR0:
+		return b->cr0;
+	case VCPU_CR3:
+		return b->cr3;
+	case VCPU_CR4:
+		return b->cr4;
+	case VCPU_EFER:
+		return b->efer & ~EFER_SVME;
+	case VCPU_DR7:
+		return b->dr7;
+	case VCPU_PAT:
+		return b->g_pat;
+	case VCPU_CPL:
+		return b->cpl;
+	case VCPU_CS_ATTR:
+		return (b->cs.attrib & 0xff) | (b->cs.attrib & 0xf00) << 4;
+	case VCPU_CS_BASE:
+		return b->cs.base;
+	case VCPU_TSC_OFFSET:
+		return b->tsc_offset;
+	default:
+		return 0;
+	}
+}
+
+/** hvm_ops.vcpu_set: values have been checked by the caller. */
+void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	switch (reg) {
+	case VCPU_RIP:
+		b->rip = value;
+		break;
+	case VCPU_RSP:
+		b->rsp = value;
+		break;
+	case VCPU_CR0:
+		/* caches stay on whatever the guest thinks [XSA-60]; a change
+		 * of paging drops the guest's cached translations */
+		if ((b->cr0 ^ value) & (CR0_PG | CR0_WP)) {
+			v->gpm_epoch = 0;
+		}
+		b->cr0 = (value & ~(CR0_CD | CR0_NW)) | CR0_ET;
+		break;
+	case VCPU_CR4:
+		if (b->cr4 != value) {
+			v->gpm_epoch = 0;
+		}
+		b->cr4 = value;
+		break;
+	case VCPU_EFER:
+		b->efer = value | EFER_SVME;
+		break;
+	case VCPU_DR7:
+		b->dr7 = value;
+		break;
+	case VCPU_PAT:
+		b->g_pat = value;
+		break;
+	case VCPU_TSC_OFFSET:
+		b->tsc_offset = value;
+		break;
+	default:
+		break;
+	}
+}
+
+static bool can_take(const struct svm_vcpu *x, const struct vm_event *ev)
+{
+	bool shadow = (x->vmcb->int_state & INT_STATE_SHADOW) != 0;
+
+	switch (ev->type) {
+	case VM_EVENT_INTR:
+		return (x->vmcb->rflags & RFLAGS_IF) && !shadow;
+	case VM_EVENT_NMI:
+		return !x->nmi_blocked && !shadow;
+	default:
+		return true;
+	}
+}
+
+/** hvm_ops.vcpu_inject. [APM2 "Event Injection"] */
+bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev)
+{
+	struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
+
+	if ((b->eventinj & EVENTINJ_VALID) || !can_take(x, &ev)) {
+		return false;
+	}
+	b->eventinj_error = ev.error;
+	b->eventinj = EVENTINJ_VALID | ev.vector | (uint32_t)ev.type << 8 |
+		      (ev.has_error ? EVENTINJ_ERROR : 0);
+	if (ev.type == VM_EVENT_NMI) {
+		x->nmi_blocked = true;
+		x->iret_rip = 0;
+		b->intercept_misc1 |= MISC1_IRET;
+	}
+	return true;
+}
+
+/** hvm_ops.vcpu_intr_window: a virtual interrupt that is never delivered;
+ * its intercept tells that one could be. */
+void svm_vcpu_intr_window(struct vcpu *v)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	b->int_ctl |= INT_CTL_V_IRQ | INT_CTL_V_IGN_TPR;
+	b->int_vector = 0;
+	b->intercept_misc1 |= MISC1_VINTR;
+}
+
+/** hvm_ops.vcpu_advance_rip: the instruction is done, its shadow too. */
+void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	b->rip += len;
+	b->int_state &= ~INT_STATE_SHADOW;
+}
+
+/**
+ * Adds what the processor may not have told: the instruction's length, and
+ * which register a MOV to or from CR names. If the bytes are not the
+ * instruction that exited, another vCPU has changed them meanwhile: the exit
+ * becomes VM_EXIT_UNKNOWN and ends that partition.
+ */
+void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
+{
+	uint64_t cs = svm_vcpu_get(v, VCPU_CS_ATTR);
+	struct svm_insn insn;
+	uint8_t bytes[15];
+	uint32_t n;
+
+	switch (e->code) {
+	case VM_EXIT_IO:
+		e->insn_len = (uint32_t)(b->exitinfo2 - b->rip);
+		return;
+	case VM_EXIT_CR_ACCESS:
+		if ((svm_features & SVM_DECODE) && (b->exitinfo1 >> 63)) {
+			e->insn_len = (uint32_t)(b->nrip - b->rip);
+			return;
+		}
+		break;
+	case VM_EXIT_CPUID:
+	case VM_EXIT_HLT:
+	case VM_EXIT_MSR_READ:
+	case VM_EXIT_MSR_WRITE:
+	case VM_EXIT_HYPERCALL:
+	case VM_EXIT_XSETBV:
+	case VM_EXIT_SKIP:
+		if (svm_features & SVM_NRIP) {
+			e->insn_len = (uint32_t)(b->nrip - b->rip);
+			return;
+		}
+		break;
+	default:
+		return;
+	}
+	n = guest_fetch(v, bytes, sizeof(bytes));
+	if (!svm_insn_match(b->exitcode, b->exitinfo1, bytes, n,
+			    (cs & BIT64(13)) != 0, &insn)) {
+		e->code = VM_EXIT_UNKNOWN;
+		return;
+	}
+	e->insn_len = insn.length;
+	if (e->code == VM_EXIT_CR_ACCESS) {
+		e->cr.gpr = insn.gpr;
+		e->cr.clts = insn.clts;
+		e->cr.lmsw = insn.lmsw;
+		e->cr.lmsw_value = (uint16_t)(insn.gpr == 4 ? b->rsp :
+					      (&v->regs.rax)[insn.gpr]);
+	}
+}
+
+/** hvm_ops.dump */
+void svm_dump(struct vcpu *v)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	log_write("  VMCB exitcode %#llx exitinfo1 %#llx exitinfo2 %#llx "
+		  "exitintinfo %#x", (unsigned long long)b->exitcode,
+		  (unsigned long long)b->exitinfo1,
+		  (unsigned long long)b->exitinfo2, b->exitintinfo);
+	log_write("  VMCB eventinj %#x int_ctl %#x int_state %#llx asid %u "
+		  "tlb_control %u n_cr3 %#llx", b->eventinj, b->int_ctl,
+		  (unsigned long long)b->int_state, b->guest_asid,
+		  b->tlb_control, (unsigned long long)b->n_cr3);
+	log_write("  VMCB cs %#x attrib %#x base %#llx ss attrib %#x tr "
+		  "attrib %#x cpl %u", b->cs.selector, b->cs.attrib,
+		  (unsigned long long)b->cs.base, b->ss.attrib, b->tr.attrib,
+		  b->cpl);
+	log_write("  VMCB cr0 %#llx cr4 %#llx efer %#llx dr6 %#llx dr7 %#llx",
+		  (unsigned long long)b->cr0, (unsigned long long)b->cr4,
+		  (unsigned long long)b->efer, (unsigned long long)b->dr6,
+		  (unsigned long long)b->dr7);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VMCB, with the names of the APM. [APM2 "VMCB Layout, Control Area",
+ * "VMCB Layout, State Save Area", "SVM Intercept Exit Codes"]
+ */
+#ifndef ISTHMUS_VMCB_H
+#define ISTHMUS_VMCB_H
+
+#include <types.h>
+
+struct vmcb_seg {
+	uint16_t selector, attrib;
+	uint32_t limit;
+	uint64_t base;
+};
+
+struct vmcb {
+	uint32_t intercept_cr;		/* reads 0-15, writes 16-31 */
+	uint32_t intercept_dr;
+	uint32_t intercept_exc;
+	uint32_t intercept_misc1;
+	uint32_t intercept_misc2;
+	uint32_t intercept_misc3;
+	uint8_t reserved0[0x40 - 0x18];
+	uint64_t iopm_base_pa;
+	uint64_t msrpm_base_pa;
+	uint64_t tsc_offset;
+	uint32_t guest_asid;
+	uint8_t tlb_control, reserved1[3];
+	uint32_t int_ctl;
+	uint32_t int_vector;
+	uint64_t int_state;
+	uint64_t exitcode;
+	uint64_t exitinfo1;
+	uint64_t exitinfo2;
+	uint32_t exitintinfo, exitintinfo_error;
+	uint64_t np_enable;
+	uint8_t reserved2[0xa8 - 0x98];
+	uint32_t eventinj, eventinj_error;
+	uint64_t n_cr3;
+	uint64_t lbr_control;
+	uint32_t clean, reserved3;
+	uint64_t nrip;
+	uint8_t insn_bytes_len, insn_bytes[15];
+	uint8_t reserved4[0x400 - 0xe0];
+	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	uint8_t reserved5[0x4cb - 0x4a0];
+	uint8_t cpl;
+	uint32_t reserved6;
+	uint64_t efer;
+	uint8_t reserved7[0x548 - 0x4d8];
+	uint64_t cr4, cr3, cr0, dr7, dr6, rflags, rip;
+	uint8_t reserved8[0x5d8 - 0x580];
+	uint64_t rsp;
+	uint8_t reserved9[0x5f8 - 0x5e0];
+	uint64_t rax;
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t cr2;
+	uint8_t reserved10[0x668 - 0x648];
+	uint64_t g_pat, dbgctl;
+	uint8_t reserved11[0x1000 - 0x678];
+};
+_Static_assert(offsetof(struct vmcb, iopm_base_pa) == 0x40, "VMCB");
+_Static_assert(offsetof(struct vmcb, exitcode) == 0x70, "VMCB");
+_Static_assert(offsetof(struct vmcb, eventinj) == 0xa8, "VMCB");
+_Static_assert(offsetof(struct vmcb, nrip) == 0xc8, "VMCB");
+_Static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
+_Static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
+_Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
+_Static_assert(offsetof(struct vmcb, cr4) == 0x548, "VMCB");
+_Static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
+_Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
+_Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB");
+_Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
+_Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
+
+#define CR_READ(n)		BIT32(n)
+#define CR_WRITE(n)		BIT32(16 + (n))
+
+#define MISC1_INTR		BIT32(0)
+#define MISC1_NMI		BIT32(1)
+#define MISC1_INIT		BIT32(3)
+#define MISC1_VINTR		BIT32(4)
+#define MISC1_RDPMC		BIT32(15)
+#define MISC1_CPUID		BIT32(18)
+#define MISC1_RSM		BIT32(19)
+#define MISC1_IRET		BIT32(20)
+#define MISC1_INVD		BIT32(22)
+#define MISC1_HLT		BIT32(24)
+#define MISC1_INVLPGA		BIT32(26)
+#define MISC1_IOIO_PROT		BIT32(27)
+#define MISC1_MSR_PROT		BIT32(28)
+#define MISC1_TASK_SWITCH	BIT32(29)
+#define MISC1_FERR_FREEZE	BIT32(30)
+#define MISC1_SHUTDOWN		BIT32(31)
+
+#define MISC2_VMRUN		BIT32(0)
+#define MISC2_VMMCALL		BIT32(1)
+#define MISC2_VMLOAD		BIT32(2)
+#define MISC2_VMSAVE		BIT32(3)
+#define MISC2_STGI		BIT32(4)
+#define MISC2_CLGI		BIT32(5)
+#define MISC2_SKINIT		BIT32(6)
+#define MISC2_WBINVD		BIT32(9)
+#define MISC2_MONITOR		BIT32(10)
+#define MISC2_MWAIT		BIT32(11)
+#define MISC2_XSETBV		BIT32(13)
+
+#define INT_CTL_V_IRQ		BIT32(8)
+#define INT_CTL_V_IGN_TPR	BIT32(20)
+#define INT_CTL_V_INTR_MASKING	BIT32(24)
+#define INT_STATE_SHADOW	BIT64(0)
+
+#define TLB_FLUSH_ALL		1u
+#define TLB_FLUSH_ASID		3u
+
+#define EVENTINJ_VALID		BIT32(31)
+#define EVENTINJ_ERROR		BIT32(11)
+#define EVENTINJ_TYPE(e)	((e) >> 8 & 7)
+#define EVENT_TYPE_NMI		2u
+#define EVENT_TYPE_SOFT		4u
+
+enum svm_exit_code {
+	SVM_EXIT_CR0_READ = 0x00, SVM_EXIT_CR0_WRITE = 0x10,
+	SVM_EXIT_CR15_WRITE = 0x1f, SVM_EXIT_EXCP0 = 0x40,
+	SVM_EXIT_EXCP31 = 0x5f, SVM_EXIT_INTR = 0x60, SVM_EXIT_NMI = 0x61,
+	SVM_EXIT_INIT = 0x63, SVM_EXIT_VINTR = 0x64, SVM_EXIT_RDPMC = 0x6f,
+	SVM_EXIT_CPUID = 0x72, SVM_EXIT_RSM = 0x73, SVM_EXIT_IRET = 0x74,
+	SVM_EXIT_INVD = 0x76, SVM_EXIT_HLT = 0x78, SVM_EXIT_INVLPGA = 0x7a,
+	SVM_EXIT_IOIO = 0x7b, SVM_EXIT_MSR = 0x7c,
+	SVM_EXIT_TASK_SWITCH = 0x7d, SVM_EXIT_FERR_FREEZE = 0x7e,
+	SVM_EXIT_SHUTDOWN = 0x7f, SVM_EXIT_VMRUN = 0x80,
+	SVM_EXIT_VMMCALL = 0x81, SVM_EXIT_VMLOAD = 0x82,
+	SVM_EXIT_VMSAVE = 0x83, SVM_EXIT_STGI = 0x84, SVM_EXIT_CLGI = 0x85,
+	SVM_EXIT_SKINIT = 0x86, SVM_EXIT_WBINVD = 0x89,
+	SVM_EXIT_MONITOR = 0x8a, SVM_EXIT_MWAIT = 0x8b,
+	SVM_EXIT_MWAIT_ARMED = 0x8c, SVM_EXIT_XSETBV = 0x8d,
+	SVM_EXIT_NPF = 0x400,
+};
+
+/* VMEXIT_INVALID is -1; some processors store only its low half. */
+#define SVM_EXIT_INVALID	0xffffffffu
+
+#define NPF_PRESENT		BIT64(0)
+#define NPF_WRITE		BIT64(1)
+#define NPF_FETCH		BIT64(4)
+
+#endif
