@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+# The Linux partition: kernel, channel driver, init with the agent, the two
+# initramfs archives, the bare test payload, the benchmark.
+#
+# Boot cost is looked at with initcall_debug, and counted by the time stamp
+# counter that init prints first ("up, tsc N"): on Bochs one tick is one
+# instruction from the kernel's entry on.
+
+guest_out := build/guest
+guest_init_src := $(filter-out %_test.c,$(wildcard guest/init/*.c))
+guest_driver_src := $(wildcard guest/driver/*.[ch] guest/driver/Kbuild)
+guest_kernel := build/deps/linux-build
+guest_debian := build/deps/debian-kernel
+
+ARTIFACTS += $(addprefix $(guest_out)/,bzImage initrd.cpio initrd-debian.cpio \
+	vmlinuz-debian payload.bzImage hvbench)
+
+guest_warn := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+# musl: a static init of 70 KB. Its gcc does not look for kernel headers.
+guest_cc := musl-gcc -std=gnu11 -Os $(guest_warn) -static -s \
+	-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
+	-ffunction-sections -fdata-sections -Wl,--gc-sections
+
+$(guest_out)/bzImage: $(guest_kernel)
+	@mkdir -p $(@D)
+	cp $</bzImage $@
+
+$(guest_out)/vmlinuz-debian: $(guest_debian)
+	@mkdir -p $(@D)
+	cp $</vmlinuz $@
+
+$(guest_out)/init: $(guest_init_src) $(wildcard guest/init/*.h)
+	@mkdir -p $(@D)
+	$(guest_cc) -o $@ $(guest_init_src)
+
+$(guest_out)/gen_init_cpio: build/deps/linux
+	@mkdir -p $(@D)
+	gcc -O2 -o $@ $</usr/gen_init_cpio.c
+
+# The driver is built from a copy, with the ABI headers beside it: kbuild
+# writes where its sources are.
+guest_own_build := $(guest_kernel)/build
+guest_debian_build := $(guest_debian)/headers
+guest_abi := $(wildcard hypervisor/include/abi/*.h)
+
+$(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi)
+	@rm -rf $(@D) && mkdir -p $(@D)/abi
+	@cp $(guest_driver_src) $(@D)
+	@cp $(guest_abi) $(@D)/abi
+	$(MAKE) -s -C $(guest_$*_build) M=$(abspath $(@D)) modules
+
+$(guest_out)/driver/own/isthmus.ko: $(guest_kernel)
+$(guest_out)/driver/debian/isthmus.ko: $(guest_debian)
+
+# The archives: initrd.list, and the modules in the order init loads them.
+guest_initrd_inputs := $(guest_out)/init $(guest_out)/gen_init_cpio \
+	guest/initrd.list guest/mkinitrd $(wildcard guest/etc/*) \
+	build/deps/busybox
+guest_mkinitrd = guest/mkinitrd $(guest_out) build/deps/busybox/busybox $@
+# What the stock kernel has as modules, dependencies first.
+guest_debian_modules := net/vmw_vsock/vsock.ko \
+	net/vmw_vsock/vmw_vsock_virtio_transport_common.ko fs/netfs/netfs.ko \
+	fs/fscache/fscache.ko net/9p/9pnet.ko fs/9p/9p.ko
+
+$(guest_out)/initrd.cpio: $(guest_out)/driver/own/isthmus.ko \
+		$(guest_initrd_inputs)
+	$(guest_mkinitrd) $<
+
+$(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
+		$(guest_initrd_inputs)
+	$(guest_mkinitrd) $(addprefix $(guest_debian)/modules/kernel/, \
+		$(guest_debian_modules)) $<
+
+# The bare payload that tries what it must not: payload/payload.c.
+$(guest_out)/payload.bzImage: guest/payload/payload.lds \
+		$(wildcard guest/payload/*.[chS]) $(guest_abi)
+	@mkdir -p $(@D)
+	gcc $(guest_warn) -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
+		-mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+		-fcf-protection=none -fno-asynchronous-unwind-tables \
+		-Ihypervisor/include -nostdlib -static -no-pie -Wl,-n \
+		-Wl,--build-id=none,--no-warn-rwx-segments,-T,$< -o $@.elf \
+		$(wildcard guest/payload/*.[cS])
+	objcopy -O binary $@.elf $@
+
+$(guest_out)/hvbench: $(wildcard guest/bench/*.[ch])
+	@mkdir -p $(@D)
+	gcc $(guest_warn) -std=gnu11 -O2 -static -o $@ $(filter %.c,$^)

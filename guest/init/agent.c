@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agent: what the host reaches in Linux over vsock. Control sessions on
+ * AGENT_PORT, Linux's files on AGENT_PORT_9P; a process for each connection,
+ * so that no client can hold up or bring down another. Only the host may
+ * connect: both services are worth root.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+
+#include "agent.h"
+#include "init.h"
+
+#define BACKLOG		64
+#define SESSIONS_MAX	256
+
+static const unsigned int ports[] = { AGENT_PORT, AGENT_PORT_9P };
+#define PORT_COUNT	(sizeof(ports) / sizeof(ports[0]))
+
+static int listen_on(unsigned int port)
+{
+	struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = port,
+	};
+	int s = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0 || bind(s, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(s, BACKLOG)) {
+		init_log("agent: vsock port %u: %s", port, strerror(errno));
+		return -1;
+	}
+	return s;
+}
+
+/* Tells the host that Linux is up. No listener there: nobody wants to know. */
+static void report_ready(void)
+{
+	static const char text[] = "ready\n";
+	struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = AGENT_HOST_READY_PORT,
+	};
+	int s = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0 || connect(s, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    !agent_write_full(s, text, sizeof(text) - 1)) {
+		init_log("agent: cannot tell the host: %s", strerror(errno));
+	}
+	if (s >= 0) {
+		close(s);
+	}
+}
+
+/* Serves one accepted connection; in the child. */
+static void serve(int sock, unsigned int port)
+{
+	if (port == AGENT_PORT) {
+		agent_session(sock);
+	} else {
+		agent_9p_serve(sock, "/");
+	}
+}
+
+/* Takes one connection; returns by how much the session count grew. */
+static int take(const int *listeners, size_t which, int sessions)
+{
+	struct sockaddr_vm peer;
+	socklen_t len = sizeof(peer);
+	int started = 0;
+	int sock = accept4(listeners[which], (struct sockaddr *)&peer, &len,
+			   SOCK_CLOEXEC);
+
+	if (sock < 0) {
+		return 0;
+	}
+	if (peer.svm_cid == VMADDR_CID_HOST && sessions < SESSIONS_MAX) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			for (size_t i = 0; i < PORT_COUNT; i++) {
+				close(listeners[i]);
+			}
+			serve(sock, ports[which]);
+			_exit(0);
+		}
+		started = pid > 0;
+	}
+	close(sock);
+	return started;
+}
+
+/**
+ * Runs the agent; returns only if it cannot work (a status for _exit()).
+ */
+int agent_run(void)
+{
+	int listeners[PORT_COUNT];
+	int sessions = 0;
+
+	for (size_t i = 0; i < PORT_COUNT; i++) {
+		listeners[i] = listen_on(ports[i]);
+		if (listeners[i] < 0) {
+			return 1;
+		}
+	}
+	report_ready();
+	for (;;) {
+		struct pollfd p[PORT_COUNT];
+
+		for (size_t i = 0; i < PORT_COUNT; i++) {
+			p[i] = (struct pollfd){ .fd = listeners[i],
+						.events = POLLIN };
+		}
+		if (poll(p, PORT_COUNT, -1) < 0 && errno != EINTR) {
+			return 1;
+		}
+		while (waitpid(-1, NULL, WNOHANG) > 0) {
+			sessions--;
+		}
+		for (size_t i = 0; i < PORT_COUNT; i++) {
+			if (p[i].revents) {
+				sessions += take(listeners, i, sessions);
+			}
+		}
+	}
+}

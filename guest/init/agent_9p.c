@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 9P2000.L for the host's `linux:` paths: the session, its fids, and the
+ * choice of the operation. Symbolic links are data: they are never followed
+ * here, the client reads and resolves them. Every length and fid comes from
+ * the peer and is checked before use; a request that cannot be understood
+ * gets Rlerror, a stream that cannot be cut into requests ends.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "agent_9p.h"
+
+/* Requests on an existing fid, which is their first field. */
+static const struct {
+	uint8_t type;
+	p9_op *op;
+} operations[] = {
+	{ P9_TWALK, p9_walk },		{ P9_TGETATTR, p9_getattr },
+	{ P9_TSETATTR, p9_setattr },	{ P9_TLOPEN, p9_lopen },
+	{ P9_TLCREATE, p9_lcreate },	{ P9_TREAD, p9_read },
+	{ P9_TWRITE, p9_write },	{ P9_TREADDIR, p9_readdir },
+	{ P9_TMKDIR, p9_mkdir },	{ P9_TSYMLINK, p9_symlink },
+	{ P9_TREADLINK, p9_readlink },	{ P9_TLINK, p9_link },
+	{ P9_TRENAMEAT, p9_renameat },	{ P9_TUNLINKAT, p9_unlinkat },
+	{ P9_TSTATFS, p9_statfs },	{ P9_TFSYNC, p9_fsync },
+};
+
+/** The fid in use under this number, or NULL. */
+struct p9_fid *p9_fid_find(struct p9_server *s, uint32_t id)
+{
+	for (size_t i = 0; i < P9_FIDS_MAX; i++) {
+		if (s->fids[i].used && s->fids[i].id == id) {
+			return &s->fids[i];
+		}
+	}
+	return NULL;
+}
+
+/** A free fid under a number that is not in use; NULL with errno set. */
+struct p9_fid *p9_fid_new(struct p9_server *s, uint32_t id)
+{
+	if (id == P9_NOFID || p9_fid_find(s, id)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	for (size_t i = 0; i < P9_FIDS_MAX; i++) {
+		if (!s->fids[i].used) {
+			s->fids[i] = (struct p9_fid){
+				.used = true, .id = id, .path = -1, .io = -1 };
+			return &s->fids[i];
+		}
+	}
+	errno = ENFILE;
+	return NULL;
+}
+
+/** Closes a fid and frees its number. */
+void p9_fid_drop(struct p9_fid *fid)
+{
+	if (fid->path >= 0) {
+		close(fid->path);
+	}
+	if (fid->io >= 0) {
+		close(fid->io);
+	}
+	fid->used = false;
+}
+
+/** Starts a session with no fids whose tree is the directory root. */
+void p9_server_init(struct p9_server *s, const char *root)
+{
+	memset(s, 0, sizeof(*s));
+	s->root = root;
+	s->msize = P9_MSIZE_MAX;
+}
+
+/** Drops every fid. */
+void p9_server_fini(struct p9_server *s)
+{
+	for (size_t i = 0; i < P9_FIDS_MAX; i++) {
+		if (s->fids[i].used) {
+			p9_fid_drop(&s->fids[i]);
+		}
+	}
+}
+
+/* Tversion starts anew: all fids are gone. */
+static int version(struct p9_server *s, struct p9_in *in, struct p9_out *out)
+{
+	uint32_t msize = (uint32_t)p9_get(in, 4);
+	char text[32];
+
+	p9_get_text(in, text, sizeof(text));
+	if (in->bad || msize < P9_MSIZE_MIN) {
+		return EINVAL;
+	}
+	p9_server_fini(s);
+	s->msize = msize < P9_MSIZE_MAX ? msize : P9_MSIZE_MAX;
+	p9_put(out, s->msize, 4);
+	p9_put_text(out, strcmp(text, "9P2000.L") ? "unknown" : text);
+	return 0;
+}
+
+static int attach(struct p9_server *s, struct p9_in *in, struct p9_out *out)
+{
+	uint32_t id = (uint32_t)p9_get(in, 4);
+	struct p9_fid *fid;
+	struct stat st;
+
+	if (in->bad) {
+		return EINVAL;
+	}
+	fid = p9_fid_new(s, id);
+	if (!fid) {
+		return errno;
+	}
+	fid->path = open(s->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fid->path < 0 || fstat(fid->path, &st)) {
+		int error = errno;
+
+		p9_fid_drop(fid);
+		return error;
+	}
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	return 0;
+}
+
+static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
+		  struct p9_out *out)
+{
+	struct p9_fid *fid = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]);
+	     i++) {
+		if (operations[i].type == type) {
+			return fid ? operations[i].op(s, fid, in, out) : EBADF;
+		}
+	}
+	if (type != P9_TCLUNK) {
+		return EOPNOTSUPP;
+	}
+	if (!fid) {
+		return EBADF;
+	}
+	p9_fid_drop(fid);
+	return 0;
+}
+
+static int dispatch(struct p9_server *s, uint8_t type, struct p9_in *in,
+		    struct p9_out *out)
+{
+	switch (type) {
+	case P9_TVERSION:
+		return version(s, in, out);
+	case P9_TATTACH:
+		return attach(s, in, out);
+	case P9_TFLUSH:
+		return 0;	/* requests are answered in order: none open */
+	default:
+		return on_fid(s, type, in, out);
+	}
+}
+
+/**
+ * Answers one request. t holds a whole message of len bytes, at least
+ * P9_HEADER; the reply goes to r, which has room for P9_MSIZE_MAX bytes.
+ * Returns the reply's length.
+ */
+size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
+			uint8_t *r)
+{
+	struct p9_in in = { .p = t + P9_HEADER, .left = len - P9_HEADER };
+	/* Linux's client refuses a reply as large as msize. */
+	struct p9_out out = { .buf = r, .len = P9_HEADER,
+			      .cap = s->msize - 1 };
+	uint8_t type = t[4];
+	int error = dispatch(s, type, &in, &out);
+
+	if (out.bad && !error) {
+		error = EMSGSIZE;
+	}
+	if (error) {
+		type = P9_RLERROR - 1;
+		out = (struct p9_out){ .buf = r, .len = P9_HEADER,
+				       .cap = P9_MSIZE_MIN };
+		p9_put(&out, (uint64_t)error, 4);
+	}
+	agent_put_le32(r, (uint32_t)out.len);
+	r[4] = (uint8_t)(type + 1);
+	r[5] = t[5];
+	r[6] = t[6];
+	return out.len;
+}
+
+/**
+ * Serves the directory tree at root on a connected socket until the client
+ * closes it or breaks the framing. In a process of its own.
+ */
+void agent_9p_serve(int sock, const char *root)
+{
+	static uint8_t t[P9_MSIZE_MAX], r[P9_MSIZE_MAX];
+	static struct p9_server s;
+	size_t len;
+
+	umask(0);
+	signal(SIGPIPE, SIG_IGN);
+	p9_server_init(&s, root);
+	for (;;) {
+		if (!agent_read_full(sock, t, 4)) {
+			break;
+		}
+		len = agent_get_le32(t);
+		if (len < P9_HEADER || len > s.msize ||
+		    !agent_read_full(sock, t + 4, len - 4)) {
+			break;
+		}
+		len = p9_server_handle(&s, t, len, r);
+		if (!agent_write_full(sock, r, len)) {
+			break;
+		}
+	}
+	p9_server_fini(&s);
+}

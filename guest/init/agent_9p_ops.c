@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The 9P operations on Linux's own files. A fid holds an O_PATH descriptor,
+ * so it stays with its file whatever is renamed; what needs more than that
+ * descriptor goes through /proc/self/fd, which never meets a symbolic link
+ * here because links are refused before. Each operation reads all its fields
+ * first and acts only if they were there.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent_9p.h"
+
+#define PROC_FD_LEN	32
+#define DIRENT_HEADER	24u	/* qid[13] offset[8] type[1] length[2] */
+#define GETATTR_BASIC	0x7ffu
+
+#define SETATTR_MODE		0x001u
+#define SETATTR_UID		0x002u
+#define SETATTR_GID		0x004u
+#define SETATTR_SIZE		0x008u
+#define SETATTR_ATIME		0x010u
+#define SETATTR_MTIME		0x020u
+#define SETATTR_ATIME_SET	0x080u
+#define SETATTR_MTIME_SET	0x100u
+
+/* The open flags a client may choose. 9P2000.L's are Linux's on x86. */
+#define OPEN_FLAGS	(O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECTORY | O_EXCL)
+
+static void proc_path(char *out, int fd)
+{
+	snprintf(out, PROC_FD_LEN, "/proc/self/fd/%d", fd);
+}
+
+static int status(int result)
+{
+	return result < 0 ? errno : 0;
+}
+
+static int stat_fd(int fd, struct stat *st)
+{
+	return status(fstatat(fd, "", st, AT_EMPTY_PATH));
+}
+
+/* Puts the qid of an entry just made. */
+static int put_entry_qid(int dir, const char *name, struct p9_out *out)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) {
+		return errno;
+	}
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	return 0;
+}
+
+/* Opens an entry of a directory as O_PATH; ".." ends at the root. */
+static int step(const struct p9_server *s, int dir, const char *name)
+{
+	struct stat here, root;
+
+	if (strcmp(name, "..") == 0 && fstat(dir, &here) == 0 &&
+	    stat(s->root, &root) == 0 && here.st_ino == root.st_ino &&
+	    here.st_dev == root.st_dev) {
+		name = ".";
+	}
+	return openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Walks the names in the request from *at, whose descriptor is ours to
+ * close; *done counts the steps that worked, their qids are put. */
+static int walk_names(const struct p9_server *s, struct p9_in *in,
+		      unsigned int count, int *at, unsigned int *done,
+		      struct p9_out *out)
+{
+	char name[P9_NAME_MAX + 1];
+	struct stat st;
+
+	for (*done = 0; *done < count; (*done)++) {
+		int next;
+
+		if (!p9_get_name(in, name)) {
+			return EINVAL;
+		}
+		next = step(s, *at, name);
+		if (next < 0) {
+			return errno;
+		}
+		close(*at);
+		*at = next;
+		if (fstat(next, &st)) {
+			return errno;
+		}
+		p9_put_qid(out, st.st_mode, st.st_ino);
+	}
+	return 0;
+}
+
+/** Twalk. A walk that stops half way gives the qids so far and no fid. */
+int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	    struct p9_out *out)
+{
+	uint32_t id = (uint32_t)p9_get(in, 4);
+	unsigned int count = (unsigned int)p9_get(in, 2), done;
+	size_t mark = out->len;
+	struct p9_fid *target;
+	int error, at;
+
+	if (in->bad || count > P9_WALK_MAX) {
+		return EINVAL;
+	}
+	at = fcntl(fid->path, F_DUPFD_CLOEXEC, 0);
+	if (at < 0) {
+		return errno;
+	}
+	p9_put(out, 0, 2);
+	error = walk_names(s, in, count, &at, &done, out);
+	out->buf[mark] = (uint8_t)done;
+	if (error) {
+		close(at);
+		return done > 0 && !in->bad ? 0 : error;
+	}
+	target = id == fid->id ? fid : p9_fid_new(s, id);
+	if (!target) {
+		error = errno;
+		close(at);
+		return error;
+	}
+	if (target == fid) {
+		p9_fid_drop(fid);
+		fid->used = true;
+		fid->io = -1;
+	}
+	target->path = at;
+	return 0;
+}
+
+/** Tgetattr: always all of the basic fields. */
+int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	       struct p9_out *out)
+{
+	struct stat st;
+	int error = stat_fd(fid->path, &st);
+
+	(void)s;
+	(void)in;
+	if (error) {
+		return error;
+	}
+	p9_put(out, GETATTR_BASIC, 8);
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	p9_put(out, st.st_mode, 4);
+	p9_put(out, st.st_uid, 4);
+	p9_put(out, st.st_gid, 4);
+	p9_put(out, st.st_nlink, 8);
+	p9_put(out, st.st_rdev, 8);
+	p9_put(out, (uint64_t)st.st_size, 8);
+	p9_put(out, (uint64_t)st.st_blksize, 8);
+	p9_put(out, (uint64_t)st.st_blocks, 8);
+	p9_put(out, (uint64_t)st.st_atim.tv_sec, 8);
+	p9_put(out, (uint64_t)st.st_atim.tv_nsec, 8);
+	p9_put(out, (uint64_t)st.st_mtim.tv_sec, 8);
+	p9_put(out, (uint64_t)st.st_mtim.tv_nsec, 8);
+	p9_put(out, (uint64_t)st.st_ctim.tv_sec, 8);
+	p9_put(out, (uint64_t)st.st_ctim.tv_nsec, 8);
+	for (int i = 0; i < 4; i++) {
+		p9_put(out, 0, 8);	/* btime, generation, data version */
+	}
+	return 0;
+}
+
+static int set_times(const char *path, uint32_t valid, struct p9_in *in)
+{
+	struct timespec times[2];
+	const uint32_t change[2] = { SETATTR_ATIME, SETATTR_MTIME };
+	const uint32_t set[2] = { SETATTR_ATIME_SET, SETATTR_MTIME_SET };
+
+	for (int i = 0; i < 2; i++) {
+		times[i].tv_sec = (time_t)p9_get(in, 8);
+		times[i].tv_nsec = (long)p9_get(in, 8);
+		if (!(valid & change[i])) {
+			times[i].tv_nsec = UTIME_OMIT;
+		} else if (!(valid & set[i])) {
+			times[i].tv_nsec = UTIME_NOW;
+		}
+	}
+	return valid & (SETATTR_ATIME | SETATTR_MTIME) ?
+		status(utimensat(AT_FDCWD, path, times, 0)) : 0;
+}
+
+/** Tsetattr, in the order owner, mode, size, times. Not for links. */
+int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	       struct p9_out *out)
+{
+	uint32_t valid = (uint32_t)p9_get(in, 4);
+	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
+	uid_t uid = (uid_t)p9_get(in, 4);
+	gid_t gid = (gid_t)p9_get(in, 4);
+	uint64_t size = p9_get(in, 8);
+	char path[PROC_FD_LEN];
+	struct stat st;
+	int error = stat_fd(fid->path, &st);
+
+	(void)s;
+	(void)out;
+	if (in->left < 32 || size > INT64_MAX) {
+		return EINVAL;
+	}
+	if (error || S_ISLNK(st.st_mode)) {
+		return error ? error : EOPNOTSUPP;
+	}
+	proc_path(path, fid->path);
+	if (valid & (SETATTR_UID | SETATTR_GID)) {
+		error = status(chown(path,
+				     valid & SETATTR_UID ? uid : (uid_t)-1,
+				     valid & SETATTR_GID ? gid : (gid_t)-1));
+	}
+	if (!error && (valid & SETATTR_MODE)) {
+		error = status(chmod(path, mode));
+	}
+	if (!error && (valid & SETATTR_SIZE)) {
+		error = status(truncate(path, (off_t)size));
+	}
+	return error ? error : set_times(path, valid, in);
+}
+
+/** Tlopen. Regular files and directories only: a FIFO would hold us up. */
+int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	     struct p9_out *out)
+{
+	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_EXCL;
+	char path[PROC_FD_LEN];
+	struct stat st;
+	int error = stat_fd(fid->path, &st);
+
+	(void)s;
+	if (in->bad || fid->io >= 0) {
+		return EINVAL;
+	}
+	if (error) {
+		return error;
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		return S_ISLNK(st.st_mode) ? ELOOP : EPERM;
+	}
+	proc_path(path, fid->path);
+	fid->io = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fid->io < 0) {
+		return errno;
+	}
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	p9_put(out, 0, 4);	/* iounit: as large as fits */
+	return 0;
+}
+
+/** Tlcreate: the fid of the directory becomes the new, opened file. */
+int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	       struct p9_out *out)
+{
+	char name[P9_NAME_MAX + 1];
+	bool named = p9_get_name(in, name);
+	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_DIRECTORY;
+	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
+	struct stat st;
+	int io, path;
+
+	(void)s;
+	if (!named || in->bad || fid->io >= 0) {
+		return EINVAL;
+	}
+	io = openat(fid->path, name, flags | O_CREAT | O_NOFOLLOW |
+		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
+	if (io < 0) {
+		return errno;
+	}
+	path = openat(fid->path, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (path < 0 || fstat(io, &st)) {
+		int error = errno;
+
+		close(io);
+		return error;
+	}
+	close(fid->path);
+	fid->path = path;
+	fid->io = io;
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	p9_put(out, 0, 4);
+	return 0;
+}
+
+/* The count of a read, cut to what the reply has room for. */
+static size_t read_count(struct p9_in *in, const struct p9_out *out)
+{
+	size_t count = p9_get(in, 4);
+	size_t room = out->cap - P9_READ_HEADER;
+
+	return count < room ? count : room;
+}
+
+/** Tread. */
+int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	    struct p9_out *out)
+{
+	off_t offset = (off_t)p9_get(in, 8);
+	size_t count = read_count(in, out);
+	ssize_t n;
+
+	(void)s;
+	if (in->bad || fid->io < 0) {
+		return in->bad ? EINVAL : EBADF;
+	}
+	n = pread(fid->io, out->buf + P9_READ_HEADER, count, offset);
+	if (n < 0) {
+		return errno;
+	}
+	p9_put(out, (uint64_t)n, 4);
+	out->len += (size_t)n;
+	return 0;
+}
+
+/** Twrite. */
+int p9_write(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	     struct p9_out *out)
+{
+	off_t offset = (off_t)p9_get(in, 8);
+	size_t count = p9_get(in, 4);
+	const uint8_t *data = p9_get_bytes(in, count);
+	ssize_t n;
+
+	(void)s;
+	if (in->bad || fid->io < 0) {
+		return in->bad ? EINVAL : EBADF;
+	}
+	n = pwrite(fid->io, data, count, offset);
+	if (n < 0) {
+		return errno;
+	}
+	p9_put(out, (uint64_t)n, 4);
+	return 0;
+}
+
+/* Puts the entries getdents64 gave while they fit whole. */
+static void put_entries(const uint8_t *dents, size_t len, size_t end,
+			struct p9_out *out)
+{
+	for (size_t at = 0; at < len; ) {
+		const struct dirent64 *d = (const void *)(dents + at);
+		size_t name = strlen(d->d_name);
+
+		if (DIRENT_HEADER + name > end - out->len) {
+			break;
+		}
+		p9_put_qid(out, DTTOIF(d->d_type), d->d_ino);
+		p9_put(out, (uint64_t)d->d_off, 8);
+		p9_put(out, d->d_type, 1);
+		p9_put_text(out, d->d_name);
+		at += d->d_reclen;
+	}
+}
+
+/** Treaddir. The offset is the file system's own cookie. */
+int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	       struct p9_out *out)
+{
+	static uint8_t dents[32768] __attribute__((aligned(8)));
+	off_t offset = (off_t)p9_get(in, 8);
+	size_t count = read_count(in, out);
+	long len;
+
+	(void)s;
+	if (in->bad || fid->io < 0) {
+		return in->bad ? EINVAL : EBADF;
+	}
+	if (lseek(fid->io, offset, SEEK_SET) < 0) {
+		return errno;
+	}
+	len = syscall(SYS_getdents64, fid->io, dents, sizeof(dents));
+	if (len < 0) {
+		return errno;
+	}
+	p9_put(out, 0, 4);
+	put_entries(dents, (size_t)len, P9_READ_HEADER + count, out);
+	if (len > 0 && out->len == P9_READ_HEADER) {
+		return EINVAL;	/* count is too small for one entry */
+	}
+	for (int i = 0; i < 4; i++) {
+		out->buf[P9_HEADER + i] =
+			(uint8_t)((out->len - P9_READ_HEADER) >> (8 * i));
+	}
+	return 0;
+}
+
+/** Tmkdir. The group in the request is not used: all is root's. */
+int p9_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	     struct p9_out *out)
+{
+	char name[P9_NAME_MAX + 1];
+	bool named = p9_get_name(in, name);
+	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
+
+	(void)s;
+	if (!named || in->bad) {
+		return EINVAL;
+	}
+	if (mkdirat(fid->path, name, mode)) {
+		return errno;
+	}
+	return put_entry_qid(fid->path, name, out);
+}
+
+/** Tsymlink. */
+int p9_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	       struct p9_out *out)
+{
+	char name[P9_NAME_MAX + 1], target[PATH_MAX];
+	bool named = p9_get_name(in, name);
+
+	(void)s;
+	p9_get_text(in, target, sizeof(target));
+	if (!named || in->bad) {
+		return EINVAL;
+	}
+	if (symlinkat(target, fid->path, name)) {
+		return errno;
+	}
+	return put_entry_qid(fid->path, name, out);
+}
+
+/** Treadlink. */
+int p9_readlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+		struct p9_out *out)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(fid->path, "", target, sizeof(target) - 1);
+
+	(void)s;
+	(void)in;
+	if (n < 0) {
+		return errno == ENOENT ? EINVAL : errno;
+	}
+	target[n] = '\0';
+	p9_put_text(out, target);
+	return 0;
+}
+
+/** Tlink: a second name, in the directory fid, for another fid's file. */
+int p9_link(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	    struct p9_out *out)
+{
+	struct p9_fid *file = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+	char name[P9_NAME_MAX + 1];
+
+	(void)out;
+	if (!p9_get_name(in, name)) {
+		return EINVAL;
+	}
+	return file ? status(linkat(file->path, "", fid->path, name,
+				    AT_EMPTY_PATH)) : EBADF;
+}
+
+/** Trenameat. */
+int p9_renameat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+		struct p9_out *out)
+{
+	char from[P9_NAME_MAX + 1], to[P9_NAME_MAX + 1];
+	bool named = p9_get_name(in, from);
+	struct p9_fid *dir = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+
+	(void)out;
+	if (!p9_get_name(in, to) || !named) {
+		return EINVAL;
+	}
+	return dir ? status(renameat(fid->path, from, dir->path, to)) : EBADF;
+}
+
+/** Tunlinkat; flag AT_REMOVEDIR for directories. */
+int p9_unlinkat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+		struct p9_out *out)
+{
+	char name[P9_NAME_MAX + 1];
+	bool named = p9_get_name(in, name);
+	int flags = (int)p9_get(in, 4) & AT_REMOVEDIR;
+
+	(void)s;
+	(void)out;
+	if (!named || in->bad) {
+		return EINVAL;
+	}
+	return status(unlinkat(fid->path, name, flags));
+}
+
+/** Tstatfs. */
+int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	      struct p9_out *out)
+{
+	struct statfs st;
+	uint64_t fsid;
+
+	(void)s;
+	(void)in;
+	if (fstatfs(fid->path, &st)) {
+		return errno;
+	}
+	memcpy(&fsid, &st.f_fsid, sizeof(fsid));
+	p9_put(out, (uint64_t)st.f_type, 4);
+	p9_put(out, (uint64_t)st.f_bsize, 4);
+	p9_put(out, st.f_blocks, 8);
+	p9_put(out, st.f_bfree, 8);
+	p9_put(out, st.f_bavail, 8);
+	p9_put(out, st.f_files, 8);
+	p9_put(out, st.f_ffree, 8);
+	p9_put(out, fsid, 8);
+	p9_put(out, (uint64_t)st.f_namelen, 4);
+	return 0;
+}
+
+/** Tfsync. */
+int p9_fsync(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
+	     struct p9_out *out)
+{
+	(void)s;
+	(void)in;
+	(void)out;
+	return fid->io < 0 ? EBADF : status(fsync(fid->io));
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One session of the control protocol, in a process of its own: reads the
+ * request, runs the command or the shell, and relays bytes both ways until
+ * it ends. Nothing is read from one side before the other has taken what
+ * came before, so memory is bounded by one frame each way.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "init.h"
+
+#define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
+
+enum { FD_SOCK, FD_OUT, FD_ERR, FD_IN, FD_PID, FD_COUNT };
+
+struct session {
+	int sock;
+	int out[2];		/* the command's stdout, stderr; -1: ended */
+	int in;			/* the command's stdin; -1: closed */
+	int pidfd;		/* -1: the command has ended */
+	pid_t pid;
+	bool tty;		/* in and out[0] are one pty master */
+	uint32_t status;
+	size_t in_done;		/* bytes of the first frame already written */
+	size_t out_len, out_sent;
+	struct agent_parser parser;
+	uint8_t out_buf[AGENT_FRAME_HEADER + AGENT_PAYLOAD_MAX];
+};
+
+/** Reads exactly len bytes; false at end of file or on an error. */
+bool agent_read_full(int fd, void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len > 0) {
+		ssize_t n = read(fd, p, len);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			return false;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/** Sends all of buf on a socket; false if the peer has gone. */
+bool agent_write_full(int fd, const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+
+	while (len > 0) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			return false;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static void send_frame(int sock, enum agent_frame_type type, const void *data,
+		       uint32_t len)
+{
+	uint8_t header[AGENT_FRAME_HEADER];
+
+	agent_frame_header(header, type, len);
+	if (agent_write_full(sock, header, sizeof(header))) {
+		agent_write_full(sock, data, len);
+	}
+}
+
+static void send_error(int sock, const char *text)
+{
+	send_frame(sock, AGENT_ERROR, text, (uint32_t)strlen(text));
+}
+
+static void send_exit(int sock, uint32_t status)
+{
+	uint8_t le[4];
+
+	agent_put_le32(le, status);
+	send_frame(sock, AGENT_EXIT, le, sizeof(le));
+}
+
+/* In the child: the command's surroundings, then the shell. No return. */
+static void exec_shell(const char *command)
+{
+	signal(SIGPIPE, SIG_DFL);
+	if (chdir("/root")) {
+		(void)!chdir("/");
+	}
+	if (command) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	} else {
+		execl("/bin/sh", "-sh", (char *)NULL);
+	}
+	dprintf(STDERR_FILENO, "agent: /bin/sh: %s\n", strerror(errno));
+	_exit(127);
+}
+
+/* Starts a command with a pipe for each of its streams. */
+static bool start_exec(struct session *s, const char *command)
+{
+	int in[2], out[2], err[2];
+
+	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) ||
+	    pipe2(err, O_CLOEXEC)) {
+		return false;
+	}
+	s->pid = fork();
+	if (s->pid == 0) {
+		setsid();
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err[1], STDERR_FILENO);
+		exec_shell(command);
+	}
+	close(in[0]);
+	close(out[1]);
+	close(err[1]);
+	s->in = in[1];
+	s->out[0] = out[0];
+	s->out[1] = err[0];
+	return s->pid > 0;
+}
+
+/* Starts a login shell on a pty of its own. */
+static bool start_tty(struct session *s, const struct agent_request *req)
+{
+	struct winsize size = { .ws_row = req->rows, .ws_col = req->cols };
+	int master;
+
+	s->pid = forkpty(&master, NULL, NULL, &size);
+	if (s->pid == 0) {
+		exec_shell(NULL);
+	}
+	if (s->pid < 0) {
+		return false;
+	}
+	fcntl(master, F_SETFD, FD_CLOEXEC);
+	s->tty = true;
+	s->in = master;
+	s->out[0] = master;
+	return true;
+}
+
+static void close_in(struct session *s)
+{
+	if (s->in >= 0 && !s->tty) {
+		close(s->in);
+	}
+	s->in = -1;
+}
+
+/* Uses the frame at the head of the parser, or as much of it as the command
+ * takes now. False: it is not finished. */
+static bool use_frame(struct session *s, const struct agent_frame *f)
+{
+	static const uint8_t tty_eof = TTY_EOF;
+	const uint8_t *data = f->payload;
+	size_t len = f->length;
+	ssize_t n;
+
+	if (f->type == AGENT_WINDOW) {
+		struct winsize size = {
+			.ws_row = agent_get_le16(data),
+			.ws_col = agent_get_le16(data + 2),
+		};
+
+		if (s->tty) {
+			ioctl(s->out[0], TIOCSWINSZ, &size);
+		}
+		return true;
+	}
+	if (len == 0 && !s->tty) {
+		close_in(s);
+	}
+	if (s->in < 0) {
+		return true;	/* nobody reads it: dropped */
+	}
+	if (len == 0) {
+		data = &tty_eof;
+		len = 1;
+	}
+	n = write(s->in, data + s->in_done, len - s->in_done);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR) {
+			close_in(s);
+			return true;
+		}
+		return false;
+	}
+	s->in_done += (size_t)n;
+	return s->in_done == len;
+}
+
+/* Uses every whole frame there is. False: the client broke the protocol. */
+static bool use_frames(struct session *s)
+{
+	struct agent_frame f;
+	enum agent_parse parse;
+
+	while ((parse = agent_parse_frame(&s->parser, &f)) ==
+	       AGENT_PARSE_FRAME && use_frame(s, &f)) {
+		s->in_done = 0;
+		agent_parser_drop(&s->parser, &f);
+	}
+	return parse != AGENT_PARSE_BAD;
+}
+
+/* Takes what the client sent. False: it has gone. */
+static bool receive(struct session *s)
+{
+	uint8_t *where;
+	size_t room = agent_parser_room(&s->parser, &where);
+	ssize_t n = recv(s->sock, where, room, MSG_DONTWAIT);
+
+	if (n < 0) {
+		return errno == EAGAIN || errno == EINTR;
+	}
+	s->parser.have += (size_t)n;
+	return n > 0;
+}
+
+/* Makes a frame of what a stream of the command has. At its end, or, once
+ * the command is dead, when it is empty, the stream is over: what a process
+ * it left in the background writes later is lost. */
+static void collect(struct session *s, int stream)
+{
+	ssize_t n = read(s->out[stream], s->out_buf + AGENT_FRAME_HEADER,
+			 AGENT_PAYLOAD_MAX);
+
+	if (n > 0) {
+		agent_frame_header(s->out_buf, stream ? AGENT_STDERR :
+				   AGENT_STDOUT, (uint32_t)n);
+		s->out_len = AGENT_FRAME_HEADER + (size_t)n;
+		s->out_sent = 0;
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||
+		   s->pidfd < 0) {
+		if (s->tty) {
+			s->in = -1;
+		}
+		close(s->out[stream]);
+		s->out[stream] = -1;
+	}
+}
+
+/* Sends what is waiting for the client. False: it has gone. */
+static bool transmit(struct session *s)
+{
+	ssize_t n = send(s->sock, s->out_buf + s->out_sent,
+			 s->out_len - s->out_sent,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0) {
+		return errno == EAGAIN || errno == EINTR;
+	}
+	s->out_sent += (size_t)n;
+	if (s->out_sent == s->out_len) {
+		s->out_len = s->out_sent = 0;
+	}
+	return true;
+}
+
+static void take_status(struct session *s)
+{
+	int status = 0;
+
+	waitpid(s->pid, &status, 0);
+	s->status = WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status) :
+					  (uint32_t)WEXITSTATUS(status);
+	close(s->pidfd);
+	s->pidfd = -1;
+}
+
+static void prepare_poll(const struct session *s, struct pollfd *p)
+{
+	struct agent_frame f;
+	bool stuck = agent_parse_frame(&s->parser, &f) == AGENT_PARSE_FRAME;
+	bool sending = s->out_len > 0;
+
+	p[FD_SOCK] = (struct pollfd){ .fd = s->sock, .events =
+		(short)((stuck ? POLLRDHUP : POLLIN) |
+			(sending ? POLLOUT : 0)) };
+	for (int i = 0; i < 2; i++) {
+		p[FD_OUT + i] = (struct pollfd){
+			.fd = sending ? -1 : s->out[i], .events = POLLIN };
+	}
+	p[FD_IN] = (struct pollfd){ .fd = stuck ? s->in : -1,
+				      .events = POLLOUT };
+	p[FD_PID] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
+}
+
+/* One round of the relay. False: the client has gone. */
+static bool relay_once(struct session *s)
+{
+	struct pollfd p[FD_COUNT];
+
+	prepare_poll(s, p);
+	/* A dead command's streams are emptied without waiting for more. */
+	if (poll(p, FD_COUNT, s->pidfd < 0 && s->out_len == 0 ? 0 : -1) < 0) {
+		return errno == EINTR;
+	}
+	if (p[FD_SOCK].revents & (POLLERR | POLLHUP | POLLRDHUP) ||
+	    ((p[FD_SOCK].revents & POLLIN) && !receive(s))) {
+		return false;
+	}
+	if (p[FD_PID].revents) {
+		take_status(s);
+	}
+	if (!use_frames(s)) {
+		return false;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (s->out_len == 0 && s->out[i] >= 0 &&
+		    (p[FD_OUT + i].revents || s->pidfd < 0)) {
+			collect(s, i);
+		}
+	}
+	return s->out_len == 0 || transmit(s);
+}
+
+/* Relays until the command is dead and its output delivered. */
+static void relay(struct session *s)
+{
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	fcntl(s->in, F_SETFL, O_NONBLOCK);
+	fcntl(s->out[0], F_SETFL, O_NONBLOCK);
+	if (s->out[1] >= 0) {
+		fcntl(s->out[1], F_SETFL, O_NONBLOCK);
+	}
+	while (s->pidfd >= 0 || s->out[0] >= 0 || s->out[1] >= 0 ||
+	       s->out_len > 0) {
+		if (!relay_once(s)) {
+			kill(-s->pid, SIGHUP);
+			return;
+		}
+	}
+	send_exit(s->sock, s->status);
+}
+
+static void run(int sock, const struct agent_request *req)
+{
+	static struct session s;
+
+	s = (struct session){ .sock = sock, .out = { -1, -1 }, .in = -1,
+			      .pidfd = -1 };
+	if (req->verb == AGENT_VERB_EXEC ? start_exec(&s, req->command) :
+					   start_tty(&s, req)) {
+		relay(&s);
+	} else {
+		send_error(sock, strerror(errno));
+	}
+}
+
+/**
+ * Serves one client on a connected socket; returns when the session is over
+ * and leaves the socket open. To be called in a process of its own: the
+ * command becomes its child.
+ */
+void agent_session(int sock)
+{
+	static char text[AGENT_REQUEST_MAX + 1];
+	struct agent_request req;
+	uint8_t le[4];
+	uint32_t len;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!agent_read_full(sock, le, sizeof(le))) {
+		return;
+	}
+	len = agent_get_le32(le);
+	if (len > AGENT_REQUEST_MAX) {
+		send_error(sock, "the request is too long");
+		return;
+	}
+	if (!agent_read_full(sock, text, len)) {
+		return;
+	}
+	text[len] = '\0';
+	agent_parse_request(text, len, &req);
+	switch (req.verb) {
+	case AGENT_VERB_BAD:
+		send_error(sock, req.error);
+		break;
+	case AGENT_VERB_PING:
+		send_exit(sock, 0);
+		break;
+	case AGENT_VERB_POWEROFF:
+	case AGENT_VERB_REBOOT:
+		send_exit(sock, 0);
+		kill(1, req.verb == AGENT_VERB_REBOOT ? INIT_SIG_REBOOT :
+							INIT_SIG_POWEROFF);
+		break;
+	case AGENT_VERB_EXEC:
+	case AGENT_VERB_SHELL:
+		run(sock, &req);
+		break;
+	}
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What PID 1 sets up before the agent starts, and takes down at the end:
+ * kernel file systems, modules, names, the host's share. Nothing here is
+ * fatal: a part that is missing is reported and the rest goes on, so that
+ * there is a shell to look from. Serves our kernel and a stock one alike.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+
+#define PATH_LEN	256
+#define MAX_UNMOUNTS	128
+
+struct mount_entry {
+	const char *source;
+	const char *target;
+	const char *type;
+	unsigned long flags;
+	const char *options;
+};
+
+/* In the order they are mounted; the target is made if it is missing. */
+static const struct mount_entry mounts[] = {
+	{ "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+	{ "sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+	{ "devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755" },
+	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+	  "mode=0620,gid=5,ptmxmode=0666" },
+	{ "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
+	{ "tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
+	{ "tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
+	{ "cgroup2", "/sys/fs/cgroup", "cgroup2",
+	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+};
+
+static bool mount_one(const struct mount_entry *m)
+{
+	if (mkdir(m->target, 0755) && errno != EEXIST) {
+		init_log("cannot make %s: %s", m->target, strerror(errno));
+		return false;
+	}
+	if (mount(m->source, m->target, m->type, m->flags, m->options) &&
+	    errno != EBUSY) {
+		init_log("cannot mount %s on %s: %s", m->type, m->target,
+			 strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/**
+ * Mounts the kernel's file systems. Ones that are there already (a kernel
+ * that mounts /dev itself) count as done.
+ */
+void boot_mount_all(void)
+{
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		mount_one(&mounts[i]);
+	}
+}
+
+static void load_module(const char *path, const char *params)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	/* EEXIST: built in or loaded before. */
+	if (fd < 0 ||
+	    (syscall(SYS_finit_module, fd, params, 0) && errno != EEXIST)) {
+		init_log("module %s: %s", path, strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/**
+ * Loads the kernel modules named in the file list, in its order: one a
+ * line, the path, then its parameters if there are any; '#' starts a
+ * comment line. No list, no modules: that is no error.
+ */
+void boot_load_modules(const char *list)
+{
+	char line[PATH_LEN];
+	FILE *f = fopen(list, "re");
+
+	if (!f) {
+		return;
+	}
+	while (fgets(line, sizeof(line), f)) {
+		char *params;
+
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] == '\0' || line[0] == '#') {
+			continue;
+		}
+		params = line + strcspn(line, " ");
+		if (*params) {
+			*params++ = '\0';
+		}
+		load_module(line, params);
+	}
+	fclose(f);
+}
+
+/** Sets the host name from INIT_HOSTNAME_FILE, or to "linux". */
+void boot_hostname(void)
+{
+	char name[65] = "linux";
+	FILE *f = fopen(INIT_HOSTNAME_FILE, "re");
+
+	if (f) {
+		if (fgets(name, sizeof(name), f)) {
+			name[strcspn(name, "\n")] = '\0';
+		}
+		fclose(f);
+	}
+	if (sethostname(name, strlen(name))) {
+		init_log("host name: %s", strerror(errno));
+	}
+}
+
+/** Brings the loopback network interface up: 127.0.0.1 is expected. */
+void boot_loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_UP | IFF_RUNNING };
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0) {
+		return;		/* a kernel without INET */
+	}
+	strcpy(ifr.ifr_name, "lo");
+	if (ioctl(s, SIOCSIFFLAGS, &ifr)) {
+		init_log("interface lo: %s", strerror(errno));
+	}
+	close(s);
+}
+
+/**
+ * Mounts the host's files on INIT_HOST_DIR: 9P2000.L over the channel, by
+ * the channel driver's own 9P transport. cache=none: the host changes files
+ * too, and there is no change notification yet.
+ */
+void boot_mount_host(void)
+{
+	static const struct mount_entry host = {
+		"host", INIT_HOST_DIR, "9p", MS_NODEV | MS_NOSUID,
+		"trans=isthmus,version=9p2000.L,cache=none,msize=131072"
+	};
+
+	mkdir("/mnt", 0755);
+	mount_one(&host);
+}
+
+/* Reads the mount points in mount order. Returns how many. */
+static int read_mount_points(char points[][PATH_LEN])
+{
+	FILE *f = fopen("/proc/self/mounts", "re");
+	int count = 0;
+
+	if (!f) {
+		return 0;
+	}
+	while (count < MAX_UNMOUNTS &&
+	       fscanf(f, "%*s %255s %*[^\n]", points[count]) == 1) {
+		count++;
+	}
+	fclose(f);
+	return count;
+}
+
+/**
+ * Writes everything back and unmounts, last mounted first. The kernel's own
+ * file systems may stay busy; they have nothing to lose. What cannot be
+ * unmounted is made read-only.
+ */
+void boot_unmount_all(void)
+{
+	static char points[MAX_UNMOUNTS][PATH_LEN];
+	int count = read_mount_points(points);
+
+	sync();
+	for (int i = count - 1; i >= 0; i--) {
+		if (umount2(points[i], 0)) {
+			mount(NULL, points[i], NULL, MS_REMOUNT | MS_RDONLY,
+			      NULL);
+		}
+	}
+	sync();
+}

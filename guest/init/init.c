@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PID 1 of the Linux partition: mounts, modules, the host's files, the
+ * agent, a shell on the console when the channel is not there; then it reaps
+ * and waits to be told to stop. All signals it obeys stay blocked and are
+ * taken one by one with sigtimedwait(): there are no handlers, so no races.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/vm_sockets.h>
+#include <x86intrin.h>
+
+#include "init.h"
+
+#define RESPAWN_SECONDS	1	/* pause before a child is started again */
+#define TERM_TENTHS	20	/* patience between SIGTERM and SIGKILL */
+
+static pid_t agent_pid;		/* 0: no channel, no agent */
+static pid_t shell_pid;		/* 0: no shell on the console */
+
+/** One line to the console, marked as ours. */
+void init_log(const char *format, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	dprintf(STDERR_FILENO, "isthmus-init: %s\n", line);
+}
+
+static void block_signals(int how)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigprocmask(how, &set, NULL);
+}
+
+/* fork() whose child has default signal handling. */
+static pid_t spawn(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		block_signals(SIG_UNBLOCK);
+	} else if (pid < 0) {
+		init_log("fork: %s", strerror(errno));
+	}
+	return pid;
+}
+
+static void start_agent(void)
+{
+	agent_pid = spawn();
+	if (agent_pid == 0) {
+		_exit(agent_run());
+	}
+}
+
+static void start_shell(void)
+{
+	shell_pid = spawn();
+	if (shell_pid == 0) {
+		int fd;
+
+		setsid();
+		fd = open("/dev/console", O_RDWR);
+		if (fd >= 0) {
+			ioctl(fd, TIOCSCTTY, 1);
+			dup2(fd, STDIN_FILENO);
+			dup2(fd, STDOUT_FILENO);
+			dup2(fd, STDERR_FILENO);
+			if (fd > STDERR_FILENO) {
+				close(fd);
+			}
+		}
+		execl("/bin/sh", "-sh", (char *)NULL);
+		_exit(127);
+	}
+}
+
+/* The channel driver is there once vsock knows a CID of this partition. */
+static bool channel_present(void)
+{
+	unsigned int cid = VMADDR_CID_ANY;
+	int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		return false;
+	}
+	if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid)) {
+		cid = VMADDR_CID_ANY;
+	}
+	close(fd);
+	return cid != VMADDR_CID_ANY && cid > VMADDR_CID_HOST;
+}
+
+/* Collects dead children; starts again those that must not die. */
+static void reap(void)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		if (pid == agent_pid) {
+			init_log("the agent died; starting it again");
+			sleep(RESPAWN_SECONDS);
+			start_agent();
+		} else if (pid == shell_pid) {
+			sleep(RESPAWN_SECONDS);
+			start_shell();
+		}
+	}
+}
+
+/* Waits until no child is left, or for tenths of a second. */
+static void wait_children(int tenths)
+{
+	const struct timespec tenth = { .tv_nsec = 100000000 };
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	for (int i = 0; i < tenths; i++) {
+		pid_t pid;
+
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		}
+		if (pid < 0) {
+			return;		/* ECHILD: all gone */
+		}
+		sigtimedwait(&chld, NULL, &tenth);
+	}
+}
+
+/* Ends every process, writes everything back and leaves. */
+static void shut_down(int how)
+{
+	init_log(how == RB_AUTOBOOT ? "restarting" : "powering off");
+	kill(-1, SIGTERM);
+	kill(-1, SIGHUP);	/* what a shell at a terminal obeys */
+	kill(-1, SIGCONT);
+	wait_children(TERM_TENTHS);
+	kill(-1, SIGKILL);
+	wait_children(TERM_TENTHS);
+	boot_unmount_all();
+	tcdrain(STDERR_FILENO);
+	reboot(how);
+	init_log("reboot: %s", strerror(errno));
+	for (;;) {
+		pause();
+	}
+}
+
+static void serve(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	for (;;) {
+		switch (sigwaitinfo(&all, NULL)) {
+		case SIGCHLD:
+			reap();
+			break;
+		case INIT_SIG_REBOOT:
+		case SIGINT:
+			shut_down(RB_AUTOBOOT);
+			break;
+		case INIT_SIG_POWEROFF:
+		case INIT_SIG_HALT:
+			shut_down(RB_POWER_OFF);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+int main(void)
+{
+	unsigned long long tsc = __rdtsc();
+
+	if (getpid() != 1) {
+		fprintf(stderr, "init: runs as process 1 only\n");
+		return 1;
+	}
+	block_signals(SIG_BLOCK);
+	init_log("up, tsc %llu", tsc);
+	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+	       "/sbin:/bin", 1);
+	setenv("HOME", "/root", 1);
+	setenv("TERM", "linux", 1);
+	boot_mount_all();
+	boot_load_modules(INIT_MODULE_LIST);
+	boot_hostname();
+	boot_loopback_up();
+	if (channel_present()) {
+		boot_mount_host();
+		start_agent();
+	} else {
+		init_log("no channel: shell on the console");
+		start_shell();
+	}
+	serve();
+}

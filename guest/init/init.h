@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of guest/init share: PID 1 (init.c, boot.c) and the agent
+ * it starts (agent*.c). One static program, no threads.
+ */
+#ifndef GUEST_INIT_H
+#define GUEST_INIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Signals PID 1 obeys, as busybox's poweroff, halt and reboot send them. */
+#define INIT_SIG_POWEROFF	SIGUSR2
+#define INIT_SIG_HALT		SIGUSR1
+#define INIT_SIG_REBOOT		SIGTERM
+
+/* Where things are in the initramfs. */
+#define INIT_MODULE_LIST	"/etc/isthmus/modules"
+#define INIT_HOSTNAME_FILE	"/etc/hostname"
+#define INIT_HOST_DIR		"/mnt/host"
+
+void boot_mount_all(void);
+void boot_load_modules(const char *list);
+void boot_hostname(void);
+void boot_loopback_up(void);
+void boot_mount_host(void);
+void boot_unmount_all(void);
+
+void init_log(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+int agent_run(void);
+
+#endif

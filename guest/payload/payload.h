@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bare test payload: a partition without Linux that tries what a partition
+ * must not get. It prints a line for each attempt on the serial port:
+ *   PAYLOAD <name> <result>
+ * Results: "ok", "ok <value>", or the exception ("#GP", "#UD", "#PF" ...).
+ * The attempt is picked by isthmus.test=NAME[:ADDRESS] on the command line.
+ */
+#ifndef GUEST_PAYLOAD_H
+#define GUEST_PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* header.S */
+unsigned int guarded(void (*fn)(void *), void *arg);
+unsigned int guarded_user(void (*fn)(void *), void *arg);
+extern const uint8_t trap_stubs[], trap_stack_top[];
+
+/* machine.c */
+void machine_init(void);
+volatile uint8_t *machine_map(uint64_t gpa);
+void print(const char *text);
+void print_hex(uint64_t value);
+void report(const char *name, uint64_t detail, unsigned int trap);
+void report_value(const char *name, uint64_t detail, unsigned int trap,
+		  uint64_t value);
+
+/* attempts.c */
+bool attempt_run(const char *test);
+
+static inline uint8_t inb(uint16_t port)
+{
+	uint8_t v;
+
+	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
+}
+
+static inline void outb(uint16_t port, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
+}
+
+static inline void outw(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
+}
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions of the agent, run for real: a socket pair in the place of vsock,
+ * the session in a child process, real commands.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "guest/init/agent.h"
+#include "guest/init/init.h"
+
+#define OUTPUT_MAX	(4u << 20)
+#define NO_STATUS	0xffffffffu
+#define PATIENCE_MS	20000
+
+struct client {
+	int sock;
+	pid_t pid;
+	char *out[2];		/* stdout, stderr */
+	size_t len[2];
+	uint32_t status;	/* NO_STATUS until the exit frame */
+	char error[256];
+};
+
+void init_log(const char *format, ...)
+{
+	(void)format;
+}
+
+static void open_session(struct client *c)
+{
+	int pair[2];
+
+	memset(c, 0, sizeof(*c));
+	c->status = NO_STATUS;
+	for (int i = 0; i < 2; i++) {
+		c->out[i] = calloc(1, OUTPUT_MAX);
+		assert_non_null(c->out[i]);
+	}
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+				    pair), 0);
+	c->pid = fork();
+	assert_true(c->pid >= 0);
+	if (c->pid == 0) {
+		close(pair[0]);
+		agent_session(pair[1]);
+		_exit(0);
+	}
+	close(pair[1]);
+	c->sock = pair[0];
+}
+
+static void close_session(struct client *c)
+{
+	int status;
+
+	close(c->sock);
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	for (int i = 0; i < 2; i++) {
+		free(c->out[i]);
+	}
+}
+
+static void request(struct client *c, const char *text, size_t len)
+{
+	uint8_t le[4];
+
+	agent_put_le32(le, (uint32_t)len);
+	assert_true(agent_write_full(c->sock, le, 4));
+	assert_true(agent_write_full(c->sock, text, len));
+}
+
+static void exec_session(struct client *c, const char *command)
+{
+	char text[1024];
+	int len = snprintf(text, sizeof(text), "exec%c%s", '\0', command);
+
+	open_session(c);
+	request(c, text, (size_t)len);
+}
+
+static void send_frame(struct client *c, enum agent_frame_type type,
+		       const void *data, uint32_t len)
+{
+	uint8_t header[AGENT_FRAME_HEADER];
+
+	agent_frame_header(header, type, len);
+	assert_true(agent_write_full(c->sock, header, sizeof(header)));
+	assert_true(agent_write_full(c->sock, data, len));
+}
+
+/* Takes one frame; false at the end of the stream. */
+static bool take_frame(struct client *c)
+{
+	static uint8_t payload[AGENT_PAYLOAD_MAX];
+	struct pollfd p = { .fd = c->sock, .events = POLLIN };
+	uint8_t header[AGENT_FRAME_HEADER];
+	uint32_t len;
+
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	if (!agent_read_full(c->sock, header, sizeof(header))) {
+		return false;
+	}
+	len = agent_get_le32(header + 1);
+	assert_true(len <= sizeof(payload));
+	assert_true(agent_read_full(c->sock, payload, len));
+	assert_int_equal(c->status, NO_STATUS);	/* nothing after the exit */
+	if (header[0] == AGENT_STDOUT || header[0] == AGENT_STDERR) {
+		int i = header[0] == AGENT_STDERR;
+
+		assert_true(c->len[i] + len < OUTPUT_MAX);
+		memcpy(c->out[i] + c->len[i], payload, len);
+		c->len[i] += len;
+	} else if (header[0] == AGENT_ERROR) {
+		assert_true(len < sizeof(c->error));
+		memcpy(c->error, payload, len);
+	} else {
+		assert_int_equal(header[0], AGENT_EXIT);
+		assert_int_equal(len, 4);
+		c->status = agent_get_le32(payload);
+	}
+	return true;
+}
+
+static void take_all(struct client *c)
+{
+	while (take_frame(c)) {
+	}
+}
+
+static void test_ping(void **state)
+{
+	struct client c;
+
+	(void)state;
+	open_session(&c);
+	request(&c, "ping", 4);
+	take_all(&c);
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
+static void test_streams_and_status(void **state)
+{
+	struct client c;
+
+	(void)state;
+	exec_session(&c, "echo out; echo err >&2; exit 7");
+	take_all(&c);
+	assert_string_equal(c.out[0], "out\n");
+	assert_string_equal(c.out[1], "err\n");
+	assert_int_equal(c.status, 7);
+	close_session(&c);
+}
+
+static void test_signal_status(void **state)
+{
+	struct client c;
+
+	(void)state;
+	exec_session(&c, "kill -9 $$");
+	take_all(&c);
+	assert_int_equal(c.status, 128 + SIGKILL);
+	close_session(&c);
+}
+
+static void test_stdin(void **state)
+{
+	struct client c;
+
+	(void)state;
+	exec_session(&c, "cat; echo end");
+	send_frame(&c, AGENT_STDIN, "one ", 4);
+	send_frame(&c, AGENT_STDIN, "two\n", 4);
+	send_frame(&c, AGENT_STDIN, "", 0);
+	take_all(&c);
+	assert_string_equal(c.out[0], "one two\nend\n");
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
+/* More than any pipe or socket holds, both ways at once. */
+static void test_bulk(void **state)
+{
+	static char chunk[AGENT_PAYLOAD_MAX];
+	const unsigned int chunks = 32;
+	struct client c;
+	pid_t writer;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(chunk); i++) {
+		chunk[i] = (char)(i * 7 + i / 251);
+	}
+	exec_session(&c, "cat");
+	writer = fork();
+	if (writer == 0) {
+		for (unsigned int i = 0; i < chunks; i++) {
+			send_frame(&c, AGENT_STDIN, chunk, sizeof(chunk));
+		}
+		send_frame(&c, AGENT_STDIN, "", 0);
+		_exit(0);
+	}
+	take_all(&c);
+	assert_int_equal(waitpid(writer, NULL, 0), writer);
+	assert_int_equal(c.len[0], chunks * sizeof(chunk));
+	for (unsigned int i = 0; i < chunks; i++) {
+		assert_memory_equal(c.out[0] + i * sizeof(chunk), chunk,
+				    sizeof(chunk));
+	}
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
+static void test_stdin_nobody_reads(void **state)
+{
+	static char chunk[AGENT_PAYLOAD_MAX];
+	struct client c;
+
+	(void)state;
+	exec_session(&c, "exec 0<&-; sleep 0.2; echo done");
+	for (int i = 0; i < 4; i++) {
+		send_frame(&c, AGENT_STDIN, chunk, sizeof(chunk));
+	}
+	take_all(&c);
+	assert_string_equal(c.out[0], "done\n");
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
+/* A background process keeps the pipe: the session ends all the same. */
+static void test_background_process(void **state)
+{
+	struct client c;
+
+	(void)state;
+	exec_session(&c, "sleep 30 & echo $!");
+	take_all(&c);
+	assert_int_equal(c.status, 0);
+	assert_true(atoi(c.out[0]) > 1);
+	kill(atoi(c.out[0]), SIGKILL);
+	close_session(&c);
+}
+
+static bool gone(pid_t pid)
+{
+	char path[64], text[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f) {
+		return true;
+	}
+	/* A zombie that nobody of ours reaps counts as gone. */
+	if (!fgets(text, sizeof(text), f)) {
+		text[0] = '\0';
+	}
+	fclose(f);
+	return strstr(text, ") Z ") != NULL;
+}
+
+static void test_client_goes_away(void **state)
+{
+	struct client c;
+	pid_t pid;
+
+	(void)state;
+	exec_session(&c, "echo $$; exec sleep 30");
+	assert_true(take_frame(&c));
+	pid = atoi(c.out[0]);
+	assert_true(pid > 1);
+	close_session(&c);
+	for (int i = 0; i < 100 && !gone(pid); i++) {
+		usleep(20000);
+	}
+	assert_true(gone(pid));
+}
+
+static void test_shell_on_tty(void **state)
+{
+	static const uint8_t window[4] = { 30, 0, 100, 0 };
+	struct client c;
+
+	(void)state;
+	open_session(&c);
+	request(&c, "shell\00024\00080", 11);
+	send_frame(&c, AGENT_STDIN, "stty size\n", 10);
+	while (!strstr(c.out[0], "24 80")) {
+		assert_true(take_frame(&c));
+	}
+	send_frame(&c, AGENT_WINDOW, window, sizeof(window));
+	send_frame(&c, AGENT_STDIN, "stty size; tty; exit 5\n", 23);
+	take_all(&c);
+	assert_non_null(strstr(c.out[0], "30 100"));
+	assert_non_null(strstr(c.out[0], "/dev/pts/"));
+	assert_int_equal(c.status, 5);
+	close_session(&c);
+}
+
+static void test_shell_end_of_file(void **state)
+{
+	struct client c;
+
+	(void)state;
+	open_session(&c);
+	request(&c, "shell\00024\00080", 11);
+	send_frame(&c, AGENT_STDIN, "", 0);
+	take_all(&c);
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
+static void test_errors(void **state)
+{
+	uint8_t huge[4] = { 0xff, 0xff, 0xff, 0xff };
+	struct client c;
+
+	(void)state;
+	open_session(&c);
+	request(&c, "nonsense", 8);
+	take_all(&c);
+	assert_string_equal(c.error, "unknown request");
+	assert_int_equal(c.status, NO_STATUS);
+	close_session(&c);
+
+	open_session(&c);
+	assert_true(agent_write_full(c.sock, huge, 4));
+	take_all(&c);
+	assert_string_equal(c.error, "the request is too long");
+	close_session(&c);
+
+	/* A frame a client may not send ends the session at once. */
+	exec_session(&c, "sleep 30");
+	send_frame(&c, AGENT_STDOUT, "x", 1);
+	take_all(&c);
+	assert_int_equal(c.status, NO_STATUS);
+	close_session(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ping),
+		cmocka_unit_test(test_streams_and_status),
+		cmocka_unit_test(test_signal_status),
+		cmocka_unit_test(test_stdin),
+		cmocka_unit_test(test_bulk),
+		cmocka_unit_test(test_stdin_nobody_reads),
+		cmocka_unit_test(test_background_process),
+		cmocka_unit_test(test_client_goes_away),
+		cmocka_unit_test(test_shell_on_tty),
+		cmocka_unit_test(test_shell_end_of_file),
+		cmocka_unit_test(test_errors),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
