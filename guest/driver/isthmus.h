@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * isthmus driver: what its parts share. channel.c is the device, the ring and
+ * the interrupts; link.c the state table; vsock.c the AF_VSOCK transport;
+ * p9.c the 9P transport.
+ *
+ * One lock, `lock` (interrupts off), covers the ring, both directions, and
+ * the 9P connections: an RPC takes it twice. `rx_mutex` serialises what runs
+ * in process context: socket packets, which only its holder takes off the
+ * ring, and changes of state. rx_mutex is taken before lock.
+ */
+#ifndef ISTHMUS_H
+#define ISTHMUS_H
+
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "abi/channel.h"
+#include "abi/ring.h"
+
+#define ISTHMUS_CID_HOST	2
+#define ISTHMUS_CID_LOCAL	3
+
+struct isthmus {
+	struct pci_dev *pdev;
+	void *region;
+	const u32 *table;		/* state table */
+	unsigned int port;		/* I/O registers */
+	unsigned int peer;		/* own peer number */
+	int irq;			/* of the doorbell */
+	u32 section;			/* bytes of an output section */
+	u32 own_state;
+	u32 generation;
+	struct mutex rx_mutex;
+	spinlock_t lock;
+	struct ring ring;
+	bool up;			/* ring usable */
+	bool tx_blocked;		/* somebody waits for ring space */
+	enum ring_status fault;		/* RING_BAD_*: reset due */
+	struct sk_buff_head tx_queue;	/* socket packets without space */
+	wait_queue_head_t wq;		/* state, space and credit changes */
+};
+
+/* channel.c */
+extern struct isthmus *isthmus_channel;
+bool isthmus_tx_put(struct isthmus *ch, const void *header,
+		    const void *payload);
+bool isthmus_tx_wait(struct isthmus *ch, u32 len);
+void isthmus_tx_done(struct isthmus *ch, unsigned long flags);
+void isthmus_set_state(struct isthmus *ch, u32 state);
+
+/* link.c */
+void isthmus_link_step(struct isthmus *ch);
+void isthmus_link_down(struct isthmus *ch, const char *reason);
+
+/* vsock.c */
+int isthmus_vsock_register(void);
+void isthmus_vsock_unregister(void);
+void isthmus_vsock_reset(void);
+u32 isthmus_vsock_receive(struct isthmus *ch,
+			  const struct ring_packet *packet, u32 offset);
+
+/* p9.c: with ch->lock held, but for (un)register. */
+void isthmus_p9_register(void);
+void isthmus_p9_unregister(void);
+bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet);
+void isthmus_p9_reset(struct isthmus *ch);
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: the state table of the channel. docs/channel.md, "States", gives
+ * the rules; host-bridge follows the same ones. All with rx_mutex held.
+ */
+#include "isthmus.h"
+
+/**
+ * Leaves the ring: sockets are reset, 9P requests fail, nothing more is
+ * written. The own state word becomes DOWN.
+ */
+void isthmus_link_down(struct isthmus *ch, const char *reason)
+{
+	unsigned long flags;
+	bool was_up = ch->up;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	ch->up = false;
+	ch->tx_blocked = false;
+	ch->fault = RING_OK;
+	isthmus_p9_reset(ch);
+	spin_unlock_irqrestore(&ch->lock, flags);
+
+	skb_queue_purge(&ch->tx_queue);
+	isthmus_set_state(ch, CHANNEL_STATE_DOWN);
+	if (was_up) {
+		dev_info(&ch->pdev->dev, "channel down: %s\n", reason);
+		isthmus_vsock_reset();
+	}
+	wake_up_all(&ch->wq);
+}
+
+static void link_up(struct isthmus *ch)
+{
+	unsigned long flags;
+
+	if (ring_attach(&ch->ring) != RING_OK) {
+		isthmus_link_down(ch, "the host's ring header is not valid");
+		return;
+	}
+	spin_lock_irqsave(&ch->lock, flags);
+	ch->up = true;
+	spin_unlock_irqrestore(&ch->lock, flags);
+	dev_info(&ch->pdev->dev, "channel up, generation %u\n",
+		 ch->generation);
+	wake_up_all(&ch->wq);
+}
+
+static u32 peer_state(const struct isthmus *ch)
+{
+	return ring_load(&ch->table[CHANNEL_ST_STATE(1 - ch->peer)]);
+}
+
+/** Looks at the state table and takes the steps it allows. */
+void isthmus_link_step(struct isthmus *ch)
+{
+	u32 gen = ring_load(&ch->table[CHANNEL_ST_GENERATION]);
+	void *region = ch->region;
+
+	if (ch->own_state != CHANNEL_STATE_DOWN && gen != ch->generation) {
+		isthmus_link_down(ch, "new generation");
+	} else if (ch->own_state == CHANNEL_STATE_READY &&
+		   (peer_state(ch) == CHANNEL_STATE_DOWN ||
+		    (ch->up && peer_state(ch) != CHANNEL_STATE_READY))) {
+		isthmus_link_down(ch, "the host went down");
+	}
+	if (ch->own_state == CHANNEL_STATE_DOWN &&
+	    peer_state(ch) != CHANNEL_STATE_READY) {
+		if (ring_init(&ch->ring, region +
+			      CHANNEL_OUTPUT_OFFSET(ch->peer, ch->section),
+			      region + CHANNEL_OUTPUT_OFFSET(1 - ch->peer,
+							     ch->section),
+			      ch->section, gen) != RING_OK) {
+			dev_err(&ch->pdev->dev, "section size %u not valid\n",
+				ch->section);
+			return;
+		}
+		ch->generation = gen;
+		isthmus_set_state(ch, CHANNEL_STATE_INIT);
+	}
+	if (ch->own_state == CHANNEL_STATE_INIT &&
+	    peer_state(ch) != CHANNEL_STATE_DOWN) {
+		isthmus_set_state(ch, CHANNEL_STATE_READY);
+	}
+	if (ch->own_state == CHANNEL_STATE_READY && !ch->up &&
+	    peer_state(ch) == CHANNEL_STATE_READY) {
+		link_up(ch);
+	}
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: 9P transport, `mount -t 9p -o trans=isthmus`. Each mount is one
+ * stream connection to the host's file server, made of the same packets as any
+ * vsock connection but kept here: a request goes from the 9P client's
+ * buffer straight into the ring, a reply from the ring straight into the
+ * request's buffer, in whatever context finds it, and only then is anybody
+ * woken. Local ports are below 1024, which no unprivileged process can bind:
+ * the host serves files to no other.
+ *
+ * ch->lock covers everything here. A request that is out is on its
+ * connection's list, which holds a reference to it.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/virtio_vsock.h>
+#include <net/9p/9p.h>
+#include <net/9p/client.h>
+#include <net/9p/transport.h>
+
+#include "isthmus.h"
+
+#define P9_HOST_PORT	564
+#define P9_PORT_FIRST	600
+#define P9_MOUNTS	64
+#define P9_HEADER	7		/* size[4] type[1] tag[2] */
+#define P9_TIMEOUT	(5 * HZ)
+/* The whole of a request fits in the smallest ring and in the host's credit. */
+#define P9_MAXSIZE	(0x20000 + 4096)
+/* Replies go to memory their requests have set aside already: no need to
+ * slow the host down. */
+#define P9_BUF_ALLOC	0x40000000u
+
+enum p9_state { P9_CONNECTING, P9_OPEN, P9_DEAD };
+
+struct p9_conn {
+	struct p9_client *client;
+	enum p9_state state;
+	u32 port;
+	/* Credit, as in virtio-vsock. */
+	u32 tx_cnt;
+	u32 peer_fwd;
+	u32 peer_alloc;
+	u32 rx_cnt;
+	struct list_head requests;
+	/* The reply being received. */
+	struct p9_req_t *req;		/* NULL: nobody wants it */
+	u32 at;				/* bytes of it received */
+	u32 size;
+	u8 header[P9_HEADER];
+};
+
+static struct p9_conn *conns[P9_MOUNTS];
+
+/* One packet of the connection; payload may be NULL with len 0. */
+static bool send_op(struct isthmus *ch, struct p9_conn *conn, u16 op,
+		    u32 flags, const void *payload, u32 len)
+{
+	struct ring_packet packet = {
+		.src_cid = ISTHMUS_CID_LOCAL,
+		.dst_cid = ISTHMUS_CID_HOST,
+		.src_port = conn->port,
+		.dst_port = P9_HOST_PORT,
+		.len = len,
+		.type = VIRTIO_VSOCK_TYPE_STREAM,
+		.op = op,
+		.flags = flags,
+		.buf_alloc = P9_BUF_ALLOC,
+		.fwd_cnt = conn->rx_cnt,
+	};
+
+	return isthmus_tx_put(ch, &packet, payload);
+}
+
+/* Ends one request that is on the list. */
+static void finish(struct p9_conn *conn, struct p9_req_t *req, int error)
+{
+	list_del_init(&req->req_list);
+	if (error) {
+		req->t_err = error;
+	}
+	/* Gives the list's reference back. */
+	p9_client_cb(conn->client, req,
+		     error ? REQ_STATUS_ERROR : REQ_STATUS_RCVD);
+}
+
+static void kill(struct isthmus *ch, struct p9_conn *conn)
+{
+	struct p9_req_t *req, *next;
+
+	conn->state = P9_DEAD;
+	conn->req = NULL;
+	list_for_each_entry_safe(req, next, &conn->requests, req_list) {
+		finish(conn, req, -ECONNRESET);
+	}
+	wake_up(&ch->wq);
+}
+
+/* The 7 bytes of a reply's header are here. False: not 9P. */
+static bool reply_begin(struct p9_conn *conn)
+{
+	struct p9_req_t *req;
+	u16 tag = conn->header[5] | conn->header[6] << 8;
+
+	conn->size = conn->header[0] | conn->header[1] << 8 |
+		     conn->header[2] << 16 | (u32)conn->header[3] << 24;
+	if (conn->size < P9_HEADER) {
+		return false;
+	}
+	conn->req = NULL;
+	req = p9_tag_lookup(conn->client, tag);
+	if (!req) {
+		return true;
+	}
+	if (!list_empty(&req->req_list)) {
+		if (conn->size > req->rc.capacity) {
+			finish(conn, req, -EIO);
+		} else {
+			memcpy(req->rc.sdata, conn->header, P9_HEADER);
+			conn->req = req;
+		}
+	}
+	/* While it is on the list it stays. */
+	p9_req_put(conn->client, req);
+	return true;
+}
+
+/* len bytes of the stream are in the current packet. False: not 9P. */
+static bool receive(struct isthmus *ch, struct p9_conn *conn, u32 len)
+{
+	u32 offset = 0;
+
+	while (offset < len) {
+		u32 end = conn->at < P9_HEADER ? P9_HEADER : conn->size;
+		u32 n = min(len - offset, end - conn->at);
+
+		if (conn->at < P9_HEADER) {
+			ring_rx_copy(&ch->ring, offset,
+				     conn->header + conn->at, n);
+		} else if (conn->req) {
+			ring_rx_copy(&ch->ring, offset,
+				     conn->req->rc.sdata + conn->at, n);
+		}
+		offset += n;
+		conn->at += n;
+		if (conn->at == P9_HEADER && !reply_begin(conn)) {
+			return false;
+		}
+		if (conn->at >= P9_HEADER && conn->at == conn->size) {
+			struct p9_req_t *req = conn->req;
+
+			conn->req = NULL;
+			conn->at = 0;
+			if (req) {
+				req->rc.size = conn->size;
+				finish(conn, req, 0);
+			}
+		}
+	}
+	return true;
+}
+
+static void input(struct isthmus *ch, struct p9_conn *conn,
+		  const struct ring_packet *packet)
+{
+	/* A credit claim that cannot be true ends the connection. */
+	bool ok = packet->fwd_cnt - conn->peer_fwd <=
+		  conn->tx_cnt - conn->peer_fwd;
+
+	if (conn->state == P9_DEAD) {
+		return;
+	}
+	conn->peer_fwd = packet->fwd_cnt;
+	conn->peer_alloc = packet->buf_alloc;
+	switch (packet->op) {
+	case VIRTIO_VSOCK_OP_RW:
+		conn->rx_cnt += packet->len;
+		ok = ok && conn->state == P9_OPEN &&
+		     receive(ch, conn, packet->len);
+		break;
+	case VIRTIO_VSOCK_OP_RESPONSE:
+		ok = ok && conn->state == P9_CONNECTING;
+		conn->state = P9_OPEN;
+		break;
+	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
+	case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
+		/* Every request tells the host our count. */
+		break;
+	case VIRTIO_VSOCK_OP_RST:
+		kill(ch, conn);
+		return;
+	default:	/* SHUTDOWN: a file server that stops serving */
+		ok = false;
+	}
+	if (!ok) {
+		send_op(ch, conn, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+		kill(ch, conn);
+	} else if (wq_has_sleeper(&ch->wq)) {
+		wake_up(&ch->wq);
+	}
+}
+
+/**
+ * Deals with a packet if it is for a mount (lock held, any context). False: it
+ * is for a socket.
+ */
+bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet)
+{
+	u32 index = packet->dst_port - P9_PORT_FIRST;
+
+	if (index >= P9_MOUNTS || !conns[index] ||
+	    packet->src_port != P9_HOST_PORT ||
+	    packet->type != VIRTIO_VSOCK_TYPE_STREAM) {
+		return false;
+	}
+	input(ch, conns[index], packet);
+	return true;
+}
+
+/** The channel went down (lock held): every mount's requests fail. */
+void isthmus_p9_reset(struct isthmus *ch)
+{
+	int i;
+
+	for (i = 0; i < P9_MOUNTS; i++) {
+		if (conns[i]) {
+			kill(ch, conns[i]);
+		}
+	}
+}
+
+/* Writes the request as one or two packets. False: no credit or no space for
+ * the whole of it now. */
+static bool send_request(struct isthmus *ch, struct p9_conn *conn,
+			 const struct p9_req_t *req)
+{
+	u32 size = req->tc.size;
+	u32 packets = DIV_ROUND_UP(size, RING_PAYLOAD_MAX);
+	u32 whole = size + packets * (RING_PACKET_HEADER + RING_ALIGN);
+	u32 done, n;
+
+	if (size > conn->peer_alloc - (conn->tx_cnt - conn->peer_fwd)) {
+		return false;
+	}
+	if (!skb_queue_empty(&ch->tx_queue) ||
+	    (ring_tx_begin(&ch->ring, whole) != RING_OK &&
+	     isthmus_tx_wait(ch, whole))) {
+		return false;
+	}
+	for (done = 0; done < size; done += n) {
+		n = min(size - done, RING_PAYLOAD_MAX);
+		send_op(ch, conn, VIRTIO_VSOCK_OP_RW, 0,
+			req->tc.sdata + done, n);
+	}
+	conn->tx_cnt += size;
+	return true;
+}
+
+static int p9_request(struct p9_client *client, struct p9_req_t *req)
+{
+	struct isthmus *ch = isthmus_channel;
+	struct p9_conn *conn = client->trans;
+	DEFINE_WAIT(wait);
+	unsigned long flags;
+	int err = 0;
+
+	for (;;) {
+		spin_lock_irqsave(&ch->lock, flags);
+		if (conn->state != P9_OPEN) {
+			err = -ECONNRESET;
+			break;
+		}
+		/* Before the host can answer. */
+		WRITE_ONCE(req->status, REQ_STATUS_SENT);
+		if (send_request(ch, conn, req)) {
+			list_add_tail(&req->req_list, &conn->requests);
+			isthmus_tx_done(ch, flags);
+			return 0;
+		}
+		if (fatal_signal_pending(current)) {
+			err = -ERESTARTSYS;
+			break;
+		}
+		prepare_to_wait(&ch->wq, &wait, TASK_KILLABLE);
+		spin_unlock_irqrestore(&ch->lock, flags);
+		schedule();
+		finish_wait(&ch->wq, &wait);
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	return err;
+}
+
+/* It is out already: Tflush must follow. */
+static int p9_cancel(struct p9_client *client, struct p9_req_t *req)
+{
+	return 1;
+}
+
+/* Tflush was answered first: no reply will come. */
+static int p9_cancelled(struct p9_client *client, struct p9_req_t *req)
+{
+	struct isthmus *ch = isthmus_channel;
+	struct p9_conn *conn = client->trans;
+	unsigned long flags;
+	bool listed;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	listed = !list_empty(&req->req_list);
+	list_del_init(&req->req_list);
+	if (conn->req == req) {
+		conn->req = NULL;
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	if (listed) {
+		p9_req_put(client, req);
+	}
+	return 0;
+}
+
+/* Takes a free port and asks the host for the connection. */
+static int connect(struct isthmus *ch, struct p9_conn *conn)
+{
+	unsigned long flags;
+	int i, err = -EMFILE;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	for (i = 0; i < P9_MOUNTS && conns[i]; i++) {
+	}
+	if (i < P9_MOUNTS) {
+		conn->port = P9_PORT_FIRST + i;
+		err = -ECONNREFUSED;
+		if (ch->up && skb_queue_empty(&ch->tx_queue) &&
+		    send_op(ch, conn, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0)) {
+			conns[i] = conn;
+			isthmus_tx_done(ch, flags);
+			return 0;
+		}
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	return err;
+}
+
+static void disconnect(struct isthmus *ch, struct p9_conn *conn)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	conns[conn->port - P9_PORT_FIRST] = NULL;
+	if (ch->up && conn->state != P9_DEAD) {
+		send_op(ch, conn, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+	}
+	kill(ch, conn);
+	if (ch->up) {
+		isthmus_tx_done(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+}
+
+static void p9_close(struct p9_client *client)
+{
+	struct p9_conn *conn = client->trans;
+
+	if (conn) {
+		disconnect(isthmus_channel, conn);
+		client->trans = NULL;
+		kfree(conn);
+	}
+}
+
+static int p9_create(struct p9_client *client, const char *addr, char *args)
+{
+	struct isthmus *ch = isthmus_channel;
+	struct p9_conn *conn;
+	long left = P9_TIMEOUT;
+	int err;
+
+	if (!ch) {
+		return -ENODEV;
+	}
+	conn = kzalloc(sizeof(*conn), GFP_KERNEL);
+	if (!conn) {
+		return -ENOMEM;
+	}
+	conn->client = client;
+	conn->state = P9_CONNECTING;
+	INIT_LIST_HEAD(&conn->requests);
+
+	left = wait_event_killable_timeout(ch->wq, READ_ONCE(ch->up), left);
+	err = left > 0 ? connect(ch, conn) : -ENOTCONN;
+	if (err) {
+		kfree(conn);
+		return err;
+	}
+	left = wait_event_killable_timeout(ch->wq, READ_ONCE(conn->state) !=
+					   P9_CONNECTING, left);
+	if (left <= 0 || READ_ONCE(conn->state) != P9_OPEN) {
+		disconnect(ch, conn);
+		kfree(conn);
+		return left == 0 ? -ETIMEDOUT : left < 0 ? (int)left :
+		       -ECONNREFUSED;
+	}
+	client->trans = conn;
+	client->status = Connected;
+	return 0;
+}
+
+static struct p9_trans_module p9_transport = {
+	.name = "isthmus",
+	.maxsize = P9_MAXSIZE,
+	.def = 0,
+	.owner = THIS_MODULE,
+	.create = p9_create,
+	.close = p9_close,
+	.request = p9_request,
+	.cancel = p9_cancel,
+	.cancelled = p9_cancelled,
+};
+MODULE_ALIAS_9P("isthmus");
+
+void isthmus_p9_register(void)
+{
+	v9fs_register_trans(&p9_transport);
+}
+
+void isthmus_p9_unregister(void)
+{
+	v9fs_unregister_trans(&p9_transport);
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: AF_VSOCK transport. Connections, credit, accept and shutdown are
+ * Linux' own virtio_transport_* helpers; this file moves their packets.
+ */
+#include <linux/module.h>
+#include <linux/virtio_vsock.h>
+#include <net/af_vsock.h>
+#include <net/sock.h>
+
+#include "isthmus.h"
+
+/* Answers to packets of no connection that may wait for ring space. */
+#define REPLY_QUEUE_MAX	1024
+
+static u32 get_local_cid(void)
+{
+	return ISTHMUS_CID_LOCAL;
+}
+
+static bool seqpacket_allow(u32 remote_cid)
+{
+	return false;
+}
+
+static int cancel_pkt(struct vsock_sock *vsk)
+{
+	virtio_transport_purge_skbs(vsk, &isthmus_channel->tx_queue);
+	return 0;
+}
+
+/* Into the ring at once; behind others, or when it is full, into the queue
+ * that the interrupt thread empties. */
+static int send_pkt(struct sk_buff *skb)
+{
+	struct isthmus *ch = isthmus_channel;
+	unsigned long flags;
+	int len = skb->len;
+	bool sent = false;
+
+	virtio_transport_deliver_tap_pkt(skb);
+	spin_lock_irqsave(&ch->lock, flags);
+	if (!ch->up) {
+		len = -ENODEV;
+	} else if (skb_queue_empty(&ch->tx_queue)) {
+		sent = isthmus_tx_put(ch, skb->head, skb->data) ||
+		       (!isthmus_tx_wait(ch, skb->len) &&
+			isthmus_tx_put(ch, skb->head, skb->data));
+	}
+	if (sent) {
+		isthmus_tx_done(ch, flags);
+		consume_skb(skb);
+		return len;
+	}
+	if (len >= 0 && (!virtio_vsock_skb_reply(skb) ||
+			 skb_queue_len(&ch->tx_queue) < REPLY_QUEUE_MAX)) {
+		skb_queue_tail(&ch->tx_queue, skb);
+		skb = NULL;
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	kfree_skb(skb);
+	return len;
+}
+
+static struct virtio_transport transport = {
+	.transport = {
+		.module			= THIS_MODULE,
+		.get_local_cid		= get_local_cid,
+		.init			= virtio_transport_do_socket_init,
+		.destruct		= virtio_transport_destruct,
+		.release		= virtio_transport_release,
+		.connect		= virtio_transport_connect,
+		.shutdown		= virtio_transport_shutdown,
+		.cancel_pkt		= cancel_pkt,
+		.dgram_bind		= virtio_transport_dgram_bind,
+		.dgram_dequeue		= virtio_transport_dgram_dequeue,
+		.dgram_enqueue		= virtio_transport_dgram_enqueue,
+		.dgram_allow		= virtio_transport_dgram_allow,
+		.stream_dequeue		= virtio_transport_stream_dequeue,
+		.stream_enqueue		= virtio_transport_stream_enqueue,
+		.stream_has_data	= virtio_transport_stream_has_data,
+		.stream_has_space	= virtio_transport_stream_has_space,
+		.stream_rcvhiwat	= virtio_transport_stream_rcvhiwat,
+		.stream_is_active	= virtio_transport_stream_is_active,
+		.stream_allow		= virtio_transport_stream_allow,
+		.seqpacket_dequeue	= virtio_transport_seqpacket_dequeue,
+		.seqpacket_enqueue	= virtio_transport_seqpacket_enqueue,
+		.seqpacket_allow	= seqpacket_allow,
+		.seqpacket_has_data	= virtio_transport_seqpacket_has_data,
+		.notify_poll_in		= virtio_transport_notify_poll_in,
+		.notify_poll_out	= virtio_transport_notify_poll_out,
+		.notify_recv_init	= virtio_transport_notify_recv_init,
+		.notify_recv_pre_block	=
+			virtio_transport_notify_recv_pre_block,
+		.notify_recv_pre_dequeue =
+			virtio_transport_notify_recv_pre_dequeue,
+		.notify_recv_post_dequeue =
+			virtio_transport_notify_recv_post_dequeue,
+		.notify_send_init	= virtio_transport_notify_send_init,
+		.notify_send_pre_block	=
+			virtio_transport_notify_send_pre_block,
+		.notify_send_pre_enqueue =
+			virtio_transport_notify_send_pre_enqueue,
+		.notify_send_post_enqueue =
+			virtio_transport_notify_send_post_enqueue,
+		.notify_buffer_size	= virtio_transport_notify_buffer_size,
+	},
+	.send_pkt = send_pkt,
+};
+
+static struct sk_buff *copy_packet(struct isthmus *ch,
+				   const struct ring_packet *packet,
+				   u32 offset, u32 n, gfp_t gfp)
+{
+	struct sk_buff *skb;
+
+	skb = virtio_vsock_alloc_skb(VIRTIO_VSOCK_SKB_HEADROOM + n, gfp);
+	if (skb) {
+		memcpy(virtio_vsock_hdr(skb), packet, RING_PACKET_HEADER);
+		virtio_vsock_hdr(skb)->len = cpu_to_le32(n);
+		ring_rx_copy(&ch->ring, offset, skb_put(skb, n), n);
+	}
+	return skb;
+}
+
+/**
+ * Hands the current packet's payload from offset on to its socket: the whole
+ * of it or, when free memory is in small pieces, a part. Returns the bytes
+ * taken. Process context, rx_mutex held.
+ */
+u32 isthmus_vsock_receive(struct isthmus *ch,
+			  const struct ring_packet *packet, u32 offset)
+{
+	u32 n = packet->len - offset;
+	struct sk_buff *skb;
+
+	skb = copy_packet(ch, packet, offset, n, GFP_KERNEL | __GFP_NOWARN |
+			  __GFP_NORETRY);
+	if (!skb) {
+		n = min_t(u32, n, VIRTIO_VSOCK_DEFAULT_RX_BUF_SIZE -
+				  VIRTIO_VSOCK_SKB_HEADROOM);
+		skb = copy_packet(ch, packet, offset, n,
+				  GFP_KERNEL | __GFP_NOFAIL);
+	}
+	virtio_transport_deliver_tap_pkt(skb);
+	virtio_transport_recv_pkt(&transport, skb);
+	return n;
+}
+
+static void reset_sock(struct sock *sk)
+{
+	sk->sk_state = TCP_CLOSE;
+	sk->sk_err = ECONNRESET;
+	sk_error_report(sk);
+}
+
+/** Resets every connection: the host lost them. */
+void isthmus_vsock_reset(void)
+{
+	vsock_for_each_connected_socket(&transport.transport, reset_sock);
+}
+
+int isthmus_vsock_register(void)
+{
+	return vsock_core_register(&transport.transport,
+				   VSOCK_TRANSPORT_F_G2H);
+}
+
+void isthmus_vsock_unregister(void)
+{
+	vsock_core_unregister(&transport.transport);
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Three services on vsock for tests and benches: echo, discard and chargen,
+ * after RFC 862, 863 and 864.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vsock_endpoint.h"
+
+/* ---- Echo: bytes the connection does not take now wait here. The peer gets
+ * no new credit for them, so that they are bounded by its credit. ---- */
+
+struct echo {
+	uint8_t *bytes;
+	size_t start;
+	size_t len;
+	size_t size;
+	bool ended;		/* the peer sends no more */
+};
+
+static void echo_on_open(struct vsock_conn *conn)
+{
+	struct echo *echo = calloc(1, sizeof(*echo));
+
+	vsock_set_arg(conn, echo);
+	if (echo == NULL) {
+		vsock_reset(conn);
+	}
+}
+
+static void echo_keep(struct vsock_conn *conn, struct echo *echo,
+		      const uint8_t *data, size_t len)
+{
+	size_t size = echo->len + len;
+
+	if (echo->start + size > echo->size) {
+		uint8_t *bytes = malloc(2 * size);
+
+		if (bytes == NULL) {
+			vsock_reset(conn);
+			return;
+		}
+		if (echo->len != 0) {
+			memcpy(bytes, echo->bytes + echo->start, echo->len);
+		}
+		free(echo->bytes);
+		echo->bytes = bytes;
+		echo->start = 0;
+		echo->size = 2 * size;
+	}
+	memcpy(echo->bytes + echo->start + echo->len, data, len);
+	echo->len += len;
+	vsock_hold(conn, len);
+}
+
+static void echo_on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	struct echo *echo = vsock_arg(conn);
+	size_t sent = echo->len == 0 ? vsock_send(conn, data, len) : 0;
+
+	if (sent < len) {
+		echo_keep(conn, echo, (const uint8_t *)data + sent,
+			  len - sent);
+	}
+}
+
+/* The peer sends no more: neither do we, once all is echoed. */
+static void echo_end(struct vsock_conn *conn, const struct echo *echo)
+{
+	if (echo->ended && echo->len == 0) {
+		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+	}
+}
+
+static void echo_on_writable(struct vsock_conn *conn)
+{
+	struct echo *echo = vsock_arg(conn);
+	size_t sent = vsock_send(conn, echo->bytes + echo->start, echo->len);
+
+	echo->start += sent;
+	echo->len -= sent;
+	if (echo->len == 0) {
+		echo->start = 0;
+	}
+	vsock_release(conn, sent);
+	echo_end(conn, echo);
+}
+
+static void echo_on_shutdown(struct vsock_conn *conn, unsigned flags)
+{
+	struct echo *echo = vsock_arg(conn);
+
+	echo->ended = (flags & VSOCK_SHUT_SEND) != 0;
+	echo_end(conn, echo);
+}
+
+static void echo_on_close(struct vsock_conn *conn, int error)
+{
+	struct echo *echo = vsock_arg(conn);
+
+	(void)error;
+	if (echo != NULL) {
+		free(echo->bytes);
+		free(echo);
+	}
+}
+
+static const struct vsock_ops echo_ops = {
+	.on_open = echo_on_open,
+	.on_data = echo_on_data,
+	.on_writable = echo_on_writable,
+	.on_shutdown = echo_on_shutdown,
+	.on_close = echo_on_close,
+};
+
+/* ---- Discard ---- */
+
+static void discard_on_shutdown(struct vsock_conn *conn, unsigned flags)
+{
+	if ((flags & VSOCK_SHUT_SEND) != 0) {
+		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+	}
+}
+
+static const struct vsock_ops discard_ops = {
+	.on_shutdown = discard_on_shutdown,
+};
+
+/* ---- Chargen: lines of 72 characters, each shifted by one, for ever. ---- */
+
+#define CHARGEN_FIRST	' '
+#define CHARGEN_COUNT	95u	/* printable characters */
+#define CHARGEN_LINE	74u	/* with CR LF */
+#define CHARGEN_PERIOD	(CHARGEN_COUNT * CHARGEN_LINE)
+
+static char chargen_text[CHARGEN_PERIOD];
+
+static void chargen_make(void)
+{
+	for (unsigned line = 0; line < CHARGEN_COUNT; line++) {
+		char *text = chargen_text + line * CHARGEN_LINE;
+
+		for (unsigned i = 0; i < CHARGEN_LINE - 2; i++) {
+			text[i] = (char)(CHARGEN_FIRST +
+					 (line + i) % CHARGEN_COUNT);
+		}
+		text[CHARGEN_LINE - 2] = '\r';
+		text[CHARGEN_LINE - 1] = '\n';
+	}
+}
+
+/* The connection's argument is the offset in the text that comes next. */
+static void chargen_fill(struct vsock_conn *conn)
+{
+	uintptr_t at = (uintptr_t)vsock_arg(conn);
+	size_t sent;
+
+	do {
+		sent = vsock_send(conn, chargen_text + at,
+				  CHARGEN_PERIOD - at);
+		at = (at + sent) % CHARGEN_PERIOD;
+	} while (sent != 0);
+	vsock_set_arg(conn, (void *)at);
+}
+
+static const struct vsock_ops chargen_ops = {
+	.on_open = chargen_fill,
+	.on_writable = chargen_fill,
+	.on_shutdown = discard_on_shutdown,
+};
+
+int services_init(struct vsock *vs)
+{
+	int error = vsock_listen(vs, VSOCK_PORT_ECHO, &echo_ops, NULL);
+
+	chargen_make();
+	if (error == 0) {
+		error = vsock_listen(vs, VSOCK_PORT_DISCARD, &discard_ops,
+				     NULL);
+	}
+	if (error == 0) {
+		error = vsock_listen(vs, VSOCK_PORT_CHARGEN, &chargen_ops,
+				     NULL);
+	}
+	return error;
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Connections of the host's AF_VSOCK endpoint: the calls of vsock.h. Nothing
+ * here touches shared memory; vsock_packet.c does.
+ *
+ * Bounds: VSOCK_CONNS connections, VSOCK_QUEUE_SIZE unsent bytes each. A
+ * connection that has something to do is on the work list, once; the event
+ * loop serves the list in turn, one packet a connection.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vsock_internal.h"
+
+static unsigned bucket_of(uint32_t local_port, uint32_t peer_port)
+{
+	return ((local_port ^ (peer_port << 7)) * 0x9e3779b1u) >> 24;
+}
+
+_Static_assert(VSOCK_BUCKETS == 256, "bucket_of() yields 8 bits");
+
+/** The connection with these ports, or NULL. */
+struct vsock_conn *vsock_conn_find(struct vsock *vs, uint32_t local_port,
+				   uint32_t peer_port)
+{
+	struct vsock_conn *conn = vs->bucket[bucket_of(local_port, peer_port)];
+
+	while (conn != NULL && (conn->local_port != local_port ||
+				conn->peer_port != peer_port)) {
+		conn = conn->hash_next;
+	}
+	return conn;
+}
+
+/** A fresh connection in the table, CONN_CONNECTING; NULL: table full. */
+struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
+				  uint32_t peer_port,
+				  const struct vsock_ops *ops, void *arg)
+{
+	unsigned bucket = bucket_of(local_port, peer_port);
+	struct vsock_conn *conn = vs->conn;
+
+	while (conn->state != CONN_FREE) {
+		if (++conn == vs->conn + VSOCK_CONNS) {
+			return NULL;
+		}
+	}
+	memset(conn, 0, sizeof(*conn));
+	conn->vs = vs;
+	conn->ops = ops;
+	conn->arg = arg;
+	conn->state = CONN_CONNECTING;
+	conn->local_port = local_port;
+	conn->peer_port = peer_port;
+	conn->hash_next = vs->bucket[bucket];
+	vs->bucket[bucket] = conn;
+	vs->stats.connections++;
+	return conn;
+}
+
+/** Puts the connection on the work list, if it is not there. */
+void vsock_conn_work(struct vsock_conn *conn)
+{
+	struct vsock *vs = conn->vs;
+
+	if (conn->on_work) {
+		return;
+	}
+	conn->on_work = true;
+	conn->work_next = NULL;
+	if (vs->work_head == NULL) {
+		vs->work_head = conn;
+	} else {
+		vs->work_tail->work_next = conn;
+	}
+	vs->work_tail = conn;
+}
+
+/** Ends the connection; on_close(error) follows from the work list. */
+void vsock_conn_kill(struct vsock_conn *conn, int error, bool send_rst)
+{
+	if (conn->state == CONN_DEAD) {
+		return;
+	}
+	conn->state = CONN_DEAD;
+	conn->error = error;
+	conn->owed = send_rst ? OWE_RST : 0;
+	conn->queued = 0;
+	conn->vs->reap = true;
+	vsock_conn_work(conn);
+}
+
+/** Takes a dead connection, off the work list, out of the table. */
+void vsock_conn_free(struct vsock_conn *conn)
+{
+	struct vsock *vs = conn->vs;
+	struct vsock_conn **link =
+		&vs->bucket[bucket_of(conn->local_port, conn->peer_port)];
+
+	while (*link != conn) {
+		link = &(*link)->hash_next;
+	}
+	*link = conn->hash_next;
+	free(conn->queue);
+	conn->queue = NULL;
+	conn->state = CONN_FREE;
+	vs->stats.connections--;
+}
+
+/** The service offered on a port, or NULL. */
+const struct vsock_listener *vsock_listener_find(const struct vsock *vs,
+						 uint32_t port)
+{
+	for (uint32_t i = 0; i < vs->listeners; i++) {
+		if (vs->listener[i].port == port) {
+			return &vs->listener[i];
+		}
+	}
+	return NULL;
+}
+
+int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
+		 void *arg)
+{
+	if (vsock_listener_find(vs, port) != NULL) {
+		return EADDRINUSE;
+	}
+	if (vs->listeners == VSOCK_LISTENERS) {
+		return ENOMEM;
+	}
+	vs->listener[vs->listeners++] =
+		(struct vsock_listener){ port, ops, arg };
+	return 0;
+}
+
+struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
+				 const struct vsock_ops *ops, void *arg)
+{
+	struct vsock_conn *conn;
+
+	if (!vs->attached) {
+		return NULL;
+	}
+	/* The table is far smaller than the port space: this ends. */
+	do {
+		if (vs->next_port < VSOCK_PORT_FIRST) {
+			vs->next_port = VSOCK_PORT_FIRST;
+		}
+		conn = vsock_conn_find(vs, vs->next_port++, port);
+	} while (conn != NULL);
+	conn = vsock_conn_new(vs, vs->next_port - 1, port, ops, arg);
+	if (conn != NULL) {
+		conn->owed = OWE_REQUEST;
+		conn->deadline = vs->now_ms + VSOCK_CONNECT_MS;
+		vsock_conn_work(conn);
+	}
+	return conn;
+}
+
+/* Appends to the send queue what it has room for. */
+static size_t queue_put(struct vsock_conn *conn, const uint8_t *data,
+			size_t len)
+{
+	uint32_t at = (conn->queue_head + conn->queued) % VSOCK_QUEUE_SIZE;
+	size_t room = VSOCK_QUEUE_SIZE - conn->queued;
+	size_t n = len < room ? len : room;
+	size_t first = VSOCK_QUEUE_SIZE - at;
+
+	if (n == 0) {
+		return 0;
+	}
+	if (conn->queue == NULL) {
+		conn->queue = malloc(VSOCK_QUEUE_SIZE);
+		if (conn->queue == NULL) {
+			vsock_conn_kill(conn, ENOMEM, true);
+			return 0;
+		}
+	}
+	first = first < n ? first : n;
+	memcpy(conn->queue + at, data, first);
+	memcpy(conn->queue, data + first, n - first);
+	conn->queued += (uint32_t)n;
+	vsock_conn_work(conn);
+	return n;
+}
+
+static bool may_send(const struct vsock_conn *conn)
+{
+	return (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING) &&
+	       (conn->shut_wish & VSOCK_SHUT_SEND) == 0;
+}
+
+size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	size_t done = 0;
+
+	if (!may_send(conn)) {
+		return 0;
+	}
+	/* Straight into the ring as long as nothing waits before it. */
+	while (done < len && conn->queued == 0 && conn->state == CONN_OPEN &&
+	       (conn->owed & OWE_RESPONSE) == 0) {
+		size_t n = vsock_conn_credit(conn);
+
+		n = n < len - done ? n : len - done;
+		n = n < RING_PAYLOAD_MAX ? n : RING_PAYLOAD_MAX;
+		if (n == 0 || !vsock_send_data(conn, bytes + done,
+					       (uint32_t)n)) {
+			break;
+		}
+		done += n;
+	}
+	if (done < len) {
+		done += queue_put(conn, bytes + done, len - done);
+		conn->want_room = done < len;
+	}
+	return done;
+}
+
+size_t vsock_room(const struct vsock_conn *conn)
+{
+	return may_send(conn) ? VSOCK_QUEUE_SIZE - conn->queued : 0;
+}
+
+void vsock_hold(struct vsock_conn *conn, size_t bytes)
+{
+	uint32_t most = conn->rx_cnt - conn->fwd_sent - conn->held;
+
+	/* Bytes the peer was already told it may replace cannot be held. */
+	conn->held += bytes < most ? (uint32_t)bytes : most;
+}
+
+void vsock_release(struct vsock_conn *conn, size_t bytes)
+{
+	conn->held -= bytes < conn->held ? (uint32_t)bytes : conn->held;
+	vsock_credit_check(conn);
+}
+
+void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
+{
+	if (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING) {
+		conn->shut_wish |= flags & (VSOCK_SHUT_RCV | VSOCK_SHUT_SEND);
+		vsock_conn_work(conn);
+	}
+}
+
+void vsock_reset(struct vsock_conn *conn)
+{
+	vsock_conn_kill(conn, ECONNRESET, true);
+}
+
+void *vsock_arg(const struct vsock_conn *conn)
+{
+	return conn->arg;
+}
+
+void vsock_set_arg(struct vsock_conn *conn, void *arg)
+{
+	conn->arg = arg;
+}
+
+uint32_t vsock_peer_port(const struct vsock_conn *conn)
+{
+	return conn->peer_port;
+}

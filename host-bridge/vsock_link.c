@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The host's end of a channel: follows the state table, drives the ring, and
+ * hands packets and connections to vsock_packet.c. docs/channel.md, "States",
+ * gives the rules that the two ends' state words follow.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vsock_internal.h"
+
+/* Packets and services in one vsock_event(): bounds what the loop's other
+ * work waits. */
+#define INPUT_BUDGET	128u
+#define SERVICE_BUDGET	(2u * VSOCK_CONNS)
+
+static const char *const fault_text[] = {
+	[RING_OK] = "none",
+	[RING_BAD_SIZE] = "section size is not valid",
+	[RING_BAD_HEADER] = "peer's ring header is not valid",
+	[RING_BAD_PROD] = "peer's prod index is not valid",
+	[RING_BAD_CONS] = "peer's cons index is not valid",
+	[RING_BAD_LENGTH] = "peer's packet length is not valid",
+};
+
+/**
+ * Makes the endpoint of a channel and starts to bring it up. The region stays
+ * mapped for ever. NULL: no memory.
+ */
+struct vsock *vsock_init(const struct vsock_channel *channel)
+{
+	struct vsock *vs = calloc(1, sizeof(*vs));
+
+	if (vs == NULL) {
+		return NULL;
+	}
+	vs->channel = *channel;
+	vs->table = channel->region;
+	vs->output_size = ring_load(&vs->table[CHANNEL_ST_OUTPUT_SIZE]);
+	vs->stats.reason = fault_text[RING_OK];
+	vs->own_state = CHANNEL_STATE_DOWN;
+	channel->set_state(channel->ctx, vs->own_state);
+	return vs;
+}
+
+static void set_state(struct vsock *vs, uint32_t state)
+{
+	vs->own_state = state;
+	vs->channel.set_state(vs->channel.ctx, state);
+}
+
+/* Leaves the ring: every connection ends, nothing more is written. */
+static void link_down(struct vsock *vs, const char *reason)
+{
+	vs->attached = false;
+	vs->fault = RING_OK;
+	vs->tx_blocked = false;
+	vs->stats.resets++;
+	vs->stats.reason = reason;
+	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
+		if (vs->conn[i].state != CONN_FREE) {
+			vsock_conn_kill(&vs->conn[i], ECONNRESET, false);
+		}
+	}
+	set_state(vs, CHANNEL_STATE_DOWN);
+}
+
+/* One look at the state table, and the steps it allows. */
+static void link_step(struct vsock *vs)
+{
+	unsigned own = vs->channel.peer;
+	uint32_t gen = ring_load(&vs->table[CHANNEL_ST_GENERATION]);
+	uint32_t peer = ring_load(&vs->table[CHANNEL_ST_STATE(1 - own)]);
+	uint8_t *region = vs->channel.region;
+	enum ring_status status;
+
+	if (vs->own_state != CHANNEL_STATE_DOWN && gen != vs->generation) {
+		link_down(vs, "new generation");
+	} else if (vs->own_state == CHANNEL_STATE_READY &&
+		   (peer == CHANNEL_STATE_DOWN ||
+		    (vs->attached && peer != CHANNEL_STATE_READY))) {
+		link_down(vs, "peer went down");
+	}
+	if (vs->own_state == CHANNEL_STATE_DOWN &&
+	    peer != CHANNEL_STATE_READY) {
+		status = ring_init(&vs->ring, region +
+				   CHANNEL_OUTPUT_OFFSET(own, vs->output_size),
+				   region + CHANNEL_OUTPUT_OFFSET(
+					   1 - own, vs->output_size),
+				   vs->output_size, gen);
+		if (status != RING_OK) {
+			vs->stats.reason = fault_text[status];
+			return;
+		}
+		vs->generation = gen;
+		set_state(vs, CHANNEL_STATE_INIT);
+	}
+	if (vs->own_state == CHANNEL_STATE_INIT &&
+	    peer != CHANNEL_STATE_DOWN) {
+		set_state(vs, CHANNEL_STATE_READY);
+	}
+	if (vs->own_state == CHANNEL_STATE_READY && !vs->attached &&
+	    peer == CHANNEL_STATE_READY) {
+		status = ring_attach(&vs->ring);
+		if (status == RING_OK) {
+			vs->attached = true;
+		} else {
+			link_down(vs, fault_text[status]);
+		}
+	}
+}
+
+/* Serves the work list in turn until it is empty, the ring is full or the
+ * budget is used. */
+static void service_all(struct vsock *vs)
+{
+	unsigned budget = SERVICE_BUDGET;
+
+	vs->reap = false;
+	while (vs->work_head != NULL && budget-- != 0 &&
+	       vs->fault == RING_OK) {
+		struct vsock_conn *conn = vs->work_head;
+
+		vs->work_head = conn->work_next;
+		conn->on_work = false;
+		if (!vsock_service(conn)) {
+			if (conn->on_work) {
+				break;
+			}
+			conn->on_work = true;
+			conn->work_next = vs->work_head;
+			if (vs->work_head == NULL) {
+				vs->work_tail = conn;
+			}
+			vs->work_head = conn;
+			break;
+		}
+	}
+}
+
+/* Takes packets. True: stopped by the budget, there may be more. While our
+ * ring has no space for an answer, the peer's packets stay where they are. */
+static bool input_all(struct vsock *vs)
+{
+	struct ring_packet packet;
+	enum ring_status status;
+
+	for (unsigned n = 0; n < INPUT_BUDGET; n++) {
+		status = ring_tx_begin(&vs->ring, 0);
+		if (status == RING_FULL) {
+			vs->tx_blocked = true;
+			vs->tx_need = 0;
+			return false;
+		}
+		if (status == RING_OK) {
+			status = ring_rx_next(&vs->ring, &packet);
+		}
+		if (status == RING_EMPTY) {
+			return false;
+		}
+		if (status != RING_OK) {
+			vs->fault = status;
+			return false;
+		}
+		vsock_input(vs, &packet);
+		ring_rx_done(&vs->ring);
+		if (vs->reap) {
+			service_all(vs);
+		}
+		if (vs->fault != RING_OK) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Publishes, rings the peer if it asked, and asks for the next doorbell. True:
+ * there is something to do already. */
+static bool finish(struct vsock *vs)
+{
+	bool bell = ring_rx_commit(&vs->ring);
+	bool more = false;
+
+	bell |= ring_tx_commit(&vs->ring);
+	if (bell) {
+		vs->stats.doorbells++;
+		vs->channel.doorbell(vs->channel.ctx);
+	}
+	if (vs->tx_blocked) {
+		enum ring_status status = ring_tx_arm(&vs->ring, vs->tx_need);
+
+		if (status == RING_FULL) {
+			/* Space wakes us, and what it wakes us for looks at
+			 * the peer's packets too. */
+			return false;
+		}
+		more = true;
+	}
+	return ring_rx_arm(&vs->ring) || more;
+}
+
+/**
+ * Does everything there is to do now, within bounds: see vsock_endpoint.h.
+ * Makes callbacks. Returns true if it wants to be called again before the
+ * loop blocks.
+ */
+bool vsock_event(struct vsock *vs)
+{
+	bool more = false;
+
+	link_step(vs);
+	if (vs->attached) {
+		vs->tx_blocked = false;
+		more = input_all(vs);
+	}
+	service_all(vs);
+	if (vs->fault != RING_OK) {
+		link_down(vs, fault_text[vs->fault]);
+		return true;
+	}
+	if (!vs->attached) {
+		return vs->work_head != NULL;
+	}
+	more |= vs->work_head != NULL && !vs->tx_blocked;
+	return finish(vs) || more;
+}
+
+/**
+ * Tells the time, in ms of any clock that does not go back; a call a second or
+ * so will do. Connections that wait too long for an answer end.
+ */
+void vsock_tick(struct vsock *vs, uint64_t now_ms)
+{
+	vs->now_ms = now_ms;
+	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
+		struct vsock_conn *conn = &vs->conn[i];
+
+		if (conn->deadline == 0 || now_ms < conn->deadline ||
+		    conn->state == CONN_FREE) {
+			continue;
+		}
+		/* A peer that does not confirm our shutdown is as gone. */
+		vsock_conn_kill(conn, conn->state == CONN_CONNECTING ?
+				ETIMEDOUT : 0, true);
+	}
+}
+
+/** Fills *status for the console. */
+void vsock_get_status(const struct vsock *vs, struct vsock_status *status)
+{
+	*status = vs->stats;
+	status->up = vs->attached;
+	status->generation = vs->generation;
+	status->output_size = vs->output_size;
+	if (vs->attached) {
+		status->tx_used = vs->ring.prod -
+				  ring_load(&vs->ring.peer->cons);
+		status->rx_used = ring_load(&vs->ring.peer->prod) -
+				  vs->ring.cons;
+		status->peer_live = ring_load(&vs->ring.peer->live);
+	}
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Packets of the host's AF_VSOCK endpoint: what each one from the peer does
+ * to its connection, and how a connection's own go out. A packet has been
+ * copied out of shared memory before it comes here; nothing in it is
+ * believed: a broken rule ends that connection with RST, no other.
+ * [virtio 1.2 "Socket Device: Device Operation"]
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vsock_internal.h"
+
+/* Bytes the peer may replace: received and consumed. */
+static uint32_t consumed(const struct vsock_conn *conn)
+{
+	return conn->rx_cnt - conn->held - conn->busy;
+}
+
+/** Payload bytes the peer's buffer has room for. */
+uint32_t vsock_conn_credit(const struct vsock_conn *conn)
+{
+	uint32_t in_flight = conn->tx_cnt - conn->peer_fwd;
+
+	return in_flight < conn->peer_alloc ? conn->peer_alloc - in_flight : 0;
+}
+
+/**
+ * Owes the peer a CREDIT_UPDATE once half of what it may use is consumed but
+ * not yet reported: Linux limits itself to the smaller of the two ends' buffer
+ * sizes, so that half is taken of the smaller.
+ */
+void vsock_credit_check(struct vsock_conn *conn)
+{
+	uint32_t window = conn->peer_alloc < VSOCK_BUF_ALLOC ?
+			  conn->peer_alloc : VSOCK_BUF_ALLOC;
+	uint32_t news = consumed(conn) - conn->fwd_sent;
+
+	if (conn->state == CONN_OPEN && news != 0 && news >= window / 2) {
+		conn->owed |= OWE_CREDIT;
+		vsock_conn_work(conn);
+	}
+}
+
+/* The one place packets enter the ring. False: no space now, or the ring is
+ * at fault; the loop deals with either. */
+static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
+		       const void *payload)
+{
+	enum ring_status status = ring_tx_packet(&vs->ring, packet, payload);
+
+	if (status == RING_OK) {
+		vs->stats.tx_packets++;
+		vs->stats.tx_bytes += packet->len;
+		return true;
+	}
+	if (status == RING_FULL) {
+		vs->tx_blocked = true;
+		vs->tx_need = packet->len;
+	} else {
+		vs->fault = status;
+	}
+	return false;
+}
+
+static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
+		      uint32_t flags, const void *payload, uint32_t len)
+{
+	struct ring_packet packet = {
+		.src_cid = VSOCK_CID_HOST,
+		.dst_cid = VSOCK_CID_GUEST,
+		.src_port = conn->local_port,
+		.dst_port = conn->peer_port,
+		.len = len,
+		.type = VSOCK_TYPE_STREAM,
+		.op = (uint16_t)op,
+		.flags = flags,
+		.buf_alloc = VSOCK_BUF_ALLOC,
+		.fwd_cnt = consumed(conn),
+	};
+
+	if (!put_packet(conn->vs, &packet, payload)) {
+		return false;
+	}
+	conn->fwd_sent = packet.fwd_cnt;
+	conn->owed &= (uint8_t)~OWE_CREDIT;
+	return true;
+}
+
+/** Sends len bytes (within credit and RING_PAYLOAD_MAX) as one packet. */
+bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len)
+{
+	if (!send_conn(conn, VSOCK_OP_RW, 0, data, len)) {
+		return false;
+	}
+	conn->tx_cnt += len;
+	return true;
+}
+
+/* Answers a packet of no connection: same ports and type, swapped. */
+static void send_rst(struct vsock *vs, const struct ring_packet *to)
+{
+	struct ring_packet packet = {
+		.src_cid = to->dst_cid,
+		.dst_cid = to->src_cid,
+		.src_port = to->dst_port,
+		.dst_port = to->src_port,
+		.type = to->type,
+		.op = VSOCK_OP_RST,
+	};
+
+	/* The loop takes no packet before one of this size fits. */
+	if (to->op != VSOCK_OP_RST) {
+		put_packet(vs, &packet, NULL);
+	}
+}
+
+static void accept_conn(struct vsock *vs, const struct ring_packet *packet)
+{
+	const struct vsock_listener *listener =
+		vsock_listener_find(vs, packet->dst_port);
+	struct vsock_conn *conn = NULL;
+
+	if (listener != NULL && vs->stats.connections < VSOCK_CONNS_PEER) {
+		conn = vsock_conn_new(vs, packet->dst_port, packet->src_port,
+				      listener->ops, listener->arg);
+	}
+	if (conn == NULL) {
+		send_rst(vs, packet);
+		return;
+	}
+	conn->state = CONN_OPEN;
+	conn->peer_alloc = packet->buf_alloc;
+	conn->owed = OWE_RESPONSE;
+	vsock_conn_work(conn);
+	if (conn->ops->on_open != NULL) {
+		conn->ops->on_open(conn);
+	}
+}
+
+/* The peer's view of what we sent. False: it claims more than that, or takes
+ * back what it claimed. */
+static bool take_credit(struct vsock_conn *conn,
+			const struct ring_packet *packet)
+{
+	if (packet->fwd_cnt - conn->peer_fwd > conn->tx_cnt - conn->peer_fwd) {
+		return false;
+	}
+	conn->peer_fwd = packet->fwd_cnt;
+	conn->peer_alloc = packet->buf_alloc;
+	if (conn->queued != 0) {
+		vsock_conn_work(conn);
+	}
+	return true;
+}
+
+static void input_data(struct vsock_conn *conn,
+		       const struct ring_packet *packet)
+{
+	struct vsock *vs = conn->vs;
+	uint32_t len = packet->len;
+	uint32_t used = conn->rx_cnt - conn->fwd_sent;
+
+	if ((conn->shut_peer & VSOCK_SHUT_SEND) != 0 ||
+	    used > VSOCK_BUF_ALLOC - len) {
+		vsock_conn_kill(conn, ECONNRESET, true);
+		return;
+	}
+	conn->rx_cnt += len;
+	vs->stats.rx_bytes += len;
+	/* After our own shutdown of receiving, late data is dropped. */
+	if (len != 0 && conn->state == CONN_OPEN &&
+	    (conn->shut_wish & VSOCK_SHUT_RCV) == 0 &&
+	    conn->ops->on_data != NULL) {
+		ring_rx_copy(&vs->ring, 0, vs->rx_buffer, len);
+		conn->busy = len;
+		conn->ops->on_data(conn, vs->rx_buffer, len);
+		conn->busy = 0;
+	}
+	vsock_credit_check(conn);
+}
+
+static void input_shutdown(struct vsock_conn *conn, uint32_t flags)
+{
+	uint8_t both = VSOCK_SHUT_RCV | VSOCK_SHUT_SEND;
+
+	conn->shut_peer |= flags & both;
+	if (conn->state == CONN_OPEN && conn->ops->on_shutdown != NULL) {
+		conn->ops->on_shutdown(conn, conn->shut_peer);
+	}
+	if (conn->shut_peer == both) {
+		vsock_conn_kill(conn, 0, true);
+	}
+}
+
+static void input_response(struct vsock_conn *conn)
+{
+	if (conn->state != CONN_CONNECTING ||
+	    (conn->owed & OWE_REQUEST) != 0) {
+		vsock_conn_kill(conn, ECONNRESET, true);
+		return;
+	}
+	conn->state = CONN_OPEN;
+	conn->deadline = 0;
+	vsock_conn_work(conn);
+	if (conn->ops->on_open != NULL) {
+		conn->ops->on_open(conn);
+	}
+}
+
+static void input_conn(struct vsock_conn *conn,
+		       const struct ring_packet *packet)
+{
+	bool connecting = conn->state == CONN_CONNECTING;
+
+	if (packet->op == VSOCK_OP_RST) {
+		int error = connecting ? ECONNREFUSED : ECONNRESET;
+
+		vsock_conn_kill(conn,
+				conn->state == CONN_CLOSING ? 0 : error, false);
+		return;
+	}
+	if (!take_credit(conn, packet) ||
+	    (connecting && packet->op != VSOCK_OP_RESPONSE)) {
+		vsock_conn_kill(conn, ECONNRESET, true);
+		return;
+	}
+	switch (packet->op) {
+	case VSOCK_OP_RESPONSE:
+		input_response(conn);
+		break;
+	case VSOCK_OP_SHUTDOWN:
+		input_shutdown(conn, packet->flags);
+		break;
+	case VSOCK_OP_RW:
+		input_data(conn, packet);
+		break;
+	case VSOCK_OP_CREDIT_UPDATE:
+		break;
+	case VSOCK_OP_CREDIT_REQUEST:
+		conn->owed |= OWE_CREDIT;
+		vsock_conn_work(conn);
+		break;
+	default:	/* REQUEST on a live connection, or unknown */
+		vsock_conn_kill(conn, ECONNRESET, true);
+	}
+}
+
+/** Deals with the packet that ring_rx_next() found. */
+void vsock_input(struct vsock *vs, const struct ring_packet *packet)
+{
+	struct vsock_conn *conn;
+
+	vs->stats.rx_packets++;
+	if (packet->src_cid != VSOCK_CID_GUEST ||
+	    packet->dst_cid != VSOCK_CID_HOST) {
+		vs->stats.dropped++;
+		return;
+	}
+	conn = packet->type == VSOCK_TYPE_STREAM ?
+	       vsock_conn_find(vs, packet->dst_port, packet->src_port) : NULL;
+	if (conn != NULL) {
+		if (conn->state != CONN_DEAD) {
+			input_conn(conn, packet);
+		}
+	} else if (packet->type == VSOCK_TYPE_STREAM &&
+		   packet->op == VSOCK_OP_REQUEST) {
+		accept_conn(vs, packet);
+	} else {
+		send_rst(vs, packet);
+	}
+}
+
+/* One packet from the send queue; nothing if there is no credit. */
+static bool service_queue(struct vsock_conn *conn)
+{
+	uint32_t n = vsock_conn_credit(conn);
+	uint32_t first = VSOCK_QUEUE_SIZE - conn->queue_head;
+
+	n = n < conn->queued ? n : conn->queued;
+	n = n < first ? n : first;
+	n = n < RING_PAYLOAD_MAX ? n : RING_PAYLOAD_MAX;
+	if (n == 0) {
+		return true;
+	}
+	if (!vsock_send_data(conn, conn->queue + conn->queue_head, n)) {
+		return false;
+	}
+	conn->queue_head = (conn->queue_head + n) % VSOCK_QUEUE_SIZE;
+	conn->queued -= n;
+	if (conn->queued != 0) {
+		vsock_conn_work(conn);
+	}
+	return true;
+}
+
+/* SHUTDOWN, after the last byte. */
+static bool service_shutdown(struct vsock_conn *conn)
+{
+	if (conn->queued != 0 || conn->shut_sent == conn->shut_wish) {
+		return true;
+	}
+	if (!send_conn(conn, VSOCK_OP_SHUTDOWN, conn->shut_wish, NULL, 0)) {
+		return false;
+	}
+	conn->shut_sent = conn->shut_wish;
+	if (conn->shut_sent == (VSOCK_SHUT_RCV | VSOCK_SHUT_SEND)) {
+		conn->state = CONN_CLOSING;
+		conn->deadline = conn->vs->now_ms + VSOCK_CLOSE_MS;
+	}
+	return true;
+}
+
+static bool service_dead(struct vsock_conn *conn)
+{
+	if ((conn->owed & OWE_RST) != 0 && conn->vs->attached &&
+	    !send_conn(conn, VSOCK_OP_RST, 0, NULL, 0)) {
+		return false;
+	}
+	if (conn->ops->on_close != NULL) {
+		conn->ops->on_close(conn, conn->error);
+	}
+	vsock_conn_free(conn);
+	return true;
+}
+
+static bool service_owed(struct vsock_conn *conn, uint8_t bit,
+			 enum vsock_op op)
+{
+	if ((conn->owed & bit) == 0) {
+		return true;
+	}
+	if (!send_conn(conn, op, 0, NULL, 0)) {
+		return false;
+	}
+	conn->owed &= (uint8_t)~bit;
+	return true;
+}
+
+/**
+ * Sends what the connection, just taken off the work list, has to send: at
+ * most one data packet. A connection with more goes back on the list. False:
+ * the ring had no space; it must stay at the head of the list.
+ */
+bool vsock_service(struct vsock_conn *conn)
+{
+	if (conn->state == CONN_DEAD) {
+		return service_dead(conn);
+	}
+	if (!service_owed(conn, OWE_REQUEST, VSOCK_OP_REQUEST) ||
+	    !service_owed(conn, OWE_RESPONSE, VSOCK_OP_RESPONSE)) {
+		return false;
+	}
+	if (conn->state == CONN_OPEN &&
+	    (!service_queue(conn) || !service_shutdown(conn))) {
+		return false;
+	}
+	if (!service_owed(conn, OWE_CREDIT, VSOCK_OP_CREDIT_UPDATE)) {
+		return false;
+	}
+	if (conn->want_room && conn->queued <= VSOCK_QUEUE_SIZE / 2 &&
+	    conn->state == CONN_OPEN) {
+		conn->want_room = false;
+		if (conn->ops->on_writable != NULL) {
+			conn->ops->on_writable(conn);
+		}
+	}
+	return true;
+}
