@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 9P2000.L on the wire: message numbers, and bounded readers and writers for
+ * the fields. A reader that runs out of bytes returns zeros and remembers it;
+ * a writer that runs out of room writes nothing more and remembers it; so a
+ * message is read or written as a whole and judged once. Used by the server
+ * and by the client. [Linux "net/9p/protocol.c", diod "protocol.md"]
+ */
+#ifndef ISTHMUS_P9_H
+#define ISTHMUS_P9_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum p9_type {
+	P9_RLERROR = 7,
+	P9_TSTATFS = 8,
+	P9_TLOPEN = 12,
+	P9_TLCREATE = 14,
+	P9_TSYMLINK = 16,
+	P9_TMKNOD = 18,
+	P9_TRENAME = 20,
+	P9_TREADLINK = 22,
+	P9_TGETATTR = 24,
+	P9_TSETATTR = 26,
+	P9_TXATTRWALK = 30,
+	P9_TXATTRCREATE = 32,
+	P9_TREADDIR = 40,
+	P9_TFSYNC = 50,
+	P9_TLOCK = 52,
+	P9_TGETLOCK = 54,
+	P9_TLINK = 70,
+	P9_TMKDIR = 72,
+	P9_TRENAMEAT = 74,
+	P9_TUNLINKAT = 76,
+	P9_TVERSION = 100,
+	P9_TAUTH = 102,
+	P9_TATTACH = 104,
+	P9_TFLUSH = 108,
+	P9_TWALK = 110,
+	P9_TREAD = 116,
+	P9_TWRITE = 118,
+	P9_TCLUNK = 120,
+	P9_TREMOVE = 122,
+};
+
+#define P9_VERSION	"9P2000.L"
+#define P9_NOTAG	0xffffu
+#define P9_NOFID	0xffffffffu
+#define P9_HEADER	7u		/* size, type, tag */
+#define P9_IOHDR	24u		/* what msize has beyond data */
+#define P9_WRITE_HEAD	23u		/* a Twrite before its data */
+#define P9_MSIZE_MIN	4096u
+#define P9_MSIZE_MAX	(512u * 1024 + P9_IOHDR)
+#define P9_WALK_MAX	16u
+#define P9_NAME_MAX	255u
+
+#define P9_QTDIR	0x80u
+#define P9_QTSYMLINK	0x02u
+
+/* Tlopen and Tlcreate flags. */
+#define P9_O_ACCMODE	00000003u
+#define P9_O_WRONLY	00000001u
+#define P9_O_RDWR	00000002u
+#define P9_O_CREATE	00000100u
+#define P9_O_EXCL	00000200u
+#define P9_O_TRUNC	00001000u
+#define P9_O_APPEND	00002000u
+#define P9_O_DIRECTORY	00200000u
+
+/* Tgetattr masks. */
+#define P9_GETATTR_BASIC	0x7ffull
+#define P9_GETATTR_BTIME	0x800ull
+#define P9_GETATTR_GEN		0x1000ull
+
+/* Tsetattr: what is valid; the low six bits are VOLUME_SET_MODE.. _MTIME. */
+#define P9_SETATTR_SIZE		0x08u
+#define P9_SETATTR_ATIME	0x10u
+#define P9_SETATTR_MTIME	0x20u
+#define P9_SETATTR_CTIME	0x40u
+#define P9_SETATTR_ATIME_SET	0x80u
+#define P9_SETATTR_MTIME_SET	0x100u
+
+#define P9_AT_REMOVEDIR		0x200u
+
+#define P9_LOCK_RDLCK		0u
+#define P9_LOCK_WRLCK		1u
+#define P9_LOCK_UNLCK		2u
+#define P9_LOCK_SUCCESS		0u
+#define P9_LOCK_BLOCKED		1u
+
+struct p9_qid {
+	uint8_t type;
+	uint32_t version;
+	uint64_t path;
+};
+
+struct p9_attr {
+	uint64_t valid;
+	struct p9_qid qid;
+	uint32_t mode, uid, gid;
+	uint64_t nlink, rdev, size, blksize, blocks;
+	int64_t atime, mtime, ctime, btime;	/* ns since 1970 */
+	uint64_t gen;
+};
+
+struct p9_str {
+	const char *s;			/* in the message, not terminated */
+	uint16_t len;
+};
+
+struct p9_reader {
+	const uint8_t *at, *end;
+	bool bad;
+};
+
+struct p9_writer {
+	uint8_t *start, *at, *end;
+	bool bad;
+};
+
+static inline const uint8_t *p9_take(struct p9_reader *r, size_t n)
+{
+	const uint8_t *at = r->at;
+
+	if ((size_t)(r->end - at) < n) {
+		r->bad = true;
+		return NULL;
+	}
+	r->at = at + n;
+	return at;
+}
+
+static inline uint8_t p9_get8(struct p9_reader *r)
+{
+	const uint8_t *at = p9_take(r, 1);
+
+	return at != NULL ? *at : 0;
+}
+
+static inline uint16_t p9_get16(struct p9_reader *r)
+{
+	const uint8_t *at = p9_take(r, 2);
+	uint16_t v = 0;
+
+	if (at != NULL) {
+		memcpy(&v, at, sizeof(v));
+	}
+	return v;
+}
+
+static inline uint32_t p9_get32(struct p9_reader *r)
+{
+	const uint8_t *at = p9_take(r, 4);
+	uint32_t v = 0;
+
+	if (at != NULL) {
+		memcpy(&v, at, sizeof(v));
+	}
+	return v;
+}
+
+static inline uint64_t p9_get64(struct p9_reader *r)
+{
+	const uint8_t *at = p9_take(r, 8);
+	uint64_t v = 0;
+
+	if (at != NULL) {
+		memcpy(&v, at, sizeof(v));
+	}
+	return v;
+}
+
+static inline struct p9_str p9_getstr(struct p9_reader *r)
+{
+	struct p9_str str = { .len = p9_get16(r) };
+
+	str.s = (const char *)p9_take(r, str.len);
+	if (str.s == NULL) {
+		str = (struct p9_str){ "", 0 };
+	}
+	return str;
+}
+
+/* Whether everything was there and nothing is left over. */
+static inline bool p9_complete(const struct p9_reader *r)
+{
+	return !r->bad && r->at == r->end;
+}
+
+static inline uint8_t *p9_room(struct p9_writer *w, size_t n)
+{
+	uint8_t *at = w->at;
+
+	if ((size_t)(w->end - at) < n) {
+		w->bad = true;
+		w->end = at;		/* nothing shorter after it either */
+		return NULL;
+	}
+	w->at = at + n;
+	return at;
+}
+
+static inline void p9_put(struct p9_writer *w, const void *data, size_t n)
+{
+	uint8_t *at = p9_room(w, n);
+
+	if (at != NULL) {
+		memcpy(at, data, n);
+	}
+}
+
+static inline void p9_put8(struct p9_writer *w, uint8_t v)
+{
+	p9_put(w, &v, sizeof(v));
+}
+
+static inline void p9_put16(struct p9_writer *w, uint16_t v)
+{
+	p9_put(w, &v, sizeof(v));
+}
+
+static inline void p9_put32(struct p9_writer *w, uint32_t v)
+{
+	p9_put(w, &v, sizeof(v));
+}
+
+static inline void p9_put64(struct p9_writer *w, uint64_t v)
+{
+	p9_put(w, &v, sizeof(v));
+}
+
+/* p9_codec.c */
+void p9_putstr(struct p9_writer *w, const char *s, size_t len);
+void p9_putqid(struct p9_writer *w, const struct p9_qid *qid);
+struct p9_qid p9_getqid(struct p9_reader *r);
+void p9_putattr(struct p9_writer *w, const struct p9_attr *attr);
+void p9_getattr(struct p9_reader *r, struct p9_attr *attr);
+int64_t p9_gettime(struct p9_reader *r);
+void p9_begin(struct p9_writer *w, void *buf, size_t size, uint8_t type,
+	      uint16_t tag);
+size_t p9_end(struct p9_writer *w, size_t extra);
+uint32_t p9_errno_to_wire(int error);
+int p9_errno_from_wire(uint32_t code);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * 9P requests on one file: open, create, read, write, sync.
+ */
+#include <errno.h>
+
+#include "host-bridge/p9_server_int.h"
+
+static bool fid_writes(const struct p9_fid *fid)
+{
+	uint32_t access = fid->open_flags & P9_O_ACCMODE;
+
+	return fid->is_open && (access == P9_O_WRONLY || access == P9_O_RDWR);
+}
+
+/* Whether a file of that mode may be opened so. FIFOs, sockets and devices
+ * are data in the volume and never opened. */
+static int open_check(uint32_t mode, uint32_t flags)
+{
+	bool writes = (flags & P9_O_ACCMODE) != 0 || (flags & P9_O_TRUNC) != 0;
+
+	switch (mode & VOLUME_S_IFMT) {
+	case VOLUME_S_IFDIR:
+		return writes ? EISDIR : 0;
+	case VOLUME_S_IFREG:
+		return (flags & P9_O_DIRECTORY) != 0 ? ENOTDIR : 0;
+	case VOLUME_S_IFLNK:
+		return ELOOP;
+	default:
+		return ENXIO;
+	}
+}
+
+/* Opens what fid names, and answers Tlopen and Tlcreate. */
+static int open_fid(struct p9_session *s, struct p9_fid *fid, uint32_t flags,
+		    struct p9_reply *p)
+{
+	struct volume_attr attr;
+	struct p9_qid qid;
+	int error = volume_getattr(s->vol, fid->ino, &attr);
+
+	if (error == 0) {
+		error = open_check(attr.mode, flags);
+	}
+	if (error == 0 && (flags & P9_O_TRUNC) != 0) {
+		attr.size = 0;
+		error = volume_setattr(s->vol, fid->ino, VOLUME_SET_SIZE,
+				       &attr);
+	}
+	if (error != 0) {
+		return error;
+	}
+	fid->is_open = true;
+	fid->open_flags = flags;
+	qid = p9_attr_qid(&attr);
+	p9_putqid(&p->w, &qid);
+	p9_put32(&p->w, 0);		/* iounit: as msize allows */
+	return 0;
+}
+
+/** Tlopen: fid flags[4] -> qid iounit[4] */
+int p9_lopen(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
+{
+	uint32_t id = p9_get32(r);
+	uint32_t flags = p9_get32(r);
+	struct p9_fid *fid;
+	int error = p9_fid_file(s, id, &fid);
+
+	if (!p9_complete(r) || (error == 0 && fid->is_open)) {
+		return EINVAL;
+	}
+	return error != 0 ? error : open_fid(s, fid, flags, p);
+}
+
+/** Tlcreate: fid name flags[4] mode[4] gid[4] -> qid iounit[4] */
+int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
+{
+	struct volume_make make = { 0 };
+	uint32_t id = p9_get32(r);
+	struct p9_str name = p9_getstr(r);
+	uint32_t flags = p9_get32(r);
+	struct p9_fid *fid;
+	uint32_t ino;
+	int error = p9_fid_file(s, id, &fid);
+
+	make.mode = (p9_get32(r) & 07777) | VOLUME_S_IFREG;
+	make.gid = p9_get32(r);
+	if (!p9_complete(r) || (error == 0 && fid->is_open)) {
+		return EINVAL;
+	}
+	if (error != 0) {
+		return error;
+	}
+	make.uid = fid->uid;
+	error = volume_create(s->vol, fid->ino, name.s, name.len, &make, &ino);
+	if (error == 0) {
+		flags &= ~P9_O_TRUNC;	/* new: nothing to cut */
+	} else if (error == EEXIST && (flags & P9_O_EXCL) == 0) {
+		error = volume_lookup(s->vol, fid->ino, name.s, name.len,
+				      &ino);
+	}
+	if (error == 0) {
+		fid->parent = fid->ino;
+		error = p9_fid_move(s, fid, ino);
+	}
+	return error != 0 ? error : open_fid(s, fid, flags, p);
+}
+
+/** Tread: fid offset[8] count[4] -> count[4] data */
+int p9_read(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
+{
+	uint32_t id = p9_get32(r);
+	uint64_t offset = p9_get64(r);
+	uint32_t count = p9_get32(r);
+	struct p9_fid *fid = p9_fid_find(s, id);
+	unsigned segs;
+	int error;
+
+	if (!p9_complete(r)) {
+		return EINVAL;
+	}
+	count = count < p9_data_max(s) ? count : p9_data_max(s);
+	if (fid != NULL && fid->kind == P9_FID_XATTR_READ) {
+		return p9_xattr_read(s, fid, offset, count, p);
+	}
+	if (fid == NULL || !fid->is_open ||
+	    (fid->open_flags & P9_O_ACCMODE) == P9_O_WRONLY) {
+		return EBADF;
+	}
+	error = volume_map(s->vol, fid->ino, offset, count, p->segs + 1,
+			   P9_SEGS_MAX - 1, &segs, &p->extra);
+	if (error == 0) {
+		p->count = 1 + segs;
+		p9_put32(&p->w, (uint32_t)p->extra);
+	}
+	return error;
+}
+
+/* A program changed by somebody loses the rights it gives to who runs it, as
+ * Linux does it; root's writes are exempt. */
+static int drop_privileges(struct p9_session *s, const struct p9_fid *fid,
+			   struct volume_attr *attr)
+{
+	uint32_t drop = attr->mode & 04000;
+
+	if ((attr->mode & 02010) == 02010) {
+		drop |= 02000;
+	}
+	if (drop == 0 || fid->uid == 0) {
+		return 0;
+	}
+	attr->mode &= ~drop;
+	return volume_setattr(s->vol, fid->ino, VOLUME_SET_MODE, attr);
+}
+
+/**
+ * Twrite: fid offset[8] count[4] data -> count[4]. The fields before the data
+ * are read here; an error lets the data be dropped and is the answer.
+ */
+int p9_write_begin(struct p9_session *s, struct p9_reader *r)
+{
+	uint32_t id = p9_get32(r);
+	uint64_t offset = p9_get64(r);
+	uint32_t count = p9_get32(r);
+	struct p9_fid *fid = p9_fid_find(s, id);
+	struct volume_attr attr;
+	int error;
+
+	if (!p9_complete(r) || count != s->write.left ||
+	    offset > UINT64_MAX - count) {
+		return EINVAL;
+	}
+	if (fid == NULL || (fid->kind != P9_FID_XATTR_WRITE &&
+			    !fid_writes(fid))) {
+		return EBADF;
+	}
+	if (fid->kind == P9_FID_FILE &&
+	    (fid->uid != 0 || (fid->open_flags & P9_O_APPEND) != 0)) {
+		error = volume_getattr(s->vol, fid->ino, &attr);
+		if (error == 0) {
+			error = drop_privileges(s, fid, &attr);
+		}
+		if (error != 0) {
+			return error;
+		}
+		if ((fid->open_flags & P9_O_APPEND) != 0) {
+			offset = attr.size;
+		}
+	}
+	s->write.fid = fid;
+	s->write.offset = offset;
+	return 0;
+}
+
+/**
+ * Writes the next len bytes of a Twrite's data, unless an earlier piece
+ * failed.
+ */
+void p9_write_data(struct p9_session *s, const uint8_t *data, uint32_t len)
+{
+	struct p9_write *write = &s->write;
+	size_t done = 0;
+
+	if (write->error != 0) {
+		return;
+	}
+	if (write->fid->kind == P9_FID_XATTR_WRITE) {
+		write->error = p9_xattr_write(write->fid, write->offset, data,
+					      len);
+		done = write->error == 0 ? len : 0;
+	} else {
+		write->error = volume_write(s->vol, write->fid->ino,
+					    write->offset, data, len, &done);
+	}
+	write->offset += done;
+	write->count += (uint32_t)done;
+	if (write->error == 0 && done < len) {
+		write->error = ENOSPC;	/* the rest would leave a gap */
+	}
+}
+
+/** Tfsync: fid datasync[4] -> (nothing) */
+int p9_fsync(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
+{
+	uint32_t id = p9_get32(r);
+	struct p9_fid *fid;
+	int error = p9_fid_file(s, id, &fid);
+
+	(void)p;
+	p9_get32(r);
+	if (!p9_complete(r)) {
+		return EINVAL;
+	}
+	return error != 0 ? error : volume_fsync(s->vol, fid->ino);
+}

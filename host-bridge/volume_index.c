@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names of one directory in memory: a hash table of places. An entry of a
+ * directory never moves in it while it lives, so a place (the entry's offset)
+ * is all there is to remember; the name itself is compared in the directory's
+ * block. Beside it, what room each block has for new entries.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/volume_dir.h"
+
+#define MIN_SLOTS	16u
+
+/**
+ * The hash of a name; never 0, which marks a free slot. The seed keeps a guest
+ * from choosing names that collide.
+ */
+uint32_t index_hash(const struct volume *vol, const char *name, size_t len)
+{
+	uint64_t hash = vol->seed ^ len;
+
+	for (; len > 0; ) {
+		uint64_t word = 0;
+		size_t n = len < sizeof(word) ? len : sizeof(word);
+
+		memcpy(&word, name, n);
+		hash = (hash ^ word) * 0x9fb21c651e98df25ull;
+		hash ^= hash >> 29;
+		name += n;
+		len -= n;
+	}
+	hash *= 0x9fb21c651e98df25ull;
+	return (uint32_t)(hash >> 32) | 1;
+}
+
+static void index_put(struct dir_index *index, uint32_t hash, uint32_t place)
+{
+	uint32_t at = hash & index->mask;
+
+	while (index->slots[at].hash != 0) {
+		at = (at + 1) & index->mask;
+	}
+	index->slots[at].hash = hash;
+	index->slots[at].place = place;
+	index->count++;
+}
+
+/**
+ * Makes sure that one more name can be added. Returns 0 or ENOMEM.
+ */
+int index_reserve(struct dir_index *index)
+{
+	struct dir_slot *old = index->slots;
+	uint32_t old_slots = index->mask + 1;
+	uint32_t slots = old == NULL ? MIN_SLOTS : old_slots * 2;
+
+	if (old != NULL && index->count + 1 <= old_slots / 4 * 3) {
+		return 0;
+	}
+	index->slots = calloc(slots, sizeof(*index->slots));
+	if (index->slots == NULL) {
+		index->slots = old;
+		return ENOMEM;
+	}
+	index->mask = slots - 1;
+	index->count = 0;
+	for (uint32_t i = 0; old != NULL && i < old_slots; i++) {
+		if (old[i].hash != 0) {
+			index_put(index, old[i].hash, old[i].place);
+		}
+	}
+	free(old);
+	return 0;
+}
+
+/** Adds a name; room was reserved. */
+void index_add(struct dir_index *index, uint32_t hash, uint32_t place)
+{
+	index_put(index, hash, place);
+}
+
+/** Removes the name at a place, and closes the gap in the table. */
+void index_remove(struct dir_index *index, uint32_t hash, uint32_t place)
+{
+	uint32_t gap = hash & index->mask;
+	uint32_t at;
+
+	while (index->slots[gap].place != place ||
+	       index->slots[gap].hash != hash) {
+		gap = (gap + 1) & index->mask;
+	}
+	for (at = (gap + 1) & index->mask; index->slots[at].hash != 0;
+	     at = (at + 1) & index->mask) {
+		uint32_t home = index->slots[at].hash & index->mask;
+
+		/* Stays if its home lies between the gap and itself. */
+		if (((at - home) & index->mask) < ((at - gap) & index->mask)) {
+			continue;
+		}
+		index->slots[gap] = index->slots[at];
+		gap = at;
+	}
+	index->slots[gap].hash = 0;
+	index->count--;
+}
+
+/** Makes sure that the directory can have count blocks. 0 or ENOMEM. */
+int index_blocks(struct dir_index *index, uint32_t count)
+{
+	struct dir_block *bigger;
+
+	if (count <= index->block_space) {
+		return 0;
+	}
+	count += count / 2;
+	bigger = realloc(index->blocks, count * sizeof(*bigger));
+	if (bigger == NULL) {
+		return ENOMEM;
+	}
+	index->blocks = bigger;
+	index->block_space = count;
+	return 0;
+}
+
+/**
+ * Whether the entry at an offset of a block is sound, by itself and in the
+ * block; end is where the block's entries end.
+ */
+bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
+{
+	uint32_t left = VOLUME_BLOCK - offset;
+
+	return entry->rec_len >= DIR_ENTRY_MIN && entry->rec_len % 4 == 0 &&
+	       entry->rec_len <= left &&
+	       entry->name_len + DIR_ENTRY_HEAD <= entry->rec_len;
+}
+
+/* Enters the names of block lblk, which holds data. */
+static int index_load_block(struct volume *vol, struct vnode *dir,
+			    uint32_t lblk, const uint8_t *data)
+{
+	struct dir_index *index = dir->index;
+	bool hashed = (dir->in.i_flags & EXT2_INDEX_FL) != 0;
+	uint32_t limit = dir_limit(vol);
+	uint32_t most = 0;
+
+	for (uint32_t offset = 0; offset < limit; ) {
+		const struct ext2_dir_entry_2 *entry =
+			(const void *)(data + offset);
+		uint32_t slack;
+
+		if (!index_sound(entry, offset) ||
+		    (!hashed && offset + entry->rec_len > limit)) {
+			return EIO;
+		}
+		slack = entry->rec_len;
+		if (entry->inode != 0) {
+			int error = index_reserve(index);
+
+			if (entry->name_len == 0) {
+				error = EIO;
+			}
+			if (error != 0) {
+				return error;
+			}
+			index_add(index, index_hash(vol, entry->name,
+						    entry->name_len),
+				  lblk * VOLUME_BLOCK + offset);
+			slack -= dir_entry_size(entry->name_len);
+		}
+		most = slack > most ? slack : most;
+		offset += entry->rec_len;
+	}
+	index->blocks[lblk] = (struct dir_block){ .slack = (uint16_t)most };
+	return 0;
+}
+
+static int index_load_blocks(struct volume *vol, struct vnode *dir)
+{
+	uint64_t size = vnode_size(dir);
+	uint32_t blocks = (uint32_t)(size >> VOLUME_BLOCK_SHIFT);
+	int error;
+
+	if (size % VOLUME_BLOCK != 0 || size == 0 || size > UINT32_MAX) {
+		return EIO;
+	}
+	error = index_blocks(dir->index, blocks);
+	for (uint32_t i = 0; error == 0 && i < blocks; i++) {
+		const struct run *run = run_find(dir, i);
+		const uint8_t *data;
+
+		if (run == NULL || run->lblk > i) {
+			return EIO;
+		}
+		data = vol->dev->ops->peek(vol->dev,
+					   run->pblk + (i - run->lblk));
+		error = data != NULL
+			? index_load_block(vol, dir, i, data) : EIO;
+	}
+	dir->index->block_count = blocks;
+	return error;
+}
+
+/** Gives a directory an index without names. Returns 0 or ENOMEM. */
+int index_new(struct vnode *dir)
+{
+	dir->index = calloc(1, sizeof(*dir->index));
+	if (dir->index == NULL) {
+		return ENOMEM;
+	}
+	dir->index->slack_place = DIR_NOWHERE;
+	return index_reserve(dir->index);
+}
+
+/**
+ * Reads a directory's names, once. Returns 0, EIO for a damaged directory or
+ * ENOMEM.
+ */
+int index_load(struct volume *vol, struct vnode *dir)
+{
+	int error;
+
+	if (dir->index != NULL) {
+		return 0;
+	}
+	error = run_load(vol, dir);
+	if (error == 0) {
+		error = index_new(dir);
+	}
+	if (error == 0) {
+		error = index_load_blocks(vol, dir);
+	}
+	if (error != 0) {
+		index_free(dir);
+	}
+	return error;
+}
+
+/** Forgets a directory's names. */
+void index_free(struct vnode *dir)
+{
+	if (dir->index != NULL) {
+		free(dir->index->slots);
+		free(dir->index->blocks);
+		free(dir->index);
+		dir->index = NULL;
+	}
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "qemu-test/unit/volume_fixture.h"
+
+static int64_t fake_time;
+
+int64_t volume_now_ns(void)
+{
+	if (fake_time == 0) {
+		fake_time = 1700000000000000000ll;
+	}
+	return fake_time += 1000;
+}
+
+static struct fixture *of(struct volume_dev *dev)
+{
+	return (struct fixture *)((char *)dev - offsetof(struct fixture, dev));
+}
+
+static bool fails(struct volume_dev *dev)
+{
+	struct fixture *f = of(dev);
+
+	return f->fail_after >= 0 && f->fail_after-- == 0;
+}
+
+static const uint8_t *dev_peek(struct volume_dev *dev, uint64_t block)
+{
+	return fails(dev) ? NULL : of(dev)->mem->ops->peek(of(dev)->mem, block);
+}
+
+static uint8_t *dev_poke(struct volume_dev *dev, uint64_t block, bool whole)
+{
+	uint8_t *data;
+
+	if (!of(dev)->poked[block] && fails(dev)) {
+		return NULL;
+	}
+	of(dev)->poked[block] = true;
+	data = of(dev)->mem->ops->poke(of(dev)->mem, block, whole);
+	if (whole && data != NULL) {
+		memset(data, 0xdb, VOLUME_BLOCK);	/* as a disk might */
+	}
+	return data;
+}
+
+static void dev_discard(struct volume_dev *dev, uint64_t block,
+			uint64_t count)
+{
+	/* Keeps the old content, as a device may. */
+	(void)dev;
+	(void)block;
+	(void)count;
+}
+
+static int dev_flush(struct volume_dev *dev)
+{
+	if (fails(dev)) {
+		return EIO;
+	}
+	memset(of(dev)->poked, 0, of(dev)->dev.blocks);
+	return 0;
+}
+
+static const struct volume_dev_ops dev_ops = {
+	.peek = dev_peek,
+	.poke = dev_poke,
+	.discard = dev_discard,
+	.flush = dev_flush,
+};
+
+static void run(const struct fixture *f, const char *command)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "cd %s && (%s) >log 2>&1", f->folder,
+		 command);
+	if (system(line) != 0) {
+		snprintf(line, sizeof(line), "tail -n 12 %s/log", f->folder);
+		if (system(line) != 0) {
+			print_message("no log\n");
+		}
+		fail_msg("%s: failed", command);
+	}
+}
+
+static void load(struct fixture *f)
+{
+	char path[96];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/image", f->folder);
+	file = fopen(path, "rb");
+	assert_non_null(file);
+	fseek(file, 0, SEEK_END);
+	f->size = (size_t)ftell(file);
+	rewind(file);
+	f->image = malloc(f->size);
+	assert_non_null(f->image);
+	assert_int_equal(fread(f->image, 1, f->size, file), f->size);
+	fclose(file);
+	assert_int_equal(volume_mem_open(f->image, f->size, &f->mem), 0);
+	f->dev = (struct volume_dev){ &dev_ops, f->mem->blocks, false };
+	f->poked = calloc(f->mem->blocks, sizeof(*f->poked));
+	f->fail_after = -1;
+	assert_int_equal(volume_open(&f->dev, &f->vol), 0);
+}
+
+static void save(struct fixture *f)
+{
+	char path[96];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/image", f->folder);
+	file = fopen(path, "wb");
+	assert_non_null(file);
+	for (uint64_t i = 0; i < f->mem->blocks; i++) {
+		const uint8_t *data = f->mem->ops->peek(f->mem, i);
+
+		assert_int_equal(fwrite(data, VOLUME_BLOCK, 1, file), 1);
+	}
+	fclose(file);
+	f->mem->ops->close(f->mem);
+	free(f->poked);
+	free(f->image);
+	f->image = NULL;
+}
+
+void fixture_open(struct fixture *f, unsigned mib, const char *options)
+{
+	char command[256];
+
+	memset(f, 0, sizeof(*f));
+	strcpy(f->folder, "/tmp/isthmus-volume-XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	snprintf(command, sizeof(command),
+		 "/sbin/mke2fs -q -t ext4 -b 4096 -m 0 %s image %uM", options,
+		 mib);
+	run(f, command);
+	load(f);
+}
+
+void fixture_command(struct fixture *f, const char *command)
+{
+	assert_int_equal(volume_close(f->vol), 0);
+	save(f);
+	run(f, command);
+	load(f);
+}
+
+void fixture_check(struct fixture *f)
+{
+	assert_int_equal(volume_close(f->vol), 0);
+	save(f);
+	run(f, "/sbin/e2fsck -fn image");
+}
+
+void fixture_reopen(struct fixture *f)
+{
+	fixture_check(f);
+	load(f);
+}
+
+void fixture_close(struct fixture *f)
+{
+	char command[96];
+
+	if (f->image != NULL) {
+		fixture_check(f);
+	}
+	snprintf(command, sizeof(command), "rm -r %s", f->folder);
+	assert_int_equal(system(command), 0);
+}

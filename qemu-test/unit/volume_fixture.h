@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For tests: a volume in memory made by mke2fs, which e2fsck judges when the
+ * test is over, and a device that fails when it is told to.
+ */
+#ifndef ISTHMUS_VOLUME_FIXTURE_H
+#define ISTHMUS_VOLUME_FIXTURE_H
+
+#include "host-bridge/volume.h"
+#include "host-bridge/volume_dev.h"
+
+struct fixture {
+	char folder[64];
+	uint8_t *image;
+	size_t size;
+	struct volume_dev *mem;
+	struct volume_dev dev;		/* before mem: can fail */
+	bool *poked;			/* blocks, since the last flush */
+	long fail_after;		/* device calls until one fails; <0 never */
+	struct volume *vol;
+};
+
+/* options: for mke2fs, beside type, block size and the file. */
+void fixture_open(struct fixture *f, unsigned mib, const char *options);
+/* Replaces the volume by what a shell command makes of the image ("%s"). */
+void fixture_command(struct fixture *f, const char *command);
+/* Closes the volume; e2fsck -fn must find nothing. */
+void fixture_check(struct fixture *f);
+/* As fixture_check(), and opens the volume again. */
+void fixture_reopen(struct fixture *f);
+void fixture_close(struct fixture *f);
+
+#endif
