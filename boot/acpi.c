@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI tables [ACPI 6.5 "ACPI Software Programming Model"]. The firmware's
+ * pointers are followed as they are (physical = virtual here); lengths
+ * inside a table are not trusted.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "acpi.h"
+
+#define ACPI_HEADER		36u
+#define ACPI_TABLE_MAX		(1u << 20)
+
+/* Multiple APIC description table: structures from MADT_FIRST on. */
+#define MADT_FIRST		44u
+#define MADT_LOCAL_APIC		0
+#define MADT_IO_APIC		1
+#define MADT_LAPIC_ADDRESS	5
+#define MADT_LOCAL_X2APIC	9
+#define MADT_CPU_ENABLED	0x1u
+
+/* Fixed ACPI description table. */
+#define FADT_PM_TMR_BLK		76u
+#define FADT_PM_TMR_LEN		91u
+#define FADT_FLAGS		112u
+#define FADT_HW_REDUCED		(1u << 20)
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+static bool sum_ok(const uint8_t *p, uint32_t size)
+{
+	uint8_t sum = 0;
+
+	for (uint32_t i = 0; i < size; i++) {
+		sum = (uint8_t)(sum + p[i]);
+	}
+	return sum == 0;
+}
+
+/** No processors yet, the architectural addresses, no timer. */
+void acpi_init(struct acpi_machine *machine)
+{
+	*machine = (struct acpi_machine) {
+		.lapic = ACPI_LAPIC_DEFAULT, .ioapic = ACPI_IOAPIC_DEFAULT };
+}
+
+/** Adds a processor; one named twice counts once. */
+void acpi_add_cpu(struct acpi_machine *machine, uint32_t apic_id)
+{
+	for (uint32_t i = 0; i < machine->cpu_count; i++) {
+		if (machine->apic_id[i] == apic_id) {
+			return;
+		}
+	}
+	if (machine->cpu_count == BOOT_MAX_CPUS) {
+		machine->cpus_left_out++;
+	} else {
+		machine->apic_id[machine->cpu_count++] = apic_id;
+	}
+}
+
+/**
+ * Reads a MADT of size bytes into *machine (which acpi_init() prepared).
+ * Returns false if the table is malformed or names no usable processor.
+ */
+bool acpi_madt(const uint8_t *table, uint32_t size, struct acpi_machine *machine)
+{
+	uint32_t len;
+
+	if (size < MADT_FIRST) {
+		return false;
+	}
+	machine->lapic = get32(table + ACPI_HEADER);
+	for (uint32_t at = MADT_FIRST; at < size; at += len) {
+		const uint8_t *e = table + at;
+
+		len = size - at < 2 ? 0 : e[1];
+		if (len < 2 || len > size - at) {
+			return false;
+		}
+		if (e[0] == MADT_LOCAL_APIC && len >= 8 && (get32(e + 4) & MADT_CPU_ENABLED)) {
+			acpi_add_cpu(machine, e[3]);
+		} else if (e[0] == MADT_LOCAL_X2APIC && len >= 16 &&
+			   (get32(e + 8) & MADT_CPU_ENABLED)) {
+			acpi_add_cpu(machine, get32(e + 4));
+		} else if (e[0] == MADT_IO_APIC && len >= 12 && get32(e + 8) == 0) {
+			machine->ioapic = get32(e + 4);
+		} else if (e[0] == MADT_LAPIC_ADDRESS && len >= 12) {
+			machine->lapic = get64(e + 4);
+		}
+	}
+	return machine->cpu_count > 0;
+}
+
+/** The I/O port of the PM timer according to a FADT; 0 if it has none. */
+uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
+{
+	if (size < FADT_FLAGS + 4 || table[FADT_PM_TMR_LEN] != 4 ||
+	    (get32(table + FADT_FLAGS) & FADT_HW_REDUCED) != 0 ||
+	    get32(table + FADT_PM_TMR_BLK) > 0xfffc) {
+		return 0;
+	}
+	return get32(table + FADT_PM_TMR_BLK);
+}
+
+static const uint8_t *table_at(uint64_t address, uint32_t *size)
+{
+	const uint8_t *t = (const uint8_t *)(uintptr_t)address;
+
+	if (t == NULL) {
+		return NULL;
+	}
+	*size = get32(t + 4);
+	return *size >= ACPI_HEADER && *size <= ACPI_TABLE_MAX && sum_ok(t, *size) ? t : NULL;
+}
+
+/**
+ * Finds the table with the signature (4 letters) by way of the RSDP at that
+ * address (0: none). Returns NULL if there is none whose checksum is right,
+ * otherwise the table, and its length in *size.
+ */
+const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size)
+{
+	const uint8_t *root = (const uint8_t *)(uintptr_t)rsdp, *table;
+	uint32_t width, root_size;
+
+	if (root == NULL || memcmp(root, "RSD PTR ", 8) != 0 || !sum_ok(root, 20)) {
+		return NULL;
+	}
+	width = root[15] >= 2 ? 8 : 4;
+	root = table_at(width == 8 ? get64(root + 24) : get32(root + 16), &root_size);
+	for (uint32_t at = ACPI_HEADER; root != NULL && at + width <= root_size; at += width) {
+		table = table_at(width == 8 ? get64(root + at) : get32(root + at), size);
+		if (table != NULL && memcmp(table, signature, 4) == 0) {
+			return table;
+		}
+	}
+	return NULL;
+}

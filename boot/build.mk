@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# BOOTX64.EFI: the loader, a GNU-EFI program.
+
+BOOT_LIBFDT := build/deps/libfdt
+BOOT_OUT := build/boot
+BOOT_SRCS := $(wildcard boot/*.c)
+BOOT_OBJS := $(BOOT_SRCS:boot/%.c=$(BOOT_OUT)/%.o) \
+	$(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
+
+BOOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar \
+	-fno-stack-protector -fno-strict-aliasing -mno-red-zone \
+	-mgeneral-regs-only -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-tree-loop-distribute-patterns -DGNU_EFI_USE_MS_ABI -I. \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64 \
+	-isystem $(BOOT_LIBFDT) -DFDT_ASSUME_MASK=4 -MMD -MP
+BOOT_WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
+
+ARTIFACTS += $(BOOT_OUT)/BOOTX64.EFI
+
+$(BOOT_OUT)/%.o: boot/%.c | $(BOOT_LIBFDT)
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
+
+# libfdt, with our flags: its own warnings are not ours.
+$(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o: $(BOOT_LIBFDT)
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) -c $</$(@F:.o=.c) -o $@
+
+$(BOOT_OUT)/boot.so: $(BOOT_OBJS)
+	$(LD) -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack \
+		--no-warn-rwx-segments --fatal-warnings \
+		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
+		/usr/lib/libgnuefi.a -o $@
+	@! nm -u $@ | grep . || { rm $@; false; }
+
+$(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
+	objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel \
+		-j .rela -j .reloc --target efi-app-x86_64 --subsystem=10 \
+		$< $@
+
+-include $(wildcard $(BOOT_OUT)/*.d)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages, on the firmware's screens and on the first serial port.
+ *
+ * Firmware often shows its console on the serial port too. Every line goes
+ * there once, by our own hand: of the firmware's outputs only those are used
+ * that belong to a graphics adapter.
+ */
+#include <stdarg.h>
+
+#include "fmt.h"
+#include "io.h"
+#include "loader.h"
+
+#define LINE_MAX	512
+#define SCREEN_MAX	4
+
+/* 16550 UART [PC16550D "Registers"], as ports; the first two are the divisor
+ * while UART_LCR_DLAB is set. */
+#define UART_DATA	(SERIAL_PORT + 0)
+#define UART_IER	(SERIAL_PORT + 1)
+#define UART_FCR	(SERIAL_PORT + 2)
+#define UART_LCR	(SERIAL_PORT + 3)
+#define UART_MCR	(SERIAL_PORT + 4)
+#define UART_LSR	(SERIAL_PORT + 5)
+#define UART_SCRATCH	(SERIAL_PORT + 7)
+#define UART_LCR_8N1	0x03
+#define UART_LCR_DLAB	0x80
+#define UART_LSR_THRE	0x20
+#define UART_SPIN_MAX	100000
+
+#define KEY_WAIT	(60ull * 10000000)	/* a minute, in 100 ns */
+
+static EFI_GUID graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+static EFI_GUID text_guid = EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL_GUID;
+
+static SIMPLE_TEXT_OUTPUT_INTERFACE *screen[SCREEN_MAX];
+static unsigned screens;
+static bool serial;
+static bool firmware_left;
+static enum stage stage_now;
+static const char *stage_name;
+
+static void serial_init(void)
+{
+	out8(UART_SCRATCH, 0x5a);
+	serial = in8(UART_SCRATCH) == 0x5a;
+	out8(UART_IER, 0);
+	out8(UART_LCR, UART_LCR_DLAB);
+	out8(UART_DATA, 1);	/* divisor: 115200 baud */
+	out8(UART_IER, 0);
+	out8(UART_LCR, UART_LCR_8N1);
+	out8(UART_FCR, 0x07);	/* FIFOs on and cleared */
+	out8(UART_MCR, 0x03);	/* DTR, RTS */
+}
+
+static void serial_put(char c)
+{
+	for (unsigned i = 0; (in8(UART_LSR) & UART_LSR_THRE) == 0 && i < UART_SPIN_MAX; i++) {
+	}
+	out8(UART_DATA, (uint8_t)c);
+}
+
+/* The firmware's own console handle is left out: it stands for all outputs
+ * together, serial ones too. */
+static void screens_find(void)
+{
+	EFI_HANDLE handles[SCREEN_MAX];
+	UINTN size = sizeof(handles);
+
+	if (EFI_ERROR(efi_bs->LocateHandle(ByProtocol, &graphics_guid, NULL, &size, handles))) {
+		return;
+	}
+	for (UINTN i = 0; i < size / sizeof(handles[0]); i++) {
+		if (handles[i] != efi_st->ConsoleOutHandle &&
+		    !EFI_ERROR(efi_bs->HandleProtocol(handles[i], &text_guid,
+						      (void **)&screen[screens]))) {
+			screens++;
+		}
+	}
+}
+
+/** Writes text as it is. */
+void console_write(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		CHAR16 wide[3] = { (CHAR16)*text };
+
+		if (*text == '\n') {
+			wide[0] = '\r';
+			wide[1] = '\n';
+		}
+		for (unsigned i = 0; serial && wide[i] != 0; i++) {
+			serial_put((char)wide[i]);
+		}
+		for (unsigned i = 0; i < screens && !firmware_left; i++) {
+			screen[i]->OutputString(screen[i], wide);
+		}
+	}
+}
+
+/** Finds screens and serial port. Output works from here on. */
+void console_init(void)
+{
+	serial_init();
+	screens_find();
+	console_write("\n");
+}
+
+/** Whether a 16550 answers at SERIAL_PORT. */
+bool console_serial_present(void)
+{
+	return serial;
+}
+
+/** No screen any more: the firmware is gone. */
+void console_leave_firmware(void)
+{
+	firmware_left = true;
+}
+
+/** Prints a line that begins with "isthmus: ". */
+void console_say(const char *format, ...)
+{
+	char line[LINE_MAX];
+	va_list ap;
+
+	va_start(ap, format);
+	fmt_va(line, sizeof(line), format, ap);
+	va_end(ap);
+	console_write("isthmus: ");
+	console_write(line);
+	console_write("\n");
+}
+
+/** Announces a stage; a failure from here on belongs to it. */
+void console_stage(enum stage stage, const char *name)
+{
+	stage_now = stage;
+	stage_name = name;
+	console_say("stage %u %s", stage, name);
+}
+
+/* Leaves the message on the screen until a key or a minute. */
+static void wait_for_key(void)
+{
+	EFI_EVENT events[2];
+	UINTN which, count = 1;
+
+	console_say("press a key to return to the firmware (or wait a minute)");
+	if (EFI_ERROR(efi_bs->CreateEvent(EVT_TIMER, 0, NULL, NULL, &events[0])) ||
+	    EFI_ERROR(efi_bs->SetTimer(events[0], TimerRelative, KEY_WAIT))) {
+		return;
+	}
+	if (efi_st->ConIn != NULL) {
+		efi_st->ConIn->Reset(efi_st->ConIn, FALSE);
+		events[count++] = efi_st->ConIn->WaitForKey;
+	}
+	efi_bs->WaitForEvent(count, events, &which);
+}
+
+/**
+ * Ends the boot: prints the stage and the message (what, where, what to do),
+ * then returns to the firmware with an error, or halts if that is gone.
+ */
+void console_fail(const char *format, ...)
+{
+	char line[LINE_MAX];
+	va_list ap;
+
+	va_start(ap, format);
+	fmt_va(line, sizeof(line), format, ap);
+	va_end(ap);
+	console_say("FAILED stage %u %s: %s", stage_now, stage_name, line);
+	if (!firmware_left) {
+		wait_for_key();
+		efi_bs->Exit(efi_image, EFI_LOAD_ERROR, 0, NULL);
+	}
+	for (;;) {
+		__asm__ volatile("cli; hlt");
+	}
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files of the volume the loader came from: read whole, into memory that
+ * stays, and verified on the way.
+ */
+#include <string.h>
+
+#include "loader.h"
+#include "sha256.h"
+
+#define CHUNK		(1u << 20)
+#define FILE_MAX	(1ul << 30)
+#define PATH_MAX	128
+
+static EFI_GUID image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+static EFI_GUID volume_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+static EFI_GUID info_guid = EFI_FILE_INFO_ID;
+static EFI_FILE_HANDLE root;
+
+/** Opens the volume. */
+void files_open(void)
+{
+	EFI_LOADED_IMAGE *image;
+	EFI_FILE_IO_INTERFACE *volume;
+
+	if (EFI_ERROR(efi_bs->HandleProtocol(efi_image, &image_guid, (void **)&image)) ||
+	    EFI_ERROR(efi_bs->HandleProtocol(image->DeviceHandle, &volume_guid,
+					     (void **)&volume)) ||
+	    EFI_ERROR(volume->OpenVolume(volume, &root))) {
+		console_fail("the loader was not started from a file system it can read: start it "
+			     "from the EFI system partition that holds \\isthmus");
+	}
+}
+
+/* Opens a file; its size goes to *size. */
+static EFI_FILE_HANDLE file_open(const char *path, uint64_t *size)
+{
+	union {
+		EFI_FILE_INFO info;
+		CHAR16 space[512];
+	} u;
+	UINTN info_size = sizeof(u);
+	CHAR16 wide[PATH_MAX] = { 0 };
+	EFI_FILE_HANDLE file;
+
+	for (unsigned i = 0; path[i] != '\0' && i < PATH_MAX - 1; i++) {
+		wide[i] = (CHAR16)path[i];
+	}
+	if (EFI_ERROR(root->Open(root, &file, wide, EFI_FILE_MODE_READ, 0))) {
+		console_fail("%s: no such file on the boot volume; copy it there or correct the "
+			     "manifest", path);
+	}
+	if (EFI_ERROR(file->GetInfo(file, &info_guid, &info_size, &u)) ||
+	    (u.info.Attribute & EFI_FILE_DIRECTORY) != 0 || u.info.FileSize == 0 ||
+	    u.info.FileSize > FILE_MAX) {
+		console_fail("%s: it is not a file of 1 byte to %lu MiB; copy it anew", path,
+			     FILE_MAX / MIB);
+	}
+	*size = u.info.FileSize;
+	return file;
+}
+
+/* The first 8 bytes are enough to tell people which is which. */
+static void digest_check(const uint8_t *want, const uint8_t *got, const char *path)
+{
+	uint64_t w, g;
+
+	memcpy(&w, want, sizeof(w));
+	memcpy(&g, got, sizeof(g));
+	if (memcmp(want, got, SHA256_SIZE) != 0) {
+		console_fail("%s: its SHA-256 begins with %lx, but with %lx in the manifest: the "
+			     "file is damaged or not the one meant; make the boot disk again",
+			     path, __builtin_bswap64(g), __builtin_bswap64(w));
+	}
+}
+
+/**
+ * Reads the file at path into memory of that type, 2 MiB aligned, the last
+ * page filled up with zeros. Its SHA-256 must be the one given (NULL: any).
+ */
+void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct module *module)
+{
+	uint8_t digest[SHA256_SIZE];
+	struct sha256 hash;
+	EFI_FILE_HANDLE file = file_open(path, &module->size);
+	uint64_t size = module->size;
+	uint8_t *data = memory_alloc(size, PAGE_2M, type, path);
+
+	console_write("isthmus: ");
+	console_write(path);
+	sha256_init(&hash);
+	for (uint64_t at = 0; at < size;) {
+		UINTN n = size - at < CHUNK ? size - at : CHUNK;
+
+		if (EFI_ERROR(file->Read(file, &n, data + at)) || n == 0) {
+			console_fail("%s: it cannot be read at byte %lu; check the boot disk",
+				     path, at);
+		}
+		if (sha256 != NULL) {
+			sha256_add(&hash, data + at, n);
+		}
+		at += n;
+		console_write(".");
+	}
+	console_write("\n");
+	memset(data + size, 0, round_up(size, PAGE_SIZE) - size);
+	file->Close(file);
+	if (sha256 != NULL) {
+		sha256_end(&hash, digest);
+		digest_check(sha256, digest, path);
+	}
+	module->data = data;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Bounded text formatting for messages: no EFI, no allocation. */
+#ifndef ISTHMUS_BOOT_FMT_H
+#define ISTHMUS_BOOT_FMT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+size_t fmt_va(char *buf, size_t size, const char *format, va_list ap);
+size_t fmt(char *buf, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the EFI side of the loader shares: the firmware's tables, the console,
+ * memory, the modules, the machine. Everything runs on the boot processor,
+ * in order, once; whatever fails ends in console_fail().
+ */
+#ifndef ISTHMUS_BOOT_LOADER_H
+#define ISTHMUS_BOOT_LOADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <efi.h>
+
+#include "acpi.h"
+#include "hypervisor/include/abi/boot_info.h"
+#include "hypervisor/include/abi/host_info.h"
+#include "manifest.h"
+#include "memmap.h"
+
+#define PAGE_SIZE	4096ull
+#define PAGE_2M		(2ull << 20)
+#define MIB		(1ul << 20)
+#define SERIAL_PORT	0x3f8
+
+/* docs/stages.md explains them. */
+enum stage {
+	STAGE_FIRMWARE = 10,
+	STAGE_PROCESSOR = 11,
+	STAGE_MANIFEST = 12,
+	STAGE_MODULES = 13,
+	STAGE_MACHINE = 14,
+	STAGE_MEMORY = 15,
+	STAGE_DEVICES = 16,
+	STAGE_EXIT = 17,
+	STAGE_ENTER = 18,
+};
+
+struct module {
+	void *data;
+	uint64_t size;
+};
+
+extern EFI_HANDLE efi_image;
+extern EFI_SYSTEM_TABLE *efi_st;
+extern EFI_BOOT_SERVICES *efi_bs;
+
+static inline uint64_t round_up(uint64_t value, uint64_t to)
+{
+	return (value + to - 1) & ~(to - 1);
+}
+
+/* console.c */
+void console_init(void);
+void console_write(const char *text);
+void console_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void console_stage(enum stage stage, const char *name);
+void console_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void console_leave_firmware(void);
+bool console_serial_present(void);
+
+/* memory.c */
+void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *what);
+uint64_t memory_alloc_low_page(void);
+void memory_read_map(struct memmap *map);
+void memory_leave_firmware(struct memmap *map);
+
+/* files.c */
+void files_open(void);
+void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct module *module);
+
+/* processor.c */
+void processor_check(void);
+uint64_t processor_tsc_hz(uint16_t pm_timer);
+bool processor_erms_slow(void);
+uint32_t processor_apic_id(void);
+
+/* machine.c */
+uint64_t machine_rsdp(void);
+void machine_cpus(uint64_t rsdp, struct acpi_machine *machine);
+bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
+		    struct boot_region *region);
+void machine_clock(uint64_t *seconds, uint64_t *tsc);
+void machine_quiet_devices(void);
+
+/* partitions.c */
+struct host_info *partitions_place(struct boot_info *info, const struct manifest *manifest,
+				   const struct module *modules, const struct module *blob);
+
+#endif

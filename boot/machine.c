@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine around the boot processor: other processors, interrupt
+ * controllers, screen, and devices that must keep quiet.
+ */
+#include <string.h>
+
+#include "io.h"
+#include "loader.h"
+
+#define PCI_CONFIG_ADDRESS	0xcf8
+#define PCI_CONFIG_DATA		0xcfc
+#define PCI_CONFIG_ENABLE	0x80000000u
+#define PCI_ID			0x00
+#define PCI_COMMAND		0x04
+#define PCI_COMMAND_MASTER	0x4u
+#define PCI_HEADER		0x0c
+#define PCI_HEADER_MULTI	0x800000u
+
+#define PIC1_MASK		0x21
+#define PIC2_MASK		0xa1
+
+#define SCREEN_BYTES_MAX	(256 * MIB)
+
+static EFI_GUID acpi2_guid = ACPI_20_TABLE_GUID;
+static EFI_GUID acpi1_guid = ACPI_TABLE_GUID;
+static EFI_GUID graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+
+/* [PI 1.8 volume 2 "MP Services Protocol"]; gnu-efi does not have it. */
+static EFI_GUID mp_guid = {
+	0x3fdda605, 0xa76e, 0x4f46, { 0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 } };
+
+#define MP_USABLE	0x6u		/* enabled, healthy */
+
+struct mp_processor {
+	uint64_t apic_id;
+	uint32_t flags;
+	uint8_t rest[76];		/* location, and room for later versions */
+};
+
+struct mp_services {
+	EFI_STATUS (EFIAPI *count)(struct mp_services *self, UINTN *count, UINTN *enabled);
+	EFI_STATUS (EFIAPI *info)(struct mp_services *self, UINTN number,
+				  struct mp_processor *info);
+};
+
+static uint64_t config_table(const EFI_GUID *guid)
+{
+	for (UINTN i = 0; i < efi_st->NumberOfTableEntries; i++) {
+		const EFI_CONFIGURATION_TABLE *t = &efi_st->ConfigurationTable[i];
+
+		if (memcmp(&t->VendorGuid, guid, sizeof(*guid)) == 0) {
+			return (uint64_t)t->VendorTable;
+		}
+	}
+	return 0;
+}
+
+/** Physical address of the ACPI root pointer; 0 if there is none. */
+uint64_t machine_rsdp(void)
+{
+	uint64_t rsdp = config_table(&acpi2_guid);
+
+	return rsdp != 0 ? rsdp : config_table(&acpi1_guid);
+}
+
+static bool cpus_by_mp_services(struct acpi_machine *machine)
+{
+	struct mp_services *mp;
+	struct mp_processor p;
+	UINTN count, enabled;
+
+	if (EFI_ERROR(efi_bs->LocateProtocol(&mp_guid, NULL, (void **)&mp)) ||
+	    EFI_ERROR(mp->count(mp, &count, &enabled))) {
+		return false;
+	}
+	for (UINTN i = 0; i < count; i++) {
+		if (!EFI_ERROR(mp->info(mp, i, &p)) && (p.flags & MP_USABLE) == MP_USABLE) {
+			acpi_add_cpu(machine, (uint32_t)p.apic_id);
+		}
+	}
+	return machine->cpu_count > 0;
+}
+
+/**
+ * Finds processors, interrupt controllers and PM timer: in ACPI's tables, or
+ * else by the firmware's MP services, or else there is this processor alone.
+ */
+void machine_cpus(uint64_t rsdp, struct acpi_machine *machine)
+{
+	const char *by = "the ACPI MADT";
+	const uint8_t *table;
+	uint32_t size;
+
+	acpi_init(machine);
+	table = acpi_find(rsdp, "APIC", &size);
+	if (table == NULL || !acpi_madt(table, size, machine)) {
+		acpi_init(machine);
+		by = "MP services";
+		if (!cpus_by_mp_services(machine)) {
+			by = "itself only: no ACPI, no MP services";
+			acpi_add_cpu(machine, processor_apic_id());
+		}
+	}
+	table = acpi_find(rsdp, "FACP", &size);
+	machine->pm_timer = table != NULL ? acpi_pm_timer(table, size) : 0;
+	console_say("processors: %u, told by %s; beyond the %u that can be used: %u",
+		    machine->cpu_count, by, BOOT_MAX_CPUS, machine->cpus_left_out);
+}
+
+/**
+ * Describes the screen for the host partition, and the device memory of it
+ * for the hypervisor. Returns false if there is none that can be mapped.
+ */
+bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
+		    struct boot_region *region)
+{
+	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
+	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info;
+	uint64_t base, size;
+
+	if (EFI_ERROR(efi_bs->LocateProtocol(&graphics_guid, NULL, (void **)&gop)) ||
+	    gop->Mode == NULL || gop->Mode->Info == NULL ||
+	    gop->Mode->Info->PixelFormat == PixelBltOnly) {
+		return false;
+	}
+	info = gop->Mode->Info;
+	base = gop->Mode->FrameBufferBase;
+	size = round_up(gop->Mode->FrameBufferSize, PAGE_SIZE);
+	if (base == 0 || base % PAGE_SIZE != 0 || size == 0 || size > SCREEN_BYTES_MAX ||
+	    base > UINT64_MAX - size || memmap_overlaps(map, base, base + size)) {
+		return false;
+	}
+	*region = (struct boot_region) {
+		.gpa = HOST_FRAMEBUFFER_GPA, .hpa = base, .size = size,
+		.flags = BOOT_MAP_WRITE | BOOT_MAP_UNCACHED };
+	*screen = (struct host_framebuffer) {
+		.gpa = HOST_FRAMEBUFFER_GPA,
+		.width = info->HorizontalResolution, .height = info->VerticalResolution,
+		.stride = info->PixelsPerScanLine, .format = info->PixelFormat };
+	return true;
+}
+
+/**
+ * The firmware's clock as seconds since 1970 in UTC, and the TSC at that
+ * moment; 0 and 0 if it has none. A firmware that names no time zone is
+ * taken to mean UTC.
+ */
+void machine_clock(uint64_t *seconds, uint64_t *tsc)
+{
+	EFI_TIME t;
+	int64_t years, days;
+
+	*seconds = *tsc = 0;
+	if (EFI_ERROR(efi_st->RuntimeServices->GetTime(&t, NULL)) || t.Year < 1970 ||
+	    t.Month < 1 || t.Month > 12) {
+		return;
+	}
+	/* Years begin in March: the leap day is the last, and the months'
+	 * lengths repeat every five. */
+	years = t.Year - (t.Month < 3);
+	days = years * 365 + years / 4 - years / 100 + years / 400 +
+	       (153 * ((t.Month + 9) % 12) + 2) / 5 + t.Day - 1 - 719468;
+	*tsc = rdtsc();
+	*seconds = (uint64_t)(days * 86400 + t.Hour * 3600 + t.Minute * 60 + t.Second +
+			      (t.TimeZone == EFI_UNSPECIFIED_TIMEZONE ? 0 : t.TimeZone * 60));
+}
+
+static uint32_t pci_read(uint32_t function, uint32_t reg)
+{
+	out32(PCI_CONFIG_ADDRESS, PCI_CONFIG_ENABLE | function << 8 | reg);
+	return in32(PCI_CONFIG_DATA);
+}
+
+/**
+ * Stops every PCI function from reading or writing memory by itself, and
+ * masks the legacy interrupt controllers. The firmware can use no disk after
+ * this. Bridges are stopped too: who starts a device later starts what is
+ * between it and memory. [PCI 3.0 "Configuration Mechanism #1"]
+ */
+void machine_quiet_devices(void)
+{
+	unsigned stopped = 0;
+
+	for (uint32_t f = 0; f < 1u << 16; f++) {
+		bool present = (pci_read(f, PCI_ID) & 0xffff) != 0xffff;
+		uint32_t command = present ? pci_read(f, PCI_COMMAND) : 0;
+
+		if ((command & PCI_COMMAND_MASTER) != 0) {
+			/* The address still stands; zeros leave the status
+			 * half as it is. */
+			out32(PCI_CONFIG_DATA, command & 0xffff & ~PCI_COMMAND_MASTER);
+			stopped++;
+		}
+		if (f % 8 == 0 &&
+		    (!present || (pci_read(f, PCI_HEADER) & PCI_HEADER_MULTI) == 0)) {
+			f += 7;			/* none, or a single function */
+		}
+	}
+	out8(PIC1_MASK, 0xff);
+	out8(PIC2_MASK, 0xff);
+	console_say("%u bus masters stopped", stopped);
+}

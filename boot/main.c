@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * BOOTX64.EFI: from the firmware to the hypervisor, stage by stage
+ * (docs/stages.md). Trusts the firmware and, once their SHA-256 matches, the
+ * files the manifest names; checks the form of everything it reads.
+ */
+#include <string.h>
+
+#include "elf.h"
+#include "loader.h"
+#include "paging.h"
+
+#define MANIFEST_PATH	"\\isthmus\\isthmus.dtb"
+#define HV_IMAGE_MAX	(64 * MIB)
+#define IDENT_MIN_GIB	4
+
+EFI_HANDLE efi_image;
+EFI_SYSTEM_TABLE *efi_st;
+EFI_BOOT_SERVICES *efi_bs;
+
+static struct manifest manifest;
+static struct module blob;
+static struct module modules[MANIFEST_MAX_MODULES];
+static struct memmap map;
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
+
+static void manifest_load(void)
+{
+	char error[MANIFEST_ERROR_LEN];
+
+	files_open();
+	files_read(MANIFEST_PATH, NULL, BOOT_MEM_PARTITION, &blob);
+	if (!manifest_decode(blob.data, blob.size, &manifest, error)) {
+		console_fail("%s: %s; correct the .dts and make the boot disk again",
+			     MANIFEST_PATH, error);
+	}
+}
+
+/* The two images are copied out of their files, which are then free again;
+ * other modules stay where they are, as the host partition's memory. */
+static void modules_load(void)
+{
+	for (uint32_t i = 0; i < manifest.module_count; i++) {
+		const struct manifest_module *m = &manifest.module[i];
+		bool image = i == manifest.hypervisor || i == manifest.host_image;
+
+		files_read(m->path, m->sha256, image ? BOOT_MEM_FREE : BOOT_MEM_PARTITION,
+			   &modules[i]);
+	}
+}
+
+/* Loads the hypervisor's image and returns its entry point. */
+static uint64_t hypervisor_load(struct boot_info *info)
+{
+	const struct module *file = &modules[manifest.hypervisor];
+	struct elf_image image;
+	const char *wrong = elf_check(file->data, file->size, HV_IMAGE_BASE,
+				      HV_IMAGE_BASE + HV_IMAGE_MAX, &image);
+	void *data;
+
+	if (wrong != NULL) {
+		console_fail("%s: as the hypervisor at 0x%lx: %s; build it again",
+			     manifest.module[manifest.hypervisor].path, (uint64_t)HV_IMAGE_BASE,
+			     wrong);
+	}
+	info->image_size = round_up(image.end - HV_IMAGE_BASE, PAGE_2M);
+	data = memory_alloc(info->image_size, PAGE_2M, BOOT_MEM_HYPERVISOR, "the hypervisor");
+	memset(data, 0, info->image_size);
+	elf_load(file->data, HV_IMAGE_BASE, data);
+	info->image_phys = (uint64_t)data;
+	return image.entry;
+}
+
+static struct boot_info *info_new(void)
+{
+	struct boot_info *info = memory_alloc(sizeof(*info), PAGE_SIZE, BOOT_MEM_HYPERVISOR,
+					      "boot information");
+
+	memset(info, 0, sizeof(*info));
+	info->magic = BOOT_INFO_MAGIC;
+	info->version = BOOT_INFO_VERSION;
+	info->size = sizeof(*info);
+	info->serial_port = SERIAL_PORT;
+	info->flags = console_serial_present() ? BOOT_FLAG_SERIAL : 0;
+	return info;
+}
+
+static void processors_find(struct boot_info *info)
+{
+	struct acpi_machine machine;
+	uint32_t self = processor_apic_id();
+
+	info->rsdp = machine_rsdp();
+	machine_cpus(info->rsdp, &machine);
+	info->lapic_phys = machine.lapic;
+	info->ioapic_phys = machine.ioapic;
+	info->cpu_count = machine.cpu_count;
+	memcpy(info->apic_id, machine.apic_id, sizeof(info->apic_id));
+	while (info->bsp < info->cpu_count && info->apic_id[info->bsp] != self) {
+		info->bsp++;
+	}
+	if (info->bsp == info->cpu_count) {
+		console_fail("this processor (APIC id %u) is not among the %u that the firmware "
+			     "lists; update the firmware", self, info->cpu_count);
+	}
+	info->tsc_hz = processor_tsc_hz((uint16_t)machine.pm_timer);
+	info->flags |= processor_erms_slow() ? BOOT_FLAG_ERMS_SLOW : 0;
+}
+
+/* Device memory must not be memory, nor a controller the hypervisor runs. */
+static void mmio_check(const struct boot_info *info)
+{
+	const struct boot_partition *p = &info->partitions[0];
+
+	for (uint32_t i = 0; i < p->mmio_count; i++) {
+		uint64_t base = p->mmio[i].hpa, end = base + p->mmio[i].size;
+
+		if (memmap_overlaps(&map, base, end) ||
+		    (info->lapic_phys >= base && info->lapic_phys < end) ||
+		    (info->ioapic_phys >= base && info->ioapic_phys < end)) {
+			console_fail("\"mmio\" in the manifest gives the host partition 0x%lx to "
+				     "0x%lx, but that is RAM or an interrupt controller: correct "
+				     "it", base, end);
+		}
+	}
+}
+
+static void memory_check(void)
+{
+	uint64_t all = memmap_total(&map, 0) / MIB;
+	uint64_t available = memmap_total(&map, BOOT_MEM_FREE) / MIB;
+
+	console_say("memory: %lu MiB, %lu MiB of it free", all, available);
+	if (available < manifest.min_memory / MIB) {
+		console_fail("too little memory: %lu MiB of %lu MiB are free, the partitions need "
+			     "%lu MiB to begin with; give the machine more memory, or lower "
+			     "\"memory-min-mib\" in the manifest", available, all,
+			     manifest.min_memory / MIB);
+	}
+}
+
+/* Makes the page tables for the jump; returns the root's address. */
+static uint64_t tables_make(struct boot_info *info)
+{
+	const struct boot_mem *last = &map.mem[map.count - 1];
+	uint32_t gib = (uint32_t)(round_up(last->base + last->size, 1ull << 30) >> 30);
+	uint64_t *tables, *high;
+
+	gib = gib < IDENT_MIN_GIB ? IDENT_MIN_GIB : gib;
+	info->ident_end = (uint64_t)gib << 30;
+	tables = memory_alloc((PAGING_TABLES(gib) + 2) * PAGE_SIZE, PAGE_SIZE,
+			      BOOT_MEM_HYPERVISOR, "page tables");
+	high = tables + PAGING_TABLES(gib) * PAGE_SIZE / sizeof(*tables);
+	paging_identity(tables, (uint64_t)tables, gib);
+	paging_map_image(tables, high, (uint64_t)high, info->image_phys, info->image_size);
+	return (uint64_t)tables;
+}
+
+/* Fills in what the host partition is told of the machine. */
+static void host_tell(struct boot_info *info, struct host_info *host)
+{
+	struct boot_partition *p = &info->partitions[0];
+	const CHAR16 *vendor = efi_st->FirmwareVendor;
+
+	for (unsigned i = 0; vendor && vendor[i] && i < sizeof(host->platform) - 1; i++) {
+		host->platform[i] = vendor[i] < 0x7f ? (char)vendor[i] : '?';
+	}
+	machine_clock(&info->wall_seconds, &info->wall_tsc);
+	host->wall_seconds = info->wall_seconds;
+	host->wall_tsc = info->wall_tsc;
+	host->tsc_hz = info->tsc_hz;
+	host->rsdp = info->rsdp;
+	host->machine_cpus = info->cpu_count;
+	host->machine_memory = memmap_total(&map, 0);
+	p->mmio_count += machine_screen(&map, &host->framebuffer, &p->mmio[p->mmio_count]);
+}
+
+static void __attribute__((noreturn)) enter(uint64_t cr3, uint64_t entry,
+					    const struct boot_info *info)
+{
+	__asm__ volatile("cli; cld; mov %0, %%cr3; jmp *%1"
+			 : : "r"(cr3), "r"(entry), "D"(info) : "memory");
+	__builtin_unreachable();
+}
+
+/**
+ * Entry from the firmware. Never returns: either the hypervisor takes over
+ * or console_fail() ends the program.
+ */
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
+{
+	struct boot_info *info;
+	struct host_info *host;
+	uint64_t entry, cr3;
+
+	efi_image = image;
+	efi_st = table;
+	efi_bs = table->BootServices;
+	console_init();
+	console_stage(STAGE_FIRMWARE, "firmware");
+	console_stage(STAGE_PROCESSOR, "processor");
+	processor_check();
+	console_stage(STAGE_MANIFEST, "manifest");
+	manifest_load();
+
+	console_stage(STAGE_MODULES, "modules");
+	info = info_new();
+	modules_load();
+	entry = hypervisor_load(info);
+	host = partitions_place(info, &manifest, modules, &blob);
+
+	console_stage(STAGE_MACHINE, "machine");
+	processors_find(info);
+
+	console_stage(STAGE_MEMORY, "memory");
+	info->trampoline = memory_alloc_low_page();
+	memory_read_map(&map);
+	mmio_check(info);
+	cr3 = tables_make(info);
+	memory_read_map(&map);
+	memory_check();
+	host_tell(info, host);
+
+	console_stage(STAGE_DEVICES, "devices");
+	machine_quiet_devices();
+	console_stage(STAGE_EXIT, "exit");
+	memory_leave_firmware(&map);
+	info->mem_count = map.count;
+	memcpy(info->mem, map.mem, sizeof(info->mem));
+	console_stage(STAGE_ENTER, "enter");
+	enter(cr3, entry, info);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Decodes the manifest: the tables of each node's properties, and what
+ * follows from them for partitions and channels.
+ */
+#include <string.h>
+
+#include <libfdt.h>
+
+#include "hypervisor/include/abi/channel.h"
+#include "hypervisor/include/abi/host_info.h"
+#include "manifest_impl.h"
+
+#define MIB		(1ull << 20)
+#define MIN_MIB_DEFAULT	16u
+#define GUEST_HOLE	0xc0000000ull	/* a guest's RAM leaves out from */
+#define GUEST_HIGH	0x100000000ull	/* here to here */
+#define CHANNEL_STRIDE	0x04000000ull	/* of guest-physical address space */
+#define VCPUS_MAX	8
+#define COUNT(array)	((unsigned)(sizeof(array) / sizeof((array)[0])))
+
+struct raw_partition {
+	struct boot_partition p;
+	uint32_t memory_mib, min_mib;
+	uint32_t kernel, initrd;	/* modules, checked only */
+	uint32_t module;
+};
+
+struct raw_channel {
+	uint32_t peer[2];
+	uint32_t output_kib;
+};
+
+#define MODULE(field)	offsetof(struct manifest_module, field)
+#define RAW(field)	offsetof(struct raw_partition, field)
+#define CHANNEL(field)	offsetof(struct raw_channel, field)
+
+static const struct prop root_props[] = {
+	{ "compatible", PROP_STRING, true, 1, 63, 0 },
+};
+
+/* For the host partition's program; checked here, used there. */
+static const struct prop chosen_props[] = {
+	{ "exec", PROP_TEXT, false, 1, 16383, 0 },
+	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
+};
+
+static const struct prop module_props[] = {
+	{ "path", PROP_STRING, true, 2, 127, MODULE(path) },
+	{ "sha256", PROP_BYTES, true, 32, 32, MODULE(sha256) },
+};
+
+static const struct prop host_props[] = {
+	{ "host", PROP_FLAG, true, 0, 0, 0 },
+	{ "id", PROP_U32, true, 0, 0, RAW(p.id) },
+	{ "vcpus", PROP_U32, true, 1, 1, RAW(p.vcpus) },
+	{ "memory-mib", PROP_U32, true, 16, HOST_RAM_END_MAX / MIB, RAW(memory_mib) },
+	{ "memory-min-mib", PROP_U32, false, 1, 65536, RAW(min_mib) },
+	{ "module", PROP_MODULE, true, 0, 0, RAW(module) },
+	{ "ports", PROP_PORTS, false, 0, 0, 0 },
+	{ "irqs", PROP_IRQS, false, 0, 0, 0 },
+	{ "mmio", PROP_MMIO, false, 0, 0, 0 },
+};
+
+static const struct prop guest_props[] = {
+	{ "id", PROP_U32, true, 1, BOOT_MAX_PARTITIONS - 1, RAW(p.id) },
+	{ "vcpus", PROP_U32, true, 1, VCPUS_MAX, RAW(p.vcpus) },
+	{ "memory-mib", PROP_U32, true, 16, 65536, RAW(memory_mib) },
+	{ "memory-min-mib", PROP_U32, false, 1, 65536, RAW(min_mib) },
+	{ "kernel", PROP_MODULE, true, 0, 0, RAW(kernel) },
+	{ "initrd", PROP_MODULE, false, 0, 0, RAW(initrd) },
+	{ "bootargs", PROP_TEXT, false, 0, 2047, 0 },
+	{ "ports", PROP_PORTS, false, 0, 0, 0 },
+	{ "forward-ports", PROP_FORWARD, false, 0, 0, 0 },
+};
+
+static const struct prop channel_props[] = {
+	{ "peers", PROP_PAIR, true, 0, BOOT_MAX_PARTITIONS - 1, CHANNEL(peer) },
+	{ "output-kib", PROP_U32, true, 8, 16388, CHANNEL(output_kib) },
+};
+
+/* A guest's channel registers: no other ports of it may lie there. */
+static const struct prop channel_ports = { "channels", PROP_FORWARD, false, 0, 0, 0 };
+
+static bool module_read(struct decode *d, int node)
+{
+	struct manifest *m = d->manifest;
+	struct manifest_module *module = &m->module[m->module_count];
+
+	if (m->module_count == MANIFEST_MAX_MODULES || strlen(d->name) > 31 ||
+	    strcmp(d->name, "manifest") == 0) {
+		return manifest_error(d, NULL, "it is one module too many, or its name is "
+				      "reserved or longer than 31 characters");
+	}
+	if (!manifest_props(d, node, module_props, COUNT(module_props), module)) {
+		return false;
+	}
+	if (module->path[0] != '\\') {
+		return manifest_error(d, "path", "it does not begin with a backslash");
+	}
+	module->name = d->name;
+	if (strcmp(d->name, "hypervisor") == 0) {
+		m->hypervisor = m->module_count;
+	}
+	m->module_count++;
+	return true;
+}
+
+/* RAM from 0 on, around the hole below 4 GiB. */
+static void demand_set(struct boot_partition *p)
+{
+	uint64_t low = p->mem_cap < GUEST_HOLE ? p->mem_cap : GUEST_HOLE;
+
+	p->demand[p->demand_count++] = (struct boot_demand) { 0, low };
+	if (p->mem_cap > low) {
+		p->demand[p->demand_count++] =
+			(struct boot_demand) { GUEST_HIGH, p->mem_cap - low };
+	}
+}
+
+static bool partition_read(struct decode *d, int node)
+{
+	bool host = fdt_getprop(d->blob, node, "host", NULL) != NULL;
+	struct raw_partition raw = { .min_mib = MIN_MIB_DEFAULT };
+	struct manifest *m = d->manifest;
+	int len;
+	const fdt32_t *id = fdt_getprop(d->blob, node, "id", &len);
+
+	/* The id comes first: claims are made in its name. */
+	raw.p.id = id != NULL && len == 4 ? fdt32_ld(id) : 0;
+	if (raw.p.id < BOOT_MAX_PARTITIONS && m->partition[raw.p.id].name[0] != '\0') {
+		return manifest_error(d, "id", "another partition has the same");
+	}
+	d->partition = &raw.p;
+	if (!host && !manifest_claim(d, &channel_ports, CHANNEL_GUEST_IO_PORT,
+				     CHANNEL_GUEST_IO_PORT +
+				     BOOT_MAX_CHANNELS * CHANNEL_IO_SIZE - 1)) {
+		return false;
+	}
+	if (!manifest_props(d, node, host ? host_props : guest_props,
+			    host ? COUNT(host_props) : COUNT(guest_props), &raw)) {
+		return false;
+	}
+	if (strlen(d->name) >= BOOT_NAME_LEN || raw.min_mib > raw.memory_mib) {
+		return manifest_error(d, NULL, "its name is longer than %u characters, or "
+				      "\"memory-min-mib\" exceeds \"memory-mib\"",
+				      BOOT_NAME_LEN - 1);
+	}
+	memcpy(raw.p.name, d->name, strlen(d->name) + 1);
+	raw.p.mem_cap = raw.memory_mib * MIB;
+	demand_set(&raw.p);
+	if (host) {
+		raw.p.flags = BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART;
+		m->host_image = raw.module;
+	}
+	m->min_memory += raw.min_mib * MIB;
+	m->partition[raw.p.id] = raw.p;
+	m->partition_count++;
+	return true;
+}
+
+/* Output sections are one header page and a data area, a power of two. */
+static bool channel_read(struct decode *d, int node)
+{
+	struct manifest *m = d->manifest;
+	struct boot_channel *c = &m->channel[m->channel_count];
+	struct raw_channel raw = { 0 };
+
+	if (!manifest_props(d, node, channel_props, COUNT(channel_props), &raw)) {
+		return false;
+	}
+	if (m->channel_count == BOOT_MAX_CHANNELS || raw.peer[0] == raw.peer[1] ||
+	    ((raw.output_kib - 4) & (raw.output_kib - 5)) != 0) {
+		return manifest_error(d, NULL, "it is one channel too many, or its peers are the "
+				      "same, or \"output-kib\" is not 4 more than a power of two");
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct boot_partition *p = &m->partition[raw.peer[i]];
+
+		if (p->name[0] == '\0') {
+			return manifest_error(d, "peers", "there is no partition %u", raw.peer[i]);
+		}
+		c->peer[i] = raw.peer[i];
+		c->gpa[i] = (p->flags & BOOT_PARTITION_HOST)
+			? HOST_CHANNEL_GPA + m->channel_count * HOST_CHANNEL_STRIDE
+			: CHANNEL_GUEST_REGION_GPA + m->channel_count * CHANNEL_STRIDE;
+	}
+	c->output_size = raw.output_kib * 1024ull;
+	m->channel_count++;
+	return true;
+}
+
+static bool chosen_read(struct decode *d, int node)
+{
+	(void)node;
+	return manifest_error(d, NULL, "the node is unknown");
+}
+
+/* The groups below the root, read in this order: channels refer to
+ * partitions and these to modules. */
+static const struct group {
+	const char *name;
+	bool (*element)(struct decode *d, int node);
+	const struct prop *props;
+	unsigned prop_count;
+} groups[] = {
+	{ "chosen", chosen_read, chosen_props, COUNT(chosen_props) },
+	{ "modules", module_read, NULL, 0 },
+	{ "partitions", partition_read, NULL, 0 },
+	{ "channels", channel_read, NULL, 0 },
+};
+
+static bool group_read(struct decode *d, int node, const struct group *g)
+{
+	int child;
+	char nothing;			/* no group stores what it has */
+
+	d->group = g->name;
+	d->name = "";
+	if (!manifest_props(d, node, g->props, g->prop_count, &nothing)) {
+		return false;
+	}
+	fdt_for_each_subnode(child, d->blob, node) {
+		d->name = fdt_get_name(d->blob, child, NULL);
+		if (fdt_subnode_offset(d->blob, node, d->name) != child) {
+			return manifest_error(d, NULL, "the node is there twice");
+		}
+		if (!g->element(d, child)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Every node below the root must be a group, and there once. */
+static bool groups_known(struct decode *d)
+{
+	int node;
+
+	fdt_for_each_subnode(node, d->blob, 0) {
+		unsigned i = 0;
+
+		d->group = fdt_get_name(d->blob, node, NULL);
+		while (i < COUNT(groups) && strcmp(d->group, groups[i].name) != 0) {
+			i++;
+		}
+		if (i == COUNT(groups) || fdt_subnode_offset(d->blob, 0, d->group) != node) {
+			return manifest_error(d, NULL, "the node is unknown, or there twice");
+		}
+	}
+	return true;
+}
+
+static bool whole_check(struct decode *d)
+{
+	struct manifest *m = d->manifest;
+
+	d->group = "modules";
+	d->name = "hypervisor";
+	if (m->module_count == 0 || strcmp(m->module[m->hypervisor].name, d->name) != 0) {
+		return manifest_error(d, NULL, "it is missing");
+	}
+	d->group = "partitions";
+	d->name = "";
+	for (uint32_t i = 0; i < m->partition_count || i == 0; i++) {
+		if (m->partition[i].name[0] == '\0') {
+			return manifest_error(d, NULL, "there is none with the \"id\" %u (0 is the "
+					      "host's, the others follow without gap)", i);
+		}
+	}
+	return true;
+}
+
+/**
+ * Decodes and checks the manifest of size bytes at blob (8-byte aligned)
+ * into *manifest, whose strings then point into the blob. Returns false with
+ * a sentence in error that names node and property and says what is wrong.
+ */
+bool manifest_decode(const void *blob, uint64_t size, struct manifest *manifest,
+		     char error[MANIFEST_ERROR_LEN])
+{
+	struct decode d = { .blob = blob, .manifest = manifest, .error = error,
+			    .group = "", .name = "" };
+	const char *compatible = "";
+
+	memset(manifest, 0, sizeof(*manifest));
+	if (!manifest_blob_ok(blob, size)) {
+		return manifest_error(&d, NULL, "it is no device tree blob of version 17, or is "
+				      "damaged, nested too deeply or larger than %u KiB",
+				      MANIFEST_MAX_SIZE / 1024);
+	}
+	if (!manifest_props(&d, 0, root_props, COUNT(root_props), &compatible) ||
+	    !groups_known(&d)) {
+		return false;
+	}
+	if (strcmp(compatible, "isthmus,manifest-1") != 0) {
+		return manifest_error(&d, "compatible", "it is not \"isthmus,manifest-1\"");
+	}
+	for (unsigned i = 0; i < COUNT(groups); i++) {
+		int node = fdt_subnode_offset(blob, 0, groups[i].name);
+
+		if (node >= 0 && !group_read(&d, node, &groups[i])) {
+			return false;
+		}
+	}
+	return whole_check(&d);
+}

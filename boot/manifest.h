@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manifest: what to load and which partitions to make. docs/manifest.md
+ * describes the binding.
+ */
+#ifndef ISTHMUS_BOOT_MANIFEST_H
+#define ISTHMUS_BOOT_MANIFEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hypervisor/include/abi/boot_info.h"
+
+#define MANIFEST_MAX_SIZE	(256u << 10)
+#define MANIFEST_MAX_MODULES	16
+#define MANIFEST_ERROR_LEN	240
+
+/* Pointers lead into the blob. */
+struct manifest_module {
+	const char *name;
+	const char *path;
+	const uint8_t *sha256;		/* 32 bytes */
+};
+
+struct manifest {
+	uint32_t module_count;
+	uint32_t hypervisor;		/* index in module[] */
+	uint32_t host_image;		/* index in module[] */
+	uint32_t partition_count;
+	uint32_t channel_count;
+	uint64_t min_memory;		/* bytes the partitions begin with */
+	struct manifest_module module[MANIFEST_MAX_MODULES];
+	/* Regions and start state are left to the loader. */
+	struct boot_partition partition[BOOT_MAX_PARTITIONS];
+	struct boot_channel channel[BOOT_MAX_CHANNELS];
+};
+
+bool manifest_blob_ok(const void *blob, uint64_t size);
+bool manifest_decode(const void *blob, uint64_t size, struct manifest *manifest,
+		     char error[MANIFEST_ERROR_LEN]);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory: allocations that outlive the firmware, and the way out of it.
+ * Everything allocated here is remembered with its type and added to the
+ * firmware's map when that is read.
+ */
+#include <stddef.h>
+
+#include "loader.h"
+
+#define KEPT_MAX	48
+#define EXIT_TRIES	8
+
+static struct boot_mem kept[KEPT_MAX];
+static unsigned kept_count;
+static EFI_MEMORY_DESCRIPTOR *descriptors;
+static UINTN descriptors_size;
+
+static uint64_t keep(uint64_t base, uint64_t size, uint32_t type)
+{
+	if (kept_count == KEPT_MAX) {
+		console_fail("more than %u memory blocks: use fewer modules", KEPT_MAX);
+	}
+	kept[kept_count++] = (struct boot_mem) { .base = base, .size = size, .type = type };
+	return base;
+}
+
+/**
+ * Allocates size bytes, rounded up to pages, contiguous and aligned (a power
+ * of two, at least a page), to be kept with that type (enum boot_mem_type).
+ * The content is undefined. what names it in the message if there is no room.
+ */
+void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *what)
+{
+	uint64_t base, slack = align - PAGE_SIZE;
+	EFI_PHYSICAL_ADDRESS at = 0;
+
+	size = round_up(size, PAGE_SIZE);
+	if (EFI_ERROR(efi_bs->AllocatePages(AllocateAnyPages, EfiLoaderData,
+					    (size + slack) / PAGE_SIZE, &at))) {
+		console_fail("too little memory: no %lu KiB in one piece for %s; give the machine "
+			     "more memory", (size + slack) / 1024, what);
+	}
+	base = round_up(at, align);
+	if (base > at) {
+		efi_bs->FreePages(at, (base - at) / PAGE_SIZE);
+	}
+	if (at + slack > base) {
+		efi_bs->FreePages(base + size, (at + slack - base) / PAGE_SIZE);
+	}
+	return (void *)keep(base, size, type);
+}
+
+/** A page below 1 MiB, where processors can start in real mode. */
+uint64_t memory_alloc_low_page(void)
+{
+	EFI_PHYSICAL_ADDRESS at = 0x9ffff;
+
+	if (EFI_ERROR(efi_bs->AllocatePages(AllocateMaxAddress, EfiLoaderData, 1, &at)) ||
+	    at == 0) {
+		console_fail("no free page below 640 KiB to start processors from: the firmware "
+			     "keeps it all; update the firmware");
+	}
+	return keep(at, PAGE_SIZE, BOOT_MEM_HYPERVISOR);
+}
+
+/* Reads the firmware's descriptors; *key is for ExitBootServices(). */
+static bool descriptors_read(UINTN *size, UINTN *key, UINTN *stride)
+{
+	UINT32 version;
+
+	*size = descriptors_size;
+	return !EFI_ERROR(efi_bs->GetMemoryMap(size, descriptors, key, stride, &version));
+}
+
+static void map_make(struct memmap *map, UINTN size, UINTN stride)
+{
+	bool ok;
+
+	map->inputs = 0;
+	ok = memmap_add_efi(map, descriptors, size, stride) &&
+	     memmap_add(map, 0, PAGE_SIZE, BOOT_MEM_FIRMWARE);	/* page 0: never free */
+	for (unsigned i = 0; i < kept_count; i++) {
+		ok = ok && memmap_add(map, kept[i].base, kept[i].size, kept[i].type);
+	}
+	if (!ok || !memmap_make(map)) {
+		console_fail("the firmware's memory map is malformed, or has more than %u "
+			     "descriptors or %u ranges; update the firmware", MEMMAP_MAX_INPUT,
+			     BOOT_MAX_MEM);
+	}
+}
+
+/** Reads the map as it is now. It may still change in small ways. */
+void memory_read_map(struct memmap *map)
+{
+	UINTN size, key, stride = 0;
+
+	if (descriptors == NULL) {
+		/* Room for twice as many descriptors as there are now: the
+		 * map must still fit at the end, when allocating is over. */
+		descriptors_read(&size, &key, &stride);
+		descriptors_size = 2 * size + 16 * stride;
+		if (EFI_ERROR(efi_bs->AllocatePool(EfiLoaderData, descriptors_size,
+						   (void **)&descriptors))) {
+			console_fail("too little memory for the memory map");
+		}
+	}
+	if (!descriptors_read(&size, &key, &stride)) {
+		console_fail("the firmware does not give its memory map; update the firmware");
+	}
+	map_make(map, size, stride);
+}
+
+/**
+ * Leaves the firmware and makes the final map. The map may change while the
+ * firmware lets go, in which case it wants to be asked again
+ * [UEFI 2.10 "EFI_BOOT_SERVICES.ExitBootServices()"].
+ */
+void memory_leave_firmware(struct memmap *map)
+{
+	UINTN size, key, stride;
+
+	/* Even a refused call may have taken the screen away. */
+	console_leave_firmware();
+	for (unsigned i = 0; i < EXIT_TRIES; i++) {
+		if (descriptors_read(&size, &key, &stride) &&
+		    !EFI_ERROR(efi_bs->ExitBootServices(efi_image, key))) {
+			__asm__ volatile("cli");
+			map_make(map, size, stride);
+			return;
+		}
+	}
+	console_fail("the firmware refused %u times to let go (ExitBootServices); update the "
+		     "firmware", EXIT_TRIES);
+}

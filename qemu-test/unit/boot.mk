@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the loader's pure parts.
+
+UNIT_TESTS += boot_manifest_test boot_parts_test
+
+# libfdt as the tests use it: with the sanitizers, without our warnings.
+build/unit/libfdt.o: build/deps/libfdt
+	@mkdir -p $(@D)
+	gcc -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -r -nostdlib -o $@ \
+		$(addprefix $</,fdt.c fdt_ro.c fdt_rw.c fdt_wip.c)
+build/unit/isthmus.dtb: boot/isthmus.dts
+	@mkdir -p $(@D)
+	dtc -q -I dts -O dtb -o $@ $<
+
+BOOT_MANIFEST_SRCS := boot/manifest.c boot/manifest_props.c boot/fdt_check.c boot/fmt.c
+
+boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
+build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb
+boot_manifest_test_CFLAGS := -isystem build/deps/libfdt
+boot_manifest_test_LIBS := build/unit/libfdt.o
+
+boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
+	boot/memmap.c boot/paging.c boot/sha256.c boot/virt.c

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manifest decoder: the default manifest decodes to what it says, and
+ * each way to spoil it is refused with a message that names the place.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libfdt.h>
+
+#include "boot/manifest.h"
+
+#define SPACE		(64u << 10)
+
+static uint8_t *blob;			/* SPACE bytes, open for changes */
+static struct manifest m;
+static char error[MANIFEST_ERROR_LEN];
+
+static int node_at(const char *path)
+{
+	int node = fdt_path_offset(blob, path);
+
+	assert_true(node >= 0);
+	return node;
+}
+
+/* The default manifest, completed with digests as the image tool does. */
+static int blob_make(void **state)
+{
+	static const char *const modules[] = { "hypervisor", "host-bridge", "kernel", "initrd",
+					       "volume" };
+	uint8_t digest[32];
+	uint8_t *file = calloc(1, SPACE);
+	FILE *f = fopen("build/unit/isthmus.dtb", "rb");
+
+	(void)state;
+	assert_non_null(f);
+	assert_true(fread(file, 1, SPACE, f) > 0);
+	fclose(f);
+	blob = calloc(1, SPACE);
+	assert_int_equal(fdt_open_into(file, blob, SPACE), 0);
+	free(file);
+	for (unsigned i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		char path[64];
+
+		memset(digest, (int)i, sizeof(digest));
+		snprintf(path, sizeof(path), "/modules/%s", modules[i]);
+		assert_int_equal(fdt_setprop(blob, node_at(path), "sha256", digest, 32), 0);
+	}
+	return 0;
+}
+
+static int blob_free(void **state)
+{
+	(void)state;
+	free(blob);
+	return 0;
+}
+
+static bool decode(void)
+{
+	error[0] = '\0';
+	return manifest_decode(blob, SPACE, &m, error);
+}
+
+static void default_is_right(void **state)
+{
+	const struct boot_partition *host = &m.partition[0], *linux_ = &m.partition[1];
+
+	(void)state;
+	if (!decode()) {
+		fail_msg("%s", error);
+	}
+	assert_int_equal(m.module_count, 5);
+	assert_string_equal(m.module[m.hypervisor].path, "\\isthmus\\hypervisor.elf");
+	assert_string_equal(m.module[m.host_image].name, "host-bridge");
+	assert_int_equal(m.module[3].sha256[31], 3);
+	assert_int_equal(m.partition_count, 2);
+	assert_string_equal(host->name, "host");
+	assert_int_equal(host->flags, BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART);
+	assert_int_equal(host->mem_cap, 512u << 20);
+	assert_int_equal(host->irqs[0].gsi, 4);
+	assert_int_equal(host->ports[0].first, 0x3f8);
+	assert_int_equal(host->ports[0].policy, BOOT_PORT_NATIVE);
+	assert_string_equal(linux_->name, "linux");
+	assert_int_equal(linux_->flags, 0);
+	assert_int_equal(linux_->demand_count, 1);
+	assert_int_equal(linux_->demand[0].size, 384u << 20);
+	assert_int_equal(linux_->ports[1].last, 0xcff);
+	assert_int_equal(linux_->ports[1].policy, BOOT_PORT_FORWARD);
+	assert_int_equal(m.channel_count, 1);
+	assert_int_equal(m.channel[0].gpa[0], 0xa0000000u);
+	assert_int_equal(m.channel[0].gpa[1], 0xe4000000u);
+	assert_int_equal(m.channel[0].output_size, 1028u << 10);
+	assert_int_equal(m.min_memory, 160u << 20);
+}
+
+/* One change to the default each, and a piece of the message it must cause.
+ * The value: 32-bit numbers, or text, or (neither) the property goes. */
+static const struct spoiled {
+	const char *node, *prop;
+	unsigned cells;
+	uint32_t cell[6];
+	const char *text, *message;
+} spoiled[] = {
+	{ "/", "compatible", 0, { 0 }, "isthmus,manifest-2", "compatible" },
+	{ "/", "model", 0, { 0 }, "x", "/: property \"model\": it is unknown" },
+	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: property \"loud\": it is unknown" },
+	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
+	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
+	{ "/modules/kernel", "sha256", 0, { 0 }, NULL, "\"sha256\": it is missing" },
+	{ "/modules/kernel", "sha256", 1, { 1 }, NULL, "\"sha256\": it takes bytes" },
+	{ "/modules/kernel", "path", 0, { 0 }, "isthmus/kernel", "begin with a backslash" },
+	{ "/modules/kernel", "path", 0, { 0 }, "\\\033[2J", "\"path\": it takes one printable" },
+	{ "/partitions/host", "host", 0, { 0 }, NULL, "\"id\": it takes one number (1 to 3)" },
+	{ "/partitions/host", "id", 1, { 1 }, NULL, "\"id\"" },
+	{ "/partitions/host", "module", 0, { 0 }, "nothing", "the name of one of /modules" },
+	{ "/partitions/host", "memory-mib", 1, { 2000 }, NULL, "one number (16 to 1024)" },
+	{ "/partitions/host", "memory-mib", 2, { 64, 64 }, NULL, "one number" },
+	{ "/partitions/host", "vcpus", 1, { 2 }, NULL, "\"vcpus\"" },
+	{ "/partitions/host", "bootargs", 0, { 0 }, "x", "\"bootargs\": it is unknown" },
+	{ "/partitions/host", "ports", 3, { 1, 2, 3 }, NULL, "pairs of numbers" },
+	{ "/partitions/host", "ports", 2, { 2, 1 }, NULL, "out of range" },
+	{ "/partitions/host", "ports", 2, { 1, 0x10000 }, NULL, "out of range" },
+	{ "/partitions/host", "ports", 4, { 1, 9, 9, 10 }, NULL, "0x9 to 0xa overlaps 0x1 to 0x9" },
+	{ "/partitions/host", "irqs", 2, { 256, 0 }, NULL, "\"irqs\": <0x100 0x0> is out of" },
+	{ "/partitions/host", "irqs", 2, { 5, 4 }, NULL, "\"irqs\"" },
+	{ "/partitions/host", "irqs", 4, { 5, 0, 5, 1 }, NULL, "overlaps" },
+	{ "/partitions/host", "mmio", 2, { 0xa0000000, 0x1000 }, NULL, "\"mmio\"" },
+	{ "/partitions/host", "mmio", 2, { 0xfffff000, 0x2000 }, NULL, "\"mmio\"" },
+	{ "/partitions/host", "mmio", 2, { 0xd0000000, 0 }, NULL, "\"mmio\"" },
+	{ "/partitions/host", "mmio", 2, { 0xd0000000, 0x800 }, NULL, "\"mmio\"" },
+	{ "/partitions/host", "mmio", 4, { 0xd0000000, 0x2000, 0xd0001000, 0x1000 }, NULL,
+	  "overlaps" },
+	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
+	{ "/partitions/linux", "id", 1, { 2 }, NULL, "/channels/files: property \"peers\": there is" },
+	{ "/partitions/linux", "id", 1, { 4 }, NULL, "\"id\": it takes one number" },
+	{ "/partitions/linux", "vcpus", 1, { 0 }, NULL, "\"vcpus\"" },
+	{ "/partitions/linux", "memory-mib", 1, { 64 }, NULL, "exceeds \"memory-mib\"" },
+	{ "/partitions/linux", "kernel", 0, { 0 }, NULL, "\"kernel\": it is missing" },
+	{ "/partitions/linux", "kernel", 0, { 0 }, "kern", "the name of one of /modules" },
+	{ "/partitions/linux", "irqs", 2, { 9, 0 }, NULL, "\"irqs\": it is unknown" },
+	{ "/partitions/linux", "ports", 2, { 0x3fb, 0x3fb }, NULL, "overlaps" },
+	{ "/partitions/linux", "ports", 2, { 0x2f8, 0x2f8 }, NULL, "which partition 0 has" },
+	{ "/partitions/linux", "ports", 2, { 0xc020, 0xc020 }, NULL, "overlaps" },
+	{ "/channels/files", "peers", 2, { 0, 0 }, NULL, "peers are the same" },
+	{ "/channels/files", "peers", 2, { 0, 2 }, NULL, "there is no partition 2" },
+	{ "/channels/files", "peers", 2, { 0, 9 }, NULL, "\"peers\": it takes two numbers" },
+	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },
+	{ "/channels/files", "output-kib", 1, { 4 }, NULL, "\"output-kib\"" },
+};
+
+static void each_change_is_refused(void **state)
+{
+	for (unsigned i = 0; i < sizeof(spoiled) / sizeof(spoiled[0]); i++) {
+		const struct spoiled *s = &spoiled[i];
+		fdt32_t cell[6];
+		int node;
+
+		blob_free(state);
+		blob_make(state);
+		node = node_at(s->node);
+		for (unsigned j = 0; j < s->cells; j++) {
+			cell[j] = cpu_to_fdt32(s->cell[j]);
+		}
+		if (s->cells > 0) {
+			assert_int_equal(fdt_setprop(blob, node, s->prop, cell,
+						     (int)s->cells * 4), 0);
+		} else if (s->text != NULL) {
+			assert_int_equal(fdt_setprop_string(blob, node, s->prop, s->text), 0);
+		} else {
+			assert_int_equal(fdt_delprop(blob, node, s->prop), 0);
+		}
+		if (decode() || strstr(error, s->message) == NULL) {
+			fail_msg("%s %s: wanted \"%s\", got \"%s\"", s->node, s->prop,
+				 s->message, error);
+		}
+	}
+}
+
+static void nodes_must_be_known(void **state)
+{
+	(void)state;
+	assert_true(fdt_add_subnode(blob, 0, "devices") >= 0);
+	assert_false(decode());
+	assert_string_equal(error, "/devices: the node is unknown, or there twice");
+}
+
+static void groups_have_no_strangers(void **state)
+{
+	(void)state;
+	assert_true(fdt_add_subnode(blob, node_at("/chosen"), "x") >= 0);
+	assert_false(decode());
+	assert_string_equal(error, "/chosen/x: the node is unknown");
+}
+
+static void hypervisor_is_needed(void **state)
+{
+	(void)state;
+	assert_int_equal(fdt_del_node(blob, node_at("/modules/hypervisor")), 0);
+	assert_false(decode());
+	assert_string_equal(error, "/modules/hypervisor: it is missing");
+}
+
+static void ids_have_no_gap(void **state)
+{
+	(void)state;
+	assert_int_equal(fdt_del_node(blob, node_at("/channels")), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node_at("/partitions/linux"), "id", 2), 0);
+	assert_false(decode());
+	assert_non_null(strstr(error, "/partitions: there is none with the \"id\" 1"));
+}
+
+static void forwarded_ports_may_be_shared(void **state)
+{
+	static const char props[] = "forward-ports";
+	fdt32_t cell[2] = { cpu_to_fdt32(0x2f8), cpu_to_fdt32(0x2ff) };
+
+	(void)state;
+	assert_int_equal(fdt_setprop(blob, node_at("/partitions/linux"), props, cell, 8), 0);
+	assert_true(decode());
+	assert_int_equal(m.partition[1].port_count, 1);
+}
+
+static void big_guests_get_memory_above_the_hole(void **state)
+{
+	(void)state;
+	assert_int_equal(fdt_setprop_u32(blob, node_at("/partitions/linux"), "memory-mib", 8192),
+			 0);
+	assert_true(decode());
+	assert_int_equal(m.partition[1].demand_count, 2);
+	assert_int_equal(m.partition[1].demand[0].size, 3ull << 30);
+	assert_int_equal(m.partition[1].demand[1].gpa, 4ull << 30);
+	assert_int_equal(m.partition[1].demand[1].size, 5ull << 30);
+}
+
+static void too_many_ports_are_refused(void **state)
+{
+	fdt32_t cell[2 * (BOOT_MAX_PORTS + 1)];
+
+	(void)state;
+	for (uint32_t i = 0; i < BOOT_MAX_PORTS + 1; i++) {
+		cell[2 * i] = cell[2 * i + 1] = cpu_to_fdt32(0x1000 + i);
+	}
+	assert_int_equal(fdt_setprop(blob, node_at("/partitions/host"), "ports", cell,
+				     sizeof(cell)), 0);
+	assert_false(decode());
+	assert_non_null(strstr(error, "one pair too many"));
+}
+
+/* Every blob cut short, and every one with a byte changed, is either refused
+ * or decodes; the sanitizers see to it that nothing is read outside. */
+static void damaged_blobs_are_survived(void **state)
+{
+	uint32_t size;
+
+	(void)state;
+	assert_int_equal(fdt_pack(blob), 0);
+	size = fdt_totalsize(blob);
+	for (uint32_t i = 0; i < size; i += 3) {
+		uint8_t *cut = malloc(i + 1);
+
+		memcpy(cut, blob, i);
+		assert_false(manifest_decode(cut, i, &m, error));
+		free(cut);
+	}
+	for (uint32_t i = 0; i < size; i++) {
+		for (unsigned v = 0; v < 3; v++) {
+			uint8_t *bad = malloc(size);
+
+			memcpy(bad, blob, size);
+			bad[i] = v == 0 ? 0xff : v == 1 ? 0x00 : (uint8_t)(bad[i] + 1);
+			manifest_decode(bad, size, &m, error);
+			free(bad);
+		}
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, blob_make, blob_free)
+	const struct CMUnitTest tests[] = {
+		TEST(default_is_right), TEST(each_change_is_refused), TEST(nodes_must_be_known),
+		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),
+		TEST(ids_have_no_gap),
+		TEST(forwarded_ports_may_be_shared), TEST(big_guests_get_memory_above_the_hole),
+		TEST(too_many_ports_are_refused), TEST(damaged_blobs_are_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
