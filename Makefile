@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+# One front door: `make run`, `make test`, `make help`. Each part's build.mk
+# names its own outputs under build/PART/ and adds the finished ones to
+# ARTIFACTS.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PARTS := boot hypervisor host-bridge guest
+ARTIFACTS :=
+CHECKS :=
+-include $(foreach part,$(PARTS),$(part)/build.mk)
+
+# Asked every time, answered quickly: a changed recipe or pin makes a new
+# folder and a newer link, and what uses it is built again.
+$(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
+	debian-kernel): build/deps/%: FORCE
+	@tools/deps $* >/dev/null
+FORCE:
+
+.PHONY: all run test checks unit boot-test bench image clean help \
+	setup-run setup-test test-all-parts
+
+all: $(ARTIFACTS)
+
+setup-run:
+	@tools/setup run
+setup-test:
+	@tools/setup test
+
+# A make of its own, so that nothing is built before the packages are there.
+run: setup-run
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tools/isthmus boot $(RUN_ARGS)
+
+image: all
+	@tools/isthmus image build/isthmus.img
+
+# The parts' own checks first: they are quick. A build that fails is a failed
+# check too, and the tests that do not need it still run.
+test: setup-test
+	@$(MAKE) --no-print-directory test-all-parts
+test-all-parts:
+	@tools/run-tests --checks "build $(CHECKS)" --units "$(UNIT_TESTS)" --boot
+
+# Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets
+# NAME_SRCS and, where needed, NAME_CFLAGS and NAME_LIBS.
+UNIT_TESTS :=
+-include $(wildcard qemu-test/unit/*.mk)
+UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -Ihypervisor/include -I.
+
+define unit_rule
+build/unit/$(1): $$($(1)_SRCS)
+	@mkdir -p build/unit
+	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -MM -MP -MT $$@ \
+		$$(filter %.c,$$($(1)_SRCS)) >$$@.d
+	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -o $$@ \
+		$$(filter %.c %.S,$$($(1)_SRCS)) $$($(1)_LIBS) -lcmocka
+-include build/unit/$(1).d
+endef
+$(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
+
+unit:
+	@tools/run-tests --units "$(UNIT_TESTS)"
+
+boot-test: all
+	@tools/run-tests --boot "$(TESTS)"
+
+CHECKS += count-lines tools
+.PHONY: check-build check-count-lines check-tools
+check-build:
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+check-count-lines:
+	@tools/count-lines
+check-tools:
+	@tools/selftest
+
+bench: all
+	@tools/bench
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make run        install what is missing, build, boot, console here'
+	@echo 'make test       every check and test; the last line counts them'
+	@echo 'make unit       tests that need no machine'
+	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
+	@echo 'make bench      what a guest pays, in instructions, on Bochs'
+	@echo 'make image      build/isthmus.img, a bootable disk or USB stick'
+	@echo 'make all clean'
+	@echo 'tools/isthmus --help for everything else'

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Files through /mnt/host: large, many, and every operation."""
+
+import io
+import os
+import random
+import tarfile
+
+from runner import case
+
+
+@case("file-64m", "64 MiB written to /mnt/host, read back, SHA-256 equal")
+def file_64m(t):
+    t.exec("set -e; head -c 67108864 /dev/urandom > /tmp/a; "
+           "a=$(sha256sum < /tmp/a); cp /tmp/a /mnt/host/a; rm /tmp/a; "
+           "test $(stat -c %s /mnt/host/a) = 67108864; "
+           "b=$(sha256sum < /mnt/host/a); echo \"$a $b\"; test \"$a\" = \"$b\"",
+           timeout=400)
+
+
+def _make_tree(path, sums, modes):
+    """A tar of 2,000 small files in 40 folders, with links; what is in it."""
+    rng = random.Random(20)
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar, \
+            open(sums, "w", encoding="ascii") as sum_file, \
+            open(modes, "w", encoding="ascii") as mode_file:
+        import hashlib          # pylint: disable=import-outside-toplevel
+        for i in range(2000):
+            name = f"tree/d{i % 40}/f{i}"
+            if i < 40:
+                folder = tarfile.TarInfo(os.path.dirname(name))
+                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(folder)
+            data = rng.randbytes(rng.choice((0, 1, 17, 500, 4096, 9000)))
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), rng.choice((0o644, 0o600, 0o755))
+            info.mtime = 1700000000 + i
+            tar.addfile(info, io.BytesIO(data))
+            sum_file.write(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+            mode_file.write(f"{info.mode:o} {info.mtime} {name}\n")
+        for i in range(50):
+            link = tarfile.TarInfo(f"tree/l{i}")
+            link.type, link.linkname = tarfile.SYMTYPE, f"d{i % 40}/f{i}"
+            tar.addfile(link)
+
+
+@case("tar-2000", "a tar of 2,000 files unpacked into /mnt/host, compared")
+def tar_2000(t):
+    tar, sums, modes = (t.path(n) for n in ("t.tar", "sums", "modes"))
+    _make_tree(tar, sums, modes)
+    overlay = t.overlay({"test/t.tar": tar, "test/sums": sums,
+                         "test/modes": modes})
+    t.exec("set -e; cd /mnt/host; tar xf /test/t.tar; "
+           "sha256sum -c /test/sums > /tmp/o || { grep -v OK /tmp/o; exit 1; };"
+           "test $(find tree -type f | wc -l) = 2000; "
+           "test $(find tree -type l | wc -l) = 50; "
+           "cut -d' ' -f3 /test/modes | xargs stat -c '%a %Y %n' > /tmp/m; "
+           "cmp /tmp/m /test/modes; "
+           "for i in 0 7 49; do cmp tree/l$i tree/d$((i % 40))/f$i; done; "
+           "rm -r tree; test -z \"$(ls | grep tree)\"",
+           "--overlay", overlay, timeout=400)
+
+
+@case("share", "--share: a folder's content, modes and links in Linux")
+def share(t):
+    folder = t.path("share")
+    os.makedirs(os.path.join(folder, "sub"))
+    rng = random.Random(3)
+    with open(os.path.join(folder, "sub", "data"), "wb") as f:
+        f.write(rng.randbytes(3_000_001))
+    os.chmod(os.path.join(folder, "sub", "data"), 0o640)
+    os.symlink("sub/data", os.path.join(folder, "link"))
+    wanted = t.tool(["sha256sum", os.path.join(folder, "sub", "data")])[:64]
+    result = t.exec("sha256sum /mnt/host/link; stat -c '%a %s' "
+                    "/mnt/host/sub/data; readlink /mnt/host/link",
+                    "--share", folder)
+    t.check(result.out.split() == [wanted, "/mnt/host/link", "640", "3000001",
+                                   "sub/data"], f"Linux saw {result.out!r}")
+
+
+@case("file-operations", "every file operation, 10,000 names in a folder")
+def file_operations(t):
+    program = t.guest_program("fileops")
+    overlay = t.overlay({"bin/fileops": program})
+    result = t.exec("fileops /mnt/host", "--overlay", overlay, timeout=400)
+    t.check("fileops: all passed" in result.out, result.out[-2000:])

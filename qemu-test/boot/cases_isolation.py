@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The hypervisor keeps itself and the partitions apart."""
+
+import os
+import re
+
+import debugger
+from isthmus_lib import platforms
+from runner import PROMPT, ROOT, case
+
+CR0_WP = 1 << 16
+EFER_NXE = 1 << 11
+PAYLOAD = "build/guest/payload.bzImage"
+# MSRs the payload tries that a guest may read (and write, where the value is
+# ignored): platform id, microcode, IA32_MISC_ENABLE, EFER, kvmclock's two.
+READABLE = {0x17, 0x8b, 0x1a0, 0xc0000080, 0x4b564d02, 0x4b564d06}
+IGNORED = {0x8b, 0x1a0}
+HARMLESS = {"invd", "wbinvd", "cr8"}
+HYPERVISOR = os.path.join(ROOT, "build", "hypervisor", "hypervisor.elf")
+
+
+def _overlap(a, b):
+    return a[2] < b[2] + b[1] and b[2] < a[2] + a[1]
+
+
+@case("wx", "no page of the hypervisor's is writable and executable")
+def wx(t):
+    t.need(HYPERVISOR)
+    disk = t.path("disk.img")
+    t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", disk])
+    machine = debugger.Debugger(t.folder, disk, platforms.Settings())
+    try:
+        machine.run_to_exit()
+        registers = machine.control_registers()
+        found = list(debugger.leaves(machine,
+                                     registers["CR3"] & debugger.ADDRESS))
+    finally:
+        machine.close()
+        os.unlink(disk)
+    with open(t.path("mappings.txt"), "w", encoding="ascii") as f:
+        for address, size, physical, write, execute in found:
+            f.write(f"{address:016x} {size:10x} -> {physical:012x} "
+                    f"{'w' if write else '-'}{'x' if execute else '-'}\n")
+    t.check(registers["CR0"] & CR0_WP, "CR0.WP is off")
+    t.check(registers["EFER"] & EFER_NXE, "EFER.NXE is off")
+    code = [m for m in found if m[4]]
+    t.check(code, "nothing is executable: these are not its tables")
+    both = [hex(m[0]) for m in code if m[3]]
+    t.check(not both, f"writable and executable: {both}")
+    # Nor may a second mapping of the same memory be writable.
+    alias = [(hex(w[0]), hex(c[0])) for c in code for w in found
+             if w[3] and _overlap(w, c)]
+    t.check(not alias, f"code is writable through other addresses: {alias}")
+    for address, length, flags in debugger.image_segments(HYPERVISOR):
+        for m in found:
+            if address < m[0] + m[1] and m[0] < address + length:
+                t.check(m[3] == bool(flags & 2) and m[4] == bool(flags & 1),
+                        f"{m[0]:#x} is mapped otherwise than its segment")
+
+
+def _attempts(text):
+    """[(name, detail or None, result)] of the payload's lines."""
+    lines = re.findall(r"PAYLOAD ([a-z][\w-]*?)-?(0x[0-9a-f]+)? "
+                       r"((?:ok|#|vector).*)", text)
+    return [(name, int(detail, 16) if detail else None, result.strip())
+            for name, detail, result in lines]
+
+
+def _wrong(name, detail, result):
+    """Whether an attempt had another answer than DESIGN.md gives it."""
+    if name == "port-in":
+        return result != "ok 0xff"
+    if name == "port-in32":
+        return result != "ok 0xffffffff"
+    if name == "port-out":
+        return result != "ok"
+    if name == "msr-read":
+        return result.startswith("ok") and detail not in READABLE \
+            and not 0x800 <= detail < 0x840
+    if name == "msr-write":
+        return result == "ok" and detail not in IGNORED
+    if name in ("hypercall-info", "hypercall-own-id"):
+        return result not in ("ok", "ok 0x1")
+    if name == "hypercall-cpl3":
+        return result != "#UD"
+    if name in ("read", "channel-generation"):
+        return not result.startswith("ok")
+    if name.startswith("hypercall"):
+        return not (result == "ok 0x0" and detail in (7, 9, 10)
+                    or result.startswith("ok 0xfffffff"))
+    return not (result in ("#UD", "#GP") or
+                name in HARMLESS and result == "ok")
+
+
+@case("payload", "instructions, ports, MSRs, hypercalls a guest must not have")
+def payload(t):
+    t.need(PAYLOAD)
+    result = t.boot("--kernel", PAYLOAD, "--append", "isthmus.test=all",
+                    "--until", "PAYLOAD end")
+    t.check(result.status == 0, f"status {result.status}: {result.err}")
+    attempts = _attempts(result.linux)
+    t.check(len(attempts) > 150, f"only {len(attempts)} attempts reported")
+    wrong = [a for a in attempts if _wrong(*a)]
+    t.check(not wrong, "\n".join(map(str, wrong)))
+
+
+def killed(t, attempt, reason, detail=None):
+    """The attempt ends Linux's partition for that reason, no other harm."""
+    t.need(PAYLOAD)
+    console = t.console("--kernel", PAYLOAD, "--append",
+                        f"isthmus.test={attempt}")
+    found = console.expect(r"Linux crashed: ([^,]*), at [0-9a-f]+, detail "
+                           r"([0-9a-f]+)")
+    t.check(found[1] == reason, f"crashed for another reason: {found[0]}")
+    t.check(detail is None or int(found[2], 16) == detail,
+            f"expected detail {detail:#x}: {found[0]}" if detail else "")
+    console.expect("it stays down until")
+    console.expect(re.escape(PROMPT))
+    t.check("host" in console.run("status"), "the host partition is not well")
+    said = console.run("log")
+    t.check("partition linux stopped" in said, "no line of it in the log")
+    console.send("poweroff")
+    console.finish()
+
+
+FOREIGN = "access to memory it does not have"
+
+
+@case("foreign-memory", "reading, writing, executing memory it does not have")
+def foreign_memory(t):
+    # Where the machine has the hypervisor's and the host's pages, just after
+    # the partition's memory, and the interrupt controllers.
+    for way, address in (("read", 0x3f000000), ("write", 0x18000000),
+                         ("exec", 0x20000000), ("write", 0xfec00000)):
+        killed(t, f"{way}:{address:x}", FOREIGN, address)
+
+
+@case("channel-rights", "the state table and the peer's section are read-only")
+def channel_rights(t):
+    killed(t, "write-state", FOREIGN, 0xe4000000)
+    killed(t, "write-peer", FOREIGN, 0xe4001000)
+    killed(t, "exec-channel", FOREIGN, 0xe4001000)
+
+
+@case("triple-fault", "a triple fault ends that partition only")
+def triple_fault(t):
+    killed(t, "triple-fault", "triple fault")
+
+
+def busy(t, attempt):
+    """The host partition keeps its share beside a hostile one."""
+    t.need(PAYLOAD)
+    console = t.console("--kernel", PAYLOAD, "--append",
+                        f"isthmus.test={attempt}")
+    console.expect("isthmus: stage 66 ")
+    for _ in range(5):
+        t.check("running" in console.run("status"), "linux is not running")
+    console.run("mkdir /alive")
+    t.check("alive" in console.run("ls /"), "the volume does not work")
+    console.run("linux stop")
+    t.check("stopped" in console.run("status"), "linux was not stopped")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+@case("hog", "cli; jmp $ and an exit storm do not keep the processor")
+def hog(t):
+    busy(t, "spin")
+    busy(t, "exit-storm")
+    busy(t, "halt")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Linux stops, crashes and comes back; nothing is leaked."""
+
+import re
+
+from runner import case
+
+ROUNDS = 20
+
+
+def owners(console):
+    """{owner: bytes} as `memory` shows them."""
+    units = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+    found = re.findall(r"^  (\w[\w -]*?) +([\d.]+) (B|KiB|MiB|GiB)$",
+                       console.run("memory"), re.M)
+    return {name: round(float(n) * units[unit]) for name, n, unit in found}
+
+
+def _again(console, command):
+    """Ends a running Linux with that command, waits for the next one."""
+    console.send(command)
+    console.ready()
+
+
+def _hard(console):
+    """Stops Linux in the middle of its boot, where it cannot be asked."""
+    console.run("linux stop")
+    console.send("linux start")
+    console.expect("isthmus: stage 66 ")
+    console.run("linux stop")
+    console.send("linux start")
+    console.ready()
+
+
+# Ways to end: asked to, a panic, a reset by itself, and in mid-air.
+WAYS = (lambda c: _again(c, "linux restart"),
+        lambda c: _again(c, "exec echo c > /proc/sysrq-trigger"),
+        _hard,
+        lambda c: _again(c, "exec reboot -f"))
+
+
+@case("restart-20", "Linux killed and restarted 20 times, no page leaked")
+def restart_20(t):
+    console = t.console("--append", "panic=-1", timeout=900)
+    console.ready()
+    before = None
+    for i in range(ROUNDS):
+        WAYS[i % len(WAYS)](console)
+        if i == len(WAYS) - 1:          # each way has been gone once
+            console.run("linux stop")
+            before = owners(console)
+            t.check("free" in before, f"memory shows {before}")
+            console.send("linux start")
+            console.ready()
+    said = console.run("exec echo still here > /mnt/host/f; cat /mnt/host/f")
+    t.check("still here" in said, f"the last Linux said {said!r}")
+    console.run("linux stop")
+    after = owners(console)
+    t.check(after == before, f"owners before {before}, after {after}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+@case("linux-crash", "a crash is reported; the host partition goes on")
+def linux_crash(t):
+    console = t.console("--append", "panic=-1")
+    console.ready()
+    console.send("exec echo c > /proc/sysrq-trigger")
+    console.ready()
+    said = console.run("linux log")
+    t.check("sysrq" in said.lower() or "panic" in said.lower(),
+            f"the log does not tell of the panic: {said[-800:]!r}")
+    t.check("linux" in console.run("status"), "no status after a crash")
+    console.send("reboot")
+    console.ready()
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+@case("console-files", "ls cat cp rm mkdir on the volume and in Linux")
+def console_files(t):
+    console = t.console()
+    console.ready()
+    console.run("mkdir /d")
+    console.run("exec echo from linux > /tmp/f")
+    console.run("cp linux:/tmp/f /d/f")
+    said = console.run("cat /d/f")
+    t.check("from linux\n" in said, f"cat said {said!r}")
+    console.run("exec echo more >> /mnt/host/d/f")
+    console.run("cp /d/f linux:/tmp/g")
+    said = console.run("exec cat /tmp/g")
+    t.check("from linux\nmore\n" in said, f"Linux has {said!r}")
+    t.check("f" in console.run("ls /d").split(), "ls does not show the file")
+    t.check("g" in console.run("ls linux:/tmp").split(),
+            "ls does not show Linux's file")
+    console.run("rm /d/f")
+    t.check("f" not in console.run("ls /d").split(), "the file is still there")
+    t.check("no such" in console.run("cat /d/f").lower(),
+            "no message for a missing file")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Linux comes up, on one and on two CPUs, ours and Debian's kernel, and runs
+commands."""
+
+import re
+
+from runner import PROMPT, case
+
+
+@case("smp1", "one CPU: console, Linux to prompt, exec from the console")
+def smp1(t):
+    console = t.console("--smp", "1")
+    console.ready()
+    console.expect(re.escape(PROMPT))
+    t.check("linux" in console.run("status"), "status does not name linux")
+    t.check("commands" in console.run("help").lower(),
+            "help does not list commands")
+    said = console.run("exec nproc")
+    t.check(re.search(r"^1$", said, re.M), f"nproc said {said!r}")
+    said = console.run("exec sh -c 'exit 3'")
+    t.check("3" in said, f"the exit status 3 is not shown: {said!r}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+@case("smp2", "two CPUs: both in Linux, both used")
+def smp2(t):
+    result = t.exec("nproc; grep -c ^processor /proc/cpuinfo; "
+                    "for i in 1 2 3; do (while :; do :; done) & done; "
+                    "sleep 1; kill $(jobs -p); grep ^cpu /proc/stat",
+                    "--smp", "2")
+    lines = result.out.splitlines()
+    t.check(lines[:2] == ["2", "2"], f"CPUs in Linux: {lines[:2]}")
+    for cpu in ("cpu0", "cpu1"):
+        busy = [l.split() for l in lines if l.startswith(cpu + " ")]
+        t.check(busy and int(busy[0][1]) > 20, f"{cpu} did no work: {busy}")
+
+
+@case("skylake", "another CPU model: the TSC's rate is measured")
+def skylake(t):
+    t.exec("set -e; dmesg | grep -i 'tsc'; cat "
+           "/sys/devices/system/clocksource/clocksource0/current_clocksource; "
+           "a=$(date +%s); sleep 2; b=$(date +%s); test $((b - a)) -ge 2; "
+           "test $((b - a)) -le 3", "--cpu", "corei7_skylake_x")
+
+
+@case("exec", "exit status, both outputs, binary data, long output")
+def exec_status(t):
+    result = t.exec("echo out; echo err >&2; exit 7", status=7)
+    t.check(result.out == "out\n", f"stdout was {result.out!r}")
+    t.check("err\n" in result.err, f"stderr was {result.err!r}")
+    command = "printf 'a\\000b\\036x0001\\377'; seq 1 2000 | tail -n 1\n" \
+              "echo \"Grüße\"; kill -9 $$"
+    result = t.exec(command, status=137)
+    t.check(result.out == "a\0b\x1ex0001\ufffd2000\nGrüße\n",
+            f"stdout was {result.out!r}")
+
+
+@case("until", "--until ends the run; --append and --overlay reach Linux")
+def until(t):
+    extra = t.path("extra")
+    with open(extra, "w", encoding="utf-8") as f:
+        f.write("laid over\n")
+    overlay = t.overlay({"etc/extra": extra})
+    result = t.boot("--until", "isthmus: stage 68 ")
+    t.check(result.status == 0, f"status {result.status}: {result.err}")
+    result = t.exec("cat /etc/extra /proc/cmdline", "--overlay", overlay,
+                    "--append", "isthmus.test=yes")
+    t.check("laid over" in result.out and "isthmus.test=yes" in result.out,
+            f"Linux saw {result.out!r}")
+    result = t.boot("--until", "never printed", timeout=3)
+    t.check(result.status == 124 and "last stage" in result.err,
+            f"a timeout gave {result.status}: {result.err}")
+
+
+@case("debian-kernel", "Debian's stock kernel, with our driver as a module")
+def debian_kernel(t):
+    kernel = "build/guest/vmlinuz-debian"
+    initrd = "build/guest/initrd-debian.cpio"
+    t.need(kernel, initrd)
+    result = t.exec("uname -r; lsmod | grep isthmus; "
+                    "echo written > /mnt/host/file; cat /mnt/host/file",
+                    "--kernel", kernel, "--initrd", initrd, timeout=400)
+    t.check("-amd64\n" in result.out, f"uname said {result.out!r}")
+    t.check("isthmus" in result.out and result.out.endswith("written\n"),
+            f"the driver does not work: {result.out!r}")

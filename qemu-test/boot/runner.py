@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""Runs the boot tests: each has its own machine or machines, driven through
+`tools/isthmus boot` as a user would.
+
+A test is a function marked with @case; it gets a Case, which starts machines
+and says what is wrong. Limits are CPU time of the emulator. At most two
+emulators run at a time.
+"""
+
+import concurrent.futures
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TOOL = os.path.join(ROOT, "tools", "isthmus")
+BUILD = os.path.join(ROOT, "build")
+
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+
+from isthmus_lib.testing import Outcome  # noqa: E402
+
+MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
+           "cases_failures", "cases_isolation")
+AT_ONCE = int(os.environ.get("EMULATORS", "2"))
+TIMEOUT = 150           # CPU seconds of one machine, unless a test says else
+PROMPT = "isthmus> "
+CASES = []
+
+
+class Failed(Exception):
+    """The test found something wrong."""
+
+
+class Skipped(Exception):
+    """The test cannot run here; the reason is its text."""
+
+
+def case(name, summary):
+    """Marks a test."""
+    def mark(function):
+        CASES.append((name, summary, function))
+        return function
+    return mark
+
+
+class Result:
+    """What a finished run of the tool left."""
+
+    def __init__(self, status, out, err, serial, linux):
+        self.status = status
+        self.out = out
+        self.err = err
+        self.serial = serial
+        self.linux = linux
+
+
+class Console:
+    """The host console of a running machine."""
+
+    def __init__(self, owner, command):
+        self.owner = owner
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, cwd=ROOT)
+        self.seen = ""
+        self.at = 0                     # what was expected lies before
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        out = open(os.path.join(self.owner.folder, "console.txt"), "ab")
+        with out:
+            while data := os.read(self.process.stdout.fileno(), 65536):
+                out.write(data)
+                out.flush()
+                with self.changed:
+                    self.seen += data.decode("utf-8", "replace")
+                    self.changed.notify()
+        with self.changed:
+            self.seen += "\0"           # nothing more comes
+            self.changed.notify()
+
+    def send(self, line):
+        """Types a line."""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def expect(self, pattern):
+        """Waits for a regular expression after what was expected before.
+        Returns the match; the machine's end is a failure."""
+        compiled = re.compile(pattern)
+        with self.changed:
+            while True:
+                found = compiled.search(self.seen, self.at)
+                if found:
+                    self.at = found.end()
+                    return found
+                if self.seen.endswith("\0"):
+                    raise Failed(f"the machine ended, expected '{pattern}'; "
+                                 f"it last said:\n{self.seen[-3000:]}")
+                self.changed.wait()
+
+    def run(self, line):
+        """Types a command; returns what it printed up to the next prompt."""
+        self.send(line)
+        self.expect(re.escape(line[-20:]) + r"\s*\r?\n")
+        start = self.at
+        self.expect(re.escape(PROMPT))
+        return self.seen[start:self.at - len(PROMPT)].replace("\r", "")
+
+    def ready(self):
+        """Waits until Linux's agent is up."""
+        self.expect(r"isthmus: stage 68 ")
+
+    def finish(self):
+        """Waits for the machine's end; returns the tool's exit status."""
+        self.process.stdin.close()
+        status = self.process.wait()
+        self.reader.join()
+        return status
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+
+class Case:
+    """What a test works with."""
+
+    def __init__(self, name, logs):
+        self.name = name
+        self.folder = os.path.join(logs, name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.makedirs(self.folder)
+        self.runs = 0
+        self.consoles = []
+
+    def check(self, truth, message):
+        if not truth:
+            raise Failed(message)
+
+    def path(self, name):
+        """A file of this test."""
+        return os.path.join(self.folder, name)
+
+    def need(self, *files):
+        """Build results the test cannot do without."""
+        for name in files:
+            if not os.path.exists(os.path.join(ROOT, name)):
+                raise Failed(f"{name} has not been built")
+
+    def _command(self, options, timeout):
+        self.runs += 1
+        serial = self.path(f"serial-{self.runs}.log")
+        linux = self.path(f"linux-{self.runs}.log")
+        for name in (serial, linux):
+            open(name, "wb").close()
+        command = [TOOL, "boot", "--timeout", str(timeout), "--log", serial,
+                   "--linux-console", linux, *options]
+        return command, serial, linux
+
+    def boot(self, *options, timeout=TIMEOUT):
+        """Runs the tool to its end."""
+        command, serial, linux = self._command(options, timeout)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              check=False)
+        result = Result(done.returncode, done.stdout.decode("utf-8", "replace"),
+                        done.stderr.decode("utf-8", "replace"), _read(serial),
+                        _read(linux))
+        with open(self.path(f"output-{self.runs}.txt"), "w",
+                  encoding="utf-8") as f:
+            f.write(f"$ {' '.join(command)}\nstatus {result.status}\n"
+                    f"--- stdout\n{result.out}\n--- stderr\n{result.err}\n")
+        return result
+
+    def exec(self, command, *options, timeout=TIMEOUT, status=0):
+        """Runs a command in Linux; its status must be `status`."""
+        result = self.boot("--exec", command, *options, timeout=timeout)
+        self.check(result.status == status,
+                   f"'{command[:60]}' ended with status {result.status}, "
+                   f"expected {status}\n{result.out[-2000:]}"
+                   f"{result.err[-3000:]}")
+        return result
+
+    def console(self, *options, timeout=TIMEOUT):
+        """Boots to the host console."""
+        command, _, _ = self._command(options, timeout)
+        self.consoles.append(Console(self, command))
+        return self.consoles[-1]
+
+    def overlay(self, files):
+        """A folder for --overlay: {name in Linux: local file}."""
+        folder = self.path("overlay")
+        for name, source in files.items():
+            target = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(source, target)
+        return folder
+
+    def guest_program(self, name):
+        """A static program for Linux, from qemu-test/boot/guest."""
+        source = os.path.join(HERE, "guest", name + ".c")
+        target = self.path(name)
+        self.tool(["musl-gcc", "-std=gnu11", "-O2", "-static", "-Wall",
+                   "-Wextra", "-Werror", "-idirafter", "/usr/include",
+                   "-idirafter", "/usr/include/x86_64-linux-gnu",
+                   "-o", target, source])
+        return target
+
+    def tool(self, command, **kwargs):
+        """A program of this computer that must succeed."""
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False, **kwargs)
+        text = done.stdout.decode("utf-8", "replace")
+        self.check(done.returncode == 0,
+                   f"{' '.join(command)} failed:\n{text[-2000:]}")
+        return text
+
+    def close(self):
+        for console in self.consoles:
+            console.close()
+
+
+def _read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def _run_one(entry, logs):
+    name, summary, function = entry
+    start = time.monotonic()
+    test = Case(name, logs)
+    outcome = Outcome("boot " + name, note=summary)
+    try:
+        function(test)
+        outcome.passed = 1
+    except Skipped as reason:
+        outcome.skipped, outcome.note = 1, str(reason)
+    except Failed as reason:
+        outcome.failed, outcome.details = 1, str(reason)
+    except Exception:                   # pylint: disable=broad-except
+        outcome.failed, outcome.details = 1, traceback.format_exc()
+    finally:
+        test.close()
+    outcome.note += f" [{time.monotonic() - start:.0f} s]"
+    if outcome.failed:
+        outcome.details += f"\n(logs: {os.path.relpath(test.folder, ROOT)})"
+    return outcome
+
+
+def run(names, logs):
+    """Runs the tests whose name contains one of `names` (all without);
+    yields an Outcome for each, in their order."""
+    for module in MODULES:
+        importlib.import_module(module)
+    chosen = [c for c in CASES
+              if not names or any(n in c[0] for n in names)]
+    if not chosen:
+        yield Outcome("boot", failed=1, details=f"no test matches {names}; "
+                      "known are " + " ".join(c[0] for c in CASES))
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda c: _run_one(c, logs), chosen)

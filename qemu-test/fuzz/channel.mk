@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# libFuzzer targets of the channel. `make build/fuzz/NAME`, then run it with a
+# folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
+
+FUZZ_RUNS ?= 20000
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz
+FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	-Ihypervisor/include -I. -Iqemu-test/unit
+
+ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
+vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/vsock.c \
+	host-bridge/vsock_packet.c host-bridge/vsock_link.c host-bridge/services.c
+
+define fuzz_channel_rule
+build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
+		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock*.h)
+	@mkdir -p $$(@D)
+	clang-14 $$(FUZZ_FLAGS) -o $$@ $$($(1)_SRCS)
+endef
+$(foreach target,$(FUZZ_CHANNEL),$(eval $(call fuzz_channel_rule,$(target))))
+
+.PHONY: fuzz-channel
+fuzz-channel: $(addprefix build/fuzz/,$(FUZZ_CHANNEL))
+	for target in $^; do \
+		$$target -runs=$(FUZZ_RUNS) -seed=1 -max_len=2048 -rss_limit_mb=4096 \
+			-artifact_prefix=build/fuzz/; \
+	done

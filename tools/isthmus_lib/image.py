@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Builds boot disks: an MBR with one FAT partition of type EF (the EFI
+system partition), filled by mtools without mounting anything. The same
+bytes on a USB stick boot a real machine."""
+
+import os
+import shutil
+import struct
+
+from isthmus_lib import cpio, devicetree, manifest, volume
+from isthmus_lib.common import BUILD, Failure, run
+
+LOADER = os.path.join(BUILD, "boot", "BOOTX64.EFI")
+SECTOR = 512
+MIB = 1 << 20
+FIRST_SECTOR = 2048             # 1 MiB, as every partitioning tool aligns
+CYLINDER = 16 * 63              # sectors: emulators like whole cylinders
+PRINTABLE = frozenset(map(chr, range(32, 127)))
+EXEC_MAX = 4000                 # characters a manifest string may have
+EXEC_FILE = ".isthmus-exec"
+
+
+class Options:
+    """What a boot disk depends on; None or False: the manifest decides."""
+
+    manifest = kernel = initrd = append = overlay = share = exec = None
+    smp = None
+
+    def __init__(self, **values):
+        for key, value in values.items():
+            if not hasattr(Options, key):
+                raise TypeError(key)
+            setattr(self, key, value)
+
+
+def _exec_through_file(options, extra):
+    """A command the manifest cannot hold goes into a file of Linux's."""
+    command = options.exec
+    if command is None or (len(command) <= EXEC_MAX and command
+                           and PRINTABLE.issuperset(command)):
+        return
+    if "\0" in command:
+        raise Failure("--exec: a command cannot contain a NUL character", 2)
+    extra.add(EXEC_FILE, 0o100644, command.encode() + b"\n")
+    options.exec = f". /{EXEC_FILE}"
+
+
+def _initrd(path, options, scratch):
+    """The initrd module: the given one and what is laid over it."""
+    extra = cpio.Archive()
+    if options.overlay:
+        if not os.path.isdir(options.overlay):
+            raise Failure(f"--overlay {options.overlay} is not a folder", 2)
+        extra.add_tree(options.overlay)
+    _exec_through_file(options, extra)
+    if not extra.count:
+        return path
+    joined = os.path.join(scratch, "initrd")
+    with open(path, "rb") as base, open(joined, "wb") as out:
+        data = base.read()
+        # Linux looks for a further archive at a multiple of 4 bytes.
+        out.write(data + bytes(-len(data) % 4) + extra.finish())
+    return joined
+
+
+def _modules(tree, options, scratch):
+    own = {}
+    if options.kernel:
+        own["kernel"] = options.kernel
+    base = options.initrd or manifest.MODULE_FILES["initrd"]
+    if tree.find("modules/initrd") is not None:
+        if not os.path.exists(base):
+            raise Failure(f"the initrd {base} is not there", 2)
+        own["initrd"] = _initrd(base, options, scratch)
+    if tree.find("modules/volume") is not None:
+        if options.share and not os.path.isdir(options.share):
+            raise Failure(f"--share {options.share} is not a folder", 2)
+        own["volume"] = os.path.join(scratch, "volume")
+        volume.make(own["volume"], options.share, scratch)
+    return manifest.module_files(tree, own)
+
+
+def _write_mbr(disk, sectors):
+    """One partition of type EF. CHS fields say "use LBA"."""
+    entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0xef,
+                        b"\xfe\xff\xff", FIRST_SECTOR, sectors)
+    with open(disk, "r+b") as f:
+        f.seek(440)
+        f.write(struct.pack("<IH", 0x68747369, 0))
+        f.write(entry + bytes(48) + b"\x55\xaa")
+
+
+def write_disk(disk, files):
+    """Makes a disk whose EFI system partition holds {path: local file}."""
+    content = sum(-(-os.path.getsize(p) // 4096) * 4096
+                  for p in files.values())
+    sectors = (content + content // 16 + 4 * MIB) // SECTOR + FIRST_SECTOR
+    sectors = -(-sectors // CYLINDER) * CYLINDER
+    with open(disk, "wb") as f:
+        f.truncate(sectors * SECTOR)
+    _write_mbr(disk, sectors - FIRST_SECTOR)
+    run(["mkfs.fat", "--invariant", "-n", "ISTHMUS", "--offset",
+         str(FIRST_SECTOR), disk, str((sectors - FIRST_SECTOR) // 2)])
+    env = dict(os.environ, MTOOLS_SKIP_CHECK="1")
+    where = f"{disk}@@{FIRST_SECTOR * SECTOR}"
+    folders = set()
+    for path in map(os.path.dirname, files):
+        while path:
+            folders.add(path)
+            path = os.path.dirname(path)
+    run(["mmd", "-i", where, *("::" + f for f in sorted(folders))], env=env)
+    for path, local in sorted(files.items()):
+        run(["mcopy", "-i", where, local, "::" + path], env=env)
+
+
+def copy(source, disk):
+    """A private copy of a ready disk image."""
+    try:
+        shutil.copyfile(source, disk)
+    except OSError as error:
+        raise Failure(f"{source}: {error.strerror}", 2) from error
+
+
+def build(disk, options, scratch):
+    """Builds the boot disk for these options at the path `disk`."""
+    if not os.path.exists(LOADER):
+        raise Failure(f"{LOADER} is not there (run `make all`)", 2)
+    tree = manifest.compile_source(options.manifest or manifest.DEFAULT)
+    modules = _modules(tree, options, scratch)
+    manifest.fill_in(tree, modules, options)
+    blob = os.path.join(scratch, "isthmus.dtb")
+    with open(blob, "wb") as f:
+        f.write(devicetree.flatten(tree))
+    files = {"EFI/BOOT/BOOTX64.EFI": LOADER, "isthmus/isthmus.dtb": blob}
+    for name, path in modules.items():
+        place = tree.find(f"modules/{name}").text("path")
+        files[place.strip("\\").replace("\\", "/")] = path
+    write_disk(disk, files)

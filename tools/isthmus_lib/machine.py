@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""A running machine: its emulator process and its two serial lines.
+
+COM1 is the machine's console (boot messages, the host console, frames of an
+exec run); COM2 carries what Linux prints on its own. Nothing of a machine
+outlives close(), whatever way the tool ends.
+"""
+
+import ctypes
+import os
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from isthmus_lib.common import Failure
+
+FRAME = 0x1e
+FRAME_HEAD = 6                  # 0x1e, type, four hexadecimal digits
+STAGE = re.compile(r"isthmus: stage (\d+) (.*)")
+FAILED = re.compile(r"isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
+CONTROLS = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+CONNECT_SECONDS = 30
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """In the child, before exec: no emulator survives its tool."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Console:
+    """Splits what comes over COM1 into text and exec frames, and keeps
+    account of the boot stages named there."""
+
+    def __init__(self):
+        self.rest = b""             # an incomplete frame
+        self.line = b""             # the line being written
+        self.lines = []             # the last ones, as text
+        self.code = 0               # of the last stage begun
+        self.stage = None           # "CODE NAME" of it
+        self.failure = None         # (code, name, sentence) of a failed one
+        self.status = None          # exit status of the command
+
+    def feed(self, data):
+        """Takes bytes; yields (kind, bytes): "text", "o" or "e"."""
+        data = self.rest + data
+        while data:
+            at = data.find(FRAME)
+            if at:
+                text, data = (data, b"") if at < 0 else (data[:at], data[at:])
+                self._text(text)
+                yield "text", text
+                continue
+            size = self._frame_size(data)
+            if size is None:        # not a frame after all
+                self._text(data[:1])
+                yield "text", data[:1]
+                data = data[1:]
+            elif len(data) < size:
+                break
+            else:
+                kind, body = chr(data[1]), data[FRAME_HEAD:size]
+                data = data[size:]
+                if kind == "x":
+                    self.status = int(body or b"0")
+                else:
+                    yield kind, body
+        self.rest = data
+
+    @staticmethod
+    def _frame_size(data):
+        """Bytes of the frame that `data` begins with, as far as known."""
+        head = data[:FRAME_HEAD]
+        if not re.fullmatch(rb"\x1e([oex][0-9a-fA-F]{0,4})?", head):
+            return None
+        if len(head) < FRAME_HEAD:
+            return FRAME_HEAD
+        return FRAME_HEAD + int(head[2:], 16)
+
+    def _text(self, data):
+        *whole, self.line = (self.line + data).split(b"\n")
+        for line in whole:
+            self._line(self._plain(line))
+        self.line = self.line[-4096:]
+
+    @staticmethod
+    def _plain(line):
+        return CONTROLS.sub("", line.decode("utf-8", "replace"))
+
+    def _line(self, line):
+        self.lines = (self.lines + [line])[-40:]
+        if found := FAILED.search(line):
+            self.failure = self.failure or found.groups()
+        elif found := STAGE.search(line):
+            self.code = int(found[1])
+            if self.failure and self.code >= int(self.failure[0]):
+                self.failure = None     # made good: Linux came back
+            self.stage = f"{found[1]} {found[2]}".strip()
+
+    def last_lines(self):
+        """What was last on the console, the unfinished line included."""
+        return self.lines + [self._plain(self.line)]
+
+
+class Machine:
+    """One emulator. After start(), call poll() again and again."""
+
+    def __init__(self, platform, settings):
+        self.platform = platform
+        self.settings = settings
+        self.folder = tempfile.mkdtemp(prefix="isthmus-")
+        self.disk = os.path.join(self.folder, "disk.img")
+        self.process = None
+        self.lines = [None, None]   # sockets of COM1 and COM2
+        self.selector = selectors.DefaultSelector()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self):
+        """Starts the emulator on self.disk and waits for its serial ports."""
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        try:
+            ports = [s.getsockname()[1] for s in listeners]
+            command = self.platform.command(self.folder, self.disk,
+                                            self.settings, ports)
+            self._spawn(command)
+            for i, listener in enumerate(listeners):
+                self.lines[i] = self._accept(listener)
+                self.selector.register(self.lines[i], selectors.EVENT_READ, i)
+        finally:
+            for listener in listeners:
+                listener.close()
+
+    def _spawn(self, command):
+        with open(os.path.join(self.folder, "emulator.txt"), "wb") as out:
+            try:
+                # pylint: disable=subprocess-popen-preexec-fn
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=out,
+                    stderr=out, cwd=self.folder, preexec_fn=die_with_parent)
+            except OSError as error:
+                raise Failure(f"{command[0]}: {error.strerror}") from error
+
+    def _accept(self, listener):
+        listener.settimeout(0.2)
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while time.monotonic() < deadline and self.running():
+            try:
+                line, _ = listener.accept()
+            except TimeoutError:
+                continue
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return line
+        raise Failure("the emulator did not start:\n" + self.emulator_log())
+
+    def watch(self, file):
+        """Lets poll() also report when `file` is readable, as its key."""
+        self.selector.register(file, selectors.EVENT_READ, file)
+
+    def unwatch(self, file):
+        self.selector.unregister(file)
+
+    def poll(self, timeout):
+        """Waits for input; returns a list of (0 | 1 | watched file, bytes),
+        the bytes None for a watched file."""
+        got = []
+        for key, _ in self.selector.select(timeout):
+            if key.data not in (0, 1):
+                got.append((key.data, None))
+                continue
+            try:
+                data = key.fileobj.recv(65536)
+            except OSError:
+                data = b""
+            if data:
+                got.append((key.data, data))
+            else:
+                self.selector.unregister(key.fileobj)
+        return got
+
+    def open_lines(self):
+        """Whether COM1 can still bring something."""
+        return any(k.data == 0 for k in self.selector.get_map().values())
+
+    def send(self, data):
+        """Types into COM1."""
+        try:
+            self.lines[0].sendall(data)
+        except OSError:
+            pass                    # the machine is gone: poll() tells
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def cpu_seconds(self):
+        """CPU time the emulator has used."""
+        try:
+            with open(f"/proc/{self.process.pid}/stat", "rb") as f:
+                fields = f.read().rpartition(b")")[2].split()
+        except OSError:
+            return 0.0
+        ticks = os.sysconf("SC_CLK_TCK")
+        return (int(fields[11]) + int(fields[12])) / ticks
+
+    def emulator_log(self):
+        """The end of what the emulator says about itself."""
+        tails = []
+        for name in ("emulator.txt", self.platform.log):
+            try:
+                with open(os.path.join(self.folder, name),
+                          encoding="utf-8", errors="replace") as f:
+                    tails += f.readlines()[-15:]
+            except OSError:
+                pass
+        return "".join(tails)
+
+    def stop(self):
+        if self.running():
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def close(self):
+        """Ends the emulator and removes every file of the machine."""
+        self.stop()
+        for line in self.lines:
+            if line:
+                line.close()
+        self.selector.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

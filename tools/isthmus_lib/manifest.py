@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Turns a manifest source (.dts) into the blob on the boot disk.
+
+The source names modules and partitions; what depends on this very boot is
+filled in here: where each module lies on the disk and its SHA-256, and what
+the command line asks for.
+"""
+
+import os
+import subprocess
+
+from isthmus_lib import devicetree
+from isthmus_lib.common import BUILD, ROOT, Failure, sha256_of
+
+DEFAULT = os.path.join(ROOT, "boot", "isthmus.dts")
+MODULE_FILES = {
+    "hypervisor": os.path.join(BUILD, "hypervisor", "hypervisor.elf"),
+    "host-bridge": os.path.join(BUILD, "host-bridge", "host-bridge.elf"),
+    "kernel": os.path.join(BUILD, "guest", "bzImage"),
+    "initrd": os.path.join(BUILD, "guest", "initrd.cpio"),
+}
+
+
+def compile_source(path):
+    """The tree of a .dts file."""
+    if not os.path.exists(path):
+        raise Failure(f"the manifest {path} is not there", 2)
+    result = subprocess.run(
+        ["dtc", "-q", "-I", "dts", "-O", "dtb", "-i", os.path.dirname(path),
+         path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if result.returncode:
+        raise Failure(f"dtc does not compile the manifest {path}:\n"
+                      + result.stderr.decode(errors="replace"), 2)
+    return devicetree.parse(result.stdout)
+
+
+def module_files(tree, own):
+    """{name: file} of the manifest's modules. `own` are those this boot
+    supplies or replaces; a module may also name its file (relative to the
+    project) in the property "file", which the blob then lacks."""
+    files = {}
+    modules = tree.find("modules")
+    for node in modules.children if modules else []:
+        named = node.props.pop("file", None)
+        if node.name in own:
+            files[node.name] = own[node.name]
+        elif named:
+            files[node.name] = os.path.join(
+                ROOT, named.rstrip(b"\0").decode())
+        else:
+            files[node.name] = MODULE_FILES.get(node.name)
+        path = files[node.name]
+        if path is None:
+            raise Failure(f"the manifest's module '{node.name}' is none this "
+                          "tool knows; give it a property file = \"...\"", 2)
+        if not os.path.exists(path):
+            raise Failure(f"module '{node.name}': {path} is not there"
+                          + (" (run `make all`)" if path.startswith(BUILD)
+                             else ""), 2)
+    return files
+
+
+def fill_in(tree, files, options):
+    """Completes the tree for the given modules and command line."""
+    for name, path in files.items():
+        node = tree.child("modules").child(name)
+        if "path" not in node.props:
+            node.set_text("path", "\\isthmus\\" + name)
+        node.props["sha256"] = bytes.fromhex(sha256_of(path))
+    if options.exec is not None:
+        tree.child("chosen").set_text("exec", options.exec)
+    partitions = tree.find("partitions")
+    for node in partitions.children if partitions else []:
+        if "kernel" not in node.props:
+            continue
+        if options.append:
+            line = f"{node.text('bootargs', '')} {options.append}".strip()
+            node.set_text("bootargs", line)
+        if options.smp and not options.manifest:
+            node.set_cell("vcpus", options.smp)
