@@ -75,6 +75,7 @@ static void screens_find(void)
 		if (handles[i] != efi_st->ConsoleOutHandle &&
 		    !EFI_ERROR(efi_bs->HandleProtocol(handles[i], &text_guid,
 						      (void **)&screen[screens]))) {
+			screen[screens]->ClearScreen(screen[screens]);
 			screens++;
 		}
 	}

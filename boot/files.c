@@ -68,8 +68,8 @@ static void digest_check(const uint8_t *want, const uint8_t *got, const char *pa
 	memcpy(&w, want, sizeof(w));
 	memcpy(&g, got, sizeof(g));
 	if (memcmp(want, got, SHA256_SIZE) != 0) {
-		console_fail("%s: its SHA-256 begins with %lx, but with %lx in the manifest: the "
-			     "file is damaged or not the one meant; make the boot disk again",
+		console_fail("%s: its SHA-256 is %lx.., the manifest says %lx..: the file is "
+			     "damaged or not the one meant; make the boot disk again",
 			     path, __builtin_bswap64(g), __builtin_bswap64(w));
 	}
 }

@@ -198,8 +198,11 @@ bool manifest_props(struct decode *d, int node, const struct prop *table, unsign
 		while (i < count && data != NULL && strcmp(name, table[i].name) != 0) {
 			i++;
 		}
-		if (data == NULL || i == count || (seen & 1u << i) != 0) {
-			return manifest_error(d, name, "it is unknown here, or there twice");
+		if (data == NULL || i == count) {
+			return manifest_error(d, NULL, "unknown property \"%s\"", name);
+		}
+		if ((seen & 1u << i) != 0) {
+			return manifest_error(d, name, "it is there twice");
 		}
 		seen |= 1u << i;
 		if (!prop_store(d, &table[i], data, (uint32_t)len, out)) {

@@ -97,7 +97,7 @@ static void default_is_right(void **state)
 	assert_int_equal(m.channel[0].gpa[0], 0xa0000000u);
 	assert_int_equal(m.channel[0].gpa[1], 0xe4000000u);
 	assert_int_equal(m.channel[0].output_size, 1028u << 10);
-	assert_int_equal(m.min_memory, 160u << 20);
+	assert_int_equal(m.min_memory, 192u << 20);
 }
 
 /* One change to the default each, and a piece of the message it must cause.
@@ -109,8 +109,8 @@ static const struct spoiled {
 	const char *text, *message;
 } spoiled[] = {
 	{ "/", "compatible", 0, { 0 }, "isthmus,manifest-2", "compatible" },
-	{ "/", "model", 0, { 0 }, "x", "/: property \"model\": it is unknown" },
-	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: property \"loud\": it is unknown" },
+	{ "/", "model", 0, { 0 }, "x", "/: unknown property \"model\"" },
+	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: unknown property \"loud\"" },
 	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
 	{ "/modules/kernel", "sha256", 0, { 0 }, NULL, "\"sha256\": it is missing" },
@@ -123,11 +123,12 @@ static const struct spoiled {
 	{ "/partitions/host", "memory-mib", 1, { 2000 }, NULL, "one number (16 to 1024)" },
 	{ "/partitions/host", "memory-mib", 2, { 64, 64 }, NULL, "one number" },
 	{ "/partitions/host", "vcpus", 1, { 2 }, NULL, "\"vcpus\"" },
-	{ "/partitions/host", "bootargs", 0, { 0 }, "x", "\"bootargs\": it is unknown" },
+	{ "/partitions/host", "bootargs", 0, { 0 }, "x", "unknown property \"bootargs\"" },
 	{ "/partitions/host", "ports", 3, { 1, 2, 3 }, NULL, "pairs of numbers" },
 	{ "/partitions/host", "ports", 2, { 2, 1 }, NULL, "out of range" },
 	{ "/partitions/host", "ports", 2, { 1, 0x10000 }, NULL, "out of range" },
-	{ "/partitions/host", "ports", 4, { 1, 9, 9, 10 }, NULL, "0x9 to 0xa overlaps 0x1 to 0x9" },
+	{ "/partitions/host", "ports", 4, { 1, 9, 9, 10 }, NULL,
+	  "0x9 to 0xa overlaps 0x1 to 0x9" },
 	{ "/partitions/host", "irqs", 2, { 256, 0 }, NULL, "\"irqs\": <0x100 0x0> is out of" },
 	{ "/partitions/host", "irqs", 2, { 5, 4 }, NULL, "\"irqs\"" },
 	{ "/partitions/host", "irqs", 4, { 5, 0, 5, 1 }, NULL, "overlaps" },
@@ -138,13 +139,13 @@ static const struct spoiled {
 	{ "/partitions/host", "mmio", 4, { 0xd0000000, 0x2000, 0xd0001000, 0x1000 }, NULL,
 	  "overlaps" },
 	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
-	{ "/partitions/linux", "id", 1, { 2 }, NULL, "/channels/files: property \"peers\": there is" },
+	{ "/partitions/linux", "id", 1, { 2 }, NULL, "\"peers\": there is no partition 1" },
 	{ "/partitions/linux", "id", 1, { 4 }, NULL, "\"id\": it takes one number" },
 	{ "/partitions/linux", "vcpus", 1, { 0 }, NULL, "\"vcpus\"" },
 	{ "/partitions/linux", "memory-mib", 1, { 64 }, NULL, "exceeds \"memory-mib\"" },
 	{ "/partitions/linux", "kernel", 0, { 0 }, NULL, "\"kernel\": it is missing" },
 	{ "/partitions/linux", "kernel", 0, { 0 }, "kern", "the name of one of /modules" },
-	{ "/partitions/linux", "irqs", 2, { 9, 0 }, NULL, "\"irqs\": it is unknown" },
+	{ "/partitions/linux", "irqs", 2, { 9, 0 }, NULL, "unknown property \"irqs\"" },
 	{ "/partitions/linux", "ports", 2, { 0x3fb, 0x3fb }, NULL, "overlaps" },
 	{ "/partitions/linux", "ports", 2, { 0x2f8, 0x2f8 }, NULL, "which partition 0 has" },
 	{ "/partitions/linux", "ports", 2, { 0xc020, 0xc020 }, NULL, "overlaps" },
