@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # hypervisor.elf: freestanding, no SSE, own page tables, linked high.
-HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
+HV_CFLAGS := -std=gnu11 -O2 -flto -fno-fat-lto-objects -g -ffreestanding -mno-red-zone -mgeneral-regs-only \
 	-mcmodel=kernel -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-common -fno-strict-aliasing -nostdinc \
 	-isystem $(shell $(CC) -print-file-name=include) \
@@ -19,7 +19,25 @@ build/hypervisor/%.S.o: hypervisor/%.S
 	$(CC) $(HV_CFLAGS) -MMD -MP -c $< -o $@
 
 build/hypervisor/hypervisor.elf: $(HV_OBJS) hypervisor/hypervisor.lds
-	$(CC) -nostdlib -static -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+	$(CC) $(HV_CFLAGS) -nostdlib -static -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
 		-T hypervisor/hypervisor.lds -o $@ $(HV_OBJS)
 
--include $(HV_OBJS:.o=.d)
+# The same with an exit trace in front of three functions: trace/trace.c. Its
+# objects are its own, without -flto: the linker wraps only what it can see.
+hv_comma := ,
+HV_TRACE_WRAP := exit_handle vcpu_prepare partition_create_all
+HV_TRACE_CFLAGS := $(filter-out -flto% -fno-fat-lto-objects,$(HV_CFLAGS))
+HV_TRACE_OBJS := $(patsubst hypervisor/%,build/hypervisor/traced/%.o, \
+	$(HV_SRCS) hypervisor/trace/trace.c)
+
+build/hypervisor/traced/%.o: hypervisor/%
+	@mkdir -p $(@D)
+	$(CC) $(HV_TRACE_CFLAGS) -MMD -MP -c $< -o $@
+
+build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.lds
+	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
+		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_TRACE_WRAP)) \
+		-T hypervisor/hypervisor.lds -o $@ $(HV_TRACE_OBJS)
+
+-include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d)

@@ -67,6 +67,7 @@ static void forward_io(struct vcpu *v, const struct vm_exit *e)
 	v->ioreq.word = e->io.port | (uint64_t)e->io.size << 16 |
 			(e->io.in ? HC_IOREQ_IN : 0);
 	v->ioreq.value = v->regs.rax & mask;
+	v->ioreq.rip = hvm->vcpu_get(v, VCPU_RIP);
 	v->ioreq.insn_len = e->insn_len;
 	v->ioreq.taken = false;
 	__atomic_store_n(&v->state, VCPU_IOREQ, __ATOMIC_SEQ_CST);
@@ -123,7 +124,8 @@ static void exit_msr(struct vcpu *v, const struct vm_exit *e)
 
 static bool access_allowed(const struct gpm_entry *g, uint32_t access)
 {
-	return g->present && (!(access & GPM_WRITE) || g->write);
+	return g->present && (!(access & GPM_WRITE) || g->write) &&
+	       (!(access & GPM_EXEC) || g->exec);
 }
 
 static void exit_fault(struct vcpu *v, const struct vm_exit *e)
@@ -158,6 +160,9 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 		kill(v, HC_REASON_TRIPLE_FAULT, e->exc.vector);
 		return;
 	}
+	/* also ends a MOV SS or STI shadow, which cannot outlive the delivery
+	 * and would forbid the entry while TF is set [XSA-308] */
+	advance(v, e);
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
 			      e->exc.error);
 }

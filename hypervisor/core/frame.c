@@ -102,12 +102,6 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 	      (unsigned long long)bytes / 1024);
 }
 
-static uint8_t boot_owner(uint32_t type)
-{
-	return type == BOOT_MEM_FREE ? FRAME_FREE :
-	       type == BOOT_MEM_HYPERVISOR ? FRAME_HYPERVISOR : FRAME_NONE;
-}
-
 static void count_range(uint64_t base, uint64_t end, uint8_t who)
 {
 	for (; base < end; base += PAGE_SIZE) {
@@ -138,10 +132,14 @@ void frame_init(const struct boot_info *bi)
 	zero_memory(units, bytes);
 	owner = (uint8_t *)&units[unit_count];
 	for (i = 0; i < bi->mem_count; i++) {
-		if (bi->mem[i].type != BOOT_MEM_PARTITION) {
+		uint32_t type = bi->mem[i].type;
+
+		/* the rest is nobody's yet; firmware's may lie beyond top */
+		if (type == BOOT_MEM_FREE || type == BOOT_MEM_HYPERVISOR) {
 			count_range(bi->mem[i].base,
 				    bi->mem[i].base + bi->mem[i].size,
-				    boot_owner(bi->mem[i].type));
+				    type == BOOT_MEM_FREE ? FRAME_FREE :
+				    FRAME_HYPERVISOR);
 		}
 	}
 	for (page = at / PAGE_SIZE; page < (at + bytes) / PAGE_SIZE; page++) {

@@ -165,6 +165,8 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	out->present = is_present(*e);
 	out->reserved = !out->present && (*e & SW_RESERVED);
 	out->write = (*e & hvm->gpm_format->write) != 0;
+	out->exec = (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
+		    == hvm->gpm_format->exec;
 	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	out->pa = HPA((*e & ENTRY_ADDR & ~(out->size - 1)) +
 		      (gpa.v & (out->size - 1) & ~PAGE_MASK));

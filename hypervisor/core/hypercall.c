@@ -36,9 +36,9 @@ static hv_status_t hc_info(struct vcpu *v)
 
 static hv_status_t hc_wait(struct vcpu *v)
 {
-	/* TSC offsets wrap; the host partition's is 0 */
-	v->wait_deadline = v->regs.rdi == ~0ull ? ~0ull :
-			   v->regs.rdi - v->tsc_offset;
+	/* 0 and ~0 are no times but "now" and "never" */
+	v->wait_deadline = v->regs.rdi == ~0ull || !v->regs.rdi ?
+			   v->regs.rdi : v->regs.rdi - v->tsc_offset;
 	__atomic_fetch_or(&v->attention, VCPU_ATT_WAIT, __ATOMIC_SEQ_CST);
 	return HC_OK;
 }
@@ -58,7 +58,7 @@ static hv_status_t hc_ioreq_get(struct vcpu *v)
 			v->regs.rdi = (uint64_t)i << 16 | k;
 			v->regs.rsi = g->ioreq.word;
 			v->regs.rdx = g->ioreq.value;
-			v->regs.r10 = 0;
+			v->regs.r10 = g->ioreq.rip;
 			return HC_OK;
 		}
 	}
@@ -95,7 +95,8 @@ static hv_status_t hc_partition_start(struct vcpu *v)
 	};
 
 	/* a start state that VM entry would refuse is refused here */
-	if (!p || s.cr3 >= BIT64(40) || (s.cr3 & PAGE_MASK) ||
+	if (!p || s.cr3 >> (cpuid(0x80000008, 0).eax & 0x3f) ||
+	    (s.cr3 & PAGE_MASK) ||
 	    s.rip >= BIT64(47) || s.gdt >= BIT64(47)) {
 		return HC_EINVAL;
 	}

@@ -12,6 +12,8 @@
  * a single exit short. */
 #define FILL_PAGES	16u
 #define TEARDOWN_BUDGET	1024u
+/* Most tables that HC_DONATE_MAX pages need: two on each of three levels. */
+#define DONATE_TABLES	6u
 #define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
 
 struct partition *partitions[BOOT_MAX_PARTITIONS];
@@ -394,8 +396,7 @@ static hv_status_t donate_one(struct partition *from, gpa_t src,
 	struct gpm_entry e;
 	hv_status_t st;
 
-	if (!gpm_lookup(from, src, &e) || !e.present ||
-	    !frame_is_owner(frame_id(from), e.pa)) {
+	if (!gpm_lookup(from, src, &e)) {
 		return HC_EINVAL;
 	}
 	if (size < e.size) {
@@ -415,9 +416,31 @@ static hv_status_t donate_one(struct partition *from, gpa_t src,
 	return HC_OK;
 }
 
+/* Donation checked before anything changes: every page is from's own RAM
+ * and present, and nothing is at its new place. */
+static hv_status_t check_donation(struct partition *from, gpa_t src,
+				  struct partition *to, gpa_t dst,
+				  uint64_t bytes)
+{
+	struct gpm_entry e;
+	uint64_t at;
+
+	for (at = 0; at < bytes; at += PAGE_SIZE) {
+		if (!gpm_lookup(from, GPA(src.v + at), &e) || !e.present ||
+		    !frame_is_owner(frame_id(from), e.pa)) {
+			return HC_EINVAL;
+		}
+		if (gpm_lookup(to, GPA(dst.v + at), &e)) {
+			return HC_EBUSY;
+		}
+	}
+	return HC_OK;
+}
+
 /**
- * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst.
- * All or, on an error, the pages before the one that failed. hv_lock held.
+ * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst. All
+ * or none; but when no page is left for a table, HC_ENOMEM, those before it
+ * have moved. hv_lock held.
  */
 hv_status_t partition_donate(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages)
@@ -435,10 +458,11 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 	if (to->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
-	if (to->pages_owned + pages + 4 > to->pages_cap) {
+	if (to->pages_owned + pages + DONATE_TABLES > to->pages_cap) {
 		return HC_ENOMEM;
 	}
-	from->gpm_epoch++;
+	st = check_donation(from, src, to, dst, pages * PAGE_SIZE);
+	from->gpm_epoch += !st;
 	for (; !st && done < pages; done += step / PAGE_SIZE) {
 		gpa_t s = GPA(src.v + done * PAGE_SIZE);
 		gpa_t d = GPA(dst.v + done * PAGE_SIZE);

@@ -159,7 +159,6 @@ static void run(struct percpu *pc, struct vcpu *v)
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	pc->current = v;
 	while (runnable(v) && vcpu_prepare(v)) {
-		vcpu_switch(pc->loaded, v);
 		hvm->vcpu_run(v, pc->timer_at, &e);
 		exit_handle(v, &e);
 		if (pc->resched) {

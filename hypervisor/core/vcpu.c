@@ -36,21 +36,24 @@ void vcpu_attention(struct vcpu *v, uint32_t bits)
 	}
 }
 
-/** Queues an exception for the next entry. On v's CPU. */
+/** Queues an exception for the next entry. On v's CPU, hv_lock not held. */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error)
 {
 	struct vm_event ev = {
 		.type = VM_EVENT_EXCEPTION,
 		.vector = vector,
-		.has_error = has_error,
+		/* none in real mode [SDM3 "Injected-Event Checks"] */
+		.has_error = has_error && (hvm->vcpu_get(v, VCPU_CR0) & CR0_PE),
 		.error = error,
 	};
 
 	/* An exception while another event is being delivered is what the
 	 * SDM calls a double fault; nothing we emulate can meet one. */
 	if (!hvm->vcpu_inject(v, ev)) {
+		hv_lock();
 		partition_kill(v, HC_REASON_UNKNOWN_EXIT, vector);
+		hv_unlock();
 	}
 }
 
@@ -75,6 +78,7 @@ static void do_reset(struct vcpu *v)
 	v->xcr0 = XCR0_X87;
 	zero_memory(v->dr, sizeof(v->dr));
 	v->dr6 = DR6_RESET;
+	v->cr2 = 0;
 	v->star = v->lstar = v->cstar = v->fmask = 0;
 	v->kernel_gs_base = v->tsc_aux = 0;
 	v->halted = false;
@@ -197,13 +201,15 @@ bool vcpu_prepare(struct vcpu *v)
 {
 	uint32_t att;
 
-	if (!v->attention && !v->halted) {
+	if (!v->attention && !v->halted && this_cpu()->loaded == v) {
 		return true;
 	}
 	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
-	if ((att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) &&
-	    !handle_reset(v, att)) {
-		return false;
+	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
+		if (!handle_reset(v, att)) {
+			return false;
+		}
+		att = 0;	/* what was due before the reset is void */
 	}
 	vcpu_switch(this_cpu()->loaded, v);
 	if (att & VCPU_ATT_IOREQ) {

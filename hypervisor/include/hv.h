@@ -16,7 +16,9 @@ struct percpu;
 
 /* All memory the hypervisor may touch, one to one from here (not its own
  * image, which is only at HV_IMAGE_BASE). */
+#ifndef DMAP_BASE		/* tests have theirs */
 #define DMAP_BASE	0xffff888000000000ull
+#endif
 
 static inline void *hpa_ptr(hpa_t a)
 {
@@ -71,7 +73,7 @@ struct gpm_entry {
 	uint64_t raw;
 	uint64_t size;		/* PAGE_SIZE or BIG_PAGE_SIZE */
 	hpa_t pa;
-	bool present, reserved, write;
+	bool present, reserved, write, exec;
 };
 
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,

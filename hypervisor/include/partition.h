@@ -45,6 +45,7 @@ enum vcpu_state {
 struct ioreq {
 	uint64_t word;		/* HC_IOREQ_* */
 	uint64_t value;		/* written by the guest, or read for it */
+	uint64_t rip;
 	bool taken;		/* the host partition has fetched it */
 	uint32_t insn_len;
 };

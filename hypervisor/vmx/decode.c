@@ -16,6 +16,9 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 		return;
 	}
 	e->code = VM_EXIT_EXCEPTION;
+	/* INT1 traps: its #DB is delivered after it. Others have no length */
+	e->insn_len = INTR_INFO_TYPE(info) >= INTR_TYPE_SOFT_FIRST ?
+		      raw->insn_len : 0;
 	e->exc.vector = (uint8_t)info;
 	e->exc.has_error = (info & INTR_INFO_ERROR) != 0;
 	e->exc.error = e->exc.has_error ? raw->intr_error : 0;

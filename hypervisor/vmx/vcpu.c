@@ -7,6 +7,7 @@
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
+#include "check.h"
 #include "vmx.h"
 
 /* Guests change these CR0 and CR4 bits without an exit; all others are
@@ -21,7 +22,8 @@
 #define AR_DATA16	0x0093u
 #define AR_TSS_BUSY	0x008bu
 #define AR_LDT		0x0082u
-#define AR_UNUSABLE	0x10000u
+#define AR_L		BIT32(13)
+#define AR_TYPE		0xfu
 
 struct field_init {
 	enum vmcs_field field;
@@ -148,6 +150,7 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	x->launched = 0;
 	x->event_pending = false;
 	x->window = false;
+	x->entry_failed = false;
 	(void)vmx_load(v);
 	apply(init_common, ARRAY_SIZE(init_common));
 	set_controls(v, x);
@@ -228,13 +231,22 @@ static void set_efer(uint64_t value)
 	uint64_t entry = vmread(VMCS_ENTRY_CTLS) & ~(uint64_t)ENTRY_IA32E;
 
 	vmwrite(VMCS_GUEST_IA32_EFER, value);
-	vmwrite(VMCS_ENTRY_CTLS, entry | (value & EFER_LMA ? ENTRY_IA32E : 0));
+	if (!(value & EFER_LMA)) {
+		vmwrite(VMCS_ENTRY_CTLS, entry);
+		return;
+	}
+	vmwrite(VMCS_ENTRY_CTLS, entry | ENTRY_IA32E);
+	/* a guest that comes with a 16-bit TSS must not make entries fail
+	 * [SDM3 "Checks on Guest Segment Registers"] */
+	vmwrite(VMCS_GUEST_TR_AR, vmread(VMCS_GUEST_TR_AR) | (AR_TYPE &
+							AR_TSS_BUSY));
 }
 
 /** hvm_ops.vcpu_set: values have been checked by the caller. */
 void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 {
-	(void)vmx_load(v);
+	struct vmx_vcpu *x = vmx_load(v);
+
 	switch (reg) {
 	case VCPU_RIP:
 		vmwrite(VMCS_GUEST_RIP, value);
@@ -243,6 +255,12 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		vmwrite(VMCS_GUEST_RSP, value);
 		break;
 	case VCPU_CR0:
+		/* a change of paging drops the translations of this VPID
+		 * [SDM3 "Operations that Invalidate TLBs and
+		 * Paging-Structure Caches"] */
+		if ((vmread(VMCS_GUEST_CR0) ^ value) & CR0_PG) {
+			vmx_flush_vpid(x->vpid);
+		}
 		/* caches stay on whatever the guest thinks [XSA-60]; NE and ET
 		 * are fixed */
 		vmwrite(VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) |
@@ -250,6 +268,7 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		vmwrite(VMCS_CR0_SHADOW, value);
 		break;
 	case VCPU_CR4:
+		vmx_flush_vpid(x->vpid);	/* as for CR0.PG; it is rare */
 		vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
 		vmwrite(VMCS_CR4_SHADOW, value);
 		break;
@@ -328,13 +347,34 @@ void vmx_window_closed(struct vmx_vcpu *x)
 	set_window(x, false);
 }
 
+/* next is beyond a 2 GiB boundary: RIP as a VM entry accepts it. Outside
+ * 64-bit mode it wraps at 4 GiB. An instruction that ends where the canonical
+ * addresses do is followed by #GP [XSA-170]. */
+static uint64_t wrapped_rip(struct vcpu *v, uint64_t next)
+{
+	uint64_t canonical = (uint64_t)((int64_t)(next << 16) >> 16);
+
+	if (!(vmread(VMCS_GUEST_CS_AR) & AR_L)) {
+		return (uint32_t)next;
+	}
+	if (next != canonical) {
+		vcpu_inject_gp(v);
+	}
+	return canonical;
+}
+
 /** hvm_ops.vcpu_advance_rip: the instruction is done, its shadow too. */
 void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 {
-	uint64_t block;
+	uint64_t block, rip, next;
 
 	(void)vmx_load(v);
-	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + len);
+	rip = vmread(VMCS_GUEST_RIP);
+	next = rip + len;
+	if ((rip ^ next) >> 31) {
+		next = wrapped_rip(v, next);
+	}
+	vmwrite(VMCS_GUEST_RIP, next);
 	block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	if (block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)) {
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
@@ -375,13 +415,16 @@ static const struct {
 /** hvm_ops.dump */
 void vmx_dump(struct vcpu *v)
 {
+	struct vmx_vcpu *x = vmx_load(v);
 	size_t i;
 
-	(void)vmx_load(v);
 	for (i = 0; i < ARRAY_SIZE(dump_fields); i += 2) {
 		log_write("  VMCS %s %#llx  %s %#llx", dump_fields[i].name,
 			  (unsigned long long)vmread(dump_fields[i].field),
 			  dump_fields[i + 1].name,
 			  (unsigned long long)vmread(dump_fields[i + 1].field));
+	}
+	if (x->entry_failed) {
+		vmx_check_log();
 	}
 }

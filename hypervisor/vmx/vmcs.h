@@ -167,7 +167,6 @@ struct vm_exit;
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out);
-void vmx_check_state(void);
 
 static inline uint64_t vmread(enum vmcs_field f)
 {

@@ -37,7 +37,8 @@ static const struct pt_format ept_format = {
 	.cached = 6ull << 3,		/* write-back */
 };
 
-static uint64_t ctl_cap(uint32_t msr)
+/** The capability MSR of a control, the TRUE_ one where there is one. */
+uint64_t vmx_ctl_cap(uint32_t msr)
 {
 	bool true_ctls = (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55)) != 0;
 
@@ -47,14 +48,14 @@ static uint64_t ctl_cap(uint32_t msr)
 /* Each control with the reason why it is set. */
 static const char *choose_controls(void)
 {
-	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_PINBASED_CTLS),
+	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PINBASED_CTLS),
 			     PIN_EXT_INTR_EXIT |	/* devices are ours */
 			     PIN_NMI_EXIT | PIN_VIRTUAL_NMIS |
 			     PIN_PREEMPTION_TIMER,	/* time slices */
 			     0, &vmx_ctls.pin)) {
 		return "VT-x without preemption timer or virtual NMIs";
 	}
-	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS),
+	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS),
 			     PROC_TSC_OFFSETTING |	/* guests start at 0 */
 			     PROC_HLT_EXIT | PROC_MWAIT_EXIT |
 			     PROC_MONITOR_EXIT | PROC_RDPMC_EXIT |
@@ -71,11 +72,11 @@ static const char *choose_controls(void)
 			     &vmx_ctls.proc2)) {
 		return "VT-x without EPT, VPID or unrestricted guest";
 	}
-	if (!vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_EXIT_CTLS),
+	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_EXIT_CTLS),
 			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR |
 			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 			     EXIT_LOAD_EFER, 0, &vmx_ctls.exit) ||
-	    !vmx_adjust_ctls(ctl_cap(MSR_IA32_VMX_ENTRY_CTLS),
+	    !vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_ENTRY_CTLS),
 			     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT |
 			     ENTRY_LOAD_EFER, 0, &vmx_ctls.entry)) {
 		return "VT-x without loading of PAT and EFER";
@@ -236,6 +237,8 @@ static void read_exit(struct vmx_exit_raw *raw)
 	raw->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
 	raw->qualification = 0;
 	raw->intr_info = 0;
+	raw->intr_error = 0;
+	raw->gpa = 0;
 	switch (raw->reason) {
 	case VMX_EXIT_REASON_EXCEPTION_NMI:
 		raw->intr_error = (uint32_t)vmread(VMCS_EXIT_INTR_ERROR);
@@ -311,13 +314,19 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	if (vmx_enter(&v->regs, x->launched)) {
 		*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
 		e->raw_code = vmread(VMCS_INSN_ERROR);
+		x->entry_failed = true;
 		return;
 	}
 	read_exit(&raw);
+	x->entry_failed = (raw.reason & VMX_EXIT_ENTRY_FAILURE) != 0;
 	if (!(raw.reason & VMX_EXIT_ENTRY_FAILURE)) {
 		x->launched = 1;
 		x->event_pending = false;
-		reinject(x);
+		/* instructions exit before an event's delivery or after it */
+		if (raw.reason == VMX_EXIT_REASON_EPT_VIOLATION ||
+		    raw.reason == VMX_EXIT_REASON_EXCEPTION_NMI) {
+			reinject(x);
+		}
 	}
 	if (raw.reason == VMX_EXIT_REASON_INTR_WINDOW) {
 		vmx_window_closed(x);

@@ -13,6 +13,7 @@ struct vmx_vcpu {
 	uint16_t vpid;
 	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
 	bool window;		/* interrupt-window exiting is on */
+	bool entry_failed;	/* the last entry was refused */
 };
 
 /* Controls as this machine allows them; chosen once. */
@@ -31,6 +32,7 @@ uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched);
 void vmx_exit_point(void);
 struct vmx_vcpu *vmx_load(struct vcpu *v);
 void vmx_flush_vpid(uint16_t vpid);
+uint64_t vmx_ctl_cap(uint32_t msr);
 void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
 uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);

@@ -19,36 +19,45 @@
 #define LEAF1_ECX_HYPERVISOR	BIT32(31)
 #define LEAF7_EBX_ERMS		BIT32(9)
 
+/* What is added to a leaf after its mask. */
+enum leaf_fix {
+	FIX_NONE, FIX_MAX_BASIC, FIX_FEATURES, FIX_TOPOLOGY, FIX_XSTATE,
+	FIX_MAX_EXTENDED,
+};
+
 struct leaf_mask {
 	uint32_t leaf;
 	uint32_t subleaves;	/* 1: the subleaf does not matter */
 	uint32_t eax, ebx, ecx, edx;
+	enum leaf_fix fix;
 };
 
 #define ALL	0xffffffffu
 
 static struct leaf_mask table[] = {
-	{ 0x00000000, 1, 0, ALL, ALL, ALL },
+	{ 0x00000000, 1, 0, ALL, ALL, ALL, FIX_MAX_BASIC },
 	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES
 	 * XSAVE AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 APIC SEP PGE
 	 * CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
-	{ 0x00000001, 1, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f },
-	{ 0x00000004, 4, 0x000003ff, ALL, ALL, ALL },	/* caches, one core */
-	{ 0x00000006, 1, BIT32(2), 0, 0, 0 },		/* ARAT */
+	{ 0x00000001, 1, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f,
+	  FIX_FEATURES },
+	{ 0x00000004, 4, 0x000003ff, ALL, ALL, ALL, FIX_NONE },	/* caches, one core */
+	{ 0x00000006, 1, BIT32(2), 0, 0, 0, FIX_NONE },		/* ARAT */
 	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT
 	 * CLWB SHA and AVX512 F DQ IFMA CD BW VL */
-	{ 0x00000007, 1, 0, 0xf1bf07a9, 0, 0 },
-	{ 0x0000000d, 9, ALL, ALL, ALL, ALL },
-	{ 0x80000000, 1, 0, ALL, ALL, ALL },
+	{ 0x00000007, 1, 0, 0xf1bf07a9, 0, 0, FIX_NONE },
+	{ 0x0000000b, ALL, 0, 0, 0, 0, FIX_TOPOLOGY },
+	{ 0x0000000d, 9, ALL, ALL, ALL, ALL, FIX_XSTATE },
+	{ 0x80000000, 1, 0, ALL, ALL, ALL, FIX_MAX_EXTENDED },
 	/* LAHF ABM SSE4A MISALIGNSSE PREFETCHW; SYSCALL NX
 	 * PDPE1GB RDTSCP LM */
-	{ 0x80000001, 1, ALL, 0, 0x000001e1, 0x2c100800 },
-	{ 0x80000002, 1, ALL, ALL, ALL, ALL },		/* brand string */
-	{ 0x80000003, 1, ALL, ALL, ALL, ALL },
-	{ 0x80000004, 1, ALL, ALL, ALL, ALL },
-	{ 0x80000006, 1, 0, 0, ALL, 0 },		/* L2 */
-	{ 0x80000007, 1, 0, 0, 0, BIT32(8) },		/* invariant TSC */
-	{ 0x80000008, 1, 0x0000ffff, 0, 0, 0 },		/* address sizes */
+	{ 0x80000001, 1, ALL, 0, 0x000001e1, 0x2c100800, FIX_NONE },
+	{ 0x80000002, 1, ALL, ALL, ALL, ALL, FIX_NONE },		/* brand string */
+	{ 0x80000003, 1, ALL, ALL, ALL, ALL, FIX_NONE },
+	{ 0x80000004, 1, ALL, ALL, ALL, ALL, FIX_NONE },
+	{ 0x80000006, 1, 0, 0, ALL, 0, FIX_NONE },		/* L2 */
+	{ 0x80000007, 1, 0, 0, 0, BIT32(8), FIX_NONE },		/* invariant TSC */
+	{ 0x80000008, 1, 0x0000ffff, 0, 0, 0, FIX_NONE },		/* address sizes */
 };
 
 static uint64_t xstate_allowed;
@@ -88,28 +97,17 @@ void cpuid_policy_init(void)
 	}
 }
 
-static struct cpuid_regs masked(uint32_t leaf, uint32_t sub)
+static const struct leaf_mask *find(uint32_t leaf, uint32_t sub)
 {
-	struct cpuid_regs r = { 0, 0, 0, 0 };
-	uint32_t i;
+	const struct leaf_mask *m;
 
-	for (i = 0; i < ARRAY_SIZE(table); i++) {
-		const struct leaf_mask *m = &table[i];
-
-		if (m->leaf != leaf) {
-			continue;
+	for (m = table; m < table + ARRAY_SIZE(table); m++) {
+		if (m->leaf == leaf) {
+			return m->subleaves == 1 || sub < m->subleaves ? m :
+			       NULL;
 		}
-		if (m->subleaves > 1 && sub >= m->subleaves) {
-			break;
-		}
-		r = cpuid(leaf, m->subleaves > 1 ? sub : 0);
-		r.eax &= m->eax;
-		r.ebx &= m->ebx;
-		r.ecx &= m->ecx;
-		r.edx &= m->edx;
-		break;
 	}
-	return r;
+	return NULL;
 }
 
 static void leaf_features(struct vcpu *v, struct cpuid_regs *r)
@@ -139,16 +137,15 @@ static void leaf_topology(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
 	}
 }
 
-static void leaf_xstate(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
+static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 {
-	(void)v;
 	if (sub == 0) {
 		r->eax = (uint32_t)xstate_allowed;
 		r->edx = 0;
 	} else if (sub == 1) {
 		r->eax &= 7;	/* XSAVEOPT, XSAVEC, XGETBV(1); no XSAVES */
 		r->ebx = r->ecx = r->edx = 0;
-	} else if (!(xstate_allowed & BIT64(sub))) {
+	} else if (sub > 63 || !(xstate_allowed & BIT64(sub))) {
 		*r = (struct cpuid_regs){ 0, 0, 0, 0 };
 	}
 }
@@ -168,34 +165,46 @@ static struct cpuid_regs paravirt(uint32_t leaf)
 	return r;
 }
 
+static void apply_fix(struct vcpu *v, const struct leaf_mask *m, uint32_t sub,
+		      struct cpuid_regs *r)
+{
+	switch (m->fix) {
+	case FIX_MAX_BASIC:
+		r->eax = MAX_BASIC;
+		break;
+	case FIX_FEATURES:
+		leaf_features(v, r);
+		break;
+	case FIX_TOPOLOGY:
+		leaf_topology(v, sub, r);
+		break;
+	case FIX_XSTATE:
+		leaf_xstate(sub, r);
+		break;
+	case FIX_MAX_EXTENDED:
+		r->eax = MAX_EXTENDED;
+		break;
+	default:
+		break;
+	}
+}
+
 /** Answers CPUID in v's registers. On v's CPU, v's XCR0 loaded. */
 void cpuid_emulate(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->regs.rax, sub = (uint32_t)v->regs.rcx;
+	const struct leaf_mask *m = find(leaf, sub);
 	struct cpuid_regs r = { 0, 0, 0, 0 };
 
-	if ((leaf >> 16) == (HV_BASE >> 16)) {
+	if (m) {
+		r = cpuid(leaf, sub);
+		r.eax &= m->eax;
+		r.ebx &= m->ebx;
+		r.ecx &= m->ecx;
+		r.edx &= m->edx;
+		apply_fix(v, m, sub, &r);
+	} else if ((leaf >> 16) == (HV_BASE >> 16)) {
 		r = paravirt(leaf);
-	} else if (leaf == 0x0b) {
-		leaf_topology(v, sub, &r);
-	} else {
-		r = masked(leaf, sub);
-	}
-	switch (leaf) {
-	case 0:
-		r.eax = MAX_BASIC;
-		break;
-	case 1:
-		leaf_features(v, &r);
-		break;
-	case 0x0d:
-		leaf_xstate(v, sub, &r);
-		break;
-	case 0x80000000:
-		r.eax = MAX_EXTENDED;
-		break;
-	default:
-		break;
 	}
 	v->regs.rax = r.eax;
 	v->regs.rbx = r.ebx;

@@ -214,12 +214,14 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 		return cr0_write(v, value);
 	case 4:
 		return cr4_write(v, value);
-	default:
+	case 8:
 		if (value > 15) {
 			return false;
 		}
 		vlapic_set_tpr(v, (uint32_t)value << 4);
 		return true;
+	default:
+		return false;
 	}
 }
 

@@ -2,8 +2,8 @@
 /* The two functions that a freestanding compiler may call by itself. */
 #include <types.h>
 
-void *memcpy(void *to, const void *from, size_t n);
-void *memset(void *to, int c, size_t n);
+__attribute__((used)) void *memcpy(void *to, const void *from, size_t n);
+__attribute__((used)) void *memset(void *to, int c, size_t n);
 
 void *memcpy(void *to, const void *from, size_t n)
 {

@@ -33,9 +33,12 @@ enum { MODE_ONESHOT, MODE_PERIODIC, MODE_DEADLINE };
 
 enum { ICR_FIXED, ICR_LOWEST, ICR_SMI, ICR_NMI = 4, ICR_INIT, ICR_SIPI };
 
+/* What can be written to the LVT entries, and what is only status there. */
 static const uint32_t lvt_mask[6] = {
-	0x700ff, 0x107ff, 0x107ff, 0x1f7ff, 0x1f7ff, 0x100ff,
+	0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff,
 };
+#define LVT_READ_ONLY	(BIT32(12) | BIT32(14))
+#define ICR_RESERVED	0xfff32000u	/* in x2APIC mode */
 
 static bool is_x2apic(const struct vcpu *v)
 {
@@ -263,13 +266,16 @@ static void timer_arm(struct vcpu *v)
 	struct vlapic *l = &v->lapic;
 
 	l->deadline = VLAPIC_OFF;
-	if (!l->timer_initial || LVT_MODE(l->lvt[0]) == MODE_DEADLINE) {
+	if (!l->timer_initial) {
 		return;
 	}
 	l->timer_period = u64_muldiv((uint64_t)l->timer_initial <<
 				     divide_shift(l), boot.tsc_hz, TIMER_HZ);
-	l->timer_period = u64_max(l->timer_period,
-				  boot.tsc_hz / 1000000 * MIN_PERIOD_US);
+	if (LVT_MODE(l->lvt[0]) == MODE_PERIODIC) {
+		l->timer_period = u64_max(l->timer_period,
+					  boot.tsc_hz / 1000000 *
+					  MIN_PERIOD_US);
+	}
 	l->deadline = rdtsc() + l->timer_period;
 	sched_timer(v->cpu, l->deadline);
 }
@@ -442,11 +448,21 @@ static void write_svr(struct vcpu *v, uint32_t value)
 	vcpu_attention(v, VCPU_ATT_INTR);
 }
 
+/* Is this a register that the present mode does not let one write? */
+static bool wrong_mode(const struct vcpu *v, uint32_t reg)
+{
+	return is_x2apic(v) ? reg == R_LDR || reg == R_DFR ||
+			      reg == R_ICR_HIGH : reg == R_SELF_IPI;
+}
+
 /** Writes register number reg. false: there is none, or it is read-only. */
 bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 {
 	struct vlapic *l = &v->lapic;
 
+	if (wrong_mode(v, reg)) {
+		return false;
+	}
 	switch (reg) {
 	case R_EOI:
 		eoi(v);
@@ -456,10 +472,10 @@ bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 		return true;
 	case R_LDR:
 		l->ldr = value & 0xff000000;
-		return !is_x2apic(v);
+		return true;
 	case R_DFR:
 		l->dfr = value | 0x0fffffff;
-		return !is_x2apic(v);
+		return true;
 	case R_SVR:
 		write_svr(v, value);
 		return true;
@@ -473,20 +489,23 @@ bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 		return true;
 	case R_ICR_HIGH:
 		l->icr = (l->icr & 0xffffffff) | (uint64_t)value << 32;
-		return !is_x2apic(v);
+		return true;
 	case R_LVT ... R_LVT_ERROR:
 		write_lvt(v, reg - R_LVT, value);
 		return true;
 	case R_TIMER_INITIAL:
-		l->timer_initial = value;
-		timer_arm(v);
+		/* not used, and not written, with TSC deadlines */
+		if (LVT_MODE(l->lvt[0]) != MODE_DEADLINE) {
+			l->timer_initial = value;
+			timer_arm(v);
+		}
 		return true;
 	case R_TIMER_DIVIDE:
 		l->timer_divide = value & 0xb;
 		return true;
 	case R_SELF_IPI:
 		vlapic_post(v, (uint8_t)value);
-		return is_x2apic(v);
+		return true;
 	default:
 		return false;
 	}
@@ -505,6 +524,27 @@ bool vlapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	return true;
 }
 
+/* The bits that a WRMSR may set; the others are reserved. */
+static uint32_t writable_bits(uint32_t reg)
+{
+	switch (reg) {
+	case R_EOI:
+	case R_ESR:
+		return 0;
+	case R_TPR:
+	case R_SELF_IPI:
+		return 0xff;
+	case R_SVR:
+		return 0x3ff;	/* bit 9, focus checking, does nothing */
+	case R_LVT ... R_LVT_ERROR:
+		return lvt_mask[reg - R_LVT] | LVT_READ_ONLY;
+	case R_TIMER_DIVIDE:
+		return 0xb;
+	default:
+		return 0xffffffff;
+	}
+}
+
 /** WRMSR of 800H-8FFH. Reserved bits are #GP. */
 bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
@@ -518,11 +558,14 @@ bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		return true;
 	}
 	if (reg == R_ICR) {
+		if (value & ICR_RESERVED) {
+			return false;
+		}
 		v->lapic.icr = value & ~BIT64(12);
 		send_ipi(v, v->lapic.icr);
 		return true;
 	}
-	if (value >> 32 || ((reg == R_EOI || reg == R_ESR) && value)) {
+	if (value & ~(uint64_t)writable_bits(reg)) {
 		return false;
 	}
 	return vlapic_reg_write(v, reg, (uint32_t)value);

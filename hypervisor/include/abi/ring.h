@@ -32,7 +32,7 @@
 #define RING_MAGIC		0x474e5249u	/* "IRNG" */
 #define RING_VERSION		1u
 #define RING_HEADER_SIZE	4096u
-#define RING_DATA_MIN		0x40000u	/* three of the largest packets */
+#define RING_DATA_MIN		0x40000u	/* three of the largest */
 #define RING_DATA_MAX		0x2000000u
 #define RING_PAYLOAD_MAX	0x10000u
 #define RING_ALIGN		8u
@@ -86,7 +86,7 @@ enum ring_status {
 	RING_FULL,		/* no space for that packet now */
 	RING_BAD_SIZE,		/* own parameter: section size */
 	RING_BAD_HEADER,	/* peer's magic, version or generation */
-	RING_BAD_PROD,		/* peer's prod outside the ring, or moved back */
+	RING_BAD_PROD,		/* peer's prod out of the ring or moved back */
 	RING_BAD_CONS,		/* peer's cons beyond our prod, or moved back */
 	RING_BAD_LENGTH,	/* packet too long, or not wholly published */
 };
@@ -112,7 +112,7 @@ struct ring {
 };
 
 /*
- * Memory order. The claims in the comments below use the C11 model; on x86-TSO an
+ * Memory order. The comments below claim in the C11 model; on x86-TSO an
  * acquire fence and a release fence are compiler barriers only, and the full
  * fence is a locked instruction. Frama-C knows neither: there every shared
  * word is volatile and execution is sequential.
