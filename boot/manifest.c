@@ -148,6 +148,7 @@ static bool partition_read(struct decode *d, int node)
 	}
 	memcpy(raw.p.name, d->name, strlen(d->name) + 1);
 	raw.p.mem_cap = raw.memory_mib * MIB;
+	raw.p.mem_min = raw.min_mib * MIB;
 	demand_set(&raw.p);
 	if (host) {
 		raw.p.flags = BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART;

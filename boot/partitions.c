@@ -87,6 +87,7 @@ static void module_add(struct boot_partition *p, struct host_info *host, const c
 	m->size = module->size;
 	region_add(p, *gpa, module->data, module->size, BOOT_MAP_WRITE);
 	p->mem_cap += round_up(module->size, PAGE_SIZE);
+	p->mem_min += round_up(module->size, PAGE_SIZE);
 	*gpa += round_up(module->size, PAGE_2M);
 }
 

@@ -12,6 +12,8 @@
  * a single exit short. */
 #define FILL_PAGES	16u
 #define TEARDOWN_BUDGET	1024u
+/* Most tables that one new page, or 2 MiB stretch, needs. */
+#define POPULATE_TABLES	3u
 /* Most tables that HC_DONATE_MAX pages need: two on each of three levels. */
 #define DONATE_TABLES	6u
 #define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
@@ -148,6 +150,7 @@ void partition_create_all(const struct boot_info *bi)
 		p->config = &bi->partitions[i];
 		p->flags = p->config->flags;
 		p->pages_cap = p->config->mem_cap / PAGE_SIZE;
+		p->pages_min = p->config->mem_min / PAGE_SIZE;
 		p->gpm_root = frame_alloc(frame_id(p), true);
 		p->gpm_epoch = 1;
 		p->pages_owned = 1;
@@ -297,13 +300,32 @@ static bool in_demand(const struct partition *p, uint64_t gpa, uint64_t size)
 	return false;
 }
 
+/* May p own n more pages? Not beyond its cap, and not out of what the others
+ * are promised and have not taken yet: a partition that takes all it can get
+ * starves nobody. */
+static bool may_grow(const struct partition *p, uint64_t n)
+{
+	uint64_t promised = 0;
+	uint32_t i;
+
+	for (i = 0; i < partition_count; i++) {
+		const struct partition *q = partitions[i];
+
+		if (q != p && q->pages_min > q->pages_owned) {
+			promised += q->pages_min - q->pages_owned;
+		}
+	}
+	return p->pages_owned + n <= p->pages_cap &&
+	       frame_owned(FRAME_FREE) / PAGE_SIZE >= promised + n;
+}
+
 static bool populate_big(struct partition *p, uint64_t gpa)
 {
 	uint64_t base = gpa & ~BIG_PAGE_MASK;
 	bool zeroed;
 	hpa_t pa;
 
-	if (p->pages_owned + BIG_PAGE_PAGES + 3 > p->pages_cap ||
+	if (!may_grow(p, BIG_PAGE_PAGES + POPULATE_TABLES) ||
 	    !in_demand(p, base, BIG_PAGE_SIZE) ||
 	    !gpm_range_empty(p, GPA(base))) {
 		return false;
@@ -351,7 +373,7 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 		(void)gpm_lookup(p, gpa, &e);
 	} else if (!gpm_lookup(p, gpa, &e)) {
 		*why = HC_REASON_NO_MEMORY;
-		if (p->pages_owned + 4 > p->pages_cap) {
+		if (!may_grow(p, 1 + POPULATE_TABLES)) {
 			return false;
 		}
 		pa = frame_alloc(frame_id(p), true);

@@ -94,6 +94,7 @@ struct partition {
 	uint64_t gpm_epoch;		/* grows when a mapping is taken away */
 	uint64_t pages_owned;		/* 4 KiB, tables included */
 	uint64_t pages_cap;
+	uint64_t pages_min;		/* kept free for it */
 	uint64_t pages_populated;
 	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here */
 

@@ -107,6 +107,7 @@ struct boot_partition {
 	uint32_t region_count;
 	uint32_t demand_count;
 	uint64_t mem_cap;		/* most memory it may own, bytes */
+	uint64_t mem_min;		/* kept free for it, whatever others do */
 	/* Long-mode start state of vCPU 0 (AUTOSTART): paging on with CR3 =
 	 * start_cr3, flat CS 0x10 / DS 0x18, RSI = start_rsi, IF=0. */
 	uint64_t start_rip;
