@@ -114,7 +114,7 @@ static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 	return false;
 }
 
-/** Tlock: fid type[1] flags[4] start length[8] proc_id[4] client -> status[1] */
+/** Tlock: fid type[1] flags[4] start length[8] proc_id[4] client -> status */
 int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct p9_server *server = s->server;

@@ -59,7 +59,7 @@ struct vnode {
 struct volume {
 	ext2_filsys fs;
 	struct volume_dev *dev;
-	struct vnode **hash;		/* VOLUME_VNODES buckets, a power of 2 */
+	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
 	uint64_t goal;			/* where to look for free blocks */

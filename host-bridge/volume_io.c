@@ -64,8 +64,9 @@ static errcode_t io_copy(io_channel io, uint64_t at, uint64_t len,
 	while (len > 0) {
 		uint64_t block = at >> VOLUME_BLOCK_SHIFT;
 		size_t skip = at & (VOLUME_BLOCK - 1);
-		size_t n = VOLUME_BLOCK - skip < len ? VOLUME_BLOCK - skip : len;
+		size_t n = VOLUME_BLOCK - skip;
 
+		n = n < len ? n : len;
 		if (to != NULL) {
 			const uint8_t *data = dev->ops->peek(dev, block);
 

@@ -177,8 +177,8 @@ int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 	if (error == 0) {
 		error = name_check(new_name, new_len);
 	}
-	if (error == 0 &&
-	    (name_is_dots(old_name, old_len) || name_is_dots(new_name, new_len))) {
+	if (error == 0 && (name_is_dots(old_name, old_len) ||
+			   name_is_dots(new_name, new_len))) {
 		error = EBUSY;
 	}
 	if (error == 0 && vol->dev->read_only) {

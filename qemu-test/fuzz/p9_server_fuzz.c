@@ -3,7 +3,7 @@
  * libFuzzer on the 9P server: the input is a stream of messages, cut into
  * pieces and answered on a volume that a small image gives anew each time.
  * The first byte chooses how the stream is cut and whether the device fails.
- * Build and run: make fuzz-p9_server, with P9_FUZZ_IMAGE naming an ext4 image.
+ * Run by make fuzz-files; P9_FUZZ_IMAGE names the ext4 image.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,33 @@ volume_SRCS := qemu-test/unit/volume_test.c qemu-test/unit/volume_fixture.c \
 	$(VOLUME_SRCS)
 volume_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_stress
+volume_stress_SRCS := qemu-test/unit/volume_stress_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_stress_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += p9_hostile
+p9_hostile_SRCS := qemu-test/unit/p9_hostile_test.c qemu-test/unit/p9_talk.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
+p9_hostile_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += p9_server
-p9_server_SRCS := qemu-test/unit/p9_server_test.c \
+p9_server_SRCS := qemu-test/unit/p9_server_test.c qemu-test/unit/p9_talk.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
 p9_server_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += p9_service
+p9_service_SRCS := qemu-test/unit/p9_service_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
+	$(addprefix host-bridge/p9_, service.c client.c client_ops.c)
+p9_service_LIBS := -lext2fs -lcom_err
+
+# For a stock Linux as the judge: the server on a TCP port of the build
+# machine, and what Linux does with the mount.
+build/files/p9_tcp: qemu-test/files/p9_tcp.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
+	@mkdir -p $(@D)
+	@gcc -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
+		-I. -o $@ $(filter %.c,$^) -lext2fs -lcom_err
+build/files/fs_check: qemu-test/files/fs_check.c
+	@mkdir -p $(@D)
+	@gcc -O1 -std=gnu11 -Wall -Wextra -Werror -static -o $@ $<

@@ -181,3 +181,64 @@ void fixture_close(struct fixture *f)
 	snprintf(command, sizeof(command), "rm -r %s", f->folder);
 	assert_int_equal(system(command), 0);
 }
+
+const struct volume_make file_make = {
+	.mode = VOLUME_S_IFREG | 0644, .uid = 100000, .gid = 70000,
+};
+const struct volume_make dir_make = { .mode = VOLUME_S_IFDIR | 0755 };
+
+uint32_t new_file(struct volume *vol, uint32_t dir, const char *name)
+{
+	uint32_t ino;
+
+	assert_int_equal(volume_create(vol, dir, NAME(name), &file_make, &ino),
+			 0);
+	return ino;
+}
+
+uint32_t new_dir(struct volume *vol, uint32_t dir, const char *name)
+{
+	uint32_t ino;
+
+	assert_int_equal(volume_create(vol, dir, NAME(name), &dir_make, &ino),
+			 0);
+	return ino;
+}
+
+uint32_t find(struct volume *vol, uint32_t dir, const char *name)
+{
+	uint32_t ino;
+
+	return volume_lookup(vol, dir, NAME(name), &ino) == 0 ? ino : 0;
+}
+
+void put(struct volume *vol, uint32_t ino, uint64_t at,
+		const void *data, size_t len)
+{
+	size_t done;
+
+	assert_int_equal(volume_write(vol, ino, at, data, len, &done), 0);
+	assert_int_equal(done, len);
+}
+
+struct volume_attr attr_of(struct volume *vol, uint32_t ino)
+{
+	struct volume_attr attr;
+
+	assert_int_equal(volume_getattr(vol, ino, &attr), 0);
+	return attr;
+}
+
+uint64_t blocks_free(struct volume *vol)
+{
+	struct volume_stat st;
+
+	volume_statfs(vol, &st);
+	return st.blocks_free;
+}
+
+int move(struct volume *vol, uint32_t od, const char *on, uint32_t nd,
+		const char *nn)
+{
+	return volume_rename(vol, od, NAME(on), nd, NAME(nn));
+}

@@ -16,7 +16,7 @@ struct fixture {
 	struct volume_dev *mem;
 	struct volume_dev dev;		/* before mem: can fail */
 	bool *poked;			/* blocks, since the last flush */
-	long fail_after;		/* device calls until one fails; <0 never */
+	long fail_after;		/* calls until one fails; <0: never */
 	struct volume *vol;
 };
 
@@ -29,5 +29,21 @@ void fixture_check(struct fixture *f);
 /* As fixture_check(), and opens the volume again. */
 void fixture_reopen(struct fixture *f);
 void fixture_close(struct fixture *f);
+
+/* Shorthands for tests; what they do must succeed. */
+#define ROOT	VOLUME_ROOT
+#define NAME(s)	(s), strlen(s)
+
+extern const struct volume_make file_make, dir_make;
+uint32_t new_file(struct volume *vol, uint32_t dir, const char *name);
+uint32_t new_dir(struct volume *vol, uint32_t dir, const char *name);
+uint32_t find(struct volume *vol, uint32_t dir, const char *name); /* or 0 */
+void put(struct volume *vol, uint32_t ino, uint64_t at, const void *data,
+	 size_t len);
+struct volume_attr attr_of(struct volume *vol, uint32_t ino);
+uint64_t blocks_free(struct volume *vol);
+/* volume_rename(), and what it returns. */
+int move(struct volume *vol, uint32_t od, const char *on, uint32_t nd,
+	 const char *nn);
 
 #endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The 9P server against a client that means harm: names, links and special
+ * files, malformed messages, too much of everything.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "qemu-test/unit/p9_talk.h"
+
+/* Each request cut short at each byte, and each with a byte too many. */
+static void test_malformed(void **state)
+{
+	static const struct {
+		uint8_t type;
+		uint8_t len;		/* of a body of zeros that is right */
+	} bodies[] = {
+		{ P9_TSTATFS, 4 }, { P9_TLOPEN, 8 }, { P9_TLCREATE, 18 },
+		{ P9_TSYMLINK, 12 }, { P9_TMKNOD, 22 }, { P9_TRENAME, 10 },
+		{ P9_TREADLINK, 4 }, { P9_TGETATTR, 12 }, { P9_TSETATTR, 60 },
+		{ P9_TXATTRWALK, 10 }, { P9_TXATTRCREATE, 18 },
+		{ P9_TREADDIR, 16 }, { P9_TFSYNC, 8 }, { P9_TLOCK, 31 },
+		{ P9_TGETLOCK, 27 }, { P9_TLINK, 10 }, { P9_TMKDIR, 14 },
+		{ P9_TRENAMEAT, 12 }, { P9_TUNLINKAT, 10 },
+		{ P9_TVERSION, 6 }, { P9_TATTACH, 16 }, { P9_TFLUSH, 2 },
+		{ P9_TWALK, 10 }, { P9_TREAD, 16 }, { P9_TWRITE, 16 },
+		{ P9_TCLUNK, 4 }, { P9_TREMOVE, 4 },
+	};
+	static const uint8_t zeros[64];
+	struct p9_attr attr;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		for (size_t len = 0; len <= bodies[i].len + 1u; len++) {
+			if (len == bodies[i].len) {
+				continue;
+			}
+			begin(bodies[i].type);
+			p9_put(&w, zeros, len);
+			assert_int_equal(talk(), EINVAL);
+		}
+	}
+	for (unsigned type = 0; type < 256; type++) {
+		begin((uint8_t)type);
+		talk();
+		assert_int_equal(c.reply[4], P9_RLERROR);
+	}
+	assert_int_equal(getattr(TOP, &attr), 0);
+}
+
+static void test_sizes(void **state)
+{
+	uint8_t short_size[7] = { 6, 0, 0, 0, P9_TCLUNK, 0, 0 };
+	struct p9_attr attr;
+	uint32_t big;
+
+	(void)state;
+	/* Too long for what it is: skipped, and the session lives. */
+	begin(P9_TMKDIR);
+	p9_put32(&w, TOP);
+	p9_put16(&w, 60000);
+	p9_room(&w, 60000);
+	p9_put64(&w, 0);
+	assert_int_equal(talk(), 36);			/* ENAMETOOLONG */
+	assert_int_equal(getattr(TOP, &attr), 0);
+	/* Longer than msize. */
+	begin(P9_TWRITE);
+	p9_room(&w, P9_MSIZE_MAX);
+	assert_int_equal(talk(), 90);			/* EMSGSIZE */
+	assert_int_equal(getattr(TOP, &attr), 0);
+	/* A Twrite whose count is not what comes. */
+	walk(TOP, 1, "");
+	lcreate(1, "f", P9_O_RDWR);
+	for (big = 0; big < 10; big++) {
+		begin(P9_TWRITE);
+		p9_put32(&w, 1);
+		p9_put64(&w, 0);
+		p9_put32(&w, big);
+		p9_put(&w, "12345", 5);
+		assert_int_equal(talk(), big == 5 ? 0 : EINVAL);
+	}
+	/* No way to go on after this. */
+	assert_int_equal(feed(short_size, sizeof(short_size)), EPROTO);
+}
+
+static void test_fids_are_bounded(void **state)
+{
+	uint32_t n = 1;
+
+	(void)state;
+	while (walk(TOP, n * 7, "") == 0) {
+		n++;
+		assert_true(n < 70000);
+	}
+	assert_int_equal(walk(TOP, n * 7, ""), ENFILE);
+	assert_int_equal(n, 65536);
+	assert_int_equal(clunk(7 * 500), 0);
+	assert_int_equal(walk(TOP, 7 * 500, ""), 0);
+	assert_int_equal(version(MSIZE, P9_VERSION), 0);
+	assert_int_equal(clunk(7), EBADF);
+}
+
+/* A transport that is full stops the session, and it goes on later. */
+static void test_back_pressure(void **state)
+{
+	uint8_t many[3 * 11];
+	size_t used;
+
+	(void)state;
+	begin(P9_TCLUNK);
+	p9_put32(&w, 99);
+	p9_end(&w, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		memcpy(many + 11 * i, c.request, 11);
+	}
+	c.replies = 0;
+	c.stops = 1;
+	assert_int_equal(p9_session_input(c.session, many, 33, &used), 0);
+	assert_int_equal(used, 11);
+	assert_int_equal(c.replies, 1);
+	assert_int_equal(p9_session_input(c.session, many + 11, 22, &used), 0);
+	assert_int_equal(used, 22);
+	assert_int_equal(c.replies, 3);
+}
+
+static void test_full_volume(void **state)
+{
+	static uint8_t data[500000];
+	uint64_t offset = 0;
+	uint32_t error;
+
+	(void)state;
+	walk(TOP, 1, "");
+	lcreate(1, "f", P9_O_RDWR);
+	for (;;) {
+		uint32_t n;
+
+		error = write_at(1, offset, data, sizeof(data));
+		if (error != 0) {
+			break;
+		}
+		n = p9_get32(&r);
+		assert_true(n > 0 && n <= sizeof(data));
+		offset += n;
+	}
+	assert_int_equal(error, ENOSPC);
+	assert_int_equal(mkdir_at(TOP, "d"), ENOSPC);
+	assert_int_equal(unlinkat(TOP, "f", 0), 0);
+	assert_int_equal(mkdir_at(TOP, "d"), ENOSPC);	/* f is open still */
+	assert_int_equal(clunk(1), 0);
+	assert_int_equal(mkdir_at(TOP, "d"), 0);
+}
+
+static void test_names_stay_inside(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+	} bad[] = {
+		{ "", 0 }, { "a/b", 3 }, { "/", 1 }, { "a\0b", 3 },
+		{ "../x", 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		begin(P9_TMKDIR);
+		p9_put32(&w, TOP);
+		p9_putstr(&w, bad[i].name, bad[i].len);
+		p9_put32(&w, 0755);
+		p9_put32(&w, 0);
+		assert_int_equal(talk(), EINVAL);
+		begin(P9_TWALK);
+		p9_put32(&w, TOP);
+		p9_put32(&w, 1);
+		p9_put16(&w, 1);
+		p9_putstr(&w, bad[i].name, bad[i].len);
+		assert_int_equal(talk(), EINVAL);
+	}
+	assert_int_equal(unlinkat(TOP, "..", P9_AT_REMOVEDIR), 39);
+	assert_int_equal(unlinkat(TOP, ".", P9_AT_REMOVEDIR), EINVAL);
+	assert_int_equal(by_fid(P9_TREMOVE, TOP), ENOENT);
+}
+
+static void test_symlinks_are_data(void **state)
+{
+	(void)state;
+	assert_int_equal(symlink_at(TOP, "l", "/etc/passwd"), 0);
+	assert_int_equal(p9_get8(&r), P9_QTSYMLINK);
+	assert_int_equal(symlink_at(TOP, "up", ".."), 0);
+	assert_int_equal(walk(TOP, 1, "up/x"), 0);
+	assert_int_equal(p9_get16(&r), 1);		/* not followed */
+	assert_int_equal(walk(TOP, 1, "l"), 0);
+	assert_int_equal(lopen(1, 0), 40);		/* ELOOP */
+	assert_int_equal(by_fid(P9_TREADLINK, 1), 0);
+	assert_int_equal(p9_getstr(&r).len, 11);
+	assert_int_equal(by_fid(P9_TREADLINK, TOP), EINVAL);
+}
+
+static void test_special_files_are_inert(void **state)
+{
+	static const uint32_t types[] = { 0010000, 0020000, 0060000, 0140000 };
+	struct p9_attr attr;
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		char name[2] = { (char)('a' + i), '\0' };
+
+		begin(P9_TMKNOD);
+		p9_put32(&w, TOP);
+		put_name(name);
+		p9_put32(&w, types[i] | 0666);
+		p9_put32(&w, 4);
+		p9_put32(&w, 300);
+		p9_put32(&w, 0);
+		assert_int_equal(talk(), 0);
+		assert_int_equal(walk(TOP, 1, name), 0);
+		assert_int_equal(lopen(1, P9_O_RDWR), ENXIO);
+		assert_int_equal(getattr(1, &attr), 0);
+		assert_int_equal(attr.mode, types[i] | 0666);
+		assert_int_equal(attr.rdev, i == 1 || i == 2
+				 ? (300 & 0xff) | 4 << 8 | 0x100 << 12 : 0);
+		assert_int_equal(clunk(1), 0);
+	}
+	begin(P9_TMKNOD);
+	p9_put32(&w, TOP);
+	put_name("dir");
+	p9_put32(&w, 040755);
+	p9_put64(&w, 0);
+	p9_put32(&w, 0);
+	assert_int_equal(talk(), EINVAL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_names_stay_inside),
+		TEST(test_symlinks_are_data),
+		TEST(test_special_files_are_inert),
+		TEST(test_malformed),
+		TEST(test_sizes),
+		TEST(test_fids_are_bounded),
+		TEST(test_back_pressure),
+		TEST(test_full_volume),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
