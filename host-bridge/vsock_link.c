@@ -73,6 +73,8 @@ static void link_step(struct vsock *vs)
 	uint32_t gen = ring_load(&vs->table[CHANNEL_ST_GENERATION]);
 	uint32_t peer = ring_load(&vs->table[CHANNEL_ST_STATE(1 - own)]);
 	uint8_t *region = vs->channel.region;
+	uint8_t *section = region +
+			   CHANNEL_OUTPUT_OFFSET(own, vs->output_size);
 	enum ring_status status;
 
 	if (vs->own_state != CHANNEL_STATE_DOWN && gen != vs->generation) {
@@ -84,14 +86,17 @@ static void link_step(struct vsock *vs)
 	}
 	if (vs->own_state == CHANNEL_STATE_DOWN &&
 	    peer != CHANNEL_STATE_READY) {
-		status = ring_init(&vs->ring, region +
-				   CHANNEL_OUTPUT_OFFSET(own, vs->output_size),
-				   region + CHANNEL_OUTPUT_OFFSET(
-					   1 - own, vs->output_size),
+		status = ring_init(&vs->ring, section, region +
+				   CHANNEL_OUTPUT_OFFSET(1 - own,
+							 vs->output_size),
 				   vs->output_size, gen);
 		if (status != RING_OK) {
 			vs->stats.reason = fault_text[status];
 			return;
+		}
+		if (vs->stats.resets != 0) {
+			/* What was for the peer before is not for this one. */
+			memset(section + RING_HEADER_SIZE, 0, vs->ring.size);
 		}
 		vs->generation = gen;
 		set_state(vs, CHANNEL_STATE_INIT);
