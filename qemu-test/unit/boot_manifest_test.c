@@ -97,7 +97,8 @@ static void default_is_right(void **state)
 	assert_int_equal(m.channel[0].gpa[0], 0xa0000000u);
 	assert_int_equal(m.channel[0].gpa[1], 0xe4000000u);
 	assert_int_equal(m.channel[0].output_size, 1028u << 10);
-	assert_int_equal(m.min_memory, 192u << 20);
+	assert_int_equal(m.min_memory, 448u << 20);
+	assert_int_equal(host->mem_min, 320u << 20);
 }
 
 /* One change to the default each, and a piece of the message it must cause.
