@@ -13,7 +13,7 @@
 
 #define MIB		(1ull << 20)
 #define MIN_MIB_DEFAULT	16u
-#define GUEST_HOLE	0xc0000000ull	/* a guest's RAM leaves out from */
+#define GUEST_HOLE	0xe0000000ull	/* a guest's RAM leaves out from */
 #define GUEST_HIGH	0x100000000ull	/* here to here */
 #define CHANNEL_STRIDE	0x04000000ull	/* of guest-physical address space */
 #define VCPUS_MAX	8

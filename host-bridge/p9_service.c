@@ -12,6 +12,7 @@
 #include "host-bridge/p9_service.h"
 #include "host-bridge/vsock.h"
 
+#define RESERVED_PORT_LAST 1023u
 #define CONNS_MAX	64u
 #define INPUT_MAX	(1u << 20)	/* far above any credit we give */
 #define GATHER_MAX	4096u		/* replies sent as one piece */
@@ -172,12 +173,19 @@ static void on_writable(struct vsock_conn *vsock)
 	}
 }
 
+/* A client says for which user it attaches. Only Linux's kernel and its root
+ * can have a reserved port, so no other process can say so falsely. */
+static bool is_trusted(const struct vsock_conn *vsock)
+{
+	return vsock_peer_port(vsock) <= RESERVED_PORT_LAST;
+}
+
 static void on_open(struct vsock_conn *vsock)
 {
 	struct p9_conn *conn = NULL;
 
 	vsock_set_arg(vsock, NULL);
-	if (conns < CONNS_MAX) {
+	if (conns < CONNS_MAX && is_trusted(vsock)) {
 		conn = calloc(1, sizeof(*conn));
 	}
 	if (conn != NULL) {

@@ -34,6 +34,7 @@ static const struct vsock_ops *service_ops;
 static size_t room;			/* bytes a queue takes */
 static size_t chunk;			/* bytes delivered at a time */
 static size_t most_held;
+static uint32_t client_port = 600;
 
 int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 		 void *arg)
@@ -96,6 +97,12 @@ void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
 void vsock_reset(struct vsock_conn *conn)
 {
 	conn->gone = true;
+}
+
+uint32_t vsock_peer_port(const struct vsock_conn *conn)
+{
+	assert_ptr_equal(conn, &ends[1]);
+	return client_port;
 }
 
 void *vsock_arg(const struct vsock_conn *conn)
@@ -269,6 +276,23 @@ static void test_list_and_links(void **state)
 	drop_client();
 }
 
+/* A port that any process in Linux can have gets no session. */
+static void test_unreserved_port(void **state)
+{
+	struct p9_attr attr;
+
+	(void)state;
+	client_port = 1024;
+	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	assert_int_equal(p9_client_stat(client, "/", true, &attr), ECONNRESET);
+	p9_client_free(client);
+	client_port = 1023;
+	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	assert_int_equal(p9_client_stat(client, "/", true, &attr), 0);
+	drop_client();
+	client_port = 600;
+}
+
 /* The user gives up, and comes back. */
 static void test_interrupted(void **state)
 {
@@ -367,6 +391,7 @@ int main(void)
 		TEST(test_whole_pieces),
 		TEST(test_small_pieces),
 		TEST(test_list_and_links),
+		TEST(test_unreserved_port),
 		TEST(test_interrupted),
 		TEST(test_flood),
 	};
