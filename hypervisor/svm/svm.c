@@ -20,8 +20,7 @@
 
 #define MSRPM_PAGES		2u
 
-uint32_t svm_features;
-static uint32_t asid_count;
+uint32_t svm_features, svm_asids;
 static uint64_t host_area[BOOT_MAX_CPUS];	/* VMSAVE of the CPU's own */
 
 /* Nested page-table entries. [APM2 "Nested Paging"] */
@@ -54,7 +53,7 @@ static const char *svm_probe(void)
 	if (!(r.edx & SVM_EDX_NP)) {
 		return "AMD-V without nested paging";
 	}
-	asid_count = r.ebx;
+	svm_asids = r.ebx;
 	svm_features = (r.edx & SVM_EDX_NRIP ? SVM_NRIP : 0) |
 		       (r.edx & SVM_EDX_FLUSH_ASID ? SVM_FLUSH_ASID : 0) |
 		       (r.edx & SVM_EDX_DECODE ? SVM_DECODE : 0);
@@ -122,7 +121,7 @@ static hv_status_t svm_vcpu_init(struct vcpu *v)
 	struct svm_vcpu *x;
 
 	if (b.v == FRAME_NULL || vmcb.v == FRAME_NULL ||
-	    next_asid >= asid_count) {
+	    next_asid >= svm_asids) {
 		return HC_ENOMEM;
 	}
 	x = hpa_ptr(b);

@@ -290,7 +290,14 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 void svm_dump(struct vcpu *v)
 {
 	const struct vmcb *b = vmcb_of(v);
+	uint64_t value;
+	const char *why = svm_check_vmcb(b, cpuid(0x80000008, 0).eax & 0xff,
+					 svm_asids, &value);
 
+	if (why) {
+		log_write("  VMRUN rule violated: %s (%#llx)", why,
+			  (unsigned long long)value);
+	}
 	log_write("  VMCB exitcode %#llx exitinfo1 %#llx exitinfo2 %#llx "
 		  "exitintinfo %#x", (unsigned long long)b->exitcode,
 		  (unsigned long long)b->exitinfo1,
