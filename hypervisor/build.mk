@@ -22,15 +22,22 @@ build/hypervisor/hypervisor.elf: $(HV_OBJS) hypervisor/hypervisor.lds
 	$(CC) $(HV_CFLAGS) -nostdlib -static -no-pie -Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
 		-T hypervisor/hypervisor.lds -o $@ $(HV_OBJS)
 
-# The same with an exit trace in front of three functions: trace/trace.c. Its
-# objects are its own, without -flto: the linker wraps only what it can see.
+# The same with an exit trace in front of three functions, for tests:
+# qemu-test/trace/trace.c. Its objects are its own, without -flto: the linker
+# wraps only what it can see.
+ARTIFACTS += build/hypervisor/hypervisor-trace.elf
+
 hv_comma := ,
 HV_TRACE_WRAP := exit_handle vcpu_prepare partition_create_all
 HV_TRACE_CFLAGS := $(filter-out -flto% -fno-fat-lto-objects,$(HV_CFLAGS))
 HV_TRACE_OBJS := $(patsubst hypervisor/%,build/hypervisor/traced/%.o, \
-	$(HV_SRCS) hypervisor/trace/trace.c)
+	$(HV_SRCS)) build/hypervisor/traced/trace.o
 
 build/hypervisor/traced/%.o: hypervisor/%
+	@mkdir -p $(@D)
+	$(CC) $(HV_TRACE_CFLAGS) -MMD -MP -c $< -o $@
+
+build/hypervisor/traced/trace.o: qemu-test/trace/trace.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_TRACE_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -41,3 +48,19 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 		-T hypervisor/hypervisor.lds -o $@ $(HV_TRACE_OBJS)
 
 -include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d)
+
+# A mutant for the boot test of VM-entry failure: see its source.
+HV_MUTANT := build/hypervisor/mutants/entry_fail.o
+HV_MUTANT_OBJS := $(HV_MUTANT) $(filter-out %/trace.o,$(HV_TRACE_OBJS))
+
+build/hypervisor/mutants/%.o: qemu-test/mutants/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HV_TRACE_CFLAGS) -I. -MMD -MP -c $< -o $@
+
+build/hypervisor/hypervisor-entry-fail.elf: $(HV_MUTANT_OBJS) hypervisor/hypervisor.lds
+	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
+		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		-Wl,--wrap=vmx_vcpu_reset \
+		-T hypervisor/hypervisor.lds -o $@ $(HV_MUTANT_OBJS)
+
+-include $(HV_MUTANT:.o=.d)

@@ -53,6 +53,7 @@ static uint64_t *new_table(struct partition *p, uint64_t *entry)
 		return NULL;
 	}
 	p->pages_owned++;
+	p->pages_tables++;
 	*entry = pa.v | hvm->gpm_format->table;
 	return hpa_ptr(pa);
 }
@@ -205,6 +206,42 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	return HC_OK;
 }
 
+/**
+ * Puts the 2 MiB stretch around gpa into its shortest form: no table when it
+ * is empty, one large page when its small ones are all present, ordinary RAM
+ * and in one piece. p->gpm_epoch as for gpm_clear().
+ */
+void gpm_tidy(struct partition *p, gpa_t gpa)
+{
+	const struct pt_format *f = hvm->gpm_format;
+	const uint32_t flags = GPM_READ | GPM_WRITE | GPM_EXEC;
+	bool big, empty = true, whole;
+	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+	uint64_t *t, base;
+	uint32_t i;
+
+	if (!e || big || !is_present(*e) || (*e & f->large)) {
+		return;
+	}
+	t = table_of(*e);
+	base = t[0] & ENTRY_ADDR;
+	whole = !(base & BIG_PAGE_MASK);
+	for (i = 0; i < BIG_PAGE_PAGES && (empty || whole); i++) {
+		uint64_t want = leaf(HPA(base + i * PAGE_SIZE), flags, false);
+
+		empty = empty && !t[i];
+		/* what the processor adds, accessed and dirty, is no matter */
+		whole = whole && (t[i] & (want | ENTRY_ADDR | f->no_exec |
+					  f->uncached)) == want;
+	}
+	if (empty || whole) {
+		frame_free(frame_id(p), HPA(*e & ENTRY_ADDR), PAGE_SIZE);
+		p->pages_owned--;
+		p->pages_tables--;
+		*e = empty ? 0 : leaf(HPA(base), flags, true);
+	}
+}
+
 /** Removes the entry (4 KiB or 2 MiB) at gpa; the frames are the caller's to
  * account for, and p->gpm_epoch must grow before a vCPU of p runs. */
 void gpm_clear(struct partition *p, gpa_t gpa)
@@ -240,6 +277,7 @@ static uint32_t teardown_table(struct partition *p, uint64_t *pde)
 	}
 	frame_free(frame_id(p), HPA(*pde & ENTRY_ADDR), PAGE_SIZE);
 	p->pages_owned--;
+	p->pages_tables--;
 	*pde = 0;
 	return BIG_PAGE_PAGES;
 }

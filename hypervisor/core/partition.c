@@ -14,8 +14,6 @@
 #define TEARDOWN_BUDGET	1024u
 /* Most tables that one new page, or 2 MiB stretch, needs. */
 #define POPULATE_TABLES	3u
-/* Most tables that HC_DONATE_MAX pages need: two on each of three levels. */
-#define DONATE_TABLES	6u
 #define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
 
 struct partition *partitions[BOOT_MAX_PARTITIONS];
@@ -154,6 +152,7 @@ void partition_create_all(const struct boot_info *bi)
 		p->gpm_root = frame_alloc(frame_id(p), true);
 		p->gpm_epoch = 1;
 		p->pages_owned = 1;
+		p->pages_tables = 1;
 		partitions[i] = p;
 		partition_count = i + 1;
 		map_config(p);
@@ -300,7 +299,13 @@ static bool in_demand(const struct partition *p, uint64_t gpa, uint64_t size)
 	return false;
 }
 
-/* May p own n more pages? Not beyond its cap, and not out of what the others
+/* Would n more pages of RAM go beyond p's cap? */
+static bool beyond_cap(const struct partition *p, uint64_t n)
+{
+	return p->pages_owned - p->pages_tables + n > p->pages_cap;
+}
+
+/* May p have n more pages? Not beyond its cap, and not out of what the others
  * are promised and have not taken yet: a partition that takes all it can get
  * starves nobody. */
 static bool may_grow(const struct partition *p, uint64_t n)
@@ -315,8 +320,9 @@ static bool may_grow(const struct partition *p, uint64_t n)
 			promised += q->pages_min - q->pages_owned;
 		}
 	}
-	return p->pages_owned + n <= p->pages_cap &&
-	       frame_owned(FRAME_FREE) / PAGE_SIZE >= promised + n;
+	return !beyond_cap(p, n) &&
+	       frame_owned(FRAME_FREE) / PAGE_SIZE >=
+	       promised + n + POPULATE_TABLES;
 }
 
 static bool populate_big(struct partition *p, uint64_t gpa)
@@ -325,7 +331,7 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	bool zeroed;
 	hpa_t pa;
 
-	if (!may_grow(p, BIG_PAGE_PAGES + POPULATE_TABLES) ||
+	if (!may_grow(p, BIG_PAGE_PAGES) ||
 	    !in_demand(p, base, BIG_PAGE_SIZE) ||
 	    !gpm_range_empty(p, GPA(base))) {
 		return false;
@@ -373,7 +379,7 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 		(void)gpm_lookup(p, gpa, &e);
 	} else if (!gpm_lookup(p, gpa, &e)) {
 		*why = HC_REASON_NO_MEMORY;
-		if (!may_grow(p, 1 + POPULATE_TABLES)) {
+		if (!may_grow(p, 1)) {
 			return false;
 		}
 		pa = frame_alloc(frame_id(p), true);
@@ -480,7 +486,7 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 	if (to->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
-	if (to->pages_owned + pages + DONATE_TABLES > to->pages_cap) {
+	if (beyond_cap(to, pages)) {
 		return HC_ENOMEM;
 	}
 	st = check_donation(from, src, to, dst, pages * PAGE_SIZE);
@@ -489,11 +495,19 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 		gpa_t s = GPA(src.v + done * PAGE_SIZE);
 		gpa_t d = GPA(dst.v + done * PAGE_SIZE);
 
-		step = !((s.v | d.v) & BIG_PAGE_MASK) &&
-		       pages - done >= BIG_PAGE_PAGES &&
-		       gpm_lookup(from, s, &e) && e.size == BIG_PAGE_SIZE ?
-		       BIG_PAGE_SIZE : PAGE_SIZE;
+		step = PAGE_SIZE;
+		if (!((s.v | d.v) & BIG_PAGE_MASK) &&
+		    pages - done >= BIG_PAGE_PAGES) {
+			gpm_tidy(from, s);
+			if (gpm_lookup(from, s, &e)) {
+				step = e.size;
+			}
+		}
 		st = donate_one(from, s, to, d, step);
+	}
+	if (!st) {	/* an empty stretch is populated by units again */
+		gpm_tidy(from, src);
+		gpm_tidy(from, GPA(src.v + (pages - 1) * PAGE_SIZE));
 	}
 	return st;
 }

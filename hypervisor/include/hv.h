@@ -84,6 +84,7 @@ void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags);
 bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e);
 hv_status_t gpm_split(struct partition *p, gpa_t gpa) MUST_CHECK;
 void gpm_clear(struct partition *p, gpa_t gpa);
+void gpm_tidy(struct partition *p, gpa_t gpa);
 bool gpm_range_empty(struct partition *p, gpa_t gpa);
 uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget);
 

@@ -93,6 +93,7 @@ struct partition {
 	hpa_t gpm_root;
 	uint64_t gpm_epoch;		/* grows when a mapping is taken away */
 	uint64_t pages_owned;		/* 4 KiB, tables included */
+	uint64_t pages_tables;		/* of these; the cap leaves them out */
 	uint64_t pages_cap;
 	uint64_t pages_min;		/* kept free for it */
 	uint64_t pages_populated;

@@ -293,7 +293,6 @@ static void check_types(const struct vmx_check_state *s,
 			struct vmx_check_report *r)
 {
 	uint64_t cs = s->f[CHECK_GUEST_CS_AR], ss = s->f[CHECK_GUEST_SS_AR];
-	uint64_t tr = s->f[CHECK_GUEST_TR_AR], ldtr = s->f[CHECK_GUEST_LDTR_AR];
 	bool free_mode = proc2_of(s) & PROC2_UNRESTRICTED;
 	bool ia32e = s->f[CHECK_ENTRY_CTLS] & ENTRY_IA32E;
 	uint64_t type = cs & 15;
@@ -313,16 +312,13 @@ static void check_types(const struct vmx_check_state *s,
 	expect(r, CHECK_GUEST_SS_AR, !AR_DPL(ss) ||
 	       (type != TYPE_DATA && !real_mode(s)),
 	       "of DPL 0 without CR0.PE, and when CS is data", 0);
-	expect(r, CHECK_GUEST_TR_AR, !(tr & AR_UNUSABLE) &&
-	       ((tr & 15) == 11 || (!ia32e && (tr & 15) == 3)),
-	       "a busy TSS, in IA-32e mode of type 11", 0);
-	expect(r, CHECK_GUEST_LDTR_AR, (ldtr & AR_UNUSABLE) ||
-	       (ldtr & 15) == 2, "an LDT", 0);
 }
 
 static void check_segments(const struct vmx_check_state *s,
 			   struct vmx_check_report *r)
 {
+	uint64_t tr = s->f[CHECK_GUEST_TR_AR], ldtr = s->f[CHECK_GUEST_LDTR_AR];
+	bool ia32e = s->f[CHECK_ENTRY_CTLS] & ENTRY_IA32E;
 	bool vm86 = s->f[CHECK_GUEST_RFLAGS] & RFLAGS_VM;
 	uint32_t i;
 
@@ -343,6 +339,11 @@ static void check_segments(const struct vmx_check_state *s,
 	if (!vm86) {
 		check_types(s, r);
 	}
+	expect(r, CHECK_GUEST_TR_AR, !(tr & AR_UNUSABLE) &&
+	       ((tr & 15) == 11 || (!ia32e && (tr & 15) == 3)),
+	       "a busy TSS, in IA-32e mode of type 11", 0);
+	expect(r, CHECK_GUEST_LDTR_AR, (ldtr & AR_UNUSABLE) ||
+	       (ldtr & 15) == 2, "an LDT", 0);
 }
 
 /** Applies every rule to s; r tells which are violated. Pure. */
@@ -395,8 +396,9 @@ void vmx_check_log(void)
 	read_state(&s);
 	vmx_check_rules(&s, &r);
 	for (i = 0; i < r.count; i++) {
-		log_write("  VM entry refused: %s is %#llx, must be %s (%#llx)",
-			  fields[r.v[i].field].name,
+		log_write(r.v[i].arg ? "  VM entry refused: %s is %#llx, must "
+			  "be %s %#llx" : "  VM entry refused: %s is %#llx, "
+			  "must be %s", fields[r.v[i].field].name,
 			  (unsigned long long)s.f[r.v[i].field], r.v[i].rule,
 			  (unsigned long long)r.v[i].arg);
 	}

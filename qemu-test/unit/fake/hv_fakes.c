@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine behind hv_fakes.h. */
+#include <asm/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hv_fakes.h"
+
+#define WEAK	__attribute__((weak))
+
+WEAK struct fakes fake;
+struct percpu fake_cpu[2];
+WEAK struct boot_info boot;
+WEAK struct percpu *cpus[BOOT_MAX_CPUS];
+WEAK uint32_t cpu_count;
+WEAK struct partition *partitions[BOOT_MAX_PARTITIONS];
+WEAK uint32_t partition_count;
+
+static uint64_t get(struct vcpu *v, enum vcpu_reg reg)
+{
+	(void)v;
+	return fake.reg[reg];
+}
+
+static void set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
+{
+	(void)v;
+	fake.reg[reg] = value;
+}
+
+static bool inject(struct vcpu *v, struct vm_event ev)
+{
+	(void)v;
+	if (fake.inject_refused) {
+		return false;
+	}
+	fake.injected++;
+	fake.event = ev;
+	return true;
+}
+
+static void window(struct vcpu *v)
+{
+	(void)v;
+	fake.windows++;
+}
+
+static void advance(struct vcpu *v, uint32_t len)
+{
+	(void)v;
+	fake.reg[VCPU_RIP] += len;
+	fake.advanced += len;
+}
+
+static void flush(struct vcpu *v)
+{
+	(void)v;
+	fake.flushes++;
+}
+
+static void dump(struct vcpu *v)
+{
+	(void)v;
+	fake.dumps++;
+}
+
+static void reset(struct vcpu *v, const struct vcpu_start *s)
+{
+	(void)v;
+	(void)s;
+}
+
+static hv_status_t partition_ok(struct partition *p)
+{
+	(void)p;
+	return HC_OK;
+}
+
+static hv_status_t vcpu_ok(struct vcpu *v)
+{
+	(void)v;
+	return HC_OK;
+}
+
+/* Entries as EPT has them. */
+static const struct pt_format ept = {
+	.table = 7, .present = 7, .leaf = BIT64(0) | BIT64(6),
+	.large = BIT64(7), .write = BIT64(1), .exec = BIT64(2),
+	.cached = 6ull << 3,
+};
+
+static const struct hvm_ops fake_ops = {
+	.name = "fake", .gpm_format = &ept, .partition_init = partition_ok,
+	.vcpu_init = vcpu_ok, .vcpu_get = get, .vcpu_set = set,
+	.vcpu_inject = inject, .vcpu_intr_window = window,
+	.vcpu_advance_rip = advance, .gpm_flush = flush, .dump = dump,
+	.vcpu_reset = reset,
+};
+WEAK const struct hvm_ops *hvm = &fake_ops;
+
+/** Everything as at the start of a test; this thread is CPU 0. */
+void fakes_reset(void)
+{
+	uint32_t i;
+
+	memset(&fake, 0, sizeof(fake));
+	memset(&boot, 0, sizeof(boot));
+	memset(fake_cpu, 0, sizeof(fake_cpu));
+	for (i = 0; i < 2; i++) {
+		fake_cpu[i].self = &fake_cpu[i];
+		fake_cpu[i].index = i;
+		fake_cpu[i].apic_id = i * 2;
+		cpus[i] = &fake_cpu[i];
+	}
+	cpu_count = 2;
+	boot.tsc_hz = 1000000000;
+	fake.tsc = 1000000;
+	fake.reg[VCPU_CR0] = CR0_PE | CR0_PG;
+	fake.reg[VCPU_EFER] = EFER_LME | EFER_LMA;
+	fake.reg[VCPU_CS_ATTR] = 0xa09b;
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu[0]);
+}
+
+/** Physical memory 0..bytes, at DMAP_BASE, zeroed. */
+void fake_memory_map(uint64_t bytes)
+{
+	void *p = mmap((void *)DMAP_BASE, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+		       MAP_FIXED, -1, 0);
+
+	assert_ptr_equal(p, (void *)DMAP_BASE);
+}
+
+/** A vCPU of p on CPU 0, its LAPIC as after reset in x2APIC mode. */
+void fake_vcpu_init(struct vcpu *v, struct partition *p, uint32_t index)
+{
+	memset(v, 0, sizeof(*v));
+	v->partition = p;
+	v->index = index;
+	v->cpu = &fake_cpu[0];
+	v->lapic.id = index;
+	v->lapic.isr_top = -1;
+	v->lapic.deadline = VLAPIC_OFF;
+	v->lapic.base = 0xfee00000 | APIC_BASE_EN | APIC_BASE_EXTD;
+	p->vcpus[index] = v;
+	p->vcpu_count = index + 1 > p->vcpu_count ? index + 1 : p->vcpu_count;
+}
+
+WEAK struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
+{
+	return fake.cpuid_ones ? (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u } :
+	       machine_cpuid(leaf, sub);
+}
+
+WEAK uint64_t rdmsr(uint32_t msr)
+{
+	(void)msr;
+	return 0;
+}
+
+WEAK void wrmsr(uint32_t msr, uint64_t v)
+{
+	(void)msr;
+	(void)v;
+}
+
+WEAK uint64_t rdtsc(void)
+{
+	return fake.tsc;
+}
+
+WEAK uint8_t inb(uint16_t port)
+{
+	(void)port;
+	return 0xff;
+}
+
+WEAK void outb(uint16_t port, uint8_t v)
+{
+	(void)port;
+	if (fake.serial_len < sizeof(fake.serial) - 1) {
+		fake.serial[fake.serial_len++] = (char)v;
+	}
+}
+
+WEAK void xsetbv(uint32_t reg, uint64_t v)
+{
+	assert_int_equal(reg, 0);
+	fake.xcr0 = v;
+}
+
+void cpu_halt_forever(void)
+{
+	if (!fake.panic_expected) {
+		fprintf(stderr, "the CPU halted\n");
+		abort();
+	}
+	longjmp(fake.panic, 1);
+}
+
+WEAK void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!fake.panic_expected) {
+		va_start(ap, fmt);
+		vfprintf(stderr, fmt, ap);
+		va_end(ap);
+	}
+	cpu_halt_forever();
+}
+
+WEAK void log_write(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+WEAK bool log_panicking(void)
+{
+	return false;
+}
+
+WEAK void hv_lock(void)
+{
+	assert_int_equal(fake.lock_depth, 0);	/* it is not recursive */
+	fake.lock_depth++;
+	fake.locks++;
+}
+
+WEAK void hv_unlock(void)
+{
+	assert_int_equal(fake.lock_depth, 1);
+	fake.lock_depth--;
+}
+
+WEAK void sched_kick(struct vcpu *v)
+{
+	(void)v;
+	fake.kicks++;
+}
+
+WEAK void sched_timer(struct percpu *pc, uint64_t at)
+{
+	(void)pc;
+	fake.timer_at = at;
+}
+
+WEAK void sched_add(struct vcpu *v)
+{
+	(void)v;
+}
+
+WEAK void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
+{
+	v->attention |= attention;
+	if (v->state == from) {
+		v->state = VCPU_RUNNABLE;
+		fake.wakes++;
+	}
+}
+
+WEAK void vcpu_attention(struct vcpu *v, uint32_t bits)
+{
+	vcpu_wake(v, VCPU_HALTED, bits);
+}
+
+WEAK void vcpu_inject_exception(struct vcpu *v, uint8_t vector,
+				bool has_error, uint32_t error)
+{
+	(void)inject(v, (struct vm_event){ VM_EVENT_EXCEPTION, vector,
+					   has_error, error });
+}
+
+WEAK void vcpu_inject_gp(struct vcpu *v)
+{
+	vcpu_inject_exception(v, X86_EXC_GP, true, 0);
+}
+
+WEAK void vcpu_inject_ud(struct vcpu *v)
+{
+	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
+}
+
+WEAK void vcpu_dump(struct vcpu *v)
+{
+	(void)v;
+	fake.dumps++;
+}
+
+WEAK void partition_event(struct partition *p, uint64_t bits)
+{
+	fake.event_to = p;
+	fake.events |= bits;
+}
+
+WEAK void partition_kill(struct vcpu *v, enum hc_reason reason,
+			 uint64_t detail)
+{
+	assert_int_equal(fake.lock_depth, 1);
+	fake.killed = v;
+	fake.kill_reason = reason;
+	fake.kill_detail = detail;
+}
+
+WEAK struct partition *partition_get(uint64_t id)
+{
+	return id < partition_count ? partitions[id] : NULL;
+}
+
+WEAK struct partition *partition_host(void)
+{
+	return partition_count ? partitions[0] : NULL;
+}
+
+WEAK void channel_map_all(struct partition *p)
+{
+	(void)p;
+}
+
+WEAK void channel_partition_down(struct partition *p)
+{
+	(void)p;
+}
+
+WEAK void cpu_stop_others(void)
+{
+}

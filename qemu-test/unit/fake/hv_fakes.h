@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine and a backend for unit tests of the hypervisor. What the code
+ * under test asks of its surroundings is counted in `fake`. All functions are
+ * weak: a test that links the real ones gets those.
+ */
+#ifndef HV_FAKES_H
+#define HV_FAKES_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+
+#define FAKE_REGS	(VCPU_TSC_OFFSET + 1)
+
+struct fakes {
+	uint64_t tsc;
+	uint64_t reg[FAKE_REGS];	/* the backend's, of every vCPU */
+	bool inject_refused;
+	uint32_t injected;
+	struct vm_event event;		/* the last one */
+	uint32_t advanced;		/* bytes, all calls */
+	uint32_t windows, flushes, dumps, kicks;
+	int lock_depth;
+	uint32_t locks;
+	uint32_t wakes;
+	struct partition *event_to;
+	uint64_t events;		/* all bits since reset */
+	struct vcpu *killed;
+	uint32_t kill_reason;
+	uint64_t kill_detail;
+	uint64_t timer_at;		/* of the last sched_timer() */
+	uint64_t xcr0;
+	bool cpuid_ones;		/* CPUID answers all ones */
+	char serial[4096];
+	uint32_t serial_len;
+	jmp_buf panic;			/* where panic() goes .. */
+	bool panic_expected;		/* .. if set, else the test fails */
+};
+
+extern struct fakes fake;
+extern struct percpu fake_cpu[2];
+
+void fakes_reset(void);
+void fake_memory_map(uint64_t bytes);
+void fake_vcpu_init(struct vcpu *v, struct partition *p, uint32_t index);
+
+/* Runs code that must end in panic(). */
+#define assert_panics(code) do {					\
+	fake.panic_expected = true;					\
+	if (!setjmp(fake.panic)) {					\
+		code;							\
+		fail_msg("no panic");					\
+	}								\
+	fake.panic_expected = false;					\
+} while (0)
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Included before everything else when hypervisor sources are built for unit
+ * tests: privileged instructions become functions that fakes.c supplies, and
+ * physical memory lies where a program can map it.
+ */
+#ifndef HV_MACHINE_H
+#define HV_MACHINE_H
+
+#define DMAP_BASE	0x200000000000ull
+
+#define cpuid		machine_cpuid
+#define rdmsr		machine_rdmsr
+#define wrmsr		machine_wrmsr
+#define rdtsc		machine_rdtsc
+#define inb		machine_inb
+#define outb		machine_outb
+#define xsetbv		machine_xsetbv
+#define cpu_halt_forever machine_halt_forever
+#define xsave		machine_xsave
+#define xrstor		machine_xrstor
+#define read_dr0	machine_read_dr0
+#define write_dr0	machine_write_dr0
+#define read_dr1	machine_read_dr1
+#define write_dr1	machine_write_dr1
+#define read_dr2	machine_read_dr2
+#define write_dr2	machine_write_dr2
+#define read_dr3	machine_read_dr3
+#define write_dr3	machine_write_dr3
+#define read_dr6	machine_read_dr6
+#define write_dr6	machine_write_dr6
+#define read_cr2	machine_read_cr2
+#define write_cr2	machine_write_cr2
+#include <x86.h>
+#undef cpuid
+#undef rdmsr
+#undef wrmsr
+#undef rdtsc
+#undef inb
+#undef outb
+#undef xsetbv
+#undef cpu_halt_forever
+#undef xsave
+#undef xrstor
+#undef read_dr0
+#undef write_dr0
+#undef read_dr1
+#undef write_dr1
+#undef read_dr2
+#undef write_dr2
+#undef read_dr3
+#undef write_dr3
+#undef read_dr6
+#undef write_dr6
+#undef read_cr2
+#undef write_cr2
+
+struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub);
+uint64_t rdmsr(uint32_t msr);
+void wrmsr(uint32_t msr, uint64_t v);
+uint64_t rdtsc(void);
+uint8_t inb(uint16_t port);
+void outb(uint16_t port, uint8_t v);
+void xsetbv(uint32_t reg, uint64_t v);
+void NORETURN cpu_halt_forever(void);
+void xsave(void *area, uint64_t mask);
+void xrstor(const void *area, uint64_t mask);
+uint64_t read_dr0(void);
+void write_dr0(uint64_t v);
+uint64_t read_dr1(void);
+void write_dr1(uint64_t v);
+uint64_t read_dr2(void);
+void write_dr2(uint64_t v);
+uint64_t read_dr3(void);
+void write_dr3(uint64_t v);
+uint64_t read_dr6(void);
+void write_dr6(uint64_t v);
+uint64_t read_cr2(void);
+void write_cr2(uint64_t v);
+
+#define vmread		machine_vmread
+#define vmwrite		machine_vmwrite
+#include "hypervisor/vmx/vmcs.h"
+#undef vmread
+#undef vmwrite
+
+uint64_t vmread(enum vmcs_field f);
+void vmwrite(enum vmcs_field f, uint64_t v);
+
+#endif

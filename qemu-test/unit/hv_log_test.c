@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* The log: its formats against the C library's, the ring, the serial line. */
+#include <stdio.h>
+
+#include "hv_fakes.h"
+
+static uint64_t cursor;
+
+/* A stuck UART is given up on; this one is always ready. */
+uint8_t inb(uint16_t port)
+{
+	assert_int_equal(port, 0x3f8 + 5);
+	return 0x20;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	fakes_reset();
+	log_quiet();
+	cursor = ~0ull;
+	(void)log_read(&cursor, NULL, 0);	/* to the end */
+	return 0;
+}
+
+static const char *text(void)
+{
+	static char out[1000];
+	uint32_t n = log_read(&cursor, out, sizeof(out) - 1);
+
+	out[n] = 0;
+	return out;
+}
+
+#define same(...) do {							\
+	char want[500];							\
+	snprintf(want, sizeof(want), __VA_ARGS__);			\
+	strcat(want, "\n");						\
+	log_write(__VA_ARGS__);						\
+	assert_string_equal(text(), want);				\
+} while (0)
+
+static void formats(void **state)
+{
+	static const unsigned long long values[] = {
+		0, 1, 9, 10, 0x7fffffff, 0x80000000, 0xffffffff,
+		0x123456789abcdef, 0x7fffffffffffffff, 0x8000000000000000,
+		~0ull,
+	};
+	uint32_t i;
+
+	(void)state;
+	same("plain");
+	same("%s and %s%%", "one", "");
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		same("%llu %llx %lld %lu", values[i], values[i],
+		     (long long)values[i], (unsigned long)values[i]);
+		same("%u %x %d", (unsigned)values[i], (unsigned)values[i],
+		     (int)values[i]);
+		same("[%20llx] [%016llx] [%3u] [%03x]", values[i], values[i],
+		     (unsigned)values[i], (unsigned)values[i]);
+	}
+	log_write("%#llx %#x", 0ull, 0x12u);
+	assert_string_equal(text(), "0x0 0x12\n");
+}
+
+static void reading(void **state)
+{
+	uint64_t here = cursor, ahead = cursor + 1000;
+	char out[8];
+
+	(void)state;
+	log_write("0123456789");
+	assert_int_equal(log_read(&here, out, 8), 8);
+	assert_memory_equal(out, "01234567", 8);
+	assert_int_equal(here, cursor + 8);
+	assert_int_equal(log_read(&here, out, 8), 3);
+	assert_memory_equal(out, "89\n", 3);
+	assert_int_equal(log_read(&here, out, 8), 0);
+	/* a cursor from the future comes back to the present */
+	assert_int_equal(log_read(&ahead, out, 8), 0);
+	assert_int_equal(ahead, here);
+}
+
+static void lost_text(void **state)
+{
+	uint64_t old = cursor, now;
+	char out[16];
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 8192; i++) {
+		log_write("%015u", i);		/* 16 bytes a line, twice the ring */
+	}
+	now = cursor + 8192 * 16;
+	assert_int_equal(log_read(&old, out, 16), 16);
+	assert_int_equal(old, now - 65536 + 16);
+	assert_memory_equal(out, "000000000004096\n", 16);
+	old = 0;
+	assert_int_equal(log_read(&old, out, 16), 16);
+	assert_memory_equal(out, "000000000004096\n", 16);
+}
+
+static void serial_line(void **state)
+{
+	(void)state;
+	log_init(0x3f8, true);
+	stage(40, "entered");
+	fake.serial[fake.serial_len] = 0;
+	assert_string_equal(fake.serial, "isthmus: stage 40 entered\r\n");
+	log_quiet();
+	log_write("unseen");
+	assert_null(strstr(fake.serial, "unseen"));
+	/* the host partition hears of what it can read */
+	partition_count = 1;
+	log_write("seen");
+	assert_int_equal(fake.events, 0);	/* partitions[0] is NULL yet */
+	partitions[0] = &(struct partition){ .id = 0 };
+	log_write("seen");
+	assert_int_equal(fake.events, HC_EVENT_LOG);
+	partition_count = 0;
+	log_init(0x3f8, false);
+	fake.serial_len = 0;
+	log_write("no UART");
+	assert_int_equal(fake.serial_len, 0);
+}
+
+static void failures(void **state)
+{
+	(void)state;
+	log_init(0x3f8, true);
+	log_quiet();
+	assert_panics(stage_failed(46, "virtualization", "CPU %u: %s", 3,
+				   "no VT-x"));
+	fake.serial[fake.serial_len] = 0;
+	assert_string_equal(fake.serial, "isthmus: FAILED stage 46 "
+			    "virtualization: CPU 3: no VT-x\r\n");
+	fake.serial_len = 0;
+	assert_false(log_panicking());
+	assert_panics(panic("page %#llx", 0x1000ull));
+	assert_true(log_panicking());
+	fake.serial[fake.serial_len] = 0;
+	assert_non_null(strstr(fake.serial, "isthmus: PANIC in the "
+			       "hypervisor: page 0x1000\r\n"));
+	/* a second panic, on another CPU or in the dump, says nothing more */
+	fake.serial_len = 0;
+	assert_panics(panic("again"));
+	assert_int_equal(fake.serial_len, 0);
+}
+
+#define TEST(f)	cmocka_unit_test_setup(f, make)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(formats), TEST(reading), TEST(lost_text),
+		TEST(serial_line), TEST(failures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU between its runs: waking and blocking, resets, what is due before an
+ * entry, and the switch of the CPU's state: none of one vCPU's is left for
+ * another.
+ */
+#include "hv_fakes.h"
+
+#define XMASK	(XCR0_X87 | XCR0_SSE | XCR0_AVX)
+
+static struct boot_partition config;
+static struct partition part;
+static struct vcpu a, b;
+static uint8_t area[2][PAGE_SIZE] __attribute__((aligned(64)));
+static int pending;
+static uint32_t accepted, lapic_resets;
+static bool lapic_x2;
+
+/* The CPU's own registers. */
+static struct {
+	uint64_t dr[7], cr2, xcr0, fpu;
+	uint64_t msr[8];
+} hw;
+
+#define DR(n)								\
+uint64_t read_dr##n(void)						\
+{									\
+	return hw.dr[n];						\
+}									\
+void write_dr##n(uint64_t v)						\
+{									\
+	hw.dr[n] = v;							\
+}
+DR(0)
+DR(1)
+DR(2)
+DR(3)
+DR(6)
+
+uint64_t read_cr2(void)
+{
+	return hw.cr2;
+}
+
+void write_cr2(uint64_t v)
+{
+	hw.cr2 = v;
+}
+
+static uint64_t *msr_at(uint32_t msr)
+{
+	return &hw.msr[msr == MSR_IA32_KERNEL_GS_BASE ? 5 :
+		       msr == MSR_IA32_TSC_AUX ? 6 : msr & 7];
+}
+
+uint64_t rdmsr(uint32_t msr)
+{
+	return *msr_at(msr);
+}
+
+void wrmsr(uint32_t msr, uint64_t v)
+{
+	*msr_at(msr) = v;
+}
+
+/* The FPU is one word; saved and loaded only with the whole mask enabled. */
+void xsave(void *p, uint64_t mask)
+{
+	assert_int_equal(mask, XMASK);
+	memcpy((uint8_t *)p + 512, &hw.fpu, 8);
+}
+
+void xrstor(const void *p, uint64_t mask)
+{
+	assert_int_equal(mask, XMASK);
+	memcpy(&hw.fpu, (const uint8_t *)p + 512, 8);
+}
+
+uint64_t xstate_mask(void)
+{
+	return XMASK;
+}
+
+bool cpu_has_tsc_aux(void)
+{
+	return true;
+}
+
+int vlapic_pending(const struct vcpu *v)
+{
+	(void)v;
+	return pending;
+}
+
+void vlapic_accept(struct vcpu *v, uint8_t vector)
+{
+	(void)v;
+	assert_int_equal(vector, pending);
+	accepted++;
+	pending = -1;
+}
+
+void vlapic_reset(struct vcpu *v, bool x2apic)
+{
+	(void)v;
+	lapic_resets++;
+	lapic_x2 = x2apic;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	fakes_reset();
+	memset(&hw, 0, sizeof(hw));
+	memset(&part, 0, sizeof(part));
+	memset(area, 0, sizeof(area));
+	part.config = &config;
+	fake_vcpu_init(&a, &part, 0);
+	fake_vcpu_init(&b, &part, 1);
+	a.fpu = area[0];
+	b.fpu = area[1];
+	a.xcr0 = b.xcr0 = XMASK;
+	a.state = b.state = VCPU_RUNNABLE;
+	a.wait_deadline = b.wait_deadline = ~0ull;
+	pending = -1;
+	accepted = lapic_resets = 0;
+	return 0;
+}
+
+static void switching(void **state)
+{
+	(void)state;
+	vcpu_switch(NULL, &a);
+	memset(&hw, 0x11, sizeof(hw));
+	vcpu_switch(&a, &b);
+	/* all that is b's is there, nothing of a's */
+	assert_int_equal(hw.cr2 | hw.fpu | hw.dr[0] | hw.dr[1] | hw.dr[2] |
+			 hw.dr[3] | hw.dr[6], 0);
+	assert_int_equal(hw.msr[1] | hw.msr[2] | hw.msr[3] | hw.msr[4] |
+			 hw.msr[5] | hw.msr[6], 0);
+	assert_ptr_equal(fake_cpu[0].loaded, &b);
+	memset(&hw, 0x22, sizeof(hw));
+	vcpu_switch(&b, &a);
+	assert_int_equal(hw.cr2, 0x1111111111111111);
+	assert_int_equal(hw.fpu, 0x1111111111111111);
+	assert_int_equal(hw.dr[3], 0x1111111111111111);
+	assert_int_equal(hw.msr[5], 0x1111111111111111);
+	vcpu_switch(&a, &a);
+	assert_int_equal(b.cr2, 0x2222222222222222);
+}
+
+static void runs_at_once(void **state)
+{
+	(void)state;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(fake.injected, 0);
+}
+
+static void interrupts(void **state)
+{
+	(void)state;
+	pending = 0x55;
+	a.attention = VCPU_ATT_INTR;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(fake.injected, 1);
+	assert_int_equal(fake.event.type, VM_EVENT_INTR);
+	assert_int_equal(fake.event.vector, 0x55);
+	assert_int_equal(accepted, 1);
+	assert_int_equal(fake.windows, 0);
+	/* it cannot be taken now: it stays, and a window is asked for */
+	pending = 0x66;
+	a.attention = VCPU_ATT_INTR;
+	fake.inject_refused = true;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(accepted, 1);
+	assert_int_equal(fake.windows, 1);
+	/* an NMI that is not taken is not lost */
+	pending = -1;
+	a.attention = VCPU_ATT_NMI;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.attention, VCPU_ATT_NMI);
+	fake.inject_refused = false;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(fake.event.type, VM_EVENT_NMI);
+	assert_int_equal(a.attention, 0);
+}
+
+static void halting(void **state)
+{
+	(void)state;
+	a.halted = a.halt_if = true;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_HALTED);
+	pending = 0x40;
+	vcpu_attention(&a, VCPU_ATT_INTR);
+	assert_int_equal(a.state, VCPU_RUNNABLE);
+	assert_true(vcpu_prepare(&a));
+	assert_false(a.halted);
+	assert_int_equal(fake.event.vector, 0x40);
+	/* HLT with interrupts off: only an NMI ends it */
+	a.halted = true;
+	a.halt_if = false;
+	pending = 0x40;
+	a.attention = VCPU_ATT_INTR;
+	assert_false(vcpu_prepare(&a));
+	vcpu_attention(&a, VCPU_ATT_NMI);
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_RUNNABLE);
+}
+
+static void waiting(void **state)
+{
+	(void)state;
+	/* nothing there: it blocks, and an event wakes it */
+	a.attention = VCPU_ATT_WAIT;
+	a.wait_deadline = fake.tsc + 1000;
+	a.regs.rdi = 99;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_WAITING);
+	part.events = 0x30;
+	vcpu_wake(&a, VCPU_WAITING, 0);
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.regs.rdi, 0x30);
+	assert_int_equal(a.regs.rax, HC_OK);
+	assert_int_equal(part.events, 0);
+	/* its time is over */
+	a.attention = VCPU_ATT_WAIT;
+	a.wait_deadline = fake.tsc;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.regs.rdi, 0);
+	/* deadline 0: it never blocks */
+	a.attention = VCPU_ATT_WAIT;
+	a.wait_deadline = 0;
+	assert_true(vcpu_prepare(&a));
+}
+
+static void ioreq_done(void **state)
+{
+	static const struct {
+		uint32_t size;
+		bool in;
+		uint64_t rax;
+	} t[] = {
+		{ 1, true, 0x11223344556677ff }, { 2, true, 0x112233445566eeff },
+		{ 4, true, 0xccddeeff }, { 1, false, 0x1122334455667788 },
+		{ 4, false, 0x1122334455667788 },
+	};
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		make(state);
+		a.regs.rax = 0x1122334455667788;
+		a.ioreq = (struct ioreq){ .insn_len = 2,
+			.value = 0xffffffffccddeeff,	/* more than asked */
+			.word = 0x3f8 | t[i].size << 16 |
+				(t[i].in ? HC_IOREQ_IN : 0) };
+		a.attention = VCPU_ATT_IOREQ;
+		assert_true(vcpu_prepare(&a));
+		assert_int_equal(a.regs.rax, t[i].rax);
+		assert_int_equal(fake.advanced, 2);
+	}
+}
+
+static void resets(void **state)
+{
+	(void)state;
+	/* INIT: it waits for a SIPI, whatever it did */
+	b.attention = VCPU_ATT_INIT;
+	b.halted = true;
+	assert_false(vcpu_prepare(&b));
+	assert_int_equal(b.state, VCPU_WAIT_SIPI);
+	assert_int_equal(lapic_resets, 1);
+	/* SIPI: nothing of its former life is left */
+	memset(&b.regs, 0xff, sizeof(b.regs));
+	b.cr2 = b.dr[0] = b.lstar = b.kernel_gs_base = ~0ull;
+	b.start.kind = VCPU_RESET_SIPI;
+	vcpu_wake(&b, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
+	assert_true(vcpu_prepare(&b));
+	assert_false(b.halted);
+	assert_int_equal(b.regs.rbx | b.regs.rsi | b.regs.r15, 0);
+	assert_int_equal(hw.cr2 | hw.dr[0] | hw.msr[2] | hw.msr[5], 0);
+	assert_int_equal(b.xcr0, XCR0_X87);
+	/* a start in long mode, its LAPIC in x2APIC mode */
+	a.start.kind = VCPU_RESET_LONG;
+	a.start.rsi = 0x1234;
+	a.attention = VCPU_ATT_RESET;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.regs.rsi, 0x1234);
+	assert_true(lapic_x2);
+}
+
+/* INIT and SIPI while the host partition answers an access: the answer is
+ * for a life that has ended. */
+static void reset_under_ioreq(void **state)
+{
+	(void)state;
+	b.ioreq = (struct ioreq){ .word = 0x3f8 | 1 << 16 | HC_IOREQ_IN,
+				  .value = 0xff, .insn_len = 2 };
+	b.start.kind = VCPU_RESET_SIPI;
+	b.attention = VCPU_ATT_INIT | VCPU_ATT_RESET | VCPU_ATT_IOREQ |
+		      VCPU_ATT_NMI;
+	assert_true(vcpu_prepare(&b));
+	assert_int_equal(fake.advanced, 0);
+	assert_int_equal(b.regs.rax, 0);
+	assert_int_equal(fake.injected, 0);
+}
+
+static void exceptions(void **state)
+{
+	(void)state;
+	vcpu_inject_gp(&a);
+	assert_int_equal(fake.event.vector, X86_EXC_GP);
+	assert_true(fake.event.has_error);
+	/* none in real mode: an entry with one is refused */
+	fake.reg[VCPU_CR0] = 0;
+	vcpu_inject_gp(&a);
+	assert_false(fake.event.has_error);
+	vcpu_inject_ud(&a);
+	assert_false(fake.event.has_error);
+	/* not deliverable: the partition's end, under the lock */
+	fake.inject_refused = true;
+	vcpu_inject_ud(&a);
+	assert_ptr_equal(fake.killed, &a);
+	assert_int_equal(fake.lock_depth, 0);
+}
+
+#define TEST(f)	cmocka_unit_test_setup(f, make)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(switching), TEST(runs_at_once), TEST(interrupts),
+		TEST(halting), TEST(waiting), TEST(ioreq_done), TEST(resets),
+		TEST(reset_under_ioreq), TEST(exceptions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the VT-x backend writes into a VMCS when registers change, events are
+ * injected and instructions are skipped: nothing that would fail an entry.
+ */
+#include "hv_fakes.h"
+#include "hypervisor/vmx/check.h"
+#include "hypervisor/vmx/vmx.h"
+
+#define BUSY_TSS_64	0x8bu
+
+static uint64_t vmcs[0x8000];
+static struct partition part;
+static struct vcpu vcpu;
+static struct vmx_vcpu backend;
+static uint32_t vpid_flushes, checks;
+static uint64_t pat_bitmap[1];
+
+struct vmx_ctls vmx_ctls;
+
+uint64_t vmread(enum vmcs_field f)
+{
+	return vmcs[f];
+}
+
+void vmwrite(enum vmcs_field f, uint64_t v)
+{
+	vmcs[f] = v;
+}
+
+struct vmx_vcpu *vmx_load(struct vcpu *v)
+{
+	return v->backend;
+}
+
+void vmx_flush_vpid(uint16_t vpid)
+{
+	assert_int_equal(vpid, backend.vpid);
+	vpid_flushes++;
+}
+
+void vmx_exit_point(void)
+{
+}
+
+void vmx_check_log(void)
+{
+	checks++;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	fakes_reset();
+	memset(vmcs, 0, sizeof(vmcs));
+	memset(&part, 0, sizeof(part));
+	memset(&backend, 0, sizeof(backend));
+	part.backend = pat_bitmap;
+	fake_vcpu_init(&vcpu, &part, 0);
+	vcpu.backend = &backend;
+	backend.vpid = 7;
+	vmcs[VMCS_GUEST_CS_AR] = 0xa09b;
+	vmcs[VMCS_GUEST_TR_AR] = BUSY_TSS_64;
+	vmcs[VMCS_GUEST_CR0] = CR0_PE | CR0_PG | CR0_NE | CR0_ET;
+	vpid_flushes = checks = 0;
+	return 0;
+}
+
+static uint64_t advance(uint64_t cs, uint64_t rip, uint32_t len)
+{
+	vmcs[VMCS_GUEST_CS_AR] = cs;
+	vmcs[VMCS_GUEST_RIP] = rip;
+	vmx_vcpu_advance_rip(&vcpu, len);
+	return vmcs[VMCS_GUEST_RIP];
+}
+
+/* RIP after an instruction is one that an entry accepts. */
+static void next_rip(void **state)
+{
+	static const uint64_t top = 0xffffffffffffffff;
+
+	(void)state;
+	assert_int_equal(advance(0xa09b, 0x1000, 2), 0x1002);
+	assert_int_equal(advance(0xa09b, 0x7ffffffe, 2), 0x80000000);
+	assert_int_equal(advance(0xa09b, 0xfffffffe, 2), 0x100000000);
+	assert_int_equal(advance(0xa09b, 0xffffffff80000000, 3),
+			 0xffffffff80000003);
+	assert_int_equal(advance(0xa09b, top - 1, 2), 0);
+	/* 32 and 16-bit code wraps at 4 GiB */
+	assert_int_equal(advance(0xc09b, 0xfffffffe, 2), 0);
+	assert_int_equal(advance(0xc09b, 0xffffffff, 3), 2);
+	assert_int_equal(advance(0xc09b, 0x7fffffff, 2), 0x80000001);
+	assert_int_equal(advance(0x009b, 0xfffe, 2), 0x10000);
+	assert_int_equal(fake.injected, 0);
+	/* the end of the canonical half: #GP follows, RIP stays canonical */
+	assert_int_equal(advance(0xa09b, 0x7ffffffffffe, 2),
+			 0xffff800000000000);
+	assert_int_equal(fake.injected, 1);
+	assert_int_equal(fake.event.vector, X86_EXC_GP);
+}
+
+static void shadows_end(void **state)
+{
+	(void)state;
+	vmcs[VMCS_GUEST_INTERRUPTIBILITY] = GUEST_BLOCK_STI | GUEST_BLOCK_NMI;
+	advance(0xa09b, 0, 1);
+	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], GUEST_BLOCK_NMI);
+	vmcs[VMCS_GUEST_INTERRUPTIBILITY] = GUEST_BLOCK_MOVSS;
+	advance(0xa09b, 0, 0);
+	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], 0);
+}
+
+static void long_mode(void **state)
+{
+	static const uint32_t tss[][2] = {
+		{ 0x8b, 0x8b },		/* 32 or 64-bit, busy */
+		{ 0x83, 0x8b },		/* 16-bit, busy */
+	};
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(tss); i++) {
+		vmcs[VMCS_GUEST_TR_AR] = tss[i][0];
+		vmcs[VMCS_ENTRY_CTLS] = ENTRY_LOAD_EFER;
+		vmx_vcpu_set(&vcpu, VCPU_EFER, EFER_LME);
+		assert_int_equal(vmcs[VMCS_ENTRY_CTLS], ENTRY_LOAD_EFER);
+		assert_int_equal(vmcs[VMCS_GUEST_TR_AR], tss[i][0]);
+		vmx_vcpu_set(&vcpu, VCPU_EFER, EFER_LME | EFER_LMA);
+		assert_int_equal(vmcs[VMCS_ENTRY_CTLS], ENTRY_LOAD_EFER |
+				 ENTRY_IA32E);
+		assert_int_equal(vmcs[VMCS_GUEST_TR_AR], tss[i][1]);
+		vmx_vcpu_set(&vcpu, VCPU_EFER, 0);
+		assert_int_equal(vmcs[VMCS_ENTRY_CTLS], ENTRY_LOAD_EFER);
+	}
+}
+
+static void control_registers(void **state)
+{
+	(void)state;
+	/* caches stay on, NE and ET are fixed, the guest sees what it wrote */
+	vmx_vcpu_set(&vcpu, VCPU_CR0, CR0_PE | CR0_PG | CR0_CD | CR0_NW);
+	assert_int_equal(vmcs[VMCS_GUEST_CR0], CR0_PE | CR0_PG | CR0_NE |
+			 CR0_ET);
+	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR0), CR0_PE | CR0_PG |
+			 CR0_CD | CR0_NW);
+	assert_int_equal(vpid_flushes, 0);
+	/* bits it owns are the VMCS's */
+	vmcs[VMCS_GUEST_CR0] |= CR0_TS | CR0_WP;
+	assert_true(vmx_vcpu_get(&vcpu, VCPU_CR0) & CR0_TS);
+	/* a change of paging drops its translations */
+	vmx_vcpu_set(&vcpu, VCPU_CR0, CR0_PE);
+	assert_int_equal(vpid_flushes, 1);
+	vmx_vcpu_set(&vcpu, VCPU_CR0, CR0_PE);
+	assert_int_equal(vpid_flushes, 1);
+	vmx_vcpu_set(&vcpu, VCPU_CR0, CR0_PE | CR0_PG);
+	assert_int_equal(vpid_flushes, 2);
+	vmx_vcpu_set(&vcpu, VCPU_CR4, CR4_PAE | CR4_PSE);
+	assert_int_equal(vpid_flushes, 3);
+	assert_int_equal(vmcs[VMCS_GUEST_CR4], CR4_PAE | CR4_PSE | CR4_VMXE);
+	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR4), CR4_PAE | CR4_PSE);
+}
+
+static void injection(void **state)
+{
+	static const struct {
+		enum vm_event_type type;
+		uint64_t flags, block;
+		bool ok;
+	} t[] = {
+		{ VM_EVENT_INTR, RFLAGS_IF, 0, true },
+		{ VM_EVENT_INTR, 0, 0, false },
+		{ VM_EVENT_INTR, RFLAGS_IF, GUEST_BLOCK_STI, false },
+		{ VM_EVENT_INTR, RFLAGS_IF, GUEST_BLOCK_MOVSS, false },
+		{ VM_EVENT_INTR, RFLAGS_IF, GUEST_BLOCK_NMI, true },
+		{ VM_EVENT_NMI, 0, 0, true },
+		{ VM_EVENT_NMI, 0, GUEST_BLOCK_NMI, false },
+		{ VM_EVENT_NMI, 0, GUEST_BLOCK_STI, false },
+		{ VM_EVENT_NMI, 0, GUEST_BLOCK_MOVSS, false },
+		{ VM_EVENT_EXCEPTION, 0, GUEST_BLOCK_MOVSS, true },
+	};
+	struct vm_event ev = { .vector = 0x20, .error = 5 };
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		make(state);
+		vmcs[VMCS_GUEST_RFLAGS] = t[i].flags;
+		vmcs[VMCS_GUEST_INTERRUPTIBILITY] = t[i].block;
+		ev.type = t[i].type;
+		ev.has_error = t[i].type == VM_EVENT_EXCEPTION;
+		assert_int_equal(vmx_vcpu_inject(&vcpu, ev), t[i].ok);
+		assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO], t[i].ok ?
+				 INTR_INFO_VALID | 0x20 | t[i].type << 8 |
+				 (ev.has_error ? INTR_INFO_ERROR : 0) : 0);
+		/* one at a time */
+		assert_int_equal(backend.event_pending, t[i].ok);
+		assert_false(t[i].ok && vmx_vcpu_inject(&vcpu, ev));
+	}
+}
+
+static void windows(void **state)
+{
+	(void)state;
+	vmcs[VMCS_PROC_BASED_CTLS] = 0xf0;
+	vmx_vcpu_intr_window(&vcpu);
+	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0 | PROC_INTR_WINDOW);
+	vmx_vcpu_intr_window(&vcpu);
+	vmx_window_closed(&backend);
+	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0);
+	assert_false(backend.window);
+}
+
+static void dumps(void **state)
+{
+	(void)state;
+	vmx_dump(&vcpu);
+	assert_int_equal(checks, 0);
+	backend.entry_failed = true;
+	vmx_dump(&vcpu);
+	assert_int_equal(checks, 1);
+}
+
+#define TEST(f)	cmocka_unit_test_setup(f, make)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(next_rip), TEST(shadows_end), TEST(long_mode),
+		TEST(control_registers), TEST(injection), TEST(windows),
+		TEST(dumps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the hypervisor: pure parts, and parts run against fakes. The
+# sources under test are the hypervisor's own, built for the build machine.
+
+HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
+	hv_log hv_exit hv_vcpu hv_vmcs hv_check
+UNIT_TESTS += $(HV_UNIT)
+
+hv_decode_UNDER := vmx/decode.c
+hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
+hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c
+hv_hypercall_UNDER := core/hypercall.c
+hv_vlapic_UNDER := x86/vlapic.c
+hv_policy_UNDER := x86/cpuid.c x86/msr.c
+hv_log_UNDER := core/log.c
+hv_exit_UNDER := core/exit.c
+hv_vcpu_UNDER := core/vcpu.c
+hv_vmcs_UNDER := vmx/vcpu.c
+hv_check_UNDER := vmx/check.c
+
+$(foreach t,$(HV_UNIT),\
+	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
+		qemu-test/unit/fake/hv_fakes.c \
+		$(addprefix hypervisor/,$($(t)_UNDER)))\
+	$(eval $(t)_CFLAGS := -include qemu-test/unit/fake/hv_machine.h \
+		-Iqemu-test/unit/fake))
+hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
