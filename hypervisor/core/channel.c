@@ -151,7 +151,13 @@ static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 	const volatile uint32_t *entry;
 	uint32_t address, data, control;
 
-	if (p->state != HC_STATE_RUNNING || !(c->int_control[end] & 1)) {
+	if (p->state != HC_STATE_RUNNING) {
+		return;
+	}
+	if (!(c->int_control[end] & 1)) {
+		/* told when it enables them */
+		__atomic_fetch_or(&c->pending[end], BIT32(vector),
+				  __ATOMIC_SEQ_CST);
 		return;
 	}
 	entry = (volatile uint32_t *)hpa_ptr(c->msix[end]) +

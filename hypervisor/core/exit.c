@@ -144,6 +144,9 @@ static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 	     access_allowed(&g, e->fault.access);
 	hv_unlock();
 	if (!ok) {
+		if (mmio_is_lapic(v, e->fault.gpa)) {
+			why = HC_REASON_BAD_INSTRUCTION;
+		}
 		kill(v, why, e->fault.gpa.v);
 	}
 }

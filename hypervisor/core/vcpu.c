@@ -179,10 +179,9 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 		vlapic_reset(v, (v->lapic.base & APIC_BASE_EXTD) != 0 ||
 				 v->start.kind == VCPU_RESET_SIPI);
 		if (!(att & VCPU_ATT_RESET)) {
-			__atomic_store_n(&v->state, VCPU_WAIT_SIPI,
-					 __ATOMIC_SEQ_CST);
 			return false;
 		}
+		__atomic_store_n(&v->state, VCPU_RUNNABLE, __ATOMIC_SEQ_CST);
 	}
 	if (att & VCPU_ATT_RESET) {
 		if (v->start.kind == VCPU_RESET_LONG) {
@@ -203,6 +202,10 @@ bool vcpu_prepare(struct vcpu *v)
 
 	if (!v->attention && !v->halted && this_cpu()->loaded == v) {
 		return true;
+	}
+	if (v->attention & VCPU_ATT_INIT) {
+		/* before the bit goes: a SIPI finds one or the other */
+		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
 	}
 	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {

@@ -99,6 +99,14 @@ static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 	return true;
 }
 
+/** Is gpa v's LAPIC page, LAPIC enabled in xAPIC mode? */
+bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa)
+{
+	return (gpa.v & ~PAGE_MASK) == LAPIC_PAGE &&
+	       (v->lapic.base & (APIC_BASE_EN | APIC_BASE_EXTD)) ==
+	       APIC_BASE_EN && !partition_is_host(v->partition);
+}
+
 /** A memory exit on the LAPIC page? Then it is answered. On v's CPU. */
 bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 {
@@ -107,9 +115,7 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 	uint8_t bytes[15];
 	uint32_t n;
 
-	if ((gpa & ~PAGE_MASK) != LAPIC_PAGE ||
-	    (v->lapic.base & (APIC_BASE_EN | APIC_BASE_EXTD)) !=
-	    APIC_BASE_EN || partition_is_host(v->partition) ||
+	if (!mmio_is_lapic(v, e->fault.gpa) ||
 	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
 		return false;
 	}

@@ -105,6 +105,7 @@ int vlapic_pending(const struct vcpu *v)
 	int vector = highest(l->irr);
 
 	if (vector < 0 || !(l->svr & SVR_ENABLED) ||
+	    !(l->base & APIC_BASE_EN) ||
 	    ((uint32_t)vector & 0xf0) <= (ppr(l) & 0xf0)) {
 		return -1;
 	}
@@ -334,7 +335,11 @@ void vlapic_deadline_write(struct vcpu *v, uint64_t value)
 		l->deadline = VLAPIC_OFF;
 		return;
 	}
+	/* what lies beyond the end of the host's TSC never comes */
 	l->deadline = value - v->tsc_offset;
+	if ((int64_t)v->tsc_offset < 0 && l->deadline < value) {
+		l->deadline = VLAPIC_OFF;
+	}
 	sched_timer(v->cpu, l->deadline);
 }
 

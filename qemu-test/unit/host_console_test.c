@@ -15,7 +15,7 @@
 #include "host-bridge/line_edit.h"
 #include "host-bridge/words.h"
 
-/* ---- A terminal that knows CR, printable characters, ESC [K, ESC [nD ---- */
+/* ---- A terminal that knows CR, BEL, characters, ESC [K, ESC [nD ---- */
 
 static char row[256];
 static size_t column;
@@ -50,6 +50,8 @@ static void terminal(const char *bytes, size_t len)
 			i++;
 		} else if (text[i] == '\n') {
 			memset(row, 0, sizeof(row));
+			i++;
+		} else if (text[i] == '\a') {
 			i++;
 		} else {
 			assert_true(column < LINE_COLUMNS);

@@ -24,7 +24,8 @@ enum hypercall {
 	/* -> RDI = handle, RSI = struct ioreq word, RDX = value written,
 	 *    R10 = RIP; HC_ENOENT: none pending [H] */
 	HC_IOREQ_GET = 2,
-	/* RDI = handle, RSI = value read (for an input); resumes that vCPU */
+	/* RDI = handle, RSI = value read (for an input); resumes that vCPU
+	 * [H] */
 	HC_IOREQ_DONE = 3,
 	/* RDI = partition, RSI = own GPA, RDX = its GPA, R10 = pages of 4 KiB
 	 * (<= HC_DONATE_MAX). Pages leave the caller: its GPA is populated
@@ -36,7 +37,7 @@ enum hypercall {
 	/* RDI = partition. Stops its vCPUs, takes back all its memory, resets
 	 * its channels with a new generation. HC_EAGAIN: call again. [H] */
 	HC_PARTITION_STOP = 6,
-	/* RDI = enum hc_query, RSI, RDX = index -> RDI.. as listed there */
+	/* RDI = enum hc_query, RSI, RDX = index -> RDI.. as listed there [H] */
 	HC_QUERY = 7,
 	/* RDI = cursor (bytes since boot) -> RDI = next cursor, RSI = bytes
 	 * (0..24) in RDX, R10, R8. Text lost to the ring is skipped. [H] */
@@ -45,7 +46,8 @@ enum hypercall {
 	HC_DOORBELL = 9,
 	/* RDI = channel, RSI = own state word for the state table */
 	HC_CHANNEL_STATE = 10,
-	/* RDI = own line, RSI = 1 unmask (level: also after service), 0 mask */
+	/* RDI = own line, RSI = 1 unmask (level: also after service), 0 mask
+	 * [H] */
 	HC_IRQ = 11,
 	HC_COUNT
 };
@@ -92,7 +94,7 @@ enum hc_reason {
 	HC_REASON_UNKNOWN_EXIT = 4,
 	HC_REASON_NO_MEMORY = 5,
 	HC_REASON_HOST_REQUEST = 6,
-	HC_REASON_BAD_INSTRUCTION = 7,	/* MMIO access we do not decode */
+	HC_REASON_BAD_INSTRUCTION = 7,	/* LAPIC access by no plain MOV */
 };
 
 enum hc_query {
@@ -109,7 +111,7 @@ enum hc_query {
 	 * since boot, R10 = APIC id */
 	HC_QUERY_CPU = 3,
 	/* index = owner number 0.. -> RDI = bytes, RSI, RDX = name (16 bytes);
-	 * HC_ENOENT past the last. Owners: free, hypervisor, firmware,
+	 * HC_ENOENT past the last. Owners: free, hypervisor,
 	 * channels, then each partition */
 	HC_QUERY_OWNER = 4,
 	/* index = partition -> RDI, RSI = name, RDX = vCPUs, R10 = flags */
