@@ -81,19 +81,34 @@ def bad_property(t):
           manifest(t, "memory-mib = <384>", "memory-mib = <3>"))
 
 
-@case("no-vtx", "a processor without VT-x")
+@case("no-vtx", "a processor without VT-x",
+      only=("bochs",), why="VT-x is on Bochs only")
 def no_vtx(t):
     fails(t, 11, "no VT-x", "--cpu", "athlon64_venice")
 
 
-@case("no-ept", "a processor without EPT")
+@case("no-ept", "a processor without EPT",
+      only=("bochs",), why="VT-x is on Bochs only")
 def no_ept(t):
     fails(t, 11, "no EPT", "--cpu", "core2_penryn_t9600")
 
 
-@case("no-unrestricted-guest", "a processor without unrestricted guest")
+@case("no-unrestricted-guest", "a processor without unrestricted guest",
+      only=("bochs",), why="VT-x is on Bochs only")
 def no_unrestricted_guest(t):
     fails(t, 11, "no unrestricted guest", "--cpu", "corei5_lynnfield_750")
+
+
+@case("no-svm", "a processor without AMD-V", only=("qemu-tcg",),
+      why="QEMU has models without it")
+def no_svm(t):
+    fails(t, 11, "AMD-V", "--cpu", "EPYC-Rome,-monitor,-svm")
+
+
+@case("no-npt", "AMD-V without nested paging", only=("qemu-tcg",),
+      why="QEMU has models without it")
+def no_npt(t):
+    fails(t, 11, "nested paging", "--cpu", "EPYC-Rome,-monitor,-npt")
 
 
 @case("little-memory", "a machine with too little memory")
@@ -101,7 +116,8 @@ def little_memory(t):
     fails(t, 15, "too little memory", "--memory", "192")
 
 
-@case("vtx-locked", "VT-x locked off by the firmware")
+@case("vtx-locked", "VT-x locked off by the firmware",
+      only=("bochs",), why="VT-x is on Bochs only")
 def vtx_locked(t):
     disk, out = image(t), t.path("lock")
     t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", "lock.c"),

@@ -13,8 +13,7 @@ def smp1(t):
     console.ready()
     console.expect(re.escape(PROMPT))
     t.check("linux" in console.run("status"), "status does not name linux")
-    t.check("commands" in console.run("help").lower(),
-            "help does not list commands")
+    t.check("poweroff" in console.run("help"), "help does not list poweroff")
     said = console.run("exec nproc")
     t.check(re.search(r"^1$", said, re.M), f"nproc said {said!r}")
     said = console.run("exec sh -c 'exit 3'")
@@ -36,7 +35,8 @@ def smp2(t):
         t.check(busy and int(busy[0][1]) > 20, f"{cpu} did no work: {busy}")
 
 
-@case("skylake", "another CPU model: the TSC's rate is measured")
+@case("skylake", "another CPU model: the TSC's rate is measured",
+      only=("bochs",), why="the model is Bochs' own")
 def skylake(t):
     t.exec("set -e; dmesg | grep -i 'tsc'; cat "
            "/sys/devices/system/clocksource/clocksource0/current_clocksource; "

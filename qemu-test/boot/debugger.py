@@ -79,7 +79,7 @@ class Debugger:
     def table(self, address):
         """The 512 entries of a page table."""
         text = self.ask(f"xp /512gx 0x{address:x}")
-        words = re.findall(r"\t0x([0-9a-f]{16})", text)
+        words = re.findall(r"\t0x([0-9a-f]+)", text)
         return [int(w, 16) for w in words]
 
     def close(self):

@@ -28,7 +28,11 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from isthmus_lib.testing import Outcome  # noqa: E402
 
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
-           "cases_failures", "cases_isolation")
+           "cases_failures", "cases_isolation", "cases_driver",
+           "cases_both", "cases_mutants")
+PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
+BOCHS = ("bochs", "bochs-amd")
+QEMU = ("qemu-tcg",)
 AT_ONCE = int(os.environ.get("EMULATORS", "2"))
 TIMEOUT = 150           # CPU seconds of one machine, unless a test says else
 PROMPT = "isthmus> "
@@ -43,10 +47,23 @@ class Skipped(Exception):
     """The test cannot run here; the reason is its text."""
 
 
-def case(name, summary):
+class Entry:
+    """A test. `only`: the platforms it is for, None for every one; `why`: the
+    reason why the others cannot have it. A test that starts machines of
+    several platforms itself has only=() and runs once."""
+
+    def __init__(self, name, summary, function, only, why):
+        self.name = name
+        self.summary = summary
+        self.function = function
+        self.only = only
+        self.why = why
+
+
+def case(name, summary, only=None, why=None):
     """Marks a test."""
     def mark(function):
-        CASES.append((name, summary, function))
+        CASES.append(Entry(name, summary, function, only, why))
         return function
     return mark
 
@@ -138,8 +155,9 @@ class Console:
 class Case:
     """What a test works with."""
 
-    def __init__(self, name, logs):
+    def __init__(self, name, logs, platform=None):
         self.name = name
+        self.platform = platform
         self.folder = os.path.join(logs, name)
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
@@ -168,6 +186,8 @@ class Case:
             open(name, "wb").close()
         command = [TOOL, "boot", "--timeout", str(timeout), "--log", serial,
                    "--linux-console", linux, *options]
+        if self.platform and "--platform" not in options:
+            command += ["--platform", self.platform]
         return command, serial, linux
 
     def boot(self, *options, timeout=TIMEOUT):
@@ -238,13 +258,16 @@ def _read(path):
         return f.read()
 
 
-def _run_one(entry, logs):
-    name, summary, function = entry
+def _run_one(job, logs):
+    name, entry, platform = job
     start = time.monotonic()
-    test = Case(name, logs)
-    outcome = Outcome("boot " + name, note=summary)
+    outcome = Outcome("boot " + name, note=entry.summary)
+    if platform and entry.only and platform not in entry.only:
+        outcome.skipped, outcome.note = 1, entry.why
+        return outcome
+    test = Case(name, logs, platform)
     try:
-        function(test)
+        entry.function(test)
         outcome.passed = 1
     except Skipped as reason:
         outcome.skipped, outcome.note = 1, str(reason)
@@ -260,15 +283,25 @@ def _run_one(entry, logs):
     return outcome
 
 
+def _jobs():
+    """(name, entry, platform) of every test on every platform wanted."""
+    for entry in CASES:
+        if entry.only == ():
+            yield entry.name, entry, None
+            continue
+        for platform in PLATFORMS:
+            yield f"{platform}/{entry.name}", entry, platform
+
+
 def run(names, logs):
-    """Runs the tests whose name contains one of `names` (all without);
-    yields an Outcome for each, in their order."""
+    """Runs the tests whose name (PLATFORM/NAME) contains one of `names` (all
+    without); yields an Outcome for each, in their order."""
     for module in MODULES:
         importlib.import_module(module)
-    chosen = [c for c in CASES
-              if not names or any(n in c[0] for n in names)]
+    chosen = [job for job in _jobs()
+              if not names or any(n in job[0] for n in names)]
     if not chosen:
         yield Outcome("boot", failed=1, details=f"no test matches {names}; "
-                      "known are " + " ".join(c[0] for c in CASES))
+                      "known are " + " ".join(c.name for c in CASES))
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(lambda c: _run_one(c, logs), chosen)
+        yield from pool.map(lambda job: _run_one(job, logs), chosen)

@@ -23,6 +23,7 @@ FRAME = 0x1e
 FRAME_HEAD = 6                  # 0x1e, type, four hexadecimal digits
 STAGE = re.compile(r"isthmus: stage (\d+) (.*)")
 FAILED = re.compile(r"isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
+PANIC = re.compile(r"isthmus: (PANIC .*)")
 CONTROLS = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 CONNECT_SECONDS = 30
 PR_SET_PDEATHSIG = 1
@@ -45,6 +46,7 @@ class Console:
         self.code = 0               # of the last stage begun
         self.stage = None           # "CODE NAME" of it
         self.failure = None         # (code, name, sentence) of a failed one
+        self.panic = None           # what the hypervisor died of
         self.status = None          # exit status of the command
 
     def feed(self, data):
@@ -95,7 +97,9 @@ class Console:
 
     def _line(self, line):
         self.lines = (self.lines + [line])[-40:]
-        if found := FAILED.search(line):
+        if found := PANIC.search(line):
+            self.panic = self.panic or found[1]
+        elif found := FAILED.search(line):
             self.failure = self.failure or found.groups()
         elif found := STAGE.search(line):
             self.code = int(found[1])
@@ -119,6 +123,7 @@ class Machine:
         self.process = None
         self.lines = [None, None]   # sockets of COM1 and COM2
         self.selector = selectors.DefaultSelector()
+        self.spent = 0.0            # CPU seconds of emulators before this one
 
     def __enter__(self):
         return self
@@ -202,27 +207,47 @@ class Machine:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def was_reset(self):
+        """Whether it was reset, on a platform that does not survive it."""
+        if self.platform.reset is None:
+            return False
+        return bool(self.platform.reset.search(self._log(self.platform.log)))
+
+    def restart(self):
+        """Power off and on: a new emulator with the same disk."""
+        self.spent = self.cpu_seconds()
+        self.stop()
+        for line in filter(None, self.lines):
+            if line in self.selector.get_map():
+                self.selector.unregister(line)
+            line.close()
+        for name in (self.platform.log, "disk.img.lock"):
+            if os.path.exists(os.path.join(self.folder, name)):
+                os.unlink(os.path.join(self.folder, name))
+        self.start()
+
     def cpu_seconds(self):
-        """CPU time the emulator has used."""
+        """CPU time used by emulators."""
         try:
             with open(f"/proc/{self.process.pid}/stat", "rb") as f:
                 fields = f.read().rpartition(b")")[2].split()
         except OSError:
-            return 0.0
+            return self.spent
         ticks = os.sysconf("SC_CLK_TCK")
-        return (int(fields[11]) + int(fields[12])) / ticks
+        return self.spent + (int(fields[11]) + int(fields[12])) / ticks
 
     def emulator_log(self):
         """The end of what the emulator says about itself."""
-        tails = []
-        for name in ("emulator.txt", self.platform.log):
-            try:
-                with open(os.path.join(self.folder, name),
-                          encoding="utf-8", errors="replace") as f:
-                    tails += f.readlines()[-15:]
-            except OSError:
-                pass
-        return "".join(tails)
+        return "\n".join(line for name in ("emulator.txt", self.platform.log)
+                         for line in self._log(name).splitlines()[-15:])
+
+    def _log(self, name):
+        try:
+            with open(os.path.join(self.folder, name), encoding="utf-8",
+                      errors="replace") as f:
+                return f.read()
+        except OSError:
+            return ""
 
     def stop(self):
         if self.running():

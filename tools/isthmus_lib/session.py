@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 FIRST_WORDS = b"isthmus: "      # before them, the firmware speaks
 PROMPT = b"isthmus> "           # the host console waits for a line
-HOST_STAGE = 60                 # "host-bridge started"
+HOST_STAGE = 50                 # the last that is written before the host runs
 ESCAPE = 0x01                   # Ctrl-A; then x ends, Ctrl-A is itself
 GRACE = 3                       # CPU seconds for the last words of a machine
 WALL_FACTOR = 8                 # elapsed time allowed per second of CPU time
@@ -161,9 +161,7 @@ class Session:
 
     def _verdict(self):
         """The exit status when the run is over, else None."""
-        if self.until.found:
-            return 0
-        if self.quit:
+        if self.until.found or self.quit:
             return 0
         cpu = self.machine.cpu_seconds()
         ended = not self.machine.running() and not self.machine.open_lines()
@@ -176,14 +174,32 @@ class Session:
             self._explain(f"not finished after {cpu:.0f} s of CPU time "
                           f"({elapsed:.0f} s elapsed)")
             return TIMED_OUT
-        # At an interactive console the user sees for themselves.
-        alone = not self.interactive or self.options.until
-        if self.console.failure and (
-                ended or alone and self._grace_is_over(cpu)):
-            code, name, sentence = self.console.failure
-            self._explain(f"boot failed in stage {code} {name}: {sentence}")
+        if self.interactive and not self.options.until \
+                and self.machine.was_reset():
+            self._start_again()
+            return None
+        if self._fatal() and (ended or self._grace_is_over(cpu)):
+            self._explain(self._fatal())
             return BOOT_FAILED
         return self._ended() if ended else None
+
+    def _start_again(self):
+        self.machine.restart()
+        self.greeting, self.greeted = b"", False
+        self.prompt = Watcher(PROMPT.decode())
+
+    def _fatal(self):
+        """What ends the run, if the console told of it. Somebody at a
+        console sees for themselves, and may start Linux again."""
+        if self.console.panic and not sys.stdin.isatty():
+            return self.console.panic
+        if self.machine.was_reset():
+            return "the machine was reset"
+        if self.console.failure and (not self.interactive
+                                     or self.options.until):
+            code, name, sentence = self.console.failure
+            return f"boot failed in stage {code} {name}: {sentence}"
+        return None
 
     def _grace_is_over(self, cpu):
         if self.last_words is None:
@@ -200,8 +216,8 @@ class Session:
             return BOOT_FAILED
         if not self.greeted:
             self._explain("the machine ended before Isthmus began")
-            return BOOT_FAILED
-        return 0
+        return 0 if self.greeted and not self.console.failure \
+            and not self.console.panic else BOOT_FAILED
 
     def _explain(self, what):
         """Says what went wrong and what is known about it."""

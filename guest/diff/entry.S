@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What C cannot say: the second vCPU's way from real mode, trips out of
+ * 64-bit mode, the hypercall. Results go to RESULT_PORT.
+ */
+#define RESULT_PORT	0xd1f4
+#define CODE32		0x08
+#define CODE64		0x10
+#define DATA		0x18
+
+/* Copied to a page below 1 MiB; entered in real mode at its beginning. */
+	.section .rodata
+	.globl ap_trampoline, ap_trampoline_end
+	.code16
+ap_trampoline:
+	cli
+	movw	%cs, %ax
+	movw	%ax, %ds
+	movzwl	%ax, %eax
+	movw	$RESULT_PORT, %dx
+	outl	%eax, %dx		/* where it was told to start */
+	xorl	%eax, %eax
+	cpuid				/* an exit in real mode */
+	movl	%cr0, %eax
+	andl	$0x9fffffff, %eax	/* KNOWN_CACHE_BITS */
+	movw	$RESULT_PORT, %dx
+	outl	%eax, %dx
+	lgdtl	ap_gdtr - ap_trampoline
+	movl	$0x20, %eax		/* CR4.PAE */
+	movl	%eax, %cr4
+	movl	ap_cr3_copy - ap_trampoline, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx	/* IA32_EFER.LME */
+	xorl	%edx, %edx
+	movl	$0x100, %eax
+	wrmsr
+	movl	$0x80000031, %eax	/* CR0: PG, NE, ET, PE */
+	movl	%eax, %cr0
+	ljmpl	$CODE64, $ap_long_start
+	.balign	8
+ap_gdtr:
+	.word	0x1f
+	.long	ap_gdt
+ap_cr3_copy:				/* filled in */
+	.long	0
+ap_trampoline_end:
+	.balign 8
+ap_gdt:
+	.quad	0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff
+
+	.text
+	.code64
+	.globl ap_long_start
+ap_long_start:
+	movl	$DATA, %eax
+	movl	%eax, %ss
+	movl	%eax, %ds
+	movl	%eax, %es
+	movq	ap_stack(%rip), %rsp
+	call	ap_main
+1:	cli
+	hlt
+	jmp	1b
+
+/* uint64_t hypercall(nr, rdi, rsi): VMCALL, patched to VMMCALL where the
+ * processor is an AMD: three bytes both. */
+	.globl hypercall, hypercall_insn
+hypercall:
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsi
+	xorl	%edx, %edx
+	xorl	%r10d, %r10d
+	xorl	%r8d, %r8d
+hypercall_insn:
+	vmcall
+	movq	%rdx, hypercall_rdx(%rip)
+	ret
+
+/* 64-bit, compatibility mode with two exits, 64-bit. */
+	.globl compat_trip
+compat_trip:
+	pushq	%rbx
+	pushq	%rbp
+	movl	%esp, %ebp
+	movl	$DATA, %eax		/* an exception from CPL 3 left it null */
+	movl	%eax, %ss
+	ljmpl	*to_compat(%rip)
+	.code32
+compat:
+	movl	$0x40000000, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	movw	$RESULT_PORT, %dx
+	movl	$0xc0, %eax
+	outl	%eax, %dx
+	ljmpl	$CODE64, $back_to_64
+	.code64
+back_to_64:
+	movl	%ebp, %esp
+	popq	%rbp
+	popq	%rbx
+	ret
+
+/* The same, and paging off and on again on the way: long mode is left. */
+	.globl legacy_trip
+legacy_trip:
+	pushq	%rbx
+	pushq	%rbp
+	movl	%esp, %ebp
+	movl	$DATA, %eax		/* an exception from CPL 3 left it null */
+	movl	%eax, %ss
+	ljmpl	*to_legacy(%rip)
+	.code32
+legacy:
+	movl	%cr0, %ebx
+	movl	%ebx, %eax
+	andl	$0x7fffffff, %eax
+	movl	%eax, %cr0
+	movl	$0xc0000080, %ecx	/* LMA has gone */
+	rdmsr
+	movw	$RESULT_PORT, %dx
+	outl	%eax, %dx
+	movl	$0x80000000, %eax
+	pushl	%ebx
+	cpuid
+	popl	%ebx
+	movl	%ebx, %cr0
+	movl	$0xc0000080, %ecx	/* and is back */
+	rdmsr
+	movw	$RESULT_PORT, %dx
+	outl	%eax, %dx
+	ljmpl	$CODE64, $back_to_64
+	.code64
+
+/* call_zero_page(at, scratch): at points to two zero bytes, ADD %AL,(%RAX),
+ * and what follows them returns. */
+	.globl call_zero_page
+call_zero_page:
+	movq	%rsi, %rax
+	jmp	*%rdi
+
+	.bss
+	.balign 8
+	.globl hypercall_rdx
+hypercall_rdx:
+	.skip	8
+
+	.section .rodata
+	.balign 8
+to_compat:
+	.long	compat
+	.word	CODE32
+to_legacy:
+	.long	legacy
+	.word	CODE32
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The program of the differential test: its sections in order. */
+#include "diff.h"
+
+#define GATE_KERNEL	0x8eull
+#define CODE32		0x00cf9b000000ffffull
+
+void payload_main(const uint8_t *boot_params);
+
+static struct __attribute__((packed)) {
+	uint16_t limit;
+	uint64_t *base;
+} gdtr, idtr;
+
+/** Puts a handler into the table that machine_init() loaded. */
+void set_handler(unsigned int vector, const void *handler)
+{
+	uint64_t at = (uintptr_t)handler;
+
+	idtr.base[2 * vector] = (at & 0xffff) | 0x10ull << 16 |
+				GATE_KERNEL << 40 | (at >> 16 & 0xffff) << 48;
+	idtr.base[2 * vector + 1] = at >> 32;
+}
+
+/* VMMCALL where the processor says it is an AMD. */
+static void patch_hypercall(void)
+{
+	uint32_t eax = 0, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	if (ecx == 0x444d4163) {	/* "cAMD" */
+		hypercall_insn[2] = 0xd9;
+	}
+}
+
+static void (*const sections[])(void) = {
+	test_cpuid, test_msrs, test_ports, test_exceptions, test_paging,
+	test_xsave, test_populate, test_channel, test_hypercalls, test_timer,
+	test_ipi, test_xapic,
+};
+
+void payload_main(const uint8_t *boot_params)
+{
+	(void)boot_params;
+	machine_init();
+	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdtr), "=m"(idtr));
+	gdtr.base[1] = CODE32;		/* the unused entry */
+	patch_hypercall();
+	for (uint32_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		mark(i);
+		sections[i]();
+	}
+	mark(MARK_END);
+}
