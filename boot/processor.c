@@ -19,6 +19,7 @@
 #define PM_TIMER_HZ	3579545ull
 #define PM_TIMER_MASK	0xffffffu	/* 24 bits everywhere */
 #define MEASURE_US	50000u
+#define ACCURACY	65536u	/* 15 ppm */
 #define SHORT_US	5000u
 #define TRIES		8
 #define COPY_SIZE	16384u
@@ -118,10 +119,16 @@ uint64_t processor_tsc_hz(uint16_t pm_timer)
 {
 	uint64_t hz = pm_timer != 0 ? tsc_by_pm_timer(pm_timer) : 0;
 	const char *by = hz != 0 ? "the ACPI PM timer" : "the firmware's Stall()";
+	uint64_t whole;
 
 	if (hz == 0) {
 		hz = (stall_ticks(MEASURE_US) - stall_ticks(SHORT_US)) * 1000000 /
 		     (MEASURE_US - SHORT_US);
+	}
+	/* nearer to whole megahertz than it was measured: it is that */
+	whole = (hz + 500000) / 1000000 * 1000000;
+	if (whole - hz + hz / ACCURACY <= 2 * (hz / ACCURACY)) {
+		hz = whole;
 	}
 	if (hz < 1000000 || hz > 100000000000ull) {
 		console_fail("the time stamp counter seems to run at %lu Hz, measured against %s: "

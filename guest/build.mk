@@ -86,3 +86,5 @@ $(guest_out)/payload.bzImage: guest/payload/payload.lds \
 $(guest_out)/hvbench: $(wildcard guest/bench/*.[ch])
 	@mkdir -p $(@D)
 	gcc $(guest_warn) -std=gnu11 -O2 -static -o $@ $(filter %.c,$^)
+
+-include guest/diff/build.mk

@@ -13,6 +13,7 @@
 #define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01u
 #define PVCLOCK_TSC_STABLE	1u
 #define NSEC_PER_SEC		1000000000ull
+#define NSEC_PER_MSEC		1000000ull
 
 struct pvclock_vcpu_time_info {
 	uint32_t version, pad0;
@@ -83,7 +84,10 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 		return;
 	}
 	w->sec = (uint32_t)(boot.wall_seconds + nsec / NSEC_PER_SEC);
-	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC);
+	/* the machine's clock told whole seconds: below a millisecond this
+	 * would be noise, which no two runs share */
+	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC / NSEC_PER_MSEC *
+			     NSEC_PER_MSEC);
 	__atomic_store_n(&w->version, 2, __ATOMIC_RELEASE);
 }
 
