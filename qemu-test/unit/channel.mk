@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the channel: the ring, and the host's vsock endpoint on it.
 
-UNIT_TESTS += ring_test vsock_test
+UNIT_TESTS += ring_test vsock_test vsock_faults_test
 
 ring_test_SRCS := qemu-test/unit/ring_test.c
 
-vsock_test_SRCS := qemu-test/unit/vsock_test.c \
-	host-bridge/vsock.c host-bridge/vsock_packet.c \
+VSOCK_UNDER := host-bridge/vsock.c host-bridge/vsock_packet.c \
 	host-bridge/vsock_link.c host-bridge/services.c
+vsock_test_SRCS := qemu-test/unit/vsock_test.c $(VSOCK_UNDER)
+vsock_faults_test_SRCS := qemu-test/unit/vsock_faults_test.c $(VSOCK_UNDER)
 
 # The ring's model and its proof of memory safety: half a minute and a minute.
 .PHONY: model-channel
