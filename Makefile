@@ -54,7 +54,7 @@ test-all-parts:
 # Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets
 # NAME_SRCS and, where needed, NAME_CFLAGS and NAME_LIBS.
 UNIT_TESTS :=
--include $(wildcard qemu-test/unit/*.mk)
+-include $(wildcard qemu-test/unit/*.mk) $(wildcard qemu-test/fuzz/*.mk)
 UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Ihypervisor/include -I.
 
@@ -75,12 +75,17 @@ unit:
 boot-test: all
 	@tools/run-tests --boot "$(TESTS)"
 
-CHECKS += count-lines tools
-.PHONY: check-build check-count-lines check-tools
+CHECKS += count-lines tools models fuzz
+.PHONY: check-build check-count-lines check-tools check-models check-fuzz
 check-build:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 check-count-lines:
 	@tools/count-lines
+# The ring's model and proof; then a few seconds of each fuzzer, from its seeds.
+check-models: model-channel
+check-fuzz:
+	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
+	@$(MAKE) --no-print-directory fuzz-boot fuzz-files FUZZ_SECONDS=5
 check-tools:
 	@tools/selftest
 	@python3 -B tools/isthmus_lib/decode_test.py
