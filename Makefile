@@ -92,7 +92,7 @@ check-tools:
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
 bench: all
-	@tools/bench
+	@tools/bench $(PLATFORM)
 
 clean:
 	rm -rf build
@@ -102,7 +102,7 @@ help:
 	@echo 'make test       every check and test; the last line counts them'
 	@echo 'make unit       tests that need no machine'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
-	@echo 'make bench      what a guest pays, in instructions, on Bochs'
+	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg'
 	@echo 'make image      build/isthmus.img, a bootable disk or USB stick'
 	@echo 'make all clean'
 	@echo 'tools/isthmus --help for everything else'

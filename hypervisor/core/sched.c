@@ -149,13 +149,14 @@ static void idle(struct percpu *pc, uint64_t until)
 	pc->idle_ticks += rdtsc() - t0;
 }
 
-/* Runs v until it blocks, its slice ends, or the queue needs a look. */
-static void run(struct percpu *pc, struct vcpu *v)
+/* Runs v until it blocks, its slice ends, or the queue needs a look, which it
+ * does when a timer is due at host TSC next. */
+static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
 {
 	struct vm_exit e;
 	uint64_t t0 = rdtsc(), used;
 
-	pc->timer_at = u64_min(run_timers(pc), t0 + v->slice_left);
+	pc->timer_at = u64_min(next, t0 + v->slice_left);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	pc->current = v;
 	while (runnable(v) && vcpu_prepare(v)) {
@@ -185,7 +186,7 @@ void sched_loop(void)
 		next = run_timers(pc);
 		v = pick(pc);
 		if (v) {
-			run(pc, v);
+			run(pc, v, next);
 		} else {
 			idle(pc, next);
 		}

@@ -83,6 +83,7 @@ static void do_reset(struct vcpu *v)
 	v->kernel_gs_base = v->tsc_aux = 0;
 	v->halted = false;
 	v->fault_streak = 0;
+	guest_fetch_forget(v);
 	if (this_cpu()->loaded == v) {
 		this_cpu()->loaded = NULL;
 	}

@@ -71,6 +71,10 @@ struct vcpu {
 	uint32_t kvmclock_version;
 	uint32_t fault_streak;		/* reflected #DB/#AC in a row */
 
+	/* guest_fetch()'s last translation */
+	uint64_t fetch_va, fetch_cr3, fetch_epoch;
+	const uint8_t *fetch_page;
+
 	uint64_t slice_left;		/* TSC ticks */
 	uint64_t ticks_run;
 	void *fpu;			/* XSAVE area, one page */

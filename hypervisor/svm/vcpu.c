@@ -232,6 +232,17 @@ void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 	b->int_state &= ~INT_STATE_SHADOW;
 }
 
+static bool find_insn(struct vcpu *v, const struct vmcb *b,
+		      struct svm_insn *insn)
+{
+	uint64_t cs = svm_vcpu_get(v, VCPU_CS_ATTR);
+	uint8_t bytes[FETCH_MAX];
+	uint32_t n = guest_fetch(v, bytes, FETCH_MAX);
+
+	return svm_insn_match(b->exitcode, b->exitinfo1, bytes, n,
+			      (cs & BIT64(13)) != 0, insn);
+}
+
 /**
  * Adds what the processor may not have told: the instruction's length, and
  * which register a MOV to or from CR names. If the bytes are not the
@@ -240,10 +251,7 @@ void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
  */
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 {
-	uint64_t cs = svm_vcpu_get(v, VCPU_CS_ATTR);
 	struct svm_insn insn;
-	uint8_t bytes[15];
-	uint32_t n;
 
 	switch (e->code) {
 	case VM_EXIT_IO:
@@ -270,11 +278,15 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 	default:
 		return;
 	}
-	n = guest_fetch(v, bytes, sizeof(bytes));
-	if (!svm_insn_match(b->exitcode, b->exitinfo1, bytes, n,
-			    (cs & BIT64(13)) != 0, &insn)) {
-		e->code = VM_EXIT_UNKNOWN;
-		return;
+	if (e->code == VM_EXIT_CR_ACCESS) {
+		guest_fetch_forget(v);	/* operands: only the true bytes */
+	}
+	if (!find_insn(v, b, &insn)) {
+		guest_fetch_forget(v);
+		if (!find_insn(v, b, &insn)) {
+			e->code = VM_EXIT_UNKNOWN;
+			return;
+		}
 	}
 	e->insn_len = insn.length;
 	if (e->code == VM_EXIT_CR_ACCESS) {

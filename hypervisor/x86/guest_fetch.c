@@ -50,31 +50,80 @@ static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
 	return true;
 }
 
+static uint64_t linear_rip(struct vcpu *v)
+{
+	uint64_t at = hvm->vcpu_get(v, VCPU_RIP);
+
+	return hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13) ? at :
+	       at + hvm->vcpu_get(v, VCPU_CS_BASE);
+}
+
+/* The host's view of the page around a linear address. */
+static const uint8_t *page_of(struct vcpu *v, uint64_t va)
+{
+	uint64_t gpa;
+
+	if (!walk(v, va, &gpa)) {
+		return NULL;
+	}
+	return partition_memory(v->partition, GPA(gpa & ~PAGE_MASK), 1);
+}
+
+/* The last page again? A guest that has changed its tables meanwhile gets
+ * the bytes that were there: they are its own, of memory it still owns (the
+ * epoch), and guest_fetch_forget() follows if they make no sense. */
+static bool fetch_again(struct vcpu *v, uint64_t at, uint8_t *bytes,
+			uint32_t max)
+{
+	uint64_t off = at & PAGE_MASK, word[2];
+
+	if (v->fetch_va != (at & ~PAGE_MASK) || max != FETCH_MAX ||
+	    off > PAGE_SIZE - sizeof(word) ||
+	    v->fetch_epoch != v->partition->gpm_epoch ||
+	    v->fetch_cr3 != hvm->vcpu_get(v, VCPU_CR3)) {
+		return false;
+	}
+	word[0] = *(const volatile uint64_t *)(v->fetch_page + off);
+	word[1] = *(const volatile uint64_t *)(v->fetch_page + off + 8);
+	__builtin_memcpy(bytes, word, FETCH_MAX);
+	return true;
+}
+
+/** The next guest_fetch() translates anew. On v's CPU. */
+void guest_fetch_forget(struct vcpu *v)
+{
+	v->fetch_va = ~0ull;
+}
+
 /**
- * Copies up to max bytes from CS:RIP on; returns how many could be read. On
- * v's CPU, hv_lock not held.
+ * Copies up to max bytes (FETCH_MAX is the most an instruction has) from
+ * CS:RIP on; returns how many could be read. On v's CPU, hv_lock not held.
  */
 uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max)
 {
-	uint64_t at = hvm->vcpu_get(v, VCPU_RIP), gpa;
-	const uint8_t *p = NULL;
+	uint64_t at = linear_rip(v);
+	const uint8_t *page = NULL;
 	uint32_t n;
 
-	if (!(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
-		at += hvm->vcpu_get(v, VCPU_CS_BASE);
+	if (fetch_again(v, at, bytes, max)) {
+		return max;
 	}
 	hv_lock();
-	for (n = 0; n < max; n++, p++) {
-		if (!p || !((at + n) & PAGE_MASK)) {
-			if (!walk(v, at + n, &gpa)) {
-				break;
-			}
-			p = partition_memory(v->partition, GPA(gpa), 1);
-			if (!p) {
+	for (n = 0; n < max; n++) {
+		if (!page || !((at + n) & PAGE_MASK)) {
+			page = page_of(v, at + n);
+			if (!page) {
 				break;
 			}
 		}
-		bytes[n] = *(const volatile uint8_t *)p;
+		if (n == 0) {
+			v->fetch_va = at & ~PAGE_MASK;
+			v->fetch_cr3 = hvm->vcpu_get(v, VCPU_CR3);
+			v->fetch_epoch = v->partition->gpm_epoch;
+			v->fetch_page = page;
+		}
+		bytes[n] = *(const volatile uint8_t *)
+			   &page[(at + n) & PAGE_MASK];
 	}
 	hv_unlock();
 	return n;

@@ -112,14 +112,15 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t gpa = e->fault.gpa.v;
 	struct mmio_mov m;
-	uint8_t bytes[15];
+	uint8_t bytes[FETCH_MAX];
 	uint32_t n;
 
 	if (!mmio_is_lapic(v, e->fault.gpa) ||
 	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
 		return false;
 	}
-	n = guest_fetch(v, bytes, sizeof(bytes));
+	guest_fetch_forget(v);	/* operands: only the true bytes will do */
+	n = guest_fetch(v, bytes, FETCH_MAX);
 	if (!mmio_decode(bytes, n, &m) || (gpa & 15) ||
 	    !emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m)) {
 		return false;

@@ -45,15 +45,19 @@ static bool is_x2apic(const struct vcpu *v)
 	return (v->lapic.base & APIC_BASE_EXTD) != 0;
 }
 
+/* Looks at the words in pairs: this is done at every switch of vCPUs, and
+ * mostly all are empty. */
 static int highest(const uint32_t bits[8])
 {
+	typedef uint64_t __attribute__((may_alias)) pair_t;
+	const pair_t *pairs = (const pair_t *)bits;
 	int i;
 
-	for (i = 7; i >= 0; i--) {
-		uint32_t w = __atomic_load_n(&bits[i], __ATOMIC_ACQUIRE);
+	for (i = 3; i >= 0; i--) {
+		uint64_t w = __atomic_load_n(&pairs[i], __ATOMIC_ACQUIRE);
 
 		if (w) {
-			return i * 32 + 31 - __builtin_clz(w);
+			return i * 64 + 63 - __builtin_clzll(w);
 		}
 	}
 	return -1;

@@ -22,6 +22,11 @@ static struct {
 	uint64_t msr[8];
 } hw;
 
+void guest_fetch_forget(struct vcpu *v)
+{
+	v->fetch_va = ~0ull;
+}
+
 #define DR(n)								\
 uint64_t read_dr##n(void)						\
 {									\
