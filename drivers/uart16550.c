@@ -62,12 +62,17 @@ static void update_ier(struct uart16550 *uart)
 	}
 }
 
-/** Resets, sets the rate and enables the receive interrupt; what was received
- * before is dropped. */
+/** Lets finish what others sent before, sets the rate and enables the receive
+ * interrupt; what was received before is dropped. An absent UART answers all
+ * ones: it has always finished. */
 bool uart16550_init(struct uart16550 *uart, uint16_t port)
 {
+	int polls = DRAIN_POLLS;
+
 	memset(uart, 0, offsetof(struct uart16550, tx));
 	uart->port = port;
+	while (!(port_in8(port + UART_LSR) & LSR_TEMT) && polls-- > 0) {
+	}
 	port_out8(port + UART_LCR, LCR_DLAB | LCR_8N1);
 	port_out8(port + UART_DATA, 1);		/* 115200 baud */
 	port_out8(port + UART_IER, 0);
@@ -158,12 +163,22 @@ int uart16550_read(struct uart16550 *uart)
 	return uart->rx[uart->rx_tail++ % UART_RX_SIZE];
 }
 
-/** Looks for a byte in the ring; see uart16550.h. */
+/** Looks for a byte in the ring; see uart16550.h. Bytes are looked at once,
+ * however often this is asked while they wait. */
 bool uart16550_take(struct uart16550 *uart, uint8_t byte)
 {
-	for (uint32_t at = uart->rx_tail; at != uart->rx_head; at++) {
+	uint32_t at = uart->rx_tail;
+
+	if (uart->rx_taken == byte &&
+	    uart->rx_head - uart->rx_looked < uart->rx_head - at) {
+		at = uart->rx_looked;
+	}
+	uart->rx_taken = byte;
+	uart->rx_looked = uart->rx_head;
+	for (; at != uart->rx_head; at++) {
 		if (uart->rx[at % UART_RX_SIZE] == byte) {
 			uart->rx_tail = at + 1;
+			uart->rx_looked = at + 1;
 			return true;
 		}
 	}

@@ -23,6 +23,8 @@ struct uart16550 {
 	uint32_t rx_head;
 	uint32_t rx_tail;
 	uint32_t rx_lost;	/* bytes received with the ring full */
+	uint32_t rx_looked;	/* none before it is rx_taken, ... */
+	uint8_t rx_taken;	/* ... which was asked for last */
 	uint8_t tx[UART_TX_SIZE];
 	uint8_t rx[UART_RX_SIZE];
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands on files: the volume's and, with "linux:" before the path,
- * Linux's. */
+/*
+ * Commands on files: the volume's and, with "linux:" before the path, Linux's.
+ * A command that names a path in Linux waits until Linux can answer.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,15 +10,46 @@
 #include <time.h>
 
 #include "host-bridge/commands.h"
+#include "host-bridge/commands_linux.h"
 #include "host-bridge/console.h"
+#include "host-bridge/linux.h"
+#include "host-bridge/loop.h"
 #include "host-bridge/places.h"
 
-#define CHUNK		(32u << 10)
+#define CHUNK		(64u << 10)	/* what one 9P message can carry */
 #define PATH_SIZE	1024
+#define PROGRESS_MS	1000u
 
+static char chunk[CHUNK];
+
+/* An error in the user's words, where errno's are those of a socket. */
 static void report(const char *path, int error)
 {
-	printf("%s: %s\n", path, strerror(error));
+	const char *text = strerror(error);
+
+	if (error == EINTR) {
+		text = "interrupted";
+	} else if (error == ENODEV) {
+		text = place_in_linux(path) ? "there is no channel to Linux" :
+					      "there is no volume";
+	} else if (place_in_linux(path) &&
+		   (error == ENOTCONN || error == ECONNRESET ||
+		    error == ECONNREFUSED || error == ETIMEDOUT)) {
+		text = "the connection to Linux's file server broke";
+	}
+	printf("%s: %s\n", path, text);
+}
+
+/* False, with the reason printed: some path is in Linux, and Linux is not to
+ * be had. */
+static bool reachable(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (place_in_linux(argv[i])) {
+			return commands_linux_wait();
+		}
+	}
+	return true;
 }
 
 /* Directory and name joined; false when that is too long. */
@@ -34,7 +67,7 @@ static bool join(char out[PATH_SIZE], const char *dir, const char *name,
 
 struct names {
 	char *bytes;		/* each NUL terminated */
-	size_t len, size;
+	size_t len, size, count;
 	bool failed;
 };
 
@@ -62,7 +95,17 @@ static bool collect(void *arg, const char *name, size_t len)
 	memcpy(names->bytes + names->len, name, len);
 	names->bytes[names->len + len] = '\0';
 	names->len += len + 1;
+	names->count++;
 	return true;
+}
+
+/* A name may hold anything, also what a terminal would obey. */
+static void print_name(const char *name)
+{
+	for (; *name; name++) {
+		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' :
+								       *name);
+	}
 }
 
 /* One line: type and permissions, size, time, name. */
@@ -77,8 +120,9 @@ static void print_entry(const char *path, const char *name)
 	int error = place_stat(path, false, &st);
 
 	if (error != 0) {
-		printf("?          %12s %16s  %s: %s\n", "", "", name,
-		       strerror(error));
+		printf("?          %12s %16s  ", "", "");
+		print_name(name);
+		printf(": %s\n", strerror(error));
 		return;
 	}
 	mode[0] = types[st.mode >> 12 & 15];
@@ -89,8 +133,37 @@ static void print_entry(const char *path, const char *name)
 	seconds = (time_t)(st.mtime / 1000000000);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M",
 		 gmtime_r(&seconds, &tm));
-	printf("%s %12llu %s  %s\n", mode, (unsigned long long)st.size, when,
-	       name);
+	printf("%s %12llu %s  ", mode, (unsigned long long)st.size, when);
+	print_name(name);
+	printf("\n");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Prints the entries of a directory by name, until ctrl-c. */
+static void print_entries(const char *path, const struct names *names)
+{
+	const char **list = calloc(names->count + 1, sizeof(*list));
+	const char *at = names->bytes;
+	char full[PATH_SIZE];
+
+	if (!list) {
+		report(path, ENOMEM);
+		return;
+	}
+	for (size_t i = 0; i < names->count; i++, at += strlen(at) + 1) {
+		list[i] = at;
+	}
+	qsort(list, names->count, sizeof(*list), by_name);
+	for (size_t i = 0; i < names->count && !console_interrupted(); i++) {
+		if (join(full, path, list[i], strlen(list[i]))) {
+			print_entry(full, list[i]);
+		}
+	}
+	free(list);
 }
 
 static void run_ls(const struct command_env *env, int argc, char **argv,
@@ -98,24 +171,20 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 {
 	const char *path = argc > 1 ? argv[1] : "/";
 	struct names names = { 0 };
-	char full[PATH_SIZE];
-	int error = place_list(path, collect, &names);
+	int error;
 
 	(void)env;
 	(void)rest;
+	if (!reachable(argc, argv)) {
+		return;
+	}
+	error = place_list(path, collect, &names);
 	if (error == ENOTDIR) {
 		print_entry(path, path);
 	} else if (error != 0 || names.failed) {
 		report(path, error ? error : ENOMEM);
 	} else {
-		for (size_t at = 0; at < names.len && !console_interrupted();
-		     at += strlen(names.bytes + at) + 1) {
-			const char *name = names.bytes + at;
-
-			if (join(full, path, name, strlen(name))) {
-				print_entry(full, name);
-			}
-		}
+		print_entries(path, &names);
 	}
 	free(names.bytes);
 }
@@ -125,23 +194,25 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 static void run_cat(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
-	static char buf[CHUNK];
 	struct place_file file;
 	uint64_t offset = 0;
 	size_t done = 1;
-	int error = place_open(argv[1], false, &file);
+	int error;
 
 	(void)env;
-	(void)argc;
 	(void)rest;
+	if (!reachable(argc, argv)) {
+		return;
+	}
+	error = place_open(argv[1], false, &file);
 	if (error != 0) {
 		report(argv[1], error);
 		return;
 	}
 	while (error == 0 && done > 0 && !console_interrupted()) {
-		error = place_read(&file, offset, buf, sizeof(buf), &done);
+		error = place_read(&file, offset, chunk, sizeof(chunk), &done);
 		if (error == 0) {
-			fwrite(buf, 1, done, stdout);
+			fwrite(chunk, 1, done, stdout);
 			offset += done;
 		}
 	}
@@ -151,83 +222,165 @@ static void run_cat(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* Copies all of one open file to another; *size counts the bytes. */
-static int copy(struct place_file *from, struct place_file *to,
-		uint64_t *size)
+struct copy {
+	const char *from, *to;	/* paths */
+	const char *wrong;	/* the one an error is about */
+	bool existed;		/* to did, before */
+	bool begun;		/* to is open, what it held is lost */
+	uint64_t size;		/* of from at the beginning */
+	uint64_t done;
+	uint64_t report_ms;	/* uptime of the next progress report */
+	bool reported;
+};
+
+/* How far a long copy is; the next line is written over it. */
+static void progress(struct copy *copy)
 {
-	static char buf[CHUNK];
+	uint64_t now = loop_uptime_ms();
+
+	if (now >= copy->report_ms) {
+		printf("\r%llu of %llu MiB",
+		       (unsigned long long)(copy->done >> 20),
+		       (unsigned long long)(copy->size >> 20));
+		fflush(stdout);
+		copy->report_ms = now + PROGRESS_MS;
+		copy->reported = true;
+	}
+}
+
+/* Copies all of one open file to another. */
+static int copy_data(struct copy *copy, struct place_file *from,
+		     struct place_file *to)
+{
 	size_t got, put;
 	int error;
 
-	for (*size = 0;; *size += got) {
-		error = place_read(from, *size, buf, sizeof(buf), &got);
+	for (;; copy->done += got) {
+		copy->wrong = copy->from;
+		error = place_read(from, copy->done, chunk, sizeof(chunk),
+				   &got);
 		if (error != 0 || got == 0) {
 			return error;
 		}
-		if (console_interrupted()) {
-			return EINTR;
-		}
+		copy->wrong = copy->to;
 		for (size_t at = 0; at < got; at += put) {
-			error = place_write(to, *size + at, buf + at,
+			error = place_write(to, copy->done + at, chunk + at,
 					    got - at, &put);
 			if (error != 0 || put == 0) {
 				return error ? error : EIO;
 			}
 		}
+		progress(copy);
+		loop_step(0);	/* keys, and Linux, which goes on meanwhile */
+		if (console_interrupted()) {
+			return EINTR;
+		}
 	}
 }
 
-/* Where a copy of from goes: to itself, or a name in it when it is a
- * directory. Also refuses to copy a file onto itself. */
-static int copy_target(const char *from, const char *to, char full[PATH_SIZE])
+/* One file under two names? A file of the volume's has another number when it
+ * is seen through Linux's mount of it. */
+static bool same_file(const struct place_stat *a, const struct place_stat *b)
 {
-	const char *slash = strrchr(from, '/');
-	const char *base = slash ? slash + 1 : from;
-	struct place_stat source, target;
-	int error = place_stat(from, true, &source);
+	return (a->linux_side != b->linux_side || a->id == b->id) &&
+	       a->size == b->size && a->mtime == b->mtime;
+}
 
-	if (error == 0 && place_stat(to, true, &target) == 0 &&
-	    (target.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
-		error = join(full, to, base, strlen(base)) ? 0 : ENAMETOOLONG;
-	} else if (strlcpy(full, to, PATH_SIZE) >= PATH_SIZE) {
-		error = ENAMETOOLONG;
+/* Where a copy of from goes: to itself, or a name in it when it is a
+ * directory. Refuses to copy a file onto itself. */
+static int copy_target(struct copy *copy, const char *to,
+		       char full[PATH_SIZE])
+{
+	const char *slash = strrchr(copy->from, '/');
+	const char *base = slash ? slash + 1 : copy->from;
+	struct place_stat source, target;
+	int error;
+
+	if (!slash && place_in_linux(base)) {
+		base += strlen(PLACE_LINUX);
 	}
-	if (error == 0 && place_stat(full, true, &target) == 0 &&
-	    target.id == source.id &&
-	    target.linux_side == source.linux_side) {
-		error = EEXIST;
+	copy->wrong = copy->from;
+	error = place_stat(copy->from, true, &source);
+	if (error != 0) {
+		return error;
 	}
+	copy->size = source.size;
+	copy->to = copy->wrong = full;
+	if (strlcpy(full, to, PATH_SIZE) >= PATH_SIZE) {
+		return ENAMETOOLONG;
+	}
+	error = place_stat(full, true, &target);
+	if (error == 0 && (target.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
+		if (!join(full, to, base, strlen(base))) {
+			return ENAMETOOLONG;
+		}
+		error = place_stat(full, true, &target);
+	}
+	copy->existed = error == 0;
+	if (error == 0 && same_file(&source, &target)) {
+		return EEXIST;
+	}
+	return error == ENOENT ? 0 : error;
+}
+
+/* Opens, copies, closes. */
+static int copy_file(struct copy *copy)
+{
+	struct place_file from, to;
+	int error;
+
+	copy->wrong = copy->from;
+	error = place_open(copy->from, false, &from);
+	if (error != 0) {
+		return error;
+	}
+	copy->wrong = copy->to;
+	error = place_open(copy->to, true, &to);
+	if (error == 0) {
+		copy->begun = true;
+		error = copy_data(copy, &from, &to);
+		place_close(&to);
+	}
+	place_close(&from);
 	return error;
+}
+
+/* What a failed copy leaves: nothing that was not there before, if that can
+ * be helped. */
+static void copy_failed(const struct copy *copy, int error)
+{
+	printf("%s", copy->reported ? "\n" : "");
+	report(copy->wrong, error);
+	if (copy->begun) {
+		bool removed = !copy->existed && place_remove(copy->to) == 0;
+
+		printf("%s: incomplete%s\n", copy->to,
+		       removed ? ", removed" : "");
+	}
 }
 
 static void run_cp(const struct command_env *env, int argc, char **argv,
 		   const char *rest)
 {
-	struct place_file from, to;
+	struct copy copy = { .from = argv[1] };
 	char full[PATH_SIZE];
-	uint64_t size;
-	int error = copy_target(argv[1], argv[2], full);
+	int error;
 
 	(void)env;
-	(void)argc;
 	(void)rest;
-	if (error == 0) {
-		error = place_open(argv[1], false, &from);
-	}
-	if (error != 0) {
-		report(argv[1], error);
+	if (!reachable(argc, argv)) {
 		return;
 	}
-	error = place_open(full, true, &to);
+	copy.report_ms = loop_uptime_ms() + PROGRESS_MS;
+	error = copy_target(&copy, argv[2], full);
 	if (error == 0) {
-		error = copy(&from, &to, &size);
-		place_close(&to);
+		error = copy_file(&copy);
 	}
-	place_close(&from);
-	if (error != 0) {
-		report(full, error);
+	if (error == 0) {
+		printf("%s%llu bytes\n", copy.reported ? "\r\x1b[K" : "",
+		       (unsigned long long)copy.done);
 	} else {
-		printf("%llu bytes\n", (unsigned long long)size);
+		copy_failed(&copy, error);
 	}
 }
 
@@ -235,6 +388,9 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 
 static void run_each(int argc, char **argv, int (*fn)(const char *path))
 {
+	if (!reachable(argc, argv)) {
+		return;
+	}
 	for (int i = 1; i < argc; i++) {
 		int error = fn(argv[i]);
 
@@ -260,59 +416,86 @@ static void run_mkdir(const struct command_env *env, int argc, char **argv,
 	run_each(argc, argv, place_mkdir);
 }
 
-/* ---- Completion of paths on the volume ---- */
+/* ---- Completion of paths ---- */
 
 struct path_completion {
 	struct completion *c;
-	const char *dir;	/* with the slash behind it */
-	size_t dir_len;
+	size_t dir_len;		/* of the prefix: up to the last slash */
 };
 
-static bool complete_entry(void *arg, const struct volume_entry *entry)
+/* Names that begin with a dot are offered to those who type the dot. */
+static bool complete_entry(void *arg, const char *name, size_t len)
 {
 	const struct path_completion *path = arg;
+	const struct completion *c = path->c;
+	bool dot = path->dir_len < c->prefix_len &&
+		   c->prefix[path->dir_len] == '.';
 	char full[PATH_SIZE];
-	int len = snprintf(full, sizeof(full), "%.*s%.*s%s",
-			   (int)path->dir_len, path->dir, entry->name_len,
-			   entry->name, entry->type == 4 ? "/" : "");
 
-	if (entry->name[0] != '.' && len < (int)sizeof(full)) {
-		completion_add(path->c, full, (size_t)len);
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f) {
+			return true;	/* not to be typed by anybody */
+		}
+	}
+	if ((name[0] != '.' || dot) && path->dir_len + len < sizeof(full)) {
+		memcpy(full, c->prefix, path->dir_len);
+		memcpy(full + path->dir_len, name, len);
+		completion_add(path->c, full, path->dir_len + len);
 	}
 	return true;
 }
 
-/* Completes the last component; what is before it is kept as typed. Only on
- * the volume: asking Linux at each tab would be slow. */
+/* Completes the last component; what is before it is kept as typed. Linux is
+ * asked only when it is up: nobody waits for it at a tab. */
 static void complete_path(const struct command_env *env, struct completion *c)
 {
-	struct path_completion path = { c, c->prefix, c->prefix_len };
-	char dir[PATH_SIZE] = "/";
-	uint32_t ino;
+	struct path_completion path = { c, c->prefix_len };
+	char dir[PATH_SIZE];
+	struct place_stat st;
 
-	while (path.dir_len > 0 && path.dir[path.dir_len - 1] != '/') {
+	(void)env;
+	while (path.dir_len > 0 && c->prefix[path.dir_len - 1] != '/' &&
+	       c->prefix[path.dir_len - 1] != ':') {
 		path.dir_len--;
 	}
-	if (path.dir_len > 0 && path.dir_len < sizeof(dir)) {
-		memcpy(dir, path.dir, path.dir_len);
-		dir[path.dir_len] = '\0';
+	if (path.dir_len >= sizeof(dir)) {
+		return;
 	}
-	if (env->volume && volume_path(env->volume, dir, true, &ino) == 0) {
-		(void)volume_readdir(env->volume, ino, 0, complete_entry,
-				     &path);
+	memcpy(dir, c->prefix, path.dir_len);
+	dir[path.dir_len] = '\0';
+	if (path.dir_len == 0) {
+		strcpy(dir, "/");
+		completion_add(c, PLACE_LINUX, strlen(PLACE_LINUX));
+	}
+	if (place_in_linux(dir) && !linux_ready()) {
+		return;
+	}
+	(void)place_list(dir, complete_entry, &path);
+	if (c->count == 1 && c->common_len + 1 < sizeof(c->common)) {
+		c->common[c->common_len] = '\0';
+		if (place_stat(c->common, true, &st) == 0 &&
+		    (st.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR &&
+		    c->common[c->common_len - 1] != ':') {
+			c->common[c->common_len++] = '/';
+		}
 	}
 }
 
 const struct command commands_files[] = {
 	{ "ls", "[PATH]", "list a directory",
-	  "  A path is on the volume; linux:PATH is in Linux.\n",
+	  "  A path is on the volume; linux:PATH is in Linux. Quotes or a\n"
+	  "  backslash keep blanks in a name.\n",
 	  0, 1, run_ls, complete_path },
-	{ "cat", "PATH", "show a file", "", 1, 1, run_cat, complete_path },
-	{ "cp", "FROM TO", "copy a file", "  One or both may be linux:PATH; "
-	  "TO may be a directory.\n", 2, 2, run_cp, complete_path },
-	{ "rm", "PATH...", "remove files or empty directories", "",
+	{ "cat", "PATH", "show a file", "  PATH may be linux:PATH.\n",
+	  1, 1, run_cat, complete_path },
+	{ "cp", "FROM TO", "copy a file",
+	  "  One or both may be linux:PATH; TO may be a directory.\n",
+	  2, 2, run_cp, complete_path },
+	{ "rm", "PATH...", "remove files or empty directories",
+	  "  PATH may be linux:PATH.\n",
 	  1, WORDS_MAX, run_rm, complete_path },
-	{ "mkdir", "PATH...", "make directories", "", 1, WORDS_MAX,
-	  run_mkdir, complete_path },
+	{ "mkdir", "PATH...", "make directories",
+	  "  PATH may be linux:PATH.\n", 1, WORDS_MAX, run_mkdir,
+	  complete_path },
 	{ 0 }
 };

@@ -9,9 +9,34 @@
 #include "host-bridge/console.h"
 #include "host-bridge/linux.h"
 #include "host-bridge/linux_io.h"
+#include "host-bridge/log_view.h"
 #include "host-bridge/loop.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
+
+/**
+ * Waits, without a limit, while Linux starts; what goes wrong with that is
+ * reported by linux.c. Returns whether the agent is there: else Linux is down
+ * or ctrl-c was typed, and this was printed.
+ */
+bool commands_linux_wait(void)
+{
+	if (linux_state() == LINUX_RUNNING && !linux_ready()) {
+		printf("waiting for Linux; ctrl-c gives up\n");
+		fflush(stdout);
+	}
+	while (linux_state() == LINUX_RUNNING && !linux_ready()) {
+		if (console_interrupted()) {
+			printf("^C\n");
+			return false;
+		}
+		loop_step(LOOP_FOREVER);
+	}
+	if (linux_state() != LINUX_RUNNING) {
+		printf("Linux is not running; \"linux start\" starts it\n");
+	}
+	return linux_ready();
+}
 
 /**
  * Shuts Linux down through its agent and waits, at most 10 s or until
@@ -66,6 +91,9 @@ static void console(void)
 	const char *const request[] = { "shell", "24", "80", NULL };
 	uint32_t status;
 
+	if (!commands_linux_wait()) {
+		return;
+	}
 	printf("Connected to a shell in Linux; ctrl-] leaves it.\n");
 	fflush(stdout);
 	switch (agent_run(request, AGENT_TERMINAL, &status)) {
@@ -82,29 +110,18 @@ static void console(void)
 	}
 }
 
-/* Linux writes CR LF; the console adds its own CR. */
-static void show_log(void)
+static void restart(void)
 {
-	char buf[512];
-	uint64_t at = 0;
-	size_t n;
-
-	while ((n = linux_io_log(&at, buf, sizeof(buf))) > 0 &&
-	       !console_interrupted()) {
-		for (size_t i = 0; i < n; i++) {
-			if (buf[i] != '\r') {
-				putchar(buf[i]);
-			}
-		}
-	}
+	(void)commands_linux_shutdown();
+	(void)linux_start();
 }
 
 static const struct {
 	const char *name;
 	void (*run)(void);
 } verbs[] = {
-	{ "start", start }, { "stop", stop }, { "restart", NULL },
-	{ "console", console }, { "log", show_log },
+	{ "start", start }, { "stop", stop }, { "restart", restart },
+	{ "console", console }, { "log", NULL },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -113,21 +130,18 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 		      const char *rest)
 {
 	(void)env;
-	(void)argc;
 	(void)rest;
-	for (size_t i = 0; i < VERBS; i++) {
-		if (strcmp(argv[1], verbs[i].name) != 0) {
-			continue;
-		}
-		if (verbs[i].run) {
-			verbs[i].run();
-		} else {
-			(void)commands_linux_shutdown();
-			(void)linux_start();
-		}
+	if (strcmp(argv[1], "log") == 0 &&
+	    log_view(linux_io_log, argc > 2 ? argv[2] : NULL)) {
 		return;
 	}
-	printf("usage: linux start|stop|restart|console|log\n");
+	for (size_t i = 0; i < VERBS && argc == 2; i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0) {
+			verbs[i].run();
+			return;
+		}
+	}
+	printf("usage: linux start|stop|restart|console|log [LINES]\n");
 }
 
 static void complete_linux(const struct command_env *env,
@@ -148,6 +162,9 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 	(void)env;
 	(void)argc;
 	(void)argv;
+	if (!commands_linux_wait()) {
+		return;
+	}
 	fflush(stdout);
 	switch (agent_run(request, AGENT_PLAIN, &status)) {
 	case AGENT_EXITED:
@@ -168,8 +185,9 @@ const struct command commands_linux[] = {
 	  "  stop     shut it down; after 10 s, or ctrl-c, stop it hard\n"
 	  "  restart  stop, then start\n"
 	  "  console  a shell in Linux on this terminal, ctrl-] leaves it\n"
-	  "  log      what Linux printed on its own serial port (64 KiB)\n",
-	  1, 1, run_linux, complete_linux },
+	  "  log [LINES]  what Linux printed on its own serial port (the last\n"
+	  "           64 KiB are kept), or its last lines\n",
+	  1, 2, run_linux, complete_linux },
 	{ "exec", "COMMAND", "run a command in Linux, show its exit status",
 	  "  The line is given to Linux's shell as it is typed. The command\n"
 	  "  has no input; ctrl-c ends it.\n",

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* Waits until Linux's agent serves us. False, with the reason printed, when
+ * that will not be, or the user gives up. For top-level code. */
+bool commands_linux_wait(void);
 /* Shuts Linux down by its agent, or stops it when it does not obey within
  * 10 s. True when it went by itself. For top-level code. */
 bool commands_linux_shutdown(void);

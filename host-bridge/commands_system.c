@@ -2,6 +2,7 @@
 /* Commands about the machine as a whole. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "drivers/power.h"
 #include "host-bridge/commands.h"
@@ -9,6 +10,7 @@
 #include "host-bridge/console.h"
 #include "host-bridge/hc.h"
 #include "host-bridge/linux.h"
+#include "host-bridge/log_view.h"
 #include "host-bridge/loop.h"
 #include "host-bridge/serial.h"
 #include "host-bridge/syscalls.h"
@@ -29,23 +31,16 @@ static const char *name_of(uint64_t lo, uint64_t hi)
 	return name;
 }
 
-/* KiB up to 10 MiB, then MiB: small changes of small amounts stay visible. */
-static void print_size(uint64_t bytes)
+/* Hours, minutes, seconds, thousandths. */
+static const char *time_text(uint64_t ms)
 {
-	if (bytes >= 10ull << 20) {
-		printf("%7llu MiB", (unsigned long long)(bytes >> 20));
-	} else {
-		printf("%7llu KiB", (unsigned long long)(bytes >> 10));
-	}
-}
-
-static void print_time(uint64_t ms)
-{
+	static char text[32];
 	uint64_t s = ms / 1000;
 
-	printf("%llu:%02u:%02u.%03u", (unsigned long long)(s / 3600),
-	       (unsigned)(s / 60 % 60), (unsigned)(s % 60),
-	       (unsigned)(ms % 1000));
+	snprintf(text, sizeof(text), "%llu:%02u:%02u.%03u",
+		 (unsigned long long)(s / 3600), (unsigned)(s / 60 % 60),
+		 (unsigned)(s % 60), (unsigned)(ms % 1000));
+	return text;
 }
 
 /* Exits by reason, five to a line; reasons that never occurred are left
@@ -79,15 +74,14 @@ static bool print_partition(uint64_t id)
 	    hc_query(HC_QUERY_MEMORY, id, 0, &mem) != HC_OK) {
 		return false;
 	}
-	printf("  %llu %-8s %s, %u vCPU, memory", (unsigned long long)id,
-	       name_of(name.rdi, name.rsi),
-	       state.rdi < 4 ? states[state.rdi] : "?", (unsigned)mem.r10);
-	print_size(mem.rdi);
-	printf(" of");
-	print_size(mem.rsi);
-	printf(", up ");
-	print_time(loop_ticks_to_ms(mem.r8));
-	printf(", starts %llu\n", (unsigned long long)state.r8);
+	printf("  %llu %-15s %-8s %6u %10llu.%u %8llu  %-15s %6llu\n",
+	       (unsigned long long)id, name_of(name.rdi, name.rsi),
+	       state.rdi < 4 ? states[state.rdi] : "?", (unsigned)mem.r10,
+	       (unsigned long long)(mem.rdi >> 20),
+	       (unsigned)((mem.rdi & 0xfffff) * 10 >> 20),
+	       (unsigned long long)(mem.rsi >> 20),
+	       time_text(loop_ticks_to_ms(mem.r8)),
+	       (unsigned long long)state.r8);
 	print_exits(id);
 	return true;
 }
@@ -110,14 +104,21 @@ static void print_cpus(void)
 static void run_status(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
+	time_t now = time(NULL);
+	char clock[32];
+	struct tm tm;
+
 	(void)argc;
 	(void)argv;
 	(void)rest;
-	printf("up ");
-	print_time(loop_uptime_ms());
-	printf(", %s, %u CPU, %llu MiB\n", env->config->info->platform,
+	strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S",
+		 gmtime_r(&now, &tm));
+	printf("%s UTC, up %s, %s, %u CPU, %llu MiB\n", clock,
+	       time_text(loop_uptime_ms()), env->config->info->platform,
 	       (unsigned)env->config->info->machine_cpus,
 	       (unsigned long long)(env->config->info->machine_memory >> 20));
+	printf("  partition         state     vCPUs   memory MiB  cap MiB  "
+	       "uptime          starts\n");
 	for (uint64_t id = 0; id < MAX_PARTITIONS; id++) {
 		if (!print_partition(id)) {
 			break;
@@ -125,6 +126,13 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	}
 	print_cpus();
 	printf("  Linux agent: %s\n", linux_ready() ? "ready" : "not ready");
+}
+
+/* Pages are 4 KiB, so this is exact: a page lost would show. */
+static void print_owner(const char *name, uint64_t bytes)
+{
+	printf("  %-16s %10llu KiB\n", name,
+	       (unsigned long long)(bytes >> 10));
 }
 
 static void run_memory(const struct command_env *env, int argc, char **argv,
@@ -139,16 +147,12 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	(void)rest;
 	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
 	     i++) {
-		printf("  %-16s ", name_of(r.rsi, r.rdx));
-		print_size(r.rdi);
-		printf("\n");
+		print_owner(name_of(r.rsi, r.rdx), r.rdi);
 		sum += r.rdi;
 	}
-	printf("  %-16s ", "all");
-	print_size(sum);
-	printf("\n  host-bridge's heap, within host: ");
-	print_size(syscalls_heap_used());
-	printf("\n");
+	print_owner("all", sum);
+	printf("  host-bridge's heap, within host: %llu KiB\n",
+	       (unsigned long long)(syscalls_heap_used() >> 10));
 }
 
 static void run_channel(const struct command_env *env, int argc, char **argv,
@@ -186,20 +190,33 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)s.dropped, (unsigned)s.peer_live);
 }
 
+/* The hypervisor's log, of which a hypercall gives 24 bytes. */
+static size_t read_log(uint64_t *at, char *buf, size_t size)
+{
+	size_t done = 0;
+	struct hc_regs r;
+
+	while (size - done >= 24) {
+		r = (struct hc_regs){ .rdi = *at };
+		if (hc_call(HC_LOG_READ, &r) != HC_OK || r.rsi == 0 ||
+		    r.rsi > 24) {
+			break;
+		}
+		*at = r.rdi;
+		memcpy(buf + done, (uint64_t [3]){ r.rdx, r.r10, r.r8 },
+		       r.rsi);
+		done += r.rsi;
+	}
+	return done;
+}
+
 static void run_log(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
-	struct hc_regs r = { 0 };
-
 	(void)env;
-	(void)argc;
-	(void)argv;
 	(void)rest;
-	while (hc_call(HC_LOG_READ, &r) == HC_OK && r.rsi > 0 &&
-	       !console_interrupted()) {
-		uint64_t words[3] = { r.rdx, r.r10, r.r8 };
-
-		fwrite(words, 1, r.rsi < 24 ? r.rsi : 24, stdout);
+	if (!log_view(read_log, argc > 1 ? argv[1] : NULL)) {
+		printf("\"%s\" is no number of lines\n", argv[1]);
 	}
 }
 
@@ -254,7 +271,8 @@ const struct command commands_system[] = {
 	  0, 0, run_memory, NULL },
 	{ "channel", "", "the channel to Linux: rings, counters, liveness", "",
 	  0, 0, run_channel, NULL },
-	{ "log", "", "the hypervisor's log", "", 0, 0, run_log, NULL },
+	{ "log", "[LINES]", "the hypervisor's log, or its last lines", "",
+	  0, 1, run_log, NULL },
 	{ "reboot", "", "shut Linux down and restart the machine", "",
 	  0, 0, run_reboot, NULL },
 	{ "poweroff", "", "shut Linux down and power the machine off", "",

@@ -89,7 +89,7 @@ static void complete(void)
 				 extra);
 	}
 	if (found.count == 1) {
-		if (found.common[found.common_len - 1] != '/') {
+		if (!strchr("/:", found.common[found.common_len - 1])) {
 			line_edit_insert(&line, " ", 1);
 		}
 	} else if (extra == 0) {

@@ -40,7 +40,8 @@ void line_edit_show(struct line_edit *line)
 	if (line->pos < line->scroll) {
 		line->scroll = line->pos;
 	} else if (line->pos > line->scroll + width) {
-		line->scroll = line->pos - width;
+		/* by half a row, not at every key */
+		line->scroll = line->pos - width / 2;
 	}
 	shown = line->len - line->scroll;
 	shown = shown < width ? shown : width;
@@ -79,6 +80,7 @@ void line_edit_insert(struct line_edit *line, const char *bytes, size_t len)
 
 	if (len > LINE_MAX_LEN - 1 - line->len) {
 		len = LINE_MAX_LEN - 1 - line->len;
+		say(line, "\a");
 	}
 	memmove(line->text + line->pos + len, line->text + line->pos,
 		line->len - line->pos);

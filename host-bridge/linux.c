@@ -18,7 +18,8 @@
 #include "host-bridge/stage.h"
 
 #define PAGE		4096ull
-#define UNIT		(2ull << 20)	/* what one donation call takes */
+#define UNIT		(2ull << 20)	/* stage_big: what one call donates */
+#define SMALL		(64ull << 10)	/* stage_small */
 
 #define QUICK_MS	10000u	/* a crash so soon after the start ... */
 #define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
@@ -73,19 +74,28 @@ static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
 	return hc_call(HC_MEM_DONATE, &regs);
 }
 
-/* Copies data to Linux's memory at gpa (page aligned) through the big
- * window, at the same offset within 2 MiB, so that whole units can stay
- * large pages. */
-static int64_t load(uint64_t gpa, const uint8_t *data, uint64_t size)
+/* Copies data to Linux's memory at gpa (page aligned), which ends at ram_end.
+ * Aligned units of 2 MiB, the last one too if most of it is used, go through
+ * the big window: they stay large pages, and the window is populated again in
+ * few exits. The rest goes through the small one. Zeroes fill up what is
+ * donated beyond the data. */
+static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
+		    uint64_t size)
 {
 	while (size > 0) {
-		uint64_t offset = gpa & (UNIT - 1);
-		uint64_t part = size < UNIT - offset ? size : UNIT - offset;
+		bool whole = (gpa & (UNIT - 1)) == 0 && size > UNIT / 2 &&
+			     ram_end - gpa >= UNIT;
+		uint8_t *window = whole ? stage_big : stage_small;
+		uint64_t room = whole ? UNIT : SMALL - (gpa & (SMALL - 1));
+		uint64_t part = size < room ? size : room;
+		uint64_t moved = whole ? UNIT : (part + PAGE - 1) & ~(PAGE - 1);
 		int64_t status;
 
-		memcpy(stage_big + offset, data, part);
-		status = donate(stage_big + offset, gpa, part);
+		memcpy(window, data, part);
+		memset(window + part, 0, moved - part);
+		status = donate(window, gpa, moved);
 		if (status != HC_OK) {
+			memset(window, 0, moved);
 			return status;
 		}
 		gpa += part;
@@ -143,6 +153,7 @@ static bool load_all(struct linux_layout *layout)
 	struct linux_image image;
 	struct hc_regs mem;
 	const char *wrong;
+	uint64_t ram_end;
 	int64_t status;
 
 	if (!find_modules(&kernel, &initrd)) {
@@ -165,10 +176,11 @@ static bool load_all(struct linux_layout *layout)
 			     (unsigned long long)kernel->size, wrong);
 		return false;
 	}
-	status = load(layout->kernel_gpa, image.file + image.kernel_offset,
-		      image.kernel_size);
+	ram_end = linux_image_ram_end(layout);
+	status = load(layout->kernel_gpa, ram_end,
+		      image.file + image.kernel_offset, image.kernel_size);
 	if (status == HC_OK && initrd) {
-		status = load(layout->initrd_gpa,
+		status = load(layout->initrd_gpa, ram_end,
 			      (const void *)(uintptr_t)initrd->gpa,
 			      initrd->size);
 	}

@@ -140,10 +140,10 @@ const char *linux_image_parse(const void *file, size_t size,
 	return NULL;
 }
 
-/* End of the RAM below the MMIO window. */
-static uint64_t low_ram_end(uint64_t ram)
+/** End of the RAM below the MMIO window, in which everything is placed. */
+uint64_t linux_image_ram_end(const struct linux_layout *layout)
 {
-	return ram < LINUX_MMIO_GPA ? ram : LINUX_MMIO_GPA;
+	return layout->ram < LINUX_MMIO_GPA ? layout->ram : LINUX_MMIO_GPA;
 }
 
 /**
@@ -153,7 +153,7 @@ static uint64_t low_ram_end(uint64_t ram)
 const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout)
 {
-	uint64_t end = low_ram_end(layout->ram) & ~0xfffull;
+	uint64_t end = linux_image_ram_end(layout) & ~0xfffull;
 	uint64_t gpa = image->pref_address;
 	uint64_t top;
 
@@ -216,7 +216,7 @@ static void boot_params(uint8_t *params, const struct linux_image *image,
 	put(params + BP_ACPI_RSDP, LINUX_ACPI_GPA, 8);
 	e820_add(params, 0, LINUX_LOW_RAM_END, E820_RAM);
 	e820_add(params, 0xa0000, LINUX_HIGH_RAM, E820_RESERVED);
-	e820_add(params, LINUX_HIGH_RAM, low_ram_end(layout->ram), E820_RAM);
+	e820_add(params, LINUX_HIGH_RAM, linux_image_ram_end(layout), E820_RAM);
 	if (layout->ram > LINUX_MMIO_GPA) {
 		e820_add(params, BELOW_4G,
 			 BELOW_4G + layout->ram - LINUX_MMIO_GPA, E820_RAM);

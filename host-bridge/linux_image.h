@@ -54,6 +54,8 @@ const char *linux_image_parse(const void *file, size_t size,
  * caller, as is initrd_size). NULL, or what does not fit. */
 const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout);
+/* Where that memory ends. */
+uint64_t linux_image_ram_end(const struct linux_layout *layout);
 /* Writes LINUX_LOW_GPA..LINUX_LOW_END to the zeroed buffer: GDT, boot
  * parameters, command line, page tables. NULL, or what is wrong. */
 const char *linux_image_low(uint8_t *low, const struct linux_image *image,

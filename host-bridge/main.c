@@ -163,7 +163,7 @@ void main_entry(const struct host_info *info)
 	const char *wrong;
 
 	loop_init(info->tsc_hz);
-	syscalls_init(info->ram_end);
+	syscalls_init(info);
 	serial_init((uint16_t)info->serial_port);
 	if (info->magic != HOST_INFO_MAGIC ||
 	    info->version != HOST_INFO_VERSION) {

@@ -1,41 +1,75 @@
 /* SPDX-License-Identifier: MIT */
-/* Paths on the volume, or in Linux through the agent's 9P server. */
+/*
+ * Paths on the volume, or in Linux through the agent's 9P server. Linux's
+ * side is asked while the event loop runs, so every call may take as long as
+ * Linux likes; ctrl-c ends it with EINTR.
+ */
 #include <errno.h>
 #include <string.h>
 
+#include "host-bridge/console.h"
+#include "host-bridge/loop.h"
+#include "host-bridge/p9_client.h"
 #include "host-bridge/places.h"
 
-#define LINUX_PREFIX	"linux:"
-
 static struct volume *volume;
+static struct p9_client *client;
 
-/** Which sides there are. */
+static bool wait_for_linux(void *arg)
+{
+	(void)arg;
+	loop_step(LOOP_FOREVER);
+	return !console_interrupted();
+}
+
+/** Which sides there are. Nothing is sent to Linux before it is asked. */
 void places_init(struct volume *use_volume, struct vsock *vs)
 {
 	volume = use_volume;
-	(void)vs;
+	client = vs ? p9_client_new(vs, VSOCK_PORT_AGENT_9P, wait_for_linux,
+				    NULL) : NULL;
 }
 
 /** Whether the path names a file in Linux. */
 bool place_in_linux(const char *path)
 {
-	return strncmp(path, LINUX_PREFIX, strlen(LINUX_PREFIX)) == 0;
+	return strncmp(path, PLACE_LINUX, strlen(PLACE_LINUX)) == 0;
 }
 
-static int volume_find(const char *path, bool follow, uint32_t *ino)
+/* The path in Linux, or NULL: it is on the volume. */
+static const char *linux_path(const char *path)
 {
-	if (place_in_linux(path) || !volume) {
-		return ENODEV;
-	}
-	return volume_path(volume, path, follow, ino);
+	return place_in_linux(path) ? path + strlen(PLACE_LINUX) : NULL;
 }
 
-/** What is at path; follow decides about a link in the last component. */
-int place_stat(const char *path, bool follow, struct place_stat *st)
+/* Whether the side that a path is on is there: 0 or ENODEV. */
+static int side(const char *in_linux)
+{
+	return (in_linux ? (void *)client : (void *)volume) ? 0 : ENODEV;
+}
+
+static int stat_linux(const char *path, bool follow, struct place_stat *st)
+{
+	struct p9_attr attr;
+	int error = p9_client_stat(client, path, follow, &attr);
+
+	if (error == 0) {
+		*st = (struct place_stat){
+			.linux_side = true,
+			.id = attr.qid.path,
+			.mode = attr.mode,
+			.size = attr.size,
+			.mtime = attr.mtime,
+		};
+	}
+	return error;
+}
+
+static int stat_volume(const char *path, bool follow, struct place_stat *st)
 {
 	struct volume_attr attr;
 	uint32_t ino;
-	int error = volume_find(path, follow, &ino);
+	int error = volume_path(volume, path, follow, &ino);
 
 	if (error == 0) {
 		error = volume_getattr(volume, ino, &attr);
@@ -49,6 +83,19 @@ int place_stat(const char *path, bool follow, struct place_stat *st)
 		};
 	}
 	return error;
+}
+
+/** What is at path; follow decides about a link in the last component. */
+int place_stat(const char *path, bool follow, struct place_stat *st)
+{
+	const char *in_linux = linux_path(path);
+	int error = side(in_linux);
+
+	if (error != 0) {
+		return error;
+	}
+	return in_linux ? stat_linux(in_linux, follow, st) :
+			  stat_volume(path, follow, st);
 }
 
 struct list_arg {
@@ -67,77 +114,107 @@ static bool list_entry(void *arg, const struct volume_entry *entry)
 int place_list(const char *path,
 	       bool (*fn)(void *arg, const char *name, size_t len), void *arg)
 {
+	const char *in_linux = linux_path(path);
 	struct list_arg list = { fn, arg };
+	int error = side(in_linux);
 	uint32_t ino;
-	int error = volume_find(path, true, &ino);
 
+	if (error == 0 && in_linux) {
+		return p9_client_list(client, in_linux, fn, arg);
+	}
+	if (error == 0) {
+		error = volume_path(volume, path, true, &ino);
+	}
 	return error ? error : volume_readdir(volume, ino, 0, list_entry,
 					      &list);
 }
 
-/** Opens for reading and writing; close it with place_close(). */
-int place_open(const char *path, bool create, struct place_file *file)
+static int open_volume(const char *path, bool create, uint32_t *ino)
 {
 	const struct volume_attr empty = { .size = 0 };
 	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
 	struct volume_attr attr;
 	const char *name;
-	uint32_t ino, dir;
+	uint32_t dir;
 	size_t len;
-	int error = volume_find(path, true, &ino);
+	int error = volume_path(volume, path, true, ino);
 
 	if (error == ENOENT && create) {
 		error = volume_path_parent(volume, path, &dir, &name, &len);
 		if (error == 0) {
 			error = volume_create(volume, dir, name, len, &make,
-					      &ino);
+					      ino);
 		}
 	} else if (error == 0 && create) {
-		error = volume_setattr(volume, ino, VOLUME_SET_SIZE, &empty);
+		error = volume_setattr(volume, *ino, VOLUME_SET_SIZE, &empty);
 	}
 	if (error == 0) {
-		error = volume_getattr(volume, ino, &attr);
+		error = volume_getattr(volume, *ino, &attr);
 	}
 	if (error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ?
 			EISDIR : EINVAL;
 	}
-	if (error == 0) {
-		error = volume_hold(volume, ino);
+	return error ? error : volume_hold(volume, *ino);
+}
+
+/** Opens for reading, or with create for writing; after success close it with
+ * place_close(). EISDIR, or EINVAL for what is neither file nor directory. */
+int place_open(const char *path, bool create, struct place_file *file)
+{
+	const char *in_linux = linux_path(path);
+	int error = side(in_linux);
+
+	file->linux_side = in_linux != NULL;
+	if (error != 0) {
+		return error;
 	}
-	*file = (struct place_file){ .id = ino };
-	return error;
+	return in_linux ? p9_client_open(client, in_linux, create, &file->id) :
+			  open_volume(path, create, &file->id);
 }
 
 /** Reads up to len bytes; *done 0 is the end of the file. */
 int place_read(struct place_file *file, uint64_t offset, void *buf,
 	       size_t len, size_t *done)
 {
-	return volume_read(volume, file->id, offset, buf, len, done);
+	return file->linux_side ?
+	       p9_client_read(client, file->id, offset, buf, len, done) :
+	       volume_read(volume, file->id, offset, buf, len, done);
 }
 
 /** Writes up to len bytes; *done may be less. */
 int place_write(struct place_file *file, uint64_t offset, const void *buf,
 		size_t len, size_t *done)
 {
-	return volume_write(volume, file->id, offset, buf, len, done);
+	return file->linux_side ?
+	       p9_client_write(client, file->id, offset, buf, len, done) :
+	       volume_write(volume, file->id, offset, buf, len, done);
 }
 
 /** Ends the use of an open file. */
 void place_close(struct place_file *file)
 {
-	volume_release(volume, file->id);
+	if (file->linux_side) {
+		p9_client_close(client, file->id);
+	} else {
+		volume_release(volume, file->id);
+	}
 }
 
 /** Makes a directory whose parent exists. */
 int place_mkdir(const char *path)
 {
 	const struct volume_make make = { .mode = VOLUME_S_IFDIR | 0755 };
+	const char *in_linux = linux_path(path);
 	const char *name;
 	uint32_t ino, dir;
 	size_t len;
-	int error = volume_find(path, true, &ino);
+	int error = side(in_linux);
 
+	if (error != 0 || in_linux) {
+		return error ? error : p9_client_mkdir(client, in_linux);
+	}
+	error = volume_path(volume, path, true, &ino);
 	if (error != ENOENT) {
 		return error ? error : EEXIST;
 	}
@@ -149,12 +226,16 @@ int place_mkdir(const char *path)
 /** Removes a name: unlink, or rmdir for a directory. */
 int place_remove(const char *path)
 {
+	const char *in_linux = linux_path(path);
 	const char *name;
 	uint32_t dir;
 	size_t len;
-	int error = place_in_linux(path) || !volume ? ENODEV :
-		    volume_path_parent(volume, path, &dir, &name, &len);
+	int error = side(in_linux);
 
+	if (error != 0 || in_linux) {
+		return error ? error : p9_client_remove(client, in_linux);
+	}
+	error = volume_path_parent(volume, path, &dir, &name, &len);
 	if (error == 0) {
 		error = volume_unlink(volume, dir, name, len);
 	}

@@ -15,6 +15,8 @@
 #include "host-bridge/vsock.h"
 #include "host-bridge/volume.h"
 
+#define PLACE_LINUX	"linux:"	/* before a path: it is in Linux */
+
 struct place_stat {
 	bool linux_side;
 	uint64_t id;		/* one file, one number, on its side */

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "drivers/rtc.h"
+#include "abi/host_info.h"
 #include "host-bridge/cpu.h"
 #include "host-bridge/loop.h"
 #include "host-bridge/serial.h"
@@ -22,14 +22,15 @@
 extern uint8_t heap_start[];
 
 static uint8_t *heap_end, *heap_limit;
-static uint64_t clock_base;	/* seconds since 1970 at program start */
+static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
 
-/** See syscalls.h. Reads the battery clock once. */
-void syscalls_init(uint64_t ram_end)
+/** See syscalls.h. No hypercalls, no devices: callable before all else. */
+void syscalls_init(const struct host_info *info)
 {
 	heap_end = heap_start;
-	heap_limit = (uint8_t *)(uintptr_t)ram_end;
-	clock_base = rtc_read();
+	heap_limit = (uint8_t *)(uintptr_t)info->ram_end;
+	wall_seconds = info->wall_seconds;
+	wall_tsc = info->wall_tsc;
 }
 
 /** For the "memory" command. */
@@ -63,13 +64,14 @@ int write(int fd, const void *data, size_t len)
 	return (int)len;
 }
 
-/** The battery clock at start, plus the TSC since. */
+/** UTC as boot/ read it from the firmware, plus the TSC since; to the ms. A
+ * machine without a clock counts from 1970. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
-	uint64_t ms = loop_uptime_ms();
+	uint64_t ms = loop_ticks_to_ms(loop_now() - wall_tsc);
 
 	(void)tz;
-	tv->tv_sec = (time_t)(clock_base + ms / 1000);
+	tv->tv_sec = (time_t)(wall_seconds + ms / 1000);
 	tv->tv_usec = (suseconds_t)(ms % 1000 * 1000);
 	return 0;
 }

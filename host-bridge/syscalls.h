@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Before the first malloc(): RAM ends at ram_end. */
-void syscalls_init(uint64_t ram_end);
+struct host_info;
+
+/* Before the first malloc(): the end of RAM and the time of day. */
+void syscalls_init(const struct host_info *info);
 /* Bytes between the start of the heap and its present end. */
 size_t syscalls_heap_used(void);
 

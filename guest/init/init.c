@@ -18,7 +18,6 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
@@ -32,16 +31,26 @@
 static pid_t agent_pid;		/* 0: no channel, no agent */
 static pid_t shell_pid;		/* 0: no shell on the console */
 
-/** One line to the console, marked as ours. */
+/**
+ * One line to the kernel's log and so to the console, marked as ours. Opened
+ * anew each time: the kernel's limit on messages is one of the open file.
+ */
 void init_log(const char *format, ...)
 {
-	char line[256];
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	/* <3>, an error's level, is printed even with `quiet`. */
+	char line[256] = "<3>isthmus-init: ";
+	size_t len = strlen(line);
 	va_list ap;
 
+	if (fd < 0) {
+		return;
+	}
 	va_start(ap, format);
-	vsnprintf(line, sizeof(line), format, ap);
+	vsnprintf(line + len, sizeof(line) - len, format, ap);
 	va_end(ap);
-	dprintf(STDERR_FILENO, "isthmus-init: %s\n", line);
+	(void)!write(fd, line, strlen(line));	/* one write is one line */
+	close(fd);
 }
 
 static void block_signals(int how)
@@ -159,7 +168,6 @@ static void shut_down(int how)
 	kill(-1, SIGKILL);
 	wait_children(TERM_TENTHS);
 	boot_unmount_all();
-	tcdrain(STDERR_FILENO);
 	reboot(how);
 	init_log("reboot: %s", strerror(errno));
 	for (;;) {
@@ -206,6 +214,7 @@ int main(void)
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "linux", 1);
 	boot_mount_all();
+	boot_tune();
 	boot_load_modules(INIT_MODULE_LIST);
 	boot_hostname();
 	boot_loopback_up();

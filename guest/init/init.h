@@ -20,6 +20,7 @@
 #define INIT_HOST_DIR		"/mnt/host"
 
 void boot_mount_all(void);
+void boot_tune(void);
 void boot_load_modules(const char *list);
 void boot_hostname(void);
 void boot_loopback_up(void);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Two passes over a log: one counts its lines, one prints. What is logged
+ * meanwhile may be printed too. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host-bridge/console.h"
+#include "host-bridge/log_view.h"
+
+#define PIECE	512
+
+static unsigned long count_lines(log_view_read read)
+{
+	unsigned long lines = 0;
+	uint64_t at = 0;
+	char buf[PIECE];
+	size_t n;
+
+	while ((n = read(&at, buf, sizeof(buf))) > 0) {
+		for (size_t i = 0; i < n; i++) {
+			lines += buf[i] == '\n';
+		}
+	}
+	return lines;
+}
+
+/**
+ * Prints until the end or ctrl-c. lines: NULL for all, else a decimal number.
+ * CR is left out: the console makes its own.
+ */
+bool log_view(log_view_read read, const char *lines)
+{
+	unsigned long skip = 0, want, all;
+	uint64_t at = 0;
+	char buf[PIECE];
+	char *end;
+	size_t n;
+
+	if (lines) {
+		want = strtoul(lines, &end, 10);
+		if (*lines < '0' || *lines > '9' || *end) {
+			return false;
+		}
+		all = count_lines(read);
+		skip = want < all ? all - want : 0;
+	}
+	while ((n = read(&at, buf, sizeof(buf))) > 0 &&
+	       !console_interrupted()) {
+		for (size_t i = 0; i < n; i++) {
+			if (skip > 0) {
+				skip -= buf[i] == '\n';
+			} else if (buf[i] != '\r') {
+				putchar(buf[i]);
+			}
+		}
+	}
+	return true;
+}
