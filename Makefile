@@ -27,7 +27,7 @@ $(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
 FORCE:
 
 .PHONY: all run test checks unit boot-test bench image clean help \
-	setup-run setup-test test-all-parts
+	setup-run setup-test test-all test-all-parts
 
 all: $(sort $(ARTIFACTS))
 
@@ -50,6 +50,11 @@ test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
 	@tools/run-tests --checks "build $(CHECKS)" --units "$(UNIT_TESTS)" --boot
+
+# Everything: more tests, and AMD-V on Bochs as a second opinion.
+test-all: export TEST_ALL := 1
+test-all: export PLATFORMS := bochs qemu-tcg bochs-amd
+test-all: test
 
 # Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets
 # NAME_SRCS and, where needed, NAME_CFLAGS and NAME_LIBS.
@@ -100,6 +105,7 @@ clean:
 help:
 	@echo 'make run        install what is missing, build, boot, console here'
 	@echo 'make test       every check and test; the last line counts them'
+	@echo 'make test-all   more of them, and on one more platform'
 	@echo 'make unit       tests that need no machine'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
 	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg'

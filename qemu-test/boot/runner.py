@@ -28,8 +28,9 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from isthmus_lib.testing import Outcome  # noqa: E402
 
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
-           "cases_failures", "cases_isolation", "cases_driver",
-           "cases_both", "cases_mutants")
+           "cases_failures", "cases_isolation", "cases_mutants")
+# Longer ones, and those that compare platforms: `make test-all`, or by name.
+MORE_MODULES = ("cases_driver", "cases_both")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
@@ -296,7 +297,8 @@ def _jobs():
 def run(names, logs):
     """Runs the tests whose name (PLATFORM/NAME) contains one of `names` (all
     without); yields an Outcome for each, in their order."""
-    for module in MODULES:
+    more = names or os.environ.get("TEST_ALL")
+    for module in MODULES + (MORE_MODULES if more else ()):
         importlib.import_module(module)
     chosen = [job for job in _jobs()
               if not names or any(n in job[0] for n in names)]
