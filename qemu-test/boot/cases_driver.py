@@ -9,25 +9,27 @@ MOUNT = "mount -t 9p -o trans=isthmus,version=9p2000.L,cache=none host "
 TRIES = 60
 
 
-def overlay(t):
-    return ["--overlay",
-            t.overlay({"bin/driver": t.guest_program("driver")})]
+def overlay(t, script=""):
+    """The test program, and a script for detached()."""
+    text = t.path("script")
+    with open(text, "w", encoding="ascii") as f:
+        f.write(f"({script}) >/tmp/said 2>&1; touch /tmp/done\n")
+    return ["--overlay", t.overlay({"bin/driver": t.guest_program("driver"),
+                                    "test/script": text})]
 
 
-def detached(t, console, script):
-    """Runs a script that outlives the session it was started from: the
+def detached(t, console):
+    """Runs the script, which outlives the session it is started from: the
     channel, which carries the session, goes down meanwhile. Returns what it
     printed."""
-    console.run(f"exec echo '({script}) >/tmp/said 2>&1; touch /tmp/done' "
-                ">/tmp/script; setsid sh /tmp/script </dev/null >/dev/null "
-                "2>&1 &")
+    console.run("exec setsid sh /test/script </dev/null >/dev/null 2>&1 &")
     for _ in range(TRIES):
         time.sleep(1)
         said = console.run("exec test -e /tmp/done && cat /tmp/said")
         if "exit status 0" in said:
             console.run("exec rm /tmp/done")
             return said
-    t.check(False, f"'{script}' did not come to its end; last: {said!r}")
+    t.check(False, f"the script did not come to its end; last: {said!r}")
 
 
 @case("driver-storm", "ring full: files and sockets of 12 processes at once")
@@ -56,13 +58,13 @@ def mounts(t):
 
 @case("driver-reset", "the channel goes down and up: errors, then all works")
 def reset(t):
-    console = t.console(*overlay(t), timeout=300)
+    script = "sleep 1; driver reset; sleep 1; cat /mnt/host/f; " \
+             f"umount -l /mnt/host; {MOUNT} /mnt/host; cat /mnt/host/f"
+    console = t.console(*overlay(t, script), timeout=300)
     console.ready()
     console.run("exec echo kept > /mnt/host/f")
     for generation in range(2):
-        said = detached(t, console, "sleep 1; driver reset; sleep 1; "
-                        "cat /mnt/host/f; umount -l /mnt/host; "
-                        f"{MOUNT} /mnt/host; cat /mnt/host/f")
+        said = detached(t, console)
         t.check("reset by peer" in said.lower(), "a request on the old "
                 f"connection did not fail: {said!r}")
         t.check("kept\n" in said, f"the new mount does not work: {said!r}")
@@ -77,14 +79,14 @@ def reset(t):
 
 @case("driver-unload", "the module: kept while mounted, unloaded, loaded again")
 def unload(t):
-    console = t.console(*overlay(t), timeout=300)
+    again = "rmmod isthmus && lsmod | grep isthmus; " \
+            "insmod /lib/modules/isthmus.ko; "
+    script = f"sleep 1; rmmod isthmus; umount /mnt/host; {3 * again}" \
+             f"{MOUNT} /mnt/host; cat /mnt/host/f; driver storm /mnt/host"
+    console = t.console(*overlay(t, script), timeout=300)
     console.ready()
     console.run("exec echo kept > /mnt/host/f")
-    again = "; ".join(["rmmod isthmus && lsmod | grep isthmus",
-                       "insmod /lib/modules/isthmus.ko"] * 3)
-    said = detached(t, console, "sleep 1; rmmod isthmus; umount /mnt/host; "
-                    f"{again}; {MOUNT} /mnt/host; cat /mnt/host/f; "
-                    "driver storm /mnt/host")
+    said = detached(t, console)
     t.check("rmmod: " in said.split("kept\n")[0] and said.count("rmmod") == 1,
             f"a mounted module must stay, another go: {said!r}")
     t.check("kept\n" in said and "driver: all passed" in said,
