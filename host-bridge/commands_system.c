@@ -20,6 +20,7 @@
 
 #define MAX_PARTITIONS	16u
 #define MAX_CHANNELS	8u
+#define POWER_MS	1000u	/* what the machine may take to obey */
 
 /* A 16-byte name in two registers. */
 static const char *name_of(uint64_t lo, uint64_t hi)
@@ -227,6 +228,8 @@ static void run_log(const struct command_env *env, int argc, char **argv,
  */
 void system_down(const struct command_env *env, bool reboot)
 {
+	uint64_t until;
+
 	(void)commands_linux_shutdown();
 	if (env->volume && volume_close(env->volume) != 0) {
 		console_notice("isthmus: the volume could not be closed");
@@ -237,6 +240,10 @@ void system_down(const struct command_env *env, bool reboot)
 		power_reboot();
 	} else {
 		power_off();
+	}
+	until = loop_now() + loop_ms_to_ticks(POWER_MS);
+	while (loop_now() < until) {
+		loop_step(until);
 	}
 	console_notice("isthmus: this machine cannot %s by itself; "
 		       "it is safe to switch it off",

@@ -40,8 +40,7 @@ void line_edit_show(struct line_edit *line)
 	if (line->pos < line->scroll) {
 		line->scroll = line->pos;
 	} else if (line->pos > line->scroll + width) {
-		/* by half a row, not at every key */
-		line->scroll = line->pos - width / 2;
+		line->scroll = line->pos - width;
 	}
 	shown = line->len - line->scroll;
 	shown = shown < width ? shown : width;

@@ -18,7 +18,9 @@ static struct {
 
 static struct {
 	bool (*fn)(void *arg);
+	bool (*due)(void *arg);
 	void *arg;
+	bool more;		/* fn wanted to be called again */
 } work;
 
 static struct loop_timer *timers;
@@ -45,21 +47,21 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 }
 
 /** One work function in all: the channel's. */
-void loop_on_work(bool (*fn)(void *arg), void *arg)
+void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
 {
 	work.fn = fn;
+	work.due = due;
 	work.arg = arg;
+	work.more = true;
 }
 
-/* True when there is (probably) more to do. */
-static bool run_work(void)
+static void run_work(void)
 {
-	for (int i = 0; i < WORK_ROUNDS; i++) {
-		if (!work.fn || !work.fn(work.arg)) {
-			return false;
-		}
-	}
-	return true;
+	int rounds = WORK_ROUNDS;
+
+	do {
+		work.more = work.fn && work.fn(work.arg);
+	} while (work.more && --rounds > 0);
 }
 
 /* A timer is off the list when its function runs: it may set itself again. */
@@ -75,20 +77,22 @@ static void run_timers(void)
 }
 
 /**
- * One turn: work, wait, events in order of their bits, timers. Returns after
+ * One turn: wait, events in order of their bits, timers, work. Returns after
  * each wake-up, so callers look at what they wait for and call again.
  */
 void loop_step(uint64_t deadline)
 {
 	uint64_t events;
-	bool busy = run_work();
 
+	if (work.fn && work.due(work.arg)) {
+		run_work();
+	}
 	events = pending;
 	if (timers && timers->deadline < deadline) {
 		deadline = timers->deadline;
 	}
 	/* Deferred events first, but look for new ones at the same time. */
-	events |= hc_wait(busy || events ? 0 : deadline);
+	events |= hc_wait(work.more || events ? 0 : deadline);
 	pending = 0;
 	while (events) {
 		unsigned bit = (unsigned)__builtin_ctzll(events);
@@ -101,6 +105,7 @@ void loop_step(uint64_t deadline)
 	if (timers) {
 		run_timers();
 	}
+	run_work();
 }
 
 /**

@@ -23,10 +23,12 @@ struct loop_timer {
 void loop_init(uint64_t tsc_hz);
 /* Calls fn(arg) whenever the event (a HC_EVENT_* mask of one bit) occurs. */
 void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
-/* fn(arg) is called before each wait, for as long as it returns true. */
-void loop_on_work(bool (*fn)(void *arg), void *arg);
-/* Does the work there is, waits for events until deadline (TSC), serves them
- * and due timers. */
+/* The work that events bring: fn(arg) is called after each wait, for as long as
+ * it returns true; and before one when due(arg) says that top-level code has
+ * left something to do. */
+void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg);
+/* Waits for events until deadline (TSC), serves them and due timers, does the
+ * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);
 /* Waits for one of the given events only, and takes those from the bits that
  * came; all others stay for the next loop_step(). Usable anywhere. */

@@ -103,6 +103,11 @@ static bool channel_work(void *arg)
 	return vsock_event(arg);
 }
 
+static bool channel_due(void *arg)
+{
+	return vsock_due(arg);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
 	vsock_tick(env.vsock, loop_uptime_ms());
@@ -130,7 +135,7 @@ static void open_channel(void)
 	    (env.volume && p9_service_start(env.vsock, env.volume) != 0)) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
-	loop_on_work(channel_work, env.vsock);
+	loop_on_work(channel_work, channel_due, env.vsock);
 	loop_timer_set(&tick_timer, TICK_MS, on_tick);
 }
 

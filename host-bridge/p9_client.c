@@ -67,6 +67,8 @@ static int client_drop(struct p9_client *c, int error)
 		vsock_set_arg(c->conn, NULL);
 		vsock_reset(c->conn);
 		c->conn = NULL;
+		/* what the rest of this call gets, clunks above all */
+		c->closed = error != 0 ? error : ECONNRESET;
 	}
 	return error;
 }

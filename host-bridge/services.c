@@ -9,7 +9,8 @@
 #include "vsock_endpoint.h"
 
 /* ---- Echo: bytes the connection does not take now wait here. The peer gets
- * no new credit for them, so that they are bounded by its credit. ---- */
+ * no new credit for them, so that they are bounded by its credit. A connection
+ * has a struct echo from the first such byte on. ---- */
 
 struct echo {
 	uint8_t *bytes;
@@ -19,21 +20,20 @@ struct echo {
 	bool ended;		/* the peer sends no more */
 };
 
-static void echo_on_open(struct vsock_conn *conn)
-{
-	struct echo *echo = calloc(1, sizeof(*echo));
-
-	vsock_set_arg(conn, echo);
-	if (echo == NULL) {
-		vsock_reset(conn);
-	}
-}
-
 static void echo_keep(struct vsock_conn *conn, struct echo *echo,
 		      const uint8_t *data, size_t len)
 {
-	size_t size = echo->len + len;
+	size_t size;
 
+	if (echo == NULL) {
+		echo = calloc(1, sizeof(*echo));
+		vsock_set_arg(conn, echo);
+	}
+	if (echo == NULL) {
+		vsock_reset(conn);
+		return;
+	}
+	size = echo->len + len;
 	if (echo->start + size > echo->size) {
 		uint8_t *bytes = malloc(2 * size);
 
@@ -57,7 +57,8 @@ static void echo_keep(struct vsock_conn *conn, struct echo *echo,
 static void echo_on_data(struct vsock_conn *conn, const void *data, size_t len)
 {
 	struct echo *echo = vsock_arg(conn);
-	size_t sent = echo->len == 0 ? vsock_send(conn, data, len) : 0;
+	size_t sent = echo == NULL || echo->len == 0 ?
+		      vsock_send(conn, data, len) : 0;
 
 	if (sent < len) {
 		echo_keep(conn, echo, (const uint8_t *)data + sent,
@@ -68,7 +69,7 @@ static void echo_on_data(struct vsock_conn *conn, const void *data, size_t len)
 /* The peer sends no more: neither do we, once all is echoed. */
 static void echo_end(struct vsock_conn *conn, const struct echo *echo)
 {
-	if (echo->ended && echo->len == 0) {
+	if (echo == NULL || (echo->ended && echo->len == 0)) {
 		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
 	}
 }
@@ -91,8 +92,12 @@ static void echo_on_shutdown(struct vsock_conn *conn, unsigned flags)
 {
 	struct echo *echo = vsock_arg(conn);
 
-	echo->ended = (flags & VSOCK_SHUT_SEND) != 0;
-	echo_end(conn, echo);
+	if ((flags & VSOCK_SHUT_SEND) != 0) {
+		if (echo != NULL) {
+			echo->ended = true;
+		}
+		echo_end(conn, echo);
+	}
 }
 
 static void echo_on_close(struct vsock_conn *conn, int error)
@@ -107,7 +112,6 @@ static void echo_on_close(struct vsock_conn *conn, int error)
 }
 
 static const struct vsock_ops echo_ops = {
-	.on_open = echo_on_open,
 	.on_data = echo_on_data,
 	.on_writable = echo_on_writable,
 	.on_shutdown = echo_on_shutdown,

@@ -39,13 +39,12 @@ struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
 				  const struct vsock_ops *ops, void *arg)
 {
 	unsigned bucket = bucket_of(local_port, peer_port);
-	struct vsock_conn *conn = vs->conn;
+	struct vsock_conn *conn = vs->free;
 
-	while (conn->state != CONN_FREE) {
-		if (++conn == vs->conn + VSOCK_CONNS) {
-			return NULL;
-		}
+	if (conn == NULL) {
+		return NULL;
 	}
+	vs->free = conn->hash_next;
 	memset(conn, 0, sizeof(*conn));
 	conn->vs = vs;
 	conn->ops = ops;
@@ -67,6 +66,7 @@ void vsock_conn_work(struct vsock_conn *conn)
 	if (conn->on_work) {
 		return;
 	}
+	vs->due = true;
 	conn->on_work = true;
 	conn->work_next = NULL;
 	if (vs->work_head == NULL) {
@@ -105,6 +105,8 @@ void vsock_conn_free(struct vsock_conn *conn)
 	free(conn->queue);
 	conn->queue = NULL;
 	conn->state = CONN_FREE;
+	conn->hash_next = vs->free;
+	vs->free = conn;
 	vs->stats.connections--;
 }
 

@@ -2,8 +2,8 @@
 /*
  * The host's end of a channel: what the event loop needs beside vsock.h.
  *
- * The loop calls vsock_event() after every wake-up and once more before it
- * blocks, for as long as that returns true: it follows the state table, takes
+ * The loop calls vsock_event() after every wake-up, and before it blocks if
+ * vsock_due(), for as long as that returns true: it follows the state table, takes
  * packets, makes the callbacks and sends what is queued, in this order. Ring
  * work of vsock_send() and its like becomes visible to the peer there.
  */
@@ -43,6 +43,8 @@ struct vsock_status {
 
 struct vsock *vsock_init(const struct vsock_channel *channel);
 bool vsock_event(struct vsock *vs);
+/* Whether calls of vsock.h have left something for vsock_event(). */
+bool vsock_due(const struct vsock *vs);
 void vsock_tick(struct vsock *vs, uint64_t now_ms);
 void vsock_get_status(const struct vsock *vs, struct vsock_status *status);
 

@@ -20,6 +20,7 @@
 #define VSOCK_CONNECT_MS	5000u
 #define VSOCK_CLOSE_MS		8000u
 #define VSOCK_PORT_FIRST	0x10000u	/* of our own connections */
+#define VSOCK_LATE		32u	/* RST packets that wait for company */
 
 /* [virtio 1.2 "Socket Device: Device Operation"] */
 #define VSOCK_TYPE_STREAM	1u
@@ -46,12 +47,13 @@ enum conn_state {
 #define OWE_RESPONSE	0x02u
 #define OWE_CREDIT	0x04u
 #define OWE_RST		0x08u
+#define OWE_LATE	0x10u	/* the RST has time: see vsock_send_late() */
 
 struct vsock_conn {
 	struct vsock *vs;
 	const struct vsock_ops *ops;
 	void *arg;
-	struct vsock_conn *hash_next;
+	struct vsock_conn *hash_next;	/* or the next free one */
 	struct vsock_conn *work_next;
 	enum conn_state state;
 	uint32_t local_port;
@@ -93,6 +95,7 @@ struct vsock {
 	uint32_t generation;
 	bool attached;			/* ring usable */
 	bool reap;			/* a connection died: serve soon */
+	bool due;			/* work or ring changed since */
 	struct ring ring;
 	enum ring_status fault;		/* RING_BAD_*: reset the channel */
 	bool tx_blocked;		/* waiting for tx_need payload bytes */
@@ -101,8 +104,11 @@ struct vsock {
 	uint32_t next_port;
 	uint64_t now_ms;
 	struct vsock_status stats;
+	uint32_t late_count;
+	struct ring_packet late[VSOCK_LATE];
 	struct vsock_conn *work_head;	/* connections to service, FIFO */
 	struct vsock_conn *work_tail;
+	struct vsock_conn *free;
 	struct vsock_conn *bucket[VSOCK_BUCKETS];
 	struct vsock_listener listener[VSOCK_LISTENERS];
 	struct vsock_conn conn[VSOCK_CONNS];
@@ -127,5 +133,6 @@ void vsock_credit_check(struct vsock_conn *conn);
 bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len);
 void vsock_input(struct vsock *vs, const struct ring_packet *packet);
 bool vsock_service(struct vsock_conn *conn);
+void vsock_send_late(struct vsock *vs);
 
 #endif

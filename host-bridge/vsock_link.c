@@ -39,6 +39,10 @@ struct vsock *vsock_init(const struct vsock_channel *channel)
 	vs->table = channel->region;
 	vs->output_size = ring_load(&vs->table[CHANNEL_ST_OUTPUT_SIZE]);
 	vs->stats.reason = fault_text[RING_OK];
+	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
+		vs->conn[i].hash_next = vs->free;
+		vs->free = &vs->conn[i];
+	}
 	vs->own_state = CHANNEL_STATE_DOWN;
 	channel->set_state(channel->ctx, vs->own_state);
 	return vs;
@@ -56,6 +60,7 @@ static void link_down(struct vsock *vs, const char *reason)
 	vs->attached = false;
 	vs->fault = RING_OK;
 	vs->tx_blocked = false;
+	vs->late_count = 0;
 	vs->stats.resets++;
 	vs->stats.reason = reason;
 	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
@@ -217,9 +222,11 @@ bool vsock_event(struct vsock *vs)
 	link_step(vs);
 	if (vs->attached) {
 		vs->tx_blocked = false;
+		vsock_send_late(vs);
 		more = input_all(vs);
 	}
 	service_all(vs);
+	vs->due = false;
 	if (vs->fault != RING_OK) {
 		link_down(vs, fault_text[vs->fault]);
 		return true;
@@ -229,6 +236,12 @@ bool vsock_event(struct vsock *vs)
 	}
 	more |= vs->work_head != NULL && !vs->tx_blocked;
 	return finish(vs) || more;
+}
+
+/** See vsock_endpoint.h: a packet put or a connection to be served. */
+bool vsock_due(const struct vsock *vs)
+{
+	return vs->due;
 }
 
 /**

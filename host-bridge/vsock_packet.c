@@ -49,6 +49,7 @@ static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
 {
 	enum ring_status status = ring_tx_packet(&vs->ring, packet, payload);
 
+	vs->due = true;
 	if (status == RING_OK) {
 		vs->stats.tx_packets++;
 		vs->stats.tx_bytes += packet->len;
@@ -63,10 +64,12 @@ static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
 	return false;
 }
 
-static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
-		      uint32_t flags, const void *payload, uint32_t len)
+/* A packet's header for the connection, with the credit it tells of. */
+static struct ring_packet conn_packet(const struct vsock_conn *conn,
+				      enum vsock_op op, uint32_t flags,
+				      uint32_t len)
 {
-	struct ring_packet packet = {
+	return (struct ring_packet){
 		.src_cid = VSOCK_CID_HOST,
 		.dst_cid = VSOCK_CID_GUEST,
 		.src_port = conn->local_port,
@@ -78,6 +81,12 @@ static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
 		.buf_alloc = VSOCK_BUF_ALLOC,
 		.fwd_cnt = consumed(conn),
 	};
+}
+
+static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
+		      uint32_t flags, const void *payload, uint32_t len)
+{
+	struct ring_packet packet = conn_packet(conn, op, flags, len);
 
 	if (!put_packet(conn->vs, &packet, payload)) {
 		return false;
@@ -188,8 +197,9 @@ static void input_shutdown(struct vsock_conn *conn, uint32_t flags)
 	if (conn->state == CONN_OPEN && conn->ops->on_shutdown != NULL) {
 		conn->ops->on_shutdown(conn, conn->shut_peer);
 	}
-	if (conn->shut_peer == both) {
+	if (conn->shut_peer == both && conn->state != CONN_DEAD) {
 		vsock_conn_kill(conn, 0, true);
+		conn->owed |= OWE_LATE;
 	}
 }
 
@@ -311,10 +321,37 @@ static bool service_shutdown(struct vsock_conn *conn)
 	return true;
 }
 
+/**
+ * Sends the RST packets that only confirm the peer's own shutdown. Nobody
+ * there waits for them, so they are kept until the loop wakes for something
+ * else, its tick at the latest: a wake-up of the peer for each would cost it
+ * as much as the connection did. (It gives a connection up after 8 s.)
+ */
+void vsock_send_late(struct vsock *vs)
+{
+	while (vs->late_count > 0 &&
+	       put_packet(vs, &vs->late[vs->late_count - 1], NULL)) {
+		vs->late_count--;
+	}
+}
+
+/* Sends the RST or keeps it for vsock_send_late(). */
+static bool service_rst(struct vsock_conn *conn)
+{
+	struct vsock *vs = conn->vs;
+
+	if ((conn->owed & OWE_LATE) != 0 && vs->late_count < VSOCK_LATE) {
+		vs->late[vs->late_count++] =
+			conn_packet(conn, VSOCK_OP_RST, 0, 0);
+		return true;
+	}
+	return send_conn(conn, VSOCK_OP_RST, 0, NULL, 0);
+}
+
 static bool service_dead(struct vsock_conn *conn)
 {
 	if ((conn->owed & OWE_RST) != 0 && conn->vs->attached &&
-	    !send_conn(conn, VSOCK_OP_RST, 0, NULL, 0)) {
+	    !service_rst(conn)) {
 		return false;
 	}
 	if (conn->ops->on_close != NULL) {

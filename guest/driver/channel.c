@@ -68,10 +68,9 @@ bool isthmus_tx_wait(struct isthmus *ch, u32 len)
 }
 
 /* Takes 9P packets off the ring up to the first socket packet (lock held).
- * True: the thread has something to do. */
-static bool rx_poll(struct isthmus *ch)
+ * True: that is *packet now, for the thread. */
+static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
 {
-	struct ring_packet packet;
 	enum ring_status status;
 	bool bell;
 
@@ -79,10 +78,10 @@ static bool rx_poll(struct isthmus *ch)
 		return false;
 	}
 	do {
-		status = ring_rx_next(&ch->ring, &packet);
-		while (status == RING_OK && isthmus_p9_input(ch, &packet)) {
+		status = ring_rx_next(&ch->ring, packet);
+		while (status == RING_OK && isthmus_p9_input(ch, packet)) {
 			ring_rx_done(&ch->ring);
-			status = ring_rx_next(&ch->ring, &packet);
+			status = ring_rx_next(&ch->ring, packet);
 		}
 		bell = ring_rx_commit(&ch->ring);
 		bell |= ring_tx_commit(&ch->ring);
@@ -103,6 +102,7 @@ static bool rx_poll(struct isthmus *ch)
  */
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 {
+	struct ring_packet packet;
 	bool bell, wake;
 
 	ring_rx_disarm(&ch->ring);
@@ -112,7 +112,7 @@ void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 		outl(0, ch->port + CHANNEL_IO_DOORBELL);
 	}
 	spin_lock_irqsave(&ch->lock, flags);
-	wake = rx_poll(ch);
+	wake = rx_poll(ch, &packet);
 	spin_unlock_irqrestore(&ch->lock, flags);
 	if (wake) {
 		irq_wake_thread(ch->irq, ch);
@@ -158,8 +158,7 @@ static bool rx_one(struct isthmus *ch)
 	u32 done = 0;
 
 	spin_lock_irqsave(&ch->lock, flags);
-	more = rx_poll(ch) &&
-	       ring_rx_next(&ch->ring, &packet) == RING_OK;
+	more = rx_poll(ch, &packet);
 	spin_unlock_irqrestore(&ch->lock, flags);
 	if (!more) {
 		return false;
@@ -197,10 +196,11 @@ static irqreturn_t channel_thread(int irq, void *data)
 static irqreturn_t doorbell_irq(int irq, void *data)
 {
 	struct isthmus *ch = data;
+	struct ring_packet packet;
 	bool wake;
 
 	spin_lock(&ch->lock);
-	wake = rx_poll(ch) || ch->tx_blocked;
+	wake = rx_poll(ch, &packet) || ch->tx_blocked;
 	spin_unlock(&ch->lock);
 	return wake ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }

@@ -50,7 +50,8 @@ static inline void peer_up(struct peer *p)
 	p->table[CHANNEL_ST_STATE(1)] = CHANNEL_STATE_READY;
 }
 
-/* Runs the endpoint until it wants to block; at most `most` times. */
+/* Runs the endpoint until it wants to block, at most `most` times, and once
+ * more, as its tick would: some packets wait for that. */
 static inline unsigned peer_run(struct peer *p, unsigned most)
 {
 	unsigned n = 0;
@@ -58,6 +59,7 @@ static inline unsigned peer_run(struct peer *p, unsigned most)
 	while (n < most && vsock_event(p->vs)) {
 		n++;
 	}
+	(void)vsock_event(p->vs);
 	return n;
 }
 
