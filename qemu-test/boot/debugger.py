@@ -38,6 +38,7 @@ class Debugger:
             listener.close()
             threading.Thread(target=self._drain, args=(line,),
                              daemon=True).start()
+        self.lock = disk + ".lock"
         self.text = b""
         self._answer()
 
@@ -85,6 +86,8 @@ class Debugger:
     def close(self):
         self.process.kill()
         self.process.wait()
+        if os.path.exists(self.lock):   # it had no time to do so itself
+            os.unlink(self.lock)
 
 
 def leaves(machine, root, level=4, base=0, write=True, execute=True):
