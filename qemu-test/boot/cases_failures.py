@@ -100,13 +100,13 @@ def no_unrestricted_guest(t):
 
 
 @case("no-svm", "a processor without AMD-V", only=("qemu-tcg",),
-      why="QEMU has models without it")
+      why="AMD-V is on QEMU here")
 def no_svm(t):
     fails(t, 11, "AMD-V", "--cpu", "EPYC-Rome,-monitor,-svm")
 
 
 @case("no-npt", "AMD-V without nested paging", only=("qemu-tcg",),
-      why="QEMU has models without it")
+      why="AMD-V is on QEMU here")
 def no_npt(t):
     fails(t, 11, "nested paging", "--cpu", "EPYC-Rome,-monitor,-npt")
 
