@@ -211,6 +211,9 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		}
 		break;
 	case VM_EXIT_TIMER:
+		/* what is pending is taken now: Bochs 2.7 does not end a guest
+		 * that runs with IF=0 for an interrupt (docs/platforms.md) */
+		cpu_sti_cli();
 		this_cpu()->resched = 1;
 		break;
 	case VM_EXIT_INTR_WINDOW:
