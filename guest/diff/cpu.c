@@ -178,10 +178,8 @@ static void debug_exceptions(void)
 	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop; nop; nop; "
 			 "nop; nop" : : : "memory", "cc");
 	debug_left = 1;			/* an exit under single step */
-	known(KNOWN_STEP);
 	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; cpuid; nop"
 			 : : "a"(0), "c"(0) : "rbx", "rdx", "memory", "cc");
-	known(0);
 	debug_left = 100;		/* write to a watched word */
 	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr7"
 			 : : "r"(&watched_word), "r"(0xd0402ull));

@@ -17,7 +17,7 @@
 /* What is not the same everywhere and is not our doing: the comparison
  * knows these numbers, and the reasons (qemu-test/diff/rules.py). */
 enum known {
-	KNOWN_CANONICAL = 1, KNOWN_ALIGNMENT, KNOWN_STEP, KNOWN_CACHE_BITS,
+	KNOWN_CANONICAL = 1, KNOWN_ALIGNMENT, KNOWN_CACHE_BITS,
 	KNOWN_ACCESS,
 };
 

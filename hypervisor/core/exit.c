@@ -37,10 +37,22 @@ static void advance(struct vcpu *v, const struct vm_exit *e)
 	hvm->vcpu_advance_rip(v, e->insn_len);
 }
 
+/* An instruction that the hypervisor has carried out, or refused. */
+static void finish(struct vcpu *v, const struct vm_exit *e, bool ok)
+{
+	if (ok) {
+		advance(v, e);
+	} else {
+		vcpu_inject_gp(v);
+	}
+}
+
 static void exit_hlt(struct vcpu *v, const struct vm_exit *e)
 {
-	v->halt_if = (hvm->vcpu_get(v, VCPU_RFLAGS) & RFLAGS_IF) != 0;
-	v->halted = true;
+	uint64_t flags = hvm->vcpu_get(v, VCPU_RFLAGS);
+
+	v->halt_if = (flags & RFLAGS_IF) != 0;
+	v->halted = !(flags & RFLAGS_TF);	/* its trap ends the halt */
 	advance(v, e);
 }
 
@@ -115,11 +127,7 @@ static void exit_msr(struct vcpu *v, const struct vm_exit *e)
 			v->regs.rdx = value >> 32;
 		}
 	}
-	if (ok) {
-		advance(v, e);
-	} else {
-		vcpu_inject_gp(v);
-	}
+	finish(v, e, ok);
 }
 
 static bool access_allowed(const struct gpm_entry *g, uint32_t access)
@@ -163,11 +171,12 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 		kill(v, HC_REASON_TRIPLE_FAULT, e->exc.vector);
 		return;
 	}
-	/* also ends a MOV SS or STI shadow, which cannot outlive the delivery
-	 * and would forbid the entry while TF is set [XSA-308] */
-	advance(v, e);
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
 			      e->exc.error);
+	/* also ends a MOV SS or STI shadow, which cannot outlive the delivery
+	 * and would forbid the entry while TF is set [XSA-308]; after the
+	 * injection, with which the trap of a single step merges */
+	advance(v, e);
 }
 
 /** Handles one exit; afterwards the vCPU can run, blocks, or is stopped. */
@@ -221,18 +230,10 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 				  __ATOMIC_SEQ_CST);
 		break;
 	case VM_EXIT_CR_ACCESS:
-		if (cr_access(v, e)) {
-			advance(v, e);
-		} else {
-			vcpu_inject_gp(v);
-		}
+		finish(v, e, cr_access(v, e));
 		break;
 	case VM_EXIT_XSETBV:
-		if (xsetbv_emulate(v)) {
-			advance(v, e);
-		} else {
-			vcpu_inject_gp(v);
-		}
+		finish(v, e, xsetbv_emulate(v));
 		break;
 	case VM_EXIT_UNDEFINED:
 		vcpu_inject_ud(v);

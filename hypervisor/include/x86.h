@@ -54,6 +54,7 @@
 #define XCR0_AVX512	(BIT64(5) | BIT64(6) | BIT64(7))
 
 #define DR6_RESET	0xffff0ff0ull
+#define DR6_BS		BIT64(14)
 #define DR7_RESET	0x400ull
 
 #define MSR_IA32_TSC			0x10

@@ -223,13 +223,21 @@ void svm_vcpu_intr_window(struct vcpu *v)
 	b->intercept_misc1 |= MISC1_VINTR;
 }
 
-/** hvm_ops.vcpu_advance_rip: the instruction is done, its shadow too. */
+/** hvm_ops.vcpu_advance_rip. The trap may merge with a #DB that waits already.
+ * [APM2 "Single-Step"] */
 void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 {
+	const struct vm_event step = {
+		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
+	};
 	struct vmcb *b = vmcb_of(v);
 
 	b->rip += len;
 	b->int_state &= ~INT_STATE_SHADOW;
+	if (len && (b->rflags & RFLAGS_TF)) {
+		b->dr6 |= DR6_BS;
+		(void)svm_vcpu_inject(v, step);
+	}
 }
 
 static bool find_insn(struct vcpu *v, const struct vmcb *b,

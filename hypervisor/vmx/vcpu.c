@@ -363,7 +363,21 @@ static uint64_t wrapped_rip(struct vcpu *v, uint64_t next)
 	return canonical;
 }
 
-/** hvm_ops.vcpu_advance_rip: the instruction is done, its shadow too. */
+/* The trap after an instruction that an exit has completed. It may merge with
+ * a #DB that waits already. The processor's own record of it, which Bochs
+ * leaves, must not raise it twice. [SDM3 "Single-Step Exception Condition"] */
+static void single_step(struct vcpu *v)
+{
+	struct vm_event ev = {
+		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
+	};
+
+	write_dr6(read_dr6() | DR6_BS);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	(void)vmx_vcpu_inject(v, ev);
+}
+
+/** hvm_ops.vcpu_advance_rip */
 void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 {
 	uint64_t block, rip, next;
@@ -380,6 +394,9 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			block & ~(uint64_t)(GUEST_BLOCK_STI |
 					    GUEST_BLOCK_MOVSS));
+	}
+	if (len && (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF)) {
+		single_step(v);
 	}
 }
 

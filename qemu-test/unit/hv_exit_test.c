@@ -142,6 +142,7 @@ static void answered(void **state)
 	assert_int_equal(vectors, 0x41);
 	take((struct vm_exit){ .code = VM_EXIT_TIMER });
 	assert_int_equal(fake_cpu[0].resched, 1);
+	assert_int_equal(fake.interrupt_gaps, 1);
 	take((struct vm_exit){ .code = VM_EXIT_INTR_WINDOW });
 	assert_int_equal(vcpu.attention, VCPU_ATT_INTR);
 	take((struct vm_exit){ .code = VM_EXIT_NMI });
@@ -158,6 +159,9 @@ static void answered(void **state)
 	fake.reg[VCPU_RFLAGS] = 0;
 	take((struct vm_exit){ .code = VM_EXIT_HLT, .insn_len = 1 });
 	assert_false(vcpu.halt_if);
+	fake.reg[VCPU_RFLAGS] = RFLAGS_TF;	/* its trap ends the halt */
+	take((struct vm_exit){ .code = VM_EXIT_HLT, .insn_len = 1 });
+	assert_false(vcpu.halted);
 }
 
 /* Where the policy says no: #GP, and the instruction has not happened. */

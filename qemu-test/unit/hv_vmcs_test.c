@@ -9,7 +9,7 @@
 
 #define BUSY_TSS_64	0x8bu
 
-static uint64_t vmcs[0x8000];
+static uint64_t vmcs[0x8000], dr6;
 static struct partition part;
 static struct vcpu vcpu;
 static struct vmx_vcpu backend;
@@ -26,6 +26,16 @@ uint64_t vmread(enum vmcs_field f)
 void vmwrite(enum vmcs_field f, uint64_t v)
 {
 	vmcs[f] = v;
+}
+
+uint64_t read_dr6(void)
+{
+	return dr6;
+}
+
+void write_dr6(uint64_t v)
+{
+	dr6 = v;
 }
 
 struct vmx_vcpu *vmx_load(struct vcpu *v)
@@ -108,6 +118,27 @@ static void shadows_end(void **state)
 	vmcs[VMCS_GUEST_INTERRUPTIBILITY] = GUEST_BLOCK_MOVSS;
 	advance(0xa09b, 0, 0);
 	assert_int_equal(vmcs[VMCS_GUEST_INTERRUPTIBILITY], 0);
+}
+
+/* An instruction that began with TF set is followed by its trap, once. */
+static void single_step(void **state)
+{
+	(void)state;
+	vmcs[VMCS_GUEST_RFLAGS] = RFLAGS_FIXED | RFLAGS_TF;
+	vmcs[VMCS_GUEST_PENDING_DEBUG] = DR6_BS;
+	dr6 = DR6_RESET;
+	advance(0xa09b, 0x1000, 0);	/* no instruction, only the shadow */
+	assert_false(backend.event_pending);
+	advance(0xa09b, 0x1000, 2);
+	assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO],
+			 BIT32(31) | 3 << 8 | X86_EXC_DB);
+	assert_int_equal(dr6, DR6_RESET | DR6_BS);
+	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
+	/* with a #DB that waits already it merges */
+	advance(0xa09b, 0x1002, 1);
+	assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO],
+			 BIT32(31) | 3 << 8 | X86_EXC_DB);
+	assert_null(fake.killed);
 }
 
 static void long_mode(void **state)
@@ -224,7 +255,7 @@ static void dumps(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(next_rip), TEST(shadows_end), TEST(long_mode),
+		TEST(next_rip), TEST(shadows_end), TEST(single_step), TEST(long_mode),
 		TEST(control_registers), TEST(injection), TEST(windows),
 		TEST(dumps),
 	};

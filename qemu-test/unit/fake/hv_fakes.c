@@ -186,6 +186,12 @@ WEAK void outb(uint16_t port, uint8_t v)
 	}
 }
 
+/* Interrupts that wait are taken: here, counted only. */
+WEAK void cpu_sti_cli(void)
+{
+	fake.interrupt_gaps++;
+}
+
 WEAK void xsetbv(uint32_t reg, uint64_t v)
 {
 	assert_int_equal(reg, 0);

@@ -31,6 +31,7 @@ struct fakes {
 	int lock_depth;
 	uint32_t locks;
 	uint32_t wakes;
+	uint32_t interrupt_gaps;	/* moments with interrupts on */
 	struct partition *event_to;
 	uint64_t events;		/* all bits since reset */
 	struct vcpu *killed;

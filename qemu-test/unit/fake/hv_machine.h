@@ -17,6 +17,7 @@
 #define outb		machine_outb
 #define xsetbv		machine_xsetbv
 #define cpu_halt_forever machine_halt_forever
+#define cpu_sti_cli	machine_sti_cli
 #define xsave		machine_xsave
 #define xrstor		machine_xrstor
 #define read_dr0	machine_read_dr0
@@ -40,6 +41,7 @@
 #undef outb
 #undef xsetbv
 #undef cpu_halt_forever
+#undef cpu_sti_cli
 #undef xsave
 #undef xrstor
 #undef read_dr0
@@ -63,6 +65,7 @@ uint8_t inb(uint16_t port);
 void outb(uint16_t port, uint8_t v);
 void xsetbv(uint32_t reg, uint64_t v);
 void NORETURN cpu_halt_forever(void);
+void cpu_sti_cli(void);
 void xsave(void *area, uint64_t mask);
 void xrstor(const void *area, uint64_t mask);
 uint64_t read_dr0(void);
