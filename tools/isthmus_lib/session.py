@@ -20,6 +20,7 @@ PROMPT = b"isthmus> "           # the host console waits for a line
 HOST_STAGE = 50                 # the last that is written before the host runs
 ESCAPE = 0x01                   # Ctrl-A; then x ends, Ctrl-A is itself
 GRACE = 3                       # CPU seconds for the last words of a machine
+SILENCE = 3                     # seconds without a word after which none comes
 WALL_FACTOR = 8                 # elapsed time allowed per second of CPU time
 
 
@@ -72,6 +73,7 @@ class Session:
         self.typed = b""            # input held until there is a prompt
         self.escaped = False
         self.quit = False
+        self.heard = time.monotonic()   # when a serial line spoke last
         self.last_words = None      # CPU time at which a dying machine stops
         self.started = time.monotonic()
         self.interactive = options.exec is None
@@ -97,6 +99,7 @@ class Session:
         if source is sys.stdin:
             self._keys(os.read(sys.stdin.fileno(), 4096))
             return
+        self.heard = time.monotonic()
         if source == 1:
             self._linux(data)
             return
@@ -202,9 +205,12 @@ class Session:
         return None
 
     def _grace_is_over(self, cpu):
+        """A machine that is done may still say more: it gets some CPU time,
+        but one that waits idly, as for a key, has said all."""
         if self.last_words is None:
             self.last_words = cpu + GRACE
-        return cpu > self.last_words
+        return cpu > self.last_words or \
+            time.monotonic() > self.heard + SILENCE
 
     def _ended(self):
         """The verdict on a machine that ended by itself."""
