@@ -47,6 +47,12 @@ TARGET_FLAGS = [
 COMPAT = os.path.join(ROOT, "host-bridge", "compat")
 KERNEL_CONFIG = os.path.join(ROOT, "guest", "kernel.config")
 LZ4STORE = os.path.join(ROOT, "guest", "lz4store.c")
+# What every read, write and switch of processes runs through is compiled for
+# speed: 290 of the 6,800 instructions of a round trip through pipes. This
+# replaces the flags that the kernel's makefiles have for files of these
+# names; none matters without stack protector, tracing and ORC tables.
+FAST = ("common core fair file inode ioprio iov_iter pipe process_64 "
+        "read_write timekeeping tlb wait").split()
 
 
 def _gcc_headers():
@@ -200,7 +206,7 @@ def linux_build(maker, out, scratch, final):
                KCONFIG_ALLCONFIG=KERNEL_CONFIG)
     run(["gcc", "-O2", "-o", f"{scratch}/lz4store", LZ4STORE])
     make = ["make", "-C", source, f"O={build}", "ARCH=x86_64",
-            f"LZ4={scratch}/lz4store"]
+            f"LZ4={scratch}/lz4store", *(f"CFLAGS_{n}.o=-O3" for n in FAST)]
     run([*make, "allnoconfig"], log, env=env)
     _check_config(f"{build}/.config", KERNEL_CONFIG)
     say("building the kernel (some minutes)")
@@ -273,7 +279,7 @@ INPUTS = {
                inspect.getsource(_ext2fs_headers)),
     "linux": (LINUX,),
     "libfdt": ("linux",),
-    "linux-build": ("linux", KERNEL_CONFIG, LZ4STORE),
+    "linux-build": ("linux", KERNEL_CONFIG, LZ4STORE, FAST),
     "busybox": (BUSYBOX,),
     "debian-kernel": (DEBIAN_KERNEL,),
 }
