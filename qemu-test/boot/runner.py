@@ -28,9 +28,9 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from isthmus_lib.testing import Outcome  # noqa: E402
 
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
-           "cases_failures", "cases_isolation", "cases_mutants")
-# Longer ones, and those that compare platforms: `make test-all`, or by name.
-MORE_MODULES = ("cases_driver", "cases_both")
+           "cases_failures", "cases_isolation", "cases_mutants", "cases_both")
+# More of them: `make test-all`, or by name.
+MORE_MODULES = ("cases_driver",)
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
