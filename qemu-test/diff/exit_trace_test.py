@@ -87,7 +87,7 @@ class Comparison(unittest.TestCase):
         line = "T1.0 exception rip=5 vector=11 -> exception=11 error=0\n"
         self.equal(on + line + off, on + off)
         self.differ(on + off + line, on + off)
-        on = mark.format("105")
+        on = mark.format("104")
         line = "T1.0 memory rip=5 gpa=6002000 access=r ->\n"
         self.equal(on + line + off,
                    on + line.replace("access=r", "access=w") + off)
