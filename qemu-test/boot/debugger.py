@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Bochs with its debugger in our hands: stops the machine and reads its
-registers and physical memory from outside, whatever the software in it
-thinks."""
+"""An emulator with its debugger in our hands: stops the machine in the
+hypervisor and reads its registers and physical memory from outside, whatever
+the software in it thinks. Bochs by its own debugger, QEMU by its monitor and
+its gdb stub."""
 
 import os
 import re
@@ -11,9 +12,10 @@ import subprocess
 import threading
 
 from isthmus_lib import platforms
+from isthmus_lib.common import ROOT
 from isthmus_lib.machine import die_with_parent
 
-PROMPT = re.compile(rb"<bochs:\d+> ")
+HYPERVISOR = os.path.join(ROOT, "build", "hypervisor", "hypervisor.elf")
 PRESENT, WRITE, LARGE, NO_EXECUTE = 1, 2, 1 << 7, 1 << 63
 ADDRESS = 0x000ffffffffff000
 
@@ -21,17 +23,19 @@ ADDRESS = 0x000ffffffffff000
 class Debugger:
     """A machine that stands still until it is told to run."""
 
-    def __init__(self, folder, disk, settings):
-        platform, _ = platforms.choose("bochs")
+    def __init__(self, platform, folder, disk, more=()):
+        """Starts it; `more` are words for the emulator's command line."""
+        chosen, _ = platforms.choose(platform)
         listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        command = platform.command(
-            folder, disk, settings, [s.getsockname()[1] for s in listeners])
+        command = chosen.command(folder, disk, platforms.Settings(), [
+            s.getsockname()[1] for s in listeners])
         with open(os.path.join(folder, "rc"), "w", encoding="ascii") as f:
-            f.write("\n")
+            f.write("\n")               # Bochs: not "continue"
         # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+            command + list(more), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent)
         for listener in listeners:
             listener.settimeout(30)
             line, _ = listener.accept()
@@ -39,8 +43,6 @@ class Debugger:
             threading.Thread(target=self._drain, args=(line,),
                              daemon=True).start()
         self.lock = disk + ".lock"
-        self.text = b""
-        self._answer()
 
     @staticmethod
     def _drain(line):
@@ -50,44 +52,114 @@ class Debugger:
         except OSError:
             pass                        # the machine is gone
 
-    def _answer(self):
-        while not (found := PROMPT.search(self.text)):
-            data = os.read(self.process.stdout.fileno(), 1 << 16)
-            if not data:
-                raise EOFError("the machine ended: "
-                               + self.text[-500:].decode(errors="replace"))
-            self.text += data
-        answer, self.text = self.text[:found.start()], self.text[found.end():]
-        return answer.decode(errors="replace")
-
-    def ask(self, command):
-        """One debugger command; returns what it printed."""
-        self.process.stdin.write(command.encode() + b"\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def run_to_exit(self):
-        """Runs to the next VM exit: the hypervisor's first instruction."""
-        self.ask("vmexitbp")
-        self.ask("c")
-        self.ask("vmexitbp")
-
-    def control_registers(self):
-        """{"CR0": value, ...} of the processor that stopped."""
-        return {name: int(value, 16) for name, value in re.findall(
-            r"^(CR\d|EFER)=0x([0-9a-f]+)", self.ask("creg"), re.M)}
-
-    def table(self, address):
-        """The 512 entries of a page table."""
-        text = self.ask(f"xp /512gx 0x{address:x}")
-        words = re.findall(r"\t0x([0-9a-f]+)", text)
-        return [int(w, 16) for w in words]
-
     def close(self):
         self.process.kill()
         self.process.wait()
         if os.path.exists(self.lock):   # it had no time to do so itself
             os.unlink(self.lock)
+
+
+class Dialogue:
+    """Commands and answers over a pair of file descriptors."""
+
+    def __init__(self, source, target, prompt):
+        self.source = source
+        self.target = target
+        self.prompt = re.compile(prompt, re.S)
+        self.text = b""
+
+    def answer(self):
+        """What comes up to the prompt."""
+        while not (found := self.prompt.search(self.text)):
+            data = os.read(self.source, 1 << 16)
+            if not data:
+                raise EOFError("the machine ended: "
+                               + self.text[-500:].decode(errors="replace"))
+            self.text += data
+        answer, self.text = self.text[:found.end()], self.text[found.end():]
+        return answer.decode(errors="replace")
+
+    def ask(self, command):
+        """One command; returns what it printed."""
+        os.write(self.target, command)
+        return self.answer()
+
+
+class Bochs(Debugger):
+    """Bochs' internal debugger."""
+
+    def __init__(self, folder, disk, platform="bochs"):
+        super().__init__(platform, folder, disk)
+        self.shell = Dialogue(self.process.stdout.fileno(),
+                              self.process.stdin.fileno(), rb"<bochs:\d+> ")
+        self.shell.answer()
+
+    def run_into(self, _symbol):
+        """Runs to the next VM exit: the hypervisor's first instruction."""
+        for command in (b"vmexitbp\n", b"c\n", b"vmexitbp\n"):
+            self.shell.ask(command)
+
+    def control_registers(self):
+        """{"CR0": value, ...} of the processor that stopped."""
+        return {name: int(value, 16) for name, value in re.findall(
+            r"^(CR\d|EFER)=0x([0-9a-f]+)", self.shell.ask(b"creg\n"), re.M)}
+
+    def table(self, address):
+        """The 512 entries of a page table."""
+        text = self.shell.ask(f"xp /512gx 0x{address:x}\n".encode())
+        return [int(w, 16) for w in re.findall(r"\t0x([0-9a-f]+)", text)]
+
+
+class Qemu(Debugger):
+    """QEMU: its gdb stub on standard input and output stops it, its monitor
+    shows registers and physical memory."""
+
+    def __init__(self, folder, disk):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(30)
+            super().__init__("qemu-tcg", folder, disk, [
+                "-S", "-gdb", "stdio", "-monitor",
+                f"tcp:127.0.0.1:{listener.getsockname()[1]}"])
+            self.line, _ = listener.accept()
+        self.shell = Dialogue(self.line.fileno(), self.line.fileno(),
+                              rb"\(qemu\) ")
+        self.shell.answer()
+        self.stub = Dialogue(self.process.stdout.fileno(),
+                             self.process.stdin.fileno(), rb"\$[^#]*#..")
+
+    def _stub(self, packet):
+        """A packet of the remote serial protocol and its answer."""
+        body = packet.encode()
+        answer = self.stub.ask(b"$" + body + b"#%02x" % (sum(body) & 0xff))
+        os.write(self.stub.target, b"+")
+        return answer[answer.index("$") + 1:-3]
+
+    def run_into(self, symbol):
+        """Runs until the hypervisor is at its function `symbol`."""
+        names = subprocess.run(["nm", HYPERVISOR], stdout=subprocess.PIPE,
+                               check=True).stdout.decode()
+        at, = re.findall(rf"^([0-9a-f]+) [tT] {symbol}$", names, re.M)
+        for packet, wanted in ((f"Z0,{at},1", "OK"), ("c", "T05"),
+                               (f"z0,{at},1", "OK")):
+            answer = self._stub(packet)
+            if not answer.startswith(wanted):
+                raise OSError(f"QEMU's stub answers {packet}: {answer}")
+
+    def control_registers(self):
+        """{"CR0": value, ...} of the first processor."""
+        return {name: int(value, 16) for name, value in re.findall(
+            r"\b(CR\d|EFER)=([0-9a-f]+)",
+            self.shell.ask(b"info registers\n"))}
+
+    def table(self, address):
+        """The 512 entries of a page table."""
+        text = self.shell.ask(f"xp /512gx 0x{address:x}\n".encode())
+        rows = re.findall(r"^[0-9a-f]+:((?: 0x[0-9a-f]+)+)", text, re.M)
+        return [int(word, 16) for row in rows for word in row.split()]
+
+    def close(self):
+        self.line.close()
+        super().close()
 
 
 def leaves(machine, root, level=4, base=0, write=True, execute=True):

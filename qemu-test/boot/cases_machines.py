@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Other machines than the default one: chipsets, firmware in flash, many
+CPUs, little and much memory. `make test-all`, or by name."""
+
+from runner import BOCHS, QEMU, case
+
+# Both directions of the channel, and what Linux sees of the machine.
+SOUND = ("set -e; head -c 300000 /dev/urandom > /mnt/host/a; "
+         "cp /mnt/host/a /tmp/a; cmp /tmp/a /mnt/host/a; nproc; "
+         "awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo")
+GIB = 1024
+
+
+def sound(t, *options, cpus=1, timeout=150):
+    """Linux is up and its files work; returns its MiB of memory."""
+    result = t.exec(SOUND, *options, timeout=timeout)
+    got, mib = result.out.split()
+    t.check(int(got) == cpus, f"Linux has {got} CPUs, not {cpus}")
+    return int(mib)
+
+
+@case("pc", "the chipset i440FX", only=QEMU, why="Bochs has this one always")
+def pc(t):
+    sound(t, "--machine", "pc")
+
+
+@case("pflash", "the firmware in flash", only=QEMU,
+      why="Bochs maps the firmware as a ROM")
+def pflash(t):
+    sound(t, "--pflash")
+
+
+@case("pc-pflash", "the chipset i440FX, the firmware in flash", only=QEMU,
+      why="Bochs maps the firmware as a ROM")
+def pc_pflash(t):
+    sound(t, "--machine", "pc", "--pflash", "--smp", "2", cpus=2)
+
+
+@case("smp3", "three CPUs")
+def smp3(t):
+    sound(t, "--smp", "3", cpus=3)
+
+
+@case("smp4", "four CPUs")
+def smp4(t):
+    sound(t, "--smp", "4", cpus=4, timeout=300)
+
+
+@case("smp8", "eight CPUs")
+def smp8(t):
+    sound(t, "--smp", "8", cpus=8, timeout=600)
+
+
+@case("memory-512", "512 MiB of memory")
+def memory_512(t):
+    mib = sound(t, "--memory", "512")
+    t.check(mib > 300, f"Linux has {mib} MiB")
+
+
+@case("memory-2g", "2 GiB of memory", only=BOCHS, why="QEMU has more below")
+def memory_2g(t):
+    sound(t, "--memory", str(2 * GIB))
+
+
+def large(t, machine, linux, fill):
+    """A machine of `machine` MiB, a cap for Linux of `linux` MiB, of which
+    it uses `fill`; the pages must be its own, so they keep what is written
+    to them."""
+    with open("boot/isthmus.dts", encoding="utf-8") as f:
+        text = f.read()
+    old = "memory-mib = <384>"
+    t.check(old in text, f"the manifest has no '{old}'")
+    path = t.path("large.dts")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace(old, f"memory-mib = <{linux}>"))
+    result = t.exec(
+        "set -e; awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo; "
+        f"mount -t tmpfs -o size={fill + 64}m tmpfs /tmp; cd /tmp; "
+        "head -c 1048576 /dev/urandom > unit; i=0; "
+        f"while [ $i -lt {fill} ]; do cat unit; i=$((i + 1)); done > all; "
+        "tail -c 1048576 all | cmp - unit; head -c 1048576 all | cmp - unit; "
+        "rm all; echo kept; echo here > /mnt/host/a; cat /mnt/host/a",
+        "--memory", str(machine), "--manifest", path, timeout=300)
+    words = result.out.split()
+    t.check(words[1:] == ["kept", "here"], f"it said {result.out!r}")
+    t.check(int(words[0]) > linux * 9 // 10, f"Linux has {words[0]} MiB")
+
+
+@case("memory-6g", "6 GiB, 5 of them Linux's, RAM above 4 GiB used",
+      only=QEMU, why="Bochs 2.7 has no memory above 4 GiB with this firmware")
+def memory_6g(t):
+    large(t, 6 * GIB, 5 * GIB, 4 * GIB)
+
+
+@case("memory-16g", "16 GiB, 12 of them Linux's", only=QEMU,
+      why="Bochs 2.7 has no memory above 4 GiB with this firmware")
+def memory_16g(t):
+    large(t, 16 * GIB, 12 * GIB, 256)
