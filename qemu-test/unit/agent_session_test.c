@@ -366,5 +366,6 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_DFL);	/* even if run by nohup */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
