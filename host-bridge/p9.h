@@ -14,7 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
+/* T messages; the reply to one has its number plus 1. What is missing here is
+ * not understood. [Linux "include/net/9p/9p.h: enum p9_msg_t"] */
 enum p9_type {
+	/* An errno number of Linux's, in place of any reply. */
 	P9_RLERROR = 7,
 	P9_TSTATFS = 8,
 	P9_TLOPEN = 12,
@@ -47,20 +50,22 @@ enum p9_type {
 };
 
 #define P9_VERSION	"9P2000.L"
-#define P9_NOTAG	0xffffu
-#define P9_NOFID	0xffffffffu
+#define P9_NOTAG	0xffffu		/* Tversion's tag */
+#define P9_NOFID	0xffffffffu	/* no fid: Tattach's afid */
 #define P9_HEADER	7u		/* size, type, tag */
 #define P9_IOHDR	24u		/* what msize has beyond data */
 #define P9_WRITE_HEAD	23u		/* a Twrite before its data */
-#define P9_MSIZE_MIN	4096u
+#define P9_MSIZE_MIN	4096u		/* Linux's minimum too */
 #define P9_MSIZE_MAX	(512u * 1024 + P9_IOHDR)
-#define P9_WALK_MAX	16u
-#define P9_NAME_MAX	255u
+#define P9_WALK_MAX	16u		/* names in one Twalk */
+#define P9_NAME_MAX	255u		/* bytes */
 
+/* Types of a qid; a regular file, and all else, is 0. */
 #define P9_QTDIR	0x80u
 #define P9_QTSYMLINK	0x02u
 
-/* Tlopen and Tlcreate flags. */
+/* Tlopen and Tlcreate flags: Linux's O_* as x86 numbers them.
+ * [Linux "include/net/9p/9p.h: enum p9_open_mode_t"] */
 #define P9_O_ACCMODE	00000003u
 #define P9_O_WRONLY	00000001u
 #define P9_O_RDWR	00000002u
@@ -70,7 +75,7 @@ enum p9_type {
 #define P9_O_APPEND	00002000u
 #define P9_O_DIRECTORY	00200000u
 
-/* Tgetattr masks. */
+/* Tgetattr masks: what is asked for, and what a reply holds. */
 #define P9_GETATTR_BASIC	0x7ffull
 #define P9_GETATTR_BTIME	0x800ull
 #define P9_GETATTR_GEN		0x1000ull
@@ -83,14 +88,18 @@ enum p9_type {
 #define P9_SETATTR_ATIME_SET	0x80u
 #define P9_SETATTR_MTIME_SET	0x100u
 
+/* Tunlinkat flag: the name is a directory's. */
 #define P9_AT_REMOVEDIR		0x200u
 
+/* Types of a lock, then what Rlock says. */
 #define P9_LOCK_RDLCK		0u
 #define P9_LOCK_WRLCK		1u
 #define P9_LOCK_UNLCK		2u
 #define P9_LOCK_SUCCESS		0u
 #define P9_LOCK_BLOCKED		1u
 
+/* What names a file to a client: path is unique on the server, version changes
+ * with the content. type is P9_QT*. */
 struct p9_qid {
 	uint8_t type;
 	uint32_t version;
@@ -98,7 +107,7 @@ struct p9_qid {
 };
 
 struct p9_attr {
-	uint64_t valid;
+	uint64_t valid;			/* P9_GETATTR_* */
 	struct p9_qid qid;
 	uint32_t mode, uid, gid;
 	uint64_t nlink, rdev, size, blksize, blocks;
@@ -106,21 +115,28 @@ struct p9_attr {
 	uint64_t gen;
 };
 
+/* A name or text as it stands in a message: any bytes, NUL among them. */
 struct p9_str {
 	const char *s;			/* in the message, not terminated */
 	uint16_t len;
 };
 
+/* A message being read. at == end: all was read; bad: there was less than was
+ * wanted, or a field that cannot be. It stays set. */
 struct p9_reader {
 	const uint8_t *at, *end;
 	bool bad;
 };
 
+/* A message being written, from start; at is where the next field goes. bad:
+ * the room did not do. It stays set. */
 struct p9_writer {
 	uint8_t *start, *at, *end;
 	bool bad;
 };
 
+/* The next n bytes where they lie, or NULL and bad. All that is read of a
+ * message goes through here. */
 static inline const uint8_t *p9_take(struct p9_reader *r, size_t n)
 {
 	const uint8_t *at = r->at;
@@ -173,6 +189,7 @@ static inline uint64_t p9_get64(struct p9_reader *r)
 	return v;
 }
 
+/* Good as long as the message is; never NULL. */
 static inline struct p9_str p9_getstr(struct p9_reader *r)
 {
 	struct p9_str str = { .len = p9_get16(r) };
@@ -190,6 +207,8 @@ static inline bool p9_complete(const struct p9_reader *r)
 	return !r->bad && r->at == r->end;
 }
 
+/* Room for n bytes, or NULL and bad. All that is written to a message goes
+ * through here. */
 static inline uint8_t *p9_room(struct p9_writer *w, size_t n)
 {
 	uint8_t *at = w->at;

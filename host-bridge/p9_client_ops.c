@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the console does with Linux's files, as sequences of 9P requests. Each
- * public call ends the fids it made, but for an open file's.
+ * public call ends the fids it made, but for an open file's. An error half way
+ * leaves what was done before it.
+ *
+ * Links are followed here, by reading them: a server does not, and an absolute
+ * one shall begin at Linux's root. What Linux answers is only ever shown or
+ * copied: sizes and names are its own claims. [9P2000.L "walk", "readlink"]
  */
 #include <errno.h>
 #include <stdio.h>
 
 #include "host-bridge/p9_client_int.h"
 
-#define PATH_BYTES	8192u
-#define LINKS_MAX	40
+#define PATH_BYTES	8192u		/* with the texts of links */
+#define LINKS_MAX	40		/* as Linux has it */
 
+/* Ends a fid. Its reply is of no interest: the fid is gone in any case, and a
+ * lost connection has lost it too. */
 static void clunk(struct p9_client *c, uint32_t fid)
 {
 	client_request(c, P9_TCLUNK);
@@ -18,7 +25,9 @@ static void clunk(struct p9_client *c, uint32_t fid)
 	(void)client_call(c);
 }
 
-/* Walks one name from fid to a new fid, or clones fid when len is 0. */
+/* Walks one name from fid to a new fid, or clones fid when len is 0; *type is
+ * the qid's. The new fid exists only if 0 is returned, and is the caller's to
+ * clunk. */
 static int walk_one(struct p9_client *c, uint32_t fid, const char *name,
 		    size_t len, uint32_t *newfid, uint8_t *type)
 {
@@ -37,6 +46,7 @@ static int walk_one(struct p9_client *c, uint32_t fid, const char *name,
 	if (error != 0) {
 		return error;
 	}
+	/* Fewer qids than names is how Twalk says "not found". */
 	if (p9_get16(&c->rx) != want) {
 		return ENOENT;
 	}
@@ -45,6 +55,7 @@ static int walk_one(struct p9_client *c, uint32_t fid, const char *name,
 	return c->rx.bad ? EPROTO : 0;
 }
 
+/* A walk under way. */
 struct path {
 	struct p9_client *c;
 	uint32_t fid;			/* where we are */
@@ -52,7 +63,9 @@ struct path {
 	char rest[PATH_BYTES];		/* still to go */
 };
 
-/* Puts a link's text before the rest; an absolute one begins at the root. */
+/* Puts a link's text before the rest; an absolute one begins at the root.
+ * Returns 0, ELOOP, ENAMETOOLONG (also for no text), or what the server said.
+ * The link's own fid is the caller's. */
 static int path_link(struct path *path, uint32_t link)
 {
 	struct p9_client *c = path->c;
@@ -69,6 +82,7 @@ static int path_link(struct path *path, uint32_t link)
 		return error;
 	}
 	text = p9_getstr(&c->rx);
+	/* The server could make up links for ever. */
 	if (++path->links > LINKS_MAX) {
 		return ELOOP;
 	}
@@ -89,7 +103,9 @@ static int path_link(struct path *path, uint32_t link)
 	return error;
 }
 
-/* Walks the next name of the rest. */
+/* Walks the next name of the rest: path->fid becomes what it is, or stays where
+ * the link lies, whose text comes next. A link in the last place is followed
+ * only if follow says so. path->fid is a good fid after an error too. */
 static int path_step(struct path *path, bool follow)
 {
 	size_t skip = strspn(path->rest, "/");
@@ -115,7 +131,8 @@ static int path_step(struct path *path, bool follow)
 	return error;
 }
 
-/* Walks the first len bytes of a path; *fid is the caller's to clunk. */
+/* Walks the first len bytes of a path, from Linux's root whether it says so or
+ * not. *fid is the caller's to clunk after 0; after an error it is gone. */
 static int walk_path(struct p9_client *c, const char *name, size_t len,
 		     bool follow, uint32_t *fid)
 {
@@ -141,7 +158,8 @@ static int walk_path(struct p9_client *c, const char *name, size_t len,
 	return error;
 }
 
-/* Walks to the directory of the path's last name, and shows that name. */
+/* Walks to the directory of the path's last name, and shows that name, within
+ * path. EINVAL for a path without one ("/"), else as walk_path(). */
 static int walk_parent(struct p9_client *c, const char *path, uint32_t *fid,
 		       struct p9_str *name)
 {
@@ -161,6 +179,7 @@ static int walk_parent(struct p9_client *c, const char *path, uint32_t *fid,
 	return walk_path(c, path, start, true, fid);
 }
 
+/* The attributes of a fid, as the server has them. */
 static int get_attr(struct p9_client *c, uint32_t fid, struct p9_attr *attr)
 {
 	int error;
@@ -176,6 +195,8 @@ static int get_attr(struct p9_client *c, uint32_t fid, struct p9_attr *attr)
 	return error;
 }
 
+/* Tlopen with these flags of Linux's. The fid is then open, and can walk no
+ * more. */
 static int open_fid(struct p9_client *c, uint32_t fid, uint32_t flags)
 {
 	client_request(c, P9_TLOPEN);
@@ -184,7 +205,11 @@ static int open_fid(struct p9_client *c, uint32_t fid, uint32_t flags)
 	return client_call(c);
 }
 
-/** Attributes of what a path names. */
+/**
+ * Attributes of what a path names; follow decides about a link in the last
+ * component. Returns 0, an error of the server's, ELOOP, ENAMETOOLONG, EPROTO,
+ * or why there is no connection; so do all that follow.
+ */
 int p9_client_stat(struct p9_client *c, const char *path, bool follow,
 		   struct p9_attr *attr)
 {
@@ -202,7 +227,9 @@ int p9_client_stat(struct p9_client *c, const char *path, bool follow,
 	return client_end(c, error);
 }
 
-/* Shows the names of one Rreaddir; *more: whether another may come. */
+/* Shows the names of one Rreaddir; *more: whether another may come. *offset
+ * becomes the last entry's, where the next Treaddir goes on. EPROTO for an
+ * entry that is cut off. */
 static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 		      bool (*fn)(void *arg, const char *name, size_t len),
 		      void *arg)
@@ -225,8 +252,12 @@ static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 	return 0;
 }
 
-/** Calls fn for each name in a directory until it returns false; fn must not
- * call the client. */
+/**
+ * Calls fn for each name in a directory, "." and ".." among them if the server
+ * shows them, until it returns false. Names are bytes of Linux's, not
+ * terminated, good during the call; fn must not call the client, whose buffer
+ * holds them.
+ */
 int p9_client_list(struct p9_client *c, const char *path,
 		   bool (*fn)(void *arg, const char *name, size_t len),
 		   void *arg)
@@ -258,7 +289,9 @@ int p9_client_list(struct p9_client *c, const char *path,
 	return client_end(c, error);
 }
 
-/* Makes a file and opens it for writing. */
+/* Makes a file (mode 0644, root's) and opens it for writing; *fid is the
+ * caller's after 0. EEXIST if somebody was faster, or if the name is a link
+ * that leads nowhere. */
 static int create_file(struct p9_client *c, const char *path, uint32_t *fid)
 {
 	struct p9_str name;
@@ -267,6 +300,7 @@ static int create_file(struct p9_client *c, const char *path, uint32_t *fid)
 	if (error != 0) {
 		return error;
 	}
+	/* The directory's fid becomes the file's. */
 	client_request(c, P9_TLCREATE);
 	p9_put32(&c->tx, *fid);
 	p9_putstr(&c->tx, name.s, name.len);
@@ -280,8 +314,11 @@ static int create_file(struct p9_client *c, const char *path, uint32_t *fid)
 	return error;
 }
 
-/** Opens a regular file for reading, or, with create, makes or empties one for
- * writing. EISDIR or EINVAL for what is no regular file. */
+/**
+ * Opens a regular file for reading, or, with create, makes or empties one for
+ * writing. After 0, *fid is to be ended with p9_client_close(). EISDIR or
+ * EINVAL for what is no regular file.
+ */
 int p9_client_open(struct p9_client *c, const char *path, bool create,
 		   uint32_t *fid)
 {
@@ -298,6 +335,8 @@ int p9_client_open(struct p9_client *c, const char *path, bool create,
 	if (error != 0) {
 		return client_end(c, error);
 	}
+	/* Looked at first: what is no regular file may have no end, and to open
+	 * it may do something. */
 	error = get_attr(c, *fid, &attr);
 	if (error == 0 && (attr.mode & 0170000) != 0100000) {
 		error = (attr.mode & 0170000) == 0040000 ? EISDIR : EINVAL;
@@ -312,7 +351,11 @@ int p9_client_open(struct p9_client *c, const char *path, bool create,
 	return client_end(c, error);
 }
 
-/** Reads up to len bytes of an open file; *done is 0 at its end. */
+/**
+ * Reads up to len bytes of an open file, at most what one message carries;
+ * *done is 0 at its end. EPROTO if the server sends more than was asked for.
+ * EBADF: the connection was lost since the file was opened.
+ */
 int p9_client_read(struct p9_client *c, uint32_t fid, uint64_t offset,
 		   void *buf, size_t len, size_t *done)
 {
@@ -343,7 +386,10 @@ int p9_client_read(struct p9_client *c, uint32_t fid, uint64_t offset,
 	return client_end(c, error);
 }
 
-/** Writes up to len bytes of an open file; *done tells how many. */
+/**
+ * Writes up to len bytes of an open file, at most what one message carries;
+ * *done tells how many Linux says it took, never more than len.
+ */
 int p9_client_write(struct p9_client *c, uint32_t fid, uint64_t offset,
 		    const void *buf, size_t len, size_t *done)
 {
@@ -367,7 +413,11 @@ int p9_client_write(struct p9_client *c, uint32_t fid, uint64_t offset,
 	return client_end(c, error);
 }
 
-/** Closes an open file. */
+/**
+ * Closes an open file. Nothing to do without a connection: its fids ended with
+ * it. From within another call it does nothing, and the fid stays until the
+ * connection ends.
+ */
 void p9_client_close(struct p9_client *c, uint32_t fid)
 {
 	if (c->conn != NULL && client_begin(c) == 0) {
@@ -376,7 +426,7 @@ void p9_client_close(struct p9_client *c, uint32_t fid)
 	}
 }
 
-/** Makes a directory. */
+/** Makes a directory (mode 0755, root's) whose parent exists. */
 int p9_client_mkdir(struct p9_client *c, const char *path)
 {
 	struct p9_str name;
@@ -399,6 +449,7 @@ int p9_client_mkdir(struct p9_client *c, const char *path)
 	return client_end(c, error);
 }
 
+/* Tunlinkat of a name in the directory fid. */
 static int unlink_at(struct p9_client *c, uint32_t fid,
 		     const struct p9_str *name, uint32_t flags)
 {
@@ -409,7 +460,10 @@ static int unlink_at(struct p9_client *c, uint32_t fid,
 	return client_call(c);
 }
 
-/** Removes a file or an empty directory. */
+/**
+ * Removes a file or an empty directory. A link is removed itself. Which of the
+ * two it is the server says by EISDIR, so that nothing can change in between.
+ */
 int p9_client_remove(struct p9_client *c, const char *path)
 {
 	struct p9_str name;

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 9P byte-range locks, between the sessions of a server. An owner is a
- * session, a process number and a client's name; a lock ends with the fid it
- * was taken through. A conflict is answered at once: waiting is the client's
- * part, it asks again. [Linux "fs/9p/vfs_file.c: v9fs_file_do_lock"]
+ * 9P byte-range locks, between the sessions of a server. An owner is a session,
+ * a process number and a client's name; a lock ends with the fid it was taken
+ * through. A conflict is answered at once: waiting is the client's part, it
+ * asks again. [Linux "fs/9p/vfs_file.c: v9fs_file_do_lock"]
+ *
+ * Locks are advice among clients: no read or write looks at them. All are on
+ * one list, walked for each request; an owner's locks on a file never overlap
+ * each other, as POSIX wants it.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "host-bridge/p9_server_int.h"
 
-#define LOCKS_MAX	4096u
+#define LOCKS_MAX	4096u		/* of all sessions */
 
-/* The fields that Tlock and Tgetlock share. */
+/* Reads and judges the fields that Tlock and Tgetlock share into a lock that is
+ * not on the list. length 0 means to the end of the file, whatever it becomes.
+ * Returns 0, EINVAL (malformed, a range beyond 2^64, a name too long to be
+ * kept), or EBADF (no file, or not open). */
 static int lock_read(struct p9_session *s, struct p9_reader *r, bool flags,
 		     struct p9_lock *lock, struct p9_fid **fid)
 {
@@ -44,6 +51,8 @@ static int lock_read(struct p9_session *s, struct p9_reader *r, bool flags,
 	return 0;
 }
 
+/* The client's name is part of it because process numbers are unique only in
+ * one Linux; Linux sends its host name. */
 static bool lock_same_owner(const struct p9_lock *a, const struct p9_lock *b)
 {
 	return a->session == b->session && a->proc_id == b->proc_id &&
@@ -51,12 +60,14 @@ static bool lock_same_owner(const struct p9_lock *a, const struct p9_lock *b)
 	       memcmp(a->client, b->client, a->client_len) == 0;
 }
 
+/* start and end are both within: no range is empty. */
 static bool lock_overlaps(const struct p9_lock *a, const struct p9_lock *b)
 {
 	return a->ino == b->ino && a->start <= b->end && b->start <= a->end;
 }
 
-/* A lock of somebody else's that stands against this one, or NULL. */
+/* A lock of somebody else's that stands against this one, or NULL: two overlap
+ * and at least one is for writing. */
 static const struct p9_lock *lock_conflict(const struct p9_server *server,
 					   const struct p9_lock *want)
 {
@@ -79,10 +90,10 @@ static void lock_push(struct p9_server *server, struct p9_lock *to,
 	server->lock_count++;
 }
 
-/*
- * Takes a range away from its owner's locks. spare serves if one is cut in
- * two. Returns whether it was used.
- */
+/* Takes a range away from its owner's locks, so that the new one replaces them
+ * or nothing does. spare serves if one is cut in two: it was allocated before
+ * anything was changed, so that this cannot fail half way. Returns whether it
+ * was used. */
 static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 		     struct p9_lock *spare)
 {
@@ -98,6 +109,8 @@ static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 			server->lock_count--;
 			free(l);
 		} else if (l->start < range->start && l->end > range->end) {
+			/* The piece behind the range; it goes with the same
+			 * fid. */
 			lock_push(server, spare, l);
 			spare->start = range->end + 1;
 			l->end = range->start - 1;
@@ -114,7 +127,12 @@ static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 	return false;
 }
 
-/** Tlock: fid type[1] flags[4] start length[8] proc_id[4] client -> status */
+/**
+ * Tlock: fid type[1] flags[4] start length[8] proc_id[4] client -> status[1].
+ * P9_LOCK_BLOCKED is an answer, not an error. Both blocks of memory are taken
+ * before the list is touched. ENOLCK when there are too many locks or no
+ * memory. [9P2000.L "lock"]
+ */
 int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct p9_server *server = s->server;
@@ -130,6 +148,8 @@ int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		p9_put8(&p->w, P9_LOCK_BLOCKED);
 		return 0;
 	}
+	/* Looked at where one is asked for. The pieces that an unlock in the
+	 * middle of a lock leaves are not held against it. */
 	if (want.type != P9_LOCK_UNLCK && server->lock_count >= LOCKS_MAX) {
 		return ENOLCK;
 	}
@@ -153,7 +173,11 @@ int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return 0;
 }
 
-/** Tgetlock: as Tlock without flags -> the same of what stands against it */
+/**
+ * Tgetlock: as Tlock without flags -> the same of what stands against it, or
+ * the question itself with type P9_LOCK_UNLCK. Only a snapshot: it may be gone
+ * before the reply is read. [9P2000.L "getlock"]
+ */
 int p9_getlock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct p9_lock want;
@@ -178,7 +202,10 @@ int p9_getlock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return 0;
 }
 
-/** Ends the locks that were taken through a fid. */
+/**
+ * Ends the locks that were taken through a fid, which is about to end: l->fid
+ * would point nowhere.
+ */
 void p9_locks_drop(struct p9_session *s, const struct p9_fid *fid)
 {
 	struct p9_lock **link = &s->server->locks;

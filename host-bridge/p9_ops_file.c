@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 9P requests on one file: open, create, read, write, sync.
+ * 9P requests on one file: open, create, read, write, sync. A fid that is open
+ * remembers how it was opened, and Tread and Twrite keep to that; the rights of
+ * who opened it were checked by the client's kernel. Reads show the volume's
+ * own blocks, writes put data there as it arrives: nothing is gathered on the
+ * way.
  */
 #include <errno.h>
 
 #include "host-bridge/p9_server_int.h"
 
+/* Whether it is open for writing. Access mode 3 does not count as that. */
 static bool fid_writes(const struct p9_fid *fid)
 {
 	uint32_t access = fid->open_flags & P9_O_ACCMODE;
@@ -13,8 +18,9 @@ static bool fid_writes(const struct p9_fid *fid)
 	return fid->is_open && (access == P9_O_WRONLY || access == P9_O_RDWR);
 }
 
-/* Whether a file of that mode may be opened so. FIFOs, sockets and devices
- * are data in the volume and never opened. */
+/* Whether a file of that mode may be opened so: 0, EISDIR, ENOTDIR, ELOOP or
+ * ENXIO. FIFOs, sockets and devices are data in the volume and never opened: in
+ * Linux they mean its own, and never reach us. */
 static int open_check(uint32_t mode, uint32_t flags)
 {
 	bool writes = (flags & P9_O_ACCMODE) != 0 || (flags & P9_O_TRUNC) != 0;
@@ -24,6 +30,7 @@ static int open_check(uint32_t mode, uint32_t flags)
 		return writes ? EISDIR : 0;
 	case VOLUME_S_IFREG:
 		return (flags & P9_O_DIRECTORY) != 0 ? ENOTDIR : 0;
+	/* A client walks links itself; here nobody follows one. */
 	case VOLUME_S_IFLNK:
 		return ELOOP;
 	default:
@@ -31,7 +38,8 @@ static int open_check(uint32_t mode, uint32_t flags)
 	}
 }
 
-/* Opens what fid names, and answers Tlopen and Tlcreate. */
+/* Opens what fid names, and answers Tlopen and Tlcreate. Nothing is locked or
+ * counted: an open file is a held one with flags. */
 static int open_fid(struct p9_session *s, struct p9_fid *fid, uint32_t flags,
 		    struct p9_reply *p)
 {
@@ -42,6 +50,7 @@ static int open_fid(struct p9_session *s, struct p9_fid *fid, uint32_t flags,
 	if (error == 0) {
 		error = open_check(attr.mode, flags);
 	}
+	/* attr is the reply's qid as well, so its size must be the new one. */
 	if (error == 0 && (flags & P9_O_TRUNC) != 0) {
 		attr.size = 0;
 		error = volume_setattr(s->vol, fid->ino, VOLUME_SET_SIZE,
@@ -58,7 +67,11 @@ static int open_fid(struct p9_session *s, struct p9_fid *fid, uint32_t flags,
 	return 0;
 }
 
-/** Tlopen: fid flags[4] -> qid iounit[4] */
+/**
+ * Tlopen: fid flags[4] -> qid iounit[4]. EINVAL for a fid that is open: one
+ * open file, one fid. Flags that only matter to the client are kept and
+ * ignored. [9P2000.L "lopen"]
+ */
 int p9_lopen(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -72,7 +85,13 @@ int p9_lopen(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error != 0 ? error : open_fid(s, fid, flags, p);
 }
 
-/** Tlcreate: fid name flags[4] mode[4] gid[4] -> qid iounit[4] */
+/**
+ * Tlcreate: fid name flags[4] mode[4] gid[4] -> qid iounit[4]. fid is the
+ * directory before and the open file after. Without P9_O_EXCL a name that is
+ * there is opened. The new file is the fid's user's, its group what the client
+ * says (it knows about set-gid directories). When only the opening fails, fid
+ * names the file already, and is not open. [9P2000.L "lcreate"]
+ */
 int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct volume_make make = { 0 };
@@ -106,7 +125,12 @@ int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error != 0 ? error : open_fid(s, fid, flags, p);
 }
 
-/** Tread: fid offset[8] count[4] -> count[4] data */
+/**
+ * Tread: fid offset[8] count[4] -> count[4] data. The data is not copied: the
+ * reply's further pieces are the volume's blocks, good until it is next
+ * changed, which is after send() has taken them. Less than count at the file's
+ * end, or by msize. [9P2000.L "read"]
+ */
 int p9_read(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -127,6 +151,8 @@ int p9_read(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	    (fid->open_flags & P9_O_ACCMODE) == P9_O_WRONLY) {
 		return EBADF;
 	}
+	/* P9_SEGS_MAX pieces are enough for the largest reply even when no two
+	 * blocks lie together. */
 	error = volume_map(s->vol, fid->ino, offset, count, p->segs + 1,
 			   P9_SEGS_MAX - 1, &segs, &p->extra);
 	if (error == 0) {
@@ -136,8 +162,9 @@ int p9_read(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error;
 }
 
-/* A program changed by somebody loses the rights it gives to who runs it, as
- * Linux does it; root's writes are exempt. */
+/* A program changed by somebody loses the rights it gives to who runs it
+ * (set-uid; set-gid where the group may execute), as Linux does it; root's
+ * writes are exempt. Linux leaves this to the server of a 9P file system. */
 static int drop_privileges(struct p9_session *s, const struct p9_fid *fid,
 			   struct volume_attr *attr)
 {
@@ -155,7 +182,10 @@ static int drop_privileges(struct p9_session *s, const struct p9_fid *fid,
 
 /**
  * Twrite: fid offset[8] count[4] data -> count[4]. The fields before the data
- * are read here; an error lets the data be dropped and is the answer.
+ * are read here, and s->write prepared for p9_write_data(); an error lets the
+ * data be dropped and is the answer. Returns 0, EINVAL (malformed, or count is
+ * not what the message's size leaves), EBADF, or an error of the file's.
+ * [9P2000.L "write"]
  */
 int p9_write_begin(struct p9_session *s, struct p9_reader *r)
 {
@@ -174,6 +204,7 @@ int p9_write_begin(struct p9_session *s, struct p9_reader *r)
 			    !fid_writes(fid))) {
 		return EBADF;
 	}
+	/* Root that does not append needs no look at the attributes. */
 	if (fid->kind == P9_FID_FILE &&
 	    (fid->uid != 0 || (fid->open_flags & P9_O_APPEND) != 0)) {
 		error = volume_getattr(s->vol, fid->ino, &attr);
@@ -183,6 +214,8 @@ int p9_write_begin(struct p9_session *s, struct p9_reader *r)
 		if (error != 0) {
 			return error;
 		}
+		/* The end as it is now, when the head has arrived: a client
+		 * need not know it. The data follows it from there on. */
 		if ((fid->open_flags & P9_O_APPEND) != 0) {
 			offset = attr.size;
 		}
@@ -193,8 +226,10 @@ int p9_write_begin(struct p9_session *s, struct p9_reader *r)
 }
 
 /**
- * Writes the next len bytes of a Twrite's data, unless an earlier piece
- * failed.
+ * Writes the next len bytes of a Twrite's data, unless an earlier piece failed:
+ * then they are dropped, so that what was written is the beginning and count
+ * says how much. data may be shared memory; it is read once. The fid cannot end
+ * meanwhile: no other request of this session is looked at before.
  */
 void p9_write_data(struct p9_session *s, const uint8_t *data, uint32_t len)
 {
@@ -219,7 +254,10 @@ void p9_write_data(struct p9_session *s, const uint8_t *data, uint32_t len)
 	}
 }
 
-/** Tfsync: fid datasync[4] -> (nothing) */
+/**
+ * Tfsync: fid datasync[4] -> (nothing). As lasting as the volume's device is
+ * (volume_fsync()). [9P2000.L "fsync"]
+ */
 int p9_fsync(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -227,7 +265,7 @@ int p9_fsync(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	int error = p9_fid_file(s, id, &fid);
 
 	(void)p;
-	p9_get32(r);
+	p9_get32(r);			/* datasync: we have one way only */
 	if (!p9_complete(r)) {
 		return EINVAL;
 	}

@@ -2,14 +2,22 @@
 /*
  * 9P requests that look names up or change them: attach, walk, make, link,
  * rename, remove. What is a name at all is the volume's to say. All make new
- * files on behalf of the fid's user; rights are checked by the client's
- * kernel, which has the whole volume anyway.
+ * files on behalf of the fid's user; rights are checked by the client's kernel,
+ * which has the whole volume anyway.
+ *
+ * Names are taken as they stand, "." and ".." too, which are entries of a
+ * directory like others: ".." of the root is the root, so no walk leaves the
+ * volume.
  */
 #include <errno.h>
 
 #include "host-bridge/p9_server_int.h"
 
-/** Tattach: fid afid[4] uname aname n_uname[4] -> qid */
+/**
+ * Tattach: fid afid[4] uname aname n_uname[4] -> qid. fid becomes the root,
+ * used by n_uname and by who walks from it. afid must be P9_NOFID: there is no
+ * Tauth. [9P2000.L "attach"]
+ */
 int p9_attach(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -34,19 +42,23 @@ int p9_attach(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		return error;
 	}
 	fid->parent = VOLUME_ROOT;
+	/* Linux sends -1 where it attaches for nobody in particular. */
 	fid->uid = uid == UINT32_MAX ? 0 : uid;
 	error = p9_qid(s, VOLUME_ROOT, &qid);
 	p9_putqid(&p->w, &qid);
 	return error;
 }
 
+/* A walk under way: the file it is at and the directory it came by. */
 struct walk {
 	uint32_t ino, parent;
 	uint16_t done;			/* names walked */
 	struct p9_qid qids[P9_WALK_MAX];
 };
 
-/* Walks the names from walk->ino as far as they go. */
+/* Walks the names from walk->ino as far as they go. An error counts only if it
+ * is the first name's: else the reply shows how far it went. [9P2000.L
+ * "walk"] */
 static int walk_names(struct p9_session *s, struct walk *walk,
 		      const struct p9_str *names, uint16_t count)
 {
@@ -70,7 +82,8 @@ static int walk_names(struct p9_session *s, struct walk *walk,
 	return walk->done > 0 ? 0 : error;
 }
 
-/* Makes newid the end of a complete walk from fid. */
+/* Makes newid the end of a complete walk from fid: a new fid, not open, of the
+ * same user; or fid itself, moved. */
 static int walk_fid(struct p9_session *s, struct p9_fid *fid, uint32_t newid,
 		    const struct walk *walk)
 {
@@ -89,7 +102,11 @@ static int walk_fid(struct p9_session *s, struct p9_fid *fid, uint32_t newid,
 	return error;
 }
 
-/** Twalk: fid newfid nwname[2] nwname*(name) -> nwqid[2] nwqid*(qid) */
+/**
+ * Twalk: fid newfid nwname[2] nwname*(name) -> nwqid[2] nwqid*(qid). No name:
+ * newfid is a copy of fid. newfid comes into being only if every name was
+ * found; the client sees it by the count. [9P2000.L "walk"]
+ */
 int p9_walk(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct p9_str names[P9_WALK_MAX];
@@ -100,6 +117,7 @@ int p9_walk(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	struct p9_fid *fid;
 	int error = p9_fid_file(s, id, &fid);
 
+	/* Before names[] is filled. */
 	if (count > P9_WALK_MAX) {
 		return EINVAL;
 	}
@@ -112,6 +130,7 @@ int p9_walk(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	if (error != 0) {
 		return error;
 	}
+	/* An open fid stays where it is. */
 	if (newid == id ? fid->is_open : p9_fid_find(s, newid) != NULL) {
 		return EINVAL;
 	}
@@ -129,7 +148,8 @@ int p9_walk(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error;
 }
 
-/* Answers a request that made a file with its qid. */
+/* Answers a request that made a file with its qid. ino means nothing if there
+ * was an error. */
 static int made(struct p9_session *s, int error, uint32_t ino,
 		struct p9_reply *p)
 {
@@ -144,7 +164,10 @@ static int made(struct p9_session *s, int error, uint32_t ino,
 	return error;
 }
 
-/** Tsymlink: dfid name target gid[4] -> qid */
+/**
+ * Tsymlink: dfid name target gid[4] -> qid. Whatever text the target is, it is
+ * kept as it is. [9P2000.L "symlink"]
+ */
 int p9_symlink(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct volume_make make = { 0 };
@@ -167,7 +190,11 @@ int p9_symlink(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return made(s, error, ino, p);
 }
 
-/** Tmknod: dfid name mode[4] major[4] minor[4] gid[4] -> qid */
+/**
+ * Tmknod: dfid name mode[4] major[4] minor[4] gid[4] -> qid. A device is
+ * nothing but its numbers here; EINVAL for numbers that an inode has no room
+ * for. Directories and links have requests of their own. [9P2000.L "mknod"]
+ */
 int p9_mknod(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct volume_make make = { 0 };
@@ -197,7 +224,7 @@ int p9_mknod(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return made(s, error, ino, p);
 }
 
-/** Tmkdir: dfid name mode[4] gid[4] -> qid */
+/** Tmkdir: dfid name mode[4] gid[4] -> qid. [9P2000.L "mkdir"] */
 int p9_mkdir(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	struct volume_make make = { 0 };
@@ -220,7 +247,10 @@ int p9_mkdir(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return made(s, error, ino, p);
 }
 
-/** Tlink: dfid fid name -> (nothing) */
+/**
+ * Tlink: dfid fid name -> (nothing). fid's file gets a further name in dfid;
+ * not a directory (EPERM). [9P2000.L "link"]
+ */
 int p9_link(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t dir_id = p9_get32(r);
@@ -240,7 +270,11 @@ int p9_link(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 						name.s, name.len);
 }
 
-/** Tunlinkat: dfid name flags[4] -> (nothing) */
+/**
+ * Tunlinkat: dfid name flags[4] -> (nothing). With P9_AT_REMOVEDIR it is an
+ * empty directory, else anything but one. A file that a fid holds lives on
+ * without a name. [9P2000.L "unlinkat"]
+ */
 int p9_unlinkat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -260,7 +294,11 @@ int p9_unlinkat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 			  : volume_unlink(s->vol, dir->ino, name.s, name.len);
 }
 
-/** Trenameat: olddfid oldname newdfid newname -> (nothing) */
+/**
+ * Trenameat: olddfid oldname newdfid newname -> (nothing). What newname meant
+ * before is replaced, as rename(2) says. Fids keep to their files.
+ * [9P2000.L "renameat"]
+ */
 int p9_renameat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t old_id = p9_get32(r);
@@ -283,6 +321,7 @@ int p9_renameat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 					  new_name.s, new_name.len);
 }
 
+/* What fid_name() looks for, and what it finds. */
 struct name_of {
 	uint32_t ino;
 	bool is_dir;
@@ -306,8 +345,10 @@ static bool name_of_entry(void *arg, const struct volume_entry *entry)
 	return false;
 }
 
-/* A name of fid's file in the directory it was found in: for the requests
- * that name a file by its fid. */
+/* A name of fid's file in the directory it was found in: for the requests that
+ * name a file by its fid. ENOENT when it has none there any more. It reads the
+ * directory from its start, which is slow; Linux uses the requests with a name
+ * and comes here only where those are refused. */
 static int fid_name(struct p9_session *s, const struct p9_fid *fid,
 		    struct name_of *name)
 {
@@ -319,7 +360,10 @@ static int fid_name(struct p9_session *s, const struct p9_fid *fid,
 	return error == 0 && name->len == 0 ? ENOENT : error;
 }
 
-/** Trename: fid dfid name -> (nothing) */
+/**
+ * Trename: fid dfid name -> (nothing). As Trenameat from where fid was found; a
+ * file with two names there loses the first. [9P2000.L "rename"]
+ */
 int p9_rename(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);
@@ -349,7 +393,10 @@ int p9_rename(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error;
 }
 
-/** Tremove: fid -> (nothing); the fid is gone even when it fails */
+/**
+ * Tremove: fid -> (nothing). The fid is gone even when its file could not be
+ * removed; only a fid that names no file is left alone. [9P2000.L "remove"]
+ */
 int p9_remove(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
 	uint32_t id = p9_get32(r);

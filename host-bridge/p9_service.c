@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The 9P server on vsock. One reply at most waits for room towards the peer;
- * while it does, requests that arrive are kept and their credit held, so what
- * a connection takes is bounded by one reply and the peer's credit.
+ * The 9P server on vsock: a session for each connection to VSOCK_PORT_9P. One
+ * reply at most waits for room towards the peer; while it does, requests that
+ * arrive are kept and their credit held, so that a peer that sends without
+ * reading is stopped by its own credit.
+ *
+ * All functions run from the event loop, as callbacks of vsock. A connection
+ * that fails is reset, no other is touched; after vsock_reset() its struct
+ * lives on until on_close.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +17,8 @@
 #include "host-bridge/p9_service.h"
 #include "host-bridge/vsock.h"
 
-#define RESERVED_PORT_LAST 1023u
-#define CONNS_MAX	64u
+#define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
+#define CONNS_MAX	64u		/* as many as Linux makes mounts */
 #define INPUT_MAX	(1u << 20)	/* far above any credit we give */
 #define GATHER_MAX	4096u		/* replies sent as one piece */
 
@@ -21,15 +26,19 @@ struct p9_conn {
 	struct vsock_conn *vsock;
 	struct p9_session *session;
 	uint8_t *out;			/* the rest of a reply, or NULL */
-	size_t out_at, out_len;
+	size_t out_at, out_len;		/* sent so far; in all */
 	uint8_t *in;			/* requests that wait */
-	size_t in_at, in_len, in_space;
+	size_t in_at, in_len, in_space;	/* taken; kept; allocated */
 	bool failed;			/* was reset; on_close will follow */
 };
 
+/* One volume is served, so one server; made by p9_service_start(). */
 static struct p9_server *server;
+/* Connections that have a session, against CONNS_MAX. */
 static unsigned conns;
 
+/* Resets the connection, once. Its callbacks may go on to the end of the
+ * current one: they look at failed. */
 static void conn_fail(struct p9_conn *conn)
 {
 	if (!conn->failed) {
@@ -38,7 +47,9 @@ static void conn_fail(struct p9_conn *conn)
 	}
 }
 
-/* Keeps what vsock did not take: from done bytes into piece number at on. */
+/* Keeps what vsock did not take: from done bytes into piece number at on. A
+ * copy, for the pieces are the volume's blocks, which the next request may
+ * change, and the server's one reply buffer. */
 static void conn_keep(struct p9_conn *conn, const struct volume_seg *segs,
 		      unsigned count, unsigned at, size_t done)
 {
@@ -62,7 +73,9 @@ static void conn_keep(struct p9_conn *conn, const struct volume_seg *segs,
 	}
 }
 
-/* Joins the pieces of a short reply: one packet is cheaper than two. */
+/* Joins the pieces of a short reply, head and data: one packet is cheaper than
+ * two. Returns 1, or 0 when they are too long to be worth a copy. The buffer is
+ * good until vsock_send() has returned, which copies. */
 static unsigned conn_gather(struct volume_seg *to,
 			    const struct volume_seg *segs, unsigned count)
 {
@@ -81,6 +94,9 @@ static unsigned conn_gather(struct volume_seg *to,
 	return 1;
 }
 
+/* Sends a reply: p9_send_fn. False stops the session: some of the reply is
+ * kept, and vsock calls on_writable() when there is room again, because it took
+ * less than it was given. */
 static bool conn_send(void *arg, const struct volume_seg *segs, unsigned count)
 {
 	struct p9_conn *conn = arg;
@@ -102,7 +118,8 @@ static bool conn_send(void *arg, const struct volume_seg *segs, unsigned count)
 	return !conn->failed;
 }
 
-/* Gives bytes to the session; returns how many it took. */
+/* Gives bytes to the session; returns how many it took: none while a reply
+ * waits. */
 static size_t conn_input(struct p9_conn *conn, const uint8_t *data, size_t len)
 {
 	size_t used = 0;
@@ -116,7 +133,9 @@ static size_t conn_input(struct p9_conn *conn, const uint8_t *data, size_t len)
 	return used;
 }
 
-/* Keeps bytes for later, and the peer's credit with them. */
+/* Keeps bytes for later, and the peer's credit with them. The bytes that are
+ * taken from the front stay allocated until all are; INPUT_MAX is the end of
+ * that. */
 static void conn_queue(struct p9_conn *conn, const uint8_t *data, size_t len)
 {
 	if (conn->in_len + len > conn->in_space) {
@@ -139,6 +158,7 @@ static void conn_queue(struct p9_conn *conn, const uint8_t *data, size_t len)
 static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
 {
 	struct p9_conn *conn = vsock_arg(vsock);
+	/* What came before is served before: nothing overtakes the queue. */
 	size_t used = conn->in_len == 0 ? conn_input(conn, data, len) : 0;
 
 	if (used < len && !conn->failed) {
@@ -146,6 +166,8 @@ static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
 	}
 }
 
+/* There is room: first the rest of the reply that waits, then the requests
+ * behind it, until one of their replies has to wait in turn. */
 static void on_writable(struct vsock_conn *vsock)
 {
 	struct p9_conn *conn = vsock_arg(vsock);
@@ -168,22 +190,26 @@ static void on_writable(struct vsock_conn *vsock)
 		conn->in = NULL;
 		conn->in_at = conn->in_len = conn->in_space = 0;
 	}
+	/* Only now may the peer replace them. */
 	if (used > 0 && !conn->failed) {
 		vsock_release(vsock, used);
 	}
 }
 
-/* A client says for which user it attaches. Only Linux's kernel and its root
- * can have a reserved port, so no other process can say so falsely. */
+/* A client says itself for which user it attaches. Only Linux's kernel and its
+ * root can have a reserved port, so no other process can say so falsely. */
 static bool is_trusted(const struct vsock_conn *vsock)
 {
 	return vsock_peer_port(vsock) <= RESERVED_PORT_LAST;
 }
 
+/* A connection was accepted. Refused by a reset: one too many, or from a port
+ * that any process could have. */
 static void on_open(struct vsock_conn *vsock)
 {
 	struct p9_conn *conn = NULL;
 
+	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
 	if (conns < CONNS_MAX && is_trusted(vsock)) {
 		conn = calloc(1, sizeof(*conn));
@@ -201,7 +227,8 @@ static void on_open(struct vsock_conn *vsock)
 	vsock_set_arg(vsock, conn);
 }
 
-/* A client that stops sending is gone: there is nothing to tell it. */
+/* A client that stops sending is gone: there is nothing to tell it. What vsock
+ * has queued still goes first. */
 static void on_shutdown(struct vsock_conn *vsock, unsigned flags)
 {
 	if ((flags & VSOCK_SHUT_SEND) != 0) {
@@ -209,6 +236,8 @@ static void on_shutdown(struct vsock_conn *vsock, unsigned flags)
 	}
 }
 
+/* The connection is over, by whatever way: its fids, and the locks and held
+ * files with them. */
 static void on_close(struct vsock_conn *vsock, int error)
 {
 	struct p9_conn *conn = vsock_arg(vsock);
@@ -231,7 +260,10 @@ static const struct vsock_ops service_ops = {
 	.on_close = on_close,
 };
 
-/** Serves a volume to the peer on port VSOCK_PORT_9P; called once. */
+/**
+ * Serves a volume to the peer on port VSOCK_PORT_9P; called once. vol must live
+ * as long as vs. Returns 0, EADDRINUSE or ENOMEM.
+ */
 int p9_service_start(struct vsock *vs, struct volume *vol)
 {
 	int error;

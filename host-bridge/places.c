@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths on the volume, or in Linux through the agent's 9P server. Linux's
- * side is asked while the event loop runs, so every call may take as long as
- * Linux likes; ctrl-c ends it with EINTR.
+ * Paths on the volume, or in Linux through the agent's 9P server. Linux's side
+ * is asked while the event loop runs, so every call may take as long as Linux
+ * likes; ctrl-c ends it with EINTR. The volume answers at once.
+ *
+ * Nothing that Linux says is believed beyond what is shown: a name, a size or a
+ * mode of its may be anything.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,9 +15,11 @@
 #include "host-bridge/p9_client.h"
 #include "host-bridge/places.h"
 
+/* NULL: that side is not there. Set once, by places_init(). */
 static struct volume *volume;
 static struct p9_client *client;
 
+/* One turn of the loop; false when ctrl-c was typed: the p9_wait_fn. */
 static bool wait_for_linux(void *arg)
 {
 	(void)arg;
@@ -22,7 +27,11 @@ static bool wait_for_linux(void *arg)
 	return !console_interrupted();
 }
 
-/** Which sides there are. Nothing is sent to Linux before it is asked. */
+/**
+ * Says which sides there are: use_volume and vs may be NULL. Called once, after
+ * both were set up. Nothing is sent to Linux before it is asked; without memory
+ * for the client Linux's side is not there.
+ */
 void places_init(struct volume *use_volume, struct vsock *vs)
 {
 	volume = use_volume;
@@ -30,7 +39,10 @@ void places_init(struct volume *use_volume, struct vsock *vs)
 				    NULL) : NULL;
 }
 
-/** Whether the path names a file in Linux. */
+/**
+ * Whether the path names a file in Linux. Pure, and no promise that Linux is
+ * there.
+ */
 bool place_in_linux(const char *path)
 {
 	return strncmp(path, PLACE_LINUX, strlen(PLACE_LINUX)) == 0;
@@ -56,6 +68,8 @@ static int stat_linux(const char *path, bool follow, struct place_stat *st)
 	if (error == 0) {
 		*st = (struct place_stat){
 			.linux_side = true,
+			/* Inode numbers of Linux's: not comparable with the
+			 * volume's. */
 			.id = attr.qid.path,
 			.mode = attr.mode,
 			.size = attr.size,
@@ -85,7 +99,11 @@ static int stat_volume(const char *path, bool follow, struct place_stat *st)
 	return error;
 }
 
-/** What is at path; follow decides about a link in the last component. */
+/**
+ * What is at path; follow decides about a link in the last component. Returns
+ * 0, ENODEV (that side is not there), or an error of its side's: see
+ * volume_path() and p9_client_stat(). So do all that follow.
+ */
 int place_stat(const char *path, bool follow, struct place_stat *st)
 {
 	const char *in_linux = linux_path(path);
@@ -103,6 +121,7 @@ struct list_arg {
 	void *arg;
 };
 
+/* The volume's entries as place_list() shows them. */
 static bool list_entry(void *arg, const struct volume_entry *entry)
 {
 	const struct list_arg *list = arg;
@@ -110,7 +129,11 @@ static bool list_entry(void *arg, const struct volume_entry *entry)
 	return list->fn(list->arg, entry->name, entry->name_len);
 }
 
-/** Names in a directory, in the order the file system has them. */
+/**
+ * Shows the names in a directory to fn, in the order the file system has them,
+ * "." and ".." among them where the side shows them, until it returns false. fn
+ * must not use places: either side would be entered a second time.
+ */
 int place_list(const char *path,
 	       bool (*fn)(void *arg, const char *name, size_t len), void *arg)
 {
@@ -129,6 +152,7 @@ int place_list(const char *path,
 					      &list);
 }
 
+/* As p9_client_open(), on the volume: *ino is held after 0. */
 static int open_volume(const char *path, bool create, uint32_t *ino)
 {
 	const struct volume_attr empty = { .size = 0 };
@@ -140,6 +164,8 @@ static int open_volume(const char *path, bool create, uint32_t *ino)
 	int error = volume_path(volume, path, true, ino);
 
 	if (error == ENOENT && create) {
+		/* EEXIST from volume_create(): the name is a link that leads
+		 * nowhere. */
 		error = volume_path_parent(volume, path, &dir, &name, &len);
 		if (error == 0) {
 			error = volume_create(volume, dir, name, len, &make,
@@ -155,11 +181,15 @@ static int open_volume(const char *path, bool create, uint32_t *ino)
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ?
 			EISDIR : EINVAL;
 	}
+	/* Held, so that it can be read to its end even if Linux removes it. */
 	return error ? error : volume_hold(volume, *ino);
 }
 
-/** Opens for reading, or with create for writing; after success close it with
- * place_close(). EISDIR, or EINVAL for what is neither file nor directory. */
+/**
+ * Opens a regular file for reading, or with create makes or empties it for
+ * writing; after 0, and only then, close it with place_close(). EISDIR, or
+ * EINVAL for what is neither file nor directory.
+ */
 int place_open(const char *path, bool create, struct place_file *file)
 {
 	const char *in_linux = linux_path(path);
@@ -173,7 +203,10 @@ int place_open(const char *path, bool create, struct place_file *file)
 			  open_volume(path, create, &file->id);
 }
 
-/** Reads up to len bytes; *done 0 is the end of the file. */
+/**
+ * Reads up to len bytes from offset on; *done may be less, and 0 is the end of
+ * the file. EBADF from Linux's side: the connection was lost.
+ */
 int place_read(struct place_file *file, uint64_t offset, void *buf,
 	       size_t len, size_t *done)
 {
@@ -182,7 +215,10 @@ int place_read(struct place_file *file, uint64_t offset, void *buf,
 	       volume_read(volume, file->id, offset, buf, len, done);
 }
 
-/** Writes up to len bytes; *done may be less. */
+/**
+ * Writes up to len bytes at offset; *done may be less. The volume takes at
+ * least a byte or fails; Linux may claim to have taken none.
+ */
 int place_write(struct place_file *file, uint64_t offset, const void *buf,
 		size_t len, size_t *done)
 {
@@ -191,7 +227,10 @@ int place_write(struct place_file *file, uint64_t offset, const void *buf,
 	       volume_write(volume, file->id, offset, buf, len, done);
 }
 
-/** Ends the use of an open file. */
+/**
+ * Ends the use of an open file. Cannot fail: writes are complete when
+ * place_write() returns.
+ */
 void place_close(struct place_file *file)
 {
 	if (file->linux_side) {
@@ -201,7 +240,10 @@ void place_close(struct place_file *file)
 	}
 }
 
-/** Makes a directory whose parent exists. */
+/**
+ * Makes a directory whose parent exists. EEXIST when there is anything at path,
+ * be it a link that leads nowhere.
+ */
 int place_mkdir(const char *path)
 {
 	const struct volume_make make = { .mode = VOLUME_S_IFDIR | 0755 };
@@ -223,7 +265,10 @@ int place_mkdir(const char *path)
 					     &ino);
 }
 
-/** Removes a name: unlink, or rmdir for a directory. */
+/**
+ * Removes a name: unlink, or rmdir for an empty directory. A link is removed
+ * itself, not what it leads to.
+ */
 int place_remove(const char *path)
 {
 	const char *in_linux = linux_path(path);

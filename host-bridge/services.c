@@ -20,6 +20,9 @@ struct echo {
 	bool ended;		/* the peer sends no more */
 };
 
+/* Keeps bytes for later and holds their credit; echo is NULL the first time.
+ * Without memory the connection is reset: bytes that were taken cannot be given
+ * back. */
 static void echo_keep(struct vsock_conn *conn, struct echo *echo,
 		      const uint8_t *data, size_t len)
 {
@@ -34,6 +37,8 @@ static void echo_keep(struct vsock_conn *conn, struct echo *echo,
 		return;
 	}
 	size = echo->len + len;
+	/* Twice what is needed, so that bytes are moved rarely. What was sent
+	 * from the front is left behind. */
 	if (echo->start + size > echo->size) {
 		uint8_t *bytes = malloc(2 * size);
 
@@ -54,6 +59,7 @@ static void echo_keep(struct vsock_conn *conn, struct echo *echo,
 	vsock_hold(conn, len);
 }
 
+/* What came before goes first: straight through only if nothing waits. */
 static void echo_on_data(struct vsock_conn *conn, const void *data, size_t len)
 {
 	struct echo *echo = vsock_arg(conn);
@@ -66,7 +72,8 @@ static void echo_on_data(struct vsock_conn *conn, const void *data, size_t len)
 	}
 }
 
-/* The peer sends no more: neither do we, once all is echoed. */
+/* Shuts down once the peer sends no more and all is echoed; echo NULL: nothing
+ * ever waited. */
 static void echo_end(struct vsock_conn *conn, const struct echo *echo)
 {
 	if (echo == NULL || (echo->ended && echo->len == 0)) {
@@ -74,6 +81,7 @@ static void echo_end(struct vsock_conn *conn, const struct echo *echo)
 	}
 }
 
+/* Only after echo_keep() had to keep something, so echo is there. */
 static void echo_on_writable(struct vsock_conn *conn)
 {
 	struct echo *echo = vsock_arg(conn);
@@ -84,10 +92,12 @@ static void echo_on_writable(struct vsock_conn *conn)
 	if (echo->len == 0) {
 		echo->start = 0;
 	}
+	/* The peer gets credit for what went back to it, no sooner. */
 	vsock_release(conn, sent);
 	echo_end(conn, echo);
 }
 
+/* What waits is still echoed before we follow the peer. */
 static void echo_on_shutdown(struct vsock_conn *conn, unsigned flags)
 {
 	struct echo *echo = vsock_arg(conn);
@@ -100,6 +110,7 @@ static void echo_on_shutdown(struct vsock_conn *conn, unsigned flags)
 	}
 }
 
+/* Also after a reset, with bytes waiting. */
 static void echo_on_close(struct vsock_conn *conn, int error)
 {
 	struct echo *echo = vsock_arg(conn);
@@ -120,6 +131,7 @@ static const struct vsock_ops echo_ops = {
 
 /* ---- Discard ---- */
 
+/* Without on_data, what arrives is consumed at once. */
 static void discard_on_shutdown(struct vsock_conn *conn, unsigned flags)
 {
 	if ((flags & VSOCK_SHUT_SEND) != 0) {
@@ -138,6 +150,7 @@ static const struct vsock_ops discard_ops = {
 #define CHARGEN_LINE	74u	/* with CR LF */
 #define CHARGEN_PERIOD	(CHARGEN_COUNT * CHARGEN_LINE)
 
+/* The text repeats after as many lines as there are characters. */
 static char chargen_text[CHARGEN_PERIOD];
 
 static void chargen_make(void)
@@ -154,7 +167,9 @@ static void chargen_make(void)
 	}
 }
 
-/* The connection's argument is the offset in the text that comes next. */
+/* Sends until no more is taken: at the latest when credit or ring and the
+ * connection's queue are full, so this ends. The connection's argument is the
+ * offset in the text that comes next; no memory is needed. */
 static void chargen_fill(struct vsock_conn *conn)
 {
 	uintptr_t at = (uintptr_t)vsock_arg(conn);
@@ -174,6 +189,11 @@ static const struct vsock_ops chargen_ops = {
 	.on_shutdown = discard_on_shutdown,
 };
 
+/**
+ * Offers the three services on ports 7, 9 and 19; called once. They are open to
+ * every process in Linux: what each can use of host-bridge is bounded by its
+ * credit and queue. Returns 0, EADDRINUSE or ENOMEM.
+ */
 int services_init(struct vsock *vs)
 {
 	int error = vsock_listen(vs, VSOCK_PORT_ECHO, &echo_ops, NULL);

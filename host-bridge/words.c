@@ -4,8 +4,13 @@
 
 #include "host-bridge/words.h"
 
-/* Copies one word from *from to *to, without its quotes. False when a quote
- * is not closed. */
+/*
+ * Copies one word from *from to *to, without its quotes; both move on. The copy
+ * never overtakes what is still to be read, so it may be made in place. Within
+ * '...' a backslash is itself, elsewhere it takes the next character as it is;
+ * a backslash at the end of the line stands for itself. False when a quote is
+ * not closed.
+ */
 static bool take_word(char **from, char **to)
 {
 	char quote = '\0';
@@ -28,8 +33,10 @@ static bool take_word(char **from, char **to)
 }
 
 /**
- * Splits in place: words[] point into text, which shrinks as quotes go.
- * An empty pair of quotes is an empty word.
+ * Splits in place: words[] point into text, which shrinks as quotes go. An
+ * empty pair of quotes is an empty word. Returns the number of words, or -1
+ * when a quote is not closed or there are more than WORDS_MAX; then text is
+ * spoilt.
  */
 int words_split(char *text, char *words[WORDS_MAX])
 {
@@ -53,11 +60,15 @@ int words_split(char *text, char *words[WORDS_MAX])
 		if (*in) {
 			in++;
 		}
+		/* At most at the blank just passed, or the end. */
 		*out++ = '\0';
 	}
 }
 
-/** For commands that take the rest of the line as it was typed. */
+/**
+ * For commands that take the rest of the line as it was typed: what follows the
+ * first n words, which are those between blanks, quoted or not.
+ */
 const char *words_rest(const char *text, unsigned n)
 {
 	text += strspn(text, " ");
@@ -68,7 +79,10 @@ const char *words_rest(const char *text, unsigned n)
 	return text;
 }
 
-/** No candidates yet; prefix must stay valid and is not terminated. */
+/**
+ * No candidates yet. prefix is what was typed of the word; it must stay valid
+ * and is not terminated.
+ */
 void completion_init(struct completion *c, const char *prefix, size_t len)
 {
 	c->prefix = prefix;
@@ -80,7 +94,12 @@ void completion_init(struct completion *c, const char *prefix, size_t len)
 	c->more = false;
 }
 
-/** Counts a candidate; names longer than 255 bytes are ignored. */
+/**
+ * Counts a candidate that begins with the prefix: shortens what all have in
+ * common, and adds its name to the list while there is room (more says that
+ * there was none). Names longer than 255 bytes are ignored. name may hold any
+ * bytes but NUL, and is copied.
+ */
 void completion_add(struct completion *c, const char *name, size_t len)
 {
 	size_t same = 0;
