@@ -3,6 +3,10 @@
  * The volume as a whole: open, flush, close; and a file's attributes. What is
  * in memory reaches the device in volume_flush(), which leaves there a file
  * system that e2fsck finds nothing to say about.
+ *
+ * The file system on the device is checked where it is read, not as a whole:
+ * what is damaged shows as EIO where it is met, or is served as it is. One
+ * thread, no locks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,13 +16,17 @@
 
 #define NS_PER_S	1000000000ll
 
-/* Features of ext4 that this code keeps right; others are refused. */
+/* Features of ext4 that this code keeps right; others are refused. A journal
+ * that must be replayed is one of those (RECOVER); one that is clean is left
+ * alone, for it is a compatible feature.
+ * [Linux "Documentation/filesystems/ext4/super.rst"] */
 #define KNOWN_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
 			 EXT3_FEATURE_INCOMPAT_EXTENTS | \
 			 EXT4_FEATURE_INCOMPAT_64BIT | \
 			 EXT4_FEATURE_INCOMPAT_FLEX_BG | \
 			 EXT2_FEATURE_INCOMPAT_META_BG | \
 			 EXT4_FEATURE_INCOMPAT_CSUM_SEED)
+/* Files of ours have extents, entries of ours show their file's type. */
 #define NEED_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
 			 EXT3_FEATURE_INCOMPAT_EXTENTS)
 #define KNOWN_RO_COMPAT	(EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | \
@@ -29,6 +37,8 @@
 			 EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | \
 			 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)
 
+/* Whether this is a file system that we can keep right: 0, EOPNOTSUPP, or EIO
+ * when it claims more blocks than the device has. */
 static int volume_check(const struct volume *vol)
 {
 	const struct ext2_super_block *sb = vol->fs->super;
@@ -44,6 +54,8 @@ static int volume_check(const struct volume *vol)
 	       ? 0 : EIO;
 }
 
+/* Reads superblock, group descriptors and bitmaps, and the root as a first
+ * proof of what is there. volume_forget() cleans up after an error. */
 static int volume_load(struct volume *vol)
 {
 	int error = volume_errno(volume_io_open(vol->dev, &vol->fs));
@@ -53,6 +65,8 @@ static int volume_load(struct volume *vol)
 		error = volume_check(vol);
 	}
 	if (error == 0) {
+		/* A plain array of bits: searched for runs at every
+		 * allocation. */
 		vol->fs->default_bitmap_type = EXT2FS_BMAP64_BITARRAY;
 		error = volume_errno(ext2fs_read_bitmaps(vol->fs));
 	}
@@ -62,6 +76,8 @@ static int volume_load(struct volume *vol)
 	return error;
 }
 
+/* Frees all memory, written back or not; good for a volume that was opened
+ * half. */
 static void volume_forget(struct volume *vol)
 {
 	while (vol->hand != NULL) {
@@ -76,9 +92,9 @@ static void volume_forget(struct volume *vol)
 
 /**
  * Opens the ext4 file system on dev, which stays the caller's until
- * volume_close(). Returns 0, ENOMEM, EIO (no file system, or damaged) or
- * EOPNOTSUPP (features, block or inode size that are not ours, or a journal
- * that must be replayed first).
+ * volume_close(); *out is set only with 0. Returns 0, ENOMEM, EIO (no file
+ * system, or damaged) or EOPNOTSUPP (features, block or inode size that are not
+ * ours, or a journal that must be replayed first).
  */
 int volume_open(struct volume_dev *dev, struct volume **out)
 {
@@ -90,6 +106,10 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 		return ENOMEM;
 	}
 	vol->dev = dev;
+	/* From the clock: the generations of new inodes, so that a number used
+	 * again after a restart is told apart; and the seed of the name hash. A
+	 * guest can guess the time roughly; what it could gain is slow
+	 * look-ups. */
 	vol->generation = (uint32_t)now;
 	vol->seed = (uint64_t)now * 0x9e3779b97f4a7c15ull | 1;
 	vol->hash = calloc(VOLUME_VNODES, sizeof(*vol->hash));
@@ -103,11 +123,10 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 	return 0;
 }
 
-/*
- * Counts the blocks and inodes of held files that have no name as free (-1)
- * or used (+1): on the device they are gone already, so that nothing is lost
- * if we never get to free them.
- */
+/* Counts the blocks and inodes of held files that have no name as free (-1) or
+ * used (+1): on the device they are gone already, so that nothing is lost if we
+ * never get to free them. Called in pairs, with nothing allocated in
+ * between. */
 static void volume_orphans(struct volume *vol, int inuse)
 {
 	struct vnode *vn = vol->hand;
@@ -130,7 +149,10 @@ static void volume_orphans(struct volume *vol, int inuse)
 }
 
 /**
- * Writes everything to the device. Returns 0 or EIO.
+ * Writes everything to the device: all vnodes, then with the orphans counted
+ * out the library's superblock, descriptors and bitmaps. What could not be
+ * written stays dirty, and then those are not written either. Returns 0 or EIO.
+ * Costs a walk over all vnodes.
  */
 int volume_flush(struct volume *vol)
 {
@@ -148,6 +170,7 @@ int volume_flush(struct volume *vol)
 		}
 	}
 	volume_orphans(vol, -1);
+	/* The superblock's time of last write. */
 	vol->fs->now = (time_t)(volume_now_ns() / NS_PER_S);
 	if (error == 0) {
 		error = volume_errno(ext2fs_flush(vol->fs));
@@ -157,8 +180,9 @@ int volume_flush(struct volume *vol)
 }
 
 /**
- * Flushes and closes; held files are let go. The volume is gone whatever is
- * returned: 0 or EIO.
+ * Flushes and closes; held files are let go, those without a name freed. The
+ * volume is gone whatever is returned: 0 or EIO. The device remains the
+ * caller's to close.
  */
 int volume_close(struct volume *vol)
 {
@@ -174,7 +198,10 @@ int volume_close(struct volume *vol)
 	return error;
 }
 
-/** Space and files, of the whole volume. Returns 0. */
+/**
+ * Space and files, of the whole volume: none are reserved for root here. id is
+ * the first half of the UUID. Returns 0.
+ */
 int volume_statfs(struct volume *vol, struct volume_stat *st)
 {
 	struct ext2_super_block *sb = vol->fs->super;
@@ -190,7 +217,10 @@ int volume_statfs(struct volume *vol, struct volume_stat *st)
 	return 0;
 }
 
-/** Keeps a file usable until volume_release(). 0, ESTALE, EIO or ENOMEM. */
+/**
+ * Keeps a file usable until volume_release(), its last name gone or not; holds
+ * are counted. Returns 0, ESTALE, EIO or ENOMEM.
+ */
 int volume_hold(struct volume *vol, uint32_t ino)
 {
 	struct vnode *vn;
@@ -204,7 +234,10 @@ int volume_hold(struct volume *vol, uint32_t ino)
 	return error;
 }
 
-/** Undoes one volume_hold(); frees the file if it has no name any more. */
+/**
+ * Undoes one volume_hold(); frees the file if that was the last and it has no
+ * name any more. Without a hold it does nothing.
+ */
 void volume_release(struct volume *vol, uint32_t ino)
 {
 	struct vnode *vn;
@@ -215,6 +248,8 @@ void volume_release(struct volume *vol, uint32_t ino)
 	}
 }
 
+/* A device's numbers: ext4 has an old form for small ones and a new one, of
+ * which only one is not 0. [Linux "fs/ext4/inode.c: __ext4_iget"] */
 static void attr_rdev(const struct vnode *vn, struct volume_attr *attr)
 {
 	uint32_t old = vn->in.i_block[0];
@@ -231,7 +266,11 @@ static void attr_rdev(const struct vnode *vn, struct volume_attr *attr)
 	}
 }
 
-/** Reads a file's attributes. Returns 0, ESTALE, EIO or ENOMEM. */
+/**
+ * Reads a file's attributes, all fields; a size and block count are as of now,
+ * not as flushed last. Returns 0, ESTALE, EIO or ENOMEM; then attr is
+ * unchanged.
+ */
 int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
 {
 	struct vnode *vn;
@@ -255,6 +294,8 @@ int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
 	return 0;
 }
 
+/* Owner and permission bits; the type cannot change. Ids have 32 bits in two
+ * halves. */
 static void setattr_owner(struct vnode *vn, unsigned what,
 			  const struct volume_attr *attr)
 {
@@ -274,8 +315,9 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 
 /**
  * Changes what says (VOLUME_SET_*), all of it or nothing; the change time
- * becomes now unless it is given. Returns 0, EISDIR or EINVAL (size of what
- * has none), EFBIG, EROFS, ESTALE, EIO or ENOMEM.
+ * becomes now unless it is given. Without bits only that. Returns 0, EISDIR or
+ * EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file with block
+ * maps), EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 		   const struct volume_attr *attr)
@@ -286,6 +328,7 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 
 	volume_trim(vol);
 	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
+	/* First, for nothing after it can fail. */
 	if (error == 0 && (what & VOLUME_SET_SIZE) != 0) {
 		error = file_resize(vol, vn, attr->size);
 	}
@@ -308,8 +351,9 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 }
 
 /**
- * Makes a file's data and inode lasting, where the device is more lasting
- * than memory. Returns 0, ESTALE or EIO.
+ * Makes a file's data and inode lasting, where the device is more lasting than
+ * memory: then all that is dirty is written, not this file alone. Returns 0,
+ * ESTALE or EIO.
  */
 int volume_fsync(struct volume *vol, uint32_t ino)
 {

@@ -6,12 +6,17 @@
  * are set when the directory is written back. A directory that Linux gave a
  * hash tree is turned into a plain one when a name is added.
  * [Linux "Documentation/filesystems/ext4/directory.rst"]
+ *
+ * Every entry was found sound when the index was made (index_load()); names
+ * come checked from name_check(). Pointers to entries are good until a block of
+ * the directory is poked anew or freed.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "host-bridge/volume_dir.h"
 
+/* A checksum at a block's end is an entry without inode, of this type. */
 #define TAIL_TYPE	0xde
 
 /* The type an entry shows for a file of that mode. */
@@ -37,7 +42,9 @@ static uint8_t dir_ext2_type(uint32_t mode)
 	}
 }
 
-/* Block lblk of a directory, in memory; write: it will be changed. */
+/* Block lblk of a directory, in memory; write: it will be changed, so its
+ * checksum and the inode are dirty from now on. NULL: no such block, or the
+ * device fails. */
 static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 			  uint32_t lblk, bool write)
 {
@@ -58,7 +65,10 @@ static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 	return vol->dev->ops->poke(vol->dev, block, false);
 }
 
-/** The entry at a place that the index gave; NULL: EIO. */
+/**
+ * The entry at a place that the index gave; write as for dir_block(). NULL
+ * means EIO.
+ */
 struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
 				   uint32_t place, bool write)
 {
@@ -70,7 +80,9 @@ struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
 }
 
 /**
- * Finds a name. Returns 0, ENOENT, EIO or ENOMEM.
+ * Finds a name, "." and ".." like others. *place is where its entry is, *ino
+ * what it names. Returns 0, ENOENT, EIO, EOPNOTSUPP (a directory with block
+ * maps) or ENOMEM.
  */
 int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 	     size_t len, uint32_t *place, uint32_t *ino)
@@ -87,6 +99,8 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 	     at = (at + 1) & dir->index->mask) {
 		const struct ext2_dir_entry_2 *entry;
 
+		/* Few names share 31 bits: the block is looked at for the right
+		 * one only, as a rule. */
 		if (slot->hash != hash) {
 			continue;
 		}
@@ -104,7 +118,8 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 	return ENOENT;
 }
 
-/* Makes block lblk one free entry, and a checksum's tail. */
+/* Makes block lblk one free entry, and a checksum's tail where the volume has
+ * them. The content before is another file's, so all of it is overwritten. */
 static void block_init(struct volume *vol, uint8_t *data)
 {
 	struct ext2_dir_entry_2 *entry = (void *)data;
@@ -118,6 +133,8 @@ static void block_init(struct volume *vol, uint8_t *data)
 	}
 }
 
+/* Gives a directory one more, empty block, and notes its room. Returns 0,
+ * ENOSPC, EIO, EFBIG or ENOMEM; then it is as it was. */
 static int dir_append_block(struct volume *vol, struct vnode *dir)
 {
 	struct dir_index *index = dir->index;
@@ -127,6 +144,7 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	uint8_t *data;
 	int error = index_blocks(index, lblk + 1);
 
+	/* Places have 32 bits, and DIR_NOWHERE is none. */
 	if (error == 0 && lblk >= UINT32_MAX >> VOLUME_BLOCK_SHIFT) {
 		error = ENOSPC;
 	}
@@ -153,17 +171,16 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	return 0;
 }
 
-/* Bytes an entry could give to a new one. */
+/* Bytes an entry could give to a new one: all of it when it is free. */
 static uint32_t entry_slack(const struct ext2_dir_entry_2 *entry)
 {
 	return entry->inode == 0 ? entry->rec_len
 	       : entry->rec_len - dir_entry_size(entry->name_len);
 }
 
-/*
- * Looks in block lblk for an entry with need bytes to spare; sets the block's
- * slack to what there really is when none has.
- */
+/* Looks in block lblk for an entry with need bytes to spare, and remembers it
+ * as slack_place; sets the block's slack to what there really is when none has,
+ * so that it is not searched for as much again. */
 static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		       uint32_t need)
 {
@@ -193,7 +210,10 @@ static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 
 /*
  * Turns a hashed directory into a plain one: its index blocks look like empty
- * entries already, only the room of the checksum's tail must be cut off.
+ * entries already, only the room of the checksum's tail must be cut off. Linux
+ * needs no tree to find a name. Returns 0, or EIO when the device fails half
+ * way.
+ * [Linux "Documentation/filesystems/ext4/directory.rst: Hash Tree Directories"]
  */
 static int dir_unhash(struct volume *vol, struct vnode *dir)
 {
@@ -223,7 +243,10 @@ static int dir_unhash(struct volume *vol, struct vnode *dir)
 	return 0;
 }
 
-/* Finds an entry with need bytes to spare, or makes a new block of it. */
+/* Finds an entry with need bytes to spare, or makes a new block of it;
+ * index->slack_place is where. Blocks are tried from the last success on, and
+ * only those that may have the room: making many files does not search the full
+ * blocks each time. */
 static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 {
 	struct dir_index *index = dir->index;
@@ -247,8 +270,9 @@ static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 }
 
 /**
- * Finds or makes room for a name, so that dir_insert() of it will not fail.
- * Returns 0, ENOSPC, EIO or ENOMEM.
+ * Finds or makes room for a name, so that dir_insert() of it will not fail: in
+ * the index, and in a block that is in memory for writing. Returns 0, ENOSPC,
+ * EFBIG, EIO, EOPNOTSUPP or ENOMEM. What it made stays, used or not.
  */
 int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
 {
@@ -271,8 +295,8 @@ int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
 }
 
 /**
- * Adds a name that is not there yet, for inode ino of that mode. Returns 0,
- * ENOSPC, EIO or ENOMEM; 0 right after dir_reserve().
+ * Adds a name that is not there yet, for inode ino of that mode. Returns 0 or
+ * as dir_reserve(); 0 right after dir_reserve() of as long a name.
  */
 int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	       size_t len, uint32_t ino, uint32_t mode)
@@ -290,6 +314,8 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	if (entry == NULL) {
 		return EIO;
 	}
+	/* The entry keeps what its own name needs; the rest is the new
+	 * one's. */
 	if (entry->inode != 0) {
 		uint32_t used = dir_entry_size(entry->name_len);
 		uint16_t rest = (uint16_t)(entry->rec_len - used);
@@ -304,13 +330,15 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	entry->file_type = dir_ext2_type(mode);
 	memcpy(entry->name, name, len);
 	index_add(index, index_hash(vol, name, len), place);
+	/* It has all the room that is left: the next name goes behind it. */
 	index->slack_place = place;
 	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
 	return 0;
 }
 
 /**
- * Removes the name at a place. Returns 0 or EIO.
+ * Removes the name at a place, which the index gave. Its bytes stay in the
+ * block, but no entry shows them. Returns 0 or EIO (nothing was changed).
  */
 int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 {
@@ -323,6 +351,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	if (data == NULL) {
 		return EIO;
 	}
+	/* The entry before it can only be found from the block's start. */
 	while (offset < target) {
 		before = (void *)(data + offset);
 		if (!index_sound(before, offset)) {
@@ -338,6 +367,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 		before->rec_len = (uint16_t)(before->rec_len + entry->rec_len);
 		entry = before;
 	}
+	/* The first of a block has none before it and stays, as a free one. */
 	slack = entry_slack(entry);
 	if (slack > dir->index->blocks[lblk].slack) {
 		dir->index->blocks[lblk].slack = (uint16_t)slack;
@@ -349,7 +379,10 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	return 0;
 }
 
-/** Makes the name at a place mean another inode. Returns 0 or EIO. */
+/**
+ * Makes the name at a place mean another inode, of that mode. The name, its
+ * place and so the index stay. Returns 0 or EIO.
+ */
 int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 		uint32_t ino, uint32_t mode)
 {
@@ -365,8 +398,9 @@ int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 }
 
 /**
- * Gives a new directory its first block, with "." and "..". Returns 0,
- * ENOSPC, EIO or ENOMEM.
+ * Gives a new directory, which has neither blocks nor index, its first block,
+ * with "." and "..". The links that these stand for are the caller's to count.
+ * Returns 0, ENOSPC, EIO or ENOMEM.
  */
 int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent)
 {
@@ -387,7 +421,10 @@ int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent)
 	return error;
 }
 
-/** Tells whether a directory has no names of its own. 0, EIO or ENOMEM. */
+/**
+ * Tells whether a directory has no names but "." and "..". Returns 0, EIO,
+ * EOPNOTSUPP or ENOMEM.
+ */
 int dir_empty(struct volume *vol, struct vnode *dir, bool *empty)
 {
 	int error = index_load(vol, dir);
@@ -398,7 +435,11 @@ int dir_empty(struct volume *vol, struct vnode *dir, bool *empty)
 	return error;
 }
 
-/** Sets the checksums of the blocks that were changed. Returns 0 or EIO. */
+/**
+ * Sets the checksums of the blocks that were changed; for a volume that has
+ * them, with the index in memory. The inode must be in the table: its
+ * generation is part of them. Returns 0 or EIO; then what is left stays dirty.
+ */
 int dir_writeback(struct volume *vol, struct vnode *dir)
 {
 	for (uint32_t i = 0; i < dir->index->block_count; i++) {
@@ -423,7 +464,8 @@ int dir_writeback(struct volume *vol, struct vnode *dir)
 	return 0;
 }
 
-/* An entry as readdir shows it. */
+/* An entry as readdir shows it. The cookie is its place plus 1, for 0 means the
+ * beginning. */
 static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
 		     struct volume_entry *out)
 {
@@ -442,8 +484,9 @@ static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
 }
 
 /**
- * Shows the entries at places from cookie on to fn, until it returns false.
- * Returns 0, EIO or ENOMEM.
+ * Shows the entries at places from cookie on to fn, until it returns false. A
+ * cookie that no entry gave shows what begins behind it. fn must not call the
+ * volume: that could drop dir. Returns 0, EIO, EOPNOTSUPP or ENOMEM.
  */
 int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	     bool (*fn)(void *arg, const struct volume_entry *entry),

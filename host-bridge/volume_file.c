@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The content of files. Data goes straight between the caller's memory and
- * the device's blocks. Bytes of the last block beyond a file's end are always
- * zero.
+ * The content of files. Data goes straight between the caller's memory and the
+ * device's blocks. Bytes of the last block beyond a file's end are always zero,
+ * so that a file that grows shows zeros there and not what was cut off.
+ *
+ * New blocks hold what another file left. They become a file's only whole:
+ * filled by the write, or with zeros around it, or given back.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,9 +15,12 @@
 /* Block numbers of a file have 32 bits; the last is not used. */
 #define FILE_MAX	((uint64_t)UINT32_MAX << VOLUME_BLOCK_SHIFT)
 
+/* What holes read as. */
 static const uint8_t hole[VOLUME_BLOCK];
 
-/* Gets a file whose content can be read; len becomes what is there. */
+/* Gets a file whose content can be read or written; len becomes what is there
+ * from offset on. Returns 0, EISDIR, EINVAL (no regular file), EOPNOTSUPP
+ * (block maps), ESTALE, EIO or ENOMEM. */
 static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
 		      size_t *len, struct vnode **vn)
 {
@@ -42,7 +48,8 @@ static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
 	return 0;
 }
 
-/* Memory for reading at an offset, to the end of its block; NULL: EIO. */
+/* Memory for reading at an offset, to the end of its block; NULL: EIO. The runs
+ * are loaded. */
 static const uint8_t *file_peek(struct volume *vol, struct vnode *vn,
 				uint64_t offset)
 {
@@ -57,6 +64,7 @@ static const uint8_t *file_peek(struct volume *vol, struct vnode *vn,
 	return data == NULL ? NULL : data + (offset & (VOLUME_BLOCK - 1));
 }
 
+/* Bytes from an offset to the end of its block, at most len. */
 static size_t block_rest(uint64_t offset, size_t len)
 {
 	size_t rest = VOLUME_BLOCK - (size_t)(offset & (VOLUME_BLOCK - 1));
@@ -68,7 +76,9 @@ static size_t block_rest(uint64_t offset, size_t len)
  * Shows len bytes of a regular file from offset on as at most max pieces of
  * memory, good for reading until the volume is next changed. done: how many
  * bytes they hold, less than len at the file's end or when max is too few.
- * Returns 0, EISDIR, EINVAL (no regular file), ESTALE, EIO or ENOMEM.
+ * Blocks that lie together in memory make one piece; holes are pieces of zeros.
+ * Returns 0, EISDIR, EINVAL (no regular file), EOPNOTSUPP (block maps), ESTALE,
+ * EIO or ENOMEM. An access time is not kept.
  */
 int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 	       struct volume_seg *segs, unsigned max, unsigned *count,
@@ -138,11 +148,9 @@ static void clear_around(uint8_t *data, size_t skip, size_t len)
 	memset(data + skip + len, 0, VOLUME_BLOCK - skip - len);
 }
 
-/*
- * Writes into count blocks of the device that belong together in the file,
- * from skip bytes into the first. fresh: they are new. Returns the bytes
- * written, less than len when the device fails.
- */
+/* Writes into blocks of the device that belong together in the file, from block
+ * on, skip bytes into the first. fresh: they are new. Returns the bytes
+ * written, less than len when the device fails. */
 static size_t write_blocks(struct volume *vol, uint64_t block, size_t skip,
 			   const uint8_t *buf, size_t len, bool fresh)
 {
@@ -167,10 +175,8 @@ static size_t write_blocks(struct volume *vol, uint64_t block, size_t skip,
 	return done;
 }
 
-/*
- * Writes what fits in the run or hole at offset. Returns 0 and the bytes, or
- * an errno value.
- */
+/* Writes what fits in the run or hole at offset, allocating where it is a hole.
+ * Returns 0 and the bytes, at least one, or ENOSPC, EFBIG, EIO or ENOMEM. */
 static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 		       const uint8_t *buf, size_t len, size_t *done)
 {
@@ -183,6 +189,8 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 	int error;
 
 	if (fresh) {
+		/* As many as the write wants; less if the hole or the free run
+		 * ends before. */
 		count = (uint32_t)((skip + len + VOLUME_BLOCK - 1) >>
 				   VOLUME_BLOCK_SHIFT);
 		error = run_extend(vol, vn, lblk, count, &pblk, &count);
@@ -207,9 +215,10 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 
 /**
  * Writes len bytes to a file's content from offset on, with blocks as needed,
- * and lets the file grow. done: how many were written, all of them when 0 is
- * returned. Returns 0, or ENOSPC, EFBIG, EIO or ENOMEM if not even one byte
- * was.
+ * and lets the file grow; its times are the caller's. done: how many were
+ * written, at least one when 0 is returned and len is not 0, and fewer than len
+ * if it failed on the way. Returns 0, or ENOSPC, EFBIG, EOPNOTSUPP, EIO or
+ * ENOMEM if not even one byte was.
  */
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done)
@@ -230,6 +239,7 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 			*done += n;
 		}
 	}
+	/* A short write: the error comes back when the caller goes on. */
 	if (*done > 0) {
 		error = 0;
 		if (offset + *done > vnode_size(vn)) {
@@ -240,10 +250,10 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 }
 
 /**
- * Writes len bytes of a regular file from offset on. done: how many; fewer
- * than len when the volume became full or failed on the way. Returns 0,
- * EISDIR, EINVAL (no regular file), ENOSPC, EFBIG, EROFS, ESTALE, EIO or
- * ENOMEM.
+ * Writes len bytes of a regular file from offset on. done: how many; fewer than
+ * len when the volume became full or failed on the way. Returns 0, EISDIR,
+ * EINVAL (no regular file), ENOSPC, EFBIG, EOPNOTSUPP (block maps), EROFS,
+ * ESTALE, EIO or ENOMEM. buf is read once and may be shared memory.
  */
 int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		 const void *buf, size_t len, size_t *done)
@@ -267,7 +277,8 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 
 /**
  * Sets the size of a regular file: frees the blocks beyond, or leaves a hole.
- * Returns 0, EISDIR, EINVAL (no regular file), EFBIG, EIO or ENOMEM.
+ * Its times are the caller's. Returns 0, EISDIR, EINVAL (no regular file),
+ * EFBIG, EOPNOTSUPP, EIO or ENOMEM; then nothing has changed.
  */
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 {
@@ -287,6 +298,7 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 	if (error != 0) {
 		return error;
 	}
+	/* What is cut off of the last block is zeroed, where it is no hole. */
 	run = tail != 0 ? run_find(vn, keep - 1) : NULL;
 	if (size < vnode_size(vn) && run != NULL && run->lblk < keep) {
 		uint8_t *data = vol->dev->ops->poke(
@@ -303,8 +315,10 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 }
 
 /**
- * Reads a symbolic link's text, without a terminating NUL. Returns 0, EINVAL
- * (no link), ERANGE (size too small), ESTALE, EIO or ENOMEM.
+ * Reads a symbolic link's text, without a terminating NUL: 1 to 4095 bytes,
+ * which may be anything. Returns 0, EINVAL (no link), ERANGE (size too small),
+ * ESTALE, EIO, EOPNOTSUPP or ENOMEM; *len may be changed even then.
+ * [Linux "Documentation/filesystems/ext4/ifork.rst: Symbolic Links"]
  */
 int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 		    size_t *len)
@@ -328,6 +342,7 @@ int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 	if (*len > size) {
 		return ERANGE;
 	}
+	/* Up to 59 bytes are in the inode, in the place of the extent tree. */
 	text = (const uint8_t *)vn->in.i_block;
 	if ((vn->in.i_flags & EXT4_EXTENTS_FL) != 0) {
 		error = run_load(vol, vn);

@@ -4,6 +4,10 @@
  * directory never moves in it while it lives, so a place (the entry's offset)
  * is all there is to remember; the name itself is compared in the directory's
  * block. Beside it, what room each block has for new entries.
+ *
+ * The table and the blocks must agree: volume_dir.c changes both together, and
+ * nobody else changes a directory's blocks. Entries are checked once, when the
+ * index is made; the code that edits them later relies on that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +15,7 @@
 
 #include "host-bridge/volume_dir.h"
 
-#define MIN_SLOTS	16u
+#define MIN_SLOTS	16u		/* a power of two, as all sizes are */
 
 /**
  * The hash of a name; never 0, which marks a free slot. The seed keeps a guest
@@ -35,6 +39,7 @@ uint32_t index_hash(const struct volume *vol, const char *name, size_t len)
 	return (uint32_t)(hash >> 32) | 1;
 }
 
+/* Enters a place at the first free slot from its hash's on. */
 static void index_put(struct dir_index *index, uint32_t hash, uint32_t place)
 {
 	uint32_t at = hash & index->mask;
@@ -48,7 +53,9 @@ static void index_put(struct dir_index *index, uint32_t hash, uint32_t place)
 }
 
 /**
- * Makes sure that one more name can be added. Returns 0 or ENOMEM.
+ * Makes sure that one more name can be added: doubles the table when it is
+ * three quarters full, so that a search always meets a free slot. Returns 0 or
+ * ENOMEM; then the table is as it was.
  */
 int index_reserve(struct dir_index *index)
 {
@@ -75,13 +82,16 @@ int index_reserve(struct dir_index *index)
 	return 0;
 }
 
-/** Adds a name; room was reserved. */
+/** Adds a name, which is not there yet; index_reserve() made room. */
 void index_add(struct dir_index *index, uint32_t hash, uint32_t place)
 {
 	index_put(index, hash, place);
 }
 
-/** Removes the name at a place, and closes the gap in the table. */
+/**
+ * Removes the name at a place, and closes the gap in the table, so that no
+ * search ends there too early. The name must be there, with this hash.
+ */
 void index_remove(struct dir_index *index, uint32_t hash, uint32_t place)
 {
 	uint32_t gap = hash & index->mask;
@@ -106,7 +116,10 @@ void index_remove(struct dir_index *index, uint32_t hash, uint32_t place)
 	index->count--;
 }
 
-/** Makes sure that the directory can have count blocks. 0 or ENOMEM. */
+/**
+ * Makes sure that the directory can have count blocks, with some to spare.
+ * Returns 0 or ENOMEM. What block_count does not cover is undefined.
+ */
 int index_blocks(struct dir_index *index, uint32_t count)
 {
 	struct dir_block *bigger;
@@ -125,8 +138,10 @@ int index_blocks(struct dir_index *index, uint32_t count)
 }
 
 /**
- * Whether the entry at an offset of a block is sound, by itself and in the
- * block; end is where the block's entries end.
+ * Whether the entry at an offset of a block is sound by itself, and ends within
+ * the block. Its name is then within it too. The next entry is at offset +
+ * rec_len, which is larger, so a walk ends.
+ * [Linux "ext4/directory.rst: Linear (Classic) Directories"]
  */
 bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
 {
@@ -137,11 +152,14 @@ bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
 	       entry->name_len + DIR_ENTRY_HEAD <= entry->rec_len;
 }
 
-/* Enters the names of block lblk, which holds data. */
+/* Enters the names of block lblk, which holds data. Returns 0, EIO for an entry
+ * that is not sound, or ENOMEM. */
 static int index_load_block(struct volume *vol, struct vnode *dir,
 			    uint32_t lblk, const uint8_t *data)
 {
 	struct dir_index *index = dir->index;
+	/* A hash tree's own blocks look like one free entry over all of the
+	 * block, the place of a checksum included. */
 	bool hashed = (dir->in.i_flags & EXT2_INDEX_FL) != 0;
 	uint32_t limit = dir_limit(vol);
 	uint32_t most = 0;
@@ -177,6 +195,9 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 	return 0;
 }
 
+/* Reads all blocks, by the directory's size. EIO for one that is no
+ * directory's: empty, not of whole blocks, with a hole, or so large that places
+ * would not fit 32 bits. */
 static int index_load_blocks(struct volume *vol, struct vnode *dir)
 {
 	uint64_t size = vnode_size(dir);
@@ -203,7 +224,10 @@ static int index_load_blocks(struct volume *vol, struct vnode *dir)
 	return error;
 }
 
-/** Gives a directory an index without names. Returns 0 or ENOMEM. */
+/**
+ * Gives a directory an index without names or blocks. Returns 0 or ENOMEM;
+ * after that, index_free() is still due.
+ */
 int index_new(struct vnode *dir)
 {
 	dir->index = calloc(1, sizeof(*dir->index));
@@ -215,8 +239,10 @@ int index_new(struct vnode *dir)
 }
 
 /**
- * Reads a directory's names, once. Returns 0, EIO for a damaged directory or
- * ENOMEM.
+ * Reads a directory's names, once. Returns 0, EIO for a damaged directory,
+ * EOPNOTSUPP for one with block maps, or ENOMEM; then there is no index, and
+ * the next call tries again. Costs a look at every entry the first time,
+ * nothing later.
  */
 int index_load(struct volume *vol, struct vnode *dir)
 {
@@ -238,7 +264,10 @@ int index_load(struct volume *vol, struct vnode *dir)
 	return error;
 }
 
-/** Forgets a directory's names. */
+/**
+ * Forgets a directory's names. Which checksums are due is forgotten too: the
+ * directory was written back before, or is on its way out.
+ */
 void index_free(struct vnode *dir)
 {
 	if (dir->index != NULL) {

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libext2fs' way to a block device of ours: an I/O manager that copies from
- * and to the device's blocks. The library opens by name; the device to open is
- * left in a variable just before, by volume_io_open().
- * [libext2fs "I/O channel"]
+ * libext2fs' way to a block device of ours: an I/O manager that copies from and
+ * to the device's blocks. The library opens by name; the device to open is left
+ * in a variable just before, by volume_io_open(). [libext2fs "I/O channel"]
+ *
+ * The library's block numbers come from the file system, which may be damaged:
+ * the device refuses those it does not have.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "host-bridge/volume_int.h"
 
+/* Between volume_io_open() and io_open(), which it calls. */
 static struct volume_dev *opening;
 
+/* Flags are not looked at: a device that is read-only is one of which volume.c
+ * changes nothing. */
 static errcode_t io_open(const char *name, int flags, io_channel *channel)
 {
 	io_channel io;
@@ -30,13 +35,14 @@ static errcode_t io_open(const char *name, int flags, io_channel *channel)
 	strcpy(io->name, name);
 	io->magic = EXT2_ET_MAGIC_IO_CHANNEL;
 	io->manager = volume_io_manager;
-	io->block_size = 1024;
+	io->block_size = 1024;		/* until the superblock was read */
 	io->refcount = 1;
 	io->private_data = opening;
 	*channel = io;
 	return 0;
 }
 
+/* The device is not closed: it is the volume's caller's. */
 static errcode_t io_close(io_channel io)
 {
 	if (--io->refcount == 0) {
@@ -46,16 +52,16 @@ static errcode_t io_close(io_channel io)
 	return 0;
 }
 
+/* What the library counts in; the device's blocks stay VOLUME_BLOCK bytes. */
 static errcode_t io_set_blksize(io_channel io, int size)
 {
 	io->block_size = size;
 	return 0;
 }
 
-/*
- * Copies bytes at a place of the device: out of it into to, or into it from
- * from; the other is NULL.
- */
+/* Copies len bytes at a place of the device: out of it into to, or into it from
+ * from; the other is NULL. Over as many blocks as it takes. Returns 0, or an
+ * error after which some were copied. */
 static errcode_t io_copy(io_channel io, uint64_t at, uint64_t len,
 			 uint8_t *to, const uint8_t *from)
 {
@@ -112,6 +118,8 @@ static errcode_t io_write64(io_channel io, unsigned long long block,
 		       io_bytes(io, count), NULL, data);
 }
 
+/* The library calls the 64-bit functions where there are any; these are for the
+ * rest of it. */
 static errcode_t io_read(io_channel io, unsigned long block, int count,
 			 void *data)
 {
@@ -124,12 +132,15 @@ static errcode_t io_write(io_channel io, unsigned long block, int count,
 	return io_write64(io, block, count, data);
 }
 
+/* For the superblock, of which the library writes the words that changed. */
 static errcode_t io_write_byte(io_channel io, unsigned long offset, int count,
 			       const void *data)
 {
 	return io_copy(io, offset, (uint64_t)count, NULL, data);
 }
 
+/* All that was written is in the device's blocks already; whether it lasts is
+ * the device's matter. */
 static errcode_t io_flush(io_channel io)
 {
 	struct volume_dev *dev = io->private_data;
@@ -137,6 +148,7 @@ static errcode_t io_flush(io_channel io)
 	return dev->ops->flush != NULL ? dev->ops->flush(dev) : 0;
 }
 
+/* What it lacks (discard, cache and read-ahead) the library does without. */
 static struct struct_io_manager manager = {
 	.magic = EXT2_ET_MAGIC_IO_MANAGER,
 	.name = "isthmus volume",
@@ -154,10 +166,14 @@ static struct struct_io_manager manager = {
 const io_manager volume_io_manager = &manager;
 
 /**
- * Opens the file system on dev with libext2fs. Returns the library's code.
+ * Opens the file system on dev with libext2fs; superblock and group descriptors
+ * are read. Returns the library's code; *fs is NULL if that is not 0.
  */
 errcode_t volume_io_open(struct volume_dev *dev, ext2_filsys *fs)
 {
+	/* 64-bit block numbers; and the copies of superblock and descriptors in
+	 * other groups stay as they are: they serve repairs only, and a flush
+	 * would write each. */
 	int flags = EXT2_FLAG_64BITS | EXT2_FLAG_MASTER_SB_ONLY;
 
 	if (!dev->read_only) {
@@ -168,7 +184,10 @@ errcode_t volume_io_open(struct volume_dev *dev, ext2_filsys *fs)
 			    fs);
 }
 
-/** The errno value for a code of libext2fs. */
+/**
+ * The errno value for a code of libext2fs, which may be one already. Whatever
+ * is not told apart is EIO.
+ */
 int volume_errno(errcode_t code)
 {
 	switch (code) {

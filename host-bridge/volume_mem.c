@@ -15,11 +15,13 @@
 #include "host-bridge/volume_dev.h"
 
 #define SPARSE_MAGIC	0xed26ff3au
-#define CHUNK_RAW	0xcac1u
-#define CHUNK_FILL	0xcac2u
-#define CHUNK_DONT_CARE	0xcac3u
+#define CHUNK_RAW	0xcac1u		/* its blocks follow */
+#define CHUNK_FILL	0xcac2u		/* one word follows, for all of it */
+#define CHUNK_DONT_CARE	0xcac3u		/* zeros here */
 #define ARENA_BLOCKS	64u		/* blocks in one piece of the heap */
 
+/* As in the file, little endian. The checksum is not looked at: the loader has
+ * verified the whole image's. */
 struct sparse_header {
 	uint32_t magic;
 	uint16_t major, minor, header_size, chunk_header_size;
@@ -32,11 +34,15 @@ struct sparse_chunk {
 	uint32_t size;			/* bytes, this header included */
 };
 
+/* Memory for blocks that the image does not have. */
 struct arena {
 	struct arena *next;
 	uint8_t blocks[ARENA_BLOCKS][VOLUME_BLOCK];
 };
 
+/* The device. table has an address for each block: in the image, where a sparse
+ * image's blocks are aligned to 4 bytes only, or in an arena; NULL: never
+ * written, reads as zeros. */
 struct mem_dev {
 	struct volume_dev dev;
 	uint8_t **table;
@@ -45,8 +51,11 @@ struct mem_dev {
 	unsigned arena_used;		/* blocks taken of the first arena */
 };
 
+/* What all blocks without memory share, for reading. */
 static const uint8_t zeros[VOLUME_BLOCK];
 
+/* Memory for one block, with whatever is in it; NULL: none. Freed blocks are
+ * used first, be they of the image or of an arena. */
 static uint8_t *mem_alloc(struct mem_dev *mem)
 {
 	uint8_t *block = mem->free;
@@ -68,6 +77,7 @@ static uint8_t *mem_alloc(struct mem_dev *mem)
 	return mem->arenas->blocks[mem->arena_used++];
 }
 
+/* A block for reading: volume_dev_ops. */
 static const uint8_t *mem_peek(struct volume_dev *dev, uint64_t block)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
@@ -78,6 +88,8 @@ static const uint8_t *mem_peek(struct volume_dev *dev, uint64_t block)
 	return mem->table[block] != NULL ? mem->table[block] : zeros;
 }
 
+/* A block for writing: volume_dev_ops. NULL: no such block, or no memory. What
+ * is not overwritten whole begins as zeros. */
 static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
@@ -96,6 +108,9 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 	return mem->table[block];
 }
 
+/* The blocks read as zeros from now on; their memory goes to the next that is
+ * written. Its content stays there until then: mem_poke() clears it, unless all
+ * of it is to be overwritten. */
 static void mem_discard(struct volume_dev *dev, uint64_t block, uint64_t count)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
@@ -111,6 +126,7 @@ static void mem_discard(struct volume_dev *dev, uint64_t block, uint64_t count)
 	}
 }
 
+/* The image's memory is not ours to free. */
 static void mem_close(struct volume_dev *dev)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
@@ -132,7 +148,8 @@ static const struct volume_dev_ops mem_ops = {
 	.close = mem_close,
 };
 
-/* Fills blocks with a repeated word, as CHUNK_FILL wants. */
+/* Fills blocks with a repeated word, as CHUNK_FILL wants. Zeros need no
+ * memory. */
 static int mem_fill(struct mem_dev *mem, uint64_t block, uint32_t count,
 		    const uint8_t *word)
 {
@@ -155,10 +172,14 @@ static int mem_fill(struct mem_dev *mem, uint64_t block, uint32_t count,
 	return 0;
 }
 
-/* Enters one chunk, of which body bytes follow its header. */
+/* Enters one chunk, of which body bytes follow its header, for blocks from
+ * number block on. Returns 0, EINVAL (too many blocks, a body of the wrong
+ * length, a type we do not know) or ENOMEM. */
 static int mem_chunk(struct mem_dev *mem, const struct sparse_chunk *chunk,
 		     uint8_t *data, size_t body, uint64_t block)
 {
+	/* block is never above the device's end: this was so for the chunks
+	 * before. */
 	if (chunk->blocks > mem->dev.blocks - block) {
 		return EINVAL;
 	}
@@ -183,6 +204,8 @@ static int mem_chunk(struct mem_dev *mem, const struct sparse_chunk *chunk,
 	}
 }
 
+/* Enters all chunks, which must cover the device exactly. Every length is
+ * checked against what is left of the image before it is used. */
 static int mem_load_sparse(struct mem_dev *mem, uint8_t *image, size_t size,
 			   const struct sparse_header *header)
 {
@@ -196,6 +219,7 @@ static int mem_load_sparse(struct mem_dev *mem, uint8_t *image, size_t size,
 		if (size - at < sizeof(chunk)) {
 			return EINVAL;
 		}
+		/* Its place has no alignment to speak of. */
 		memcpy(&chunk, image + at, sizeof(chunk));
 		if (chunk.size < sizeof(chunk) || chunk.size > size - at) {
 			return EINVAL;
@@ -211,9 +235,12 @@ static int mem_load_sparse(struct mem_dev *mem, uint8_t *image, size_t size,
 	return block == mem->dev.blocks ? 0 : EINVAL;
 }
 
+/* Makes the table. header is zero for an image too short to have one. */
 static int mem_load(struct mem_dev *mem, uint8_t *image, size_t size,
 		    const struct sparse_header *header)
 {
+	/* 8 bytes for each block of 4096: what the device costs beside its
+	 * data. */
 	mem->table = calloc(mem->dev.blocks, sizeof(*mem->table));
 	if (mem->table == NULL) {
 		return ENOMEM;
@@ -221,6 +248,7 @@ static int mem_load(struct mem_dev *mem, uint8_t *image, size_t size,
 	if (header->magic == SPARSE_MAGIC) {
 		return mem_load_sparse(mem, image, size, header);
 	}
+	/* A last piece shorter than a block is not part of the device. */
 	for (uint64_t i = 0; i < mem->dev.blocks; i++) {
 		mem->table[i] = image + (i << VOLUME_BLOCK_SHIFT);
 	}
@@ -228,10 +256,11 @@ static int mem_load(struct mem_dev *mem, uint8_t *image, size_t size,
 }
 
 /**
- * Makes a block device of the image of size bytes: sparse or plain, told
- * apart by the magic number. Writes go into the image's own memory. Returns
- * 0, EINVAL for a sparse image that is not well-formed or not of 4096-byte
- * blocks, or ENOMEM. [Android "libsparse: sparse_format.h"]
+ * Makes a block device of the image of size bytes: sparse or plain, told apart
+ * by the magic number. Writes go into the image's own memory, which must stay
+ * as long as the device. Returns 0, EINVAL for a sparse image that is not
+ * well-formed or not of 4096-byte blocks, or ENOMEM.
+ * [Android "libsparse: sparse_format.h"]
  */
 int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names: looking them up, making, linking, removing and moving them. Each
- * function looks at everything that may refuse first, then makes room, then
- * changes.
+ * Names: looking them up, making, linking and removing them (volume_rename.c
+ * moves them). Each function looks at everything that may refuse first, then
+ * makes room, then changes; if the change fails all the same it is taken back.
+ *
+ * A directory's links are its name, its own "." and the ".." of each directory
+ * in it.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,13 +14,19 @@
 
 #define FAST_LINK_MAX	59u	/* longest link text kept in the inode */
 
-/** Whether a name is "." or "..". */
+/**
+ * Whether a name, of at least one byte, is "." or "..": entries that make up
+ * the tree and are never made, moved or removed by name.
+ */
 bool name_is_dots(const char *name, size_t len)
 {
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
 
-/** Whether that can be a name at all: 0, EINVAL or ENAMETOOLONG. */
+/**
+ * Whether that can be a name at all: 0, EINVAL or ENAMETOOLONG. Any bytes are
+ * good but '/' and NUL, as in Linux.
+ */
 int name_check(const char *name, size_t len)
 {
 	if (len == 0 || memchr(name, '/', len) != NULL ||
@@ -27,7 +36,9 @@ int name_check(const char *name, size_t len)
 	return len > VOLUME_NAME_MAX ? ENAMETOOLONG : 0;
 }
 
-/* Gets the directory for a change of that name in it. */
+/* Gets the directory for a change of that name in it. Returns 0, EINVAL or
+ * ENAMETOOLONG (name), EROFS, ENOENT or ENOTDIR (directory), ESTALE, EIO or
+ * ENOMEM. */
 static int name_begin(struct volume *vol, uint32_t ino, const char *name,
 		      size_t len, struct vnode **dir)
 {
@@ -45,7 +56,8 @@ static int name_begin(struct volume *vol, uint32_t ino, const char *name,
 	return error;
 }
 
-/* As name_begin(), for a new name: EEXIST when it is there, and makes room. */
+/* As name_begin(), for a new name: EEXIST when it is there ("." and ".." always
+ * are), and makes room. */
 static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
 			  size_t len, struct vnode **dir)
 {
@@ -62,7 +74,8 @@ static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
 	return error == ENOENT ? dir_reserve(vol, *dir, len) : error;
 }
 
-/* Takes back a file that was just made and has no name yet. */
+/* Takes back a file that was just made and has no name yet, its blocks and
+ * inode. */
 static void name_undo(struct volume *vol, struct vnode *vn)
 {
 	vn->in.i_links_count = 0;
@@ -71,8 +84,9 @@ static void name_undo(struct volume *vol, struct vnode *vn)
 
 /**
  * Looks a name up in a directory; "." and ".." are names in it, and the root's
- * ".." is the root. Returns 0, ENOENT, ENOTDIR, EINVAL or ENAMETOOLONG (not a
- * name), ESTALE, EIO or ENOMEM.
+ * ".." is the root. What is found is not held: it is good until the volume is
+ * next changed. Returns 0, ENOENT, ENOTDIR, EINVAL or ENAMETOOLONG (not a
+ * name), EOPNOTSUPP (block maps), ESTALE, EIO or ENOMEM.
  */
 int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, uint32_t *ino)
@@ -91,9 +105,10 @@ int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 
 /**
  * Makes a file of make's type and enters it under a name: regular, directory,
- * FIFO, socket or device (which are nothing but data here). Returns 0, EEXIST,
- * EINVAL (name, or another type), ENAMETOOLONG, ENOENT or ENOTDIR (dir),
- * ENOSPC, EMLINK, EROFS, EIO or ENOMEM.
+ * FIFO, socket or device (which are nothing but data here). *ino is set only
+ * with 0; the file is not held. Returns 0, EEXIST, EINVAL or ENAMETOOLONG
+ * (name), ENOENT or ENOTDIR (dir), ENOSPC, EMLINK, EROFS, ESTALE, EIO or
+ * ENOMEM. The type is the caller's to check.
  */
 int volume_create(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, const struct volume_make *make, uint32_t *ino)
@@ -113,6 +128,7 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 	if (is_dir) {
 		error = dir_init(vol, vn, dir);
 		if (error == 0) {
+			/* Its ".." is a link to the parent. */
 			error = vnode_set_links(vol, parent, 1);
 		}
 	}
@@ -133,7 +149,8 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 
 /**
  * Makes a symbolic link: make gives the owner. target is 1 to 4095 bytes
- * without NUL. Returns as volume_create(), or ENAMETOOLONG for the target.
+ * without NUL, and need not lead anywhere. Returns as volume_create(), also
+ * EINVAL for an empty target, or ENAMETOOLONG for the target.
  */
 int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 		   size_t len, const char *target, size_t target_len,
@@ -159,6 +176,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 	if (error != 0) {
 		return error;
 	}
+	/* A short text takes the place of the extent tree in the inode. */
 	if (target_len <= FAST_LINK_MAX) {
 		vn->in.i_flags = 0;
 		memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
@@ -180,7 +198,8 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 
 /**
  * Gives a file another name. Returns as volume_create(), or EPERM for a
- * directory, ENOENT for a file that has no name left, EMLINK.
+ * directory, ENOENT for a file that has no name left, EMLINK. The link is
+ * counted before the name is there: a name without a count would be damage.
  */
 int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		const char *name, size_t len)
@@ -214,11 +233,13 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 	return 0;
 }
 
-/* A name of vn is gone: counts it, and frees what has none left. */
+/* A name of vn is gone: counts it, and frees what has none left and is not
+ * held. A directory loses its "." with it. */
 static void name_gone(struct volume *vol, struct vnode *vn)
 {
 	if (vnode_is(vn, VOLUME_S_IFDIR)) {
 		vn->in.i_links_count = 0;
+		/* For its mark: the inode is to be written. */
 		vnode_set_size(vol, vn, vnode_size(vn));
 	} else {
 		vnode_set_links(vol, vn, -1);
@@ -227,7 +248,10 @@ static void name_gone(struct volume *vol, struct vnode *vn)
 	vnode_unref(vol, vn);
 }
 
-/** Finds a name and what it names. Returns 0, ENOENT, EIO or ENOMEM. */
+/**
+ * Finds a name and what it names. Returns 0, ENOENT, EIO (also for a name of an
+ * inode that is not in use, which is damage), EOPNOTSUPP or ENOMEM.
+ */
 int name_find(struct volume *vol, struct vnode *dir, const char *name,
 		     size_t len, uint32_t *place, struct vnode **vn)
 {
@@ -243,8 +267,8 @@ int name_find(struct volume *vol, struct vnode *dir, const char *name,
 
 /**
  * Removes a name of a file that is no directory. A held file lives on without
- * it. Returns 0, ENOENT, EISDIR, ENOTDIR (dir), EINVAL or ENAMETOOLONG (not a
- * name), EROFS, EIO or ENOMEM.
+ * it, until its last volume_release(). Returns 0, ENOENT, EISDIR, ENOTDIR
+ * (dir), EINVAL or ENAMETOOLONG (not a name), EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len)
@@ -271,8 +295,9 @@ int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 }
 
 /**
- * Removes an empty directory. Returns as volume_unlink(), or ENOTEMPTY,
- * ENOTDIR, EINVAL (".").
+ * Removes an empty directory; held, it lives on, empty, and nothing can be made
+ * in it. The root has no name to be removed by. Returns as volume_unlink() but
+ * for EISDIR, or ENOTEMPTY (also for ".."), ENOTDIR, EINVAL (".").
  */
 int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 		 size_t len)
@@ -310,8 +335,10 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 }
 
 /**
- * Shows the entries of a directory in an order that stays: what is there all
- * the time is shown once. Returns 0, ENOTDIR, ESTALE, EIO or ENOMEM.
+ * Shows the entries of a directory to fn, from cookie on (0: all), in an order
+ * that stays: what is there all the time is shown once, what comes or goes
+ * meanwhile may be or not. "." and ".." are among them. fn must not call the
+ * volume. Returns 0, ENOTDIR, ESTALE, EIO or ENOMEM.
  */
 int volume_readdir(struct volume *vol, uint32_t dir, uint64_t cookie,
 		   bool (*fn)(void *arg, const struct volume_entry *entry),

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths, for the console. The path still to be walked is kept in one buffer:
- * a link's text is put before the rest of it.
+ * Paths, for the console. The path still to be walked is kept in one buffer: a
+ * link's text is put before the rest of it. So links within links need no
+ * recursion, and the buffer's size bounds what they can grow to.
+ *
+ * Links are Linux's to make; here they are followed within the volume, from its
+ * root: none leads anywhere else.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "host-bridge/volume.h"
 
-#define PATH_BYTES	8192u
-#define LINKS_MAX	40
+#define PATH_BYTES	8192u		/* with the texts of links */
+#define LINKS_MAX	40		/* as Linux has it */
 
 struct walk {
 	struct volume *vol;
@@ -18,7 +22,8 @@ struct walk {
 	char path[PATH_BYTES];		/* still to go */
 };
 
-/* Puts the text of link ino before what is still to go. */
+/* Puts the text of link ino before what is still to go; an absolute one begins
+ * at the root. Returns 0, ELOOP, ENAMETOOLONG, or as volume_readlink(). */
 static int walk_link(struct walk *walk, uint32_t ino)
 {
 	char text[4096];
@@ -43,7 +48,8 @@ static int walk_link(struct walk *walk, uint32_t ino)
 	return 0;
 }
 
-/* Takes the next name off the path: its length, 0 at the end. */
+/* Takes the next name off the path: its length, 0 at the end. name has room for
+ * all of the path. */
 static size_t walk_next(struct walk *walk, char *name)
 {
 	size_t skip = strspn(walk->path, "/");
@@ -55,6 +61,8 @@ static size_t walk_next(struct walk *walk, char *name)
 	return len;
 }
 
+/* Walks all of the path; walk->dir is its end. follow decides about a link in
+ * the last place; slashes behind a name change nothing. */
 static int walk_path(struct walk *walk, bool follow)
 {
 	char name[PATH_BYTES];
@@ -67,6 +75,7 @@ static int walk_path(struct walk *walk, bool follow)
 		int error = volume_lookup(walk->vol, walk->dir, name, len,
 					  &ino);
 
+		/* Whether it is a link, only its mode tells. */
 		if (error == 0) {
 			error = volume_getattr(walk->vol, ino, &attr);
 		}
@@ -84,6 +93,7 @@ static int walk_path(struct walk *walk, bool follow)
 	return 0;
 }
 
+/* Walks the first len bytes of a path. *ino means something only with 0. */
 static int walk_from_root(struct volume *vol, const char *path, size_t len,
 			  bool follow, uint32_t *ino)
 {
@@ -101,7 +111,8 @@ static int walk_from_root(struct volume *vol, const char *path, size_t len,
 
 /**
  * The inode at the end of a path, which begins at the root whether it says so
- * or not. Returns 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EIO or ENOMEM.
+ * or not. It is not held. Returns 0, ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG,
+ * ESTALE, EIO or ENOMEM.
  */
 int volume_path(struct volume *vol, const char *path, bool follow,
 		uint32_t *ino)
@@ -111,8 +122,8 @@ int volume_path(struct volume *vol, const char *path, bool follow,
 
 /**
  * The directory of a path's last name, and that name within the path, which
- * need not exist. Returns as volume_path(), or EINVAL for a path without a
- * last name.
+ * need not exist; it may be "." or "..", and is not checked. Returns as
+ * volume_path(), or EINVAL for a path without a last name.
  */
 int volume_path_parent(struct volume *vol, const char *path, uint32_t *dir,
 		       const char **name, size_t *len)

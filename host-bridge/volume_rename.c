@@ -2,8 +2,10 @@
 /*
  * Moving a name: everything that may refuse or fail comes first, then the new
  * name is entered and the old one removed, and what the new name meant before
- * is let go.
- * [POSIX "rename()"]
+ * is let go. [POSIX "rename()"]
+ *
+ * What is moved keeps its inode, so fids and holds do not notice. A directory
+ * that moves to another one has its ".." changed, and both parents' links.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,11 +16,15 @@ struct rename {
 	struct vnode *old_dir, *new_dir;
 	struct vnode *vn;		/* what is moved */
 	struct vnode *target;		/* what is replaced, or NULL */
+	/* Of the two names, and of ".." in what is moved. */
 	uint32_t old_place, new_place, up_place;
 	bool moves;			/* a directory, to another one */
 };
 
-/* Whether dir is, or is below, the directory ino: 0 no, EINVAL yes. */
+/* Whether dir is, or is below, the directory ino: 0 no, EINVAL yes, EIO or
+ * ENOMEM. Else a directory moved into itself would be cut off from the root.
+ * More steps up than there are inodes: the tree is damaged, and goes in a
+ * circle. */
 static int rename_below(struct volume *vol, struct vnode *dir, uint32_t ino)
 {
 	uint32_t steps = vol->fs->super->s_inodes_count;
@@ -41,7 +47,8 @@ static int rename_below(struct volume *vol, struct vnode *dir, uint32_t ino)
 	return EINVAL;
 }
 
-/* Whether the target may be replaced: its type, and emptiness. */
+/* Whether the target may be replaced: its type, and emptiness. Returns 0,
+ * ENOTDIR, EISDIR, ENOTEMPTY, EIO or ENOMEM. */
 static int rename_target(struct volume *vol, const struct rename *r)
 {
 	bool dir = vnode_is(r->vn, VOLUME_S_IFDIR);
@@ -61,7 +68,8 @@ static int rename_target(struct volume *vol, const struct rename *r)
 	return error != 0 ? error : empty ? 0 : ENOTEMPTY;
 }
 
-/* Everything that may refuse. */
+/* Everything that may refuse, before anything is changed. Finds what is moved,
+ * and what is replaced if there is something. */
 static int rename_check(struct volume *vol, struct rename *r,
 			const char *old_name, size_t old_len,
 			const char *new_name, size_t new_len)
@@ -69,6 +77,8 @@ static int rename_check(struct volume *vol, struct rename *r,
 	int error = name_find(vol, r->old_dir, old_name, old_len,
 			      &r->old_place, &r->vn);
 
+	/* Removed but still held: a name in it would never be found again. The
+	 * old one has the name, so it is alive. */
 	if (error == 0 && r->new_dir->in.i_links_count == 0) {
 		error = ENOENT;
 	}
@@ -115,6 +125,8 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	return error != 0 ? error : vnode_set_links(vol, r->new_dir, 1);
 }
 
+/* The name of the target means another file now: counts its link off, and its
+ * parent's if it was a directory; frees it if nobody holds it. */
 static void rename_drop_target(struct volume *vol, struct rename *r)
 {
 	if (r->target == NULL) {
@@ -130,12 +142,15 @@ static void rename_drop_target(struct volume *vol, struct rename *r)
 	vnode_unref(vol, r->target);
 }
 
+/* Between the two changes what is moved has two names, and its links are not
+ * counted for it: nobody looks in between. */
 static int rename_do(struct volume *vol, struct rename *r,
 		     const char *old_name, size_t old_len,
 		     const char *new_name, size_t new_len)
 {
 	int error = rename_check(vol, r, old_name, old_len, new_name, new_len);
 
+	/* Two names of one file: nothing is done, as POSIX says. */
 	if (error != 0 || r->target == r->vn) {
 		return error;
 	}
@@ -177,6 +192,7 @@ int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 	if (error == 0) {
 		error = name_check(new_name, new_len);
 	}
+	/* They are the tree's own, no names to be moved. */
 	if (error == 0 && (name_is_dots(old_name, old_len) ||
 			   name_is_dots(new_name, new_len))) {
 		error = EBUSY;

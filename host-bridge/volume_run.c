@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where a file's blocks are. The extent tree is read once into a sorted array
- * of runs, which is what is searched and changed; the tree is written anew
- * from the array when the inode is written back. The tree's blocks are taken
- * when the array grows, so that writing it back cannot fail for want of space.
+ * of runs, which is what is searched and changed; the tree is written anew from
+ * the array when the inode is written back. The tree's blocks are taken when
+ * the array grows, so that writing it back cannot fail for want of space.
  * [Linux "Documentation/filesystems/ext4/ifork.rst: Extent Tree"]
+ *
+ * Invariants: runs do not overlap, are sorted by lblk, have 1 to RUN_MAX
+ * blocks, all within the volume; tree_count is at least tree_blocks(run_count).
+ * Extents that the device holds are checked against them as they are read.
  */
 #include <assert.h>
 #include <errno.h>
@@ -13,8 +17,9 @@
 
 #include "host-bridge/volume_int.h"
 
-#define ROOT_ENTRIES	4u
+#define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
 #define NODE_ENTRIES	340u	/* (4096 - header - checksum) / entry */
+/* Two levels below the root: what tree_blocks() and run_store() can do. */
 #define RUNS_MAX	(ROOT_ENTRIES * NODE_ENTRIES * NODE_ENTRIES)
 #define NODE_MAGIC	0xf30a
 
@@ -44,7 +49,8 @@ static uint32_t div_up(uint32_t n, uint32_t by)
 	return (n + by - 1) / by;
 }
 
-/* Blocks the tree of so many runs needs beside the inode. */
+/* Blocks the tree of so many runs needs beside the inode: leaves, and above
+ * them one level of index when the root has no room for all. */
 static uint32_t tree_blocks(uint32_t runs)
 {
 	uint32_t leaves = div_up(runs, NODE_ENTRIES);
@@ -56,6 +62,8 @@ static uint32_t tree_blocks(uint32_t runs)
 	       ? leaves : leaves + div_up(leaves, NODE_ENTRIES);
 }
 
+/* Makes room in an array for need entries of size bytes, twice as much as there
+ * was where that is more. Returns 0 or ENOMEM; then it is as it was. */
 static int grow(void **array, uint32_t *space, uint32_t need, size_t size)
 {
 	uint32_t want = *space == 0 ? ROOT_ENTRIES : *space * 2;
@@ -76,7 +84,9 @@ static int grow(void **array, uint32_t *space, uint32_t need, size_t size)
 	return 0;
 }
 
-/* Makes sure that runs and tree can take count runs. */
+/* Makes sure that runs and tree can take count runs. Returns 0, EFBIG, ENOMEM
+ * or ENOSPC. Tree blocks that were taken before it failed stay: tree_trim()
+ * gives back what is too much. */
 static int run_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 {
 	uint32_t need = tree_blocks(count);
@@ -105,10 +115,9 @@ static int run_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 	return error;
 }
 
-/*
- * Enters one extent of the tree as read. Blocks that were set aside but never
- * written become plain blocks of zeros.
- */
+/* Enters one extent of the tree as read. Blocks that were set aside but never
+ * written become plain blocks of zeros: no extent of ours is anything else.
+ * Returns 0, EIO for one that breaks the invariants, or ENOMEM. */
 static int load_leaf(struct volume *vol, struct vnode *vn,
 		     const struct ext2fs_extent *ext)
 {
@@ -120,6 +129,7 @@ static int load_leaf(struct volume *vol, struct vnode *vn,
 	if (error != 0) {
 		return error;
 	}
+	/* Behind the run before it: sorted, and no overlap. */
 	if (vn->run_count > 0) {
 		from = vn->runs[vn->run_count - 1].lblk;
 		from += vn->runs[vn->run_count - 1].len;
@@ -129,6 +139,7 @@ static int load_leaf(struct volume *vol, struct vnode *vn,
 	    ext->e_lblk > UINT32_MAX - ext->e_len || ext->e_lblk < from) {
 		return EIO;
 	}
+	/* Else what lies in them from before could be read. */
 	if ((ext->e_flags & EXT2_EXTENT_FLAGS_UNINIT) != 0) {
 		for (uint32_t i = 0; i < ext->e_len; i++) {
 			uint8_t *data = vol->dev->ops->poke(
@@ -149,7 +160,8 @@ static int load_leaf(struct volume *vol, struct vnode *vn,
 	return 0;
 }
 
-/* Enters one node of the tree: a leaf's extent or a block of the tree. */
+/* Enters one node of the tree: a leaf's extent or a block of the tree. Those
+ * blocks are used again when the tree is next written. */
 static int load_node(struct volume *vol, struct vnode *vn,
 		     const struct ext2fs_extent *ext)
 {
@@ -166,7 +178,10 @@ static int load_node(struct volume *vol, struct vnode *vn,
 	return error;
 }
 
-/** Makes an inode one that has extents, and none yet. */
+/**
+ * Makes an inode one that has extents, and none yet: an empty root. The rest of
+ * i_block is zero.
+ */
 void run_init(struct vnode *vn)
 {
 	struct node_header *root = (void *)vn->in.i_block;
@@ -177,8 +192,9 @@ void run_init(struct vnode *vn)
 }
 
 /**
- * Reads the runs of a file, once. Returns 0, ENOMEM, EIO for a damaged tree,
- * EOPNOTSUPP for a file with block maps in place of extents.
+ * Reads the runs of a file, once. Returns 0, ENOMEM, ENOSPC, EIO for a damaged
+ * tree, EOPNOTSUPP for a file with block maps in place of extents; then the
+ * runs may not be used.
  */
 int run_load(struct volume *vol, struct vnode *vn)
 {
@@ -196,6 +212,7 @@ int run_load(struct volume *vol, struct vnode *vn)
 		return EOPNOTSUPP;
 	}
 	vn->run_count = vn->tree_count = vn->cursor = 0;
+	/* An empty file needs no walk. */
 	if (root->magic == NODE_MAGIC && root->entries == 0) {
 		vn->runs_valid = true;
 		return 0;
@@ -206,6 +223,7 @@ int run_load(struct volume *vol, struct vnode *vn)
 	}
 	while (error == 0 &&
 	       (code = ext2fs_extent_get(handle, op, &ext)) == 0) {
+		/* The walk meets an index again on its way back up. */
 		if ((ext.e_flags & EXT2_EXTENT_FLAGS_SECOND_VISIT) == 0) {
 			error = load_node(vol, vn, &ext);
 		}
@@ -215,6 +233,8 @@ int run_load(struct volume *vol, struct vnode *vn)
 	if (error == 0 && code != EXT2_ET_EXTENT_NO_NEXT) {
 		error = EIO;
 	}
+	/* No sound tree has fewer blocks than ours would; this one may not be
+	 * sound. */
 	if (error == 0) {
 		error = run_reserve(vol, vn, vn->run_count);
 	}
@@ -224,7 +244,8 @@ int run_load(struct volume *vol, struct vnode *vn)
 
 /**
  * The run that holds block lblk of the file, else the next one after it (then
- * lblk is in a hole), else NULL. Good until the runs change.
+ * lblk is in a hole), else NULL. Good until the runs change. Remembers where it
+ * was: reads go forward.
  */
 const struct run *run_find(struct vnode *vn, uint32_t lblk)
 {
@@ -250,8 +271,9 @@ const struct run *run_find(struct vnode *vn, uint32_t lblk)
 	return low < vn->run_count ? &vn->runs[low] : NULL;
 }
 
-/* Enters new blocks before run number at, joined to its neighbours if they
- * touch. Room was reserved. */
+/* Enters new blocks before run number at, joined to the run before if they
+ * follow it in the file and on the device. Room was reserved. The cursor is
+ * then at the run that has them. */
 static void run_enter(struct vnode *vn, uint32_t at, struct run new)
 {
 	if (at > 0) {
@@ -274,8 +296,10 @@ static void run_enter(struct vnode *vn, uint32_t at, struct run new)
 
 /**
  * Gives a file blocks for its hole at lblk: at most want, as many as lie
- * together and fit the hole. Their content is undefined. Returns 0, ENOSPC,
- * EFBIG (too many pieces) or ENOMEM; the runs are loaded.
+ * together and fit the hole; *pblk and *got say which. Their content is
+ * undefined: they are the caller's to fill, or to give back by run_undo().
+ * Returns 0, ENOSPC, EFBIG (too many pieces) or ENOMEM; the runs are loaded.
+ * The file's size is not changed.
  */
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	       uint32_t want, uint64_t *pblk, uint32_t *got)
@@ -295,6 +319,7 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	if (at < vn->run_count && want > vn->runs[at].lblk - lblk) {
 		want = vn->runs[at].lblk - lblk;
 	}
+	/* Behind the run before, if that is free: then it just gets longer. */
 	if (at > 0) {
 		goal = vn->runs[at - 1].pblk + vn->runs[at - 1].len;
 	}
@@ -308,7 +333,10 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	return 0;
 }
 
-/** Takes back the last count blocks of those that run_extend() just gave. */
+/**
+ * Takes back the last count blocks of those that run_extend() just gave:
+ * nothing else was done to the runs in between, so the cursor is still there.
+ */
 void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 {
 	struct run *run = &vn->runs[vn->cursor];
@@ -323,7 +351,8 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 	}
 }
 
-/* Frees the tree's blocks that the runs do not need. */
+/* Frees the tree's blocks that the runs do not need. run_undo() leaves its
+ * surplus to the next write-back. */
 static void tree_trim(struct volume *vol, struct vnode *vn)
 {
 	while (vn->tree_count > tree_blocks(vn->run_count)) {
@@ -333,10 +362,15 @@ static void tree_trim(struct volume *vol, struct vnode *vn)
 	}
 }
 
-/** Frees the blocks of a file from lblk on; the runs are loaded. */
+/**
+ * Frees the blocks of a file from lblk on, and their memory; the runs are
+ * loaded. Cannot fail. The size and the rest of the last block are the
+ * caller's.
+ */
 void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 {
 	while (vn->run_count > 0) {
+		/* From the end: the array never has a gap. */
 		struct run *last = &vn->runs[vn->run_count - 1];
 		uint32_t keep = last->lblk < lblk ? lblk - last->lblk : 0;
 
@@ -355,6 +389,9 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 	tree_trim(vol, vn);
 }
 
+/* A node's header: how many entries it has, how many it could have, and how far
+ * above the leaves it is.
+ * [Linux "fs/ext4/ext4_extents.h: struct ext4_extent_header"] */
 static void put_header(void *node, uint32_t entries, uint32_t max,
 		       uint32_t depth)
 {
@@ -384,7 +421,7 @@ static void put_extents(void *node, const struct vnode *vn, uint32_t first,
 }
 
 /* Writes an index to the tree's blocks from number first on, each of which
- * covers stride runs. */
+ * covers stride runs, the first of them from run number run on. */
 static void put_index(void *node, const struct vnode *vn, uint32_t first,
 		      uint32_t count, uint32_t run, uint32_t stride)
 {
@@ -399,7 +436,9 @@ static void put_index(void *node, const struct vnode *vn, uint32_t first,
 	}
 }
 
-/* Fills block number at of the tree: a leaf, or an index to leaves. */
+/* Fills block number at of the tree: a leaf, or an index to leaves. Leaves come
+ * first in vn->tree, then the index blocks. All are full but the last of each
+ * kind. Returns 0 or EIO. */
 static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 		      uint32_t leaves)
 {
@@ -427,7 +466,8 @@ static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 
 /**
  * Sets the checksums of the tree's blocks. They cover the inode's generation,
- * which libext2fs takes from the table. Returns 0 or EIO.
+ * which libext2fs takes from the table: so the inode was written before.
+ * Returns 0 or EIO; then the tree stays dirty, and all is done again.
  */
 int run_seal(struct volume *vol, struct vnode *vn)
 {
@@ -449,8 +489,8 @@ int run_seal(struct volume *vol, struct vnode *vn)
 
 /**
  * Writes the extent tree of a file from its runs, into its inode (in memory)
- * and the tree's blocks; run_seal() must follow when the inode is written.
- * Returns 0 or EIO.
+ * and the tree's blocks, in the same places as before where there were any;
+ * run_seal() must follow when the inode is written. Returns 0 or EIO.
  */
 int run_store(struct volume *vol, struct vnode *vn)
 {

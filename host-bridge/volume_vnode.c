@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inodes in memory: found by number in a hash table, kept by a clock until
- * room is needed. A freed inode's vnode stays as "dead" until it is written
- * back or its number is used again.
+ * Inodes in memory: found by number in a hash table, kept by a clock until room
+ * is needed. A freed inode's vnode stays as "dead", to be written as free,
+ * until room is needed or its number is used again.
+ *
+ * Each inode in use has at most one vnode, and from when that is made to when
+ * it is dropped it is the truth: the table on the device is older. libext2fs
+ * looks at the table only where we have just written it back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +15,11 @@
 #include "host-bridge/volume_int.h"
 
 #define NS_PER_S	1000000000ll
+/* Older inodes have less behind the first 128 bytes. */
 #define EXTRA_TIMES	24u	/* i_extra_isize that covers crtime_extra */
 
+/* The link that leads to an inode's vnode, or to NULL at the end of its
+ * chain. */
 static struct vnode **vnode_slot(struct volume *vol, uint32_t ino)
 {
 	struct vnode **slot = &vol->hash[ino & (VOLUME_VNODES - 1)];
@@ -23,7 +30,8 @@ static struct vnode **vnode_slot(struct volume *vol, uint32_t ino)
 	return slot;
 }
 
-/* A vnode without content for an inode that has none; NULL: no memory. */
+/* A vnode without content for an inode that has none, in hash and ring; NULL:
+ * no memory. It goes behind the clock hand, so it is looked at last. */
 static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
 {
 	struct vnode *vn = calloc(1, sizeof(*vn));
@@ -48,6 +56,7 @@ static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
 	return vn;
 }
 
+/* Frees what was read or made beside the inode; it can be read again. */
 static void vnode_free_content(struct vnode *vn)
 {
 	index_free(vn);
@@ -60,10 +69,11 @@ static void vnode_free_content(struct vnode *vn)
 	vn->runs_valid = vn->tree_dirty = false;
 }
 
-/** Forgets a vnode, written back or not. */
+/** Forgets a vnode, written back or not. Nobody may hold it. */
 void vnode_drop(struct volume *vol, struct vnode *vn)
 {
 	*vnode_slot(vol, vn->ino) = vn->hash_next;
+	/* The hand must not point at what is gone. */
 	if (vol->hand == vn) {
 		vol->hand = vn->ring_next == vn ? NULL : vn->ring_next;
 	}
@@ -76,10 +86,13 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
 
 /**
  * Makes room when too many vnodes are in memory: writes back and forgets the
- * ones that are neither held nor lately used. No vnode pointer may be in use.
+ * ones that are neither held nor lately used, an eighth of them at once. No
+ * vnode pointer may be in use: so it is called where a public function begins,
+ * and nowhere else. One that cannot be written stays.
  */
 void volume_trim(struct volume *vol)
 {
+	/* Once around to take the marks away, once to find who has none. */
 	uint32_t steps = 2 * vol->vnodes;
 
 	if (vol->vnodes <= VOLUME_VNODES) {
@@ -98,6 +111,10 @@ void volume_trim(struct volume *vol)
 	}
 }
 
+/* Reads an inode that is not in memory. A number that came from a client or
+ * from a damaged directory may be anything: ESTALE for the reserved inodes
+ * (journal, resize and the like, which are no files), for one beyond the table,
+ * and for one without links, which is free. */
 static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
 {
 	struct vnode *vn;
@@ -122,8 +139,9 @@ static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
 }
 
 /**
- * The vnode of an inode that is in use. Returns 0, ESTALE (no such file), EIO
- * or ENOMEM.
+ * The vnode of an inode that is in use: one with a name, or held without. Good
+ * until volume_trim() is next called. Returns 0, ESTALE (no such file), EIO or
+ * ENOMEM.
  */
 int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out)
 {
@@ -140,7 +158,10 @@ int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out)
 	return 0;
 }
 
-/** As vnode_get(), and ENOTDIR if it is no directory. */
+/**
+ * As vnode_get(), and ENOTDIR if it is no directory; then *out is set all the
+ * same.
+ */
 int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out)
 {
 	int error = vnode_get(vol, ino, out);
@@ -151,6 +172,8 @@ int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out)
 	return error;
 }
 
+/* A new file's inode: nothing of the one that had the number before remains.
+ * Its generation is another, so that a client can tell the two apart. */
 static void vnode_init(struct volume *vol, struct vnode *vn,
 		       const struct volume_make *make)
 {
@@ -169,6 +192,7 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vnode_touch(vn, VNODE_ATIME | VNODE_MTIME | VNODE_CTIME | VNODE_BTIME,
 		    volume_now_ns());
 	if (type == VOLUME_S_IFCHR || type == VOLUME_S_IFBLK) {
+		/* The old form where it does, as Linux writes it. */
 		if (major < 256 && minor < 256) {
 			vn->in.i_block[0] = major << 8 | minor;
 		} else {
@@ -186,8 +210,9 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 }
 
 /**
- * Takes a free inode, near directory dir, and makes a file of it that has one
- * link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM or EIO.
+ * Takes a free inode, in dir's group or else in another, and makes a file of it
+ * that has one link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM
+ * or EIO (the bitmap says free of an inode that is not: damage).
  */
 int vnode_new(struct volume *vol, uint32_t dir,
 	      const struct volume_make *make, struct vnode **out)
@@ -209,6 +234,8 @@ int vnode_new(struct volume *vol, uint32_t dir,
 	} else if (!vn->dead) {
 		return EIO;
 	}
+	/* From here on it is used; vnode_unref() without links frees it
+	 * again. */
 	ext2fs_inode_alloc_stats2(vol->fs, ino, +1,
 				  LINUX_S_ISDIR(make->mode));
 	vnode_init(vol, vn, make);
@@ -217,8 +244,9 @@ int vnode_new(struct volume *vol, uint32_t dir,
 }
 
 /**
- * Lets a file go that has no links: at once its extended attributes, and when
- * it has no holders either its blocks and its inode.
+ * To be called whenever a link or a hold has gone. Lets a file go that has no
+ * links: at once its extended attributes, and when it has no holders either its
+ * blocks and its inode. Otherwise does nothing.
  */
 void vnode_unref(struct volume *vol, struct vnode *vn)
 {
@@ -235,6 +263,8 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	       run_load(vol, vn) == 0;
 	vn->in.i_dtime = (uint32_t)(volume_now_ns() / NS_PER_S);
 	vn->dirty = true;
+	/* Without links, with a time of deletion: on the device it is free, see
+	 * volume_orphans(). */
 	if (vn->holds != 0) {
 		return;
 	}
@@ -246,12 +276,15 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	vnode_free_content(vn);
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
 	vnode_set_size(vol, vn, 0);
+	/* In memory until it is written, so that the table says so too. */
 	vn->dead = true;
 }
 
 /**
- * Writes an inode, its extent tree and its directory blocks' checksums.
- * Returns 0 or EIO; then it stays dirty.
+ * Writes an inode, its extent tree and its directory blocks' checksums, if it
+ * was changed. In this order: the tree's root is in the inode, and checksums
+ * cover the inode as it is in the table. Returns 0, EIO or ENOMEM; then it
+ * stays dirty.
  */
 int vnode_writeback(struct volume *vol, struct vnode *vn)
 {
@@ -277,7 +310,10 @@ int vnode_writeback(struct volume *vol, struct vnode *vn)
 	return error;
 }
 
-/** Sets the size of a file, in bytes; its blocks are the caller's. */
+/**
+ * Sets the size of a file, in bytes; its blocks are the caller's. From 2 GiB on
+ * the library also notes in the superblock that there are such.
+ */
 void vnode_set_size(struct volume *vol, struct vnode *vn, uint64_t size)
 {
 	ext2fs_inode_size_set(vol->fs, &vn->in_small, (ext2_off64_t)size);
@@ -286,7 +322,9 @@ void vnode_set_size(struct volume *vol, struct vnode *vn, uint64_t size)
 
 /**
  * Adds 1 or -1 to the number of links. A directory that had too many to count
- * has 1 for ever. Returns 0 or EMLINK.
+ * has 1 for ever, if the volume's features say so. Returns 0 or EMLINK (for an
+ * addition); freeing is vnode_unref()'s.
+ * [Linux "fs/ext4/namei.c: ext4_inc_count"]
  */
 int vnode_set_links(struct volume *vol, struct vnode *vn, int change)
 {
@@ -309,6 +347,10 @@ int vnode_set_links(struct volume *vol, struct vnode *vn, int change)
 	return 0;
 }
 
+/* A time as an inode has it: 32 bits of seconds, and beside them 30 bits of
+ * nanoseconds and 2 more of seconds, if the inode has room for these. Good from
+ * 1901 to 2446, else to 2038.
+ * [Linux "Documentation/filesystems/ext4/inodes.rst: Inode Timestamps"] */
 static void time_put(uint32_t *sec, uint32_t *extra, int64_t ns)
 {
 	int64_t s = ns / NS_PER_S;
@@ -327,13 +369,17 @@ static void time_put(uint32_t *sec, uint32_t *extra, int64_t ns)
 	}
 }
 
+/* The same way back; extra is 0 for an inode without. */
 static int64_t time_take(uint32_t sec, uint32_t extra)
 {
 	return ((int64_t)(int32_t)sec + ((int64_t)(extra & 3) << 32)) *
 	       NS_PER_S + (extra >> 2);
 }
 
-/** Sets times of a file (VNODE_*) to now, in ns since 1970. */
+/**
+ * Sets times of a file, those that which names (VNODE_*), to now, in ns since
+ * 1970. Not only to the present: setattr gives its own.
+ */
 void vnode_touch(struct vnode *vn, unsigned which, int64_t now)
 {
 	struct ext2_inode_large *in = &vn->in;
@@ -354,7 +400,10 @@ void vnode_touch(struct vnode *vn, unsigned which, int64_t now)
 	vn->dirty = true;
 }
 
-/** Reads the times of a file into attr. */
+/**
+ * Reads the times of a file into attr; the time of birth is 0 where the inode
+ * has no room for it.
+ */
 void vnode_times(const struct vnode *vn, struct volume_attr *attr)
 {
 	const struct ext2_inode_large *in = &vn->in;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Extended attributes, by libext2fs: it works on the inode in the table, so
- * ours is written back before and read again after.
- * [libext2fs "ext_attr.c"]
+ * ours is written back before and read again after. It finds their values in
+ * the inode's tail or in a block, which files may share, and keeps counts and
+ * checksums. [libext2fs "ext_attr.c"]
+ *
+ * Names are checked only as far as the library needs it: what a "trusted." or
+ * "security." attribute means is Linux's affair.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,12 +16,14 @@
 
 #define EA_MAGIC	0xea020000u	/* before attributes in the inode */
 
-/* Whether a file has any attributes; costs next to nothing. */
+/* Whether a file has any attributes; costs next to nothing: the inode in memory
+ * says so. */
 static bool xattr_any(struct volume *vol, const struct vnode *vn)
 {
 	size_t at = EXT2_GOOD_OLD_INODE_SIZE + vn->in.i_extra_isize;
 	uint32_t magic = 0;
 
+	/* i_extra_isize is the device's word. */
 	if (at + sizeof(magic) <= VOLUME_INODE_SIZE) {
 		memcpy(&magic, vn->raw + at, sizeof(magic));
 	}
@@ -25,6 +31,8 @@ static bool xattr_any(struct volume *vol, const struct vnode *vn)
 	       ext2fs_file_acl_block(vol->fs, (void *)&vn->in_small) != 0;
 }
 
+/* Reads all attributes of a file: *handle is to be closed after 0. The inode is
+ * in the table then, as it is in memory. */
 static int xattr_open(struct volume *vol, struct vnode *vn,
 		      struct ext2_xattr_handle **handle)
 {
@@ -46,7 +54,7 @@ static int xattr_open(struct volume *vol, struct vnode *vn,
 
 /**
  * Reads an attribute into memory of its own: *value is the caller's to free().
- * Returns 0, ENODATA, ESTALE, EIO or ENOMEM.
+ * Returns 0, ENODATA, ESTALE, EIO or ENOMEM; then *value is not changed.
  */
 int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
 		     void **value, size_t *len)
@@ -71,12 +79,14 @@ int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
 	return error;
 }
 
+/* Names gathered so far, each with its NUL. */
 struct name_list {
 	char *names;
 	size_t len;
 	bool failed;
 };
 
+/* Adds one name; ends the walk when there is no memory. */
 static int xattr_list_one(char *name, char *value, size_t value_len,
 			  void *data)
 {
@@ -98,7 +108,9 @@ static int xattr_list_one(char *name, char *value, size_t value_len,
 
 /**
  * Lists the attributes' names, each with its NUL: *names is the caller's to
- * free(), NULL when there are none. Returns 0, ESTALE, EIO or ENOMEM.
+ * free(), NULL when there are none. All kinds are listed; which ones a user may
+ * see is for Linux to say. Returns 0, ESTALE, EIO or ENOMEM; then *names is not
+ * changed.
  */
 int volume_xattr_list(struct volume *vol, uint32_t ino, void **names,
 		      size_t *len)
@@ -129,7 +141,8 @@ int volume_xattr_list(struct volume *vol, uint32_t ino, void **names,
 	return 0;
 }
 
-/* Reads an inode again that libext2fs has changed. */
+/* Reads an inode again that libext2fs has changed (or not, if error says so),
+ * and gives the handle back. Returns error, or what reading met. */
 static int xattr_close(struct volume *vol, struct vnode *vn,
 		       struct ext2_xattr_handle **handle, int error)
 {
@@ -144,6 +157,8 @@ static int xattr_close(struct volume *vol, struct vnode *vn,
 	return error != 0 ? error : volume_errno(code);
 }
 
+/* Whether an attribute may be set under these flags: 0, EEXIST, ENODATA, or
+ * another error. */
 static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
 			   unsigned flags)
 {
@@ -161,7 +176,8 @@ static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
 	return error;
 }
 
-/* Begins a change: refuses where nothing may be changed. */
+/* Begins a change: refuses where nothing may be changed. A file without a name
+ * is on the device free already: nothing more is stored for it. */
 static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
 		       struct ext2_xattr_handle **handle)
 {
@@ -176,9 +192,11 @@ static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
 }
 
 /**
- * Sets an attribute, by flags VOLUME_XATTR_*. Returns 0, EEXIST, ENODATA,
- * EOPNOTSUPP (no such kind of name), ENOSPC, ERANGE, ENOENT (the file has no
- * name left), EROFS, ESTALE, EIO or ENOMEM.
+ * Sets an attribute, by flags VOLUME_XATTR_*; one that cannot be set stays as
+ * it was. Returns 0, EEXIST, ENODATA, EOPNOTSUPP (no such kind of name: those
+ * of ours are "user.", "trusted." and "security."), ENOSPC (they must fit the
+ * inode and one block), ERANGE, ENOENT (the file has no name left), EROFS,
+ * ESTALE, EIO or ENOMEM.
  */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags)
@@ -205,7 +223,8 @@ int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 }
 
 /**
- * Removes an attribute. Returns as volume_xattr_set().
+ * Removes an attribute, of any kind. Returns as volume_xattr_set(); ENODATA if
+ * it is not there.
  */
 int volume_xattr_remove(struct volume *vol, uint32_t ino, const char *name)
 {
