@@ -171,6 +171,8 @@ static int walk_parent(struct p9_client *c, const char *path, uint32_t *fid,
 	for (start = end; start > 0 && path[start - 1] != '/'; ) {
 		start--;
 	}
+	/* What the name is the server will judge, but p9_str has 16 bits for
+	 * it. */
 	if (start == end || end - start > P9_NAME_MAX) {
 		return start == end ? EINVAL : ENAMETOOLONG;
 	}
@@ -236,6 +238,7 @@ static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 {
 	uint32_t bytes = p9_get32(&c->rx);
 
+	/* An empty reply is the end of the directory. */
 	*more = bytes > 0;
 	while (*more && c->rx.at < c->rx.end) {
 		struct p9_str name;
@@ -274,6 +277,7 @@ int p9_client_list(struct p9_client *c, const char *path,
 	if (error != 0) {
 		return client_end(c, error);
 	}
+	/* ENOTDIR for what is none: Linux says so. */
 	error = open_fid(c, fid, P9_O_DIRECTORY);
 	while (error == 0 && more) {
 		client_request(c, P9_TREADDIR);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Three services on vsock for tests and benches: echo, discard and chargen,
- * after RFC 862, 863 and 864.
+ * after RFC 862, 863 and 864. Any process in Linux may use them; each
+ * connection is bounded by the credit it is given and by its send queue.
  */
 #include <stdlib.h>
 #include <string.h>

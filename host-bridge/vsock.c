@@ -4,8 +4,12 @@
  * here touches shared memory; vsock_packet.c does.
  *
  * Bounds: VSOCK_CONNS connections, VSOCK_QUEUE_SIZE unsent bytes each. A
- * connection that has something to do is on the work list, once; the event
- * loop serves the list in turn, one packet a connection.
+ * connection that has something to do is on the work list, once; the event loop
+ * serves the list in turn, one packet a connection.
+ *
+ * States: CONNECTING, OPEN, CLOSING (both ways shut by us), DEAD, then free.
+ * Only the work list frees: until on_close has returned a pointer to a
+ * connection is good, whatever the peer or a callback does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +17,7 @@
 
 #include "vsock_internal.h"
 
+/* Linux's ports come one after the other: multiplied, they spread. */
 static unsigned bucket_of(uint32_t local_port, uint32_t peer_port)
 {
 	return ((local_port ^ (peer_port << 7)) * 0x9e3779b1u) >> 24;
@@ -20,7 +25,10 @@ static unsigned bucket_of(uint32_t local_port, uint32_t peer_port)
 
 _Static_assert(VSOCK_BUCKETS == 256, "bucket_of() yields 8 bits");
 
-/** The connection with these ports, or NULL. */
+/**
+ * The connection with these ports, in whatever state, or NULL. Ports name it:
+ * the CIDs are always the same two.
+ */
 struct vsock_conn *vsock_conn_find(struct vsock *vs, uint32_t local_port,
 				   uint32_t peer_port)
 {
@@ -33,7 +41,10 @@ struct vsock_conn *vsock_conn_find(struct vsock *vs, uint32_t local_port,
 	return conn;
 }
 
-/** A fresh connection in the table, CONN_CONNECTING; NULL: table full. */
+/**
+ * A fresh connection in the table, CONN_CONNECTING, with nothing owed; NULL:
+ * table full. The ports must not be in use.
+ */
 struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
 				  uint32_t peer_port,
 				  const struct vsock_ops *ops, void *arg)
@@ -58,7 +69,10 @@ struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
 	return conn;
 }
 
-/** Puts the connection on the work list, if it is not there. */
+/**
+ * Puts the connection at the work list's end, if it is not on it, and makes
+ * vsock_due() true.
+ */
 void vsock_conn_work(struct vsock_conn *conn)
 {
 	struct vsock *vs = conn->vs;
@@ -77,7 +91,12 @@ void vsock_conn_work(struct vsock_conn *conn)
 	vs->work_tail = conn;
 }
 
-/** Ends the connection; on_close(error) follows from the work list. */
+/**
+ * Ends the connection; on_close(error) follows from the work list. What it had
+ * still to send is dropped; send_rst: the peer is to be told, so not when it
+ * told us or the link is down. A dead one stays as it is: the first error
+ * counts.
+ */
 void vsock_conn_kill(struct vsock_conn *conn, int error, bool send_rst)
 {
 	if (conn->state == CONN_DEAD) {
@@ -87,11 +106,16 @@ void vsock_conn_kill(struct vsock_conn *conn, int error, bool send_rst)
 	conn->error = error;
 	conn->owed = send_rst ? OWE_RST : 0;
 	conn->queued = 0;
+	/* Its ports are to be free before the peer's next packet is looked
+	 * at. */
 	conn->vs->reap = true;
 	vsock_conn_work(conn);
 }
 
-/** Takes a dead connection, off the work list, out of the table. */
+/**
+ * Takes a dead connection, off the work list, out of the table. Its struct
+ * serves the next one.
+ */
 void vsock_conn_free(struct vsock_conn *conn)
 {
 	struct vsock *vs = conn->vs;
@@ -122,6 +146,11 @@ const struct vsock_listener *vsock_listener_find(const struct vsock *vs,
 	return NULL;
 }
 
+/**
+ * Offers a service on a port, for ever; arg becomes vsock_arg() of new
+ * connections. ops must stay. Returns 0, EADDRINUSE, or ENOMEM when there are
+ * VSOCK_LISTENERS.
+ */
 int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 		 void *arg)
 {
@@ -136,6 +165,12 @@ int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 	return 0;
 }
 
+/**
+ * Starts a connection to a port of the peer's, from a port of our own above
+ * those of services. Returns it, with on_open or on_close to follow, from the
+ * loop: ETIMEDOUT after about VSOCK_CONNECT_MS without an answer. NULL, and no
+ * callback, when the link is down or the table is full.
+ */
 struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 				 const struct vsock_ops *ops, void *arg)
 {
@@ -154,13 +189,15 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 	conn = vsock_conn_new(vs, vs->next_port - 1, port, ops, arg);
 	if (conn != NULL) {
 		conn->owed = OWE_REQUEST;
+		/* now_ms is the last tick's, so it may be shorter by a tick. */
 		conn->deadline = vs->now_ms + VSOCK_CONNECT_MS;
 		vsock_conn_work(conn);
 	}
 	return conn;
 }
 
-/* Appends to the send queue what it has room for. */
+/* Appends to the send queue what it has room for; returns how much. Without
+ * memory for a queue the connection ends: the stream would have a hole. */
 static size_t queue_put(struct vsock_conn *conn, const uint8_t *data,
 			size_t len)
 {
@@ -187,12 +224,20 @@ static size_t queue_put(struct vsock_conn *conn, const uint8_t *data,
 	return n;
 }
 
+/* Whether the user may still put data; while connecting it waits. */
 static bool may_send(const struct vsock_conn *conn)
 {
 	return (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING) &&
 	       (conn->shut_wish & VSOCK_SHUT_SEND) == 0;
 }
 
+/**
+ * Takes up to len bytes to send, as credit, ring space and the queue allow;
+ * data is copied. Returns how many, in order and without gaps; if it is less
+ * than len, on_writable follows when half the queue is free, unless the
+ * connection ends. 0 for one that is ending or was shut for sending. The peer
+ * sees nothing before vsock_event().
+ */
 size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
@@ -204,6 +249,8 @@ size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 	/* Straight into the ring as long as nothing waits before it. */
 	while (done < len && conn->queued == 0 && conn->state == CONN_OPEN &&
 	       (conn->owed & OWE_RESPONSE) == 0) {
+		/* In packets as large as may be: each costs both ends a
+		 * look. */
 		size_t n = vsock_conn_credit(conn);
 
 		n = n < len - done ? n : len - done;
@@ -221,11 +268,20 @@ size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 	return done;
 }
 
+/**
+ * Bytes that vsock_send() takes at least, by the room in the queue. 0 when it
+ * takes none any more.
+ */
 size_t vsock_room(const struct vsock_conn *conn)
 {
 	return may_send(conn) ? VSOCK_QUEUE_SIZE - conn->queued : 0;
 }
 
+/**
+ * Within on_data: takes bytes out of what is credited back to the peer when it
+ * returns, so that a service that cannot use them now is sent no more than its
+ * credit. They are counted, not named: any bytes will do.
+ */
 void vsock_hold(struct vsock_conn *conn, size_t bytes)
 {
 	uint32_t most = conn->rx_cnt - conn->fwd_sent - conn->held;
@@ -234,12 +290,24 @@ void vsock_hold(struct vsock_conn *conn, size_t bytes)
 	conn->held += bytes < most ? (uint32_t)bytes : most;
 }
 
+/**
+ * Credits bytes that were held, at most as many. The peer gets to know with the
+ * next packet, or by one of its own when they are many.
+ */
 void vsock_release(struct vsock_conn *conn, size_t bytes)
 {
 	conn->held -= bytes < conn->held ? (uint32_t)bytes : conn->held;
 	vsock_credit_check(conn);
 }
 
+/**
+ * Says that we shall send no more (VSOCK_SHUT_SEND), receive no more
+ * (VSOCK_SHUT_RCV), or both, which ends the connection once the peer agrees or
+ * VSOCK_CLOSE_MS are over; data taken before is sent first. A peer that gives
+ * no credit for that data keeps the connection until it ends it. May be called
+ * twice, flags add up. Nothing for a connection that is ending.
+ * [virtio 1.2 "Socket Device: Device Operation"]
+ */
 void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
 {
 	if (conn->state == CONN_OPEN || conn->state == CONN_CONNECTING) {
@@ -248,21 +316,31 @@ void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
 	}
 }
 
+/**
+ * Ends the connection with RST: data not yet sent is lost. on_close(ECONNRESET)
+ * follows from the loop, never from within this call.
+ */
 void vsock_reset(struct vsock_conn *conn)
 {
 	vsock_conn_kill(conn, ECONNRESET, true);
 }
 
+/**
+ * The service's own, as set last; from vsock_listen() or vsock_connect() at
+ * first.
+ */
 void *vsock_arg(const struct vsock_conn *conn)
 {
 	return conn->arg;
 }
 
+/** Sets the service's own; vsock never looks at it. */
 void vsock_set_arg(struct vsock_conn *conn, void *arg)
 {
 	conn->arg = arg;
 }
 
+/** The peer's port. In Linux those below 1024 need privilege. */
 uint32_t vsock_peer_port(const struct vsock_conn *conn)
 {
 	return conn->peer_port;

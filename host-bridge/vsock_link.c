@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * The host's end of a channel: follows the state table, drives the ring, and
- * hands packets and connections to vsock_packet.c. docs/channel.md, "States",
- * gives the rules that the two ends' state words follow.
+ * hands packets and connections to vsock_packet.c. docs/channel.md, "States and
+ * reset", gives the rules that the two ends' state words follow.
+ *
+ * The peer is not trusted: it may write anything into its section at any time.
+ * All reading of it goes through abi/ring.h, which copies and checks; a broken
+ * rule there resets the channel. The state table is the hypervisor's and can be
+ * believed, but not to be the same at the next look. No locks: the event loop
+ * alone calls this.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +21,7 @@
 #define INPUT_BUDGET	128u
 #define SERVICE_BUDGET	(2u * VSOCK_CONNS)
 
+/* For the console's status: why the channel went down last. */
 static const char *const fault_text[] = {
 	[RING_OK] = "none",
 	[RING_BAD_SIZE] = "section size is not valid",
@@ -25,8 +32,10 @@ static const char *const fault_text[] = {
 };
 
 /**
- * Makes the endpoint of a channel and starts to bring it up. The region stays
- * mapped for ever. NULL: no memory.
+ * Makes the endpoint of a channel and starts to bring it up: DOWN first,
+ * whatever the word says, as docs/channel.md wants of an end that starts. The
+ * region stays mapped for ever; *channel is copied. NULL: no memory. Traffic
+ * needs vsock_event() to be called from then on.
  */
 struct vsock *vsock_init(const struct vsock_channel *channel)
 {
@@ -37,6 +46,7 @@ struct vsock *vsock_init(const struct vsock_channel *channel)
 	}
 	vs->channel = *channel;
 	vs->table = channel->region;
+	/* The hypervisor's word, fixed for good; ring_init() checks it. */
 	vs->output_size = ring_load(&vs->table[CHANNEL_ST_OUTPUT_SIZE]);
 	vs->stats.reason = fault_text[RING_OK];
 	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
@@ -48,13 +58,16 @@ struct vsock *vsock_init(const struct vsock_channel *channel)
 	return vs;
 }
 
+/* Sets the own state word; the hypervisor tells the peer. */
 static void set_state(struct vsock *vs, uint32_t state)
 {
 	vs->own_state = state;
 	vs->channel.set_state(vs->channel.ctx, state);
 }
 
-/* Leaves the ring: every connection ends, nothing more is written. */
+/* Leaves the ring: every connection ends, without a RST, for which there is no
+ * way any more; nothing more is written. on_close follows from the work
+ * list. */
 static void link_down(struct vsock *vs, const char *reason)
 {
 	vs->attached = false;
@@ -71,7 +84,10 @@ static void link_down(struct vsock *vs, const char *reason)
 	set_state(vs, CHANNEL_STATE_DOWN);
 }
 
-/* One look at the state table, and the steps it allows. */
+/* One look at the state table, and the steps it allows. Several may follow each
+ * other in one call; what depends on the peer waits for its next state event.
+ * Each word is read once: what changes after that causes an event of its own.
+ * Numbers in brackets are the rules of docs/channel.md, "States and reset". */
 static void link_step(struct vsock *vs)
 {
 	unsigned own = vs->channel.peer;
@@ -82,6 +98,8 @@ static void link_step(struct vsock *vs)
 			   CHANNEL_OUTPUT_OFFSET(own, vs->output_size);
 	enum ring_status status;
 
+	/* (3) The peer stopped or went down; a READY of its may be one from
+	 * before. */
 	if (vs->own_state != CHANNEL_STATE_DOWN && gen != vs->generation) {
 		link_down(vs, "new generation");
 	} else if (vs->own_state == CHANNEL_STATE_READY &&
@@ -89,6 +107,8 @@ static void link_step(struct vsock *vs)
 		    (vs->attached && peer != CHANNEL_STATE_READY))) {
 		link_down(vs, "peer went down");
 	}
+	/* (1) While the peer is READY it may look at our header, which is made
+	 * anew here: wait until it has seen us DOWN. */
 	if (vs->own_state == CHANNEL_STATE_DOWN &&
 	    peer != CHANNEL_STATE_READY) {
 		status = ring_init(&vs->ring, section, region +
@@ -106,10 +126,13 @@ static void link_step(struct vsock *vs)
 		vs->generation = gen;
 		set_state(vs, CHANNEL_STATE_INIT);
 	}
+	/* (2) The peer may follow us to READY from INIT; from DOWN it shall see
+	 * our INIT first. */
 	if (vs->own_state == CHANNEL_STATE_INIT &&
 	    peer != CHANNEL_STATE_DOWN) {
 		set_state(vs, CHANNEL_STATE_READY);
 	}
+	/* (4) Both READY: one look at the peer's header, then traffic. */
 	if (vs->own_state == CHANNEL_STATE_READY && !vs->attached &&
 	    peer == CHANNEL_STATE_READY) {
 		status = ring_attach(&vs->ring);
@@ -122,7 +145,8 @@ static void link_step(struct vsock *vs)
 }
 
 /* Serves the work list in turn until it is empty, the ring is full or the
- * budget is used. */
+ * budget is used. Callbacks may put connections on it, the one being served
+ * too. */
 static void service_all(struct vsock *vs)
 {
 	unsigned budget = SERVICE_BUDGET;
@@ -135,9 +159,11 @@ static void service_all(struct vsock *vs)
 		vs->work_head = conn->work_next;
 		conn->on_work = false;
 		if (!vsock_service(conn)) {
+			/* It is on the list again already. */
 			if (conn->on_work) {
 				break;
 			}
+			/* It was not done: first again, when there is space. */
 			conn->on_work = true;
 			conn->work_next = vs->work_head;
 			if (vs->work_head == NULL) {
@@ -149,8 +175,10 @@ static void service_all(struct vsock *vs)
 	}
 }
 
-/* Takes packets. True: stopped by the budget, there may be more. While our
- * ring has no space for an answer, the peer's packets stay where they are. */
+/* Takes packets. True: stopped by the budget, there may be more. While our ring
+ * has no space for an answer, the peer's packets stay where they are: so each
+ * packet can be answered by one without payload, and a peer that sends without
+ * reading fills its own ring only. */
 static bool input_all(struct vsock *vs)
 {
 	struct ring_packet packet;
@@ -175,6 +203,8 @@ static bool input_all(struct vsock *vs)
 		}
 		vsock_input(vs, &packet);
 		ring_rx_done(&vs->ring);
+		/* A connection died: on_close before the next packet, which may
+		 * be for the same ports. */
 		if (vs->reap) {
 			service_all(vs);
 		}
@@ -186,12 +216,14 @@ static bool input_all(struct vsock *vs)
 }
 
 /* Publishes, rings the peer if it asked, and asks for the next doorbell. True:
- * there is something to do already. */
+ * there is something to do already. At most one doorbell for all that was done
+ * since the last time. */
 static bool finish(struct vsock *vs)
 {
 	bool bell = ring_rx_commit(&vs->ring);
 	bool more = false;
 
+	/* Not ||: both must be done. */
 	bell |= ring_tx_commit(&vs->ring);
 	if (bell) {
 		vs->stats.doorbells++;
@@ -205,6 +237,8 @@ static bool finish(struct vsock *vs)
 			 * the peer's packets too. */
 			return false;
 		}
+		/* There is space after all, or a fault that the next round
+		 * finds. */
 		more = true;
 	}
 	return ring_rx_arm(&vs->ring) || more;
@@ -212,8 +246,9 @@ static bool finish(struct vsock *vs)
 
 /**
  * Does everything there is to do now, within bounds: see vsock_endpoint.h.
- * Makes callbacks. Returns true if it wants to be called again before the
- * loop blocks.
+ * Makes callbacks. Returns true if it wants to be called again before the loop
+ * blocks; after false a doorbell or a state event will come for whatever is
+ * next. Called by the event loop only, never from a callback.
  */
 bool vsock_event(struct vsock *vs)
 {
@@ -221,11 +256,13 @@ bool vsock_event(struct vsock *vs)
 
 	link_step(vs);
 	if (vs->attached) {
+		/* Tried anew each time: the space may be there. */
 		vs->tx_blocked = false;
 		vsock_send_late(vs);
 		more = input_all(vs);
 	}
 	service_all(vs);
+	/* What callbacks left behind was served or is on the list. */
 	vs->due = false;
 	if (vs->fault != RING_OK) {
 		link_down(vs, fault_text[vs->fault]);
@@ -238,7 +275,10 @@ bool vsock_event(struct vsock *vs)
 	return finish(vs) || more;
 }
 
-/** See vsock_endpoint.h: a packet put or a connection to be served. */
+/**
+ * See vsock_endpoint.h: a packet put or a connection to be served since
+ * vsock_event() last ended.
+ */
 bool vsock_due(const struct vsock *vs)
 {
 	return vs->due;
@@ -246,7 +286,8 @@ bool vsock_due(const struct vsock *vs)
 
 /**
  * Tells the time, in ms of any clock that does not go back; a call a second or
- * so will do. Connections that wait too long for an answer end.
+ * so will do: it is how exact deadlines are. Connections that wait too long for
+ * an answer end, with callbacks from the next vsock_event().
  */
 void vsock_tick(struct vsock *vs, uint64_t now_ms)
 {
@@ -264,7 +305,10 @@ void vsock_tick(struct vsock *vs, uint64_t now_ms)
 	}
 }
 
-/** Fills *status for the console. */
+/**
+ * Fills *status for the console. What is read of the peer's section here is
+ * only shown, so it need not be checked.
+ */
 void vsock_get_status(const struct vsock *vs, struct vsock_status *status)
 {
 	*status = vs->stats;

@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: MIT
 /*
- * Packets of the host's AF_VSOCK endpoint: what each one from the peer does
- * to its connection, and how a connection's own go out. A packet has been
- * copied out of shared memory before it comes here; nothing in it is
- * believed: a broken rule ends that connection with RST, no other.
+ * Packets of the host's AF_VSOCK endpoint: what each one from the peer does to
+ * its connection, and how a connection's own go out. A packet has been copied
+ * out of shared memory before it comes here; nothing in it is believed: a
+ * broken rule ends that connection with RST, no other.
  * [virtio 1.2 "Socket Device: Device Operation"]
+ *
+ * Credit: all counts of bytes run free over 32 bits, so only differences mean
+ * anything. Towards the peer: rx_cnt received, of them held (by the service)
+ * and busy (in on_data now) not yet consumed, fwd_sent the consumed ones it was
+ * told of. From the peer: tx_cnt sent, peer_fwd it said it consumed, peer_alloc
+ * its buffer.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "vsock_internal.h"
 
-/* Bytes the peer may replace: received and consumed. */
+/* Bytes the peer may replace: received, and neither held by the service nor
+ * just being looked at. */
 static uint32_t consumed(const struct vsock_conn *conn)
 {
 	return conn->rx_cnt - conn->held - conn->busy;
 }
 
-/** Payload bytes the peer's buffer has room for. */
+/**
+ * Payload bytes the peer's buffer has room for: 0 also when it made its buffer
+ * smaller than what is under way, which it may.
+ */
 uint32_t vsock_conn_credit(const struct vsock_conn *conn)
 {
 	uint32_t in_flight = conn->tx_cnt - conn->peer_fwd;
@@ -42,13 +52,15 @@ void vsock_credit_check(struct vsock_conn *conn)
 	}
 }
 
-/* The one place packets enter the ring. False: no space now, or the ring is
- * at fault; the loop deals with either. */
+/* The one place packets enter the ring; the peer sees them after finish().
+ * payload is copied. False: no space now, or the ring is at fault; the loop
+ * deals with either. */
 static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
 		       const void *payload)
 {
 	enum ring_status status = ring_tx_packet(&vs->ring, packet, payload);
 
+	/* Also when it failed: the loop is to look. */
 	vs->due = true;
 	if (status == RING_OK) {
 		vs->stats.tx_packets++;
@@ -83,6 +95,8 @@ static struct ring_packet conn_packet(const struct vsock_conn *conn,
 	};
 }
 
+/* Sends one packet of a connection. False as put_packet(); nothing is changed
+ * then, and the caller tries again from the work list. */
 static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
 		      uint32_t flags, const void *payload, uint32_t len)
 {
@@ -91,12 +105,16 @@ static bool send_conn(struct vsock_conn *conn, enum vsock_op op,
 	if (!put_packet(conn->vs, &packet, payload)) {
 		return false;
 	}
+	/* Every packet tells of credit: a CREDIT_UPDATE is no longer owed. */
 	conn->fwd_sent = packet.fwd_cnt;
 	conn->owed &= (uint8_t)~OWE_CREDIT;
 	return true;
 }
 
-/** Sends len bytes (within credit and RING_PAYLOAD_MAX) as one packet. */
+/**
+ * Sends len bytes (within credit and RING_PAYLOAD_MAX) as one packet. False: it
+ * was not sent. data is copied.
+ */
 bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len)
 {
 	if (!send_conn(conn, VSOCK_OP_RW, 0, data, len)) {
@@ -106,7 +124,8 @@ bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len)
 	return true;
 }
 
-/* Answers a packet of no connection: same ports and type, swapped. */
+/* Answers a packet of no connection: same ports and type, swapped. A RST is
+ * never answered, or two ends could go on for ever. */
 static void send_rst(struct vsock *vs, const struct ring_packet *to)
 {
 	struct ring_packet packet = {
@@ -124,6 +143,9 @@ static void send_rst(struct vsock *vs, const struct ring_packet *to)
 	}
 }
 
+/* A REQUEST: makes the connection if somebody listens and there is room, and
+ * lets the service know; else RST. Our own connections keep VSOCK_CONNS -
+ * VSOCK_CONNS_PEER places, however many the peer opens. */
 static void accept_conn(struct vsock *vs, const struct ring_packet *packet)
 {
 	const struct vsock_listener *listener =
@@ -140,6 +162,8 @@ static void accept_conn(struct vsock *vs, const struct ring_packet *packet)
 	}
 	conn->state = CONN_OPEN;
 	conn->peer_alloc = packet->buf_alloc;
+	/* Sent from the work list, before any data: vsock_send() waits for
+	 * it. */
 	conn->owed = OWE_RESPONSE;
 	vsock_conn_work(conn);
 	if (conn->ops->on_open != NULL) {
@@ -147,8 +171,9 @@ static void accept_conn(struct vsock *vs, const struct ring_packet *packet)
 	}
 }
 
-/* The peer's view of what we sent. False: it claims more than that, or takes
- * back what it claimed. */
+/* The peer's view of what we sent, in each of its packets. False: it claims
+ * more than that, or takes back what it claimed; one comparison, modulo 2^32,
+ * finds both. peer_alloc may be anything. */
 static bool take_credit(struct vsock_conn *conn,
 			const struct ring_packet *packet)
 {
@@ -157,12 +182,15 @@ static bool take_credit(struct vsock_conn *conn,
 	}
 	conn->peer_fwd = packet->fwd_cnt;
 	conn->peer_alloc = packet->buf_alloc;
+	/* There may be room now for what waits. */
 	if (conn->queued != 0) {
 		vsock_conn_work(conn);
 	}
 	return true;
 }
 
+/* Payload for a connection. More than the credit it had, or any after it said
+ * that it would send no more, breaks the rules. */
 static void input_data(struct vsock_conn *conn,
 		       const struct ring_packet *packet)
 {
@@ -170,6 +198,7 @@ static void input_data(struct vsock_conn *conn,
 	uint32_t len = packet->len;
 	uint32_t used = conn->rx_cnt - conn->fwd_sent;
 
+	/* len is at most RING_PAYLOAD_MAX, far below VSOCK_BUF_ALLOC. */
 	if ((conn->shut_peer & VSOCK_SHUT_SEND) != 0 ||
 	    used > VSOCK_BUF_ALLOC - len) {
 		vsock_conn_kill(conn, ECONNRESET, true);
@@ -181,7 +210,11 @@ static void input_data(struct vsock_conn *conn,
 	if (len != 0 && conn->state == CONN_OPEN &&
 	    (conn->shut_wish & VSOCK_SHUT_RCV) == 0 &&
 	    conn->ops->on_data != NULL) {
+		/* Out of shared memory first: the service may look at it
+		 * twice. */
 		ring_rx_copy(&vs->ring, 0, vs->rx_buffer, len);
+		/* What is sent from within on_data must not give its credit
+		 * back yet. */
 		conn->busy = len;
 		conn->ops->on_data(conn, vs->rx_buffer, len);
 		conn->busy = 0;
@@ -189,6 +222,9 @@ static void input_data(struct vsock_conn *conn,
 	vsock_credit_check(conn);
 }
 
+/* The peer shall not receive, or not send, any more; flags add up. Both: it is
+ * over, what we had to send is dropped, and RST is the confirmation, for which
+ * nobody waits. */
 static void input_shutdown(struct vsock_conn *conn, uint32_t flags)
 {
 	uint8_t both = VSOCK_SHUT_RCV | VSOCK_SHUT_SEND;
@@ -197,12 +233,15 @@ static void input_shutdown(struct vsock_conn *conn, uint32_t flags)
 	if (conn->state == CONN_OPEN && conn->ops->on_shutdown != NULL) {
 		conn->ops->on_shutdown(conn, conn->shut_peer);
 	}
+	/* on_shutdown may have reset it. */
 	if (conn->shut_peer == both && conn->state != CONN_DEAD) {
 		vsock_conn_kill(conn, 0, true);
 		conn->owed |= OWE_LATE;
 	}
 }
 
+/* The answer to our REQUEST; from one who was not asked, or not yet, or twice,
+ * it breaks the rules. */
 static void input_response(struct vsock_conn *conn)
 {
 	if (conn->state != CONN_CONNECTING ||
@@ -218,18 +257,21 @@ static void input_response(struct vsock_conn *conn)
 	}
 }
 
+/* A packet for a connection that lives. */
 static void input_conn(struct vsock_conn *conn,
 		       const struct ring_packet *packet)
 {
 	bool connecting = conn->state == CONN_CONNECTING;
 
 	if (packet->op == VSOCK_OP_RST) {
+		/* In CLOSING it is what we wait for. */
 		int error = connecting ? ECONNREFUSED : ECONNRESET;
 
 		vsock_conn_kill(conn,
 				conn->state == CONN_CLOSING ? 0 : error, false);
 		return;
 	}
+	/* Nothing but an answer can come before the connection is there. */
 	if (!take_credit(conn, packet) ||
 	    (connecting && packet->op != VSOCK_OP_RESPONSE)) {
 		vsock_conn_kill(conn, ECONNRESET, true);
@@ -256,7 +298,11 @@ static void input_conn(struct vsock_conn *conn,
 	}
 }
 
-/** Deals with the packet that ring_rx_next() found. */
+/**
+ * Deals with the packet that ring_rx_next() found; len was checked there. Makes
+ * callbacks. Packets of others than the one peer are counted and dropped, not
+ * answered: an answer would be to somebody else.
+ */
 void vsock_input(struct vsock *vs, const struct ring_packet *packet)
 {
 	struct vsock_conn *conn;
@@ -270,6 +316,8 @@ void vsock_input(struct vsock *vs, const struct ring_packet *packet)
 	conn = packet->type == VSOCK_TYPE_STREAM ?
 	       vsock_conn_find(vs, packet->dst_port, packet->src_port) : NULL;
 	if (conn != NULL) {
+		/* A dead one keeps its ports until its RST is out: late packets
+		 * end here. */
 		if (conn->state != CONN_DEAD) {
 			input_conn(conn, packet);
 		}
@@ -281,10 +329,12 @@ void vsock_input(struct vsock *vs, const struct ring_packet *packet)
 	}
 }
 
-/* One packet from the send queue; nothing if there is no credit. */
+/* One packet from the send queue; nothing if there is no credit: take_credit()
+ * puts the connection back on the list. False: no space in the ring. */
 static bool service_queue(struct vsock_conn *conn)
 {
 	uint32_t n = vsock_conn_credit(conn);
+	/* Up to the queue's end: a packet is one piece of memory. */
 	uint32_t first = VSOCK_QUEUE_SIZE - conn->queue_head;
 
 	n = n < conn->queued ? n : conn->queued;
@@ -304,7 +354,8 @@ static bool service_queue(struct vsock_conn *conn)
 	return true;
 }
 
-/* SHUTDOWN, after the last byte. */
+/* SHUTDOWN, after the last byte. Both ways: then the peer's RST is awaited, not
+ * for ever. */
 static bool service_shutdown(struct vsock_conn *conn)
 {
 	if (conn->queued != 0 || conn->shut_sent == conn->shut_wish) {
@@ -335,7 +386,8 @@ void vsock_send_late(struct vsock *vs)
 	}
 }
 
-/* Sends the RST or keeps it for vsock_send_late(). */
+/* Sends the RST or keeps it for vsock_send_late(). When no more can be kept it
+ * goes at once. */
 static bool service_rst(struct vsock_conn *conn)
 {
 	struct vsock *vs = conn->vs;
@@ -348,6 +400,8 @@ static bool service_rst(struct vsock_conn *conn)
 	return send_conn(conn, VSOCK_OP_RST, 0, NULL, 0);
 }
 
+/* The end of a connection: RST if it is owed, on_close, and the struct is free.
+ * False: no space for the RST; nothing was done. */
 static bool service_dead(struct vsock_conn *conn)
 {
 	if ((conn->owed & OWE_RST) != 0 && conn->vs->attached &&
@@ -361,6 +415,7 @@ static bool service_dead(struct vsock_conn *conn)
 	return true;
 }
 
+/* Sends a control packet if the connection owes it. False: no space. */
 static bool service_owed(struct vsock_conn *conn, uint8_t bit,
 			 enum vsock_op op)
 {
@@ -375,15 +430,18 @@ static bool service_owed(struct vsock_conn *conn, uint8_t bit,
 }
 
 /**
- * Sends what the connection, just taken off the work list, has to send: at
- * most one data packet. A connection with more goes back on the list. False:
- * the ring had no space; it must stay at the head of the list.
+ * Sends what the connection, just taken off the work list, has to send: at most
+ * one data packet, so that all get their turn. A connection with more goes back
+ * on the list. May call on_writable or on_close; after on_close conn is gone.
+ * False: the ring had no space; it must stay at the head of the list.
  */
 bool vsock_service(struct vsock_conn *conn)
 {
 	if (conn->state == CONN_DEAD) {
 		return service_dead(conn);
 	}
+	/* Before data, in this order: neither end takes data of a connection it
+	 * does not know. */
 	if (!service_owed(conn, OWE_REQUEST, VSOCK_OP_REQUEST) ||
 	    !service_owed(conn, OWE_RESPONSE, VSOCK_OP_RESPONSE)) {
 		return false;
@@ -395,6 +453,7 @@ bool vsock_service(struct vsock_conn *conn)
 	if (!service_owed(conn, OWE_CREDIT, VSOCK_OP_CREDIT_UPDATE)) {
 		return false;
 	}
+	/* Half empty, so that the service is not called for every packet. */
 	if (conn->want_room && conn->queued <= VSOCK_QUEUE_SIZE / 2 &&
 	    conn->state == CONN_OPEN) {
 		conn->want_room = false;
