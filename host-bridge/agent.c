@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions with the agent: a vsock connection to its control port. Output
- * that the serial line cannot take at once is not credited back to Linux,
- * so a slow line slows the command and nothing else.
+ * Sessions with the agent: a vsock connection to its control port. Output that
+ * the serial line cannot take at once is not credited back to Linux, so a slow
+ * line slows the command and nothing else.
+ *
+ * One session at a time, in one static object: sessions belong to top-level
+ * code, of which there is one. The agent is in Linux and not trusted: its
+ * frames are checked by agent_frame.c, its output goes to the terminal as it
+ * is, and whatever it does ends this session at most.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -23,13 +28,18 @@
 #define KEY_CTRL_C	0x03
 #define KEY_DETACH	0x1d	/* ctrl-] */
 
+/* Written by top-level code and by the callbacks, which never run at the same
+ * time: callbacks come from the loop. */
 static struct session {
 	struct vsock_conn *conn;	/* NULL: no session */
 	enum agent_mode mode;
 	struct agent_decoder decoder;
+	/* The request, the frame that ends its input, and room for keys. */
 	uint8_t out[REQUEST_MAX + 2 * AGENT_HEADER]; /* not yet sent */
 	size_t out_len;
 	size_t held;		/* received bytes not credited back */
+	/* How it ended; at most one is set, and the connection is of no more
+	 * use then. */
 	bool exited;
 	bool failed;
 	uint32_t status;
@@ -47,8 +57,9 @@ static void fail(struct session *s, const char *text)
 	}
 }
 
-/* One frame for the tool on the build machine: type, four hexadecimal digits
- * of length, the bytes as they are. */
+/* One frame for the tool on the build machine: FRAME_BYTE, type ('o', 'e',
+ * 'x'), four hexadecimal digits of length, the bytes as they are. At most
+ * FRAME_MAX bytes. Between frames the console's own text (notices) goes on. */
 static void send_frame_line(char type, const void *data, size_t len)
 {
 	char head[8];
@@ -59,7 +70,9 @@ static void send_frame_line(char type, const void *data, size_t len)
 	serial_write(SERIAL_CONSOLE, data, len);
 }
 
-/* Output as it arrives; never kept, so its amount does not matter. */
+/* Output as it arrives; never kept, so its amount does not matter. May wait for
+ * the console's UART. What Linux sends can move the cursor and more: to the
+ * user it is as if he had logged in there. */
 static void show(void *arg, enum agent_type type, const void *data,
 		 size_t len)
 {
@@ -82,6 +95,8 @@ static void show(void *arg, enum agent_type type, const void *data,
 	}
 }
 
+/* The decoder's other two results. Frames behind an EXIT change nothing: the
+ * session is left as soon as the loop returns. */
 static void exited(void *arg, uint32_t status)
 {
 	struct session *s = arg;
@@ -144,6 +159,9 @@ static void on_data(struct vsock_conn *conn, const void *data, size_t len)
 		vsock_reset(conn);
 		return;
 	}
+	/* More than the line takes soon: these bytes stay off the peer's credit
+	 * until on_drained(). Asked after they were queued, so it is their own
+	 * weight too. */
 	if (serial_busy()) {
 		vsock_hold(conn, len);
 		s->held += len;
@@ -155,6 +173,8 @@ static void on_writable(struct vsock_conn *conn)
 	on_open(conn);
 }
 
+/* The end of the connection, expected or not: after an EXIT frame fail() does
+ * nothing. */
 static void on_close(struct vsock_conn *conn, int error)
 {
 	struct session *s = vsock_arg(conn);
@@ -184,8 +204,9 @@ static void on_drained(void)
 	}
 }
 
-/* Sets the one session up and asks for a connection. Returns 0, E2BIG or
- * ENOTCONN, with the reason in session.error. */
+/* Sets the one session up and asks for a connection; the request waits in
+ * s->out until it is open. Returns 0, E2BIG or ENOTCONN, with the reason in
+ * session.error. Whether anybody listens in Linux is not known yet. */
 static int begin(const char *const *fields, enum agent_mode mode)
 {
 	memset(&session, 0, sizeof(session));
@@ -221,7 +242,8 @@ static void leave(void)
 	}
 }
 
-/* Keys for the shell in Linux. True when the user wants to leave it. */
+/* Keys for the shell in Linux, at most 64 in a turn; the rest waits for the
+ * next. True when the user wants to leave it: keys before ctrl-] are sent. */
 static bool pass_keys(struct session *s)
 {
 	uint8_t keys[64];
@@ -278,9 +300,10 @@ enum agent_result agent_run(const char *const *fields, enum agent_mode mode,
 }
 
 /**
- * Sends a request that has no outcome worth waiting for (shutdown): waits
- * until the agent closes the connection, at most a second. Returns 0 once
- * connected, else an errno value. Top-level code only.
+ * Sends a request that has no outcome worth waiting for (shutdown): waits until
+ * the agent answers or closes the connection, at most a second. Returns 0 when
+ * the request was on its way, even if nobody took it, else an errno value (see
+ * begin()). Top-level code only.
  */
 int agent_tell(const char *const *fields)
 {
@@ -297,7 +320,10 @@ int agent_tell(const char *const *fields)
 	return error;
 }
 
-/** Why the last session failed: a sentence, or "". */
+/**
+ * Why the last session failed: a sentence for the user, or "". Valid until the
+ * next session begins.
+ */
 const char *agent_error(void)
 {
 	return session.error;
@@ -305,6 +331,9 @@ const char *agent_error(void)
 
 /* ---- Port 1024: "ready". The argument counts the bytes that matched. ---- */
 
+/* Any process in Linux can connect here and say "ready"; it only makes us try
+ * the agent earlier. Other text: the connection is reset. The text may come in
+ * pieces, so the connection's argument counts, from 0 (agent_init()). */
 static void ready_on_data(struct vsock_conn *conn, const void *data,
 			  size_t len)
 {
@@ -331,7 +360,8 @@ static const struct vsock_ops ready_ops = {
 
 /**
  * Offers the port on which Linux reports its agent ready, and keeps the
- * endpoint for later sessions. Returns 0 or an errno value of vsock_listen().
+ * endpoint for later sessions. Once, before Linux starts. Returns 0 or an errno
+ * value of vsock_listen().
  */
 int agent_init(struct vsock *vs)
 {

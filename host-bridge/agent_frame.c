@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoding and decoding of agent frames; the peer (Linux) is not trusted. */
+/*
+ * Encoding and decoding of agent frames; the peer (Linux) is not trusted. Pure:
+ * no I/O, no state but the decoder. Integers are little-endian, as this
+ * processor has them. The other end is guest/init/agent_proto.c.
+ */
 #include <string.h>
 
 #include "host-bridge/agent_frame.h"
 
-/** Prepares for the first byte of a connection. */
+/**
+ * Prepares for the first byte of a connection; zeroed memory is prepared too.
+ */
 void agent_decoder_reset(struct agent_decoder *dec)
 {
 	memset(dec, 0, sizeof(*dec));
 }
 
-/** Encodes type and length (bytes); all lengths are valid. */
+/**
+ * Encodes type and length (bytes of payload); all lengths are valid, whether
+ * the peer takes so much is its matter (64 KiB).
+ */
 void agent_frame_header(uint8_t header[AGENT_HEADER], enum agent_type type,
 			uint32_t len)
 {
@@ -45,13 +54,16 @@ size_t agent_request(uint8_t *buf, size_t size, const char *const *fields)
 	return at;
 }
 
-/* A complete EXIT or ERROR frame. */
+/* A frame is complete. For a stream's nothing is left to do; EXIT must be four
+ * bytes, any 32-bit status; ERROR is text, shown to the user. */
 static int end_of_text(struct agent_decoder *dec,
 		       const struct agent_sink *sink)
 {
 	uint32_t status;
 
 	if (dec->header[0] == AGENT_ERROR) {
+		/* AGENT_TEXT_MAX + 1 bytes: begin_frame() has bounded the
+		 * length. */
 		dec->text[dec->text_len] = '\0';
 		sink->failed(sink->arg, dec->text);
 	} else if (dec->header[0] == AGENT_EXIT) {
@@ -65,7 +77,8 @@ static int end_of_text(struct agent_decoder *dec,
 }
 
 /* The header is complete: is this a frame an agent may send us? Streams may
- * have any length, since nothing of them is kept. */
+ * have any length, since nothing of them is kept; EXIT and ERROR are collected
+ * and must fit. STDIN and WINDOW go the other way only. */
 static int begin_frame(struct agent_decoder *dec)
 {
 	memcpy(&dec->left, dec->header + 1, 4);
@@ -82,7 +95,8 @@ static int begin_frame(struct agent_decoder *dec)
 	}
 }
 
-/* Some bytes of the frame; begin_frame() has bounded what is kept. */
+/* Some bytes of the frame, at most what is left of it; begin_frame() has
+ * bounded what is kept. data stays the caller's. */
 static void payload(struct agent_decoder *dec, const struct agent_sink *sink,
 		    const uint8_t *data, uint32_t len)
 {
@@ -124,6 +138,7 @@ int agent_decode(struct agent_decoder *dec, const struct agent_sink *sink,
 			at += part;
 			dec->left -= (uint32_t)part;
 		}
+		/* Also at once after a header of length 0. */
 		if (dec->left == 0) {
 			dec->header_len = 0;
 			if (end_of_text(dec, sink) != 0) {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The manifest as the host partition uses it. */
+/*
+ * The manifest as the host partition uses it. boot/ has checked the blob and
+ * every property (boot/fdt_check.c, manifest*.c), and it is a module, mapped
+ * read-only: what is tested here again is only what costs nothing.
+ */
 #include <libfdt.h>
 #include <string.h>
 
@@ -15,7 +19,8 @@ static const char *string_property(const void *fdt, int node,
 	return text && len > 0 && text[len - 1] == '\0' ? text : NULL;
 }
 
-/* boot/ has checked the manifest; what is absent here is optional there. */
+/* boot/ has checked the manifest; what is absent here is optional there. No
+ * kernel: the partition exists, and config_read() says why it cannot start. */
 static void read_linux(const void *fdt, int node, struct config *config)
 {
 	int len;
@@ -32,9 +37,9 @@ static void read_linux(const void *fdt, int node, struct config *config)
 }
 
 /**
- * Reads what concerns host-bridge. Strings point into the manifest, which
- * stays where it is. NULL, or a sentence: then *config is still usable, but
- * has no Linux that could be started.
+ * Reads what concerns host-bridge, into *config, all of which is set. Strings
+ * point into the manifest, which stays where it is. NULL, or a sentence: then
+ * *config is still usable, but has no Linux that could be started.
  */
 const char *config_read(const struct host_info *info, struct config *config)
 {
@@ -52,6 +57,8 @@ const char *config_read(const struct host_info *info, struct config *config)
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
 	}
 	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
+		/* The first one that is not ours; others in the manifest stay
+		 * empty. */
 		if (!fdt_getprop(fdt, node, "host", NULL)) {
 			read_linux(fdt, node, config);
 			break;
@@ -64,7 +71,10 @@ const char *config_read(const struct host_info *info, struct config *config)
 	       "the manifest names no kernel for the Linux partition";
 }
 
-/** A module by its name in the manifest (NULL: none), or NULL. */
+/**
+ * A module by its name in the manifest (NULL: none), or NULL. Its memory is
+ * mapped, and read-only but for the module "volume".
+ */
 const struct host_module *config_module(const struct config *config,
 					const char *name)
 {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Console: prompt, line editing, notices. */
+/*
+ * Console: prompt, line editing, notices. Commands run from here, at top level;
+ * while they or the prompt wait, the event loop runs, and a notice may come at
+ * any time. State: the line, and whether it is on the screen.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,14 +21,17 @@
 static struct line_edit line;
 static bool editing;
 
+/* Raw: the editor makes its own CR and LF. */
 static void line_out(const char *bytes, size_t len)
 {
 	serial_write(SERIAL_CONSOLE, bytes, len);
 }
 
 /**
- * Prints a line between whatever else is on the console. Callable from event
- * handlers: it may wait for the UART, never for anything else.
+ * Prints a line (printf format, no newline) between whatever else is on the
+ * console. Callable from event handlers: it may wait for the UART, never for
+ * anything else. stdout is flushed before and after, so that order is kept
+ * between a command's output, the editor's bytes and this.
  */
 void console_notice(const char *fmt, ...)
 {
@@ -44,7 +51,11 @@ void console_notice(const char *fmt, ...)
 	}
 }
 
-/** Ctrl-c typed since? What was typed before it is dropped with it. */
+/**
+ * Ctrl-c typed since? What was typed before it is dropped with it; without one
+ * nothing is. For commands that go on for long, once a turn: keys are seen only
+ * when the loop has run.
+ */
 bool console_interrupted(void)
 {
 	return serial_typed(KEY_CTRL_C);
@@ -80,6 +91,7 @@ static void complete(void)
 	size_t extra;
 
 	commands_complete(line.text, line.pos, &found);
+	/* Without candidates this is nonsense, and not used. */
 	extra = found.common_len - found.prefix_len;
 	if (found.count == 0) {
 		return;
@@ -89,6 +101,8 @@ static void complete(void)
 				 extra);
 	}
 	if (found.count == 1) {
+		/* A directory or "linux:" is gone on with; anything else is a
+		 * whole word. */
 		if (!strchr("/:", found.common[found.common_len - 1])) {
 			line_edit_insert(&line, " ", 1);
 		}
@@ -97,7 +111,8 @@ static void complete(void)
 	}
 }
 
-/* One edited line; false when it was interrupted. */
+/* One edited line, terminated in line.text; false when it was interrupted by
+ * ctrl-c. Runs the loop while there is no key. */
 static bool read_line(void)
 {
 	enum line_result result = LINE_MORE;
@@ -120,7 +135,10 @@ static bool read_line(void)
 	return result == LINE_DONE;
 }
 
-/** The console's life: everything else happens while it waits for keys. */
+/**
+ * The console's life: everything else happens while it waits for keys. Never
+ * returns. The last thing that main_entry() calls.
+ */
 void console_run(void)
 {
 	line_edit_init(&line, PROMPT, line_out);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Two passes over a log: one counts its lines, one prints. What is logged
- * meanwhile may be printed too. */
+/*
+ * Two passes over a log: one counts its lines, one prints. What is logged
+ * meanwhile may be printed too, and the ring may have dropped lines between the
+ * passes: then some fewer or more are shown than were asked for. Text is shown
+ * as it was written, control characters of Linux's included.
+ */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +14,7 @@
 
 #define PIECE	512
 
+/* Newlines; an unfinished last line counts as none and is printed. */
 static unsigned long count_lines(log_view_read read)
 {
 	unsigned long lines = 0;
@@ -26,8 +31,9 @@ static unsigned long count_lines(log_view_read read)
 }
 
 /**
- * Prints until the end or ctrl-c. lines: NULL for all, else a decimal number.
- * CR is left out: the console makes its own.
+ * Prints until the end or ctrl-c. lines: NULL for all, else a decimal number;
+ * false, with nothing printed, when it is none. CR is left out: the console
+ * makes its own.
  */
 bool log_view(log_view_read read, const char *lines)
 {
@@ -39,6 +45,7 @@ bool log_view(log_view_read read, const char *lines)
 
 	if (lines) {
 		want = strtoul(lines, &end, 10);
+		/* strtoul() alone would take blanks and a sign. */
 		if (*lines < '0' || *lines > '9' || *end) {
 			return false;
 		}

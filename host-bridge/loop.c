@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event loop: one hypercall to wait, a table from event bit to handler, and
- * a short sorted list of timers.
+ * Event loop: one hypercall to wait, a table from event bit to handler, and a
+ * short sorted list of timers.
+ *
+ * No locks: one CPU, no interrupts, and handlers do not call loop_step(). Event
+ * bits come from the hypervisor, which is trusted; a bit only says "look", so
+ * one too many does no harm and two of a kind may come as one.
  */
 #include <stddef.h>
 
@@ -9,6 +13,9 @@
 #include "host-bridge/loop.h"
 
 #define EVENT_BITS	64
+/* So much channel work at most before keys, timers and Linux's port accesses
+ * are looked at again: a peer that always has one more packet holds up
+ * nobody. */
 #define WORK_ROUNDS	16	/* between two looks at the events */
 
 static struct {
@@ -23,12 +30,16 @@ static struct {
 	bool more;		/* fn wanted to be called again */
 } work;
 
+/* Earliest first; a handful (tick, agent's report), so a list is enough. */
 static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
 static uint64_t ticks_per_ms = 1;
 static uint64_t start;
 
-/** Before all else here. tsc_hz 0 or absurd: delays get very short. */
+/**
+ * Before all else here; time begins now. tsc_hz is boot/'s measurement; 0 or
+ * absurd: delays get very short, which is better than a division by zero.
+ */
 void loop_init(uint64_t tsc_hz)
 {
 	start = loop_now();
@@ -37,7 +48,11 @@ void loop_init(uint64_t tsc_hz)
 	}
 }
 
-/** One handler for each event bit; a second call replaces the first. */
+/**
+ * One handler for each event bit; a second call replaces the first. Bits
+ * without a handler are dropped when they come: doorbells have none, since the
+ * work function looks at the ring after every wait anyway.
+ */
 void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 {
 	unsigned bit = (unsigned)__builtin_ctzll(event);
@@ -46,7 +61,11 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 	handlers[bit].arg = arg;
 }
 
-/** One work function in all: the channel's. */
+/**
+ * One work function in all: the channel's. The next wait does not block, so
+ * that fn runs soon. Both are called by loop_step() only, never while a handler
+ * runs.
+ */
 void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
 {
 	work.fn = fn;
@@ -55,6 +74,8 @@ void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
 	work.more = true;
 }
 
+/* Until it has nothing left or its share is used up; what is left then is
+ * remembered in work.more, so that the next wait does not block. */
 static void run_work(void)
 {
 	int rounds = WORK_ROUNDS;
@@ -64,7 +85,8 @@ static void run_work(void)
 	} while (work.more && --rounds > 0);
 }
 
-/* A timer is off the list when its function runs: it may set itself again. */
+/* A timer is off the list when its function runs: it may set itself again, but
+ * not to 0 ms, with which this would never end. */
 static void run_timers(void)
 {
 	while (timers && timers->deadline <= loop_now()) {
@@ -77,13 +99,18 @@ static void run_timers(void)
 }
 
 /**
- * One turn: wait, events in order of their bits, timers, work. Returns after
- * each wake-up, so callers look at what they wait for and call again.
+ * One turn: wait, events in order of their bits, timers, work. deadline is a
+ * TSC value, 0 for "do not wait", LOOP_FOREVER for none. Returns after each
+ * wake-up, also one without cause, so callers look at what they wait for and
+ * call again. Not from handlers, timer or work functions.
  */
 void loop_step(uint64_t deadline)
 {
 	uint64_t events;
 
+	/* A command may have queued packets since the last turn. Nobody would
+	 * ring for those: they must be in the ring, with the doorbell, before
+	 * we block. */
 	if (work.fn && work.due(work.arg)) {
 		run_work();
 	}
@@ -93,6 +120,8 @@ void loop_step(uint64_t deadline)
 	}
 	/* Deferred events first, but look for new ones at the same time. */
 	events |= hc_wait(work.more || events ? 0 : deadline);
+	/* Before the handlers: one that waits for its device alone
+	 * (serial_write) puts bits back. */
 	pending = 0;
 	while (events) {
 		unsigned bit = (unsigned)__builtin_ctzll(events);
@@ -109,8 +138,10 @@ void loop_step(uint64_t deadline)
 }
 
 /**
- * For code that must wait inside a handler, for its device alone. Returns
- * the bits that came of events, 0 at the deadline.
+ * For code that must wait inside a handler, for its device alone. Blocks;
+ * Linux's port accesses, the console and the channel wait as long. Bits of
+ * other events are kept for the next loop_step(), none is lost. Returns the
+ * bits that came of events, 0 at the deadline (TSC, or LOOP_FOREVER).
  */
 uint64_t loop_wait_only(uint64_t events, uint64_t deadline)
 {
@@ -127,7 +158,10 @@ uint64_t loop_wait_only(uint64_t events, uint64_t deadline)
 	return taken;
 }
 
-/** Takes the timer off the list; harmless when it is not on it. */
+/**
+ * Takes the timer off the list; harmless when it is not on it, or was never
+ * set. From anywhere, its own function included.
+ */
 void loop_timer_cancel(struct loop_timer *timer)
 {
 	for (struct loop_timer **at = &timers; *at; at = &(*at)->next) {
@@ -139,7 +173,10 @@ void loop_timer_cancel(struct loop_timer *timer)
 	timer->deadline = 0;
 }
 
-/** (Re)starts a one-shot timer. *timer must stay valid until it ran. */
+/**
+ * (Re)starts a one-shot timer: fn(timer) from loop_step(), not before delay_ms
+ * from now. *timer must stay valid until it ran or was cancelled.
+ */
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
 		    void (*fn)(struct loop_timer *timer))
 {
@@ -148,6 +185,8 @@ void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
 	loop_timer_cancel(timer);
 	timer->fn = fn;
 	timer->deadline = loop_now() + loop_ms_to_ticks(delay_ms);
+	/* Behind those of the same time: they run in the order in which they
+	 * were set. */
 	while (*at && (*at)->deadline <= timer->deadline) {
 		at = &(*at)->next;
 	}
@@ -155,13 +194,13 @@ void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
 	*at = timer;
 }
 
-/** Milliseconds as TSC ticks. */
+/** Milliseconds as TSC ticks; no delay used here comes near an overflow. */
 uint64_t loop_ms_to_ticks(uint64_t ms)
 {
 	return ms * ticks_per_ms;
 }
 
-/** TSC ticks as whole milliseconds. */
+/** TSC ticks as whole milliseconds, rounded down. */
 uint64_t loop_ticks_to_ms(uint64_t ticks)
 {
 	return ticks / ticks_per_ms;

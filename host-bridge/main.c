@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host partition's program, from its entry on: processor tables, serial
- * lines, volume, channel with its services, Linux, and then either the
- * console or the one command that this run is for.
+ * lines, volume, channel with its services, Linux, and then either the console
+ * or the one command that this run is for.
+ *
+ * What it is given by boot/ (struct host_info, the manifest) is trusted; the
+ * modules' content and everything from Linux is not, and is checked where it is
+ * parsed. A part that cannot be set up is reported and left out, so that the
+ * console comes up if anything does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +44,10 @@ static struct config config;
 static struct command_env env;
 static struct loop_timer tick_timer;
 
-/** The time of day for the volume's files, in ns since 1970. */
+/**
+ * The time of day for the volume's files, in ns since 1970. A function of ours
+ * that the volume calls, so that it can be tested without a clock.
+ */
 int64_t volume_now_ns(void)
 {
 	struct timeval tv;
@@ -48,6 +56,7 @@ int64_t volume_now_ns(void)
 	return (tv.tv_sec * 1000000ll + tv.tv_usec) * 1000;
 }
 
+/* For a person; the tool's runs (exec, quiet) go without it. */
 static void banner(void)
 {
 	const struct host_info *info = config.info;
@@ -60,7 +69,9 @@ static void banner(void)
 	printf("\"help\" lists the commands.\n");
 }
 
-/* Without a volume, or with a broken one, everything else still works. */
+/* Without a volume, or with a broken one, everything else still works: the file
+ * service and the commands on files are then not there. The volume lives in its
+ * module's memory, which cpu.c maps writable. */
 static void open_volume(void)
 {
 	const struct host_module *module = config_module(&config, "volume");
@@ -86,6 +97,8 @@ static void open_volume(void)
 
 /* ---- The channel ---- */
 
+/* What the endpoint needs of the outside. Failure is not possible: the channel
+ * was found by HC_QUERY, and the host partition is one of its ends. */
 static void ring_doorbell(void *ctx)
 {
 	(void)ctx;
@@ -108,6 +121,7 @@ static bool channel_due(void *arg)
 	return vsock_due(arg);
 }
 
+/* Time for the endpoint's deadlines; a second is fine enough for them. */
 static void on_tick(struct loop_timer *timer)
 {
 	vsock_tick(env.vsock, loop_uptime_ms());
@@ -115,7 +129,8 @@ static void on_tick(struct loop_timer *timer)
 }
 
 /* Linux is not started yet: its side comes up later and is followed by the
- * state table. */
+ * state table. No channel in the manifest is no error: Linux can run without.
+ * The services listen before any connection can come. */
 static void open_channel(void)
 {
 	struct vsock_channel channel = {
@@ -135,13 +150,17 @@ static void open_channel(void)
 	    (env.volume && p9_service_start(env.vsock, env.volume) != 0)) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
+	/* Instead of handlers for doorbell and state events: the work function
+	 * runs after each wake-up anyway, and looks at both. */
 	loop_on_work(channel_work, channel_due, env.vsock);
 	loop_timer_set(&tick_timer, TICK_MS, on_tick);
 }
 
 /* ---- A run for one command ---- */
 
-/* Waits for the agent, runs the command, powers off. */
+/* Waits for the agent, runs the command, powers off; never returns. Output and
+ * status go out in frames for the tool (agent.c). A Linux that goes down before
+ * its agent is ready has been reported, and is not started again. */
 static void run_exec(void)
 {
 	const char *const request[] = { "exec", config.exec, NULL };
@@ -158,9 +177,10 @@ static void run_exec(void)
 }
 
 /**
- * Called by crt0.S with the address of struct host_info. The order matters:
- * nothing may print before serial_init(), nothing may fault before
- * cpu_init() and be reported, and Linux comes last.
+ * Called by crt0.S with the address of struct host_info. Never returns. The
+ * order matters: nothing may print before serial_init(), nothing may fault
+ * before cpu_init() and be reported, and Linux comes last, for its first
+ * packets find all services listening.
  */
 void main_entry(const struct host_info *info)
 {
@@ -170,6 +190,9 @@ void main_entry(const struct host_info *info)
 	loop_init(info->tsc_hz);
 	syscalls_init(info);
 	serial_init((uint16_t)info->serial_port);
+	/* After serial_init(), which is needed to say so: the calls above
+	 * take a wrong structure's numbers without harm to anybody but this
+	 * program. */
 	if (info->magic != HOST_INFO_MAGIC ||
 	    info->version != HOST_INFO_VERSION) {
 		cpu_fatal("struct host_info is not of version %d",

@@ -12,6 +12,10 @@
 
 	.section .text.mem, "ax"
 
+	/* void *memmove(void *dst, const void *src, size_t n). One unsigned
+	 * compare finds the only case that a forward copy would spoil: dst
+	 * inside the source, behind its start. All others, dst before src with
+	 * overlap too, go upwards. DF is 0 at every call, by the psABI. */
 	.globl	memmove
 	.type	memmove, @function
 memmove:
@@ -21,7 +25,11 @@ memmove:
 	jae	memcpy
 	cmp	$32, %rdx
 	jbe	memcpy
-	/* Downwards in words; the first 8 bytes, loaded now, go last. */
+	/* Downwards in words; the first 8 bytes, loaded now, go last: they take
+	 * care of the 1 to 8 bytes that the loop leaves, and by then their
+	 * source may have been overwritten. Each word is loaded before a store
+	 * at higher addresses, so no store reaches bytes that are still to be
+	 * read. */
 	mov	%rdi, %rax
 	mov	(%rsi), %r8
 1:	mov	-8(%rsi, %rdx), %rcx
@@ -33,6 +41,11 @@ memmove:
 	ret
 	.size	memmove, . - memmove
 
+	/* void *memcpy(void *dst, const void *src, size_t n). Also memmove's
+	 * forward way, so overlap with dst below src must work: the last 16
+	 * bytes are loaded before anything is stored, everything else is loaded
+	 * before or with the stores that could reach it. RAX keeps dst for the
+	 * return. */
 	.globl	memcpy
 	.type	memcpy, @function
 memcpy:
@@ -46,6 +59,8 @@ memcpy:
 	movups	%xmm0, (%rdi)
 	movups	%xmm1, -16(%rdi, %rdx)
 	ret
+/* More than 32 bytes: R8 is where the last 16, in XMM1, will go. Whatever the
+ * loops below leave at the end, up to 16 bytes, this store covers. */
 1:	lea	-16(%rdi, %rdx), %r8
 	cmp	$WIDE_MIN, %rdx
 	jb	7f
@@ -53,6 +68,8 @@ memcpy:
 	je	7f
 	mov	%rdx, %rcx
 	shr	$8, %rcx
+/* Eight loads, then eight stores, unaligned both: alignment costs nothing on
+ * emulators and little on processors that have AVX. */
 6:	vmovdqu	(%rsi), %ymm2
 	vmovdqu	0x20(%rsi), %ymm3
 	vmovdqu	0x40(%rsi), %ymm4
@@ -73,6 +90,8 @@ memcpy:
 	add	$WIDE_BLOCK, %rdi
 	dec	%rcx
 	jne	6b
+	/* Upper halves back to 0: SSE code after this pays no penalty for
+	 * mixing, and XSAVE has less to keep. */
 	vzeroupper
 	movzbl	%dl, %edx		/* what is left */
 	cmp	$16, %edx
@@ -83,6 +102,8 @@ memcpy:
 	rep movsq
 8:	movups	%xmm1, (%r8)
 	ret
+/* Less than 16: two words that overlap in the middle, of 8 bytes, of 4, or
+ * single bytes. All loads come first here as well. */
 2:	cmp	$8, %edx
 	jb	3f
 	mov	(%rsi), %rcx
@@ -110,6 +131,9 @@ memcpy:
 5:	ret
 	.size	memcpy, . - memcpy
 
+	/* void *memset(void *dst, int c, size_t n): the byte in all eight
+	 * places of RAX, words up to the last one, which is stored by itself
+	 * and first. */
 	.globl	memset
 	.type	memset, @function
 memset:
@@ -125,6 +149,7 @@ memset:
 	rep stosq
 	mov	%r9, %rax
 	ret
+/* Fewer than 8: not worth a case each; REP STOSB of so few is quick enough. */
 2:	mov	%edx, %ecx
 	rep stosb
 	mov	%r9, %rax

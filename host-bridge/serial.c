@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Serial lines over the 16550 driver and the event loop. */
+/*
+ * Serial lines over the 16550 driver and the event loop.
+ *
+ * Output is queued in the driver's ring (256 KiB a line) and leaves by
+ * interrupt events. Who writes more waits, inside a handler too, and then for
+ * that UART alone (loop_wait_only): nothing is lost, nothing runs in between,
+ * and so nothing here can be entered twice. What Linux sends passes through as
+ * bytes; it is not looked at.
+ */
 #include <string.h>
 
 #include "drivers/uart16550.h"
@@ -13,7 +21,8 @@
 static struct uart16550 uarts[SERIAL_LINES];
 static void (*drained)(void);
 
-/* Line l is the partition's own interrupt line l: see the manifest. */
+/* Line l is the partition's own interrupt line l: see the manifest. The lines
+ * are edge-triggered (flags 0 there), so HC_IRQ need not unmask them again. */
 static void on_irq(void *arg)
 {
 	struct uart16550 *uart = arg;
@@ -25,8 +34,11 @@ static void on_irq(void *arg)
 	}
 }
 
-/** Sets both lines up and unmasks their interrupts. A line that is not there
- * swallows its output. */
+/**
+ * Sets both lines up, 115200 8N1, and unmasks their interrupts. console_port is
+ * boot/'s (struct host_info), COM2 is where PCs have it. A line that is not
+ * there swallows its output and never has input. Before anything is printed.
+ */
 void serial_init(uint16_t console_port)
 {
 	(void)uart16550_init(&uarts[SERIAL_CONSOLE], console_port);
@@ -37,7 +49,11 @@ void serial_init(uint16_t console_port)
 	}
 }
 
-/** Queues bytes as they are; waits for this UART alone when it is full. */
+/**
+ * Queues bytes as they are; waits for this UART alone when it is full, as long
+ * as that takes: a line whose UART stops sending for good stops this program.
+ * Callable from handlers.
+ */
 void serial_write(enum serial_line line, const void *data, size_t len)
 {
 	struct uart16550 *uart = &uarts[line];
@@ -56,7 +72,10 @@ void serial_write(enum serial_line line, const void *data, size_t len)
 	}
 }
 
-/** Queues text for a terminal. */
+/**
+ * Queues text for a terminal on the console line: LF becomes CR LF, all else
+ * stays. Where stdout's bytes end up (syscalls.c).
+ */
 void serial_text(const char *text, size_t len)
 {
 	while (len > 0) {
@@ -73,19 +92,29 @@ void serial_text(const char *text, size_t len)
 	}
 }
 
-/** The next key, or -1; never waits. */
+/**
+ * The next key, or -1; never waits. Keys come in by interrupt events, so a
+ * caller that found none runs loop_step() before it asks again.
+ */
 int serial_read(void)
 {
 	return uart16550_read(&uarts[SERIAL_CONSOLE]);
 }
 
-/** Looks through what was typed for one key. */
+/**
+ * Looks through what was typed for one key, and drops it with all before it:
+ * ctrl-c typed ahead of other input must work. Nothing is dropped when it is
+ * not there.
+ */
 bool serial_typed(uint8_t byte)
 {
 	return uart16550_take(&uarts[SERIAL_CONSOLE], byte);
 }
 
-/** For the end of the program: sends everything by polling. */
+/**
+ * For the end of the program: sends everything by polling. Without the event
+ * loop or interrupts; a UART that stands still is given up after a while.
+ */
 void serial_drain(void)
 {
 	for (size_t i = 0; i < SERIAL_LINES; i++) {
@@ -93,13 +122,19 @@ void serial_drain(void)
 	}
 }
 
-/** One function in all, called from the loop. */
+/**
+ * One function in all, called from the loop's interrupt handler when the
+ * console's queue has shrunk below the mark that serial_busy() tells of.
+ */
 void serial_on_drained(void (*fn)(void))
 {
 	drained = fn;
 }
 
-/** Flow control: see serial_on_drained(). */
+/**
+ * Flow control: true while more than BUSY_LEVEL bytes wait for the console. See
+ * serial_on_drained().
+ */
 bool serial_busy(void)
 {
 	return uart16550_queued(&uarts[SERIAL_CONSOLE]) > BUSY_LEVEL;

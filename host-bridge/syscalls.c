@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What newlib asks of the system beneath it. Standard output and error go
- * to the console; there are no other files at this level (the volume has
- * its own interface); the heap is the partition's RAM behind the image,
- * backed by the hypervisor as it is touched.
+ * What newlib asks of the system beneath it. Standard output and error go to
+ * the console; there are no other files at this level (the volume has its own
+ * interface); the heap is the partition's RAM behind the image, backed by the
+ * hypervisor as it is touched.
+ *
+ * One thread and no handlers, so nothing here is reentered. Of these functions
+ * only write() can wait. [newlib "System Calls", in its C library manual]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,17 +36,28 @@ void syscalls_init(const struct host_info *info)
 	wall_tsc = info->wall_tsc;
 }
 
-/** For the "memory" command. */
+/**
+ * For the "memory" command: bytes that malloc() has ever had, its free ones
+ * included; pages not touched yet count too, though they are not backed.
+ */
 size_t syscalls_heap_used(void)
 {
 	return (size_t)(heap_end - heap_start);
 }
 
-/** Moves the end of the heap. Shrinking keeps the pages: they stay ours. */
+/**
+ * Moves the end of the heap; returns the old end, or (void *)-1 with ENOMEM
+ * beyond the RAM that the manifest allows (or below the start). Shrinking keeps
+ * the pages: they stay ours. Below the limit a touch can still fail, when the
+ * machine's memory is exhausted and the manifest promises us no more: then this
+ * partition ends, since the hypervisor has no way to say no.
+ */
 void *sbrk(ptrdiff_t increment)
 {
 	uint8_t *old = heap_end;
 
+	/* Compared as distances: an address plus an absurd increment could
+	 * wrap. */
 	if (increment > heap_limit - heap_end ||
 	    increment < heap_start - heap_end) {
 		errno = ENOMEM;
@@ -53,7 +67,10 @@ void *sbrk(ptrdiff_t increment)
 	return old;
 }
 
-/** Standard output and error; waits until all is queued. */
+/**
+ * Standard output and error; all else is EBADF. Waits until all is queued for
+ * the console, so it never writes less than len.
+ */
 int write(int fd, const void *data, size_t len)
 {
 	if (fd != STDOUT_FILENO && fd != STDERR_FILENO) {
@@ -84,6 +101,7 @@ int fstat(int fd, struct stat *st)
 	return 0;
 }
 
+/* Descriptors 0 to 2, by which newlib decides to buffer by lines. */
 int isatty(int fd)
 {
 	return fd >= STDIN_FILENO && fd <= STDERR_FILENO;
@@ -98,6 +116,8 @@ int read(int fd, void *data, size_t len)
 	return 0;
 }
 
+/* The next five are here because newlib's stdio refers to them: nothing opens
+ * files by name, seeks in the console or asks for more than one process. */
 int open(const char *path, int flags, ...)
 {
 	(void)path;
@@ -126,7 +146,9 @@ int getpid(void)
 	return 1;
 }
 
-/** abort() ends here. */
+/**
+ * abort() ends here, by raise(). Not a way back: a signal is the program's end.
+ */
 int kill(int pid, int sig)
 {
 	(void)pid;

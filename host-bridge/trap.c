@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of the program: an exception (there are no expected ones) or a
- * fatal error. Everything is printed by polling, past the event loop, since
- * nothing can be relied on any more.
+ * The end of the program: an exception (there are no expected ones) or a fatal
+ * error. Everything is printed by polling, past the event loop, since nothing
+ * can be relied on any more; only a transmit ring that is full at this moment
+ * is waited for as ever (serial_write).
+ *
+ * What is read here may be broken: the dump uses static memory and the
+ * exception stack, walks the stack by address only, and never follows a frame
+ * pointer. Linux runs on until it needs us; only a reset of the machine brings
+ * this program back.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -25,6 +31,7 @@ void trap_dump(const struct trap_frame *frame) __attribute__((noreturn));
 extern uint8_t image_start[], text_end[], stack_guard[], stack_bottom[];
 extern uint8_t stack_top[];
 
+/* Candidates, not frames: stale words on the stack count too. */
 #define BACKTRACE_MAX	16
 
 static const char *const names[32] = {
@@ -49,6 +56,8 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	serial_drain();
 }
 
+/* Gives the CPU up for good: with interrupts off a halted vCPU is never woken
+ * again, and other partitions have the time. */
 static void __attribute__((noreturn)) stop(void)
 {
 	for (;;) {
@@ -56,12 +65,15 @@ static void __attribute__((noreturn)) stop(void)
 	}
 }
 
-/* Every word on the stack that points into the text may be a return
- * address; the file and line are found with addr2line. */
+/* Every word on the stack that points into the text may be a return address;
+ * the file and line are found with addr2line. rsp is not believed: what is read
+ * lies within the stack's bounds, all of which is RAM. */
 static void backtrace(uint64_t rsp)
 {
 	int printed = 0;
 
+	/* In the guard page, or beyond: the live part of the stack is all of
+	 * it. */
 	if (rsp < (uintptr_t)stack_bottom) {
 		rsp = (uintptr_t)stack_bottom;	/* it overflowed */
 	}
@@ -81,8 +93,10 @@ static void backtrace(uint64_t rsp)
 }
 
 /**
- * From trap_entry.S, on the exception stack. A second exception (in here)
- * stops silently.
+ * From trap_entry.S, on the exception stack; never returns. Prints the line of
+ * the failed stage, the general registers and likely callers, and halts. A
+ * second exception (in here) stops silently: what was printed so far is on the
+ * line already, and more could only repeat itself for ever.
  */
 void trap_dump(const struct trap_frame *f)
 {
@@ -94,12 +108,15 @@ void trap_dump(const struct trap_frame *f)
 		stop();
 	}
 	again = true;
+	/* Before anything else could fault. Means something for vector 14
+	 * only. */
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
 	say("\nisthmus: FAILED stage %d %s: host-bridge crashed: %s",
 	    stage_next(), stage_name(stage_next()), name ? name : "exception");
 	say(" (vector %d, error %llx) at %llx, address %llx%s\n",
 	    (int)f->vector, (unsigned long long)f->error,
 	    (unsigned long long)f->rip, (unsigned long long)cr2,
+	    /* The two kinds with a page of their own: cpu.c maps neither. */
 	    f->vector == 14 && cr2 - (uintptr_t)stack_guard < 4096 ?
 	    ": stack overflow" : f->vector == 14 && cr2 < 4096 ?
 	    ": null pointer" : "");
@@ -118,7 +135,11 @@ void trap_dump(const struct trap_frame *f)
 	stop();
 }
 
-/** See cpu.h. For states that only a bug of ours can bring about. */
+/**
+ * See cpu.h: a printf format, without newline. For states that only a bug of
+ * ours, or a broken hand-over, can bring about; what a peer can cause is never
+ * fatal. Usable as soon as serial_init() has run.
+ */
 void cpu_fatal(const char *fmt, ...)
 {
 	char text[256];
