@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding, describing and running commands. */
+/*
+ * Finding, describing and running commands. The tables are const and belong to
+ * the groups; a command needs an entry there and nothing here. Everything runs
+ * at top level, so a command may run the event loop; none runs another.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +14,7 @@ static void help(const struct command_env *env, int argc, char **argv,
 static void complete_help(const struct command_env *env,
 			  struct completion *c);
 
+/* A group of its own, last in the list: it needs to know all of them. */
 static const struct command help_command[] = {
 	{ "help", "[COMMAND]", "this list, or more about one command", "",
 	  0, 1, help, complete_help },
@@ -24,7 +29,10 @@ static const struct command *const groups[] = {
 
 static struct command_env environment;
 
-/** Keeps what commands work on; before the first commands_run(). */
+/**
+ * Keeps what commands work on (a copy of *env; what it points to must stay);
+ * before the first commands_run().
+ */
 void commands_init(const struct command_env *env)
 {
 	environment = *env;
@@ -68,6 +76,7 @@ static void help(const struct command_env *env, int argc, char **argv,
 	       "command.\n");
 }
 
+/* Candidates: every command's name. */
 static void add_names(struct completion *c)
 {
 	for (size_t g = 0; g < GROUPS; g++) {
@@ -86,8 +95,9 @@ static void complete_help(const struct command_env *env,
 }
 
 /**
- * Runs one line (changed in place). Unknown commands and wrong numbers of
- * arguments are answered here, so that run functions need not look.
+ * Runs one line (changed in place) and returns when its command has ended.
+ * Unknown commands and wrong numbers of arguments are answered here, so that
+ * run functions need not look; an empty line is nothing. Top level only.
  */
 void commands_run(char *line)
 {
@@ -97,7 +107,12 @@ void commands_run(char *line)
 	char name[16];
 	int count;
 
+	/* Splitting takes the quotes out of line; some commands want it as
+	 * typed. */
 	strlcpy(copy, line, sizeof(copy));
+	/* The name by blanks alone, before any quotes are looked at: "exec"
+	 * must be known before its quotes can count as errors of ours. Longer
+	 * names than any command's are cut, and not found. */
 	strlcpy(name, words_rest(line, 0), sizeof(name));
 	name[strcspn(name, " ")] = '\0';
 	if (name[0] == '\0') {
@@ -110,6 +125,8 @@ void commands_run(char *line)
 	}
 	count = words_split(line, words);
 	if (c->max_args < 0) {
+		/* Quotes are the other shell's to understand: what the
+		 * splitting made of them, -1 included, does not matter. */
 		count = words_rest(copy, 1)[0] ? 2 : 1;
 	}
 	if (count < 0) {
@@ -123,8 +140,10 @@ void commands_run(char *line)
 }
 
 /**
- * Candidates for the word that ends at text[len]: commands for the first
- * word, else whatever its command offers. c->prefix points into text.
+ * Candidates for the word that ends at text[len], into *c: commands for the
+ * first word, else whatever its command offers. A word begins behind the last
+ * blank; quotes are not regarded. c->prefix points into text, which must have a
+ * NUL at or behind text[len]. May ask the volume or Linux (top level only).
  */
 void commands_complete(const char *text, size_t len, struct completion *c)
 {

@@ -2,6 +2,10 @@
 /*
  * Commands on files: the volume's and, with "linux:" before the path, Linux's.
  * A command that names a path in Linux waits until Linux can answer.
+ *
+ * Names and contents from Linux are not trusted: names are printed without
+ * control characters, lengths are bounded; contents are shown as they are. One
+ * static buffer serves all commands, for only one runs at a time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +26,8 @@
 
 static char chunk[CHUNK];
 
-/* An error in the user's words, where errno's are those of a socket. */
+/* An error in the user's words, where errno's are those of a socket. path is
+ * the one the error is about, as the user typed it. */
 static void report(const char *path, int error)
 {
 	const char *text = strerror(error);
@@ -40,8 +45,8 @@ static void report(const char *path, int error)
 	printf("%s: %s\n", path, text);
 }
 
-/* False, with the reason printed: some path is in Linux, and Linux is not to
- * be had. */
+/* Waits for Linux if some argument is a path there. False, with the reason
+ * printed: Linux is not to be had. Paths on the volume never wait. */
 static bool reachable(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
@@ -52,7 +57,8 @@ static bool reachable(int argc, char **argv)
 	return true;
 }
 
-/* Directory and name joined; false when that is too long. */
+/* Directory and name joined, with a slash where one is missing ("linux:" takes
+ * none); false when that is too long. */
 static bool join(char out[PATH_SIZE], const char *dir, const char *name,
 		 size_t len)
 {
@@ -65,6 +71,7 @@ static bool join(char out[PATH_SIZE], const char *dir, const char *name,
 
 /* ---- ls ---- */
 
+/* A directory's names as they come, in one block of growing size. */
 struct names {
 	char *bytes;		/* each NUL terminated */
 	size_t len, size, count;
@@ -72,7 +79,7 @@ struct names {
 };
 
 /* Names are kept until the listing is over: looking at a file meanwhile would
- * use the volume inside its own callback. */
+ * use the volume inside its own callback. False ends the listing: no memory. */
 static bool collect(void *arg, const char *name, size_t len)
 {
 	struct names *names = arg;
@@ -81,6 +88,8 @@ static bool collect(void *arg, const char *name, size_t len)
 	    (len == 2 && memcmp(name, "..", 2) == 0)) {
 		return true;
 	}
+	/* Doubling is enough: a name has at most 255 bytes, the first block
+	 * 4,096. */
 	if (names->len + len + 1 > names->size) {
 		size_t size = names->size ? 2 * names->size : 4096;
 		char *bytes = realloc(names->bytes, size);
@@ -99,7 +108,8 @@ static bool collect(void *arg, const char *name, size_t len)
 	return true;
 }
 
-/* A name may hold anything, also what a terminal would obey. */
+/* A name may hold anything, also what a terminal would obey. Bytes from 0x80 on
+ * pass: they are UTF-8. */
 static void print_name(const char *name)
 {
 	for (; *name; name++) {
@@ -108,9 +118,13 @@ static void print_name(const char *name)
 	}
 }
 
-/* One line: type and permissions, size, time, name. */
+/* One line: type and permissions, size, time (UTC), name. A link is shown as
+ * itself. An entry that has gone, or cannot be looked at, is no end of the
+ * list. */
 static void print_entry(const char *path, const char *name)
 {
+	/* By the type field of st_mode, bits 15:12: 1 FIFO, 2 character device,
+	 * 4 directory, 6 block device, 8 file, 10 link, 12 socket. */
 	static const char types[16] = "?pc?d?b?-?l?s???";
 	static const char rwx[] = "rwxrwxrwx";
 	struct place_stat st;
@@ -143,7 +157,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Prints the entries of a directory by name, until ctrl-c. */
+/* Prints the entries of a directory by name, until ctrl-c. In Linux each one is
+ * a request of its own; names that make a path too long are left out. */
 static void print_entries(const char *path, const struct names *names)
 {
 	const char **list = calloc(names->count + 1, sizeof(*list));
@@ -166,6 +181,7 @@ static void print_entries(const char *path, const struct names *names)
 	free(list);
 }
 
+/* Without an argument: the volume's root. A file is listed as one entry. */
 static void run_ls(const struct command_env *env, int argc, char **argv,
 		   const char *rest)
 {
@@ -191,6 +207,7 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 
 /* ---- cat, cp ---- */
 
+/* By chunks, one 9P message each; what was shown before an error stays. */
 static void run_cat(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
@@ -248,7 +265,9 @@ static void progress(struct copy *copy)
 	}
 }
 
-/* Copies all of one open file to another. */
+/* Copies all of one open file to another, until the source ends, whatever size
+ * it had at first. 0, an errno value, or EINTR for ctrl-c; copy->wrong is the
+ * side that failed. */
 static int copy_data(struct copy *copy, struct place_file *from,
 		     struct place_file *to)
 {
@@ -267,6 +286,8 @@ static int copy_data(struct copy *copy, struct place_file *from,
 			error = place_write(to, copy->done + at, chunk + at,
 					    got - at, &put);
 			if (error != 0 || put == 0) {
+				/* Nothing written and no error: not to be tried
+				 * for ever. */
 				return error ? error : EIO;
 			}
 		}
@@ -279,15 +300,18 @@ static int copy_data(struct copy *copy, struct place_file *from,
 }
 
 /* One file under two names? A file of the volume's has another number when it
- * is seen through Linux's mount of it. */
+ * is seen through Linux's mount of it, so across sides size and time decide.
+ * Taking two files for one is refused without harm; the opposite would empty
+ * the file before it is read. */
 static bool same_file(const struct place_stat *a, const struct place_stat *b)
 {
 	return (a->linux_side != b->linux_side || a->id == b->id) &&
 	       a->size == b->size && a->mtime == b->mtime;
 }
 
-/* Where a copy of from goes: to itself, or a name in it when it is a
- * directory. Refuses to copy a file onto itself. */
+/* Where a copy of from goes: to itself, or a name in it when it is a directory.
+ * Refuses to copy a file onto itself (EEXIST). Fills copy->size, to, existed;
+ * full holds the path that copy->to points to. 0 or an errno. */
 static int copy_target(struct copy *copy, const char *to,
 		       char full[PATH_SIZE])
 {
@@ -296,6 +320,8 @@ static int copy_target(struct copy *copy, const char *to,
 	struct place_stat source, target;
 	int error;
 
+	/* "linux:name", relative to Linux's root: the mark is no part of the
+	 * name. */
 	if (!slash && place_in_linux(base)) {
 		base += strlen(PLACE_LINUX);
 	}
@@ -323,7 +349,8 @@ static int copy_target(struct copy *copy, const char *to,
 	return error == ENOENT ? 0 : error;
 }
 
-/* Opens, copies, closes. */
+/* Opens, copies, closes. The source first: if it cannot be opened the target is
+ * not touched. */
 static int copy_file(struct copy *copy)
 {
 	struct place_file from, to;
@@ -345,8 +372,8 @@ static int copy_file(struct copy *copy)
 	return error;
 }
 
-/* What a failed copy leaves: nothing that was not there before, if that can
- * be helped. */
+/* What a failed copy leaves: nothing that was not there before, if that can be
+ * helped. A file that existed has lost its content and stays, incomplete. */
 static void copy_failed(const struct copy *copy, int error)
 {
 	printf("%s", copy->reported ? "\n" : "");
@@ -386,6 +413,7 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 
 /* ---- rm, mkdir ---- */
 
+/* One function on each path; an error is printed and the others go on. */
 static void run_each(int argc, char **argv, int (*fn)(const char *path))
 {
 	if (!reachable(argc, argv)) {
@@ -423,7 +451,8 @@ struct path_completion {
 	size_t dir_len;		/* of the prefix: up to the last slash */
 };
 
-/* Names that begin with a dot are offered to those who type the dot. */
+/* A name of the directory. Names that begin with a dot are offered to those who
+ * type the dot; ones with blanks are completed without quotes. */
 static bool complete_entry(void *arg, const char *name, size_t len)
 {
 	const struct path_completion *path = arg;
@@ -446,7 +475,8 @@ static bool complete_entry(void *arg, const char *name, size_t len)
 }
 
 /* Completes the last component; what is before it is kept as typed. Linux is
- * asked only when it is up: nobody waits for it at a tab. */
+ * asked only when it is up: nobody waits for it at a tab. Errors show as no
+ * candidates. */
 static void complete_path(const struct command_env *env, struct completion *c)
 {
 	struct path_completion path = { c, c->prefix_len };
@@ -471,6 +501,8 @@ static void complete_path(const struct command_env *env, struct completion *c)
 		return;
 	}
 	(void)place_list(dir, complete_entry, &path);
+	/* A directory is gone on with: its slash is added, and the console
+	 * leaves the blank out. */
 	if (c->count == 1 && c->common_len + 1 < sizeof(c->common)) {
 		c->common[c->common_len] = '\0';
 		if (place_stat(c->common, true, &st) == 0 &&

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands that deal with the Linux partition. */
+/*
+ * Commands that deal with the Linux partition. All wait by running the event
+ * loop, and all can be left by ctrl-c; state changes are linux.c's. What Linux
+ * answers is shown, never acted on.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +21,8 @@
 /**
  * Waits, without a limit, while Linux starts; what goes wrong with that is
  * reported by linux.c. Returns whether the agent is there: else Linux is down
- * or ctrl-c was typed, and this was printed.
+ * or ctrl-c was typed, and this was printed. Does not start Linux. A Linux
+ * without our agent is waited for until ctrl-c.
  */
 bool commands_linux_wait(void)
 {
@@ -39,9 +44,10 @@ bool commands_linux_wait(void)
 }
 
 /**
- * Shuts Linux down through its agent and waits, at most 10 s or until
- * ctrl-c; then stops it hard. Returns true when it went by itself or was not
- * running. Top-level code only.
+ * Shuts Linux down through its agent and waits, at most 10 s or until ctrl-c;
+ * then stops it hard, as it does at once when there is no agent to ask. Linux
+ * is down when this returns. True when it went by itself or was not running.
+ * Top-level code only.
  */
 bool commands_linux_shutdown(void)
 {
@@ -52,6 +58,8 @@ bool commands_linux_shutdown(void)
 		return true;
 	}
 	if (linux_ready() && agent_tell(request) == 0) {
+		/* Its power register ends this (linux.c); a Linux that hangs
+		 * does not. */
 		while (linux_state() == LINUX_RUNNING && loop_now() < until &&
 		       !console_interrupted()) {
 			loop_step(until);
@@ -64,6 +72,7 @@ bool commands_linux_shutdown(void)
 	return false;
 }
 
+/* The verbs of "linux": each prints what came of it. */
 static void stop(void)
 {
 	if (linux_state() != LINUX_RUNNING) {
@@ -116,6 +125,7 @@ static void restart(void)
 	(void)linux_start();
 }
 
+/* log takes an argument of its own and is dealt with before the others. */
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -153,6 +163,9 @@ static void complete_linux(const struct command_env *env,
 	}
 }
 
+/* The rest of the line goes to Linux's shell as it was typed; its status is
+ * printed, or why there is none. A command that is left by ctrl-c gets SIGHUP
+ * from the agent. */
 static void run_exec(const struct command_env *env, int argc, char **argv,
 		     const char *rest)
 {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands about the machine as a whole. */
+/*
+ * Commands about the machine as a whole, and its end. Figures come from the
+ * hypervisor by HC_QUERY, one at a time: a table's lines are not of the same
+ * instant. Lists are read until the hypervisor says that there is no more.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -18,11 +22,13 @@
 #include "host-bridge/volume.h"
 #include "host-bridge/vsock_endpoint.h"
 
+/* Bounds of lists that end by themselves: more than the hypervisor has. */
 #define MAX_PARTITIONS	16u
 #define MAX_CHANNELS	8u
 #define POWER_MS	1000u	/* what the machine may take to obey */
 
-/* A 16-byte name in two registers. */
+/* A 16-byte name in two registers, first character in the lowest byte. Valid
+ * until the next call. */
 static const char *name_of(uint64_t lo, uint64_t hi)
 {
 	static char name[17];
@@ -32,7 +38,7 @@ static const char *name_of(uint64_t lo, uint64_t hi)
 	return name;
 }
 
-/* Hours, minutes, seconds, thousandths. */
+/* Hours, minutes, seconds, thousandths. Valid until the next call. */
 static const char *time_text(uint64_t ms)
 {
 	static char text[32];
@@ -63,7 +69,8 @@ static void print_exits(uint64_t partition)
 	printf(shown ? "\n" : "    no exits yet\n");
 }
 
-/* False past the last partition. */
+/* A line, then its exits; memory in MiB with one decimal, rounded down. False
+ * past the last partition. Uptime is 0 unless it runs. */
 static bool print_partition(uint64_t id)
 {
 	static const char *const states[] = { "stopped", "running", "crashed",
@@ -87,6 +94,8 @@ static bool print_partition(uint64_t id)
 	return true;
 }
 
+/* Shares of the time since the CPU came up; what lacks to 100 is the
+ * hypervisor's own. */
 static void print_cpus(void)
 {
 	struct hc_regs r;
@@ -136,6 +145,8 @@ static void print_owner(const char *name, uint64_t bytes)
 	       (unsigned long long)(bytes >> 10));
 }
 
+/* All owners of the machine's pages. The sum is all memory, if no page changed
+ * its owner while the list was read. */
 static void run_memory(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
@@ -156,6 +167,7 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)(syscalls_heap_used() >> 10));
 }
 
+/* The hypervisor's view of each channel, then our end's of the one to Linux. */
 static void run_channel(const struct command_env *env, int argc, char **argv,
 			const char *rest)
 {
@@ -191,7 +203,9 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)s.dropped, (unsigned)s.peer_live);
 }
 
-/* The hypervisor's log, of which a hypercall gives 24 bytes. */
+/* The hypervisor's log, of which a hypercall gives 24 bytes, in the form that
+ * log_view() wants: *at is the cursor, in bytes since boot, which the
+ * hypervisor moves to the oldest byte it still has. */
 static size_t read_log(uint64_t *at, char *buf, size_t size)
 {
 	size_t done = 0;
@@ -199,6 +213,8 @@ static size_t read_log(uint64_t *at, char *buf, size_t size)
 
 	while (size - done >= 24) {
 		r = (struct hc_regs){ .rdi = *at };
+		/* Lengths are checked though the hypervisor is trusted: it
+		 * costs nothing. */
 		if (hc_call(HC_LOG_READ, &r) != HC_OK || r.rsi == 0 ||
 		    r.rsi > 24) {
 			break;
@@ -223,8 +239,9 @@ static void run_log(const struct command_env *env, int argc, char **argv,
 
 /**
  * The end of the system: Linux, then the volume (everything written is made
- * lasting), then the machine. Where the machine cannot do it by itself the
- * user is told, and the console stays dead but for that.
+ * lasting), then the machine. Never returns. Where the machine cannot do it by
+ * itself the user is told, and the console stays dead but for that. What goes
+ * wrong on the way is printed and does not stop it. Top level only.
  */
 void system_down(const struct command_env *env, bool reboot)
 {
@@ -234,6 +251,7 @@ void system_down(const struct command_env *env, bool reboot)
 	if (env->volume && volume_close(env->volume) != 0) {
 		console_notice("isthmus: the volume could not be closed");
 	}
+	/* All text must be out before the machine is gone. */
 	fflush(stdout);
 	serial_drain();
 	if (reboot) {
@@ -242,6 +260,7 @@ void system_down(const struct command_env *env, bool reboot)
 		power_off();
 	}
 	until = loop_now() + loop_ms_to_ticks(POWER_MS);
+	/* Emulators obey at once, chipsets may take their time. */
 	while (loop_now() < until) {
 		loop_step(until);
 	}

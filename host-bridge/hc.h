@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hypercalls as C functions. Numbers, meaning and status codes:
- * abi/hypercall.h. All are made at one instruction (crt0.S) that suits the
- * processor's vendor.
+ * abi/hypercall.h; in prose: docs/hypercalls.md. All are made at one
+ * instruction (crt0.S) that suits the processor's vendor. The hypervisor is
+ * trusted: results are not checked beyond the status. Only HC_WAIT blocks.
  */
 #ifndef ISTHMUS_HC_H
 #define ISTHMUS_HC_H
@@ -11,6 +12,7 @@
 
 #include "abi/hypercall.h"
 
+/* Arguments 1 to 5, in the order of the ABI. */
 struct hc_regs {
 	uint64_t rdi;
 	uint64_t rsi;
@@ -19,7 +21,10 @@ struct hc_regs {
 	uint64_t r8;
 };
 
-/* One hypercall; the registers are arguments and become the results. */
+/* One hypercall; the registers are arguments and become the results. Returns
+ * HC_OK or a negative status; the registers are then what they were. "memory":
+ * HC_MEM_DONATE changes what is at our addresses, and others may let a
+ * partition write to a channel. */
 static inline int64_t hc_call(enum hypercall nr, struct hc_regs *regs)
 {
 	int64_t status = nr;
@@ -35,6 +40,7 @@ static inline int64_t hc_call(enum hypercall nr, struct hc_regs *regs)
 	return status;
 }
 
+/* Event bits, taken and cleared; deadline is a TSC value, 0 does not block. */
 static inline uint64_t hc_wait(uint64_t deadline)
 {
 	struct hc_regs regs = { .rdi = deadline };
@@ -43,12 +49,14 @@ static inline uint64_t hc_wait(uint64_t deadline)
 	return regs.rdi;
 }
 
+/* A port access of Linux that waits for its answer. */
 struct hc_ioreq {
-	uint64_t handle;
-	uint64_t word;
-	uint64_t value;
+	uint64_t handle;	/* partition << 16 | vCPU */
+	uint64_t word;	/* HC_IOREQ_*: port, size, direction */
+	uint64_t value;	/* for an output */
 };
 
+/* HC_ENOENT: no access waits; *req is then of no use. */
 static inline int64_t hc_ioreq_get(struct hc_ioreq *req)
 {
 	struct hc_regs regs = { 0 };
@@ -60,6 +68,7 @@ static inline int64_t hc_ioreq_get(struct hc_ioreq *req)
 	return status;
 }
 
+/* Answers it, and lets that vCPU go on. HC_EBUSY: it has gone meanwhile. */
 static inline int64_t hc_ioreq_done(uint64_t handle, uint64_t value)
 {
 	struct hc_regs regs = { .rdi = handle, .rsi = value };
@@ -67,6 +76,7 @@ static inline int64_t hc_ioreq_done(uint64_t handle, uint64_t value)
 	return hc_call(HC_IOREQ_DONE, &regs);
 }
 
+/* Results as enum hc_query lists them; HC_ENOENT past the last. */
 static inline int64_t hc_query(enum hc_query what, uint64_t index,
 			       uint64_t sub, struct hc_regs *out)
 {
@@ -74,6 +84,7 @@ static inline int64_t hc_query(enum hc_query what, uint64_t index,
 	return hc_call(HC_QUERY, out);
 }
 
+/* Rings the other end of the channel: an exit, so only when it asked for it. */
 static inline int64_t hc_doorbell(unsigned channel)
 {
 	struct hc_regs regs = { .rdi = channel };
@@ -81,6 +92,7 @@ static inline int64_t hc_doorbell(unsigned channel)
 	return hc_call(HC_DOORBELL, &regs);
 }
 
+/* Sets our word in the channel's state table (CHANNEL_STATE_*). */
 static inline int64_t hc_channel_state(unsigned channel, uint32_t state)
 {
 	struct hc_regs regs = { .rdi = channel, .rsi = state };
@@ -88,6 +100,7 @@ static inline int64_t hc_channel_state(unsigned channel, uint32_t state)
 	return hc_call(HC_CHANNEL_STATE, &regs);
 }
 
+/* Own interrupt line, by its index in the manifest; unmask: 1 or 0. */
 static inline int64_t hc_irq(unsigned line, unsigned unmask)
 {
 	struct hc_regs regs = { .rdi = line, .rsi = unmask };

@@ -3,6 +3,11 @@
  * Line editor. The screen is redrawn as one row (carriage return, prompt,
  * visible part, clear to the end, cursor), except for the common case of a
  * character typed at the end, which is just echoed.
+ *
+ * State is one struct line_edit; it knows only bytes: a UTF-8 character counts
+ * as as many columns as it has bytes. Any byte may come in any state; what is
+ * not known is ignored. Always pos <= len < LINE_MAX_LEN. [ECMA-48 "Control
+ * Functions for Coded Character Sets"]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +19,7 @@
 #define KEY_ESC		0x1b
 #define KEY_DELETE	0x7f
 
+/* Inside an escape sequence: after ESC; after ESC [; after ESC O. */
 enum { ESC_NONE, ESC_START, ESC_BRACKET, ESC_O };
 
 static void say(const struct line_edit *line, const char *text)
@@ -21,7 +27,10 @@ static void say(const struct line_edit *line, const char *text)
 	line->out(text, strlen(text));
 }
 
-/** Empty line and history. prompt and out must outlive *line. */
+/**
+ * Empty line and history. prompt (shorter than LINE_COLUMNS) and out must
+ * outlive *line; out gets bytes for the terminal and must take them all.
+ */
 void line_edit_init(struct line_edit *line, const char *prompt,
 		    void (*out)(const char *bytes, size_t len))
 {
@@ -30,7 +39,11 @@ void line_edit_init(struct line_edit *line, const char *prompt,
 	line->out = out;
 }
 
-/** Draws prompt and line, with the cursor where it belongs. */
+/**
+ * Draws prompt and line, with the cursor where it belongs. Scrolls so far that
+ * the cursor is in sight. The last column stays free: terminals differ in what
+ * they do after a character there.
+ */
 void line_edit_show(struct line_edit *line)
 {
 	size_t width = LINE_COLUMNS - 1 - strlen(line->prompt);
@@ -72,7 +85,10 @@ void line_edit_start(struct line_edit *line)
 	line_edit_show(line);
 }
 
-/** Inserts what fits of len bytes at the cursor. */
+/**
+ * Inserts what fits of len bytes at the cursor; a bell tells of what does not.
+ * bytes must not contain control characters.
+ */
 void line_edit_insert(struct line_edit *line, const char *bytes, size_t len)
 {
 	bool at_end = line->pos == line->len;
@@ -86,6 +102,7 @@ void line_edit_insert(struct line_edit *line, const char *bytes, size_t len)
 	memcpy(line->text + line->pos, bytes, len);
 	line->len += len;
 	line->pos += len;
+	/* Nothing behind the cursor and no scrolling: an echo does it. */
 	if (at_end && line->pos - line->scroll + strlen(line->prompt) <
 	    LINE_COLUMNS) {
 		line->out(bytes, len);
@@ -94,7 +111,8 @@ void line_edit_insert(struct line_edit *line, const char *bytes, size_t len)
 	}
 }
 
-/* Removes the bytes [from, to); the cursor ends at from. */
+/* Removes the bytes [from, to); the cursor ends at from. Both are within the
+ * line, from <= to. */
 static void cut(struct line_edit *line, size_t from, size_t to)
 {
 	memmove(line->text + from, line->text + to, line->len - to);
@@ -109,6 +127,7 @@ static void move_to(struct line_edit *line, size_t pos)
 	line_edit_show(line);
 }
 
+/* Where the word before the cursor begins, blanks behind it skipped. */
 static size_t word_start(const struct line_edit *line)
 {
 	size_t at = line->pos;
@@ -122,7 +141,8 @@ static size_t word_start(const struct line_edit *line)
 	return at;
 }
 
-/* Keeps the line for later, unless it is empty or the same as the last. */
+/* Keeps the line for later, unless it is empty or the same as the last. The
+ * oldest entry's place is taken. Without memory the line is not kept. */
 static void remember(struct line_edit *line)
 {
 	unsigned slot = line->history_count % LINE_HISTORY;
@@ -139,7 +159,9 @@ static void remember(struct line_edit *line)
 	}
 }
 
-/* Goes back (-1) or forward (+1) in the history. */
+/* Goes back (-1) or forward (+1) in the history; past its ends nothing happens.
+ * The line that was being typed is kept while others are shown, and is the last
+ * "entry"; changes to a recalled line are not kept. */
 static void recall(struct line_edit *line, int step)
 {
 	unsigned oldest = line->history_count > LINE_HISTORY ?
@@ -162,6 +184,7 @@ static void recall(struct line_edit *line, int step)
 	move_to(line, line->len);
 }
 
+/* The delete key and ctrl-d: nothing at the end of the line. */
 static void erase_at_cursor(struct line_edit *line)
 {
 	if (line->pos < line->len) {
@@ -169,7 +192,8 @@ static void erase_at_cursor(struct line_edit *line)
 	}
 }
 
-/* The last byte of a sequence ESC [ number key, or ESC O key. */
+/* The last byte of a sequence ESC [ number key, or ESC O key: cursor keys A to
+ * D, Home and End as H and F, or by number with '~'. */
 static void escape_key(struct line_edit *line, unsigned char key)
 {
 	switch (key) {
@@ -209,7 +233,8 @@ static void escape_key(struct line_edit *line, unsigned char key)
 	}
 }
 
-/* True when the key belongs to an escape sequence. */
+/* True when the key belongs to an escape sequence. A lone ESC takes the next
+ * key with it: without a clock the two cannot be told apart. */
 static bool escape_step(struct line_edit *line, unsigned char key)
 {
 	switch (line->escape) {
@@ -226,6 +251,8 @@ static bool escape_step(struct line_edit *line, unsigned char key)
 		return true;
 	case ESC_BRACKET:
 		if (key >= '0' && key <= '9') {
+			/* Bounded, whatever is typed; no key has a number above
+			 * 99. */
 			line->number = line->number * 10 % 1000 + key - '0';
 			return true;
 		}
@@ -241,6 +268,7 @@ static bool escape_step(struct line_edit *line, unsigned char key)
 	return true;
 }
 
+/* The usual keys of Unix line editors. What has no meaning does nothing. */
 static enum line_result control_key(struct line_edit *line, unsigned char key)
 {
 	switch (key) {
@@ -292,7 +320,8 @@ static enum line_result control_key(struct line_edit *line, unsigned char key)
 
 /**
  * Takes one byte from the keyboard. After LINE_DONE text is terminated and
- * stays until line_edit_start(); after LINE_COMPLETE it is terminated too.
+ * stays until line_edit_start(); after LINE_COMPLETE it is terminated too, and
+ * the line goes on. After LINE_INTERRUPT it must be started anew.
  */
 enum line_result line_edit_key(struct line_edit *line, unsigned char key)
 {
@@ -303,6 +332,8 @@ enum line_result line_edit_key(struct line_edit *line, unsigned char key)
 		return LINE_MORE;
 	}
 	if (key == '\r' || key == '\n') {
+		/* CR LF is one line's end, as a terminal program or a test may
+		 * send it. */
 		if (key == '\n' && after_cr) {
 			return LINE_MORE;
 		}

@@ -4,6 +4,10 @@
  * prepared in windows of our own memory and then donated: the pages change
  * owner, and the next touch of the window gives us zeroed ones. So after the
  * start nothing of Linux is in our reach, and nothing is left to free.
+ *
+ * Linux is not trusted, nor is its kernel image (linux_image.c checks it); the
+ * hypervisor's answers are believed. State changes from top-level code
+ * (commands) and from the loop's handlers, which never run at the same time.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,9 +29,13 @@
 #define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
 #define READY_REPORT_MS	60000u
 
+/* The windows, host-bridge.lds. Outside of a load both are all zeroes: what was
+ * donated came back so, and who fails clears up. */
 extern uint8_t stage_small[], stage_big[];
 extern const uint8_t linux_dsdt[], linux_dsdt_end[];
 
+/* One Linux partition. ready: the agent has reported since this start, only
+ * while LINUX_RUNNING. started_ms: loop_uptime_ms() of the last start. */
 static const struct config *config;
 static bool restart_policy;
 static enum linux_state state = LINUX_STOPPED;
@@ -36,6 +44,7 @@ static unsigned quick_crashes;
 static uint64_t started_ms;
 static struct loop_timer ready_timer;
 
+/* enum hc_reason in words (abi/hypercall.h). */
 static const char *const reasons[] = {
 	[HC_REASON_NONE] = "no reason given",
 	[HC_REASON_TRIPLE_FAULT] = "triple fault",
@@ -47,6 +56,7 @@ static const char *const reasons[] = {
 	[HC_REASON_BAD_INSTRUCTION] = "device access by a strange instruction",
 };
 
+/* HC_OK downwards; a newer hypervisor may know more. */
 static const char *const hc_errors[] = {
 	"success", "invalid argument", "not permitted", "no such thing",
 	"busy", "out of memory", "try again", "no such hypercall",
@@ -61,7 +71,8 @@ static const char *hc_error(int64_t status)
 }
 
 /* Moves bytes at own (page aligned, with the rest of the last page zero) to
- * Linux. */
+ * Linux: at most 2 MiB, HC_DONATE_MAX pages. HC_OK or a status; on HC_ENOMEM
+ * some of the pages may have gone. [docs/hypercalls.md "HC_MEM_DONATE"] */
 static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
 {
 	struct hc_regs regs = {
@@ -86,6 +97,8 @@ static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
 		bool whole = (gpa & (UNIT - 1)) == 0 && size > UNIT / 2 &&
 			     ram_end - gpa >= UNIT;
 		uint8_t *window = whole ? stage_big : stage_small;
+		/* Pieces of the small window end where its size divides the
+		 * address, so that later units begin on 2 MiB. */
 		uint64_t room = whole ? UNIT : SMALL - (gpa & (SMALL - 1));
 		uint64_t part = size < room ? size : room;
 		uint64_t moved = whole ? UNIT : (part + PAGE - 1) & ~(PAGE - 1);
@@ -95,6 +108,8 @@ static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
 		memset(window + part, 0, moved - part);
 		status = donate(window, gpa, moved);
 		if (status != HC_OK) {
+			/* Zero again, whether these pages are still ours or
+			 * come anew; and no part of a file stays behind. */
 			memset(window, 0, moved);
 			return status;
 		}
@@ -105,7 +120,8 @@ static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
 	return HC_OK;
 }
 
-/* Low memory and ACPI tables. NULL, or what went wrong. */
+/* Low memory and ACPI tables, built side by side in the small window (36 and 16
+ * KiB of its 64). NULL, or what went wrong, as a clause for stage_failed(). */
 static const char *load_tables(const struct linux_image *image,
 			       const struct linux_layout *layout,
 			       unsigned vcpus)
@@ -145,8 +161,9 @@ static bool find_modules(const struct host_module **kernel,
 	return true;
 }
 
-/* Everything into Linux's memory. False, with a message, when something is
- * missing, broken, or does not fit. */
+/* Everything into Linux's memory; *layout tells where. False, with a message,
+ * when something is missing, broken, or does not fit: some memory may have
+ * moved already, and the caller takes it back. */
 static bool load_all(struct linux_layout *layout)
 {
 	const struct host_module *kernel, *initrd;
@@ -159,6 +176,8 @@ static bool load_all(struct linux_layout *layout)
 	if (!find_modules(&kernel, &initrd)) {
 		return false;
 	}
+	/* The manifest's cap and number of vCPUs. It does not fail for a
+	 * partition that boot/ has found in the manifest. */
 	(void)hc_query(HC_QUERY_MEMORY, config->linux_id, 0, &mem);
 	layout->ram = mem.rsi;
 	layout->initrd_size = initrd ? initrd->size : 0;
@@ -191,7 +210,9 @@ static bool load_all(struct linux_layout *layout)
 	return status == HC_OK;
 }
 
-/* Stopping is done in steps, so that one hypercall never takes long. */
+/* Stopping is done in steps, so that one hypercall never takes long. Whatever
+ * state the partition is in, it is stopped and owns nothing afterwards. That it
+ * cannot be is a bug of ours, told and otherwise passed over. */
 static void take_back(void)
 {
 	struct hc_regs regs;
@@ -218,8 +239,10 @@ static void on_ready_late(struct loop_timer *timer)
 
 /**
  * Loads and starts Linux; every failure is printed with its stage, and all
- * memory that was handed over already is taken back. Does not wait for
- * anything: callable from event handlers.
+ * memory that was handed over already is taken back. Does not wait for anything
+ * but hypercalls: callable from event handlers. True when vCPU 0 runs, which
+ * says nothing of the kernel yet: linux_ready() does. False also when it runs
+ * already or the manifest has no such partition.
  */
 bool linux_start(void)
 {
@@ -230,6 +253,7 @@ bool linux_start(void)
 	if (!config->has_linux || state == LINUX_RUNNING) {
 		return false;
 	}
+	/* Until proved otherwise: all ways out below leave it so. */
 	state = LINUX_FAILED;
 	ready = false;
 	if (!load_all(&layout)) {
@@ -237,7 +261,11 @@ bool linux_start(void)
 		return false;
 	}
 	stage_reached(STAGE_LINUX_LOADED);
+	/* Before the first instruction of Linux can meet a device. */
 	linux_io_reset();
+	/* Entry state as HC_PARTITION_START has it: long mode, these page
+	 * tables and this GDT, RSI = boot parameters, as the protocol asks for.
+	 * [Linux "The Linux/x86 Boot Protocol", "64-bit Boot Protocol"] */
 	regs = (struct hc_regs){
 		.rdi = config->linux_id,
 		.rsi = layout.entry,
@@ -258,8 +286,10 @@ bool linux_start(void)
 	return true;
 }
 
-/* Linux is gone, whatever the reason: its memory comes back, the channel
- * resets. */
+/* Linux is gone, whatever the reason: its memory comes back, the channel resets
+ * (HC_PARTITION_STOP does both; the endpoint sees the new generation in its
+ * next turn). Port accesses that waited for an answer are dropped with their
+ * vCPUs. */
 static void down(enum linux_state new_state)
 {
 	loop_timer_cancel(&ready_timer);
@@ -268,7 +298,11 @@ static void down(enum linux_state new_state)
 	ready = false;
 }
 
-/** Stops Linux at once, as pulling the plug would. A no-op when it is down. */
+/**
+ * Stops Linux at once, as pulling the plug would: what it had not written back
+ * is lost. A no-op when it is down, but for the count of crashes: who stops it
+ * by hand begins anew.
+ */
 void linux_stop(void)
 {
 	if (state == LINUX_RUNNING) {
@@ -277,8 +311,9 @@ void linux_stop(void)
 	quick_crashes = 0;
 }
 
-/* Linux went down by itself; start it again, unless it never got as far as
- * its agent, soon after the start, several times in a row. */
+/* Linux went down by itself; start it again, unless it never got as far as its
+ * agent, soon after the start, several times in a row. A reset that it asked
+ * for counts too: a kernel that panics at once resets for ever. */
 static void start_again(void)
 {
 	bool quick = !ready && loop_uptime_ms() - started_ms < QUICK_MS;
@@ -300,7 +335,8 @@ static void start_again(void)
 }
 
 /* The hypervisor reports a change of some partition's state. Changes that we
- * asked for are known already. */
+ * asked for are known already; a bit that comes late, after a restart, finds no
+ * crash and does nothing. */
 static void on_partition(void *arg)
 {
 	struct hc_regs regs;
@@ -313,6 +349,7 @@ static void on_partition(void *arg)
 		return;
 	}
 	reason = regs.rsi;
+	/* A Linux whose agent was there had reached the last stage. */
 	stage_failed(ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
 		     "Linux crashed: %s, at %llx, detail %llx (\"log\" and "
 		     "\"linux log\" tell more)",
@@ -323,8 +360,8 @@ static void on_partition(void *arg)
 	start_again();
 }
 
-/* Linux wrote a power register. Its vCPU waits for an answer that never
- * comes: the partition ends first. */
+/* Linux wrote a power register (from linux_io.c, in a handler). Its vCPU waits
+ * for an answer that never comes: the partition ends first. */
 static void on_request(enum linux_request request)
 {
 	if (request == LINUX_REQUEST_POWER_OFF) {
@@ -336,7 +373,12 @@ static void on_request(enum linux_request request)
 	}
 }
 
-/** Keeps the configuration and takes the events; starts nothing. */
+/**
+ * Keeps the configuration, which must stay, and takes the events; starts
+ * nothing. Once, after serial_init() and before linux_start(). restart: false
+ * for a run that only executes one command, where a second start would hide the
+ * failure.
+ */
 void linux_init(const struct config *use, bool restart)
 {
 	config = use;
@@ -345,19 +387,22 @@ void linux_init(const struct config *use, bool restart)
 	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
 }
 
-/** Up, down, or down for good. */
+/** Up, down, or down for good. From anywhere. */
 enum linux_state linux_state(void)
 {
 	return state;
 }
 
-/** Whether the agent has reported since the last start. */
+/** Whether the agent has reported since the last start. From anywhere. */
 bool linux_ready(void)
 {
 	return ready;
 }
 
-/** The agent's report arrived; counts once for each start. */
+/**
+ * The agent's report arrived (agent.c, in a callback); counts once for each
+ * start, and not for a Linux that went down meanwhile.
+ */
 void linux_set_ready(void)
 {
 	if (state == LINUX_RUNNING && !ready) {

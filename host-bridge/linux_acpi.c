@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI tables for Linux. [ACPI 6.3 "ACPI Software Programming Model"] */
+/*
+ * ACPI tables for Linux: pure functions that write bytes. Tables are written by
+ * offset instead of by struct: they are few, sparse and unaligned. The area is
+ * zeroed, so a field that is not named is 0, "absent". [ACPI 6.3 "ACPI Software
+ * Programming Model"]
+ */
 #include <string.h>
 
 #include "host-bridge/linux_acpi.h"
 
+/* Bytes: the header all tables begin with, and the tables themselves. */
 #define HEADER_SIZE	36u
 #define RSDP_SIZE	36u
 #define XSDT_SIZE	(HEADER_SIZE + 2 * 8)
@@ -11,7 +17,7 @@
 #define MADT_FIXED	(HEADER_SIZE + 8)
 #define MADT_LAPIC	8u		/* bytes of one local APIC entry */
 #define LAPIC_BASE	0xfee00000u
-#define MAX_APIC_ID	254u
+#define MAX_APIC_ID	254u	/* 255 is the broadcast */
 
 /* Offsets in the FADT, and bits of its flags. [ACPI 6.3 "Fixed ACPI
  * Description Table (FADT)"] */
@@ -46,6 +52,9 @@ static void checksum(uint8_t *table, size_t len, size_t at)
 	table[at] = (uint8_t)-sum;
 }
 
+/* The 36 bytes a table begins with; checksum last, when all else is written.
+ * OEM and creator are names of ours. [ACPI 6.3 "System Description Table
+ * Header"] */
 static void header(uint8_t *table, const char *signature, size_t len,
 		   uint8_t revision)
 {
@@ -59,7 +68,8 @@ static void header(uint8_t *table, const char *signature, size_t len,
 	checksum(table, len, 9);
 }
 
-/* Generic address structure of a byte register in I/O space. */
+/* Generic address structure of a byte register in I/O space: its offset stays
+ * 0. [ACPI 6.3 "Generic Address Structure"] */
 static void io_register(uint8_t *at, uint16_t port)
 {
 	at[0] = 1;		/* system I/O */
@@ -69,9 +79,11 @@ static void io_register(uint8_t *at, uint16_t port)
 }
 
 /* Hardware-reduced: no PM timer, no event registers, no SCI; what remains is
- * how to reset and to power off. */
+ * how to reset and to power off. No VGA and no CMOS clock: Linux need not probe
+ * for them, each probe an exit. */
 static void fadt(uint8_t *table, uint64_t dsdt_gpa)
 {
+	/* Both pointers, as old and new parsers want one each. */
 	put(table + FADT_DSDT, dsdt_gpa, 4);
 	put(table + FADT_IAPC_BOOT_ARCH, NO_VGA | NO_CMOS_RTC, 2);
 	put(table + FADT_FLAGS, RESET_REG_SUP | HEADLESS | HW_REDUCED_ACPI,
@@ -84,7 +96,9 @@ static void fadt(uint8_t *table, uint64_t dsdt_gpa)
 	header(table, "FACP", FADT_SIZE, 6);
 }
 
-/* No PCAT_COMPAT (there is no PIC) and no I/O APIC. */
+/* Flags 0: no PCAT_COMPAT (there is no PIC); and no I/O APIC. APIC ids are the
+ * vCPUs' numbers, as the hypervisor's virtual LAPICs have them. [ACPI 6.3
+ * "Multiple APIC Description Table (MADT)"] */
 static void madt(uint8_t *table, size_t len, unsigned vcpus)
 {
 	put(table + HEADER_SIZE, LAPIC_BASE, 4);
@@ -108,6 +122,7 @@ static void madt(uint8_t *table, size_t len, unsigned vcpus)
 size_t linux_acpi_build(uint8_t *area, size_t size, uint64_t gpa,
 			unsigned vcpus, const void *dsdt, size_t dsdt_size)
 {
+	/* Room for RSDP, XSDT and FADT at round offsets; MADT and DSDT vary. */
 	size_t xsdt_at = 64, fadt_at = 128, madt_at = 448, madt_size, dsdt_at;
 
 	if (vcpus == 0 || vcpus > MAX_APIC_ID) {
@@ -115,6 +130,7 @@ size_t linux_acpi_build(uint8_t *area, size_t size, uint64_t gpa,
 	}
 	madt_size = MADT_FIXED + vcpus * MADT_LAPIC;
 	dsdt_at = (madt_at + madt_size + 15) & ~(size_t)15;
+	/* In this order: the difference cannot wrap. */
 	if (dsdt_at > size || dsdt_size > size - dsdt_at) {
 		return 0;
 	}
@@ -124,6 +140,8 @@ size_t linux_acpi_build(uint8_t *area, size_t size, uint64_t gpa,
 	put(area + xsdt_at + HEADER_SIZE, gpa + fadt_at, 8);
 	put(area + xsdt_at + HEADER_SIZE + 8, gpa + madt_at, 8);
 	header(area + xsdt_at, "XSDT", XSDT_SIZE, 1);
+	/* Two checksums: of the 20 bytes that ACPI 1.0 knew, and of all. [ACPI
+	 * 6.3 "Root System Description Pointer (RSDP)"] */
 	memcpy(area, "RSD PTR ", 8);
 	memcpy(area + 9, "ISTHMU", 6);
 	area[15] = 2;			/* revision */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The compiled linux_dsdt.dsl, as data. */
+	/* The compiled linux_dsdt.dsl, as data; linux.c copies it behind the
+	 * other tables. iasl made its checksum. */
 	.section .rodata
 	.globl	linux_dsdt
 	.globl	linux_dsdt_end

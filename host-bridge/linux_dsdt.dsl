@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What Linux must know of its machine beyond memory and processors: a PCI
- * root whose devices use message-signalled interrupts only (so there is no
- * _PRT), a serial port without interrupt, and how to power off. Addresses
- * as in abi/channel.h and linux_devices.h.
+ * What Linux must know of its machine beyond memory and processors: a PCI root
+ * whose devices use message-signalled interrupts only (so there is no _PRT), a
+ * serial port without interrupt, and how to power off. Addresses as in
+ * abi/channel.h, pci_model.h, uart_model.h and linux_acpi.h.
  */
 DefinitionBlock ("", "DSDT", 2, "ISTHMU", "ISTHMUS", 1)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bzImage and boot parameters. The image is a module whose hash boot/ has
- * verified, but it may be anyone's kernel: every field is checked before it
- * is used.
+ * verified, but it may be anyone's kernel: every field is checked before it is
+ * used, and nothing outside the file is read whatever it says. Pure: what is
+ * written goes to the caller's buffers. [Linux "The Linux/x86 Boot Protocol"]
  */
 #include <string.h>
 
@@ -37,22 +38,24 @@
 #define HDR_END_MIN		0x264
 #define HDR_END_MAX		0x290	/* what boot_params has room for */
 
+/* Offsets in struct boot_params, the "zero page". */
 #define BP_ACPI_RSDP		0x070
 #define BP_E820_ENTRIES		0x1e8
 #define BP_E820_TABLE		0x2d0
 
 #define BOOT_FLAG		0xaa55u
 #define MAGIC_HDRS		0x53726448u	/* "HdrS" */
-#define VERSION_MIN		0x020cu
+#define VERSION_MIN		0x020cu	/* 2.12: xloadflags */
 #define XLF_KERNEL_64		0x01u
 #define LOADED_HIGH		0x01u
 #define LOADER_UNREGISTERED	0xffu
 #define VID_MODE_NORMAL		0xffffu
-#define ENTRY_64		0x200u
+#define ENTRY_64		0x200u	/* from the kernel's beginning */
 
 #define E820_RAM		1u
 #define E820_RESERVED		2u
 
+/* Little-endian fields at any alignment, as this processor has them. */
 static uint64_t get(const uint8_t *at, unsigned bytes)
 {
 	uint64_t value = 0;
@@ -66,7 +69,7 @@ static void put(uint8_t *at, uint64_t value, unsigned bytes)
 	memcpy(at, &value, bytes);
 }
 
-/* The fields that say what kind of file this is. */
+/* The fields that say what kind of file this is. NULL, or what is wrong. */
 static const char *check_header(const uint8_t *f, size_t size)
 {
 	size_t end;
@@ -87,6 +90,9 @@ static const char *check_header(const uint8_t *f, size_t size)
 	if (!(f[HDR_LOADFLAGS] & LOADED_HIGH)) {
 		return "it is a zImage, loaded low";
 	}
+	/* The header ends where its first jump leads. It must reach to
+	 * init_size, the last field that is used, and fit the place it has in
+	 * struct boot_params. */
 	end = HDR_MAGIC + (size_t)f[HDR_JUMP + 1];
 	if (end < HDR_END_MIN || end > HDR_END_MAX) {
 		return "its setup header has an impossible length";
@@ -108,6 +114,8 @@ const char *linux_image_parse(const void *file, size_t size,
 	if (wrong) {
 		return wrong;
 	}
+	/* 0 means 4, for the sake of very old kernels; the boot sector is not
+	 * counted. */
 	sects = f[HDR_SETUP_SECTS] ? f[HDR_SETUP_SECTS] : 4;
 	paragraphs = get(f + HDR_SYSSIZE, 4);
 	*image = (struct linux_image){
@@ -130,6 +138,7 @@ const char *linux_image_parse(const void *file, size_t size,
 	if (size - image->kernel_offset < image->kernel_size) {
 		image->kernel_size = size - image->kernel_offset;
 	}
+	/* linux_image_place() makes an address of it. */
 	if (image->alignment == 0 ||
 	    (image->alignment & (image->alignment - 1)) != 0) {
 		return "its kernel_alignment is not a power of two";
@@ -140,7 +149,10 @@ const char *linux_image_parse(const void *file, size_t size,
 	return NULL;
 }
 
-/** End of the RAM below the MMIO window, in which everything is placed. */
+/**
+ * End of the RAM below the MMIO window, in which everything is placed: kernel,
+ * initrd and tables lie below 4 GiB, where the start's page tables reach.
+ */
 uint64_t linux_image_ram_end(const struct linux_layout *layout)
 {
 	return layout->ram < LINUX_MMIO_GPA ? layout->ram : LINUX_MMIO_GPA;
@@ -148,7 +160,10 @@ uint64_t linux_image_ram_end(const struct linux_layout *layout)
 
 /**
  * Kernel at its preferred address, or as low as its alignment allows; the
- * initrd as high as possible, on 2 MiB so that it moves in large pages.
+ * initrd as high as possible, on 2 MiB so that it moves in large pages. Between
+ * kernel and initrd init_size bytes are kept: the kernel unpacks itself over
+ * them. NULL, or what does not fit; layout->ram and initrd_size are the
+ * caller's.
  */
 const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout)
@@ -157,6 +172,8 @@ const char *linux_image_place(const struct linux_image *image,
 	uint64_t gpa = image->pref_address;
 	uint64_t top;
 
+	/* Tested in this order: each difference is of a larger and a smaller
+	 * number. */
 	if (gpa < LINUX_HIGH_RAM || gpa > end ||
 	    image->init_size > end - gpa) {
 		if (!image->relocatable) {
@@ -177,6 +194,7 @@ const char *linux_image_place(const struct linux_image *image,
 	if (layout->initrd_size == 0) {
 		return NULL;
 	}
+	/* initrd_addr_max: the kernel's own limit, mostly 2 GiB - 1. */
 	top = end < image->initrd_max ? end : image->initrd_max;
 	if (top < layout->initrd_size ||
 	    ((top - layout->initrd_size) & ~(ALIGN_2M - 1)) <
@@ -187,7 +205,8 @@ const char *linux_image_place(const struct linux_image *image,
 	return NULL;
 }
 
-/* Appends to the memory map: at most four entries are ever made. */
+/* Appends to the memory map, [start, end): at most four entries are ever made,
+ * of the 128 that fit. 20 bytes each. */
 static void e820_add(uint8_t *params, uint64_t start, uint64_t end,
 		     uint32_t type)
 {
@@ -199,7 +218,8 @@ static void e820_add(uint8_t *params, uint64_t start, uint64_t end,
 	put(entry + 16, type, 4);
 }
 
-/* The zero page; fields that stay 0 mean "absent" by the protocol. */
+/* The zero page: the file's setup header, and what a loader fills in; fields
+ * that stay 0 mean "absent" by the protocol. */
 static void boot_params(uint8_t *params, const struct linux_image *image,
 			const struct linux_layout *layout)
 {
@@ -209,11 +229,15 @@ static void boot_params(uint8_t *params, const struct linux_image *image,
 	       end - HDR_SETUP_SECTS);
 	params[HDR_LOADER] = LOADER_UNREGISTERED;
 	put(params + HDR_VID_MODE, VID_MODE_NORMAL, 2);
+	/* 32-bit fields hold all addresses: linux_image_ram_end() is below 4
+	 * GiB. */
 	put(params + HDR_CODE32_START, layout->kernel_gpa, 4);
 	put(params + HDR_RAMDISK, layout->initrd_gpa, 4);
 	put(params + HDR_RAMDISK_SIZE, layout->initrd_size, 4);
 	put(params + HDR_CMDLINE, LINUX_CMDLINE_GPA, 4);
 	put(params + BP_ACPI_RSDP, LINUX_ACPI_GPA, 8);
+	/* As a PC has it. The ACPI tables lie in the reserved part; from
+	 * 0x9f000 to 0xa0000, where PCs have an EBDA, there is nothing. */
 	e820_add(params, 0, LINUX_LOW_RAM_END, E820_RAM);
 	e820_add(params, 0xa0000, LINUX_HIGH_RAM, E820_RESERVED);
 	e820_add(params, LINUX_HIGH_RAM, linux_image_ram_end(layout), E820_RAM);
@@ -224,7 +248,8 @@ static void boot_params(uint8_t *params, const struct linux_image *image,
 }
 
 /* Identity map of the first 4 GiB in 2 MiB pages, built at table for
- * LINUX_PML4_GPA. */
+ * LINUX_PML4_GPA. Kernel, zero page and command line must be in it, by the
+ * 64-bit boot protocol; Linux soon makes its own. */
 static void page_tables(uint8_t *table)
 {
 	const uint64_t attr = 0x63;	/* present, writable, accessed, dirty */
@@ -242,7 +267,8 @@ static void page_tables(uint8_t *table)
 
 /**
  * Fills the low pages; low is zeroed and LINUX_LOW_END - LINUX_LOW_GPA bytes
- * long. Fails only for a command line that is too long.
+ * long. NULL, or what is wrong: only a command line that is longer than the
+ * kernel, or its page, takes.
  */
 const char *linux_image_low(uint8_t *low, const struct linux_image *image,
 			    const struct linux_layout *layout,

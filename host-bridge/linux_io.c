@@ -3,6 +3,10 @@
  * Port accesses of Linux: serial port, PCI configuration, power registers.
  * Anything else that the manifest forwards has no device: all ones. Linux is
  * not trusted: every value is good here, and none leads outside the models.
+ *
+ * The vCPU stands still from the access to the answer, so an answer that is
+ * long in coming (a slow second serial line) slows Linux only. All from the
+ * loop's handlers; the models need no lock.
  */
 #include <string.h>
 
@@ -20,6 +24,7 @@ static struct pci_model pci;
 static uint32_t linux_id;
 static void (*on_request)(enum linux_request request);
 
+/* The last LINUX_LOG_SIZE bytes; goes on over restarts of Linux. */
 static char log_ring[LINUX_LOG_SIZE];
 static uint64_t log_end;	/* bytes ever written */
 
@@ -31,7 +36,10 @@ static void log_byte(char byte)
 	serial_write(SERIAL_LINUX, &byte, 1);
 }
 
-/** See linux_io.h. Bytes that were overwritten are skipped. */
+/**
+ * See linux_io.h; has the form of log_view_read. Bytes that were overwritten
+ * are skipped. The text is Linux's: any bytes.
+ */
 size_t linux_io_log(uint64_t *at, char *buf, size_t size)
 {
 	size_t n = 0;
@@ -59,6 +67,8 @@ static enum linux_request power_write(unsigned port, uint32_t value)
 	return LINUX_REQUEST_NONE;
 }
 
+/* An input: the value, of which the hypervisor takes as many bytes as the
+ * access has. A UART has registers of one byte; wider reads find nothing. */
 static uint64_t port_in(unsigned port, unsigned size)
 {
 	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
@@ -69,11 +79,13 @@ static uint64_t port_in(unsigned port, unsigned size)
 		return uart_model_in(&uart, port);
 	}
 	if (port >= LINUX_PORT_POWER && port <= LINUX_PORT_POWER_LAST) {
+		/* Sleep status: no wake event. The others are write-only. */
 		return 0;
 	}
 	return ~0ull;
 }
 
+/* An output; its result says whether Linux may go on. */
 static enum linux_request port_out(unsigned port, unsigned size,
 				   uint32_t value)
 {
@@ -93,7 +105,9 @@ static enum linux_request port_out(unsigned port, unsigned size,
 	return LINUX_REQUEST_NONE;
 }
 
-/* Several vCPUs may have an access pending: takes all there are. */
+/* Several vCPUs may have an access pending: takes all there are, for the bit
+ * comes once. The hypervisor gives each access out once, with its size and
+ * direction; they are believed, the value is not. */
 static void on_ioreq(void *arg)
 {
 	struct hc_ioreq req;
@@ -105,6 +119,8 @@ static void on_ioreq(void *arg)
 		uint64_t value = ~0ull;
 
 		if (req.handle >> 16 != linux_id) {
+			/* No other partition is loaded by us; if one ran, it
+			 * would find no devices. */
 			value = ~0ull;
 		} else if (req.word & HC_IOREQ_IN) {
 			value = port_in(port, size);
@@ -113,6 +129,9 @@ static void on_ioreq(void *arg)
 				port_out(port, size, (uint32_t)req.value);
 
 			if (asked != LINUX_REQUEST_NONE) {
+				/* The partition is gone, or is another start of
+				 * it, when this returns: what was pending of it
+				 * is too. */
 				on_request(asked);
 				return;
 			}
@@ -121,7 +140,10 @@ static void on_ioreq(void *arg)
 	}
 }
 
-/** Fresh devices for a fresh Linux; the channels may have changed too. */
+/**
+ * Fresh devices for a fresh Linux; the channels may have changed too. Channel
+ * numbers are the hypervisor's; the first that we are no end of ends the list.
+ */
 void linux_io_reset(void)
 {
 	struct hc_regs regs;
@@ -137,7 +159,10 @@ void linux_io_reset(void)
 	}
 }
 
-/** Takes the ioreq event. Before linux_start(). */
+/**
+ * Takes the ioreq event, and asked for what Linux writes to its power
+ * registers: called in a handler. Once, before linux_start().
+ */
 void linux_io_init(uint32_t partition, void (*asked)(enum linux_request))
 {
 	linux_id = partition;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PCI configuration mechanism 1. A BAR shows its size after all ones were
- * written and its one fixed address otherwise: the hypervisor maps the
- * channel at that address whatever a driver writes.
- * [PCI 3.0 "Software Generation of Configuration Transactions", "Base
- * Addresses", "MSI-X Capability and Table Structures"]
+ * written and its one fixed address otherwise: the hypervisor maps the channel
+ * at that address whatever a driver writes.
+ *
+ * Pure: all state is in *pci. Every access is Linux's and may be anything; an
+ * offset is below 256 by construction, and what is not writable is constant.
+ * The command register and MSI-X control only remember: the devices answer in
+ * any state, and what holds interrupts back is IntControl and the table's mask
+ * bits (docs/channel.md). [PCI 3.0 "Software Generation of Configuration
+ * Transactions", "Base Addresses", "MSI-X Capability and Table Structures"]
  */
 #include <string.h>
 
@@ -14,6 +19,7 @@
 #define ADDRESS_ENABLE		0x80000000u
 #define PORT_DATA		0xcfcu
 
+/* Offsets in a type 0 header. CFG_MSIX is where we put our one capability. */
 #define CFG_COMMAND		0x04
 #define CFG_STATUS		0x06
 #define CFG_CLASS		0x08	/* revision, then class code */
@@ -43,7 +49,7 @@ static void put(uint8_t *at, uint32_t value, unsigned bytes)
 	memcpy(at, &value, bytes);
 }
 
-/** Devices as at power-on. */
+/** Devices as at power-on: the host bridge as device 0, nothing else. */
 void pci_model_reset(struct pci_model *pci)
 {
 	struct pci_function *bridge = &pci->function[0];
@@ -54,7 +60,8 @@ void pci_model_reset(struct pci_model *pci)
 	pci->count = 1;
 }
 
-/* A BAR with a fixed address; mask has the bits a driver can size. */
+/* A BAR with a fixed address; mask has the bits a driver can size: all above
+ * the size, which is a power of two. */
 static void set_bar(struct pci_function *f, unsigned i, uint32_t address,
 		    uint32_t mask)
 {
@@ -65,7 +72,9 @@ static void set_bar(struct pci_function *f, unsigned i, uint32_t address,
 
 /**
  * The next channel's device; its number, ports and addresses follow from the
- * order of calls. region_size is rounded up to a power of two.
+ * order of calls, as the hypervisor computes them from the channel's number.
+ * region_size (bytes) is rounded up to a power of two. Beyond
+ * PCI_MODEL_CHANNELS: ignored.
  */
 void pci_model_add_channel(struct pci_model *pci, uint32_t region_size)
 {
@@ -88,6 +97,7 @@ void pci_model_add_channel(struct pci_model *pci, uint32_t region_size)
 	f->value[CFG_CAP_POINTER] = CFG_MSIX;
 	put(f->writable + CFG_COMMAND,
 	    COMMAND_IO_MEM_MASTER | COMMAND_INTX_DISABLE, 2);
+	/* Scratch for the system; the pin register stays 0, no INTx. */
 	f->writable[CFG_INTERRUPT_LINE] = 0xff;
 	set_bar(f, 0, (CHANNEL_GUEST_IO_PORT + channel * CHANNEL_IO_SIZE) |
 		BAR_IO, ~(CHANNEL_IO_SIZE - 1));
@@ -97,13 +107,15 @@ void pci_model_add_channel(struct pci_model *pci, uint32_t region_size)
 		BAR_MEM64_PREFETCH, ~(bar_size - 1));
 	set_bar(f, 3, 0, ~0u);		/* upper half of BAR 2 */
 	put(f->value + CFG_MSIX, CAP_ID_MSIX, 2);
+	/* The table's size, less one. */
 	put(f->value + CFG_MSIX + 2, CHANNEL_MSIX_VECTORS - 1, 2);
 	put(f->writable + CFG_MSIX + 2, MSIX_ENABLE_AND_MASK, 2);
 	put(f->value + CFG_MSIX + 4, CHANNEL_MSIX_TABLE_OFFSET | MSIX_BAR, 4);
 	put(f->value + CFG_MSIX + 8, CHANNEL_MSIX_PBA_OFFSET | MSIX_BAR, 4);
 }
 
-/* The function the address register selects: bus 0, function 0 only. */
+/* The function the address register selects: bus 0, function 0 only, and not
+ * unless the enable bit is set. Else NULL: no device. */
 static struct pci_function *selected(struct pci_model *pci)
 {
 	unsigned device = pci->address >> 11 & 0x1f;
@@ -116,7 +128,11 @@ static struct pci_function *selected(struct pci_model *pci)
 	return &pci->function[device];
 }
 
-/** An input from 0xcf8..0xcff; any port offset and size is safe. */
+/**
+ * An input of size 1, 2 or 4 from 0xcf8..0xcff; any port offset and size is
+ * safe. All ones where there is nothing: that is how a bus says so. Only a
+ * whole dword at 0xcf8 is the address register.
+ */
 uint32_t pci_model_in(struct pci_model *pci, unsigned port, unsigned size)
 {
 	struct pci_function *f = selected(pci);
@@ -133,7 +149,8 @@ uint32_t pci_model_in(struct pci_model *pci, unsigned port, unsigned size)
 	return value;
 }
 
-/* All ones asks for the size; everything else "sets" the one address. */
+/* All ones asks for the size; everything else "sets" the one address. Type bits
+ * stay. A BAR that does not exist stays 0. [PCI 3.0 "Base Addresses"] */
 static void write_bar(struct pci_function *f, unsigned i, uint32_t value)
 {
 	uint32_t mask = f->bar_mask[i];
@@ -143,7 +160,10 @@ static void write_bar(struct pci_function *f, unsigned i, uint32_t value)
 	    mask && (value & mask) == mask ? mask | type : f->bar[i], 4);
 }
 
-/** An output to 0xcf8..0xcff; what is not writable does not change. */
+/**
+ * An output of size 1, 2 or 4 to 0xcf8..0xcff; what is not writable does not
+ * change. value's bits above the size are not looked at.
+ */
 void pci_model_out(struct pci_model *pci, unsigned port, unsigned size,
 		   uint32_t value)
 {
@@ -158,6 +178,7 @@ void pci_model_out(struct pci_model *pci, unsigned port, unsigned size,
 		return;
 	}
 	if (offset >= CFG_BAR && offset < CFG_BAR_END) {
+		/* Drivers write BARs whole; less does nothing. */
 		if (size == 4) {
 			write_bar(f, (offset - CFG_BAR) / 4, value);
 		}

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Model of a 16550A. Drivers find its type by writing registers and looking
- * (FIFO bits, scratch register, loopback), so those behave.
- * [PC16550D data sheet, "Registers"]
+ * (FIFO bits, scratch register, loopback), so those behave. There is no time in
+ * it: a byte is sent when it is written, so the transmitter is always empty. No
+ * interrupt is ever raised; the registers that speak of interrupts are right
+ * for a driver that polls them. Any write is safe. [PC16550D data sheet,
+ * "Registers"]
  */
 #include "host-bridge/uart_model.h"
 
@@ -21,12 +24,17 @@
 #define LSR_EMPTY	0x60u	/* transmitter and holding register */
 #define MSR_READY	0xb0u	/* DCD, DSR, CTS */
 
-/** Registers as after a reset. */
+/**
+ * Registers as after a reset; rate divisor 1, 115200 baud, which nothing
+ * depends on.
+ */
 void uart_model_reset(struct uart_model *uart)
 {
 	*uart = (struct uart_model){ .divisor = { 1, 0 } };
 }
 
+/* The identification register: the cause with the highest priority that is
+ * enabled, and whether the FIFO is on. Reading it takes "empty" back. */
 static uint8_t interrupt_id(struct uart_model *uart)
 {
 	uint8_t fifo = uart->fcr & FCR_ENABLE ? IIR_FIFO : 0;
@@ -54,7 +62,10 @@ static uint8_t modem_status(const struct uart_model *uart)
 			 (mcr & 0x01) << 5);
 }
 
-/** Reads a register; some reads acknowledge. */
+/**
+ * Reads a register of the eight; some reads acknowledge. Only the low three
+ * bits of port count.
+ */
 uint8_t uart_model_in(struct uart_model *uart, unsigned port)
 {
 	bool dlab = uart->lcr & LCR_DLAB;
@@ -64,6 +75,7 @@ uint8_t uart_model_in(struct uart_model *uart, unsigned port)
 		if (dlab) {
 			return uart->divisor[0];
 		}
+		/* What was sent in loopback mode, the only input there is. */
 		uart->loop_data = false;
 		return uart->loop_byte;
 	case 1:
@@ -83,6 +95,8 @@ uint8_t uart_model_in(struct uart_model *uart, unsigned port)
 	}
 }
 
+/* A byte into the holding register: to the line (returned), or back to the
+ * receiver in loopback mode (-1). */
 static int transmit(struct uart_model *uart, uint8_t value)
 {
 	uart->thr_event = true;
@@ -94,7 +108,10 @@ static int transmit(struct uart_model *uart, uint8_t value)
 	return value;
 }
 
-/** Writes a register; see uart_model.h for the result. */
+/**
+ * Writes a register; returns the byte that thereby goes out on the line, or -1.
+ * The caller need not look at the mode: a byte in loopback is none.
+ */
 int uart_model_out(struct uart_model *uart, unsigned port, uint8_t value)
 {
 	bool dlab = uart->lcr & LCR_DLAB;
@@ -111,6 +128,8 @@ int uart_model_out(struct uart_model *uart, unsigned port, uint8_t value)
 			uart->divisor[1] = value;
 			break;
 		}
+		/* Enabling this interrupt while the register is empty raises it
+		 * at once; drivers start sending that way. */
 		if (value & ~uart->ier & IER_THRE) {
 			uart->thr_event = true;
 		}
