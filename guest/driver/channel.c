@@ -5,10 +5,16 @@
  *
  * The cheap round trip: who sends a packet first takes back the request for a
  * doorbell, publishes, rings the host, and then looks at the ring itself. Where
- * host and Linux share a CPU the answer is there when the doorbell
- * instruction returns, and no interrupt was spent on it. 9P replies are
- * completed on the spot, in any context; socket packets need a process and go
- * to the interrupt thread.
+ * host and Linux share a CPU the answer is there when the doorbell instruction
+ * returns, and no interrupt was spent on it. 9P replies are completed on the
+ * spot, in any context; socket packets need a process and go to the interrupt
+ * thread.
+ *
+ * Trust: the host decides what Linux runs and serves its files, but what it
+ * writes into its section is checked as if it were hostile (abi/ring.h): a
+ * wrong index or length resets the channel, and touches nothing else. Locks:
+ * isthmus.h. A write to an I/O register is a VM exit; the host may run, and
+ * answer, before it returns.
  */
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -17,15 +23,22 @@
 
 #include "isthmus.h"
 
+/* The one device. Set before the transport is registered, cleared when no
+ * socket and no mount can be left: its users need no lock to read it. */
 struct isthmus *isthmus_channel;
 
+/**
+ * Own word of the state table; the hypervisor writes it and tells the host.
+ * rx_mutex held.
+ */
 void isthmus_set_state(struct isthmus *ch, u32 state)
 {
 	ch->own_state = state;
 	outl(state, ch->port + CHANNEL_IO_STATE);
 }
 
-/* The host broke a rule of the ring (lock held): the thread resets it. */
+/* The host broke a rule of the ring (lock held): the thread resets it. Until
+ * then each further look finds the same fault, or nothing. */
 static void ring_fault(struct isthmus *ch, enum ring_status status)
 {
 	ch->fault = status;
@@ -33,9 +46,10 @@ static void ring_fault(struct isthmus *ch, enum ring_status status)
 }
 
 /**
- * Puts one packet into the ring (lock held). header is a struct
- * virtio_vsock_hdr, whose len says how long payload is. False: no space, or
- * the ring is at fault.
+ * Puts one packet into the ring (lock held, ch->up). header is a struct
+ * virtio_vsock_hdr, whose len says how long payload is, at most
+ * RING_PAYLOAD_MAX. The host sees it after isthmus_tx_done() or another commit.
+ * False: no space, or the ring is at fault; nothing was put.
  */
 bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		    const void *payload)
@@ -49,13 +63,16 @@ bool isthmus_tx_put(struct isthmus *ch, const void *header,
 }
 
 /**
- * Asks to be told about space for len payload bytes (lock held). False: there
- * is space now.
+ * Asks to be told about space for len payload bytes (lock held). Then the
+ * interrupt thread empties tx_queue and wakes ch->wq. False: there is space
+ * now. True also after a fault: the reset wakes all who wait.
  */
 bool isthmus_tx_wait(struct isthmus *ch, u32 len)
 {
 	enum ring_status status;
 
+	/* The host can make no space of what it does not see: publish first.
+	 * [docs/channel.md "Waiting for space"] */
 	if (ring_tx_commit(&ch->ring)) {
 		outl(0, ch->port + CHANNEL_IO_DOORBELL);
 	}
@@ -68,7 +85,8 @@ bool isthmus_tx_wait(struct isthmus *ch, u32 len)
 }
 
 /* Takes 9P packets off the ring up to the first socket packet (lock held).
- * True: that is *packet now, for the thread. */
+ * True: that is *packet now, for the thread. False: the ring is empty, and the
+ * host has been asked to ring at the next packet; or down, or at fault. */
 static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
 {
 	enum ring_status status;
@@ -83,6 +101,9 @@ static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
 			ring_rx_done(&ch->ring);
 			status = ring_rx_next(&ch->ring, packet);
 		}
+		/* 9P packets may have been answered with packets of ours
+		 * (RST), so both directions are published; one doorbell
+		 * serves both. */
 		bell = ring_rx_commit(&ch->ring);
 		bell |= ring_tx_commit(&ch->ring);
 		if (bell) {
@@ -91,20 +112,24 @@ static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
 		if (status > RING_FULL) {
 			ring_fault(ch, status);
 		}
+	/* Asking and then looking once more: a packet that came in between
+	 * would ring nobody. [docs/channel.md "Why no wake-up is lost"] */
 	} while (status == RING_EMPTY && ring_rx_arm(&ch->ring));
 
 	return status == RING_OK;
 }
 
 /**
- * Publishes what was put, rings the host if it asked, looks for the answer,
- * and drops the lock taken with flags.
+ * Publishes what was put, rings the host if it asked, looks for the answer, and
+ * drops the lock taken with flags. Any context that may take the lock.
  */
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 {
 	struct ring_packet packet;
 	bool bell, wake;
 
+	/* No doorbell for the answer: rx_poll() below looks, and asks again
+	 * when it finds nothing. */
 	ring_rx_disarm(&ch->ring);
 	bell = ring_tx_commit(&ch->ring);
 	spin_unlock_irqrestore(&ch->lock, flags);
@@ -113,13 +138,16 @@ void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 	}
 	spin_lock_irqsave(&ch->lock, flags);
 	wake = rx_poll(ch, &packet);
+	/* The exit is outside the lock, so that another CPU can use the ring
+	 * and interrupts get through while the host runs. */
 	spin_unlock_irqrestore(&ch->lock, flags);
 	if (wake) {
 		irq_wake_thread(ch->irq, ch);
 	}
 }
 
-/* Moves queued socket packets to the ring as space allows. */
+/* Moves queued socket packets to the ring as space allows, in their order; what
+ * does not fit goes back to the front. rx_mutex held. */
 static void tx_flush(struct isthmus *ch)
 {
 	struct sk_buff_head sent;
@@ -143,13 +171,17 @@ static void tx_flush(struct isthmus *ch)
 		outl(0, ch->port + CHANNEL_IO_DOORBELL);
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
+	/* Packets are freed here, with interrupts on. */
 	__skb_queue_purge(&sent);
+	/* 9P requests may wait for the space, and for the queue to be empty. */
 	wake_up(&ch->wq);
 }
 
 /* Takes one packet off the ring. Returns whether there may be more. Only the
  * holder of rx_mutex takes socket packets and nobody goes past one, so that the
- * packet's bytes stay where they are while the lock is not held. */
+ * packet's bytes stay where they are while the lock is not held. A host that
+ * rewrites them meanwhile garbles its own packet: this copy of the header was
+ * checked, and others' looks at it check again. */
 static bool rx_one(struct isthmus *ch)
 {
 	struct ring_packet packet;
@@ -163,6 +195,7 @@ static bool rx_one(struct isthmus *ch)
 	if (!more) {
 		return false;
 	}
+	/* Once for a packet without payload; in pieces when memory is short. */
 	do {
 		done += isthmus_vsock_receive(ch, &packet, done);
 	} while (done < packet.len);
@@ -173,12 +206,18 @@ static bool rx_one(struct isthmus *ch)
 	return true;
 }
 
+/* The doorbell's thread, also woken for state changes, faults and packets that
+ * others found: the one place that changes state after probing. One run deals
+ * with all there is, so a wake-up that comes twice, or for nothing, is
+ * harmless. */
 static irqreturn_t channel_thread(int irq, void *data)
 {
 	struct isthmus *ch = data;
 
 	mutex_lock(&ch->rx_mutex);
 	isthmus_link_step(ch);
+	/* Without the lock: if it is set just now, a doorbell is on its way
+	 * that wakes this thread again. */
 	if (READ_ONCE(ch->tx_blocked)) {
 		tx_flush(ch);
 	}
@@ -193,6 +232,7 @@ static irqreturn_t channel_thread(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+/* Vector 1, hard interrupt. Completes 9P replies; the rest is the thread's. */
 static irqreturn_t doorbell_irq(int irq, void *data)
 {
 	struct isthmus *ch = data;
@@ -200,11 +240,14 @@ static irqreturn_t doorbell_irq(int irq, void *data)
 	bool wake;
 
 	spin_lock(&ch->lock);
+	/* The doorbell may have been for the space, which only the thread can
+	 * use. */
 	wake = rx_poll(ch, &packet) || ch->tx_blocked;
 	spin_unlock(&ch->lock);
 	return wake ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
+/* Vector 0: the host's state word or the generation changed. */
 static irqreturn_t state_irq(int irq, void *data)
 {
 	struct isthmus *ch = data;
@@ -213,6 +256,7 @@ static irqreturn_t state_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+/* Both vectors, or none: with one less, state or data would go unnoticed. */
 static int request_irqs(struct isthmus *ch)
 {
 	struct device *dev = &ch->pdev->dev;
@@ -233,6 +277,9 @@ static int request_irqs(struct isthmus *ch)
 	return err;
 }
 
+/* BARs and state table. These come from host-bridge (PCI configuration) and the
+ * hypervisor (table); they are checked against each other, for a section that
+ * lies outside the BAR would be our crash. */
 static int map_device(struct isthmus *ch)
 {
 	struct pci_dev *pdev = ch->pdev;
@@ -245,6 +292,7 @@ static int map_device(struct isthmus *ch)
 	}
 	ch->port = pci_resource_start(pdev, 0);
 	ch->peer = inl(ch->port + CHANNEL_IO_ID);
+	/* Plain memory, both ends' caches coherent: write-back. */
 	ch->region = devm_memremap(&pdev->dev, pci_resource_start(pdev, 2),
 				   size, MEMREMAP_WB);
 	if (IS_ERR(ch->region)) {
@@ -252,6 +300,7 @@ static int map_device(struct isthmus *ch)
 	}
 	ch->table = ch->region;
 	ch->section = ring_load(&ch->table[CHANNEL_ST_OUTPUT_SIZE]);
+	/* The second test keeps the third's sum from wrapping. */
 	if (ch->peer > 1 || ch->section > size / 2 ||
 	    CHANNEL_REGION_SIZE(ch->section) > size ||
 	    ring_load(&ch->table[CHANNEL_ST_MAGIC]) != CHANNEL_MAGIC ||
@@ -261,6 +310,8 @@ static int map_device(struct isthmus *ch)
 	return 0;
 }
 
+/* One device only: a second channel is left alone, -EBUSY. Everything but the
+ * vsock transport is freed by devres on failure. */
 static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct isthmus *ch;
@@ -283,6 +334,7 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err) {
 		return err;
 	}
+	/* MSI-X messages are writes by the device. */
 	pci_set_master(pdev);
 	err = map_device(ch);
 	if (err) {
@@ -294,12 +346,18 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	}
 	pci_set_drvdata(pdev, ch);
 	isthmus_channel = ch;
+	/* Sockets can be made from here on; until the channel is up a connect
+	 * fails. Another transport to a host in this kernel (virtio, VMware)
+	 * excludes ours. */
 	err = isthmus_vsock_register();
 	if (err) {
 		isthmus_channel = NULL;
 		return dev_err_probe(&pdev->dev, err,
 				     "another vsock transport is in use\n");
 	}
+	/* Then DOWN, whatever the table says of a driver before us, then what
+	 * the table allows. Interrupts are on before the first look: none is
+	 * missed. [docs/channel.md "States and reset"] */
 	outl(1, ch->port + CHANNEL_IO_INT_CONTROL);
 	mutex_lock(&ch->rx_mutex);
 	isthmus_set_state(ch, CHANNEL_STATE_DOWN);
@@ -308,7 +366,9 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 }
 
-/* Only at module removal, when no socket and no mount is left. */
+/* Only at module removal, when no socket and no mount is left (they hold the
+ * module, and suppress_bind_attrs keeps sysfs from unbinding). Interrupts
+ * first, so that the thread is gone when the state goes DOWN. */
 static void channel_remove(struct pci_dev *pdev)
 {
 	struct isthmus *ch = pci_get_drvdata(pdev);
@@ -338,6 +398,7 @@ static struct pci_driver channel_driver = {
 	.driver.suppress_bind_attrs = true,
 };
 
+/* The 9P transport needs the device at mount time only. */
 static int __init channel_init(void)
 {
 	int err = pci_register_driver(&channel_driver);

@@ -2,14 +2,19 @@
 /*
  * isthmus: 9P transport, `mount -t 9p -o trans=isthmus`. Each mount is one
  * stream connection to the host's file server, made of the same packets as any
- * vsock connection but kept here: a request goes from the 9P client's
- * buffer straight into the ring, a reply from the ring straight into the
- * request's buffer, in whatever context finds it, and only then is anybody
- * woken. Local ports are below 1024, which no unprivileged process can bind:
- * the host serves files to no other.
+ * vsock connection but kept here: a request goes from the 9P client's buffer
+ * straight into the ring, a reply from the ring straight into the request's
+ * buffer, in whatever context finds it, and only then is anybody woken. Local
+ * ports are below 1024, which no unprivileged process can bind: the host serves
+ * files to no other.
  *
- * ch->lock covers everything here. A request that is out is on its
- * connection's list, which holds a reference to it.
+ * ch->lock covers everything here. A request that is out is on its connection's
+ * list, which holds a reference to it. Under the lock the 9P client's own lock
+ * may be taken (p9_req_put), never the other way round.
+ *
+ * Trust: the host may send anything. Sizes are checked against the request's
+ * buffer, tags against the requests that are out, credit against what was sent;
+ * what does not fit ends the request, or this mount's connection.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -22,6 +27,7 @@
 
 #define P9_HOST_PORT	564
 #define P9_PORT_FIRST	600
+/* Ports 600 to 663. [docs/channel.md "Packets: vsock"] */
 #define P9_MOUNTS	64
 #define P9_HEADER	7		/* size[4] type[1] tag[2] */
 #define P9_TIMEOUT	(5 * HZ)
@@ -31,18 +37,19 @@
  * slow the host down. */
 #define P9_BUF_ALLOC	0x40000000u
 
+/* CONNECTING: waits for RESPONSE. DEAD: no packet is sent or taken any more. */
 enum p9_state { P9_CONNECTING, P9_OPEN, P9_DEAD };
 
 struct p9_conn {
 	struct p9_client *client;
 	enum p9_state state;
-	u32 port;
+	u32 port;	/* local */
 	/* Credit, as in virtio-vsock. */
-	u32 tx_cnt;
-	u32 peer_fwd;
-	u32 peer_alloc;
-	u32 rx_cnt;
-	struct list_head requests;
+	u32 tx_cnt;	/* bytes ever sent */
+	u32 peer_fwd;	/* of these, consumed */
+	u32 peer_alloc;	/* the host's buffer */
+	u32 rx_cnt;	/* bytes ever received */
+	struct list_head requests;	/* sent, no reply yet */
 	/* The reply being received. */
 	struct p9_req_t *req;		/* NULL: nobody wants it */
 	u32 at;				/* bytes of it received */
@@ -50,9 +57,12 @@ struct p9_conn {
 	u8 header[P9_HEADER];
 };
 
+/* By local port. A connection that is not here gets no packets. */
 static struct p9_conn *conns[P9_MOUNTS];
 
-/* One packet of the connection; payload may be NULL with len 0. */
+/* One packet of the connection; payload may be NULL with len 0. All bytes
+ * received count as consumed (fwd_cnt): they are where they belong. False: no
+ * space, or the ring is at fault. */
 static bool send_op(struct isthmus *ch, struct p9_conn *conn, u16 op,
 		    u32 flags, const void *payload, u32 len)
 {
@@ -72,7 +82,7 @@ static bool send_op(struct isthmus *ch, struct p9_conn *conn, u16 op,
 	return isthmus_tx_put(ch, &packet, payload);
 }
 
-/* Ends one request that is on the list. */
+/* Ends one request that is on the list. req may be gone afterwards. */
 static void finish(struct p9_conn *conn, struct p9_req_t *req, int error)
 {
 	list_del_init(&req->req_list);
@@ -84,6 +94,9 @@ static void finish(struct p9_conn *conn, struct p9_req_t *req, int error)
 		     error ? REQ_STATUS_ERROR : REQ_STATUS_RCVD);
 }
 
+/* The connection's end: nothing comes or goes any more, all requests fail,
+ * who waits to send is woken and sees it. It stays in conns[] until the
+ * mount goes. */
 static void kill(struct isthmus *ch, struct p9_conn *conn)
 {
 	struct p9_req_t *req, *next;
@@ -96,7 +109,9 @@ static void kill(struct isthmus *ch, struct p9_conn *conn)
 	wake_up(&ch->wq);
 }
 
-/* The 7 bytes of a reply's header are here. False: not 9P. */
+/* The 7 bytes of a reply's header are here: finds its request. False: not 9P. A
+ * tag that nobody waits for is no fault: its request may have been cancelled;
+ * the reply's bytes are then counted and dropped. */
 static bool reply_begin(struct p9_conn *conn)
 {
 	struct p9_req_t *req;
@@ -112,8 +127,11 @@ static bool reply_begin(struct p9_conn *conn)
 	if (!req) {
 		return true;
 	}
+	/* The tag of a request not sent yet, or answered already, has no
+	 * list. */
 	if (!list_empty(&req->req_list)) {
 		if (conn->size > req->rc.capacity) {
+			/* Longer than what the client made room for. */
 			finish(conn, req, -EIO);
 		} else {
 			memcpy(req->rc.sdata, conn->header, P9_HEADER);
@@ -125,7 +143,8 @@ static bool reply_begin(struct p9_conn *conn)
 	return true;
 }
 
-/* len bytes of the stream are in the current packet. False: not 9P. */
+/* len bytes of the stream are in the current packet. False: not 9P. Packets and
+ * replies need not begin together: conn->at and header carry over. */
 static bool receive(struct isthmus *ch, struct p9_conn *conn, u32 len)
 {
 	u32 offset = 0;
@@ -160,6 +179,7 @@ static bool receive(struct isthmus *ch, struct p9_conn *conn, u32 len)
 	return true;
 }
 
+/* One packet for the connection, in any state of it. */
 static void input(struct isthmus *ch, struct p9_conn *conn,
 		  const struct ring_packet *packet)
 {
@@ -174,6 +194,8 @@ static void input(struct isthmus *ch, struct p9_conn *conn,
 	conn->peer_alloc = packet->buf_alloc;
 	switch (packet->op) {
 	case VIRTIO_VSOCK_OP_RW:
+		/* Not checked against our buf_alloc: nothing is buffered, a
+		 * host that sends more than it may gains nothing. */
 		conn->rx_cnt += packet->len;
 		ok = ok && conn->state == P9_OPEN &&
 		     receive(ch, conn, packet->len);
@@ -202,7 +224,8 @@ static void input(struct isthmus *ch, struct p9_conn *conn,
 
 /**
  * Deals with a packet if it is for a mount (lock held, any context). False: it
- * is for a socket.
+ * is for a socket; so is one of another type or from another port of the
+ * host's, for which Linux then has no socket and answers RST.
  */
 bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet)
 {
@@ -217,7 +240,10 @@ bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet)
 	return true;
 }
 
-/** The channel went down (lock held): every mount's requests fail. */
+/**
+ * The channel went down (lock held): every mount's requests fail, and all later
+ * ones. A mount does not come back; it must be mounted again.
+ */
 void isthmus_p9_reset(struct isthmus *ch)
 {
 	int i;
@@ -230,18 +256,23 @@ void isthmus_p9_reset(struct isthmus *ch)
 }
 
 /* Writes the request as one or two packets. False: no credit or no space for
- * the whole of it now. */
+ * the whole of it now; nothing was written then. The whole or nothing, so that
+ * requests of several processes do not mix in the stream. */
 static bool send_request(struct isthmus *ch, struct p9_conn *conn,
 			 const struct p9_req_t *req)
 {
 	u32 size = req->tc.size;
 	u32 packets = DIV_ROUND_UP(size, RING_PAYLOAD_MAX);
+	/* With all headers and padding: ring_tx_begin() adds one more
+	 * header. */
 	u32 whole = size + packets * (RING_PACKET_HEADER + RING_ALIGN);
 	u32 done, n;
 
 	if (size > conn->peer_alloc - (conn->tx_cnt - conn->peer_fwd)) {
 		return false;
 	}
+	/* Socket packets that wait for space go first: else requests could keep
+	 * them waiting for ever. */
 	if (!skb_queue_empty(&ch->tx_queue) ||
 	    (ring_tx_begin(&ch->ring, whole) != RING_OK &&
 	     isthmus_tx_wait(ch, whole))) {
@@ -256,6 +287,9 @@ static bool send_request(struct isthmus *ch, struct p9_conn *conn,
 	return true;
 }
 
+/* The client's "send this": 0 when it is out, whose reply then comes through
+ * p9_client_cb(). -ECONNRESET: the connection is gone. -ERESTARTSYS: killed
+ * while it waited for credit or space; it was not sent. Process context. */
 static int p9_request(struct p9_client *client, struct p9_req_t *req)
 {
 	struct isthmus *ch = isthmus_channel;
@@ -281,6 +315,8 @@ static int p9_request(struct p9_client *client, struct p9_req_t *req)
 			err = -ERESTARTSYS;
 			break;
 		}
+		/* Under the lock: what is waited for can change only after
+		 * this, when a wake-up already finds us. */
 		prepare_to_wait(&ch->wq, &wait, TASK_KILLABLE);
 		spin_unlock_irqrestore(&ch->lock, flags);
 		schedule();
@@ -296,7 +332,8 @@ static int p9_cancel(struct p9_client *client, struct p9_req_t *req)
 	return 1;
 }
 
-/* Tflush was answered first: no reply will come. */
+/* Tflush was answered first: no reply will come. If one comes all the same its
+ * tag is nobody's. The list's reference is given back, once. */
 static int p9_cancelled(struct p9_client *client, struct p9_req_t *req)
 {
 	struct isthmus *ch = isthmus_channel;
@@ -317,7 +354,8 @@ static int p9_cancelled(struct p9_client *client, struct p9_req_t *req)
 	return 0;
 }
 
-/* Takes a free port and asks the host for the connection. */
+/* Takes a free port and asks the host for the connection. -EMFILE: all mounts
+ * are in use. -ECONNREFUSED: the channel went down, or has no space now. */
 static int connect(struct isthmus *ch, struct p9_conn *conn)
 {
 	unsigned long flags;
@@ -340,6 +378,8 @@ static int connect(struct isthmus *ch, struct p9_conn *conn)
 	return err;
 }
 
+/* Frees the port and tells the host. conn may be freed when this returns: under
+ * the lock nobody else finds it. */
 static void disconnect(struct isthmus *ch, struct p9_conn *conn)
 {
 	unsigned long flags;
@@ -368,6 +408,11 @@ static void p9_close(struct p9_client *client)
 	}
 }
 
+/* A new mount; addr (the mount's source) is not used, there is one host. Waits
+ * for the channel and for the host's RESPONSE, at most 5 s in all. Fails with
+ * -ENODEV (no device), -ENOTCONN (channel down), -EMFILE, -ETIMEDOUT,
+ * -ECONNREFUSED (no file server); a killed mount with whatever its wait makes
+ * of it. May sleep. */
 static int p9_create(struct p9_client *client, const char *addr, char *args)
 {
 	struct isthmus *ch = isthmus_channel;
@@ -405,6 +450,7 @@ static int p9_create(struct p9_client *client, const char *addr, char *args)
 	return 0;
 }
 
+/* .def = 0: only a mount that names it gets it. */
 static struct p9_trans_module p9_transport = {
 	.name = "isthmus",
 	.maxsize = P9_MAXSIZE,
@@ -418,11 +464,13 @@ static struct p9_trans_module p9_transport = {
 };
 MODULE_ALIAS_9P("isthmus");
 
+/** Offers "trans=isthmus" to mounts. Module load. */
 void isthmus_p9_register(void)
 {
 	v9fs_register_trans(&p9_transport);
 }
 
+/** Module removal: a mount holds the module (owner), so there is none. */
 void isthmus_p9_unregister(void)
 {
 	v9fs_unregister_trans(&p9_transport);

@@ -2,6 +2,12 @@
 /*
  * isthmus: AF_VSOCK transport. Connections, credit, accept and shutdown are
  * Linux' own virtio_transport_* helpers; this file moves their packets.
+ *
+ * Trust: a packet from the host has a header of checked length (abi/ring.h);
+ * its ports, operations and credit are for the helpers to check, which are
+ * written for a host that is not believed either. Addresses: this partition is
+ * CID 3, the host CID 2, by the specification; no device tells it. [virtio 1.2
+ * "Socket Device"]
  */
 #include <linux/module.h>
 #include <linux/virtio_vsock.h>
@@ -11,6 +17,8 @@
 #include "isthmus.h"
 
 /* Answers to packets of no connection that may wait for ring space. */
+/* A host that never reads could make us queue one for each packet it sends; all
+ * other packets are bounded by their sockets' buffers. */
 #define REPLY_QUEUE_MAX	1024
 
 static u32 get_local_cid(void)
@@ -18,19 +26,23 @@ static u32 get_local_cid(void)
 	return ISTHMUS_CID_LOCAL;
 }
 
+/* Streams only; the helpers are there because the table wants them. */
 static bool seqpacket_allow(u32 remote_cid)
 {
 	return false;
 }
 
+/* A connect that was given up takes its packets off the queue; one that is in
+ * the ring already gets an RST. */
 static int cancel_pkt(struct vsock_sock *vsk)
 {
 	virtio_transport_purge_skbs(vsk, &isthmus_channel->tx_queue);
 	return 0;
 }
 
-/* Into the ring at once; behind others, or when it is full, into the queue
- * that the interrupt thread empties. */
+/* Into the ring at once; behind others, or when it is full, into the queue that
+ * the interrupt thread empties. Takes skb over. Returns the bytes of payload,
+ * or -ENODEV while the channel is down: the helpers then fail the call. */
 static int send_pkt(struct sk_buff *skb)
 {
 	struct isthmus *ch = isthmus_channel;
@@ -43,6 +55,8 @@ static int send_pkt(struct sk_buff *skb)
 	if (!ch->up) {
 		len = -ENODEV;
 	} else if (skb_queue_empty(&ch->tx_queue)) {
+		/* The header is at skb->head (VIRTIO_VSOCK_SKB_HEADROOM). The
+		 * second try is for space that came while we asked for it. */
 		sent = isthmus_tx_put(ch, skb->head, skb->data) ||
 		       (!isthmus_tx_wait(ch, skb->len) &&
 			isthmus_tx_put(ch, skb->head, skb->data));
@@ -52,12 +66,14 @@ static int send_pkt(struct sk_buff *skb)
 		consume_skb(skb);
 		return len;
 	}
+	/* A reply too many is dropped: the host gets no RST, and times out. */
 	if (len >= 0 && (!virtio_vsock_skb_reply(skb) ||
 			 skb_queue_len(&ch->tx_queue) < REPLY_QUEUE_MAX)) {
 		skb_queue_tail(&ch->tx_queue, skb);
 		skb = NULL;
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
+	/* NULL when it was queued. */
 	kfree_skb(skb);
 	return len;
 }
@@ -108,6 +124,8 @@ static struct virtio_transport transport = {
 	.send_pkt = send_pkt,
 };
 
+/* A socket buffer with the packet's header and n bytes of its payload. Copied
+ * out of the ring before anything looks at them. */
 static struct sk_buff *copy_packet(struct isthmus *ch,
 				   const struct ring_packet *packet,
 				   u32 offset, u32 n, gfp_t gfp)
@@ -117,6 +135,7 @@ static struct sk_buff *copy_packet(struct isthmus *ch,
 	skb = virtio_vsock_alloc_skb(VIRTIO_VSOCK_SKB_HEADROOM + n, gfp);
 	if (skb) {
 		memcpy(virtio_vsock_hdr(skb), packet, RING_PACKET_HEADER);
+		/* As if the host had sent this piece as a packet. */
 		virtio_vsock_hdr(skb)->len = cpu_to_le32(n);
 		ring_rx_copy(&ch->ring, offset, skb_put(skb, n), n);
 	}
@@ -124,9 +143,10 @@ static struct sk_buff *copy_packet(struct isthmus *ch,
 }
 
 /**
- * Hands the current packet's payload from offset on to its socket: the whole
- * of it or, when free memory is in small pieces, a part. Returns the bytes
- * taken. Process context, rx_mutex held.
+ * Hands the current packet's payload from offset on to its socket: the whole of
+ * it or, when free memory is in small pieces, a part. Returns the bytes taken.
+ * Process context, rx_mutex held. Cannot fail: bytes of a stream cannot be
+ * dropped, so the second allocation waits for memory.
  */
 u32 isthmus_vsock_receive(struct isthmus *ch,
 			  const struct ring_packet *packet, u32 offset)
@@ -147,6 +167,8 @@ u32 isthmus_vsock_receive(struct isthmus *ch,
 	return n;
 }
 
+/* Called by vsock_for_each_connected_socket(), under its spin lock: must not
+ * sleep. Who waits on the socket is woken and sees the error. */
 static void reset_sock(struct sock *sk)
 {
 	sk->sk_state = TCP_CLOSE;
@@ -154,18 +176,20 @@ static void reset_sock(struct sock *sk)
 	sk_error_report(sk);
 }
 
-/** Resets every connection: the host lost them. */
+/** Resets every connection: the host lost them. Listening sockets stay. */
 void isthmus_vsock_reset(void)
 {
 	vsock_for_each_connected_socket(&transport.transport, reset_sock);
 }
 
+/** Makes this the transport from guest to host; -EBUSY when there is one. */
 int isthmus_vsock_register(void)
 {
 	return vsock_core_register(&transport.transport,
 				   VSOCK_TRANSPORT_F_G2H);
 }
 
+/** Only when no socket uses it: each holds the module. */
 void isthmus_vsock_unregister(void)
 {
 	vsock_core_unregister(&transport.transport);
