@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The agent: what the host reaches in Linux over vsock. Control sessions on
- * AGENT_PORT, Linux's files on AGENT_PORT_9P; a process for each connection,
- * so that no client can hold up or bring down another. Only the host may
- * connect: both services are worth root.
+ * AGENT_PORT, Linux's files on AGENT_PORT_9P; a process for each connection, so
+ * that no client can hold up or bring down another. Only the host may connect:
+ * both services are worth root.
+ *
+ * A peer's CID comes from the kernel's transport: no process in Linux can
+ * connect as the host's. PID 1 starts this again when it ends; sessions that
+ * run go on without it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,12 +21,15 @@
 #include "agent.h"
 #include "init.h"
 
+/* Connections that the kernel completes before we accept them. */
 #define BACKLOG		64
-#define SESSIONS_MAX	256
+#define SESSIONS_MAX	256	/* processes */
 
 static const unsigned int ports[] = { AGENT_PORT, AGENT_PORT_9P };
 #define PORT_COUNT	(sizeof(ports) / sizeof(ports[0]))
 
+/* A listening socket on the port of every local address, -1 with a line in the
+ * kernel's log. A port below 1024: privileged, like this process. */
 static int listen_on(unsigned int port)
 {
 	struct sockaddr_vm addr = {
@@ -40,7 +47,9 @@ static int listen_on(unsigned int port)
 	return s;
 }
 
-/* Tells the host that Linux is up. No listener there: nobody wants to know. */
+/* Tells the host that Linux is up; it then shows the agent as ready and lets
+ * commands through. No listener there: nobody wants to know. That the host has
+ * it is not waited for. */
 static void report_ready(void)
 {
 	static const char text[] = "ready\n";
@@ -60,7 +69,7 @@ static void report_ready(void)
 	}
 }
 
-/* Serves one accepted connection; in the child. */
+/* Serves one accepted connection; in the child, until the client leaves. */
 static void serve(int sock, unsigned int port)
 {
 	if (port == AGENT_PORT) {
@@ -70,7 +79,8 @@ static void serve(int sock, unsigned int port)
 	}
 }
 
-/* Takes one connection; returns by how much the session count grew. */
+/* Takes one connection; returns by how much the session count grew. Peers that
+ * are not the host, and one too many, are closed without a word. */
 static int take(const int *listeners, size_t which, int sessions)
 {
 	struct sockaddr_vm peer;
@@ -79,6 +89,7 @@ static int take(const int *listeners, size_t which, int sessions)
 	int sock = accept4(listeners[which], (struct sockaddr *)&peer, &len,
 			   SOCK_CLOEXEC);
 
+	/* It may have gone again before we came. */
 	if (sock < 0) {
 		return 0;
 	}
@@ -99,7 +110,9 @@ static int take(const int *listeners, size_t which, int sessions)
 }
 
 /**
- * Runs the agent; returns only if it cannot work (a status for _exit()).
+ * Runs the agent; returns only if it cannot work (a status for _exit()). Called
+ * in a child of PID 1, with default signals, when the channel driver is loaded:
+ * the channel itself may still be down.
  */
 int agent_run(void)
 {
@@ -123,6 +136,8 @@ int agent_run(void)
 		if (poll(p, PORT_COUNT, -1) < 0 && errno != EINTR) {
 			return 1;
 		}
+		/* Ended sessions wait for the next connection to be counted:
+		 * SIGCHLD does not end poll(), and a zombie costs nothing. */
 		while (waitpid(-1, NULL, WNOHANG) > 0) {
 			sessions--;
 		}

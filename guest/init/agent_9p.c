@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 9P2000.L for the host's `linux:` paths: the session, its fids, and the
- * choice of the operation. Symbolic links are data: they are never followed
- * here, the client reads and resolves them. Every length and fid comes from
- * the peer and is checked before use; a request that cannot be understood
- * gets Rlerror, a stream that cannot be cut into requests ends.
+ * 9P2000.L for the host's `linux:` paths: the session, its fids, and the choice
+ * of the operation. Symbolic links are data: they are never followed here, the
+ * client reads and resolves them. Every length and fid comes from the peer and
+ * is checked before use; a request that cannot be understood gets Rlerror, a
+ * stream that cannot be cut into requests ends.
+ *
+ * A process for each client, single thread, one request at a time; its memory
+ * is static. It acts as root and checks no rights: who may connect may do
+ * everything (agent.c).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +21,8 @@
 #include "agent.h"
 #include "agent_9p.h"
 
-/* Requests on an existing fid, which is their first field. */
+/* Requests on an existing fid, which is their first field. What is not here,
+ * locks and extended attributes among others, is EOPNOTSUPP. */
 static const struct {
 	uint8_t type;
 	p9_op *op;
@@ -32,7 +37,10 @@ static const struct {
 	{ P9_TSTATFS, p9_statfs },	{ P9_TFSYNC, p9_fsync },
 };
 
-/** The fid in use under this number, or NULL. */
+/**
+ * The fid in use under this number, or NULL. A linear search: the client has a
+ * few at a time.
+ */
 struct p9_fid *p9_fid_find(struct p9_server *s, uint32_t id)
 {
 	for (size_t i = 0; i < P9_FIDS_MAX; i++) {
@@ -43,7 +51,10 @@ struct p9_fid *p9_fid_find(struct p9_server *s, uint32_t id)
 	return NULL;
 }
 
-/** A free fid under a number that is not in use; NULL with errno set. */
+/**
+ * A free fid under a number that is not in use, without descriptors; NULL with
+ * errno set: EINVAL (number taken, or NOFID), ENFILE (P9_FIDS_MAX are in use).
+ */
 struct p9_fid *p9_fid_new(struct p9_server *s, uint32_t id)
 {
 	if (id == P9_NOFID || p9_fid_find(s, id)) {
@@ -61,7 +72,7 @@ struct p9_fid *p9_fid_new(struct p9_server *s, uint32_t id)
 	return NULL;
 }
 
-/** Closes a fid and frees its number. */
+/** Closes a fid and frees its number; *fid may be another's next. */
 void p9_fid_drop(struct p9_fid *fid)
 {
 	if (fid->path >= 0) {
@@ -73,7 +84,10 @@ void p9_fid_drop(struct p9_fid *fid)
 	fid->used = false;
 }
 
-/** Starts a session with no fids whose tree is the directory root. */
+/**
+ * Starts a session with no fids whose tree is the directory root (a path that
+ * must stay valid).
+ */
 void p9_server_init(struct p9_server *s, const char *root)
 {
 	memset(s, 0, sizeof(*s));
@@ -81,7 +95,7 @@ void p9_server_init(struct p9_server *s, const char *root)
 	s->msize = P9_MSIZE_MAX;
 }
 
-/** Drops every fid. */
+/** Drops every fid; the server can go on with new ones. */
 void p9_server_fini(struct p9_server *s)
 {
 	for (size_t i = 0; i < P9_FIDS_MAX; i++) {
@@ -91,7 +105,9 @@ void p9_server_fini(struct p9_server *s)
 	}
 }
 
-/* Tversion starts anew: all fids are gone. */
+/* Tversion starts anew: all fids are gone. A version we do not speak is
+ * answered with "unknown", as the protocol wants it, and is no error. [Plan 9
+ * Programmer's Manual, version(5)] */
 static int version(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 {
 	uint32_t msize = (uint32_t)p9_get(in, 4);
@@ -108,6 +124,8 @@ static int version(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	return 0;
 }
 
+/* Tattach: the root under the client's fid. User and name of the tree are not
+ * read: there is one tree, and all is root's. */
 static int attach(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 {
 	uint32_t id = (uint32_t)p9_get(in, 4);
@@ -132,6 +150,8 @@ static int attach(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 	return 0;
 }
 
+/* An operation on a fid. A fid that is not in use is EBADF, whatever else is in
+ * the request. */
 static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
 		  struct p9_out *out)
 {
@@ -143,6 +163,7 @@ static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
 			return fid ? operations[i].op(s, fid, in, out) : EBADF;
 		}
 	}
+	/* Tclunk is no table entry: the fid is gone when it returns. */
 	if (type != P9_TCLUNK) {
 		return EOPNOTSUPP;
 	}
@@ -153,6 +174,7 @@ static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
 	return 0;
 }
 
+/* Chooses by type; 0, or an errno value for Rlerror. */
 static int dispatch(struct p9_server *s, uint8_t type, struct p9_in *in,
 		    struct p9_out *out)
 {
@@ -169,9 +191,10 @@ static int dispatch(struct p9_server *s, uint8_t type, struct p9_in *in,
 }
 
 /**
- * Answers one request. t holds a whole message of len bytes, at least
- * P9_HEADER; the reply goes to r, which has room for P9_MSIZE_MAX bytes.
- * Returns the reply's length.
+ * Answers one request. t holds a whole message of len bytes, at least P9_HEADER
+ * and at most P9_MSIZE_MAX; the reply goes to r, which has room for
+ * P9_MSIZE_MAX bytes. Returns the reply's length, at most msize - 1. t's own
+ * size field is not looked at: the caller has framed the message.
  */
 size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
 			uint8_t *r)
@@ -183,10 +206,13 @@ size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
 	uint8_t type = t[4];
 	int error = dispatch(s, type, &in, &out);
 
+	/* Done, but cannot be told: only possible with a tiny msize. */
 	if (out.bad && !error) {
 		error = EMSGSIZE;
 	}
 	if (error) {
+		/* What was put so far is dropped. The reply's type is the
+		 * request's plus one. */
 		type = P9_RLERROR - 1;
 		out = (struct p9_out){ .buf = r, .len = P9_HEADER,
 				       .cap = P9_MSIZE_MIN };
@@ -201,7 +227,8 @@ size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
 
 /**
  * Serves the directory tree at root on a connected socket until the client
- * closes it or breaks the framing. In a process of its own.
+ * closes it or breaks the framing. In a process of its own, whose umask and
+ * signals it changes; the socket stays open.
  */
 void agent_9p_serve(int sock, const char *root)
 {
@@ -209,6 +236,7 @@ void agent_9p_serve(int sock, const char *root)
 	static struct p9_server s;
 	size_t len;
 
+	/* Modes are the client's to choose, whole. */
 	umask(0);
 	signal(SIGPIPE, SIG_IGN);
 	p9_server_init(&s, root);
@@ -217,6 +245,7 @@ void agent_9p_serve(int sock, const char *root)
 			break;
 		}
 		len = agent_get_le32(t);
+		/* The rest of the stream has no meaning after a wrong size. */
 		if (len < P9_HEADER || len > s.msize ||
 		    !agent_read_full(sock, t + 4, len - 4)) {
 			break;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* 9P fields, little-endian, in and out of bounded buffers. Pure. */
+/*
+ * 9P fields, little-endian, in and out of bounded buffers. Pure. A cursor that
+ * went wrong stays so and does no more harm: handlers take all their fields
+ * first and look at `bad` once. [Plan 9 Programmer's Manual, intro(5)]
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +12,10 @@
 #define QTDIR		0x80u
 #define QTSYMLINK	0x02u
 
-/** Takes len bytes; NULL, and bad set, if there are not as many. */
+/**
+ * Takes len bytes, which stay in the request's buffer; NULL, and bad set, if
+ * there are not as many.
+ */
 const uint8_t *p9_get_bytes(struct p9_in *in, size_t len)
 {
 	const uint8_t *p = in->p;
@@ -22,7 +29,7 @@ const uint8_t *p9_get_bytes(struct p9_in *in, size_t len)
 	return p;
 }
 
-/** Takes an unsigned integer of 1 to 8 bytes. */
+/** Takes an unsigned integer of 1 to 8 bytes; 0, and bad set, past the end. */
 uint64_t p9_get(struct p9_in *in, unsigned int bytes)
 {
 	const uint8_t *p = p9_get_bytes(in, bytes);
@@ -34,7 +41,11 @@ uint64_t p9_get(struct p9_in *in, unsigned int bytes)
 	return v;
 }
 
-/** Takes a string as text of less than size bytes, without NUL inside. */
+/**
+ * Takes a string as text of less than size bytes, without NUL inside. out is
+ * terminated in any case; what does not fit, or has a NUL, sets bad: a name cut
+ * off would be another file's.
+ */
 void p9_get_text(struct p9_in *in, char *out, size_t size)
 {
 	size_t len = p9_get(in, 2);
@@ -50,8 +61,9 @@ void p9_get_text(struct p9_in *in, char *out, size_t size)
 }
 
 /**
- * Takes the name of a directory entry (out holds P9_NAME_MAX + 1 bytes).
- * False if it cannot be one: empty, with a slash, or too long.
+ * Takes the name of a directory entry (out holds P9_NAME_MAX + 1 bytes). False
+ * if it cannot be one: empty, with a slash, or too long. "." and ".." pass:
+ * what they mean is the operation's matter.
  */
 bool p9_get_name(struct p9_in *in, char *out)
 {
@@ -59,6 +71,7 @@ bool p9_get_name(struct p9_in *in, char *out)
 	return !in->bad && out[0] != '\0' && !strchr(out, '/');
 }
 
+/** Puts len bytes, all or none: what does not fit sets bad. */
 void p9_put_bytes(struct p9_out *out, const void *data, size_t len)
 {
 	if (out->bad || len > out->cap - out->len) {
@@ -69,6 +82,7 @@ void p9_put_bytes(struct p9_out *out, const void *data, size_t len)
 	out->len += len;
 }
 
+/** Puts the low 1 to 8 bytes of an integer. */
 void p9_put(struct p9_out *out, uint64_t v, unsigned int bytes)
 {
 	uint8_t le[8];
@@ -79,6 +93,10 @@ void p9_put(struct p9_out *out, uint64_t v, unsigned int bytes)
 	p9_put_bytes(out, le, bytes);
 }
 
+/**
+ * Puts a string with its length; shorter than 64 KiB, as all names and link
+ * targets are.
+ */
 void p9_put_text(struct p9_out *out, const char *text)
 {
 	size_t len = strlen(text);
@@ -87,7 +105,10 @@ void p9_put_text(struct p9_out *out, const char *text)
 	p9_put_bytes(out, text, len);
 }
 
-/** A qid: kind, version (not kept: 0), inode number. */
+/**
+ * A qid: kind, version (not kept: 0), inode number. Files of different file
+ * systems may have the same: the client keeps apart what matters by fid.
+ */
 void p9_put_qid(struct p9_out *out, mode_t mode, uint64_t ino)
 {
 	p9_put(out, S_ISDIR(mode) ? QTDIR : S_ISLNK(mode) ? QTSYMLINK : 0, 1);

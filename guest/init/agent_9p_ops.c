@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The 9P operations on Linux's own files. A fid holds an O_PATH descriptor,
- * so it stays with its file whatever is renamed; what needs more than that
- * descriptor goes through /proc/self/fd, which never meets a symbolic link
- * here because links are refused before. Each operation reads all its fields
- * first and acts only if they were there.
+ * The 9P operations on Linux's own files. A fid holds an O_PATH descriptor, so
+ * it stays with its file whatever is renamed; what needs more than that
+ * descriptor goes through /proc/self/fd, which never meets a symbolic link here
+ * because links are refused before. Each operation reads all its fields first
+ * and acts only if they were there.
+ *
+ * All have the form of p9_op: `fid` is in use, `in` stands behind its number,
+ * the reply's body goes to `out`; 0 or an errno value, which is Linux's own, as
+ * 9P2000.L has them. Names are single components (p9_get_name), so nothing here
+ * follows a path that the client wrote. Rights are root's: who may speak to
+ * this server may do everything.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -21,8 +27,10 @@
 
 #define PROC_FD_LEN	32
 #define DIRENT_HEADER	24u	/* qid[13] offset[8] type[1] length[2] */
-#define GETATTR_BASIC	0x7ffu
+#define GETATTR_BASIC	0x7ffu	/* mode to blocks */
 
+/* The `valid` bits of Tsetattr. Times: to the time given with _SET, else to
+ * now. */
 #define SETATTR_MODE		0x001u
 #define SETATTR_UID		0x002u
 #define SETATTR_GID		0x004u
@@ -32,14 +40,18 @@
 #define SETATTR_ATIME_SET	0x080u
 #define SETATTR_MTIME_SET	0x100u
 
-/* The open flags a client may choose. 9P2000.L's are Linux's on x86. */
+/* The open flags a client may choose. 9P2000.L's are Linux's on x86. O_CREAT is
+ * Tlcreate's own; O_DIRECT, O_SYNC and the like are not needed and left out;
+ * O_PATH would make an open that reads nothing. */
 #define OPEN_FLAGS	(O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECTORY | O_EXCL)
 
+/* A path that opens, or changes, the very file behind a descriptor. */
 static void proc_path(char *out, int fd)
 {
 	snprintf(out, PROC_FD_LEN, "/proc/self/fd/%d", fd);
 }
 
+/* System calls' results as errno values. */
 static int status(int result)
 {
 	return result < 0 ? errno : 0;
@@ -50,7 +62,8 @@ static int stat_fd(int fd, struct stat *st)
 	return status(fstatat(fd, "", st, AT_EMPTY_PATH));
 }
 
-/* Puts the qid of an entry just made. */
+/* Puts the qid of an entry just made. If somebody replaced it meanwhile it is
+ * the other's: the client would find that one too. */
 static int put_entry_qid(int dir, const char *name, struct p9_out *out)
 {
 	struct stat st;
@@ -62,7 +75,8 @@ static int put_entry_qid(int dir, const char *name, struct p9_out *out)
 	return 0;
 }
 
-/* Opens an entry of a directory as O_PATH; ".." ends at the root. */
+/* Opens an entry of a directory as O_PATH; ".." ends at the root. -1 with
+ * errno. dir may be no directory at all: ENOTDIR. */
 static int step(const struct p9_server *s, int dir, const char *name)
 {
 	struct stat here, root;
@@ -75,8 +89,9 @@ static int step(const struct p9_server *s, int dir, const char *name)
 	return openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Walks the names in the request from *at, whose descriptor is ours to
- * close; *done counts the steps that worked, their qids are put. */
+/* Walks the names in the request from *at, whose descriptor is ours to close;
+ * *done counts the steps that worked, their qids are put. 0, or the errno value
+ * of the step that did not. */
 static int walk_names(const struct p9_server *s, struct p9_in *in,
 		      unsigned int count, int *at, unsigned int *done,
 		      struct p9_out *out)
@@ -104,7 +119,11 @@ static int walk_names(const struct p9_server *s, struct p9_in *in,
 	return 0;
 }
 
-/** Twalk. A walk that stops half way gives the qids so far and no fid. */
+/**
+ * Twalk. A walk that stops half way gives the qids so far and no fid; one that
+ * fails at the first name is an error. Without names the new fid is a copy.
+ * newfid may be fid itself, which then moves, closed for I/O.
+ */
 int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	    struct p9_out *out)
 {
@@ -121,6 +140,7 @@ int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (at < 0) {
 		return errno;
 	}
+	/* The count of qids, filled in below; 16 at most, so one byte. */
 	p9_put(out, 0, 2);
 	error = walk_names(s, in, count, &at, &done, out);
 	out->buf[mark] = (uint8_t)done;
@@ -134,6 +154,7 @@ int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		close(at);
 		return error;
 	}
+	/* Drops the descriptors and keeps the number. */
 	if (target == fid) {
 		p9_fid_drop(fid);
 		fid->used = true;
@@ -143,7 +164,11 @@ int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/** Tgetattr: always all of the basic fields. */
+/**
+ * Tgetattr: always all of the basic fields, whatever the mask asks for; that is
+ * allowed, and saves nothing to leave out. Birth time, generation and data
+ * version are not valid, and 0.
+ */
 int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
@@ -177,6 +202,8 @@ int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
+/* Reads both times and sets those that `valid` names, by path; the other one
+ * stays. */
 static int set_times(const char *path, uint32_t valid, struct p9_in *in)
 {
 	struct timespec times[2];
@@ -196,7 +223,11 @@ static int set_times(const char *path, uint32_t valid, struct p9_in *in)
 		status(utimensat(AT_FDCWD, path, times, 0)) : 0;
 }
 
-/** Tsetattr, in the order owner, mode, size, times. Not for links. */
+/**
+ * Tsetattr, in the order owner, mode, size, times: a change of owner clears
+ * set-ID bits that the mode may then set. Stops at the first that fails; what
+ * was done before stays. Not for links.
+ */
 int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
@@ -211,6 +242,8 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 
 	(void)s;
 	(void)out;
+	/* The two times are still to come: if they are there, all before was
+	 * too. */
 	if (in->left < 32 || size > INT64_MAX) {
 		return EINVAL;
 	}
@@ -232,7 +265,11 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return error ? error : set_times(path, valid, in);
 }
 
-/** Tlopen. Regular files and directories only: a FIFO would hold us up. */
+/**
+ * Tlopen. Regular files and directories only: a FIFO would hold us up, and a
+ * device do things. The type cannot change between the look and the open: the
+ * descriptor is the file's. EINVAL when it is open already.
+ */
 int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	     struct p9_out *out)
 {
@@ -252,6 +289,7 @@ int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		return S_ISLNK(st.st_mode) ? ELOOP : EPERM;
 	}
 	proc_path(path, fid->path);
+	/* O_NONBLOCK means nothing for these types; it is there in case. */
 	fid->io = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fid->io < 0) {
 		return errno;
@@ -261,7 +299,11 @@ int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/** Tlcreate: the fid of the directory becomes the new, opened file. */
+/**
+ * Tlcreate: the fid of the directory becomes the new, opened file. With O_EXCL
+ * in flags only if there was none. The group in the request is not used: the
+ * directory's rules hold.
+ */
 int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
@@ -281,6 +323,8 @@ int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (io < 0) {
 		return errno;
 	}
+	/* Renamed in between, these are two files, or an error: nobody is
+	 * protected from root's own races. */
 	path = openat(fid->path, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (path < 0 || fstat(io, &st)) {
 		int error = errno;
@@ -296,7 +340,8 @@ int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/* The count of a read, cut to what the reply has room for. */
+/* The count of a read, cut to what the reply has room for: msize is the
+ * client's limit, and P9_MSIZE_MIN leaves room for any header. */
 static size_t read_count(struct p9_in *in, const struct p9_out *out)
 {
 	size_t count = p9_get(in, 4);
@@ -305,7 +350,10 @@ static size_t read_count(struct p9_in *in, const struct p9_out *out)
 	return count < room ? count : room;
 }
 
-/** Tread. */
+/**
+ * Tread, of an open file: data goes straight into the reply's place. Fewer
+ * bytes than asked for are not the end, none are. A directory is EISDIR.
+ */
 int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	    struct p9_out *out)
 {
@@ -326,7 +374,10 @@ int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/** Twrite. */
+/**
+ * Twrite: data lies in the request. Rwrite says how much was written, which may
+ * be less.
+ */
 int p9_write(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	     struct p9_out *out)
 {
@@ -347,7 +398,8 @@ int p9_write(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/* Puts the entries getdents64 gave while they fit whole. */
+/* Puts the entries getdents64 gave while they fit whole. end is the reply's
+ * length that must not be exceeded. The kernel's records are believed. */
 static void put_entries(const uint8_t *dents, size_t len, size_t end,
 			struct p9_out *out)
 {
@@ -366,7 +418,11 @@ static void put_entries(const uint8_t *dents, size_t len, size_t end,
 	}
 }
 
-/** Treaddir. The offset is the file system's own cookie. */
+/**
+ * Treaddir. The offset is the file system's own cookie, 0 at first, then that
+ * of the last entry the client got; nothing is kept between requests. An empty
+ * reply is the end.
+ */
 int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
@@ -398,7 +454,10 @@ int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/** Tmkdir. The group in the request is not used: all is root's. */
+/**
+ * Tmkdir; the reply is the new directory's qid. The group in the request is not
+ * used: all is root's.
+ */
 int p9_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	     struct p9_out *out)
 {
@@ -416,7 +475,7 @@ int p9_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return put_entry_qid(fid->path, name, out);
 }
 
-/** Tsymlink. */
+/** Tsymlink. The target is any text below PATH_MAX; nobody looks at it here. */
 int p9_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
@@ -434,7 +493,10 @@ int p9_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return put_entry_qid(fid->path, name, out);
 }
 
-/** Treadlink. */
+/**
+ * Treadlink: the target as it is. EINVAL, as of readlink(2), if it is no link:
+ * with an empty path the kernel says ENOENT.
+ */
 int p9_readlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		struct p9_out *out)
 {
@@ -466,7 +528,10 @@ int p9_link(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 				    AT_EMPTY_PATH)) : EBADF;
 }
 
-/** Trenameat. */
+/**
+ * Trenameat: from a name in the directory fid to one in another; what is there
+ * already is replaced, as by rename(2).
+ */
 int p9_renameat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		struct p9_out *out)
 {
@@ -497,7 +562,7 @@ int p9_unlinkat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return status(unlinkat(fid->path, name, flags));
 }
 
-/** Tstatfs. */
+/** Tstatfs, of the file system that the fid's file is on. */
 int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	      struct p9_out *out)
 {
@@ -522,7 +587,10 @@ int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return 0;
 }
 
-/** Tfsync. */
+/**
+ * Tfsync, for an open fid; data and attributes, though only data may be asked
+ * for.
+ */
 int p9_fsync(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	     struct p9_out *out)
 {

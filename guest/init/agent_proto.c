@@ -9,6 +9,7 @@
 
 #include "agent.h"
 
+/** Little-endian fields at any alignment. */
 uint32_t agent_get_le32(const uint8_t *p)
 {
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
@@ -27,7 +28,8 @@ void agent_put_le32(uint8_t *p, uint32_t v)
 	}
 }
 
-/* The field after this one, or NULL if it was the last. */
+/* The field after this one, or NULL if it was the last. Ends are safe: the
+ * buffer has a NUL of ours at end. */
 static char *next_field(char *field, const char *end)
 {
 	char *next = field + strlen(field) + 1;
@@ -48,6 +50,7 @@ static uint16_t parse_size(const char *text)
 	return *end == '\0' && v <= UINT16_MAX ? (uint16_t)v : 0;
 }
 
+/* The arguments of a verb, NULL when they are missing: sets verb, or error. */
 static void parse_shell(const char *rows, const char *cols,
 			struct agent_request *req)
 {
@@ -74,7 +77,8 @@ static void parse_shutdown(const char *how, struct agent_request *req)
 /**
  * Takes a request apart. text has len bytes and a NUL of ours behind them;
  * req->command points into it. A request that is not understood has the verb
- * AGENT_VERB_BAD and the reason in req->error.
+ * AGENT_VERB_BAD and the reason in req->error, static text. An empty field is a
+ * field; a command may be empty.
  */
 void agent_parse_request(char *text, size_t len, struct agent_request *req)
 {
@@ -113,8 +117,9 @@ void agent_frame_header(uint8_t *out, enum agent_frame_type type,
 
 /**
  * Looks for a whole frame at the start of what has been collected. On
- * AGENT_PARSE_FRAME *frame describes it; it stays until
- * agent_parser_drop(). Only frames a host may send are accepted.
+ * AGENT_PARSE_FRAME *frame describes it; it stays until agent_parser_drop().
+ * Only frames a host may send are accepted, of a length that the buffer holds:
+ * so AGENT_PARSE_MORE always comes to an end.
  */
 enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 				   struct agent_frame *frame)
@@ -136,7 +141,8 @@ enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 
 /**
  * Where the next received bytes belong, and how many fit. Never 0 after
- * AGENT_PARSE_MORE. The caller adds what it stored to parser->have.
+ * AGENT_PARSE_MORE; may be 0 while a whole frame waits to be used. The caller
+ * adds what it stored to parser->have.
  */
 size_t agent_parser_room(struct agent_parser *parser, uint8_t **where)
 {
@@ -144,7 +150,10 @@ size_t agent_parser_room(struct agent_parser *parser, uint8_t **where)
 	return sizeof(parser->buf) - parser->have;
 }
 
-/** Removes a frame that agent_parse_frame() has found and that was used. */
+/**
+ * Removes a frame that agent_parse_frame() has found and that was used. Bytes
+ * behind it move to the front.
+ */
 void agent_parser_drop(struct agent_parser *parser,
 		       const struct agent_frame *frame)
 {

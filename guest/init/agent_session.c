@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One session of the control protocol, in a process of its own: reads the
- * request, runs the command or the shell, and relays bytes both ways until
- * it ends. Nothing is read from one side before the other has taken what
- * came before, so memory is bounded by one frame each way.
+ * request, runs the command or the shell, and relays bytes both ways until it
+ * ends. Nothing is read from one side before the other has taken what came
+ * before, so memory is bounded by one frame each way.
+ *
+ * The client is the host: it may run anything anyhow, and its frames are
+ * checked so that a mistake ends its session and nothing else. The command is
+ * not trusted to end, to read or to close its streams.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,8 +29,11 @@
 
 #define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
 
+/* Indices in the table for poll(): client, two outputs, input, end of the
+ * command. */
 enum { FD_SOCK, FD_OUT, FD_ERR, FD_IN, FD_PID, FD_COUNT };
 
+/* One in each process: static, with all its buffers. */
 struct session {
 	int sock;
 	int out[2];		/* the command's stdout, stderr; -1: ended */
@@ -34,14 +41,19 @@ struct session {
 	int pidfd;		/* -1: the command has ended */
 	pid_t pid;
 	bool tty;		/* in and out[0] are one pty master */
-	uint32_t status;
+	uint32_t status;	/* of EXIT */
 	size_t in_done;		/* bytes of the first frame already written */
+	/* One frame on its way to the client; while out_len is not 0 nothing
+	 * more is read of the command. */
 	size_t out_len, out_sent;
 	struct agent_parser parser;
 	uint8_t out_buf[AGENT_FRAME_HEADER + AGENT_PAYLOAD_MAX];
 };
 
-/** Reads exactly len bytes; false at end of file or on an error. */
+/**
+ * Reads exactly len bytes, waiting for them; false at end of file or on an
+ * error, and then some may have been read.
+ */
 bool agent_read_full(int fd, void *buf, size_t len)
 {
 	uint8_t *p = buf;
@@ -61,7 +73,10 @@ bool agent_read_full(int fd, void *buf, size_t len)
 	return true;
 }
 
-/** Sends all of buf on a socket; false if the peer has gone. */
+/**
+ * Sends all of buf on a socket, waiting for room; false if the peer has gone.
+ * No SIGPIPE.
+ */
 bool agent_write_full(int fd, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;
@@ -81,6 +96,8 @@ bool agent_write_full(int fd, const void *buf, size_t len)
 	return true;
 }
 
+/* A whole frame, waiting; for use outside the relay only. A client that has
+ * gone is not told anything, nor is anybody else. */
 static void send_frame(int sock, enum agent_frame_type type, const void *data,
 		       uint32_t len)
 {
@@ -105,9 +122,11 @@ static void send_exit(int sock, uint32_t status)
 	send_frame(sock, AGENT_EXIT, le, sizeof(le));
 }
 
-/* In the child: the command's surroundings, then the shell. No return. */
+/* In the child: the command's surroundings, then the shell. No return. NULL: a
+ * login shell ("-sh"). All other descriptors are close-on-exec. */
 static void exec_shell(const char *command)
 {
+	/* Ignored signals stay so over an exec; a command expects this one. */
 	signal(SIGPIPE, SIG_DFL);
 	if (chdir("/root")) {
 		(void)!chdir("/");
@@ -121,7 +140,8 @@ static void exec_shell(const char *command)
 	_exit(127);
 }
 
-/* Starts a command with a pipe for each of its streams. */
+/* Starts a command with a pipe for each of its streams. False with errno; what
+ * is open then ends with this process. */
 static bool start_exec(struct session *s, const char *command)
 {
 	int in[2], out[2], err[2];
@@ -132,6 +152,7 @@ static bool start_exec(struct session *s, const char *command)
 	}
 	s->pid = fork();
 	if (s->pid == 0) {
+		/* A group of its own, for kill(-pid); no terminal. */
 		setsid();
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
@@ -147,7 +168,8 @@ static bool start_exec(struct session *s, const char *command)
 	return s->pid > 0;
 }
 
-/* Starts a login shell on a pty of its own. */
+/* Starts a login shell on a pty of its own, of the size asked for. False with
+ * errno. */
 static bool start_tty(struct session *s, const struct agent_request *req)
 {
 	struct winsize size = { .ws_row = req->rows, .ws_col = req->cols };
@@ -167,6 +189,7 @@ static bool start_tty(struct session *s, const struct agent_request *req)
 	return true;
 }
 
+/* End of file for the command. A pty's master stays open for its output. */
 static void close_in(struct session *s)
 {
 	if (s->in >= 0 && !s->tty) {
@@ -207,17 +230,21 @@ static bool use_frame(struct session *s, const struct agent_frame *f)
 	}
 	n = write(s->in, data + s->in_done, len - s->in_done);
 	if (n < 0) {
+		/* It has closed its input: EPIPE. Its output still counts. */
 		if (errno != EAGAIN && errno != EINTR) {
 			close_in(s);
 			return true;
 		}
 		return false;
 	}
+	/* A pipe takes part of a frame; the rest waits at the head of the
+	 * parser. */
 	s->in_done += (size_t)n;
 	return s->in_done == len;
 }
 
-/* Uses every whole frame there is. False: the client broke the protocol. */
+/* Uses every whole frame there is, as far as the command takes them. False: the
+ * client broke the protocol. */
 static bool use_frames(struct session *s)
 {
 	struct agent_frame f;
@@ -231,7 +258,7 @@ static bool use_frames(struct session *s)
 	return parse != AGENT_PARSE_BAD;
 }
 
-/* Takes what the client sent. False: it has gone. */
+/* Takes what the client sent, without waiting. False: it has gone. */
 static bool receive(struct session *s)
 {
 	uint8_t *where;
@@ -245,9 +272,9 @@ static bool receive(struct session *s)
 	return n > 0;
 }
 
-/* Makes a frame of what a stream of the command has. At its end, or, once
- * the command is dead, when it is empty, the stream is over: what a process
- * it left in the background writes later is lost. */
+/* Makes a frame of what a stream of the command has. At its end, or, once the
+ * command is dead, when it is empty, the stream is over: what a process it left
+ * in the background writes later is lost. Only when out_buf is free. */
 static void collect(struct session *s, int stream)
 {
 	ssize_t n = read(s->out[stream], s->out_buf + AGENT_FRAME_HEADER,
@@ -258,6 +285,7 @@ static void collect(struct session *s, int stream)
 				   AGENT_STDOUT, (uint32_t)n);
 		s->out_len = AGENT_FRAME_HEADER + (size_t)n;
 		s->out_sent = 0;
+	/* A pty's end is EIO, when the last process has closed it. */
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||
 		   s->pidfd < 0) {
 		if (s->tty) {
@@ -285,6 +313,8 @@ static bool transmit(struct session *s)
 	return true;
 }
 
+/* The command is dead (its pidfd says so): collects it, as a shell would
+ * say. */
 static void take_status(struct session *s)
 {
 	int status = 0;
@@ -296,9 +326,12 @@ static void take_status(struct session *s)
 	s->pidfd = -1;
 }
 
+/* What is waited for follows from what could be used now. */
 static void prepare_poll(const struct session *s, struct pollfd *p)
 {
 	struct agent_frame f;
+	/* A whole frame the command does not take yet: no more is read from the
+	 * client, only its going is noticed. */
 	bool stuck = agent_parse_frame(&s->parser, &f) == AGENT_PARSE_FRAME;
 	bool sending = s->out_len > 0;
 
@@ -314,7 +347,8 @@ static void prepare_poll(const struct session *s, struct pollfd *p)
 	p[FD_PID] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
 }
 
-/* One round of the relay. False: the client has gone. */
+/* One round of the relay: waits, then a step of each kind. False: the client
+ * has gone, or broke the protocol. */
 static bool relay_once(struct session *s)
 {
 	struct pollfd p[FD_COUNT];
@@ -343,7 +377,9 @@ static bool relay_once(struct session *s)
 	return s->out_len == 0 || transmit(s);
 }
 
-/* Relays until the command is dead and its output delivered. */
+/* Relays until the command is dead and its output delivered, then sends EXIT. A
+ * client that goes first: SIGHUP for the command's process group, as when a
+ * terminal is lost; who ignores it lives on. */
 static void relay(struct session *s)
 {
 	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
@@ -362,6 +398,7 @@ static void relay(struct session *s)
 	send_exit(s->sock, s->status);
 }
 
+/* EXEC or SHELL. Why it could not be started is told in an ERROR frame. */
 static void run(int sock, const struct agent_request *req)
 {
 	static struct session s;
@@ -377,9 +414,10 @@ static void run(int sock, const struct agent_request *req)
 }
 
 /**
- * Serves one client on a connected socket; returns when the session is over
- * and leaves the socket open. To be called in a process of its own: the
- * command becomes its child.
+ * Serves one client on a connected socket; returns when the session is over and
+ * leaves the socket open. To be called in a process of its own: the command
+ * becomes its child. Every request that was read gets one EXIT or ERROR frame,
+ * unless the client goes before.
  */
 void agent_session(int sock)
 {
@@ -412,6 +450,7 @@ void agent_session(int sock)
 	case AGENT_VERB_POWEROFF:
 	case AGENT_VERB_REBOOT:
 		send_exit(sock, 0);
+		/* After the answer: PID 1 ends this process among the first. */
 		kill(1, req.verb == AGENT_VERB_REBOOT ? INIT_SIG_REBOOT :
 							INIT_SIG_POWEROFF);
 		break;

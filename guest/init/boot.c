@@ -32,7 +32,9 @@ struct mount_entry {
 	const char *options;
 };
 
-/* In the order they are mounted; the target is made if it is missing. */
+/* In the order they are mounted; the target is made if it is missing. No
+ * set-user-ID programs and no device nodes but in /dev; /tmp and /dev/shm may
+ * hold programs. */
 static const struct mount_entry mounts[] = {
 	{ "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
 	{ "sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
@@ -62,6 +64,8 @@ static const struct {
 	{ "/proc/sys/vm/compaction_proactiveness", "0" },
 };
 
+/* False, with a line in the log, if it cannot be done; already there is
+ * done. */
 static bool mount_one(const struct mount_entry *m)
 {
 	if (mkdir(m->target, 0755) && errno != EEXIST) {
@@ -78,8 +82,9 @@ static bool mount_one(const struct mount_entry *m)
 }
 
 /**
- * Mounts the kernel's file systems. Ones that are there already (a kernel
- * that mounts /dev itself) count as done.
+ * Mounts the kernel's file systems. Ones that are there already (a kernel that
+ * mounts /dev itself) count as done; ones that the kernel lacks are reported
+ * and left out.
  */
 void boot_mount_all(void)
 {
@@ -88,7 +93,9 @@ void boot_mount_all(void)
 	}
 }
 
-/** Makes the settings above. */
+/**
+ * Makes the settings above. A kernel that lacks one goes without: no report.
+ */
 void boot_tune(void)
 {
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
@@ -102,6 +109,7 @@ void boot_tune(void)
 	}
 }
 
+/* Loads one module; params as on a command line, may be empty. */
 static void load_module(const char *path, const char *params)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -117,9 +125,10 @@ static void load_module(const char *path, const char *params)
 }
 
 /**
- * Loads the kernel modules named in the file list, in its order: one a
- * line, the path, then its parameters if there are any; '#' starts a
- * comment line. No list, no modules: that is no error.
+ * Loads the kernel modules named in the file list, in its order: one a line,
+ * the path, then its parameters if there are any; '#' starts a comment line. No
+ * list, no modules: that is no error. A module that does not load is reported,
+ * and the next is tried. The file is the initramfs's own.
  */
 void boot_load_modules(const char *list)
 {
@@ -166,6 +175,7 @@ void boot_hostname(void)
 void boot_loopback_up(void)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_UP | IFF_RUNNING };
+	/* Any socket will do to name an interface by. */
 	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (s < 0) {
@@ -179,9 +189,11 @@ void boot_loopback_up(void)
 }
 
 /**
- * Mounts the host's files on INIT_HOST_DIR: 9P2000.L over the channel, by
- * the channel driver's own 9P transport. cache=none: the host changes files
- * too, and there is no change notification yet.
+ * Mounts the host's files on INIT_HOST_DIR: 9P2000.L over the channel, by the
+ * channel driver's own 9P transport. cache=none: the host changes files too,
+ * and there is no change notification yet. msize, 128 KiB, is below what that
+ * transport takes in one request. Waits up to 5 s for the channel; without the
+ * share Linux goes on.
  */
 void boot_mount_host(void)
 {
@@ -194,7 +206,8 @@ void boot_mount_host(void)
 	mount_one(&host);
 }
 
-/* Reads the mount points in mount order. Returns how many. */
+/* Reads the mount points in mount order. Returns how many; what is beyond
+ * MAX_UNMOUNTS stays mounted, and the last sync() still covers it. */
 static int read_mount_points(char points[][PATH_LEN])
 {
 	FILE *f = fopen("/proc/self/mounts", "re");

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PID 1 of the Linux partition: mounts, modules, the host's files, the
- * agent, a shell on the console when the channel is not there; then it reaps
- * and waits to be told to stop. All signals it obeys stay blocked and are
- * taken one by one with sigtimedwait(): there are no handlers, so no races.
+ * PID 1 of the Linux partition: mounts, modules, the host's files, the agent, a
+ * shell on the console when the channel is not there; then it reaps and waits
+ * to be told to stop. All signals it obeys stay blocked and are taken one by
+ * one with sigtimedwait(): there are no handlers, so no races.
+ *
+ * It never exits, which would be a kernel panic: whatever fails is reported to
+ * the kernel's log (and so to the serial line) and gone on without.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,6 +56,7 @@ void init_log(const char *format, ...)
 	close(fd);
 }
 
+/* All signals there are; children must undo it, or could not be ended. */
 static void block_signals(int how)
 {
 	sigset_t set;
@@ -61,7 +65,8 @@ static void block_signals(int how)
 	sigprocmask(how, &set, NULL);
 }
 
-/* fork() whose child has default signal handling. */
+/* fork() whose child has default signal handling. 0 in the child; -1, reported,
+ * without one. */
 static pid_t spawn(void)
 {
 	pid_t pid = fork();
@@ -74,6 +79,7 @@ static pid_t spawn(void)
 	return pid;
 }
 
+/* The agent is this program: a child that goes on in agent_run(). */
 static void start_agent(void)
 {
 	agent_pid = spawn();
@@ -82,12 +88,15 @@ static void start_agent(void)
 	}
 }
 
+/* A login shell with the console as its controlling terminal, as root: who is
+ * at the console has the machine anyway. */
 static void start_shell(void)
 {
 	shell_pid = spawn();
 	if (shell_pid == 0) {
 		int fd;
 
+		/* A session leader without a terminal may take one. */
 		setsid();
 		fd = open("/dev/console", O_RDWR);
 		if (fd >= 0) {
@@ -104,7 +113,9 @@ static void start_shell(void)
 	}
 }
 
-/* The channel driver is there once vsock knows a CID of this partition. */
+/* The channel driver is there once vsock knows a CID of this partition: 3 or
+ * more, where a kernel without transport says "any" or the local CID. Whether
+ * the channel is up is not asked. */
 static bool channel_present(void)
 {
 	unsigned int cid = VMADDR_CID_ANY;
@@ -120,7 +131,9 @@ static bool channel_present(void)
 	return cid != VMADDR_CID_ANY && cid > VMADDR_CID_HOST;
 }
 
-/* Collects dead children; starts again those that must not die. */
+/* Collects dead children, orphans of others included; starts again those that
+ * must not die. The pause keeps one that dies at once from taking the
+ * processor; signals wait as long. */
 static void reap(void)
 {
 	pid_t pid;
@@ -137,7 +150,8 @@ static void reap(void)
 	}
 }
 
-/* Waits until no child is left, or for tenths of a second. */
+/* Waits until no child is left, or for tenths of a second. SIGCHLD, blocked,
+ * ends each wait early. */
 static void wait_children(int tenths)
 {
 	const struct timespec tenth = { .tv_nsec = 100000000 };
@@ -157,12 +171,16 @@ static void wait_children(int tenths)
 	}
 }
 
-/* Ends every process, writes everything back and leaves. */
+/* Ends every process, writes everything back and leaves; never returns. how is
+ * reboot()'s: RB_AUTOBOOT, RB_POWER_OFF. The kernel then writes the ACPI reset
+ * or sleep register, which host-bridge answers by ending the partition. */
 static void shut_down(int how)
 {
 	init_log(how == RB_AUTOBOOT ? "restarting" : "powering off");
+	/* To all but PID 1; the agent's own sessions too. */
 	kill(-1, SIGTERM);
 	kill(-1, SIGHUP);	/* what a shell at a terminal obeys */
+	/* Stopped processes could not obey. */
 	kill(-1, SIGCONT);
 	wait_children(TERM_TENTHS);
 	kill(-1, SIGKILL);
@@ -175,6 +193,8 @@ static void shut_down(int how)
 	}
 }
 
+/* The rest of the life: one signal after the other. Others than these are
+ * ignored. */
 static void serve(void)
 {
 	sigset_t all;
@@ -199,10 +219,14 @@ static void serve(void)
 	}
 }
 
+/* Never returns as PID 1. The order matters: mounts before what reads /proc,
+ * /sys or writes /dev, modules before the channel is looked for. */
 int main(void)
 {
+	/* Instructions since the kernel's entry, on Bochs: guest/build.mk. */
 	unsigned long long tsc = __rdtsc();
 
+	/* Mounting over a running system by mistake would be hard to undo. */
 	if (getpid() != 1) {
 		fprintf(stderr, "init: runs as process 1 only\n");
 		return 1;
