@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The attempts. Groups that a partition survives run together ("all", or one
- * by name); what ends the partition, or takes the processor for good, is a
- * test of its own and must be named.
+ * The attempts. Groups that a partition survives run together ("all", or one by
+ * name); what ends the partition, or takes the processor for good, is a test of
+ * its own and must be named.
+ *
+ * This file judges nothing: it prints what happened, and what should have
+ * happened is the boot tests' (qemu-test/boot/cases_isolation.py). "No
+ * exception" is a good answer only where that file says so.
  */
 #include "payload.h"
 #include "abi/channel.h"
@@ -12,8 +16,9 @@
 #define CHANNEL_TABLE	CHANNEL_GUEST_REGION_GPA
 #define X2APIC_FIRST	0x800u
 #define X2APIC_END	0xc00u
+/* A value that most MSRs refuse: reserved bits, or an address that is none. */
 #define NON_CANONICAL	0x8000000000000000ull
-#define HYPERCALLS	32u
+#define HYPERCALLS	32u	/* twice what the design allows */
 
 struct instruction {
 	const char *name;
@@ -29,6 +34,8 @@ struct instruction {
 				 "a"(0), "c"(0), "d"(0) : "rbx", "memory"); \
 	}
 
+/* Both vendors' virtualization instructions, whatever the processor is: a guest
+ * must have neither, and may not learn which one it lacks. */
 INSN(do_vmxon, "vmxon %0")
 INSN(do_vmxoff, "vmxoff")
 INSN(do_vmclear, "vmclear %0")
@@ -48,6 +55,8 @@ INSN(do_stgi, "stgi")
 INSN(do_clgi, "clgi")
 INSN(do_invlpga, "invlpga")
 INSN(do_skinit, "skinit")
+/* Not virtualization, but as far reaching: measured launch, SMM's return,
+ * counters, MONITOR, caches dropped, XCR0 = 0 (x87 must stay on). */
 INSN(do_getsec, "getsec")
 INSN(do_rsm, "rsm")
 INSN(do_rdpmc, "rdpmc")
@@ -55,6 +64,7 @@ INSN(do_monitor, "monitor")
 INSN(do_invd, "invd")
 INSN(do_wbinvd, "wbinvd")
 INSN(do_xsetbv_zero, "xsetbv")
+/* CR4 bits that would open the instructions above. */
 INSN(do_smxe, "mov %%cr4, %%rax; bts $14, %%rax; mov %%rax, %%cr4")
 INSN(do_vmxe, "mov %%cr4, %%rax; bts $13, %%rax; mov %%rax, %%cr4")
 INSN(do_cr8, "mov %%rax, %%cr8")
@@ -77,6 +87,7 @@ static const struct instruction instructions[] = {
 	{ "cr8", do_cr8 },
 };
 
+/* Each by itself: what one leaves changed (CR8 = 0, caches) hurts no other. */
 static void run_instructions(uint64_t unused)
 {
 	(void)unused;
@@ -87,8 +98,9 @@ static void run_instructions(uint64_t unused)
 	}
 }
 
-/* Reset, keyboard controller, CMOS, SMI, power, PIC, PIT, host's consoles
- * and disk, emulator back doors: with a value that would do harm. */
+/* Reset, keyboard controller, CMOS, SMI, power, PIC, PIT, host's consoles and
+ * disk, emulator back doors: with a value that would do harm. A port that let
+ * it through would end the test, or the machine. */
 static const struct {
 	uint16_t port;
 	uint8_t harm;
@@ -101,6 +113,7 @@ static const struct {
 	{ 0xfff0, 0x21 },
 };
 
+/* In, out, in: a port that kept what was written would show. */
 static void run_ports(uint64_t unused)
 {
 	(void)unused;
@@ -115,6 +128,7 @@ static void run_ports(uint64_t unused)
 	report_value("port-in32-", 0xcf9, 0, inl(0xcf9));
 	outw(0x604, 0x2000);	/* QEMU's power-off */
 	report("port-out-", 0x604, 0);
+	/* Reaching the end of this function is the result. */
 	for (const char *s = "Shutdown"; *s; s++) {
 		outb(0x8900, (uint8_t)*s);	/* Bochs' power-off */
 	}
@@ -143,8 +157,9 @@ static void do_wrmsr(void *arg)
 			 "d"((uint32_t)(m->value >> 32)), "c"(m->number));
 }
 
-/* Virtualization, debug store, microcode, thermal, machine check, trace,
- * SMM, counters, AMD's SVM registers. */
+/* Virtualization, debug store, microcode, thermal, machine check, trace, SMM,
+ * counters, AMD's SVM registers; and numbers that hypervisors use (Hyper-V's,
+ * KVM's clock). */
 static const uint32_t msrs[] = {
 	0x17, 0x34, 0x3a, 0x79, 0x8b, 0x9b, 0x9e, 0xc1, 0xce, 0x122, 0x176,
 	0x179, 0x186, 0x198, 0x19c, 0x1a0, 0x1d9, 0x1f2, 0x345, 0x38f, 0x400,
@@ -164,7 +179,9 @@ static void run_msrs(uint64_t unused)
 		m.value = NON_CANONICAL;
 		report("msr-write-", m.number, guarded(do_wrmsr, &m));
 	}
-	/* The range whose end a hypervisor once got wrong. */
+	/* The range whose end a hypervisor once got wrong, and let guests
+	 * read behind the page that held the registers. [Xen Security
+	 * Advisory 108] */
 	for (uint32_t n = X2APIC_FIRST; n < X2APIC_END; n++) {
 		struct msr m = { .number = n };
 
@@ -174,6 +191,7 @@ static void run_msrs(uint64_t unused)
 	}
 }
 
+/* All argument registers, as they go in and come out. */
 struct hypercall_args {
 	uint64_t rax, rdi, rsi, rdx, r10, r8;
 };
@@ -192,6 +210,9 @@ struct hypercall_args {
 HYPERCALL(do_vmcall, "vmcall")
 HYPERCALL(do_vmmcall, "vmmcall")
 
+/* Whichever instruction is the vendor's; then every number with harmless and
+ * with wild arguments. Nearly all must be refused: this is not the host
+ * partition. HC_INFO first, as the ABI says. */
 static void run_hypercalls(uint64_t unused)
 {
 	struct hypercall_args a = { .rax = HC_INFO };
@@ -210,15 +231,19 @@ static void run_hypercalls(uint64_t unused)
 		a = (struct hypercall_args){ .rax = nr, .r10 = 1 };
 		trap = guarded(call, &a);
 		report_value("hypercall-", nr, trap, a.rax);
+		/* A number of which all 64 bits count: not call nr, but
+		 * none. */
 		a = (struct hypercall_args){ nr | 1ull << 32, ~0ull, ~0ull,
 					     ~0ull, ~0ull, ~0ull };
 		trap = guarded(call, &a);
 		report_value("hypercall-wild-", nr, trap, a.rax);
 	}
 	a = (struct hypercall_args){ .rax = HC_INFO };
+	/* From CPL 3 the instruction itself must fail (#UD). */
 	report("hypercall-cpl3", NO_DETAIL, guarded_user(call, &a));
 }
 
+/* Accesses for guarded(); arg is the address. */
 static void do_read(void *arg)
 {
 	(void)*(volatile uint8_t *)arg;
@@ -234,7 +259,8 @@ static void do_exec(void *arg)
 	__asm__ volatile("call *%0" : : "r"(arg) : "memory");
 }
 
-/* A forbidden access ends the partition before the second line. */
+/* A forbidden access ends the partition before the second line: the first says
+ * what was tried. */
 static void touch(const char *name, uint64_t gpa, void (*how)(void *))
 {
 	void *at = (void *)(uintptr_t)machine_map(gpa);
@@ -261,7 +287,7 @@ static void run_exec(uint64_t gpa)
 	touch("exec-", gpa, do_exec);
 }
 
-/* The output section of the other end of channel 0. */
+/* The output section of the other end of channel 0: readable, not writable. */
 static uint64_t peer_section(void)
 {
 	const volatile uint32_t *table = (const volatile uint32_t *)
@@ -272,7 +298,7 @@ static uint64_t peer_section(void)
 	return CHANNEL_TABLE + CHANNEL_OUTPUT_OFFSET(1 - own, (uint64_t)size);
 }
 
-/* What of the channel may be read, and the own section written. */
+/* What of the channel may be read: state table and the other end's section. */
 static void run_channel(uint64_t unused)
 {
 	uint64_t peer = peer_section();
@@ -285,6 +311,7 @@ static void run_channel(uint64_t unused)
 		     (CHANNEL_TABLE + 4 * CHANNEL_ST_GENERATION));
 }
 
+/* What of it must not be: each of these ends the partition. */
 static void run_write_state(uint64_t unused)
 {
 	(void)unused;
@@ -302,6 +329,8 @@ static void run_exec_channel(uint64_t unused)
 	run_exec(peer_section());
 }
 
+/* String I/O to a port that exits, which nobody emulates: #GP. It is not
+ * guarded, so what the program does after that is not defined. */
 static void run_rep_ins(uint64_t port)
 {
 	static uint8_t buf[64];
@@ -313,6 +342,7 @@ static void run_rep_ins(uint64_t port)
 	report_value("rep-ins-", port, 0, buf[0]);
 }
 
+/* No IDT: #UD cannot be delivered, nor can what follows from that. */
 static void run_triple_fault(uint64_t unused)
 {
 	static const struct {
@@ -324,6 +354,9 @@ static void run_triple_fault(uint64_t unused)
 	__asm__ volatile("lidt %0; ud2" : : "m"(none));
 }
 
+/* The next three take the processor, as far as they get it: the host partition
+ * must go on all the same. Asleep with interrupts off; busy with interrupts
+ * off; an exit each few instructions. */
 static void run_halt(uint64_t unused)
 {
 	(void)unused;
@@ -388,6 +421,7 @@ static const char *match_name(const char *test, const char *name)
 	return *name == '\0' && (*test == '\0' || *test == ':') ? test : NULL;
 }
 
+/* What is no hexadecimal digit, the ':' before it included, is skipped. */
 static uint64_t parse_hex(const char *text)
 {
 	uint64_t v = 0;
@@ -406,7 +440,8 @@ static uint64_t parse_hex(const char *text)
 
 /**
  * Runs NAME or NAME:ADDRESS (hexadecimal without 0x; "write-peer" takes an
- * offset, "rep-ins" a port). False if there is no such test.
+ * offset, "rep-ins" a port; 0 when there is none). False if there is no such
+ * test. May well not return.
  */
 bool attempt_run(const char *test)
 {

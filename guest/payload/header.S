@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Setup header, 64-bit entry and exception stubs of the test payload.
- * [Linux "The Linux/x86 Boot Protocol", "64-bit Boot Protocol"]
+ * Setup header, 64-bit entry and exception stubs of the test payload, and of
+ * the differential test's program (guest/diff), which shares them. The image is
+ * not relocatable: host-bridge must load it at pref_address. [Linux "The
+ * Linux/x86 Boot Protocol", "64-bit Boot Protocol"]
  */
+	/* Only what host-bridge/linux_image.c looks at has a meaning; the rest
+	 * is what a real kernel of this protocol says. Not executable: nothing
+	 * starts in real mode. */
 	.section .header, "a"
 	.org	0x1f1
 	.byte	1			/* setup_sects */
@@ -32,12 +37,16 @@ header_magic:
 header_end:
 	.org	0x400
 
+	/* 64-bit entry at 0x200: long mode, flat segments, identity map, RSI =
+	 * boot parameters, interrupts off. No stack yet. */
 	.section .entry, "ax"
 	.org	0x200
 	.globl	entry64
 entry64:
 	cld
 	movq	%rsi, %rbx
+	/* .bss is not in the file, and what is there the loader need not have
+	 * zeroed. */
 	leaq	image_end(%rip), %rdi
 	leaq	bss_end(%rip), %rcx
 	subq	%rdi, %rcx
@@ -46,12 +55,16 @@ entry64:
 	leaq	stack_top(%rip), %rsp
 	movq	%rbx, %rdi
 	call	payload_main
+/* The end, for payload_main() returned: a vCPU that sleeps for ever. */
 1:	cli
 	hlt
 	jmp	1b
 
-/* unsigned guarded(void (*fn)(void *), void *arg): calls fn; 0, or 0x100 +
- * vector of the exception that ended it. */
+	/* unsigned guarded(void (*fn)(void *), void *arg): calls fn; 0, or
+	 * 0x100 + vector of the exception that ended it. Callee-saved registers
+	 * come back either way, other state (flags, DF, CRs) as fn left it. Not
+	 * reentrant: there is one resume_rsp. Exceptions are taken on this same
+	 * stack. */
 	.text
 	.globl	guarded
 guarded:
@@ -64,6 +77,7 @@ guarded:
 	movq	%rsp, resume_rsp(%rip)
 	movq	%rdi, %rax
 	movq	%rsi, %rdi
+	/* Aligned at the call, by the psABI. */
 	subq	$8, %rsp
 	call	*%rax
 	addq	$8, %rsp
@@ -77,8 +91,11 @@ guarded_out:
 	popq	%rbx
 	ret
 
-/* unsigned guarded_user(void (*fn)(void *), void *arg): the same at CPL 3;
- * a return is made by vector 0x80, so 0x180 means that nothing happened. */
+	/* unsigned guarded_user(void (*fn)(void *), void *arg): the same at CPL
+	 * 3; a return is made by vector 0x80, so 0x180 means that nothing
+	 * happened. fn runs on a stack of its own; all memory is accessible to
+	 * it. Afterwards SS is null, as an exception from CPL 3 leaves it.
+	 * [SDM3 "Stack Switching in IA-32e Mode"] */
 	.globl	guarded_user
 guarded_user:
 	pushq	%rbx
@@ -103,6 +120,7 @@ user_start:
 	int	$0x80
 
 /* Exceptions: the vector is in %al; whatever was going on is dropped. */
+/* Frame and error code stay behind on a stack that is let go. */
 trap_common:
 	movzbl	%al, %eax
 	orl	$0x100, %eax
@@ -127,6 +145,8 @@ trap_stubs:				/* 16 bytes each, 0 to 31, then 0x80 */
 
 	.bss
 	.balign	16
+	/* Stacks: of the program, of CPL 3, of exceptions from CPL 3
+	 * (TSS.RSP0). */
 	.skip	8192
 stack_top:
 	.skip	4096

@@ -3,6 +3,9 @@
  * What the payload stands on: own page tables (the first 4 GiB one to one,
  * reachable from CPL 3 too), GDT with user segments and a TSS, an IDT whose
  * every vector ends the attempt, and the serial port.
+ *
+ * Nothing here protects itself: the program is the attacker, and what must hold
+ * is the hypervisor's. One vCPU (guest/diff starts another by itself).
  */
 #include "payload.h"
 
@@ -17,6 +20,7 @@
 #define GATE_USER	0xeeu
 #define VECTOR_RETURN	0x80u
 
+/* [SDM3 "Task Management in 64-bit Mode"]; only RSP0 is used. */
 struct tss {
 	uint32_t reserved;
 	uint64_t rsp0;
@@ -28,6 +32,8 @@ struct table_ptr {
 	uint64_t base;
 } __attribute__((packed));
 
+/* All entries allow everything, so that a fault is the second level's doing.
+ * One table is spare, for machine_map(). */
 static uint64_t pml4[512] __attribute__((aligned(4096)));
 static uint64_t pdpt[512] __attribute__((aligned(4096)));
 static uint64_t pd[4][512] __attribute__((aligned(4096)));
@@ -41,6 +47,8 @@ static uint64_t gdt[8] = {
 	0x00cff3000000ffff, 0x00affb000000ffff,
 };
 
+/* An interrupt gate of the 64-bit kernel segment; type with DPL. [SDM3 "64-Bit
+ * Mode IDT"] */
 static void set_gate(unsigned int vector, const uint8_t *handler,
 		     unsigned int type)
 {
@@ -65,7 +73,10 @@ static void load_tables(void)
 			 : : "m"(gdtr), "m"(idtr), "r"(0x30));
 }
 
-/** Sets all of it up. */
+/**
+ * Sets all of it up: from the loader's tables to ours. First of all; print()
+ * works before. Vectors from 32 on but 0x80 have no gate: INT is #GP.
+ */
 void machine_init(void)
 {
 	for (unsigned int i = 0; i < 4 * 512; i++) {
@@ -79,11 +90,16 @@ void machine_init(void)
 	for (unsigned int i = 0; i < 32; i++) {
 		set_gate(i, trap_stubs + 16 * i, GATE_KERNEL);
 	}
+	/* DPL 3: the way back from CPL 3 by INT. */
 	set_gate(VECTOR_RETURN, trap_stubs + 16 * 32, GATE_USER);
 	load_tables();
 }
 
-/** Makes one guest-physical address accessible; 512 GiB are in reach. */
+/**
+ * Makes one guest-physical address accessible, with all of its GiB, and returns
+ * where; 512 GiB are in reach, what is beyond is cut off. Above 4 GiB there is
+ * one table for all: only the last one mapped is right. Nothing is touched.
+ */
 volatile uint8_t *machine_map(uint64_t gpa)
 {
 	unsigned int gib = (unsigned int)(gpa / SIZE_1G) % 512;
@@ -99,6 +115,7 @@ volatile uint8_t *machine_map(uint64_t gpa)
 	return (volatile uint8_t *)(uintptr_t)(gpa % (512 * SIZE_1G));
 }
 
+/** Text to COM1, which host-bridge answers: each character is two exits. */
 void print(const char *text)
 {
 	for (; *text; text++) {
@@ -108,6 +125,7 @@ void print(const char *text)
 	}
 }
 
+/** A number as 0x and digits, without leading zeroes. */
 void print_hex(uint64_t value)
 {
 	char text[19] = "0x0";
@@ -124,6 +142,8 @@ void print_hex(uint64_t value)
 	print(text);
 }
 
+/* What guarded() returned, in the words of the tests: "ok", the exception's
+ * mnemonic, or its number. */
 static void print_trap(unsigned int trap)
 {
 	static const char names[32][4] = {
@@ -143,7 +163,10 @@ static void print_trap(unsigned int trap)
 	}
 }
 
-/** One line: the attempt (detail appended in hex unless ~0), its result. */
+/**
+ * One line: the attempt (detail appended in hex unless ~0), its result.
+ * qemu-test/boot/cases_isolation.py reads these and knows what each must be.
+ */
 void report(const char *name, uint64_t detail, unsigned int trap)
 {
 	print("PAYLOAD ");
