@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID, MSRs, exceptions, XCR0 and the state behind it. */
+/*
+ * CPUID, MSRs, exceptions, XCR0 and the state behind it. Every answer is
+ * written to RESULT_PORT, or is in the exit's own trace line; what exits do not
+ * show (an exception of the guest's own) is reported by result().
+ */
 #include "diff.h"
 
 #define CR0_AM		(1ull << 18)
@@ -10,13 +14,17 @@
 #define DR6_RESET	0xffff0ff0ull
 #define MSR_FS_BASE	0xc0000100u
 
+/* The answers are in the trace, with the exit. */
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
 	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]),
 			 "=d"(out[3]) : "a"(leaf), "c"(sub));
 }
 
-/** Every leaf that is shown, and neighbours that must read as nothing. */
+/**
+ * Every leaf that is shown, and neighbours that must read as nothing: subleaves
+ * past the last, the hypervisor's leaves, ranges of other vendors.
+ */
 void test_cpuid(void)
 {
 	static const struct {
@@ -35,6 +43,8 @@ void test_cpuid(void)
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
 		uint32_t leaf = ranges[i].first;
 
+		/* Until last itself, which may be the largest number there
+		 * is. */
 		do {
 			for (uint32_t s = 0; s < ranges[i].subs; s++) {
 				cpuid(leaf, s, out);
@@ -43,7 +53,7 @@ void test_cpuid(void)
 	}
 }
 
-/** RDMSR for guarded(). */
+/** RDMSR for guarded(); arg is a struct msr, which gets the value. */
 void do_rdmsr(void *arg)
 {
 	struct msr *m = arg;
@@ -51,7 +61,7 @@ void do_rdmsr(void *arg)
 	m->value = rdmsr(m->number);
 }
 
-/** WRMSR for guarded(). */
+/** WRMSR for guarded(); arg is a struct msr. */
 void do_wrmsr(void *arg)
 {
 	const struct msr *m = arg;
@@ -59,7 +69,11 @@ void do_wrmsr(void *arg)
 	wrmsr(m->number, m->value);
 }
 
-/** Allowed and denied, with good and bad values. */
+/**
+ * Allowed and denied, with good and bad values: registers of the system, of
+ * power, counters, virtualization, the x2APIC range and its gaps, AMD's, KVM's.
+ * Each answer is a value or #GP, and must be the same one.
+ */
 void test_msrs(void)
 {
 	static const uint32_t reads[] = {
@@ -72,13 +86,21 @@ void test_msrs(void)
 		0x40000000, 0x4b564d00, 0x4b564d01, 0xffffffff,
 	};
 	static const struct msr writes[] = {
+		/* APIC base: without the boot processor's bit; straight back to
+		 * xAPIC mode; off, and at another address. */
 		{ 0x1b, 0xfee00c00 }, { 0x1b, 0xfee00900 }, { 0x1b, 0 },
 		{ 0x8b, 0 }, { 0x1a0, 0 }, { 0x3a, 5 }, { 0x1d9, 1 },
+		/* PAT: good, and with types that are reserved. */
 		{ 0x277, 0x0007010600070106 }, { 0x277, 2 }, { 0x277, 8 },
 		{ 0x277, 0x0007040600070406 }, { 0x2ff, 0xc00 },
+		/* x2APIC: the ID, which is read-only, EOI with a value, TPR,
+		 * spurious vector, error status, timer masked, a count and a
+		 * divider. */
 		{ 0x802, 1 }, { 0x80b, 1 }, { 0x808, 0x20 }, { 0x808, 0x100 },
 		{ 0x808, 0 }, { 0x80f, 0x1ff }, { 0x828, 1 }, { 0x828, 0 },
 		{ 0x832, 0x10030 }, { 0x838, 1ull << 32 }, { 0x83e, 0xb },
+		/* The LVT's error entry. EFER: with SCE; without LME under
+		 * paging; with SVME, which no guest has; without NXE. */
 		{ 0x837, 0x100fe }, { 0xc0000080, 0xd01 },
 		{ 0xc0000080, 0xc01 }, { 0xc0000080, 0x1d01 },
 		{ 0xc0000080, 0x500 }, { 0xc0000080, 0x501 },
@@ -105,6 +127,8 @@ void test_msrs(void)
 	known(0);
 }
 
+/* A function of one instruction (or few) for guarded(); see payload/attempts.c.
+ * rbx is free for it. */
 #define INSN(id, text) \
 	static void id(void *arg) \
 	{ \
@@ -129,6 +153,7 @@ INSN(do_invd, "invd")
 INSN(do_wbinvd, "wbinvd")
 INSN(do_xsetbv, "xsetbv")
 INSN(do_cr0, "mov %%cr0, %%rbx")
+/* A load across a multiple of 8 with RFLAGS.AC: #AC at CPL 3. */
 INSN(do_align, "pushfq; orl $0x40000, (%%rsp); popfq; mov -7(%%rsp), %%rbx")
 
 static uint64_t flags_get(void)
@@ -144,6 +169,7 @@ static void flags_set(uint64_t flags)
 	__asm__ volatile("pushq %0; popfq" : : "r"(flags) : "memory", "cc");
 }
 
+/* What happened since it was last taken; the bits are sticky. */
 static uint64_t dr6_take(void)
 {
 	uint64_t dr6;
@@ -155,7 +181,8 @@ static uint64_t dr6_take(void)
 
 static volatile uint32_t debug_left;
 
-/* Reports cause and place; lets the interrupted code go on. */
+/* Reports cause and place; lets the interrupted code go on. After debug_left of
+ * them single stepping ends. */
 HANDLER on_debug(struct frame *f)
 {
 	result(dr6_take());
@@ -168,6 +195,8 @@ HANDLER on_debug(struct frame *f)
 
 static volatile uint32_t watched_word;
 
+/* Single steps and breakpoints. They must reach the guest's own handler, with
+ * DR6 and the place right, and exits must not change DR0 to DR7. */
 static void debug_exceptions(void)
 {
 	extern const uint8_t trap_stubs[];
@@ -194,8 +223,11 @@ static void debug_exceptions(void)
 	set_handler(1, trap_stubs + 16);
 }
 
-/** Exceptions that are the guest's own, and those the hypervisor gives back
- * or raises. */
+/**
+ * Exceptions that are the guest's own, and those the hypervisor gives back or
+ * raises: at CPL 0, at CPL 3, debug exceptions, alignment. flags are put back
+ * after each: an exception leaves IF and others changed.
+ */
 void test_exceptions(void)
 {
 	static void (*const kernel[])(void *) = {
@@ -219,6 +251,8 @@ void test_exceptions(void)
 	debug_exceptions();
 	__asm__ volatile("mov %%cr0, %0; mov %1, %%cr0"
 			 : "=&r"(cr0) : "r"(0x80000031 | CR0_AM));
+	/* CR0.AM on: #AC is the hypervisor's to give back (it is
+	 * intercepted). */
 	known(KNOWN_ALIGNMENT);
 	result(guarded_user(do_align, NULL));
 	known(0);
@@ -226,6 +260,7 @@ void test_exceptions(void)
 	__asm__ volatile("mov %0, %%cr0" : : "r"(cr0));
 }
 
+/* For XSETBV under guarded(). */
 struct xcr {
 	uint32_t number;
 	uint64_t value;
@@ -248,9 +283,15 @@ static uint64_t xgetbv(void)
 	return low | (uint64_t)high << 32;
 }
 
-/** XCR0 with good and bad values; XSAVE and XRSTOR around exits. */
+/**
+ * XCR0 with good and bad values; XSAVE and XRSTOR around exits: the registers
+ * are the guest's own across them.
+ */
 void test_xsave(void)
 {
+	/* x87; SSE; AVX; none and SSE without x87: #GP; AVX without SSE: #GP; a
+	 * reserved bit, a register that is not there: #GP; and all of it, for
+	 * below. */
 	static const struct xcr values[] = {
 		{ 0, 1 }, { 0, 3 }, { 0, 7 }, { 0, 0 }, { 0, 2 }, { 0, 5 },
 		{ 0, 1ull << 63 | 1 }, { 1, 1 }, { 0, 7 },

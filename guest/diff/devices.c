@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Ports, the channel, hypercalls, memory that comes when it is touched. */
+/*
+ * Ports, the channel, hypercalls, memory that comes when it is touched. What
+ * host-bridge answers is compared as well; it is the same program on both.
+ */
 #include "abi/channel.h"
 #include "abi/hypercall.h"
 #include "diff.h"
 
+/* Places in the partition's memory that nothing has touched before: neither the
+ * program, at 2 MiB, nor what host-bridge prepares. */
 #define PAGE		4096ull
 #define MIB		(1ull << 20)
 #define LARGE_UNITS	(64 * MIB)	/* whole units of 2 MiB, untouched */
@@ -20,7 +25,8 @@ static uint16_t inw(uint16_t port)
 	return v;
 }
 
-/* The same access three wide, RAX full before it. */
+/* The same access three wide, RAX full before it: 1 and 2 bytes leave the rest
+ * as it was, 4 bytes clear the upper half. */
 static void in_all(uint16_t port)
 {
 	uint64_t a;
@@ -36,6 +42,7 @@ static void in_all(uint16_t port)
 	result(a);
 }
 
+/* String I/O, which is #GP where the port exits. */
 static void do_rep_insb(void *arg)
 {
 	uint64_t n = 4;
@@ -49,7 +56,10 @@ static void do_outsl(void *arg)
 	__asm__ volatile("outsl" : "+S"(arg) : "d"(0x80) : "memory");
 }
 
-/** Denied, forwarded and the hypervisor's own, all widths. */
+/**
+ * Denied, forwarded and the hypervisor's own, all widths. Denied ones read as
+ * all ones; forwarded ones as host-bridge's models have them.
+ */
 void test_ports(void)
 {
 	static const uint16_t denied[] = {
@@ -78,7 +88,11 @@ void test_ports(void)
 	result(guarded(do_outsl, buf));
 }
 
-/** Registers at every width, doorbells, the region's own words. */
+/**
+ * Registers at every width, doorbells, the region's own words. The state goes
+ * to INIT and back to DOWN, never READY: host-bridge may follow, and there is
+ * no traffic.
+ */
 void test_channel(void)
 {
 	const volatile uint32_t *table = (const volatile uint32_t *)
@@ -102,6 +116,7 @@ void test_channel(void)
 	result(table[CHANNEL_ST_VERSION]);
 	result(table[CHANNEL_ST_GENERATION]);
 	result(table[CHANNEL_ST_STATE(own)]);
+	/* The own section may be written. */
 	*(volatile uint32_t *)(CHANNEL_GUEST_REGION_GPA + CHANNEL_OUTPUT_OFFSET(
 		own, (uint64_t)table[CHANNEL_ST_OUTPUT_SIZE])) = 0;
 	for (int i = 0; i < 8; i++) {
@@ -117,7 +132,10 @@ static void do_hypercall(void *arg)
 	hypercall((uintptr_t)arg, 0, 0);
 }
 
-/** All numbers without and with rights, wrong arguments, from CPL 3. */
+/**
+ * All numbers without and with rights, wrong arguments, from CPL 3 (#UD). This
+ * is not the host partition: most are HC_EPERM.
+ */
 void test_hypercalls(void)
 {
 	for (uint64_t nr = 0; nr < HC_COUNT + 2; nr++) {
@@ -130,12 +148,14 @@ void test_hypercalls(void)
 	result(guarded_user(do_hypercall, NULL));
 }
 
+/* For guarded(): in case the page is not there. */
 static void do_read(void *arg)
 {
 	(void)*(volatile uint64_t *)arg;
 }
 
-/* Tables for one page at VA_FREE; the last one is at table. */
+/* Tables for one page at VA_FREE; the last one is at table, a guest-physical
+ * address that need not have been touched. */
 static void map_through(uint64_t *pd, uint64_t table)
 {
 	uint64_t cr3, *pml4, *pdpt;
@@ -148,8 +168,11 @@ static void map_through(uint64_t *pd, uint64_t table)
 	__asm__ volatile("mov %0, %%cr3" : : "r"(cr3) : "memory");
 }
 
-/** First touches: by read, write, both, execution, across pages, by the
- * page walk; 4 KiB and 2 MiB. */
+/**
+ * First touches: by read, write, both, execution, across pages, by the page
+ * walk; 4 KiB and 2 MiB. Each is an exit with the address and the kind of
+ * access, and everything must read as zero.
+ */
 void test_populate(void)
 {
 	volatile uint64_t *p = (volatile uint64_t *)SMALL_PAGES;
@@ -162,10 +185,14 @@ void test_populate(void)
 	known(KNOWN_ACCESS);
 	__atomic_fetch_add(&p[1024], 1, __ATOMIC_SEQ_CST);
 	known(0);
+	/* Over the border of two pages, both absent: two exits for one
+	 * instruction. */
 	result(*(volatile uint64_t *)(page + 4 * PAGE - 4));
 	*(volatile uint64_t *)(page + 6 * PAGE - 4) = ~0ull;
 	page[9 * PAGE] = 0xc3;			/* RET, after zeroes */
 	call_zero_page(page + 9 * PAGE - 2, &scratch);
+	/* Absent pages in the middle of a string instruction, which goes on
+	 * where it was. */
 	__asm__ volatile("rep movsq" : : "S"(page + 16 * PAGE),
 			 "D"(page + 20 * PAGE), "c"(PAGE / 8) : "memory");
 	map_through(pd, SMALL_PAGES + 32 * PAGE);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What C cannot say: the second vCPU's way from real mode, trips out of
- * 64-bit mode, the hypercall. Results go to RESULT_PORT.
+ * What C cannot say: the second vCPU's way from real mode, trips out of 64-bit
+ * mode, the hypercall. Results go to RESULT_PORT: OUT to a port that nobody
+ * has, an exit with the value in the trace.
  */
 #define RESULT_PORT	0xd1f4
 #define CODE32		0x08
 #define CODE64		0x10
 #define DATA		0x18
 
-/* Copied to a page below 1 MiB; entered in real mode at its beginning. */
+/* Copied to a page below 1 MiB; entered in real mode at its beginning. Its data
+ * is addressed relative to that page, whose segment is CS; the last four bytes
+ * are CR3, filled in by start_ap(). */
 	.section .rodata
 	.globl ap_trampoline, ap_trampoline_end
 	.code16
@@ -21,6 +24,7 @@ ap_trampoline:
 	outl	%eax, %dx		/* where it was told to start */
 	xorl	%eax, %eax
 	cpuid				/* an exit in real mode */
+	/* CR0 as after INIT, but for CD and NW. */
 	movl	%cr0, %eax
 	andl	$0x9fffffff, %eax	/* KNOWN_CACHE_BITS */
 	movw	$RESULT_PORT, %dx
@@ -36,6 +40,7 @@ ap_trampoline:
 	wrmsr
 	movl	$0x80000031, %eax	/* CR0: PG, NE, ET, PE */
 	movl	%eax, %cr0
+	/* Into the program itself: linked low, mapped one to one. */
 	ljmpl	$CODE64, $ap_long_start
 	.balign	8
 ap_gdtr:
@@ -51,6 +56,7 @@ ap_gdt:
 	.text
 	.code64
 	.globl ap_long_start
+/* 64-bit mode on the first vCPU's page tables, this file's GDT, no IDT yet. */
 ap_long_start:
 	movl	$DATA, %eax
 	movl	%eax, %ss
@@ -63,7 +69,8 @@ ap_long_start:
 	jmp	1b
 
 /* uint64_t hypercall(nr, rdi, rsi): VMCALL, patched to VMMCALL where the
- * processor is an AMD: three bytes both. */
+ * processor is an AMD: three bytes both. Other arguments are 0; of the results
+ * RDX is kept beside the status. [SDM3 "VMCALL"], [APM3 "VMMCALL"] */
 	.globl hypercall, hypercall_insn
 hypercall:
 	movq	%rdi, %rax
@@ -77,7 +84,9 @@ hypercall_insn:
 	movq	%rdx, hypercall_rdx(%rip)
 	ret
 
-/* 64-bit, compatibility mode with two exits, 64-bit. */
+/* void compat_trip(void *): 64-bit, compatibility mode with two exits, 64-bit.
+ * A hypervisor that fetches instructions must know the mode they are of. EBP
+ * keeps the stack pointer across: all lies below 4 GiB. */
 	.globl compat_trip
 compat_trip:
 	pushq	%rbx
@@ -102,7 +111,9 @@ back_to_64:
 	popq	%rbx
 	ret
 
-/* The same, and paging off and on again on the way: long mode is left. */
+/* void legacy_trip(void *): the same, and paging off and on again on the way:
+ * long mode is left. EFER.LMA follows by itself, and the exits in between are
+ * of a 32-bit guest without paging. */
 	.globl legacy_trip
 legacy_trip:
 	pushq	%rbx
@@ -122,6 +133,7 @@ legacy:
 	movw	$RESULT_PORT, %dx
 	outl	%eax, %dx
 	movl	$0x80000000, %eax
+	/* CPUID writes EBX, which holds CR0. */
 	pushl	%ebx
 	cpuid
 	popl	%ebx

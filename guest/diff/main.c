@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The program of the differential test: its sections in order. */
+/*
+ * The program of the differential test: its sections in order. Same
+ * instructions, same order, on every processor: nothing here may branch on
+ * time, vendor or an answer, but for the hypercall's instruction.
+ * docs/debugging.md, "Differential test", says how it is judged.
+ */
 #include "diff.h"
 
 #define GATE_KERNEL	0x8eull
+/* A 32-bit code segment, for trips out of 64-bit mode (entry.S). */
 #define CODE32		0x00cf9b000000ffffull
 
 void payload_main(const uint8_t *boot_params);
@@ -12,7 +18,11 @@ static struct __attribute__((packed)) {
 	uint64_t *base;
 } gdtr, idtr;
 
-/** Puts a handler into the table that machine_init() loaded. */
+/**
+ * Puts a handler into the table that machine_init() loaded, for CPL 0, on the
+ * stack of the moment. A handler returns with IRET (HANDLER), or is a stub of
+ * payload/header.S that ends guarded().
+ */
 void set_handler(unsigned int vector, const void *handler)
 {
 	uint64_t at = (uintptr_t)handler;
@@ -22,7 +32,8 @@ void set_handler(unsigned int vector, const void *handler)
 	idtr.base[2 * vector + 1] = at >> 32;
 }
 
-/* VMMCALL where the processor says it is an AMD. */
+/* VMMCALL where the processor says it is an AMD. The page is writable and
+ * executable: this program defends nothing. */
 static void patch_hypercall(void)
 {
 	uint32_t eax = 0, ebx, ecx = 0, edx;
@@ -33,12 +44,15 @@ static void patch_hypercall(void)
 	}
 }
 
+/* Numbered in this order in the trace (mark()). test_xapic() is last: it leaves
+ * x2APIC mode, and the MSRs with it. */
 static void (*const sections[])(void) = {
 	test_cpuid, test_msrs, test_ports, test_exceptions, test_paging,
 	test_xsave, test_populate, test_channel, test_hypercalls, test_timer,
 	test_ipi, test_xapic,
 };
 
+/* From header.S. The boot parameters are host-bridge's and not compared. */
 void payload_main(const uint8_t *boot_params)
 {
 	(void)boot_params;

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Control registers, modes, the local APIC, the second vCPU. */
+/*
+ * Control registers, modes, the local APIC, the second vCPU. Where time plays a
+ * part (timers, the other vCPU) it only decides when something happens: what
+ * happens, and in which order on one vCPU, must be the same.
+ */
 #include "diff.h"
 #include "abi/hypercall.h"
 
+/* CR0 as the program runs with it. */
 #define CR0_NOW		0x80000031ull	/* PG, NE, ET, PE */
+/* x2APIC registers as MSRs: 0x800 + offset / 16. [SDM3 "x2APIC Register Address
+ * Space"] */
 #define LVT_TIMER	0x832u
 #define TIMER_INITIAL	0x838u
 #define TIMER_DIVIDE	0x83eu
@@ -20,10 +27,12 @@
 #define ICR_INIT	0x4500u
 #define ICR_SIPI	0x4600u
 #define VECTOR		0x40u
+/* Below 1 MiB, free memory: the start-up vector's page. */
 #define AP_PAGE		0x10000ull
 #define AP_CR3_AT	(-4)		/* from the trampoline's end */
 #define TICKS		3u
 
+/* For guarded(); arg points to the value. */
 #define WRITE_CR(id, name) \
 	static void id(void *arg) \
 	{ \
@@ -51,6 +60,8 @@ static uint64_t cr4_get(void)
 	return v;
 }
 
+/* Writes each value, and reports the exception and what the register is
+ * then. */
 static void try_each(void (*write)(void *), uint64_t (*get)(void),
 		     const uint64_t *values, size_t n)
 {
@@ -70,19 +81,27 @@ static uint64_t cr8_get(void)
 	return v;
 }
 
-/** Good and bad values of CR0, CR4, CR8; LMSW, CLTS; out of 64-bit mode and
- * back. */
+/**
+ * Good and bad values of CR0, CR4, CR8; LMSW, CLTS; out of 64-bit mode and
+ * back. Reserved bits and forbidden combinations must be #GP, and leave the
+ * register as it was.
+ */
 void test_paging(void)
 {
+	/* WP; TS; NE off; NW without CD; PE off under paging; PG off in 64-bit
+	 * code; a reserved bit; MP; as it was. */
 	static const uint64_t cr0[] = {
 		CR0_NOW | 1 << 16, CR0_NOW | 8, CR0_NOW & ~0x20ull,
 		CR0_NOW | 1u << 29, CR0_NOW & ~1ull,
 		CR0_NOW & 0x7fffffff, CR0_NOW | 1ull << 32,
 		CR0_NOW | 2, CR0_NOW,
 	};
+	/* CD, CD and NW, neither. */
 	static const uint64_t caches[] = {
 		CR0_NOW | 1u << 30, CR0_NOW | 3ull << 29, CR0_NOW,
 	};
+	/* PAE with PSE, PGE, DE, OSFXSR and OSXMMEXCPT; PAE off in long mode;
+	 * VMXE, SMXE; reserved bits; FSGSBASE; as it was. */
 	static const uint64_t cr4[] = {
 		0x20, 0x30, 0xa0, 0x28, 0x620, 0, 0x2020, 0x4020,
 		0x80000020, 1ull << 32 | 0x20, 0x10020, 0x20,
@@ -104,10 +123,12 @@ void test_paging(void)
 	result(cr0_get());
 	result(guarded(compat_trip, NULL));
 	result(guarded(legacy_trip, NULL));
+	/* EFER: LMA is back after the legacy trip. */
 	all[0] = rdmsr(0xc0000080);
 	result(all[0]);
 }
 
+/* Counted by handlers, on either vCPU; never by both at a time. */
 static volatile uint32_t taken, nmis;
 
 HANDLER on_interrupt(struct frame *f)
@@ -133,19 +154,24 @@ HANDLER on_nmi(struct frame *f)
 	nmis++;
 }
 
-/* Interrupts are on for the HLT only: one HLT exit for one interrupt. */
+/* Interrupts are on for the HLT only: one HLT exit for one interrupt. STI takes
+ * effect after the next instruction, so none can come before the HLT. */
 static void sleep_once(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/* Ticks a second, by HC_INFO. */
 static uint64_t tsc_hz(void)
 {
 	hypercall(HC_INFO, 0, 0);
 	return hypercall_rdx;
 }
 
-/** The local APIC's timer in its three modes. */
+/**
+ * The local APIC's timer in its three modes: one-shot, TSC deadline (also in
+ * the past), periodic. Each expiry ends one HLT.
+ */
 void test_timer(void)
 {
 	uint64_t hz = tsc_hz();
@@ -178,10 +204,15 @@ void test_timer(void)
 	wrmsr(LVT_TIMER, VECTOR | LVT_MASKED);
 }
 
+/* Written by the second vCPU: once when it is up, then after each interrupt. */
 static volatile uint32_t ap_rounds;
 uint64_t ap_stack;
 
-/** The second vCPU: from entry.S, in 64-bit mode. */
+/**
+ * The second vCPU: from entry.S, in 64-bit mode. Reports what INIT left of the
+ * IDT's limit and of its APIC's mode, takes the first vCPU's IDT, goes to
+ * x2APIC mode, and then sleeps and counts. Never returns.
+ */
 void ap_main(void)
 {
 	struct __attribute__((packed)) {
@@ -205,6 +236,7 @@ void ap_main(void)
 	}
 }
 
+/* Waits for the other vCPU, without exits. */
 static void await(volatile uint32_t *word, uint32_t value)
 {
 	while (*word < value) {
@@ -222,6 +254,9 @@ static void linger(uint64_t ticks)
 	}
 }
 
+/* INIT and one start-up IPI to APIC id 1. The trampoline is copied anew each
+ * time; 0xff0 of its page holds the IDT's address. A vCPU that runs already is
+ * reset by it. */
 static void start_ap(void)
 {
 	static uint8_t stack[4096] __attribute__((aligned(16)));
@@ -244,7 +279,11 @@ static void start_ap(void)
 	wrmsr(ICR, 1ull << 32 | ICR_SIPI | AP_PAGE >> 12);
 }
 
-/** To itself by both ways, an NMI, and to a second vCPU started twice. */
+/**
+ * To itself by both ways, an NMI, and to a second vCPU started twice. Priority:
+ * what TPR holds back stays in the IRR. An illegal vector sets a bit of the
+ * error status.
+ */
 void test_ipi(void)
 {
 	uint64_t hz = tsc_hz();
@@ -288,7 +327,8 @@ void test_ipi(void)
 	result(taken);
 }
 
-/* The forms of MOV that operating systems use for device registers. */
+/* The forms of MOV that operating systems use for device registers: the only
+ * ones that the hypervisor's table knows. */
 static uint32_t xapic_read(uint32_t reg)
 {
 	uint32_t v;
@@ -302,7 +342,11 @@ static void xapic_write(uint32_t reg, uint32_t v)
 	__asm__ volatile("movl %0, (%1)" : : "r"(v), "r"(0xfee00000ull + reg));
 }
 
-/** Back from x2APIC to xAPIC mode: the APIC's page. Last: the MSRs end. */
+/**
+ * Back from x2APIC to xAPIC mode: the APIC's page. Last: the MSRs end. From
+ * x2APIC the only way is through "off"; registers are then read and written at
+ * 0xfee00000. [SDM3 "x2APIC State Transitions"]
+ */
 void test_xapic(void)
 {
 	struct msr m = { APIC_BASE, 0xfee00900 };
