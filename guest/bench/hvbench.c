@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hvbench: what Linux in a partition pays for the things a hypervisor makes
- * dear, in ticks of the time stamp counter. On Bochs a tick is an
- * instruction, of everything in the machine, so the figures repeat exactly.
+ * dear, in ticks of the time stamp counter. On Bochs a tick is an instruction,
+ * of everything in the machine, so the figures repeat exactly.
  *
  *   hvbench [DIR|- [PORT]]
  *
  * DIR: a folder on the 9P mount; PORT: an echo service on the host's vsock.
- * Each figure is a line "BENCH name value unit"; a group that cannot run
- * says "BENCH-SKIP". Loops and names are fixed: published figures of other
- * hypervisors were taken with the same ones.
+ * Each figure is a line "BENCH name value unit"; a group that cannot run says
+ * "BENCH-SKIP". Loops and names are fixed: published figures of other
+ * hypervisors were taken with the same ones. So a change of a count, an order
+ * or a flag here makes a new benchmark.
+ *
+ * The counter is read on whatever CPU the process is; it is the same on all.
+ * Children end by _exit(), so that buffered output is not printed twice.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -30,6 +34,7 @@
 #include <x86intrin.h>
 
 #define PAGE		4096u
+/* Bytes, unless a name says otherwise. */
 #define CHUNK		65536u		/* bytes of a large read or write */
 #define TOUCH_BYTES	(48u << 20)
 #define FILE_BYTES	(8u << 20)
@@ -41,6 +46,8 @@
 static unsigned char buffer[CHUNK];
 static unsigned long start;
 
+/* begin() and end() enclose what is measured; not nested. Their own cost, two
+ * RDTSC, is in the figure, divided by the rounds. */
 static void begin(void)
 {
 	start = __rdtsc();
@@ -56,12 +63,15 @@ static void end(const char *name, unsigned long count, const char *unit)
 	fflush(stdout);
 }
 
+/* why: the step that failed; errno is its reason. */
 static void skip(const char *what, const char *why)
 {
 	printf("BENCH-SKIP %s: %s: %s\n", what, why, strerror(errno));
 	fflush(stdout);
 }
 
+/* CPUID always exits under VT-x, and here under AMD-V: the bare way into the
+ * hypervisor and out again. */
 static void cpuid_zero(unsigned int count)
 {
 	unsigned int a, b, c, d;
@@ -71,14 +81,18 @@ static void cpuid_zero(unsigned int count)
 	}
 }
 
+/* Exits: answered by the hypervisor (CPUID), by whoever models the serial port
+ * (here the host partition); and a system call, which must cost none. */
 static void bench_cpu(void)
 {
 	const unsigned int cpuids = 2000, uart_reads = 300, calls = 20000;
 
+	/* The first rounds meet cold caches. */
 	cpuid_zero(50);
 	begin();
 	cpuid_zero(cpuids);
 	end("exit_cpuid", cpuids, "ticks");
+	/* Root only; a figure that is missing is no error. */
 	if (iopl(3) == 0) {
 		for (unsigned int i = 0; i < 10; i++) {
 			inb(UART_LSR);
@@ -96,6 +110,7 @@ static void bench_cpu(void)
 	end("syscall", calls, "ticks");
 }
 
+/* One write to each page of 4 KiB. */
 static void touch(char *area, const char *name)
 {
 	begin();
@@ -105,6 +120,8 @@ static void touch(char *area, const char *name)
 	end(name, TOUCH_BYTES / PAGE, "ticks");
 }
 
+/* First touch: a page fault in Linux and, where the partition never had that
+ * memory, one in the second level; again: neither; reused: in Linux only. */
 static void bench_memory(void)
 {
 	char *area = mmap(NULL, TOUCH_BYTES, PROT_READ | PROT_WRITE,
@@ -114,6 +131,7 @@ static void bench_memory(void)
 		skip("memory", "mmap");
 		return;
 	}
+	/* Pages one by one, whatever the kernel's default. */
 	madvise(area, TOUCH_BYTES, MADV_NOHUGEPAGE);
 	touch(area, "touch_page_first");
 	touch(area, "touch_page_again");
@@ -122,7 +140,8 @@ static void bench_memory(void)
 	munmap(area, TOUCH_BYTES);
 }
 
-/* One byte out, one byte back, count times; first: who begins. */
+/* One byte out, one byte back, count times; first: who begins. False when the
+ * other side has gone. */
 static bool ping_pong(int in, int out, unsigned int count, bool first)
 {
 	char c = 0;
@@ -136,6 +155,9 @@ static bool ping_pong(int in, int out, unsigned int count, bool first)
 	return true;
 }
 
+/* Switches between two processes, and short-lived children: much that a
+ * hypervisor can make dear (page tables, timers, IPIs) without asking for
+ * it. */
 static void bench_process(void)
 {
 	const unsigned int rounds = 1000, forks = 20;
@@ -156,6 +178,8 @@ static void bench_process(void)
 	waitpid(pid, NULL, 0);
 	begin();
 	for (unsigned int i = 0; i < forks; i++) {
+		/* The parent stands still until the child has ended: the figure
+		 * is of both. */
 		pid = vfork();
 		if (pid == 0) {
 			_exit(0);
@@ -165,7 +189,8 @@ static void bench_process(void)
 	end("vfork_exit", forks, "ticks");
 }
 
-/* Writes a file in chunks; the figure includes fsync and close. */
+/* Writes a file in chunks; the figure includes fsync and close. The file stays
+ * for bench_read(). False: errno says why. */
 static bool bench_write(const char *path)
 {
 	int f = open(path, O_CREAT | O_RDWR | O_TRUNC, 0644);
@@ -185,6 +210,7 @@ static bool bench_write(const char *path)
 	return true;
 }
 
+/* Reads it back, dropped from Linux's cache as far as it is in there. */
 static bool bench_read(const char *path)
 {
 	int f = open(path, O_RDONLY);
@@ -204,11 +230,13 @@ static bool bench_read(const char *path)
 	return true;
 }
 
+/* Name of small file i. */
 static void small_path(char *out, const char *dir, unsigned int i)
 {
 	snprintf(out, PATH_LEN, "%s/b%u", dir, i);
 }
 
+/* Create, write, close; then unlink: several requests each. */
 static bool bench_small(const char *dir)
 {
 	char path[PATH_LEN];
@@ -234,6 +262,7 @@ static bool bench_small(const char *dir)
 	return true;
 }
 
+/* Files of the host. What was made is removed, but for a failure. */
 static void bench_files(const char *dir)
 {
 	const unsigned int stats = 200;
@@ -257,6 +286,7 @@ static void bench_files(const char *dir)
 	unlink(path);
 }
 
+/* A connected socket, or -1 with errno. */
 static int connect_host(unsigned int port)
 {
 	struct sockaddr_vm host = {
@@ -273,7 +303,8 @@ static int connect_host(unsigned int port)
 	return s;
 }
 
-/* In a child: sends count chunks. */
+/* In a child: sends count chunks and exits. Separate, since an echo that is not
+ * read back fills both directions and would stop a single process. */
 static void send_chunks(int s, unsigned int count)
 {
 	for (size_t left = (size_t)count * CHUNK; left > 0; ) {
@@ -288,7 +319,8 @@ static void send_chunks(int s, unsigned int count)
 	_exit(0);
 }
 
-/* One process sends and another takes what comes back. */
+/* One process sends and another takes what comes back. The fork is in the
+ * figure. */
 static bool bench_echo(int s)
 {
 	const unsigned int chunks = 64;
@@ -317,6 +349,7 @@ static bool bench_echo(int s)
 	return true;
 }
 
+/* Round trip, throughput, and connections made and closed. */
 static void bench_sockets(unsigned int port)
 {
 	const unsigned int rounds = 200, connects = 50;
@@ -351,6 +384,7 @@ static void bench_sockets(unsigned int port)
 	end("vsock_connect", connects, "ticks");
 }
 
+/* "now" is the counter itself at this moment: what it all cost until here. */
 int main(int argc, char **argv)
 {
 	start = 0;
