@@ -38,8 +38,8 @@ static struct session {
 	uint8_t out[REQUEST_MAX + 2 * AGENT_HEADER]; /* not yet sent */
 	size_t out_len;
 	size_t held;		/* received bytes not credited back */
-	/* How it ended; at most one is set, and the connection is of no more
-	 * use then. */
+	/* How it ended. An EXIT frame counts even if something failed before
+	 * it; the connection is of no more use either way. */
 	bool exited;
 	bool failed;
 	uint32_t status;
@@ -95,8 +95,8 @@ static void show(void *arg, enum agent_type type, const void *data,
 	}
 }
 
-/* The decoder's other two results. Frames behind an EXIT change nothing: the
- * session is left as soon as the loop returns. */
+/* The decoder's other two results. What follows them in the same turn is still
+ * taken; the session is left when the loop returns. */
 static void exited(void *arg, uint32_t status)
 {
 	struct session *s = arg;

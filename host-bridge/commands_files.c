@@ -21,6 +21,7 @@
 #include "host-bridge/places.h"
 
 #define CHUNK		(64u << 10)	/* what one 9P message can carry */
+/* Bytes, with the "linux:" and the NUL; longer paths are refused. */
 #define PATH_SIZE	1024
 #define PROGRESS_MS	1000u
 
@@ -161,6 +162,8 @@ static int by_name(const void *a, const void *b)
  * a request of its own; names that make a path too long are left out. */
 static void print_entries(const char *path, const struct names *names)
 {
+	/* Sorted by pointers; one more than needed, so that none is not "no
+	 * memory". */
 	const char **list = calloc(names->count + 1, sizeof(*list));
 	const char *at = names->bytes;
 	char full[PATH_SIZE];
@@ -336,6 +339,8 @@ static int copy_target(struct copy *copy, const char *to,
 		return ENAMETOOLONG;
 	}
 	error = place_stat(full, true, &target);
+	/* "cp a dir": the copy is dir/a. Links are followed, as everywhere in
+	 * cp. */
 	if (error == 0 && (target.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
 		if (!join(full, to, base, strlen(base))) {
 			return ENAMETOOLONG;
@@ -378,6 +383,7 @@ static void copy_failed(const struct copy *copy, int error)
 {
 	printf("%s", copy->reported ? "\n" : "");
 	report(copy->wrong, error);
+	/* Failed before that, the target is as it was. */
 	if (copy->begun) {
 		bool removed = !copy->existed && place_remove(copy->to) == 0;
 
@@ -398,6 +404,7 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 	if (!reachable(argc, argv)) {
 		return;
 	}
+	/* Quick copies go without a report. */
 	copy.report_ms = loop_uptime_ms() + PROGRESS_MS;
 	error = copy_target(&copy, argv[2], full);
 	if (error == 0) {
@@ -493,6 +500,8 @@ static void complete_path(const struct command_env *env, struct completion *c)
 	}
 	memcpy(dir, c->prefix, path.dir_len);
 	dir[path.dir_len] = '\0';
+	/* Nothing typed before the name: the root's names, and "linux:"
+	 * itself. */
 	if (path.dir_len == 0) {
 		strcpy(dir, "/");
 		completion_add(c, PLACE_LINUX, strlen(PLACE_LINUX));

@@ -84,6 +84,7 @@ static void stop(void)
 	}
 }
 
+/* What failed is printed by linux.c. */
 static void start(void)
 {
 	if (linux_state() == LINUX_RUNNING) {
@@ -103,8 +104,11 @@ static void console(void)
 	if (!commands_linux_wait()) {
 		return;
 	}
+	/* Out before the shell's own bytes, which go past stdout. */
 	printf("Connected to a shell in Linux; ctrl-] leaves it.\n");
 	fflush(stdout);
+	/* A shell that is left by ctrl-] gets SIGHUP; what it started may live
+	 * on. */
 	switch (agent_run(request, AGENT_TERMINAL, &status)) {
 	case AGENT_EXITED:
 		printf("\nThe shell ended with status %u.\n",
@@ -141,6 +145,7 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 {
 	(void)env;
 	(void)rest;
+	/* Not a number of lines: the usage line below. */
 	if (strcmp(argv[1], "log") == 0 &&
 	    log_view(linux_io_log, argc > 2 ? argv[2] : NULL)) {
 		return;

@@ -57,6 +57,8 @@ static void print_exits(uint64_t partition)
 	struct hc_regs r;
 	int shown = 0;
 
+	/* The kinds of exit are the hypervisor's: it names them, in its
+	 * order. */
 	for (uint64_t i = 0;
 	     hc_query(HC_QUERY_EXITS, partition, i, &r) == HC_OK; i++) {
 		if (r.rdi > 0) {
@@ -101,6 +103,7 @@ static void print_cpus(void)
 	struct hc_regs r;
 
 	for (uint64_t i = 0; hc_query(HC_QUERY_CPU, i, 0, &r) == HC_OK; i++) {
+		/* A CPU that has just come up: no division by zero. */
 		uint64_t total = r.rdx ? r.rdx : 1;
 
 		printf("  CPU %llu (APIC %llu): %llu%% in partitions, "
@@ -111,6 +114,7 @@ static void print_cpus(void)
 	}
 }
 
+/* The machine, each partition, each CPU, and whether the agent is there. */
 static void run_status(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
@@ -185,6 +189,7 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 		       (unsigned long long)(r.rdx >> 10),
 		       (unsigned long long)r.r10, (unsigned long long)r.r8);
 	}
+	/* No channel of ours: the list above was empty, too. */
 	if (!env->vsock) {
 		return;
 	}
@@ -227,6 +232,7 @@ static size_t read_log(uint64_t *at, char *buf, size_t size)
 	return done;
 }
 
+/* From the oldest line that the hypervisor still has. */
 static void run_log(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
@@ -272,6 +278,7 @@ void system_down(const struct command_env *env, bool reboot)
 	}
 }
 
+/* Both do not return; see system_down(). */
 static void run_reboot(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {

@@ -121,6 +121,7 @@ static void cut(struct line_edit *line, size_t from, size_t to)
 	line_edit_show(line);
 }
 
+/* pos is within the line. */
 static void move_to(struct line_edit *line, size_t pos)
 {
 	line->pos = pos;
@@ -168,6 +169,8 @@ static void recall(struct line_edit *line, int step)
 			  line->history_count - LINE_HISTORY : 0;
 	unsigned at = line->history_at;
 
+	/* Entries are numbered from 0 on for ever; the ring keeps the last
+	 * ones. */
 	if (step < 0 ? at == oldest : at == line->history_count) {
 		return;
 	}
@@ -249,6 +252,8 @@ static bool escape_step(struct line_edit *line, unsigned char key)
 		line->escape = key == '[' ? ESC_BRACKET :
 			       key == 'O' ? ESC_O : ESC_NONE;
 		return true;
+	/* Parameters are digits and ';'. Several run together into a number
+	 * that no key has; any byte from '@' on ends the sequence. */
 	case ESC_BRACKET:
 		if (key >= '0' && key <= '9') {
 			/* Bounded, whatever is typed; no key has a number above

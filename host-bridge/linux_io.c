@@ -4,9 +4,10 @@
  * Anything else that the manifest forwards has no device: all ones. Linux is
  * not trusted: every value is good here, and none leads outside the models.
  *
- * The vCPU stands still from the access to the answer, so an answer that is
- * long in coming (a slow second serial line) slows Linux only. All from the
- * loop's handlers; the models need no lock.
+ * The vCPU stands still from the access to the answer. Output for the second
+ * serial line waits when that line's ring is full, and the event loop with it:
+ * a Linux that prints without end slows the console and the files too. All from
+ * the loop's handlers; the models need no lock.
  */
 #include <string.h>
 
@@ -28,8 +29,8 @@ static void (*on_request)(enum linux_request request);
 static char log_ring[LINUX_LOG_SIZE];
 static uint64_t log_end;	/* bytes ever written */
 
-/* May wait for the second serial line: Linux's output is not lost, Linux
- * prints more slowly instead. */
+/* May wait for the second serial line (serial_write): Linux's output is not
+ * lost, Linux prints more slowly instead. */
 static void log_byte(char byte)
 {
 	log_ring[log_end++ % LINUX_LOG_SIZE] = byte;

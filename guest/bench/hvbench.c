@@ -133,6 +133,7 @@ static void bench_memory(void)
 	}
 	/* Pages one by one, whatever the kernel's default. */
 	madvise(area, TOUCH_BYTES, MADV_NOHUGEPAGE);
+	/* In this order: each leaves the state that the next one measures. */
 	touch(area, "touch_page_first");
 	touch(area, "touch_page_again");
 	madvise(area, TOUCH_BYTES, MADV_DONTNEED);
@@ -173,6 +174,8 @@ static void bench_process(void)
 		_exit(!ping_pong(there[0], back[1], rounds, false));
 	}
 	begin();
+	/* The child has begun to wait, or soon does: the first round is
+	 * longer. */
 	ping_pong(back[0], there[1], rounds, true);
 	end("pipe_round_trip", rounds, "ticks");
 	waitpid(pid, NULL, 0);
@@ -218,6 +221,7 @@ static bool bench_read(const char *path)
 	if (f < 0) {
 		return false;
 	}
+	/* On a mount with cache=none nothing is there anyway. */
 	posix_fadvise(f, 0, 0, POSIX_FADV_DONTNEED);
 	begin();
 	for (unsigned int at = 0; at < FILE_BYTES; at += CHUNK) {
@@ -335,6 +339,7 @@ static bool bench_echo(int s)
 	if (pid == 0) {
 		send_chunks(s, chunks);
 	}
+	/* Reads as they come: an echo's pieces need not be those sent. */
 	for (size_t left = (size_t)chunks * CHUNK; left > 0; ) {
 		ssize_t n = read(s, back, CHUNK);
 

@@ -25,6 +25,7 @@
 #define ISTHMUS_CID_LOCAL	3
 
 struct isthmus {
+	/* Fixed after probing. */
 	struct pci_dev *pdev;
 	void *region;
 	const u32 *table;		/* state table */
@@ -32,14 +33,18 @@ struct isthmus {
 	unsigned int peer;		/* own peer number */
 	int irq;			/* of the doorbell */
 	u32 section;			/* bytes of an output section */
+	/* Under rx_mutex. */
 	u32 own_state;
 	u32 generation;
 	struct mutex rx_mutex;
+	/* Under lock, but for ring_init() and ring_attach(), while up is false.
+	 * `fault` and `tx_blocked` are also looked at without, as a hint. */
 	spinlock_t lock;
 	struct ring ring;
 	bool up;			/* ring usable */
 	bool tx_blocked;		/* somebody waits for ring space */
 	enum ring_status fault;		/* RING_BAD_*: reset due */
+	/* Have locks of their own; both are used under `lock` as well. */
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
 };

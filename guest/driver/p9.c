@@ -224,8 +224,8 @@ static void input(struct isthmus *ch, struct p9_conn *conn,
 
 /**
  * Deals with a packet if it is for a mount (lock held, any context). False: it
- * is for a socket; so is one of another type or from another port of the
- * host's, for which Linux then has no socket and answers RST.
+ * is for a socket; so is one of another type, or from another port of the
+ * host's.
  */
 bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet)
 {

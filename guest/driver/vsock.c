@@ -5,9 +5,9 @@
  *
  * Trust: a packet from the host has a header of checked length (abi/ring.h);
  * its ports, operations and credit are for the helpers to check, which are
- * written for a host that is not believed either. Addresses: this partition is
- * CID 3, the host CID 2, by the specification; no device tells it. [virtio 1.2
- * "Socket Device"]
+ * written for a host that is not believed either. Addresses are fixed: this
+ * partition is CID 3, the host CID 2 (docs/channel.md). [virtio 1.2 "Socket
+ * Device"]
  */
 #include <linux/module.h>
 #include <linux/virtio_vsock.h>
@@ -16,9 +16,9 @@
 
 #include "isthmus.h"
 
-/* Answers to packets of no connection that may wait for ring space. */
-/* A host that never reads could make us queue one for each packet it sends; all
- * other packets are bounded by their sockets' buffers. */
+/* Answers to packets of no connection that may wait for ring space. A host that
+ * never reads could make us queue one for each packet it sends; all other
+ * packets are bounded by their sockets' buffers. */
 #define REPLY_QUEUE_MAX	1024
 
 static u32 get_local_cid(void)
@@ -32,8 +32,8 @@ static bool seqpacket_allow(u32 remote_cid)
 	return false;
 }
 
-/* A connect that was given up takes its packets off the queue; one that is in
- * the ring already gets an RST. */
+/* A connect that was given up takes its packets off the queue; what is in the
+ * ring already stays there. */
 static int cancel_pkt(struct vsock_sock *vsk)
 {
 	virtio_transport_purge_skbs(vsk, &isthmus_channel->tx_queue);

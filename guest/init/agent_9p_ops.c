@@ -213,6 +213,7 @@ static int set_times(const char *path, uint32_t valid, struct p9_in *in)
 	for (int i = 0; i < 2; i++) {
 		times[i].tv_sec = (time_t)p9_get(in, 8);
 		times[i].tv_nsec = (long)p9_get(in, 8);
+		/* utimensat(2)'s ways to say "leave it" and "now". */
 		if (!(valid & change[i])) {
 			times[i].tv_nsec = UTIME_OMIT;
 		} else if (!(valid & set[i])) {
@@ -404,6 +405,7 @@ static void put_entries(const uint8_t *dents, size_t len, size_t end,
 			struct p9_out *out)
 {
 	for (size_t at = 0; at < len; ) {
+		/* Records are aligned by the kernel, and so is the buffer. */
 		const struct dirent64 *d = (const void *)(dents + at);
 		size_t name = strlen(d->d_name);
 
@@ -444,6 +446,7 @@ int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	}
 	p9_put(out, 0, 4);
 	put_entries(dents, (size_t)len, P9_READ_HEADER + count, out);
+	/* An empty reply would say that the directory ends here. */
 	if (len > 0 && out->len == P9_READ_HEADER) {
 		return EINVAL;	/* count is too small for one entry */
 	}

@@ -109,6 +109,7 @@ static void send_frame(int sock, enum agent_frame_type type, const void *data,
 	}
 }
 
+/* Ends the session, in words for the user. */
 static void send_error(int sock, const char *text)
 {
 	send_frame(sock, AGENT_ERROR, text, (uint32_t)strlen(text));
@@ -228,6 +229,7 @@ static bool use_frame(struct session *s, const struct agent_frame *f)
 		data = &tty_eof;
 		len = 1;
 	}
+	/* O_NONBLOCK: takes what there is room for, EAGAIN if there is none. */
 	n = write(s->in, data + s->in_done, len - s->in_done);
 	if (n < 0) {
 		/* It has closed its input: EPIPE. Its output still counts. */
@@ -342,6 +344,7 @@ static void prepare_poll(const struct session *s, struct pollfd *p)
 		p[FD_OUT + i] = (struct pollfd){
 			.fd = sending ? -1 : s->out[i], .events = POLLIN };
 	}
+	/* Writable is of interest only while something waits to be written. */
 	p[FD_IN] = (struct pollfd){ .fd = stuck ? s->in : -1,
 				      .events = POLLOUT };
 	p[FD_PID] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
@@ -358,6 +361,7 @@ static bool relay_once(struct session *s)
 	if (poll(p, FD_COUNT, s->pidfd < 0 && s->out_len == 0 ? 0 : -1) < 0) {
 		return errno == EINTR;
 	}
+	/* Its going counts more than what it may still have sent. */
 	if (p[FD_SOCK].revents & (POLLERR | POLLHUP | POLLRDHUP) ||
 	    ((p[FD_SOCK].revents & POLLIN) && !receive(s))) {
 		return false;
@@ -382,6 +386,8 @@ static bool relay_once(struct session *s)
  * terminal is lost; who ignores it lives on. */
 static void relay(struct session *s)
 {
+	/* For poll(): the death of a child as a descriptor, without a
+	 * handler. */
 	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
 	fcntl(s->in, F_SETFL, O_NONBLOCK);
 	fcntl(s->out[0], F_SETFL, O_NONBLOCK);
@@ -431,6 +437,7 @@ void agent_session(int sock)
 		return;
 	}
 	len = agent_get_le32(le);
+	/* Not read any further: the stream's rest has no frame to begin at. */
 	if (len > AGENT_REQUEST_MAX) {
 		send_error(sock, "the request is too long");
 		return;

@@ -35,7 +35,7 @@ struct instruction {
 	}
 
 /* Both vendors' virtualization instructions, whatever the processor is: a guest
- * must have neither, and may not learn which one it lacks. */
+ * must have neither's. */
 INSN(do_vmxon, "vmxon %0")
 INSN(do_vmxoff, "vmxoff")
 INSN(do_vmclear, "vmclear %0")
@@ -126,6 +126,8 @@ static void run_ports(uint64_t unused)
 		report_value("port-in-", port, 0, inb(port));
 	}
 	report_value("port-in32-", 0xcf9, 0, inl(0xcf9));
+	/* The machine's register is not ours: this goes to host-bridge's model,
+	 * which knows bytes only. */
 	outw(0x604, 0x2000);	/* QEMU's power-off */
 	report("port-out-", 0x604, 0);
 	/* Reaching the end of this function is the result. */
@@ -135,6 +137,7 @@ static void run_ports(uint64_t unused)
 	report("port-out-", 0x8900, 0);
 }
 
+/* An argument for guarded(): which register, and the value read or written. */
 struct msr {
 	uint32_t number;
 	uint64_t value;
@@ -196,6 +199,7 @@ struct hypercall_args {
 	uint64_t rax, rdi, rsi, rdx, r10, r8;
 };
 
+/* The two instructions with all registers of the ABI; for guarded(). */
 #define HYPERCALL(id, text) \
 	static void id(void *arg) \
 	{ \
@@ -318,6 +322,7 @@ static void run_write_state(uint64_t unused)
 	run_write(CHANNEL_TABLE);
 }
 
+/* offset is from the section's beginning, to reach data as well as header. */
 static void run_write_peer(uint64_t offset)
 {
 	run_write(peer_section() + offset);
@@ -369,6 +374,7 @@ static void run_spin(uint64_t unused)
 	__asm__ volatile("cli; 1: jmp 1b");
 }
 
+/* Each CPUID is an exit: the partition spends its slices in the hypervisor. */
 static void run_exit_storm(uint64_t unused)
 {
 	(void)unused;
