@@ -331,9 +331,10 @@ const char *agent_error(void)
 
 /* ---- Port 1024: "ready". The argument counts the bytes that matched. ---- */
 
-/* Any process in Linux can connect here and say "ready"; it only makes us try
- * the agent earlier. Other text: the connection is reset. The text may come in
- * pieces, so the connection's argument counts, from 0 (agent_init()). */
+/* Any process in Linux can connect here and say "ready": then the agent is
+ * believed to be there, and commands that need it fail. Other text: the
+ * connection is reset. The text may come in pieces, so the connection's
+ * argument counts, from 0 (agent_init()). */
 static void ready_on_data(struct vsock_conn *conn, const void *data,
 			  size_t len)
 {

@@ -240,9 +240,9 @@ static void on_ready_late(struct loop_timer *timer)
 /**
  * Loads and starts Linux; every failure is printed with its stage, and all
  * memory that was handed over already is taken back. Does not wait for anything
- * but hypercalls: callable from event handlers. True when vCPU 0 runs, which
- * says nothing of the kernel yet: linux_ready() does. False also when it runs
- * already or the manifest has no such partition.
+ * but hypercalls: callable from event handlers, after linux_init(). True when
+ * vCPU 0 runs, which says nothing of the kernel yet: linux_ready() does. False
+ * also when it runs already.
  */
 bool linux_start(void)
 {

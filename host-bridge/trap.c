@@ -113,10 +113,10 @@ void trap_dump(const struct trap_frame *f)
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
 	say("\nisthmus: FAILED stage %d %s: host-bridge crashed: %s",
 	    stage_next(), stage_name(stage_next()), name ? name : "exception");
+	/* Two kinds have a page of their own, which cpu.c leaves unmapped. */
 	say(" (vector %d, error %llx) at %llx, address %llx%s\n",
 	    (int)f->vector, (unsigned long long)f->error,
 	    (unsigned long long)f->rip, (unsigned long long)cr2,
-	    /* The two kinds with a page of their own: cpu.c maps neither. */
 	    f->vector == 14 && cr2 - (uintptr_t)stack_guard < 4096 ?
 	    ": stack overflow" : f->vector == 14 && cr2 < 4096 ?
 	    ": null pointer" : "");

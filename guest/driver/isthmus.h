@@ -37,8 +37,9 @@ struct isthmus {
 	u32 own_state;
 	u32 generation;
 	struct mutex rx_mutex;
-	/* Under lock, but for ring_init() and ring_attach(), while up is false.
-	 * `fault` and `tx_blocked` are also looked at without, as a hint. */
+	/* Under lock, but for ring_init() and ring_attach(), while up is
+	 * false. `up`, `fault` and `tx_blocked` are also looked at without,
+	 * as a hint. */
 	spinlock_t lock;
 	struct ring ring;
 	bool up;			/* ring usable */

@@ -290,7 +290,8 @@ int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		return S_ISLNK(st.st_mode) ? ELOOP : EPERM;
 	}
 	proc_path(path, fid->path);
-	/* O_NONBLOCK means nothing for these types; it is there in case. */
+	/* O_NONBLOCK: no open may hold this server up, whatever the file system
+	 * makes of it. */
 	fid->io = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fid->io < 0) {
 		return errno;
