@@ -71,7 +71,7 @@ $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
 	$(guest_mkinitrd) $(addprefix $(guest_debian)/modules/kernel/, \
 		$(guest_debian_modules)) $<
 
-# The bare payload that tries what it must not: payload/payload.c.
+# The bare payload that tries what it must not: payload/main.c.
 $(guest_out)/payload.bzImage: guest/payload/payload.lds \
 		$(wildcard guest/payload/*.[chS]) $(guest_abi)
 	@mkdir -p $(@D)
