@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Channels: pages that two partitions share, a doorbell each way, and the
- * state table. The rights of the mappings make each output section writable
- * by its owner alone. The hypervisor lays the region out and clears it at a
- * reset; what the partitions write there it never reads. The MSI-X table
- * page is a device's register page: the entry is read once per delivery.
+ * Channels: pages that two partitions share, a doorbell each way, and the state
+ * table. The rights of the mappings make each output section writable by its
+ * owner alone. The hypervisor lays the region out and clears it at a reset;
+ * what the partitions write there it never reads. The MSI-X table page is a
+ * device's register page: the entry is read once per delivery.
+ *
+ * Trust: none in either end. A partition names a channel by its number and
+ * reaches only those that it is an end of; port, register and state values are
+ * checked or masked here, and a message is confined by vlapic_msi() to the
+ * vCPUs of the partition that wrote the table.
+ *
+ * Locks: hv_lock for the state table and for start and stop. The doorbell and
+ * the interrupt-control register do without it: they change words of their own
+ * vCPU's partition and raise bits atomically.
  */
 #include <abi/channel.h>
 #include <hv.h>
@@ -16,12 +25,12 @@
 #define MSIX_CTRL_MASKED	BIT32(0)
 
 struct channel {
-	struct partition *peer[2];
-	gpa_t gpa[2];
-	uint64_t output_size;
+	struct partition *peer[2];	/* end 0 and 1, as in the manifest */
+	gpa_t gpa[2];		/* of the region, in each */
+	uint64_t output_size;	/* bytes: header page and data area */
 	hpa_t region;		/* state table, then the output sections */
 	hpa_t msix[2];		/* MSI-X page of a peer that is not the host */
-	uint32_t int_control[2];
+	uint32_t int_control[2];	/* bit 0: the driver takes interrupts */
 	uint32_t pending[2];	/* vectors not delivered, masked */
 	uint64_t doorbells[2];	/* rung by this peer */
 };
@@ -30,6 +39,8 @@ static struct channel channels[BOOT_MAX_CHANNELS];
 static uint32_t channel_count;
 static uint32_t any_pending;	/* some pending[] is not 0 */
 
+/* The table is read-only to both ends, so what is read back from it is what was
+ * written here. */
 static uint32_t *state_table(const struct channel *c)
 {
 	return hpa_ptr(c->region);
@@ -41,6 +52,8 @@ static int end_of(const struct channel *c, const struct partition *p)
 	return c->peer[0] == p ? 0 : c->peer[1] == p ? 1 : -1;
 }
 
+/* Channel n if p is one of its ends, *end telling which; NULL else. n is
+ * whatever the guest said. */
 static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
 {
 	if (n >= channel_count) {
@@ -50,6 +63,7 @@ static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
 	return *end < 0 ? NULL : &channels[n];
 }
 
+/* Nothing of an earlier life of this end is left for the peer to read. */
 static void clear_section(const struct channel *c, uint32_t end)
 {
 	zero_memory(hpa_ptr(HPA(c->region.v + CHANNEL_OUTPUT_OFFSET(end,
@@ -57,12 +71,19 @@ static void clear_section(const struct channel *c, uint32_t end)
 		    c->output_size);
 }
 
+/* The peer polls these words: what was done before (sections cleared, a
+ * generation) is visible to who sees the new value. */
 static void set_word(const struct channel *c, uint32_t word, uint32_t value)
 {
 	__atomic_store_n(&state_table(c)[word], value, __ATOMIC_RELEASE);
 }
 
-/** Makes the manifest's channels. Boot CPU, partitions exist. */
+/**
+ * Makes the manifest's channels: region, MSI-X pages, state table. Nothing is
+ * mapped yet. The pages are FRAME_CHANNEL's for ever, so that no partition's
+ * end can take them into the pool. Boot CPU, partitions exist, before any runs.
+ * No memory for a region is a panic.
+ */
 void channel_create_all(const struct boot_info *bi)
 {
 	uint32_t i, k;
@@ -90,6 +111,9 @@ void channel_create_all(const struct boot_info *bi)
 	}
 }
 
+/* Maps what end may see: the table and the peer's section to read, its own
+ * section to write, nothing to execute. A stop has taken the mappings of an
+ * earlier start away (gpm_teardown). */
 static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
 {
 	struct partition *p = c->peer[end];
@@ -105,6 +129,7 @@ static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
 			     HPA(c->region.v + off), s,
 			     GPM_READ | (k == end ? GPM_WRITE : 0));
 	}
+	/* the host partition hears of channels by HC_WAIT's events */
 	if (!st && !partition_is_host(p)) {
 		st = gpm_map(p, GPA(CHANNEL_GUEST_MSIX_GPA + n * PAGE_SIZE),
 			     c->msix[end], PAGE_SIZE, GPM_READ | GPM_WRITE);
@@ -113,8 +138,10 @@ static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
 }
 
 /**
- * Maps p's channels before it starts; its own sections are clear, every
- * vector masked, as after a reset. hv_lock held, or at boot.
+ * Maps p's channels before it starts; its own sections are clear, every vector
+ * masked, as after a reset. hv_lock held, or at boot. A channel that cannot be
+ * mapped (no page for a table, or the manifest put something there) is logged
+ * and p starts without it; if it touches the place, it is ended.
  */
 void channel_map_all(struct partition *p)
 {
@@ -133,6 +160,8 @@ void channel_map_all(struct partition *p)
 		table = hpa_ptr(c->msix[end]);
 		zero_memory(table, PAGE_SIZE);
 		for (v = 0; v < CHANNEL_MSIX_VECTORS; v++) {
+			/* [PCI 3.0 "MSI-X Table Structure"]: address, address
+			 * high, data, control */
 			table[v * 4 + 3] = MSIX_CTRL_MASKED;
 		}
 		c->int_control[end] = 0;
@@ -144,7 +173,9 @@ void channel_map_all(struct partition *p)
 	}
 }
 
-/* Delivers vector of c's device to the partition at end, or notes it. */
+/* Delivers vector of c's device to the partition at end, or notes it. Without
+ * hv_lock, so p may stop meanwhile: then a vCPU that no longer runs gets an IRR
+ * bit, which the next start's reset clears. */
 static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 {
 	struct partition *p = c->peer[end];
@@ -160,20 +191,27 @@ static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 				  __ATOMIC_SEQ_CST);
 		return;
 	}
+	/* the guest may write the entry at any time: each word is read once,
+	 * and a torn one harms nobody but the writer */
 	entry = (volatile uint32_t *)hpa_ptr(c->msix[end]) +
 		vector * MSIX_ENTRY_SIZE / 4;
 	address = entry[0];
 	data = entry[2];
 	control = entry[3];
 	if (control & MSIX_CTRL_MASKED) {
+		/* the bit first: channel_poll() clears any_pending before it
+		 * looks */
 		__atomic_fetch_or(&c->pending[end], BIT32(vector),
 				  __ATOMIC_SEQ_CST);
 		__atomic_store_n(&any_pending, 1, __ATOMIC_SEQ_CST);
 		return;
 	}
+	/* the upper address word is left out: it must be 0 on a PC */
 	vlapic_msi(address, data, p->vcpus[0]);
 }
 
+/* Tells the partition at end of a doorbell or of a new state word. Never
+ * blocks: what is not taken now is one bit, however often it is rung. */
 static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
 {
 	struct partition *p = c->peer[end];
@@ -186,7 +224,10 @@ static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
 	}
 }
 
-/** Rings the other end of p's channel n. */
+/**
+ * HC_DOORBELL: rings the other end of p's channel n. HC_ENOENT: there is no
+ * such channel, or p is none of its ends. hv_lock held.
+ */
 hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 {
 	int end;
@@ -200,7 +241,11 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 	return HC_OK;
 }
 
-/** Sets p's own word of the state table; the peer hears of it. */
+/**
+ * HC_CHANNEL_STATE and the state register: sets p's own word of the state
+ * table; the peer hears of it if it changed. The value is p's matter, the peer
+ * must take any. HC_ENOENT as for the doorbell. hv_lock held.
+ */
 hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 {
 	int end;
@@ -216,7 +261,11 @@ hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 	return HC_OK;
 }
 
-/** p stopped: its words go to down, generations grow, peers are told. */
+/**
+ * p crashed or is being stopped: its words go to down, generations grow, peers
+ * are told. hv_lock held. The new generation comes before the word, so a peer
+ * that sees "down" knows that the ring of before is void.
+ */
 void channel_partition_down(struct partition *p)
 {
 	uint32_t n;
@@ -238,7 +287,8 @@ void channel_partition_down(struct partition *p)
 }
 
 /* A vector that was masked when it was due, or interrupts that have been
- * enabled after a doorbell: what the driver missed it gets now. */
+ * enabled after a doorbell: what the driver missed it gets now. The exchange
+ * lets two CPUs do this at once: each bit is taken by one of them. */
 static void redeliver(struct channel *c, uint32_t end)
 {
 	uint32_t due = __atomic_exchange_n(&c->pending[end], 0,
@@ -252,12 +302,16 @@ static void redeliver(struct channel *c, uint32_t end)
 	}
 }
 
-/** Tries masked vectors again: an unmask is a plain store that causes no
- * exit. From the scheduler, at least once a slice. */
+/**
+ * Tries masked vectors again: an unmask is a plain store that causes no exit.
+ * From the scheduler of any CPU, at least once a slice; hv_lock not held. Those
+ * still masked note themselves again.
+ */
 void channel_poll(void)
 {
 	uint32_t n, end;
 
+	/* an old value costs one slice, no more */
 	if (!any_pending) {
 		return;
 	}
@@ -269,7 +323,12 @@ void channel_poll(void)
 	}
 }
 
-/** HC_QUERY_CHANNEL. */
+/**
+ * HC_QUERY_CHANNEL: generation, p's end, bytes of an output section, doorbells
+ * rung by p, doorbells rung by the peer. HC_ENOENT as for the doorbell. hv_lock
+ * held. The counters are statistics: one that two vCPUs raise at once may lose
+ * a count.
+ */
 hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
 {
 	int end;
@@ -286,6 +345,8 @@ hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
 	return HC_OK;
 }
 
+/* Registers of [docs/channel.md]; those that are write-only or not there read
+ * as all ones, like a port with nothing behind it. */
 static void register_read(struct channel *c, uint32_t end, uint32_t reg,
 			  uint64_t *rax)
 {
@@ -309,11 +370,15 @@ static void register_read(struct channel *c, uint32_t end, uint32_t reg,
 }
 
 /**
- * An I/O exit on a channel's registers? The doorbell is answered without
- * hv_lock: it only raises bits. On v's CPU.
+ * An I/O exit on a channel's registers? Answers it and returns true; false: not
+ * ours (another port, no dword, no channel of that number at this partition),
+ * so the manifest's port list decides. On v's CPU, hv_lock not held. The
+ * doorbell is answered without hv_lock: it only raises bits. This is the one
+ * exit of a remote call, so it comes before the port list.
  */
 bool channel_io(struct vcpu *v, const struct vm_exit *e)
 {
+	/* wraps for ports below; refused before it is used */
 	uint32_t off = (uint32_t)e->io.port - CHANNEL_GUEST_IO_PORT;
 	uint32_t n = off / CHANNEL_IO_SIZE, reg = off % CHANNEL_IO_SIZE;
 	struct channel *c;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens at a VM exit: answer it here, hand it to the host partition,
- * or stop the partition. The default is to stop. On the vCPU's CPU.
+ * What happens at a VM exit: answer it here, hand it to the host partition, or
+ * stop the partition. The default is to stop. On the vCPU's CPU, hv_lock not
+ * held: what needs it takes it. Everything in a struct vm_exit, and every
+ * register, is the guest's choice.
  */
 #include <hv.h>
 #include <partition.h>
@@ -12,6 +14,7 @@
  * endless loop of delivery [XSA-156]. */
 #define FAULT_STREAK_MAX	100u
 
+/* For HC_QUERY_EXITS: at most 16 characters. */
 const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_EXT_INTR] = "ext-intr", [VM_EXIT_NMI] = "nmi",
 	[VM_EXIT_INTR_WINDOW] = "intr-window", [VM_EXIT_TIMER] = "timer",
@@ -25,6 +28,8 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_ENTRY_FAIL] = "entry-failed", [VM_EXIT_UNKNOWN] = "unknown",
 };
 
+/* Ends v's partition; it will not be entered again. detail: see
+ * HC_QUERY_STATE. */
 static void kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 {
 	hv_lock();
@@ -32,12 +37,14 @@ static void kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 	hv_unlock();
 }
 
+/* The instruction has been done for the guest. */
 static void advance(struct vcpu *v, const struct vm_exit *e)
 {
 	hvm->vcpu_advance_rip(v, e->insn_len);
 }
 
-/* An instruction that the hypervisor has carried out, or refused. */
+/* An instruction that the hypervisor has carried out, or (ok false) refused:
+ * then RIP stays at it, and the guest's handler finds it there. */
 static void finish(struct vcpu *v, const struct vm_exit *e, bool ok)
 {
 	if (ok) {
@@ -47,6 +54,8 @@ static void finish(struct vcpu *v, const struct vm_exit *e, bool ok)
 	}
 }
 
+/* IF is taken down now: vcpu_prepare() decides later, and with IF=0 only an
+ * NMI, or INIT, ends the wait. */
 static void exit_hlt(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t flags = hvm->vcpu_get(v, VCPU_RFLAGS);
@@ -56,6 +65,8 @@ static void exit_hlt(struct vcpu *v, const struct vm_exit *e)
 	advance(v, e);
 }
 
+/* The manifest's word on an access, which must lie in one range as a whole; 0:
+ * not listed. One that begins in a native range and reaches beyond it exits. */
 static uint32_t port_policy(const struct partition *p, uint16_t port,
 			    uint32_t size)
 {
@@ -71,6 +82,9 @@ static uint32_t port_policy(const struct partition *p, uint16_t port,
 	return 0;
 }
 
+/* The vCPU stops at its instruction until HC_IOREQ_DONE. The request is
+ * complete before the state says so: hc_ioreq_get() on another CPU goes by the
+ * state. */
 static void forward_io(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t mask = e->io.size == 4 ? 0xffffffff :
@@ -102,6 +116,7 @@ static void exit_io(struct vcpu *v, const struct vm_exit *e)
 		forward_io(v, e);
 		return;
 	}
+	/* denied: all ones, as from a bus with nobody on it */
 	if (e->io.in) {
 		if (e->io.size == 4) {
 			v->regs.rax = 0xffffffff;
@@ -112,6 +127,7 @@ static void exit_io(struct vcpu *v, const struct vm_exit *e)
 	advance(v, e);
 }
 
+/* Only ECX names the MSR; the upper halves of RAX, RDX are not looked at. */
 static void exit_msr(struct vcpu *v, const struct vm_exit *e)
 {
 	uint32_t msr = (uint32_t)v->regs.rcx;
@@ -130,12 +146,17 @@ static void exit_msr(struct vcpu *v, const struct vm_exit *e)
 	finish(v, e, ok);
 }
 
+/* Every mapping is readable: writing and executing are what can be
+ * forbidden. */
 static bool access_allowed(const struct gpm_entry *g, uint32_t access)
 {
 	return g->present && (!(access & GPM_WRITE) || g->write) &&
 	       (!(access & GPM_EXEC) || g->exec);
 }
 
+/* A touch of memory that the second-level map does not allow. On success the
+ * guest simply runs its instruction again. Two vCPUs may touch the same page
+ * at once: the second finds it present, which is as good. */
 static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 {
 	struct partition *p = v->partition;
@@ -152,6 +173,7 @@ static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 	     access_allowed(&g, e->fault.access);
 	hv_unlock();
 	if (!ok) {
+		/* its LAPIC is there, but not for this instruction */
 		if (mmio_is_lapic(v, e->fault.gpa)) {
 			why = HC_REASON_BAD_INSTRUCTION;
 		}
@@ -179,7 +201,12 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 	advance(v, e);
 }
 
-/** Handles one exit; afterwards the vCPU can run, blocks, or is stopped. */
+/**
+ * Handles one exit; afterwards the vCPU can run, blocks (its state tells), or
+ * its partition has been stopped. On v's CPU, hv_lock not held, interrupts
+ * off. What the guest may not do ends as an exception in it or as its end,
+ * never as a panic.
+ */
 void exit_handle(struct vcpu *v, const struct vm_exit *e)
 {
 	v->exits[e->code]++;
@@ -211,10 +238,11 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		if (e->vector != VM_NO_VECTOR) {
 			irq_handle(e->vector);
 		} else {
-			cpu_sti_cli();
+			cpu_sti_cli();	/* it waits at the LAPIC */
 		}
 		break;
 	case VM_EXIT_NMI:
+		/* the NMI of cpu_stop_others(); others are nobody's */
 		if (log_panicking()) {
 			cpu_halt_forever();
 		}
@@ -238,7 +266,7 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 	case VM_EXIT_UNDEFINED:
 		vcpu_inject_ud(v);
 		break;
-	case VM_EXIT_SKIP:
+	case VM_EXIT_SKIP:	/* INVD, WBINVD: coherent caches need neither */
 		advance(v, e);
 		break;
 	case VM_EXIT_EXCEPTION:

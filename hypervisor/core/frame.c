@@ -2,9 +2,14 @@
 /*
  * Page frames: one owner byte for each 4 KiB page of memory, and free memory
  * kept in 2 MiB units. A unit is on the free list while all of its pages are
- * free; one that is partly used serves single pages. Pages are zeroed when
- * they are handed out; idle CPUs zero free units ahead of need.
- * All under hv_lock, but for frame_init().
+ * free; one that is partly used serves single pages. Pages are zeroed when they
+ * are handed out; idle CPUs zero free units ahead of need.
+ *
+ * This is where "each page has one owner" is enforced: every change of owner
+ * names the owner it expects, and a surprise is our own bug and a panic. No
+ * argument comes from a guest unchecked.
+ *
+ * All under hv_lock, but at boot, where one CPU works at a time.
  */
 #include <hv.h>
 #include <partition.h>
@@ -20,6 +25,8 @@ struct unit {
 	uint16_t zeroed;	/* pages zeroed so far, from the start */
 };
 
+/* Both tables lie in memory of their own (place_tables()), one to one with
+ * physical memory from 0 to the top of what is not firmware's. */
 static uint8_t *owner;		/* by page number */
 static struct unit *units;	/* by unit number */
 static uint32_t unit_count;
@@ -30,6 +37,8 @@ enum { LIST_DIRTY, LIST_ZEROED, LIST_PARTIAL, LISTS };
 static uint32_t heads[LISTS] = { NO_UNIT, NO_UNIT, NO_UNIT };
 static uint32_t zeroed_units;
 
+/* The list that a unit in this state belongs to; -1: none, it has no free page.
+ * Callers remove a unit before they change it and insert it afterwards. */
 static int list_of(uint32_t u)
 {
 	if (units[u].free == BIG_PAGE_PAGES) {
@@ -73,6 +82,7 @@ static void list_insert(uint32_t u)
 	zeroed_units += l == LIST_ZEROED;
 }
 
+/* The one place where an owner changes after frame_init(). */
 static void set_owner(uint64_t page, uint8_t from, uint8_t to)
 {
 	if (owner[page] != from) {
@@ -102,6 +112,7 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 	      (unsigned long long)bytes / 1024);
 }
 
+/* First owners: the pages had none, FRAME_NONE, which is 0. */
 static void count_range(uint64_t base, uint64_t end, uint8_t who)
 {
 	for (; base < end; base += PAGE_SIZE) {
@@ -111,8 +122,11 @@ static void count_range(uint64_t base, uint64_t end, uint8_t who)
 }
 
 /**
- * Takes over the memory map. Pages loaded for a partition get their owner
- * when partition_create_all() maps them. Boot CPU, once.
+ * Takes over the memory map. Pages loaded for a partition get their owner when
+ * partition_create_all() maps them; holes and what boot/ left out stay
+ * FRAME_NONE, which nobody is given. Boot CPU, once, after paging_init(), as
+ * all memory is reached through the direct map. No room for the tables is a
+ * panic.
  */
 void frame_init(const struct boot_info *bi)
 {
@@ -149,6 +163,7 @@ void frame_init(const struct boot_info *bi)
 	if (owner[0] == FRAME_FREE) {
 		set_owner(0, FRAME_FREE, FRAME_HYPERVISOR);
 	}
+	/* backwards: lists are filled at their heads, so low units go first */
 	for (u = unit_count; u-- > 0;) {
 		for (i = 0; i < BIG_PAGE_PAGES; i++) {
 			page = (uint64_t)u * BIG_PAGE_PAGES + i;
@@ -158,7 +173,12 @@ void frame_init(const struct boot_info *bi)
 	}
 }
 
-/** Takes one page. zero: fill it with zeroes. HPA(FRAME_NULL): none left. */
+/**
+ * Takes one page for an owner. zero: fill it with zeroes; else its content is
+ * somebody's of before, and the caller must overwrite all of it before a guest
+ * can see it. HPA(FRAME_NULL): none left. A unit that is partly used comes
+ * first and a zeroed one last, to keep those for frame_alloc_big().
+ */
 hpa_t frame_alloc(uint8_t who, bool zero)
 {
 	uint32_t u = heads[LIST_PARTIAL];
@@ -172,11 +192,13 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 		return HPA(FRAME_NULL);
 	}
 	page = (uint64_t)u * BIG_PAGE_PAGES;
+	/* ends: a unit on a list has a free page */
 	while (owner[page] != FRAME_FREE) {
 		page++;
 	}
 	list_remove(u);
 	units[u].free--;
+	/* one word a unit cannot say which of its pages are zeroed */
 	units[u].zeroed = 0;
 	list_insert(u);
 	set_owner(page, FRAME_FREE, who);
@@ -187,8 +209,9 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 }
 
 /**
- * Takes a whole 2 MiB unit. *zeroed tells whether it holds only zeroes.
- * HPA(FRAME_NULL): no whole unit is left.
+ * Takes a whole 2 MiB unit. *zeroed tells whether it holds only zeroes; if not,
+ * the caller zeroes what it shows to a guest. HPA(FRAME_NULL): no whole unit is
+ * left, though single pages may be.
  */
 hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
 {
@@ -224,7 +247,11 @@ static bool run_is_free(uint64_t unit, uint64_t n)
 	return true;
 }
 
-/** Takes contiguous zeroed memory in whole units; boot time only. */
+/**
+ * Takes contiguous zeroed memory in whole 2 MiB units, the first that fit; what
+ * is left of the last one is who's as well. Boot time only: it walks all units.
+ * HPA(FRAME_NULL): no such stretch.
+ */
 hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 {
 	uint64_t n = (bytes + BIG_PAGE_MASK) / BIG_PAGE_SIZE;
@@ -250,7 +277,11 @@ hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 	return HPA(unit * BIG_PAGE_SIZE);
 }
 
-/** Gives pages back. They are zeroed before somebody else gets them. */
+/**
+ * Gives pages of who back to the pool; another owner's page is a panic. They
+ * are zeroed before somebody else gets them. No CPU may still have a
+ * translation to them: callers raise gpm_epoch before the partition runs again.
+ */
 void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
 {
 	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
@@ -265,7 +296,12 @@ void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
 	}
 }
 
-/** Pages change owner with their content (donation, boot regions). */
+/**
+ * Pages change owner with their content: donation, and at boot regions, from
+ * FRAME_NONE. Neither side is the pool, so units and lists do not change.
+ * Memory of another owner, or none at all, is a panic: at boot that is a
+ * boot_info that contradicts itself.
+ */
 void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 {
 	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
@@ -281,7 +317,7 @@ void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 	}
 }
 
-/** Bytes that an owner has. */
+/** Bytes that an owner has. FRAME_FREE: what the pool has left. */
 uint64_t frame_owned(uint8_t who)
 {
 	return owned[who] * PAGE_SIZE;
@@ -289,7 +325,8 @@ uint64_t frame_owned(uint8_t who)
 
 /**
  * Idle work: zeroes one page of a free unit. Returns false when enough units
- * are ready or none is free. Bounded: about 600 instructions.
+ * are ready or none is free. Bounded: about 600 instructions, so that an
+ * interrupt, or another CPU that wants hv_lock, waits no longer than that.
  */
 bool frame_zero_one(void)
 {
@@ -302,6 +339,7 @@ bool frame_zero_one(void)
 				(uint64_t)units[u].zeroed * PAGE_SIZE)),
 		    PAGE_SIZE);
 	if (units[u].zeroed + 1u == BIG_PAGE_PAGES) {
+		/* the last page: it belongs to another list now */
 		list_remove(u);
 		units[u].zeroed++;
 		list_insert(u);
@@ -311,7 +349,10 @@ bool frame_zero_one(void)
 	return true;
 }
 
-/** Does this page belong to that owner? Addresses beyond memory: no. */
+/**
+ * Does this page belong to that owner? Addresses beyond memory (devices): no.
+ * This tells own pages from channel pages and devices in a second-level map.
+ */
 bool frame_is_owner(uint8_t who, hpa_t pa)
 {
 	uint64_t page = pa.v / PAGE_SIZE;

@@ -5,6 +5,13 @@
  * pt_format); the walk is the same for all. A last-level entry that is not
  * present but carries SW_RESERVED names a page that belongs to the partition
  * and has not been zeroed yet: gpm_fill() turns it into a present one.
+ *
+ * Which page may be mapped where is the caller's to decide; here, an address
+ * that is taken is never mapped over. Additions need no flush: absent entries
+ * are not cached. Whoever takes a mapping away raises p->gpm_epoch, and every
+ * vCPU of p flushes before its next entry; callers see to it that no vCPU runs
+ * in between.
+ *
  * All under hv_lock. Table pages are the partition's, in the accounts too.
  */
 #include <hv.h>
@@ -15,6 +22,7 @@
 #define SW_RESERVED	BIT64(52)	/* ignored by hardware when absent */
 #define LEVELS		4
 
+/* Level 0 is the last, of 4 KiB entries. */
 static uint32_t index_at(uint64_t gpa, int level)
 {
 	return (uint32_t)(gpa >> (12 + 9 * level)) & 511;
@@ -30,6 +38,7 @@ static uint64_t *table_of(uint64_t entry)
 	return hpa_ptr(HPA(entry & ENTRY_ADDR));
 }
 
+/* flags: GPM_*; every mapping is readable. */
 static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
 {
 	const struct pt_format *f = hvm->gpm_format;
@@ -45,6 +54,8 @@ static uint8_t frame_id(const struct partition *p)
 	return (uint8_t)(FRAME_PARTITION0 + p->id);
 }
 
+/* A table of p's own, empty, put into *entry; NULL: the pool is empty. It has
+ * all rights: leaves alone say what is allowed. */
 static uint64_t *new_table(struct partition *p, uint64_t *entry)
 {
 	hpa_t pa = frame_alloc(frame_id(p), true);
@@ -87,9 +98,10 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 }
 
 /**
- * Maps [gpa, +size) to [pa, +size), by 2 MiB where both are aligned. flags:
- * GPM_*. HC_EBUSY: something is mapped there; HC_ENOMEM: no page for a table
- * (what was mapped until then stays).
+ * Maps [gpa, +size) to [pa, +size), by 2 MiB where both are aligned; all three
+ * are multiples of 4 KiB. flags: GPM_*. HC_EBUSY: something is mapped or
+ * reserved there; HC_ENOMEM: no page for a table. In both cases what was
+ * mapped until then stays. Owners are not looked at. hv_lock held, or at boot.
  */
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		    uint32_t flags)
@@ -117,7 +129,9 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 
 /**
  * Gives a 2 MiB stretch of guest memory its frames without making them
- * present: gpm_fill() does that piecewise. gpa, pa: 2 MiB aligned.
+ * present: gpm_fill() does that piecewise, so that no exit has to zero 2 MiB.
+ * gpa, pa: 2 MiB aligned. HC_EBUSY: the stretch is not empty; HC_ENOMEM: no
+ * page for a table; nothing is reserved then.
  */
 hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 {
@@ -139,7 +153,11 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 	return HC_OK;
 }
 
-/** Zeroes the reserved page at gpa and makes it present. */
+/**
+ * Zeroes the reserved page at gpa and makes it present with these rights; does
+ * nothing if it is not a reserved one. Zeroed first: another vCPU of p may
+ * walk the table at this moment and must not see what was there before.
+ */
 void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags)
 {
 	bool in_way;
@@ -153,7 +171,10 @@ void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags)
 	}
 }
 
-/** What is at gpa? false: nothing, not even reserved. */
+/**
+ * What is at gpa? false: nothing, not even reserved. out->pa is the 4 KiB page
+ * of gpa, also within a 2 MiB one.
+ */
 bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 {
 	bool big;
@@ -166,6 +187,7 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	out->present = is_present(*e);
 	out->reserved = !out->present && (*e & SW_RESERVED);
 	out->write = (*e & hvm->gpm_format->write) != 0;
+	/* one vendor has a bit that allows, the other one that forbids */
 	out->exec = (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
 		    == hvm->gpm_format->exec;
 	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
@@ -174,7 +196,10 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	return out->present || out->reserved;
 }
 
-/** Is nothing mapped or reserved in the 2 MiB stretch around gpa? */
+/**
+ * Is nothing mapped or reserved in the 2 MiB stretch around gpa? A table there
+ * counts as something, even if it is empty: see gpm_tidy().
+ */
 bool gpm_range_empty(struct partition *p, gpa_t gpa)
 {
 	bool big;
@@ -183,7 +208,13 @@ bool gpm_range_empty(struct partition *p, gpa_t gpa)
 	return !e || (!big && !*e);
 }
 
-/** Breaks the 2 MiB page around gpa into 4 KiB pages with its rights. */
+/**
+ * Breaks the 2 MiB page around gpa into 4 KiB pages with its rights; HC_OK too
+ * if there is none. HC_ENOMEM: no page for the table, nothing changed.
+ * p->gpm_epoch as for gpm_clear(). The new table is filled in while it is in
+ * place, so no vCPU of p may run: partition_donate() asks for one vCPU only,
+ * the caller's.
+ */
 hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 {
 	bool big;
@@ -209,7 +240,8 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 /**
  * Puts the 2 MiB stretch around gpa into its shortest form: no table when it
  * is empty, one large page when its small ones are all present, ordinary RAM
- * and in one piece. p->gpm_epoch as for gpm_clear().
+ * and in one piece. Without it a stretch once split would be populated by 4
+ * KiB for ever. No vCPU of p may run; p->gpm_epoch as for gpm_clear().
  */
 void gpm_tidy(struct partition *p, gpa_t gpa)
 {
@@ -242,8 +274,10 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 	}
 }
 
-/** Removes the entry (4 KiB or 2 MiB) at gpa; the frames are the caller's to
- * account for, and p->gpm_epoch must grow before a vCPU of p runs. */
+/**
+ * Removes the entry (4 KiB or 2 MiB) at gpa; the frames are the caller's to
+ * account for, and p->gpm_epoch must grow before a vCPU of p runs.
+ */
 void gpm_clear(struct partition *p, gpa_t gpa)
 {
 	bool big;
@@ -254,6 +288,7 @@ void gpm_clear(struct partition *p, gpa_t gpa)
 	}
 }
 
+/* The frames of a leaf, present or reserved, go back to the pool. */
 static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 {
 	hpa_t pa = HPA(e & ENTRY_ADDR & ~(size - 1));
@@ -265,6 +300,8 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 	}
 }
 
+/* Everything below one last-level table, and the table; returns the work done,
+ * in pages. */
 static uint32_t teardown_table(struct partition *p, uint64_t *pde)
 {
 	uint64_t *t = table_of(*pde);
@@ -285,7 +322,9 @@ static uint32_t teardown_table(struct partition *p, uint64_t *pde)
 /**
  * Takes memory back from 2 MiB stretch to 2 MiB stretch, beginning at gpa,
  * until about budget pages were handled. Returns the gpa to go on at, or ~0
- * when all is done (upper tables stay for the next start).
+ * when all is done (upper tables stay for the next start). hv_lock held; no
+ * vCPU of p runs, and p->gpm_epoch grows before one does. Channels and devices
+ * are unmapped too and keep their owners.
  */
 uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
 {
@@ -298,6 +337,8 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
 		if (work >= budget) {
 			return gpa;
 		}
+		/* down to the 2 MiB entry, or to a higher one that is absent:
+		 * then the whole stretch below that is skipped in one step */
 		for (;; level--) {
 			e = &t[index_at(gpa, level)];
 			if (level == 1 || !is_present(*e)) {

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hypercalls: decode (every argument checked, nothing changed), then act.
- * The ABI is abi/hypercall.h. On the caller's CPU; results go into its
- * registers.
+ * Hypercalls: decode (every argument checked, nothing changed), then act. The
+ * ABI is abi/hypercall.h, in prose docs/hypercalls.md. On the caller's CPU;
+ * results go into its registers.
+ *
+ * All registers are the caller's choice. No argument is a pointer, so no guest
+ * memory is read or written here. hv_lock is held from the dispatch to the end
+ * of a call, and each call is bounded; HC_WAIT blocks only afterwards, in
+ * vcpu_prepare().
  */
 #include <hv.h>
 #include <partition.h>
@@ -11,7 +16,8 @@
 
 #define LOG_CHUNK	24u
 
-/* 16 characters of a name in two registers. */
+/* 16 characters of a name in two registers, the first in the lowest byte,
+ * padded with zeroes; a longer one is cut. */
 static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
 {
 	uint64_t v[2] = { 0, 0 };
@@ -24,6 +30,7 @@ static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
 	*hi = v[1];
 }
 
+/* HC_INFO: for everybody, never fails. */
 static hv_status_t hc_info(struct vcpu *v)
 {
 	v->regs.rdi = HC_ABI_VERSION;
@@ -34,6 +41,8 @@ static hv_status_t hc_info(struct vcpu *v)
 	return HC_OK;
 }
 
+/* HC_WAIT does not wait here: the attention bit makes vcpu_prepare() look for
+ * events before the next entry, with no lock held, and block there. */
 static hv_status_t hc_wait(struct vcpu *v)
 {
 	/* 0 and ~0 are no times but "now" and "never" */
@@ -43,6 +52,9 @@ static hv_status_t hc_wait(struct vcpu *v)
 	return HC_OK;
 }
 
+/* HC_IOREQ_GET: the first access that nobody has fetched. From the lowest
+ * partition and vCPU on; the host partition fetches until HC_ENOENT, so none
+ * waits for ever. */
 static hv_status_t hc_ioreq_get(struct vcpu *v)
 {
 	uint32_t i, k;
@@ -65,6 +77,8 @@ static hv_status_t hc_ioreq_get(struct vcpu *v)
 	return HC_ENOENT;
 }
 
+/* HC_IOREQ_DONE. A stop of the partition has changed the state, so a late
+ * answer is refused and cannot reach its next life. */
 static hv_status_t hc_ioreq_done(struct vcpu *v)
 {
 	struct partition *p = partition_get(v->regs.rdi >> 16);
@@ -75,14 +89,19 @@ static hv_status_t hc_ioreq_done(struct vcpu *v)
 		return HC_EINVAL;
 	}
 	g = p->vcpus[index];
+	/* answered twice, or before it was fetched */
 	if (g->state != VCPU_IOREQ || !g->ioreq.taken) {
 		return HC_EBUSY;
 	}
 	g->ioreq.value = v->regs.rsi;
+	/* the value is there before the bit; complete_ioreq() runs on g's CPU
+	 */
 	vcpu_wake(g, VCPU_IOREQ, VCPU_ATT_IOREQ);
 	return HC_OK;
 }
 
+/* HC_PARTITION_START. That RIP, CR3 or GDT lead nowhere is the partition's
+ * trouble, not ours: it faults and is stopped. */
 static hv_status_t hc_partition_start(struct vcpu *v)
 {
 	struct partition *p = partition_get(v->regs.rdi);
@@ -103,6 +122,7 @@ static hv_status_t hc_partition_start(struct vcpu *v)
 	return partition_start(p, &s);
 }
 
+/* HC_MEM_DONATE: addresses and count are partition_donate()'s to check. */
 static hv_status_t hc_donate(struct vcpu *v)
 {
 	struct partition *to = partition_get(v->regs.rdi);
@@ -114,6 +134,7 @@ static hv_status_t hc_donate(struct vcpu *v)
 				GPA(v->regs.rdx), v->regs.r10);
 }
 
+/* HC_LOG_READ: 24 bytes at a time fit the three registers that are left. */
 static hv_status_t hc_log_read(struct vcpu *v)
 {
 	uint64_t cursor = v->regs.rdi, words[LOG_CHUNK / 8] = { 0, 0, 0 };
@@ -126,6 +147,7 @@ static hv_status_t hc_log_read(struct vcpu *v)
 	return HC_OK;
 }
 
+/* The three queries with a partition as index; what is one of them. */
 static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 				   struct partition *p)
 {
@@ -155,11 +177,13 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 	}
 }
 
+/* Counters of running vCPUs are read as they are: statistics. */
 static hv_status_t query_exits(struct vcpu *v, struct partition *p)
 {
 	uint64_t code = v->regs.rdx, sum = 0;
 	uint32_t i;
 
+	/* the end of the list, as its reader expects it */
 	if (code >= VM_EXIT_COUNT) {
 		return HC_ENOENT;
 	}
@@ -171,9 +195,11 @@ static hv_status_t query_exits(struct vcpu *v, struct partition *p)
 	return HC_OK;
 }
 
+/* Only of what is over: the run that a CPU is in counts when it ends. */
 static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 {
 	struct percpu *pc;
+	/* ticks of the vCPUs pinned to it */
 	uint64_t guest = 0;
 	uint32_t i;
 
@@ -191,6 +217,7 @@ static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 	return HC_OK;
 }
 
+/* In the order of enum frame_owner, without FRAME_NONE. */
 static hv_status_t query_owner(struct vcpu *v, uint64_t index)
 {
 	static const char *const names[] = {
@@ -208,6 +235,7 @@ static hv_status_t query_owner(struct vcpu *v, uint64_t index)
 	return HC_OK;
 }
 
+/* HC_QUERY: index is checked by each kind, against what it counts. */
 static hv_status_t hc_query(struct vcpu *v)
 {
 	uint64_t what = v->regs.rdi, index = v->regs.rsi;
@@ -250,16 +278,20 @@ static hv_status_t call_any(struct vcpu *v, uint64_t nr)
 	case HC_DOORBELL:
 		return channel_doorbell(v->partition, v->regs.rdi);
 	case HC_CHANNEL_STATE:
+		/* a state word has 32 bits */
 		if (v->regs.rsi > UINT32_MAX) {
 			return HC_EINVAL;
 		}
 		return channel_set_state(v->partition, v->regs.rdi,
 					 (uint32_t)v->regs.rsi);
 	default:
+		/* the host partition comes here too, but only with what no
+		 * case knows */
 		return nr < HC_COUNT ? HC_EPERM : HC_ENOSYS;
 	}
 }
 
+/* Calls of the host partition; what is not its alone is everybody's. */
 static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 {
 	struct partition *p;
@@ -289,7 +321,10 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	}
 }
 
-/** One hypercall. Only CPL 0 in 64-bit mode may call; others get #UD. */
+/**
+ * One hypercall. Only CPL 0 in 64-bit mode may call; others get #UD and the
+ * instruction is not done. On v's CPU, hv_lock not held.
+ */
 void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t nr = v->regs.rax;
@@ -301,6 +336,7 @@ void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 		vcpu_inject_ud(v);
 		return;
 	}
+	/* a call that fails is done, too: it does not run again */
 	hvm->vcpu_advance_rip(v, e->insn_len);
 	hv_lock();
 	st = partition_is_host(v->partition) ? call_host(v, nr) :

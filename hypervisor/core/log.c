@@ -2,6 +2,13 @@
 /*
  * The log: a ring of text in memory, always, and the serial line until the
  * host partition owns it; panic takes the line back. Any CPU, any context.
+ *
+ * log_lock keeps lines whole and is taken last of all locks; nothing below it
+ * can wait for anything but a UART that is bounded. The last words of panic()
+ * and stage_failed() do without it: who holds it may be the one that failed.
+ *
+ * Formats are this program's own. Text from outside is limited to the names of
+ * partitions, which come out as the manifest has them.
  */
 #include <stdarg.h>
 
@@ -19,9 +26,9 @@
 static char ring[LOG_SIZE];
 static uint64_t head;		/* bytes ever written */
 static uint16_t uart;		/* 0: not ours to use */
-static uint16_t uart_port;
+static uint16_t uart_port;	/* 0: the machine has none */
 static uint32_t log_lock;
-static uint32_t panicking;
+static uint32_t panicking;	/* set once, never cleared */
 
 static void uart_putc(char c)
 {
@@ -35,6 +42,8 @@ static void uart_putc(char c)
 	outb(uart, (uint8_t)c);
 }
 
+/* One character, ring first: what the line swallows can still be read.
+ * log_lock held, or nobody else is left to write. */
 static void emit(char c)
 {
 	ring[head % LOG_SIZE] = c;
@@ -47,6 +56,8 @@ static void emit(char c)
 	}
 }
 
+/* base: 10 or 16. buf holds the 20 digits of 2^64, and a width beyond buf is
+ * cut. */
 static void emit_number(uint64_t v, uint32_t base, int width, bool zero,
 			bool negative)
 {
@@ -75,6 +86,8 @@ static void emit_text(const char *s)
 	}
 }
 
+/* One conversion; f stands behind the %. Returns its last character, so that
+ * the caller's loop goes on after it. What is not known comes out as it is. */
 static const char *emit_spec(const char *f, va_list *ap)
 {
 	bool zero = false, alt = false;
@@ -112,6 +125,7 @@ static const char *emit_spec(const char *f, va_list *ap)
 		return f;
 	default:
 		emit(*f);
+		/* a lone % at the end: not beyond the NUL */
 		return *f ? f : f - 1;
 	}
 }
@@ -127,6 +141,7 @@ static void log_format(const char *fmt, va_list *ap)
 	}
 }
 
+/* A lock of its own: log_write() is also called with hv_lock held. */
 static void lock_log(void)
 {
 	while (__atomic_exchange_n(&log_lock, 1, __ATOMIC_ACQUIRE)) {
@@ -139,20 +154,27 @@ static void unlock_log(void)
 	__atomic_store_n(&log_lock, 0, __ATOMIC_RELEASE);
 }
 
-/** serial: a 16550 answers at port; it has been set up by boot/. */
+/**
+ * serial: a 16550 answers at port; it has been set up by boot/. Without one
+ * the text goes to memory alone. Boot CPU, first of all.
+ */
 void log_init(uint16_t port, bool serial)
 {
 	uart_port = serial ? port : 0;
 	uart = uart_port;
 }
 
-/** From now on the host partition owns the UART: memory only. */
+/** From now on the host partition owns the UART: memory only, until a panic. */
 void log_quiet(void)
 {
 	uart = 0;
 }
 
-/** One line of the log: printf's %s %d %u %x with #, 0, width, l. */
+/**
+ * One line of the log: printf's %s %d %u %x with #, 0, width, l. Any CPU, with
+ * or without hv_lock; not from an NMI handler, which could find log_lock taken
+ * by what it has interrupted.
+ */
 void log_write(const char *fmt, ...)
 {
 	va_list ap;
@@ -163,6 +185,7 @@ void log_write(const char *fmt, ...)
 	emit('\n');
 	unlock_log();
 	va_end(ap);
+	/* after the lock: this wakes a vCPU */
 	if (!uart && partition_host()) {
 		partition_event(partition_host(), HC_EVENT_LOG);
 	}
@@ -170,7 +193,8 @@ void log_write(const char *fmt, ...)
 
 /**
  * Copies log text from *cursor on (at most len bytes), moves the cursor.
- * Returns the number of bytes. Text that the ring has lost is skipped.
+ * Returns the number of bytes. The cursor is the host partition's word: one
+ * beyond the end is moved to it, and text that the ring has lost is skipped.
  */
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 {
@@ -190,13 +214,20 @@ uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 	return n;
 }
 
-/** A stage of start-up that has been reached: docs/stages.md. */
+/**
+ * A stage of start-up that has been reached: docs/stages.md. "isthmus boot"
+ * watches for these lines.
+ */
 void stage(unsigned int code, const char *name)
 {
 	log_write("isthmus: stage %u %s", code, name);
 }
 
-/** Start-up cannot go on: says where and why on the serial line, stops. */
+/**
+ * Start-up cannot go on for what the machine is or lacks: says where and why
+ * on the serial line, stops this CPU. Boot CPU, before the host partition
+ * runs.
+ */
 void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 {
 	va_list ap;
@@ -214,13 +245,18 @@ void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	cpu_halt_forever();
 }
 
-/** Has some CPU called panic()? Then all stop. */
+/** Has some CPU called panic()? Then all stop: asked by who gets an NMI. */
 bool log_panicking(void)
 {
 	return panicking != 0;
 }
 
-/** Our own bug: dump and stop the machine. Never for what a guest does. */
+/**
+ * Our own bug: dump and stop the machine. Never for what a guest does, but for
+ * the end of the host partition. Any CPU, any lock held: the message takes
+ * none, the lines of the dump take log_lock. A second panic, here or elsewhere,
+ * stops its CPU silently, so a fault while the dump is written ends it.
+ */
 void panic(const char *fmt, ...)
 {
 	va_list ap;
@@ -234,7 +270,9 @@ void panic(const char *fmt, ...)
 	log_format(fmt, &ap);
 	emit('\n');
 	va_end(ap);
+	/* the message came first: it needs the least of the machine */
 	cpu_stop_others();
+	/* without per-CPU data there is no vCPU to dump */
 	if (cpu_count && this_cpu()->current) {
 		vcpu_dump(this_cpu()->current);
 	}

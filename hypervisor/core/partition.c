@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Partitions: made from the manifest at boot, started, populated on demand,
- * killed, stopped, started again. hv_lock guards all of it.
+ * killed, stopped, started again. hv_lock guards all of it; partition.h marks
+ * what is read without it.
+ *
+ * The manifest's numbers have been checked by boot/. Guest-physical addresses
+ * and counts come from guests and are checked here, against the partition's
+ * RAM (demand[]) and against page owners, before a table or an owner changes.
  */
 #include <hv.h>
 #include <partition.h>
@@ -11,6 +16,7 @@
 /* Pages of 4 KiB made present at a fault when no zeroed unit is ready: keeps
  * a single exit short. */
 #define FILL_PAGES	16u
+/* Pages taken back in one HC_PARTITION_STOP, which holds hv_lock. */
 #define TEARDOWN_BUDGET	1024u
 /* Most tables that one new page, or 2 MiB stretch, needs. */
 #define POPULATE_TABLES	3u
@@ -41,6 +47,7 @@ struct partition *partition_host(void)
 	return host;
 }
 
+/* Owner number of p's pages. */
 static uint8_t frame_id(const struct partition *p)
 {
 	return (uint8_t)(FRAME_PARTITION0 + p->id);
@@ -58,6 +65,7 @@ void partition_event(struct partition *p, uint64_t bits)
 	}
 }
 
+/* BOOT_MAP_* to GPM_*. */
 static uint32_t map_flags(uint32_t boot_flags)
 {
 	return GPM_READ | (boot_flags & BOOT_MAP_WRITE ? GPM_WRITE : 0) |
@@ -65,6 +73,9 @@ static uint32_t map_flags(uint32_t boot_flags)
 	       (boot_flags & BOOT_MAP_UNCACHED ? GPM_UNCACHED : 0);
 }
 
+/* Memory that exists before p runs: loaded regions become p's pages, device
+ * memory is mapped and stays nobody's. Boot time, so a contradiction is a
+ * panic. */
 static void map_config(struct partition *p)
 {
 	const struct boot_partition *c = p->config;
@@ -92,6 +103,9 @@ static void map_config(struct partition *p)
 	}
 }
 
+/* The I/O permission bitmap, for both vendors: 64 Ki bits and one page more,
+ * of ones, for AMD-V's accesses that reach beyond port 0xffff. All but native
+ * ports exit. [SDM3 "I/O-Bitmap Addresses"; APM2 "I/O Permissions Map"] */
 static void make_ports(struct partition *p)
 {
 	uint32_t i, port;
@@ -112,6 +126,7 @@ static void make_ports(struct partition *p)
 	}
 }
 
+/* vCPUs with backend state and FPU area, pinned and queued, stopped. */
 static void make_vcpus(struct partition *p)
 {
 	uint32_t i;
@@ -136,7 +151,11 @@ static void make_vcpus(struct partition *p)
 	}
 }
 
-/** Makes every partition of the manifest; none runs yet. Boot CPU. */
+/**
+ * Makes every partition of the manifest: address map, ports, backend's
+ * bitmaps, vCPUs; none runs yet. Boot CPU, all CPUs are up (vCPUs are pinned
+ * to them). Too little memory is a panic.
+ */
 void partition_create_all(const struct boot_info *bi)
 {
 	uint32_t i;
@@ -150,7 +169,7 @@ void partition_create_all(const struct boot_info *bi)
 		p->pages_cap = p->config->mem_cap / PAGE_SIZE;
 		p->pages_min = p->config->mem_min / PAGE_SIZE;
 		p->gpm_root = frame_alloc(frame_id(p), true);
-		p->gpm_epoch = 1;
+		p->gpm_epoch = 1;	/* a vCPU's 0 never equals it: flush */
 		p->pages_owned = 1;
 		p->pages_tables = 1;
 		partitions[i] = p;
@@ -164,7 +183,11 @@ void partition_create_all(const struct boot_info *bi)
 	}
 }
 
-/** Starts vCPU 0 of a stopped partition. hv_lock held, or at boot. */
+/**
+ * Starts vCPU 0 of a stopped partition with the state s; the others wait for
+ * INIT and SIPI. Its TSC begins at 0, the host partition's is the machine's.
+ * HC_EBUSY: it is not stopped. hv_lock held, or at boot.
+ */
 hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 {
 	struct vcpu *v = p->vcpus[0];
@@ -173,6 +196,8 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 	if (p->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
+	/* before the wake-ups below: the scheduler runs nothing of a partition
+	 * that is not RUNNING */
 	p->state = HC_STATE_RUNNING;
 	p->reason = HC_REASON_NONE;
 	p->start_count++;
@@ -193,8 +218,10 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 }
 
 /**
- * Ends a partition for what one of its vCPUs did: one line in the log, a
- * dump, an event for the host partition. On the CPU of v, hv_lock held.
+ * Ends a partition for what one of its vCPUs did: one line in the log, a dump,
+ * an event for the host partition. Its memory stays until HC_PARTITION_STOP.
+ * Of several vCPUs the first reason counts. The host partition's end is a
+ * panic. On the CPU of v (its registers are read), hv_lock held.
  */
 void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 {
@@ -219,6 +246,7 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 		      (unsigned long long)p->crash_rip);
 	}
 	vcpu_dump(v);
+	/* those on other CPUs leave at their next exit, which this makes now */
 	for (i = 0; i < p->vcpu_count; i++) {
 		sched_kick(p->vcpus[i]);
 	}
@@ -226,7 +254,10 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 	partition_event(partition_host(), HC_EVENT_PARTITION);
 }
 
-/* Every vCPU out of its run loop? Those that are not get a kick. */
+/* Every vCPU out of its run loop? Those that are not get a kick. p->state has
+ * been changed with a full barrier before this looks at running, and the
+ * scheduler sets running with one before it looks at p->state: so either the
+ * vCPU is seen here, or it sees that it must not run. */
 static bool all_stopped(struct partition *p)
 {
 	bool stopped = true;
@@ -248,7 +279,8 @@ static bool all_stopped(struct partition *p)
 
 /**
  * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs and all
- * memory is back in the pool. hv_lock held.
+ * memory is back in the pool. In any state; a stopped partition loses what was
+ * donated to it. HC_EPERM: the host partition. hv_lock held.
  */
 hv_status_t partition_stop(struct partition *p)
 {
@@ -259,6 +291,7 @@ hv_status_t partition_stop(struct partition *p)
 	}
 	if (p->state != HC_STATE_STOPPING) {
 		p->teardown_gpa = 0;
+		/* a crash has told the channels' peers already */
 		if (p->state == HC_STATE_RUNNING) {
 			p->reason = HC_REASON_HOST_REQUEST;
 			channel_partition_down(p);
@@ -274,16 +307,20 @@ hv_status_t partition_stop(struct partition *p)
 		return HC_EAGAIN;
 	}
 	for (i = 0; i < p->vcpu_count; i++) {
+		/* nothing of this life reaches the next */
 		p->vcpus[i]->attention = 0;
 		p->vcpus[i]->lapic.deadline = VLAPIC_OFF;
 		p->vcpus[i]->ioreq.word = 0;
 	}
+	/* before it can run again: its freed pages may be others' by now */
 	p->gpm_epoch++;
 	p->pages_populated = 0;
 	p->state = HC_STATE_STOPPED;
 	return HC_OK;
 }
 
+/* Is [gpa, +size) RAM of p, within one range? gpa and size may be anything: no
+ * sum of them is formed that could wrap. */
 static bool in_demand(const struct partition *p, uint64_t gpa, uint64_t size)
 {
 	uint32_t i;
@@ -325,6 +362,9 @@ static bool may_grow(const struct partition *p, uint64_t n)
 	       promised + n + POPULATE_TABLES;
 }
 
+/* The 2 MiB stretch around gpa in one go: present at once if the unit is
+ * zeroed, else reserved. false: not possible here, or no unit or table is
+ * left; the stretch is as before then, and a single page may still do. */
 static bool populate_big(struct partition *p, uint64_t gpa)
 {
 	uint64_t base = gpa & ~BIG_PAGE_MASK;
@@ -352,6 +392,8 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	return false;
 }
 
+/* The aligned FILL_PAGES pages around gpa: the neighbours will be touched
+ * next. */
 static void fill_around(struct partition *p, uint64_t gpa)
 {
 	uint64_t at = gpa & ~(uint64_t)(FILL_PAGES * PAGE_SIZE - 1);
@@ -363,8 +405,10 @@ static void fill_around(struct partition *p, uint64_t gpa)
 }
 
 /**
- * Gives the partition the page of RAM at gpa that it touched. Returns false
- * with *why when it is not its RAM, or memory has run out. hv_lock held.
+ * Gives the partition the page of RAM at gpa that it touched; true too if it
+ * is there already. Returns false with *why when it is not its RAM
+ * (HC_REASON_GPM_FAULT), or memory has run out (HC_REASON_NO_MEMORY). gpa may
+ * be anything. hv_lock held.
  */
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 {
@@ -403,7 +447,10 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 
 /**
  * Where the hypervisor can reach a partition's RAM: [gpa, +len) within one
- * page, populated if need be. NULL: it is not RAM. hv_lock held.
+ * page, populated if need be. NULL: it is not RAM of its own (a channel, a
+ * device), or memory has run out. hv_lock held; the pointer is good as long as
+ * a vCPU of p is in its run loop, which keeps partition_stop() waiting, and
+ * p->gpm_epoch has not grown. p may change the bytes at any time.
  */
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
 {
@@ -418,6 +465,9 @@ void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
 	return (uint8_t *)hpa_ptr(e.pa) + (gpa.v & PAGE_MASK);
 }
 
+/* Moves one page of 4 KiB or 2 MiB. Mapped at the new place first, as only
+ * that can fail; no vCPU sees the page twice, since from's one is in this call
+ * and to is stopped. */
 static hv_status_t donate_one(struct partition *from, gpa_t src,
 			      struct partition *to, gpa_t dst, uint64_t size)
 {
@@ -466,9 +516,12 @@ static hv_status_t check_donation(struct partition *from, gpa_t src,
 }
 
 /**
- * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst. All
- * or none; but when no page is left for a table, HC_ENOMEM, those before it
- * have moved. hv_lock held.
+ * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst.
+ * HC_EINVAL: a range is no RAM, not aligned, too long, or a page is not from's
+ * own and present. HC_EBUSY: to is not stopped, or has something there.
+ * HC_ENOMEM: beyond to's cap. All or none; but when no page is left for a
+ * table, also HC_ENOMEM, those before it have moved. from must have one vCPU,
+ * the caller's: its tables change under it. hv_lock held.
  */
 hv_status_t partition_donate(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages)
@@ -490,11 +543,14 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 		return HC_ENOMEM;
 	}
 	st = check_donation(from, src, to, dst, pages * PAGE_SIZE);
+	/* the caller's vCPU flushes before it goes on */
 	from->gpm_epoch += !st;
 	for (; !st && done < pages; done += step / PAGE_SIZE) {
 		gpa_t s = GPA(src.v + done * PAGE_SIZE);
 		gpa_t d = GPA(dst.v + done * PAGE_SIZE);
 
+		/* 2 MiB as one if both places are aligned so and the pages lie
+		 * in one piece, which gpm_tidy() finds out */
 		step = PAGE_SIZE;
 		if (!((s.v | d.v) & BIG_PAGE_MASK) &&
 		    pages - done >= BIG_PAGE_PAGES) {

@@ -14,9 +14,14 @@
 
 #define SLICE_PER_SECOND	200u	/* slices of 5 ms */
 
+/* hv_lock: 0 free, 1 taken */
 static uint32_t lock_word;
 
-/** The one lock of all slow paths. Not recursive, never held at an entry. */
+/**
+ * The one lock of all slow paths. Not recursive, never held at an entry, and
+ * only with interrupts off, so its holder is never preempted. Not fair: with
+ * few CPUs and short sections nobody waits long.
+ */
 void hv_lock(void)
 {
 	while (__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE)) {
@@ -24,17 +29,22 @@ void hv_lock(void)
 	}
 }
 
+/* For idle work: whoever holds the lock has something better to do with it. */
 static bool hv_trylock(void)
 {
 	return !__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE);
 }
 
+/** Ends hv_lock(): what was written under it is visible to the next holder. */
 void hv_unlock(void)
 {
 	__atomic_store_n(&lock_word, 0, __ATOMIC_RELEASE);
 }
 
-/** Puts a new vCPU on its CPU's queue, the host partition's first. Boot. */
+/**
+ * Puts a new vCPU on its CPU's queue, the host partition's first; queues never
+ * change afterwards, so they are read without a lock. Boot CPU.
+ */
 void sched_add(struct vcpu *v)
 {
 	struct percpu *pc = v->cpu;
@@ -48,7 +58,11 @@ void sched_add(struct vcpu *v)
 	v->lapic.deadline = VLAPIC_OFF;
 }
 
-/** Makes v's CPU look at its queue again. Any CPU. */
+/**
+ * Makes v's CPU look at its queue again: ends its idling, or the run of the
+ * vCPU that is on it. Any CPU, any lock. The flag comes first, so that a CPU
+ * that is about to halt finds it, or the interrupt.
+ */
 void sched_kick(struct vcpu *v)
 {
 	struct percpu *pc = v->cpu;
@@ -59,7 +73,11 @@ void sched_kick(struct vcpu *v)
 	}
 }
 
-/** A timer of a vCPU on this CPU is due at host TSC at. */
+/**
+ * A timer of a vCPU on this CPU is due at host TSC at: the present run ends no
+ * later. One that is put off or disarmed meanwhile costs an exit for nothing;
+ * the next pass of sched_loop() finds the true time.
+ */
 void sched_timer(struct percpu *pc, uint64_t at)
 {
 	if (at < pc->timer_at) {
@@ -67,6 +85,7 @@ void sched_timer(struct percpu *pc, uint64_t at)
 	}
 }
 
+/* The partition's state comes second: see all_stopped() in partition.c. */
 static bool runnable(const struct vcpu *v)
 {
 	return __atomic_load_n(&v->state, __ATOMIC_SEQ_CST) ==
@@ -74,7 +93,8 @@ static bool runnable(const struct vcpu *v)
 	       v->partition->state == HC_STATE_RUNNING;
 }
 
-/* Fires what is due; returns when the next timer of this CPU is. */
+/* Fires what is due; returns when the next timer of this CPU is, in host TSC,
+ * ~0: none. Timers of vCPUs that run nowhere are fired here too. */
 static uint64_t run_timers(struct percpu *pc)
 {
 	uint64_t now = rdtsc(), next = ~0ull;
@@ -97,6 +117,8 @@ static uint64_t run_timers(struct percpu *pc)
 	return next;
 }
 
+/* The vCPU to run, NULL: nobody can. First of those with time left; if nobody
+ * who can run has any, all get a new slice. */
 static struct vcpu *pick(struct percpu *pc)
 {
 	struct vcpu *v, *any = NULL;
@@ -124,6 +146,9 @@ static struct vcpu *pick(struct percpu *pc)
 	return any;
 }
 
+/* Waits until an interrupt sets resched, or host TSC until. Interrupts are
+ * open only in cpu_sti_cli() and cpu_sti_hlt_cli(), so a kick between the look
+ * at resched and HLT is held back until HLT can take it. */
 static void idle(struct percpu *pc, uint64_t until)
 {
 	uint64_t t0 = rdtsc();
@@ -134,6 +159,7 @@ static void idle(struct percpu *pc, uint64_t until)
 	}
 	pc->idle = 1;
 	while (!__atomic_load_n(&pc->resched, __ATOMIC_SEQ_CST)) {
+		/* one page at a time, with interrupts let in after each */
 		if (work && hv_trylock()) {
 			work = frame_zero_one();
 			hv_unlock();
@@ -173,7 +199,10 @@ static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
 	v->slice_left -= u64_min(used, v->slice_left);
 }
 
-/** What every CPU does for ever, once the machine is up. */
+/**
+ * What every CPU does for ever, once the machine is up. On its own stack,
+ * interrupts off, hv_lock not held.
+ */
 void sched_loop(void)
 {
 	struct percpu *pc = this_cpu();
@@ -182,6 +211,8 @@ void sched_loop(void)
 	for (;;) {
 		uint64_t next;
 
+		/* before timers and states are looked at: what changes after
+		 * this sets it again */
 		__atomic_store_n(&pc->resched, 0, __ATOMIC_SEQ_CST);
 		next = run_timers(pc);
 		v = pick(pc);

@@ -2,6 +2,11 @@
 /*
  * A vCPU between its runs: waking, blocking, what is due before the next
  * entry, and the switch of the state that stays in the CPU across exits.
+ *
+ * A vCPU belongs to the CPU that it is pinned to. Other CPUs only set bits of
+ * attention and change state from a blocked one to RUNNABLE, both atomically;
+ * whatever they want done is then done here, on its own CPU. The wake-ups may
+ * be used with hv_lock or without; the rest is called without it.
  */
 #include <hv.h>
 #include <partition.h>
@@ -10,8 +15,9 @@
 
 /**
  * Raises attention bits, then lets v run if it is blocked in state from. Any
- * CPU, any context. The block side sets its state before it looks at the
- * bits a last time, so that no wake-up is lost.
+ * CPU, any context. The block side sets its state before it looks a last time
+ * for what it waits for, so that this is not lost: either it sees the reason,
+ * or the state is seen here. In another state v is left as it is.
  */
 void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
 {
@@ -27,7 +33,11 @@ void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
 	}
 }
 
-/** Raises attention bits on a vCPU that may be running or halted. */
+/**
+ * Raises attention bits on a vCPU that may be running or halted. Any CPU, any
+ * context. Another CPU is kicked to make it exit; on this CPU v is not in its
+ * guest just now and looks at the bits before it is again.
+ */
 void vcpu_attention(struct vcpu *v, uint32_t bits)
 {
 	vcpu_wake(v, VCPU_HALTED, bits);
@@ -36,7 +46,11 @@ void vcpu_attention(struct vcpu *v, uint32_t bits)
 	}
 }
 
-/** Queues an exception for the next entry. On v's CPU, hv_lock not held. */
+/**
+ * Queues an exception for the next entry; RIP stays at the instruction unless
+ * the caller has moved it. If another event is queued already, v's partition
+ * is ended. On v's CPU, hv_lock not held.
+ */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error)
 {
@@ -57,16 +71,20 @@ void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 	}
 }
 
+/** #GP(0): the answer to a privileged instruction that asks for too much. */
 void vcpu_inject_gp(struct vcpu *v)
 {
 	vcpu_inject_exception(v, X86_EXC_GP, true, 0);
 }
 
+/** #UD: the processor that v sees does not have this instruction. */
 void vcpu_inject_ud(struct vcpu *v)
 {
 	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
 }
 
+/* All registers as after a reset, or as struct vcpu_start has them, the FPU's
+ * included: nothing of an earlier life is left. */
 static void do_reset(struct vcpu *v)
 {
 	zero_memory(&v->regs, sizeof(v->regs));
@@ -84,12 +102,15 @@ static void do_reset(struct vcpu *v)
 	v->halted = false;
 	v->fault_streak = 0;
 	guest_fetch_forget(v);
+	/* what the CPU still holds is of before: not to be saved over this */
 	if (this_cpu()->loaded == v) {
 		this_cpu()->loaded = NULL;
 	}
 	hvm->vcpu_reset(v, &v->start);
 }
 
+/* The host partition's answer goes into RAX and the instruction is done. The
+ * value is its word, taken as it is; the size is the request's. */
 static void complete_ioreq(struct vcpu *v)
 {
 	uint32_t size = HC_IOREQ_SIZE(v->ioreq.word);
@@ -110,7 +131,9 @@ static void complete_ioreq(struct vcpu *v)
 	hvm->vcpu_advance_rip(v, v->ioreq.insn_len);
 }
 
-/* HC_WAIT: are its events there, or is its time over? */
+/* HC_WAIT: are its events there, or is its time over? false: it blocks. The
+ * state is set before the last look at events: partition_event() sets them
+ * before it looks at the state, so one of the two sees the other. */
 static bool complete_wait(struct vcpu *v)
 {
 	struct partition *p = v->partition;
@@ -131,7 +154,8 @@ static bool complete_wait(struct vcpu *v)
 	return true;
 }
 
-/* Halted: leave only for an interrupt that can be taken. */
+/* Halted: leave only for an interrupt that can be taken. Looks for one
+ * again after the state is set, as complete_wait() does. */
 static bool complete_halt(struct vcpu *v, uint32_t att)
 {
 	if ((att & VCPU_ATT_NMI) || (v->halt_if && vlapic_pending(v) >= 0)) {
@@ -145,6 +169,8 @@ static bool complete_halt(struct vcpu *v, uint32_t att)
 	return false;
 }
 
+/* Injects the virtual LAPIC's vector if the guest can take one now; if not, or
+ * if more wait behind it, asks to be told when it can. */
 static void deliver_interrupt(struct vcpu *v)
 {
 	int vector = vlapic_pending(v);
@@ -163,6 +189,8 @@ static void deliver_interrupt(struct vcpu *v)
 	hvm->vcpu_intr_window(v);
 }
 
+/* If it cannot be taken now, the bit stays for the next exit: there are no
+ * NMI-window exits (CAVEATS.md). */
 static void deliver_nmi(struct vcpu *v)
 {
 	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
@@ -194,13 +222,17 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 }
 
 /**
- * Does what is due before v enters its guest. false: it blocks. On v's CPU,
- * v being RUNNABLE.
+ * Does what is due before v enters its guest: INIT and start-up, the switch of
+ * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
+ * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
+ * hv_lock not held.
  */
 bool vcpu_prepare(struct vcpu *v)
 {
 	uint32_t att;
 
+	/* nearly every time; a bit set after this look comes with a kick,
+	 * whose interrupt ends the entry */
 	if (!v->attention && !v->halted && this_cpu()->loaded == v) {
 		return true;
 	}
@@ -232,6 +264,8 @@ bool vcpu_prepare(struct vcpu *v)
 	return true;
 }
 
+/* From the CPU into v: what neither entry code nor backend switches. The
+ * hypervisor itself uses none of it (-mgeneral-regs-only). */
 static void save_state(struct vcpu *v)
 {
 	/* not every processor lets XSETBV exit */
@@ -256,6 +290,8 @@ static void save_state(struct vcpu *v)
 	v->cr2 = read_cr2();
 }
 
+/* From v into the CPU. XCR0 must have all bits for XRSTOR to reach everything,
+ * AVX state that v has turned off included; v's own XCR0 comes after. */
 static void load_state(struct vcpu *v, bool mask_is_set)
 {
 	if (!mask_is_set) {
@@ -265,6 +301,8 @@ static void load_state(struct vcpu *v, bool mask_is_set)
 	if (v->xcr0 != xstate_mask()) {
 		xsetbv(0, v->xcr0);
 	}
+	/* these values passed the processor's own checks when v wrote them,
+	 * since the MSRs are native */
 	wrmsr(MSR_IA32_STAR, v->star);
 	wrmsr(MSR_IA32_LSTAR, v->lstar);
 	wrmsr(MSR_IA32_CSTAR, v->cstar);
