@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * CPUID as guests see it: a table of leaves, each with masks for what may
- * pass; everything else reads zero. [SDM2 "CPUID"]
+ * pass; everything else reads zero. A feature is shown only if its state is
+ * switched (vcpu_switch()), its instructions do no harm, and nothing else of
+ * it must be emulated. What is hidden and has a switch of its own (a bit of
+ * CR4 or XCR0, an MSR) is refused there too. Constant after start-up, so no
+ * locks. [SDM2 "CPUID"]
  */
 #include <hv.h>
 #include <partition.h>
@@ -28,7 +32,7 @@ enum leaf_fix {
 struct leaf_mask {
 	uint32_t leaf;
 	uint32_t subleaves;	/* 1: the subleaf does not matter */
-	uint32_t eax, ebx, ecx, edx;
+	uint32_t eax, ebx, ecx, edx;	/* bits that may pass */
 	enum leaf_fix fix;
 };
 
@@ -36,9 +40,10 @@ struct leaf_mask {
 
 static struct leaf_mask table[] = {
 	{ 0x00000000, 1, 0, ALL, ALL, ALL, FIX_MAX_BASIC },
-	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES
-	 * XSAVE AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 APIC SEP PGE
-	 * CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 */
+	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE
+	 * AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT
+	 * PSE36 CLFSH MMX FXSR SSE SSE2. EBX: the size of CLFLUSH only;
+	 * leaf_features() adds the rest */
 	{ 0x00000001, 1, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f,
 	  FIX_FEATURES },
 	{ 0x00000004, 4, 0x000003ff, ALL, ALL, ALL, FIX_NONE },	/* caches, one core */
@@ -61,26 +66,34 @@ static struct leaf_mask table[] = {
 };
 
 static uint64_t xstate_allowed;
+/* CPUID.80000001H:EDX.RDTSCP */
 static bool tsc_aux;
 
-/** All XCR0 bits that this machine has and guests may use. */
+/**
+ * All XCR0 bits that this machine has and guests may use; also what XSAVE
+ * switches. Valid after cpuid_policy_init().
+ */
 uint64_t xstate_mask(void)
 {
 	return xstate_allowed;
 }
 
-/** Is there an IA32_TSC_AUX to switch? */
+/** Is there an IA32_TSC_AUX to switch? Reading it elsewhere would be a #GP. */
 bool cpu_has_tsc_aux(void)
 {
 	return tsc_aux;
 }
 
-/** Boot CPU, once: fits the table to this machine. */
+/**
+ * Fits the table to this machine, as boot/ and the boot CPU see it; all CPUs
+ * are taken to be alike. Boot CPU, once, before any guest runs.
+ */
 void cpuid_policy_init(void)
 {
 	struct cpuid_regs d = cpuid(0x0d, 0);
 
 	xstate_allowed = d.eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	/* all three parts or none, as XSETBV wants it */
 	if ((d.eax & XCR0_AVX512) == XCR0_AVX512 &&
 	    (xstate_allowed & XCR0_AVX)) {
 		xstate_allowed |= XCR0_AVX512;
@@ -91,12 +104,14 @@ void cpuid_policy_init(void)
 		 * are not on this processor */
 		table[4].ebx &= ~LEAF7_EBX_ERMS;
 	}
+	/* table[4] is leaf 7: the AVX-512 features go with their state */
 	if (!(xstate_allowed & XCR0_AVX512)) {
 		table[4].ebx &= ~(BIT32(16) | BIT32(17) | BIT32(21) |
 				  BIT32(28) | BIT32(30) | BIT32(31));
 	}
 }
 
+/* The table's word on a leaf; NULL: it reads zero. */
 static const struct leaf_mask *find(uint32_t leaf, uint32_t sub)
 {
 	const struct leaf_mask *m;
@@ -110,6 +125,8 @@ static const struct leaf_mask *find(uint32_t leaf, uint32_t sub)
 	return NULL;
 }
 
+/* Leaf 1: what is v's own (APIC id, number of vCPUs), and what is emulated
+ * whether or not the machine has it: x2APIC and TSC deadlines. */
 static void leaf_features(struct vcpu *v, struct cpuid_regs *r)
 {
 	r->ebx |= v->lapic.id << 24 | v->partition->vcpu_count << 16;
@@ -137,6 +154,8 @@ static void leaf_topology(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
 	}
 }
 
+/* Leaf 0DH: sizes come from the processor, which reckons them for the XCR0
+ * that is loaded, v's; parts that guests may not use read zero. */
 static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 {
 	if (sub == 0) {
@@ -150,6 +169,8 @@ static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 	}
 }
 
+/* KVM's leaves: Linux takes its clock from them, see kvmclock.c. [Linux
+ * Documentation/virt/kvm/x86/cpuid.rst] */
 static struct cpuid_regs paravirt(uint32_t leaf)
 {
 	struct cpuid_regs r = { 0, 0, 0, 0 };
@@ -189,7 +210,10 @@ static void apply_fix(struct vcpu *v, const struct leaf_mask *m, uint32_t sub,
 	}
 }
 
-/** Answers CPUID in v's registers. On v's CPU, v's XCR0 loaded. */
+/**
+ * Answers CPUID in v's registers, with the upper halves cleared. On v's CPU,
+ * v's XCR0 loaded. Any leaf and subleaf may be asked.
+ */
 void cpuid_emulate(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->regs.rax, sub = (uint32_t)v->regs.rcx;

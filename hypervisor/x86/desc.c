@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptor tables and the hypervisor's own exceptions and interrupts.
- * Interrupts are open only while a CPU is idle; NMI, #DF and #MC have stacks
- * of their own. [SDM3 "Interrupt and Exception Handling"]
+ * Interrupts are open only while a CPU is idle, and for one instruction after
+ * some exits; NMI, #DF and #MC have stacks of their own, as they may come at
+ * any time, and #DF when the stack is at fault. An exception in the hypervisor
+ * is its own bug: nothing is fixed up. [SDM3 "Interrupt and Exception
+ * Handling"]
  */
 #include <hv.h>
 #include <percpu.h>
 #include <x86.h>
 
+/* Also in vmx/vcpu.c, as the host state of a VM exit. */
 #define SEL_CODE	0x08u
 #define SEL_DATA	0x10u
 #define SEL_TSS		0x18u
 
+/* As the processor and trap_common in entry.S push it, from its end on. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
 	uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -34,6 +39,7 @@ struct __attribute__((packed)) table_register {
 extern const char idt_stubs[];
 void trap_handle(struct trap_frame *f);
 
+/* One for all CPUs; constant once the boot CPU has made it. */
 static struct idt_gate idt[256];
 
 static void idt_init(void)
@@ -56,7 +62,11 @@ static void idt_init(void)
 	}
 }
 
-/** Loads GDT, TSS, IDT and GS base of this CPU. */
+/**
+ * Loads GDT, TSS, IDT and GS base of this CPU; this_cpu() is pc from here on.
+ * On the CPU itself, paging_init()'s tables on, its descriptors not used by
+ * another CPU.
+ */
 void desc_load(struct percpu *pc)
 {
 	uint64_t tss = (uintptr_t)&pc->tss;
@@ -71,9 +81,11 @@ void desc_load(struct percpu *pc)
 	for (i = 0; i < 3; i++) {
 		pc->tss.ist[i] = (uintptr_t)pc->ist[i] + PERCPU_IST_SIZE;
 	}
+	/* beyond the TSS: no map; nothing runs outside ring 0 here */
 	pc->tss.iomap_base = sizeof(pc->tss);
 	pc->gdt[1] = 0x00af9b000000ffffull;	/* 64-bit code */
 	pc->gdt[2] = 0x00cf93000000ffffull;	/* data */
+	/* an available 64-bit TSS: LTR refuses a busy one, and makes it busy */
 	pc->gdt[3] = (sizeof(pc->tss) - 1) | (tss & 0xffffff) << 16 |
 		     0x89ull << 40 | (tss >> 24 & 0xff) << 56;
 	pc->gdt[4] = tss >> 32;
@@ -84,12 +96,17 @@ void desc_load(struct percpu *pc)
 			 "mov %1, %%fs; mov %1, %%gs"
 			 : : "r"(SEL_DATA), "r"(0));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
+	/* after the selectors: loading %gs may clear its base */
 	wrmsr(MSR_IA32_GS_BASE, (uintptr_t)pc);
 	pc->self = pc;
 	pc->stack_top = (uintptr_t)pc->stack + PERCPU_STACK_SIZE;
 }
 
-/** Every exception and interrupt taken in the hypervisor itself. */
+/**
+ * Every exception and interrupt taken in the hypervisor itself, from
+ * trap_common. An NMI is forgotten unless some CPU panics; device and IPI
+ * vectors go to irq_handle(); all else is a panic. Interrupts off.
+ */
 void trap_handle(struct trap_frame *f)
 {
 	if (f->vector == X86_EXC_NMI) {

@@ -9,9 +9,11 @@
 /* From boot/: RDI = physical address of struct boot_info. */
 	.globl hv_entry
 hv_entry:
+	/* boot/ has done so; nothing may come before there is an IDT */
 	cli
 	cld
 	leaq	boot_stack_top(%rip), %rsp
+	/* the end of a chain of frames */
 	xorl	%ebp, %ebp
 	call	hv_start
 	ud2
@@ -35,30 +37,39 @@ trampoline_start:
 	movl	trampoline_base - trampoline_start, %ebx
 	leal	(gdt32 - trampoline_start)(%ebx), %eax
 	movl	%eax, gdtr32 + 2 - trampoline_start
+	/* DS is the page: addresses are offsets in it */
 	lgdtl	gdtr32 - trampoline_start
 	movl	$0x20, %eax		/* CR4.PAE */
 	movl	%eax, %cr4
+	/* real mode has 32 bits for it */
 	movl	trampoline_cr3 - trampoline_start, %eax
 	movl	%eax, %cr3
+	/* NXE at once: the tables have NX bits, reserved without it */
 	movl	$0xc0000080, %ecx	/* IA32_EFER: LME, NXE */
 	xorl	%edx, %edx
 	movl	$0x900, %eax
 	wrmsr
 	leal	(long64 - trampoline_start)(%ebx), %eax
 	movl	%eax, farptr - trampoline_start
+	/* from real mode to IA-32e mode in one step: PE and PG with LME set;
+	 * the page is mapped one to one (paging_trampoline()) */
 	movl	$0x80010001, %eax	/* CR0: PG, WP, PE */
 	movl	%eax, %cr0
 	ljmpl	*(farptr - trampoline_start)
 	.code64
 long64:
 	movl	%ebx, %ebx
+	/* DS has no base any more: the page's address is in RBX */
 	movq	(trampoline_stack - trampoline_start)(%rbx), %rsp
 	movq	(trampoline_percpu - trampoline_start)(%rbx), %rdi
+	/* too far for a relative call from here */
 	movabsq	$cpu_ap_entry, %rax
 	xorl	%ebp, %ebp
 	call	*%rax
 	ud2
 	.balign 8
+/* accessed already: the processor need not write to it, the page is mapped
+ * read-only */
 gdt32:	.quad 0
 	.quad 0x00af9b000000ffff	/* 0x08: 64-bit code */
 gdtr32:	.word 15
@@ -84,6 +95,8 @@ idt_stubs:
 	.set	vec, 0
 	.rept	256
 	.balign	16
+	/* the processor pushes an error code for these [SDM3 "Exception and
+	 * Interrupt Reference"] */
 	.if	(vec == 8) || (vec >= 10 && vec <= 14) || (vec == 17) || \
 		(vec == 21) || (vec == 29) || (vec == 30)
 	.else
@@ -94,6 +107,8 @@ idt_stubs:
 	.set	vec, vec + 1
 	.endr
 
+/* In the order of struct trap_frame from its end. With or without an error
+ * code pushed by the processor, RSP is a multiple of 16 at the call. */
 trap_common:
 	pushq	%rax
 	pushq	%rcx
@@ -128,6 +143,7 @@ trap_common:
 	popq	%rdx
 	popq	%rcx
 	popq	%rax
+	/* vector and error code */
 	addq	$16, %rsp
 	iretq
 

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The bytes of the instruction a vCPU stands at, read once into a private
- * copy. Used only where the processor does not tell what is needed: the
- * LAPIC page, and instruction lengths on processors without next-RIP save.
+ * copy. Used only where the processor does not tell what is needed: the LAPIC
+ * page, and instruction lengths on processors without next-RIP save.
+ *
+ * The guest's tables and code are its own to change at any time, from another
+ * vCPU too: every entry and byte is read once, each address goes through
+ * partition_memory(), so only RAM of its own partition is ever read, and a
+ * guest that cheats gets an answer that fits other bytes of its own.
  */
 #include <hv.h>
 #include <partition.h>
 #include <x86.h>
 
+/* Guest page tables. [SDM3 "4-Level Paging and 5-Level Paging"] */
 #define PTE_P		BIT64(0)
 #define PTE_PS		BIT64(7)
 #define PTE_ADDR	0x000ffffffffff000ull
@@ -50,6 +56,7 @@ static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
 	return true;
 }
 
+/* In 64-bit code CS has no base. */
 static uint64_t linear_rip(struct vcpu *v)
 {
 	uint64_t at = hvm->vcpu_get(v, VCPU_RIP);
@@ -89,7 +96,10 @@ static bool fetch_again(struct vcpu *v, uint64_t at, uint8_t *bytes,
 	return true;
 }
 
-/** The next guest_fetch() translates anew. On v's CPU. */
+/**
+ * The next guest_fetch() translates anew: for callers to whom bytes of a
+ * moment ago will not do, and at a reset. On v's CPU.
+ */
 void guest_fetch_forget(struct vcpu *v)
 {
 	v->fetch_va = ~0ull;
@@ -97,7 +107,10 @@ void guest_fetch_forget(struct vcpu *v)
 
 /**
  * Copies up to max bytes (FETCH_MAX is the most an instruction has) from
- * CS:RIP on; returns how many could be read. On v's CPU, hv_lock not held.
+ * CS:RIP on; returns how many could be read: fewer, also none, where the page
+ * is not there, no RAM, or the paging mode is not known to walk(). Rights
+ * (user, NX) are not looked at: the processor has fetched from there already.
+ * On v's CPU, hv_lock not held.
  */
 uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max)
 {
@@ -110,6 +123,7 @@ uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max)
 	}
 	hv_lock();
 	for (n = 0; n < max; n++) {
+		/* an instruction may cross into another page */
 		if (!page || !((at + n) & PAGE_MASK)) {
 			page = page_of(v, at + n);
 			if (!page) {

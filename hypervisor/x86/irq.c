@@ -3,13 +3,16 @@
  * Device interrupts: an I/O APIC input that the manifest gives to a partition
  * becomes an event bit of that partition. Edge inputs are acknowledged at
  * once; level inputs stay masked until the partition has served the device.
- * [82093AA I/O APIC data sheet "IOREDTBL"]
+ * All go to the boot CPU, the host partition's: only there are the two I/O
+ * APIC registers used, interrupts off, so they need no lock. [82093AA I/O APIC
+ * data sheet "IOREDTBL"]
  */
 #include <hv.h>
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
 
+/* Register numbers; an entry is two registers, the low word first. */
 #define IOAPIC_REDIR(pin)	(0x10u + 2 * (pin))
 #define REDIR_LEVEL		BIT32(15)
 #define REDIR_LOW		BIT32(13)
@@ -26,6 +29,7 @@ static volatile uint32_t *ioapic;
 static struct irq_line lines[BOOT_MAX_IRQS * 2];
 static uint32_t line_count;
 
+/* IOREGSEL at offset 0, IOWIN at 0x10. */
 static void ioapic_write(uint32_t reg, uint32_t v)
 {
 	ioapic[0] = reg;
@@ -44,6 +48,8 @@ static void line_mask(const struct irq_line *l, bool masked)
 		     l->redir | (masked ? REDIR_MASKED : 0));
 }
 
+/* Routes one line and opens it. The GSI is the input's number: this is the I/O
+ * APIC whose first input is GSI 0. One that it does not have is a panic. */
 static void add_line(struct partition *p, uint32_t index, uint32_t pins)
 {
 	const struct boot_irq *irq = &p->config->irqs[index];
@@ -62,13 +68,15 @@ static void add_line(struct partition *p, uint32_t index, uint32_t pins)
 			 (irq->flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0),
 	};
 	line_count++;
+	/* the destination before the unmask */
 	ioapic_write(IOAPIC_REDIR(l->gsi) + 1, cpus[0]->apic_id << 24);
 	line_mask(l, false);
 }
 
 /**
- * Masks everything, the 8259 pair too, then routes the manifest's lines to
- * the boot CPU. Boot CPU, partitions exist.
+ * Masks everything, the 8259 pair too, then routes the manifest's lines to the
+ * boot CPU: a device that nobody owns cannot interrupt. Boot CPU, partitions
+ * exist, none runs.
  */
 void irq_init(const struct boot_info *bi)
 {
@@ -92,20 +100,28 @@ void irq_init(const struct boot_info *bi)
 	}
 }
 
-/** An interrupt taken by this CPU, from a guest or while idle. */
+/**
+ * An interrupt taken by this CPU, from a guest or while idle. Ends what the
+ * CPU was doing: events may have made another vCPU runnable. A vector that
+ * belongs to nothing is only acknowledged. Interrupts off.
+ */
 void irq_handle(uint32_t vector)
 {
 	uint32_t i = vector - VECTOR_IRQ_BASE;
 
+	/* no EOI for this one [SDM3 "Spurious Interrupt"] */
 	if (vector == VECTOR_SPURIOUS) {
 		return;
 	}
 	if (vector >= VECTOR_IRQ_BASE && i < line_count) {
+		/* before the EOI, or the device would interrupt again at
+		 * once */
 		if (lines[i].redir & REDIR_LEVEL) {
 			line_mask(&lines[i], true);
 		}
 		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
 	}
+	/* one-shot: it is off now */
 	if (vector == VECTOR_TIMER) {
 		this_cpu()->timer_armed = 0;
 	}
@@ -114,7 +130,11 @@ void irq_handle(uint32_t vector)
 	lapic_eoi();
 }
 
-/** HC_IRQ: masks or unmasks a line of p's own. hv_lock held. */
+/**
+ * HC_IRQ: masks or unmasks a line of p's own. HC_EINVAL: unmask is neither 0
+ * nor 1; HC_ENOENT: p has no such line. On the boot CPU, where the caller, the
+ * host partition, is pinned; hv_lock held.
+ */
 hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
 {
 	uint32_t i;

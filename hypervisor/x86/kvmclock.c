@@ -3,7 +3,12 @@
  * kvmclock: the paravirtual clock that stock Linux kernels know. The TSC is
  * invariant and the same on all CPUs, so each page is written when the guest
  * asks for it and when its TSC offset changes, never in between.
- * [Linux Documentation/virt/kvm/x86/msr.rst]
+ *
+ * The guest says where its page lies; partition_memory() makes sure that this
+ * is RAM of its own. What it does to the page itself harms only its own clock.
+ * The pages are written on the vCPU's CPU without hv_lock: partition_stop()
+ * waits for vCPUs in their run loops before it takes memory away. [Linux
+ * Documentation/virt/kvm/x86/msr.rst]
  */
 #include <hv.h>
 #include <partition.h>
@@ -15,9 +20,10 @@
 #define NSEC_PER_SEC		1000000000ull
 #define NSEC_PER_MSEC		1000000ull
 
+/* Layouts of the guest ABI. */
 struct pvclock_vcpu_time_info {
 	uint32_t version, pad0;
-	uint64_t tsc_timestamp, system_time;
+	uint64_t tsc_timestamp, system_time;	/* guest TSC; ns at that TSC */
 	uint32_t tsc_to_system_mul;
 	int8_t tsc_shift;
 	uint8_t flags, pad[2];
@@ -45,7 +51,11 @@ static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 	*shift = (int8_t)s;
 }
 
-/** Writes v's time page, if it has one. On v's CPU. */
+/**
+ * Writes v's time page, if it has one: time since the partition's start, in ns
+ * of v's TSC. A page that is not its RAM, or that crosses 4 KiB, is left out.
+ * On v's CPU, hv_lock not held.
+ */
 void kvmclock_update(struct vcpu *v)
 {
 	uint64_t gpa = v->kvmclock_msr & ~1ull;
@@ -63,6 +73,7 @@ void kvmclock_update(struct vcpu *v)
 	__atomic_store_n(&t->version, ++v->kvmclock_version,
 			 __ATOMIC_RELEASE);	/* odd: being changed */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* v's TSC at the partition's start, where its time is 0 */
 	t->tsc_timestamp = v->tsc_offset + v->partition->start_tsc;
 	t->system_time = 0;
 	time_scale(boot.tsc_hz, &t->tsc_to_system_mul, &t->tsc_shift);
@@ -71,6 +82,8 @@ void kvmclock_update(struct vcpu *v)
 			 __ATOMIC_RELEASE);
 }
 
+/* UTC at the moment when the time page says 0, the partition's start. Without
+ * a clock in the firmware it counts from 1970. */
 static void wall_clock(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_wall_clock *w;
@@ -91,7 +104,10 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 	__atomic_store_n(&w->version, 2, __ATOMIC_RELEASE);
 }
 
-/** WRMSR of a kvmclock MSR. false: it is none, or misaligned: #GP. */
+/**
+ * WRMSR of a kvmclock MSR. false: it is none, or misaligned: #GP. The MSRs
+ * cannot be read. On v's CPU, hv_lock not held.
+ */
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	switch (msr) {
@@ -106,6 +122,7 @@ bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 			return false;
 		}
 		v->kvmclock_msr = value;
+		/* the next one is odd, whatever was interrupted */
 		v->kvmclock_version &= ~1u;
 		kvmclock_update(v);
 		return true;

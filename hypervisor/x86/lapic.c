@@ -3,12 +3,15 @@
  * The CPU's own local APIC: EOI, IPIs and the timer that ends idleness. In
  * x2APIC mode if firmware left it so, else through its page. The timer is
  * one-shot on the TSC deadline where the CPU has it, else counts the APIC
- * clock, measured against the TSC. [SDM3 "Local APIC", "APIC Timer"]
+ * clock, measured against the TSC. No guest reaches it: guests have vlapic.c.
+ * All on the CPU itself, interrupts off; all CPUs are taken to be in the same
+ * mode. [SDM3 "Local APIC", "APIC Timer"]
  */
 #include <hv.h>
 #include <percpu.h>
 #include <x86.h>
 
+/* Offsets in the page; MSR numbers are 0x800 + offset / 16. */
 enum {
 	REG_ID = 0x20, REG_TPR = 0x80, REG_EOI = 0xb0, REG_SVR = 0xf0,
 	REG_ICR_LO = 0x300, REG_ICR_HI = 0x310, REG_LVT_TIMER = 0x320,
@@ -57,7 +60,11 @@ static void measure_clock(void)
 	clock_ratio = ((uint64_t)(0xffffffff - left) << 32) / (t1 - t0);
 }
 
-/** Prepares this CPU's local APIC. phys: its page, used on the boot CPU. */
+/**
+ * Prepares this CPU's local APIC: LINT0 (the 8259) masked, LINT1 as NMI, no
+ * priority held back. phys: its page, mapped once, on the boot CPU. The
+ * timer's rate is measured there too.
+ */
 void lapic_init(uint64_t phys)
 {
 	x2apic = (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD) != 0;
@@ -79,11 +86,14 @@ void lapic_init(uint64_t phys)
 	}
 }
 
+/** Ends the interrupt being served, so that others of its priority can come. */
 void lapic_eoi(void)
 {
 	lapic_write(REG_EOI, 0);
 }
 
+/* One IPI. In xAPIC mode the two halves are two stores, and a busy sender must
+ * be waited for; interrupts are off in between. apic_id: 8 bits there. */
 static void icr_write(uint32_t apic_id, uint32_t low)
 {
 	if (x2apic) {
@@ -98,7 +108,10 @@ static void icr_write(uint32_t apic_id, uint32_t low)
 	lapic_page[REG_ICR_LO / 4] = low;
 }
 
-/** Sends a fixed interrupt to another CPU. */
+/**
+ * Sends a fixed interrupt to another CPU, which sees all that was stored
+ * before. Any CPU.
+ */
 void lapic_ipi(uint32_t apic_id, uint8_t vector)
 {
 	/* x2APIC register writes do not order earlier stores
@@ -117,7 +130,12 @@ static void delay_us(uint64_t us)
 	}
 }
 
-/** INIT, then SIPI twice, with the waits that the SDM prescribes. */
+/**
+ * INIT, then SIPI twice, with the waits that the SDM prescribes; the CPU
+ * starts in real mode at page << 12. Boot CPU, while CPUs are started. A CPU
+ * that started at the first SIPI ignores the second. [SDM3 "MP Initialization
+ * Protocol Algorithm for MP Systems"]
+ */
 void lapic_init_sipi(uint32_t apic_id, uint8_t page)
 {
 	icr_write(apic_id, 0x4500);	/* INIT, assert */
@@ -133,8 +151,12 @@ void lapic_nmi(uint32_t apic_id)
 	icr_write(apic_id, 0x4400);
 }
 
-/** Starts the one-shot timer: VECTOR_TIMER at this TSC value. Costs nothing
- * when it is set so already. */
+/**
+ * Starts the one-shot timer of this CPU: VECTOR_TIMER at this TSC value, at
+ * once if that is past. It may come early, where the APIC clock's counter is
+ * too short, so whoever wakes looks at the time. Costs nothing when it is set
+ * so already.
+ */
 void lapic_timer_start(uint64_t tsc_deadline)
 {
 	struct percpu *pc = this_cpu();
@@ -151,6 +173,7 @@ void lapic_timer_start(uint64_t tsc_deadline)
 	}
 	now = rdtsc();
 	ticks = tsc_deadline > now ? tsc_deadline - now : 1;
+	/* minutes at least: so the result fits 64 bits */
 	ticks = u64_min(ticks, BIT64(40));
 	ticks = (uint64_t)(((unsigned __int128)ticks * clock_ratio) >> 32) + 1;
 	lapic_write(REG_LVT_TIMER, VECTOR_TIMER);
@@ -158,6 +181,7 @@ void lapic_timer_start(uint64_t tsc_deadline)
 		    (uint32_t)u64_min(ticks, 0xffffffff));
 }
 
+/** No VECTOR_TIMER any more; one that is pending may still come. */
 void lapic_timer_stop(void)
 {
 	this_cpu()->timer_armed = 0;

@@ -5,12 +5,17 @@
  * that operating systems use for device registers, are understood: a table,
  * not a decoder. The bytes are fetched once, through the guest's own page
  * tables, into a private copy.
+ *
+ * The address is the one that the exit reports; what the instruction's operand
+ * says is not evaluated. If another vCPU changes the bytes meanwhile, the
+ * access is done with other registers of the same vCPU: the guest's own loss.
  */
 #include <hv.h>
 #include <mmio.h>
 #include <partition.h>
 #include <x86.h>
 
+/* Fixed: vlapic_base_write() lets no guest move it. */
 #define LAPIC_PAGE	0xfee00000ull
 
 /**
@@ -40,8 +45,9 @@ static uint32_t modrm_length(const uint8_t *m, uint32_t avail)
 }
 
 /**
- * Understands one MOV of 32 bits. bytes: len of them, at most 15. Returns
- * false for everything else. Pure.
+ * Understands one MOV of 32 bits in 64-bit code: opcodes 89, 8B, C7 /0, with
+ * REX but no other prefix. bytes: len of them, at most 15. Returns false for
+ * everything else, also if the bytes end too early. Pure. [SDM2 "MOV"]
  */
 bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 {
@@ -59,6 +65,7 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 		return false;
 	}
 	n = modrm_length(&bytes[at], len - at);
+	/* C7 with another number in ModRM.reg is no MOV */
 	if (!n || (op == 0xc7 && (bytes[at] >> 3 & 7))) {
 		return false;
 	}
@@ -79,6 +86,8 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 	return at <= len;
 }
 
+/* A register that is not there reads 0 and ignores writes: in this mode
+ * nothing is a #GP. */
 static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 {
 	uint64_t *gpr = &v->regs.rax + m->gpr;
@@ -90,6 +99,7 @@ static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 		(void)vlapic_reg_write(v, reg, value);
 		return true;
 	}
+	/* a 32-bit MOV clears the upper half of its target */
 	(void)vlapic_reg_read(v, reg, &value);
 	if (m->gpr == 4) {
 		hvm->vcpu_set(v, VCPU_RSP, value);
@@ -99,7 +109,10 @@ static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 	return true;
 }
 
-/** Is gpa v's LAPIC page, LAPIC enabled in xAPIC mode? */
+/**
+ * Is gpa v's LAPIC page, LAPIC enabled in xAPIC mode? Never for the host
+ * partition, which has no use for one.
+ */
 bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa)
 {
 	return (gpa.v & ~PAGE_MASK) == LAPIC_PAGE &&
@@ -107,7 +120,11 @@ bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa)
 	       APIC_BASE_EN && !partition_is_host(v->partition);
 }
 
-/** A memory exit on the LAPIC page? Then it is answered. On v's CPU. */
+/**
+ * A memory exit on the LAPIC page? Then it is answered and the instruction
+ * done. false: not that page, or not 64-bit code, or no MOV of those above;
+ * the caller ends the partition. On v's CPU, hv_lock not held.
+ */
 bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t gpa = e->fault.gpa.v;

@@ -2,6 +2,11 @@
 /*
  * MSRs, control registers and XCR0 of guests. Everything not named here is
  * #GP. Native MSRs are switched with the vCPU or live in backend state.
+ *
+ * Values are the guest's. Whatever is handed on to the backend has passed the
+ * checks that the processor itself would make, so that no VM entry fails for
+ * it: that would end the partition, where a #GP is the answer.
+ * All on the vCPU's CPU, hv_lock not held.
  */
 #include <hv.h>
 #include <partition.h>
@@ -19,13 +24,18 @@ static const uint32_t native[] = {
 	MSR_IA32_TSC_AUX,
 };
 
-/** The native MSRs, for the backend's bitmap. */
+/**
+ * The native MSRs, for the backend's bitmap; *count of them. TSC_AUX is the
+ * last one, left out where the machine has none. Valid after
+ * cpuid_policy_init().
+ */
 const uint32_t *msr_native_list(uint32_t *count)
 {
 	*count = ARRAY_SIZE(native) - (cpu_has_tsc_aux() ? 0 : 1);
 	return native;
 }
 
+/* Types 2, 3 and above 7 are reserved. [SDM3 "Page Attribute Table (PAT)"] */
 static bool pat_valid(uint64_t v)
 {
 	uint32_t i;
@@ -40,7 +50,10 @@ static bool pat_valid(uint64_t v)
 	return true;
 }
 
-/** RDMSR that exits. false: #GP. */
+/**
+ * RDMSR that exits. false: #GP. Some are here only because Linux reads them;
+ * they have a harmless value. On v's CPU.
+ */
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
@@ -74,6 +87,7 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	}
 }
 
+/* EFER as the guest may write it; SVME and the rest is not offered. */
 static bool efer_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t old = hvm->vcpu_get(v, VCPU_EFER);
@@ -90,7 +104,7 @@ static bool efer_write(struct vcpu *v, uint64_t value)
 	return true;
 }
 
-/** WRMSR that exits. false: #GP. */
+/** WRMSR that exits. false: #GP. On v's CPU. */
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
@@ -101,6 +115,8 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		vlapic_deadline_write(v, value);
 		return true;
 	case MSR_IA32_TSC:
+		/* its kvmclock page must go with it, timers stay where they
+		 * are */
 		v->tsc_offset = value - rdtsc();
 		hvm->vcpu_set(v, VCPU_TSC_OFFSET, v->tsc_offset);
 		kvmclock_update(v);
@@ -123,7 +139,9 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	}
 }
 
-/* CR0 as the guest may have it. [SDM3 "Control Registers"] */
+/* CR0 as the guest may have it. Entering and leaving IA-32e mode happens here,
+ * by PG, as EFER.LMA is ours to keep. [SDM3 "Control Registers", "IA-32e Mode
+ * Operation"] */
 static bool cr0_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t efer = hvm->vcpu_get(v, VCPU_EFER);
@@ -154,7 +172,8 @@ static bool cr0_write(struct vcpu *v, uint64_t value)
 	return true;
 }
 
-/* The CR4 bits that go with what CPUID shows. */
+/* The CR4 bits that go with what CPUID shows; others are #GP, VMXE among
+ * them. */
 static uint64_t cr4_allowed(void)
 {
 	struct cpuid_regs l1 = cpuid(1, 0), l7 = cpuid(7, 0);
@@ -168,6 +187,8 @@ static uint64_t cr4_allowed(void)
 	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
 }
 
+/* PAE cannot go in IA-32e mode; PCIDE comes only there and with PCID 0. [SDM3
+ * "Control Registers"] */
 static bool cr4_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t old = hvm->vcpu_get(v, VCPU_CR4);
@@ -184,7 +205,11 @@ static bool cr4_write(struct vcpu *v, uint64_t value)
 	return true;
 }
 
-/** MOV to or from CR0, CR4, CR8, LMSW, CLTS that exited. false: #GP. */
+/**
+ * MOV to or from CR0, CR4, CR8, LMSW, CLTS that exited. false: #GP; nothing
+ * has changed then. CPL is not looked at: the processor raises #GP before it
+ * exits. On v's CPU.
+ */
 bool cr_access(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t *gpr = &v->regs.rax + e->cr.gpr;
@@ -225,7 +250,11 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 	}
 }
 
-/** XSETBV. false: #GP. [SDM2 "XSETBV"] */
+/**
+ * XSETBV. false: #GP, where the processor would raise it for a machine with
+ * just xstate_mask(). The new XCR0 is loaded at once. On v's CPU, with v's
+ * state loaded. [SDM2 "XSETBV"]
+ */
 bool xsetbv_emulate(struct vcpu *v)
 {
 	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;

@@ -2,9 +2,13 @@
 /*
  * The hypervisor's own address space, made once on the boot CPU and shared by
  * all: its image at HV_IMAGE_BASE, each section with its own rights, and
- * memory one to one at DMAP_BASE, never executable, without the image. No
- * page is both writable and executable, and no page of the image has a
- * second, writable address. [SDM3 "4-Level Paging and 5-Level Paging"]
+ * memory one to one at DMAP_BASE, never executable, without the image. No page
+ * is both writable and executable, and no page of the image has a second,
+ * writable address. The memory of all partitions is in it, so that pages can
+ * be zeroed and filled; the firmware's is not.
+ *
+ * boot_info is trusted: boot/ has sorted and checked it. No locks: after
+ * start-up nothing changes. [SDM3 "4-Level Paging and 5-Level Paging"]
  */
 #include <hv.h>
 #include <x86.h>
@@ -18,24 +22,28 @@
 #define PTE_NX	BIT64(63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
+/* LAPIC and I/O APIC, page by page: see paging_map_device(). */
 #define DEVICE_BASE	0xfffffe8000000000ull
 
 /* Tables for this many GiB-sized stretches and edges; the rest is a panic
  * that says so. They lie in the image's .bss. */
 #define TABLE_POOL	160u
 
+/* hypervisor.lds; each at a page. */
 extern const char image_start[], text_end[], rodata_end[], image_end[];
 
 static uint64_t tables[TABLE_POOL][512] __attribute__((aligned(4096)));
 static uint32_t tables_used;
 static uint32_t device_pages;
-uint64_t paging_cr3;
+uint64_t paging_cr3;	/* APs load 32 bits of it */
 
 static uint64_t image_va_to_pa(const void *p)
 {
 	return (uint64_t)(uintptr_t)p - HV_IMAGE_BASE + boot.image_phys;
 }
 
+/* Tables are reached in the image, where they lie: boot/'s tables map it too,
+ * so this works before and after the switch. */
 static uint64_t *table_at(uint64_t entry)
 {
 	uint64_t pa = entry & PTE_ADDR;
@@ -43,6 +51,8 @@ static uint64_t *table_at(uint64_t entry)
 	return (uint64_t *)(uintptr_t)(pa - boot.image_phys + HV_IMAGE_BASE);
 }
 
+/* The table below an entry, made if there is none. Rights are the leaves'
+ * alone. */
 static uint64_t *table_next(uint64_t *entry)
 {
 	uint64_t *t;
@@ -58,6 +68,8 @@ static uint64_t *table_next(uint64_t *entry)
 	return t;
 }
 
+/* One page of 2 MiB or 4 KiB. No flush: the caller knows if something else was
+ * there. */
 static void map_one(uint64_t va, uint64_t pa, uint64_t bits, bool big)
 {
 	uint64_t *t = tables[0];
@@ -85,6 +97,7 @@ static void map_range(uint64_t va, uint64_t pa, uint64_t end, uint64_t bits)
 	}
 }
 
+/* By 4 KiB: sections end at pages, not at 2 MiB. */
 static void map_image(const char *from, const char *to, uint64_t bits)
 {
 	uint64_t va;
@@ -101,6 +114,7 @@ static void map_memory(const struct boot_mem *m)
 	uint64_t start = m->base;
 	uint64_t end = m->base + m->size;
 	uint64_t img = boot.image_phys;
+	/* boot/ has set whole 2 MiB pages aside */
 	uint64_t img_end = (img + boot.image_size + BIG_PAGE_MASK) &
 			   ~BIG_PAGE_MASK;
 
@@ -119,20 +133,22 @@ static void map_memory(const struct boot_mem *m)
 }
 
 /**
- * Builds the tables and switches to them. Boot CPU, once, before any other
- * use of DMAP_BASE. bi->mem is sorted and 4 KiB granular.
+ * Builds the tables and switches to them. Boot CPU, once, before any other use
+ * of DMAP_BASE, on boot/'s tables. bi->mem is sorted and 4 KiB granular. Out
+ * of tables is a panic.
  */
 void paging_init(const struct boot_info *bi)
 {
 	uint32_t i;
 
-	tables_used = 1;
+	tables_used = 1;	/* the root */
 	map_image(image_start, text_end, PTE_P | PTE_G);
 	map_image(text_end, rodata_end, PTE_P | PTE_G | PTE_NX);
 	map_image(rodata_end, image_end, PTE_P | PTE_W | PTE_G | PTE_NX);
 	for (i = 0; i < bi->mem_count; i++) {
 		map_memory(&bi->mem[i]);
 	}
+	/* before CR3: without NXE the NX bit is a reserved one, a page fault */
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE);
 	write_cr0(read_cr0() | CR0_WP);
 	paging_cr3 = image_va_to_pa(tables[0]);
@@ -141,8 +157,9 @@ void paging_init(const struct boot_info *bi)
 }
 
 /**
- * Maps one page of device memory, uncached, for good. pa: host-physical,
- * page aligned. Boot CPU, before other CPUs run.
+ * Maps one page of device memory, uncached, for good. pa: host-physical;
+ * returns the address of its page's first byte. Boot CPU, before other CPUs
+ * run, so nobody has cached the absence.
  */
 void *paging_map_device(uint64_t pa)
 {
@@ -153,7 +170,12 @@ void *paging_map_device(uint64_t pa)
 	return (void *)(uintptr_t)va;
 }
 
-/** Maps the trampoline page one to one, executable, while APs start. */
+/**
+ * Maps the trampoline page one to one, executable and read-only, while APs
+ * start; on = false takes it away. An AP jumps through it with paging just
+ * turned on. Boot CPU: the APs' TLBs may keep it for a while, where nothing
+ * jumps to it any more.
+ */
 void paging_trampoline(uint64_t pa, bool on)
 {
 	map_one(pa, pa, on ? PTE_P : 0, false);

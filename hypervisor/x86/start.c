@@ -2,6 +2,11 @@
 /*
  * The story of start-up: from boot/'s hand-over to the scheduler, and the
  * other CPUs' way there.
+ *
+ * boot_info is trusted as to its content, but for its magic and size, which
+ * tell whether both were built together. Until the scheduler runs there is no
+ * guest and one CPU works at a time, so nothing is locked. What the machine
+ * lacks ends in stage_failed(), what contradicts itself in a panic.
  */
 #include <hv.h>
 #include <partition.h>
@@ -14,6 +19,8 @@ enum {	/* docs/stages.md */
 };
 
 extern const char trampoline_start[], trampoline_end[];
+/* Words of the trampoline in entry.S: the original lies in .rodata, so they
+ * are filled in at its copy, see trampoline_word(). */
 extern uint64_t trampoline_base, trampoline_cr3;
 extern uint64_t trampoline_stack, trampoline_percpu;
 extern uint64_t paging_cr3;
@@ -29,6 +36,8 @@ const struct hvm_ops *hvm;
 /* The backends, in the order in which they are asked. */
 static const struct hvm_ops *const backends[] = { &hvm_vmx, &hvm_svm };
 
+/* The backend is chosen once; each says itself what it lacks. The last one's
+ * reason is told. */
 static void hvm_select(void)
 {
 	const char *why = "no backend";
@@ -44,6 +53,7 @@ static void hvm_select(void)
 	stage_failed(STAGE_VIRT, "virtualization", "CPU 0: %s", why);
 }
 
+/* A CPU's own data, zeroed, in a unit of its own; it stays for ever. */
 static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
 {
 	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, sizeof(struct percpu));
@@ -61,7 +71,9 @@ static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
 	return pc;
 }
 
-/* What every CPU does for itself. */
+/* What every CPU does for itself: a known state whatever firmware left, its
+ * descriptor tables, its LAPIC, virtualization on. cpuid_policy_init() and
+ * hvm_select() have been called on the boot CPU. */
 static void cpu_init(struct percpu *pc)
 {
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE | EFER_SCE);
@@ -69,7 +81,9 @@ static void cpu_init(struct percpu *pc)
 		  CR0_WP | CR0_NE | CR0_MP);
 	write_cr4(read_cr4() | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT |
 		  CR4_OSXSAVE);
+	/* all that guests may use, so that XSAVE and XRSTOR reach it */
 	xsetbv(0, xstate_mask());
+	/* no breakpoint of the firmware's */
 	write_dr7(DR7_RESET);
 	desc_load(pc);
 	lapic_init(boot.lapic_phys);
@@ -80,7 +94,10 @@ static void cpu_init(struct percpu *pc)
 	}
 }
 
-/** C entry of the other CPUs, on their own stacks. */
+/**
+ * C entry of the other CPUs, from the trampoline, on their own stacks and
+ * paging_init()'s tables, interrupts off. Never returns.
+ */
 void cpu_ap_entry(struct percpu *pc)
 {
 	cpu_init(pc);
@@ -92,12 +109,16 @@ void cpu_ap_entry(struct percpu *pc)
 	sched_loop();
 }
 
+/* A word of the trampoline's copy, by its place in the original. */
 static void *trampoline_word(const void *word)
 {
 	return (uint8_t *)hpa_ptr(HPA(boot.trampoline)) +
 	       ((const char *)word - trampoline_start);
 }
 
+/* One CPU after the other: they share the trampoline's words, and what they
+ * allocate needs no lock. A CPU that does not answer ends the start-up: it
+ * might wake up later, with another CPU's stack. */
 static void start_one(uint32_t apic_id)
 {
 	struct percpu *pc = percpu_new(cpu_count, apic_id);
@@ -118,7 +139,10 @@ static void start_one(uint32_t apic_id)
 	cpu_count++;
 }
 
-/** Starts every CPU that boot/ found, one after the other. Boot CPU. */
+/**
+ * Starts every CPU that boot/ found, one after the other. Boot CPU, itself
+ * initialized. They wait in cpu_ap_entry() until the partitions exist.
+ */
 void cpu_start_all(const struct boot_info *bi)
 {
 	const char *src = trampoline_start;
@@ -139,7 +163,10 @@ void cpu_start_all(const struct boot_info *bi)
 	paging_trampoline(bi->trampoline, false);
 }
 
-/** For panic: an NMI makes the others see it and stop. */
+/**
+ * For panic: an NMI makes the others see it and stop, also those in a guest,
+ * where it is an exit. Nobody waits for them.
+ */
 void cpu_stop_others(void)
 {
 	uint32_t i;
@@ -151,6 +178,7 @@ void cpu_stop_others(void)
 	}
 }
 
+/* vCPU 0 of the host partition, in the state that boot/ has prepared. */
 static void start_host(void)
 {
 	struct partition *host = partition_host();
@@ -174,6 +202,8 @@ static void start_host(void)
 	}
 }
 
+/* boot/'s structure lies at its physical address, mapped by boot/'s tables
+ * only: copied before paging_init(). The copy is what everybody uses. */
 static void copy_info(const struct boot_info *bi)
 {
 	if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION ||
@@ -183,7 +213,12 @@ static void copy_info(const struct boot_info *bi)
 	boot = *bi;
 }
 
-/** The hypervisor's main: boot CPU, on the boot stack. */
+/**
+ * The hypervisor's main: boot CPU, on the boot stack, interrupts off, boot/'s
+ * tables. info: physical address of struct boot_info. Never returns. The order
+ * is: the log, own address space, faults, pages, CPUs, what the manifest
+ * wants.
+ */
 void hv_start(uint64_t info)
 {
 	static struct percpu boot_cpu;	/* until frames can be had */
@@ -192,6 +227,7 @@ void hv_start(uint64_t info)
 	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
+	/* so that a fault from here on is a panic, not a reset */
 	desc_load(&boot_cpu);
 	frame_init(&boot);
 	stage(STAGE_MEMORY, "page owners set up");
@@ -215,6 +251,7 @@ void hv_start(uint64_t info)
 	stage(STAGE_PARTITIONS, "partitions built");
 	start_host();
 	stage(STAGE_HOST, "entering the host partition");
+	/* before the host partition can write to its UART */
 	log_quiet();
 	__atomic_store_n(&cpus[0]->online, 1, __ATOMIC_RELEASE);
 	sched_loop();

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The two functions that a freestanding compiler may call by itself. */
+/*
+ * The two functions that a freestanding compiler may call by itself, for
+ * copies and initialisations of structures. Byte strings may be slow
+ * (BOOT_FLAG_ERMS_SLOW), which is no matter here: pages are zeroed by
+ * zero_memory().
+ */
 #include <types.h>
 
 __attribute__((used)) void *memcpy(void *to, const void *from, size_t n);

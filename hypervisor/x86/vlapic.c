@@ -2,8 +2,11 @@
 /*
  * The virtual local APIC: registers, priorities, IPIs, timer. A vCPU's LAPIC
  * belongs to the CPU it is pinned to; other CPUs only set IRR bits (atomic)
- * and raise attention. Reached through x2APIC MSRs, or through its page by
- * mmio.c. [SDM3 "Advanced Programmable Interrupt Controller (APIC)"]
+ * and raise attention (and note an ESR bit for a message with a bad vector: if
+ * it gets lost, no harm is done). Reached through x2APIC MSRs, or through its
+ * page by mmio.c. No locks. Values written are the guest's; whatever they name
+ * as destination, only vCPUs of its own partition are meant.
+ * [SDM3 "Advanced Programmable Interrupt Controller (APIC)"]
  */
 #include <hv.h>
 #include <partition.h>
@@ -45,8 +48,8 @@ static bool is_x2apic(const struct vcpu *v)
 	return (v->lapic.base & APIC_BASE_EXTD) != 0;
 }
 
-/* Looks at the words in pairs: this is done at every switch of vCPUs, and
- * mostly all are empty. */
+/* The highest bit, -1: none. Looks at the words in pairs: this is done at every
+ * switch of vCPUs, and mostly all are empty. */
 static int highest(const uint32_t bits[8])
 {
 	typedef uint64_t __attribute__((may_alias)) pair_t;
@@ -63,6 +66,7 @@ static int highest(const uint32_t bits[8])
 	return -1;
 }
 
+/* [SDM3 "Task and Processor Priorities"] */
 static uint32_t ppr(const struct vlapic *l)
 {
 	uint32_t isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
@@ -70,7 +74,7 @@ static uint32_t ppr(const struct vlapic *l)
 	return (l->tpr & 0xf0) >= isr ? l->tpr : isr;
 }
 
-/** The state after power-up, reset or INIT, with the timer off. */
+/** The state after power-up or INIT, timer off, in that mode. On v's CPU. */
 void vlapic_reset(struct vcpu *v, bool x2apic)
 {
 	struct vlapic *l = &v->lapic;
@@ -90,7 +94,7 @@ void vlapic_reset(struct vcpu *v, bool x2apic)
 	l->deadline = VLAPIC_OFF;
 }
 
-/** Raises a vector in v's IRR. Any CPU. */
+/** Raises a vector in v's IRR; below 16: an error. Any CPU, any context. */
 void vlapic_post(struct vcpu *v, uint8_t vector)
 {
 	if (vector < 16) {
@@ -102,7 +106,7 @@ void vlapic_post(struct vcpu *v, uint8_t vector)
 	vcpu_attention(v, VCPU_ATT_INTR);
 }
 
-/** The vector to deliver next, or -1: none beats the priority now. */
+/** The vector to deliver next, -1: none beats the priority. On v's CPU. */
 int vlapic_pending(const struct vcpu *v)
 {
 	const struct vlapic *l = &v->lapic;
@@ -116,15 +120,16 @@ int vlapic_pending(const struct vcpu *v)
 	return vector;
 }
 
-/** The vector has been delivered: IRR to ISR. */
+/** The vector has been delivered: IRR to ISR. On v's CPU. */
 void vlapic_accept(struct vcpu *v, uint8_t vector)
 {
 	__atomic_fetch_and(&v->lapic.irr[vector / 32], ~BIT32(vector % 32),
 			   __ATOMIC_SEQ_CST);
 	v->lapic.isr[vector / 32] |= BIT32(vector % 32);
-	v->lapic.isr_top = vector;
+	v->lapic.isr_top = vector;	/* it has beaten what was there */
 }
 
+/* Ends the service of the highest vector; none in service: nothing. */
 static void eoi(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
@@ -139,13 +144,14 @@ static void eoi(struct vcpu *v)
 	}
 }
 
-/** TPR, by MSR, page or CR8. */
+/** TPR, by MSR, page or CR8: a lower one may let a vector through. */
 void vlapic_set_tpr(struct vcpu *v, uint32_t tpr)
 {
 	v->lapic.tpr = tpr & 0xff;
 	vcpu_attention(v, VCPU_ATT_INTR);
 }
 
+/* Clusters of 16; xAPIC: flat or of 4. [SDM3 "Logical Destination Mode"] */
 static bool match_logical(const struct vcpu *t, uint32_t dest, bool x2apic)
 {
 	const struct vlapic *l = &t->lapic;
@@ -164,11 +170,13 @@ static bool match(const struct vcpu *t, uint32_t dest, bool logical,
 		  bool x2apic)
 {
 	if (dest == (x2apic ? 0xffffffff : 0xff)) {
-		return true;
+		return true;	/* everybody */
 	}
 	return logical ? match_logical(t, dest, x2apic) : t->lapic.id == dest;
 }
 
+/* One IPI or message to one vCPU, on the sender's CPU; what it means is done on
+ * t's, by vcpu_prepare(). */
 static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
 {
 	switch (mode) {
@@ -180,13 +188,13 @@ static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
 		vcpu_attention(t, VCPU_ATT_NMI);
 		break;
 	case ICR_INIT:
-		if (t->index != 0) {
+		if (t->index != 0) {	/* 0: only HC_PARTITION_START */
 			vcpu_wake(t, VCPU_HALTED, VCPU_ATT_INIT);
 			sched_kick(t);
 		}
 		break;
 	case ICR_SIPI:
-		if (t->state == VCPU_WAIT_SIPI ||
+		if (t->state == VCPU_WAIT_SIPI ||	/* after INIT only */
 		    (t->attention & VCPU_ATT_INIT)) {
 			t->start.kind = VCPU_RESET_SIPI;
 			t->start.sipi_vector = vector;
@@ -198,7 +206,8 @@ static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
 	}
 }
 
-/* [SDM3 "Interrupt Command Register (ICR)"] */
+/* To vCPUs of v's own partition alone; lowest priority: to the first that
+ * matches. [SDM3 "Interrupt Command Register (ICR)"] */
 static void send_ipi(struct vcpu *v, uint64_t icr)
 {
 	uint32_t low = (uint32_t)icr, mode = low >> 8 & 7;
@@ -215,7 +224,7 @@ static void send_ipi(struct vcpu *v, uint64_t icr)
 	}
 	for (i = 0; i < v->partition->vcpu_count; i++) {
 		struct vcpu *t = v->partition->vcpus[i];
-		bool hit = shorthand == 1 ? t == v :
+		bool hit = shorthand == 1 ? t == v :	/* self, all, others */
 			   shorthand == 2 ? true :
 			   shorthand == 3 ? t != v :
 			   match(t, dest, (low & BIT32(11)) != 0, x2);
@@ -230,9 +239,10 @@ static void send_ipi(struct vcpu *v, uint64_t icr)
 }
 
 /**
- * A message-signalled interrupt to a partition: only its own vCPUs can be
- * meant, whatever it wrote into the address. [SDM3 "Message Address Register
- * Format"]
+ * A message-signalled interrupt to the partition of any, one of its vCPUs: only
+ * its own vCPUs can be meant, whatever it wrote into the address. Fixed and
+ * lowest-priority messages, as edges; others (NMI, INIT..) are dropped. Any
+ * CPU, no lock. [SDM3 "Message Address Register Format"]
  */
 void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
 {
@@ -259,6 +269,7 @@ void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
 	}
 }
 
+/* log2 of the divisor. [SDM3 "APIC Timer"] */
 static uint32_t divide_shift(const struct vlapic *l)
 {
 	uint32_t d = (l->timer_divide & 3) | (l->timer_divide >> 1 & 4);
@@ -266,6 +277,7 @@ static uint32_t divide_shift(const struct vlapic *l)
 	return (d + 1) & 7;
 }
 
+/* The first tick, counted from now. An initial count of 0 stops the timer. */
 static void timer_arm(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
@@ -296,7 +308,7 @@ static uint32_t timer_current(const struct vlapic *l)
 				     boot.tsc_hz) >> divide_shift(l));
 }
 
-/** Fires v's timer if it is due. On v's CPU. */
+/** Fires v's timer if it is due at host TSC now. On v's CPU. */
 void vlapic_timer_check(struct vcpu *v, uint64_t now)
 {
 	struct vlapic *l = &v->lapic;
@@ -315,7 +327,7 @@ void vlapic_timer_check(struct vcpu *v, uint64_t now)
 	}
 }
 
-/** RDMSR of IA32_TSC_DEADLINE. */
+/** RDMSR of IA32_TSC_DEADLINE, in v's TSC; 0: disarmed, or another mode. */
 uint64_t vlapic_deadline_read(const struct vcpu *v)
 {
 	const struct vlapic *l = &v->lapic;
@@ -327,7 +339,7 @@ uint64_t vlapic_deadline_read(const struct vcpu *v)
 	return l->deadline + v->tsc_offset;
 }
 
-/** WRMSR of IA32_TSC_DEADLINE; value in v's TSC, 0 disarms. */
+/** WRMSR of IA32_TSC_DEADLINE; value in v's TSC, 0 disarms. On v's CPU. */
 void vlapic_deadline_write(struct vcpu *v, uint64_t value)
 {
 	struct vlapic *l = &v->lapic;
@@ -344,11 +356,11 @@ void vlapic_deadline_write(struct vcpu *v, uint64_t value)
 	if ((int64_t)v->tsc_offset < 0 && l->deadline < value) {
 		l->deadline = VLAPIC_OFF;
 	}
-	sched_timer(v->cpu, l->deadline);
+	sched_timer(v->cpu, l->deadline);	/* this run ends by then */
 }
 
 /** WRMSR of IA32_APIC_BASE: mode changes as the SDM allows, no moving.
- * [SDM3 "x2APIC State Transitions"] */
+ * false: #GP. On v's CPU. [SDM3 "x2APIC State Transitions"] */
 bool vlapic_base_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t mode = value & (APIC_BASE_EN | APIC_BASE_EXTD);
@@ -369,7 +381,7 @@ bool vlapic_base_write(struct vcpu *v, uint64_t value)
 	return true;
 }
 
-/** Reads register number reg (page offset / 16). false: there is none. */
+/** Reads register number reg (page offset / 16). false: there is none now. */
 bool vlapic_reg_read(struct vcpu *v, uint32_t reg, uint32_t *value)
 {
 	struct vlapic *l = &v->lapic;
@@ -432,6 +444,7 @@ bool vlapic_reg_read(struct vcpu *v, uint32_t reg, uint32_t *value)
 	}
 }
 
+/* Masked while software-disabled; a change of the timer's mode disarms it. */
 static void write_lvt(struct vcpu *v, uint32_t i, uint32_t value)
 {
 	struct vlapic *l = &v->lapic;
@@ -446,6 +459,7 @@ static void write_lvt(struct vcpu *v, uint32_t i, uint32_t value)
 	}
 }
 
+/* [SDM3 "Local APIC State After It Has Been Software Disabled"] */
 static void write_svr(struct vcpu *v, uint32_t value)
 {
 	uint32_t i;
@@ -489,7 +503,7 @@ bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 		write_svr(v, value);
 		return true;
 	case R_ESR:
-		l->esr = l->esr_pending;
+		l->esr = l->esr_pending;	/* now it can be read */
 		l->esr_pending = 0;
 		return true;
 	case R_ICR:
@@ -520,7 +534,7 @@ bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 	}
 }
 
-/** RDMSR of 800H-8FFH. [SDM3 "x2APIC Register Address Space"] */
+/** RDMSR of 800H-8FFH; false: #GP. [SDM3 "x2APIC Register Address Space"] */
 bool vlapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
 	uint32_t reg = msr - MSR_X2APIC_FIRST, low = 0;
@@ -554,7 +568,7 @@ static uint32_t writable_bits(uint32_t reg)
 	}
 }
 
-/** WRMSR of 800H-8FFH. Reserved bits are #GP. */
+/** WRMSR of 800H-8FFH. false: #GP, for reserved bits too. On v's CPU. */
 bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
 	uint32_t reg = msr - MSR_X2APIC_FIRST;
