@@ -13,6 +13,7 @@
 #include "check.h"
 #include "vmx.h"
 
+/* Segment access rights as in the VMCS. [SDM3 "Guest Register State"] */
 enum {	/* access rights, and other bits that only rules look at */
 	AR_S = 1 << 4, AR_P = 1 << 7, AR_L = 1 << 13, AR_D = 1 << 14,
 	AR_G = 1 << 15, AR_UNUSABLE = 1 << 16,
@@ -21,6 +22,7 @@ enum {	/* access rights, and other bits that only rules look at */
 #define AR_DPL(ar)	((ar) >> 5 & 3)
 #define AR_RESERVED	0xfffe0f00ull
 #define TYPE_DATA	3u	/* of CS: only with unrestricted guest */
+/* Interruptibility after STI and after MOV SS. */
 #define SHADOW		(GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)
 /* #DF, #TS, #NP, #SS, #GP, #PF, #AC push an error code. */
 #define PUSH_ERROR	0x00027d00u
@@ -34,9 +36,11 @@ enum {
 	IF_INTR = 8192,				/* an interrupt is injected */
 };
 
+/* What a rule demands of its field; arg: the bits, or the largest value. */
 enum rule_kind { BITS_0, BITS_1, CANONICAL, PHYSICAL, PAT_TYPES, NOT_0,
 		 AT_MOST };
 
+/* Completes "must be"; log_write() adds arg where it is not 0. */
 static const char *const kind_text[] = {
 	[BITS_0] = "0 in bits", [BITS_1] = "1 in bits",
 	[CANONICAL] = "canonical", [PHYSICAL] = "a physical address, 0 in bits",
@@ -44,6 +48,9 @@ static const char *const kind_text[] = {
 	[AT_MOST] = "at most",
 };
 
+/* The rules that look at one field alone: controls, control registers and
+ * MSRs, descriptor tables, RIP and RFLAGS, the rest. 0xfa1 and 0x1e of the EPT
+ * pointer: memory type 6, four levels (3 in bits 3 to 5), reserved bits 0. */
 #define R(field, kind, when, arg)	{ CHECK_##field, kind, when, arg }
 static const struct rule {
 	uint8_t field, kind;
@@ -94,6 +101,7 @@ static const struct {
 	const char *name;
 } fields[CHECK_FIELDS] = { VMX_CHECK_FIELDS(FIELD) };
 
+/* Notes a violation; those beyond VMX_CHECK_MAX are left out. */
 static void expect(struct vmx_check_report *r, uint32_t field, bool ok,
 		   const char *rule, uint64_t arg)
 {
@@ -104,6 +112,7 @@ static void expect(struct vmx_check_report *r, uint32_t field, bool ok,
 	}
 }
 
+/* All bits from the highest linear one on are alike. */
 static bool canonical(const struct vmx_check_state *s, uint64_t v)
 {
 	uint64_t top = v >> (s->linear_bits - 1);
@@ -111,6 +120,7 @@ static bool canonical(const struct vmx_check_state *s, uint64_t v)
 	return top == 0 || top == ~0ull >> (s->linear_bits - 1);
 }
 
+/* Entry by entry; what is left when one is bad is not 0. */
 static bool pat_ok(uint64_t v)
 {
 	while (v && (v & 0xff) <= 7 && (v & 0xfe) != 2) {
@@ -119,6 +129,8 @@ static bool pat_ok(uint64_t v)
 	return v == 0;
 }
 
+/* Whether u's field is as u demands; its condition is the caller's to look
+ * at. */
 static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
 {
 	uint64_t v = s->f[u->field];
@@ -141,6 +153,7 @@ static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
 	}
 }
 
+/* The secondary controls count only where they are activated. */
 static uint64_t proc2_of(const struct vmx_check_state *s)
 {
 	return s->f[CHECK_PROC_BASED_CTLS] & PROC_SECONDARY ?
@@ -176,13 +189,16 @@ static uint32_t conditions(const struct vmx_check_state *s)
 		INTR_INFO_TYPE(info) == VM_EVENT_INTR ? IF_INTR : 0);
 }
 
-/* Controls, CR0 and CR4 against what the processor allows. */
+/* Controls, CR0 and CR4 against what the processor allows. An unrestricted
+ * guest may have CR0.PE and PG 0. [SDM3 "Reserved Controls and Default
+ * Settings", "Restrictions on VMX Operation"] */
 static void check_fixed(const struct vmx_check_state *s,
 			struct vmx_check_report *r)
 {
 	bool free_mode = proc2_of(s) & PROC2_UNRESTRICTED;
 	uint32_t i;
 
+	/* low half of a capability: must be 1; high half: may be 1 */
 	for (i = 0; i < CHECK_CTLS; i++) {
 		uint64_t v = s->f[i], must = (uint32_t)s->ctl_cap[i];
 
@@ -192,6 +208,7 @@ static void check_fixed(const struct vmx_check_state *s,
 	}
 	for (i = 0; i < 2; i++) {
 		uint32_t field = i ? CHECK_GUEST_CR4 : CHECK_GUEST_CR0;
+		/* 0 in FIXED0: free to be 0; 1 in FIXED1: free to be 1 */
 		uint64_t must = s->cr_fixed0[i] &
 			~(!i && free_mode ? CR0_PE | CR0_PG : 0);
 
@@ -212,12 +229,14 @@ static void check_injection(const struct vmx_check_state *s,
 	uint32_t type = INTR_INFO_TYPE(info), vector = info & 0xff;
 	uint64_t len = s->f[CHECK_ENTRY_INSN_LEN];
 	bool error = info & INTR_INFO_ERROR;
+	/* in real mode nothing pushes an error code */
 	bool pushes = type == VM_EVENT_EXCEPTION && vector < 32 &&
 		      (PUSH_ERROR >> vector & 1) && !real_mode(s);
 
 	if (!(info & INTR_INFO_VALID)) {
 		return;
 	}
+	/* bits 12 to 30 and type 1 are reserved; type 7 is never ours */
 	expect(r, CHECK_ENTRY_INTR_INFO, !(info & 0x7ffff000) && type != 1 &&
 	       type != 7 && (type != VM_EVENT_NMI || vector == 2) &&
 	       (type != VM_EVENT_EXCEPTION || vector < 32),
@@ -246,6 +265,8 @@ static void check_non_register(const struct vmx_check_state *s,
 	bool step = (flags & RFLAGS_TF) &&
 		    !(s->f[CHECK_GUEST_IA32_DEBUGCTL] & DEBUGCTL_BTF);
 
+	/* one of the two shadows at a time, and STI's only with interrupts
+	 * on */
 	expect(r, CHECK_GUEST_INTERRUPTIBILITY, !(block & GUEST_BLOCK_STI) ||
 	       (!(block & GUEST_BLOCK_MOVSS) && (flags & RFLAGS_IF)),
 	       "STI blocking alone, and with RFLAGS.IF", 0);
@@ -253,6 +274,7 @@ static void check_non_register(const struct vmx_check_state *s,
 	       "0 under STI or MOV SS blocking", 0);
 	expect(r, CHECK_GUEST_ACTIVITY, activity != 1 ||
 	       !AR_DPL(s->f[CHECK_GUEST_SS_AR]), "HLT only with SS.DPL 0", 0);
+	/* in a shadow, or halted, a pending single-step must agree with TF */
 	expect(r, CHECK_GUEST_PENDING_DEBUG, bs == step ||
 	       (!(block & SHADOW) && activity != 1),
 	       "with BS as RFLAGS.TF under STI or MOV SS blocking", 0);
@@ -265,6 +287,7 @@ static void check_segment(const struct vmx_check_state *s,
 	uint64_t limit = s->f[CHECK_SEG(i, LIMIT)];
 	uint64_t base = s->f[CHECK_SEG(i, BASE)];
 	uint64_t ar = s->f[CHECK_SEG(i, AR)];
+	/* system descriptors have S = 0 */
 	bool system = i == SEG_LDTR || i == SEG_TR;
 	bool used = i == SEG_CS || i == SEG_TR || !(ar & AR_UNUSABLE);
 
@@ -280,6 +303,7 @@ static void check_segment(const struct vmx_check_state *s,
 	expect(r, CHECK_SEG(i, AR), !(ar & AR_S) == system &&
 	       (ar & AR_P) && !(ar & AR_RESERVED),
 	       "present, S as its kind, reserved bits 0", 0);
+	/* a limit counts bytes, or pages of 4 KiB with their low bits 1 */
 	expect(r, CHECK_SEG(i, AR), ar & AR_G ? (limit & 0xfff) == 0xfff :
 	       !(limit >> 20), "with G as its limit", limit);
 	expect(r, CHECK_SEG(i, SELECTOR), !system ||
@@ -288,7 +312,9 @@ static void check_segment(const struct vmx_check_state *s,
 	       ((ar & 1) && (ar & 10) != 8), "accessed, readable if code", 0);
 }
 
-/* [SDM3 "Checks on Guest Segment Registers"] */
+/* Type and privilege of CS and SS, which hang together. Type bits: 1 accessed,
+ * 2 writable or readable, 4 expand-down or conforming, 8 code. [SDM3 "Checks
+ * on Guest Segment Registers"] */
 static void check_types(const struct vmx_check_state *s,
 			struct vmx_check_report *r)
 {
@@ -314,6 +340,8 @@ static void check_types(const struct vmx_check_state *s,
 	       "of DPL 0 without CR0.PE, and when CS is data", 0);
 }
 
+/* Virtual-8086 mode fixes the first six segments; TR and LDTR follow the same
+ * rules in every mode. */
 static void check_segments(const struct vmx_check_state *s,
 			   struct vmx_check_report *r)
 {
@@ -339,6 +367,8 @@ static void check_segments(const struct vmx_check_state *s,
 	if (!vm86) {
 		check_types(s, r);
 	}
+	/* types: 11 and 3 are busy TSSs of 64 or 32, and of 16 bits; 2 is an
+	 * LDT */
 	expect(r, CHECK_GUEST_TR_AR, !(tr & AR_UNUSABLE) &&
 	       ((tr & 15) == 11 || (!ia32e && (tr & 15) == 3)),
 	       "a busy TSS, in IA-32e mode of type 11", 0);
@@ -346,7 +376,11 @@ static void check_segments(const struct vmx_check_state *s,
 	       (ldtr & 15) == 2, "an LDT", 0);
 }
 
-/** Applies every rule to s; r tells which are violated. Pure. */
+/**
+ * Applies every rule to s; r tells which are violated, in the order above, at
+ * most VMX_CHECK_MAX. An empty report does not prove the state good: not all
+ * rules are known here. Pure.
+ */
 void vmx_check_rules(const struct vmx_check_state *s,
 		     struct vmx_check_report *r)
 {
@@ -365,6 +399,8 @@ void vmx_check_rules(const struct vmx_check_state *s,
 	check_non_register(s, r);
 }
 
+/* The current VMCS and this CPU's limits. Fields of features that the
+ * processor lacks read as anything; no rule looks at them then. */
 static void read_state(struct vmx_check_state *s)
 {
 	uint32_t widths = cpuid(0x80000008, 0).eax, i;
@@ -385,8 +421,11 @@ static void read_state(struct vmx_check_state *s)
 	s->linear_bits = widths >> 8 & 0xff;
 }
 
-/** Logs each rule that the current VMCS violates. On the vCPU's CPU, with
- * hv_lock held or in a panic. */
+/**
+ * Logs each rule that the current VMCS violates, with the field's value. On
+ * the vCPU's CPU, with hv_lock held or in a panic: the two structures are
+ * static, to spare the stack.
+ */
 void vmx_check_log(void)
 {
 	static struct vmx_check_state s;

@@ -2,11 +2,15 @@
 /*
  * From the VMCS's exit fields to struct vm_exit, and from wanted controls to
  * allowed ones. Pure functions: no hardware is touched, so the build machine
- * tests them with tables.
+ * tests them with tables. The fields are the processor's, not the guest's:
+ * they are believed, but what no case here knows becomes VM_EXIT_UNKNOWN,
+ * which ends the partition.
  */
 #include <vm_exit.h>
 #include "vmcs.h"
 
+/* NMIs share their exit reason. [SDM3 "Information for VM Exits Due to
+ * Vectored Events"] */
 static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 {
 	uint32_t info = raw->intr_info;
@@ -31,6 +35,7 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 static void decode_io(uint64_t q, struct vm_exit *e)
 {
 	e->code = VM_EXIT_IO;
+	/* 0, 1, 3 for 1, 2, 4 bytes */
 	e->io.size = (uint8_t)((q & 7) + 1);
 	e->io.in = (q >> 3 & 1) != 0;
 	e->io.string = (q >> 4 & 1) != 0;
@@ -41,6 +46,7 @@ static void decode_io(uint64_t q, struct vm_exit *e)
 /* [SDM3 "Exit Qualification for Control-Register Accesses"] */
 static void decode_cr(uint64_t q, struct vm_exit *e)
 {
+	/* 0 MOV to, 1 MOV from, 2 CLTS, 3 LMSW */
 	uint32_t type = (uint32_t)(q >> 4) & 3;
 
 	e->code = VM_EXIT_CR_ACCESS;
@@ -59,6 +65,7 @@ static void decode_ept(const struct vmx_exit_raw *raw, struct vm_exit *e)
 
 	e->code = VM_EXIT_GPM_FAULT;
 	e->fault.gpa = GPA(raw->gpa);
+	/* a read-modify-write may show both */
 	e->fault.access = (q & 1 ? GPM_READ : 0) | (q & 2 ? GPM_WRITE : 0) |
 			  (q & 4 ? GPM_EXEC : 0);
 }
@@ -88,6 +95,7 @@ static enum vm_exit_code simple_code(uint32_t reason)
 	case VMX_EXIT_REASON_INVD:	/* never run natively */
 	case VMX_EXIT_REASON_WBINVD:
 		return VM_EXIT_SKIP;
+	/* not in the CPUID that guests see, or nested VMX */
 	case VMX_EXIT_REASON_GETSEC:
 	case VMX_EXIT_REASON_RDPMC:
 	case VMX_EXIT_REASON_RSM:
@@ -103,7 +111,10 @@ static enum vm_exit_code simple_code(uint32_t reason)
 	}
 }
 
-/** Raw exit fields to the neutral form. Unknown stays VM_EXIT_UNKNOWN. */
+/**
+ * Raw exit fields to the neutral form: fills what e->code makes valid of e.
+ * Unknown stays VM_EXIT_UNKNOWN. Pure.
+ */
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 {
 	e->insn_len = raw->insn_len;
@@ -138,10 +149,10 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 }
 
 /**
- * Controls for a VMCS: want (must have) and wish (if possible) within what
- * the capability MSR allows (low half: must be 1; high half: may be 1).
- * false: something wanted is not to be had. [SDM3 "Reserved Controls and
- * Default Settings"]
+ * Controls for a VMCS: want (must have) and wish (if possible) within what the
+ * capability MSR allows (low half: must be 1; high half: may be 1), into *out.
+ * false: something wanted is not to be had, *out is of no use. Pure. [SDM3
+ * "Reserved Controls and Default Settings"]
  */
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out)

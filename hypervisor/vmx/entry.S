@@ -19,9 +19,12 @@ vmx_enter:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	/* regs, for the exit */
 	pushq	%rdi
+	/* calls come from different depths of the stack */
 	movl	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
+	/* launched? MOVs leave the flags alone */
 	testq	%rsi, %rsi
 	movq	R(0)(%rdi), %rax
 	movq	R(1)(%rdi), %rcx
@@ -38,15 +41,21 @@ vmx_enter:
 	movq	R(14)(%rdi), %r14
 	movq	R(15)(%rdi), %r15
 	movq	R(7)(%rdi), %rdi
+	/* all of the guest's registers are loaded but RSP, RIP, RFLAGS: the
+	 * VMCS's */
 	jnz	1f
 	vmlaunch
 	jmp	2f
 1:	vmresume
+/* Here only if the instruction failed: its registers are the guest's still,
+ * and all that C wants kept is on the stack. */
 2:	popq	%rdi
 	movl	$1, %eax
 	jmp	3f
 
 	.balign 16
+/* The VM exit comes here, with HOST_RSP, RFLAGS = 2 and the guest's registers.
+ * One is needed to reach regs, so RDI goes to the stack first. */
 vmx_exit_point:
 	pushq	%rdi
 	movq	8(%rsp), %rdi

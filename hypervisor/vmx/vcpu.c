@@ -16,6 +16,8 @@
 #define CR4_GUEST_OWNED	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PGE | \
 			 CR4_OSFXSR | CR4_OSXMMEXCPT)
 
+/* Segment access rights: type and S, DPL 0, P; L, D/B, G where the name says
+ * so. [SDM3 "Guest Register State"] */
 #define AR_CODE64	0xa09bu
 #define AR_CODE16	0x009bu
 #define AR_DATA32	0xc093u
@@ -32,13 +34,18 @@ struct field_init {
 
 /* Constant for every vCPU and every start. */
 static const struct field_init init_common[] = {
+	/* no VMCS shadowing: all ones [SDM3 "Guest Non-Register State"] */
 	{ VMCS_LINK_POINTER, ~0ull },
+	/* #DB, #AC: see exit_exception(); #MC is the machine's */
 	{ VMCS_EXCEPTION_BITMAP, BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
 				 BIT32(X86_EXC_MC) },
+	/* no #PF exits: they are the guest's own */
 	{ VMCS_PF_ERROR_MASK, 0 }, { VMCS_PF_ERROR_MATCH, 0 },
 	{ VMCS_CR3_TARGET_COUNT, 0 }, { VMCS_EXIT_MSR_STORE_COUNT, 0 },
 	{ VMCS_EXIT_MSR_LOAD_COUNT, 0 }, { VMCS_ENTRY_MSR_LOAD_COUNT, 0 },
 	{ VMCS_ENTRY_INTR_INFO, 0 },
+	/* bits set here are ours: a write that changes one exits, a read gives
+	 * the shadow */
 	{ VMCS_CR0_MASK, ~CR0_GUEST_OWNED }, { VMCS_CR4_MASK,
 					       ~CR4_GUEST_OWNED },
 	{ VMCS_GUEST_IA32_DEBUGCTL, 0 }, { VMCS_GUEST_IA32_PAT, PAT_RESET },
@@ -47,12 +54,14 @@ static const struct field_init init_common[] = {
 	{ VMCS_GUEST_SYSENTER_CS, 0 }, { VMCS_GUEST_SYSENTER_ESP, 0 },
 	{ VMCS_GUEST_SYSENTER_EIP, 0 },
 	{ VMCS_GUEST_RSP, 0 }, { VMCS_GUEST_CR3, 0 },
+	/* TR must be a busy TSS in every mode */
 	{ VMCS_GUEST_LDTR_SELECTOR, 0 }, { VMCS_GUEST_LDTR_BASE, 0 },
 	{ VMCS_GUEST_LDTR_LIMIT, 0xffff }, { VMCS_GUEST_LDTR_AR, AR_LDT },
 	{ VMCS_GUEST_TR_SELECTOR, 0 }, { VMCS_GUEST_TR_BASE, 0 },
 	{ VMCS_GUEST_TR_LIMIT, 0xffff }, { VMCS_GUEST_TR_AR, AR_TSS_BUSY },
 	{ VMCS_GUEST_IDTR_BASE, 0 }, { VMCS_GUEST_IDTR_LIMIT, 0xffff },
 	{ VMCS_GUEST_GDTR_BASE, 0 }, { VMCS_GUEST_GDTR_LIMIT, 0xffff },
+	/* desc.c's; a VM exit resets the limits of GDT and IDT to 0xffff */
 	{ VMCS_HOST_CS_SELECTOR, 0x08 }, { VMCS_HOST_SS_SELECTOR, 0x10 },
 	{ VMCS_HOST_DS_SELECTOR, 0x10 }, { VMCS_HOST_ES_SELECTOR, 0x10 },
 	{ VMCS_HOST_FS_SELECTOR, 0 }, { VMCS_HOST_GS_SELECTOR, 0 },
@@ -79,6 +88,7 @@ static const enum vmcs_field data_segments[] = {
 	VMCS_GUEST_GS_SELECTOR,
 };
 
+/* The vCPU's VMCS is current, here and in the static functions below. */
 static void apply(const struct field_init *f, size_t n)
 {
 	size_t i;
@@ -88,6 +98,7 @@ static void apply(const struct field_init *f, size_t n)
 	}
 }
 
+/* The fields of a segment lie at the same distances for all of them. */
 static void set_data_segments(uint16_t selector, uint32_t limit, uint32_t ar)
 {
 	size_t i;
@@ -103,6 +114,8 @@ static void set_data_segments(uint16_t selector, uint32_t limit, uint32_t ar)
 	}
 }
 
+/* What a VM exit loads: this CPU's own state, which never changes again.
+ * HOST_RSP is vmx_enter()'s. */
 static void set_host_state(void)
 {
 	struct percpu *pc = this_cpu();
@@ -140,11 +153,15 @@ static void set_controls(struct vcpu *v, struct vmx_vcpu *x)
 	vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
 }
 
-/** hvm_ops.vcpu_reset */
+/**
+ * hvm_ops.vcpu_reset: the whole VMCS anew, guest state as s says. s has been
+ * checked. On v's CPU.
+ */
 void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 {
 	struct vmx_vcpu *x = v->backend;
 
+	/* the launch state goes back to "clear"; it is no longer current */
 	__asm__ volatile("vmclear %0" : : "m"(x->vmcs.v) : "cc", "memory");
 	this_cpu()->backend_current = NULL;
 	x->launched = 0;
@@ -177,17 +194,20 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 		vmx_vcpu_set(v, VCPU_CR4, 0);
 		vmx_vcpu_set(v, VCPU_CR0, CR0_ET | CR0_CD | CR0_NW);
 	}
+	/* translations of an earlier start */
 	vmx_flush_vpid(x->vpid);
 	v->gpm_epoch = 0;	/* INVEPT before the first entry */
 }
 
+/* A CR as the guest reads it. [SDM3 "Guest/Host Masks and Read Shadows for CR0
+ * and CR4"] */
 static uint64_t shadowed(enum vmcs_field real, enum vmcs_field shadow,
 			 uint64_t guest_owned)
 {
 	return (vmread(real) & guest_owned) | (vmread(shadow) & ~guest_owned);
 }
 
-/** hvm_ops.vcpu_get */
+/** hvm_ops.vcpu_get: the value as the guest would see it. On v's CPU. */
 uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 {
 	(void)vmx_load(v);
@@ -226,6 +246,7 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 	}
 }
 
+/* The entry control "IA-32e mode guest" must agree with LMA. */
 static void set_efer(uint64_t value)
 {
 	uint64_t entry = vmread(VMCS_ENTRY_CTLS) & ~(uint64_t)ENTRY_IA32E;
@@ -242,7 +263,7 @@ static void set_efer(uint64_t value)
 							AR_TSS_BUSY));
 }
 
-/** hvm_ops.vcpu_set: values have been checked by the caller. */
+/** hvm_ops.vcpu_set: values have been checked by the caller. On v's CPU. */
 void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 {
 	struct vmx_vcpu *x = vmx_load(v);
@@ -269,6 +290,7 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_CR4:
 		vmx_flush_vpid(x->vpid);	/* as for CR0.PG; it is rare */
+		/* VMX operation wants VMXE; the guest reads its own value */
 		vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
 		vmwrite(VMCS_CR4_SHADOW, value);
 		break;
@@ -289,6 +311,8 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	}
 }
 
+/* Entries refuse what blocking forbids. [SDM3 "Checks on Guest Non-Register
+ * State"] */
 static bool can_take(const struct vm_event *ev)
 {
 	uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
@@ -305,7 +329,10 @@ static bool can_take(const struct vm_event *ev)
 	}
 }
 
-/** hvm_ops.vcpu_inject */
+/**
+ * hvm_ops.vcpu_inject: false if the guest cannot take it now, or another event
+ * waits, e.g. one whose delivery an exit has broken off. On v's CPU.
+ */
 bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 {
 	struct vmx_vcpu *x = vmx_load(v);
@@ -331,7 +358,10 @@ static void set_window(struct vmx_vcpu *x, bool on)
 	x->window = on;
 }
 
-/** hvm_ops.vcpu_intr_window: until the next VM_EXIT_INTR_WINDOW. */
+/**
+ * hvm_ops.vcpu_intr_window: until the next VM_EXIT_INTR_WINDOW. Often asked
+ * for again: x->window spares the VMWRITE.
+ */
 void vmx_vcpu_intr_window(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_load(v);
@@ -400,6 +430,7 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 	}
 }
 
+/* Read in pairs, so their number is even. */
 static const struct {
 	enum vmcs_field field;
 	const char *name;
@@ -429,7 +460,10 @@ static const struct {
 	{ VMCS_GUEST_LDTR_AR, "GUEST_LDTR_AR" },
 };
 
-/** hvm_ops.dump */
+/**
+ * hvm_ops.dump: what tells most; the rules only after a refused entry. On v's
+ * CPU.
+ */
 void vmx_dump(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_load(v);

@@ -85,11 +85,13 @@ enum vmcs_field {
 	VMCS_HOST_RSP = 0x6c14, VMCS_HOST_RIP = 0x6c16,
 };
 
+/* [SDM3 "Pin-Based VM-Execution Controls"] */
 #define PIN_EXT_INTR_EXIT	BIT32(0)
 #define PIN_NMI_EXIT		BIT32(3)
 #define PIN_VIRTUAL_NMIS	BIT32(5)
 #define PIN_PREEMPTION_TIMER	BIT32(6)
 
+/* [SDM3 "Processor-Based VM-Execution Controls"], primary and secondary */
 #define PROC_INTR_WINDOW	BIT32(2)
 #define PROC_TSC_OFFSETTING	BIT32(3)
 #define PROC_HLT_EXIT		BIT32(7)
@@ -109,6 +111,7 @@ enum vmcs_field {
 #define PROC2_UNRESTRICTED	BIT32(7)
 #define PROC2_INVPCID		BIT32(12)
 
+/* [SDM3 "VM-Exit Controls"] */
 #define EXIT_SAVE_DEBUG		BIT32(2)
 #define EXIT_HOST_64		BIT32(9)
 #define EXIT_ACK_INTR		BIT32(15)
@@ -117,17 +120,21 @@ enum vmcs_field {
 #define EXIT_SAVE_EFER		BIT32(20)
 #define EXIT_LOAD_EFER		BIT32(21)
 
+/* [SDM3 "VM-Entry Controls"] */
 #define ENTRY_LOAD_DEBUG	BIT32(2)
 #define ENTRY_IA32E		BIT32(9)
 #define ENTRY_LOAD_PAT		BIT32(14)
 #define ENTRY_LOAD_EFER		BIT32(15)
 
+/* Interruption information: of exits, of interrupted deliveries, and for
+ * injection, where enum vm_event_type has the same numbers. */
 #define INTR_INFO_VALID		BIT32(31)
 #define INTR_INFO_ERROR		BIT32(11)
 #define INTR_INFO_TYPE(i)	((i) >> 8 & 7)
 #define INTR_TYPE_NMI		2u
 #define INTR_TYPE_SOFT_FIRST	4u
 
+/* Interruptibility state. [SDM3 "Guest Non-Register State"] */
 #define GUEST_BLOCK_STI		BIT32(0)
 #define GUEST_BLOCK_MOVSS	BIT32(1)
 #define GUEST_BLOCK_NMI		BIT32(3)
@@ -168,6 +175,10 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out);
 
+/**
+ * A field of the current VMCS. One that the processor does not have reads as
+ * anything: callers use only those that the chosen controls imply.
+ */
 static inline uint64_t vmread(enum vmcs_field f)
 {
 	uint64_t v;
@@ -176,6 +187,10 @@ static inline uint64_t vmread(enum vmcs_field f)
 	return v;
 }
 
+/**
+ * Writes a field of the current VMCS. A refusal is not noticed here, but by
+ * the next VM entry, if at all.
+ */
 static inline void vmwrite(enum vmcs_field f, uint64_t v)
 {
 	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)f), "r"(v)

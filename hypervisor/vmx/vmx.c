@@ -2,7 +2,9 @@
 /*
  * The VT-x backend: VMX operation on each CPU, a VMCS for each vCPU, and the
  * run from VM entry to VM exit. A VMCS is used only on the CPU its vCPU is
- * pinned to, so VMCLEAR is needed once, when it is made.
+ * pinned to, so VMCLEAR is needed only at a reset, to make it launchable anew,
+ * and never to move it. No locks. The processor is believed; what it lacks
+ * ends the start-up with a sentence.
  */
 #include <hv.h>
 #include <partition.h>
@@ -10,9 +12,11 @@
 #include <x86.h>
 #include "vmx.h"
 
+/* IA32_FEATURE_CONTROL. [SDM3 "Enabling and Entering VMX Operation"] */
 #define FEATURE_CONTROL_LOCK	BIT64(0)
 #define FEATURE_CONTROL_VMXON	BIT64(2)
 
+/* IA32_VMX_EPT_VPID_CAP. [SDM3 "VPID and EPT Capabilities"] */
 #define EPT_CAP_WALK4		BIT64(6)
 #define EPT_CAP_WB		BIT64(14)
 #define EPT_CAP_2M		BIT64(16)
@@ -21,7 +25,7 @@
 #define EPT_CAP_NEEDED	(EPT_CAP_WALK4 | EPT_CAP_WB | EPT_CAP_2M | \
 			 EPT_CAP_INVEPT_SINGLE | VPID_CAP_INVVPID_SINGLE)
 
-struct vmx_ctls vmx_ctls;
+struct vmx_ctls vmx_ctls;	/* written by probe, then constant */
 static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
 
 /* EPT entries. [SDM3 "EPT Translation Mechanism"] */
@@ -37,7 +41,11 @@ static const struct pt_format ept_format = {
 	.cached = 6ull << 3,		/* write-back */
 };
 
-/** The capability MSR of a control, the TRUE_ one where there is one. */
+/**
+ * The capability MSR of a control, the TRUE_ one where there is one: only that
+ * allows some controls, CR3 exits among them, to be 0. msr: the plain one of
+ * pin-based, primary, exit or entry controls. [SDM3 "Basic VMX Information"]
+ */
 uint64_t vmx_ctl_cap(uint32_t msr)
 {
 	bool true_ctls = (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55)) != 0;
@@ -50,6 +58,8 @@ static const char *choose_controls(void)
 {
 	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PINBASED_CTLS),
 			     PIN_EXT_INTR_EXIT |	/* devices are ours */
+			     /* NMIs are the machine's, too; the guest's are
+			      * virtual */
 			     PIN_NMI_EXIT | PIN_VIRTUAL_NMIS |
 			     PIN_PREEMPTION_TIMER,	/* time slices */
 			     0, &vmx_ctls.pin)) {
@@ -57,6 +67,8 @@ static const char *choose_controls(void)
 	}
 	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS),
 			     PROC_TSC_OFFSETTING |	/* guests start at 0 */
+			     /* idle time is the scheduler's; counters are not
+			      * shown */
 			     PROC_HLT_EXIT | PROC_MWAIT_EXIT |
 			     PROC_MONITOR_EXIT | PROC_RDPMC_EXIT |
 			     PROC_CR8_LOAD_EXIT |	/* the TPR is virtual */
@@ -67,12 +79,15 @@ static const char *choose_controls(void)
 	}
 	if (!vmx_adjust_ctls(rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2),
 			     PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED |
+			     /* the caches are everybody's */
 			     PROC2_WBINVD_EXIT,
 			     PROC2_RDTSCP | PROC2_INVPCID, /* as CPUID says */
 			     &vmx_ctls.proc2)) {
 		return "VT-x without EPT, VPID or unrestricted guest";
 	}
 	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_EXIT_CTLS),
+			     /* the exit takes the interrupt and tells its
+			      * vector; DR7, PAT and EFER are each side's own */
 			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR |
 			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 			     EXIT_LOAD_EFER, 0, &vmx_ctls.exit) ||
@@ -84,7 +99,11 @@ static const char *choose_controls(void)
 	return NULL;
 }
 
-/* hvm_ops.probe */
+/**
+ * hvm_ops.probe: also chooses the controls. Boot CPU. The order matters: MSRs
+ * that the processor may not have are read only after the bit that promises
+ * them.
+ */
 static const char *vmx_probe(void)
 {
 	uint64_t fc, ept;
@@ -115,7 +134,11 @@ static uint32_t revision(void)
 	return (uint32_t)rdmsr(MSR_IA32_VMX_BASIC) & 0x7fffffff;
 }
 
-/* hvm_ops.cpu_enable. [SDM3 "Enabling and Entering VMX Operation"] */
+/**
+ * hvm_ops.cpu_enable: this CPU enters VMX operation; page is its VMXON region.
+ * HC_EPERM: locked off here, though not on the boot CPU; HC_EINVAL: VMXON
+ * failed. [SDM3 "Enabling and Entering VMX Operation"]
+ */
 static hv_status_t vmx_cpu_enable(hpa_t page)
 {
 	uint64_t fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
@@ -128,17 +151,20 @@ static hv_status_t vmx_cpu_enable(hpa_t page)
 	} else if (!(fc & FEATURE_CONTROL_VMXON)) {
 		return HC_EPERM;
 	}
+	/* bits that VMX operation fixes [SDM3 "Restrictions on VMX
+	 * Operation"] */
 	write_cr0((read_cr0() | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) &
 		  rdmsr(MSR_IA32_VMX_CR0_FIXED1));
 	write_cr4(((read_cr4() | CR4_VMXE) | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) &
 		  rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	/* [SDM3 "VMXON Region"] */
 	*(uint32_t *)hpa_ptr(page) = revision();
 	__asm__ volatile("vmxon %1; setna %0"
 			 : "=r"(failed) : "m"(page.v) : "cc", "memory");
 	return failed ? HC_EINVAL : HC_OK;
 }
 
-/* hvm_ops.cpu_disable */
+/** hvm_ops.cpu_disable: no VMCS may be used on this CPU afterwards. */
 static void vmx_cpu_disable(void)
 {
 	__asm__ volatile("vmxoff" : : : "cc");
@@ -153,7 +179,10 @@ static void allow_msr(uint8_t *bitmap, uint32_t msr)
 	bitmap[at + 2048] &= (uint8_t)~(1u << (msr % 8));
 }
 
-/* hvm_ops.partition_init */
+/**
+ * hvm_ops.partition_init: the MSR bitmap, all ones (exit) but for the native
+ * MSRs. The I/O bitmaps are p->native_ports as they are.
+ */
 static hv_status_t vmx_partition_init(struct partition *p)
 {
 	hpa_t pa = frame_alloc(FRAME_HYPERVISOR, false);
@@ -176,7 +205,11 @@ static hv_status_t vmx_partition_init(struct partition *p)
 	return HC_OK;
 }
 
-/* hvm_ops.vcpu_init */
+/**
+ * hvm_ops.vcpu_init. The VMCS stays as it is until vmx_vcpu_reset(), on the
+ * vCPU's CPU. Boot CPU, so the counter needs no lock; VPID 0 is the
+ * hypervisor's.
+ */
 static hv_status_t vmx_vcpu_init(struct vcpu *v)
 {
 	static uint16_t next_vpid = 1;
@@ -190,12 +223,16 @@ static hv_status_t vmx_vcpu_init(struct vcpu *v)
 	x = hpa_ptr(b);
 	x->vmcs = vmcs;
 	x->vpid = next_vpid++;
+	/* [SDM3 "Format of the VMCS Region"] */
 	*(uint32_t *)hpa_ptr(vmcs) = revision();
 	v->backend = x;
 	return HC_OK;
 }
 
-/** Makes v's VMCS the current one. On v's CPU. */
+/**
+ * Makes v's VMCS the current one; returns v's backend state. Costs nothing if
+ * it is already. On v's CPU.
+ */
 struct vmx_vcpu *vmx_load(struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->backend;
@@ -209,11 +246,15 @@ struct vmx_vcpu *vmx_load(struct vcpu *v)
 	return x;
 }
 
+/* Operand of INVEPT and INVVPID: EPT pointer or VPID, linear address. */
 struct inv_desc {
 	uint64_t what, address;
 };
 
-/** INVVPID of all of one vCPU's translations. */
+/**
+ * INVVPID, single context: drops all of one vCPU's translations on this CPU,
+ * which is the only one that has any.
+ */
 void vmx_flush_vpid(uint16_t vpid)
 {
 	struct inv_desc d = { vpid, 0 };
@@ -222,7 +263,10 @@ void vmx_flush_vpid(uint16_t vpid)
 			 : "cc", "memory");
 }
 
-/* hvm_ops.gpm_flush: INVEPT, single context. */
+/**
+ * hvm_ops.gpm_flush: INVEPT, single context, on this CPU. Other CPUs do the
+ * same for vCPUs of their own, when they see that gpm_epoch has grown.
+ */
 static void vmx_gpm_flush(struct vcpu *v)
 {
 	struct inv_desc d = { vmx_eptp(v->partition), 0 };
@@ -231,6 +275,8 @@ static void vmx_gpm_flush(struct vcpu *v)
 			 : "cc", "memory");
 }
 
+/* Only the fields that this reason defines: each VMREAD costs, and the others
+ * are not defined. */
 static void read_exit(struct vmx_exit_raw *raw)
 {
 	raw->reason = (uint32_t)vmread(VMCS_EXIT_REASON);
@@ -275,6 +321,7 @@ static void reinject(struct vmx_vcpu *x)
 		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR,
 			vmread(VMCS_IDT_VECTORING_ERROR));
 	}
+	/* software interrupts and exceptions push the RIP behind them */
 	if (INTR_INFO_TYPE(info) >= INTR_TYPE_SOFT_FIRST) {
 		vmwrite(VMCS_ENTRY_INSN_LEN, vmread(VMCS_EXIT_INSN_LEN));
 	}
@@ -284,6 +331,7 @@ static void reinject(struct vmx_vcpu *x)
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) &
 			~(uint64_t)GUEST_BLOCK_NMI);
 	}
+	/* bits 12 to 30 are undefined there and must be 0 here */
 	vmwrite(VMCS_ENTRY_INTR_INFO, info & ~0x7ffff000u);
 	x->event_pending = true;
 }
@@ -298,19 +346,30 @@ static void debug_exit(const struct vm_exit *e)
 	}
 }
 
-/* hvm_ops.vcpu_run */
+/**
+ * hvm_ops.vcpu_run: one VM entry, until an exit or host TSC limit. A refused
+ * entry is an exit too, VM_EXIT_ENTRY_FAIL: raw_code is the VM-instruction
+ * error or the exit reason. On v's CPU, interrupts off, v's state loaded,
+ * hv_lock not held.
+ */
 static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 	struct vmx_exit_raw raw;
 	uint64_t now = rdtsc();
 
+	/* a mapping taken away later than this look: its owner waits until v
+	 * has left the run loop, or is v itself */
 	if (v->gpm_epoch != v->partition->gpm_epoch) {
 		v->gpm_epoch = v->partition->gpm_epoch;
 		vmx_gpm_flush(v);
 	}
+	/* 0 exits before the first instruction; a limit too far for 32 bits
+	 * ends early, and the scheduler looks at the time */
 	vmwrite(VMCS_PREEMPTION_TIMER, limit <= now ? 0 :
 		u64_min((limit - now) >> timer_shift, 0xffffffff));
+	/* the instruction itself failed: no exit fields, only an error
+	 * number */
 	if (vmx_enter(&v->regs, x->launched)) {
 		*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
 		e->raw_code = vmread(VMCS_INSN_ERROR);
@@ -320,6 +379,8 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	read_exit(&raw);
 	x->entry_failed = (raw.reason & VMX_EXIT_ENTRY_FAILURE) != 0;
 	if (!(raw.reason & VMX_EXIT_ENTRY_FAILURE)) {
+		/* the processor clears the valid bit of ENTRY_INTR_INFO at an
+		 * exit */
 		x->launched = 1;
 		x->event_pending = false;
 		/* instructions exit before an event's delivery or after it */

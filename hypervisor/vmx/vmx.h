@@ -9,15 +9,15 @@
 
 struct vmx_vcpu {
 	hpa_t vmcs;
-	uint64_t launched;
-	uint16_t vpid;
+	uint64_t launched;	/* since VMCLEAR: VMRESUME it */
+	uint16_t vpid;	/* its own for good, not 0 */
 	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
 	bool window;		/* interrupt-window exiting is on */
 	bool entry_failed;	/* the last entry was refused */
 };
 
 /* Controls as this machine allows them; chosen once. */
-struct vmx_ctls {
+struct vmx_ctls {	/* allowed and chosen by probe */
 	uint32_t pin, proc, proc2, exit, entry;
 };
 
