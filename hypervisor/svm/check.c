@@ -7,6 +7,7 @@
 #include <x86.h>
 #include "svm.h"
 
+/* No guest of ours sets any of these; newer processors define some. */
 #define EFER_MBZ	(~0ull << 16 | 0x2feull)	/* bits 1-7, 9, 16.. */
 #define CR4_MBZ		(~0ull << 32)
 #define ATTR_L		BIT32(9)
@@ -14,11 +15,14 @@
 #define EVENT_TYPE_EXCEPTION	3u
 #define BITMAP_PAGES	0x3000ull	/* IOPM; the MSRPM is smaller */
 
+/* As the rules put it: LME and PG, whatever LMA says. */
 static bool long_mode(const struct vmcb *b)
 {
 	return (b->efer & EFER_LME) && (b->cr0 & CR0_PG);
 }
 
+/* Each check below: the rule in words, the field's value in *v; NULL: all
+ * hold. */
 static const char *check_control_registers(const struct vmcb *b, uint64_t *v)
 {
 	*v = b->cr0;
@@ -69,6 +73,7 @@ static const char *check_state(const struct vmcb *b, uint32_t phys_bits,
 	return NULL;
 }
 
+/* [APM2 "EVENTINJ Field"] */
 static const char *check_event(const struct vmcb *b)
 {
 	uint32_t type = EVENTINJ_TYPE(b->eventinj), vector = b->eventinj & 0xff;
@@ -85,6 +90,7 @@ static const char *check_event(const struct vmcb *b)
 	return NULL;
 }
 
+/* What belongs to the hypervisor alone: a violation here is our own bug. */
 static const char *check_controls(const struct vmcb *b, uint32_t phys_bits,
 				  uint32_t asids, uint64_t *v)
 {
@@ -93,6 +99,7 @@ static const char *check_controls(const struct vmcb *b, uint32_t phys_bits,
 		return "the VMRUN intercept is clear";
 	}
 	*v = b->guest_asid;
+	/* 0 is the hypervisor's own */
 	if (!b->guest_asid || b->guest_asid >= asids) {
 		return "the ASID is 0 or beyond what the processor has";
 	}
@@ -114,8 +121,8 @@ static const char *check_controls(const struct vmcb *b, uint32_t phys_bits,
 
 /**
  * The first rule of VMRUN that b violates, in words, and the value of the
- * field that does it; NULL: none of those known here. phys_bits: physical
- * address bits; asids: number of ASIDs.
+ * field that does it in *value; NULL: none of those known here, *value says
+ * nothing. phys_bits: physical address bits; asids: number of ASIDs. Pure.
  */
 const char *svm_check_vmcb(const struct vmcb *b, uint32_t phys_bits,
 			   uint32_t asids, uint64_t *value)

@@ -2,7 +2,9 @@
 /*
  * From the VMCB's exit fields to struct vm_exit, and the table of the few
  * instructions whose length must be known on processors that do not save the
- * next RIP. Pure functions.
+ * next RIP. Pure functions. The exit fields are the processor's and believed;
+ * the instruction bytes are the guest's, and another vCPU may have changed
+ * them since the exit: what does not match the exit is not believed.
  */
 #include <vm_exit.h>
 #include <x86.h>
@@ -28,10 +30,12 @@ static void decode_npf(const struct svm_exit_raw *raw, struct vm_exit *e)
 
 	e->code = VM_EXIT_GPM_FAULT;
 	e->fault.gpa = GPA(raw->exitinfo2);
+	/* a walk of the guest's own tables counts as a write */
 	e->fault.access = i & NPF_FETCH ? GPM_EXEC :
 			  i & NPF_WRITE ? GPM_WRITE : GPM_READ;
 }
 
+/* Of the exceptions intercepted only #AC has an error code. */
 static void decode_exception(const struct svm_exit_raw *raw,
 			     struct vm_exit *e)
 {
@@ -42,6 +46,8 @@ static void decode_exception(const struct svm_exit_raw *raw,
 	e->exc.info = 0;
 }
 
+/* The register number is there with decode assists; else svm_complete() finds
+ * it, and tells CLTS and LMSW, which share CR0's exit code. */
 static void decode_cr(const struct svm_exit_raw *raw, struct vm_exit *e)
 {
 	e->code = VM_EXIT_CR_ACCESS;
@@ -73,6 +79,7 @@ static enum vm_exit_code simple_code(uint64_t code)
 	case SVM_EXIT_INVD:	/* never run natively */
 	case SVM_EXIT_WBINVD:
 		return VM_EXIT_SKIP;
+	/* not in the CPUID that guests see, or nested SVM */
 	case SVM_EXIT_RDPMC:
 	case SVM_EXIT_RSM:
 	case SVM_EXIT_INVLPGA:
@@ -85,7 +92,10 @@ static enum vm_exit_code simple_code(uint64_t code)
 	}
 }
 
-/** Raw exit fields to the neutral form. Unknown stays VM_EXIT_UNKNOWN. */
+/**
+ * Raw exit fields to the neutral form: fills what e->code makes valid of e,
+ * but for what svm_complete() adds. Unknown stays VM_EXIT_UNKNOWN. Pure.
+ */
 void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 {
 	e->insn_len = 0;
@@ -121,6 +131,7 @@ struct insn_form {
 	uint8_t modrm;		/* 1: a register ModRM follows */
 };
 
+/* A ModRM byte here always names registers, so nothing follows it. */
 static const struct insn_form forms[] = {
 	{ SVM_EXIT_CPUID, 0, { 0x0f, 0xa2 }, 2, 0 },
 	{ SVM_EXIT_HLT, 0, { 0xf4 }, 1, 0 },
@@ -140,6 +151,7 @@ static const struct insn_form forms[] = {
 	{ SVM_EXIT_CR0_READ + 8, 0, { 0x0f, 0x20 }, 2, 1 },
 };
 
+/* Legacy prefixes count for the length alone. */
 static bool is_prefix(uint8_t b)
 {
 	return b == 0x66 || b == 0x67 || b == 0xf2 || b == 0xf3 ||
@@ -147,6 +159,7 @@ static bool is_prefix(uint8_t b)
 	       b == 0x64 || b == 0x65 || b == 0xf0;
 }
 
+/* n: bytes that are left; the ModRM byte must be among them. */
 static bool opcode_is(const struct insn_form *f, const uint8_t *b, uint32_t n)
 {
 	uint32_t i;
@@ -160,9 +173,10 @@ static bool opcode_is(const struct insn_form *f, const uint8_t *b, uint32_t n)
 }
 
 /**
- * Finds the instruction that exited with exitcode (info1: EXITINFO1) in the
- * bytes at RIP. false: the bytes are another instruction, or a form that is
- * not in the table (LMSW from memory). [APM3 "Instruction Encoding"]
+ * Finds the instruction that exited with exitcode (info1: EXITINFO1) among the
+ * n bytes at RIP; long_mode: 64-bit code, where REX exists. false: the bytes
+ * are another instruction, too few, or a form that is not in the table (LMSW
+ * from memory). Pure. [APM3 "Instruction Encoding"]
  */
 bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
 		    uint32_t n, bool long_mode, struct svm_insn *out)

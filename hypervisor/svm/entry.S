@@ -20,8 +20,11 @@ svm_enter:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	/* for the way back: regs at RSP, host_pa above it */
 	pushq	%rdx
 	pushq	%rdi
+	/* held until VMRUN sets GIF: an interrupt now would be taken here,
+	 * with IF=1 */
 	clgi
 	sti
 	movq	%rsi, %rax
@@ -38,10 +41,15 @@ svm_enter:
 	movq	R(13)(%rdi), %r13
 	movq	R(14)(%rdi), %r14
 	movq	R(15)(%rdi), %r15
+	/* the last: it held regs */
 	movq	R(7)(%rdi), %rdi
+	/* FS, GS, TR, LDTR, KernelGSbase, STAR.. SYSENTER: from the VMCB, and
+	 * back */
 	vmload	%rax
 	vmrun	%rax
 	vmsave	%rax
+	/* RAX and RSP are the hypervisor's again, the others the guest's
+	 * still */
 	movq	(%rsp), %rax
 	movq	%rcx, R(1)(%rax)
 	movq	%rdx, R(2)(%rax)
@@ -57,8 +65,10 @@ svm_enter:
 	movq	%r13, R(13)(%rax)
 	movq	%r14, R(14)(%rax)
 	movq	%r15, R(15)(%rax)
+	/* this CPU's own GS base is needed by the next C function */
 	movq	8(%rsp), %rax
 	vmload	%rax
+	/* IF=0 before GIF=1: what is pending stays so */
 	cli
 	stgi
 	addq	$16, %rsp

@@ -4,13 +4,15 @@
  * VMRUN to #VMEXIT. Time limits come from the CPU's own LAPIC timer: with
  * V_INTR_MASKING a physical interrupt ends the run whatever the guest's IF.
  * Needs nothing beyond nested paging; uses next-RIP save, decode assists and
- * flush by ASID where CPUID shows them.
+ * flush by ASID where CPUID shows them. No locks: a VMCB belongs to the CPU
+ * its vCPU is pinned to.
  */
 #include <hv.h>
 #include <percpu.h>
 #include <x86.h>
 #include "svm.h"
 
+/* [APM3 "Function 8000_000Ah-SVM Features"] */
 #define CPUID_SVM		0x8000000au
 #define SVM_EDX_NP		BIT32(0)
 #define SVM_EDX_NRIP		BIT32(3)
@@ -20,7 +22,7 @@
 
 #define MSRPM_PAGES		2u
 
-uint32_t svm_features, svm_asids;
+uint32_t svm_features, svm_asids;	/* set by probe, then constant */
 static uint64_t host_area[BOOT_MAX_CPUS];	/* VMSAVE of the CPU's own */
 
 /* Nested page-table entries. [APM2 "Nested Paging"] */
@@ -36,7 +38,10 @@ static const struct pt_format npt_format = {
 	.cached = 0,
 };
 
-/* hvm_ops.probe */
+/**
+ * hvm_ops.probe: the leaf that promises SVM comes before VM_CR, which exists
+ * only then. Boot CPU. [APM2 "Enabling SVM"]
+ */
 static const char *svm_probe(void)
 {
 	struct cpuid_regs r;
@@ -60,7 +65,11 @@ static const char *svm_probe(void)
 	return NULL;
 }
 
-/* hvm_ops.cpu_enable. [APM2 "Enabling SVM"] */
+/**
+ * hvm_ops.cpu_enable: page is where VMRUN keeps this CPU's state; a second
+ * one, for VMSAVE's part, is allocated here (CPUs start one by one, so without
+ * hv_lock). HC_ENOMEM: there is none. [APM2 "Enabling SVM"]
+ */
 static hv_status_t svm_cpu_enable(hpa_t page)
 {
 	hpa_t own = frame_alloc(FRAME_HYPERVISOR, true);
@@ -75,7 +84,7 @@ static hv_status_t svm_cpu_enable(hpa_t page)
 	return HC_OK;
 }
 
-/* hvm_ops.cpu_disable */
+/** hvm_ops.cpu_disable: no VMRUN on this CPU afterwards. */
 static void svm_cpu_disable(void)
 {
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) & ~EFER_SVME);
@@ -89,7 +98,10 @@ static void allow_msr(uint8_t *map, uint32_t msr)
 	map[bit / 8] &= (uint8_t)~(3u << (bit % 8));
 }
 
-/* hvm_ops.partition_init */
+/**
+ * hvm_ops.partition_init: the MSR permission map, all ones (exit) but for the
+ * native MSRs. The I/O permission map is p->native_ports as it is.
+ */
 static hv_status_t svm_partition_init(struct partition *p)
 {
 	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, MSRPM_PAGES * PAGE_SIZE);
@@ -112,7 +124,10 @@ static hv_status_t svm_partition_init(struct partition *p)
 	return HC_OK;
 }
 
-/* hvm_ops.vcpu_init */
+/**
+ * hvm_ops.vcpu_init. Each vCPU has an ASID for good, so nothing is flushed
+ * when vCPUs take turns. HC_ENOMEM too when ASIDs run out. Boot CPU.
+ */
 static hv_status_t svm_vcpu_init(struct vcpu *v)
 {
 	static uint32_t next_asid = 1;	/* 0 is the hypervisor's */
@@ -132,7 +147,10 @@ static hv_status_t svm_vcpu_init(struct vcpu *v)
 	return HC_OK;
 }
 
-/* hvm_ops.gpm_flush */
+/**
+ * hvm_ops.gpm_flush: at the next VMRUN, which is on this CPU. [APM2 "TLB
+ * Control"]
+ */
 static void svm_gpm_flush(struct vcpu *v)
 {
 	struct svm_vcpu *x = v->backend;
@@ -173,32 +191,44 @@ static void track_nmi(struct svm_vcpu *x)
 	}
 }
 
-/* hvm_ops.vcpu_run */
+/**
+ * hvm_ops.vcpu_run: one VMRUN, until an exit or host TSC limit, whose
+ * interrupt then waits at the LAPIC (VM_EXIT_EXT_INTR without a vector). A
+ * refused VMRUN is VM_EXIT_ENTRY_FAIL. On v's CPU, interrupts off, v's state
+ * loaded, hv_lock not held.
+ */
 static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct svm_vcpu *x = v->backend;
 	struct vmcb *b = x->vmcb;
 	struct svm_exit_raw raw;
 
+	/* also after a change of paging mode, which sets v->gpm_epoch to 0 */
 	if (v->gpm_epoch != v->partition->gpm_epoch) {
 		v->gpm_epoch = v->partition->gpm_epoch;
 		svm_gpm_flush(v);
 	}
 	lapic_timer_start(limit);
+	/* RAX is VMRUN's operand, so the guest's is in the VMCB meanwhile */
 	b->rax = v->regs.rax;
 	svm_enter(&v->regs, x->vmcb_pa, host_area[this_cpu()->index]);
 	v->regs.rax = b->rax;
+	/* done by this VMRUN */
 	b->tlb_control = 0;
+	/* the exit fields are read once; decode works on the copy */
 	raw.exitcode = b->exitcode;
 	raw.exitinfo1 = b->exitinfo1;
 	raw.exitinfo2 = b->exitinfo2;
 	svm_exit_decode(&raw, e);
+	/* nothing ran: the event is still where it was */
 	if (e->code == VM_EXIT_ENTRY_FAIL) {
 		return;
 	}
+	/* it was delivered, or exitintinfo has it */
 	b->eventinj = 0;
 	reinject(x);
 	track_nmi(x);
+	/* the window has opened; the dummy interrupt has done its work */
 	if (raw.exitcode == SVM_EXIT_VINTR) {
 		b->int_ctl &= ~INT_CTL_V_IRQ;
 		b->intercept_misc1 &= ~MISC1_VINTR;

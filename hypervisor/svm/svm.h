@@ -8,9 +8,9 @@
 #include "vmcb.h"
 
 struct svm_vcpu {
-	struct vmcb *vmcb;
+	struct vmcb *vmcb;	/* one page of the hypervisor's */
 	uint64_t vmcb_pa;
-	uint32_t asid;
+	uint32_t asid;	/* its own for good, not 0 */
 	bool nmi_blocked;	/* an NMI handler runs: IRET is awaited */
 	uint64_t iret_rip;	/* where that IRET stands; 0: not seen */
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vCPU state in the VMCB: initial state as constants, registers, events, and
- * the instruction facts that poorer processors leave to us.
+ * the instruction facts that poorer processors leave to us. The VMCB is memory
+ * of the hypervisor's, used by the vCPU's CPU alone; clean bits are not used,
+ * so every VMRUN reads all of it.
  */
 #include <hv.h>
 #include <percpu.h>
@@ -20,18 +22,24 @@
 /* Constant for every vCPU and every start; each intercept with its reason:
  * what belongs to the hypervisor, and what a guest must not have. */
 static const struct vmcb init_common = {
+	/* CR0, CR4: msr.c checks them; CR8: the TPR is virtual */
 	.intercept_cr = CR_WRITE(0) | CR_WRITE(4) | CR_READ(8) | CR_WRITE(8),
+	/* #DB, #AC: see exit_exception(); #MC is the machine's */
 	.intercept_exc = BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
 			 BIT32(X86_EXC_MC),
+	/* interrupts, NMI, INIT are the machine's; INVD would lose what others
+	 * have written, a shutdown would reset all */
 	.intercept_misc1 = MISC1_INTR | MISC1_NMI | MISC1_INIT | MISC1_RDPMC |
 			   MISC1_CPUID | MISC1_RSM | MISC1_INVD | MISC1_HLT |
 			   MISC1_INVLPGA | MISC1_IOIO_PROT | MISC1_MSR_PROT |
 			   MISC1_TASK_SWITCH | MISC1_FERR_FREEZE |
 			   MISC1_SHUTDOWN,
+	/* SVM's own instructions; caches and idle time are everybody's */
 	.intercept_misc2 = MISC2_VMRUN | MISC2_VMMCALL | MISC2_VMLOAD |
 			   MISC2_VMSAVE | MISC2_STGI | MISC2_CLGI |
 			   MISC2_SKINIT | MISC2_WBINVD | MISC2_MONITOR |
 			   MISC2_MWAIT | MISC2_XSETBV,
+	/* the guest's IF does not hold back the machine's interrupts */
 	.int_ctl = INT_CTL_V_INTR_MASKING,
 	.np_enable = 1,
 	.gdtr = { .limit = 0xffff }, .idtr = { .limit = 0xffff },
@@ -42,6 +50,7 @@ static const struct vmcb init_common = {
 	.g_pat = PAT_RESET,
 };
 
+/* The guest's own RAX is in v->regs between runs. */
 static struct vmcb *vmcb_of(struct vcpu *v)
 {
 	return ((struct svm_vcpu *)v->backend)->vmcb;
@@ -52,6 +61,7 @@ static void set_data(struct vmcb *b, struct vmcb_seg s)
 	b->es = b->ss = b->ds = b->fs = b->gs = s;
 }
 
+/* Flat segments with the boot protocols' selectors; see struct vcpu_start. */
 static void reset_long(struct vmcb *b, const struct vcpu_start *s)
 {
 	set_data(b, (struct vmcb_seg){ 0x18, ATTR_DATA32, 0xffffffff, 0 });
@@ -61,11 +71,13 @@ static void reset_long(struct vmcb *b, const struct vcpu_start *s)
 	b->rip = s->rip;
 	b->rflags |= s->interrupts ? RFLAGS_IF : 0;
 	b->cr3 = s->cr3;
+	/* VMRUN wants SVME; svm_vcpu_get() hides it */
 	b->efer = EFER_SVME | EFER_LME | EFER_LMA;
 	b->cr4 = CR4_PAE;
 	b->cr0 = CR0_PG | CR0_PE | CR0_ET | CR0_NE;
 }
 
+/* Start-up IPI. [APM2 "Processor Initialization State"] */
 static void reset_real(struct vmcb *b, const struct vcpu_start *s)
 {
 	set_data(b, (struct vmcb_seg){ 0, ATTR_DATA16, 0xffff, 0 });
@@ -76,7 +88,10 @@ static void reset_real(struct vmcb *b, const struct vcpu_start *s)
 	b->cr0 = CR0_ET;
 }
 
-/** hvm_ops.vcpu_reset */
+/**
+ * hvm_ops.vcpu_reset: the whole VMCB anew, guest state as s says. s has been
+ * checked. On v's CPU.
+ */
 void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 {
 	struct svm_vcpu *x = v->backend;
@@ -98,7 +113,7 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	v->gpm_epoch = 0;	/* a flush before the first entry */
 }
 
-/** hvm_ops.vcpu_get */
+/** hvm_ops.vcpu_get: the value as the guest would see it. On v's CPU. */
 uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 {
 	struct vmcb *b = vmcb_of(v);
@@ -125,6 +140,7 @@ uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 	case VCPU_CPL:
 		return b->cpl;
 	case VCPU_CS_ATTR:
+		/* the neutral form has the two nibbles apart, as VT-x does */
 		return (b->cs.attrib & 0xff) | (b->cs.attrib & 0xf00) << 4;
 	case VCPU_CS_BASE:
 		return b->cs.base;
@@ -178,6 +194,7 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	}
 }
 
+/* VMRUN itself injects whatever it is told, so this is looked at here. */
 static bool can_take(const struct svm_vcpu *x, const struct vm_event *ev)
 {
 	bool shadow = (x->vmcb->int_state & INT_STATE_SHADOW) != 0;
@@ -192,7 +209,11 @@ static bool can_take(const struct svm_vcpu *x, const struct vm_event *ev)
 	}
 }
 
-/** hvm_ops.vcpu_inject. [APM2 "Event Injection"] */
+/**
+ * hvm_ops.vcpu_inject: false if the guest cannot take it now, or another event
+ * waits. An NMI blocks others from here on: see track_nmi(). On v's CPU. [APM2
+ * "Event Injection"]
+ */
 bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev)
 {
 	struct svm_vcpu *x = v->backend;
@@ -240,6 +261,7 @@ void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 	}
 }
 
+/* The instruction at RIP, if it is the one that exited. */
 static bool find_insn(struct vcpu *v, const struct vmcb *b,
 		      struct svm_insn *insn)
 {
@@ -289,6 +311,7 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 	if (e->code == VM_EXIT_CR_ACCESS) {
 		guest_fetch_forget(v);	/* operands: only the true bytes */
 	}
+	/* the kept translation may be out of date: once more with a new one */
 	if (!find_insn(v, b, &insn)) {
 		guest_fetch_forget(v);
 		if (!find_insn(v, b, &insn)) {
@@ -306,7 +329,10 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 	}
 }
 
-/** hvm_ops.dump */
+/**
+ * hvm_ops.dump: the first rule of VMRUN that is violated, if one is, and what
+ * tells most. On v's CPU, hv_lock held or in a panic.
+ */
 void svm_dump(struct vcpu *v)
 {
 	const struct vmcb *b = vmcb_of(v);

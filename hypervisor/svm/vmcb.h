@@ -9,7 +9,7 @@
 #include <types.h>
 
 struct vmcb_seg {
-	uint16_t selector, attrib;
+	uint16_t selector, attrib;	/* bits 40-47, 52-55 of a descriptor */
 	uint32_t limit;
 	uint64_t base;
 };
@@ -24,23 +24,23 @@ struct vmcb {
 	uint8_t reserved0[0x40 - 0x18];
 	uint64_t iopm_base_pa;
 	uint64_t msrpm_base_pa;
-	uint64_t tsc_offset;
+	uint64_t tsc_offset;	/* guest's TSC - host's */
 	uint32_t guest_asid;
-	uint8_t tlb_control, reserved1[3];
+	uint8_t tlb_control, reserved1[3];	/* TLB_*, done by VMRUN */
 	uint32_t int_ctl;
 	uint32_t int_vector;
-	uint64_t int_state;
+	uint64_t int_state;	/* INT_STATE_* */
 	uint64_t exitcode;
 	uint64_t exitinfo1;
 	uint64_t exitinfo2;
-	uint32_t exitintinfo, exitintinfo_error;
+	uint32_t exitintinfo, exitintinfo_error;	/* as eventinj */
 	uint64_t np_enable;
 	uint8_t reserved2[0xa8 - 0x98];
 	uint32_t eventinj, eventinj_error;
-	uint64_t n_cr3;
+	uint64_t n_cr3;		/* root of the nested tables */
 	uint64_t lbr_control;
-	uint32_t clean, reserved3;
-	uint64_t nrip;
+	uint32_t clean, reserved3;	/* 0: VMRUN reads everything */
+	uint64_t nrip;		/* next RIP, with SVM_NRIP */
 	uint8_t insn_bytes_len, insn_bytes[15];
 	uint8_t reserved4[0x400 - 0xe0];
 	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
@@ -75,9 +75,11 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB");
 _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 
+/* Bits of intercept_cr. */
 #define CR_READ(n)		BIT32(n)
 #define CR_WRITE(n)		BIT32(16 + (n))
 
+/* Bits of intercept_misc1 and intercept_misc2, at 0x00c and 0x010. */
 #define MISC1_INTR		BIT32(0)
 #define MISC1_NMI		BIT32(1)
 #define MISC1_INIT		BIT32(3)
@@ -107,6 +109,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define MISC2_MWAIT		BIT32(11)
 #define MISC2_XSETBV		BIT32(13)
 
+/* [APM2 "VMCB Layout, Control Area"], offset 0x060 */
 #define INT_CTL_V_IRQ		BIT32(8)
 #define INT_CTL_V_IGN_TPR	BIT32(20)
 #define INT_CTL_V_INTR_MASKING	BIT32(24)
@@ -115,6 +118,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define TLB_FLUSH_ALL		1u
 #define TLB_FLUSH_ASID		3u
 
+/* [APM2 "EVENTINJ Field"]; enum vm_event_type has the same numbers. */
 #define EVENTINJ_VALID		BIT32(31)
 #define EVENTINJ_ERROR		BIT32(11)
 #define EVENTINJ_TYPE(e)	((e) >> 8 & 7)
@@ -142,6 +146,7 @@ enum svm_exit_code {
 /* VMEXIT_INVALID is -1; some processors store only its low half. */
 #define SVM_EXIT_INVALID	0xffffffffu
 
+/* EXITINFO1 of a nested page fault. */
 #define NPF_PRESENT		BIT64(0)
 #define NPF_WRITE		BIT64(1)
 #define NPF_FETCH		BIT64(4)
