@@ -76,12 +76,14 @@ struct vcpu {
 	const uint8_t *fetch_page;
 
 	uint64_t slice_left;		/* TSC ticks */
-	uint64_t ticks_run;
+	uint64_t ticks_run;	/* TSC ticks on its CPU, exits included */
 	void *fpu;			/* XSAVE area, one page */
+	/* the guest's, while another vCPU, or nobody, is loaded:
+	 * vcpu_switch() */
 	uint64_t xcr0;
 	uint64_t dr[4], dr6, cr2;
 	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
-	uint64_t exits[VM_EXIT_COUNT];
+	uint64_t exits[VM_EXIT_COUNT];	/* since boot */
 };
 
 struct partition {
@@ -89,9 +91,9 @@ struct partition {
 	uint32_t flags;			/* BOOT_PARTITION_* */
 	uint32_t state;			/* enum hc_state (any reads) */
 	uint32_t reason;		/* enum hc_reason */
-	uint64_t crash_rip, crash_detail;
+	uint64_t crash_rip, crash_detail;	/* valid with reason */
 	uint64_t start_count;
-	uint64_t start_tsc;
+	uint64_t start_tsc;		/* host TSC: the guest's 0 */
 	const struct boot_partition *config;
 
 	hpa_t gpm_root;

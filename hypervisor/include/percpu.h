@@ -26,7 +26,7 @@ struct __attribute__((packed)) tss {
 struct percpu {
 	struct percpu *self;		/* %gs:0 */
 	uint64_t stack_top;		/* %gs:8 */
-	uint32_t index;
+	uint32_t index;			/* in cpus[] */
 	uint32_t apic_id;
 	uint32_t online;		/* set by the CPU itself */
 	uint32_t resched;		/* (any) look at the queue again */
@@ -36,14 +36,15 @@ struct percpu {
 	void *backend_current;		/* what the backend has loaded */
 	uint64_t timer_at;		/* host TSC: next deadline here */
 	uint64_t timer_armed;		/* what the LAPIC timer is set to; 0 */
-	uint64_t idle_ticks;
-	uint64_t boot_tsc;
-	hpa_t backend_page;
+	uint64_t idle_ticks;		/* TSC ticks spent in idle() */
+	uint64_t boot_tsc;		/* when it came up */
+	hpa_t backend_page;		/* for hvm_ops.cpu_enable */
 	uint32_t vcpu_count;
 	uint32_t next;			/* round robin position */
 	struct vcpu *vcpus[PERCPU_QUEUE];
 	uint64_t gdt[8];
 	struct tss tss;
+	/* stacks of NMI, #DF, #MC: see desc.c */
 	uint8_t ist[3][PERCPU_IST_SIZE] __attribute__((aligned(16)));
 	uint8_t stack[PERCPU_STACK_SIZE] __attribute__((aligned(16)));
 };

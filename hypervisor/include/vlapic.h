@@ -12,8 +12,8 @@ struct vlapic {
 	uint64_t base;		/* IA32_APIC_BASE */
 	uint32_t irr[8];	/* set by any CPU, atomically; 8-byte aligned */
 	uint32_t isr[8];	/* as irr */
-	uint32_t tmr[8];
-	uint32_t id;
+	uint32_t tmr[8];	/* all 0: nothing is level-triggered */
+	uint32_t id;	/* = vcpu.index */
 	uint32_t tpr, svr, ldr, dfr, esr, esr_pending;
 	uint64_t icr;
 	uint32_t lvt[6];	/* timer, thermal, perf, LINT0, LINT1, error */

@@ -202,11 +202,16 @@ static inline void cpu_sti_hlt_cli(void)
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/**
+ * Takes the interrupts that are pending: STI's shadow covers the NOP, so they
+ * come before CLI.
+ */
 static inline void cpu_sti_cli(void)
 {
 	__asm__ volatile("sti; nop; cli" : : : "memory");
 }
 
+/** The end of this CPU: only an NMI wakes it, for another round. */
 static inline void NORETURN cpu_halt_forever(void)
 {
 	for (;;) {
