@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ACPI tables [ACPI 6.5 "ACPI Software Programming Model"]. The firmware's
- * pointers are followed as they are (physical = virtual here); lengths
- * inside a table are not trusted.
+ * pointers are followed as they are (physical = virtual here); lengths inside
+ * a table are not trusted. Only static tables are read: nothing is interpreted
+ * (AML), and what the manifest says of interrupts are GSIs, so overrides of
+ * ISA lines are of no interest. The decoders take plain bytes and are tested
+ * and fuzzed on the build machine.
  */
 #include <stddef.h>
 #include <string.h>
 
 #include "acpi.h"
 
+/* signature, length (at 4), revision, checksum, ids */
 #define ACPI_HEADER		36u
 #define ACPI_TABLE_MAX		(1u << 20)
 
@@ -26,6 +30,7 @@
 #define FADT_FLAGS		112u
 #define FADT_HW_REDUCED		(1u << 20)
 
+/* Fields lie at any alignment. */
 static uint32_t get32(const uint8_t *p)
 {
 	uint32_t v;
@@ -39,6 +44,7 @@ static uint64_t get64(const uint8_t *p)
 	return get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
+/* All bytes of a table add up to 0. */
 static bool sum_ok(const uint8_t *p, uint32_t size)
 {
 	uint8_t sum = 0;
@@ -49,14 +55,20 @@ static bool sum_ok(const uint8_t *p, uint32_t size)
 	return sum == 0;
 }
 
-/** No processors yet, the architectural addresses, no timer. */
+/**
+ * No processors yet, the architectural addresses of the interrupt controllers,
+ * no timer: what holds where the tables say nothing.
+ */
 void acpi_init(struct acpi_machine *machine)
 {
 	*machine = (struct acpi_machine) {
 		.lapic = ACPI_LAPIC_DEFAULT, .ioapic = ACPI_IOAPIC_DEFAULT };
 }
 
-/** Adds a processor; one named twice counts once. */
+/**
+ * Adds a processor; one named twice (as APIC and as x2APIC) counts once. Those
+ * beyond BOOT_MAX_CPUS are only counted.
+ */
 void acpi_add_cpu(struct acpi_machine *machine, uint32_t apic_id)
 {
 	for (uint32_t i = 0; i < machine->cpu_count; i++) {
@@ -72,8 +84,10 @@ void acpi_add_cpu(struct acpi_machine *machine, uint32_t apic_id)
 }
 
 /**
- * Reads a MADT of size bytes into *machine (which acpi_init() prepared).
- * Returns false if the table is malformed or names no usable processor.
+ * Reads a MADT of size bytes into *machine (which acpi_init() prepared): the
+ * processors that are enabled, not those that could be plugged in. Returns
+ * false if the table is malformed or names no usable processor; *machine is
+ * then of no use. [ACPI 6.5 "Multiple APIC Description Table (MADT)"]
  */
 bool acpi_madt(const uint8_t *table, uint32_t size, struct acpi_machine *machine)
 {
@@ -87,6 +101,7 @@ bool acpi_madt(const uint8_t *table, uint32_t size, struct acpi_machine *machine
 		const uint8_t *e = table + at;
 
 		len = size - at < 2 ? 0 : e[1];
+		/* a length of 0 would go on for ever */
 		if (len < 2 || len > size - at) {
 			return false;
 		}
@@ -104,7 +119,10 @@ bool acpi_madt(const uint8_t *table, uint32_t size, struct acpi_machine *machine
 	return machine->cpu_count > 0;
 }
 
-/** The I/O port of the PM timer according to a FADT; 0 if it has none. */
+/**
+ * The I/O port of the PM timer according to a FADT of size bytes; 0 if it has
+ * none. [ACPI 6.5 "Fixed ACPI Description Table (FADT)"]
+ */
 uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
 {
 	if (size < FADT_FLAGS + 4 || table[FADT_PM_TMR_LEN] != 4 ||
@@ -115,6 +133,7 @@ uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
 	return get32(table + FADT_PM_TMR_BLK);
 }
 
+/* A whole table with its length, NULL: none there, or damaged. */
 static const uint8_t *table_at(uint64_t address, uint32_t *size)
 {
 	const uint8_t *t = (const uint8_t *)(uintptr_t)address;
@@ -129,7 +148,9 @@ static const uint8_t *table_at(uint64_t address, uint32_t *size)
 /**
  * Finds the table with the signature (4 letters) by way of the RSDP at that
  * address (0: none). Returns NULL if there is none whose checksum is right,
- * otherwise the table, and its length in *size.
+ * otherwise the table, and its length in *size. The firmware's memory must
+ * still be mapped one to one. [ACPI 6.5 "Root System Description Pointer
+ * (RSDP)"]
  */
 const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size)
 {
@@ -139,6 +160,7 @@ const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size)
 	if (root == NULL || memcmp(root, "RSD PTR ", 8) != 0 || !sum_ok(root, 20)) {
 		return NULL;
 	}
+	/* from revision 2 on there is an XSDT, with 64-bit entries */
 	width = root[15] >= 2 ? 8 : 4;
 	root = table_at(width == 8 ? get64(root + 24) : get32(root + 16), &root_size);
 	for (uint32_t at = ACPI_HEADER; root != NULL && at + width <= root_size; at += width) {

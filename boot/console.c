@@ -29,6 +29,7 @@
 #define UART_LSR_THRE	0x20
 #define UART_SPIN_MAX	100000
 
+/* Nobody may be there to press a key. */
 #define KEY_WAIT	(60ull * 10000000)	/* a minute, in 100 ns */
 
 static EFI_GUID graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
@@ -37,10 +38,12 @@ static EFI_GUID text_guid = EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL_GUID;
 static SIMPLE_TEXT_OUTPUT_INTERFACE *screen[SCREEN_MAX];
 static unsigned screens;
 static bool serial;
-static bool firmware_left;
+static bool firmware_left;	/* no EFI call any more */
 static enum stage stage_now;
 static const char *stage_name;
 
+/* 115200 8N1 without interrupts, on a port that holds what is written to its
+ * scratch register; where nothing is, that reads as something else. */
 static void serial_init(void)
 {
 	out8(UART_SCRATCH, 0x5a);
@@ -54,6 +57,7 @@ static void serial_init(void)
 	out8(UART_MCR, 0x03);	/* DTR, RTS */
 }
 
+/* A line that is stuck costs a while for each character, not the boot. */
 static void serial_put(char c)
 {
 	for (unsigned i = 0; (in8(UART_LSR) & UART_LSR_THRE) == 0 && i < UART_SPIN_MAX; i++) {
@@ -81,7 +85,10 @@ static void screens_find(void)
 	}
 }
 
-/** Writes text as it is. */
+/**
+ * Writes text as it is, to the serial port and to all screens as long as there
+ * are any; '\n' ends a line on both.
+ */
 void console_write(const char *text)
 {
 	for (; *text != '\0'; text++) {
@@ -100,7 +107,10 @@ void console_write(const char *text)
 	}
 }
 
-/** Finds screens and serial port. Output works from here on. */
+/**
+ * Finds screens and serial port. Output works from here on. More than
+ * SCREEN_MAX screens: none is used, the serial port still is.
+ */
 void console_init(void)
 {
 	serial_init();
@@ -108,19 +118,27 @@ void console_init(void)
 	console_write("\n");
 }
 
-/** Whether a 16550 answers at SERIAL_PORT. */
+/**
+ * Whether a 16550 answers at SERIAL_PORT: the hypervisor's log goes there too.
+ */
 bool console_serial_present(void)
 {
 	return serial;
 }
 
-/** No screen any more: the firmware is gone. */
+/**
+ * No screen any more: the firmware is gone, or about to. From here on
+ * console_fail() halts.
+ */
 void console_leave_firmware(void)
 {
 	firmware_left = true;
 }
 
-/** Prints a line that begins with "isthmus: ". */
+/**
+ * Prints a line that begins with "isthmus: "; formats as for fmt_va(). What is
+ * longer than LINE_MAX is cut.
+ */
 void console_say(const char *format, ...)
 {
 	char line[LINE_MAX];
@@ -134,7 +152,7 @@ void console_say(const char *format, ...)
 	console_write("\n");
 }
 
-/** Announces a stage; a failure from here on belongs to it. */
+/** Announces a stage; a failure from here on belongs to it. name must stay. */
 void console_stage(enum stage stage, const char *name)
 {
 	stage_now = stage;

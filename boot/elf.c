@@ -75,6 +75,7 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 	bool entry_ok = false;
 	uint64_t end = low;
 
+	/* a file shorter than a header leaves zeros, which are no ELF */
 	memcpy(&h, file, size < sizeof(h) ? size : sizeof(h));
 	if (memcmp(h.ident, ident, sizeof(ident)) != 0 || h.type != ELF_ET_EXEC ||
 	    h.machine != ELF_EM_X86_64) {
@@ -91,6 +92,7 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 		if (wrong != NULL) {
 			return wrong;
 		}
+		/* in the bytes of the file, not in the zeros behind them */
 		entry_ok |= ph.type == ELF_PT_LOAD && (ph.flags & ELF_PF_X) != 0 &&
 			    h.entry >= ph.vaddr && h.entry - ph.vaddr < ph.filesz;
 	}
@@ -101,7 +103,8 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 
 /**
  * Copies the segments of a file that passed elf_check() with the same low.
- * dest stands for address low, reaches to elf_image.end and is zeroed.
+ * dest stands for address low, reaches to elf_image.end and is zeroed: what a
+ * segment has beyond its bytes in the file (.bss) is left as it is.
  */
 void elf_load(const void *file, uint64_t low, void *dest)
 {

@@ -2,7 +2,10 @@
 /*
  * Checks the structure of an untrusted device tree blob, so that libfdt may
  * then walk it: the header, every token, every length, every name, nesting.
- * [Devicetree Specification 0.4 "Flattened Devicetree (DTB) Format"]
+ * libfdt's own checks are made on the way; these come before anything is
+ * believed. Every node's and property's name then ends inside the blob; what
+ * properties hold is manifest_props.c's to check. Pure. [Devicetree
+ * Specification 0.4 "Flattened Devicetree (DTB) Format"]
  */
 #include <string.h>
 
@@ -12,6 +15,7 @@
 
 #define DEPTH_MAX	3	/* root, group, element */
 
+/* Cells are big-endian. */
 static uint32_t get32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -33,6 +37,8 @@ static bool structure_ok(const uint8_t *s, uint32_t size, const char *strings,
 		if (tag == FDT_END) {
 			return past_root && at == size;
 		} else if (tag == FDT_BEGIN_NODE) {
+			/* without a NUL before the end this is one too many,
+			 * and refused below */
 			len = (uint32_t)strnlen((const char *)s + at, size - at) + 1;
 			if (past_root || depth == DEPTH_MAX || (depth == 0) != (len == 1)) {
 				return false;
@@ -47,6 +53,8 @@ static bool structure_ok(const uint8_t *s, uint32_t size, const char *strings,
 
 			len = get32(s + at);
 			at += 8;
+			/* a name is an offset into the strings, and ends
+			 * there */
 			if (name >= strings_size ||
 			    memchr(strings + name, 0, strings_size - name) == NULL) {
 				return false;
@@ -54,6 +62,8 @@ static bool structure_ok(const uint8_t *s, uint32_t size, const char *strings,
 		} else if (tag != FDT_NOP) {
 			return false;
 		}
+		/* the first condition keeps the sum in the second from
+		 * wrapping */
 		if (len > size - at || ((len + 3) & ~3u) > size - at) {
 			return false;
 		}
@@ -62,6 +72,7 @@ static bool structure_ok(const uint8_t *s, uint32_t size, const char *strings,
 	return false;
 }
 
+/* A block lies inside the blob; no sum that could wrap. */
 static bool inside(uint32_t offset, uint32_t len, uint32_t total)
 {
 	return offset <= total && len <= total - offset;

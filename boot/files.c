@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Files of the volume the loader came from: read whole, into memory that
- * stays, and verified on the way.
+ * stays, and verified on the way. What is hashed is the copy in memory that is
+ * used later, so nothing can change between check and use. The manifest itself
+ * has no digest: who writes the boot volume decides what boots (CAVEATS.md).
  */
 #include <string.h>
 
 #include "loader.h"
 #include "sha256.h"
 
-#define CHUNK		(1u << 20)
+#define CHUNK		(1u << 20)	/* for each one a dot is printed */
 #define FILE_MAX	(1ul << 30)
 #define PATH_MAX	128
 
@@ -17,7 +19,10 @@ static EFI_GUID volume_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static EFI_GUID info_guid = EFI_FILE_INFO_ID;
 static EFI_FILE_HANDLE root;
 
-/** Opens the volume. */
+/**
+ * Opens the volume that this program was loaded from. Ends the boot if there
+ * is none, e.g. after a start over the network.
+ */
 void files_open(void)
 {
 	EFI_LOADED_IMAGE *image;
@@ -77,6 +82,7 @@ static void digest_check(const uint8_t *want, const uint8_t *got, const char *pa
 /**
  * Reads the file at path into memory of that type, 2 MiB aligned, the last
  * page filled up with zeros. Its SHA-256 must be the one given (NULL: any).
+ * Fills *module with place and exact size. Whatever is wrong ends the boot.
  */
 void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct module *module)
 {
@@ -92,6 +98,7 @@ void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct m
 	for (uint64_t at = 0; at < size;) {
 		UINTN n = size - at < CHUNK ? size - at : CHUNK;
 
+		/* n == 0: shorter than its directory entry says */
 		if (EFI_ERROR(file->Read(file, &n, data + at)) || n == 0) {
 			console_fail("%s: it cannot be read at byte %lu; check the boot disk",
 				     path, at);
@@ -103,6 +110,8 @@ void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct m
 		console_write(".");
 	}
 	console_write("\n");
+	/* the partition gets whole pages: nothing of the firmware's in the
+	 * last */
 	memset(data + size, 0, round_up(size, PAGE_SIZE) - size);
 	file->Close(file);
 	if (sha256 != NULL) {

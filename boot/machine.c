@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine around the boot processor: other processors, interrupt
- * controllers, screen, and devices that must keep quiet.
+ * controllers, screen, clock, and devices that must keep quiet. The firmware
+ * is asked and believed, but for the form of its tables.
  */
 #include <string.h>
 
@@ -32,18 +33,21 @@ static EFI_GUID mp_guid = {
 
 #define MP_USABLE	0x6u		/* enabled, healthy */
 
+/* EFI_PROCESSOR_INFORMATION. */
 struct mp_processor {
 	uint64_t apic_id;
 	uint32_t flags;
 	uint8_t rest[76];		/* location, and room for later versions */
 };
 
+/* Only the first two functions are called. */
 struct mp_services {
 	EFI_STATUS (EFIAPI *count)(struct mp_services *self, UINTN *count, UINTN *enabled);
 	EFI_STATUS (EFIAPI *info)(struct mp_services *self, UINTN number,
 				  struct mp_processor *info);
 };
 
+/* Address of one of the firmware's tables; 0: there is none. */
 static uint64_t config_table(const EFI_GUID *guid)
 {
 	for (UINTN i = 0; i < efi_st->NumberOfTableEntries; i++) {
@@ -56,7 +60,10 @@ static uint64_t config_table(const EFI_GUID *guid)
 	return 0;
 }
 
-/** Physical address of the ACPI root pointer; 0 if there is none. */
+/**
+ * Physical address of the ACPI root pointer, of the newer kind if there are
+ * both; 0 if there is none.
+ */
 uint64_t machine_rsdp(void)
 {
 	uint64_t rsdp = config_table(&acpi2_guid);
@@ -64,6 +71,7 @@ uint64_t machine_rsdp(void)
 	return rsdp != 0 ? rsdp : config_table(&acpi1_guid);
 }
 
+/* false: the firmware has no such service, or names nobody. */
 static bool cpus_by_mp_services(struct acpi_machine *machine)
 {
 	struct mp_services *mp;
@@ -95,6 +103,7 @@ void machine_cpus(uint64_t rsdp, struct acpi_machine *machine)
 	acpi_init(machine);
 	table = acpi_find(rsdp, "APIC", &size);
 	if (table == NULL || !acpi_madt(table, size, machine)) {
+		/* what a malformed table has left behind goes */
 		acpi_init(machine);
 		by = "MP services";
 		if (!cpus_by_mp_services(machine)) {
@@ -109,8 +118,10 @@ void machine_cpus(uint64_t rsdp, struct acpi_machine *machine)
 }
 
 /**
- * Describes the screen for the host partition, and the device memory of it
- * for the hypervisor. Returns false if there is none that can be mapped.
+ * Describes the screen for the host partition, and the device memory of it for
+ * the hypervisor. Returns false if there is none that can be mapped: no frame
+ * buffer, one that is RAM of map, or too large for its place at
+ * HOST_FRAMEBUFFER_GPA.
  */
 bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
 		    struct boot_region *region)
@@ -161,11 +172,14 @@ void machine_clock(uint64_t *seconds, uint64_t *tsc)
 	years = t.Year - (t.Month < 3);
 	days = years * 365 + years / 4 - years / 100 + years / 400 +
 	       (153 * ((t.Month + 9) % 12) + 2) / 5 + t.Day - 1 - 719468;
+	/* right after the clock was read, give or take its one second */
 	*tsc = rdtsc();
 	*seconds = (uint64_t)(days * 86400 + t.Hour * 3600 + t.Minute * 60 + t.Second +
 			      (t.TimeZone == EFI_UNSPECIFIED_TIMEZONE ? 0 : t.TimeZone * 60));
 }
 
+/* function: bus << 8 | device << 3 | function; the register address stays
+ * set. */
 static uint32_t pci_read(uint32_t function, uint32_t reg)
 {
 	out32(PCI_CONFIG_ADDRESS, PCI_CONFIG_ENABLE | function << 8 | reg);
@@ -173,10 +187,12 @@ static uint32_t pci_read(uint32_t function, uint32_t reg)
 }
 
 /**
- * Stops every PCI function from reading or writing memory by itself, and
- * masks the legacy interrupt controllers. The firmware can use no disk after
- * this. Bridges are stopped too: who starts a device later starts what is
- * between it and memory. [PCI 3.0 "Configuration Mechanism #1"]
+ * Stops every PCI function from reading or writing memory by itself, and masks
+ * the legacy interrupt controllers: a device that the firmware has left
+ * running would write into memory that has got another owner. The firmware can
+ * use no disk after this, so everything must have been read. Bridges are
+ * stopped too: who starts a device later starts what is between it and memory.
+ * [PCI 3.0 "Configuration Mechanism #1"]
  */
 void machine_quiet_devices(void)
 {

@@ -3,6 +3,11 @@
  * BOOTX64.EFI: from the firmware to the hypervisor, stage by stage
  * (docs/stages.md). Trusts the firmware and, once their SHA-256 matches, the
  * files the manifest names; checks the form of everything it reads.
+ *
+ * One processor, no interrupts of its own, no return: whatever fails ends in
+ * console_fail() with a sentence. Nothing of this program is left when the
+ * hypervisor runs: its memory is the firmware's "loader" type and goes to the
+ * page pool.
  */
 #include <string.h>
 
@@ -11,6 +16,7 @@
 #include "paging.h"
 
 #define MANIFEST_PATH	"\\isthmus\\isthmus.dtb"
+/* far more than hypervisor.lds lets the image have */
 #define HV_IMAGE_MAX	(64 * MIB)
 #define IDENT_MIN_GIB	4
 
@@ -18,6 +24,7 @@ EFI_HANDLE efi_image;
 EFI_SYSTEM_TABLE *efi_st;
 EFI_BOOT_SERVICES *efi_bs;
 
+/* static: too large for the firmware's stack; strings point into blob */
 static struct manifest manifest;
 static struct module blob;
 static struct module modules[MANIFEST_MAX_MODULES];
@@ -25,6 +32,7 @@ static struct memmap map;
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
 
+/* The first file; all others are in it. It becomes a module of its own. */
 static void manifest_load(void)
 {
 	char error[MANIFEST_ERROR_LEN];
@@ -64,6 +72,8 @@ static uint64_t hypervisor_load(struct boot_info *info)
 			     manifest.module[manifest.hypervisor].path, (uint64_t)HV_IMAGE_BASE,
 			     wrong);
 	}
+	/* whole 2 MiB pages: boot/'s tables map them so, and the hypervisor
+	 * leaves them out of its direct map */
 	info->image_size = round_up(image.end - HV_IMAGE_BASE, PAGE_2M);
 	data = memory_alloc(info->image_size, PAGE_2M, BOOT_MEM_HYPERVISOR, "the hypervisor");
 	memset(data, 0, info->image_size);
@@ -72,6 +82,7 @@ static uint64_t hypervisor_load(struct boot_info *info)
 	return image.entry;
 }
 
+/* The hand-over structure, filled in as the stages find things out. */
 static struct boot_info *info_new(void)
 {
 	struct boot_info *info = memory_alloc(sizeof(*info), PAGE_SIZE, BOOT_MEM_HYPERVISOR,
@@ -86,6 +97,7 @@ static struct boot_info *info_new(void)
 	return info;
 }
 
+/* Processors, interrupt controllers, and what is measured on this one. */
 static void processors_find(struct boot_info *info)
 {
 	struct acpi_machine machine;
@@ -97,6 +109,7 @@ static void processors_find(struct boot_info *info)
 	info->ioapic_phys = machine.ioapic;
 	info->cpu_count = machine.cpu_count;
 	memcpy(info->apic_id, machine.apic_id, sizeof(info->apic_id));
+	/* the hypervisor starts all but this one */
 	while (info->bsp < info->cpu_count && info->apic_id[info->bsp] != self) {
 		info->bsp++;
 	}
@@ -126,6 +139,8 @@ static void mmio_check(const struct boot_info *info)
 	}
 }
 
+/* What is promised to partitions must be free now; the hypervisor's own tables
+ * come out of the rest. */
 static void memory_check(void)
 {
 	uint64_t all = memmap_total(&map, 0) / MIB;
@@ -140,13 +155,16 @@ static void memory_check(void)
 	}
 }
 
-/* Makes the page tables for the jump; returns the root's address. */
+/* Makes the page tables for the jump: all memory one to one, so that this
+ * code, boot_info and the stack stay where they are, and the image; returns
+ * the root's address. */
 static uint64_t tables_make(struct boot_info *info)
 {
 	const struct boot_mem *last = &map.mem[map.count - 1];
 	uint32_t gib = (uint32_t)(round_up(last->base + last->size, 1ull << 30) >> 30);
 	uint64_t *tables, *high;
 
+	/* memmap_make() offers nothing beyond what one root entry maps */
 	gib = gib < IDENT_MIN_GIB ? IDENT_MIN_GIB : gib;
 	info->ident_end = (uint64_t)gib << 30;
 	tables = memory_alloc((PAGING_TABLES(gib) + 2) * PAGE_SIZE, PAGE_SIZE,
@@ -157,7 +175,8 @@ static uint64_t tables_make(struct boot_info *info)
 	return (uint64_t)tables;
 }
 
-/* Fills in what the host partition is told of the machine. */
+/* Fills in what the host partition is told of the machine, and adds the screen
+ * to its device memory. The vendor's name is a stranger's text: ASCII only. */
 static void host_tell(struct boot_info *info, struct host_info *host)
 {
 	struct boot_partition *p = &info->partitions[0];
@@ -176,6 +195,8 @@ static void host_tell(struct boot_info *info, struct host_info *host)
 	p->mmio_count += machine_screen(&map, &host->framebuffer, &p->mmio[p->mmio_count]);
 }
 
+/* The jump, as abi/boot_info.h says. This code is mapped at the same address
+ * by both tables; the stack is not used any more. */
 static void __attribute__((noreturn)) enter(uint64_t cr3, uint64_t entry,
 					    const struct boot_info *info)
 {
@@ -208,6 +229,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	info = info_new();
 	modules_load();
 	entry = hypervisor_load(info);
+	/* before the map is read: what is allocated here counts as taken */
 	host = partitions_place(info, &manifest, modules, &blob);
 
 	console_stage(STAGE_MACHINE, "machine");
@@ -218,11 +240,13 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	memory_read_map(&map);
 	mmio_check(info);
 	cr3 = tables_make(info);
+	/* again: the tables were allocated in between */
 	memory_read_map(&map);
 	memory_check();
 	host_tell(info, host);
 
 	console_stage(STAGE_DEVICES, "devices");
+	/* the last module has been read */
 	machine_quiet_devices();
 	console_stage(STAGE_EXIT, "exit");
 	memory_leave_firmware(&map);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decodes the manifest: the tables of each node's properties, and what
- * follows from them for partitions and channels.
+ * Decodes the manifest: the tables of each node's properties, and what follows
+ * from them for partitions and channels. The blob is not trusted: its
+ * structure has been checked (fdt_check.c), each property goes through a table
+ * (manifest_props.c), and what no table knows is refused. docs/manifest.md
+ * describes the same for people. No EFI: tested and fuzzed on the build
+ * machine.
  */
 #include <string.h>
 
@@ -19,6 +23,7 @@
 #define VCPUS_MAX	8
 #define COUNT(array)	((unsigned)(sizeof(array) / sizeof((array)[0])))
 
+/* What the tables fill in before it is reckoned into p. */
 struct raw_partition {
 	struct boot_partition p;
 	uint32_t memory_mib, min_mib;
@@ -31,10 +36,12 @@ struct raw_channel {
 	uint32_t output_kib;
 };
 
+/* Where a value goes. Properties that are not stored have 0 there. */
 #define MODULE(field)	offsetof(struct manifest_module, field)
 #define RAW(field)	offsetof(struct raw_partition, field)
 #define CHANNEL(field)	offsetof(struct raw_channel, field)
 
+/* Each line: name, kind, required?, least, most, place; see struct prop. */
 static const struct prop root_props[] = {
 	{ "compatible", PROP_STRING, true, 1, 63, 0 },
 };
@@ -45,11 +52,13 @@ static const struct prop chosen_props[] = {
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
 };
 
+/* Of every module: nothing is loaded whose digest is not known. */
 static const struct prop module_props[] = {
 	{ "path", PROP_STRING, true, 2, 127, MODULE(path) },
 	{ "sha256", PROP_BYTES, true, 32, 32, MODULE(sha256) },
 };
 
+/* Only the host partition has interrupts and device memory. */
 static const struct prop host_props[] = {
 	{ "host", PROP_FLAG, true, 0, 0, 0 },
 	{ "id", PROP_U32, true, 0, 0, RAW(p.id) },
@@ -62,6 +71,8 @@ static const struct prop host_props[] = {
 	{ "mmio", PROP_MMIO, false, 0, 0, 0 },
 };
 
+/* What a guest may be given; its program is host-bridge's matter, so kernel
+ * and initrd are only looked up. */
 static const struct prop guest_props[] = {
 	{ "id", PROP_U32, true, 1, BOOT_MAX_PARTITIONS - 1, RAW(p.id) },
 	{ "vcpus", PROP_U32, true, 1, VCPUS_MAX, RAW(p.vcpus) },
@@ -74,6 +85,7 @@ static const struct prop guest_props[] = {
 	{ "forward-ports", PROP_FORWARD, false, 0, 0, 0 },
 };
 
+/* 16 MiB of data at most: two sections fit into CHANNEL_STRIDE. */
 static const struct prop channel_props[] = {
 	{ "peers", PROP_PAIR, true, 0, BOOT_MAX_PARTITIONS - 1, CHANNEL(peer) },
 	{ "output-kib", PROP_U32, true, 8, 16388, CHANNEL(output_kib) },
@@ -82,6 +94,7 @@ static const struct prop channel_props[] = {
 /* A guest's channel registers: no other ports of it may lie there. */
 static const struct prop channel_ports = { "channels", PROP_FORWARD, false, 0, 0, 0 };
 
+/* One of /modules. Its file is looked for later. */
 static bool module_read(struct decode *d, int node)
 {
 	struct manifest *m = d->manifest;
@@ -99,6 +112,7 @@ static bool module_read(struct decode *d, int node)
 		return manifest_error(d, "path", "it does not begin with a backslash");
 	}
 	module->name = d->name;
+	/* by its name; that it is there at all is whole_check()'s */
 	if (strcmp(d->name, "hypervisor") == 0) {
 		m->hypervisor = m->module_count;
 	}
@@ -106,7 +120,7 @@ static bool module_read(struct decode *d, int node)
 	return true;
 }
 
-/* RAM from 0 on, around the hole below 4 GiB. */
+/* RAM from 0 on, around the hole below 4 GiB, where channels and LAPIC are. */
 static void demand_set(struct boot_partition *p)
 {
 	uint64_t low = p->mem_cap < GUEST_HOLE ? p->mem_cap : GUEST_HOLE;
@@ -118,6 +132,8 @@ static void demand_set(struct boot_partition *p)
 	}
 }
 
+/* One of /partitions, host or guest by its property "host". Regions and start
+ * state are partitions.c's to add. */
 static bool partition_read(struct decode *d, int node)
 {
 	bool host = fdt_getprop(d->blob, node, "host", NULL) != NULL;
@@ -126,12 +142,15 @@ static bool partition_read(struct decode *d, int node)
 	int len;
 	const fdt32_t *id = fdt_getprop(d->blob, node, "id", &len);
 
-	/* The id comes first: claims are made in its name. */
+	/* The id comes first: claims are made in its name. If it is out of
+	 * range the table refuses it. */
 	raw.p.id = id != NULL && len == 4 ? fdt32_ld(id) : 0;
 	if (raw.p.id < BOOT_MAX_PARTITIONS && m->partition[raw.p.id].name[0] != '\0') {
 		return manifest_error(d, "id", "another partition has the same");
 	}
 	d->partition = &raw.p;
+	/* before its lists: they may not have these; as forwarded, since other
+	 * guests have the same */
 	if (!host && !manifest_claim(d, &channel_ports, CHANNEL_GUEST_IO_PORT,
 				     CHANNEL_GUEST_IO_PORT +
 				     BOOT_MAX_CHANNELS * CHANNEL_IO_SIZE - 1)) {
@@ -146,6 +165,7 @@ static bool partition_read(struct decode *d, int node)
 				      "\"memory-min-mib\" exceeds \"memory-mib\"",
 				      BOOT_NAME_LEN - 1);
 	}
+	/* its length was checked above */
 	memcpy(raw.p.name, d->name, strlen(d->name) + 1);
 	raw.p.mem_cap = raw.memory_mib * MIB;
 	raw.p.mem_min = raw.min_mib * MIB;
@@ -182,6 +202,8 @@ static bool channel_read(struct decode *d, int node)
 			return manifest_error(d, "peers", "there is no partition %u", raw.peer[i]);
 		}
 		c->peer[i] = raw.peer[i];
+		/* the same place in every guest; the host partition has them
+		 * all */
 		c->gpa[i] = (p->flags & BOOT_PARTITION_HOST)
 			? HOST_CHANNEL_GPA + m->channel_count * HOST_CHANNEL_STRIDE
 			: CHANNEL_GUEST_REGION_GPA + m->channel_count * CHANNEL_STRIDE;
@@ -191,6 +213,7 @@ static bool channel_read(struct decode *d, int node)
 	return true;
 }
 
+/* /chosen has properties, no nodes. */
 static bool chosen_read(struct decode *d, int node)
 {
 	(void)node;
@@ -211,6 +234,7 @@ static const struct group {
 	{ "channels", channel_read, NULL, 0 },
 };
 
+/* A group's own properties, then its elements in their order. */
 static bool group_read(struct decode *d, int node, const struct group *g)
 {
 	int child;
@@ -223,6 +247,7 @@ static bool group_read(struct decode *d, int node, const struct group *g)
 	}
 	fdt_for_each_subnode(child, d->blob, node) {
 		d->name = fdt_get_name(d->blob, child, NULL);
+		/* libfdt finds the first of that name */
 		if (fdt_subnode_offset(d->blob, node, d->name) != child) {
 			return manifest_error(d, NULL, "the node is there twice");
 		}
@@ -245,6 +270,7 @@ static bool groups_known(struct decode *d)
 		while (i < COUNT(groups) && strcmp(d->group, groups[i].name) != 0) {
 			i++;
 		}
+		/* libfdt finds the first of that name */
 		if (i == COUNT(groups) || fdt_subnode_offset(d->blob, 0, d->group) != node) {
 			return manifest_error(d, NULL, "the node is unknown, or there twice");
 		}
@@ -252,6 +278,8 @@ static bool groups_known(struct decode *d)
 	return true;
 }
 
+/* What only the whole shows: the hypervisor's module, and ids without gap,
+ * which later serve as indices. */
 static bool whole_check(struct decode *d)
 {
 	struct manifest *m = d->manifest;

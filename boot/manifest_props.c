@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Properties of the manifest, by tables: which a node may have, which values
- * they take, where these go. Anything else is refused by name, and so is
- * what two partitions, or one twice, lay claim to.
+ * they take, where these go. Anything else is refused by name, and so is what
+ * two partitions, or one twice, lay claim to. Values are of the blob, not
+ * trusted: length and range come before use, and numbers may lie at any
+ * alignment.
  */
 #include <string.h>
 
@@ -15,14 +17,18 @@
 #define MMIO_FIRST	0xc0000000ull	/* the host partition's device memory */
 #define MMIO_END	0x100000000ull
 
+/* Completes "it takes"; the lists have messages of their own. */
 static const char *const kind_takes[] = {
 	[PROP_FLAG] = "no value", [PROP_U32] = "one number", [PROP_PAIR] = "two numbers",
 	[PROP_STRING] = "one printable string, its length", [PROP_TEXT] = "one string, its length",
 	[PROP_BYTES] = "bytes, their count", [PROP_MODULE] = "the name of one of /modules",
 };
 
-/** Writes "/group/name: property "p": ..." (or without property, if NULL)
- * as the reason to refuse the manifest. Returns false. */
+/**
+ * Writes "/group/name: property "p": ..." (or without property, if NULL) as
+ * the reason to refuse the manifest, cut to MANIFEST_ERROR_LEN. Returns false,
+ * so that callers can return it.
+ */
 bool manifest_error(struct decode *d, const char *property, const char *format, ...)
 {
 	size_t used = fmt(d->error, MANIFEST_ERROR_LEN, property ? "/%s%s%s: property \"%s\": "
@@ -41,8 +47,10 @@ static bool is_port(enum prop_kind kind)
 }
 
 /**
- * Notes that the partition being read takes first..last. Refuses what it has
- * already, and what another has: only forwarded ports may be on several.
+ * Notes that the partition being read takes first..last of what p stands for.
+ * Refuses, with the reason in d->error, what it has already, and what another
+ * has: only forwarded ports may be on several, as nobody touches a device
+ * through them. At most CLAIM_MAX in all, which the limits of each list keep.
  */
 bool manifest_claim(struct decode *d, const struct prop *p, uint32_t first, uint32_t last)
 {
@@ -53,6 +61,7 @@ bool manifest_claim(struct decode *d, const struct prop *p, uint32_t first, uint
 		bool shared = c->owner != owner && is_port(c->kind) &&
 			      (c->kind == PROP_FORWARD || p->kind == PROP_FORWARD);
 
+		/* closed intervals that meet */
 		if (same && !shared && first <= c->last && c->first <= last) {
 			return manifest_error(d, p->name, "0x%x to 0x%x overlaps 0x%x to 0x%x, "
 					      "which partition %u has", first, last, c->first,
@@ -90,6 +99,7 @@ static bool pair_add(struct boot_partition *b, enum prop_kind kind, uint32_t x, 
 	return false;
 }
 
+/* A list of pairs: first and last port, GSI and flags, or address and size. */
 static bool list_store(struct decode *d, const struct prop *p, const fdt32_t *cell, uint32_t len)
 {
 	if (len % 8 != 0) {
@@ -97,6 +107,7 @@ static bool list_store(struct decode *d, const struct prop *p, const fdt32_t *ce
 	}
 	for (uint32_t i = 0; i < len / 4; i += 2) {
 		uint32_t x = fdt32_ld(cell + i), y = fdt32_ld(cell + i + 1);
+		/* used only after pair_add() has seen that it does not wrap */
 		uint32_t last = p->kind == PROP_IRQS ? x : p->kind == PROP_MMIO ? x + y - 1 : y;
 
 		if (!pair_add(d->partition, p->kind, x, y)) {
@@ -110,6 +121,8 @@ static bool list_store(struct decode *d, const struct prop *p, const fdt32_t *ce
 	return true;
 }
 
+/* One string that fills the value, with min to max characters; a PROP_STRING
+ * is printed and compared, so only ASCII that can be seen. */
 static bool string_ok(const struct prop *p, const char *s, uint32_t len)
 {
 	bool ok = len > p->min && len - 1 <= p->max && strnlen(s, len) == len - 1;
@@ -120,6 +133,8 @@ static bool string_ok(const struct prop *p, const char *s, uint32_t len)
 	return ok;
 }
 
+/* One or two cells, stored even if out of range: the manifest is refused
+ * then. */
 static bool numbers_ok(const struct prop *p, const fdt32_t *cell, uint32_t len, uint32_t *to)
 {
 	uint32_t count = p->kind == PROP_PAIR ? 2 : 1;
@@ -132,6 +147,7 @@ static bool numbers_ok(const struct prop *p, const fdt32_t *cell, uint32_t len, 
 	return ok;
 }
 
+/* name has len bytes and perhaps no NUL among them. */
 static bool module_ok(const struct manifest *m, const char *name, uint32_t len, uint32_t *to)
 {
 	for (uint32_t i = 0; i < m->module_count; i++) {
@@ -181,8 +197,10 @@ static bool prop_store(struct decode *d, const struct prop *p, const void *data,
 }
 
 /**
- * Reads all properties of a node by the table (at most 32 entries) into out.
- * Returns false with the reason in d->error.
+ * Reads all properties of a node by the table (at most 32 entries) into out,
+ * the structure that its offsets are of. Returns false with the reason in
+ * d->error: a property that is unknown, twice there, missing, or has a value
+ * it may not have. out is then of no use.
  */
 bool manifest_props(struct decode *d, int node, const struct prop *table, unsigned count,
 		    void *out)

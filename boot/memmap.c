@@ -43,6 +43,7 @@ bool memmap_add(struct memmap *map, uint64_t base, uint64_t size, uint32_t type)
 	}
 	base = base < MEMMAP_LIMIT ? base : MEMMAP_LIMIT;
 	end = end < MEMMAP_LIMIT ? end : MEMMAP_LIMIT;
+	/* no sum can wrap: both are at most MEMMAP_LIMIT by now */
 	base = (base + (is_free ? PAGE - 1 : 0)) & ~(PAGE - 1);
 	end = (end + (is_free ? 0 : PAGE - 1)) & ~(PAGE - 1);
 	if (base < end) {
@@ -68,6 +69,8 @@ bool memmap_add_efi(struct memmap *map, const void *desc, uint64_t size, uint64_
 		uint32_t type = 0;
 
 		memcpy(&d, (const uint8_t *)desc + at, sizeof(d));
+		/* types that nobody knew when this was written are the
+		 * firmware's */
 		type = d.type < sizeof(efi_types) ? efi_types[d.type] : 0;
 		if (d.pages > UINT64_MAX / PAGE ||
 		    !memmap_add(map, d.physical, d.pages * PAGE, type ? type : BOOT_MEM_FIRMWARE)) {

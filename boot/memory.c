@@ -2,13 +2,14 @@
 /*
  * Memory: allocations that outlive the firmware, and the way out of it.
  * Everything allocated here is remembered with its type and added to the
- * firmware's map when that is read.
+ * firmware's map when that is read, in which it is only "loader data". The map
+ * itself is not trusted as to its form: memmap.c.
  */
 #include <stddef.h>
 
 #include "loader.h"
 
-#define KEPT_MAX	48
+#define KEPT_MAX	48	/* at most 23 are needed */
 #define EXIT_TRIES	8
 
 static struct boot_mem kept[KEPT_MAX];
@@ -16,6 +17,7 @@ static unsigned kept_count;
 static EFI_MEMORY_DESCRIPTOR *descriptors;
 static UINTN descriptors_size;
 
+/* Notes a block for the map; returns its base. */
 static uint64_t keep(uint64_t base, uint64_t size, uint32_t type)
 {
 	if (kept_count == KEPT_MAX) {
@@ -41,6 +43,7 @@ void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *wha
 		console_fail("too little memory: no %lu KiB in one piece for %s; give the machine "
 			     "more memory", (size + slack) / 1024, what);
 	}
+	/* what was taken for the alignment only goes back */
 	base = round_up(at, align);
 	if (base > at) {
 		efi_bs->FreePages(at, (base - at) / PAGE_SIZE);
@@ -51,7 +54,10 @@ void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *wha
 	return (void *)keep(base, size, type);
 }
 
-/** A page below 1 MiB, where processors can start in real mode. */
+/**
+ * A page below 640 KiB, where processors can start in real mode: a start-up
+ * IPI names a page below 1 MiB. Not page 0. Ends the boot if there is none.
+ */
 uint64_t memory_alloc_low_page(void)
 {
 	EFI_PHYSICAL_ADDRESS at = 0x9ffff;
@@ -73,6 +79,8 @@ static bool descriptors_read(UINTN *size, UINTN *key, UINTN *stride)
 	return !EFI_ERROR(efi_bs->GetMemoryMap(size, descriptors, key, stride, &version));
 }
 
+/* The firmware's descriptors with what is kept on top: types of ours are
+ * higher than "free" and win. A map that cannot be made ends the boot. */
 static void map_make(struct memmap *map, UINTN size, UINTN stride)
 {
 	bool ok;
@@ -90,7 +98,11 @@ static void map_make(struct memmap *map, UINTN size, UINTN stride)
 	}
 }
 
-/** Reads the map as it is now. It may still change in small ways. */
+/**
+ * Reads the map as it is now, for checks and sums. It may still change in
+ * small ways, and does with every allocation; memory_leave_firmware() makes
+ * the one that counts.
+ */
 void memory_read_map(struct memmap *map)
 {
 	UINTN size, key, stride = 0;
@@ -112,9 +124,10 @@ void memory_read_map(struct memmap *map)
 }
 
 /**
- * Leaves the firmware and makes the final map. The map may change while the
- * firmware lets go, in which case it wants to be asked again
- * [UEFI 2.10 "EFI_BOOT_SERVICES.ExitBootServices()"].
+ * Leaves the firmware and makes the final map; interrupts are off afterwards.
+ * The map may change while the firmware lets go, in which case it wants to be
+ * asked again; nothing may be allocated in between. If it refuses for good,
+ * the boot ends [UEFI 2.10 "EFI_BOOT_SERVICES.ExitBootServices()"].
  */
 void memory_leave_firmware(struct memmap *map)
 {

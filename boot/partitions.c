@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host partition before it runs: its low memory (information, GDT, page
- * tables), its program, its modules.
+ * tables), its program, its modules. All of it becomes regions of partition 0,
+ * which the hypervisor maps as they are. Guests get nothing here: host-bridge
+ * loads them.
  */
 #include <string.h>
 
@@ -20,6 +22,7 @@ _Static_assert(HOST_INFO_GPA + sizeof(struct host_info) <= HOST_BOOT_GPA &&
 /* Null, unused, 64-bit code (0x10), data (0x18): flat, accessed. */
 static const uint64_t host_gdt[] = { 0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull };
 
+/* data is physical = virtual, and whole pages from memory_alloc(). */
 static void region_add(struct boot_partition *p, uint64_t gpa, const void *data, uint64_t size,
 		       uint32_t flags)
 {
@@ -32,6 +35,9 @@ static void region_add(struct boot_partition *p, uint64_t gpa, const void *data,
 		.flags = flags };
 }
 
+/* Guest-physical 0 to LOW_SIZE; returns where host_info lies in it. Page
+ * tables name guest-physical addresses, which differ from where they are now.
+ * Not executable: there is nothing to run in it. */
 static struct host_info *low_memory(struct boot_partition *p)
 {
 	uint8_t *low = memory_alloc(LOW_SIZE, PAGE_SIZE, BOOT_MEM_PARTITION, "the host partition");
@@ -48,6 +54,9 @@ static struct host_info *low_memory(struct boot_partition *p)
 	return host;
 }
 
+/* The ELF image in memory of its own, at the address it is linked for, and the
+ * start state. Writable and executable as a whole: its own page tables part
+ * it. */
 static void program(struct boot_partition *p, const struct module *file, const char *path)
 {
 	struct elf_image image;
@@ -59,6 +68,7 @@ static void program(struct boot_partition *p, const struct module *file, const c
 		console_fail("%s: as the host partition's program at 0x%lx to 0x%lx: %s; build it "
 			     "again", path, (uint64_t)HOST_IMAGE_GPA, p->mem_cap, wrong);
 	}
+	/* 2 MiB aligned, so that the hypervisor can map it by large pages */
 	size = round_up(image.end - HOST_IMAGE_GPA, PAGE_SIZE);
 	data = memory_alloc(size, PAGE_2M, BOOT_MEM_PARTITION, path);
 	memset(data, 0, size);
@@ -82,6 +92,7 @@ static void module_add(struct boot_partition *p, struct host_info *host, const c
 			     "together", name, HOST_MAX_MODULES,
 			     (uint64_t)(HOST_CHANNEL_GPA - HOST_MODULE_GPA) / MIB);
 	}
+	/* at most 31 characters: manifest.c */
 	memcpy(m->name, name, strlen(name) + 1);
 	m->gpa = *gpa;
 	m->size = module->size;
@@ -110,6 +121,7 @@ struct host_info *partitions_place(struct boot_info *info, const struct manifest
 	memcpy(info->channels, manifest->channel, sizeof(info->channels));
 	host = low_memory(p);
 	program(p, &modules[image], manifest->module[image].path);
+	/* the blob is the first module */
 	host->manifest_gpa = gpa;
 	host->manifest_size = blob->size;
 	module_add(p, host, "manifest", blob, &gpa);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The boot processor: what it must be able to do, and what it is measured
- * for.
+ * The boot processor: what it must be able to do, and what it is measured for.
+ * The other processors are taken to be like it. Measured on a quiet machine:
+ * the firmware's timer interrupt is all that can come between.
  */
 #include <stddef.h>
 
@@ -20,11 +21,15 @@
 #define PM_TIMER_MASK	0xffffffu	/* 24 bits everywhere */
 #define MEASURE_US	50000u
 #define ACCURACY	65536u	/* 15 ppm */
-#define SHORT_US	5000u
+#define SHORT_US	5000u	/* see processor_tsc_hz() */
 #define TRIES		8
 #define COPY_SIZE	16384u
 
-/** Refuses a processor that cannot run the hypervisor. */
+/**
+ * Refuses a processor that cannot run the hypervisor, with what it lacks and
+ * what can be done (virt.c). An MSR is read only if an earlier register says
+ * that it exists: there is nobody to take a #GP.
+ */
 void processor_check(void)
 {
 	struct virt_raw raw = { .leaf1_ecx = cpuid(1).ecx };
@@ -55,7 +60,7 @@ void processor_check(void)
 	}
 }
 
-/** APIC id of the processor this runs on. */
+/** APIC id of the processor this runs on, 32 bits where leaf 0BH has them. */
 uint32_t processor_apic_id(void)
 {
 	return cpuid(0).eax >= 0xb && cpuid(0xb).ebx != 0 ? cpuid(0xb).edx : cpuid(1).ebx >> 24;
@@ -95,6 +100,7 @@ static uint64_t tsc_by_pm_timer(uint16_t port)
 							  : (end - start) * PM_TIMER_HZ / ticks;
 }
 
+/* TSC ticks of Stall(us), the quickest of three. */
 static uint64_t stall_ticks(uint32_t us)
 {
 	uint64_t best = UINT64_MAX;
@@ -138,6 +144,8 @@ uint64_t processor_tsc_hz(uint16_t pm_timer)
 	return hz;
 }
 
+/* TSC ticks of one copy of COPY_SIZE bytes within buffer, the quickest of
+ * TRIES. */
 static uint64_t copy_ticks(uint8_t *buffer, bool bytes)
 {
 	uint64_t best = UINT64_MAX;

@@ -21,6 +21,7 @@ static const uint32_t K[64] = {
 	0xc67178f2,
 };
 
+/* n: 1 to 31. */
 static inline uint32_t rotr(uint32_t v, unsigned n)
 {
 	return v >> n | v << (32 - n);
@@ -46,6 +47,9 @@ static inline uint32_t schedule(uint32_t w[16], const uint8_t *p, unsigned i)
 			    (rotr(rotr(y, 2) ^ y, 17) ^ y >> 10);
 }
 
+/* [FIPS 180-4 "SHA-256 Hash Computation"]. Rotations are nested: rotr(rotr(x,
+ * 11) ^ x, 7) is ROTR 18 ^ ROTR 7. Ch and Maj are written with one operation
+ * less than in the standard. */
 static void blocks(uint32_t state[8], const uint8_t *p, size_t count)
 {
 	uint32_t w[16], v[8];
@@ -71,14 +75,17 @@ static void blocks(uint32_t state[8], const uint8_t *p, size_t count)
 	}
 }
 
-/** Starts a new digest. */
+/** Starts a new digest in *s. */
 void sha256_init(struct sha256 *s)
 {
 	*s = (struct sha256) { .state = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 					  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
 }
 
-/** Adds size bytes. */
+/**
+ * Adds size bytes, any number, also none; whole blocks are taken where they
+ * lie.
+ */
 void sha256_add(struct sha256 *s, const void *data, size_t size)
 {
 	const uint8_t *p = data;
@@ -99,11 +106,15 @@ void sha256_add(struct sha256 *s, const void *data, size_t size)
 	memcpy(s->block, p + size / 64 * 64, size % 64);
 }
 
-/** Pads, and writes the digest; *s is used up. */
+/**
+ * Pads, and writes the digest; *s is used up. [FIPS 180-4 "Padding the
+ * Message"]
+ */
 void sha256_end(struct sha256 *s, uint8_t digest[SHA256_SIZE])
 {
 	uint64_t bits = __builtin_bswap64(s->length * 8);
 	uint8_t pad[72] = { 0x80 };
+	/* the 1 bit's byte, zeros, and 8 bytes of length fill the last block */
 	size_t zeros = (119 - s->length % 64) % 64;
 
 	memcpy(pad + 1 + zeros, &bits, sizeof(bits));

@@ -2,10 +2,13 @@
 /*
  * The string functions that the compiler and libfdt expect of a freestanding
  * environment. Copies and fills use the string instructions, eight bytes a
- * step, which is the quickest way on every platform, emulators included.
+ * step, which is the quickest way on every platform, emulators included. The
+ * contracts are those of [C11 "String handling <string.h>"].
  */
 #include <string.h>
 
+/* Words first, then the odd bytes; the direction flag is clear, as the ABI has
+ * it. */
 void *memcpy(void *to, const void *from, size_t size)
 {
 	void *d = to;
@@ -40,6 +43,7 @@ int memcmp(const void *a, const void *b, size_t size)
 	return i < size ? x[i] - y[i] : 0;
 }
 
+/* libfdt and fdt_check.c look for the end of strings with it. */
 void *memchr(const void *from, int byte, size_t size)
 {
 	const unsigned char *s = from;
@@ -52,6 +56,7 @@ void *memchr(const void *from, int byte, size_t size)
 	return NULL;
 }
 
+/* Upwards is right also where the areas overlap, if to is the lower one. */
 void *memmove(void *to, const void *from, size_t size)
 {
 	unsigned char *d = to;
@@ -66,6 +71,7 @@ void *memmove(void *to, const void *from, size_t size)
 	return to;
 }
 
+/* For strings of a blob, which may have no end. */
 size_t strnlen(const char *s, size_t max)
 {
 	size_t n = 0;
@@ -81,6 +87,7 @@ size_t strlen(const char *s)
 	return strnlen(s, (size_t)-1);
 }
 
+/* memcmp() stops at the first difference, so never reads beyond b's NUL. */
 int strcmp(const char *a, const char *b)
 {
 	return memcmp(a, b, strlen(a) + 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verdict on a processor's virtualization, from its registers.
- * [SDM3 "Discovering Support for VMX", "VMX Capability Reporting Facility";
- * APM2 "Enabling SVM"]
+ * The verdict on a processor's virtualization, from its registers. It comes
+ * early and in words that people can act on; the hypervisor's backends look at
+ * more (VPID, virtual NMIs) and have the last word. Pure. [SDM3 "Discovering
+ * Support for VMX", "VMX Capability Reporting Facility"; APM2 "Enabling SVM"]
  */
 #include <stddef.h>
 
@@ -41,6 +42,7 @@ bool virt_has_ept(const struct virt_raw *raw)
 const char *virt_check(const struct virt_raw *raw)
 {
 	bool vmx = (raw->leaf1_ecx & VIRT_ECX_VMX) != 0;
+	/* the order of the hypervisor's own choice */
 	bool svm = !vmx && (raw->leaf80000001_ecx & VIRT_ECX_SVM) != 0;
 	const struct {
 		bool missing;
@@ -73,6 +75,7 @@ const char *virt_check(const struct virt_raw *raw)
 		  "in its setup" },
 	};
 
+	/* the first is told: later ones may only follow from it */
 	for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		if (checks[i].missing) {
 			return checks[i].message;
