@@ -2,15 +2,10 @@
 /*
  * The 9P operations on Linux's own files. A fid holds an O_PATH descriptor, so
  * it stays with its file whatever is renamed; what needs more than that
- * descriptor goes through /proc/self/fd, which never meets a symbolic link here
- * because links are refused before. Each operation reads all its fields first
- * and acts only if they were there.
- *
- * All have the form of p9_op: `fid` is in use, `in` stands behind its number,
- * the reply's body goes to `out`; 0 or an errno value, which is Linux's own, as
- * 9P2000.L has them. Names are single components (p9_get_name), so nothing here
- * follows a path that the client wrote. Rights are root's: who may speak to
- * this server may do everything.
+ * descriptor goes through /proc/self/fd, where links are refused before. Each
+ * operation reads all its fields, then acts: a p9_op, with `fid` in use, `in`
+ * behind its number, the reply's body in `out`; 0 or an errno value of Linux.
+ * Names are single components. Rights are root's, for whoever may speak here.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -41,8 +36,7 @@
 #define SETATTR_MTIME_SET	0x100u
 
 /* The open flags a client may choose. 9P2000.L's are Linux's on x86. O_CREAT is
- * Tlcreate's own; O_DIRECT, O_SYNC and the like are not needed and left out;
- * O_PATH would make an open that reads nothing. */
+ * Tlcreate's own. */
 #define OPEN_FLAGS	(O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECTORY | O_EXCL)
 
 /* A path that opens, or changes, the very file behind a descriptor. */
