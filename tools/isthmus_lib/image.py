@@ -63,6 +63,17 @@ def _initrd(path, options, scratch):
     return joined
 
 
+def _without_symbols(name, path, scratch):
+    """Debugging information is most of an ELF module. Nobody needs it on the
+    disk, and the loader would read and hash it."""
+    with open(path, "rb") as f:
+        if f.read(4) != b"\x7fELF":
+            return path
+    stripped = os.path.join(scratch, name + ".stripped")
+    run(["strip", "-o", stripped, path])
+    return stripped
+
+
 def _modules(tree, options, scratch):
     own = {}
     if options.kernel:
@@ -77,7 +88,8 @@ def _modules(tree, options, scratch):
             raise Failure(f"--share {options.share} is not a folder", 2)
         own["volume"] = os.path.join(scratch, "volume")
         volume.make(own["volume"], options.share, scratch)
-    return manifest.module_files(tree, own)
+    return {name: _without_symbols(name, path, scratch)
+            for name, path in manifest.module_files(tree, own).items()}
 
 
 def _write_mbr(disk, sectors):
