@@ -133,11 +133,19 @@ static size_t conn_input(struct p9_conn *conn, const uint8_t *data, size_t len)
 	return used;
 }
 
-/* Keeps bytes for later, and the peer's credit with them. The bytes that are
- * taken from the front stay allocated until all are; INPUT_MAX is the end of
- * that. */
+/* Keeps bytes for later, and the peer's credit with them. Room at the front is
+ * used again only when there is none behind, and more than half was taken: a
+ * byte is moved at most once for each that was taken, and what is allocated
+ * stays below twice the credit and a packet. */
 static void conn_queue(struct p9_conn *conn, const uint8_t *data, size_t len)
 {
+	size_t rest = conn->in_len - conn->in_at;
+
+	if (conn->in_len + len > conn->in_space && conn->in_at > rest) {
+		memmove(conn->in, conn->in + conn->in_at, rest);
+		conn->in_at = 0;
+		conn->in_len = rest;
+	}
 	if (conn->in_len + len > conn->in_space) {
 		size_t space = conn->in_len + len;
 		uint8_t *bigger = space > INPUT_MAX ? NULL

@@ -316,14 +316,30 @@ static void test_interrupted(void **state)
 }
 
 /* Requests sent without reading replies: both queues fill, nothing is lost
- * and nothing grows without bound. */
-static unsigned replies;
+ * and nothing grows without bound. Each is a Tclunk of no fid, with its number
+ * as its tag, and gets an Rlerror of the same length. */
+#define FLOOD_LEN	11u
+#define TAG_AT		5u
+
+static unsigned requests, replies;	/* bytes of them, sent and received */
+
+static uint8_t flood_tag(unsigned at)
+{
+	return (uint8_t)(at / FLOOD_LEN >> (at % FLOOD_LEN - TAG_AT) * 8);
+}
 
 static void flood_data(struct vsock_conn *conn, const void *data, size_t len)
 {
+	const uint8_t *bytes = data;
+
 	(void)conn;
-	(void)data;
-	replies += (unsigned)len;
+	for (size_t i = 0; i < len; i++, replies++) {
+		unsigned at = replies % FLOOD_LEN;
+
+		if (at == TAG_AT || at == TAG_AT + 1) {
+			assert_int_equal(bytes[i], flood_tag(replies));
+		}
+	}
 }
 
 static void flood_open(struct vsock_conn *conn)
@@ -337,36 +353,78 @@ static void flood_close(struct vsock_conn *conn, int error)
 	(void)error;
 }
 
-static void test_flood(void **state)
+/* Sends of the next request what is taken; returns how much. */
+static size_t flood_send(void)
+{
+	uint8_t request[FLOOD_LEN] = {
+		FLOOD_LEN, 0, 0, 0, 120, flood_tag(TAG_AT + requests -
+						   requests % FLOOD_LEN),
+		flood_tag(TAG_AT + 1 + requests - requests % FLOOD_LEN), 1,
+	};
+	size_t done = requests % FLOOD_LEN;
+	size_t n = vsock_send(&ends[0], request + done, FLOOD_LEN - done);
+
+	requests += (unsigned)n;
+	return n;
+}
+
+static void flood_begin(void)
 {
 	static const struct vsock_ops ops = {
 		.on_open = flood_open,
 		.on_data = flood_data,
 		.on_close = flood_close,
 	};
-	uint8_t request[11] = { 11, 0, 0, 0, 120, 5, 0, 1, 0, 0, 0 };
-	struct vsock_conn *conn;
-	unsigned sent = 0;
 
-	(void)state;
 	room = 5000;
 	most_held = 0;
-	replies = 0;
-	conn = vsock_connect(NULL, VSOCK_PORT_AGENT_9P, &ops, NULL);
-	for (unsigned i = 0; i < 20000; i++) {
-		size_t done = sent % 11;
+	requests = replies = 0;
+	vsock_connect(NULL, VSOCK_PORT_AGENT_9P, &ops, NULL);
+}
 
-		sent += (unsigned)vsock_send(conn, request + done, 11 - done);
-		end_step(&ends[1]);
-	}
-	assert_true(most_held > 4000);
-	assert_in_range(sent, 5000, 15000);
+static void flood_end(void)
+{
+	chunk = QUEUE;
 	while (ends[0].len > 0 || ends[1].len > 0 || ends[1].held > 0) {
 		end_step(&ends[0]);
 		end_step(&ends[1]);
 	}
-	assert_int_equal(replies, sent / 11 * 11);
+	assert_int_equal(replies, requests / FLOOD_LEN * FLOOD_LEN);
 	ends[1].ops->on_close(&ends[1], 0);
+}
+
+static void test_flood(void **state)
+{
+	(void)state;
+	flood_begin();
+	for (unsigned i = 0; i < 20000; i++) {
+		flood_send();
+		end_step(&ends[1]);
+	}
+	assert_true(most_held > 4000);
+	assert_in_range(requests, 5000, 15000);
+	flood_end();
+}
+
+/* The queue of requests is never empty, for megabytes of them. */
+static void test_queue_never_empty(void **state)
+{
+	(void)state;
+	flood_begin();
+	chunk = 300;
+	while (requests < 3u << 20) {
+		/* Twice as many as replies are read. */
+		for (unsigned i = 0; i < 2; i++) {
+			while (flood_send() > 0) {
+			}
+			end_step(&ends[1]);
+		}
+		assert_false(ends[1].gone);
+		/* Once it has filled, it stays so. */
+		assert_true(requests < 20000 || ends[1].held > 0);
+		end_step(&ends[0]);
+	}
+	flood_end();
 }
 
 static int teardown(void **state)
@@ -394,6 +452,7 @@ int main(void)
 		TEST(test_unreserved_port),
 		TEST(test_interrupted),
 		TEST(test_flood),
+		TEST(test_queue_never_empty),
 	};
 
 	return cmocka_run_group_tests(tests, setup, group_teardown);
