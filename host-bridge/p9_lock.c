@@ -81,6 +81,28 @@ static const struct p9_lock *lock_conflict(const struct p9_server *server,
 	return NULL;
 }
 
+/* Whether there may be as many locks as there will be with this one: it is one
+ * itself unless it unlocks, and it leaves one more where it cuts one of its
+ * owner's in two. What it replaces counts still. */
+static bool lock_fits(const struct p9_server *server,
+		      const struct p9_lock *want)
+{
+	uint32_t count = server->lock_count +
+			 (want->type != P9_LOCK_UNLCK ? 1 : 0);
+
+	/* Far from the bound the list need not be walked. */
+	if (count < LOCKS_MAX) {
+		return true;
+	}
+	for (const struct p9_lock *l = server->locks; l != NULL; l = l->next) {
+		if (lock_overlaps(l, want) && lock_same_owner(l, want) &&
+		    l->start < want->start && l->end > want->end) {
+			count++;
+		}
+	}
+	return count <= LOCKS_MAX;
+}
+
 static void lock_push(struct p9_server *server, struct p9_lock *to,
 		      const struct p9_lock *from)
 {
@@ -130,8 +152,9 @@ static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 /**
  * Tlock: fid type[1] flags[4] start length[8] proc_id[4] client -> status[1].
  * P9_LOCK_BLOCKED is an answer, not an error. Both blocks of memory are taken
- * before the list is touched. ENOLCK when there are too many locks or no
- * memory. [9P2000.L "lock"]
+ * before the list is touched. ENOLCK, and nothing has changed, when there would
+ * be too many locks or there is no memory; an unlock that leaves two pieces of
+ * a lock may get that too. [9P2000.L "lock"]
  */
 int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
@@ -148,9 +171,7 @@ int p9_lock(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		p9_put8(&p->w, P9_LOCK_BLOCKED);
 		return 0;
 	}
-	/* Looked at where one is asked for. The pieces that an unlock in the
-	 * middle of a lock leaves are not held against it. */
-	if (want.type != P9_LOCK_UNLCK && server->lock_count >= LOCKS_MAX) {
+	if (!lock_fits(server, &want)) {
 		return ENOLCK;
 	}
 	spare = malloc(sizeof(*spare));

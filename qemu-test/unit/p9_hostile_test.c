@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/p9_server_int.h"
 #include "qemu-test/unit/p9_talk.h"
 
 /* Each request cut short at each byte, and each with a byte too many. */
@@ -104,6 +105,41 @@ static void test_fids_are_bounded(void **state)
 	assert_int_equal(walk(TOP, 7 * 500, ""), 0);
 	assert_int_equal(version(MSIZE, P9_VERSION), 0);
 	assert_int_equal(clunk(7), EBADF);
+}
+
+/* A lock is cut in pieces, byte by byte, and then no more: 37 is ENOLCK. */
+static void test_locks_are_bounded(void **state)
+{
+	uint32_t n = 1;
+
+	(void)state;
+	walk(TOP, 1, "");
+	lcreate(1, "f", P9_O_RDWR);
+	walk(TOP, 2, "f");
+	lopen(2, P9_O_RDWR);
+	assert_int_equal(lock(1, P9_LOCK_WRLCK, 0, 1000000, 1), 0);
+	while (lock(1, P9_LOCK_UNLCK, 2 * n - 1, 1, 1) == 0) {
+		n++;
+		assert_true(n < 10000);
+	}
+	assert_int_equal(n, 4096);
+	/* Refused, it left the lock as it was. */
+	assert_int_equal(lock(1, P9_LOCK_UNLCK, 2 * n - 1, 1, 1), 37);
+	assert_int_equal(lock(2, P9_LOCK_WRLCK, 2 * n - 1, 1, 2),
+			 P9_LOCK_BLOCKED);
+	assert_int_equal(c.server->lock_count, n);
+	assert_int_equal(lock(1, P9_LOCK_WRLCK, 2 * n - 3, 1, 1), 37);
+	/* Without one more to keep, it unlocks. */
+	assert_int_equal(lock(1, P9_LOCK_UNLCK, 2 * n - 2, 10, 1), 0);
+	assert_int_equal(lock(1, P9_LOCK_UNLCK, 0, 1, 1), 0);
+	assert_int_equal(c.server->lock_count, n - 1);
+	/* Two more are not to be had for one: the middle of a lock. */
+	assert_int_equal(lock(1, P9_LOCK_RDLCK, 20000, 1, 1), 37);
+	assert_int_equal(lock(1, P9_LOCK_UNLCK, 2, 1, 1), 0);
+	assert_int_equal(lock(1, P9_LOCK_RDLCK, 20000, 1, 1), 0);
+	assert_int_equal(c.server->lock_count, n);
+	assert_int_equal(lock(1, P9_LOCK_UNLCK, 0, 0, 1), 0);
+	assert_int_equal(c.server->lock_count, 0);
 }
 
 /* A transport that is full stops the session, and it goes on later. */
@@ -247,6 +283,7 @@ int main(void)
 		TEST(test_malformed),
 		TEST(test_sizes),
 		TEST(test_fids_are_bounded),
+		TEST(test_locks_are_bounded),
 		TEST(test_back_pressure),
 		TEST(test_full_volume),
 	};
