@@ -187,7 +187,10 @@ int p9_readlink(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	if (error == 0 && len > p9_data_max(s)) {
 		error = EMSGSIZE;
 	}
-	p9_putstr(&p->w, target, len);
+	/* len may be anything after an error. */
+	if (error == 0) {
+		p9_putstr(&p->w, target, len);
+	}
 	return error;
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "host-bridge/p9_server_int.h"
+#include "host-bridge/volume_int.h"
 #include "qemu-test/unit/p9_talk.h"
 
 /* Each request cut short at each byte, and each with a byte too many. */
@@ -238,6 +239,25 @@ static void test_symlinks_are_data(void **state)
 	assert_int_equal(by_fid(P9_TREADLINK, TOP), EINVAL);
 }
 
+/* A damaged volume: a link that says it is longer than links can be. */
+static void test_link_too_long(void **state)
+{
+	struct vnode *vn;
+	uint32_t ino;
+
+	(void)state;
+	assert_int_equal(symlink_at(TOP, "l", "target"), 0);
+	assert_int_equal(walk(TOP, 1, "l"), 0);
+	ino = find(c.f.vol, ROOT, "l");
+	assert_int_equal(vnode_get(c.f.vol, ino, &vn), 0);
+	vnode_set_size(c.f.vol, vn, 60000);
+	assert_int_equal(by_fid(P9_TREADLINK, 1), EIO);
+	assert_int_equal(vnode_get(c.f.vol, ino, &vn), 0);
+	vnode_set_size(c.f.vol, vn, 6);
+	assert_int_equal(by_fid(P9_TREADLINK, 1), 0);
+	assert_int_equal(p9_getstr(&r).len, 6);
+}
+
 static void test_special_files_are_inert(void **state)
 {
 	static const uint32_t types[] = { 0010000, 0020000, 0060000, 0140000 };
@@ -279,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_names_stay_inside),
 		TEST(test_symlinks_are_data),
+		TEST(test_link_too_long),
 		TEST(test_special_files_are_inert),
 		TEST(test_malformed),
 		TEST(test_sizes),
