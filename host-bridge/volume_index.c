@@ -147,8 +147,10 @@ bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
 {
 	uint32_t left = VOLUME_BLOCK - offset;
 
-	return entry->rec_len >= DIR_ENTRY_MIN && entry->rec_len % 4 == 0 &&
-	       entry->rec_len <= left &&
+	/* The first is for what is left of a block, 4 or 8 bytes: an entry's
+	 * head would not be within it. */
+	return left >= DIR_ENTRY_MIN && entry->rec_len >= DIR_ENTRY_MIN &&
+	       entry->rec_len % 4 == 0 && entry->rec_len <= left &&
 	       entry->name_len + DIR_ENTRY_HEAD <= entry->rec_len;
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/volume_dir.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 static void test_create_and_attributes(void **state)
@@ -353,6 +354,36 @@ static void test_paths(void **state)
 	fixture_close(&f);
 }
 
+/* Of a block's last bytes, too few for an entry, nothing behind is read. */
+static void test_entry_at_end_of_block(void **state)
+{
+	uint8_t *block = malloc(VOLUME_BLOCK);
+	struct fixture f;
+	struct vnode *vn;
+	struct ext2_dir_entry_2 *entry;
+	uint32_t dir, ino;
+
+	(void)state;
+	assert_non_null(block);
+	memset(block, 0, VOLUME_BLOCK);
+	for (uint32_t at = VOLUME_BLOCK - 8; at < VOLUME_BLOCK; at += 4) {
+		assert_false(index_sound((void *)(block + at), at));
+	}
+	free(block);
+	fixture_open(&f, 16, "-O ^metadata_csum");
+	dir = new_dir(f.vol, ROOT, "d");
+	fixture_reopen(&f);
+	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
+	assert_int_equal(run_load(f.vol, vn), 0);
+	entry = dir_entry(f.vol, vn, 12, true);		/* ".." */
+	assert_non_null(entry);
+	entry->rec_len -= 4;
+	assert_int_equal(volume_lookup(f.vol, dir, NAME("x"), &ino), EIO);
+	entry->rec_len += 4;
+	assert_int_equal(volume_lookup(f.vol, dir, NAME("x"), &ino), ENOENT);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_rename),
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_entry_at_end_of_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
