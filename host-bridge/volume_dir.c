@@ -99,7 +99,7 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 	     at = (at + 1) & dir->index->mask) {
 		const struct ext2_dir_entry_2 *entry;
 
-		/* Few names share 31 bits: the block is looked at for the right
+		/* Few names share 32 bits: the block is looked at for the right
 		 * one only, as a rule. */
 		if (slot->hash != hash) {
 			continue;

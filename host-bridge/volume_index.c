@@ -36,7 +36,8 @@ uint32_t index_hash(const struct volume *vol, const char *name, size_t len)
 		len -= n;
 	}
 	hash *= 0x9fb21c651e98df25ull;
-	return (uint32_t)(hash >> 32) | 1;
+	hash >>= 32;
+	return (uint32_t)(hash + (hash == 0));
 }
 
 /* Enters a place at the first free slot from its hash's on. */

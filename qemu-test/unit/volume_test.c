@@ -384,6 +384,21 @@ static void test_entry_at_end_of_block(void **state)
 	fixture_close(&f);
 }
 
+/* Every slot is some name's first choice; 0 is no name's hash. */
+static void test_hash_uses_all_slots(void **state)
+{
+	/* For this seed "a" would have the hash 0. */
+	struct volume vol = { .seed = 0x77afc7f0dcf70490 };
+	uint32_t homes = 0;
+
+	(void)state;
+	assert_int_equal(index_hash(&vol, "a", 1), 1);
+	for (uint32_t i = 0; i < 1000; i++) {
+		homes |= 1u << (index_hash(&vol, (char *)&i, 4) & 31);
+	}
+	assert_int_equal(homes, UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_entry_at_end_of_block),
+		cmocka_unit_test(test_hash_uses_all_slots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
