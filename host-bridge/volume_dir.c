@@ -142,12 +142,9 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	uint64_t pblk;
 	uint32_t got;
 	uint8_t *data;
-	int error = index_blocks(index, lblk + 1);
+	int error = lblk < DIR_BLOCKS_MAX ? index_blocks(index, lblk + 1)
+					  : ENOSPC;
 
-	/* Places have 32 bits, and DIR_NOWHERE is none. */
-	if (error == 0 && lblk >= UINT32_MAX >> VOLUME_BLOCK_SHIFT) {
-		error = ENOSPC;
-	}
 	if (error == 0) {
 		error = run_extend(vol, dir, lblk, 1, &pblk, &got);
 	}

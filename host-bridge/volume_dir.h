@@ -11,6 +11,9 @@
 #define DIR_ENTRY_MIN	12u
 #define DIR_TAIL	12u	/* the checksum, disguised as an entry */
 #define DIR_NOWHERE	UINT32_MAX
+/* Blocks, so that it stays below 2 GiB: from there on libext2fs would give the
+ * volume a feature (largedir) with which it is refused when next opened. */
+#define DIR_BLOCKS_MAX	((1u << (31 - VOLUME_BLOCK_SHIFT)) - 1)
 
 struct dir_slot {
 	uint32_t hash;			/* 0: free */

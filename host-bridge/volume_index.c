@@ -199,15 +199,16 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 }
 
 /* Reads all blocks, by the directory's size. EIO for one that is no
- * directory's: empty, not of whole blocks, with a hole, or so large that places
- * would not fit 32 bits. */
+ * directory's: empty, not of whole blocks, with a hole, or so large that the
+ * volume would need a feature it has not. So places always fit 32 bits. */
 static int index_load_blocks(struct volume *vol, struct vnode *dir)
 {
 	uint64_t size = vnode_size(dir);
 	uint32_t blocks = (uint32_t)(size >> VOLUME_BLOCK_SHIFT);
 	int error;
 
-	if (size % VOLUME_BLOCK != 0 || size == 0 || size > UINT32_MAX) {
+	if (size % VOLUME_BLOCK != 0 || size == 0 ||
+	    size >> VOLUME_BLOCK_SHIFT > DIR_BLOCKS_MAX) {
 		return EIO;
 	}
 	error = index_blocks(dir->index, blocks);

@@ -384,6 +384,35 @@ static void test_entry_at_end_of_block(void **state)
 	fixture_close(&f);
 }
 
+/* A directory that says it has so many blocks, all full, grows no further. */
+static void test_directory_below_2_gib(void **state)
+{
+	struct fixture f;
+	struct vnode *vn;
+	uint32_t dir, blocks, ino;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	dir = new_dir(f.vol, ROOT, "d");
+	new_file(f.vol, dir, "a");
+	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
+	blocks = vn->index->block_count;
+	assert_int_equal(index_blocks(vn->index, 1u << 19), 0);
+	memset(vn->index->blocks + blocks, 0,
+	       ((1u << 19) - blocks) * sizeof(*vn->index->blocks));
+	vn->index->block_count = (1u << 19) - 1;
+	vn->index->blocks[0].slack = 0;
+	vn->index->slack_place = DIR_NOWHERE;
+	assert_int_equal(volume_create(f.vol, dir, NAME("b"), &file_make,
+				       &ino), ENOSPC);
+	assert_int_equal(vnode_size(vn), VOLUME_BLOCK);
+	vn->index->block_count = blocks;
+	new_file(f.vol, dir, "b");
+	fixture_reopen(&f);
+	assert_int_not_equal(find(f.vol, dir, "b"), 0);
+	fixture_close(&f);
+}
+
 /* Every slot is some name's first choice; 0 is no name's hash. */
 static void test_hash_uses_all_slots(void **state)
 {
@@ -412,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_entry_at_end_of_block),
+		cmocka_unit_test(test_directory_below_2_gib),
 		cmocka_unit_test(test_hash_uses_all_slots),
 	};
 
