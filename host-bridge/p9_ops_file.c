@@ -89,8 +89,9 @@ int p9_lopen(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
  * Tlcreate: fid name flags[4] mode[4] gid[4] -> qid iounit[4]. fid is the
  * directory before and the open file after. Without P9_O_EXCL a name that is
  * there is opened. The new file is the fid's user's, its group what the client
- * says (it knows about set-gid directories). When only the opening fails, fid
- * names the file already, and is not open. [9P2000.L "lcreate"]
+ * says (it knows about set-gid directories). After an error fid names the
+ * directory still; a file that was made and could not be opened stays.
+ * [9P2000.L "lcreate"]
  */
 int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 {
@@ -99,7 +100,7 @@ int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	struct p9_str name = p9_getstr(r);
 	uint32_t flags = p9_get32(r);
 	struct p9_fid *fid;
-	uint32_t ino;
+	uint32_t dir, ino;
 	int error = p9_fid_file(s, id, &fid);
 
 	make.mode = (p9_get32(r) & 07777) | VOLUME_S_IFREG;
@@ -111,18 +112,29 @@ int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		return error;
 	}
 	make.uid = fid->uid;
-	error = volume_create(s->vol, fid->ino, name.s, name.len, &make, &ino);
+	dir = fid->ino;
+	error = volume_create(s->vol, dir, name.s, name.len, &make, &ino);
 	if (error == 0) {
 		flags &= ~P9_O_TRUNC;	/* new: nothing to cut */
 	} else if (error == EEXIST && (flags & P9_O_EXCL) == 0) {
-		error = volume_lookup(s->vol, fid->ino, name.s, name.len,
-				      &ino);
+		error = volume_lookup(s->vol, dir, name.s, name.len, &ino);
 	}
 	if (error == 0) {
-		fid->parent = fid->ino;
-		error = p9_fid_move(s, fid, ino);
+		error = volume_hold(s->vol, ino);
 	}
-	return error != 0 ? error : open_fid(s, fid, flags, p);
+	if (error != 0) {
+		return error;
+	}
+	/* Both are held until it is known which of them fid will name. */
+	fid->ino = ino;
+	error = open_fid(s, fid, flags, p);
+	if (error == 0) {
+		fid->parent = dir;
+	} else {
+		fid->ino = dir;
+	}
+	volume_release(s->vol, error == 0 ? dir : ino);
+	return error;
 }
 
 /**

@@ -113,6 +113,30 @@ static void test_open_rules(void **state)
 	assert_int_equal(write_at(1, 1ull << 50, "abc", 3), EFBIG);
 }
 
+/* What Tlcreate finds and cannot open leaves its fid where it was. */
+static void test_create_fails_to_open(void **state)
+{
+	uint64_t free_before = blocks_free(c.f.vol);
+	struct p9_attr attr, top;
+
+	(void)state;
+	assert_int_equal(mkdir_at(TOP, "d"), 0);
+	assert_int_equal(symlink_at(TOP, "l", "d"), 0);
+	walk(TOP, 1, "");
+	assert_int_equal(lcreate(1, "d", P9_O_RDWR), EISDIR);
+	assert_int_equal(lcreate(1, "l", P9_O_RDWR), 40);	/* ELOOP */
+	assert_int_equal(lcreate(1, "x", P9_O_DIRECTORY), ENOTDIR);
+	assert_int_equal(getattr(TOP, &top), 0);
+	assert_int_equal(getattr(1, &attr), 0);
+	assert_int_equal(attr.qid.path, top.qid.path);
+	assert_int_equal(lcreate(1, "f", P9_O_RDWR), 0);
+	assert_int_equal(walk(TOP, 2, "f"), 0);
+	assert_int_equal(p9_get16(&r), 1);
+	/* Nobody holds what could not be opened: removed, it is freed. */
+	assert_int_equal(unlinkat(TOP, "d", P9_AT_REMOVEDIR), 0);
+	assert_int_equal(blocks_free(c.f.vol), free_before);
+}
+
 static void test_walk(void **state)
 {
 	struct p9_attr attr;
@@ -365,6 +389,7 @@ int main(void)
 		TEST(test_attach),
 		TEST(test_create_write_read),
 		TEST(test_open_rules),
+		TEST(test_create_fails_to_open),
 		TEST(test_walk),
 		TEST(test_link_rename_remove),
 		TEST(test_setattr),
