@@ -155,14 +155,23 @@ bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
 	       entry->name_len + DIR_ENTRY_HEAD <= entry->rec_len;
 }
 
+/* Whether an entry leaves alone the room of a checksum at its block's end. A
+ * hash tree's own blocks do not: they look like one free entry over all of the
+ * rest. But what dir_unhash() leaves of it must hold its name. */
+static bool index_in_limit(const struct ext2_dir_entry_2 *entry,
+			   uint32_t offset, uint32_t limit, bool hashed)
+{
+	return offset + entry->rec_len <= limit ||
+	       (hashed && offset + DIR_ENTRY_MIN <= limit &&
+		offset + dir_entry_size(entry->name_len) <= limit);
+}
+
 /* Enters the names of block lblk, which holds data. Returns 0, EIO for an entry
  * that is not sound, or ENOMEM. */
 static int index_load_block(struct volume *vol, struct vnode *dir,
 			    uint32_t lblk, const uint8_t *data)
 {
 	struct dir_index *index = dir->index;
-	/* A hash tree's own blocks look like one free entry over all of the
-	 * block, the place of a checksum included. */
 	bool hashed = (dir->in.i_flags & EXT2_INDEX_FL) != 0;
 	uint32_t limit = dir_limit(vol);
 	uint32_t most = 0;
@@ -173,7 +182,7 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 		uint32_t slack;
 
 		if (!index_sound(entry, offset) ||
-		    (!hashed && offset + entry->rec_len > limit)) {
+		    !index_in_limit(entry, offset, limit, hashed)) {
 			return EIO;
 		}
 		slack = entry->rec_len;

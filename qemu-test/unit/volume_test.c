@@ -384,6 +384,35 @@ static void test_entry_at_end_of_block(void **state)
 	fixture_close(&f);
 }
 
+/* In a hashed directory an entry may reach over the checksum's room, as long as
+ * its name does not: a plain directory is made of it later. */
+static void test_name_over_checksum(void **state)
+{
+	struct ext2_dir_entry_2 *up, *last;
+	struct fixture f;
+	struct vnode *vn;
+	uint32_t dir, ino;
+
+	(void)state;
+	fixture_open(&f, 16, "-O metadata_csum");
+	dir = new_dir(f.vol, ROOT, "d");
+	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
+	up = dir_entry(f.vol, vn, 12, true);
+	last = dir_entry(f.vol, vn, VOLUME_BLOCK - 24, true);
+	vn->in.i_flags |= EXT2_INDEX_FL;
+	up->rec_len = VOLUME_BLOCK - 24 - 12;
+	last->rec_len = 24;
+	for (last->name_len = 16; last->name_len > 4; last->name_len--) {
+		index_free(vn);
+		assert_int_equal(volume_lookup(f.vol, dir, NAME("x"), &ino),
+				 EIO);
+	}
+	index_free(vn);
+	assert_int_equal(volume_lookup(f.vol, dir, NAME("x"), &ino), ENOENT);
+	new_file(f.vol, dir, "x");
+	fixture_close(&f);
+}
+
 /* A directory that says it has so many blocks, all full, grows no further. */
 static void test_directory_below_2_gib(void **state)
 {
@@ -441,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_entry_at_end_of_block),
+		cmocka_unit_test(test_name_over_checksum),
 		cmocka_unit_test(test_directory_below_2_gib),
 		cmocka_unit_test(test_hash_uses_all_slots),
 	};
