@@ -163,8 +163,10 @@ static bool complete_halt(struct vcpu *v, uint32_t att)
 		return true;
 	}
 	__atomic_store_n(&v->state, VCPU_HALTED, __ATOMIC_SEQ_CST);
-	if (v->halt_if && vlapic_pending(v) >= 0) {
-		vcpu_wake(v, VCPU_HALTED, VCPU_ATT_INTR);
+	/* who raised a bit before that store found a vCPU that was running */
+	if (__atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) ||
+	    (v->halt_if && vlapic_pending(v) >= 0)) {
+		vcpu_wake(v, VCPU_HALTED, 0);
 	}
 	return false;
 }

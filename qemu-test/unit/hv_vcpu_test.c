@@ -91,8 +91,14 @@ bool cpu_has_tsc_aux(void)
 	return true;
 }
 
+static uint32_t raise_at_look;
+
 int vlapic_pending(const struct vcpu *v)
 {
+	if (raise_at_look) {		/* another CPU, just now */
+		vcpu_attention((struct vcpu *)(uintptr_t)v, raise_at_look);
+		raise_at_look = 0;
+	}
 	(void)v;
 	return pending;
 }
@@ -211,6 +217,14 @@ static void halting(void **state)
 	vcpu_attention(&a, VCPU_ATT_NMI);
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(a.state, VCPU_RUNNABLE);
+	/* an NMI between the last look and the halt wakes it as well */
+	a.halted = a.halt_if = true;
+	pending = -1;
+	raise_at_look = VCPU_ATT_NMI;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_RUNNABLE);
+	assert_true(vcpu_prepare(&a));
+	assert_false(a.halted);
 }
 
 static void waiting(void **state)
