@@ -185,10 +185,14 @@ static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 	if (p->state != HC_STATE_RUNNING) {
 		return;
 	}
-	if (!(c->int_control[end] & 1)) {
-		/* told when it enables them */
+	if (!(__atomic_load_n(&c->int_control[end], __ATOMIC_SEQ_CST) & 1)) {
+		/* told when it enables them; if it does so just now, it may
+		 * have looked before the bit was there */
 		__atomic_fetch_or(&c->pending[end], BIT32(vector),
 				  __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&c->int_control[end], __ATOMIC_SEQ_CST)) {
+			__atomic_store_n(&any_pending, 1, __ATOMIC_SEQ_CST);
+		}
 		return;
 	}
 	/* the guest may write the entry at any time: each word is read once,
@@ -402,7 +406,8 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 		notify(c, n, (uint32_t)!end, true);
 		break;
 	case CHANNEL_IO_INT_CONTROL:
-		c->int_control[end] = (uint32_t)v->regs.rax & 1;
+		__atomic_store_n(&c->int_control[end],
+				 (uint32_t)v->regs.rax & 1, __ATOMIC_SEQ_CST);
 		redeliver(c, (uint32_t)end);
 		break;
 	case CHANNEL_IO_STATE:
