@@ -98,6 +98,8 @@ static void check_forbidden(void)
 	/* TSC_ADJUST SGX HLE RTM PQM MPX PQE PT; PKU and all that follows */
 	assert_int_equal(r.ebx & 0x0200d854, 0);
 	assert_int_equal(r.eax | r.ecx | r.edx, 0);
+	r = ask(7, 1);			/* another leaf altogether */
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
 	r = ask(0x80000001, 0);
 	/* SVM and what goes with it; IBS, SKINIT, WDT, LWP .. */
 	assert_int_equal(r.ecx & ~0x1e1u, 0);
