@@ -13,8 +13,9 @@
 
 /* Offsets in the page; MSR numbers are 0x800 + offset / 16. */
 enum {
-	REG_ID = 0x20, REG_TPR = 0x80, REG_EOI = 0xb0, REG_SVR = 0xf0,
+	REG_ID = 0x20, REG_VERSION = 0x30, REG_TPR = 0x80, REG_EOI = 0xb0, REG_SVR = 0xf0,
 	REG_ICR_LO = 0x300, REG_ICR_HI = 0x310, REG_LVT_TIMER = 0x320,
+	REG_LVT_CMCI = 0x2f0, REG_LVT_THERMAL = 0x330, REG_LVT_PERF = 0x340,
 	REG_LVT_LINT0 = 0x350, REG_LVT_LINT1 = 0x360, REG_LVT_ERROR = 0x370,
 	REG_TIMER_INITIAL = 0x380, REG_TIMER_CURRENT = 0x390,
 	REG_TIMER_DIVIDE = 0x3e0,
@@ -67,6 +68,8 @@ static void measure_clock(void)
  */
 void lapic_init(uint64_t phys)
 {
+	uint32_t most;
+
 	x2apic = (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD) != 0;
 	if (!x2apic && !lapic_page) {
 		lapic_page = paging_map_device(phys);
@@ -79,6 +82,18 @@ void lapic_init(uint64_t phys)
 	lapic_write(REG_LVT_LINT0, LVT_MASKED);
 	lapic_write(REG_LVT_LINT1, 0x400);	/* NMI */
 	lapic_write(REG_LVT_ERROR, LVT_MASKED);
+	/* the firmware's, with vectors of its own: those that there are
+	 * [SDM3 "Local APIC Version Register"] */
+	most = lapic_read(REG_VERSION) >> 16 & 0xff;
+	if (most >= 4) {
+		lapic_write(REG_LVT_PERF, LVT_MASKED);
+	}
+	if (most >= 5) {
+		lapic_write(REG_LVT_THERMAL, LVT_MASKED);
+	}
+	if (most >= 6) {
+		lapic_write(REG_LVT_CMCI, LVT_MASKED);
+	}
 	if (has_deadline) {
 		lapic_write(REG_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
 	} else if (!clock_ratio) {
