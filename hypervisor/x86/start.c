@@ -49,6 +49,7 @@ static void hvm_select(void)
 			hvm = backends[i];
 			return;
 		}
+		log_write("no %s: %s", backends[i]->name, why);
 	}
 	stage_failed(STAGE_VIRT, "virtualization", "CPU 0: %s", why);
 }
