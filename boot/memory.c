@@ -31,14 +31,16 @@ static uint64_t keep(uint64_t base, uint64_t size, uint32_t type)
  * Allocates size bytes, rounded up to pages, contiguous and aligned (a power
  * of two, at least a page), to be kept with that type (enum boot_mem_type).
  * The content is undefined. what names it in the message if there is no room.
+ * Below 4 GiB, where the hypervisor's page tables must be: the start-up code of
+ * the other processors loads 32 bits of CR3.
  */
 void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *what)
 {
 	uint64_t base, slack = align - PAGE_SIZE;
-	EFI_PHYSICAL_ADDRESS at = 0;
+	EFI_PHYSICAL_ADDRESS at = 0xffffffff;
 
 	size = round_up(size, PAGE_SIZE);
-	if (EFI_ERROR(efi_bs->AllocatePages(AllocateAnyPages, EfiLoaderData,
+	if (EFI_ERROR(efi_bs->AllocatePages(AllocateMaxAddress, EfiLoaderData,
 					    (size + slack) / PAGE_SIZE, &at))) {
 		console_fail("too little memory: no %lu KiB in one piece for %s; give the machine "
 			     "more memory", (size + slack) / 1024, what);
