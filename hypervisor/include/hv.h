@@ -135,7 +135,8 @@ void kvmclock_update(struct vcpu *v);
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 #define FETCH_MAX	15u		/* bytes of the longest instruction */
 void guest_fetch_forget(struct vcpu *v);
-uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max);
+uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
+		     uint32_t max);
 bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa);
 bool mmio_lapic(struct vcpu *v, const struct vm_exit *e);
 const uint32_t *msr_native_list(uint32_t *count);

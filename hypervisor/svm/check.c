@@ -10,7 +10,6 @@
 /* No guest of ours sets any of these; newer processors define some. */
 #define EFER_MBZ	(~0ull << 16 | 0x2feull)	/* bits 1-7, 9, 16.. */
 #define CR4_MBZ		(~0ull << 32)
-#define ATTR_L		BIT32(9)
 #define ATTR_D		BIT32(10)
 #define EVENT_TYPE_EXCEPTION	3u
 #define BITMAP_PAGES	0x3000ull	/* IOPM; the MSRPM is smaller */

@@ -164,12 +164,15 @@ static bool opcode_is(const struct insn_form *f, const uint8_t *b, uint32_t n)
 {
 	uint32_t i;
 
+	if ((uint32_t)f->opcode_len + f->modrm > n) {
+		return false;
+	}
 	for (i = 0; i < f->opcode_len; i++) {
-		if (i >= n || b[i] != f->opcode[i]) {
+		if (b[i] != f->opcode[i]) {
 			return false;
 		}
 	}
-	return i + f->modrm <= n;
+	return true;
 }
 
 /**
@@ -183,7 +186,8 @@ bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
 {
 	uint32_t at = 0, rex = 0, i;
 
-	while (at < n && is_prefix(bytes[at])) {
+	/* nearly always 0F comes at once */
+	while (at < n && bytes[at] != 0x0f && is_prefix(bytes[at])) {
 		at++;
 	}
 	if (long_mode && at < n && (bytes[at] & 0xf0) == 0x40) {

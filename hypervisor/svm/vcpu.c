@@ -265,12 +265,13 @@ void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 static bool find_insn(struct vcpu *v, const struct vmcb *b,
 		      struct svm_insn *insn)
 {
-	uint64_t cs = svm_vcpu_get(v, VCPU_CS_ATTR);
+	bool long_mode = (b->cs.attrib & ATTR_L) != 0;
 	uint8_t bytes[FETCH_MAX];
-	uint32_t n = guest_fetch(v, bytes, FETCH_MAX);
+	uint32_t n = guest_fetch(v, long_mode ? b->rip : b->rip + b->cs.base,
+				 b->cr3, bytes, FETCH_MAX);
 
-	return svm_insn_match(b->exitcode, b->exitinfo1, bytes, n,
-			      (cs & BIT64(13)) != 0, insn);
+	return svm_insn_match(b->exitcode, b->exitinfo1, bytes, n, long_mode,
+			      insn);
 }
 
 /**
@@ -282,6 +283,7 @@ static bool find_insn(struct vcpu *v, const struct vmcb *b,
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 {
 	struct svm_insn insn;
+	bool again = false;
 
 	switch (e->code) {
 	case VM_EXIT_IO:
@@ -312,12 +314,13 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 		guest_fetch_forget(v);	/* operands: only the true bytes */
 	}
 	/* the kept translation may be out of date: once more with a new one */
-	if (!find_insn(v, b, &insn)) {
-		guest_fetch_forget(v);
-		if (!find_insn(v, b, &insn)) {
+	while (!find_insn(v, b, &insn)) {
+		if (again) {
 			e->code = VM_EXIT_UNKNOWN;
 			return;
 		}
+		again = true;
+		guest_fetch_forget(v);
 	}
 	e->insn_len = insn.length;
 	if (e->code == VM_EXIT_CR_ACCESS) {

@@ -13,6 +13,7 @@ struct vmcb_seg {
 	uint32_t limit;
 	uint64_t base;
 };
+#define ATTR_L		BIT32(9)	/* in CS: 64-bit code */
 
 struct vmcb {
 	uint32_t intercept_cr;		/* reads 0-15, writes 16-31 */

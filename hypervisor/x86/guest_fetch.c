@@ -20,9 +20,9 @@
 
 /* Linear to guest-physical: paging off, or the guest's 4-level tables. Other
  * paging modes are not needed by what we run: false. */
-static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
+static bool walk(struct vcpu *v, uint64_t va, uint64_t cr3, uint64_t *gpa)
 {
-	uint64_t at = hvm->vcpu_get(v, VCPU_CR3) & PTE_ADDR, *t;
+	uint64_t at = cr3 & PTE_ADDR, *t;
 	int level;
 
 	if (!(hvm->vcpu_get(v, VCPU_CR0) & CR0_PG)) {
@@ -56,21 +56,12 @@ static bool walk(struct vcpu *v, uint64_t va, uint64_t *gpa)
 	return true;
 }
 
-/* In 64-bit code CS has no base. */
-static uint64_t linear_rip(struct vcpu *v)
-{
-	uint64_t at = hvm->vcpu_get(v, VCPU_RIP);
-
-	return hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13) ? at :
-	       at + hvm->vcpu_get(v, VCPU_CS_BASE);
-}
-
 /* The host's view of the page around a linear address. */
-static const uint8_t *page_of(struct vcpu *v, uint64_t va)
+static const uint8_t *page_of(struct vcpu *v, uint64_t va, uint64_t cr3)
 {
 	uint64_t gpa;
 
-	if (!walk(v, va, &gpa)) {
+	if (!walk(v, va, cr3, &gpa)) {
 		return NULL;
 	}
 	return partition_memory(v->partition, GPA(gpa & ~PAGE_MASK), 1);
@@ -79,20 +70,23 @@ static const uint8_t *page_of(struct vcpu *v, uint64_t va)
 /* The last page again? A guest that has changed its tables meanwhile gets
  * the bytes that were there: they are its own, of memory it still owns (the
  * epoch), and guest_fetch_forget() follows if they make no sense. */
-static bool fetch_again(struct vcpu *v, uint64_t at, uint8_t *bytes,
-			uint32_t max)
+static inline bool fetch_again(struct vcpu *v, uint64_t at, uint64_t cr3,
+			       uint8_t *bytes, uint32_t max)
 {
-	uint64_t off = at & PAGE_MASK, word[2];
+	uint64_t off = at & PAGE_MASK, first, last;
 
 	if (v->fetch_va != (at & ~PAGE_MASK) || max != FETCH_MAX ||
-	    off > PAGE_SIZE - sizeof(word) ||
+	    off > PAGE_SIZE - FETCH_MAX ||
 	    v->fetch_epoch != v->partition->gpm_epoch ||
-	    v->fetch_cr3 != hvm->vcpu_get(v, VCPU_CR3)) {
+	    v->fetch_cr3 != cr3) {
 		return false;
 	}
-	word[0] = *(const volatile uint64_t *)(v->fetch_page + off);
-	word[1] = *(const volatile uint64_t *)(v->fetch_page + off + 8);
-	__builtin_memcpy(bytes, word, FETCH_MAX);
+	/* the two share a byte */
+	first = *(const volatile uint64_t *)(v->fetch_page + off);
+	last = *(const volatile uint64_t *)(v->fetch_page + off +
+					    FETCH_MAX - 8);
+	__builtin_memcpy(bytes, &first, 8);
+	__builtin_memcpy(bytes + FETCH_MAX - 8, &last, 8);
 	return true;
 }
 
@@ -105,34 +99,26 @@ void guest_fetch_forget(struct vcpu *v)
 	v->fetch_va = ~0ull;
 }
 
-/**
- * Copies up to max bytes (FETCH_MAX is the most an instruction has) from
- * CS:RIP on; returns how many could be read: fewer, also none, where the page
- * is not there, no RAM, or the paging mode is not known to walk(). Rights
- * (user, NX) are not looked at: the processor has fetched from there already.
- * On v's CPU, hv_lock not held.
- */
-uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max)
+/* By a walk of the tables; the first page's translation is kept. */
+static __attribute__((noinline)) uint32_t
+fetch_anew(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
+	   uint32_t max)
 {
-	uint64_t at = linear_rip(v);
 	const uint8_t *page = NULL;
 	uint32_t n;
 
-	if (fetch_again(v, at, bytes, max)) {
-		return max;
-	}
 	hv_lock();
 	for (n = 0; n < max; n++) {
 		/* an instruction may cross into another page */
 		if (!page || !((at + n) & PAGE_MASK)) {
-			page = page_of(v, at + n);
+			page = page_of(v, at + n, cr3);
 			if (!page) {
 				break;
 			}
 		}
 		if (n == 0) {
 			v->fetch_va = at & ~PAGE_MASK;
-			v->fetch_cr3 = hvm->vcpu_get(v, VCPU_CR3);
+			v->fetch_cr3 = cr3;
 			v->fetch_epoch = v->partition->gpm_epoch;
 			v->fetch_page = page;
 		}
@@ -141,4 +127,18 @@ uint32_t guest_fetch(struct vcpu *v, uint8_t *bytes, uint32_t max)
 	}
 	hv_unlock();
 	return n;
+}
+
+/**
+ * Copies up to max bytes (FETCH_MAX is the most an instruction has) from the
+ * linear address at on, by the page tables of cr3, v's own; returns how many
+ * could be read: fewer, also none, where the page is not there, no RAM, or the
+ * paging mode is not known to walk(). Rights (user, NX) are not looked at: the
+ * processor has fetched from there already. On v's CPU, hv_lock not held.
+ */
+uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
+		     uint32_t max)
+{
+	return fetch_again(v, at, cr3, bytes, max) ? max :
+	       fetch_anew(v, at, cr3, bytes, max);
 }

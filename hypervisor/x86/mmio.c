@@ -137,7 +137,8 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 		return false;
 	}
 	guest_fetch_forget(v);	/* operands: only the true bytes will do */
-	n = guest_fetch(v, bytes, FETCH_MAX);
+	n = guest_fetch(v, hvm->vcpu_get(v, VCPU_RIP),
+			hvm->vcpu_get(v, VCPU_CR3), bytes, FETCH_MAX);
 	if (!mmio_decode(bytes, n, &m) || (gpa & 15) ||
 	    !emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m)) {
 		return false;

@@ -281,17 +281,13 @@ static void fetch_without_paging(void **state)
 	memcpy(&guest[0x7020], "abcd", 4);
 	fake.reg[VCPU_CR0] = 0;
 	fake.reg[VCPU_EFER] = 0;
-	fake.reg[VCPU_CS_ATTR] = 0x9b;
-	fake.reg[VCPU_CS_BASE] = 0x7000;
-	fake.reg[VCPU_RIP] = 0x20;
-	assert_int_equal(guest_fetch(&vcpu, b, 4), 4);
+	assert_int_equal(guest_fetch(&vcpu, 0x7020, 0, b, 4), 4);
 	assert_memory_equal(b, "abcd", 4);
 	/* the end of memory ends it */
-	fake.reg[VCPU_RIP] = sizeof(guest) - 0x7000 - 2;
-	assert_int_equal(guest_fetch(&vcpu, b, 4), 2);
+	assert_int_equal(guest_fetch(&vcpu, sizeof(guest) - 2, 0, b, 4), 2);
 	/* paging forms that are not understood */
 	fake.reg[VCPU_CR0] = CR0_PE | CR0_PG;
-	assert_int_equal(guest_fetch(&vcpu, b, 4), 0);
+	assert_int_equal(guest_fetch(&vcpu, 0x7020, 0, b, 4), 0);
 }
 
 int main(void)
