@@ -23,8 +23,9 @@
 #define UART_LSR_THRE	0x20u
 #define LINE_MAX	400u
 
-static char ring[LOG_SIZE];
-static uint64_t head;		/* bytes ever written */
+/* Not static: so link-time optimization leaves them to the debugger. */
+char log_ring[LOG_SIZE];
+uint64_t log_head;		/* bytes ever written */
 static uint16_t uart;		/* 0: not ours to use */
 static uint16_t uart_port;	/* 0: the machine has none */
 static uint32_t log_lock;
@@ -46,8 +47,8 @@ static void uart_putc(char c)
  * log_lock held, or nobody else is left to write. */
 static void emit(char c)
 {
-	ring[head % LOG_SIZE] = c;
-	head++;
+	log_ring[log_head % LOG_SIZE] = c;
+	log_head++;
 	if (uart) {
 		if (c == '\n') {
 			uart_putc('\r');
@@ -201,14 +202,14 @@ uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 	uint32_t n = 0;
 
 	lock_log();
-	if (*cursor > head) {
-		*cursor = head;
+	if (*cursor > log_head) {
+		*cursor = log_head;
 	}
-	if (head - *cursor > LOG_SIZE) {
-		*cursor = head - LOG_SIZE;
+	if (log_head - *cursor > LOG_SIZE) {
+		*cursor = log_head - LOG_SIZE;
 	}
-	while (n < len && *cursor < head) {
-		out[n++] = ring[(*cursor)++ % LOG_SIZE];
+	while (n < len && *cursor < log_head) {
+		out[n++] = log_ring[(*cursor)++ % LOG_SIZE];
 	}
 	unlock_log();
 	return n;

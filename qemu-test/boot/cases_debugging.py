@@ -3,6 +3,8 @@
 
 import os
 import subprocess
+import tempfile
+import time
 
 from runner import QEMU, ROOT, case
 
@@ -34,11 +36,19 @@ SEEN = ("hv_start (", "at the hypervisor's entry", "sched_loop (",
 @case("gdb", "isthmus boot --gdb, its script, symbols of both programs",
       only=QEMU, why="QEMU has the stub")
 def gdb(t):
-    stub, script = os.path.relpath(t.path("stub"), ROOT), t.path("session")
+    with tempfile.TemporaryDirectory() as folder:   # a socket's path is short
+        _session(t, os.path.join(folder, "stub"))
+
+
+def _session(t, stub):
+    script = t.path("session")
     with open(script, "w", encoding="ascii") as f:
         f.write(SESSION.format(stub=stub))
     console = t.console("--gdb", "unix:" + stub)
     console.expect("the machine waits for gdb")
+    while not os.path.exists(stub):     # QEMU has still to make it
+        t.check(console.process.poll() is None, "QEMU did not start")
+        time.sleep(0.1)
     said = subprocess.run(
         ["gdb", "-batch", "-nx", "-x", "tools/gdb/isthmus.gdb", "-x", script],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -28,9 +28,10 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from isthmus_lib.testing import Outcome  # noqa: E402
 
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
-           "cases_failures", "cases_isolation", "cases_mutants", "cases_both")
+           "cases_failures", "cases_isolation", "cases_mutants", "cases_both",
+           "cases_debugging")
 # More of them: `make test-all`, or by name.
-MORE_MODULES = ("cases_driver", "cases_machines", "cases_debugging")
+MORE_MODULES = ("cases_driver", "cases_machines")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)

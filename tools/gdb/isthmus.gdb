@@ -102,12 +102,12 @@ end
 
 define log-tail
 	set $n = $arg0
-	if $n > head
-		set $n = head
+	if $n > log_head
+		set $n = log_head
 	end
-	set $at = head - $n
-	while $at < head
-		printf "%c", ring[$at % sizeof(ring)]
+	set $at = log_head - $n
+	while $at < log_head
+		printf "%c", log_ring[$at % sizeof(log_ring)]
 		set $at = $at + 1
 	end
 end
