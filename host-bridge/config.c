@@ -19,29 +19,29 @@ static const char *string_property(const void *fdt, int node,
 	return text && len > 0 && text[len - 1] == '\0' ? text : NULL;
 }
 
-/* boot/ has checked the manifest; what is absent here is optional there. No
- * kernel: the partition exists, and config_read() says why it cannot start. */
+/* boot/ has checked the manifest; what is absent here is optional there. */
 static void read_linux(const void *fdt, int node, struct config *config)
 {
 	int len;
 	const fdt32_t *id = fdt_getprop(fdt, node, "id", &len);
 
-	config->has_linux = id && len == 4;
-	config->linux_id = config->has_linux ? fdt32_to_cpu(*id) : 0;
+	config->linux_id = id && len == 4 ? fdt32_to_cpu(*id) : 0;
 	config->bootargs = string_property(fdt, node, "bootargs");
 	config->kernel = string_property(fdt, node, "kernel");
 	config->initrd = string_property(fdt, node, "initrd");
 	if (!config->bootargs) {
 		config->bootargs = "";
 	}
+	config->no_linux = config->kernel ? NULL :
+		"the manifest names no kernel for the Linux partition";
 }
 
 /**
  * Reads what concerns host-bridge, into *config, all of which is set. Strings
- * point into the manifest, which stays where it is. NULL, or a sentence: then
- * *config is still usable, but has no Linux that could be started.
+ * point into the manifest, which stays where it is. With config->no_linux set,
+ * *config is usable for all but starting Linux.
  */
-const char *config_read(const struct host_info *info, struct config *config)
+void config_read(const struct host_info *info, struct config *config)
 {
 	const void *fdt = (const void *)(uintptr_t)info->manifest_gpa;
 	int node, chosen;
@@ -49,8 +49,10 @@ const char *config_read(const struct host_info *info, struct config *config)
 	*config = (struct config){ .info = info };
 	if (fdt_check_header(fdt) != 0 ||
 	    fdt_totalsize(fdt) > info->manifest_size) {
-		return "the manifest is not a device tree blob";
+		config->no_linux = "the manifest is not a device tree blob";
+		return;
 	}
+	config->no_linux = "the manifest has no partition beside the host's";
 	chosen = fdt_path_offset(fdt, "/chosen");
 	if (chosen >= 0) {
 		config->exec = string_property(fdt, chosen, "exec");
@@ -64,11 +66,6 @@ const char *config_read(const struct host_info *info, struct config *config)
 			break;
 		}
 	}
-	if (!config->has_linux) {
-		return "the manifest has no partition beside the host's";
-	}
-	return config->kernel ? NULL :
-	       "the manifest names no kernel for the Linux partition";
 }
 
 /**

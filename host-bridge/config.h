@@ -16,15 +16,14 @@ struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
 	bool quiet;		/* no banner */
-	bool has_linux;		/* a partition beside the host's exists */
+	const char *no_linux;	/* why none can be started; NULL: one can */
 	uint32_t linux_id;
 	const char *bootargs;
 	const char *kernel;	/* names of modules */
 	const char *initrd;	/* NULL: none wanted */
 };
 
-/* NULL, or what is wrong with the manifest: then there is no Linux. */
-const char *config_read(const struct host_info *info, struct config *config);
+void config_read(const struct host_info *info, struct config *config);
 /* The module of that name, or NULL. */
 const struct host_module *config_module(const struct config *config,
 					const char *name);

@@ -250,12 +250,16 @@ bool linux_start(void)
 	struct hc_regs regs;
 	int64_t status;
 
-	if (!config->has_linux || state == LINUX_RUNNING) {
+	if (state == LINUX_RUNNING) {
 		return false;
 	}
 	/* Until proved otherwise: all ways out below leave it so. */
 	state = LINUX_FAILED;
 	ready = false;
+	if (config->no_linux) {
+		stage_failed(STAGE_LINUX_LOADED, "%s", config->no_linux);
+		return false;
+	}
 	if (!load_all(&layout)) {
 		take_back();
 		return false;

@@ -185,7 +185,6 @@ static void run_exec(void)
 void main_entry(const struct host_info *info)
 {
 	static char stdout_buffer[STDOUT_BUFFER];
-	const char *wrong;
 
 	loop_init(info->tsc_hz);
 	syscalls_init(info);
@@ -201,7 +200,7 @@ void main_entry(const struct host_info *info)
 	cpu_init(info);
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	stage_reached(STAGE_HOST_STARTED);
-	wrong = config_read(info, &config);
+	config_read(info, &config);
 	env.config = &config;
 	if (!config.exec && !config.quiet) {
 		banner();
@@ -210,12 +209,8 @@ void main_entry(const struct host_info *info)
 	open_channel();
 	places_init(env.volume, env.vsock);
 	commands_init(&env);
-	if (wrong) {
-		stage_failed(STAGE_LINUX_LOADED, "%s", wrong);
-	} else {
-		linux_init(&config, !config.exec);
-		(void)linux_start();
-	}
+	linux_init(&config, !config.exec);
+	(void)linux_start();
 	if (config.exec) {
 		run_exec();
 	}

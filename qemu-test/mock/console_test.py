@@ -43,6 +43,20 @@ SESSION = [
     ("linux bogus\r", ["usage: linux start|stop|restart|console|log"]),
 ]
 
+# The same without modules and with a manifest that cannot be read.
+NO_LINUX = "FAILED stage 64 linux loaded: the manifest is not a device tree"
+BARE_SESSION = [
+    ("linux start\r", [NO_LINUX]),
+    ("linux restart\r", [NO_LINUX]),
+    ("linux stop\r", ["Linux is not running"]),
+    ("linux console\r", ["Linux is not running"]),
+    ("exec true\r", ["Linux is not running"]),
+    ("linux log\r", []),
+    ("ls\r", ["there is no volume"]),
+    ("ls linux:\r", ["Linux is not running"]),
+    ("status\r", ["agent: not ready"]),
+]
+
 
 def make_volume(folder):
     files = os.path.join(folder, "files")
@@ -65,7 +79,8 @@ class Machine:
         self.process = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m",
              "2G", "-display", "none", "-nodefaults", "-serial", "stdio",
-             "-no-reboot", "-kernel", PROGRAM, "-initrd", volume],
+             "-no-reboot", "-kernel", PROGRAM]
+            + (["-initrd", volume] if volume else []),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL)
         self.end = time.monotonic() + TIMEOUT
@@ -87,11 +102,11 @@ class Machine:
         self.process.stdin.flush()
 
 
-def converse(machine):
+def converse(machine, wanted_first, session):
     banner = machine.read_to_prompt()
-    if "stage 62 volume ready" not in banner:
-        raise SystemExit(f"console: no volume: {banner!r}")
-    for keys, wanted in SESSION:
+    if wanted_first not in banner:
+        raise SystemExit(f"console: no {wanted_first!r} in {banner!r}")
+    for keys, wanted in session:
         machine.type(keys)
         got = machine.read_to_prompt()
         for text in wanted:
@@ -104,12 +119,16 @@ def converse(machine):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(make_volume(folder))
-        try:
-            converse(machine)
-        finally:
-            machine.process.kill()
-    print(f"console: {len(SESSION)} inputs answered as they should be")
+        for volume, first, session in (
+                (make_volume(folder), "stage 62 volume ready", SESSION),
+                (None, NO_LINUX, BARE_SESSION)):
+            machine = Machine(volume)
+            try:
+                converse(machine, first, session)
+            finally:
+                machine.process.kill()
+    print(f"console: {len(SESSION) + len(BARE_SESSION)} inputs answered as "
+          "they should be")
 
 
 if __name__ == "__main__":

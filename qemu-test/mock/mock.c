@@ -52,7 +52,8 @@ static void add_module(struct host_info *info, const char *name, uint64_t at,
 }
 
 /* The emulator's initrd serves as kernel, initrd and volume: what it really
- * is decides which of them is broken. */
+ * is decides which of them is broken. Without one the manifest is broken too:
+ * host-bridge must do without all of them. */
 const struct host_info *mock_boot(const struct start_info *start)
 {
 	struct host_info *info = (void *)HOST_INFO_GPA;
@@ -65,12 +66,13 @@ const struct host_info *mock_boot(const struct start_info *start)
 	info->tsc_hz = TSC_HZ;
 	info->ram_end = RAM_END;
 	info->manifest_gpa = (uintptr_t)mock_manifest;
-	info->manifest_size = (uint64_t)(mock_manifest_end - mock_manifest);
 	info->serial_port = COM1;
 	info->machine_cpus = 1;
 	info->machine_memory = 2ull << 30;
 	strcpy(info->platform, "mock");
 	if (start->modules > 0) {
+		info->manifest_size = (uint64_t)(mock_manifest_end -
+						 mock_manifest);
 		/* Modules live on their own 2 MiB pages. */
 		memcpy((void *)HOST_MODULE_GPA, (void *)module->address,
 		       module->size);
