@@ -254,6 +254,9 @@ void system_down(const struct command_env *env, bool reboot)
 	uint64_t until;
 
 	(void)commands_linux_shutdown();
+	/* Where Linux was stopped hard nothing has run since: the channel's end
+	 * sees it now, and lets go of the files that Linux had open. */
+	loop_step(0);
 	if (env->volume && volume_close(env->volume) != 0) {
 		console_notice("isthmus: the volume could not be closed");
 	}

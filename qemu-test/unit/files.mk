@@ -32,6 +32,13 @@ p9_service_SRCS := qemu-test/unit/p9_service_test.c \
 	$(addprefix host-bridge/p9_, service.c client.c client_ops.c)
 p9_service_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += host_down
+host_down_SRCS := qemu-test/unit/host_down_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
+	host-bridge/p9_service.c host-bridge/commands_system.c \
+	$(addprefix host-bridge/vsock, .c _link.c _packet.c)
+host_down_LIBS := -lext2fs -lcom_err
+
 # For a stock Linux as the judge: the server on a TCP port of the build
 # machine, and what Linux does with the mount.
 build/files/p9_tcp: qemu-test/files/p9_tcp.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
