@@ -20,6 +20,10 @@
 #include "host-bridge/serial.h"
 #include "host-bridge/uart_model.h"
 
+/* Port accesses answered in one turn of the loop: twice as many as Linux can
+ * have vCPUs. */
+#define TURN_ACCESSES	16u
+
 static struct uart_model uart;
 static struct pci_model pci;
 static uint32_t linux_id;
@@ -106,19 +110,25 @@ static enum linux_request port_out(unsigned port, unsigned size,
 	return LINUX_REQUEST_NONE;
 }
 
-/* Several vCPUs may have an access pending: takes all there are, for the bit
- * comes once. The hypervisor gives each access out once, with its size and
- * direction; they are believed, the value is not. */
+/* Several vCPUs may have an access pending: takes what there is, for the bit
+ * comes once. A vCPU on another CPU may have its next one ready before we ask
+ * again: after some, the rest waits for the next turn, so that such a Linux
+ * holds up nobody else. The hypervisor gives each access out once, with its
+ * size and direction; they are believed, the value is not. */
 static void on_ioreq(void *arg)
 {
 	struct hc_ioreq req;
 
 	(void)arg;
-	while (hc_ioreq_get(&req) == HC_OK) {
-		unsigned port = HC_IOREQ_PORT(req.word);
-		unsigned size = HC_IOREQ_SIZE(req.word);
+	for (unsigned n = 0; n < TURN_ACCESSES; n++) {
+		unsigned port, size;
 		uint64_t value = ~0ull;
 
+		if (hc_ioreq_get(&req) != HC_OK) {
+			return;
+		}
+		port = HC_IOREQ_PORT(req.word);
+		size = HC_IOREQ_SIZE(req.word);
 		if (req.handle >> 16 != linux_id) {
 			/* No other partition is loaded by us; if one ran, it
 			 * would find no devices. */
@@ -139,6 +149,7 @@ static void on_ioreq(void *arg)
 		}
 		(void)hc_ioreq_done(req.handle, value);
 	}
+	loop_again(HC_EVENT_IOREQ);
 }
 
 /**

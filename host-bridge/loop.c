@@ -62,6 +62,14 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 }
 
 /**
+ * See loop.h. Also for an event that nothing caused: its handler looks.
+ */
+void loop_again(uint64_t event)
+{
+	pending |= event;
+}
+
+/**
  * One work function in all: the channel's. The next wait does not block, so
  * that fn runs soon. Both are called by loop_step() only, never while a handler
  * runs.
@@ -121,7 +129,7 @@ void loop_step(uint64_t deadline)
 	/* Deferred events first, but look for new ones at the same time. */
 	events |= hc_wait(work.more || events ? 0 : deadline);
 	/* Before the handlers: one that waits for its device alone
-	 * (serial_write) puts bits back. */
+	 * (serial_write), or is not done (loop_again), puts bits back. */
 	pending = 0;
 	while (events) {
 		unsigned bit = (unsigned)__builtin_ctzll(events);

@@ -23,6 +23,9 @@ struct loop_timer {
 void loop_init(uint64_t tsc_hz);
 /* Calls fn(arg) whenever the event (a HC_EVENT_* mask of one bit) occurs. */
 void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
+/* In a handler that leaves something to do: its event comes again in the next
+ * turn, which does not wait; all others get theirs before. */
+void loop_again(uint64_t event);
 /* The work that events bring: fn(arg) is called after each wait, for as long as
  * it returns true; and before one when due(arg) says that top-level code has
  * left something to do. */

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of host-bridge's pure parts.
 
-UNIT_TESTS += host_linux_image host_models host_console host_agent_frame host_mem
+UNIT_TESTS += host_linux_image host_models host_linux_io host_console \
+	host_agent_frame host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/linux_image.c host-bridge/linux_acpi.c
 host_models_SRCS := qemu-test/unit/host_models_test.c \
 	host-bridge/pci_model.c host-bridge/uart_model.c
+host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
+	$(addprefix host-bridge/, linux_io.c loop.c pci_model.c uart_model.c)
+# As host-bridge is built: hypercalls use the stack.
+host_linux_io_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/line_edit.c host-bridge/words.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
