@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "vsock_internal.h"
 
@@ -118,10 +117,6 @@ static void link_step(struct vsock *vs)
 		if (status != RING_OK) {
 			vs->stats.reason = fault_text[status];
 			return;
-		}
-		if (vs->stats.resets != 0) {
-			/* What was for the peer before is not for this one. */
-			memset(section + RING_HEADER_SIZE, 0, vs->ring.size);
 		}
 		vs->generation = gen;
 		set_state(vs, CHANNEL_STATE_INIT);

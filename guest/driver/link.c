@@ -86,10 +86,7 @@ void isthmus_link_step(struct isthmus *ch)
 	if (ch->own_state == CHANNEL_STATE_DOWN &&
 	    peer_state(ch) != CHANNEL_STATE_READY) {
 		/* gen was read before the header is made; if it has changed
-		 * since, its state interrupt brings us back here, to DOWN. Only
-		 * the header is made anew, the data area keeps old packets
-		 * until they are overwritten; this one host has been sent all
-		 * of them. */
+		 * since, its state interrupt brings us back here, to DOWN. */
 		if (ring_init(&ch->ring, region +
 			      CHANNEL_OUTPUT_OFFSET(ch->peer, ch->section),
 			      region + CHANNEL_OUTPUT_OFFSET(1 - ch->peer,

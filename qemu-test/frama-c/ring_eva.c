@@ -57,6 +57,7 @@ int main(void)
 {
 	struct ring r;
 
+	Frama_C_make_unknown((char *)own, sizeof(own));
 	Frama_C_make_unknown((char *)peer, sizeof(peer));
 	Frama_C_make_unknown((char *)buffer, sizeof(buffer));
 	if (ring_init(&r, own, peer, SECTION, any) != RING_OK ||

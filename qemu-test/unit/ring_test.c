@@ -118,6 +118,27 @@ static void test_sizes(void **state)
 	}
 }
 
+/* An end that comes again leaves nothing of before to the peer; one that
+ * begins does not touch its data area, which is zero. */
+static void test_data_cleared(void **state)
+{
+	struct pair *p = *state;
+	uint8_t *data = p->section[0] + RING_HEADER_SIZE;
+
+	assert_int_equal(put(&p->end[0], 1, 1000), RING_OK);
+	data[RING_DATA_MIN - 1] = 1;
+	assert_int_equal(ring_init(&p->end[0], p->section[0], p->section[1],
+				   SECTION, 8), RING_OK);
+	for (uint32_t i = 0; i < RING_DATA_MIN; i++) {
+		assert_int_equal(data[i], 0);
+	}
+	memset(p->section[0], 0, RING_HEADER_SIZE);
+	data[0] = 1;
+	assert_int_equal(ring_init(&p->end[0], p->section[0], p->section[1],
+				   SECTION, 8), RING_OK);
+	assert_int_equal(data[0], 1);
+}
+
 static void test_attach(void **state)
 {
 	struct pair *p = *state;
@@ -382,7 +403,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_sizes), T(test_attach), T(test_stream),
+		T(test_sizes), T(test_data_cleared), T(test_attach),
+		T(test_stream),
 		T(test_empty_full), T(test_largest), T(test_doorbell_data),
 		T(test_doorbell_space), T(test_bad_prod), T(test_bad_cons),
 		T(test_bad_length), T(test_storm),

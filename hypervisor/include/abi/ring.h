@@ -154,7 +154,10 @@ static inline bool ring_passed(uint32_t event, uint32_t from, uint32_t to)
 }
 
 /**
- * Prepares this end: own header page reset, all indices 0. The own state word
+ * Prepares this end: own header page reset, all indices 0, and the data area
+ * cleared if it was in use: what was for the peer before is not for the one
+ * that comes now. A section starts as zeroes, so the first time there is
+ * nothing to clear. The own state word
  * must not be READY, so that the peer does not look. own_section and
  * peer_section are section_size bytes each, page aligned.
  * Returns RING_OK or RING_BAD_SIZE (nothing touched).
@@ -178,6 +181,9 @@ static inline enum ring_status ring_init(struct ring *r, void *own_section,
 	r->size = size;
 	r->generation = generation;
 
+	if (r->own->magic != 0) {
+		memset(r->tx_data, 0, size);
+	}
 	memset(r->own, 0, sizeof(*r->own));
 	r->own->magic = RING_MAGIC;
 	r->own->version = RING_VERSION;
