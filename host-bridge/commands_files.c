@@ -176,7 +176,7 @@ static void print_entries(const char *path, const struct names *names)
 		list[i] = at;
 	}
 	qsort(list, names->count, sizeof(*list), by_name);
-	for (size_t i = 0; i < names->count && !console_interrupted(); i++) {
+	for (size_t i = 0; i < names->count && console_go_on(); i++) {
 		if (join(full, path, list[i], strlen(list[i]))) {
 			print_entry(full, list[i]);
 		}
@@ -229,7 +229,7 @@ static void run_cat(const struct command_env *env, int argc, char **argv,
 		report(argv[1], error);
 		return;
 	}
-	while (error == 0 && done > 0 && !console_interrupted()) {
+	while (error == 0 && done > 0 && console_go_on()) {
 		error = place_read(&file, offset, chunk, sizeof(chunk), &done);
 		if (error == 0) {
 			fwrite(chunk, 1, done, stdout);

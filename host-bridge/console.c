@@ -61,6 +61,24 @@ bool console_interrupted(void)
 	return serial_typed(KEY_CTRL_C);
 }
 
+/**
+ * Without this a command's output only fills the queue: ctrl-c would find
+ * nothing left to stop, and once the queue is full, which is waited for with
+ * that UART alone, Linux would have to wait too. Top level only.
+ */
+bool console_go_on(void)
+{
+	loop_step(0);
+	while (!console_interrupted()) {
+		if (!serial_busy()) {
+			return true;
+		}
+		loop_step(LOOP_FOREVER);
+	}
+	printf("^C\n");
+	return false;
+}
+
 /* Shows all candidates below the line. */
 static void list_candidates(const struct completion *found)
 {

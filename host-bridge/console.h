@@ -16,5 +16,8 @@ void console_notice(const char *fmt, ...)
 void console_run(void) __attribute__((noreturn));
 /* True when ctrl-c was typed since the command began: it should end. */
 bool console_interrupted(void);
+/* For a command that prints much, before each piece: runs the loop, and waits
+ * for the line to catch up. False: ctrl-c was typed, it should end. */
+bool console_go_on(void);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two passes over a log: one counts its lines, one prints. What is logged
- * meanwhile may be printed too, and the ring may have dropped lines between the
- * passes: then some fewer or more are shown than were asked for. Text is shown
- * as it was written, control characters of Linux's included.
+ * Two passes over a log: one counts its lines, one prints, up to where the log
+ * ended then; a log that grows as fast as it is printed ends all the same. The
+ * ring may have dropped lines between the passes: then some fewer are shown than
+ * were asked for. Text is shown as it was written, control characters of Linux's
+ * included.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,15 +15,16 @@
 
 #define PIECE	512
 
-/* Newlines; an unfinished last line counts as none and is printed. */
-static unsigned long count_lines(log_view_read read)
+/* Newlines up to the end, whose position is put. An unfinished last line counts
+ * as none and is printed. */
+static unsigned long count_lines(log_view_read read, uint64_t *end)
 {
 	unsigned long lines = 0;
-	uint64_t at = 0;
 	char buf[PIECE];
 	size_t n;
 
-	while ((n = read(&at, buf, sizeof(buf))) > 0) {
+	*end = 0;
+	while ((n = read(end, buf, sizeof(buf))) > 0) {
 		for (size_t i = 0; i < n; i++) {
 			lines += buf[i] == '\n';
 		}
@@ -37,23 +39,22 @@ static unsigned long count_lines(log_view_read read)
  */
 bool log_view(log_view_read read, const char *lines)
 {
-	unsigned long skip = 0, want, all;
-	uint64_t at = 0;
+	uint64_t at = 0, end;
+	unsigned long skip = 0, want, all = count_lines(read, &end);
 	char buf[PIECE];
-	char *end;
+	char *rest;
 	size_t n;
 
 	if (lines) {
-		want = strtoul(lines, &end, 10);
+		want = strtoul(lines, &rest, 10);
 		/* strtoul() alone would take blanks and a sign. */
-		if (*lines < '0' || *lines > '9' || *end) {
+		if (*lines < '0' || *lines > '9' || *rest) {
 			return false;
 		}
-		all = count_lines(read);
 		skip = want < all ? all - want : 0;
 	}
-	while ((n = read(&at, buf, sizeof(buf))) > 0 &&
-	       !console_interrupted()) {
+	while (at < end && (n = read(&at, buf, sizeof(buf))) > 0 &&
+	       console_go_on()) {
 		for (size_t i = 0; i < n; i++) {
 			if (skip > 0) {
 				skip -= buf[i] == '\n';

@@ -15,9 +15,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 PROGRAM = os.path.join(ROOT, "build/host-bridge/host-bridge-mock.elf")
 # A fresh line, not one that is being redrawn.
 PROMPT = "\n\risthmus> \x1b[K"
+WAIT = "\n1\r\n"  # among keys: type on when this has come back
 TIMEOUT = 60
+LARGE = 32000   # lines; less than the queue to the serial line takes
 
-# What is typed, and texts that must come back before the next prompt.
+# What is typed, texts that must come back before the next prompt, and texts
+# that must not.
 SESSION = [
     ("help\r", ["linux    start|stop|restart|console|log", "poweroff"]),
     ("help exec\r", ["exec COMMAND", "ctrl-c ends it"]),
@@ -35,6 +38,7 @@ SESSION = [
     ("rm docs 'a b'\r", ["docs: Directory not empty"]),
     ("ls\r", [" copy", " a c"]),
     ("cat docs/numbers\r", ["4999\r\n5000\r\n"]),
+    (f"cat docs/large\r{WAIT}\x03", ["^C"], f"\n{LARGE}\r\n"),
     ("status\r", ["1 linux", "agent: not ready"]),
     ("linux start\r", ["FAILED stage 64 linux loaded", "no bzImage"]),
     ("exec true\r", ["Linux is not running"]),
@@ -67,6 +71,9 @@ def make_volume(folder):
     with open(os.path.join(files, "docs/numbers"), "w",
               encoding="ascii") as f:
         f.writelines(f"{n}\n" for n in range(1, 5001))
+    with open(os.path.join(files, "docs/large"), "w",
+              encoding="ascii") as f:
+        f.writelines(f"{n}\n" for n in range(1, LARGE + 1))
     image = os.path.join(folder, "volume.img")
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096",
                     "-O", "^has_journal", "-d", files, image, "32M"],
@@ -85,34 +92,43 @@ class Machine:
             stderr=subprocess.DEVNULL)
         self.end = time.monotonic() + TIMEOUT
 
-    def read_to_prompt(self):
-        got = ""
-        while not got.endswith(PROMPT):
+    def read_to(self, wanted, got=""):
+        while wanted not in got:
             ready, _, _ = select.select([self.process.stdout], [], [],
                                         max(0, self.end - time.monotonic()))
             data = os.read(self.process.stdout.fileno(), 65536) if ready \
                 else b""
             if not data:
-                raise SystemExit(f"console: no prompt after {got[-800:]!r}")
+                raise SystemExit(f"console: no {wanted!r} after "
+                                 f"{got[-800:]!r}")
             got += data.decode("utf-8", "replace")
         return got
 
     def type(self, text):
-        self.process.stdin.write(text.encode())
-        self.process.stdin.flush()
+        """Types text and returns what comes back, up to the next prompt."""
+        got = ""
+        for i, keys in enumerate(text.split(WAIT)):
+            if i > 0:
+                got = self.read_to(WAIT, got)
+            self.process.stdin.write(keys.encode())
+            self.process.stdin.flush()
+        return self.read_to(PROMPT, got)
 
 
 def converse(machine, wanted_first, session):
-    banner = machine.read_to_prompt()
+    banner = machine.read_to(PROMPT)
     if wanted_first not in banner:
         raise SystemExit(f"console: no {wanted_first!r} in {banner!r}")
-    for keys, wanted in session:
-        machine.type(keys)
-        got = machine.read_to_prompt()
+    for keys, wanted, *unwanted in session:
+        got = machine.type(keys)
         for text in wanted:
             if text not in got:
                 raise SystemExit(f"console: {keys!r}: no {text!r} in {got!r}")
-    machine.type("poweroff\r")
+        for text in unwanted:
+            if text in got:
+                raise SystemExit(f"console: {keys!r}: {text!r} came back")
+    machine.process.stdin.write(b"poweroff\r")
+    machine.process.stdin.flush()
     if machine.process.wait(timeout=20) != 0:
         raise SystemExit("console: the machine did not power off")
 

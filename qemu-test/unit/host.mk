@@ -2,7 +2,7 @@
 # Unit tests of host-bridge's pure parts.
 
 UNIT_TESTS += host_linux_image host_models host_linux_io host_console \
-	host_agent_frame host_mem
+	host_log_view host_agent_frame host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/linux_image.c host-bridge/linux_acpi.c
@@ -14,6 +14,8 @@ host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
 host_linux_io_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/line_edit.c host-bridge/words.c
+host_log_view_SRCS := qemu-test/unit/host_log_view_test.c \
+	host-bridge/log_view.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
 	host-bridge/agent_frame.c
 host_mem_SRCS := qemu-test/unit/host_mem_test.c
