@@ -149,13 +149,15 @@ static void remember(struct line_edit *line)
 	unsigned slot = line->history_count % LINE_HISTORY;
 	const char *last = line->history_count == 0 ? NULL :
 		line->history[(line->history_count - 1) % LINE_HISTORY];
+	char *copy;
 
 	if (line->len == 0 || (last && strcmp(last, line->text) == 0)) {
 		return;
 	}
-	free(line->history[slot]);
-	line->history[slot] = strdup(line->text);
-	if (line->history[slot]) {
+	copy = strdup(line->text);
+	if (copy) {
+		free(line->history[slot]);
+		line->history[slot] = copy;
 		line->history_count++;
 	}
 }

@@ -14,6 +14,7 @@ host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
 host_linux_io_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/line_edit.c host-bridge/words.c
+host_console_LIBS := -Wl,--wrap=strdup
 host_log_view_SRCS := qemu-test/unit/host_log_view_test.c \
 	host-bridge/log_view.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \

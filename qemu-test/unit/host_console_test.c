@@ -151,6 +151,36 @@ static void history(void **state)
 	assert_string_equal(row, "> 64");
 }
 
+/* Stands in for strdup(): none is left when the test says so. */
+static bool no_memory;
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+	return no_memory ? NULL : __real_strdup(text);
+}
+
+/* A line that cannot be kept costs no other its place. */
+static void history_without_memory(void **state)
+{
+	(void)state;
+	for (int i = 0; i <= LINE_HISTORY; i++) {
+		char text[3] = { (char)('0' + i / 10), (char)('0' + i % 10) };
+
+		no_memory = i == LINE_HISTORY;
+		line_edit_start(&line);
+		type(text);
+		type("\n");
+	}
+	no_memory = false;
+	line_edit_start(&line);
+	for (int i = 0; i < 2 * LINE_HISTORY; i++) {
+		type("\x1b[A");
+	}
+	assert_string_equal(row, "> 00");
+}
+
 static void long_lines_scroll(void **state)
 {
 	(void)state;
@@ -255,6 +285,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(kills, setup, teardown),
 		cmocka_unit_test_setup_teardown(history, setup, teardown),
+		cmocka_unit_test_setup_teardown(history_without_memory, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(long_lines_scroll, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(line_ends_and_odd_sequences,
