@@ -109,13 +109,15 @@ static bool collect(void *arg, const char *name, size_t len)
 	return true;
 }
 
-/* A name may hold anything, also what a terminal would obey. Bytes from 0x80 on
- * pass: they are UTF-8. */
+/* A name may hold anything, also what a terminal would obey: a '?' for each
+ * such byte. */
 static void print_name(const char *name)
 {
-	for (; *name; name++) {
-		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' :
-								       *name);
+	while (*name) {
+		size_t n = words_visible(name, strlen(name));
+
+		printf("%.*s", n ? (int)n : 1, n ? name : "?");
+		name += n ? n : 1;
 	}
 }
 
@@ -468,8 +470,9 @@ static bool complete_entry(void *arg, const char *name, size_t len)
 		   c->prefix[path->dir_len] == '.';
 	char full[PATH_SIZE];
 
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f) {
+	for (size_t i = 0, n; i < len; i += n) {
+		n = words_visible(name + i, len - i);
+		if (n == 0) {
 			return true;	/* not to be typed by anybody */
 		}
 	}

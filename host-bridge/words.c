@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Words of a command line; candidates for completion. */
+/* Words of a command line; candidates for completion; visible characters. */
+#include <stdint.h>
 #include <string.h>
 
 #include "host-bridge/words.h"
@@ -126,4 +127,34 @@ void completion_add(struct completion *c, const char *name, size_t len)
 	c->names_len += len + 1;
 	c->names[c->names_len - 1] = '\0';
 	c->names[c->names_len] = '\0';
+}
+
+/**
+ * For names that anybody may have made: a terminal would obey the C0 controls,
+ * and C1 too, of which 9b is "ESC [". These are U+0080 to U+009F in UTF-8 and,
+ * to a terminal that does not know UTF-8, bytes; so no byte passes that is not
+ * part of a character in its shortest form. [RFC 3629 "Syntax of UTF-8 Byte
+ * Sequences"]
+ */
+size_t words_visible(const char *text, size_t len)
+{
+	/* By length: the first character that is shown. */
+	static const uint32_t least[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };
+	uint32_t c = (uint8_t)*text;
+	size_t n = c < 0x80 ? 1 : c >> 5 == 0x06 ? 2 : c >> 4 == 0x0e ? 3 :
+		   c >> 3 == 0x1e ? 4 : 0;
+
+	if (n == 0 || n > len) {
+		return 0;
+	}
+	c &= n == 1 ? 0x7f : 0x7f >> n;
+	for (size_t i = 1; i < n; i++) {
+		if (((uint8_t)text[i] & 0xc0) != 0x80) {
+			return 0;
+		}
+		c = c << 6 | ((uint8_t)text[i] & 0x3f);
+	}
+	/* DEL; the surrogates; the end of Unicode. */
+	return c < least[n] || c == 0x7f || c >> 11 == 0x1b || c > 0x10ffff ?
+	       0 : n;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines taken apart, and completion. Pure. */
+/* Command lines taken apart, completion, names for the screen. Pure. */
 #ifndef ISTHMUS_WORDS_H
 #define ISTHMUS_WORDS_H
 
@@ -33,5 +33,9 @@ struct completion {
 void completion_init(struct completion *c, const char *prefix, size_t len);
 /* Counts the name in if it begins with the prefix. */
 void completion_add(struct completion *c, const char *name, size_t len);
+
+/* Bytes of the UTF-8 character that text begins with, if it is one that a
+ * terminal shows; 0 for controls and for what is no UTF-8. len is not 0. */
+size_t words_visible(const char *text, size_t len);
 
 #endif

@@ -3,6 +3,7 @@
 """Types at host-bridge's console as a person would, on a bare emulator (see
 mock.c), and looks at what comes back."""
 
+import codecs
 import os
 import select
 import subprocess
@@ -26,7 +27,8 @@ SESSION = [
     ("help exec\r", ["exec COMMAND", "ctrl-c ends it"]),
     ("nonsense\r", ['no command "nonsense"']),
     ("cat\r", ["usage: cat PATH"]),
-    ("ls\r", ["lost+found", "docs", "hello.txt", "lrwxrwxrwx"]),
+    ("ls\r", ["lost+found", "docs", "hello.txt", "lrwxrwxrwx", "  caf\xe9\r",
+               "  ?[2J\r", "  ??[2J\r", "  ?[1m\r"]),
     ("cat link\r", ["hello, isthmus"]),
     ("ca\thel\t\r", ["cat hello.txt ", "hello, isthmus"]),
     ("\x1b[A\x1b[A\r", ["cat link", "hello, isthmus"]),
@@ -67,6 +69,10 @@ def make_volume(folder):
     os.makedirs(os.path.join(files, "docs"))
     with open(os.path.join(files, "hello.txt"), "w", encoding="ascii") as f:
         f.write("hello, isthmus\n")
+    # Two characters in UTF-8 and C1 controls, and what else may be obeyed.
+    for name in (b"caf\xc3\xa9", b"\x9b[2J", b"\xc2\x9b[2J", b"\x1b[1m"):
+        with open(os.path.join(os.fsencode(files), name), "wb"):
+            pass
     os.symlink("hello.txt", os.path.join(files, "link"))
     with open(os.path.join(files, "docs/numbers"), "w",
               encoding="ascii") as f:
@@ -90,6 +96,7 @@ class Machine:
             + (["-initrd", volume] if volume else []),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL)
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.end = time.monotonic() + TIMEOUT
 
     def read_to(self, wanted, got=""):
@@ -101,7 +108,7 @@ class Machine:
             if not data:
                 raise SystemExit(f"console: no {wanted!r} after "
                                  f"{got[-800:]!r}")
-            got += data.decode("utf-8", "replace")
+            got += self.decoder.decode(data)
         return got
 
     def type(self, text):

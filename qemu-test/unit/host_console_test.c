@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,6 +279,44 @@ static void completion(void **state)
 	assert_true(c.more);
 }
 
+/* Characters at the edges of what is shown, each with a byte behind it. */
+static void visible_characters(void **state)
+{
+	static const char *const shown[] = {
+		" ", "~", "\xc2\xa0", "\xc3\xa9", "\xdf\xbf",
+		"\xe0\xa0\x80", "\xe2\x9b\x9b", "\xed\x9f\xbf",
+		"\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
+		"\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf",
+	};
+	static const char *const hidden[] = {
+		"\x01", "\x1b", "\x1f", "\x7f",
+		"\x80", "\x9b", "\x9f", "\xa0", "\xbf",	/* alone */
+		"\xc2\x80", "\xc2\x9b", "\xc2\x9f",	/* C1 */
+		"\xc0\x9b", "\xc1\xbf", "\xe0\x82\x9b",	/* too long */
+		"\xe0\x9f\xbf", "\xf0\x80\x82\x9b",
+		"\xf0\x8f\xbf\xbf",
+		"\xed\xa0\x80", "\xed\xbf\xbf",		/* surrogates */
+		"\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff",
+		"\xc3", "\xc3(", "\xe2\x9b", "\xe2(\x9b", "\xf0\x9f\x98",
+	};
+	char text[8];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		size_t len = strlen(shown[i]);
+
+		snprintf(text, sizeof(text), "%s\x9b", shown[i]);
+		assert_int_equal(words_visible(text, len + 1), len);
+		assert_int_equal(words_visible(text, len), len);
+		assert_int_equal(words_visible(text, len - 1 + (len == 1)),
+				 len == 1);
+	}
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		snprintf(text, sizeof(text), "%sx", hidden[i]);
+		assert_int_equal(words_visible(text, strlen(text)), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +334,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test(words),
 		cmocka_unit_test(completion),
+		cmocka_unit_test(visible_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
