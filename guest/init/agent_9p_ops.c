@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "agent_9p.h"
 
 #define PROC_FD_LEN	32
@@ -49,11 +50,6 @@ static void proc_path(char *out, int fd)
 static int status(int result)
 {
 	return result < 0 ? errno : 0;
-}
-
-static int stat_fd(int fd, struct stat *st)
-{
-	return status(fstatat(fd, "", st, AT_EMPTY_PATH));
 }
 
 /* Puts the qid of an entry just made. If somebody replaced it meanwhile it is
@@ -167,7 +163,7 @@ int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
 {
 	struct stat st;
-	int error = stat_fd(fid->path, &st);
+	int error = status(fstat(fid->path, &st));
 
 	(void)s;
 	(void)in;
@@ -233,7 +229,7 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	uint64_t size = p9_get(in, 8);
 	char path[PROC_FD_LEN];
 	struct stat st;
-	int error = stat_fd(fid->path, &st);
+	int error = status(fstat(fid->path, &st));
 
 	(void)s;
 	(void)out;
@@ -260,45 +256,47 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	return error ? error : set_times(path, valid, in);
 }
 
-/**
- * Tlopen. Regular files and directories only: a FIFO would hold us up, and a
- * device do things. The type cannot change between the look and the open: the
- * descriptor is the file's. EINVAL when it is open already.
- */
+/* Opens what an O_PATH descriptor stands for and puts the reply; -1 with errno.
+ * Regular files, and directories without O_CREAT: a FIFO would hold us up, a
+ * device do things. The type cannot change after the look: fd is the file's. */
+static int open_file(int fd, int flags, struct p9_out *out)
+{
+	char path[PROC_FD_LEN];
+	struct stat st;
+
+	if (fstat(fd, &st)) {
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		errno = S_ISLNK(st.st_mode) ? ELOOP : EPERM;
+		return -1;
+	}
+	p9_put_qid(out, st.st_mode, st.st_ino);
+	p9_put(out, 0, 4);	/* iounit: as large as fits */
+	proc_path(path, fd);
+	/* O_NONBLOCK: no open may hold this server up, whatever the file system
+	 * makes of it. */
+	return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+}
+
+/** Tlopen: see open_file(). EINVAL when it is open already. */
 int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	     struct p9_out *out)
 {
 	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_EXCL;
-	char path[PROC_FD_LEN];
-	struct stat st;
-	int error = stat_fd(fid->path, &st);
 
 	(void)s;
 	if (in->bad || fid->io >= 0) {
 		return EINVAL;
 	}
-	if (error) {
-		return error;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-		return S_ISLNK(st.st_mode) ? ELOOP : EPERM;
-	}
-	proc_path(path, fid->path);
-	/* O_NONBLOCK: no open may hold this server up, whatever the file system
-	 * makes of it. */
-	fid->io = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fid->io < 0) {
-		return errno;
-	}
-	p9_put_qid(out, st.st_mode, st.st_ino);
-	p9_put(out, 0, 4);	/* iounit: as large as fits */
-	return 0;
+	fid->io = open_file(fid->path, flags, out);
+	return fid->io < 0 ? errno : 0;
 }
 
 /**
- * Tlcreate: the fid of the directory becomes the new, opened file. With O_EXCL
- * in flags only if there was none. The group in the request is not used: the
- * directory's rules hold.
+ * Tlcreate: the fid of the directory becomes the new, opened file, or one that
+ * was there, if Tlopen would open it; with O_EXCL in flags that is EEXIST. The
+ * group in the request is not used: the directory's rules hold.
  */
 int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	       struct p9_out *out)
@@ -307,32 +305,31 @@ int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	bool named = p9_get_name(in, name);
 	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_DIRECTORY;
 	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
-	struct stat st;
-	int io, path;
+	int io, path, error;
 
 	(void)s;
 	if (!named || in->bad || fid->io >= 0) {
 		return EINVAL;
 	}
-	io = openat(fid->path, name, flags | O_CREAT | O_NOFOLLOW |
-		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
-	if (io < 0) {
+	/* Made first, opened then: an open that makes files does not look at
+	 * what it finds instead. */
+	if (mknodat(fid->path, name, S_IFREG | mode, 0) &&
+	    (errno != EEXIST || (flags & O_EXCL))) {
 		return errno;
 	}
-	/* Renamed in between, these are two files, or an error: nobody is
-	 * protected from root's own races. */
 	path = openat(fid->path, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (path < 0 || fstat(io, &st)) {
-		int error = errno;
-
-		close(io);
+	if (path < 0) {
+		return errno;
+	}
+	io = open_file(path, (flags & ~O_EXCL) | O_CREAT, out);
+	error = status(io);
+	if (error) {
+		close(path);
 		return error;
 	}
 	close(fid->path);
 	fid->path = path;
 	fid->io = io;
-	p9_put_qid(out, st.st_mode, st.st_ino);
-	p9_put(out, 0, 4);
 	return 0;
 }
 
@@ -445,10 +442,8 @@ int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (len > 0 && out->len == P9_READ_HEADER) {
 		return EINVAL;	/* count is too small for one entry */
 	}
-	for (int i = 0; i < 4; i++) {
-		out->buf[P9_HEADER + i] =
-			(uint8_t)((out->len - P9_READ_HEADER) >> (8 * i));
-	}
+	agent_put_le32(out->buf + P9_HEADER,
+		       (uint32_t)(out->len - P9_READ_HEADER));
 	return 0;
 }
 

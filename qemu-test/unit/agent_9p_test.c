@@ -388,6 +388,19 @@ static void test_special_files_are_refused(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(walk(ROOT, 2, "fifo"), 0);
 	assert_int_equal(lopen(2, O_RDONLY), EPERM);
+	/* Created, they are found. */
+	assert_int_equal(walk(ROOT, 3, ""), 0);
+	assert_int_equal(lcreate(3, "fifo", O_RDWR), EPERM);
+	assert_int_equal(named(P9_TMKDIR, ROOT, "dir", 0755), 0);
+	assert_int_equal(lcreate(3, "dir", O_RDONLY), EISDIR);
+	assert_int_equal(lcreate(3, "none/such", O_RDWR), EINVAL);
+	/* The fid is the root still. */
+	assert_int_equal(lcreate(3, "file", O_RDWR), 0);
+	assert_int_equal(io(P9_TWRITE, 3, 0, 3, "abc"), 0);
+	/* What is there is opened, and emptied if it is to be. */
+	assert_int_equal(walk(ROOT, 4, ""), 0);
+	assert_int_equal(lcreate(4, "file", O_RDWR | O_TRUNC), 0);
+	assert_int_equal(get_size(3), 0);
 }
 
 static void test_walks(void **state)
