@@ -31,8 +31,9 @@
 #define RESPAWN_SECONDS	1	/* pause before a child is started again */
 #define TERM_TENTHS	20	/* patience between SIGTERM and SIGKILL */
 
-static pid_t agent_pid;		/* 0: no channel, no agent */
-static pid_t shell_pid;		/* 0: no shell on the console */
+/* 0: none is wanted; -1: there was no process for it, to be tried again. */
+static pid_t agent_pid;		/* where there is a channel */
+static pid_t shell_pid;		/* on the console, where there is none */
 
 /**
  * One line to the kernel's log and so to the console, marked as ours. Opened
@@ -193,15 +194,32 @@ static void shut_down(int how)
 	}
 }
 
+/* Tries once more what fork() had no process for. */
+static void start_missing(void)
+{
+	if (agent_pid < 0) {
+		start_agent();
+	}
+	if (shell_pid < 0) {
+		start_shell();
+	}
+}
+
 /* The rest of the life: one signal after the other. Others than these are
- * ignored. */
+ * ignored. Without a child that must be there, it does not wait for long. */
 static void serve(void)
 {
+	const struct timespec soon = { .tv_sec = RESPAWN_SECONDS };
 	sigset_t all;
 
 	sigfillset(&all);
 	for (;;) {
-		switch (sigwaitinfo(&all, NULL)) {
+		bool missing = agent_pid < 0 || shell_pid < 0;
+
+		switch (sigtimedwait(&all, NULL, missing ? &soon : NULL)) {
+		case -1:
+			start_missing();
+			break;
 		case SIGCHLD:
 			reap();
 			break;
