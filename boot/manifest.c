@@ -88,7 +88,8 @@ static const struct prop guest_props[] = {
 /* 16 MiB of data at most: two sections fit into CHANNEL_STRIDE. */
 static const struct prop channel_props[] = {
 	{ "peers", PROP_PAIR, true, 0, BOOT_MAX_PARTITIONS - 1, CHANNEL(peer) },
-	{ "output-kib", PROP_U32, true, 8, 16388, CHANNEL(output_kib) },
+	/* The least that a ring takes (abi/ring.h); two of the most fit the stride. */
+	{ "output-kib", PROP_U32, true, 260, 16388, CHANNEL(output_kib) },
 };
 
 /* A guest's channel registers: no other ports of it may lie there. */

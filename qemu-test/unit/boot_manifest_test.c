@@ -154,7 +154,8 @@ static const struct spoiled {
 	{ "/channels/files", "peers", 2, { 0, 2 }, NULL, "there is no partition 2" },
 	{ "/channels/files", "peers", 2, { 0, 9 }, NULL, "\"peers\": it takes two numbers" },
 	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },
-	{ "/channels/files", "output-kib", 1, { 4 }, NULL, "\"output-kib\"" },
+	{ "/channels/files", "output-kib", 1, { 132 }, NULL,
+	  "\"output-kib\": it takes one number (260 to 16388)" },
 };
 
 static void each_change_is_refused(void **state)
