@@ -32,14 +32,15 @@ void set_handler(unsigned int vector, const void *handler)
 	idtr.base[2 * vector + 1] = at >> 32;
 }
 
-/* VMMCALL where the processor says it is an AMD. The page is writable and
- * executable: this program defends nothing. */
+/* VMMCALL where the processor says it is an AMD, or a Hygon, as host-bridge's
+ * crt0.S has it. The page is writable and executable: this program defends
+ * nothing. */
 static void patch_hypercall(void)
 {
 	uint32_t eax = 0, ebx, ecx = 0, edx;
 
 	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	if (ecx == 0x444d4163) {	/* "cAMD" */
+	if (ecx == 0x444d4163 || ecx == 0x656e6975) {	/* "cAMD", "uine" */
 		hypercall_insn[2] = 0xd9;
 	}
 }
