@@ -315,15 +315,16 @@ static bool transmit(struct session *s)
 	return true;
 }
 
-/* The command is dead (its pidfd says so): collects it, as a shell would
- * say. */
+/* The command is dead (its pidfd says so): its status, as a shell would say. It
+ * stays a zombie until this process ends, so that no other gets its number:
+ * relay() may send a signal there. */
 static void take_status(struct session *s)
 {
-	int status = 0;
+	siginfo_t info = { 0 };
 
-	waitpid(s->pid, &status, 0);
-	s->status = WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status) :
-					  (uint32_t)WEXITSTATUS(status);
+	waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOWAIT);
+	s->status = (uint32_t)info.si_status +
+		    (info.si_code == CLD_EXITED ? 0 : 128);
 	close(s->pidfd);
 	s->pidfd = -1;
 }

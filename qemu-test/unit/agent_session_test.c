@@ -38,6 +38,8 @@ void init_log(const char *format, ...)
 	(void)format;
 }
 
+static int send_buffer;		/* of the session; 0: as usual */
+
 static void open_session(struct client *c)
 {
 	int pair[2];
@@ -50,6 +52,10 @@ static void open_session(struct client *c)
 	}
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 				    pair), 0);
+	if (send_buffer > 0) {
+		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &send_buffer,
+			   sizeof(send_buffer));
+	}
 	c->pid = fork();
 	assert_true(c->pid >= 0);
 	if (c->pid == 0) {
@@ -288,6 +294,29 @@ static void test_client_goes_away(void **state)
 	assert_true(gone(pid));
 }
 
+/* While a session delivers the output of a dead command it may still signal the
+ * command's group: the number stays taken. */
+static void test_pid_stays_taken(void **state)
+{
+	struct client c;
+	pid_t pid;
+
+	(void)state;
+	send_buffer = 4096;
+	/* Fits into the pipe, so that it ends, but not into the socket. */
+	exec_session(&c, "echo $$; exec head -c 50000 /dev/zero");
+	send_buffer = 0;
+	assert_true(take_frame(&c));
+	pid = atoi(c.out[0]);
+	assert_true(pid > 1);
+	usleep(300000);			/* it ends, and the session sees it */
+	assert_true(gone(pid));
+	assert_int_equal(kill(pid, 0), 0);
+	take_all(&c);
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+}
+
 static void test_shell_on_tty(void **state)
 {
 	static const uint8_t window[4] = { 30, 0, 100, 0 };
@@ -360,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_stdin_nobody_reads),
 		cmocka_unit_test(test_background_process),
 		cmocka_unit_test(test_client_goes_away),
+		cmocka_unit_test(test_pid_stays_taken),
 		cmocka_unit_test(test_shell_on_tty),
 		cmocka_unit_test(test_shell_end_of_file),
 		cmocka_unit_test(test_errors),
