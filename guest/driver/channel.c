@@ -20,8 +20,12 @@
 #include <linux/io.h>
 #include <linux/module.h>
 #include <linux/virtio_vsock.h>
+#include <linux/workqueue.h>
 
 #include "isthmus.h"
+
+/* How long a packet that nobody waits for may stay unpublished. */
+#define LATER	(HZ / 10)
 
 /* The one device. Set before the transport is registered, cleared when no
  * socket and no mount can be left: its users need no lock to read it. */
@@ -143,6 +147,33 @@ void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 	spin_unlock_irqrestore(&ch->lock, flags);
 	if (wake) {
 		irq_wake_thread(ch->irq, ch);
+	}
+}
+
+/* Publishes what no other packet has published since isthmus_tx_later(). */
+static void publish(struct work_struct *work)
+{
+	struct isthmus *ch = container_of(to_delayed_work(work),
+					  struct isthmus, publish);
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	if (ch->up && ring_tx_commit(&ch->ring)) {
+		outl(0, ch->port + CHANNEL_IO_DOORBELL);
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+}
+
+/**
+ * Like isthmus_tx_done() for packets whose answer nobody waits for: they go
+ * with the next packet, or after 100 ms. So the host is not rung for them, and
+ * the timer is set once for many.
+ */
+void isthmus_tx_later(struct isthmus *ch, unsigned long flags)
+{
+	spin_unlock_irqrestore(&ch->lock, flags);
+	if (!delayed_work_pending(&ch->publish)) {
+		schedule_delayed_work(&ch->publish, LATER);
 	}
 }
 
@@ -329,6 +360,7 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	spin_lock_init(&ch->lock);
 	skb_queue_head_init(&ch->tx_queue);
 	init_waitqueue_head(&ch->wq);
+	INIT_DELAYED_WORK(&ch->publish, publish);
 
 	err = pcim_enable_device(pdev);
 	if (err) {
@@ -380,6 +412,7 @@ static void channel_remove(struct pci_dev *pdev)
 	mutex_lock(&ch->rx_mutex);
 	isthmus_link_down(ch, "driver removed");
 	mutex_unlock(&ch->rx_mutex);
+	cancel_delayed_work_sync(&ch->publish);
 	isthmus_channel = NULL;
 }
 

@@ -48,6 +48,7 @@ struct isthmus {
 	/* Have locks of their own; both are used under `lock` as well. */
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
+	struct delayed_work publish;	/* packets that nobody waits for */
 };
 
 /* channel.c */
@@ -56,6 +57,7 @@ bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		    const void *payload);
 bool isthmus_tx_wait(struct isthmus *ch, u32 len);
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags);
+void isthmus_tx_later(struct isthmus *ch, unsigned long flags);
 void isthmus_set_state(struct isthmus *ch, u32 state);
 
 /* link.c */

@@ -12,6 +12,12 @@
  * list, which holds a reference to it. Under the lock the 9P client's own lock
  * may be taken (p9_req_put), never the other way round.
  *
+ * A Tclunk is answered here at once: the 9P client does nothing with the host's
+ * answer but wait for it, and one request in four is one. It goes to the host
+ * with the next request, or a little later; when its answer comes, it is known
+ * by its tag and dropped. That is sound because the host answers a connection's
+ * requests in their order.
+ *
  * Trust: the host may send anything. Sizes are checked against the request's
  * buffer, tags against the requests that are out, credit against what was sent;
  * what does not fit ends the request, or this mount's connection.
@@ -19,6 +25,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/virtio_vsock.h>
+#include <asm/unaligned.h>
 #include <net/9p/9p.h>
 #include <net/9p/client.h>
 #include <net/9p/transport.h>
@@ -36,6 +43,8 @@
 /* Replies go to memory their requests have set aside already: no need to
  * slow the host down. */
 #define P9_BUF_ALLOC	0x40000000u
+/* The client takes the lowest tag that is free. */
+#define P9_EARLY_TAGS	256
 
 /* CONNECTING: waits for RESPONSE. DEAD: no packet is sent or taken any more. */
 enum p9_state { P9_CONNECTING, P9_OPEN, P9_DEAD };
@@ -50,6 +59,9 @@ struct p9_conn {
 	u32 peer_alloc;	/* the host's buffer */
 	u32 rx_cnt;	/* bytes ever received */
 	struct list_head requests;	/* sent, no reply yet */
+	/* By tag: requests answered here whose replies are still to come. The
+	 * replies of later requests with that tag come after them. */
+	u8 early[P9_EARLY_TAGS];
 	/* The reply being received. */
 	struct p9_req_t *req;		/* NULL: nobody wants it */
 	u32 at;				/* bytes of it received */
@@ -123,6 +135,10 @@ static bool reply_begin(struct p9_conn *conn)
 		return false;
 	}
 	conn->req = NULL;
+	if (tag < P9_EARLY_TAGS && conn->early[tag] > 0) {
+		conn->early[tag]--;
+		return true;
+	}
 	req = p9_tag_lookup(conn->client, tag);
 	if (!req) {
 		return true;
@@ -287,6 +303,26 @@ static bool send_request(struct isthmus *ch, struct p9_conn *conn,
 	return true;
 }
 
+/* May this request, which was just written, be answered here and now? Then it
+ * is: with the Rclunk that the host will send. */
+static bool answer_early(struct p9_conn *conn, struct p9_req_t *req)
+{
+	u16 tag = req->tc.tag;
+
+	if (req->tc.id != P9_TCLUNK || tag >= P9_EARLY_TAGS ||
+	    conn->early[tag] == U8_MAX || req->rc.capacity < P9_HEADER) {
+		return false;
+	}
+	conn->early[tag]++;
+	put_unaligned_le32(P9_HEADER, req->rc.sdata);
+	req->rc.sdata[4] = P9_RCLUNK;
+	put_unaligned_le16(tag, req->rc.sdata + 5);
+	req->rc.size = P9_HEADER;
+	/* Gives the transport's reference back. */
+	p9_client_cb(conn->client, req, REQ_STATUS_RCVD);
+	return true;
+}
+
 /* The client's "send this": 0 when it is out, whose reply then comes through
  * p9_client_cb(). -ECONNRESET: the connection is gone. -ERESTARTSYS: killed
  * while it waited for credit or space; it was not sent. Process context. */
@@ -307,6 +343,10 @@ static int p9_request(struct p9_client *client, struct p9_req_t *req)
 		/* Before the host can answer. */
 		WRITE_ONCE(req->status, REQ_STATUS_SENT);
 		if (send_request(ch, conn, req)) {
+			if (answer_early(conn, req)) {
+				isthmus_tx_later(ch, flags);
+				return 0;
+			}
 			list_add_tail(&req->req_list, &conn->requests);
 			isthmus_tx_done(ch, flags);
 			return 0;
