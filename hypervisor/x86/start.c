@@ -40,18 +40,20 @@ static const struct hvm_ops *const backends[] = { &hvm_vmx, &hvm_svm };
  * reason is told. */
 static void hvm_select(void)
 {
-	const char *why = "no backend";
 	uint32_t i;
 
 	for (i = 0; i < ARRAY_SIZE(backends); i++) {
-		why = backends[i]->probe();
-		if (!why) {
+		if (!backends[i]->probe()) {
 			hvm = backends[i];
 			return;
 		}
-		log_write("no %s: %s", backends[i]->name, why);
 	}
-	stage_failed(STAGE_VIRT, "virtualization", "CPU 0: %s", why);
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		log_write("no %s: %s", backends[i]->name,
+			  backends[i]->probe());
+	}
+	stage_failed(STAGE_VIRT, "virtualization",
+		     "CPU 0: for the reasons above");
 }
 
 /* A CPU's own data, zeroed, in a unit of its own; it stays for ever. */
