@@ -146,7 +146,7 @@ static void memory_check(void)
 	uint64_t all = memmap_total(&map, 0) / MIB;
 	uint64_t available = memmap_total(&map, BOOT_MEM_FREE) / MIB;
 
-	console_say("memory: %lu MiB, %lu MiB of it free", all, available);
+	console_say("memory: %lu MiB besides the firmware's, %lu MiB of it free", all, available);
 	if (available < manifest.min_memory / MIB) {
 		console_fail("too little memory: %lu MiB of %lu MiB are free, the partitions need "
 			     "%lu MiB to begin with; give the machine more memory, or lower "

@@ -120,13 +120,19 @@ bool memmap_make(struct memmap *map)
 	return true;
 }
 
-/** Bytes of a type (0: of all types). */
+/**
+ * Bytes of a type. 0: of all but the firmware's, among which are ranges that it
+ * reserves and that are no memory at all, such as PCI's configuration space.
+ */
 uint64_t memmap_total(const struct memmap *map, uint32_t type)
 {
 	uint64_t total = 0;
 
 	for (uint32_t i = 0; i < map->count; i++) {
-		total += type == 0 || map->mem[i].type == type ? map->mem[i].size : 0;
+		uint32_t t = map->mem[i].type;
+
+		total += type == 0 ? (t != BOOT_MEM_FIRMWARE) * map->mem[i].size :
+			 t == type ? map->mem[i].size : 0;
 	}
 	return total;
 }

@@ -254,6 +254,8 @@ static void memmap_sorts_and_merges(void **state)
 	entry_is(5, 0x351000, 0x400000, BOOT_MEM_FREE);
 	entry_is(6, MEMMAP_LIMIT - 4096, MEMMAP_LIMIT, BOOT_MEM_FREE);
 	assert_int_equal(memmap_total(&map, BOOT_MEM_PARTITION), 0x2000);
+	assert_int_equal(memmap_total(&map, BOOT_MEM_FIRMWARE), 0x1000);
+	assert_int_equal(memmap_total(&map, 0), 0x300000 - 0x2000 + 0x1000);
 	assert_true(memmap_overlaps(&map, 0x34f000, 0x351000));
 	assert_false(memmap_overlaps(&map, 0x350000, 0x351000));
 }

@@ -55,7 +55,7 @@ struct host_info {
 	struct host_framebuffer framebuffer;
 	uint32_t serial_port;	/* console UART */
 	uint32_t machine_cpus;
-	uint64_t machine_memory;
+	uint64_t machine_memory;	/* bytes besides the firmware's */
 	uint32_t module_count;
 	uint32_t reserved;
 	uint64_t wall_seconds;	/* UTC since 1970 .. */
