@@ -2,7 +2,6 @@
 """Other machines than the default one: chipsets, firmware in flash, many
 CPUs, little and much memory. `make test-all`, or by name."""
 
-from cases_both import alike
 from runner import BOCHS, QEMU, case
 
 # Both directions of the channel, and what Linux sees of the machine.
@@ -97,9 +96,3 @@ def memory_6g(t):
       why="Bochs 2.7 has no memory above 4 GiB with this firmware")
 def memory_16g(t):
     large(t, 16 * GIB, 12 * GIB, 256)
-
-
-@case("diff-amd", "the guest program exits alike on both emulators' AMD-V",
-      only=())
-def diff_amd(t):
-    alike(t, ("bochs-amd", "qemu-tcg"))
