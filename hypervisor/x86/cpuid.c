@@ -162,7 +162,9 @@ static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 		r->edx = 0;
 	} else if (sub == 1) {
 		r->eax &= 7;	/* XSAVEOPT, XSAVEC, XGETBV(1); no XSAVES */
-		r->ebx = r->ecx = r->edx = 0;
+		/* the size of what XSAVEC writes, for the XCR0 loaded now */
+		r->ebx = r->eax & BIT32(1) ? r->ebx : 0;
+		r->ecx = r->edx = 0;
 	} else if (sub > 63 || !(xstate_allowed & BIT64(sub))) {
 		*r = (struct cpuid_regs){ 0, 0, 0, 0 };
 	}
