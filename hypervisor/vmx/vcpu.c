@@ -425,7 +425,7 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 			block & ~(uint64_t)(GUEST_BLOCK_STI |
 					    GUEST_BLOCK_MOVSS));
 	}
-	if (len && (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF)) {
+	if ((vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) && len) {
 		single_step(v);
 	}
 }

@@ -31,7 +31,7 @@ enum leaf_fix {
 
 struct leaf_mask {
 	uint32_t leaf;
-	uint32_t subleaves;	/* 0: the subleaf does not matter */
+	uint32_t last;		/* subleaf; ALL: which one does not matter */
 	uint32_t eax, ebx, ecx, edx;	/* bits that may pass */
 	enum leaf_fix fix;
 };
@@ -39,30 +39,30 @@ struct leaf_mask {
 #define ALL	0xffffffffu
 
 static struct leaf_mask table[] = {
-	{ 0x00000000, 0, 0, ALL, ALL, ALL, FIX_MAX_BASIC },
+	{ 0x00000000, ALL, 0, ALL, ALL, ALL, FIX_MAX_BASIC },
 	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE
 	 * AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT
 	 * PSE36 CLFSH MMX FXSR SSE SSE2. EBX: the size of CLFLUSH only;
 	 * leaf_features() adds the rest */
-	{ 0x00000001, 0, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f,
+	{ 0x00000001, ALL, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f,
 	  FIX_FEATURES },
-	{ 0x00000004, 4, 0x000003ff, ALL, ALL, ALL, FIX_NONE },	/* caches, one core */
-	{ 0x00000006, 0, BIT32(2), 0, 0, 0, FIX_NONE },		/* ARAT */
+	{ 0x00000004, 3, 0x000003ff, ALL, ALL, ALL, FIX_NONE },	/* caches, one core */
+	{ 0x00000006, ALL, BIT32(2), 0, 0, 0, FIX_NONE },		/* ARAT */
 	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT
 	 * CLWB SHA and AVX512 F DQ IFMA CD BW VL */
-	{ 0x00000007, 1, 0, 0xf1bf07a9, 0, 0, FIX_NONE },
+	{ 0x00000007, 0, 0, 0xf1bf07a9, 0, 0, FIX_NONE },
 	{ 0x0000000b, ALL, 0, 0, 0, 0, FIX_TOPOLOGY },
-	{ 0x0000000d, 9, ALL, ALL, ALL, ALL, FIX_XSTATE },
-	{ 0x80000000, 0, 0, ALL, ALL, ALL, FIX_MAX_EXTENDED },
+	{ 0x0000000d, 8, ALL, ALL, ALL, ALL, FIX_XSTATE },
+	{ 0x80000000, ALL, 0, ALL, ALL, ALL, FIX_MAX_EXTENDED },
 	/* LAHF ABM SSE4A MISALIGNSSE PREFETCHW; SYSCALL NX
 	 * PDPE1GB RDTSCP LM */
-	{ 0x80000001, 0, ALL, 0, 0x000001e1, 0x2c100800, FIX_NONE },
-	{ 0x80000002, 0, ALL, ALL, ALL, ALL, FIX_NONE },		/* brand string */
-	{ 0x80000003, 0, ALL, ALL, ALL, ALL, FIX_NONE },
-	{ 0x80000004, 0, ALL, ALL, ALL, ALL, FIX_NONE },
-	{ 0x80000006, 0, 0, 0, ALL, 0, FIX_NONE },		/* L2 */
-	{ 0x80000007, 0, 0, 0, 0, BIT32(8), FIX_NONE },		/* invariant TSC */
-	{ 0x80000008, 0, 0x0000ffff, 0, 0, 0, FIX_NONE },		/* address sizes */
+	{ 0x80000001, ALL, ALL, 0, 0x000001e1, 0x2c100800, FIX_NONE },
+	{ 0x80000002, ALL, ALL, ALL, ALL, ALL, FIX_NONE },		/* brand string */
+	{ 0x80000003, ALL, ALL, ALL, ALL, ALL, FIX_NONE },
+	{ 0x80000004, ALL, ALL, ALL, ALL, ALL, FIX_NONE },
+	{ 0x80000006, ALL, 0, 0, ALL, 0, FIX_NONE },		/* L2 */
+	{ 0x80000007, ALL, 0, 0, 0, BIT32(8), FIX_NONE },		/* invariant TSC */
+	{ 0x80000008, ALL, 0x0000ffff, 0, 0, 0, FIX_NONE },		/* address sizes */
 };
 
 static uint64_t xstate_allowed;
@@ -118,7 +118,7 @@ static const struct leaf_mask *find(uint32_t leaf, uint32_t sub)
 
 	for (m = table; m < table + ARRAY_SIZE(table); m++) {
 		if (m->leaf == leaf) {
-			return !m->subleaves || sub < m->subleaves ? m : NULL;
+			return sub <= m->last ? m : NULL;
 		}
 	}
 	return NULL;
