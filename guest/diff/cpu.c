@@ -127,16 +127,6 @@ void test_msrs(void)
 	known(0);
 }
 
-/* A function of one instruction (or few) for guarded(); see payload/attempts.c.
- * rbx is free for it. */
-#define INSN(id, text) \
-	static void id(void *arg) \
-	{ \
-		uint64_t operand = (uintptr_t)arg; \
-		__asm__ volatile(text : "+m"(operand) : \
-				 "a"(0), "c"(0), "d"(0) : "rbx", "memory"); \
-	}
-
 INSN(do_ud2, "ud2")
 INSN(do_int3, "int3")
 INSN(do_de, "xor %%ebx, %%ebx; div %%ebx")

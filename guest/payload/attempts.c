@@ -25,15 +25,6 @@ struct instruction {
 	void (*run)(void *arg);
 };
 
-/* A function that is one instruction, which may clobber what it likes. */
-#define INSN(id, text) \
-	static void id(void *arg) \
-	{ \
-		uint64_t operand = (uintptr_t)arg; \
-		__asm__ volatile(text : "+m"(operand) : \
-				 "a"(0), "c"(0), "d"(0) : "rbx", "memory"); \
-	}
-
 /* Both vendors' virtualization instructions, whatever the processor is: a guest
  * must have neither's. */
 INSN(do_vmxon, "vmxon %0")

@@ -18,6 +18,16 @@ unsigned int guarded(void (*fn)(void *), void *arg);
 unsigned int guarded_user(void (*fn)(void *), void *arg);
 extern const uint8_t trap_stubs[], trap_stack_top[];
 
+/* A function of one instruction (or few) for guarded(). %0 is its argument in
+ * memory; rax, rcx and rdx are 0, and rbx is free for it. */
+#define INSN(id, text) \
+	static void id(void *arg) \
+	{ \
+		uint64_t operand = (uintptr_t)arg; \
+		__asm__ volatile(text : "+m"(operand) : \
+				 "a"(0), "c"(0), "d"(0) : "rbx", "memory"); \
+	}
+
 /* machine.c */
 void machine_init(void);
 volatile uint8_t *machine_map(uint64_t gpa);
