@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One front door: `make run`, `make test`, `make help`. Each part's build.mk
-# names its own outputs under build/PART/ and adds the finished ones to
-# ARTIFACTS; what every boot disk has is among them in any case.
+# names its own outputs under build/PART/ and adds what a boot disk needs to
+# ARTIFACTS, what only tests and figures need to TEST_ARTIFACTS.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,23 +13,32 @@ PARTS := boot hypervisor host-bridge guest
 ARTIFACTS := build/boot/BOOTX64.EFI build/hypervisor/hypervisor.elf \
 	build/host-bridge/host-bridge.elf build/guest/bzImage \
 	build/guest/initrd.cpio
+TEST_ARTIFACTS :=
 CHECKS :=
 # On a bare machine there is nothing yet to ask about flags.
 ifneq ($(shell command -v cc),)
 -include $(foreach part,$(PARTS),$(part)/build.mk)
 endif
 
-# Asked every time, answered quickly: a changed recipe or pin makes a new
-# folder and a newer link, and what uses it is built again.
+# Asked every time, answered quickly: a changed recipe makes a new folder and
+# a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
 	debian-kernel): build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 
-.PHONY: all run test checks unit boot-test bench image clean help \
-	setup-run setup-test test-all test-all-parts
+.PHONY: all tests run test check unit boot-test bench image clean help \
+	update setup-run setup-test test-all test-all-parts
 
 all: $(sort $(ARTIFACTS))
+	@tools/deps --versions
+# What `all` makes, and what the boot tests boot besides.
+tests: all $(sort $(TEST_ARTIFACTS))
+	@tools/deps --versions
+
+# Newer versions of what comes from Debian, where there are any.
+update: setup-run
+	@tools/deps --update >/dev/null
 
 setup-run:
 	@tools/setup run
@@ -49,7 +58,16 @@ image: all
 test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
-	@tools/run-tests --checks "build $(CHECKS)" --units "$(UNIT_TESTS)" --boot
+	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot
+
+# For daily use, minutes: everything that needs no machine, and one boot on
+# each platform.
+check: setup-test
+	@$(MAKE) --no-print-directory check-parts
+.PHONY: check-parts
+check-parts:
+	@tools/run-tests --checks "build count-lines tools" \
+		--units "$(UNIT_TESTS)" --boot "/smp1"
 
 # Everything: more tests, and AMD-V on Bochs as a second opinion.
 test-all: export TEST_ALL := 1
@@ -77,13 +95,17 @@ $(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
 unit:
 	@tools/run-tests --units "$(UNIT_TESTS)"
 
-boot-test: all
+boot-test: tests
 	@tools/run-tests --boot "$(TESTS)"
 
 CHECKS += count-lines tools models fuzz
-.PHONY: check-build check-count-lines check-tools check-models check-fuzz
+.PHONY: check-build check-build-tests check-count-lines check-tools \
+	check-models check-fuzz
 check-build:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
+# As much of it as can be: the other tests run without what is missing.
+check-build-tests:
+	@$(MAKE) --no-print-directory -k -j$$(nproc) tests
 check-count-lines:
 	@tools/count-lines
 # The ring's model and proof; then a few seconds of each fuzzer, from its seeds.
@@ -94,9 +116,10 @@ check-fuzz:
 check-tools:
 	@tools/selftest
 	@python3 -B tools/isthmus_lib/decode_test.py
+	@python3 -B tools/isthmus_lib/supply_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
-bench: all
+bench: tests
 	@tools/bench $(PLATFORM)
 
 clean:
@@ -104,11 +127,13 @@ clean:
 
 help:
 	@echo 'make run        install what is missing, build, boot, console here'
+	@echo 'make check      for daily use: build, unit tests, form, a boot each'
 	@echo 'make test       every check and test; the last line counts them'
 	@echo 'make test-all   more of them, and on one more platform'
 	@echo 'make unit       tests that need no machine'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
 	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg'
 	@echo 'make image      build/isthmus.img, a bootable disk or USB stick'
+	@echo 'make update     newer Linux, newlib, busybox where Debian has them'
 	@echo 'make all clean'
 	@echo 'tools/isthmus --help for everything else'

@@ -12,8 +12,9 @@ guest_driver_src := $(wildcard guest/driver/*.[ch] guest/driver/Kbuild)
 guest_kernel := build/deps/linux-build
 guest_debian := build/deps/debian-kernel
 
-ARTIFACTS += $(addprefix $(guest_out)/,bzImage initrd.cpio initrd-debian.cpio \
-	vmlinuz-debian payload.bzImage hvbench)
+ARTIFACTS += $(addprefix $(guest_out)/,bzImage initrd.cpio)
+TEST_ARTIFACTS += $(addprefix $(guest_out)/,initrd-debian.cpio vmlinuz-debian \
+	payload.bzImage hvbench)
 
 guest_warn := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 # musl: a static init of 70 KB. Its gcc does not look for kernel headers.

@@ -25,7 +25,7 @@ build/hypervisor/hypervisor.elf: $(HV_OBJS) hypervisor/hypervisor.lds
 # The same with an exit trace in front of three functions, for tests:
 # qemu-test/trace/trace.c. Its objects are its own, without -flto: the linker
 # wraps only what it can see.
-ARTIFACTS += build/hypervisor/hypervisor-trace.elf
+TEST_ARTIFACTS += build/hypervisor/hypervisor-trace.elf
 
 hv_comma := ,
 HV_TRACE_WRAP := exit_handle vcpu_prepare partition_create_all

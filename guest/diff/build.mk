@@ -3,7 +3,7 @@
 guest_diff_src := guest/payload/header.S guest/payload/machine.c \
 	$(wildcard guest/diff/*.[cS])
 
-ARTIFACTS += $(guest_out)/diff.bzImage
+TEST_ARTIFACTS += $(guest_out)/diff.bzImage
 
 $(guest_out)/diff.bzImage: guest/payload/payload.lds $(guest_diff_src) \
 		$(wildcard guest/payload/*.h guest/diff/*.h) $(guest_abi)

@@ -10,14 +10,14 @@ BOOT_FUZZ_RUN := -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -seed=1 \
 
 build/fuzz/boot_manifest: qemu-test/fuzz/boot_manifest.c $(BOOT_MANIFEST_SRCS) build/deps/libfdt
 	@mkdir -p $(@D)
-	clang-14 $(BOOT_FUZZ_FLAGS) -o $@ $(filter %.c,$^) build/deps/libfdt/fdt.c \
+	clang $(BOOT_FUZZ_FLAGS) -o $@ $(filter %.c,$^) build/deps/libfdt/fdt.c \
 		build/deps/libfdt/fdt_ro.c
 build/fuzz/boot_memmap: qemu-test/fuzz/boot_memmap.c boot/memmap.c
 	@mkdir -p $(@D)
-	clang-14 $(BOOT_FUZZ_FLAGS) -o $@ $^
+	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
 build/fuzz/boot_images: qemu-test/fuzz/boot_images.c boot/elf.c boot/acpi.c
 	@mkdir -p $(@D)
-	clang-14 $(BOOT_FUZZ_FLAGS) -o $@ $^
+	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
 
 # Where the fuzzers start from: the default manifest with digests in it, and a
 # static program ('f' chooses the ELF checker).

@@ -16,7 +16,7 @@ define fuzz_channel_rule
 build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
 		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock*.h)
 	@mkdir -p $$(@D)
-	clang-14 $$(FUZZ_FLAGS) -o $$@ $$($(1)_SRCS)
+	clang $$(FUZZ_FLAGS) -o $$@ $$($(1)_SRCS)
 endef
 $(foreach target,$(FUZZ_CHANNEL),$(eval $(call fuzz_channel_rule,$(target))))
 

@@ -5,7 +5,7 @@
 build/fuzz/p9_server: qemu-test/fuzz/p9_server_fuzz.c $(VOLUME_SRCS) \
 		$(P9_SERVER_SRCS) $(wildcard host-bridge/p9*.h host-bridge/volume*.h)
 	@mkdir -p $(@D)
-	clang-14 -g -O1 -std=gnu11 -Wall -Wextra -Werror \
+	clang -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 		-fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -I. -o $@ $(filter %.c,$^) \
 		-lext2fs -lcom_err

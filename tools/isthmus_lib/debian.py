@@ -1,24 +1,69 @@
 # SPDX-License-Identifier: MIT
-"""Fetching pinned Debian packages through apt, without touching the machine.
+"""Fetching Debian packages through apt, without touching the machine.
 
 apt runs with a state of its own under the cache folder: its sources are the
 machine's own Debian sources, asked for source packages too. So the machine's
 mirror, proxy and keys are used, and nothing of its configuration changes.
-Every file is checked against the SHA-256 pinned by the caller.
+
+What a package is, says apt: it checks each file against the package lists,
+and these against the archive's signature and the machine's keys. No version
+is named here: security updates take old ones away.
 """
 
+import fcntl
+import functools
 import glob
 import os
+import re
+import shutil
 import subprocess
+import time
 
-from isthmus_lib.common import Failure, say, sha256_of
+from isthmus_lib.common import Failure, say
 
-CODENAME = "bookworm"
+# The releases Isthmus is built on: what the series of a package is there.
+RELEASES = {
+    "bookworm": {"linux": "6.1"},
+    "trixie": {"linux": "6.12"},
+}
+# Where /etc/os-release is, and apt's sources; a test has others.
+ETC = os.environ.get("ISTHMUS_TEST_ETC") or "/etc"
+LISTS_LAST = 3600       # seconds for which package lists are not asked again
+
+
+def _read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+@functools.cache
+def release():
+    """The codename of this machine's Debian release."""
+    try:
+        text = _read(f"{ETC}/os-release")
+    except OSError as error:
+        raise Failure(f"{ETC}/os-release: {error.strerror}") from error
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.M))
+    name = fields.get("VERSION_CODENAME", "unknown")
+    if name not in RELEASES:
+        raise Failure(
+            f"this is '{fields.get('PRETTY_NAME', name)}'; Isthmus is built "
+            "on Debian 12 (bookworm) and Debian 13 (trixie)")
+    return name
+
+
+def series(package):
+    """The series of `package` in this release, as "6.1"."""
+    return RELEASES[release()][package]
 
 
 def _suite_is_ours(suites):
-    return any(s == CODENAME or s.startswith((CODENAME + "-", CODENAME + "/"))
-               for s in suites)
+    """Whether a source is of this release; bookworm-backports is not: it
+    holds the next release's versions."""
+    name = release()
+    kept = (name, f"{name}-updates", f"{name}-security", f"{name}/updates",
+            f"{name}-proposed-updates", f"{name}-test")
+    return any(s.rstrip("/") in kept for s in suites)
 
 
 def _from_one_line(text):
@@ -52,23 +97,40 @@ def _from_deb822(text):
         yield "\n".join(["Types: deb deb-src"] + kept) + "\n\n"
 
 
-def _read(path):
-    with open(path, encoding="utf-8", errors="replace") as f:
-        return f.read()
+def machine_sources():
+    """(one-line entries, stanzas) of this machine's Debian sources."""
+    old = [f"{ETC}/apt/sources.list"] \
+        if os.path.exists(f"{ETC}/apt/sources.list") else []
+    old += sorted(glob.glob(f"{ETC}/apt/sources.list.d/*.list"))
+    new = sorted(glob.glob(f"{ETC}/apt/sources.list.d/*.sources"))
+    lines = "".join(e for p in old for e in _from_one_line(_read(p)))
+    stanzas = "".join(e for p in new for e in _from_deb822(_read(p)))
+    return lines, stanzas
+
+
+class Package:
+    """A package of a recipe: its name, and whether its source is meant."""
+
+    def __init__(self, name, source=False):
+        self.name = name
+        self.source = source
+
+    def __str__(self):
+        return ("source of " if self.source else "") + self.name
 
 
 class Apt:
-    """apt with its state in `folder`."""
+    """apt with its state in a folder of the release's name."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.fresh = False
+        self.folder = os.path.join(folder, release())
+        self.sources = f"{self.folder}/sources.d"
 
-    def _run(self, args, cwd=None):
+    def _run(self, program, args, cwd=None):
         where = self.folder
-        command = ["apt-get", "-qq",
+        command = [program, "-qq",
                    "-o", f"Dir::Etc::sourcelist={where}/none",
-                   "-o", f"Dir::Etc::sourceparts={where}/sources.d",
+                   "-o", f"Dir::Etc::sourceparts={self.sources}",
                    "-o", f"Dir::State::lists={where}/lists",
                    "-o", f"Dir::Cache={where}/cache",
                    "-o", "Acquire::Languages=none",
@@ -78,71 +140,115 @@ class Apt:
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
 
-    def update(self):
-        """Fetches the package lists of the machine's Debian sources."""
-        old = [_read("/etc/apt/sources.list")] \
-            if os.path.exists("/etc/apt/sources.list") else []
-        old += map(_read, sorted(glob.glob("/etc/apt/sources.list.d/*.list")))
-        new = map(_read, sorted(glob.glob("/etc/apt/sources.list.d/*.sources")))
-        lines = "".join(e for text in old for e in _from_one_line(text))
-        stanzas = "".join(e for text in new for e in _from_deb822(text))
+    def _stamp(self):
+        return f"{self.folder}/updated"
+
+    def _write_sources(self):
+        """Copies the machine's sources; returns whether they were others."""
+        lines, stanzas = machine_sources()
         if not lines and not stanzas:
-            raise Failure(f"no Debian {CODENAME} source with component 'main' "
-                          "in /etc/apt: the dependencies come from there")
+            raise Failure(f"no Debian source of '{release()}' with component "
+                          f"'main' in {ETC}/apt: the dependencies come from "
+                          "there")
         for sub in ("sources.d", "lists/partial", "cache/archives/partial"):
             os.makedirs(f"{self.folder}/{sub}", exist_ok=True)
+        changed = False
         for name, text in (("own.list", lines), ("own.sources", stanzas)):
-            with open(f"{self.folder}/sources.d/{name}", "w",
-                      encoding="utf-8") as f:
-                f.write(text)
-        say("reading Debian's package lists")
-        result = self._run(["update"])
-        if result.returncode:
-            raise Failure("apt-get update failed:\n" + result.stdout)
-        self.fresh = True
+            path = f"{self.sources}/{name}"
+            if not os.path.exists(path) or _read(path) != text:
+                changed = True
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(text)
+        return changed
 
-    def fetch(self, args, files, into, what):
-        """apt-get `args` in folder `into`; then every name in `files` must
-        be there with its SHA-256. The lists are updated when apt cannot
-        do it with those it has."""
-        result = None
-        if os.path.isdir(f"{self.folder}/lists"):
-            result = self._run(args, cwd=into)
-        if (result is None or result.returncode) and not self.fresh:
-            self.update()
-            result = self._run(args, cwd=into)
-        if result is None or result.returncode:
-            raise Failure(
-                f"{what} cannot be fetched from this machine's Debian "
-                "sources. It is pinned in tools/deps; a newer version needs "
-                "a new pin (version and SHA-256) there.\n" + result.stdout)
-        for name, wanted in files.items():
-            got = sha256_of(os.path.join(into, name))
-            if got != wanted:
-                raise Failure(f"{name} of {what} has SHA-256 {got}, "
-                              f"but {wanted} is pinned in tools/deps")
+    def update(self, anew=False):
+        """Fetches the package lists of the machine's Debian sources, unless
+        those that are there are young; with `anew`, these too. Where it
+        cannot, old lists are used. May wait for another who does it."""
+        os.makedirs(self.folder, exist_ok=True)
+        asked = time.time()
+        with open(f"{self.folder}/lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            changed = self._write_sources()
+            stamp = self._stamp()
+            age = asked - os.path.getmtime(stamp) \
+                if os.path.exists(stamp) else None
+            # age < 0: somebody did it while we waited
+            if not changed and age is not None and \
+                    (age < 0 or (age < LISTS_LAST and not anew)):
+                return
+            say("reading Debian's package lists")
+            result = self._run("apt-get", ["update"])
+            if result.returncode and age is None:
+                raise Failure("Debian's package lists cannot be read:\n"
+                              + result.stdout)
+            if result.returncode:
+                say("Debian's package lists cannot be read now; going on "
+                    "with those of " + time.strftime(
+                        "%Y-%m-%d", time.localtime(asked - age)))
+            else:
+                with open(stamp, "w", encoding="ascii"):
+                    pass
 
-    def deb(self, package, version, digest, into):
-        """Downloads a binary package into `into`; returns its path."""
-        say(f"fetching {package} {version}")
-        folder = os.path.join(into, package)
+    def versions(self, package):
+        """What the release offers of `package`, newest first."""
+        result = self._run("apt-cache", ["madison", package.name])
+        wanted = "Sources" if package.source else "Packages"
+        found = []
+        for line in result.stdout.splitlines():
+            fields = [f.strip() for f in line.split("|")]
+            if len(fields) == 3 and fields[2].split()[-1:] == [wanted] \
+                    and fields[1] not in found:
+                found.append(fields[1])
+        return sorted(found, key=functools.cmp_to_key(compare), reverse=True)
+
+    def depends(self, name):
+        """The packages that the newest `name` depends on, first ones."""
+        result = self._run("apt-cache", ["depends", "-i", name])
+        return re.findall(r"^  Depends: (\S+)", result.stdout, re.M)
+
+    def _fetch_one(self, package, version, into):
+        """One try; returns what apt said of its failure, or None."""
+        folder = os.path.join(into, package.name)
+        shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        what = f"Debian package {package} {version}"
-        self.fetch(["download", f"{package}={version}"], {}, folder, what)
-        names = os.listdir(folder)
-        if len(names) != 1:
-            raise Failure(f"{what}: expected one file, found {names}")
-        path = os.path.join(folder, names[0])
-        if sha256_of(path) != digest:
-            raise Failure(f"{what} has SHA-256 {sha256_of(path)}, "
-                          f"but {digest} is pinned in tools/deps")
-        return path
+        how = ["source", "--download-only"] if package.source \
+            else ["download"]
+        result = self._run("apt-get", [*how, f"{package.name}={version}"],
+                           cwd=folder)
+        return result.stdout or "apt-get failed" if result.returncode \
+            else None
 
-    def source(self, package, version, files, into):
-        """Downloads a source package's files into `into`."""
-        say(f"fetching the source of {package} {version}")
-        self.fetch(["source", "--download-only", f"{package}={version}"],
-                   files, into, f"Debian source package {package} {version}")
+    def fetch(self, package, into):
+        """Downloads the newest version that can be had into the folder
+        `into`/NAME; returns (version, folder). Lists that name what is gone
+        are read again; a version whose file is missing is passed over."""
+        self.update()
+        said = ""
+        for anew in (False, True):
+            if anew:
+                self.update(anew=True)
+            for version in self.versions(package):
+                say(f"fetching {package} {version}")
+                failed = self._fetch_one(package, version, into)
+                if failed is None:
+                    return version, os.path.join(into, package.name)
+                say(f"{package} {version} cannot be fetched")
+                said = failed
+                if not anew:
+                    break               # the lists may be old
+        raise Failure(f"the Debian package {package} cannot be had from this "
+                      f"machine's sources of '{release()}'\n"
+                      + (said or "none of them knows it"))
+
+
+def compare(a, b):
+    """Debian's order of versions, for sorting: -1, 0 or 1."""
+    if a == b:
+        return 0
+    older = subprocess.run(["dpkg", "--compare-versions", a, "lt", b],
+                           check=False).returncode == 0
+    return -1 if older else 1
 
 
 def _user():

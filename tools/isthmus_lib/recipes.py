@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How each dependency is fetched, checked and built; see tools/deps.
+"""How each dependency is fetched and built; see tools/deps.
 
-A recipe gets (maker, out, scratch, final): it fills `out`, may use `scratch`,
-and `final` is the path that `out` will have, for files that must name it.
+A recipe names packages and gets a Job: it fills `out`, may use `scratch`,
+finds the packages unpacked in `roots`, and `final` is the path that `out`
+will have, for files that must name it. No recipe names a version.
 """
 
 import glob
@@ -13,29 +14,9 @@ import re
 import shutil
 
 from isthmus_lib.common import ROOT, Failure, run, say
+from isthmus_lib.debian import Package, release, series
 
 JOBS = f"-j{os.cpu_count() or 1}"
-
-# Pins: version and SHA-256 of every file that is fetched.
-NEWLIB = ("newlib-source", "3.3.0-1.3+deb12u1",
-          "b9a825a86064e6ffd1f8d1b91a3f7c6a5baf3ab3d246e5ed132ba22c42f6fef1")
-LINUX = ("linux-source-6.1", "6.1.192-2",
-         "ae95fe63d4c553f8d0e6c86cb1ab566f3894a43743eb19ab585cd97d82f26514")
-BUSYBOX = ("busybox-static", "1:1.35.0-4+deb12u1+b1",
-           "3d3fdbe91d4660c873e14b092c213fe81c1da6362daa236eb25d0171eb108744")
-E2FSPROGS = ("e2fsprogs", "1.47.0-2", "e2fsprogs_1.47.0.orig.tar.gz",
-             "6667afde56eef0c6af26684974400e4d2288ea49e9441bf5e6229195d51a3578")
-KERNEL_ABI = "6.1.0-56"
-DEBIAN_KERNEL = (
-    (f"linux-image-{KERNEL_ABI}-amd64", "6.1.192-2",
-     "a86e2049672f52354c4536a089203b6c82639420424d31c91cf31a181fd4d8f1"),
-    (f"linux-headers-{KERNEL_ABI}-amd64", "6.1.192-2",
-     "796a7b4584d7a57f97913e34e80a2fcce96b6c5016fa9d4fc2212a93e4868677"),
-    (f"linux-headers-{KERNEL_ABI}-common", "6.1.192-2",
-     "509e776de8353799a53f4b14d29e87863aac2b7ee9264544bc2821461a853930"),
-    ("linux-kbuild-6.1", "6.1.192-2",
-     "7e852381f1c455a439230ea3261e3669f2307afdbed57db0fc08ed8ffa689f60"),
-)
 
 # Freestanding code for the host partition. The machine's gcc is told that it
 # is not on Linux and finds no header but newlib's and its own.
@@ -62,19 +43,10 @@ def _gcc_headers():
     return run(["gcc", "-print-file-name=include"]).strip()
 
 
-def _unpack_deb(maker, pin, scratch):
-    """A pinned binary package, unpacked; returns the folder."""
-    path = maker.apt.deb(*pin, into=scratch)
-    folder = os.path.join(scratch, pin[0] + ".root")
-    run(["dpkg-deb", "-x", path, folder])
-    os.unlink(path)
-    return folder
-
-
-def newlib(maker, out, scratch, final):
+def newlib(job):
     """The C library of the host partition: include/ and lib/."""
-    root = _unpack_deb(maker, NEWLIB, scratch)
-    tar, = glob.glob(f"{root}/usr/src/newlib/*.tar.xz")
+    out, scratch = job.out, job.scratch
+    tar, = glob.glob(f"{job.roots['newlib-source']}/usr/src/newlib/*.tar.*")
     run(["tar", "xf", tar, "-C", scratch])
     source, = glob.glob(f"{scratch}/newlib-*/configure")
     build, log = f"{scratch}/build", f"{scratch}/log"
@@ -106,23 +78,23 @@ EXT2FS_LEFT_OUT = """bb_compat bmove brel_ma dosio dupfs finddev flushb
     unix_io windows_io write_bb_file""".split()
 
 
-def ext2fs(maker, out, scratch, final):
+def ext2fs(job):
     """libext2fs and libcom_err on newlib: include/ lib/ and src/ (whole,
     as the LGPL wants it)."""
-    package, version, tar, digest = E2FSPROGS
-    maker.apt.source(package, version, {tar: digest}, scratch)
+    out, scratch = job.out, job.scratch
+    tar, = glob.glob(f"{job.roots['e2fsprogs']}/*.orig.tar.?z")
     src, log = f"{out}/src", f"{scratch}/log"
     os.mkdir(src)
-    run(["tar", "xf", f"{scratch}/{tar}", "--strip-components=1", "-C", src])
+    run(["tar", "xf", tar, "--strip-components=1", "-C", src])
     include, lib = f"{out}/include", f"{src}/lib"
     for sub in ("ext2fs", "et"):
         os.makedirs(f"{include}/{sub}")
         for path in glob.glob(f"{lib}/{sub}/*.h"):
             shutil.copy(path, f"{include}/{sub}")
-    _ext2fs_headers(lib, include, scratch, version)
+    _ext2fs_headers(lib, include, scratch, job.versions[0][1])
     flags = [*TARGET_FLAGS, "-w", "-DHAVE_CONFIG_H", f"-I{COMPAT}",
              f"-I{include}/ext2fs", f"-I{include}", f"-I{lib}",
-             "-isystem", maker.get("newlib") + "/include",
+             "-isystem", job.get("newlib") + "/include",
              "-idirafter", _gcc_headers()]
     say("building libext2fs")
     names = sorted(glob.glob(f"{lib}/ext2fs/*.c"))
@@ -170,19 +142,19 @@ def _archive(files, flags, target, scratch, log):
     run(["ar", "rcsD", target, *objects], log)
 
 
-def linux(maker, out, scratch, final):
+def linux(job):
     """The kernel's source tree."""
-    root = _unpack_deb(maker, LINUX, scratch)
     say("unpacking the kernel's source")
-    run(["tar", "xf", f"{root}/usr/src/linux-source-6.1.tar.xz",
-         "--strip-components=1", "-C", out])
+    root, = job.roots.values()
+    tar, = glob.glob(f"{root}/usr/src/linux-source-*.tar.xz")
+    run(["tar", "xf", tar, "--strip-components=1", "-C", job.out])
 
 
-def libfdt(maker, out, scratch, final):
+def libfdt(job):
     """libfdt's C files and headers, compiled by each user."""
-    folder = maker.get("linux") + "/scripts/dtc/libfdt"
+    folder = job.get("linux") + "/scripts/dtc/libfdt"
     for path in glob.glob(f"{folder}/*.[ch]"):
-        shutil.copy(path, out)
+        shutil.copy(path, job.out)
 
 
 def _check_config(config, fragment):
@@ -199,10 +171,11 @@ def _check_config(config, fragment):
                       "of each may be missing:\n  " + "\n  ".join(lost))
 
 
-def linux_build(maker, out, scratch, final):
+def linux_build(job):
     """Our kernel: bzImage, config, build/ (for building modules against),
     modules/ (installed, if the configuration has any)."""
-    source, build, log = maker.get("linux"), f"{out}/build", f"{scratch}/log"
+    out, scratch = job.out, job.scratch
+    source, build, log = job.get("linux"), f"{out}/build", f"{scratch}/log"
     os.mkdir(build)
     env = dict(os.environ, KBUILD_BUILD_TIMESTAMP="2024-01-01",
                KBUILD_BUILD_USER="isthmus", KBUILD_BUILD_HOST="isthmus",
@@ -226,28 +199,47 @@ def linux_build(maker, out, scratch, final):
          "-delete"])
 
 
-def busybox(maker, out, scratch, final):
+def busybox(job):
     """One static program, out/busybox."""
-    root = _unpack_deb(maker, BUSYBOX, scratch)
-    shutil.copy(f"{root}/bin/busybox", f"{out}/busybox")
+    root = job.roots["busybox-static"]
+    path, = [p for p in (f"{root}/bin/busybox", f"{root}/usr/bin/busybox")
+             if os.path.exists(p)]
+    shutil.copy(path, f"{job.out}/busybox")
 
 
-def debian_kernel(maker, out, scratch, final):
+def _kernel_packages(apt):
+    """Debian's own kernel, newest: the image and what modules need."""
+    image = apt.depends("linux-image-amd64")[:1]
+    headers = apt.depends("linux-headers-amd64")[:1]
+    more = [name for headers_ in headers for name in apt.depends(headers_)
+            if re.match(r"linux-(headers-.*-common|kbuild-)", name)]
+    if len(image + headers + more) != 4:
+        raise Failure("linux-image-amd64 and linux-headers-amd64 do not "
+                      f"lead to a kernel, only to {image + headers + more}")
+    return [Package(name) for name in image + headers + more]
+
+
+def debian_kernel(job):
     """Debian's own kernel: vmlinuz, modules/ (lib/modules/VERSION), and
     headers/ to build a module against (make -C headers M=...)."""
-    roots = [_unpack_deb(maker, pin, scratch) for pin in DEBIAN_KERNEL]
-    version = f"{KERNEL_ABI}-amd64"
-    shutil.move(f"{roots[0]}/boot/vmlinuz-{version}", f"{out}/vmlinuz")
-    shutil.move(f"{roots[0]}/lib/modules/{version}", f"{out}/modules")
-    source = f"{roots[1]}/usr/src"
-    shutil.move(f"{source}/linux-headers-{version}", f"{out}/headers")
-    shutil.move(f"{roots[2]}/usr/src/linux-headers-{KERNEL_ABI}-common",
-                f"{out}/common")
-    shutil.move(f"{roots[3]}/usr/lib/linux-kbuild-6.1", f"{out}/kbuild")
+    out, final = job.out, job.final
+    image, headers, common, kbuild = job.roots.values()
+    vmlinuz, = glob.glob(f"{image}/boot/vmlinuz-*")
+    version = os.path.basename(vmlinuz).partition("-")[2]
+    shutil.move(vmlinuz, f"{out}/vmlinuz")
+    modules, = glob.glob(f"{image}/lib/modules/*") \
+        + glob.glob(f"{image}/usr/lib/modules/*")
+    shutil.move(modules, f"{out}/modules")
+    shutil.move(f"{headers}/usr/src/linux-headers-{version}",
+                f"{out}/headers")
+    moved = {f"/usr/src/linux-headers-{version}": f"{final}/headers"}
+    for name, root, pattern in (
+            ("common", common, "usr/src/linux-headers-*-common"),
+            ("kbuild", kbuild, "usr/lib/linux-kbuild-*")):
+        folder, = glob.glob(f"{root}/{pattern}")
+        moved[folder[len(root):]] = f"{final}/{name}"
+        shutil.move(folder, f"{out}/{name}")
     # Their links and makefiles name the places the packages install to.
-    moved = {f"/usr/src/linux-headers-{version}": f"{final}/headers",
-             f"/usr/src/linux-headers-{KERNEL_ABI}-common": f"{final}/common",
-             "/usr/lib/linux-kbuild-6.1": f"{final}/kbuild"}
     for folder in ("headers", "common"):
         for name in ("scripts", "tools"):
             link = f"{out}/{folder}/{name}"
@@ -257,34 +249,65 @@ def debian_kernel(maker, out, scratch, final):
     for path in (f"{out}/headers/Makefile",
                  f"{out}/headers/.kernelvariables"):
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
-            for old, new in moved.items():
-                text = text.replace(old + "/", new + "/")
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(text)
+            _replace(path, moved)
+
+
+def _replace(path, moved):
+    """Replaces each of `moved` where it is followed by a slash."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    for old, new in moved.items():
+        text = text.replace(old + "/", new + "/")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+class Recipe:
+    """make: the function; packages: of Debian, or a function that asks apt
+    for them; uses: other recipes; inputs: what else the result depends on, a
+    file's or folder's content where it is a path; compiled: by the machine's
+    gcc; needed: what for, and what works without it."""
+
+    def __init__(self, make, packages=(), uses=(), inputs=(), compiled=False,
+                 needed="it is part of every boot disk"):
+        self.make = make
+        self._packages = packages
+        self.uses = uses
+        self.inputs = inputs
+        self.compiled = compiled
+        self.needed = needed
+
+    def fetched(self):
+        """Whether it has packages of its own."""
+        return bool(self._packages)
+
+    def packages(self, apt):
+        """The packages to fetch, the one that gives it its version first."""
+        return self._packages(apt) if callable(self._packages) \
+            else self._packages
+
+
+def _linux_source():
+    return [Package(f"linux-source-{series('linux')}")]
 
 
 RECIPES = {
-    "newlib": newlib,
-    "ext2fs": ext2fs,
-    "linux": linux,
-    "libfdt": libfdt,
-    "linux-build": linux_build,
-    "busybox": busybox,
-    "debian-kernel": debian_kernel,
-}
-
-# What else a recipe's result depends on: pins, other recipes, input files.
-INPUTS = {
-    "newlib": (NEWLIB, TARGET_FLAGS),
-    "ext2fs": (E2FSPROGS, EXT2FS_LEFT_OUT, TARGET_FLAGS, "newlib", COMPAT,
-               inspect.getsource(_ext2fs_headers)),
-    "linux": (LINUX,),
-    "libfdt": ("linux",),
-    "linux-build": ("linux", KERNEL_CONFIG, LZ4STORE, FAST),
-    "busybox": (BUSYBOX,),
-    "debian-kernel": (DEBIAN_KERNEL,),
+    "newlib": Recipe(newlib, [Package("newlib-source")],
+                     inputs=(TARGET_FLAGS,), compiled=True),
+    "ext2fs": Recipe(ext2fs, [Package("e2fsprogs", source=True)],
+                     uses=("newlib",), compiled=True,
+                     inputs=(EXT2FS_LEFT_OUT, TARGET_FLAGS, COMPAT,
+                             inspect.getsource(_ext2fs_headers))),
+    "linux": Recipe(linux, lambda apt: _linux_source()),
+    "libfdt": Recipe(libfdt, uses=("linux",)),
+    "linux-build": Recipe(linux_build, uses=("linux",), compiled=True,
+                          inputs=(KERNEL_CONFIG, LZ4STORE, FAST)),
+    "busybox": Recipe(busybox, [Package("busybox-static")]),
+    "debian-kernel": Recipe(
+        debian_kernel, _kernel_packages,
+        inputs=(inspect.getsource(_replace),),
+        needed="only tests and figures with Debian's own kernel need it; "
+        "`make run` and all others work without"),
 }
 
 
@@ -295,13 +318,18 @@ def _files(path):
     return [path]
 
 
-def key(name):
-    """The hash in the name of a dependency's folder."""
-    digest = hashlib.sha256(inspect.getsource(RECIPES[name]).encode())
-    for item in INPUTS[name]:
-        if isinstance(item, str) and item in RECIPES:
-            digest.update(key(item).encode())
-        elif isinstance(item, str) and item.startswith(ROOT):
+def key(name, used):
+    """The hash in the name of a dependency's folder; `used`: the folders of
+    the recipes that it uses."""
+    recipe = RECIPES[name]
+    digest = hashlib.sha256(inspect.getsource(recipe.make).encode())
+    digest.update(release().encode())
+    for folder in used:
+        digest.update(os.path.basename(folder).encode())
+    if recipe.compiled:
+        digest.update(run(["gcc", "--version"]).splitlines()[0].encode())
+    for item in recipe.inputs:
+        if isinstance(item, str) and item.startswith(ROOT):
             for path in _files(item):
                 if not os.path.exists(path):
                     raise Failure(f"{name} needs {path}, which is not there")
