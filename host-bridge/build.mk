@@ -6,8 +6,9 @@ HOST_LIBFDT := build/deps/libfdt
 HOST_NEWLIB := build/deps/newlib
 HOST_EXT2FS := build/deps/ext2fs
 
-HOST_SRCS := $(wildcard host-bridge/*.c host-bridge/compat/*.c drivers/*.c)
-HOST_ASMS := $(wildcard host-bridge/*.S)
+HOST_SRCS := $(wildcard host-bridge/*.c host-bridge/*/*.c host-bridge/*/*/*.c \
+	drivers/*.c)
+HOST_ASMS := $(wildcard host-bridge/*/*.S)
 HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o
 
@@ -22,7 +23,7 @@ HOST_CFLAGS := -std=gnu11 -O2 -g -flto -fno-fat-lto-objects \
 	-isystem $(HOST_NEWLIB)/include \
 	-isystem $(shell $(CC) -print-file-name=include) -I. \
 	-Ihypervisor/include -isystem $(HOST_LIBFDT) \
-	-isystem host-bridge/compat -isystem $(HOST_EXT2FS)/include
+	-isystem host-bridge/rt/compat -isystem $(HOST_EXT2FS)/include
 HOST_WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 
 ARTIFACTS += $(HOST_OUT)/host-bridge.elf
@@ -35,9 +36,9 @@ $(HOST_OUT)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) -I$(HOST_OUT) -c $< -o $@
 
-$(HOST_OUT)/host-bridge/linux_dsdt.o: $(HOST_OUT)/linux_dsdt.aml
+$(HOST_OUT)/host-bridge/guest/linux_dsdt.o: $(HOST_OUT)/linux_dsdt.aml
 
-$(HOST_OUT)/linux_dsdt.aml: host-bridge/linux_dsdt.dsl
+$(HOST_OUT)/linux_dsdt.aml: host-bridge/guest/linux_dsdt.dsl
 	@mkdir -p $(@D)
 	iasl -vs -p $(@:.aml=) $< >$(@:.aml=.txt) || { cat $(@:.aml=.txt); false; }
 
@@ -48,12 +49,12 @@ $(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o: $(HOST_LIBFDT)
 
 HOST_LINK = $(CC) $(HOST_CFLAGS) -nostdlib -static -no-pie \
 	-Wl,--gc-sections,-z,noexecstack,--fatal-warnings,--build-id=none \
-	-T host-bridge/host-bridge.lds -Wl,-Map,$(@:.elf=.map) $(1) \
+	-T host-bridge/rt/host-bridge.lds -Wl,-Map,$(@:.elf=.map) $(1) \
 	-Wl,--start-group $(HOST_EXT2FS)/lib/libext2fs.a \
 	$(HOST_EXT2FS)/lib/libcom_err.a $(HOST_NEWLIB)/lib/libc.a \
 	$(shell $(CC) -print-libgcc-file-name) -Wl,--end-group -o $@
 
-$(HOST_OUT)/host-bridge.elf: $(HOST_OBJS) host-bridge/host-bridge.lds
+$(HOST_OUT)/host-bridge.elf: $(HOST_OBJS) host-bridge/rt/host-bridge.lds
 	$(call HOST_LINK,$(HOST_OBJS))
 
 -include $(HOST_OBJS:.o=.d)
@@ -74,7 +75,7 @@ $(HOST_OUT)/mock.dtb: qemu-test/mock/mock.dts
 	dtc -q -O dtb -o $@ $<
 
 $(HOST_OUT)/host-bridge-mock.elf: $(HOST_OBJS) $(HOST_MOCK_OBJS) \
-		host-bridge/host-bridge.lds
+		host-bridge/rt/host-bridge.lds
 	$(call HOST_LINK,$(HOST_OBJS) $(HOST_MOCK_OBJS))
 
 CHECKS += host-console

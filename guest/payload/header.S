@@ -5,9 +5,9 @@
  * not relocatable: host-bridge must load it at pref_address. [Linux "The
  * Linux/x86 Boot Protocol", "64-bit Boot Protocol"]
  */
-	/* Only what host-bridge/linux_image.c looks at has a meaning; the rest
-	 * is what a real kernel of this protocol says. Not executable: nothing
-	 * starts in real mode. */
+	/* Only what host-bridge/guest/linux_image.c looks at has a meaning; the
+	 * rest is what a real kernel of this protocol says. Not executable:
+	 * nothing starts in real mode. */
 	.section .header, "a"
 	.org	0x1f1
 	.byte	1			/* setup_sects */

@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host-bridge/p9_server.h"
-#include "host-bridge/volume_dev.h"
+#include "host-bridge/files/p9_server.h"
+#include "host-bridge/blk/volume_dev.h"
 
 #define CLIENTS	8
 

@@ -9,12 +9,12 @@ FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-Ihypervisor/include -I. -Iqemu-test/unit
 
 ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
-vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/vsock.c \
-	host-bridge/vsock_packet.c host-bridge/vsock_link.c host-bridge/services.c
+vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c \
+	$(addprefix host-bridge/vsock/, vsock.c vsock_packet.c vsock_link.c services.c)
 
 define fuzz_channel_rule
 build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
-		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock*.h)
+		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock/vsock*.h)
 	@mkdir -p $$(@D)
 	clang $$(FUZZ_FLAGS) -o $$@ $$($(1)_SRCS)
 endef

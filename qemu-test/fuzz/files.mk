@@ -3,7 +3,8 @@
 # make fuzz-files FUZZ_SECONDS=600
 
 build/fuzz/p9_server: qemu-test/fuzz/p9_server_fuzz.c $(VOLUME_SRCS) \
-		$(P9_SERVER_SRCS) $(wildcard host-bridge/p9*.h host-bridge/volume*.h)
+		$(P9_SERVER_SRCS) \
+		$(wildcard $(addprefix host-bridge/, files/p9*.h blk/*.h fs/*.h fs/*/*.h))
 	@mkdir -p $(@D)
 	clang -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 		-fsanitize=fuzzer,address,undefined \

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-bridge/p9_server.h"
-#include "host-bridge/volume_dev.h"
+#include "host-bridge/files/p9_server.h"
+#include "host-bridge/blk/volume_dev.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

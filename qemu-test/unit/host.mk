@@ -5,19 +5,20 @@ UNIT_TESTS += host_linux_image host_models host_linux_io host_console \
 	host_log_view host_agent_frame host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
-	host-bridge/linux_image.c host-bridge/linux_acpi.c
+	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
 host_models_SRCS := qemu-test/unit/host_models_test.c \
-	host-bridge/pci_model.c host-bridge/uart_model.c
+	host-bridge/guest/pci_model.c host-bridge/guest/uart_model.c
 host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
-	$(addprefix host-bridge/, linux_io.c loop.c pci_model.c uart_model.c)
+	$(addprefix host-bridge/, guest/linux_io.c loop/loop.c \
+		guest/pci_model.c guest/uart_model.c)
 # As host-bridge is built: hypercalls use the stack.
 host_linux_io_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
-	host-bridge/line_edit.c host-bridge/words.c
+	host-bridge/ui/line_edit.c host-bridge/ui/words.c
 host_console_LIBS := -Wl,--wrap=strdup
 host_log_view_SRCS := qemu-test/unit/host_log_view_test.c \
-	host-bridge/log_view.c
+	host-bridge/ui/log_view.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
-	host-bridge/agent_frame.c
+	host-bridge/agent/agent_frame.c
 host_mem_SRCS := qemu-test/unit/host_mem_test.c
 host_mem_LIBS := qemu-test/unit/host_mem_names.S

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/agent_frame.h"
+#include "host-bridge/agent/agent_frame.h"
 
 static char seen[512];
 

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/line_edit.h"
-#include "host-bridge/words.h"
+#include "host-bridge/ui/line_edit.h"
+#include "host-bridge/ui/words.h"
 
 /* ---- A terminal that knows CR, BEL, characters, ESC [K, ESC [nD ---- */
 

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/linux_acpi.h"
-#include "host-bridge/linux_image.h"
+#include "host-bridge/guest/linux_acpi.h"
+#include "host-bridge/guest/linux_image.h"
 
 #define MIB		(1ull << 20)
 #define SETUP_SECTS	3u

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "host-bridge/hc.h"
-#include "host-bridge/linux_io.h"
-#include "host-bridge/loop.h"
-#include "host-bridge/serial.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/guest/linux_io.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/dev/serial.h"
 
 #define LINUX_ID	1u
 #define PCI_ADDRESS	0xcf8u

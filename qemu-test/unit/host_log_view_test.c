@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "host-bridge/console.h"
-#include "host-bridge/log_view.h"
+#include "host-bridge/ui/console.h"
+#include "host-bridge/ui/log_view.h"
 
 #define FOREVER	1000u
 

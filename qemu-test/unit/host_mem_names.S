@@ -3,4 +3,4 @@
 #define memcpy host_memcpy
 #define memmove host_memmove
 #define memset host_memset
-#include "host-bridge/mem.S"
+#include "host-bridge/rt/mem.S"

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "abi/channel.h"
-#include "host-bridge/pci_model.h"
-#include "host-bridge/uart_model.h"
+#include "host-bridge/guest/pci_model.h"
+#include "host-bridge/guest/uart_model.h"
 
 #define SECTION		(4096u + (1u << 20))
 

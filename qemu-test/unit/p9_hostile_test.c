@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/p9_server_int.h"
-#include "host-bridge/volume_int.h"
+#include "host-bridge/files/p9_server_int.h"
+#include "host-bridge/fs/ext4/volume_int.h"
 #include "qemu-test/unit/p9_talk.h"
 
 /* Each request cut short at each byte, and each with a byte too many. */

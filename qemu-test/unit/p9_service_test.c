@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/p9_client.h"
-#include "host-bridge/p9_service.h"
-#include "host-bridge/vsock.h"
+#include "host-bridge/files/p9_client.h"
+#include "host-bridge/files/p9_service.h"
+#include "host-bridge/vsock/vsock.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 #define QUEUE	(256u * 1024)

@@ -7,7 +7,7 @@
 #ifndef ISTHMUS_P9_TALK_H
 #define ISTHMUS_P9_TALK_H
 
-#include "host-bridge/p9_server.h"
+#include "host-bridge/files/p9_server.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 #define MSIZE	P9_MSIZE_MAX

@@ -6,8 +6,8 @@
 #ifndef ISTHMUS_VOLUME_FIXTURE_H
 #define ISTHMUS_VOLUME_FIXTURE_H
 
-#include "host-bridge/volume.h"
-#include "host-bridge/volume_dev.h"
+#include "host-bridge/fs/volume.h"
+#include "host-bridge/blk/volume_dev.h"
 
 struct fixture {
 	char folder[64];

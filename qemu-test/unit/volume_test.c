@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/volume_dir.h"
+#include "host-bridge/fs/ext4/volume_dir.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 static void test_create_and_attributes(void **state)

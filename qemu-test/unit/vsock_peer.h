@@ -12,7 +12,7 @@
 
 #include "abi/channel.h"
 #include "abi/ring.h"
-#include "host-bridge/vsock_endpoint.h"
+#include "host-bridge/vsock/vsock_endpoint.h"
 
 #define PEER_SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 #define PEER_CREDIT	0x40000u

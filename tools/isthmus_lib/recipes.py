@@ -25,7 +25,7 @@ TARGET_FLAGS = [
     "-fno-stack-protector", "-fcf-protection=none", "-ffunction-sections",
     "-fdata-sections", "-U__linux__", "-U__linux", "-Ulinux",
     "-U__gnu_linux__", "-U__unix__", "-U__unix", "-Uunix", "-nostdinc"]
-COMPAT = os.path.join(ROOT, "host-bridge", "compat")
+COMPAT = os.path.join(ROOT, "host-bridge", "rt", "compat")
 KERNEL_CONFIG = os.path.join(ROOT, "guest", "kernel.config")
 LZ4STORE = os.path.join(ROOT, "guest", "lz4store.c")
 # What every read, write, look-up, packet and switch of processes runs through

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions with the agent: a vsock connection to its control port. Output that
+ * the serial line cannot take at once is not credited back to Linux, so a slow
+ * line slows the command and nothing else.
+ *
+ * One session at a time, in one static object: sessions belong to top-level
+ * code, of which there is one. The agent is in Linux and not trusted: its
+ * frames are checked by agent_frame.c, its output goes to the terminal as it
+ * is, and whatever it does ends this session at most.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host-bridge/agent/agent.h"
+#include "host-bridge/agent/agent_frame.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/dev/serial.h"
+
+#define PORT_READY	1024u	/* Linux connects here when it is up */
+#define READY_TEXT	"ready\n"
+#define REQUEST_MAX	16640u	/* what the manifest allows, and a verb */
+#define FRAME_BYTE	0x1e	/* begins a frame on the console */
+#define FRAME_MAX	4096u
+#define KEY_CTRL_C	0x03
+#define KEY_DETACH	0x1d	/* ctrl-] */
+
+/* Written by top-level code and by the callbacks, which never run at the same
+ * time: callbacks come from the loop. */
+static struct session {
+	struct vsock_conn *conn;	/* NULL: no session */
+	enum agent_mode mode;
+	struct agent_decoder decoder;
+	/* The request, the frame that ends its input, and room for keys. */
+	uint8_t out[REQUEST_MAX + 2 * AGENT_HEADER]; /* not yet sent */
+	size_t out_len;
+	size_t held;		/* received bytes not credited back */
+	/* How it ended. An EXIT frame counts even if something failed before
+	 * it; the connection is of no more use either way. */
+	bool exited;
+	bool failed;
+	uint32_t status;
+	char error[AGENT_TEXT_MAX + 1];
+} session;
+
+static struct vsock *endpoint;
+
+/* The first thing that goes wrong is what the user is told. */
+static void fail(struct session *s, const char *text)
+{
+	if (!s->failed && !s->exited) {
+		s->failed = true;
+		snprintf(s->error, sizeof(s->error), "%s", text);
+	}
+}
+
+/* One frame for the tool on the build machine: FRAME_BYTE, type ('o', 'e',
+ * 'x'), four hexadecimal digits of length, the bytes as they are. At most
+ * FRAME_MAX bytes. Between frames the console's own text (notices) goes on. */
+static void send_frame_line(char type, const void *data, size_t len)
+{
+	char head[8];
+
+	snprintf(head, sizeof(head), "%c%c%04x", FRAME_BYTE, type,
+		 (unsigned)len);
+	serial_write(SERIAL_CONSOLE, head, 6);
+	serial_write(SERIAL_CONSOLE, data, len);
+}
+
+/* Output as it arrives; never kept, so its amount does not matter. May wait for
+ * the console's UART. What Linux sends can move the cursor and more: to the
+ * user it is as if he had logged in there. */
+static void show(void *arg, enum agent_type type, const void *data,
+		 size_t len)
+{
+	struct session *s = arg;
+	const char *at = data;
+
+	if (s->mode == AGENT_PLAIN) {
+		serial_text(data, len);
+	} else if (s->mode == AGENT_TERMINAL) {
+		serial_write(SERIAL_CONSOLE, data, len);
+	} else {
+		while (len > 0) {
+			size_t part = len < FRAME_MAX ? len : FRAME_MAX;
+
+			send_frame_line(type == AGENT_STDERR ? 'e' : 'o', at,
+					part);
+			at += part;
+			len -= part;
+		}
+	}
+}
+
+/* The decoder's other two results. What follows them in the same turn is still
+ * taken; the session is left when the loop returns. */
+static void exited(void *arg, uint32_t status)
+{
+	struct session *s = arg;
+
+	s->exited = true;
+	s->status = status;
+}
+
+static void failed(void *arg, const char *text)
+{
+	fail(arg, text);
+}
+
+/* Gives vsock what it takes; the rest goes when on_writable comes. */
+static void flush_out(struct session *s)
+{
+	size_t sent = vsock_send(s->conn, s->out, s->out_len);
+
+	s->out_len -= sent;
+	memmove(s->out, s->out + sent, s->out_len);
+}
+
+/* Queues a frame if there is room for it; keys typed into a connection that
+ * takes nothing are lost, as on a serial line. */
+static void send_frame(struct session *s, enum agent_type type,
+		       const void *data, size_t len)
+{
+	if (!s->conn || s->out_len + AGENT_HEADER + len > sizeof(s->out)) {
+		return;
+	}
+	agent_frame_header(s->out + s->out_len, type, (uint32_t)len);
+	memcpy(s->out + s->out_len + AGENT_HEADER, data, len);
+	s->out_len += AGENT_HEADER + len;
+	flush_out(s);
+}
+
+/* ---- Callbacks; the argument is NULL once the session was left. ---- */
+
+static void on_open(struct vsock_conn *conn)
+{
+	struct session *s = vsock_arg(conn);
+
+	if (s) {
+		flush_out(s);
+	}
+}
+
+static void on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	struct session *s = vsock_arg(conn);
+	const struct agent_sink sink = {
+		.output = show, .exited = exited, .failed = failed, .arg = s,
+	};
+
+	if (!s) {
+		return;
+	}
+	if (agent_decode(&s->decoder, &sink, data, len) != 0) {
+		fail(s, "the agent sent something that is no frame");
+		vsock_reset(conn);
+		return;
+	}
+	/* More than the line takes soon: these bytes stay off the peer's credit
+	 * until on_drained(). Asked after they were queued, so it is their own
+	 * weight too. */
+	if (serial_busy()) {
+		vsock_hold(conn, len);
+		s->held += len;
+	}
+}
+
+static void on_writable(struct vsock_conn *conn)
+{
+	on_open(conn);
+}
+
+/* The end of the connection, expected or not: after an EXIT frame fail() does
+ * nothing. */
+static void on_close(struct vsock_conn *conn, int error)
+{
+	struct session *s = vsock_arg(conn);
+
+	if (!s) {
+		return;
+	}
+	s->conn = NULL;
+	fail(s, error == ECONNREFUSED ? "the agent does not listen" :
+		error == 0 ? "the agent closed the connection" :
+		"the connection to the agent broke");
+}
+
+static const struct vsock_ops session_ops = {
+	.on_open = on_open,
+	.on_data = on_data,
+	.on_writable = on_writable,
+	.on_close = on_close,
+};
+
+/* The console has room again: let Linux send on. */
+static void on_drained(void)
+{
+	if (session.conn && session.held > 0) {
+		vsock_release(session.conn, session.held);
+		session.held = 0;
+	}
+}
+
+/* Sets the one session up and asks for a connection; the request waits in
+ * s->out until it is open. Returns 0, E2BIG or ENOTCONN, with the reason in
+ * session.error. Whether anybody listens in Linux is not known yet. */
+static int begin(const char *const *fields, enum agent_mode mode)
+{
+	memset(&session, 0, sizeof(session));
+	session.mode = mode;
+	session.out_len = agent_request(session.out, REQUEST_MAX, fields);
+	if (session.out_len == 0) {
+		fail(&session, "the command is too long");
+		return E2BIG;
+	}
+	if (linux_state() != LINUX_RUNNING) {
+		fail(&session, "Linux is not running");
+		return ENOTCONN;
+	}
+	session.conn = vsock_connect(endpoint, VSOCK_PORT_AGENT, &session_ops,
+				     &session);
+	if (!session.conn) {
+		fail(&session, "Linux's side of the channel is not up");
+		return ENOTCONN;
+	}
+	return 0;
+}
+
+/* Lets go of the session's connection, if it still has one: callbacks that
+ * are yet to come find no session. */
+static void leave(void)
+{
+	struct vsock_conn *conn = session.conn;
+
+	session.conn = NULL;
+	if (conn) {
+		vsock_set_arg(conn, NULL);
+		vsock_reset(conn);
+	}
+}
+
+/* Keys for the shell in Linux, at most 64 in a turn; the rest waits for the
+ * next. True when the user wants to leave it: keys before ctrl-] are sent. */
+static bool pass_keys(struct session *s)
+{
+	uint8_t keys[64];
+	size_t n = 0;
+	int key = 0;
+
+	while (n < sizeof(keys) && (key = serial_read()) >= 0 &&
+	       key != KEY_DETACH) {
+		keys[n++] = (uint8_t)key;
+	}
+	if (n > 0) {
+		send_frame(s, AGENT_STDIN, keys, n);
+	}
+	return key == KEY_DETACH;
+}
+
+/**
+ * Runs one request to its end: fields as the agent's protocol has them. Waits
+ * by running the event loop, so only top-level code may call it. The result
+ * says how it ended; *status is set for AGENT_EXITED only, agent_error()
+ * speaks for AGENT_FAILED.
+ */
+enum agent_result agent_run(const char *const *fields, enum agent_mode mode,
+			    uint32_t *status)
+{
+	bool left = false;
+
+	if (begin(fields, mode) != 0) {
+		return AGENT_FAILED;
+	}
+	if (mode != AGENT_TERMINAL) {		/* there is no input */
+		agent_frame_header(session.out + session.out_len, AGENT_STDIN,
+				   0);
+		session.out_len += AGENT_HEADER;
+	}
+	while (!session.exited && !session.failed && !left) {
+		loop_step(LOOP_FOREVER);
+		left = mode == AGENT_TERMINAL ? pass_keys(&session) :
+		       mode == AGENT_PLAIN && serial_typed(KEY_CTRL_C);
+	}
+	leave();
+	if (session.exited) {
+		*status = session.status;
+		if (mode == AGENT_FRAMES) {
+			char text[12];
+
+			snprintf(text, sizeof(text), "%u",
+				 (unsigned)session.status);
+			send_frame_line('x', text, strlen(text));
+		}
+		return AGENT_EXITED;
+	}
+	return left ? AGENT_DETACHED : AGENT_FAILED;
+}
+
+/**
+ * Sends a request that has no outcome worth waiting for (shutdown): waits until
+ * the agent answers or closes the connection, at most a second. Returns 0 when
+ * the request was on its way, even if nobody took it, else an errno value (see
+ * begin()). Top-level code only.
+ */
+int agent_tell(const char *const *fields)
+{
+	uint64_t until = loop_now() + loop_ms_to_ticks(1000);
+	int error = begin(fields, AGENT_PLAIN);
+
+	while (error == 0 && session.conn && !session.exited &&
+	       loop_now() < until) {
+		loop_step(until);
+	}
+	if (error == 0) {
+		leave();
+	}
+	return error;
+}
+
+/**
+ * Why the last session failed: a sentence for the user, or "". Valid until the
+ * next session begins.
+ */
+const char *agent_error(void)
+{
+	return session.error;
+}
+
+/* ---- Port 1024: "ready". The argument counts the bytes that matched. ---- */
+
+/* Any process in Linux can connect here and say "ready": then the agent is
+ * believed to be there, and commands that need it fail. Other text: the
+ * connection is reset. The text may come in pieces, so the connection's
+ * argument counts, from 0 (agent_init()). */
+static void ready_on_data(struct vsock_conn *conn, const void *data,
+			  size_t len)
+{
+	uintptr_t matched = (uintptr_t)vsock_arg(conn);
+	const char *text = data;
+
+	for (size_t i = 0; i < len && matched < strlen(READY_TEXT); i++) {
+		if (text[i] != READY_TEXT[matched]) {
+			vsock_reset(conn);
+			return;
+		}
+		matched++;
+	}
+	vsock_set_arg(conn, (void *)matched);
+	if (matched == strlen(READY_TEXT)) {
+		linux_set_ready();
+		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+	}
+}
+
+static const struct vsock_ops ready_ops = {
+	.on_data = ready_on_data,
+};
+
+/**
+ * Offers the port on which Linux reports its agent ready, and keeps the
+ * endpoint for later sessions. Once, before Linux starts. Returns 0 or an errno
+ * value of vsock_listen().
+ */
+int agent_init(struct vsock *vs)
+{
+	endpoint = vs;
+	serial_on_drained(on_drained);
+	return vsock_listen(vs, PORT_READY, &ready_ops, NULL);
+}

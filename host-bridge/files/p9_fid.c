@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fids of a session: a hash table that doubles as it fills, up to a cap. A
+ * fid holds its file (volume_hold()), so that it stays usable without a name:
+ * an open file that is removed lives until its last fid ends.
+ *
+ * Numbers are chosen by the client; Linux takes the lowest free one, so the low
+ * bits are hash enough. A client that chooses them to collide makes its own
+ * session slow, and with it the loop: P9_FIDS_MAX bounds how much.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host-bridge/files/p9_server_int.h"
+
+#define FID_BUCKETS	64u		/* at first; a power of two */
+
+/**
+ * The fid of that number, of whatever kind, or NULL. Good until the fid is
+ * ended, at the latest by the next message.
+ */
+struct p9_fid *p9_fid_find(struct p9_session *s, uint32_t fid)
+{
+	struct p9_fid *f;
+
+	if (s->fids == NULL) {
+		return NULL;
+	}
+	for (f = s->fids[fid & s->fid_mask]; f != NULL; f = f->next) {
+		if (f->fid == fid) {
+			break;
+		}
+	}
+	return f;
+}
+
+/**
+ * The fid of that number, if it names a file. Returns 0, or EBADF if there is
+ * none or it stands for an attribute's value. *out is not to be used then.
+ */
+int p9_fid_file(struct p9_session *s, uint32_t fid, struct p9_fid **out)
+{
+	*out = p9_fid_find(s, fid);
+	return *out != NULL && (*out)->kind == P9_FID_FILE ? 0 : EBADF;
+}
+
+/* Makes the table, or doubles it when there are as many fids as buckets.
+ * Returns 0 or ENOMEM; then the old table stays as it was. */
+static int fid_grow(struct p9_session *s)
+{
+	uint32_t buckets = s->fids == NULL ? FID_BUCKETS
+					   : 2 * (s->fid_mask + 1);
+	struct p9_fid **table;
+
+	if (s->fids != NULL && s->fid_count <= s->fid_mask) {
+		return 0;
+	}
+	table = calloc(buckets, sizeof(*table));
+	if (table == NULL) {
+		return ENOMEM;
+	}
+	for (uint32_t i = 0; s->fids != NULL && i <= s->fid_mask; i++) {
+		while (s->fids[i] != NULL) {
+			struct p9_fid *f = s->fids[i];
+
+			s->fids[i] = f->next;
+			f->next = table[f->fid & (buckets - 1)];
+			table[f->fid & (buckets - 1)] = f;
+		}
+	}
+	free(s->fids);
+	s->fids = table;
+	s->fid_mask = buckets - 1;
+	return 0;
+}
+
+/* Memory for a fid: walks make and end one for every name they look up, so
+ * ended ones are kept. p9_fid_free_all() gives them back. */
+static struct p9_fid *fid_alloc(struct p9_session *s)
+{
+	struct p9_fid *f = s->fid_spare;
+
+	if (f == NULL) {
+		return malloc(sizeof(*f));
+	}
+	s->fid_spare = f->next;
+	return f;
+}
+
+/**
+ * Makes a fid for a file and holds the file; the fid is neither open nor has it
+ * a user yet. Returns 0, EINVAL (P9_NOFID, or in use), ENFILE (too many),
+ * ENOMEM, or an error of the file's. Nothing is left of a fid that could not be
+ * made.
+ */
+int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
+	       struct p9_fid **out)
+{
+	struct p9_fid *f;
+	int error;
+
+	if (fid == P9_NOFID || p9_fid_find(s, fid) != NULL) {
+		return EINVAL;
+	}
+	if (s->fid_count >= P9_FIDS_MAX) {
+		return ENFILE;
+	}
+	error = fid_grow(s);
+	if (error != 0) {
+		return error;
+	}
+	error = volume_hold(s->vol, ino);
+	if (error != 0) {
+		return error;
+	}
+	f = fid_alloc(s);
+	if (f == NULL) {
+		volume_release(s->vol, ino);
+		return ENOMEM;
+	}
+	*f = (struct p9_fid){ .fid = fid, .ino = ino };
+	f->next = s->fids[fid & s->fid_mask];
+	s->fids[fid & s->fid_mask] = f;
+	s->fid_count++;
+	*out = f;
+	return 0;
+}
+
+/**
+ * Makes a fid name another file. Returns 0 or an error of the file's; then it
+ * names the old one still.
+ */
+int p9_fid_move(struct p9_session *s, struct p9_fid *fid, uint32_t ino)
+{
+	/* First the new, then the old: they may be the same file. */
+	int error = volume_hold(s->vol, ino);
+
+	if (error == 0) {
+		volume_release(s->vol, fid->ino);
+		fid->ino = ino;
+	}
+	return error;
+}
+
+/**
+ * Ends a fid, with its locks and its attribute. An attribute that was being
+ * gathered is dropped, not set: that is p9_clunk()'s. If the file has no name
+ * and no other holder, this frees it.
+ */
+void p9_fid_free(struct p9_session *s, struct p9_fid *fid)
+{
+	struct p9_fid **link = &s->fids[fid->fid & s->fid_mask];
+
+	while (*link != fid) {
+		link = &(*link)->next;
+	}
+	*link = fid->next;
+	s->fid_count--;
+	if (fid->has_locks) {
+		p9_locks_drop(s, fid);
+	}
+	if (fid->xattr != NULL) {
+		free(fid->xattr->value);
+		free(fid->xattr);
+	}
+	volume_release(s->vol, fid->ino);
+	fid->next = s->fid_spare;
+	s->fid_spare = fid;
+}
+
+/**
+ * Ends all fids of a session and gives their memory back. The session stays
+ * good; the next fid makes a new table.
+ */
+void p9_fid_free_all(struct p9_session *s)
+{
+	for (uint32_t i = 0; s->fids != NULL && i <= s->fid_mask; i++) {
+		while (s->fids[i] != NULL) {
+			p9_fid_free(s, s->fids[i]);
+		}
+	}
+	while (s->fid_spare != NULL) {
+		struct p9_fid *f = s->fid_spare;
+
+		s->fid_spare = f->next;
+		free(f);
+	}
+	free(s->fids);
+	s->fids = NULL;
+}
+
+/**
+ * The qid of a file. Returns 0 or an error of the file's; then *qid is
+ * unchanged.
+ */
+int p9_qid(struct p9_session *s, uint32_t ino, struct p9_qid *qid)
+{
+	struct volume_attr attr;
+	int error = volume_getattr(s->vol, ino, &attr);
+
+	if (error == 0) {
+		*qid = p9_attr_qid(&attr);
+	}
+	return error;
+}
+
+/**
+ * The qid of a file with these attributes. Its path is the inode number: one
+ * file, one number, as Linux wants it for its inodes. A number that is used
+ * again is told apart by Rgetattr's gen.
+ */
+struct p9_qid p9_attr_qid(const struct volume_attr *attr)
+{
+	uint32_t type = attr->mode & VOLUME_S_IFMT;
+
+	return (struct p9_qid){
+		.type = type == VOLUME_S_IFDIR ? P9_QTDIR
+			: type == VOLUME_S_IFLNK ? P9_QTSYMLINK : 0,
+		/* Another content, another version: what a caching client
+		 * compares. A hint only, two may be equal by chance. */
+		.version = (uint32_t)attr->mtime ^ (uint32_t)attr->size << 8,
+		.path = attr->ino,
+	};
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The volume as a whole: open, flush, close; and a file's attributes. What is
+ * in memory reaches the device in volume_flush(), which leaves there a file
+ * system that e2fsck finds nothing to say about.
+ *
+ * The file system on the device is checked where it is read, not as a whole:
+ * what is damaged shows as EIO where it is met, or is served as it is. One
+ * thread, no locks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+#define NS_PER_S	1000000000ll
+
+/* Features of ext4 that this code keeps right; others are refused. A journal
+ * that must be replayed is one of those (RECOVER); one that is clean is left
+ * alone, for it is a compatible feature.
+ * [Linux "Documentation/filesystems/ext4/super.rst"] */
+#define KNOWN_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
+			 EXT3_FEATURE_INCOMPAT_EXTENTS | \
+			 EXT4_FEATURE_INCOMPAT_64BIT | \
+			 EXT4_FEATURE_INCOMPAT_FLEX_BG | \
+			 EXT2_FEATURE_INCOMPAT_META_BG | \
+			 EXT4_FEATURE_INCOMPAT_CSUM_SEED)
+/* Files of ours have extents, entries of ours show their file's type. */
+#define NEED_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
+			 EXT3_FEATURE_INCOMPAT_EXTENTS)
+#define KNOWN_RO_COMPAT	(EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | \
+			 EXT2_FEATURE_RO_COMPAT_LARGE_FILE | \
+			 EXT4_FEATURE_RO_COMPAT_HUGE_FILE | \
+			 EXT4_FEATURE_RO_COMPAT_GDT_CSUM | \
+			 EXT4_FEATURE_RO_COMPAT_DIR_NLINK | \
+			 EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | \
+			 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)
+
+/* Whether this is a file system that we can keep right: 0, EOPNOTSUPP, or EIO
+ * when it claims more blocks than the device has. */
+static int volume_check(const struct volume *vol)
+{
+	const struct ext2_super_block *sb = vol->fs->super;
+
+	if ((sb->s_feature_incompat & NEED_INCOMPAT) != NEED_INCOMPAT ||
+	    (sb->s_feature_incompat & ~KNOWN_INCOMPAT) != 0 ||
+	    (sb->s_feature_ro_compat & ~KNOWN_RO_COMPAT) != 0 ||
+	    vol->fs->blocksize != VOLUME_BLOCK ||
+	    EXT2_INODE_SIZE(sb) != VOLUME_INODE_SIZE) {
+		return EOPNOTSUPP;
+	}
+	return ext2fs_blocks_count(vol->fs->super) <= vol->dev->blocks
+	       ? 0 : EIO;
+}
+
+/* Reads superblock, group descriptors and bitmaps, and the root as a first
+ * proof of what is there. volume_forget() cleans up after an error. */
+static int volume_load(struct volume *vol)
+{
+	int error = volume_errno(volume_io_open(vol->dev, &vol->fs));
+	struct vnode *root;
+
+	if (error == 0) {
+		error = volume_check(vol);
+	}
+	if (error == 0) {
+		/* A plain array of bits: searched for runs at every
+		 * allocation. */
+		vol->fs->default_bitmap_type = EXT2FS_BMAP64_BITARRAY;
+		error = volume_errno(ext2fs_read_bitmaps(vol->fs));
+	}
+	if (error == 0) {
+		error = vnode_get_dir(vol, VOLUME_ROOT, &root);
+	}
+	return error;
+}
+
+/* Frees all memory, written back or not; good for a volume that was opened
+ * half. */
+static void volume_forget(struct volume *vol)
+{
+	while (vol->hand != NULL) {
+		vnode_drop(vol, vol->hand);
+	}
+	if (vol->fs != NULL) {
+		ext2fs_free(vol->fs);
+	}
+	free(vol->hash);
+	free(vol);
+}
+
+/**
+ * Opens the ext4 file system on dev, which stays the caller's until
+ * volume_close(); *out is set only with 0. Returns 0, ENOMEM, EIO (no file
+ * system, or damaged) or EOPNOTSUPP (features, block or inode size that are not
+ * ours, or a journal that must be replayed first).
+ */
+int volume_open(struct volume_dev *dev, struct volume **out)
+{
+	struct volume *vol = calloc(1, sizeof(*vol));
+	int64_t now = volume_now_ns();
+	int error;
+
+	if (vol == NULL) {
+		return ENOMEM;
+	}
+	vol->dev = dev;
+	/* From the clock: the generations of new inodes, so that a number used
+	 * again after a restart is told apart; and the seed of the name hash. A
+	 * guest can guess the time roughly; what it could gain is slow
+	 * look-ups. */
+	vol->generation = (uint32_t)now;
+	vol->seed = (uint64_t)now * 0x9e3779b97f4a7c15ull | 1;
+	vol->hash = calloc(VOLUME_VNODES, sizeof(*vol->hash));
+	error = vol->hash != NULL ? volume_load(vol) : ENOMEM;
+	if (error != 0) {
+		volume_forget(vol);
+		return error;
+	}
+	vol->csum = ext2fs_has_feature_metadata_csum(vol->fs->super);
+	*out = vol;
+	return 0;
+}
+
+/* Counts the blocks and inodes of held files that have no name as free (-1) or
+ * used (+1): on the device they are gone already, so that nothing is lost if we
+ * never get to free them. Called in pairs, with nothing allocated in
+ * between. */
+static void volume_orphans(struct volume *vol, int inuse)
+{
+	struct vnode *vn = vol->hand;
+
+	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+		if (vn->in.i_links_count != 0 || vn->dead) {
+			continue;
+		}
+		for (uint32_t i = 0; i < vn->run_count; i++) {
+			ext2fs_block_alloc_stats_range(vol->fs,
+						       vn->runs[i].pblk,
+						       vn->runs[i].len, inuse);
+		}
+		for (uint32_t i = 0; i < vn->tree_count; i++) {
+			ext2fs_block_alloc_stats2(vol->fs, vn->tree[i], inuse);
+		}
+		ext2fs_inode_alloc_stats2(vol->fs, vn->ino, inuse,
+					  vnode_is(vn, VOLUME_S_IFDIR));
+	}
+}
+
+/**
+ * Writes everything to the device: all vnodes, then with the orphans counted
+ * out the library's superblock, descriptors and bitmaps. What could not be
+ * written stays dirty, and then those are not written either. Returns 0 or EIO.
+ * Costs a walk over all vnodes.
+ */
+int volume_flush(struct volume *vol)
+{
+	struct vnode *vn = vol->hand;
+	int error = 0;
+
+	if (vol->dev->read_only) {
+		return 0;
+	}
+	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+		int failed = vnode_writeback(vol, vn);
+
+		if (failed != 0) {
+			error = failed;
+		}
+	}
+	volume_orphans(vol, -1);
+	/* The superblock's time of last write. */
+	vol->fs->now = (time_t)(volume_now_ns() / NS_PER_S);
+	if (error == 0) {
+		error = volume_errno(ext2fs_flush(vol->fs));
+	}
+	volume_orphans(vol, +1);
+	return error;
+}
+
+/**
+ * Flushes and closes; held files are let go, those without a name freed. The
+ * volume is gone whatever is returned: 0 or EIO. The device remains the
+ * caller's to close.
+ */
+int volume_close(struct volume *vol)
+{
+	struct vnode *vn = vol->hand;
+	int error;
+
+	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+		vn->holds = 0;
+		vnode_unref(vol, vn);
+	}
+	error = volume_flush(vol);
+	volume_forget(vol);
+	return error;
+}
+
+/**
+ * Space and files, of the whole volume: none are reserved for root here. id is
+ * the first half of the UUID. Returns 0.
+ */
+int volume_statfs(struct volume *vol, struct volume_stat *st)
+{
+	struct ext2_super_block *sb = vol->fs->super;
+
+	*st = (struct volume_stat){
+		.block_size = VOLUME_BLOCK,
+		.blocks = ext2fs_blocks_count(sb),
+		.blocks_free = ext2fs_free_blocks_count(sb),
+		.files = sb->s_inodes_count,
+		.files_free = sb->s_free_inodes_count,
+	};
+	memcpy(&st->id, sb->s_uuid, sizeof(st->id));
+	return 0;
+}
+
+/**
+ * Keeps a file usable until volume_release(), its last name gone or not; holds
+ * are counted. Returns 0, ESTALE, EIO or ENOMEM.
+ */
+int volume_hold(struct volume *vol, uint32_t ino)
+{
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error == 0) {
+		vn->holds++;
+	}
+	return error;
+}
+
+/**
+ * Undoes one volume_hold(); frees the file if that was the last and it has no
+ * name any more. Without a hold it does nothing.
+ */
+void volume_release(struct volume *vol, uint32_t ino)
+{
+	struct vnode *vn;
+
+	if (vnode_get(vol, ino, &vn) == 0 && vn->holds > 0) {
+		vn->holds--;
+		vnode_unref(vol, vn);
+	}
+}
+
+/* A device's numbers: ext4 has an old form for small ones and a new one, of
+ * which only one is not 0. [Linux "fs/ext4/inode.c: __ext4_iget"] */
+static void attr_rdev(const struct vnode *vn, struct volume_attr *attr)
+{
+	uint32_t old = vn->in.i_block[0];
+	uint32_t new = vn->in.i_block[1];
+
+	if (!vnode_is(vn, VOLUME_S_IFCHR) && !vnode_is(vn, VOLUME_S_IFBLK)) {
+		attr->rdev_major = attr->rdev_minor = 0;
+	} else if (old != 0) {
+		attr->rdev_major = old >> 8 & 0xff;
+		attr->rdev_minor = old & 0xff;
+	} else {
+		attr->rdev_major = new >> 8 & 0xfff;
+		attr->rdev_minor = (new & 0xff) | (new >> 12 & 0xfff00);
+	}
+}
+
+/**
+ * Reads a file's attributes, all fields; a size and block count are as of now,
+ * not as flushed last. Returns 0, ESTALE, EIO or ENOMEM; then attr is
+ * unchanged.
+ */
+int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
+{
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error != 0) {
+		return error;
+	}
+	attr->ino = ino;
+	attr->mode = vn->in.i_mode;
+	attr->uid = inode_uid(vn->in);
+	attr->gid = inode_gid(vn->in);
+	attr->nlink = vn->in.i_links_count;
+	attr->gen = vn->in.i_generation;
+	attr->size = vnode_size(vn);
+	attr->blocks = ext2fs_get_stat_i_blocks(vol->fs, &vn->in_small);
+	vnode_times(vn, attr);
+	attr_rdev(vn, attr);
+	return 0;
+}
+
+/* Owner and permission bits; the type cannot change. Ids have 32 bits in two
+ * halves. */
+static void setattr_owner(struct vnode *vn, unsigned what,
+			  const struct volume_attr *attr)
+{
+	if ((what & VOLUME_SET_UID) != 0) {
+		vn->in.i_uid = (uint16_t)attr->uid;
+		ext2fs_set_i_uid_high(vn->in, attr->uid >> 16);
+	}
+	if ((what & VOLUME_SET_GID) != 0) {
+		vn->in.i_gid = (uint16_t)attr->gid;
+		ext2fs_set_i_gid_high(vn->in, attr->gid >> 16);
+	}
+	if ((what & VOLUME_SET_MODE) != 0) {
+		vn->in.i_mode = (uint16_t)((vn->in.i_mode & VOLUME_S_IFMT) |
+					   (attr->mode & 07777));
+	}
+}
+
+/**
+ * Changes what says (VOLUME_SET_*), all of it or nothing; the change time
+ * becomes now unless it is given. Without bits only that. Returns 0, EISDIR or
+ * EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file with block
+ * maps), EROFS, ESTALE, EIO or ENOMEM.
+ */
+int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
+		   const struct volume_attr *attr)
+{
+	int64_t now = volume_now_ns();
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
+	/* First, for nothing after it can fail. */
+	if (error == 0 && (what & VOLUME_SET_SIZE) != 0) {
+		error = file_resize(vol, vn, attr->size);
+	}
+	if (error != 0) {
+		return error;
+	}
+	setattr_owner(vn, what, attr);
+	if ((what & VOLUME_SET_SIZE) != 0) {
+		vnode_touch(vn, VNODE_MTIME, now);
+	}
+	if ((what & VOLUME_SET_ATIME) != 0) {
+		vnode_touch(vn, VNODE_ATIME, attr->atime);
+	}
+	if ((what & VOLUME_SET_MTIME) != 0) {
+		vnode_touch(vn, VNODE_MTIME, attr->mtime);
+	}
+	vnode_touch(vn, VNODE_CTIME,
+		    (what & VOLUME_SET_CTIME) != 0 ? attr->ctime : now);
+	return 0;
+}
+
+/**
+ * Makes a file's data and inode lasting, where the device is more lasting than
+ * memory: then all that is dirty is written, not this file alone. Returns 0,
+ * ESTALE or EIO.
+ */
+int volume_fsync(struct volume *vol, uint32_t ino)
+{
+	struct vnode *vn;
+	int error = vnode_get(vol, ino, &vn);
+
+	if (error == 0 && vol->dev->ops->flush != NULL) {
+		error = volume_flush(vol);
+	}
+	return error;
+}

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The entries of a directory, edited where they lie in its blocks. Deleting
+ * joins an entry's room to the one before it, adding splits room off one that
+ * has some to spare: no entry moves, so readdir cookies are offsets. Checksums
+ * are set when the directory is written back. A directory that Linux gave a
+ * hash tree is turned into a plain one when a name is added.
+ * [Linux "Documentation/filesystems/ext4/directory.rst"]
+ *
+ * Every entry was found sound when the index was made (index_load()); names
+ * come checked from name_check(). Pointers to entries are good until a block of
+ * the directory is poked anew or freed.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_dir.h"
+
+/* A checksum at a block's end is an entry without inode, of this type. */
+#define TAIL_TYPE	0xde
+
+/* The type an entry shows for a file of that mode. */
+static uint8_t dir_ext2_type(uint32_t mode)
+{
+	switch (mode & VOLUME_S_IFMT) {
+	case VOLUME_S_IFREG:
+		return EXT2_FT_REG_FILE;
+	case VOLUME_S_IFDIR:
+		return EXT2_FT_DIR;
+	case VOLUME_S_IFLNK:
+		return EXT2_FT_SYMLINK;
+	case VOLUME_S_IFCHR:
+		return EXT2_FT_CHRDEV;
+	case VOLUME_S_IFBLK:
+		return EXT2_FT_BLKDEV;
+	case VOLUME_S_IFIFO:
+		return EXT2_FT_FIFO;
+	case VOLUME_S_IFSOCK:
+		return EXT2_FT_SOCK;
+	default:
+		return EXT2_FT_UNKNOWN;
+	}
+}
+
+/* Block lblk of a directory, in memory; write: it will be changed, so its
+ * checksum and the inode are dirty from now on. NULL: no such block, or the
+ * device fails. */
+static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
+			  uint32_t lblk, bool write)
+{
+	const struct run *run = run_find(dir, lblk);
+	uint64_t block;
+
+	if (run == NULL || run->lblk > lblk) {
+		return NULL;
+	}
+	block = run->pblk + (lblk - run->lblk);
+	if (!write) {
+		return (uint8_t *)vol->dev->ops->peek(vol->dev, block);
+	}
+	if (dir->index != NULL) {
+		dir->index->blocks[lblk].dirty = true;
+	}
+	dir->dirty = true;
+	return vol->dev->ops->poke(vol->dev, block, false);
+}
+
+/**
+ * The entry at a place that the index gave; write as for dir_block(). NULL
+ * means EIO.
+ */
+struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
+				   uint32_t place, bool write)
+{
+	uint8_t *data = dir_block(vol, dir, place >> VOLUME_BLOCK_SHIFT,
+				  write);
+
+	return data == NULL ? NULL : (struct ext2_dir_entry_2 *)
+				     (data + (place & (VOLUME_BLOCK - 1)));
+}
+
+/**
+ * Finds a name, "." and ".." like others. *place is where its entry is, *ino
+ * what it names. Returns 0, ENOENT, EIO, EOPNOTSUPP (a directory with block
+ * maps) or ENOMEM.
+ */
+int dir_find(struct volume *vol, struct vnode *dir, const char *name,
+	     size_t len, uint32_t *place, uint32_t *ino)
+{
+	uint32_t hash = index_hash(vol, name, len);
+	const struct dir_slot *slot;
+	int error = index_load(vol, dir);
+
+	if (error != 0) {
+		return error;
+	}
+	for (uint32_t at = hash & dir->index->mask;
+	     (slot = &dir->index->slots[at])->hash != 0;
+	     at = (at + 1) & dir->index->mask) {
+		const struct ext2_dir_entry_2 *entry;
+
+		/* Few names share 32 bits: the block is looked at for the right
+		 * one only, as a rule. */
+		if (slot->hash != hash) {
+			continue;
+		}
+		entry = dir_entry(vol, dir, slot->place, false);
+		if (entry == NULL) {
+			return EIO;
+		}
+		if (entry->name_len == len &&
+		    memcmp(entry->name, name, len) == 0) {
+			*place = slot->place;
+			*ino = entry->inode;
+			return 0;
+		}
+	}
+	return ENOENT;
+}
+
+/* Makes block lblk one free entry, and a checksum's tail where the volume has
+ * them. The content before is another file's, so all of it is overwritten. */
+static void block_init(struct volume *vol, uint8_t *data)
+{
+	struct ext2_dir_entry_2 *entry = (void *)data;
+
+	memset(data, 0, VOLUME_BLOCK);
+	entry->rec_len = (uint16_t)dir_limit(vol);
+	if (vol->csum) {
+		entry = (void *)(data + dir_limit(vol));
+		entry->rec_len = DIR_TAIL;
+		entry->file_type = TAIL_TYPE;
+	}
+}
+
+/* Gives a directory one more, empty block, and notes its room. Returns 0,
+ * ENOSPC, EIO, EFBIG or ENOMEM; then it is as it was. */
+static int dir_append_block(struct volume *vol, struct vnode *dir)
+{
+	struct dir_index *index = dir->index;
+	uint32_t lblk = index->block_count;
+	uint64_t pblk;
+	uint32_t got;
+	uint8_t *data;
+	int error = lblk < DIR_BLOCKS_MAX ? index_blocks(index, lblk + 1)
+					  : ENOSPC;
+
+	if (error == 0) {
+		error = run_extend(vol, dir, lblk, 1, &pblk, &got);
+	}
+	if (error != 0) {
+		return error;
+	}
+	data = vol->dev->ops->poke(vol->dev, pblk, true);
+	if (data == NULL) {
+		run_truncate(vol, dir, lblk);
+		return EIO;
+	}
+	block_init(vol, data);
+	index->blocks[lblk] = (struct dir_block){
+		.slack = (uint16_t)dir_limit(vol),
+		.dirty = true,
+	};
+	index->block_count = lblk + 1;
+	index->hint = lblk;
+	index->slack_place = lblk * VOLUME_BLOCK;
+	vnode_set_size(vol, dir, (uint64_t)(lblk + 1) << VOLUME_BLOCK_SHIFT);
+	return 0;
+}
+
+/* Bytes an entry could give to a new one: all of it when it is free. */
+static uint32_t entry_slack(const struct ext2_dir_entry_2 *entry)
+{
+	return entry->inode == 0 ? entry->rec_len
+	       : entry->rec_len - dir_entry_size(entry->name_len);
+}
+
+/* Looks in block lblk for an entry with need bytes to spare, and remembers it
+ * as slack_place; sets the block's slack to what there really is when none has,
+ * so that it is not searched for as much again. */
+static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		       uint32_t need)
+{
+	const uint8_t *data = dir_block(vol, dir, lblk, false);
+	uint32_t most = 0;
+
+	for (uint32_t offset = 0; data != NULL && offset < dir_limit(vol); ) {
+		const struct ext2_dir_entry_2 *entry =
+			(const void *)(data + offset);
+		uint32_t slack;
+
+		if (!index_sound(entry, offset)) {
+			break;
+		}
+		slack = entry_slack(entry);
+		if (slack >= need) {
+			dir->index->hint = lblk;
+			dir->index->slack_place = lblk * VOLUME_BLOCK + offset;
+			return true;
+		}
+		most = slack > most ? slack : most;
+		offset += entry->rec_len;
+	}
+	dir->index->blocks[lblk].slack = (uint16_t)most;
+	return false;
+}
+
+/*
+ * Turns a hashed directory into a plain one: its index blocks look like empty
+ * entries already, only the room of the checksum's tail must be cut off. Linux
+ * needs no tree to find a name. Returns 0, or EIO when the device fails half
+ * way.
+ * [Linux "Documentation/filesystems/ext4/directory.rst: Hash Tree Directories"]
+ */
+static int dir_unhash(struct volume *vol, struct vnode *dir)
+{
+	for (uint32_t i = 0; i < dir->index->block_count; i++) {
+		uint8_t *data = dir_block(vol, dir, i, true);
+		struct ext2_dir_entry_2 *entry = (void *)data;
+		uint32_t offset = 0;
+
+		if (data == NULL) {
+			return EIO;
+		}
+		while (offset + entry->rec_len < dir_limit(vol)) {
+			offset += entry->rec_len;
+			entry = (void *)(data + offset);
+		}
+		if (offset + entry->rec_len > dir_limit(vol)) {
+			entry->rec_len = (uint16_t)(dir_limit(vol) - offset);
+			entry = (void *)(data + dir_limit(vol));
+			memset(entry, 0, DIR_TAIL);
+			entry->rec_len = DIR_TAIL;
+			entry->file_type = TAIL_TYPE;
+		}
+		/* Found out anew when room is looked for here. */
+		dir->index->blocks[i].slack = VOLUME_BLOCK - DIR_TAIL;
+	}
+	dir->in.i_flags &= ~(uint32_t)EXT2_INDEX_FL;
+	return 0;
+}
+
+/* Finds an entry with need bytes to spare, or makes a new block of it;
+ * index->slack_place is where. Blocks are tried from the last success on, and
+ * only those that may have the room: making many files does not search the full
+ * blocks each time. */
+static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
+{
+	struct dir_index *index = dir->index;
+
+	if (index->slack_place != DIR_NOWHERE) {
+		const struct ext2_dir_entry_2 *entry =
+			dir_entry(vol, dir, index->slack_place, false);
+
+		if (entry != NULL && entry_slack(entry) >= need) {
+			return 0;
+		}
+	}
+	for (uint32_t n = 0, i = index->hint; n < index->block_count; n++) {
+		if (index->blocks[i].slack >= need &&
+		    block_room(vol, dir, i, need)) {
+			return 0;
+		}
+		i = i + 1 < index->block_count ? i + 1 : 0;
+	}
+	return dir_append_block(vol, dir);
+}
+
+/**
+ * Finds or makes room for a name, so that dir_insert() of it will not fail: in
+ * the index, and in a block that is in memory for writing. Returns 0, ENOSPC,
+ * EFBIG, EIO, EOPNOTSUPP or ENOMEM. What it made stays, used or not.
+ */
+int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
+{
+	int error = index_load(vol, dir);
+
+	if (error == 0) {
+		error = index_reserve(dir->index);
+	}
+	if (error == 0 && (dir->in.i_flags & EXT2_INDEX_FL) != 0) {
+		error = dir_unhash(vol, dir);
+	}
+	if (error == 0) {
+		error = dir_find_room(vol, dir, dir_entry_size(len));
+	}
+	if (error == 0 &&
+	    dir_entry(vol, dir, dir->index->slack_place, true) == NULL) {
+		error = EIO;
+	}
+	return error;
+}
+
+/**
+ * Adds a name that is not there yet, for inode ino of that mode. Returns 0 or
+ * as dir_reserve(); 0 right after dir_reserve() of as long a name.
+ */
+int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
+	       size_t len, uint32_t ino, uint32_t mode)
+{
+	int error = dir_reserve(vol, dir, len);
+	struct dir_index *index = dir->index;
+	struct ext2_dir_entry_2 *entry;
+	uint32_t place;
+
+	if (error != 0) {
+		return error;
+	}
+	place = index->slack_place;
+	entry = dir_entry(vol, dir, place, true);
+	if (entry == NULL) {
+		return EIO;
+	}
+	/* The entry keeps what its own name needs; the rest is the new
+	 * one's. */
+	if (entry->inode != 0) {
+		uint32_t used = dir_entry_size(entry->name_len);
+		uint16_t rest = (uint16_t)(entry->rec_len - used);
+
+		entry->rec_len = (uint16_t)used;
+		place += used;
+		entry = (void *)((uint8_t *)entry + used);
+		entry->rec_len = rest;
+	}
+	entry->inode = ino;
+	entry->name_len = (uint8_t)len;
+	entry->file_type = dir_ext2_type(mode);
+	memcpy(entry->name, name, len);
+	index_add(index, index_hash(vol, name, len), place);
+	/* It has all the room that is left: the next name goes behind it. */
+	index->slack_place = place;
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	return 0;
+}
+
+/**
+ * Removes the name at a place, which the index gave. Its bytes stay in the
+ * block, but no entry shows them. Returns 0 or EIO (nothing was changed).
+ */
+int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
+{
+	uint32_t lblk = place >> VOLUME_BLOCK_SHIFT;
+	uint32_t target = place & (VOLUME_BLOCK - 1);
+	uint8_t *data = dir_block(vol, dir, lblk, true);
+	struct ext2_dir_entry_2 *entry, *before = NULL;
+	uint32_t offset = 0, slack;
+
+	if (data == NULL) {
+		return EIO;
+	}
+	/* The entry before it can only be found from the block's start. */
+	while (offset < target) {
+		before = (void *)(data + offset);
+		if (!index_sound(before, offset)) {
+			return EIO;
+		}
+		offset += before->rec_len;
+	}
+	entry = (void *)(data + target);
+	index_remove(dir->index, index_hash(vol, entry->name, entry->name_len),
+		     place);
+	entry->inode = 0;
+	if (before != NULL) {
+		before->rec_len = (uint16_t)(before->rec_len + entry->rec_len);
+		entry = before;
+	}
+	/* The first of a block has none before it and stays, as a free one. */
+	slack = entry_slack(entry);
+	if (slack > dir->index->blocks[lblk].slack) {
+		dir->index->blocks[lblk].slack = (uint16_t)slack;
+	}
+	/* The new room is used first; its entry begins before the old one. */
+	dir->index->slack_place = (uint32_t)((uint8_t *)entry - data) +
+				  lblk * VOLUME_BLOCK;
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	return 0;
+}
+
+/**
+ * Makes the name at a place mean another inode, of that mode. The name, its
+ * place and so the index stay. Returns 0 or EIO.
+ */
+int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
+		uint32_t ino, uint32_t mode)
+{
+	struct ext2_dir_entry_2 *entry = dir_entry(vol, dir, place, true);
+
+	if (entry == NULL) {
+		return EIO;
+	}
+	entry->inode = ino;
+	entry->file_type = dir_ext2_type(mode);
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	return 0;
+}
+
+/**
+ * Gives a new directory, which has neither blocks nor index, its first block,
+ * with "." and "..". The links that these stand for are the caller's to count.
+ * Returns 0, ENOSPC, EIO or ENOMEM.
+ */
+int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent)
+{
+	static const char dots[2] = { '.', '.' };
+	int error;
+
+	error = index_new(dir);
+	if (error == 0) {
+		error = dir_append_block(vol, dir);
+	}
+	if (error == 0) {
+		error = dir_insert(vol, dir, dots, 1, dir->ino,
+				   VOLUME_S_IFDIR);
+	}
+	if (error == 0) {
+		error = dir_insert(vol, dir, dots, 2, parent, VOLUME_S_IFDIR);
+	}
+	return error;
+}
+
+/**
+ * Tells whether a directory has no names but "." and "..". Returns 0, EIO,
+ * EOPNOTSUPP or ENOMEM.
+ */
+int dir_empty(struct volume *vol, struct vnode *dir, bool *empty)
+{
+	int error = index_load(vol, dir);
+
+	if (error == 0) {
+		*empty = dir->index->count <= 2;
+	}
+	return error;
+}
+
+/**
+ * Sets the checksums of the blocks that were changed; for a volume that has
+ * them, with the index in memory. The inode must be in the table: its
+ * generation is part of them. Returns 0 or EIO; then what is left stays dirty.
+ */
+int dir_writeback(struct volume *vol, struct vnode *dir)
+{
+	for (uint32_t i = 0; i < dir->index->block_count; i++) {
+		struct dir_block *block = &dir->index->blocks[i];
+		uint8_t *data;
+		errcode_t code;
+
+		if (!block->dirty) {
+			continue;
+		}
+		data = dir_block(vol, dir, i, true);
+		if (data == NULL) {
+			return EIO;
+		}
+		code = ext2fs_dir_block_csum_set(vol->fs, dir->ino,
+						 (void *)data);
+		if (code != 0) {
+			return volume_errno(code);
+		}
+		block->dirty = false;
+	}
+	return 0;
+}
+
+/* An entry as readdir shows it. The cookie is its place plus 1, for 0 means the
+ * beginning. */
+static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
+		     struct volume_entry *out)
+{
+	/* DT_* by EXT2_FT_*: unknown, file, directory, character and block
+	 * device, FIFO, socket, link. */
+	static const uint8_t types[] = { 0, 8, 4, 2, 6, 1, 12, 10 };
+
+	*out = (struct volume_entry){
+		.ino = entry->inode,
+		.type = entry->file_type < sizeof(types)
+			? types[entry->file_type] : 0,
+		.name = entry->name,
+		.name_len = entry->name_len,
+		.cookie = (uint64_t)place + 1,
+	};
+}
+
+/**
+ * Shows the entries at places from cookie on to fn, until it returns false. A
+ * cookie that no entry gave shows what begins behind it. fn must not call the
+ * volume: that could drop dir. Returns 0, EIO, EOPNOTSUPP or ENOMEM.
+ */
+int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
+	     bool (*fn)(void *arg, const struct volume_entry *entry),
+	     void *arg)
+{
+	uint64_t lblk = cookie >> VOLUME_BLOCK_SHIFT;
+	int error = index_load(vol, dir);
+
+	for (; error == 0 && lblk < dir->index->block_count; lblk++) {
+		uint32_t base = (uint32_t)lblk << VOLUME_BLOCK_SHIFT;
+		uint8_t *data = dir_block(vol, dir, (uint32_t)lblk, false);
+		uint32_t offset = 0;
+
+		if (data == NULL) {
+			return EIO;
+		}
+		while (offset < dir_limit(vol)) {
+			const struct ext2_dir_entry_2 *entry =
+				(const void *)(data + offset);
+			struct volume_entry shown;
+
+			if (!index_sound(entry, offset)) {
+				return EIO;
+			}
+			dir_show(entry, base + offset, &shown);
+			if (entry->inode != 0 && base + offset >= cookie &&
+			    !fn(arg, &shown)) {
+				return 0;
+			}
+			offset += entry->rec_len;
+		}
+	}
+	return error;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A directory's names in memory (volume_index.c) as volume_dir.c uses them.
+ */
+#ifndef ISTHMUS_VOLUME_DIR_H
+#define ISTHMUS_VOLUME_DIR_H
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+#define DIR_ENTRY_HEAD	8u		/* bytes of an entry before its name */
+#define DIR_ENTRY_MIN	12u
+#define DIR_TAIL	12u	/* the checksum, disguised as an entry */
+#define DIR_NOWHERE	UINT32_MAX
+/* Blocks, so that it stays below 2 GiB: from there on libext2fs would give the
+ * volume a feature (largedir) with which it is refused when next opened. */
+#define DIR_BLOCKS_MAX	((1u << (31 - VOLUME_BLOCK_SHIFT)) - 1)
+
+struct dir_slot {
+	uint32_t hash;			/* 0: free */
+	uint32_t place;
+};
+
+struct dir_block {
+	uint16_t slack;			/* no entry has more room to spare */
+	bool dirty;			/* its checksum is out of date */
+};
+
+struct dir_index {
+	struct dir_slot *slots;
+	uint32_t mask, count;
+	struct dir_block *blocks;
+	uint32_t block_count, block_space;
+	uint32_t hint;			/* block to look for room in first */
+	uint32_t slack_place;		/* entry that had room to spare */
+};
+
+/* Bytes that an entry with such a name takes. */
+static inline uint32_t dir_entry_size(size_t name_len)
+{
+	return (uint32_t)(name_len + DIR_ENTRY_HEAD + 3) & ~3u;
+}
+
+/* Where the entries of a block end. */
+static inline uint32_t dir_limit(const struct volume *vol)
+{
+	return VOLUME_BLOCK - (vol->csum ? DIR_TAIL : 0);
+}
+
+uint32_t index_hash(const struct volume *vol, const char *name, size_t len);
+int index_new(struct vnode *dir);
+int index_reserve(struct dir_index *index);
+void index_add(struct dir_index *index, uint32_t hash, uint32_t place);
+void index_remove(struct dir_index *index, uint32_t hash, uint32_t place);
+int index_blocks(struct dir_index *index, uint32_t count);
+bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The content of files. Data goes straight between the caller's memory and the
+ * device's blocks. Bytes of the last block beyond a file's end are always zero,
+ * so that a file that grows shows zeros there and not what was cut off.
+ *
+ * New blocks hold what another file left. They become a file's only whole:
+ * filled by the write, or with zeros around it, or given back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+/* Block numbers of a file have 32 bits; the last is not used. */
+#define FILE_MAX	((uint64_t)UINT32_MAX << VOLUME_BLOCK_SHIFT)
+
+/* What holes read as. */
+static const uint8_t hole[VOLUME_BLOCK];
+
+/* Gets a file whose content can be read or written; len becomes what is there
+ * from offset on. Returns 0, EISDIR, EINVAL (no regular file), EOPNOTSUPP
+ * (block maps), ESTALE, EIO or ENOMEM. */
+static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
+		      size_t *len, struct vnode **vn)
+{
+	int error = vnode_get(vol, ino, vn);
+	uint64_t size;
+
+	if (error == 0 && vnode_is(*vn, VOLUME_S_IFDIR)) {
+		error = EISDIR;
+	}
+	if (error == 0 && !vnode_is(*vn, VOLUME_S_IFREG)) {
+		error = EINVAL;
+	}
+	if (error == 0) {
+		error = run_load(vol, *vn);
+	}
+	if (error != 0) {
+		return error;
+	}
+	size = vnode_size(*vn);
+	if (offset >= size) {
+		*len = 0;
+	} else if (*len > size - offset) {
+		*len = (size_t)(size - offset);
+	}
+	return 0;
+}
+
+/* Memory for reading at an offset, to the end of its block; NULL: EIO. The runs
+ * are loaded. */
+static const uint8_t *file_peek(struct volume *vol, struct vnode *vn,
+				uint64_t offset)
+{
+	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	const struct run *run = run_find(vn, lblk);
+	const uint8_t *data = hole;
+
+	if (run != NULL && run->lblk <= lblk) {
+		data = vol->dev->ops->peek(vol->dev,
+					   run->pblk + (lblk - run->lblk));
+	}
+	return data == NULL ? NULL : data + (offset & (VOLUME_BLOCK - 1));
+}
+
+/* Bytes from an offset to the end of its block, at most len. */
+static size_t block_rest(uint64_t offset, size_t len)
+{
+	size_t rest = VOLUME_BLOCK - (size_t)(offset & (VOLUME_BLOCK - 1));
+
+	return rest < len ? rest : len;
+}
+
+/**
+ * Shows len bytes of a regular file from offset on as at most max pieces of
+ * memory, good for reading until the volume is next changed. done: how many
+ * bytes they hold, less than len at the file's end or when max is too few.
+ * Blocks that lie together in memory make one piece; holes are pieces of zeros.
+ * Returns 0, EISDIR, EINVAL (no regular file), EOPNOTSUPP (block maps), ESTALE,
+ * EIO or ENOMEM. An access time is not kept.
+ */
+int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
+	       struct volume_seg *segs, unsigned max, unsigned *count,
+	       size_t *done)
+{
+	struct vnode *vn;
+	unsigned n = 0;
+	int error;
+
+	*count = 0;
+	*done = 0;
+	volume_trim(vol);
+	error = file_begin(vol, ino, offset, &len, &vn);
+	while (error == 0 && *done < len) {
+		size_t piece = block_rest(offset + *done, len - *done);
+		const uint8_t *data = file_peek(vol, vn, offset + *done);
+
+		if (data == NULL) {
+			return EIO;
+		}
+		if (n > 0 && (const uint8_t *)segs[n - 1].data +
+			     segs[n - 1].len == data) {
+			segs[n - 1].len += piece;
+		} else if (n < max) {
+			segs[n].data = data;
+			segs[n].len = piece;
+			n++;
+		} else {
+			break;
+		}
+		*done += piece;
+	}
+	*count = n;
+	return error;
+}
+
+/**
+ * Reads len bytes from offset on; done is less only at the file's end.
+ * Returns as volume_map().
+ */
+int volume_read(struct volume *vol, uint32_t ino, uint64_t offset, void *buf,
+		size_t len, size_t *done)
+{
+	struct vnode *vn;
+	int error;
+
+	*done = 0;
+	volume_trim(vol);
+	error = file_begin(vol, ino, offset, &len, &vn);
+	while (error == 0 && *done < len) {
+		size_t piece = block_rest(offset + *done, len - *done);
+		const uint8_t *data = file_peek(vol, vn, offset + *done);
+
+		if (data == NULL) {
+			return EIO;
+		}
+		memcpy((uint8_t *)buf + *done, data, piece);
+		*done += piece;
+	}
+	return error;
+}
+
+/* Zeroes what a write to a new block leaves of it. */
+static void clear_around(uint8_t *data, size_t skip, size_t len)
+{
+	memset(data, 0, skip);
+	memset(data + skip + len, 0, VOLUME_BLOCK - skip - len);
+}
+
+/* Writes into blocks of the device that belong together in the file, from block
+ * on, skip bytes into the first. fresh: they are new. Returns the bytes
+ * written, less than len when the device fails. */
+static size_t write_blocks(struct volume *vol, uint64_t block, size_t skip,
+			   const uint8_t *buf, size_t len, bool fresh)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t piece = block_rest(skip, len - done);
+		uint8_t *data = vol->dev->ops->poke(
+			vol->dev, block, fresh || piece == VOLUME_BLOCK);
+
+		if (data == NULL) {
+			break;
+		}
+		if (fresh && piece < VOLUME_BLOCK) {
+			clear_around(data, skip, piece);
+		}
+		memcpy(data + skip, buf + done, piece);
+		done += piece;
+		skip = 0;
+		block++;
+	}
+	return done;
+}
+
+/* Writes what fits in the run or hole at offset, allocating where it is a hole.
+ * Returns 0 and the bytes, at least one, or ENOSPC, EFBIG, EIO or ENOMEM. */
+static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
+		       const uint8_t *buf, size_t len, size_t *done)
+{
+	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	size_t skip = (size_t)(offset & (VOLUME_BLOCK - 1));
+	const struct run *run = run_find(vn, lblk);
+	bool fresh = run == NULL || run->lblk > lblk;
+	uint64_t pblk;
+	uint32_t count;
+	int error;
+
+	if (fresh) {
+		/* As many as the write wants; less if the hole or the free run
+		 * ends before. */
+		count = (uint32_t)((skip + len + VOLUME_BLOCK - 1) >>
+				   VOLUME_BLOCK_SHIFT);
+		error = run_extend(vol, vn, lblk, count, &pblk, &count);
+		if (error != 0) {
+			return error;
+		}
+	} else {
+		pblk = run->pblk + (lblk - run->lblk);
+		count = run->len - (lblk - run->lblk);
+	}
+	if (len > ((size_t)count << VOLUME_BLOCK_SHIFT) - skip) {
+		len = ((size_t)count << VOLUME_BLOCK_SHIFT) - skip;
+	}
+	*done = write_blocks(vol, pblk, skip, buf, len, fresh);
+	if (fresh && *done < len) {
+		/* New blocks that were not reached would show old data. */
+		run_undo(vol, vn, count - (*done == 0 ? 0 : (uint32_t)
+			 ((skip + *done) >> VOLUME_BLOCK_SHIFT)));
+	}
+	return *done > 0 ? 0 : EIO;
+}
+
+/**
+ * Writes len bytes to a file's content from offset on, with blocks as needed,
+ * and lets the file grow; its times are the caller's. done: how many were
+ * written, at least one when 0 is returned and len is not 0, and fewer than len
+ * if it failed on the way. Returns 0, or ENOSPC, EFBIG, EOPNOTSUPP, EIO or
+ * ENOMEM if not even one byte was.
+ */
+int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
+	       const void *buf, size_t len, size_t *done)
+{
+	int error = run_load(vol, vn);
+
+	*done = 0;
+	if (error == 0 && (offset >= FILE_MAX || len > FILE_MAX - offset)) {
+		error = EFBIG;
+	}
+	while (error == 0 && *done < len) {
+		size_t n;
+
+		error = write_piece(vol, vn, offset + *done,
+				    (const uint8_t *)buf + *done, len - *done,
+				    &n);
+		if (error == 0) {
+			*done += n;
+		}
+	}
+	/* A short write: the error comes back when the caller goes on. */
+	if (*done > 0) {
+		error = 0;
+		if (offset + *done > vnode_size(vn)) {
+			vnode_set_size(vol, vn, offset + *done);
+		}
+	}
+	return error;
+}
+
+/**
+ * Writes len bytes of a regular file from offset on. done: how many; fewer than
+ * len when the volume became full or failed on the way. Returns 0, EISDIR,
+ * EINVAL (no regular file), ENOSPC, EFBIG, EOPNOTSUPP (block maps), EROFS,
+ * ESTALE, EIO or ENOMEM. buf is read once and may be shared memory.
+ */
+int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
+		 const void *buf, size_t len, size_t *done)
+{
+	struct vnode *vn;
+	size_t there = 0;
+	int error;
+
+	*done = 0;
+	volume_trim(vol);
+	error = vol->dev->read_only ? EROFS
+				    : file_begin(vol, ino, 0, &there, &vn);
+	if (error == 0) {
+		error = file_write(vol, vn, offset, buf, len, done);
+	}
+	if (error == 0) {
+		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	}
+	return error;
+}
+
+/**
+ * Sets the size of a regular file: frees the blocks beyond, or leaves a hole.
+ * Its times are the caller's. Returns 0, EISDIR, EINVAL (no regular file),
+ * EFBIG, EOPNOTSUPP, EIO or ENOMEM; then nothing has changed.
+ */
+int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
+{
+	uint32_t keep = (uint32_t)((size + VOLUME_BLOCK - 1) >>
+				   VOLUME_BLOCK_SHIFT);
+	size_t tail = (size_t)(size & (VOLUME_BLOCK - 1));
+	const struct run *run;
+	int error;
+
+	if (!vnode_is(vn, VOLUME_S_IFREG)) {
+		return vnode_is(vn, VOLUME_S_IFDIR) ? EISDIR : EINVAL;
+	}
+	if (size > FILE_MAX) {
+		return EFBIG;
+	}
+	error = run_load(vol, vn);
+	if (error != 0) {
+		return error;
+	}
+	/* What is cut off of the last block is zeroed, where it is no hole. */
+	run = tail != 0 ? run_find(vn, keep - 1) : NULL;
+	if (size < vnode_size(vn) && run != NULL && run->lblk < keep) {
+		uint8_t *data = vol->dev->ops->poke(
+			vol->dev, run->pblk + (keep - 1 - run->lblk), false);
+
+		if (data == NULL) {
+			return EIO;
+		}
+		memset(data + tail, 0, VOLUME_BLOCK - tail);
+	}
+	run_truncate(vol, vn, keep);
+	vnode_set_size(vol, vn, size);
+	return 0;
+}
+
+/**
+ * Reads a symbolic link's text, without a terminating NUL: 1 to 4095 bytes,
+ * which may be anything. Returns 0, EINVAL (no link), ERANGE (size too small),
+ * ESTALE, EIO, EOPNOTSUPP or ENOMEM; *len may be changed even then.
+ * [Linux "Documentation/filesystems/ext4/ifork.rst: Symbolic Links"]
+ */
+int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
+		    size_t *len)
+{
+	const uint8_t *text;
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error == 0 && !vnode_is(vn, VOLUME_S_IFLNK)) {
+		error = EINVAL;
+	}
+	if (error != 0) {
+		return error;
+	}
+	*len = (size_t)vnode_size(vn);
+	if (*len >= VOLUME_BLOCK || *len == 0) {
+		return EIO;
+	}
+	if (*len > size) {
+		return ERANGE;
+	}
+	/* Up to 59 bytes are in the inode, in the place of the extent tree. */
+	text = (const uint8_t *)vn->in.i_block;
+	if ((vn->in.i_flags & EXT4_EXTENTS_FL) != 0) {
+		error = run_load(vol, vn);
+		text = error == 0 ? file_peek(vol, vn, 0) : NULL;
+	} else if (*len >= sizeof(vn->in.i_block)) {
+		text = NULL;
+	}
+	if (text == NULL) {
+		return error != 0 ? error : EIO;
+	}
+	memcpy(buf, text, *len);
+	return 0;
+}

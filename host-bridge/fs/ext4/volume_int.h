@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the volume. libext2fs reads and writes superblock, group
+ * descriptors, bitmaps, inodes and extended attributes; what every request
+ * needs is held in memory in our own form and written back later:
+ *
+ *   vnode       an inode, with its extents as a sorted array of runs
+ *   dir_index   a directory's names, hashed to places in its blocks
+ *
+ * A vnode stays in memory while it is held, and else until room is needed,
+ * which is looked for only where a public function begins (volume_trim()):
+ * within one such call every vnode pointer stays good.
+ */
+#ifndef ISTHMUS_VOLUME_INT_H
+#define ISTHMUS_VOLUME_INT_H
+
+#include <ext2fs/ext2_fs.h>
+#include <ext2fs/ext2fs.h>
+
+#include "host-bridge/fs/volume.h"
+#include "host-bridge/blk/volume_dev.h"
+
+#define VOLUME_INODE_SIZE	256u
+#define VOLUME_VNODES		8192u	/* kept in memory, held ones apart */
+#define VOLUME_LINK_MAX		65000u
+#define RUN_MAX			32768u	/* blocks of one extent */
+
+/* Blocks lblk.. of a file are blocks pblk.. of the device. */
+struct run {
+	uint32_t lblk, len;
+	uint64_t pblk;
+};
+
+struct dir_index;
+
+struct vnode {
+	struct vnode *hash_next;
+	struct vnode *ring_prev, *ring_next;
+	uint32_t ino;
+	uint32_t holds;
+	bool used;		/* since the clock hand passed */
+	bool dirty;		/* the inode differs from the table's */
+	bool tree_dirty;	/* the runs differ from the extent tree */
+	bool runs_valid;
+	bool dead;		/* freed; to be written as such */
+	struct run *runs;
+	uint32_t run_count, run_space;
+	uint32_t cursor;	/* the run found last */
+	uint64_t *tree;		/* blocks of the extent tree */
+	uint32_t tree_count, tree_space;
+	struct dir_index *index;
+	union {
+		struct ext2_inode_large in;
+		struct ext2_inode in_small;
+		uint8_t raw[VOLUME_INODE_SIZE];
+	};
+};
+
+struct volume {
+	ext2_filsys fs;
+	struct volume_dev *dev;
+	struct vnode **hash;		/* VOLUME_VNODES buckets */
+	struct vnode *hand;		/* clock hand in the ring of vnodes */
+	uint32_t vnodes;
+	uint64_t goal;			/* where to look for free blocks */
+	uint64_t seed;			/* of the name hash */
+	uint32_t generation;
+	bool csum;			/* metadata has checksums */
+};
+
+/* volume_io.c */
+extern const io_manager volume_io_manager;
+errcode_t volume_io_open(struct volume_dev *dev, ext2_filsys *fs);
+int volume_errno(errcode_t code);
+
+/* volume_vnode.c */
+int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out);
+int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
+int vnode_new(struct volume *vol, uint32_t dir,
+	      const struct volume_make *make, struct vnode **out);
+void vnode_unref(struct volume *vol, struct vnode *vn);
+int vnode_writeback(struct volume *vol, struct vnode *vn);
+void vnode_drop(struct volume *vol, struct vnode *vn);
+void volume_trim(struct volume *vol);
+
+static inline bool vnode_is(const struct vnode *vn, uint32_t type)
+{
+	return (vn->in.i_mode & VOLUME_S_IFMT) == type;
+}
+
+static inline uint64_t vnode_size(const struct vnode *vn)
+{
+	return (uint64_t)vn->in.i_size_high << 32 | vn->in.i_size;
+}
+
+void vnode_set_size(struct volume *vol, struct vnode *vn, uint64_t size);
+int vnode_set_links(struct volume *vol, struct vnode *vn, int change);
+
+#define VNODE_ATIME	1u
+#define VNODE_MTIME	2u
+#define VNODE_CTIME	4u
+#define VNODE_BTIME	8u
+void vnode_touch(struct vnode *vn, unsigned which, int64_t now);
+void vnode_times(const struct vnode *vn, struct volume_attr *attr);
+
+/* volume_alloc.c */
+int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
+		 uint64_t *first, uint32_t *got);
+void volume_free(struct volume *vol, uint64_t first, uint32_t count);
+
+/* volume_run.c */
+void run_init(struct vnode *vn);
+int run_load(struct volume *vol, struct vnode *vn);
+const struct run *run_find(struct vnode *vn, uint32_t lblk);
+int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	       uint32_t want, uint64_t *pblk, uint32_t *got);
+void run_undo(struct volume *vol, struct vnode *vn, uint32_t count);
+void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk);
+int run_store(struct volume *vol, struct vnode *vn);
+int run_seal(struct volume *vol, struct vnode *vn);
+
+/* volume_dir.c; a place is the offset of an entry in the directory */
+struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
+				   uint32_t place, bool write);
+int dir_find(struct volume *vol, struct vnode *dir, const char *name,
+	     size_t len, uint32_t *place, uint32_t *ino);
+int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
+	       size_t len, uint32_t ino, uint32_t mode);
+int dir_reserve(struct volume *vol, struct vnode *dir, size_t len);
+int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place);
+int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
+		uint32_t ino, uint32_t mode);
+int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent);
+int dir_empty(struct volume *vol, struct vnode *dir, bool *empty);
+int dir_writeback(struct volume *vol, struct vnode *dir);
+int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
+	     bool (*fn)(void *arg, const struct volume_entry *entry),
+	     void *arg);
+
+/* volume_name.c */
+bool name_is_dots(const char *name, size_t len);
+int name_check(const char *name, size_t len);
+int name_find(struct volume *vol, struct vnode *dir, const char *name,
+	      size_t len, uint32_t *place, struct vnode **vn);
+
+/* volume_file.c */
+int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
+int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
+	       const void *buf, size_t len, size_t *done);
+
+/* volume_index.c */
+int index_load(struct volume *vol, struct vnode *dir);
+void index_free(struct vnode *dir);
+
+#endif

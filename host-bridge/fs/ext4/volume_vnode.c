@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inodes in memory: found by number in a hash table, kept by a clock until room
+ * is needed. A freed inode's vnode stays as "dead", to be written as free,
+ * until room is needed or its number is used again.
+ *
+ * Each inode in use has at most one vnode, and from when that is made to when
+ * it is dropped it is the truth: the table on the device is older. libext2fs
+ * looks at the table only where we have just written it back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+#define NS_PER_S	1000000000ll
+/* Older inodes have less behind the first 128 bytes. */
+#define EXTRA_TIMES	24u	/* i_extra_isize that covers crtime_extra */
+
+/* The link that leads to an inode's vnode, or to NULL at the end of its
+ * chain. */
+static struct vnode **vnode_slot(struct volume *vol, uint32_t ino)
+{
+	struct vnode **slot = &vol->hash[ino & (VOLUME_VNODES - 1)];
+
+	while (*slot != NULL && (*slot)->ino != ino) {
+		slot = &(*slot)->hash_next;
+	}
+	return slot;
+}
+
+/* A vnode without content for an inode that has none, in hash and ring; NULL:
+ * no memory. It goes behind the clock hand, so it is looked at last. */
+static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
+{
+	struct vnode *vn = calloc(1, sizeof(*vn));
+	struct vnode **slot = &vol->hash[ino & (VOLUME_VNODES - 1)];
+
+	if (vn == NULL) {
+		return NULL;
+	}
+	vn->ino = ino;
+	vn->used = true;
+	vn->hash_next = *slot;
+	*slot = vn;
+	if (vol->hand == NULL) {
+		vol->hand = vn->ring_prev = vn->ring_next = vn;
+	} else {
+		vn->ring_next = vol->hand;
+		vn->ring_prev = vol->hand->ring_prev;
+		vn->ring_prev->ring_next = vn;
+		vn->ring_next->ring_prev = vn;
+	}
+	vol->vnodes++;
+	return vn;
+}
+
+/* Frees what was read or made beside the inode; it can be read again. */
+static void vnode_free_content(struct vnode *vn)
+{
+	index_free(vn);
+	free(vn->runs);
+	free(vn->tree);
+	vn->runs = NULL;
+	vn->tree = NULL;
+	vn->run_space = vn->tree_space = 0;
+	vn->run_count = vn->tree_count = vn->cursor = 0;
+	vn->runs_valid = vn->tree_dirty = false;
+}
+
+/** Forgets a vnode, written back or not. Nobody may hold it. */
+void vnode_drop(struct volume *vol, struct vnode *vn)
+{
+	*vnode_slot(vol, vn->ino) = vn->hash_next;
+	/* The hand must not point at what is gone. */
+	if (vol->hand == vn) {
+		vol->hand = vn->ring_next == vn ? NULL : vn->ring_next;
+	}
+	vn->ring_prev->ring_next = vn->ring_next;
+	vn->ring_next->ring_prev = vn->ring_prev;
+	vol->vnodes--;
+	vnode_free_content(vn);
+	free(vn);
+}
+
+/**
+ * Makes room when too many vnodes are in memory: writes back and forgets the
+ * ones that are neither held nor lately used, an eighth of them at once. No
+ * vnode pointer may be in use: so it is called where a public function begins,
+ * and nowhere else. One that cannot be written stays.
+ */
+void volume_trim(struct volume *vol)
+{
+	/* Once around to take the marks away, once to find who has none. */
+	uint32_t steps = 2 * vol->vnodes;
+
+	if (vol->vnodes <= VOLUME_VNODES) {
+		return;
+	}
+	for (; vol->vnodes > VOLUME_VNODES * 7 / 8 && steps > 0; steps--) {
+		struct vnode *vn = vol->hand;
+
+		vol->hand = vn->ring_next;
+		if (vn->holds == 0 && !vn->used &&
+		    vnode_writeback(vol, vn) == 0) {
+			vnode_drop(vol, vn);
+		} else {
+			vn->used = false;
+		}
+	}
+}
+
+/* Reads an inode that is not in memory. A number that came from a client or
+ * from a damaged directory may be anything: ESTALE for the reserved inodes
+ * (journal, resize and the like, which are no files), for one beyond the table,
+ * and for one without links, which is free. */
+static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
+{
+	struct vnode *vn;
+	errcode_t code;
+
+	if (ino != VOLUME_ROOT && (ino < EXT2_FIRST_INO(vol->fs->super) ||
+				   ino > vol->fs->super->s_inodes_count)) {
+		return ESTALE;
+	}
+	vn = vnode_alloc(vol, ino);
+	if (vn == NULL) {
+		return ENOMEM;
+	}
+	code = ext2fs_read_inode_full(vol->fs, ino, &vn->in_small,
+				      VOLUME_INODE_SIZE);
+	if (code != 0 || vn->in.i_links_count == 0) {
+		vnode_drop(vol, vn);
+		return code != 0 ? volume_errno(code) : ESTALE;
+	}
+	*out = vn;
+	return 0;
+}
+
+/**
+ * The vnode of an inode that is in use: one with a name, or held without. Good
+ * until volume_trim() is next called. Returns 0, ESTALE (no such file), EIO or
+ * ENOMEM.
+ */
+int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out)
+{
+	struct vnode *vn = *vnode_slot(vol, ino);
+
+	if (vn == NULL) {
+		return vnode_load(vol, ino, out);
+	}
+	if (vn->dead) {
+		return ESTALE;
+	}
+	vn->used = true;
+	*out = vn;
+	return 0;
+}
+
+/**
+ * As vnode_get(), and ENOTDIR if it is no directory; then *out is set all the
+ * same.
+ */
+int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out)
+{
+	int error = vnode_get(vol, ino, out);
+
+	if (error == 0 && !vnode_is(*out, VOLUME_S_IFDIR)) {
+		error = ENOTDIR;
+	}
+	return error;
+}
+
+/* A new file's inode: nothing of the one that had the number before remains.
+ * Its generation is another, so that a client can tell the two apart. */
+static void vnode_init(struct volume *vol, struct vnode *vn,
+		       const struct volume_make *make)
+{
+	uint32_t type = make->mode & VOLUME_S_IFMT;
+	uint32_t major = make->rdev_major, minor = make->rdev_minor;
+
+	memset(vn->raw, 0, sizeof(vn->raw));
+	vn->in.i_mode = (uint16_t)make->mode;
+	vn->in.i_uid = (uint16_t)make->uid;
+	ext2fs_set_i_uid_high(vn->in, make->uid >> 16);
+	vn->in.i_gid = (uint16_t)make->gid;
+	ext2fs_set_i_gid_high(vn->in, make->gid >> 16);
+	vn->in.i_links_count = type == VOLUME_S_IFDIR ? 2 : 1;
+	vn->in.i_extra_isize = sizeof(vn->in) - EXT2_GOOD_OLD_INODE_SIZE;
+	vn->in.i_generation = vol->generation++;
+	vnode_touch(vn, VNODE_ATIME | VNODE_MTIME | VNODE_CTIME | VNODE_BTIME,
+		    volume_now_ns());
+	if (type == VOLUME_S_IFCHR || type == VOLUME_S_IFBLK) {
+		/* The old form where it does, as Linux writes it. */
+		if (major < 256 && minor < 256) {
+			vn->in.i_block[0] = major << 8 | minor;
+		} else {
+			vn->in.i_block[1] = (minor & 0xff) | major << 8 |
+					    (minor & ~0xffu) << 12;
+		}
+	} else if (type == VOLUME_S_IFREG || type == VOLUME_S_IFDIR ||
+		   type == VOLUME_S_IFLNK) {
+		run_init(vn);
+	}
+	vn->runs_valid = true;
+	vn->dirty = true;
+	vn->used = true;
+	vn->dead = false;
+}
+
+/**
+ * Takes a free inode, in dir's group or else in another, and makes a file of it
+ * that has one link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM
+ * or EIO (the bitmap says free of an inode that is not: damage).
+ */
+int vnode_new(struct volume *vol, uint32_t dir,
+	      const struct volume_make *make, struct vnode **out)
+{
+	struct vnode *vn;
+	ext2_ino_t ino;
+	errcode_t code;
+
+	code = ext2fs_new_inode(vol->fs, dir, (int)make->mode, NULL, &ino);
+	if (code != 0) {
+		return volume_errno(code);
+	}
+	vn = *vnode_slot(vol, ino);
+	if (vn == NULL) {
+		vn = vnode_alloc(vol, ino);
+		if (vn == NULL) {
+			return ENOMEM;
+		}
+	} else if (!vn->dead) {
+		return EIO;
+	}
+	/* From here on it is used; vnode_unref() without links frees it
+	 * again. */
+	ext2fs_inode_alloc_stats2(vol->fs, ino, +1,
+				  LINUX_S_ISDIR(make->mode));
+	vnode_init(vol, vn, make);
+	*out = vn;
+	return 0;
+}
+
+/**
+ * To be called whenever a link or a hold has gone. Lets a file go that has no
+ * links: at once its extended attributes, and when it has no holders either its
+ * blocks and its inode. Otherwise does nothing.
+ */
+void vnode_unref(struct volume *vol, struct vnode *vn)
+{
+	bool runs;
+
+	if (vn->in.i_links_count != 0 || vn->dead) {
+		return;
+	}
+	if (ext2fs_file_acl_block(vol->fs, &vn->in_small) != 0) {
+		ext2fs_free_ext_attr(vol->fs, vn->ino, &vn->in);
+	}
+	/* Loaded also for volume_orphans(), which must know the blocks. */
+	runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
+	       run_load(vol, vn) == 0;
+	vn->in.i_dtime = (uint32_t)(volume_now_ns() / NS_PER_S);
+	vn->dirty = true;
+	/* Without links, with a time of deletion: on the device it is free, see
+	 * volume_orphans(). */
+	if (vn->holds != 0) {
+		return;
+	}
+	if (runs) {
+		run_truncate(vol, vn, 0);
+	}
+	ext2fs_inode_alloc_stats2(vol->fs, vn->ino, -1,
+				  vnode_is(vn, VOLUME_S_IFDIR));
+	vnode_free_content(vn);
+	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
+	vnode_set_size(vol, vn, 0);
+	/* In memory until it is written, so that the table says so too. */
+	vn->dead = true;
+}
+
+/**
+ * Writes an inode, its extent tree and its directory blocks' checksums, if it
+ * was changed. In this order: the tree's root is in the inode, and checksums
+ * cover the inode as it is in the table. Returns 0, EIO or ENOMEM; then it
+ * stays dirty.
+ */
+int vnode_writeback(struct volume *vol, struct vnode *vn)
+{
+	int error = 0;
+
+	if (!vn->dirty) {
+		return 0;
+	}
+	if (vn->tree_dirty) {
+		error = run_store(vol, vn);
+	}
+	if (error == 0) {
+		error = volume_errno(ext2fs_write_inode_full(
+			vol->fs, vn->ino, &vn->in_small, VOLUME_INODE_SIZE));
+	}
+	if (error == 0 && vn->tree_dirty) {
+		error = run_seal(vol, vn);
+	}
+	if (error == 0 && vn->index != NULL && vol->csum) {
+		error = dir_writeback(vol, vn);
+	}
+	vn->dirty = error != 0;
+	return error;
+}
+
+/**
+ * Sets the size of a file, in bytes; its blocks are the caller's. From 2 GiB on
+ * the library also notes in the superblock that there are such.
+ */
+void vnode_set_size(struct volume *vol, struct vnode *vn, uint64_t size)
+{
+	ext2fs_inode_size_set(vol->fs, &vn->in_small, (ext2_off64_t)size);
+	vn->dirty = true;
+}
+
+/**
+ * Adds 1 or -1 to the number of links. A directory that had too many to count
+ * has 1 for ever, if the volume's features say so. Returns 0 or EMLINK (for an
+ * addition); freeing is vnode_unref()'s.
+ * [Linux "fs/ext4/namei.c: ext4_inc_count"]
+ */
+int vnode_set_links(struct volume *vol, struct vnode *vn, int change)
+{
+	bool dir = vnode_is(vn, VOLUME_S_IFDIR);
+	uint32_t links = vn->in.i_links_count;
+
+	if (dir && links == 1) {
+		return 0;
+	}
+	if (change > 0 && links >= VOLUME_LINK_MAX) {
+		if (!dir || !ext2fs_has_feature_dir_nlink(vol->fs->super)) {
+			return EMLINK;
+		}
+		links = 1;
+	} else {
+		links = (uint32_t)((int)links + change);
+	}
+	vn->in.i_links_count = (uint16_t)links;
+	vn->dirty = true;
+	return 0;
+}
+
+/* A time as an inode has it: 32 bits of seconds, and beside them 30 bits of
+ * nanoseconds and 2 more of seconds, if the inode has room for these. Good from
+ * 1901 to 2446, else to 2038.
+ * [Linux "Documentation/filesystems/ext4/inodes.rst: Inode Timestamps"] */
+static void time_put(uint32_t *sec, uint32_t *extra, int64_t ns)
+{
+	int64_t s = ns / NS_PER_S;
+	int64_t rest = ns % NS_PER_S;
+
+	if (rest < 0) {
+		s--;
+		rest += NS_PER_S;
+	}
+	*sec = (uint32_t)s;
+	if (extra != NULL) {
+		/* The bits above the 32 signed ones of the seconds. */
+		uint32_t epoch = (uint32_t)((s - (int32_t)s) >> 32) & 3;
+
+		*extra = (uint32_t)rest << 2 | epoch;
+	}
+}
+
+/* The same way back; extra is 0 for an inode without. */
+static int64_t time_take(uint32_t sec, uint32_t extra)
+{
+	return ((int64_t)(int32_t)sec + ((int64_t)(extra & 3) << 32)) *
+	       NS_PER_S + (extra >> 2);
+}
+
+/**
+ * Sets times of a file, those that which names (VNODE_*), to now, in ns since
+ * 1970. Not only to the present: setattr gives its own.
+ */
+void vnode_touch(struct vnode *vn, unsigned which, int64_t now)
+{
+	struct ext2_inode_large *in = &vn->in;
+	bool extra = in->i_extra_isize >= EXTRA_TIMES;
+
+	if ((which & VNODE_ATIME) != 0) {
+		time_put(&in->i_atime, extra ? &in->i_atime_extra : NULL, now);
+	}
+	if ((which & VNODE_MTIME) != 0) {
+		time_put(&in->i_mtime, extra ? &in->i_mtime_extra : NULL, now);
+	}
+	if ((which & VNODE_CTIME) != 0) {
+		time_put(&in->i_ctime, extra ? &in->i_ctime_extra : NULL, now);
+	}
+	if ((which & VNODE_BTIME) != 0 && extra) {
+		time_put(&in->i_crtime, &in->i_crtime_extra, now);
+	}
+	vn->dirty = true;
+}
+
+/**
+ * Reads the times of a file into attr; the time of birth is 0 where the inode
+ * has no room for it.
+ */
+void vnode_times(const struct vnode *vn, struct volume_attr *attr)
+{
+	const struct ext2_inode_large *in = &vn->in;
+	bool extra = in->i_extra_isize >= EXTRA_TIMES;
+
+	attr->atime = time_take(in->i_atime, extra ? in->i_atime_extra : 0);
+	attr->mtime = time_take(in->i_mtime, extra ? in->i_mtime_extra : 0);
+	attr->ctime = time_take(in->i_ctime, extra ? in->i_ctime_extra : 0);
+	attr->btime = extra ? time_take(in->i_crtime, in->i_crtime_extra) : 0;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended attributes, by libext2fs: it works on the inode in the table, so
+ * ours is written back before and read again after. It finds their values in
+ * the inode's tail or in a block, which files may share, and keeps counts and
+ * checksums. [libext2fs "ext_attr.c"]
+ *
+ * Names are checked only as far as the library needs it: what a "trusted." or
+ * "security." attribute means is Linux's affair.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+#define EA_MAGIC	0xea020000u	/* before attributes in the inode */
+
+/* Whether a file has any attributes; costs next to nothing: the inode in memory
+ * says so. */
+static bool xattr_any(struct volume *vol, const struct vnode *vn)
+{
+	size_t at = EXT2_GOOD_OLD_INODE_SIZE + vn->in.i_extra_isize;
+	uint32_t magic = 0;
+
+	/* i_extra_isize is the device's word. */
+	if (at + sizeof(magic) <= VOLUME_INODE_SIZE) {
+		memcpy(&magic, vn->raw + at, sizeof(magic));
+	}
+	return magic == EA_MAGIC ||
+	       ext2fs_file_acl_block(vol->fs, (void *)&vn->in_small) != 0;
+}
+
+/* Reads all attributes of a file: *handle is to be closed after 0. The inode is
+ * in the table then, as it is in memory. */
+static int xattr_open(struct volume *vol, struct vnode *vn,
+		      struct ext2_xattr_handle **handle)
+{
+	int error = vnode_writeback(vol, vn);
+	errcode_t code;
+
+	if (error != 0) {
+		return error;
+	}
+	code = ext2fs_xattrs_open(vol->fs, vn->ino, handle);
+	if (code == 0) {
+		code = ext2fs_xattrs_read(*handle);
+		if (code != 0) {
+			ext2fs_xattrs_close(handle);
+		}
+	}
+	return volume_errno(code);
+}
+
+/**
+ * Reads an attribute into memory of its own: *value is the caller's to free().
+ * Returns 0, ENODATA, ESTALE, EIO or ENOMEM; then *value is not changed.
+ */
+int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
+		     void **value, size_t *len)
+{
+	struct ext2_xattr_handle *handle;
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error == 0 && !xattr_any(vol, vn)) {
+		error = ENODATA;
+	}
+	if (error == 0) {
+		error = xattr_open(vol, vn, &handle);
+	}
+	if (error != 0) {
+		return error;
+	}
+	error = volume_errno(ext2fs_xattr_get(handle, name, value, len));
+	ext2fs_xattrs_close(&handle);
+	return error;
+}
+
+/* Names gathered so far, each with its NUL. */
+struct name_list {
+	char *names;
+	size_t len;
+	bool failed;
+};
+
+/* Adds one name; ends the walk when there is no memory. */
+static int xattr_list_one(char *name, char *value, size_t value_len,
+			  void *data)
+{
+	struct name_list *list = data;
+	size_t len = strlen(name) + 1;
+	char *bigger = realloc(list->names, list->len + len);
+
+	(void)value;
+	(void)value_len;
+	if (bigger == NULL) {
+		list->failed = true;
+		return XATTR_ABORT;
+	}
+	memcpy(bigger + list->len, name, len);
+	list->names = bigger;
+	list->len += len;
+	return 0;
+}
+
+/**
+ * Lists the attributes' names, each with its NUL: *names is the caller's to
+ * free(), NULL when there are none. All kinds are listed; which ones a user may
+ * see is for Linux to say. Returns 0, ESTALE, EIO or ENOMEM; then *names is not
+ * changed.
+ */
+int volume_xattr_list(struct volume *vol, uint32_t ino, void **names,
+		      size_t *len)
+{
+	struct name_list list = { 0 };
+	struct ext2_xattr_handle *handle;
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error == 0 && xattr_any(vol, vn)) {
+		error = xattr_open(vol, vn, &handle);
+		if (error == 0) {
+			ext2fs_xattrs_iterate(handle, xattr_list_one, &list);
+			ext2fs_xattrs_close(&handle);
+		}
+	}
+	if (error == 0 && list.failed) {
+		error = ENOMEM;
+	}
+	if (error != 0) {
+		free(list.names);
+		return error;
+	}
+	*names = list.names;
+	*len = list.len;
+	return 0;
+}
+
+/* Reads an inode again that libext2fs has changed (or not, if error says so),
+ * and gives the handle back. Returns error, or what reading met. */
+static int xattr_close(struct volume *vol, struct vnode *vn,
+		       struct ext2_xattr_handle **handle, int error)
+{
+	errcode_t code;
+
+	ext2fs_xattrs_close(handle);
+	code = ext2fs_read_inode_full(vol->fs, vn->ino, &vn->in_small,
+				      VOLUME_INODE_SIZE);
+	if (code == 0 && error == 0) {
+		vnode_touch(vn, VNODE_CTIME, volume_now_ns());
+	}
+	return error != 0 ? error : volume_errno(code);
+}
+
+/* Whether an attribute may be set under these flags: 0, EEXIST, ENODATA, or
+ * another error. */
+static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
+			   unsigned flags)
+{
+	void *old;
+	size_t len;
+	int error = volume_errno(ext2fs_xattr_get(handle, name, &old, &len));
+
+	if (error == 0) {
+		free(old);
+		return (flags & VOLUME_XATTR_CREATE) != 0 ? EEXIST : 0;
+	}
+	if (error == ENODATA && (flags & VOLUME_XATTR_REPLACE) == 0) {
+		return 0;
+	}
+	return error;
+}
+
+/* Begins a change: refuses where nothing may be changed. A file without a name
+ * is on the device free already: nothing more is stored for it. */
+static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
+		       struct ext2_xattr_handle **handle)
+{
+	int error;
+
+	volume_trim(vol);
+	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
+	if (error == 0 && (*vn)->in.i_links_count == 0) {
+		error = ENOENT;
+	}
+	return error != 0 ? error : xattr_open(vol, *vn, handle);
+}
+
+/**
+ * Sets an attribute, by flags VOLUME_XATTR_*; one that cannot be set stays as
+ * it was. Returns 0, EEXIST, ENODATA, EOPNOTSUPP (no such kind of name: those
+ * of ours are "user.", "trusted." and "security."), ENOSPC (they must fit the
+ * inode and one block), ERANGE, ENOENT (the file has no name left), EROFS,
+ * ESTALE, EIO or ENOMEM.
+ */
+int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
+		     const void *value, size_t len, unsigned flags)
+{
+	struct ext2_xattr_handle *handle;
+	struct vnode *vn;
+	int error;
+
+	if (strncmp(name, "user.", 5) != 0 &&
+	    strncmp(name, "trusted.", 8) != 0 &&
+	    strncmp(name, "security.", 9) != 0) {
+		return EOPNOTSUPP;
+	}
+	error = xattr_begin(vol, ino, &vn, &handle);
+	if (error != 0) {
+		return error;
+	}
+	error = xattr_set_flags(handle, name, flags);
+	if (error == 0) {
+		error = volume_errno(ext2fs_xattr_set(handle, name, value,
+						      len));
+	}
+	return xattr_close(vol, vn, &handle, error);
+}
+
+/**
+ * Removes an attribute, of any kind. Returns as volume_xattr_set(); ENODATA if
+ * it is not there.
+ */
+int volume_xattr_remove(struct volume *vol, uint32_t ino, const char *name)
+{
+	struct ext2_xattr_handle *handle;
+	struct vnode *vn;
+	int error = xattr_begin(vol, ino, &vn, &handle);
+
+	if (error != 0) {
+		return error;
+	}
+	error = xattr_set_flags(handle, name, VOLUME_XATTR_REPLACE);
+	if (error == 0) {
+		error = volume_errno(ext2fs_xattr_remove(handle, name));
+	}
+	return xattr_close(vol, vn, &handle, error);
+}

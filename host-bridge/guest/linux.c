@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loading and life cycle of Linux. Everything Linux finds in its memory is
+ * prepared in windows of our own memory and then donated: the pages change
+ * owner, and the next touch of the window gives us zeroed ones. So after the
+ * start nothing of Linux is in our reach, and nothing is left to free.
+ *
+ * Linux is not trusted, nor is its kernel image (linux_image.c checks it); the
+ * hypervisor's answers are believed. State changes from top-level code
+ * (commands) and from the loop's handlers, which never run at the same time.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "host-bridge/ui/console.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/guest/linux_acpi.h"
+#include "host-bridge/guest/linux_image.h"
+#include "host-bridge/guest/linux_io.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/stage.h"
+
+#define PAGE		4096ull
+#define UNIT		(2ull << 20)	/* stage_big: what one call donates */
+#define SMALL		(64ull << 10)	/* stage_small */
+
+#define QUICK_MS	10000u	/* a crash so soon after the start ... */
+#define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
+#define READY_REPORT_MS	60000u
+
+/* The windows, host-bridge.lds. Outside of a load both are all zeroes: what was
+ * donated came back so, and who fails clears up. */
+extern uint8_t stage_small[], stage_big[];
+extern const uint8_t linux_dsdt[], linux_dsdt_end[];
+
+/* One Linux partition. ready: the agent has reported since this start, only
+ * while LINUX_RUNNING. started_ms: loop_uptime_ms() of the last start. */
+static const struct config *config;
+static bool restart_policy;
+static enum linux_state state = LINUX_STOPPED;
+static bool ready;
+static unsigned quick_crashes;
+static uint64_t started_ms;
+static struct loop_timer ready_timer;
+
+/* enum hc_reason in words (abi/hypercall.h). */
+static const char *const reasons[] = {
+	[HC_REASON_NONE] = "no reason given",
+	[HC_REASON_TRIPLE_FAULT] = "triple fault",
+	[HC_REASON_GPM_FAULT] = "access to memory it does not have",
+	[HC_REASON_ENTRY_FAILED] = "VM entry failed",
+	[HC_REASON_UNKNOWN_EXIT] = "an exit the hypervisor does not know",
+	[HC_REASON_NO_MEMORY] = "out of memory",
+	[HC_REASON_HOST_REQUEST] = "stopped by the host",
+	[HC_REASON_BAD_INSTRUCTION] = "device access by a strange instruction",
+};
+
+/* HC_OK downwards; a newer hypervisor may know more. */
+static const char *const hc_errors[] = {
+	"success", "invalid argument", "not permitted", "no such thing",
+	"busy", "out of memory", "try again", "no such hypercall",
+};
+
+static const char *hc_error(int64_t status)
+{
+	size_t i = (size_t)-status;
+
+	return i < sizeof(hc_errors) / sizeof(hc_errors[0]) ? hc_errors[i] :
+							      "unknown error";
+}
+
+/* Moves bytes at own (page aligned, with the rest of the last page zero) to
+ * Linux: at most 2 MiB, HC_DONATE_MAX pages. HC_OK or a status; on HC_ENOMEM
+ * some of the pages may have gone. [docs/hypercalls.md "HC_MEM_DONATE"] */
+static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
+{
+	struct hc_regs regs = {
+		.rdi = config->linux_id,
+		.rsi = (uintptr_t)own,
+		.rdx = gpa,
+		.r10 = (bytes + PAGE - 1) / PAGE,
+	};
+
+	return hc_call(HC_MEM_DONATE, &regs);
+}
+
+/* Copies data to Linux's memory at gpa (page aligned), which ends at ram_end.
+ * Aligned units of 2 MiB, the last one too if most of it is used, go through
+ * the big window: they stay large pages, and the window is populated again in
+ * few exits. The rest goes through the small one. Zeroes fill up what is
+ * donated beyond the data. */
+static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
+		    uint64_t size)
+{
+	while (size > 0) {
+		bool whole = (gpa & (UNIT - 1)) == 0 && size > UNIT / 2 &&
+			     ram_end - gpa >= UNIT;
+		uint8_t *window = whole ? stage_big : stage_small;
+		/* Pieces of the small window end where its size divides the
+		 * address, so that later units begin on 2 MiB. */
+		uint64_t room = whole ? UNIT : SMALL - (gpa & (SMALL - 1));
+		uint64_t part = size < room ? size : room;
+		uint64_t moved = whole ? UNIT : (part + PAGE - 1) & ~(PAGE - 1);
+		int64_t status;
+
+		memcpy(window, data, part);
+		memset(window + part, 0, moved - part);
+		status = donate(window, gpa, moved);
+		if (status != HC_OK) {
+			/* Zero again, whether these pages are still ours or
+			 * come anew; and no part of a file stays behind. */
+			memset(window, 0, moved);
+			return status;
+		}
+		gpa += part;
+		data += part;
+		size -= part;
+	}
+	return HC_OK;
+}
+
+/* Low memory and ACPI tables, built side by side in the small window (36 and 16
+ * KiB of its 64). NULL, or what went wrong, as a clause for stage_failed(). */
+static const char *load_tables(const struct linux_image *image,
+			       const struct linux_layout *layout,
+			       unsigned vcpus)
+{
+	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
+	uint8_t *acpi = stage_small + low_size;
+	const char *wrong = linux_image_low(stage_small, image, layout,
+					    config->bootargs);
+	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
+		LINUX_ACPI_GPA, vcpus, linux_dsdt,
+		(size_t)(linux_dsdt_end - linux_dsdt));
+
+	if (!wrong && acpi_size == 0) {
+		wrong = "the ACPI tables do not fit their area";
+	}
+	if (!wrong && (donate(stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
+		       donate(acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK)) {
+		wrong = "low memory could not be donated";
+	}
+	if (wrong) {		/* the next try finds the window clean */
+		memset(stage_small, 0, low_size + LINUX_ACPI_SIZE);
+	}
+	return wrong;
+}
+
+/* The modules named by the manifest; false with a message. */
+static bool find_modules(const struct host_module **kernel,
+			 const struct host_module **initrd)
+{
+	*kernel = config_module(config, config->kernel);
+	*initrd = config_module(config, config->initrd);
+	if (!*kernel || (config->initrd && !*initrd)) {
+		stage_failed(STAGE_LINUX_LOADED, "module \"%s\" is missing",
+			     *kernel ? config->initrd : config->kernel);
+		return false;
+	}
+	return true;
+}
+
+/* Everything into Linux's memory; *layout tells where. False, with a message,
+ * when something is missing, broken, or does not fit: some memory may have
+ * moved already, and the caller takes it back. */
+static bool load_all(struct linux_layout *layout)
+{
+	const struct host_module *kernel, *initrd;
+	struct linux_image image;
+	struct hc_regs mem;
+	const char *wrong;
+	uint64_t ram_end;
+	int64_t status;
+
+	if (!find_modules(&kernel, &initrd)) {
+		return false;
+	}
+	/* The manifest's cap and number of vCPUs. It does not fail for a
+	 * partition that boot/ has found in the manifest. */
+	(void)hc_query(HC_QUERY_MEMORY, config->linux_id, 0, &mem);
+	layout->ram = mem.rsi;
+	layout->initrd_size = initrd ? initrd->size : 0;
+	wrong = linux_image_parse((const void *)(uintptr_t)kernel->gpa,
+				  kernel->size, &image);
+	if (!wrong) {
+		wrong = linux_image_place(&image, layout);
+	}
+	if (!wrong) {
+		wrong = load_tables(&image, layout, (unsigned)mem.r10);
+	}
+	if (wrong) {
+		stage_failed(STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
+			     "%s", kernel->name,
+			     (unsigned long long)kernel->size, wrong);
+		return false;
+	}
+	ram_end = linux_image_ram_end(layout);
+	status = load(layout->kernel_gpa, ram_end,
+		      image.file + image.kernel_offset, image.kernel_size);
+	if (status == HC_OK && initrd) {
+		status = load(layout->initrd_gpa, ram_end,
+			      (const void *)(uintptr_t)initrd->gpa,
+			      initrd->size);
+	}
+	if (status != HC_OK) {
+		stage_failed(STAGE_LINUX_LOADED, "memory of kernel and initrd "
+			     "could not be donated: %s", hc_error(status));
+	}
+	return status == HC_OK;
+}
+
+/* Stopping is done in steps, so that one hypercall never takes long. Whatever
+ * state the partition is in, it is stopped and owns nothing afterwards. That it
+ * cannot be is a bug of ours, told and otherwise passed over. */
+static void take_back(void)
+{
+	struct hc_regs regs;
+	int64_t status;
+
+	do {
+		regs = (struct hc_regs){ .rdi = config->linux_id };
+		status = hc_call(HC_PARTITION_STOP, &regs);
+	} while (status == HC_EAGAIN);
+	if (status != HC_OK) {
+		console_notice("isthmus: stopping Linux: %s",
+			       hc_error(status));
+	}
+}
+
+/* Only a report: a Linux without our agent is a Linux all the same. */
+static void on_ready_late(struct loop_timer *timer)
+{
+	(void)timer;
+	console_notice("isthmus: Linux has not reported its agent ready after "
+		       "%u s; \"linux log\" shows what it printed",
+		       READY_REPORT_MS / 1000);
+}
+
+/**
+ * Loads and starts Linux; every failure is printed with its stage, and all
+ * memory that was handed over already is taken back. Does not wait for anything
+ * but hypercalls: callable from event handlers, after linux_init(). True when
+ * vCPU 0 runs, which says nothing of the kernel yet: linux_ready() does. False
+ * also when it runs already.
+ */
+bool linux_start(void)
+{
+	struct linux_layout layout = { 0 };
+	struct hc_regs regs;
+	int64_t status;
+
+	if (state == LINUX_RUNNING) {
+		return false;
+	}
+	/* Until proved otherwise: all ways out below leave it so. */
+	state = LINUX_FAILED;
+	ready = false;
+	if (config->no_linux) {
+		stage_failed(STAGE_LINUX_LOADED, "%s", config->no_linux);
+		return false;
+	}
+	if (!load_all(&layout)) {
+		take_back();
+		return false;
+	}
+	stage_reached(STAGE_LINUX_LOADED);
+	/* Before the first instruction of Linux can meet a device. */
+	linux_io_reset();
+	/* Entry state as HC_PARTITION_START has it: long mode, these page
+	 * tables and this GDT, RSI = boot parameters, as the protocol asks for.
+	 * [Linux "The Linux/x86 Boot Protocol", "64-bit Boot Protocol"] */
+	regs = (struct hc_regs){
+		.rdi = config->linux_id,
+		.rsi = layout.entry,
+		.rdx = LINUX_PML4_GPA,
+		.r10 = LINUX_BOOT_PARAMS_GPA,
+		.r8 = LINUX_GDT_GPA,
+	};
+	status = hc_call(HC_PARTITION_START, &regs);
+	if (status != HC_OK) {
+		stage_failed(STAGE_LINUX_STARTED, "%s", hc_error(status));
+		take_back();
+		return false;
+	}
+	state = LINUX_RUNNING;
+	started_ms = loop_uptime_ms();
+	stage_reached(STAGE_LINUX_STARTED);
+	loop_timer_set(&ready_timer, READY_REPORT_MS, on_ready_late);
+	return true;
+}
+
+/* Linux is gone, whatever the reason: its memory comes back, the channel resets
+ * (HC_PARTITION_STOP does both; the endpoint sees the new generation in its
+ * next turn). Port accesses that waited for an answer are dropped with their
+ * vCPUs. */
+static void down(enum linux_state new_state)
+{
+	loop_timer_cancel(&ready_timer);
+	take_back();
+	state = new_state;
+	ready = false;
+}
+
+/**
+ * Stops Linux at once, as pulling the plug would: what it had not written back
+ * is lost. A no-op when it is down, but for the count of crashes: who stops it
+ * by hand begins anew.
+ */
+void linux_stop(void)
+{
+	if (state == LINUX_RUNNING) {
+		down(LINUX_STOPPED);
+	}
+	quick_crashes = 0;
+}
+
+/* Linux went down by itself; start it again, unless it never got as far as its
+ * agent, soon after the start, several times in a row. A reset that it asked
+ * for counts too: a kernel that panics at once resets for ever. */
+static void start_again(void)
+{
+	bool quick = !ready && loop_uptime_ms() - started_ms < QUICK_MS;
+
+	quick_crashes = quick ? quick_crashes + 1 : 0;
+	down(LINUX_FAILED);
+	if (!restart_policy) {
+		return;
+	}
+	if (quick_crashes >= QUICK_CRASHES) {
+		stage_failed(STAGE_AGENT_READY, "Linux went down %u times "
+			     "within %u s of its start; it stays down until "
+			     "\"linux start\"", QUICK_CRASHES,
+			     QUICK_MS / 1000);
+		quick_crashes = 0;
+		return;
+	}
+	(void)linux_start();
+}
+
+/* The hypervisor reports a change of some partition's state. Changes that we
+ * asked for are known already; a bit that comes late, after a restart, finds no
+ * crash and does nothing. */
+static void on_partition(void *arg)
+{
+	struct hc_regs regs;
+	uint64_t reason;
+
+	(void)arg;
+	if (state != LINUX_RUNNING ||
+	    hc_query(HC_QUERY_STATE, config->linux_id, 0, &regs) != HC_OK ||
+	    regs.rdi != HC_STATE_CRASHED) {
+		return;
+	}
+	reason = regs.rsi;
+	/* A Linux whose agent was there had reached the last stage. */
+	stage_failed(ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
+		     "Linux crashed: %s, at %llx, detail %llx (\"log\" and "
+		     "\"linux log\" tell more)",
+		     reason < sizeof(reasons) / sizeof(reasons[0]) ?
+		     reasons[reason] : "unknown reason",
+		     (unsigned long long)regs.rdx,
+		     (unsigned long long)regs.r10);
+	start_again();
+}
+
+/* Linux wrote a power register (from linux_io.c, in a handler). Its vCPU waits
+ * for an answer that never comes: the partition ends first. */
+static void on_request(enum linux_request request)
+{
+	if (request == LINUX_REQUEST_POWER_OFF) {
+		down(LINUX_STOPPED);
+		console_notice("isthmus: Linux powered off");
+	} else {
+		console_notice("isthmus: Linux asked for a reset");
+		start_again();
+	}
+}
+
+/**
+ * Keeps the configuration, which must stay, and takes the events; starts
+ * nothing. Once, after serial_init() and before linux_start(). restart: false
+ * for a run that only executes one command, where a second start would hide the
+ * failure.
+ */
+void linux_init(const struct config *use, bool restart)
+{
+	config = use;
+	restart_policy = restart;
+	linux_io_init(config->linux_id, on_request);
+	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
+}
+
+/** Up, down, or down for good. From anywhere. */
+enum linux_state linux_state(void)
+{
+	return state;
+}
+
+/** Whether the agent has reported since the last start. From anywhere. */
+bool linux_ready(void)
+{
+	return ready;
+}
+
+/**
+ * The agent's report arrived (agent.c, in a callback); counts once for each
+ * start, and not for a Linux that went down meanwhile.
+ */
+void linux_set_ready(void)
+{
+	if (state == LINUX_RUNNING && !ready) {
+		ready = true;
+		loop_timer_cancel(&ready_timer);
+		stage_reached(STAGE_AGENT_READY);
+	}
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Port accesses of Linux: serial port, PCI configuration, power registers.
+ * Anything else that the manifest forwards has no device: all ones. Linux is
+ * not trusted: every value is good here, and none leads outside the models.
+ *
+ * The vCPU stands still from the access to the answer. Output for the second
+ * serial line waits when that line's ring is full, and the event loop with it:
+ * a Linux that prints without end slows the console and the files too. All from
+ * the loop's handlers; the models need no lock.
+ */
+#include <string.h>
+
+#include "abi/channel.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/guest/linux_acpi.h"
+#include "host-bridge/guest/linux_io.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/guest/pci_model.h"
+#include "host-bridge/dev/serial.h"
+#include "host-bridge/guest/uart_model.h"
+
+/* Port accesses answered in one turn of the loop: twice as many as Linux can
+ * have vCPUs. */
+#define TURN_ACCESSES	16u
+
+static struct uart_model uart;
+static struct pci_model pci;
+static uint32_t linux_id;
+static void (*on_request)(enum linux_request request);
+
+/* The last LINUX_LOG_SIZE bytes; goes on over restarts of Linux. */
+static char log_ring[LINUX_LOG_SIZE];
+static uint64_t log_end;	/* bytes ever written */
+
+/* May wait for the second serial line (serial_write): Linux's output is not
+ * lost, Linux prints more slowly instead. */
+static void log_byte(char byte)
+{
+	log_ring[log_end++ % LINUX_LOG_SIZE] = byte;
+	serial_write(SERIAL_LINUX, &byte, 1);
+}
+
+/**
+ * See linux_io.h; has the form of log_view_read. Bytes that were overwritten
+ * are skipped. The text is Linux's: any bytes.
+ */
+size_t linux_io_log(uint64_t *at, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	if (log_end - *at > LINUX_LOG_SIZE) {
+		*at = log_end - LINUX_LOG_SIZE;
+	}
+	while (n < size && *at < log_end) {
+		buf[n++] = log_ring[(*at)++ % LINUX_LOG_SIZE];
+	}
+	return n;
+}
+
+/* A write to the reset or sleep register: what does Linux want?
+ * [ACPI 6.3 "Sleep Control and Status Registers"] */
+static enum linux_request power_write(unsigned port, uint32_t value)
+{
+	if (port == LINUX_PORT_RESET && value == LINUX_RESET_VALUE) {
+		return LINUX_REQUEST_RESET;
+	}
+	if (port == LINUX_PORT_SLEEP_CTL && (value & LINUX_SLEEP_ENABLE) &&
+	    LINUX_SLEEP_TYPE(value) == LINUX_SLEEP_S5) {
+		return LINUX_REQUEST_POWER_OFF;
+	}
+	return LINUX_REQUEST_NONE;
+}
+
+/* An input: the value, of which the hypervisor takes as many bytes as the
+ * access has. A UART has registers of one byte; wider reads find nothing. */
+static uint64_t port_in(unsigned port, unsigned size)
+{
+	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
+		return pci_model_in(&pci, port, size);
+	}
+	if (port >= UART_MODEL_PORT && port <= UART_MODEL_PORT_LAST &&
+	    size == 1) {
+		return uart_model_in(&uart, port);
+	}
+	if (port >= LINUX_PORT_POWER && port <= LINUX_PORT_POWER_LAST) {
+		/* Sleep status: no wake event. The others are write-only. */
+		return 0;
+	}
+	return ~0ull;
+}
+
+/* An output; its result says whether Linux may go on. */
+static enum linux_request port_out(unsigned port, unsigned size,
+				   uint32_t value)
+{
+	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
+		pci_model_out(&pci, port, size, value);
+	} else if (port >= UART_MODEL_PORT && port <= UART_MODEL_PORT_LAST &&
+		   size == 1) {
+		int byte = uart_model_out(&uart, port, (uint8_t)value);
+
+		if (byte >= 0) {
+			log_byte((char)byte);
+		}
+	} else if (port >= LINUX_PORT_POWER && port <= LINUX_PORT_POWER_LAST &&
+		   size == 1) {
+		return power_write(port, value & 0xff);
+	}
+	return LINUX_REQUEST_NONE;
+}
+
+/* Several vCPUs may have an access pending: takes what there is, for the bit
+ * comes once. A vCPU on another CPU may have its next one ready before we ask
+ * again: after some, the rest waits for the next turn, so that such a Linux
+ * holds up nobody else. The hypervisor gives each access out once, with its
+ * size and direction; they are believed, the value is not. */
+static void on_ioreq(void *arg)
+{
+	struct hc_ioreq req;
+
+	(void)arg;
+	for (unsigned n = 0; n < TURN_ACCESSES; n++) {
+		unsigned port, size;
+		uint64_t value = ~0ull;
+
+		if (hc_ioreq_get(&req) != HC_OK) {
+			return;
+		}
+		port = HC_IOREQ_PORT(req.word);
+		size = HC_IOREQ_SIZE(req.word);
+		if (req.handle >> 16 != linux_id) {
+			/* No other partition is loaded by us; if one ran, it
+			 * would find no devices. */
+			value = ~0ull;
+		} else if (req.word & HC_IOREQ_IN) {
+			value = port_in(port, size);
+		} else {
+			enum linux_request asked =
+				port_out(port, size, (uint32_t)req.value);
+
+			if (asked != LINUX_REQUEST_NONE) {
+				/* The partition is gone, or is another start of
+				 * it, when this returns: what was pending of it
+				 * is too. */
+				on_request(asked);
+				return;
+			}
+		}
+		(void)hc_ioreq_done(req.handle, value);
+	}
+	loop_again(HC_EVENT_IOREQ);
+}
+
+/**
+ * Fresh devices for a fresh Linux; the channels may have changed too. Channel
+ * numbers are the hypervisor's; the first that we are no end of ends the list.
+ */
+void linux_io_reset(void)
+{
+	struct hc_regs regs;
+
+	uart_model_reset(&uart);
+	pci_model_reset(&pci);
+	for (unsigned c = 0; c < PCI_MODEL_CHANNELS; c++) {
+		if (hc_query(HC_QUERY_CHANNEL, c, 0, &regs) != HC_OK) {
+			break;
+		}
+		pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(
+			(uint32_t)regs.rdx));
+	}
+}
+
+/**
+ * Takes the ioreq event, and asked for what Linux writes to its power
+ * registers: called in a handler. Once, before linux_start().
+ */
+void linux_io_init(uint32_t partition, void (*asked)(enum linux_request))
+{
+	linux_id = partition;
+	on_request = asked;
+	loop_on_event(HC_EVENT_IOREQ, on_ioreq, NULL);
+	linux_io_reset();
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Event loop: one hypercall to wait, a table from event bit to handler, and a
+ * short sorted list of timers.
+ *
+ * No locks: one CPU, no interrupts, and handlers do not call loop_step(). Event
+ * bits come from the hypervisor, which is trusted; a bit only says "look", so
+ * one too many does no harm and two of a kind may come as one.
+ */
+#include <stddef.h>
+
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/loop/loop.h"
+
+#define EVENT_BITS	64
+/* So much channel work at most before keys, timers and Linux's port accesses
+ * are looked at again: a peer that always has one more packet holds up
+ * nobody. */
+#define WORK_ROUNDS	16	/* between two looks at the events */
+
+static struct {
+	void (*fn)(void *arg);
+	void *arg;
+} handlers[EVENT_BITS];
+
+static struct {
+	bool (*fn)(void *arg);
+	bool (*due)(void *arg);
+	void *arg;
+	bool more;		/* fn wanted to be called again */
+} work;
+
+/* Earliest first; a handful (tick, agent's report), so a list is enough. */
+static struct loop_timer *timers;
+static uint64_t pending;	/* taken from the hypervisor, not yet served */
+static uint64_t ticks_per_ms = 1;
+static uint64_t start;
+
+/**
+ * Before all else here; time begins now. tsc_hz is boot/'s measurement; 0 or
+ * absurd: delays get very short, which is better than a division by zero.
+ */
+void loop_init(uint64_t tsc_hz)
+{
+	start = loop_now();
+	if (tsc_hz >= 1000) {
+		ticks_per_ms = tsc_hz / 1000;
+	}
+}
+
+/**
+ * One handler for each event bit; a second call replaces the first. Bits
+ * without a handler are dropped when they come: doorbells have none, since the
+ * work function looks at the ring after every wait anyway.
+ */
+void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
+{
+	unsigned bit = (unsigned)__builtin_ctzll(event);
+
+	handlers[bit].fn = fn;
+	handlers[bit].arg = arg;
+}
+
+/**
+ * See loop.h. Also for an event that nothing caused: its handler looks.
+ */
+void loop_again(uint64_t event)
+{
+	pending |= event;
+}
+
+/**
+ * One work function in all: the channel's. The next wait does not block, so
+ * that fn runs soon. Both are called by loop_step() only, never while a handler
+ * runs.
+ */
+void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
+{
+	work.fn = fn;
+	work.due = due;
+	work.arg = arg;
+	work.more = true;
+}
+
+/* Until it has nothing left or its share is used up; what is left then is
+ * remembered in work.more, so that the next wait does not block. */
+static void run_work(void)
+{
+	int rounds = WORK_ROUNDS;
+
+	do {
+		work.more = work.fn && work.fn(work.arg);
+	} while (work.more && --rounds > 0);
+}
+
+/* A timer is off the list when its function runs: it may set itself again, but
+ * not to 0 ms, with which this would never end. */
+static void run_timers(void)
+{
+	while (timers && timers->deadline <= loop_now()) {
+		struct loop_timer *timer = timers;
+
+		timers = timer->next;
+		timer->deadline = 0;
+		timer->fn(timer);
+	}
+}
+
+/**
+ * One turn: wait, events in order of their bits, timers, work. deadline is a
+ * TSC value, 0 for "do not wait", LOOP_FOREVER for none. Returns after each
+ * wake-up, also one without cause, so callers look at what they wait for and
+ * call again. Not from handlers, timer or work functions.
+ */
+void loop_step(uint64_t deadline)
+{
+	uint64_t events;
+
+	/* A command may have queued packets since the last turn. Nobody would
+	 * ring for those: they must be in the ring, with the doorbell, before
+	 * we block. */
+	if (work.fn && work.due(work.arg)) {
+		run_work();
+	}
+	events = pending;
+	if (timers && timers->deadline < deadline) {
+		deadline = timers->deadline;
+	}
+	/* Deferred events first, but look for new ones at the same time. */
+	events |= hc_wait(work.more || events ? 0 : deadline);
+	/* Before the handlers: one that waits for its device alone
+	 * (serial_write), or is not done (loop_again), puts bits back. */
+	pending = 0;
+	while (events) {
+		unsigned bit = (unsigned)__builtin_ctzll(events);
+
+		events &= events - 1;
+		if (handlers[bit].fn) {
+			handlers[bit].fn(handlers[bit].arg);
+		}
+	}
+	if (timers) {
+		run_timers();
+	}
+	run_work();
+}
+
+/**
+ * For code that must wait inside a handler, for its device alone. Blocks;
+ * Linux's port accesses, the console and the channel wait as long. Bits of
+ * other events are kept for the next loop_step(), none is lost. Returns the
+ * bits that came of events, 0 at the deadline (TSC, or LOOP_FOREVER).
+ */
+uint64_t loop_wait_only(uint64_t events, uint64_t deadline)
+{
+	uint64_t taken;
+
+	while (!(pending & events)) {
+		pending |= hc_wait(deadline);
+		if (deadline != LOOP_FOREVER && loop_now() >= deadline) {
+			break;
+		}
+	}
+	taken = pending & events;
+	pending &= ~events;
+	return taken;
+}
+
+/**
+ * Takes the timer off the list; harmless when it is not on it, or was never
+ * set. From anywhere, its own function included.
+ */
+void loop_timer_cancel(struct loop_timer *timer)
+{
+	for (struct loop_timer **at = &timers; *at; at = &(*at)->next) {
+		if (*at == timer) {
+			*at = timer->next;
+			break;
+		}
+	}
+	timer->deadline = 0;
+}
+
+/**
+ * (Re)starts a one-shot timer: fn(timer) from loop_step(), not before delay_ms
+ * from now. *timer must stay valid until it ran or was cancelled.
+ */
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
+		    void (*fn)(struct loop_timer *timer))
+{
+	struct loop_timer **at = &timers;
+
+	loop_timer_cancel(timer);
+	timer->fn = fn;
+	timer->deadline = loop_now() + loop_ms_to_ticks(delay_ms);
+	/* Behind those of the same time: they run in the order in which they
+	 * were set. */
+	while (*at && (*at)->deadline <= timer->deadline) {
+		at = &(*at)->next;
+	}
+	timer->next = *at;
+	*at = timer;
+}
+
+/** Milliseconds as TSC ticks; no delay used here comes near an overflow. */
+uint64_t loop_ms_to_ticks(uint64_t ms)
+{
+	return ms * ticks_per_ms;
+}
+
+/** TSC ticks as whole milliseconds, rounded down. */
+uint64_t loop_ticks_to_ms(uint64_t ticks)
+{
+	return ticks / ticks_per_ms;
+}
+
+/** Milliseconds since loop_init(). */
+uint64_t loop_uptime_ms(void)
+{
+	return loop_ticks_to_ms(loop_now() - start);
+}

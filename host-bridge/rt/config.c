@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manifest as the host partition uses it. boot/ has checked the blob and
+ * every property (boot/fdt_check.c, manifest*.c), and it is a module, mapped
+ * read-only: what is tested here again is only what costs nothing.
+ */
+#include <libfdt.h>
+#include <string.h>
+
+#include "host-bridge/rt/config.h"
+
+/* A string property, or NULL when it is absent or not terminated. */
+static const char *string_property(const void *fdt, int node,
+				   const char *name)
+{
+	int len;
+	const char *text = fdt_getprop(fdt, node, name, &len);
+
+	return text && len > 0 && text[len - 1] == '\0' ? text : NULL;
+}
+
+/* boot/ has checked the manifest; what is absent here is optional there. */
+static void read_linux(const void *fdt, int node, struct config *config)
+{
+	int len;
+	const fdt32_t *id = fdt_getprop(fdt, node, "id", &len);
+
+	config->linux_id = id && len == 4 ? fdt32_to_cpu(*id) : 0;
+	config->bootargs = string_property(fdt, node, "bootargs");
+	config->kernel = string_property(fdt, node, "kernel");
+	config->initrd = string_property(fdt, node, "initrd");
+	if (!config->bootargs) {
+		config->bootargs = "";
+	}
+	config->no_linux = config->kernel ? NULL :
+		"the manifest names no kernel for the Linux partition";
+}
+
+/**
+ * Reads what concerns host-bridge, into *config, all of which is set. Strings
+ * point into the manifest, which stays where it is. With config->no_linux set,
+ * *config is usable for all but starting Linux.
+ */
+void config_read(const struct host_info *info, struct config *config)
+{
+	const void *fdt = (const void *)(uintptr_t)info->manifest_gpa;
+	int node, chosen;
+
+	*config = (struct config){ .info = info };
+	if (fdt_check_header(fdt) != 0 ||
+	    fdt_totalsize(fdt) > info->manifest_size) {
+		config->no_linux = "the manifest is not a device tree blob";
+		return;
+	}
+	config->no_linux = "the manifest has no partition beside the host's";
+	chosen = fdt_path_offset(fdt, "/chosen");
+	if (chosen >= 0) {
+		config->exec = string_property(fdt, chosen, "exec");
+		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
+	}
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
+		/* The first one that is not ours; others in the manifest stay
+		 * empty. */
+		if (!fdt_getprop(fdt, node, "host", NULL)) {
+			read_linux(fdt, node, config);
+			break;
+		}
+	}
+}
+
+/**
+ * A module by its name in the manifest (NULL: none), or NULL. Its memory is
+ * mapped, and read-only but for the module "volume".
+ */
+const struct host_module *config_module(const struct config *config,
+					const char *name)
+{
+	const struct host_info *info = config->info;
+
+	for (uint32_t i = 0; i < info->module_count; i++) {
+		if (name && strcmp(info->modules[i].name, name) == 0) {
+			return &info->modules[i];
+		}
+	}
+	return NULL;
+}

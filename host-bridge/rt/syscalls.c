@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What newlib asks of the system beneath it. Standard output and error go to
+ * the console; there are no other files at this level (the volume has its own
+ * interface); the heap is the partition's RAM behind the image, backed by the
+ * hypervisor as it is touched.
+ *
+ * One thread and no handlers, so nothing here is reentered. Of these functions
+ * only write() can wait. [newlib "System Calls", in its C library manual]
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "abi/host_info.h"
+#include "host-bridge/rt/cpu.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/syscalls.h"
+
+extern uint8_t heap_start[];
+
+static uint8_t *heap_end, *heap_limit;
+static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
+
+/** See syscalls.h. No hypercalls, no devices: callable before all else. */
+void syscalls_init(const struct host_info *info)
+{
+	heap_end = heap_start;
+	heap_limit = (uint8_t *)(uintptr_t)info->ram_end;
+	wall_seconds = info->wall_seconds;
+	wall_tsc = info->wall_tsc;
+}
+
+/**
+ * For the "memory" command: bytes that malloc() has ever had, its free ones
+ * included; pages not touched yet count too, though they are not backed.
+ */
+size_t syscalls_heap_used(void)
+{
+	return (size_t)(heap_end - heap_start);
+}
+
+/**
+ * Moves the end of the heap; returns the old end, or (void *)-1 with ENOMEM
+ * beyond the RAM that the manifest allows (or below the start). Shrinking keeps
+ * the pages: they stay ours. Below the limit a touch can still fail, when the
+ * machine's memory is exhausted and the manifest promises us no more: then this
+ * partition ends, since the hypervisor has no way to say no.
+ */
+void *sbrk(ptrdiff_t increment)
+{
+	uint8_t *old = heap_end;
+
+	/* Compared as distances: an address plus an absurd increment could
+	 * wrap. */
+	if (increment > heap_limit - heap_end ||
+	    increment < heap_start - heap_end) {
+		errno = ENOMEM;
+		return (void *)-1;
+	}
+	heap_end += increment;
+	return old;
+}
+
+/**
+ * Standard output and error; all else is EBADF. Waits until all is queued for
+ * the console, so it never writes less than len.
+ */
+int write(int fd, const void *data, size_t len)
+{
+	if (fd != STDOUT_FILENO && fd != STDERR_FILENO) {
+		errno = EBADF;
+		return -1;
+	}
+	serial_text(data, len);
+	return (int)len;
+}
+
+/** UTC as boot/ read it from the firmware, plus the TSC since; to the ms. A
+ * machine without a clock counts from 1970. */
+int gettimeofday(struct timeval *restrict tv, void *restrict tz)
+{
+	uint64_t ms = loop_ticks_to_ms(loop_now() - wall_tsc);
+
+	(void)tz;
+	tv->tv_sec = (time_t)(wall_seconds + ms / 1000);
+	tv->tv_usec = (suseconds_t)(ms % 1000 * 1000);
+	return 0;
+}
+
+/** Everything is a terminal here: stdio then buffers by lines. */
+int fstat(int fd, struct stat *st)
+{
+	(void)fd;
+	*st = (struct stat){ .st_mode = S_IFCHR };
+	return 0;
+}
+
+/* Descriptors 0 to 2, by which newlib decides to buffer by lines. */
+int isatty(int fd)
+{
+	return fd >= STDIN_FILENO && fd <= STDERR_FILENO;
+}
+
+/** There is no standard input: the console reads keys itself. */
+int read(int fd, void *data, size_t len)
+{
+	(void)fd;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+/* The next five are here because newlib's stdio refers to them: nothing opens
+ * files by name, seeks in the console or asks for more than one process. */
+int open(const char *path, int flags, ...)
+{
+	(void)path;
+	(void)flags;
+	errno = ENOENT;
+	return -1;
+}
+
+int close(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+	(void)fd;
+	(void)offset;
+	(void)whence;
+	errno = ESPIPE;
+	return -1;
+}
+
+int getpid(void)
+{
+	return 1;
+}
+
+/**
+ * abort() ends here, by raise(). Not a way back: a signal is the program's end.
+ */
+int kill(int pid, int sig)
+{
+	(void)pid;
+	cpu_fatal("host-bridge aborted (signal %d)", sig);
+}
+
+/** This program has nowhere to exit to. */
+void _exit(int status)
+{
+	cpu_fatal("host-bridge exited with status %d", status);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console's commands. Each runs at top level; it prints with stdio and
+ * ends early when console_interrupted().
+ */
+#ifndef ISTHMUS_COMMANDS_H
+#define ISTHMUS_COMMANDS_H
+
+#include "host-bridge/rt/config.h"
+#include "host-bridge/ui/words.h"
+
+struct volume;
+struct vsock;
+
+/* What the commands work on; volume and vsock are NULL when absent. */
+struct command_env {
+	const struct config *config;
+	struct volume *volume;
+	struct vsock *vsock;
+};
+
+struct command {
+	const char *name;
+	const char *args;	/* for the usage line */
+	const char *summary;	/* one line for "help" */
+	const char *more;	/* further lines for "help NAME", or "" */
+	int min_args, max_args;	/* max -1: the rest of the line, raw */
+	/* argv[0] is the name; rest is the line behind it, as typed. */
+	void (*run)(const struct command_env *env, int argc, char **argv,
+		    const char *rest);
+	/* Completes the word after the name; NULL: nothing to complete. */
+	void (*complete)(const struct command_env *env, struct completion *c);
+};
+
+void commands_init(const struct command_env *env);
+void commands_run(char *line);
+/* Finds what the word that ends at text[len] could become. */
+void commands_complete(const char *text, size_t len, struct completion *c);
+
+/* The groups, each ended by an entry without name. */
+extern const struct command commands_system[];	/* commands_system.c */
+extern const struct command commands_linux[];	/* commands_linux.c */
+extern const struct command commands_files[];	/* commands_files.c */
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands about the machine as a whole, and its end. Figures come from the
+ * hypervisor by HC_QUERY, one at a time: a table's lines are not of the same
+ * instant. Lists are read until the hypervisor says that there is no more.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "drivers/power.h"
+#include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_linux.h"
+#include "host-bridge/ui/console.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/ui/log_view.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/syscalls.h"
+#include "host-bridge/ui/system.h"
+#include "host-bridge/fs/volume.h"
+#include "host-bridge/vsock/vsock_endpoint.h"
+
+/* Bounds of lists that end by themselves: more than the hypervisor has. */
+#define MAX_PARTITIONS	16u
+#define MAX_CHANNELS	8u
+#define POWER_MS	1000u	/* what the machine may take to obey */
+
+/* A 16-byte name in two registers, first character in the lowest byte. Valid
+ * until the next call. */
+static const char *name_of(uint64_t lo, uint64_t hi)
+{
+	static char name[17];
+
+	memcpy(name, &lo, 8);
+	memcpy(name + 8, &hi, 8);
+	return name;
+}
+
+/* Hours, minutes, seconds, thousandths. Valid until the next call. */
+static const char *time_text(uint64_t ms)
+{
+	static char text[32];
+	uint64_t s = ms / 1000;
+
+	snprintf(text, sizeof(text), "%llu:%02u:%02u.%03u",
+		 (unsigned long long)(s / 3600), (unsigned)(s / 60 % 60),
+		 (unsigned)(s % 60), (unsigned)(ms % 1000));
+	return text;
+}
+
+/* Exits by reason, five to a line; reasons that never occurred are left
+ * out. */
+static void print_exits(uint64_t partition)
+{
+	struct hc_regs r;
+	int shown = 0;
+
+	/* The kinds of exit are the hypervisor's: it names them, in its
+	 * order. */
+	for (uint64_t i = 0;
+	     hc_query(HC_QUERY_EXITS, partition, i, &r) == HC_OK; i++) {
+		if (r.rdi > 0) {
+			printf("%s%s %llu", shown++ % 5 ? ", " :
+			       shown > 1 ? "\n      " : "    exits: ",
+			       name_of(r.rsi, r.rdx),
+			       (unsigned long long)r.rdi);
+		}
+	}
+	printf(shown ? "\n" : "    no exits yet\n");
+}
+
+/* A line, then its exits; memory in MiB with one decimal, rounded down. False
+ * past the last partition. Uptime is 0 unless it runs. */
+static bool print_partition(uint64_t id)
+{
+	static const char *const states[] = { "stopped", "running", "crashed",
+					      "stopping" };
+	struct hc_regs name, state, mem;
+
+	if (hc_query(HC_QUERY_NAME, id, 0, &name) != HC_OK ||
+	    hc_query(HC_QUERY_STATE, id, 0, &state) != HC_OK ||
+	    hc_query(HC_QUERY_MEMORY, id, 0, &mem) != HC_OK) {
+		return false;
+	}
+	printf("  %llu %-15s %-8s %6u %10llu.%u %8llu  %-15s %6llu\n",
+	       (unsigned long long)id, name_of(name.rdi, name.rsi),
+	       state.rdi < 4 ? states[state.rdi] : "?", (unsigned)mem.r10,
+	       (unsigned long long)(mem.rdi >> 20),
+	       (unsigned)((mem.rdi & 0xfffff) * 10 >> 20),
+	       (unsigned long long)(mem.rsi >> 20),
+	       time_text(loop_ticks_to_ms(mem.r8)),
+	       (unsigned long long)state.r8);
+	print_exits(id);
+	return true;
+}
+
+/* Shares of the time since the CPU came up; what lacks to 100 is the
+ * hypervisor's own. */
+static void print_cpus(void)
+{
+	struct hc_regs r;
+
+	for (uint64_t i = 0; hc_query(HC_QUERY_CPU, i, 0, &r) == HC_OK; i++) {
+		/* A CPU that has just come up: no division by zero. */
+		uint64_t total = r.rdx ? r.rdx : 1;
+
+		printf("  CPU %llu (APIC %llu): %llu%% in partitions, "
+		       "%llu%% idle\n", (unsigned long long)i,
+		       (unsigned long long)r.r10,
+		       (unsigned long long)(r.rsi * 100 / total),
+		       (unsigned long long)(r.rdi * 100 / total));
+	}
+}
+
+/* The machine, each partition, each CPU, and whether the agent is there. */
+static void run_status(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	time_t now = time(NULL);
+	char clock[32];
+	struct tm tm;
+
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S",
+		 gmtime_r(&now, &tm));
+	printf("%s UTC, up %s, %s, %u CPU, %llu MiB\n", clock,
+	       time_text(loop_uptime_ms()), env->config->info->platform,
+	       (unsigned)env->config->info->machine_cpus,
+	       (unsigned long long)(env->config->info->machine_memory >> 20));
+	printf("  partition         state     vCPUs   memory MiB  cap MiB  "
+	       "uptime          starts\n");
+	for (uint64_t id = 0; id < MAX_PARTITIONS; id++) {
+		if (!print_partition(id)) {
+			break;
+		}
+	}
+	print_cpus();
+	printf("  Linux agent: %s\n", linux_ready() ? "ready" : "not ready");
+}
+
+/* Pages are 4 KiB, so this is exact: a page lost would show. */
+static void print_owner(const char *name, uint64_t bytes)
+{
+	printf("  %-16s %10llu KiB\n", name,
+	       (unsigned long long)(bytes >> 10));
+}
+
+/* All owners of the machine's pages. The sum is all memory, if no page changed
+ * its owner while the list was read. */
+static void run_memory(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	struct hc_regs r;
+	uint64_t sum = 0;
+
+	(void)env;
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
+	     i++) {
+		print_owner(name_of(r.rsi, r.rdx), r.rdi);
+		sum += r.rdi;
+	}
+	print_owner("all", sum);
+	printf("  host-bridge's heap, within host: %llu KiB\n",
+	       (unsigned long long)(syscalls_heap_used() >> 10));
+}
+
+/* The hypervisor's view of each channel, then our end's of the one to Linux. */
+static void run_channel(const struct command_env *env, int argc, char **argv,
+			const char *rest)
+{
+	struct vsock_status s;
+	struct hc_regs r;
+
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	for (uint64_t c = 0; c < MAX_CHANNELS &&
+	     hc_query(HC_QUERY_CHANNEL, c, 0, &r) == HC_OK; c++) {
+		printf("  channel %llu: generation %llu, sections of %llu KiB, "
+		       "doorbells sent %llu, received %llu\n",
+		       (unsigned long long)c, (unsigned long long)r.rdi,
+		       (unsigned long long)(r.rdx >> 10),
+		       (unsigned long long)r.r10, (unsigned long long)r.r8);
+	}
+	/* No channel of ours: the list above was empty, too. */
+	if (!env->vsock) {
+		return;
+	}
+	vsock_get_status(env->vsock, &s);
+	printf("  link %s, resets %u (last: %s), connections %u\n",
+	       s.up ? "up" : "down", (unsigned)s.resets, s.reason,
+	       (unsigned)s.connections);
+	printf("  sent %llu packets, %llu bytes; %u bytes in the ring\n",
+	       (unsigned long long)s.tx_packets,
+	       (unsigned long long)s.tx_bytes, (unsigned)s.tx_used);
+	printf("  received %llu packets, %llu bytes; %u bytes in the ring\n",
+	       (unsigned long long)s.rx_packets,
+	       (unsigned long long)s.rx_bytes, (unsigned)s.rx_used);
+	printf("  doorbells rung %llu, packets dropped %llu, peer's liveness "
+	       "word %u\n", (unsigned long long)s.doorbells,
+	       (unsigned long long)s.dropped, (unsigned)s.peer_live);
+}
+
+/* The hypervisor's log, of which a hypercall gives 24 bytes, in the form that
+ * log_view() wants: *at is the cursor, in bytes since boot, which the
+ * hypervisor moves to the oldest byte it still has. */
+static size_t read_log(uint64_t *at, char *buf, size_t size)
+{
+	size_t done = 0;
+	struct hc_regs r;
+
+	while (size - done >= 24) {
+		r = (struct hc_regs){ .rdi = *at };
+		/* Lengths are checked though the hypervisor is trusted: it
+		 * costs nothing. */
+		if (hc_call(HC_LOG_READ, &r) != HC_OK || r.rsi == 0 ||
+		    r.rsi > 24) {
+			break;
+		}
+		*at = r.rdi;
+		memcpy(buf + done, (uint64_t [3]){ r.rdx, r.r10, r.r8 },
+		       r.rsi);
+		done += r.rsi;
+	}
+	return done;
+}
+
+/* From the oldest line that the hypervisor still has. */
+static void run_log(const struct command_env *env, int argc, char **argv,
+		    const char *rest)
+{
+	(void)env;
+	(void)rest;
+	if (!log_view(read_log, argc > 1 ? argv[1] : NULL)) {
+		printf("\"%s\" is no number of lines\n", argv[1]);
+	}
+}
+
+/**
+ * The end of the system: Linux, then the volume (everything written is made
+ * lasting), then the machine. Never returns. Where the machine cannot do it by
+ * itself the user is told, and the console stays dead but for that. What goes
+ * wrong on the way is printed and does not stop it. Top level only.
+ */
+void system_down(const struct command_env *env, bool reboot)
+{
+	uint64_t until;
+
+	(void)commands_linux_shutdown();
+	/* Where Linux was stopped hard nothing has run since: the channel's end
+	 * sees it now, and lets go of the files that Linux had open. */
+	loop_step(0);
+	if (env->volume && volume_close(env->volume) != 0) {
+		console_notice("isthmus: the volume could not be closed");
+	}
+	/* All text must be out before the machine is gone. */
+	fflush(stdout);
+	serial_drain();
+	if (reboot) {
+		power_reboot();
+	} else {
+		power_off();
+	}
+	until = loop_now() + loop_ms_to_ticks(POWER_MS);
+	/* Emulators obey at once, chipsets may take their time. */
+	while (loop_now() < until) {
+		loop_step(until);
+	}
+	console_notice("isthmus: this machine cannot %s by itself; "
+		       "it is safe to switch it off",
+		       reboot ? "restart" : "power off");
+	for (;;) {
+		loop_step(LOOP_FOREVER);
+	}
+}
+
+/* Both do not return; see system_down(). */
+static void run_reboot(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	system_down(env, true);
+}
+
+static void run_poweroff(const struct command_env *env, int argc, char **argv,
+			 const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	system_down(env, false);
+}
+
+const struct command commands_system[] = {
+	{ "status", "", "partitions, CPUs, memory, exits by reason", "",
+	  0, 0, run_status, NULL },
+	{ "memory", "", "who owns the machine's memory", "",
+	  0, 0, run_memory, NULL },
+	{ "channel", "", "the channel to Linux: rings, counters, liveness", "",
+	  0, 0, run_channel, NULL },
+	{ "log", "[LINES]", "the hypervisor's log, or its last lines", "",
+	  0, 1, run_log, NULL },
+	{ "reboot", "", "shut Linux down and restart the machine", "",
+	  0, 0, run_reboot, NULL },
+	{ "poweroff", "", "shut Linux down and power the machine off", "",
+	  0, 0, run_poweroff, NULL },
+	{ 0 }
+};

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paths on the volume, or in Linux through the agent's 9P server. Linux's side
+ * is asked while the event loop runs, so every call may take as long as Linux
+ * likes; ctrl-c ends it with EINTR. The volume answers at once.
+ *
+ * Nothing that Linux says is believed beyond what is shown: a name, a size or a
+ * mode of its may be anything.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host-bridge/ui/console.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/files/p9_client.h"
+#include "host-bridge/ui/places.h"
+
+/* NULL: that side is not there. Set once, by places_init(). */
+static struct volume *volume;
+static struct p9_client *client;
+
+/* One turn of the loop; false when ctrl-c was typed: the p9_wait_fn. */
+static bool wait_for_linux(void *arg)
+{
+	(void)arg;
+	loop_step(LOOP_FOREVER);
+	return !console_interrupted();
+}
+
+/**
+ * Says which sides there are: use_volume and vs may be NULL. Called once, after
+ * both were set up. Nothing is sent to Linux before it is asked; without memory
+ * for the client Linux's side is not there.
+ */
+void places_init(struct volume *use_volume, struct vsock *vs)
+{
+	volume = use_volume;
+	client = vs ? p9_client_new(vs, VSOCK_PORT_AGENT_9P, wait_for_linux,
+				    NULL) : NULL;
+}
+
+/**
+ * Whether the path names a file in Linux. Pure, and no promise that Linux is
+ * there.
+ */
+bool place_in_linux(const char *path)
+{
+	return strncmp(path, PLACE_LINUX, strlen(PLACE_LINUX)) == 0;
+}
+
+/* The path in Linux, or NULL: it is on the volume. */
+static const char *linux_path(const char *path)
+{
+	return place_in_linux(path) ? path + strlen(PLACE_LINUX) : NULL;
+}
+
+/* Whether the side that a path is on is there: 0 or ENODEV. */
+static int side(const char *in_linux)
+{
+	return (in_linux ? (void *)client : (void *)volume) ? 0 : ENODEV;
+}
+
+static int stat_linux(const char *path, bool follow, struct place_stat *st)
+{
+	struct p9_attr attr;
+	int error = p9_client_stat(client, path, follow, &attr);
+
+	if (error == 0) {
+		*st = (struct place_stat){
+			.linux_side = true,
+			/* Inode numbers of Linux's: not comparable with the
+			 * volume's. */
+			.id = attr.qid.path,
+			.mode = attr.mode,
+			.size = attr.size,
+			.mtime = attr.mtime,
+		};
+	}
+	return error;
+}
+
+static int stat_volume(const char *path, bool follow, struct place_stat *st)
+{
+	struct volume_attr attr;
+	uint32_t ino;
+	int error = volume_path(volume, path, follow, &ino);
+
+	if (error == 0) {
+		error = volume_getattr(volume, ino, &attr);
+	}
+	if (error == 0) {
+		*st = (struct place_stat){
+			.id = ino,
+			.mode = attr.mode,
+			.size = attr.size,
+			.mtime = attr.mtime,
+		};
+	}
+	return error;
+}
+
+/**
+ * What is at path; follow decides about a link in the last component. Returns
+ * 0, ENODEV (that side is not there), or an error of its side's: see
+ * volume_path() and p9_client_stat(). So do all that follow.
+ */
+int place_stat(const char *path, bool follow, struct place_stat *st)
+{
+	const char *in_linux = linux_path(path);
+	int error = side(in_linux);
+
+	if (error != 0) {
+		return error;
+	}
+	return in_linux ? stat_linux(in_linux, follow, st) :
+			  stat_volume(path, follow, st);
+}
+
+struct list_arg {
+	bool (*fn)(void *arg, const char *name, size_t len);
+	void *arg;
+};
+
+/* The volume's entries as place_list() shows them. */
+static bool list_entry(void *arg, const struct volume_entry *entry)
+{
+	const struct list_arg *list = arg;
+
+	return list->fn(list->arg, entry->name, entry->name_len);
+}
+
+/**
+ * Shows the names in a directory to fn, in the order the file system has them,
+ * "." and ".." among them where the side shows them, until it returns false. fn
+ * must not use places: either side would be entered a second time.
+ */
+int place_list(const char *path,
+	       bool (*fn)(void *arg, const char *name, size_t len), void *arg)
+{
+	const char *in_linux = linux_path(path);
+	struct list_arg list = { fn, arg };
+	int error = side(in_linux);
+	uint32_t ino;
+
+	if (error == 0 && in_linux) {
+		return p9_client_list(client, in_linux, fn, arg);
+	}
+	if (error == 0) {
+		error = volume_path(volume, path, true, &ino);
+	}
+	return error ? error : volume_readdir(volume, ino, 0, list_entry,
+					      &list);
+}
+
+/* As p9_client_open(), on the volume: *ino is held after 0. */
+static int open_volume(const char *path, bool create, uint32_t *ino)
+{
+	const struct volume_attr empty = { .size = 0 };
+	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
+	struct volume_attr attr;
+	const char *name;
+	uint32_t dir;
+	size_t len;
+	int error = volume_path(volume, path, true, ino);
+
+	if (error == ENOENT && create) {
+		/* EEXIST from volume_create(): the name is a link that leads
+		 * nowhere. */
+		error = volume_path_parent(volume, path, &dir, &name, &len);
+		if (error == 0) {
+			error = volume_create(volume, dir, name, len, &make,
+					      ino);
+		}
+	} else if (error == 0 && create) {
+		error = volume_setattr(volume, *ino, VOLUME_SET_SIZE, &empty);
+	}
+	if (error == 0) {
+		error = volume_getattr(volume, *ino, &attr);
+	}
+	if (error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
+		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ?
+			EISDIR : EINVAL;
+	}
+	/* Held, so that it can be read to its end even if Linux removes it. */
+	return error ? error : volume_hold(volume, *ino);
+}
+
+/**
+ * Opens a regular file for reading, or with create makes or empties it for
+ * writing; after 0, and only then, close it with place_close(). EISDIR, or
+ * EINVAL for what is neither file nor directory.
+ */
+int place_open(const char *path, bool create, struct place_file *file)
+{
+	const char *in_linux = linux_path(path);
+	int error = side(in_linux);
+
+	file->linux_side = in_linux != NULL;
+	if (error != 0) {
+		return error;
+	}
+	return in_linux ? p9_client_open(client, in_linux, create, &file->id) :
+			  open_volume(path, create, &file->id);
+}
+
+/**
+ * Reads up to len bytes from offset on; *done may be less, and 0 is the end of
+ * the file. EBADF from Linux's side: the connection was lost.
+ */
+int place_read(struct place_file *file, uint64_t offset, void *buf,
+	       size_t len, size_t *done)
+{
+	return file->linux_side ?
+	       p9_client_read(client, file->id, offset, buf, len, done) :
+	       volume_read(volume, file->id, offset, buf, len, done);
+}
+
+/**
+ * Writes up to len bytes at offset; *done may be less. The volume takes at
+ * least a byte or fails; Linux may claim to have taken none.
+ */
+int place_write(struct place_file *file, uint64_t offset, const void *buf,
+		size_t len, size_t *done)
+{
+	return file->linux_side ?
+	       p9_client_write(client, file->id, offset, buf, len, done) :
+	       volume_write(volume, file->id, offset, buf, len, done);
+}
+
+/**
+ * Ends the use of an open file. Cannot fail: writes are complete when
+ * place_write() returns.
+ */
+void place_close(struct place_file *file)
+{
+	if (file->linux_side) {
+		p9_client_close(client, file->id);
+	} else {
+		volume_release(volume, file->id);
+	}
+}
+
+/**
+ * Makes a directory whose parent exists. EEXIST when there is anything at path,
+ * be it a link that leads nowhere.
+ */
+int place_mkdir(const char *path)
+{
+	const struct volume_make make = { .mode = VOLUME_S_IFDIR | 0755 };
+	const char *in_linux = linux_path(path);
+	const char *name;
+	uint32_t ino, dir;
+	size_t len;
+	int error = side(in_linux);
+
+	if (error != 0 || in_linux) {
+		return error ? error : p9_client_mkdir(client, in_linux);
+	}
+	error = volume_path(volume, path, true, &ino);
+	if (error != ENOENT) {
+		return error ? error : EEXIST;
+	}
+	error = volume_path_parent(volume, path, &dir, &name, &len);
+	return error ? error : volume_create(volume, dir, name, len, &make,
+					     &ino);
+}
+
+/**
+ * Removes a name: unlink, or rmdir for an empty directory. A link is removed
+ * itself, not what it leads to.
+ */
+int place_remove(const char *path)
+{
+	const char *in_linux = linux_path(path);
+	const char *name;
+	uint32_t dir;
+	size_t len;
+	int error = side(in_linux);
+
+	if (error != 0 || in_linux) {
+		return error ? error : p9_client_remove(client, in_linux);
+	}
+	error = volume_path_parent(volume, path, &dir, &name, &len);
+	if (error == 0) {
+		error = volume_unlink(volume, dir, name, len);
+	}
+	return error == EISDIR ? volume_rmdir(volume, dir, name, len) : error;
+}

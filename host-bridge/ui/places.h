@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files as the console's user names them: a path on the volume, or, behind
+ * "linux:", a path in Linux's own file system. All functions are for
+ * top-level code (they may run the event loop) and return 0 or an errno
+ * value.
+ */
+#ifndef ISTHMUS_PLACES_H
+#define ISTHMUS_PLACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host-bridge/vsock/vsock.h"
+#include "host-bridge/fs/volume.h"
+
+#define PLACE_LINUX	"linux:"	/* before a path: it is in Linux */
+
+struct place_stat {
+	bool linux_side;
+	uint64_t id;		/* one file, one number, on its side */
+	uint32_t mode;		/* type and permissions, VOLUME_S_* */
+	uint64_t size;
+	int64_t mtime;		/* ns since 1970 */
+};
+
+struct place_file {
+	bool linux_side;
+	uint32_t id;		/* inode number, or 9P fid */
+};
+
+/* volume and vs may be NULL: that side is then not there (ENODEV). */
+void places_init(struct volume *volume, struct vsock *vs);
+bool place_in_linux(const char *path);
+int place_stat(const char *path, bool follow, struct place_stat *st);
+/* Calls fn for each name in the directory until it returns false; fn must
+ * not use places. */
+int place_list(const char *path,
+	       bool (*fn)(void *arg, const char *name, size_t len),
+	       void *arg);
+/* Opens a regular file; create makes or empties it. */
+int place_open(const char *path, bool create, struct place_file *file);
+int place_read(struct place_file *file, uint64_t offset, void *buf,
+	       size_t len, size_t *done);
+int place_write(struct place_file *file, uint64_t offset, const void *buf,
+		size_t len, size_t *done);
+void place_close(struct place_file *file);
+int place_mkdir(const char *path);
+/* Removes a file, or an empty directory. */
+int place_remove(const char *path);
+
+#endif
