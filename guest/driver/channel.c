@@ -19,9 +19,9 @@
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/module.h>
-#include <linux/virtio_vsock.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "isthmus.h"
 
 /* How long a packet that nobody waits for may stay unpublished. */
@@ -64,6 +64,37 @@ bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		ring_fault(ch, status);
 	}
 	return status == RING_OK;
+}
+
+/**
+ * Like isthmus_tx_put(), for a socket packet: its header is at skb->head, its
+ * payload may be in pieces (from Linux 6.12 on, when it is large).
+ */
+bool isthmus_tx_put_skb(struct isthmus *ch, struct sk_buff *skb)
+{
+	enum ring_status status;
+	struct skb_seq_state pieces;
+	u32 done = 0, n;
+	const u8 *data;
+
+	if (!skb_is_nonlinear(skb)) {
+		return isthmus_tx_put(ch, skb->head, skb->data);
+	}
+	status = ring_tx_begin(&ch->ring, skb->len);
+	if (status > RING_FULL) {
+		ring_fault(ch, status);
+	}
+	if (status != RING_OK) {
+		return false;
+	}
+	ring_tx_put(&ch->ring, 0, skb->head, RING_PACKET_HEADER);
+	skb_prepare_seq_read(skb, 0, skb->len, &pieces);
+	while ((n = skb_seq_read(done, &data, &pieces)) != 0) {
+		ring_tx_put(&ch->ring, RING_PACKET_HEADER + done, data, n);
+		done += n;
+	}
+	ring_tx_end(&ch->ring, skb->len);
+	return true;
 }
 
 /**
@@ -189,7 +220,7 @@ static void tx_flush(struct isthmus *ch)
 	spin_lock_irqsave(&ch->lock, flags);
 	ch->tx_blocked = false;
 	while (ch->up && (skb = skb_dequeue(&ch->tx_queue)) != NULL) {
-		if (isthmus_tx_put(ch, skb->head, skb->data)) {
+		if (isthmus_tx_put_skb(ch, skb)) {
 			__skb_queue_tail(&sent, skb);
 			continue;
 		}
@@ -203,7 +234,9 @@ static void tx_flush(struct isthmus *ch)
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
 	/* Packets are freed here, with interrupts on. */
-	__skb_queue_purge(&sent);
+	while ((skb = __skb_dequeue(&sent)) != NULL) {
+		compat_skb_sent(skb);
+	}
 	/* 9P requests may wait for the space, and for the queue to be empty. */
 	wake_up(&ch->wq);
 }

@@ -55,6 +55,7 @@ struct isthmus {
 extern struct isthmus *isthmus_channel;
 bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		    const void *payload);
+bool isthmus_tx_put_skb(struct isthmus *ch, struct sk_buff *skb);
 bool isthmus_tx_wait(struct isthmus *ch, u32 len);
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags);
 void isthmus_tx_later(struct isthmus *ch, unsigned long flags);

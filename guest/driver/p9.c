@@ -24,12 +24,11 @@
  */
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/virtio_vsock.h>
-#include <asm/unaligned.h>
 #include <net/9p/9p.h>
 #include <net/9p/client.h>
 #include <net/9p/transport.h>
 
+#include "compat.h"
 #include "isthmus.h"
 
 #define P9_HOST_PORT	564

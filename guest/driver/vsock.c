@@ -10,10 +10,10 @@
  * Device"]
  */
 #include <linux/module.h>
-#include <linux/virtio_vsock.h>
 #include <net/af_vsock.h>
 #include <net/sock.h>
 
+#include "compat.h"
 #include "isthmus.h"
 
 /* Answers to packets of no connection that may wait for ring space. A host that
@@ -55,15 +55,15 @@ static int send_pkt(struct sk_buff *skb)
 	if (!ch->up) {
 		len = -ENODEV;
 	} else if (skb_queue_empty(&ch->tx_queue)) {
-		/* The header is at skb->head (VIRTIO_VSOCK_SKB_HEADROOM). The
-		 * second try is for space that came while we asked for it. */
-		sent = isthmus_tx_put(ch, skb->head, skb->data) ||
+		/* The second try is for space that came while we asked for
+		 * it. */
+		sent = isthmus_tx_put_skb(ch, skb) ||
 		       (!isthmus_tx_wait(ch, skb->len) &&
-			isthmus_tx_put(ch, skb->head, skb->data));
+			isthmus_tx_put_skb(ch, skb));
 	}
 	if (sent) {
 		isthmus_tx_done(ch, flags);
-		consume_skb(skb);
+		compat_skb_sent(skb);
 		return len;
 	}
 	/* A reply too many is dropped: the host gets no RST, and times out. */
@@ -120,6 +120,7 @@ static struct virtio_transport transport = {
 		.notify_send_post_enqueue =
 			virtio_transport_notify_send_post_enqueue,
 		.notify_buffer_size	= virtio_transport_notify_buffer_size,
+		COMPAT_VSOCK_TRANSPORT
 	},
 	.send_pkt = send_pkt,
 };
@@ -132,8 +133,10 @@ static struct sk_buff *copy_packet(struct isthmus *ch,
 {
 	struct sk_buff *skb;
 
-	skb = virtio_vsock_alloc_skb(VIRTIO_VSOCK_SKB_HEADROOM + n, gfp);
+	/* Not virtio_vsock_alloc_skb(): its packets may be in pieces. */
+	skb = alloc_skb(VIRTIO_VSOCK_SKB_HEADROOM + n, gfp);
 	if (skb) {
+		skb_reserve(skb, VIRTIO_VSOCK_SKB_HEADROOM);
 		memcpy(virtio_vsock_hdr(skb), packet, RING_PACKET_HEADER);
 		/* As if the host had sent this piece as a packet. */
 		virtio_vsock_hdr(skb)->len = cpu_to_le32(n);
