@@ -102,3 +102,11 @@ def file_operations(t):
     overlay = t.overlay({"bin/fileops": program})
     result = t.exec("fileops /mnt/host", "--overlay", overlay, timeout=400)
     t.check("fileops: all passed" in result.out, result.out[-2000:])
+
+
+@case("file-check", "random reads, writes, cuts, maps, links, locks, "
+      "attributes, compared with a copy in memory")
+def file_check(t):
+    overlay = t.overlay({"bin/fs_check": t.guest_program("fs_check")})
+    result = t.exec("fs_check /mnt/host", "--overlay", overlay, timeout=400)
+    t.check(result.out == "fs_check: OK\n", result.out[-2000:])

@@ -137,6 +137,14 @@ class Console:
         self.expect(re.escape(PROMPT))
         return self.seen[start:self.at - len(PROMPT)].replace("\r", "")
 
+    def state(self, partition="linux"):
+        """What `status` says of a partition: "running", "stopped"..."""
+        said = self.run("status")
+        found = re.search(rf"^ +\d+ {partition} +(\S+)", said, re.M)
+        if not found:
+            raise Failed(f"no line of {partition} in status: {said!r}")
+        return found[1]
+
     def ready(self):
         """Waits until Linux's agent is up."""
         self.expect(r"isthmus: stage 68 ")

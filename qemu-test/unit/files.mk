@@ -38,13 +38,3 @@ host_down_SRCS := qemu-test/unit/host_down_test.c \
 	host-bridge/files/p9_service.c host-bridge/ui/commands_system.c \
 	$(addprefix host-bridge/vsock/vsock, .c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err
-
-# For a stock Linux as the judge: the server on a TCP port of the build
-# machine, and what Linux does with the mount.
-build/files/p9_tcp: qemu-test/files/p9_tcp.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
-	@mkdir -p $(@D)
-	@gcc -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
-		-I. -o $@ $(filter %.c,$^) -lext2fs -lcom_err
-build/files/fs_check: qemu-test/files/fs_check.c
-	@mkdir -p $(@D)
-	@gcc -O1 -std=gnu11 -Wall -Wextra -Werror -static -o $@ $<
