@@ -120,7 +120,7 @@ check-tools:
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
 bench: tests
-	@tools/bench $(PLATFORM)
+	@tools/bench $(addprefix --kernel ,$(KERNEL)) $(PLATFORM)
 
 clean:
 	rm -rf build
@@ -132,7 +132,8 @@ help:
 	@echo 'make test-all   more of them, and on one more platform'
 	@echo 'make unit       tests that need no machine'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
-	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg'
+	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg,'
+	@echo "                KERNEL=stock: with Debian's own kernel"
 	@echo 'make image      build/isthmus.img, a bootable disk or USB stick'
 	@echo 'make update     newer Linux, newlib, busybox where Debian has them'
 	@echo 'make all clean'
