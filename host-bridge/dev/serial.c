@@ -14,9 +14,15 @@
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/sink.h"
 
 #define COM2_PORT	0x2f8
 #define BUSY_LEVEL	4096u	/* bytes: a third of a second at 115200 */
+
+static const struct sink console_sink = {
+	.text = serial_text,
+	.drain = serial_drain,
+};
 
 static struct uart16550 uarts[SERIAL_LINES];
 static void (*drained)(void);
@@ -37,7 +43,8 @@ static void on_irq(void *arg)
 /**
  * Sets both lines up, 115200 8N1, and unmasks their interrupts. console_port is
  * boot/'s (struct host_info), COM2 is where PCs have it. A line that is not
- * there swallows its output and never has input. Before anything is printed.
+ * there swallows its output and never has input. The console's is then the sink
+ * of this program's text.
  */
 void serial_init(uint16_t console_port)
 {
@@ -47,6 +54,7 @@ void serial_init(uint16_t console_port)
 		loop_on_event(HC_EVENT_IRQ(i), on_irq, &uarts[i]);
 		(void)hc_irq(i, 1);
 	}
+	sink_set(&console_sink);
 }
 
 /**
@@ -74,7 +82,7 @@ void serial_write(enum serial_line line, const void *data, size_t len)
 
 /**
  * Queues text for a terminal on the console line: LF becomes CR LF, all else
- * stays. Where stdout's bytes end up (syscalls.c).
+ * stays. Where the sink's text ends up.
  */
 void serial_text(const char *text, size_t len)
 {

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host-bridge/ui/console.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 
 #define PAGE		4096ull
@@ -223,8 +223,7 @@ static void take_back(void)
 		status = hc_call(HC_PARTITION_STOP, &regs);
 	} while (status == HC_EAGAIN);
 	if (status != HC_OK) {
-		console_notice("isthmus: stopping Linux: %s",
-			       hc_error(status));
+		notice("isthmus: stopping Linux: %s", hc_error(status));
 	}
 }
 
@@ -232,9 +231,8 @@ static void take_back(void)
 static void on_ready_late(struct loop_timer *timer)
 {
 	(void)timer;
-	console_notice("isthmus: Linux has not reported its agent ready after "
-		       "%u s; \"linux log\" shows what it printed",
-		       READY_REPORT_MS / 1000);
+	notice("isthmus: Linux has not reported its agent ready after %u s; "
+	       "\"linux log\" shows what it printed", READY_REPORT_MS / 1000);
 }
 
 /**
@@ -370,9 +368,9 @@ static void on_request(enum linux_request request)
 {
 	if (request == LINUX_REQUEST_POWER_OFF) {
 		down(LINUX_STOPPED);
-		console_notice("isthmus: Linux powered off");
+		notice("isthmus: Linux powered off");
 	} else {
-		console_notice("isthmus: Linux asked for a reset");
+		notice("isthmus: Linux asked for a reset");
 		start_again();
 	}
 }

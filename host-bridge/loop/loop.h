@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host-bridge/rt/tsc.h"
+
 #define LOOP_FOREVER	(~0ull)
 
 struct loop_timer {
@@ -45,10 +47,7 @@ void loop_timer_cancel(struct loop_timer *timer);
 /* Time: the TSC, and its rate as measured by boot/. */
 static inline uint64_t loop_now(void)
 {
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (uint64_t)hi << 32 | lo;
+	return tsc_now();
 }
 
 uint64_t loop_ms_to_ticks(uint64_t ms);

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "host-bridge/ui/console.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 
 static const struct {
@@ -47,7 +47,7 @@ const char *stage_name(enum stage stage)
 void stage_reached(enum stage stage)
 {
 	next = stage + 2;
-	console_notice("isthmus: stage %d %s", stage, stage_name(stage));
+	notice("isthmus: stage %d %s", stage, stage_name(stage));
 }
 
 /**
@@ -64,8 +64,8 @@ void stage_failed(enum stage stage, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	next = stage;
-	console_notice("isthmus: FAILED stage %d %s: %s", stage,
-		       stage_name(stage), text);
+	notice("isthmus: FAILED stage %d %s: %s", stage, stage_name(stage),
+	       text);
 }
 
 /** For the crash dump. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What newlib asks of the system beneath it. Standard output and error go to
- * the console; there are no other files at this level (the volume has its own
+ * the sink; there are no other files at this level (the volume has its own
  * interface); the heap is the partition's RAM behind the image, backed by the
  * hypervisor as it is touched.
  *
@@ -18,14 +18,15 @@
 
 #include "abi/host_info.h"
 #include "host-bridge/rt/cpu.h"
-#include "host-bridge/loop/loop.h"
-#include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/syscalls.h"
+#include "host-bridge/rt/tsc.h"
 
 extern uint8_t heap_start[];
 
 static uint8_t *heap_end, *heap_limit;
 static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
+static uint64_t ticks_per_ms = 1;
 
 /** See syscalls.h. No hypercalls, no devices: callable before all else. */
 void syscalls_init(const struct host_info *info)
@@ -34,6 +35,10 @@ void syscalls_init(const struct host_info *info)
 	heap_limit = (uint8_t *)(uintptr_t)info->ram_end;
 	wall_seconds = info->wall_seconds;
 	wall_tsc = info->wall_tsc;
+	/* Absurd: the time of day is, and nothing is divided by zero. */
+	if (info->tsc_hz >= 1000) {
+		ticks_per_ms = info->tsc_hz / 1000;
+	}
 }
 
 /**
@@ -77,7 +82,7 @@ int write(int fd, const void *data, size_t len)
 		errno = EBADF;
 		return -1;
 	}
-	serial_text(data, len);
+	sink_text(data, len);
 	return (int)len;
 }
 
@@ -85,7 +90,7 @@ int write(int fd, const void *data, size_t len)
  * machine without a clock counts from 1970. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
-	uint64_t ms = loop_ticks_to_ms(loop_now() - wall_tsc);
+	uint64_t ms = (tsc_now() - wall_tsc) / ticks_per_ms;
 
 	(void)tz;
 	tv->tv_sec = (time_t)(wall_seconds + ms / 1000);

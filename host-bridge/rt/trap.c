@@ -3,7 +3,7 @@
  * The end of the program: an exception (there are no expected ones) or a fatal
  * error. Everything is printed by polling, past the event loop, since nothing
  * can be relied on any more; only a transmit ring that is full at this moment
- * is waited for as ever (serial_write).
+ * is waited for as ever (dev/serial.c).
  *
  * What is read here may be broken: the dump uses static memory and the
  * exception stack, walks the stack by address only, and never follows a frame
@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "host-bridge/rt/cpu.h"
-#include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/stage.h"
 
 struct trap_frame {	/* built by trap_entry.S and the processor */
@@ -52,8 +52,8 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	serial_text(text, strlen(text));
-	serial_drain();
+	sink_text(text, strlen(text));
+	sink_drain();
 }
 
 /* Gives the CPU up for good: with interrupts off a halted vCPU is never woken
@@ -138,7 +138,7 @@ void trap_dump(const struct trap_frame *f)
 /**
  * See cpu.h: a printf format, without newline. For states that only a bug of
  * ours, or a broken hand-over, can bring about; what a peer can cause is never
- * fatal. Usable as soon as serial_init() has run.
+ * fatal. Seen only when there is a sink (sink.h).
  */
 void cpu_fatal(const char *fmt, ...)
 {

@@ -11,12 +11,12 @@
 #include "drivers/power.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
-#include "host-bridge/ui/console.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/system.h"
 #include "host-bridge/fs/volume.h"
@@ -258,7 +258,7 @@ void system_down(const struct command_env *env, bool reboot)
 	 * sees it now, and lets go of the files that Linux had open. */
 	loop_step(0);
 	if (env->volume && volume_close(env->volume) != 0) {
-		console_notice("isthmus: the volume could not be closed");
+		notice("isthmus: the volume could not be closed");
 	}
 	/* All text must be out before the machine is gone. */
 	fflush(stdout);
@@ -273,9 +273,8 @@ void system_down(const struct command_env *env, bool reboot)
 	while (loop_now() < until) {
 		loop_step(until);
 	}
-	console_notice("isthmus: this machine cannot %s by itself; "
-		       "it is safe to switch it off",
-		       reboot ? "restart" : "power off");
+	notice("isthmus: this machine cannot %s by itself; "
+	       "it is safe to switch it off", reboot ? "restart" : "power off");
 	for (;;) {
 		loop_step(LOOP_FOREVER);
 	}

@@ -4,7 +4,6 @@
  * while they or the prompt wait, the event loop runs, and a notice may come at
  * any time. State: the line, and whether it is on the screen.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "host-bridge/ui/line_edit.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/notice.h"
 
 #define PROMPT		"isthmus> "
 #define KEY_CTRL_C	0x03
@@ -27,25 +27,18 @@ static void line_out(const char *bytes, size_t len)
 	serial_write(SERIAL_CONSOLE, bytes, len);
 }
 
-/**
- * Prints a line (printf format, no newline) between whatever else is on the
- * console. Callable from event handlers: it may wait for the UART, never for
- * anything else. stdout is flushed before and after, so that order is kept
- * between a command's output, the editor's bytes and this.
- */
-void console_notice(const char *fmt, ...)
+/* A notice comes between the lines: the edited one is drawn again below it. */
+static void hide_line(struct notice_screen *screen)
 {
-	va_list ap;
-
-	fflush(stdout);
+	(void)screen;
 	if (editing) {
 		line_edit_hide(&line);
 	}
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf("\n");
-	fflush(stdout);
+}
+
+static void show_line(struct notice_screen *screen)
+{
+	(void)screen;
 	if (editing) {
 		line_edit_show(&line);
 	}
@@ -159,6 +152,11 @@ static bool read_line(void)
  */
 void console_run(void)
 {
+	static struct notice_screen screen = {
+		.hide = hide_line, .show = show_line,
+	};
+
+	notice_screen_add(&screen);
 	line_edit_init(&line, PROMPT, line_out);
 	for (;;) {
 		fflush(stdout);

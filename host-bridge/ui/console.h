@@ -8,10 +8,6 @@
 
 #include <stdbool.h>
 
-/* A line of text at any time, from anywhere; a line being edited is drawn
- * again below it. Without the newline. */
-void console_notice(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2)));
 /* Reads lines and runs them as commands, for ever. */
 void console_run(void) __attribute__((noreturn));
 /* True when ctrl-c was typed since the command began: it should end. */

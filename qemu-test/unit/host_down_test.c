@@ -12,12 +12,12 @@
 
 #include "drivers/power.h"
 #include "host-bridge/ui/commands_linux.h"
-#include "host-bridge/ui/console.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/files/p9_service.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/system.h"
 #include "qemu-test/unit/volume_fixture.h"
@@ -64,7 +64,7 @@ void serial_drain(void)
 {
 }
 
-void console_notice(const char *fmt, ...)
+void notice(const char *fmt, ...)
 {
 	(void)fmt;
 }

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Notices go to standard output, between whatever else is there: it is flushed
+ * before and after, so that order is kept among a command's output, the line
+ * that is being edited, and this.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "host-bridge/rt/notice.h"
+
+static struct notice_screen *screens;
+
+/** See notice.h. Each screen once. */
+void notice_screen_add(struct notice_screen *screen)
+{
+	screen->next = screens;
+	screens = screen;
+}
+
+/**
+ * Prints a line (printf format, no newline). Callable from event handlers: it
+ * may wait for the output's device, never for anything else. Not for the crash
+ * dump.
+ */
+void notice(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	for (struct notice_screen *s = screens; s; s = s->next) {
+		s->hide(s);
+	}
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+	for (struct notice_screen *s = screens; s; s = s->next) {
+		s->show(s);
+	}
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lines for the user that come by themselves, at any time and from any room:
+ * stages, failures, what became of Linux.
+ */
+#ifndef ISTHMUS_NOTICE_H
+#define ISTHMUS_NOTICE_H
+
+/* Somebody whose text on the screen a notice must not tear apart: it is taken
+ * away before and put back after. */
+struct notice_screen {
+	struct notice_screen *next;	/* notice.c's */
+	void (*hide)(struct notice_screen *screen);
+	void (*show)(struct notice_screen *screen);
+};
+
+/* A line of text, printf format, without the newline. */
+void notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* From now on it is told of notices; *screen must stay. */
+void notice_screen_add(struct notice_screen *screen);
+
+#endif

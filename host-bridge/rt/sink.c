@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way of text out of this room, to a device of which it knows nothing. Used
+ * by the C library's write() and, after everything else has failed, by the
+ * crash dump: so there is nothing here that could go wrong.
+ */
+#include "host-bridge/rt/sink.h"
+
+static const struct sink *sink;
+
+/** See sink.h. Once, when the device is up. */
+void sink_set(const struct sink *use)
+{
+	sink = use;
+}
+
+/** Text as a C program writes it: lines end with LF. From anywhere. */
+void sink_text(const char *text, size_t len)
+{
+	if (sink) {
+		sink->text(text, len);
+	}
+}
+
+/** For the end of the program: without interrupts or the event loop. */
+void sink_drain(void)
+{
+	if (sink) {
+		sink->drain();
+	}
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where this program's text goes: standard output, and what a crash says. Who
+ * has a line for it says so; before that, text is dropped.
+ */
+#ifndef ISTHMUS_SINK_H
+#define ISTHMUS_SINK_H
+
+#include <stddef.h>
+
+struct sink {
+	/* Takes all of it, and may wait for its device alone. */
+	void (*text)(const char *text, size_t len);
+	/* Returns when all has left the machine; by polling. */
+	void (*drain)(void);
+};
+
+/* One in all; *sink must stay. */
+void sink_set(const struct sink *sink);
+void sink_text(const char *text, size_t len);
+void sink_drain(void);
+
+#endif
