@@ -14,14 +14,12 @@
 #include <string.h>
 #include <sys/time.h>
 
-#include "abi/channel.h"
 #include "abi/host_info.h"
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/rt/config.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/rt/cpu.h"
-#include "host-bridge/rt/hc.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/files/p9_service.h"
@@ -34,15 +32,17 @@
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
-#define CHANNEL		0u	/* the one to Linux */
-#define TICK_MS		1000u
+#define CHANNEL		0u	/* the one to the Linux */
 #define STDOUT_BUFFER	4096
 
 void main_entry(const struct host_info *info) __attribute__((noreturn));
 
 static struct config config;
-static struct command_env env;
-static struct loop_timer tick_timer;
+
+/* The Linux of the manifest, and what the console's commands work on: it, its
+ * channel, its agent. A second Linux would have a set of these of its own. */
+static struct guest guest;
+static struct command_env env = { .config = &config, .guest = &guest };
 
 /**
  * The time of day for the volume's files, in ns since 1970. A function of ours
@@ -95,65 +95,19 @@ static void open_volume(void)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
-/* ---- The channel ---- */
-
-/* What the endpoint needs of the outside. Failure is not possible: the channel
- * was found by HC_QUERY, and the host partition is one of its ends. */
-static void ring_doorbell(void *ctx)
-{
-	(void)ctx;
-	(void)hc_doorbell(CHANNEL);
-}
-
-static void set_state(void *ctx, uint32_t state)
-{
-	(void)ctx;
-	(void)hc_channel_state(CHANNEL, state);
-}
-
-static bool channel_work(void *arg)
-{
-	return vsock_event(arg);
-}
-
-static bool channel_due(void *arg)
-{
-	return vsock_due(arg);
-}
-
-/* Time for the endpoint's deadlines; a second is fine enough for them. */
-static void on_tick(struct loop_timer *timer)
-{
-	vsock_tick(env.vsock, loop_uptime_ms());
-	loop_timer_set(timer, TICK_MS, on_tick);
-}
-
-/* Linux is not started yet: its side comes up later and is followed by the
- * state table. No channel in the manifest is no error: Linux can run without.
- * The services listen before any connection can come. */
+/* Linux is not started yet. No channel in the manifest is no error: Linux can
+ * run without. The services listen before any connection can come. */
 static void open_channel(void)
 {
-	struct vsock_channel channel = {
-		.region = (void *)(uintptr_t)HOST_CHANNEL_GPA,
-		.doorbell = ring_doorbell,
-		.set_state = set_state,
-	};
-	struct hc_regs regs;
-
-	if (hc_query(HC_QUERY_CHANNEL, CHANNEL, 0, &regs) != HC_OK) {
+	env.vsock = vsock_channel_open(CHANNEL);
+	if (!env.vsock) {
 		return;
 	}
-	channel.peer = (unsigned)regs.rsi;
-	env.vsock = vsock_init(&channel);
-	if (!env.vsock || services_init(env.vsock) != 0 ||
-	    agent_init(env.vsock) != 0 ||
+	env.agent = agent_new(&guest, env.vsock);
+	if (!env.agent || services_init(env.vsock) != 0 ||
 	    (env.volume && p9_service_start(env.vsock, env.volume) != 0)) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
-	/* Instead of handlers for doorbell and state events: the work function
-	 * runs after each wake-up anyway, and looks at both. */
-	loop_on_work(channel_work, channel_due, env.vsock);
-	loop_timer_set(&tick_timer, TICK_MS, on_tick);
 }
 
 /* ---- A run for one command ---- */
@@ -166,12 +120,14 @@ static void run_exec(void)
 	const char *const request[] = { "exec", config.exec, NULL };
 	uint32_t status;
 
-	while (linux_state() == LINUX_RUNNING && !linux_ready()) {
+	while (linux_state(&guest) == LINUX_RUNNING && !linux_ready(&guest)) {
 		loop_step(LOOP_FOREVER);
 	}
-	if (linux_ready() &&
-	    agent_run(request, AGENT_FRAMES, &status) != AGENT_EXITED) {
-		stage_failed(STAGE_AGENT_READY, "exec: %s", agent_error());
+	if (linux_ready(&guest) &&
+	    agent_run(env.agent, request, AGENT_FRAMES, &status) !=
+	    AGENT_EXITED) {
+		stage_failed(STAGE_AGENT_READY, "exec: %s",
+			     agent_error(env.agent));
 	}
 	system_down(&env, false);
 }
@@ -201,7 +157,6 @@ void main_entry(const struct host_info *info)
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	stage_reached(STAGE_HOST_STARTED);
 	config_read(info, &config);
-	env.config = &config;
 	if (!config.exec && !config.quiet) {
 		banner();
 	}
@@ -209,8 +164,8 @@ void main_entry(const struct host_info *info)
 	open_channel();
 	places_init(env.volume, env.vsock);
 	commands_init(&env);
-	linux_init(&config, !config.exec);
-	(void)linux_start();
+	linux_init(&guest, &config, !config.exec);
+	(void)linux_start(&guest);
 	if (config.exec) {
 		run_exec();
 	}

@@ -4,14 +4,15 @@
  * the serial line cannot take at once is not credited back to Linux, so a slow
  * line slows the command and nothing else.
  *
- * One session at a time, in one static object: sessions belong to top-level
- * code, of which there is one. The agent is in Linux and not trusted: its
+ * One session at a time for each agent: sessions belong to top-level code, of
+ * which there is one. The agent is in Linux and not trusted: its
  * frames are checked by agent_frame.c, its output goes to the terminal as it
  * is, and whatever it does ends this session at most.
  */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host-bridge/agent/agent.h"
@@ -19,6 +20,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/vsock/vsock.h"
 
 #define PORT_READY	1024u	/* Linux connects here when it is up */
 #define READY_TEXT	"ready\n"
@@ -30,7 +32,7 @@
 
 /* Written by top-level code and by the callbacks, which never run at the same
  * time: callbacks come from the loop. */
-static struct session {
+struct session {
 	struct vsock_conn *conn;	/* NULL: no session */
 	enum agent_mode mode;
 	struct agent_decoder decoder;
@@ -44,9 +46,13 @@ static struct session {
 	bool failed;
 	uint32_t status;
 	char error[AGENT_TEXT_MAX + 1];
-} session;
+};
 
-static struct vsock *endpoint;
+struct agent {
+	struct guest *guest;
+	struct vsock *vs;
+	struct session session;
+};
 
 /* The first thing that goes wrong is what the user is told. */
 static void fail(struct session *s, const char *text)
@@ -196,34 +202,39 @@ static const struct vsock_ops session_ops = {
 };
 
 /* The console has room again: let Linux send on. */
-static void on_drained(void)
+static void on_drained(void *arg)
 {
-	if (session.conn && session.held > 0) {
-		vsock_release(session.conn, session.held);
-		session.held = 0;
+	struct agent *agent = arg;
+	struct session *s = &agent->session;
+
+	if (s->conn && s->held > 0) {
+		vsock_release(s->conn, s->held);
+		s->held = 0;
 	}
 }
 
 /* Sets the one session up and asks for a connection; the request waits in
  * s->out until it is open. Returns 0, E2BIG or ENOTCONN, with the reason in
- * session.error. Whether anybody listens in Linux is not known yet. */
-static int begin(const char *const *fields, enum agent_mode mode)
+ * s->error. Whether anybody listens in Linux is not known yet. */
+static int begin(struct agent *agent, const char *const *fields,
+		 enum agent_mode mode)
 {
-	memset(&session, 0, sizeof(session));
-	session.mode = mode;
-	session.out_len = agent_request(session.out, REQUEST_MAX, fields);
-	if (session.out_len == 0) {
-		fail(&session, "the command is too long");
+	struct session *s = &agent->session;
+
+	memset(s, 0, sizeof(*s));
+	s->mode = mode;
+	s->out_len = agent_request(s->out, REQUEST_MAX, fields);
+	if (s->out_len == 0) {
+		fail(s, "the command is too long");
 		return E2BIG;
 	}
-	if (linux_state() != LINUX_RUNNING) {
-		fail(&session, "Linux is not running");
+	if (linux_state(agent->guest) != LINUX_RUNNING) {
+		fail(s, "Linux is not running");
 		return ENOTCONN;
 	}
-	session.conn = vsock_connect(endpoint, VSOCK_PORT_AGENT, &session_ops,
-				     &session);
-	if (!session.conn) {
-		fail(&session, "Linux's side of the channel is not up");
+	s->conn = vsock_connect(agent->vs, VSOCK_PORT_AGENT, &session_ops, s);
+	if (!s->conn) {
+		fail(s, "Linux's side of the channel is not up");
 		return ENOTCONN;
 	}
 	return 0;
@@ -231,11 +242,11 @@ static int begin(const char *const *fields, enum agent_mode mode)
 
 /* Lets go of the session's connection, if it still has one: callbacks that
  * are yet to come find no session. */
-static void leave(void)
+static void leave(struct session *s)
 {
-	struct vsock_conn *conn = session.conn;
+	struct vsock_conn *conn = s->conn;
 
-	session.conn = NULL;
+	s->conn = NULL;
 	if (conn) {
 		vsock_set_arg(conn, NULL);
 		vsock_reset(conn);
@@ -266,32 +277,32 @@ static bool pass_keys(struct session *s)
  * says how it ended; *status is set for AGENT_EXITED only, agent_error()
  * speaks for AGENT_FAILED.
  */
-enum agent_result agent_run(const char *const *fields, enum agent_mode mode,
-			    uint32_t *status)
+enum agent_result agent_run(struct agent *agent, const char *const *fields,
+			    enum agent_mode mode, uint32_t *status)
 {
+	struct session *s = &agent->session;
 	bool left = false;
 
-	if (begin(fields, mode) != 0) {
+	if (begin(agent, fields, mode) != 0) {
 		return AGENT_FAILED;
 	}
 	if (mode != AGENT_TERMINAL) {		/* there is no input */
-		agent_frame_header(session.out + session.out_len, AGENT_STDIN,
-				   0);
-		session.out_len += AGENT_HEADER;
+		agent_frame_header(s->out + s->out_len, AGENT_STDIN, 0);
+		s->out_len += AGENT_HEADER;
 	}
-	while (!session.exited && !session.failed && !left) {
+	while (!s->exited && !s->failed && !left) {
 		loop_step(LOOP_FOREVER);
-		left = mode == AGENT_TERMINAL ? pass_keys(&session) :
+		left = mode == AGENT_TERMINAL ? pass_keys(s) :
 		       mode == AGENT_PLAIN && serial_typed(KEY_CTRL_C);
 	}
-	leave();
-	if (session.exited) {
-		*status = session.status;
+	leave(s);
+	if (s->exited) {
+		*status = s->status;
 		if (mode == AGENT_FRAMES) {
 			char text[12];
 
 			snprintf(text, sizeof(text), "%u",
-				 (unsigned)session.status);
+				 (unsigned)s->status);
 			send_frame_line('x', text, strlen(text));
 		}
 		return AGENT_EXITED;
@@ -305,17 +316,17 @@ enum agent_result agent_run(const char *const *fields, enum agent_mode mode,
  * the request was on its way, even if nobody took it, else an errno value (see
  * begin()). Top-level code only.
  */
-int agent_tell(const char *const *fields)
+int agent_tell(struct agent *agent, const char *const *fields)
 {
 	uint64_t until = loop_now() + loop_ms_to_ticks(1000);
-	int error = begin(fields, AGENT_PLAIN);
+	int error = begin(agent, fields, AGENT_PLAIN);
+	struct session *s = &agent->session;
 
-	while (error == 0 && session.conn && !session.exited &&
-	       loop_now() < until) {
+	while (error == 0 && s->conn && !s->exited && loop_now() < until) {
 		loop_step(until);
 	}
 	if (error == 0) {
-		leave();
+		leave(s);
 	}
 	return error;
 }
@@ -324,49 +335,88 @@ int agent_tell(const char *const *fields)
  * Why the last session failed: a sentence for the user, or "". Valid until the
  * next session begins.
  */
-const char *agent_error(void)
+const char *agent_error(const struct agent *agent)
 {
-	return session.error;
+	return agent->session.error;
 }
 
-/* ---- Port 1024: "ready". The argument counts the bytes that matched. ---- */
+/* ---- Port 1024: "ready" ---- */
+
+/* A connection to it. */
+struct report {
+	struct agent *agent;
+	size_t matched;		/* bytes of the text */
+};
+
+/* Refused without memory; on_close then finds nothing. */
+static void ready_on_open(struct vsock_conn *conn)
+{
+	struct report *report = malloc(sizeof(*report));
+
+	if (!report) {
+		vsock_set_arg(conn, NULL);
+		vsock_reset(conn);
+		return;
+	}
+	report->agent = vsock_arg(conn);
+	report->matched = 0;
+	vsock_set_arg(conn, report);
+}
 
 /* Any process in Linux can connect here and say "ready": then the agent is
  * believed to be there, and commands that need it fail. Other text: the
  * connection is reset. The text may come in pieces, so the connection's
- * argument counts, from 0 (agent_init()). */
+ * report counts. */
 static void ready_on_data(struct vsock_conn *conn, const void *data,
 			  size_t len)
 {
-	uintptr_t matched = (uintptr_t)vsock_arg(conn);
+	struct report *report = vsock_arg(conn);
 	const char *text = data;
 
-	for (size_t i = 0; i < len && matched < strlen(READY_TEXT); i++) {
-		if (text[i] != READY_TEXT[matched]) {
+	for (size_t i = 0; report && i < len &&
+	     report->matched < strlen(READY_TEXT); i++) {
+		if (text[i] != READY_TEXT[report->matched]) {
 			vsock_reset(conn);
 			return;
 		}
-		matched++;
+		report->matched++;
 	}
-	vsock_set_arg(conn, (void *)matched);
-	if (matched == strlen(READY_TEXT)) {
-		linux_set_ready();
+	if (report && report->matched == strlen(READY_TEXT)) {
+		linux_set_ready(report->agent->guest);
 		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
 	}
 }
 
+static void ready_on_close(struct vsock_conn *conn, int error)
+{
+	(void)error;
+	free(vsock_arg(conn));
+}
+
 static const struct vsock_ops ready_ops = {
+	.on_open = ready_on_open,
 	.on_data = ready_on_data,
+	.on_close = ready_on_close,
 };
 
 /**
- * Offers the port on which Linux reports its agent ready, and keeps the
- * endpoint for later sessions. Once, before Linux starts. Returns 0 or an errno
- * value of vsock_listen().
+ * Offers the port on which Linux reports its agent ready, and keeps both for
+ * later sessions. Once for each Linux, before it starts; stays for ever. NULL
+ * when there is no memory or vsock_listen() fails.
  */
-int agent_init(struct vsock *vs)
+struct agent *agent_new(struct guest *guest, struct vsock *vs)
 {
-	endpoint = vs;
-	serial_on_drained(on_drained);
-	return vsock_listen(vs, PORT_READY, &ready_ops, NULL);
+	struct agent *agent = calloc(1, sizeof(*agent));
+
+	if (!agent) {
+		return NULL;
+	}
+	agent->guest = guest;
+	agent->vs = vs;
+	if (vsock_listen(vs, PORT_READY, &ready_ops, agent) != 0) {
+		free(agent);
+		return NULL;
+	}
+	serial_on_drained(on_drained, agent);
+	return agent;
 }

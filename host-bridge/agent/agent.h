@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Client of the agent in Linux: runs a command or a shell there and shows
- * its output on the console. One session at a time; the calls that wait are
- * for top-level code (they run the event loop).
+ * Client of the agent in a Linux: runs a command or a shell there and shows
+ * its output on the console. One session at a time for each; the calls that
+ * wait are for top-level code (they run the event loop).
  */
 #ifndef ISTHMUS_AGENT_H
 #define ISTHMUS_AGENT_H
@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "host-bridge/vsock/vsock.h"
+struct agent;
+struct guest;
+struct vsock;
 
 enum agent_result {
 	AGENT_EXITED,		/* *status is valid */
@@ -25,13 +27,14 @@ enum agent_mode {
 	AGENT_TERMINAL,		/* raw both ways; ctrl-] detaches */
 };
 
-/* Listens for Linux's "ready". Returns 0 or an errno value. */
-int agent_init(struct vsock *vs);
+/* The agent in guest, at the other end of vs: listens for its "ready". NULL:
+ * no memory, or somebody listens already. */
+struct agent *agent_new(struct guest *guest, struct vsock *vs);
 /* Runs a request (NULL-terminated fields) to its end. */
-enum agent_result agent_run(const char *const *fields, enum agent_mode mode,
-			    uint32_t *status);
+enum agent_result agent_run(struct agent *agent, const char *const *fields,
+			    enum agent_mode mode, uint32_t *status);
 /* Sends a request whose outcome is not waited for. 0 or an errno value. */
-int agent_tell(const char *const *fields);
-const char *agent_error(void);
+int agent_tell(struct agent *agent, const char *const *fields);
+const char *agent_error(const struct agent *agent);
 
 #endif

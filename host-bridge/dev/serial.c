@@ -25,7 +25,8 @@ static const struct sink console_sink = {
 };
 
 static struct uart16550 uarts[SERIAL_LINES];
-static void (*drained)(void);
+static void (*drained)(void *arg);
+static void *drained_arg;
 
 /* Line l is the partition's own interrupt line l: see the manifest. The lines
  * are edge-triggered (flags 0 there), so HC_IRQ need not unmask them again. */
@@ -36,7 +37,7 @@ static void on_irq(void *arg)
 
 	uart16550_interrupt(uart);
 	if (drained && was_busy && !serial_busy()) {
-		drained();
+		drained(drained_arg);
 	}
 }
 
@@ -134,9 +135,10 @@ void serial_drain(void)
  * One function in all, called from the loop's interrupt handler when the
  * console's queue has shrunk below the mark that serial_busy() tells of.
  */
-void serial_on_drained(void (*fn)(void))
+void serial_on_drained(void (*fn)(void *arg), void *arg)
 {
 	drained = fn;
+	drained_arg = arg;
 }
 
 /**

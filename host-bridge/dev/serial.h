@@ -28,9 +28,9 @@ int serial_read(void);
 bool serial_typed(uint8_t byte);
 /* Waits until all output has left the machine. */
 void serial_drain(void);
-/* Calls fn when little is queued on the console after more was: for flow
+/* Calls fn(arg) when little is queued on the console after more was: for flow
  * control of what is shown. */
-void serial_on_drained(void (*fn)(void));
+void serial_on_drained(void (*fn)(void *arg), void *arg);
 /* True when so much is queued on the console that senders should pause. */
 bool serial_busy(void);
 

@@ -34,15 +34,8 @@
 extern uint8_t stage_small[], stage_big[];
 extern const uint8_t linux_dsdt[], linux_dsdt_end[];
 
-/* One Linux partition. ready: the agent has reported since this start, only
- * while LINUX_RUNNING. started_ms: loop_uptime_ms() of the last start. */
-static const struct config *config;
-static bool restart_policy;
-static enum linux_state state = LINUX_STOPPED;
-static bool ready;
-static unsigned quick_crashes;
-static uint64_t started_ms;
-static struct loop_timer ready_timer;
+/* All of them: changes of every partition come by one event. */
+static struct guest *all;
 
 /* enum hc_reason in words (abi/hypercall.h). */
 static const char *const reasons[] = {
@@ -73,10 +66,11 @@ static const char *hc_error(int64_t status)
 /* Moves bytes at own (page aligned, with the rest of the last page zero) to
  * Linux: at most 2 MiB, HC_DONATE_MAX pages. HC_OK or a status; on HC_ENOMEM
  * some of the pages may have gone. [docs/hypercalls.md "HC_MEM_DONATE"] */
-static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
+static int64_t donate(const struct guest *guest, const uint8_t *own,
+		      uint64_t gpa, uint64_t bytes)
 {
 	struct hc_regs regs = {
-		.rdi = config->linux_id,
+		.rdi = guest->want->id,
 		.rsi = (uintptr_t)own,
 		.rdx = gpa,
 		.r10 = (bytes + PAGE - 1) / PAGE,
@@ -90,8 +84,8 @@ static int64_t donate(const uint8_t *own, uint64_t gpa, uint64_t bytes)
  * the big window: they stay large pages, and the window is populated again in
  * few exits. The rest goes through the small one. Zeroes fill up what is
  * donated beyond the data. */
-static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
-		    uint64_t size)
+static int64_t load(const struct guest *guest, uint64_t gpa, uint64_t ram_end,
+		    const uint8_t *data, uint64_t size)
 {
 	while (size > 0) {
 		bool whole = (gpa & (UNIT - 1)) == 0 && size > UNIT / 2 &&
@@ -106,7 +100,7 @@ static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
 
 		memcpy(window, data, part);
 		memset(window + part, 0, moved - part);
-		status = donate(window, gpa, moved);
+		status = donate(guest, window, gpa, moved);
 		if (status != HC_OK) {
 			/* Zero again, whether these pages are still ours or
 			 * come anew; and no part of a file stays behind. */
@@ -122,14 +116,15 @@ static int64_t load(uint64_t gpa, uint64_t ram_end, const uint8_t *data,
 
 /* Low memory and ACPI tables, built side by side in the small window (36 and 16
  * KiB of its 64). NULL, or what went wrong, as a clause for stage_failed(). */
-static const char *load_tables(const struct linux_image *image,
+static const char *load_tables(const struct guest *guest,
+			       const struct linux_image *image,
 			       const struct linux_layout *layout,
 			       unsigned vcpus)
 {
 	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
 	uint8_t *acpi = stage_small + low_size;
 	const char *wrong = linux_image_low(stage_small, image, layout,
-					    config->bootargs);
+					    guest->want->bootargs);
 	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
 		LINUX_ACPI_GPA, vcpus, linux_dsdt,
 		(size_t)(linux_dsdt_end - linux_dsdt));
@@ -137,8 +132,9 @@ static const char *load_tables(const struct linux_image *image,
 	if (!wrong && acpi_size == 0) {
 		wrong = "the ACPI tables do not fit their area";
 	}
-	if (!wrong && (donate(stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
-		       donate(acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK)) {
+	if (!wrong &&
+	    (donate(guest, stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
+	     donate(guest, acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK)) {
 		wrong = "low memory could not be donated";
 	}
 	if (wrong) {		/* the next try finds the window clean */
@@ -148,14 +144,17 @@ static const char *load_tables(const struct linux_image *image,
 }
 
 /* The modules named by the manifest; false with a message. */
-static bool find_modules(const struct host_module **kernel,
+static bool find_modules(const struct guest *guest,
+			 const struct host_module **kernel,
 			 const struct host_module **initrd)
 {
-	*kernel = config_module(config, config->kernel);
-	*initrd = config_module(config, config->initrd);
-	if (!*kernel || (config->initrd && !*initrd)) {
+	const struct config_guest *want = guest->want;
+
+	*kernel = config_module(guest->config, want->kernel);
+	*initrd = config_module(guest->config, want->initrd);
+	if (!*kernel || (want->initrd && !*initrd)) {
 		stage_failed(STAGE_LINUX_LOADED, "module \"%s\" is missing",
-			     *kernel ? config->initrd : config->kernel);
+			     *kernel ? want->initrd : want->kernel);
 		return false;
 	}
 	return true;
@@ -164,7 +163,7 @@ static bool find_modules(const struct host_module **kernel,
 /* Everything into Linux's memory; *layout tells where. False, with a message,
  * when something is missing, broken, or does not fit: some memory may have
  * moved already, and the caller takes it back. */
-static bool load_all(struct linux_layout *layout)
+static bool load_all(const struct guest *guest, struct linux_layout *layout)
 {
 	const struct host_module *kernel, *initrd;
 	struct linux_image image;
@@ -173,12 +172,12 @@ static bool load_all(struct linux_layout *layout)
 	uint64_t ram_end;
 	int64_t status;
 
-	if (!find_modules(&kernel, &initrd)) {
+	if (!find_modules(guest, &kernel, &initrd)) {
 		return false;
 	}
 	/* The manifest's cap and number of vCPUs. It does not fail for a
 	 * partition that boot/ has found in the manifest. */
-	(void)hc_query(HC_QUERY_MEMORY, config->linux_id, 0, &mem);
+	(void)hc_query(HC_QUERY_MEMORY, guest->want->id, 0, &mem);
 	layout->ram = mem.rsi;
 	layout->initrd_size = initrd ? initrd->size : 0;
 	wrong = linux_image_parse((const void *)(uintptr_t)kernel->gpa,
@@ -187,7 +186,7 @@ static bool load_all(struct linux_layout *layout)
 		wrong = linux_image_place(&image, layout);
 	}
 	if (!wrong) {
-		wrong = load_tables(&image, layout, (unsigned)mem.r10);
+		wrong = load_tables(guest, &image, layout, (unsigned)mem.r10);
 	}
 	if (wrong) {
 		stage_failed(STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
@@ -196,10 +195,10 @@ static bool load_all(struct linux_layout *layout)
 		return false;
 	}
 	ram_end = linux_image_ram_end(layout);
-	status = load(layout->kernel_gpa, ram_end,
+	status = load(guest, layout->kernel_gpa, ram_end,
 		      image.file + image.kernel_offset, image.kernel_size);
 	if (status == HC_OK && initrd) {
-		status = load(layout->initrd_gpa, ram_end,
+		status = load(guest, layout->initrd_gpa, ram_end,
 			      (const void *)(uintptr_t)initrd->gpa,
 			      initrd->size);
 	}
@@ -213,13 +212,13 @@ static bool load_all(struct linux_layout *layout)
 /* Stopping is done in steps, so that one hypercall never takes long. Whatever
  * state the partition is in, it is stopped and owns nothing afterwards. That it
  * cannot be is a bug of ours, told and otherwise passed over. */
-static void take_back(void)
+static void take_back(const struct guest *guest)
 {
 	struct hc_regs regs;
 	int64_t status;
 
 	do {
-		regs = (struct hc_regs){ .rdi = config->linux_id };
+		regs = (struct hc_regs){ .rdi = guest->want->id };
 		status = hc_call(HC_PARTITION_STOP, &regs);
 	} while (status == HC_EAGAIN);
 	if (status != HC_OK) {
@@ -242,34 +241,34 @@ static void on_ready_late(struct loop_timer *timer)
  * vCPU 0 runs, which says nothing of the kernel yet: linux_ready() does. False
  * also when it runs already.
  */
-bool linux_start(void)
+bool linux_start(struct guest *guest)
 {
 	struct linux_layout layout = { 0 };
 	struct hc_regs regs;
 	int64_t status;
 
-	if (state == LINUX_RUNNING) {
+	if (guest->state == LINUX_RUNNING) {
 		return false;
 	}
 	/* Until proved otherwise: all ways out below leave it so. */
-	state = LINUX_FAILED;
-	ready = false;
-	if (config->no_linux) {
-		stage_failed(STAGE_LINUX_LOADED, "%s", config->no_linux);
+	guest->state = LINUX_FAILED;
+	guest->ready = false;
+	if (guest->want->absent) {
+		stage_failed(STAGE_LINUX_LOADED, "%s", guest->want->absent);
 		return false;
 	}
-	if (!load_all(&layout)) {
-		take_back();
+	if (!load_all(guest, &layout)) {
+		take_back(guest);
 		return false;
 	}
 	stage_reached(STAGE_LINUX_LOADED);
 	/* Before the first instruction of Linux can meet a device. */
-	linux_io_reset();
+	linux_io_reset(&guest->io);
 	/* Entry state as HC_PARTITION_START has it: long mode, these page
 	 * tables and this GDT, RSI = boot parameters, as the protocol asks for.
 	 * [Linux "The Linux/x86 Boot Protocol", "64-bit Boot Protocol"] */
 	regs = (struct hc_regs){
-		.rdi = config->linux_id,
+		.rdi = guest->want->id,
 		.rsi = layout.entry,
 		.rdx = LINUX_PML4_GPA,
 		.r10 = LINUX_BOOT_PARAMS_GPA,
@@ -278,13 +277,13 @@ bool linux_start(void)
 	status = hc_call(HC_PARTITION_START, &regs);
 	if (status != HC_OK) {
 		stage_failed(STAGE_LINUX_STARTED, "%s", hc_error(status));
-		take_back();
+		take_back(guest);
 		return false;
 	}
-	state = LINUX_RUNNING;
-	started_ms = loop_uptime_ms();
+	guest->state = LINUX_RUNNING;
+	guest->started_ms = loop_uptime_ms();
 	stage_reached(STAGE_LINUX_STARTED);
-	loop_timer_set(&ready_timer, READY_REPORT_MS, on_ready_late);
+	loop_timer_set(&guest->ready_timer, READY_REPORT_MS, on_ready_late);
 	return true;
 }
 
@@ -292,12 +291,12 @@ bool linux_start(void)
  * (HC_PARTITION_STOP does both; the endpoint sees the new generation in its
  * next turn). Port accesses that waited for an answer are dropped with their
  * vCPUs. */
-static void down(enum linux_state new_state)
+static void down(struct guest *guest, enum linux_state new_state)
 {
-	loop_timer_cancel(&ready_timer);
-	take_back();
-	state = new_state;
-	ready = false;
+	loop_timer_cancel(&guest->ready_timer);
+	take_back(guest);
+	guest->state = new_state;
+	guest->ready = false;
 }
 
 /**
@@ -305,111 +304,127 @@ static void down(enum linux_state new_state)
  * is lost. A no-op when it is down, but for the count of crashes: who stops it
  * by hand begins anew.
  */
-void linux_stop(void)
+void linux_stop(struct guest *guest)
 {
-	if (state == LINUX_RUNNING) {
-		down(LINUX_STOPPED);
+	if (guest->state == LINUX_RUNNING) {
+		down(guest, LINUX_STOPPED);
 	}
-	quick_crashes = 0;
+	guest->quick_crashes = 0;
 }
 
 /* Linux went down by itself; start it again, unless it never got as far as its
  * agent, soon after the start, several times in a row. A reset that it asked
  * for counts too: a kernel that panics at once resets for ever. */
-static void start_again(void)
+static void start_again(struct guest *guest)
 {
-	bool quick = !ready && loop_uptime_ms() - started_ms < QUICK_MS;
+	bool quick = !guest->ready &&
+		     loop_uptime_ms() - guest->started_ms < QUICK_MS;
 
-	quick_crashes = quick ? quick_crashes + 1 : 0;
-	down(LINUX_FAILED);
-	if (!restart_policy) {
+	guest->quick_crashes = quick ? guest->quick_crashes + 1 : 0;
+	down(guest, LINUX_FAILED);
+	if (!guest->restart) {
 		return;
 	}
-	if (quick_crashes >= QUICK_CRASHES) {
+	if (guest->quick_crashes >= QUICK_CRASHES) {
 		stage_failed(STAGE_AGENT_READY, "Linux went down %u times "
 			     "within %u s of its start; it stays down until "
 			     "\"linux start\"", QUICK_CRASHES,
 			     QUICK_MS / 1000);
-		quick_crashes = 0;
+		guest->quick_crashes = 0;
 		return;
 	}
-	(void)linux_start();
+	(void)linux_start(guest);
 }
 
-/* The hypervisor reports a change of some partition's state. Changes that we
- * asked for are known already; a bit that comes late, after a restart, finds no
- * crash and does nothing. */
-static void on_partition(void *arg)
+/* Looks whether a Linux has crashed. Changes that we asked for are known
+ * already; a bit that comes late, after a restart, finds no crash and does
+ * nothing. */
+static void look(struct guest *guest)
 {
 	struct hc_regs regs;
 	uint64_t reason;
 
-	(void)arg;
-	if (state != LINUX_RUNNING ||
-	    hc_query(HC_QUERY_STATE, config->linux_id, 0, &regs) != HC_OK ||
+	if (guest->state != LINUX_RUNNING ||
+	    hc_query(HC_QUERY_STATE, guest->want->id, 0, &regs) != HC_OK ||
 	    regs.rdi != HC_STATE_CRASHED) {
 		return;
 	}
 	reason = regs.rsi;
 	/* A Linux whose agent was there had reached the last stage. */
-	stage_failed(ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
+	stage_failed(guest->ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
 		     "Linux crashed: %s, at %llx, detail %llx (\"log\" and "
 		     "\"linux log\" tell more)",
 		     reason < sizeof(reasons) / sizeof(reasons[0]) ?
 		     reasons[reason] : "unknown reason",
 		     (unsigned long long)regs.rdx,
 		     (unsigned long long)regs.r10);
-	start_again();
+	start_again(guest);
+}
+
+/* The hypervisor reports a change of some partition's state. */
+static void on_partition(void *arg)
+{
+	(void)arg;
+	for (struct guest *guest = all; guest; guest = guest->next) {
+		look(guest);
+	}
 }
 
 /* Linux wrote a power register (from linux_io.c, in a handler). Its vCPU waits
  * for an answer that never comes: the partition ends first. */
-static void on_request(enum linux_request request)
+static void on_request(void *arg, enum linux_request request)
 {
+	struct guest *guest = arg;
+
 	if (request == LINUX_REQUEST_POWER_OFF) {
-		down(LINUX_STOPPED);
+		down(guest, LINUX_STOPPED);
 		notice("isthmus: Linux powered off");
 	} else {
 		notice("isthmus: Linux asked for a reset");
-		start_again();
+		start_again(guest);
 	}
 }
 
 /**
  * Keeps the configuration, which must stay, and takes the events; starts
- * nothing. Once, after serial_init() and before linux_start(). restart: false
- * for a run that only executes one command, where a second start would hide the
- * failure.
+ * nothing. Once for each, zeroed before, after serial_init() and before
+ * linux_start(). restart: false for a run that only executes one command, where
+ * a second start would hide the failure.
  */
-void linux_init(const struct config *use, bool restart)
+void linux_init(struct guest *guest, const struct config *config,
+		bool restart)
 {
-	config = use;
-	restart_policy = restart;
-	linux_io_init(config->linux_id, on_request);
+	guest->config = config;
+	guest->want = &config->guest;
+	guest->restart = restart;
+	guest->state = LINUX_STOPPED;
+	guest->next = all;
+	all = guest;
+	linux_io_init(&guest->io, guest->want->id, on_request, guest);
 	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
 }
 
 /** Up, down, or down for good. From anywhere. */
-enum linux_state linux_state(void)
+enum linux_state linux_state(const struct guest *guest)
 {
-	return state;
+	return guest->state;
 }
 
 /** Whether the agent has reported since the last start. From anywhere. */
-bool linux_ready(void)
+bool linux_ready(const struct guest *guest)
 {
-	return ready;
+	return guest->ready;
 }
 
 /**
  * The agent's report arrived (agent.c, in a callback); counts once for each
  * start, and not for a Linux that went down meanwhile.
  */
-void linux_set_ready(void)
+void linux_set_ready(struct guest *guest)
 {
-	if (state == LINUX_RUNNING && !ready) {
-		ready = true;
-		loop_timer_cancel(&ready_timer);
+	if (guest->state == LINUX_RUNNING && !guest->ready) {
+		guest->ready = true;
+		loop_timer_cancel(&guest->ready_timer);
 		stage_reached(STAGE_AGENT_READY);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The Linux partition's life: loading, starting, stopping, what follows a
- * crash. Its device model is linux_io.h.
+ * crash. One object for each Linux; its devices are linux_io.h's.
  */
 #ifndef ISTHMUS_LINUX_H
 #define ISTHMUS_LINUX_H
@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host-bridge/guest/linux_io.h"
+#include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/config.h"
 
 enum linux_state {
@@ -17,23 +19,33 @@ enum linux_state {
 	LINUX_FAILED,		/* could not be loaded, or crashed for good */
 };
 
-enum linux_request {		/* what Linux asked through its registers */
-	LINUX_REQUEST_NONE,
-	LINUX_REQUEST_RESET,
-	LINUX_REQUEST_POWER_OFF,
+/* One Linux partition. Its fields are linux.c's. */
+struct guest {
+	struct guest *next;		/* of all Linux partitions */
+	const struct config *config;	/* the modules */
+	const struct config_guest *want;
+	bool restart;			/* after a crash */
+	enum linux_state state;
+	bool ready;		/* agent reported; only while it runs */
+	unsigned quick_crashes;
+	uint64_t started_ms;		/* loop_uptime_ms() of the last start */
+	struct loop_timer ready_timer;
+	struct linux_io io;
 };
 
-/* restart: what to do after a crash is linux.c's policy (an interactive
- * system) or to stay down (a run that only executes one command). */
-void linux_init(const struct config *config, bool restart);
+/* Sets up *guest, which must stay, as config->guest has it. restart: what to
+ * do after a crash is linux.c's policy (an interactive system) or to stay
+ * down (a run that only executes one command). */
+void linux_init(struct guest *guest, const struct config *config,
+		bool restart);
 /* Loads and starts Linux. False, with the reason printed, when it cannot;
  * also when it runs already. */
-bool linux_start(void);
+bool linux_start(struct guest *guest);
 /* Takes the partition down at once and all its memory back. */
-void linux_stop(void);
-enum linux_state linux_state(void);
+void linux_stop(struct guest *guest);
+enum linux_state linux_state(const struct guest *guest);
 /* Linux has said that its agent serves us; since this start. */
-bool linux_ready(void);
-void linux_set_ready(void);
+bool linux_ready(const struct guest *guest);
+void linux_set_ready(struct guest *guest);
 
 #endif

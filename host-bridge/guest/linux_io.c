@@ -16,44 +16,37 @@
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/guest/pci_model.h"
 #include "host-bridge/dev/serial.h"
-#include "host-bridge/guest/uart_model.h"
 
 /* Port accesses answered in one turn of the loop: twice as many as Linux can
  * have vCPUs. */
 #define TURN_ACCESSES	16u
 
-static struct uart_model uart;
-static struct pci_model pci;
-static uint32_t linux_id;
-static void (*on_request)(enum linux_request request);
-
-/* The last LINUX_LOG_SIZE bytes; goes on over restarts of Linux. */
-static char log_ring[LINUX_LOG_SIZE];
-static uint64_t log_end;	/* bytes ever written */
+/* All of them: accesses of every partition come by one event. */
+static struct linux_io *all;
 
 /* May wait for the second serial line (serial_write): Linux's output is not
  * lost, Linux prints more slowly instead. */
-static void log_byte(char byte)
+static void log_byte(struct linux_io *io, char byte)
 {
-	log_ring[log_end++ % LINUX_LOG_SIZE] = byte;
+	io->log[io->log_end++ % LINUX_LOG_SIZE] = byte;
 	serial_write(SERIAL_LINUX, &byte, 1);
 }
 
 /**
- * See linux_io.h; has the form of log_view_read. Bytes that were overwritten
+ * See linux_io.h. Bytes that were overwritten
  * are skipped. The text is Linux's: any bytes.
  */
-size_t linux_io_log(uint64_t *at, char *buf, size_t size)
+size_t linux_io_log(void *arg, uint64_t *at, char *buf, size_t size)
 {
+	const struct linux_io *io = arg;
 	size_t n = 0;
 
-	if (log_end - *at > LINUX_LOG_SIZE) {
-		*at = log_end - LINUX_LOG_SIZE;
+	if (io->log_end - *at > LINUX_LOG_SIZE) {
+		*at = io->log_end - LINUX_LOG_SIZE;
 	}
-	while (n < size && *at < log_end) {
-		buf[n++] = log_ring[(*at)++ % LINUX_LOG_SIZE];
+	while (n < size && *at < io->log_end) {
+		buf[n++] = io->log[(*at)++ % LINUX_LOG_SIZE];
 	}
 	return n;
 }
@@ -74,14 +67,14 @@ static enum linux_request power_write(unsigned port, uint32_t value)
 
 /* An input: the value, of which the hypervisor takes as many bytes as the
  * access has. A UART has registers of one byte; wider reads find nothing. */
-static uint64_t port_in(unsigned port, unsigned size)
+static uint64_t port_in(struct linux_io *io, unsigned port, unsigned size)
 {
 	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
-		return pci_model_in(&pci, port, size);
+		return pci_model_in(&io->pci, port, size);
 	}
 	if (port >= UART_MODEL_PORT && port <= UART_MODEL_PORT_LAST &&
 	    size == 1) {
-		return uart_model_in(&uart, port);
+		return uart_model_in(&io->uart, port);
 	}
 	if (port >= LINUX_PORT_POWER && port <= LINUX_PORT_POWER_LAST) {
 		/* Sleep status: no wake event. The others are write-only. */
@@ -91,23 +84,35 @@ static uint64_t port_in(unsigned port, unsigned size)
 }
 
 /* An output; its result says whether Linux may go on. */
-static enum linux_request port_out(unsigned port, unsigned size,
-				   uint32_t value)
+static enum linux_request port_out(struct linux_io *io, unsigned port,
+				   unsigned size, uint32_t value)
 {
 	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
-		pci_model_out(&pci, port, size, value);
+		pci_model_out(&io->pci, port, size, value);
 	} else if (port >= UART_MODEL_PORT && port <= UART_MODEL_PORT_LAST &&
 		   size == 1) {
-		int byte = uart_model_out(&uart, port, (uint8_t)value);
+		int byte = uart_model_out(&io->uart, port,
+					  (uint8_t)value);
 
 		if (byte >= 0) {
-			log_byte((char)byte);
+			log_byte(io, (char)byte);
 		}
 	} else if (port >= LINUX_PORT_POWER && port <= LINUX_PORT_POWER_LAST &&
 		   size == 1) {
 		return power_write(port, value & 0xff);
 	}
 	return LINUX_REQUEST_NONE;
+}
+
+/* The devices of a partition, or NULL: it is none of ours. */
+static struct linux_io *find(uint64_t partition)
+{
+	struct linux_io *io = all;
+
+	while (io && io->partition != partition) {
+		io = io->next;
+	}
+	return io;
 }
 
 /* Several vCPUs may have an access pending: takes what there is, for the bit
@@ -121,6 +126,7 @@ static void on_ioreq(void *arg)
 
 	(void)arg;
 	for (unsigned n = 0; n < TURN_ACCESSES; n++) {
+		struct linux_io *io;
 		unsigned port, size;
 		uint64_t value = ~0ull;
 
@@ -129,22 +135,22 @@ static void on_ioreq(void *arg)
 		}
 		port = HC_IOREQ_PORT(req.word);
 		size = HC_IOREQ_SIZE(req.word);
-		if (req.handle >> 16 != linux_id) {
-			/* No other partition is loaded by us; if one ran, it
-			 * would find no devices. */
+		io = find(req.handle >> 16);
+		if (!io) {
+			/* Not loaded by us: no devices. */
 			value = ~0ull;
 		} else if (req.word & HC_IOREQ_IN) {
-			value = port_in(port, size);
+			value = port_in(io, port, size);
 		} else {
 			enum linux_request asked =
-				port_out(port, size, (uint32_t)req.value);
+				port_out(io, port, size, (uint32_t)req.value);
 
 			if (asked != LINUX_REQUEST_NONE) {
 				/* The partition is gone, or is another start of
 				 * it, when this returns: what was pending of it
 				 * is too. */
-				on_request(asked);
-				return;
+				io->asked(io->arg, asked);
+				continue;
 			}
 		}
 		(void)hc_ioreq_done(req.handle, value);
@@ -156,29 +162,34 @@ static void on_ioreq(void *arg)
  * Fresh devices for a fresh Linux; the channels may have changed too. Channel
  * numbers are the hypervisor's; the first that we are no end of ends the list.
  */
-void linux_io_reset(void)
+void linux_io_reset(struct linux_io *io)
 {
 	struct hc_regs regs;
 
-	uart_model_reset(&uart);
-	pci_model_reset(&pci);
+	uart_model_reset(&io->uart);
+	pci_model_reset(&io->pci);
 	for (unsigned c = 0; c < PCI_MODEL_CHANNELS; c++) {
 		if (hc_query(HC_QUERY_CHANNEL, c, 0, &regs) != HC_OK) {
 			break;
 		}
-		pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(
+		pci_model_add_channel(&io->pci, CHANNEL_REGION_SIZE(
 			(uint32_t)regs.rdx));
 	}
 }
 
 /**
  * Takes the ioreq event, and asked for what Linux writes to its power
- * registers: called in a handler. Once, before linux_start().
+ * registers: called in a handler. Once for each, before linux_start().
  */
-void linux_io_init(uint32_t partition, void (*asked)(enum linux_request))
+void linux_io_init(struct linux_io *io, uint32_t partition,
+		   void (*asked)(void *arg, enum linux_request request),
+		   void *arg)
 {
-	linux_id = partition;
-	on_request = asked;
+	io->partition = partition;
+	io->asked = asked;
+	io->arg = arg;
+	io->next = all;
+	all = io;
 	loop_on_event(HC_EVENT_IOREQ, on_ioreq, NULL);
-	linux_io_reset();
+	linux_io_reset(io);
 }

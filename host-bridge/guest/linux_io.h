@@ -8,18 +8,42 @@
 #define ISTHMUS_LINUX_IO_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-#include "host-bridge/guest/linux.h"
+#include "host-bridge/guest/pci_model.h"
+#include "host-bridge/guest/uart_model.h"
 
 #define LINUX_LOG_SIZE	(64u << 10)
 
-/* Registers the event handler; asked is called (from the loop) when Linux
+enum linux_request {		/* what Linux asked through its registers */
+	LINUX_REQUEST_NONE,
+	LINUX_REQUEST_RESET,
+	LINUX_REQUEST_POWER_OFF,
+};
+
+/* The devices of one Linux. */
+struct linux_io {
+	struct linux_io *next;		/* of all Linux partitions */
+	uint32_t partition;
+	void (*asked)(void *arg, enum linux_request request);
+	void *arg;
+	struct uart_model uart;
+	struct pci_model pci;
+	/* The last bytes it printed; goes on over restarts. */
+	char log[LINUX_LOG_SIZE];
+	uint64_t log_end;		/* bytes ever written */
+};
+
+/* Sets up *io, which must stay; asked is called (from the loop) when Linux
  * wants a reset or power off. Its vCPU stays stopped then. */
-void linux_io_init(uint32_t partition, void (*asked)(enum linux_request));
+void linux_io_init(struct linux_io *io, uint32_t partition,
+		   void (*asked)(void *arg, enum linux_request request),
+		   void *arg);
 /* Devices as after power-on; the log goes on. */
-void linux_io_reset(void);
+void linux_io_reset(struct linux_io *io);
 /* Copies log bytes from position *at on (0: the oldest kept) and advances
- * it. Returns the bytes copied, 0 at the end. */
-size_t linux_io_log(uint64_t *at, char *buf, size_t size);
+ * it. Returns the bytes copied, 0 at the end. A log_view_read; arg is a
+ * struct linux_io. */
+size_t linux_io_log(void *arg, uint64_t *at, char *buf, size_t size);
 
 #endif

@@ -20,25 +20,25 @@ static const char *string_property(const void *fdt, int node,
 }
 
 /* boot/ has checked the manifest; what is absent here is optional there. */
-static void read_linux(const void *fdt, int node, struct config *config)
+static void read_guest(const void *fdt, int node, struct config_guest *guest)
 {
 	int len;
 	const fdt32_t *id = fdt_getprop(fdt, node, "id", &len);
 
-	config->linux_id = id && len == 4 ? fdt32_to_cpu(*id) : 0;
-	config->bootargs = string_property(fdt, node, "bootargs");
-	config->kernel = string_property(fdt, node, "kernel");
-	config->initrd = string_property(fdt, node, "initrd");
-	if (!config->bootargs) {
-		config->bootargs = "";
+	guest->id = id && len == 4 ? fdt32_to_cpu(*id) : 0;
+	guest->bootargs = string_property(fdt, node, "bootargs");
+	guest->kernel = string_property(fdt, node, "kernel");
+	guest->initrd = string_property(fdt, node, "initrd");
+	if (!guest->bootargs) {
+		guest->bootargs = "";
 	}
-	config->no_linux = config->kernel ? NULL :
+	guest->absent = guest->kernel ? NULL :
 		"the manifest names no kernel for the Linux partition";
 }
 
 /**
  * Reads what concerns host-bridge, into *config, all of which is set. Strings
- * point into the manifest, which stays where it is. With config->no_linux set,
+ * point into the manifest, which stays where it is. With guest.absent set,
  * *config is usable for all but starting Linux.
  */
 void config_read(const struct host_info *info, struct config *config)
@@ -49,10 +49,10 @@ void config_read(const struct host_info *info, struct config *config)
 	*config = (struct config){ .info = info };
 	if (fdt_check_header(fdt) != 0 ||
 	    fdt_totalsize(fdt) > info->manifest_size) {
-		config->no_linux = "the manifest is not a device tree blob";
+		config->guest.absent = "the manifest is not a device tree blob";
 		return;
 	}
-	config->no_linux = "the manifest has no partition beside the host's";
+	config->guest.absent = "the manifest has no partition beside the host's";
 	chosen = fdt_path_offset(fdt, "/chosen");
 	if (chosen >= 0) {
 		config->exec = string_property(fdt, chosen, "exec");
@@ -62,7 +62,7 @@ void config_read(const struct host_info *info, struct config *config)
 		/* The first one that is not ours; others in the manifest stay
 		 * empty. */
 		if (!fdt_getprop(fdt, node, "host", NULL)) {
-			read_linux(fdt, node, config);
+			read_guest(fdt, node, &config->guest);
 			break;
 		}
 	}

@@ -12,15 +12,20 @@
 
 #include "abi/host_info.h"
 
+/* A Linux partition, as the manifest has it. */
+struct config_guest {
+	const char *absent;	/* why it cannot be started; NULL: it can */
+	uint32_t id;
+	const char *bootargs;
+	const char *kernel;	/* names of modules */
+	const char *initrd;	/* NULL: none wanted */
+};
+
 struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
 	bool quiet;		/* no banner */
-	const char *no_linux;	/* why none can be started; NULL: one can */
-	uint32_t linux_id;
-	const char *bootargs;
-	const char *kernel;	/* names of modules */
-	const char *initrd;	/* NULL: none wanted */
+	struct config_guest guest;
 };
 
 void config_read(const struct host_info *info, struct config *config);

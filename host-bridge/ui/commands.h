@@ -9,14 +9,19 @@
 #include "host-bridge/rt/config.h"
 #include "host-bridge/ui/words.h"
 
+struct agent;
+struct guest;
 struct volume;
 struct vsock;
 
-/* What the commands work on; volume and vsock are NULL when absent. */
+/* What the commands work on: the machine, and one Linux. Volume and vsock are
+ * NULL when absent. */
 struct command_env {
 	const struct config *config;
 	struct volume *volume;
-	struct vsock *vsock;
+	struct guest *guest;
+	struct vsock *vsock;	/* the channel to it */
+	struct agent *agent;	/* in it */
 };
 
 struct command {

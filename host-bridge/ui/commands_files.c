@@ -48,11 +48,11 @@ static void report(const char *path, int error)
 
 /* Waits for Linux if some argument is a path there. False, with the reason
  * printed: Linux is not to be had. Paths on the volume never wait. */
-static bool reachable(int argc, char **argv)
+static bool reachable(const struct command_env *env, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		if (place_in_linux(argv[i])) {
-			return commands_linux_wait();
+			return commands_linux_wait(env);
 		}
 	}
 	return true;
@@ -194,9 +194,8 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 	struct names names = { 0 };
 	int error;
 
-	(void)env;
 	(void)rest;
-	if (!reachable(argc, argv)) {
+	if (!reachable(env, argc, argv)) {
 		return;
 	}
 	error = place_list(path, collect, &names);
@@ -221,9 +220,8 @@ static void run_cat(const struct command_env *env, int argc, char **argv,
 	size_t done = 1;
 	int error;
 
-	(void)env;
 	(void)rest;
-	if (!reachable(argc, argv)) {
+	if (!reachable(env, argc, argv)) {
 		return;
 	}
 	error = place_open(argv[1], false, &file);
@@ -401,9 +399,8 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 	char full[PATH_SIZE];
 	int error;
 
-	(void)env;
 	(void)rest;
-	if (!reachable(argc, argv)) {
+	if (!reachable(env, argc, argv)) {
 		return;
 	}
 	/* Quick copies go without a report. */
@@ -423,9 +420,10 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 /* ---- rm, mkdir ---- */
 
 /* One function on each path; an error is printed and the others go on. */
-static void run_each(int argc, char **argv, int (*fn)(const char *path))
+static void run_each(const struct command_env *env, int argc, char **argv,
+		     int (*fn)(const char *path))
 {
-	if (!reachable(argc, argv)) {
+	if (!reachable(env, argc, argv)) {
 		return;
 	}
 	for (int i = 1; i < argc; i++) {
@@ -440,17 +438,15 @@ static void run_each(int argc, char **argv, int (*fn)(const char *path))
 static void run_rm(const struct command_env *env, int argc, char **argv,
 		   const char *rest)
 {
-	(void)env;
 	(void)rest;
-	run_each(argc, argv, place_remove);
+	run_each(env, argc, argv, place_remove);
 }
 
 static void run_mkdir(const struct command_env *env, int argc, char **argv,
 		      const char *rest)
 {
-	(void)env;
 	(void)rest;
-	run_each(argc, argv, place_mkdir);
+	run_each(env, argc, argv, place_mkdir);
 }
 
 /* ---- Completion of paths ---- */
@@ -493,7 +489,6 @@ static void complete_path(const struct command_env *env, struct completion *c)
 	char dir[PATH_SIZE];
 	struct place_stat st;
 
-	(void)env;
 	while (path.dir_len > 0 && c->prefix[path.dir_len - 1] != '/' &&
 	       c->prefix[path.dir_len - 1] != ':') {
 		path.dir_len--;
@@ -509,7 +504,7 @@ static void complete_path(const struct command_env *env, struct completion *c)
 		strcpy(dir, "/");
 		completion_add(c, PLACE_LINUX, strlen(PLACE_LINUX));
 	}
-	if (place_in_linux(dir) && !linux_ready()) {
+	if (place_in_linux(dir) && !linux_ready(env->guest)) {
 		return;
 	}
 	(void)place_list(dir, complete_entry, &path);

@@ -24,23 +24,25 @@
  * or ctrl-c was typed, and this was printed. Does not start Linux. A Linux
  * without our agent is waited for until ctrl-c.
  */
-bool commands_linux_wait(void)
+bool commands_linux_wait(const struct command_env *env)
 {
-	if (linux_state() == LINUX_RUNNING && !linux_ready()) {
+	const struct guest *guest = env->guest;
+
+	if (linux_state(guest) == LINUX_RUNNING && !linux_ready(guest)) {
 		printf("waiting for Linux; ctrl-c gives up\n");
 		fflush(stdout);
 	}
-	while (linux_state() == LINUX_RUNNING && !linux_ready()) {
+	while (linux_state(guest) == LINUX_RUNNING && !linux_ready(guest)) {
 		if (console_interrupted()) {
 			printf("^C\n");
 			return false;
 		}
 		loop_step(LOOP_FOREVER);
 	}
-	if (linux_state() != LINUX_RUNNING) {
+	if (linux_state(guest) != LINUX_RUNNING) {
 		printf("Linux is not running; \"linux start\" starts it\n");
 	}
-	return linux_ready();
+	return linux_ready(guest);
 }
 
 /**
@@ -49,35 +51,36 @@ bool commands_linux_wait(void)
  * is down when this returns. True when it went by itself or was not running.
  * Top-level code only.
  */
-bool commands_linux_shutdown(void)
+bool commands_linux_shutdown(const struct command_env *env)
 {
 	const char *const request[] = { "shutdown", "poweroff", NULL };
 	uint64_t until = loop_now() + loop_ms_to_ticks(SHUTDOWN_MS);
+	struct guest *guest = env->guest;
 
-	if (linux_state() != LINUX_RUNNING) {
+	if (linux_state(guest) != LINUX_RUNNING) {
 		return true;
 	}
-	if (linux_ready() && agent_tell(request) == 0) {
+	if (linux_ready(guest) && agent_tell(env->agent, request) == 0) {
 		/* Its power register ends this (linux.c); a Linux that hangs
 		 * does not. */
-		while (linux_state() == LINUX_RUNNING && loop_now() < until &&
+		while (linux_state(guest) == LINUX_RUNNING && loop_now() < until &&
 		       !console_interrupted()) {
 			loop_step(until);
 		}
 	}
-	if (linux_state() != LINUX_RUNNING) {
+	if (linux_state(guest) != LINUX_RUNNING) {
 		return true;
 	}
-	linux_stop();
+	linux_stop(guest);
 	return false;
 }
 
 /* The verbs of "linux": each prints what came of it. */
-static void stop(void)
+static void stop(const struct command_env *env)
 {
-	if (linux_state() != LINUX_RUNNING) {
+	if (linux_state(env->guest) != LINUX_RUNNING) {
 		printf("Linux is not running\n");
-	} else if (commands_linux_shutdown()) {
+	} else if (commands_linux_shutdown(env)) {
 		printf("Linux has shut down\n");
 	} else {
 		printf("Linux did not shut down by itself; it was stopped\n");
@@ -85,23 +88,23 @@ static void stop(void)
 }
 
 /* What failed is printed by linux.c. */
-static void start(void)
+static void start(const struct command_env *env)
 {
-	if (linux_state() == LINUX_RUNNING) {
+	if (linux_state(env->guest) == LINUX_RUNNING) {
 		printf("Linux is running already\n");
 	} else {
-		(void)linux_start();
+		(void)linux_start(env->guest);
 	}
 }
 
 /* A shell on a terminal of 24 rows and 80 columns: a serial line does not say
  * what size the user's has. */
-static void console(void)
+static void console(const struct command_env *env)
 {
 	const char *const request[] = { "shell", "24", "80", NULL };
 	uint32_t status;
 
-	if (!commands_linux_wait()) {
+	if (!commands_linux_wait(env)) {
 		return;
 	}
 	/* Out before the shell's own bytes, which go past stdout. */
@@ -109,7 +112,7 @@ static void console(void)
 	fflush(stdout);
 	/* A shell that is left by ctrl-] gets SIGHUP; what it started may live
 	 * on. */
-	switch (agent_run(request, AGENT_TERMINAL, &status)) {
+	switch (agent_run(env->agent, request, AGENT_TERMINAL, &status)) {
 	case AGENT_EXITED:
 		printf("\nThe shell ended with status %u.\n",
 		       (unsigned)status);
@@ -118,21 +121,21 @@ static void console(void)
 		printf("\nLeft the shell.\n");
 		break;
 	default:
-		printf("\n%s\n", agent_error());
+		printf("\n%s\n", agent_error(env->agent));
 		break;
 	}
 }
 
-static void restart(void)
+static void restart(const struct command_env *env)
 {
-	(void)commands_linux_shutdown();
-	(void)linux_start();
+	(void)commands_linux_shutdown(env);
+	(void)linux_start(env->guest);
 }
 
 /* log takes an argument of its own and is dealt with before the others. */
 static const struct {
 	const char *name;
-	void (*run)(void);
+	void (*run)(const struct command_env *env);
 } verbs[] = {
 	{ "start", start }, { "stop", stop }, { "restart", restart },
 	{ "console", console }, { "log", NULL },
@@ -143,16 +146,15 @@ static const struct {
 static void run_linux(const struct command_env *env, int argc, char **argv,
 		      const char *rest)
 {
-	(void)env;
 	(void)rest;
 	/* Not a number of lines: the usage line below. */
 	if (strcmp(argv[1], "log") == 0 &&
-	    log_view(linux_io_log, argc > 2 ? argv[2] : NULL)) {
+	    log_view(linux_io_log, &env->guest->io, argc > 2 ? argv[2] : NULL)) {
 		return;
 	}
 	for (size_t i = 0; i < VERBS && argc == 2; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0) {
-			verbs[i].run();
+			verbs[i].run(env);
 			return;
 		}
 	}
@@ -177,14 +179,13 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 	const char *const request[] = { "exec", rest, NULL };
 	uint32_t status;
 
-	(void)env;
 	(void)argc;
 	(void)argv;
-	if (!commands_linux_wait()) {
+	if (!commands_linux_wait(env)) {
 		return;
 	}
 	fflush(stdout);
-	switch (agent_run(request, AGENT_PLAIN, &status)) {
+	switch (agent_run(env->agent, request, AGENT_PLAIN, &status)) {
 	case AGENT_EXITED:
 		printf("[exit status %u]\n", (unsigned)status);
 		break;
@@ -192,7 +193,7 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 		printf("^C\n");
 		break;
 	default:
-		printf("%s\n", agent_error());
+		printf("%s\n", agent_error(env->agent));
 		break;
 	}
 }

@@ -139,7 +139,7 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 		}
 	}
 	print_cpus();
-	printf("  Linux agent: %s\n", linux_ready() ? "ready" : "not ready");
+	printf("  Linux agent: %s\n", linux_ready(env->guest) ? "ready" : "not ready");
 }
 
 /* Pages are 4 KiB, so this is exact: a page lost would show. */
@@ -211,11 +211,12 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 /* The hypervisor's log, of which a hypercall gives 24 bytes, in the form that
  * log_view() wants: *at is the cursor, in bytes since boot, which the
  * hypervisor moves to the oldest byte it still has. */
-static size_t read_log(uint64_t *at, char *buf, size_t size)
+static size_t read_log(void *arg, uint64_t *at, char *buf, size_t size)
 {
 	size_t done = 0;
 	struct hc_regs r;
 
+	(void)arg;
 	while (size - done >= 24) {
 		r = (struct hc_regs){ .rdi = *at };
 		/* Lengths are checked though the hypervisor is trusted: it
@@ -238,7 +239,7 @@ static void run_log(const struct command_env *env, int argc, char **argv,
 {
 	(void)env;
 	(void)rest;
-	if (!log_view(read_log, argc > 1 ? argv[1] : NULL)) {
+	if (!log_view(read_log, NULL, argc > 1 ? argv[1] : NULL)) {
 		printf("\"%s\" is no number of lines\n", argv[1]);
 	}
 }
@@ -253,7 +254,7 @@ void system_down(const struct command_env *env, bool reboot)
 {
 	uint64_t until;
 
-	(void)commands_linux_shutdown();
+	(void)commands_linux_shutdown(env);
 	/* Where Linux was stopped hard nothing has run since: the channel's end
 	 * sees it now, and lets go of the files that Linux had open. */
 	loop_step(0);

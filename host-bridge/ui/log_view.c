@@ -17,14 +17,14 @@
 
 /* Newlines up to the end, whose position is put. An unfinished last line counts
  * as none and is printed. */
-static unsigned long count_lines(log_view_read read, uint64_t *end)
+static unsigned long count_lines(log_view_read read, void *arg, uint64_t *end)
 {
 	unsigned long lines = 0;
 	char buf[PIECE];
 	size_t n;
 
 	*end = 0;
-	while ((n = read(end, buf, sizeof(buf))) > 0) {
+	while ((n = read(arg, end, buf, sizeof(buf))) > 0) {
 		for (size_t i = 0; i < n; i++) {
 			lines += buf[i] == '\n';
 		}
@@ -37,10 +37,10 @@ static unsigned long count_lines(log_view_read read, uint64_t *end)
  * false, with nothing printed, when it is none. CR is left out: the console
  * makes its own.
  */
-bool log_view(log_view_read read, const char *lines)
+bool log_view(log_view_read read, void *arg, const char *lines)
 {
 	uint64_t at = 0, end;
-	unsigned long skip = 0, want, all = count_lines(read, &end);
+	unsigned long skip = 0, want, all = count_lines(read, arg, &end);
 	char buf[PIECE];
 	char *rest;
 	size_t n;
@@ -53,7 +53,7 @@ bool log_view(log_view_read read, const char *lines)
 		}
 		skip = want < all ? all - want : 0;
 	}
-	while (at < end && (n = read(&at, buf, sizeof(buf))) > 0 &&
+	while (at < end && (n = read(arg, &at, buf, sizeof(buf))) > 0 &&
 	       console_go_on()) {
 		for (size_t i = 0; i < n; i++) {
 			if (skip > 0) {

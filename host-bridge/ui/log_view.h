@@ -9,10 +9,11 @@
 
 /* Copies up to size bytes of a log from *at on (0: its beginning, what was
  * lost is skipped) and moves *at. Returns the bytes copied, 0 at the end. */
-typedef size_t (*log_view_read)(uint64_t *at, char *buf, size_t size);
+typedef size_t (*log_view_read)(void *arg, uint64_t *at, char *buf,
+				size_t size);
 
-/* Prints a log: all of it, or its last lines when lines is a number. False:
- * it is none. For top-level code. */
-bool log_view(log_view_read read, const char *lines);
+/* Prints a log, as read(arg, ...) gives it: all, or its last lines when lines
+ * is a number. False: it is none. For top-level code. */
+bool log_view(log_view_read read, void *arg, const char *lines);
 
 #endif

@@ -42,6 +42,8 @@ struct vsock_status {
 };
 
 struct vsock *vsock_init(const struct vsock_channel *channel);
+/* vsock_channel.c: one of the machine's channels, driven by the event loop. */
+struct vsock *vsock_channel_open(unsigned channel);
 bool vsock_event(struct vsock *vs);
 /* Whether calls of vsock.h have left something for vsock_event(). */
 bool vsock_due(const struct vsock *vs);

@@ -31,8 +31,9 @@ static jmp_buf end;
 static int steps_left;
 
 /* Linux does not go by itself: it is stopped, as HC_PARTITION_STOP does it. */
-bool commands_linux_shutdown(void)
+bool commands_linux_shutdown(const struct command_env *env)
 {
+	(void)env;
 	peer.table[CHANNEL_ST_STATE(1)] = CHANNEL_STATE_DOWN;
 	peer.table[CHANNEL_ST_GENERATION]++;
 	return false;
@@ -76,13 +77,15 @@ void hc_entry(void)
 	abort();
 }
 
-bool linux_ready(void)
+bool linux_ready(const struct guest *guest)
 {
+	(void)guest;
 	return false;
 }
 
-bool log_view(log_view_read read, const char *lines)
+bool log_view(log_view_read read, void *arg, const char *lines)
 {
+	(void)arg;
 	(void)read;
 	(void)lines;
 	return false;

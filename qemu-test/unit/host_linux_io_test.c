@@ -10,17 +10,23 @@
 #include <cmocka.h>
 
 #include "host-bridge/rt/hc.h"
+#include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
 
 #define LINUX_ID	1u
+#define OTHER_ID	2u
+#define NO_ID		3u
 #define PCI_ADDRESS	0xcf8u
 #define MANY		1000u
 
 static uint64_t events;			/* bits not yet taken */
 static unsigned left, answered;		/* accesses */
 static unsigned calls;			/* hypercalls */
+/* One to come instead of the many, and what it was answered. */
+static struct hc_ioreq *single;
+static uint64_t answer;
 static unsigned answered_at_key;
 
 int64_t hypercall(enum hypercall nr, struct hc_regs *regs);
@@ -39,6 +45,13 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		events = 0;
 		return HC_OK;
 	case HC_IOREQ_GET:
+		if (single) {
+			regs->rdi = single->handle;
+			regs->rsi = single->word;
+			regs->rdx = single->value;
+			single = NULL;
+			return HC_OK;
+		}
 		if (left == 0) {
 			return HC_ENOENT;
 		}
@@ -48,6 +61,7 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		return HC_OK;
 	case HC_IOREQ_DONE:
 		answered++;
+		answer = regs->rsi;
 		return HC_OK;
 	default:
 		return HC_ENOENT;
@@ -79,18 +93,29 @@ static void on_key(void *arg)
 	answered_at_key = answered;
 }
 
-static void asked(enum linux_request request)
+/* Requests of each Linux. */
+static unsigned resets[2];
+
+static void asked(void *arg, enum linux_request request)
 {
-	(void)request;
-	fail();
+	assert_int_equal(request, LINUX_REQUEST_RESET);
+	++*(unsigned *)arg;
 }
+
+static struct linux_io devices[2];
 
 static int setup(void **state)
 {
+	static bool once;
+
 	(void)state;
 	loop_init(1000000000);
 	loop_on_event(HC_EVENT_IRQ(0), on_key, NULL);
-	linux_io_init(LINUX_ID, asked);
+	if (!once) {
+		linux_io_init(&devices[0], LINUX_ID, asked, &resets[0]);
+		linux_io_init(&devices[1], OTHER_ID, asked, &resets[1]);
+		once = true;
+	}
 	events = left = answered = calls = answered_at_key = 0;
 	return 0;
 }
@@ -121,11 +146,57 @@ static void many_hold_up_nobody(void **state)
 	assert_int_equal(answered, MANY);
 }
 
+/* One access of one byte; what was read. */
+static uint64_t access(uint32_t partition, unsigned port, bool in,
+		       uint8_t value)
+{
+	struct hc_ioreq req = {
+		.handle = partition << 16,
+		.word = port | 1u << 16 | (in ? HC_IOREQ_IN : 0),
+		.value = value,
+	};
+
+	single = &req;
+	answer = 0;
+	events = HC_EVENT_IOREQ;
+	loop_step(LOOP_FOREVER);
+	return answer;
+}
+
+static char logged(struct linux_io *io)
+{
+	uint64_t at = 0;
+	char text[2];
+
+	assert_int_equal(linux_io_log(io, &at, text, sizeof(text)), 1);
+	return text[0];
+}
+
+/* Two Linux partitions: registers, log and requests of one are not the
+ * other's. A partition that nobody loaded has no devices. */
+static void each_has_its_own(void **state)
+{
+	(void)state;
+	access(LINUX_ID, UART_MODEL_PORT, false, 'a');
+	access(OTHER_ID, UART_MODEL_PORT, false, 'b');
+	access(NO_ID, UART_MODEL_PORT, false, 'c');
+	assert_int_equal(logged(&devices[0]), 'a');
+	assert_int_equal(logged(&devices[1]), 'b');
+	access(LINUX_ID, UART_MODEL_PORT + 7, false, 0x55);
+	assert_int_equal(access(LINUX_ID, UART_MODEL_PORT + 7, true, 0), 0x55);
+	assert_int_equal(access(OTHER_ID, UART_MODEL_PORT + 7, true, 0), 0);
+	assert_true(access(NO_ID, UART_MODEL_PORT + 7, true, 0) == ~0ull);
+	access(OTHER_ID, LINUX_PORT_RESET, false, LINUX_RESET_VALUE);
+	assert_int_equal(resets[0], 0);
+	assert_int_equal(resets[1], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(one_is_cheap, setup),
 		cmocka_unit_test_setup(many_hold_up_nobody, setup),
+		cmocka_unit_test_setup(each_has_its_own, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

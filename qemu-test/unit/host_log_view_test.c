@@ -18,10 +18,11 @@
 static uint64_t log_end;
 static unsigned turns, turns_most;
 
-static size_t read_log(uint64_t *at, char *buf, size_t size)
+static size_t read_log(void *arg, uint64_t *at, char *buf, size_t size)
 {
 	size_t n = log_end - *at < size ? (size_t)(log_end - *at) : size;
 
+	(void)arg;
 	memset(buf, '\r', n);
 	*at += n;
 	return n;
@@ -46,10 +47,10 @@ static int setup(void **state)
 static void a_growing_log_ends(void **state)
 {
 	(void)state;
-	assert_true(log_view(read_log, NULL));
+	assert_true(log_view(read_log, NULL, NULL));
 	assert_in_range(turns, 1, 10);
 	turns = 0;
-	assert_true(log_view(read_log, "3"));
+	assert_true(log_view(read_log, NULL, "3"));
 	assert_in_range(turns, 1, 40);
 }
 
@@ -57,16 +58,16 @@ static void ctrl_c_ends_it(void **state)
 {
 	(void)state;
 	turns_most = 2;
-	assert_true(log_view(read_log, NULL));
+	assert_true(log_view(read_log, NULL, NULL));
 	assert_int_equal(turns, 2);
 }
 
 static void numbers(void **state)
 {
 	(void)state;
-	assert_false(log_view(read_log, "x"));
-	assert_false(log_view(read_log, "-1"));
-	assert_false(log_view(read_log, "1 "));
+	assert_false(log_view(read_log, NULL, "x"));
+	assert_false(log_view(read_log, NULL, "-1"));
+	assert_false(log_view(read_log, NULL, "1 "));
 	assert_int_equal(turns, 0);
 }
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An endpoint on a real channel: its rings are woken by the event loop, its
+ * doorbell and state are hypercalls. The only file of this room that knows of
+ * either.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "abi/host_info.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/vsock/vsock_endpoint.h"
+
+#define TICK_MS		1000u
+
+/* Our end of a channel; lives as long as the program. */
+struct end {
+	unsigned channel;
+	struct vsock *vs;
+	struct loop_timer tick;
+};
+
+/* What the endpoint needs of the outside. Failure is not possible: the channel
+ * was found by HC_QUERY, and the host partition is one of its ends. */
+static void ring_doorbell(void *ctx)
+{
+	const struct end *end = ctx;
+
+	(void)hc_doorbell(end->channel);
+}
+
+static void set_state(void *ctx, uint32_t state)
+{
+	const struct end *end = ctx;
+
+	(void)hc_channel_state(end->channel, state);
+}
+
+static bool work(void *arg)
+{
+	return vsock_event(arg);
+}
+
+static bool due(void *arg)
+{
+	return vsock_due(arg);
+}
+
+/* Time for the endpoint's deadlines; a second is fine enough for them. */
+static void on_tick(struct loop_timer *timer)
+{
+	struct end *end = (struct end *)((char *)timer -
+					 offsetof(struct end, tick));
+
+	vsock_tick(end->vs, loop_uptime_ms());
+	loop_timer_set(timer, TICK_MS, on_tick);
+}
+
+/**
+ * The endpoint of a channel by its number, or NULL: there is no such channel,
+ * or we are no end of it. Linux's side may come up later, and is followed by
+ * the state table. Nothing happens on it before the next loop_step(): whoever
+ * listens at once misses no connection. Without memory for it the program ends.
+ */
+struct vsock *vsock_channel_open(unsigned channel)
+{
+	struct vsock_channel wires = {
+		.region = (void *)(uintptr_t)(HOST_CHANNEL_GPA +
+					      channel * HOST_CHANNEL_STRIDE),
+		.doorbell = ring_doorbell,
+		.set_state = set_state,
+	};
+	struct hc_regs regs;
+	struct end *end;
+
+	if (hc_query(HC_QUERY_CHANNEL, channel, 0, &regs) != HC_OK) {
+		return NULL;
+	}
+	end = calloc(1, sizeof(*end));
+	wires.peer = (unsigned)regs.rsi;
+	wires.ctx = end;
+	if (end) {
+		end->channel = channel;
+		end->vs = vsock_init(&wires);
+	}
+	if (!end || !end->vs) {
+		cpu_fatal("no memory for the endpoint of channel %u", channel);
+	}
+	/* Instead of handlers for doorbell and state events: the work function
+	 * runs after each wake-up anyway, and looks at both. */
+	loop_on_work(work, due, end->vs);
+	loop_timer_set(&end->tick, TICK_MS, on_tick);
+	return end->vs;
+}
