@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agent's 9P2000.L server, inside: codec (agent_9p_codec.c), fids and
- * dispatch (agent_9p.c), the operations on files (agent_9p_ops.c). One
- * client, one request at a time, single thread.
+ * The agent's 9P2000.L server, inside, each of which calls only what stands
+ * before it: codec (agent_9p_codec.c), fids (agent_9p_fid.c), the operations on
+ * files (agent_9p_ops.c), session and dispatch (agent_9p.c). One client, one
+ * request at a time, single thread.
  */
 #ifndef GUEST_AGENT_9P_H
 #define GUEST_AGENT_9P_H

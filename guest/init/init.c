@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,28 +33,6 @@
 /* 0: none is wanted; -1: there was no process for it, to be tried again. */
 static pid_t agent_pid;		/* where there is a channel */
 static pid_t shell_pid;		/* on the console, where there is none */
-
-/**
- * One line to the kernel's log and so to the console, marked as ours. Opened
- * anew each time: the kernel's limit on messages is one of the open file.
- */
-void init_log(const char *format, ...)
-{
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	/* <3>, an error's level, is printed even with `quiet`. */
-	char line[256] = "<3>isthmus-init: ";
-	size_t len = strlen(line);
-	va_list ap;
-
-	if (fd < 0) {
-		return;
-	}
-	va_start(ap, format);
-	vsnprintf(line + len, sizeof(line) - len, format, ap);
-	va_end(ap);
-	(void)!write(fd, line, strlen(line));	/* one write is one line */
-	close(fd);
-}
 
 /* All signals there are; children must undo it, or could not be ended. */
 static void block_signals(int how)

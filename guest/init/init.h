@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of guest/init share: PID 1 (init.c, boot.c) and the agent
- * it starts (agent*.c). One static program, no threads.
+ * What the files of guest/init share: the log (init_log.c), PID 1 (boot.c,
+ * init.c) and the agent it starts (agent*.c). One static program, no threads.
+ * Calls go one way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
