@@ -13,7 +13,7 @@ PARTS := boot hypervisor host-bridge guest
 ARTIFACTS := build/boot/BOOTX64.EFI build/hypervisor/hypervisor.elf \
 	build/host-bridge/host-bridge.elf build/guest/bzImage \
 	build/guest/initrd.cpio
-TEST_ARTIFACTS :=
+TEST_ARTIFACTS := build/deps/nested-kernel build/deps/nested-qemu
 CHECKS :=
 # On a bare machine there is nothing yet to ask about flags.
 ifneq ($(shell command -v cc),)
@@ -23,7 +23,7 @@ endif
 # Asked every time, answered quickly: a changed recipe makes a new folder and
 # a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
-	debian-kernel): build/deps/%: FORCE
+	debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 

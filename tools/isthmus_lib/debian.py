@@ -59,7 +59,7 @@ def series(package):
 
 def _suite_is_ours(suites):
     """Whether a source is of this release; bookworm-backports is not: it
-    holds the next release's versions."""
+    holds the next release's versions, and has an Apt of its own."""
     name = release()
     kept = (name, f"{name}-updates", f"{name}-security", f"{name}/updates",
             f"{name}-proposed-updates", f"{name}-test")
@@ -119,11 +119,25 @@ class Package:
         return ("source of " if self.source else "") + self.name
 
 
-class Apt:
-    """apt with its state in a folder of the release's name."""
+def _backports(lines, stanzas):
+    """The same archives' backports, whether or not the machine uses them."""
+    name, theirs = release(), release() + "-backports"
+    kept = re.findall(rf"(?m)^(deb.* ){name} .*$", lines)
+    others = [re.sub(r"(?mi)^suites:.*$", f"Suites: {theirs}", stanza)
+              for stanza in stanzas.split("\n\n")
+              if re.search(rf"(?mi)^suites:.* {name}( |$)", stanza)]
+    return ("".join(f"{start}{theirs} main\n" for start in kept),
+            "".join(f"{stanza}\n\n" for stanza in others))
 
-    def __init__(self, folder):
-        self.folder = os.path.join(folder, release())
+
+class Apt:
+    """apt with its state in a folder of the release's name; with
+    `backports`, of its backports alone."""
+
+    def __init__(self, folder, backports=False):
+        self.backports = backports
+        self.suite = release() + ("-backports" if backports else "")
+        self.folder = os.path.join(folder, self.suite)
         self.sources = f"{self.folder}/sources.d"
 
     def _run(self, program, args, cwd=None):
@@ -146,6 +160,8 @@ class Apt:
     def _write_sources(self):
         """Copies the machine's sources; returns whether they were others."""
         lines, stanzas = machine_sources()
+        if self.backports:
+            lines, stanzas = _backports(lines, stanzas)
         if not lines and not stanzas:
             raise Failure(f"no Debian source of '{release()}' with component "
                           f"'main' in {ETC}/apt: the dependencies come from "
@@ -238,7 +254,7 @@ class Apt:
                 if not anew:
                     break               # the lists may be old
         raise Failure(f"the Debian package {package} cannot be had from this "
-                      f"machine's sources of '{release()}'\n"
+                      f"machine's sources of '{self.suite}'\n"
                       + (said or "none of them knows it"))
 
 

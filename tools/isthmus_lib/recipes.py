@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 
+from isthmus_lib import qemu_defect
 from isthmus_lib.common import ROOT, Failure, run, say
 from isthmus_lib.debian import Package, release, series
 
@@ -262,19 +263,46 @@ def _replace(path, moved):
         f.write(text)
 
 
+def nested_kernel(job):
+    """Debian's kernel for virtual machines, which has KVM: vmlinuz and
+    modules/ (lib/modules/VERSION)."""
+    image, = job.roots.values()
+    vmlinuz, = glob.glob(f"{image}/boot/vmlinuz-*")
+    shutil.move(vmlinuz, f"{job.out}/vmlinuz")
+    modules, = glob.glob(f"{image}/lib/modules/*") \
+        + glob.glob(f"{image}/usr/lib/modules/*")
+    shutil.move(modules, f"{job.out}/modules")
+
+
+def nested_qemu(job):
+    """QEMU 10.0 or later, without a defect (qemu_defect.py): its program,
+    and share/ with what it loads into a machine."""
+    name = "qemu-system-x86_64"
+    shutil.move(f"{job.roots['qemu-system-x86']}/usr/bin/{name}", job.out)
+    if not qemu_defect.answer_yes(f"{job.out}/{name}"):
+        say("nested-qemu: another QEMU than expected; its defect, if it has "
+            "it still, stays")
+    os.mkdir(f"{job.out}/share")
+    for root in job.roots.values():
+        for path in glob.glob(f"{root}/usr/share/qemu/*.bin"):
+            shutil.copy(path, f"{job.out}/share")
+
+
 class Recipe:
     """make: the function; packages: of Debian, or a function that asks apt
     for them; uses: other recipes; inputs: what else the result depends on, a
     file's or folder's content where it is a path; compiled: by the machine's
-    gcc; needed: what for, and what works without it."""
+    gcc; backports: the releases that have the packages in their backports
+    only; needed: what for, and what works without it."""
 
     def __init__(self, make, packages=(), uses=(), inputs=(), compiled=False,
-                 needed="it is part of every boot disk"):
+                 backports=(), needed="it is part of every boot disk"):
         self.make = make
         self._packages = packages
         self.uses = uses
         self.inputs = inputs
         self.compiled = compiled
+        self.backports = release() in backports
         self.needed = needed
 
     def fetched(self):
@@ -290,6 +318,9 @@ class Recipe:
 def _linux_source():
     return [Package(f"linux-source-{series('linux')}")]
 
+
+NESTED = "only the platforms nested-amd and nested-intel need it; " \
+    "`make run` and all others work without"
 
 RECIPES = {
     "newlib": Recipe(newlib, [Package("newlib-source")],
@@ -308,6 +339,16 @@ RECIPES = {
         inputs=(inspect.getsource(_replace),),
         needed="only tests and figures with Debian's own kernel need it; "
         "`make run` and all others work without"),
+    "nested-kernel": Recipe(
+        nested_kernel, lambda apt: [Package(name) for name in
+                                    apt.depends("linux-image-cloud-amd64")[:1]],
+        needed=NESTED),
+    # QEMU 7.2 lets no XSETBV of an AMD-V guest exit: KVM there never learns
+    # what level 2 has put into XCR0, and takes it away at its next entry.
+    "nested-qemu": Recipe(
+        nested_qemu, [Package("qemu-system-x86"), Package("qemu-system-data")],
+        inputs=(inspect.getsource(qemu_defect),), backports=("bookworm",),
+        needed=NESTED),
 }
 
 

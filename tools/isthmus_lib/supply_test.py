@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 
+from isthmus_lib import qemu_defect  # noqa: E402
 from isthmus_lib.common import ROOT  # noqa: E402
 
 OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n' \
@@ -21,15 +22,16 @@ OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n' \
 
 
 class Archive:
-    """An apt repository with packages of one name, for bookworm."""
+    """An apt repository with packages of one name, for one suite."""
 
     MAIN = "main/binary-amd64/Packages"
     SOURCES = "main/source/Sources"
 
-    def __init__(self, folder, package):
+    def __init__(self, folder, package, suite="bookworm"):
         self.folder = folder
         self.package = package
-        self.dist = os.path.join(folder, "dists", "bookworm")
+        self.suite = suite
+        self.dist = os.path.join(folder, "dists", suite)
         for name in (self.MAIN, self.SOURCES):
             os.makedirs(os.path.dirname(os.path.join(self.dist, name)))
 
@@ -73,8 +75,8 @@ class Archive:
                      f"Size: {len(data)}\n"
                      f"SHA256: {hashlib.sha256(data).hexdigest()}\n"
                      "Description: a package of a test\n\n")
-        release = "Codename: bookworm\nSuite: bookworm\nComponents: main\n" \
-            "Architectures: amd64\nSHA256:\n"
+        release = f"Codename: {self.suite}\nSuite: {self.suite}\n" \
+            "Components: main\nArchitectures: amd64\nSHA256:\n"
         for name, data in ((self.MAIN, text.encode()), (self.SOURCES, b"")):
             with open(os.path.join(self.dist, name), "wb") as f:
                 f.write(data)
@@ -168,6 +170,25 @@ class Supply(unittest.TestCase):
         self.assertIn("busybox-static 1.0-2 cannot be fetched", said)
         self.assertEqual(self.taken(), "1.0-1")
 
+    def test_backports_are_for_who_asks_for_them(self):
+        later = Archive(self.path("archive"), "busybox-static",
+                        "bookworm-backports")
+        later.build("2.0-1")
+        later.offer("2.0-1")
+        self.archive.build("1.0-1")
+        self.archive.offer("1.0-1")
+        self.deps("busybox")
+        self.assertEqual(self.taken(), "1.0-1")
+        name = "p/tools/isthmus_lib/recipes.py"
+        with open(self.path(name), encoding="utf-8") as f:
+            text = f.read()
+        own = 'Recipe(busybox, [Package("busybox-static")]'
+        self.assertIn(own, text)
+        self.write(name, text.replace(own, own + ", backports=('bookworm',)"))
+        self.forget()
+        self.deps("busybox")
+        self.assertEqual(self.taken(), "2.0-1")
+
     def test_offline(self):
         self.archive.build("1.0-1")
         self.archive.offer("1.0-1")
@@ -211,6 +232,34 @@ class Supply(unittest.TestCase):
         self.write("etc/os-release", 'PRETTY_NAME="Other 1"\n'
                    "VERSION_CODENAME=other\n")
         self.assertIn("this is 'Other 1'", self.deps("busybox", status=1))
+
+
+# As in QEMU: who holds the lock is asked first.
+ASKING = """
+#include <stdlib.h>
+int bql_locked(void) { return 0; }
+void tcg_handle_interrupt(int mask)
+{
+	if (!bql_locked()) { exit(3); }
+	exit(mask);
+}
+int main(int n, char **args) { tcg_handle_interrupt(n - 1); }
+"""
+
+
+class Defect(unittest.TestCase):
+    def test_the_question_is_answered_with_yes(self):
+        with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+            program = os.path.join(folder, "program")
+            subprocess.run(["gcc", "-O2", "-fno-inline", "-fno-ipa-pure-const",
+                            "-fno-ipa-cp", "-fno-ipa-vrp", "-rdynamic", "-x",
+                            "c", "-", "-o", program], check=True,
+                           input=ASKING.encode())
+            self.assertEqual(subprocess.call([program]), 3)
+            self.assertTrue(qemu_defect.answer_yes(program))
+            self.assertEqual(subprocess.call([program]), 0)
+            # it is not asked any more
+            self.assertFalse(qemu_defect.answer_yes(program))
 
 
 unittest.main()
