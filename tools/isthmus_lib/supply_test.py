@@ -96,6 +96,7 @@ class Supply(unittest.TestCase):
         self.archive = Archive(self.path("archive"), "busybox-static")
         os.makedirs(self.path("etc/apt"))
         self.write("etc/os-release", OS_RELEASE)
+        self.write("p/tools/tested-versions", "bookworm busybox-static 0.9\n")
         self.source("[trusted=yes] ")
 
     def tearDown(self):

@@ -4,6 +4,7 @@ were tested: build/versions and tools/tested-versions, both with lines of
 RELEASE PACKAGE VERSION."""
 
 import os
+import re
 import subprocess
 
 from isthmus_lib.common import BUILD, ROOT, Failure
@@ -16,6 +17,14 @@ TAKEN = os.path.join(BUILD, "versions")
 INSTALLED = ("gcc", "binutils", "gnu-efi", "musl-tools", "ovmf",
              "qemu-system-x86", "bochs")
 OF_A_RESULT = "VERSION"         # the file in a dependency's folder
+# A kernel's packages have its version in their names.
+KERNEL = re.compile(r"^(linux-(?:image|headers))-\d.*?-"
+                    r"((?:cloud-)?amd64|common)$")
+
+
+def plain(package):
+    """The name by which a package of any version is known."""
+    return KERNEL.sub(r"\1-\2", package)
 
 
 def read(path):
@@ -30,7 +39,7 @@ def read(path):
 
 def remark(package, version):
     """What is to be said of a version that was not tested, or ""."""
-    tested = dict(read(TESTED)).get(package)
+    tested = dict(read(TESTED)).get(plain(package))
     return "" if tested in (None, version) else f" (last tested: {tested})"
 
 
@@ -65,7 +74,8 @@ def write_taken():
     pairs = set(installed())
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if os.path.exists(os.path.join(folder, name, OF_A_RESULT)):
-            pairs.update(of_result(os.path.join(folder, name)))
+            pairs.update((plain(package), version) for package, version in
+                         of_result(os.path.join(folder, name)))
     os.makedirs(BUILD, exist_ok=True)
     temporary = f"{TAKEN}.{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as f:
