@@ -9,6 +9,7 @@
  * parsed. A part that cannot be set up is reported and left out, so that the
  * console comes up if anything does.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,8 @@ static void banner(void)
 static void open_volume(void)
 {
 	const struct host_module *module = config_module(&config, "volume");
+	char why[VOLUME_WHY] = "its sparse image is damaged, or its blocks are "
+			       "not of 4096 bytes";
 	struct volume_dev *dev;
 	int error;
 
@@ -85,11 +88,14 @@ static void open_volume(void)
 				&dev);
 	if (error == 0) {
 		error = volume_open(dev, &env.volume);
+		if (error != 0) {
+			volume_why(dev, why);
+		}
 	}
 	if (error != 0) {
 		env.volume = NULL;
 		stage_failed(STAGE_VOLUME_READY, "module \"volume\": %s",
-			     strerror(error));
+			     error == ENOMEM ? strerror(error) : why);
 		return;
 	}
 	stage_reached(STAGE_VOLUME_READY);

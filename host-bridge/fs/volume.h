@@ -77,6 +77,9 @@ struct volume_seg {
 int64_t volume_now_ns(void);
 
 int volume_open(struct volume_dev *dev, struct volume **out);
+/* Why it did not, as the end of a sentence. */
+#define VOLUME_WHY		120u
+void volume_why(struct volume_dev *dev, char text[VOLUME_WHY]);
 int volume_flush(struct volume *vol);
 int volume_close(struct volume *vol);
 int volume_statfs(struct volume *vol, struct volume_stat *st);

@@ -2,7 +2,7 @@
 # Tests of the volume and of 9P.
 VOLUME_SRCS := host-bridge/blk/volume_mem.c host-bridge/fs/volume_path.c \
 	$(addprefix host-bridge/fs/ext4/volume, .c _alloc.c _dir.c _file.c \
-	_index.c _io.c _name.c _rename.c _run.c _vnode.c _xattr.c)
+	_index.c _io.c _name.c _rename.c _run.c _vnode.c _why.c _xattr.c)
 P9_SERVER_SRCS := $(addprefix host-bridge/files/p9_, codec.c server.c fid.c lock.c \
 	ops_attr.c ops_file.c ops_name.c)
 
@@ -38,3 +38,7 @@ host_down_SRCS := qemu-test/unit/host_down_test.c \
 	host-bridge/files/p9_service.c host-bridge/ui/commands_system.c \
 	$(addprefix host-bridge/vsock/vsock, .c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += volume_why
+volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
+volume_why_LIBS := -lext2fs -lcom_err

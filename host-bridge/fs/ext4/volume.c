@@ -16,42 +16,13 @@
 
 #define NS_PER_S	1000000000ll
 
-/* Features of ext4 that this code keeps right; others are refused. A journal
- * that must be replayed is one of those (RECOVER); one that is clean is left
- * alone, for it is a compatible feature.
- * [Linux "Documentation/filesystems/ext4/super.rst"] */
-#define KNOWN_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
-			 EXT3_FEATURE_INCOMPAT_EXTENTS | \
-			 EXT4_FEATURE_INCOMPAT_64BIT | \
-			 EXT4_FEATURE_INCOMPAT_FLEX_BG | \
-			 EXT2_FEATURE_INCOMPAT_META_BG | \
-			 EXT4_FEATURE_INCOMPAT_CSUM_SEED)
-/* Files of ours have extents, entries of ours show their file's type. */
-#define NEED_INCOMPAT	(EXT2_FEATURE_INCOMPAT_FILETYPE | \
-			 EXT3_FEATURE_INCOMPAT_EXTENTS)
-#define KNOWN_RO_COMPAT	(EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | \
-			 EXT2_FEATURE_RO_COMPAT_LARGE_FILE | \
-			 EXT4_FEATURE_RO_COMPAT_HUGE_FILE | \
-			 EXT4_FEATURE_RO_COMPAT_GDT_CSUM | \
-			 EXT4_FEATURE_RO_COMPAT_DIR_NLINK | \
-			 EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | \
-			 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)
-
-/* Whether this is a file system that we can keep right: 0, EOPNOTSUPP, or EIO
- * when it claims more blocks than the device has. */
+/* Whether this is a file system that we can keep right: 0, or EOPNOTSUPP. */
 static int volume_check(const struct volume *vol)
 {
-	const struct ext2_super_block *sb = vol->fs->super;
+	char why[VOLUME_WHY];
 
-	if ((sb->s_feature_incompat & NEED_INCOMPAT) != NEED_INCOMPAT ||
-	    (sb->s_feature_incompat & ~KNOWN_INCOMPAT) != 0 ||
-	    (sb->s_feature_ro_compat & ~KNOWN_RO_COMPAT) != 0 ||
-	    vol->fs->blocksize != VOLUME_BLOCK ||
-	    EXT2_INODE_SIZE(sb) != VOLUME_INODE_SIZE) {
-		return EOPNOTSUPP;
-	}
-	return ext2fs_blocks_count(vol->fs->super) <= vol->dev->blocks
-	       ? 0 : EIO;
+	return volume_refused(vol->fs->super, vol->dev->blocks, why)
+	       ? EOPNOTSUPP : 0;
 }
 
 /* Reads superblock, group descriptors and bitmaps, and the root as a first
@@ -93,8 +64,8 @@ static void volume_forget(struct volume *vol)
 /**
  * Opens the ext4 file system on dev, which stays the caller's until
  * volume_close(); *out is set only with 0. Returns 0, ENOMEM, EIO (no file
- * system, or damaged) or EOPNOTSUPP (features, block or inode size that are not
- * ours, or a journal that must be replayed first).
+ * system, or damaged) or EOPNOTSUPP (features, sizes that are not ours, or a
+ * journal that must be replayed first: volume_why() says it in words).
  */
 int volume_open(struct volume_dev *dev, struct volume **out)
 {

@@ -148,6 +148,10 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);
 
+/* volume_why.c */
+bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
+		    char text[VOLUME_WHY]);
+
 /* volume_index.c */
 int index_load(struct volume *vol, struct vnode *dir);
 void index_free(struct vnode *dir);
