@@ -10,8 +10,9 @@
 #include <percpu.h>
 #include <x86.h>
 
-/* This many reflected #DB or #AC without any other exit between them is an
- * endless loop of delivery [XSA-156]. */
+/* This many reflected #DB or #AC without any other exit between them may be a
+ * debugger's steps, or an endless loop of delivery [XSA-156]: the others get
+ * their turn, as they do at the end of a slice. */
 #define FAULT_STREAK_MAX	100u
 
 /* For HC_QUERY_EXITS: at most 16 characters. */
@@ -24,7 +25,7 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_GPM_FAULT] = "memory", [VM_EXIT_HYPERCALL] = "hypercall",
 	[VM_EXIT_CR_ACCESS] = "cr-access", [VM_EXIT_XSETBV] = "xsetbv",
 	[VM_EXIT_UNDEFINED] = "undefined", [VM_EXIT_SKIP] = "skip",
-	[VM_EXIT_SHUTDOWN] = "triple-fault",
+	[VM_EXIT_AGAIN] = "again", [VM_EXIT_SHUTDOWN] = "triple-fault",
 	[VM_EXIT_ENTRY_FAIL] = "entry-failed", [VM_EXIT_UNKNOWN] = "unknown",
 };
 
@@ -35,6 +36,16 @@ static void kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 	hv_lock();
 	partition_kill(v, reason, detail);
 	hv_unlock();
+}
+
+/* The rest of v's slice goes to the others: what it does may go on for ever,
+ * and without an exit that would let anybody in. Interrupts that wait are
+ * taken now. */
+static void yield(struct vcpu *v)
+{
+	cpu_sti_cli();
+	v->slice_left = 0;
+	this_cpu()->resched = 1;
 }
 
 /* The instruction has been done for the guest. */
@@ -182,16 +193,17 @@ static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 }
 
 /* #DB and #AC are intercepted only because a guest can make their delivery
- * recurse for ever inside the processor; they are given back to it. */
+ * recurse for ever inside the processor; they are given back to it, however
+ * many: any process in Linux can raise them. */
 static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 {
 	if (e->exc.vector != X86_EXC_DB && e->exc.vector != X86_EXC_AC) {
 		kill(v, HC_REASON_UNKNOWN_EXIT, e->exc.vector);
 		return;
 	}
-	if (++v->fault_streak > FAULT_STREAK_MAX) {
-		kill(v, HC_REASON_TRIPLE_FAULT, e->exc.vector);
-		return;
+	if (++v->fault_streak >= FAULT_STREAK_MAX) {
+		v->fault_streak = 0;
+		yield(v);
 	}
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
 			      e->exc.error);
@@ -268,6 +280,9 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		break;
 	case VM_EXIT_SKIP:	/* INVD, WBINVD: coherent caches need neither */
 		advance(v, e);
+		break;
+	case VM_EXIT_AGAIN:
+		yield(v);
 		break;
 	case VM_EXIT_EXCEPTION:
 		exit_exception(v, e);

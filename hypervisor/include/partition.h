@@ -69,7 +69,7 @@ struct vcpu {
 	struct vlapic lapic;
 	uint64_t kvmclock_msr;
 	uint32_t kvmclock_version;
-	uint32_t fault_streak;		/* reflected #DB/#AC in a row */
+	uint32_t fault_streak;		/* reflected #DB/#AC since a yield */
 
 	/* guest_fetch()'s last translation */
 	uint64_t fetch_va, fetch_cr3, fetch_epoch;

@@ -25,6 +25,7 @@ enum vm_exit_code {
 	VM_EXIT_XSETBV,
 	VM_EXIT_UNDEFINED,	/* an instruction we answer with #UD */
 	VM_EXIT_SKIP,		/* an instruction we answer by skipping it */
+	VM_EXIT_AGAIN,		/* nothing is done: the guest runs on at RIP */
 	VM_EXIT_SHUTDOWN,
 	VM_EXIT_ENTRY_FAIL,
 	VM_EXIT_UNKNOWN,

@@ -123,6 +123,22 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 	}
 }
 
+/**
+ * Must the event that was being delivered at the exit (info: EXITINTINFO) be
+ * injected again? Not a software interrupt: its instruction runs again. Nor if
+ * the exit is a #DB or #AC: these are benign, so they are delivered, and the
+ * event that met them is raised anew by its cause or lost, as without a
+ * hypervisor. Pure. [APM2 "EXITINTINFO Pseudo-Code", "#DF--Double-Fault
+ * Exception (Vector 8)"]
+ */
+bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info)
+{
+	return (info & EVENTINJ_VALID) &&
+	       EVENTINJ_TYPE(info) != EVENT_TYPE_SOFT &&
+	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_DB &&
+	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_AC;
+}
+
 struct insn_form {
 	uint64_t exitcode;
 	uint8_t info1;		/* for SVM_EXIT_MSR: 0 read, 1 write */
@@ -186,12 +202,16 @@ bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
 {
 	uint32_t at = 0, rex = 0, i;
 
-	/* nearly always 0F comes at once */
-	while (at < n && bytes[at] != 0x0f && is_prefix(bytes[at])) {
-		at++;
-	}
-	if (long_mode && at < n && (bytes[at] & 0xf0) == 0x40) {
-		rex = bytes[at++];
+	/* nearly always 0F comes at once; of prefixes in any order and number
+	 * only a REX right before the opcode counts */
+	for (; at < n && bytes[at] != 0x0f; at++) {
+		if (long_mode && (bytes[at] & 0xf0) == 0x40) {
+			rex = bytes[at];
+		} else if (is_prefix(bytes[at])) {
+			rex = 0;
+		} else {
+			break;
+		}
 	}
 	for (i = 0; i < ARRAY_SIZE(forms); i++) {
 		const struct insn_form *f = &forms[i];

@@ -159,19 +159,15 @@ static void svm_gpm_flush(struct vcpu *v)
 			       TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 }
 
-/* An exit in the middle of an event's delivery: deliver it again. A software
- * interrupt's instruction runs again by itself.
- * [APM2 "EXITINTINFO Pseudo-Code"] */
-static void reinject(struct svm_vcpu *x)
+/* An exit in the middle of an event's delivery: deliver it again. */
+static void reinject(struct svm_vcpu *x, const struct svm_exit_raw *raw)
 {
-	uint32_t info = x->vmcb->exitintinfo;
+	struct vmcb *b = x->vmcb;
 
-	if (!(info & EVENTINJ_VALID) ||
-	    EVENTINJ_TYPE(info) == EVENT_TYPE_SOFT) {
-		return;
+	if (svm_delivers_again(raw, b->exitintinfo)) {
+		b->eventinj = b->exitintinfo;
+		b->eventinj_error = b->exitintinfo_error;
 	}
-	x->vmcb->eventinj = info;
-	x->vmcb->eventinj_error = x->vmcb->exitintinfo_error;
 }
 
 /* NMIs stay blocked until the handler's IRET has been executed: it has when
@@ -226,7 +222,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	}
 	/* it was delivered, or exitintinfo has it */
 	b->eventinj = 0;
-	reinject(x);
+	reinject(x, &raw);
 	track_nmi(x);
 	/* the window has opened; the dummy interrupt has done its work */
 	if (raw.exitcode == SVM_EXIT_VINTR) {

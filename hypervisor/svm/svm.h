@@ -31,6 +31,7 @@ enum svm_feature { SVM_NRIP = 1, SVM_FLUSH_ASID = 2, SVM_DECODE = 4 };
 extern uint32_t svm_features, svm_asids;
 
 void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e);
+bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info);
 bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
 		    uint32_t n, bool long_mode, struct svm_insn *out);
 const char *svm_check_vmcb(const struct vmcb *b, uint32_t phys_bits,

@@ -267,8 +267,10 @@ static bool find_insn(struct vcpu *v, const struct vmcb *b,
 {
 	bool long_mode = (b->cs.attrib & ATTR_L) != 0;
 	uint8_t bytes[FETCH_MAX];
-	uint32_t n = guest_fetch(v, long_mode ? b->rip : b->rip + b->cs.base,
-				 b->cr3, bytes, FETCH_MAX);
+	/* linear addresses have 32 bits outside 64-bit mode */
+	uint32_t n = guest_fetch(v, long_mode ? b->rip :
+				 (uint32_t)(b->rip + b->cs.base), b->cr3,
+				 bytes, FETCH_MAX);
 
 	return svm_insn_match(b->exitcode, b->exitinfo1, bytes, n, long_mode,
 			      insn);
@@ -277,8 +279,10 @@ static bool find_insn(struct vcpu *v, const struct vmcb *b,
 /**
  * Adds what the processor may not have told: the instruction's length, and
  * which register a MOV to or from CR names. If the bytes are not the
- * instruction that exited, another vCPU has changed them meanwhile: the exit
- * becomes VM_EXIT_UNKNOWN and ends that partition.
+ * instruction that exited, another vCPU has changed them, or the page's
+ * mapping, meanwhile: VM_EXIT_AGAIN, and the processor finds what is there now.
+ * Accesses to CRs, which no process makes, become VM_EXIT_UNKNOWN: of those
+ * some forms are not known here.
  */
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 {
@@ -316,7 +320,8 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 	/* the kept translation may be out of date: once more with a new one */
 	while (!find_insn(v, b, &insn)) {
 		if (again) {
-			e->code = VM_EXIT_UNKNOWN;
+			e->code = e->code == VM_EXIT_CR_ACCESS ?
+				  VM_EXIT_UNKNOWN : VM_EXIT_AGAIN;
 			return;
 		}
 		again = true;

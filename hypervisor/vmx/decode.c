@@ -7,6 +7,7 @@
  * which ends the partition.
  */
 #include <vm_exit.h>
+#include <x86.h>
 #include "vmcs.h"
 
 /* NMIs share their exit reason. [SDM3 "Information for VM Exits Due to
@@ -146,6 +147,23 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 		e->code = simple_code(raw->reason & 0xffff);
 		break;
 	}
+}
+
+/**
+ * Must the event that was being delivered at the exit (info: IDT-vectoring
+ * information) be delivered again? Not if the exit is a #DB or #AC: these
+ * are benign, so they are delivered, and the event that met them is raised
+ * anew by its cause or lost, as without a hypervisor. Pure. [SDM3 "Information
+ * for VM Exits During Event Delivery", "Interrupt 8--Double Fault
+ * Exception (#DF)"]
+ */
+bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info)
+{
+	uint32_t vector = raw->intr_info & 0xff;
+
+	return (info & INTR_INFO_VALID) &&
+	       (raw->reason != VMX_EXIT_REASON_EXCEPTION_NMI ||
+		(vector != X86_EXC_DB && vector != X86_EXC_AC));
 }
 
 /**

@@ -172,6 +172,7 @@ struct vmx_exit_raw {
 
 struct vm_exit;
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
+bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info);
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out);
 

@@ -308,13 +308,12 @@ static void read_exit(struct vmx_exit_raw *raw)
 	}
 }
 
-/* An exit in the middle of an event's delivery: deliver it again.
- * [SDM3 "Information for VM Exits During Event Delivery"] */
-static void reinject(struct vmx_vcpu *x)
+/* An exit in the middle of an event's delivery: deliver it again. */
+static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 {
 	uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
 
-	if (!(info & INTR_INFO_VALID)) {
+	if (!vmx_delivers_again(raw, info)) {
 		return;
 	}
 	if (info & INTR_INFO_ERROR) {
@@ -386,7 +385,7 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		/* instructions exit before an event's delivery or after it */
 		if (raw.reason == VMX_EXIT_REASON_EPT_VIOLATION ||
 		    raw.reason == VMX_EXIT_REASON_EXCEPTION_NMI) {
-			reinject(x);
+			reinject(x, &raw);
 		}
 	}
 	if (raw.reason == VMX_EXIT_REASON_INTR_WINDOW) {

@@ -178,3 +178,17 @@ def hog(t):
     busy(t, "spin")
     busy(t, "exit-storm")
     busy(t, "halt")
+
+
+@case("traps", "a user's single steps, alignment checks, odd prefixes end "
+      "nothing")
+def traps(t):
+    overlay = t.overlay({"bin/traps": t.guest_program("traps")})
+    models = [()]
+    if t.platform == "qemu-tcg":        # lengths come from our own table
+        models.append(("--cpu", "EPYC-Rome,-monitor,-nrip-save"))
+    for model in models:
+        result = t.exec("traps && echo Linux goes on", "--overlay", overlay,
+                        *model)
+        t.check(re.match(r"all passed, (1000|0) bus errors\nLinux goes on\n",
+                         result.out), f"Linux said {result.out!r}")

@@ -224,6 +224,34 @@ static void exceptions(void **state)
 	}
 }
 
+/* An event whose delivery has met an exit comes again, but for what takes its
+ * place: a benign exception. */
+static void interrupted_delivery(void **state)
+{
+	static const struct {
+		uint32_t reason, info;
+		bool again;
+	} t[] = {
+		{ 48, 0, true }, { 0, 0x80000202, true },	/* NMI */
+		{ 0, 0x80000312, true },			/* #MC */
+		{ 0, 0x80000301, false }, { 0, 0x80000501, false },
+		{ 0, 0x80000b11, false },
+	};
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		struct vmx_exit_raw raw = { .reason = t[i].reason,
+					    .intr_info = t[i].info };
+
+		assert_int_equal(vmx_delivers_again(&raw, 0x80000020),
+				 t[i].again);
+		assert_int_equal(vmx_delivers_again(&raw, 0x80000b0e),
+				 t[i].again);
+		assert_false(vmx_delivers_again(&raw, 0x20));
+	}
+}
+
 static void external_interrupts(void **state)
 {
 	uint32_t vector;
@@ -281,6 +309,7 @@ int main(void)
 		cmocka_unit_test(control_registers),
 		cmocka_unit_test(ept_violations),
 		cmocka_unit_test(exceptions),
+		cmocka_unit_test(interrupted_delivery),
 		cmocka_unit_test(external_interrupts),
 		cmocka_unit_test(controls),
 	};

@@ -329,13 +329,14 @@ static struct vm_exit exception(uint8_t vector)
 	return e;
 }
 
-/* #DB and #AC go back to the guest; an endless stream of them does not. */
+/* #DB and #AC go back to the guest, all of them; but others get their turn. */
 static void reflected(void **state)
 {
 	struct vm_exit int1 = exception(X86_EXC_DB);
 	uint32_t i;
 
-	for (i = 1; i <= 100; i++) {
+	vcpu.slice_left = 1000;
+	for (i = 1; i <= 10000; i++) {
 		struct vm_exit e = exception(i & 1 ? X86_EXC_DB : X86_EXC_AC);
 
 		exit_handle(&vcpu, &e);
@@ -343,22 +344,28 @@ static void reflected(void **state)
 		assert_int_equal(fake.event.vector, e.exc.vector);
 		assert_int_equal(fake.event.has_error, e.exc.has_error);
 		assert_null(fake.killed);
+		assert_int_equal(fake_cpu[0].resched, i % 100 == 0);
+		assert_int_equal(vcpu.slice_left, i % 100 ? 1000 : 0);
+		assert_int_equal(fake.interrupt_gaps, i / 100);
+		fake_cpu[0].resched = 0;
+		vcpu.slice_left = 1000;
 	}
 	assert_int_equal(fake.advanced, 0);
-	exit_handle(&vcpu, &int1);
-	assert_ptr_equal(fake.killed, &vcpu);
-	assert_int_equal(fake.injected, 100);
 	/* any other exit between them starts the count again */
-	make(state);
 	for (i = 0; i < 1000; i++) {
 		exit_handle(&vcpu, &int1);
 		if (i % 90 == 0) {
 			take((struct vm_exit){ .code = VM_EXIT_SKIP });
 		}
 	}
+	assert_int_equal(vcpu.slice_left, 1000);
+	/* an exit that nothing can be made of ends the slice at once */
+	take((struct vm_exit){ .code = VM_EXIT_AGAIN });
+	assert_int_equal(vcpu.slice_left, 0);
+	assert_int_equal(fake_cpu[0].resched, 1);
 	assert_null(fake.killed);
-	/* INT1 is behind its #DB, a debug trap or fault has no length */
 	make(state);
+	/* INT1 is behind its #DB, a debug trap or fault has no length */
 	int1.insn_len = 1;
 	exit_handle(&vcpu, &int1);
 	assert_int_equal(fake.advanced, 1);

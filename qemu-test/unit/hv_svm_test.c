@@ -105,6 +105,14 @@ static const struct bytes insns[] = {
 	{ 0x72, 0, { 0x0f, 0xa2 }, 2, true, 2, 0 },
 	{ 0x72, 0, { 0xf3, 0x48, 0x0f, 0xa2 }, 4, true, 4, 0 },
 	{ 0x72, 0, { 0x48, 0x0f, 0xa2 }, 3, false, 0, 0 },	/* DEC EAX */
+	/* prefixes in any order; of REX the last, if nothing follows it */
+	{ 0x72, 0, { 0x40, 0x40, 0x0f, 0xa2 }, 4, true, 4, 0 },
+	{ 0x72, 0, { 0x4f, 0x66, 0x2e, 0x48, 0x0f, 0xa2 }, 6, true, 6, 0 },
+	{ 0x72, 0, { 0x66, 0xf3, 0x67, 0x0f, 0xa2 }, 5, false, 5, 0 },
+	{ 0x10, 0, { 0x40, 0x41, 0x0f, 0x22, 0xc3 }, 5, true, 5, 11 },
+	{ 0x10, 0, { 0x41, 0x40, 0x0f, 0x22, 0xc3 }, 5, true, 5, 3 },
+	{ 0x10, 0, { 0x41, 0x66, 0x0f, 0x22, 0xc3 }, 5, true, 5, 3 },
+	{ 0x78, 0, { 0x41, 0x2e, 0x48, 0xf4 }, 4, true, 4, 0 },
 	{ 0x72, 0, { 0x0f }, 1, true, 0, 0 },
 	{ 0x72, 0, { 0x0f, 0xa3 }, 2, true, 0, 0 },
 	{ 0x78, 0, { 0xf4 }, 1, true, 1, 0 },
@@ -141,6 +149,32 @@ static void test_instruction_table(void **state)
 			assert_int_equal(out.length, t->length);
 			assert_int_equal(out.gpr, t->gpr);
 		}
+	}
+}
+
+/* What a process can break off a delivery with must not lose the event; a
+ * second benign exception takes its place. */
+static void test_interrupted_delivery(void **state)
+{
+	static const uint32_t infos[] = { 0, 2, 3 };	/* types */
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(infos); i++) {
+		uint32_t info = EVENTINJ_VALID | infos[i] << 8 | 14;
+		struct svm_exit_raw raw = { SVM_EXIT_NPF, 0, 0 };
+
+		assert_true(svm_delivers_again(&raw, info));
+		assert_false(svm_delivers_again(&raw, info & ~EVENTINJ_VALID));
+		raw.exitcode = 0x40 + X86_EXC_MC;
+		assert_true(svm_delivers_again(&raw, info));
+		raw.exitcode = 0x40 + X86_EXC_DB;
+		assert_false(svm_delivers_again(&raw, info));
+		raw.exitcode = 0x40 + X86_EXC_AC;
+		assert_false(svm_delivers_again(&raw, info));
+		raw.exitcode = SVM_EXIT_NPF;
+		info = EVENTINJ_VALID | EVENT_TYPE_SOFT << 8 | 0x80;
+		assert_false(svm_delivers_again(&raw, info));
 	}
 }
 
@@ -208,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_simple_codes),
 		cmocka_unit_test(test_operands),
 		cmocka_unit_test(test_instruction_table),
+		cmocka_unit_test(test_interrupted_delivery),
 		cmocka_unit_test_setup(test_vmrun_rules, make_good),
 	};
 
