@@ -47,6 +47,7 @@ static const char *const reasons[] = {
 	[HC_REASON_NO_MEMORY] = "out of memory",
 	[HC_REASON_HOST_REQUEST] = "stopped by the host",
 	[HC_REASON_BAD_INSTRUCTION] = "device access by a strange instruction",
+	[HC_REASON_MACHINE_CHECK] = "machine check",
 };
 
 /* HC_OK downwards; a newer hypervisor may know more. */

@@ -6,6 +6,7 @@
  * register, is the guest's choice.
  */
 #include <hv.h>
+#include <mc.h>
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
@@ -19,8 +20,9 @@
 const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_EXT_INTR] = "ext-intr", [VM_EXIT_NMI] = "nmi",
 	[VM_EXIT_INTR_WINDOW] = "intr-window", [VM_EXIT_TIMER] = "timer",
-	[VM_EXIT_EXCEPTION] = "exception", [VM_EXIT_CPUID] = "cpuid",
-	[VM_EXIT_HLT] = "hlt", [VM_EXIT_IO] = "io",
+	[VM_EXIT_EXCEPTION] = "exception",
+	[VM_EXIT_MACHINE_CHECK] = "machine-check",
+	[VM_EXIT_CPUID] = "cpuid", [VM_EXIT_HLT] = "hlt", [VM_EXIT_IO] = "io",
 	[VM_EXIT_MSR_READ] = "msr-read", [VM_EXIT_MSR_WRITE] = "msr-write",
 	[VM_EXIT_GPM_FAULT] = "memory", [VM_EXIT_HYPERCALL] = "hypercall",
 	[VM_EXIT_CR_ACCESS] = "cr-access", [VM_EXIT_XSETBV] = "xsetbv",
@@ -213,6 +215,26 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 	advance(v, e);
 }
 
+/* Taken by the exit, or still waiting at the LAPIC. */
+static void exit_interrupt(const struct vm_exit *e)
+{
+	if (e->vector != VM_NO_VECTOR) {
+		irq_handle(e->vector);
+	} else {
+		cpu_sti_cli();
+	}
+}
+
+/* The banks are logged whatever follows. */
+static void exit_machine_check(struct vcpu *v)
+{
+	uint64_t status;
+
+	if (!mc_in_guest(&status)) {
+		kill(v, HC_REASON_MACHINE_CHECK, status);
+	}
+}
+
 /**
  * Handles one exit; afterwards the vCPU can run, blocks (its state tells), or
  * its partition has been stopped. On v's CPU, hv_lock not held, interrupts
@@ -247,11 +269,7 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		hypercall_handle(v, e);
 		break;
 	case VM_EXIT_EXT_INTR:
-		if (e->vector != VM_NO_VECTOR) {
-			irq_handle(e->vector);
-		} else {
-			cpu_sti_cli();	/* it waits at the LAPIC */
-		}
+		exit_interrupt(e);
 		break;
 	case VM_EXIT_NMI:
 		/* the NMI of cpu_stop_others(); others are nobody's */
@@ -286,6 +304,9 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		break;
 	case VM_EXIT_EXCEPTION:
 		exit_exception(v, e);
+		break;
+	case VM_EXIT_MACHINE_CHECK:
+		exit_machine_check(v);
 		break;
 	case VM_EXIT_SHUTDOWN:
 		kill(v, HC_REASON_TRIPLE_FAULT, 0);

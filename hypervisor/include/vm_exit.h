@@ -13,7 +13,8 @@ enum vm_exit_code {
 	VM_EXIT_NMI,
 	VM_EXIT_INTR_WINDOW,
 	VM_EXIT_TIMER,		/* the time limit of vcpu_run ended */
-	VM_EXIT_EXCEPTION,
+	VM_EXIT_EXCEPTION,	/* #DB, #AC */
+	VM_EXIT_MACHINE_CHECK,
 	VM_EXIT_CPUID,
 	VM_EXIT_HLT,
 	VM_EXIT_IO,

@@ -65,8 +65,15 @@
 #define MSR_IA32_SYSENTER_CS		0x174
 #define MSR_IA32_SYSENTER_ESP		0x175
 #define MSR_IA32_SYSENTER_EIP		0x176
+#define MSR_IA32_MCG_CAP		0x179
+#define MSR_IA32_MCG_STATUS		0x17a
+#define MSR_IA32_MCG_CTL		0x17b
 #define MSR_IA32_MISC_ENABLE		0x1a0
 #define MSR_IA32_PAT			0x277
+#define MSR_IA32_MC_CTL(bank)		(0x400 + 4 * (bank))
+#define MSR_IA32_MC_STATUS(bank)	(0x401 + 4 * (bank))
+#define MSR_IA32_MC_ADDR(bank)		(0x402 + 4 * (bank))
+#define MSR_IA32_MC_MISC(bank)		(0x403 + 4 * (bank))
 #define MSR_IA32_TSC_DEADLINE		0x6e0
 #define MSR_X2APIC_FIRST		0x800
 #define MSR_X2APIC_LAST			0x8ff

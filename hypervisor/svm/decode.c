@@ -105,6 +105,8 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 		e->code = VM_EXIT_ENTRY_FAIL;
 	} else if (raw->exitcode <= SVM_EXIT_CR15_WRITE) {
 		decode_cr(raw, e);
+	} else if (raw->exitcode == SVM_EXIT_EXCP0 + X86_EXC_MC) {
+		e->code = VM_EXIT_MACHINE_CHECK;
 	} else if (raw->exitcode >= SVM_EXIT_EXCP0 &&
 		   raw->exitcode <= SVM_EXIT_EXCP31) {
 		decode_exception(raw, e);
@@ -164,6 +166,7 @@ static const struct insn_form forms[] = {
 	{ SVM_EXIT_CR0_WRITE, 0, { 0x0f, 0x22 }, 2, 1 },
 	{ SVM_EXIT_CR0_WRITE + 4, 0, { 0x0f, 0x22 }, 2, 1 },
 	{ SVM_EXIT_CR0_WRITE + 8, 0, { 0x0f, 0x22 }, 2, 1 },
+	{ SVM_EXIT_CR0_READ + 4, 0, { 0x0f, 0x20 }, 2, 1 },
 	{ SVM_EXIT_CR0_READ + 8, 0, { 0x0f, 0x20 }, 2, 1 },
 };
 

@@ -12,6 +12,7 @@ struct svm_vcpu {
 	uint64_t vmcb_pa;
 	uint32_t asid;	/* its own for good, not 0 */
 	bool nmi_blocked;	/* an NMI handler runs: IRET is awaited */
+	uint64_t cr4_mce;	/* CR4.MCE as the guest wrote it */
 	uint64_t iret_rip;	/* where that IRET stands; 0: not seen */
 };
 

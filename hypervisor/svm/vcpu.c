@@ -22,8 +22,10 @@
 /* Constant for every vCPU and every start; each intercept with its reason:
  * what belongs to the hypervisor, and what a guest must not have. */
 static const struct vmcb init_common = {
-	/* CR0, CR4: msr.c checks them; CR8: the TPR is virtual */
-	.intercept_cr = CR_WRITE(0) | CR_WRITE(4) | CR_READ(8) | CR_WRITE(8),
+	/* CR0, CR4: msr.c checks them, and the guest's CR4.MCE is not the
+	 * real one; CR8: the TPR is virtual */
+	.intercept_cr = CR_WRITE(0) | CR_WRITE(4) | CR_READ(4) | CR_READ(8) |
+			CR_WRITE(8),
 	/* #DB, #AC: see exit_exception(); #MC is the machine's */
 	.intercept_exc = BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
 			 BIT32(X86_EXC_MC),
@@ -49,6 +51,12 @@ static const struct vmcb init_common = {
 	.rflags = RFLAGS_FIXED,
 	.g_pat = PAT_RESET,
 };
+
+/* Machine checks are the machine's, whatever a guest says. */
+static uint64_t machine_cr4(void)
+{
+	return read_cr4() & CR4_MCE;
+}
 
 /* The guest's own RAX is in v->regs between runs. */
 static struct vmcb *vmcb_of(struct vcpu *v)
@@ -110,13 +118,16 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	} else {
 		reset_real(b, s);
 	}
+	b->cr4 |= machine_cr4();
+	x->cr4_mce = 0;
 	v->gpm_epoch = 0;	/* a flush before the first entry */
 }
 
 /** hvm_ops.vcpu_get: the value as the guest would see it. On v's CPU. */
 uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 {
-	struct vmcb *b = vmcb_of(v);
+	const struct svm_vcpu *x = v->backend;
+	const struct vmcb *b = x->vmcb;
 
 	switch (reg) {
 	case VCPU_RIP:
@@ -130,7 +141,7 @@ uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 	case VCPU_CR3:
 		return b->cr3;
 	case VCPU_CR4:
-		return b->cr4;
+		return (b->cr4 & ~CR4_MCE) | x->cr4_mce;
 	case VCPU_EFER:
 		return b->efer & ~EFER_SVME;
 	case VCPU_DR7:
@@ -154,7 +165,8 @@ uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 /** hvm_ops.vcpu_set: values have been checked by the caller. */
 void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 {
-	struct vmcb *b = vmcb_of(v);
+	struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
 
 	switch (reg) {
 	case VCPU_RIP:
@@ -172,6 +184,8 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		b->cr0 = (value & ~(CR0_CD | CR0_NW)) | CR0_ET;
 		break;
 	case VCPU_CR4:
+		x->cr4_mce = value & CR4_MCE;
+		value |= machine_cr4();
 		if (b->cr4 != value) {
 			v->gpm_epoch = 0;
 		}

@@ -20,6 +20,10 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 		e->code = VM_EXIT_NMI;
 		return;
 	}
+	if ((info & 0xff) == X86_EXC_MC) {
+		e->code = VM_EXIT_MACHINE_CHECK;
+		return;
+	}
 	e->code = VM_EXIT_EXCEPTION;
 	/* INT1 traps: its #DB is delivered after it. Others have no length */
 	e->insn_len = INTR_INFO_TYPE(info) >= INTR_TYPE_SOFT_FIRST ?
@@ -122,7 +126,11 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 	e->raw_code = raw->reason;
 	e->raw_info = raw->qualification;
 	if (raw->reason & VMX_EXIT_ENTRY_FAILURE) {
-		e->code = VM_EXIT_ENTRY_FAIL;
+		/* the machine's failure, not the state's
+		 * [SDM3 "Machine-Check Events During VM Entry"] */
+		e->code = (raw->reason & 0xffff) ==
+			  VMX_EXIT_REASON_MACHINE_CHECK ?
+			  VM_EXIT_MACHINE_CHECK : VM_EXIT_ENTRY_FAIL;
 		return;
 	}
 	switch (raw->reason & 0xffff) {

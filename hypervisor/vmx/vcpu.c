@@ -290,8 +290,10 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_CR4:
 		vmx_flush_vpid(x->vpid);	/* as for CR0.PG; it is rare */
-		/* VMX operation wants VMXE; the guest reads its own value */
-		vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE);
+		/* VMX operation wants VMXE, and machine checks are the
+		 * machine's; the guest reads its own value */
+		vmwrite(VMCS_GUEST_CR4, value | (vmread(VMCS_HOST_CR4) &
+						 (CR4_VMXE | CR4_MCE)));
 		vmwrite(VMCS_CR4_SHADOW, value);
 		break;
 	case VCPU_EFER:

@@ -8,6 +8,7 @@
  * Handling"]
  */
 #include <hv.h>
+#include <mc.h>
 #include <percpu.h>
 #include <x86.h>
 
@@ -104,8 +105,9 @@ void desc_load(struct percpu *pc)
 
 /**
  * Every exception and interrupt taken in the hypervisor itself, from
- * trap_common. An NMI is forgotten unless some CPU panics, a #DB always;
- * device and IPI vectors go to irq_handle(); all else is a panic. Interrupts off.
+ * trap_common. An NMI is forgotten unless some CPU panics, a #DB always; a
+ * machine check is mc.c's, device and IPI vectors are irq_handle()'s; all else
+ * is a panic. Interrupts off.
  */
 void trap_handle(struct trap_frame *f)
 {
@@ -119,6 +121,10 @@ void trap_handle(struct trap_frame *f)
 	 * Bochs 2.7 takes a guest's single step after its #VMEXIT. This is so
 	 * early that GS and TR are still the guest's: nothing is touched. */
 	if (f->vector == X86_EXC_DB) {
+		return;
+	}
+	if (f->vector == X86_EXC_MC) {
+		mc_in_hypervisor();
 		return;
 	}
 	if (f->vector >= VECTOR_IRQ_BASE) {

@@ -225,7 +225,9 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 				 (e->cr.lmsw_value & 0xf));
 	}
 	if (!e->cr.write) {
-		value = v->lapic.tpr >> 4;	/* only CR8 reads exit */
+		/* no other reads exit */
+		value = e->cr.cr == 4 ? hvm->vcpu_get(v, VCPU_CR4) :
+			v->lapic.tpr >> 4;
 		if (e->cr.gpr == 4) {
 			hvm->vcpu_set(v, VCPU_RSP, value);
 		} else {

@@ -9,6 +9,7 @@
  * lacks ends in stage_failed(), what contradicts itself in a panic.
  */
 #include <hv.h>
+#include <mc.h>
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
@@ -82,13 +83,19 @@ static void cpu_init(struct percpu *pc)
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE | EFER_SCE);
 	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM)) |
 		  CR0_WP | CR0_NE | CR0_MP);
-	write_cr4(read_cr4() | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT |
+	/* also without what the firmware may have left on: CET, protection
+	 * keys, process-context identifiers */
+	write_cr4(CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT |
 		  CR4_OSXSAVE);
+	wrmsr(MSR_IA32_PAT, PAT_RESET);
 	/* all that guests may use, so that XSAVE and XRSTOR reach it */
 	xsetbv(0, xstate_mask());
 	/* no breakpoint of the firmware's */
 	write_dr7(DR7_RESET);
 	desc_load(pc);
+	/* a machine check without CR4.MCE resets the machine silently */
+	mc_init();
+	write_cr4(read_cr4() | (cpuid(1, 0).edx & BIT32(7) ? CR4_MCE : 0));
 	lapic_init(boot.lapic_phys);
 	pc->boot_tsc = rdtsc();
 	if (hvm->cpu_enable(pc->backend_page)) {

@@ -3,11 +3,13 @@
 
 import os
 import re
+import time
 
 import debugger
 from runner import PROMPT, QEMU, ROOT, case
 
 CR0_WP = 1 << 16
+CR4_MCE = 1 << 6
 EFER_NXE = 1 << 11
 PAYLOAD = "build/guest/payload.bzImage"
 # MSRs the payload tries that a guest may read: platform id, microcode,
@@ -192,3 +194,36 @@ def traps(t):
                         *model)
         t.check(re.match(r"all passed, (1000|0) bus errors\nLinux goes on\n",
                          result.out), f"Linux said {result.out!r}")
+
+
+# MCi_STATUS: valid, uncorrected, enabled, with an address, context corrupt.
+MC_FATAL = 0xb600000000000150
+MCG_STATUS = 0x7                # RIPV, EIPV, MCIP
+
+
+@case("machine-check", "a machine check in the hypervisor is a panic with the "
+      "bank", only=("qemu-tcg",), why="QEMU's monitor can raise one")
+def machine_check(t):
+    t.need(debugger.HYPERVISOR)
+    disk = t.path("disk.img")
+    t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", disk])
+    machine = debugger.Qemu(t.folder, disk)
+    try:
+        machine.run_into("svm_enter")
+        registers = machine.control_registers()
+        said = machine.shell.ask(f"mce 0 1 {MC_FATAL:#x} {MCG_STATUS:#x} "
+                                 "0x12345000 0\n".encode())
+        machine.go()
+        end = time.monotonic() + 60
+        while b"RSP" not in machine.serial and time.monotonic() < end:
+            time.sleep(0.1)
+        serial = machine.serial.decode(errors="replace")
+    finally:
+        machine.close()
+        os.unlink(disk)
+    t.check(registers["CR4"] & CR4_MCE, "CR4.MCE is off in the hypervisor")
+    found = re.search(r"PANIC in the hypervisor: machine check in the "
+                      r"hypervisor: .*: bank 1 status 0x([0-9a-f]+) address "
+                      r"0x12345000", serial)
+    t.check(found, f"no panic that tells it: {said} {serial[-1500:]}")
+    t.check(int(found[1], 16) == MC_FATAL, f"another status: {found[0]}")

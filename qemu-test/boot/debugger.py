@@ -36,19 +36,20 @@ class Debugger:
             command + list(more), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             preexec_fn=die_with_parent)
-        for listener in listeners:
+        self.serial = bytearray()       # what the first line has said
+        for listener, text in zip(listeners, (self.serial, bytearray())):
             listener.settimeout(30)
             line, _ = listener.accept()
             listener.close()
-            threading.Thread(target=self._drain, args=(line,),
+            threading.Thread(target=self._collect, args=(line, text),
                              daemon=True).start()
         self.lock = disk + ".lock"
 
     @staticmethod
-    def _drain(line):
+    def _collect(line, text):
         try:
-            while line.recv(65536):
-                pass
+            while data := line.recv(65536):
+                text += data
         except OSError:
             pass                        # the machine is gone
 
@@ -144,6 +145,11 @@ class Qemu(Debugger):
             answer = self._stub(packet)
             if not answer.startswith(wanted):
                 raise OSError(f"QEMU's stub answers {packet}: {answer}")
+
+    def go(self):
+        """Runs on; nothing stops it any more."""
+        body = b"c"
+        os.write(self.stub.target, b"$%s#%02x" % (body, sum(body)))
 
     def control_registers(self):
         """{"CR0": value, ...} of the first processor."""

@@ -9,6 +9,13 @@ static struct gpm_entry entry;
 static bool populated, lapic_page, msr_ok, cr_ok, xsetbv_ok, channel_port;
 static uint32_t hypercalls, vectors, cpuids;
 static enum hc_reason populate_why;
+static bool machine_ok;
+
+bool mc_in_guest(uint64_t *status)
+{
+	*status = 0xb0c0;
+	return machine_ok;
+}
 
 void cpuid_emulate(struct vcpu *v)
 {
@@ -372,6 +379,22 @@ static void reflected(void **state)
 	assert_int_equal(fake.injected, 1);
 }
 
+/* Another CPU's error: nothing happens. Its own: the partition's end. */
+static void machine_checks(void **state)
+{
+	(void)state;
+	machine_ok = true;
+	take((struct vm_exit){ .code = VM_EXIT_MACHINE_CHECK });
+	assert_null(fake.killed);
+	machine_ok = false;
+	take((struct vm_exit){ .code = VM_EXIT_MACHINE_CHECK });
+	assert_ptr_equal(fake.killed, &vcpu);
+	assert_int_equal(fake.kill_reason, HC_REASON_MACHINE_CHECK);
+	assert_int_equal(fake.kill_detail, 0xb0c0);
+	assert_int_equal(fake.advanced, 0);
+	assert_int_equal(fake.injected, 0);
+}
+
 static void deadly(void **state)
 {
 	static const struct {
@@ -423,7 +446,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(answered), TEST(refused), TEST(ports_of_nobody),
 		TEST(ports_forwarded), TEST(ports_special), TEST(memory),
-		TEST(reflected), TEST(deadly), TEST(names),
+		TEST(reflected), TEST(machine_checks), TEST(deadly), TEST(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

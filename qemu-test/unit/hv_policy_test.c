@@ -419,6 +419,10 @@ static void other_cr_accesses(void **state)
 	vcpu.lapic.tpr = 0x5f;
 	assert_true(cr_access(&vcpu, &e));	/* MOV RSP, CR8 */
 	assert_int_equal(fake.reg[VCPU_RSP], 5);
+	e.cr.cr = 4;		/* MOV RSP, CR4: as the backend shows it */
+	fake.reg[VCPU_CR4] = CR4_PAE | CR4_PGE;
+	assert_true(cr_access(&vcpu, &e));
+	assert_int_equal(fake.reg[VCPU_RSP], CR4_PAE | CR4_PGE);
 	/* no other register exits: if one does, it is not CR8 */
 	assert_false(mov_cr(3, 0x1000));
 	assert_int_equal(vcpu.lapic.tpr, 0x5f);

@@ -43,7 +43,7 @@ static void test_simple_codes(void **state)
 		{ 0x8c, VM_EXIT_UNDEFINED }, { 0x7d, VM_EXIT_UNKNOWN },
 		{ 0x63, VM_EXIT_UNKNOWN }, { 0x20, VM_EXIT_UNKNOWN },
 		{ 0x401, VM_EXIT_UNKNOWN }, { 0xffffffff, VM_EXIT_ENTRY_FAIL },
-		{ ~0ull, VM_EXIT_ENTRY_FAIL },
+		{ ~0ull, VM_EXIT_ENTRY_FAIL }, { 0x52, VM_EXIT_MACHINE_CHECK },
 	};
 	size_t i;
 
@@ -128,6 +128,7 @@ static const struct bytes insns[] = {
 	{ 0x10, 0, { 0x0f, 0x01, 0xf0 }, 3, true, 3, 0 },
 	{ 0x10, 0, { 0x0f, 0x01, 0x30 }, 3, true, 0, 0 },	/* LMSW m16 */
 	{ 0x08, 0, { 0x0f, 0x20, 0xc1 }, 3, true, 3, 1 },
+	{ 0x04, 0, { 0x0f, 0x20, 0xe2 }, 3, true, 3, 2 },
 	{ 0x89, 0, { 0x0f, 0x08 }, 2, true, 2, 0 },
 	{ 0x72, 0, { 0x66, 0x66, 0x66, 0x66 }, 4, true, 0, 0 },
 	{ 0x72, 0, { 0 }, 0, true, 0, 0 },

@@ -72,6 +72,7 @@ static int make(void **state)
 	vmcs[VMCS_GUEST_CS_AR] = 0xa09b;
 	vmcs[VMCS_GUEST_TR_AR] = BUSY_TSS_64;
 	vmcs[VMCS_GUEST_CR0] = CR0_PE | CR0_PG | CR0_NE | CR0_ET;
+	vmcs[VMCS_HOST_CR4] = CR4_PAE | CR4_PGE | CR4_VMXE | CR4_MCE;
 	vpid_flushes = checks = 0;
 	return 0;
 }
@@ -187,8 +188,12 @@ static void control_registers(void **state)
 	assert_int_equal(vpid_flushes, 2);
 	vmx_vcpu_set(&vcpu, VCPU_CR4, CR4_PAE | CR4_PSE);
 	assert_int_equal(vpid_flushes, 3);
-	assert_int_equal(vmcs[VMCS_GUEST_CR4], CR4_PAE | CR4_PSE | CR4_VMXE);
+	/* machine checks stay on whatever the guest says and sees */
+	assert_int_equal(vmcs[VMCS_GUEST_CR4], CR4_PAE | CR4_PSE | CR4_VMXE |
+			 CR4_MCE);
 	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR4), CR4_PAE | CR4_PSE);
+	vmx_vcpu_set(&vcpu, VCPU_CR4, CR4_PAE | CR4_MCE);
+	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR4), CR4_PAE | CR4_MCE);
 }
 
 static void injection(void **state)

@@ -3,7 +3,7 @@
 # sources under test are the hypervisor's own, built for the build machine.
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
-	hv_log hv_exit hv_vcpu hv_vmcs hv_check
+	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -17,6 +17,7 @@ hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
 hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
+hv_mc_UNDER := x86/mc.c
 
 $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \

@@ -41,6 +41,8 @@ REASONS = {
     6: ("HOST_REQUEST: the host partition stopped it", None),
     7: ("BAD_INSTRUCTION: a device access by an instruction that is not "
         "decoded", "gpa"),
+    8: ("MACHINE_CHECK: the processor or the memory failed; detail is "
+        "MCi_STATUS", None),
 }
 
 REGISTERS = {"CR0": x86.CR0, "CR4": x86.CR4, "EFER": x86.EFER,

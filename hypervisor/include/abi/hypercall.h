@@ -95,6 +95,7 @@ enum hc_reason {
 	HC_REASON_NO_MEMORY = 5,
 	HC_REASON_HOST_REQUEST = 6,
 	HC_REASON_BAD_INSTRUCTION = 7,	/* LAPIC access by no plain MOV */
+	HC_REASON_MACHINE_CHECK = 8,	/* the machine failed while it ran */
 };
 
 enum hc_query {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Machine checks: errors of the processor and of memory that the processor
+ * reports, at the moment it meets them, with details in banks of MSRs. On
+ * many processors one reaches every CPU, and most find nothing of their own.
+ * What a bank says is believed. What is corrected is not an exception, and
+ * nobody looks for it. All on the CPU itself; banks that CPUs share are read
+ * by whoever comes first, so no lock. [SDM3 "Machine-Check Architecture",
+ * "Writing Machine-Check Software"; APM2 "Machine Check Architecture"]
+ */
+#include <hv.h>
+#include <mc.h>
+#include <x86.h>
+
+#define CPUID1_EDX_MCA	BIT32(14)
+#define MCG_CAP_COUNT	0xffu
+#define MCG_CAP_CTL_P	BIT64(8)
+#define BANKS_MAX	32u	/* this many lie at MC0_CTL, four MSRs each */
+
+#define MC_STATUS_ADDRV	BIT64(58)
+#define MC_STATUS_MISCV	BIT64(59)
+
+static uint32_t bank_count(void)
+{
+	uint32_t n;
+
+	if (!(cpuid(1, 0).edx & CPUID1_EDX_MCA)) {
+		return 0;
+	}
+	n = (uint32_t)rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_COUNT;
+	return n < BANKS_MAX ? n : BANKS_MAX;
+}
+
+/* The MSR that a valid status does not promise must not be read. */
+static void read_bank(uint32_t i, struct mc_bank *b)
+{
+	b->number = i;
+	b->status = rdmsr(MSR_IA32_MC_STATUS(i));
+	b->addr = b->misc = 0;
+	if (b->status & MC_STATUS_VAL) {
+		b->addr = b->status & MC_STATUS_ADDRV ?
+			  rdmsr(MSR_IA32_MC_ADDR(i)) : 0;
+		b->misc = b->status & MC_STATUS_MISCV ?
+			  rdmsr(MSR_IA32_MC_MISC(i)) : 0;
+	}
+}
+
+static void log_bank(const struct mc_bank *b, const char *when)
+{
+	log_write("isthmus: machine check%s: bank %u status %#llx address "
+		  "%#llx misc %#llx", when, b->number,
+		  (unsigned long long)b->status, (unsigned long long)b->addr,
+		  (unsigned long long)b->misc);
+}
+
+/**
+ * How bad is what a bank's status tells? Pure. [SDM3 "IA32_MCi_STATUS MSRS"]
+ */
+enum mc_severity mc_severity(uint64_t status)
+{
+	if (!(status & MC_STATUS_VAL)) {
+		return MC_NONE;
+	}
+	/* what is not enabled has not raised the exception */
+	if (!(status & MC_STATUS_UC) || !(status & MC_STATUS_EN)) {
+		return MC_CORRECTED;
+	}
+	/* after an overflow nobody knows of the error that was lost */
+	return status & (MC_STATUS_PCC | MC_STATUS_OVER) ? MC_FATAL :
+	       MC_UNCORRECTED;
+}
+
+/**
+ * What follows from IA32_MCG_STATUS and the worst bank: in_guest tells what
+ * was interrupted. A guest need not go on where it was, so for its end it is
+ * enough that the error is its own. Pure. [SDM3 "IA32_MCG_STATUS MSR"]
+ */
+enum mc_verdict mc_judge(uint64_t mcg_status, enum mc_severity worst,
+			 bool in_guest)
+{
+	bool restart = (mcg_status & MCG_STATUS_RIPV) != 0;
+
+	if (worst == MC_FATAL ||
+	    !(mcg_status & (MCG_STATUS_RIPV | MCG_STATUS_EIPV))) {
+		return MC_PANIC;
+	}
+	if (worst != MC_UNCORRECTED && restart) {
+		return MC_GO_ON;
+	}
+	return in_guest ? MC_END_PARTITION : MC_PANIC;
+}
+
+/* Reads all banks; *worst is the worst one. keep: leaves them as they are, for
+ * the firmware, and logs nothing. */
+static enum mc_verdict collect(struct mc_bank *worst, bool in_guest, bool keep)
+{
+	uint64_t mcg_status = rdmsr(MSR_IA32_MCG_STATUS);
+	uint32_t n = bank_count(), i;
+	struct mc_bank b;
+
+	*worst = (struct mc_bank){ 0 };
+	for (i = 0; i < n; i++) {
+		read_bank(i, &b);
+		if (mc_severity(b.status) > mc_severity(worst->status)) {
+			*worst = b;
+		}
+		if (!keep && (b.status & MC_STATUS_VAL)) {
+			log_bank(&b, "");
+			wrmsr(MSR_IA32_MC_STATUS(i), 0);
+		}
+	}
+	/* the next one would be a shutdown else */
+	wrmsr(MSR_IA32_MCG_STATUS, 0);
+	return mc_judge(mcg_status, mc_severity(worst->status), in_guest);
+}
+
+static void NORETURN give_up(const struct mc_bank *worst, const char *where)
+{
+	panic("machine check in %s: the processor or the memory has failed: "
+	      "bank %u status %#llx address %#llx misc %#llx", where,
+	      worst->number, (unsigned long long)worst->status,
+	      (unsigned long long)worst->addr,
+	      (unsigned long long)worst->misc);
+}
+
+/**
+ * Makes this CPU report machine checks in all banks; what they hold from
+ * before is logged. CR4.MCE is the caller's to set, afterwards. [SDM3
+ * "Machine-Check Initialization"]
+ */
+void mc_init(void)
+{
+	uint32_t n = bank_count(), i;
+	struct mc_bank b;
+
+	if (n && (rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_CTL_P)) {
+		wrmsr(MSR_IA32_MCG_CTL, ~0ull);
+	}
+	for (i = 0; i < n; i++) {
+		read_bank(i, &b);
+		if (b.status & MC_STATUS_VAL) {
+			log_bank(&b, " before the start");
+		}
+		wrmsr(MSR_IA32_MC_CTL(i), ~0ull);
+		wrmsr(MSR_IA32_MC_STATUS(i), 0);
+	}
+}
+
+/**
+ * A machine check has ended a guest's run: logs and clears the banks. true: no
+ * error is this CPU's, the guest may go on; false: its partition must end,
+ * *status is the bank's. A panic if the processor is not to be trusted.
+ */
+bool mc_in_guest(uint64_t *status)
+{
+	struct mc_bank worst;
+	enum mc_verdict verdict = collect(&worst, true, false);
+
+	if (verdict == MC_PANIC) {
+		give_up(&worst, "a partition");
+	}
+	*status = worst.status;
+	return verdict == MC_GO_ON;
+}
+
+/**
+ * A machine check in the hypervisor: a panic, unless no error is this CPU's.
+ * From trap_handle(): it may have interrupted anything, so nothing is logged.
+ */
+void mc_in_hypervisor(void)
+{
+	struct mc_bank worst;
+
+	if (collect(&worst, false, true) != MC_GO_ON) {
+		give_up(&worst, "the hypervisor");
+	}
+}
