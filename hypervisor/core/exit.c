@@ -26,6 +26,7 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_MSR_READ] = "msr-read", [VM_EXIT_MSR_WRITE] = "msr-write",
 	[VM_EXIT_GPM_FAULT] = "memory", [VM_EXIT_HYPERCALL] = "hypercall",
 	[VM_EXIT_CR_ACCESS] = "cr-access", [VM_EXIT_XSETBV] = "xsetbv",
+	[VM_EXIT_DR_ACCESS] = "dr-access",
 	[VM_EXIT_UNDEFINED] = "undefined", [VM_EXIT_SKIP] = "skip",
 	[VM_EXIT_AGAIN] = "again", [VM_EXIT_SHUTDOWN] = "triple-fault",
 	[VM_EXIT_ENTRY_FAIL] = "entry-failed", [VM_EXIT_UNKNOWN] = "unknown",
@@ -292,6 +293,9 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		break;
 	case VM_EXIT_XSETBV:
 		finish(v, e, xsetbv_emulate(v));
+		break;
+	case VM_EXIT_DR_ACCESS:
+		vcpu_load_dr(v);	/* and the instruction runs again */
 		break;
 	case VM_EXIT_UNDEFINED:
 		vcpu_inject_ud(v);

@@ -93,12 +93,14 @@ static void do_reset(struct vcpu *v)
 	v->regs.rsi = v->start.kind == VCPU_RESET_LONG ? v->start.rsi : 0;
 	v->regs.rdx = cpuid(1, 0).eax;	/* [SDM3 "Processor State After
 					 * Reset"]: family, model, stepping */
-	v->xcr0 = XCR0_X87;
+	/* a long-mode start finds all enabled: nothing to change at a switch to
+	 * one that never uses it */
+	v->xcr0 = v->start.kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
 	zero_memory(v->dr, sizeof(v->dr));
 	v->dr6 = DR6_RESET;
+	v->dr_loaded = v->dr_armed = false;
 	v->cr2 = 0;
-	v->star = v->lstar = v->cstar = v->fmask = 0;
-	v->kernel_gs_base = v->tsc_aux = 0;
+	v->tsc_aux = 0;
 	v->halted = false;
 	v->fault_streak = 0;
 	guest_fetch_forget(v);
@@ -266,6 +268,41 @@ bool vcpu_prepare(struct vcpu *v)
 	return true;
 }
 
+/**
+ * Makes the CPU's debug registers v's, until another vCPU is loaded. Before, v
+ * has not used them since it was loaded: its moves exited, and what the CPU
+ * holds is of somebody else. On v's CPU, v's state loaded.
+ */
+void vcpu_load_dr(struct vcpu *v)
+{
+	if (v->dr_loaded) {
+		return;
+	}
+	write_dr0(v->dr[0]);
+	write_dr1(v->dr[1]);
+	write_dr2(v->dr[2]);
+	write_dr3(v->dr[3]);
+	write_dr6(v->dr6);
+	v->dr_loaded = true;
+	hvm->vcpu_set(v, VCPU_DR_EXITS, false);
+}
+
+/* Breakpoints that DR7 enables are wanted in the CPU from the start on. */
+static void save_dr(struct vcpu *v)
+{
+	if (!v->dr_loaded) {
+		return;
+	}
+	v->dr[0] = read_dr0();
+	v->dr[1] = read_dr1();
+	v->dr[2] = read_dr2();
+	v->dr[3] = read_dr3();
+	v->dr6 = read_dr6();
+	v->dr_loaded = false;
+	v->dr_armed = (hvm->vcpu_get(v, VCPU_DR7) & DR7_ENABLED) != 0;
+	hvm->vcpu_set(v, VCPU_DR_EXITS, true);
+}
+
 /* From the CPU into v: what neither entry code nor backend switches. The
  * hypervisor itself uses none of it (-mgeneral-regs-only). */
 static void save_state(struct vcpu *v)
@@ -276,48 +313,31 @@ static void save_state(struct vcpu *v)
 		xsetbv(0, xstate_mask());
 	}
 	xsave(v->fpu, xstate_mask());
-	v->star = rdmsr(MSR_IA32_STAR);
-	v->lstar = rdmsr(MSR_IA32_LSTAR);
-	v->cstar = rdmsr(MSR_IA32_CSTAR);
-	v->fmask = rdmsr(MSR_IA32_FMASK);
-	v->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
-	if (cpu_has_tsc_aux()) {
-		v->tsc_aux = rdmsr(MSR_IA32_TSC_AUX);
-	}
-	v->dr[0] = read_dr0();
-	v->dr[1] = read_dr1();
-	v->dr[2] = read_dr2();
-	v->dr[3] = read_dr3();
-	v->dr6 = read_dr6();
+	save_dr(v);
 	v->cr2 = read_cr2();
 }
 
 /* From v into the CPU. XCR0 must have all bits for XRSTOR to reach everything,
- * AVX state that v has turned off included; v's own XCR0 comes after. */
-static void load_state(struct vcpu *v, bool mask_is_set)
+ * AVX state that v has turned off included; v's own XCR0 comes after. known:
+ * the CPU is as save_state() has left it. */
+static void load_state(struct vcpu *v, bool known)
 {
-	if (!mask_is_set) {
+	struct percpu *pc = this_cpu();
+
+	if (!known) {
 		xsetbv(0, xstate_mask());
 	}
 	xrstor(v->fpu, xstate_mask());
 	if (v->xcr0 != xstate_mask()) {
 		xsetbv(0, v->xcr0);
 	}
-	/* these values passed the processor's own checks when v wrote them,
-	 * since the MSRs are native */
-	wrmsr(MSR_IA32_STAR, v->star);
-	wrmsr(MSR_IA32_LSTAR, v->lstar);
-	wrmsr(MSR_IA32_CSTAR, v->cstar);
-	wrmsr(MSR_IA32_FMASK, v->fmask);
-	wrmsr(MSR_IA32_KERNEL_GS_BASE, v->kernel_gs_base);
-	if (cpu_has_tsc_aux()) {
+	if (cpu_has_tsc_aux() && (!known || pc->tsc_aux != v->tsc_aux)) {
 		wrmsr(MSR_IA32_TSC_AUX, v->tsc_aux);
+		pc->tsc_aux = v->tsc_aux;
 	}
-	write_dr0(v->dr[0]);
-	write_dr1(v->dr[1]);
-	write_dr2(v->dr[2]);
-	write_dr3(v->dr[3]);
-	write_dr6(v->dr6);
+	if (v->dr_armed) {
+		vcpu_load_dr(v);
+	}
 	write_cr2(v->cr2);
 }
 

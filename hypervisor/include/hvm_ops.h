@@ -19,6 +19,9 @@ enum vcpu_reg {
 	VCPU_RIP, VCPU_RSP, VCPU_RFLAGS, VCPU_CR0, VCPU_CR3, VCPU_CR4,
 	VCPU_EFER, VCPU_DR7, VCPU_PAT, VCPU_CPL, VCPU_CS_ATTR,
 	VCPU_CS_BASE, VCPU_TSC_OFFSET,
+	/* SYSCALL's MSRs, in the order of their numbers */
+	VCPU_STAR, VCPU_LSTAR, VCPU_CSTAR, VCPU_FMASK,
+	VCPU_DR_EXITS,		/* do moves to and from debug registers exit? */
 };
 
 enum vcpu_reset_kind {

@@ -82,7 +82,10 @@ struct vcpu {
 	 * vcpu_switch() */
 	uint64_t xcr0;
 	uint64_t dr[4], dr6, cr2;
-	uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+	bool dr_loaded;			/* v uses its debug registers: the
+					 * CPU's are its own */
+	bool dr_armed;			/* so again at the next load_state() */
+	uint64_t tsc_aux;
 	uint64_t exits[VM_EXIT_COUNT];	/* since boot */
 };
 
@@ -141,6 +144,7 @@ void vcpu_inject_gp(struct vcpu *v);
 void vcpu_inject_ud(struct vcpu *v);
 bool vcpu_prepare(struct vcpu *v);
 void vcpu_switch(struct vcpu *from, struct vcpu *to);
+void vcpu_load_dr(struct vcpu *v);
 void vcpu_dump(struct vcpu *v);
 
 /* exit.c */

@@ -34,6 +34,7 @@ struct percpu {
 	struct vcpu *loaded;		/* whose FPU, MSRs are in the CPU */
 	struct vcpu *current;		/* being run now, for panic dumps */
 	void *backend_current;		/* what the backend has loaded */
+	uint64_t tsc_aux;		/* the MSR, once somebody is loaded */
 	uint64_t timer_at;		/* host TSC: next deadline here */
 	uint64_t timer_armed;		/* what the LAPIC timer is set to; 0 */
 	uint64_t idle_ticks;		/* TSC ticks spent in idle() */

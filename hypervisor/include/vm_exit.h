@@ -24,6 +24,7 @@ enum vm_exit_code {
 	VM_EXIT_HYPERCALL,
 	VM_EXIT_CR_ACCESS,
 	VM_EXIT_XSETBV,
+	VM_EXIT_DR_ACCESS,	/* nothing is done yet: see VCPU_DR_EXITS */
 	VM_EXIT_UNDEFINED,	/* an instruction we answer with #UD */
 	VM_EXIT_SKIP,		/* an instruction we answer by skipping it */
 	VM_EXIT_AGAIN,		/* nothing is done: the guest runs on at RIP */

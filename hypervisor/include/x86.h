@@ -56,6 +56,7 @@
 #define DR6_RESET	0xffff0ff0ull
 #define DR6_BS		BIT64(14)
 #define DR7_RESET	0x400ull
+#define DR7_ENABLED	0xffull	/* L0, G0 to L3, G3 */
 
 #define MSR_IA32_TSC			0x10
 #define MSR_IA32_PLATFORM_ID		0x17

@@ -107,6 +107,8 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 		decode_cr(raw, e);
 	} else if (raw->exitcode == SVM_EXIT_EXCP0 + X86_EXC_MC) {
 		e->code = VM_EXIT_MACHINE_CHECK;
+	} else if (raw->exitcode <= SVM_EXIT_DR15_WRITE) {
+		e->code = VM_EXIT_DR_ACCESS;
 	} else if (raw->exitcode >= SVM_EXIT_EXCP0 &&
 		   raw->exitcode <= SVM_EXIT_EXCP31) {
 		decode_exception(raw, e);

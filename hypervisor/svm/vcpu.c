@@ -26,6 +26,7 @@ static const struct vmcb init_common = {
 	 * real one; CR8: the TPR is virtual */
 	.intercept_cr = CR_WRITE(0) | CR_WRITE(4) | CR_READ(4) | CR_READ(8) |
 			CR_WRITE(8),
+	.intercept_dr = ~0u,	/* see vcpu_load_dr() */
 	/* #DB, #AC: see exit_exception(); #MC is the machine's */
 	.intercept_exc = BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) |
 			 BIT32(X86_EXC_MC),
@@ -157,6 +158,8 @@ uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return b->cs.base;
 	case VCPU_TSC_OFFSET:
 		return b->tsc_offset;
+	case VCPU_STAR ... VCPU_FMASK:
+		return (&b->star)[reg - VCPU_STAR];
 	default:
 		return 0;
 	}
@@ -202,6 +205,12 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_TSC_OFFSET:
 		b->tsc_offset = value;
+		break;
+	case VCPU_STAR ... VCPU_FMASK:
+		(&b->star)[reg - VCPU_STAR] = value;
+		break;
+	case VCPU_DR_EXITS:
+		b->intercept_dr = value ? ~0u : 0;
 		break;
 	default:
 		break;

@@ -93,6 +93,8 @@ static enum vm_exit_code simple_code(uint32_t reason)
 		return VM_EXIT_MSR_READ;
 	case VMX_EXIT_REASON_WRMSR:
 		return VM_EXIT_MSR_WRITE;
+	case VMX_EXIT_REASON_DR_ACCESS:
+		return VM_EXIT_DR_ACCESS;
 	case VMX_EXIT_REASON_PREEMPTION_TIMER:
 		return VM_EXIT_TIMER;
 	case VMX_EXIT_REASON_XSETBV:

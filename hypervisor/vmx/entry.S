@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched)
+ * uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched,
+ *		      uint64_t *host_rsp)
  *
  * Loads the guest's general registers, enters it (VMLAUNCH the first time,
  * VMRESUME later), and at the VM exit stores them. Returns 0 after an exit,
  * 1 when the instruction itself failed (regs are then unchanged). The VMCS
- * must be current; interrupts are off.
+ * must be current, *host_rsp what its HOST_RSP is; interrupts are off.
  */
 #define R(i)	((i) * 8)
 #define VMCS_HOST_RSP	0x6c14
@@ -21,11 +22,14 @@ vmx_enter:
 	pushq	%r15
 	/* regs, for the exit */
 	pushq	%rdi
-	/* calls come from different depths of the stack */
+	/* calls come from different depths of the stack, but seldom */
+	cmpq	(%rdx), %rsp
+	je	4f
+	movq	%rsp, (%rdx)
 	movl	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 	/* launched? MOVs leave the flags alone */
-	testq	%rsi, %rsi
+4:	testq	%rsi, %rsi
 	movq	R(0)(%rdi), %rax
 	movq	R(1)(%rdi), %rcx
 	movq	R(2)(%rdi), %rdx

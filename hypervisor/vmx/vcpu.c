@@ -161,10 +161,13 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 {
 	struct vmx_vcpu *x = v->backend;
 
-	/* the launch state goes back to "clear"; it is no longer current */
-	__asm__ volatile("vmclear %0" : : "m"(x->vmcs.v) : "cc", "memory");
-	this_cpu()->backend_current = NULL;
-	x->launched = 0;
+	vmclear(x->vmcs);
+	if (this_cpu()->backend_current == x) {
+		this_cpu()->backend_current = NULL;
+	}
+	zero_memory(x->syscall_msr, sizeof(x->syscall_msr));
+	x->kernel_gs_base = 0;
+	x->launched = x->host_rsp = 0;
 	x->event_pending = false;
 	x->window = false;
 	x->entry_failed = false;
@@ -241,6 +244,9 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return vmread(VMCS_GUEST_CS_BASE);
 	case VCPU_TSC_OFFSET:
 		return vmread(VMCS_TSC_OFFSET);
+	case VCPU_STAR ... VCPU_FMASK:
+		return ((struct vmx_vcpu *)v->backend)
+			->syscall_msr[reg - VCPU_STAR];
 	default:
 		return 0;
 	}
@@ -261,6 +267,14 @@ static void set_efer(uint64_t value)
 	 * [SDM3 "Checks on Guest Segment Registers"] */
 	vmwrite(VMCS_GUEST_TR_AR, vmread(VMCS_GUEST_TR_AR) | (AR_TYPE &
 							AR_TSS_BUSY));
+}
+
+/* Turns exits by a primary control on or off. */
+static void set_proc(uint64_t control, bool on)
+{
+	uint64_t proc = vmread(VMCS_PROC_BASED_CTLS);
+
+	vmwrite(VMCS_PROC_BASED_CTLS, on ? proc | control : proc & ~control);
 }
 
 /** hvm_ops.vcpu_set: values have been checked by the caller. On v's CPU. */
@@ -298,6 +312,10 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_EFER:
 		set_efer(value);
+		x->syscalls = (value & EFER_SCE) != 0;
+		if (x->syscalls) {
+			vmx_load_syscalls(x);
+		}
 		break;
 	case VCPU_DR7:
 		vmwrite(VMCS_GUEST_DR7, value);
@@ -307,6 +325,15 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_TSC_OFFSET:
 		vmwrite(VMCS_TSC_OFFSET, value);
+		break;
+	case VCPU_STAR ... VCPU_FMASK:
+		x->syscall_msr[reg - VCPU_STAR] = value;
+		if (x->syscalls) {
+			vmx_load_syscalls(x);
+		}
+		break;
+	case VCPU_DR_EXITS:
+		set_proc(PROC_MOV_DR_EXIT, value);
 		break;
 	default:
 		break;
@@ -353,10 +380,7 @@ bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 
 static void set_window(struct vmx_vcpu *x, bool on)
 {
-	uint64_t proc = vmread(VMCS_PROC_BASED_CTLS);
-
-	vmwrite(VMCS_PROC_BASED_CTLS, on ? proc | PROC_INTR_WINDOW :
-		proc & ~(uint64_t)PROC_INTR_WINDOW);
+	set_proc(PROC_INTR_WINDOW, on);
 	x->window = on;
 }
 
@@ -404,6 +428,7 @@ static void single_step(struct vcpu *v)
 		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
 	};
 
+	vcpu_load_dr(v);
 	write_dr6(read_dr6() | DR6_BS);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	(void)vmx_vcpu_inject(v, ev);

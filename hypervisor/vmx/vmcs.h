@@ -99,6 +99,7 @@ enum vmcs_field {
 #define PROC_RDPMC_EXIT		BIT32(11)
 #define PROC_CR8_LOAD_EXIT	BIT32(19)
 #define PROC_CR8_STORE_EXIT	BIT32(20)
+#define PROC_MOV_DR_EXIT	BIT32(23)
 #define PROC_IO_BITMAPS		BIT32(25)
 #define PROC_MSR_BITMAPS	BIT32(28)
 #define PROC_MONITOR_EXIT	BIT32(29)
@@ -151,7 +152,8 @@ enum vmx_exit_reason {
 	VMX_EXIT_REASON_INVD = 13, VMX_EXIT_REASON_RDPMC = 15,
 	VMX_EXIT_REASON_RSM = 17, VMX_EXIT_REASON_VMCALL = 18,
 	VMX_EXIT_REASON_VMCLEAR = 19, VMX_EXIT_REASON_VMXON = 27,
-	VMX_EXIT_REASON_CR_ACCESS = 28, VMX_EXIT_REASON_IO = 30,
+	VMX_EXIT_REASON_CR_ACCESS = 28, VMX_EXIT_REASON_DR_ACCESS = 29,
+	VMX_EXIT_REASON_IO = 30,
 	VMX_EXIT_REASON_RDMSR = 31, VMX_EXIT_REASON_WRMSR = 32,
 	VMX_EXIT_REASON_MWAIT = 36, VMX_EXIT_REASON_MONITOR = 39,
 	VMX_EXIT_REASON_MACHINE_CHECK = 41,
@@ -176,6 +178,18 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info);
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out);
+
+/** Makes a VMCS the current one. */
+static inline void vmptrld(hpa_t vmcs)
+{
+	__asm__ volatile("vmptrld %0" : : "m"(vmcs.v) : "cc", "memory");
+}
+
+/** Sets a VMCS's launch state to "clear"; it is no longer current. */
+static inline void vmclear(hpa_t vmcs)
+{
+	__asm__ volatile("vmclear %0" : : "m"(vmcs.v) : "cc", "memory");
+}
 
 /**
  * A field of the current VMCS. One that the processor does not have reads as

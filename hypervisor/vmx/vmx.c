@@ -27,6 +27,8 @@
 
 struct vmx_ctls vmx_ctls;	/* written by probe, then constant */
 static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
+/* what STAR, LSTAR, CSTAR and FMASK hold in each CPU */
+static uint64_t cpu_syscall_msr[BOOT_MAX_CPUS][4];
 
 /* EPT entries. [SDM3 "EPT Translation Mechanism"] */
 static const struct pt_format ept_format = {
@@ -72,7 +74,9 @@ static const char *choose_controls(void)
 			     PROC_HLT_EXIT | PROC_MWAIT_EXIT |
 			     PROC_MONITOR_EXIT | PROC_RDPMC_EXIT |
 			     PROC_CR8_LOAD_EXIT |	/* the TPR is virtual */
-			     PROC_CR8_STORE_EXIT | PROC_IO_BITMAPS |
+			     PROC_CR8_STORE_EXIT |
+			     PROC_MOV_DR_EXIT |	/* see vcpu_load_dr() */
+			     PROC_IO_BITMAPS |
 			     PROC_MSR_BITMAPS | PROC_SECONDARY,
 			     0, &vmx_ctls.proc)) {
 		return "VT-x without I/O or MSR bitmaps";
@@ -143,6 +147,7 @@ static hv_status_t vmx_cpu_enable(hpa_t page)
 {
 	uint64_t fc = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	uint8_t failed;
+	uint32_t i;
 
 	if (!(fc & FEATURE_CONTROL_LOCK)) {
 		/* firmware often leaves it unlocked: then it is ours to set */
@@ -157,6 +162,9 @@ static hv_status_t vmx_cpu_enable(hpa_t page)
 		  rdmsr(MSR_IA32_VMX_CR0_FIXED1));
 	write_cr4(((read_cr4() | CR4_VMXE) | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) &
 		  rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	for (i = 0; i < ARRAY_SIZE(cpu_syscall_msr[0]); i++) {
+		wrmsr(MSR_IA32_STAR + i, 0);	/* the firmware's */
+	}
 	/* [SDM3 "VMXON Region"] */
 	*(uint32_t *)hpa_ptr(page) = revision();
 	__asm__ volatile("vmxon %1; setna %0"
@@ -230,8 +238,41 @@ static hv_status_t vmx_vcpu_init(struct vcpu *v)
 }
 
 /**
- * Makes v's VMCS the current one; returns v's backend state. Costs nothing if
- * it is already. On v's CPU.
+ * SYSCALL's MSRs, as x has them, into the CPU. A vCPU with EFER.SCE clear
+ * cannot use them, nor read others' (they exit), so only those with SCE set
+ * call this, and often find their own values. On x's CPU.
+ */
+void vmx_load_syscalls(const struct vmx_vcpu *x)
+{
+	uint64_t *held = cpu_syscall_msr[this_cpu()->index];
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(x->syscall_msr); i++) {
+		if (held[i] != x->syscall_msr[i]) {
+			held[i] = x->syscall_msr[i];
+			wrmsr(MSR_IA32_STAR + i, held[i]);
+		}
+	}
+}
+
+/* The CPU's MSRs that no VMCS field switches, from one vCPU (NULL: nobody) to
+ * another. SWAPGS changes KERNEL_GS_BASE without an exit. */
+static void switch_msrs(struct vmx_vcpu *from, const struct vmx_vcpu *to)
+{
+	if (from) {
+		from->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+	}
+	if (!from || from->kernel_gs_base != to->kernel_gs_base) {
+		wrmsr(MSR_IA32_KERNEL_GS_BASE, to->kernel_gs_base);
+	}
+	if (to->syscalls) {
+		vmx_load_syscalls(to);
+	}
+}
+
+/**
+ * Makes v's VMCS the current one, and v's MSRs the CPU's; returns v's backend
+ * state. Costs nothing if it is so already. On v's CPU.
  */
 struct vmx_vcpu *vmx_load(struct vcpu *v)
 {
@@ -239,8 +280,8 @@ struct vmx_vcpu *vmx_load(struct vcpu *v)
 	struct percpu *pc = this_cpu();
 
 	if (pc->backend_current != x) {
-		__asm__ volatile("vmptrld %0" : : "m"(x->vmcs.v)
-				 : "cc", "memory");
+		switch_msrs(pc->backend_current, x);
+		vmptrld(x->vmcs);
 		pc->backend_current = x;
 	}
 	return x;
@@ -337,9 +378,10 @@ static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 
 /* A #DB exit leaves DR6 and DR7 as they were: the reflected exception must
  * find them changed. [SDM3 "Exit Qualification for Debug Exceptions"] */
-static void debug_exit(const struct vm_exit *e)
+static void debug_exit(struct vcpu *v, const struct vm_exit *e)
 {
 	if (e->exc.vector == X86_EXC_DB) {
+		vcpu_load_dr(v);
 		write_dr6((read_dr6() & ~0xfull) | e->exc.info);
 		vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~BIT64(13));
 	}
@@ -369,7 +411,7 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		u64_min((limit - now) >> timer_shift, 0xffffffff));
 	/* the instruction itself failed: no exit fields, only an error
 	 * number */
-	if (vmx_enter(&v->regs, x->launched)) {
+	if (vmx_enter(&v->regs, x->launched, &x->host_rsp)) {
 		*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
 		e->raw_code = vmread(VMCS_INSN_ERROR);
 		x->entry_failed = true;
@@ -393,7 +435,7 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	}
 	vmx_exit_decode(&raw, e);
 	if (e->code == VM_EXIT_EXCEPTION) {
-		debug_exit(e);
+		debug_exit(v, e);
 	}
 }
 

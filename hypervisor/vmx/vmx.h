@@ -10,10 +10,14 @@
 struct vmx_vcpu {
 	hpa_t vmcs;
 	uint64_t launched;	/* since VMCLEAR: VMRESUME it */
+	uint64_t host_rsp;	/* VMCS_HOST_RSP: vmx_enter()'s; 0 at first */
 	uint16_t vpid;	/* its own for good, not 0 */
 	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
 	bool window;		/* interrupt-window exiting is on */
 	bool entry_failed;	/* the last entry was refused */
+	bool syscalls;		/* EFER.SCE: what follows must be in the CPU */
+	uint64_t syscall_msr[4];	/* STAR, LSTAR, CSTAR, FMASK */
+	uint64_t kernel_gs_base;	/* while its VMCS is not current */
 };
 
 /* Controls as this machine allows them; chosen once. */
@@ -28,9 +32,11 @@ static inline uint64_t vmx_eptp(const struct partition *p)
 	return p->gpm_root.v | 6 | 3 << 3;	/* write-back, 4 levels */
 }
 
-uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched);
+uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched,
+		   uint64_t *host_rsp);
 void vmx_exit_point(void);
 struct vmx_vcpu *vmx_load(struct vcpu *v);
+void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(uint32_t msr);
 void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);

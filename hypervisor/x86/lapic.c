@@ -94,11 +94,11 @@ void lapic_init(uint64_t phys)
 	if (most >= 6) {
 		lapic_write(REG_LVT_CMCI, LVT_MASKED);
 	}
-	if (has_deadline) {
-		lapic_write(REG_LVT_TIMER, LVT_DEADLINE | VECTOR_TIMER);
-	} else if (!clock_ratio) {
+	if (!has_deadline && !clock_ratio) {
 		measure_clock();
 	}
+	lapic_write(REG_LVT_TIMER, VECTOR_TIMER |
+				   (has_deadline ? LVT_DEADLINE : 0));
 }
 
 /** Ends the interrupt being served, so that others of its priority can come. */
@@ -169,15 +169,16 @@ void lapic_nmi(uint32_t apic_id)
 /**
  * Starts the one-shot timer of this CPU: VECTOR_TIMER at this TSC value, at
  * once if that is past. It may come early, where the APIC clock's counter is
- * too short, so whoever wakes looks at the time. Costs nothing when it is set
- * so already.
+ * too short, or because it was set for an earlier time: so whoever wakes looks
+ * at the time. A timer that is late enough off is not set anew, since each
+ * setting may cost an exit of our own, and an early one costs one once.
  */
 void lapic_timer_start(uint64_t tsc_deadline)
 {
 	struct percpu *pc = this_cpu();
-	uint64_t now, ticks;
+	uint64_t now = rdtsc(), ticks;
 
-	if (pc->timer_armed == tsc_deadline) {
+	if (pc->timer_armed > now && pc->timer_armed <= tsc_deadline) {
 		return;
 	}
 	pc->timer_armed = tsc_deadline;
@@ -186,12 +187,10 @@ void lapic_timer_start(uint64_t tsc_deadline)
 		wrmsr(MSR_IA32_TSC_DEADLINE, tsc_deadline);
 		return;
 	}
-	now = rdtsc();
 	ticks = tsc_deadline > now ? tsc_deadline - now : 1;
 	/* minutes at least: so the result fits 64 bits */
 	ticks = u64_min(ticks, BIT64(40));
 	ticks = (uint64_t)(((unsigned __int128)ticks * clock_ratio) >> 32) + 1;
-	lapic_write(REG_LVT_TIMER, VECTOR_TIMER);
 	lapic_write(REG_TIMER_INITIAL,
 		    (uint32_t)u64_min(ticks, 0xffffffff));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * MSRs, control registers and XCR0 of guests. Everything not named here is
- * #GP. Native MSRs are switched with the vCPU or live in backend state.
+ * #GP. Native MSRs live in backend state.
  *
  * Values are the guest's. Whatever is handed on to the backend has passed the
  * checks that the processor itself would make, so that no VM entry fails for
@@ -15,24 +15,42 @@
 
 #define MISC_ENABLE_GUEST	0x1801ull /* fast strings; no BTS, no PEBS */
 
-/* Guests read and write these without an exit. vcpu_switch() and the
- * backend keep each vCPU's values apart. */
+/* Guests read and write these without an exit; the backend keeps each vCPU's
+ * values apart. Those of SYSCALL and TSC_AUX are written once in a kernel's
+ * life: they exit, so that they need not be read at each switch of vCPUs. */
 static const uint32_t native[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	MSR_IA32_STAR, MSR_IA32_LSTAR, MSR_IA32_CSTAR, MSR_IA32_FMASK,
 	MSR_IA32_FS_BASE, MSR_IA32_GS_BASE, MSR_IA32_KERNEL_GS_BASE,
-	MSR_IA32_TSC_AUX,
 };
 
-/**
- * The native MSRs, for the backend's bitmap; *count of them. TSC_AUX is the
- * last one, left out where the machine has none. Valid after
- * cpuid_policy_init().
- */
+/** The native MSRs, for the backend's bitmap; *count of them. */
 const uint32_t *msr_native_list(uint32_t *count)
 {
-	*count = ARRAY_SIZE(native) - (cpu_has_tsc_aux() ? 0 : 1);
+	*count = ARRAY_SIZE(native);
 	return native;
+}
+
+/* What the processor checks when such a value is written. */
+static bool syscall_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	bool canonical = (uint64_t)((int64_t)(value << 16) >> 16) == value;
+
+	if (((msr == MSR_IA32_LSTAR || msr == MSR_IA32_CSTAR) && !canonical) ||
+	    (msr == MSR_IA32_FMASK && value >> 32)) {
+		return false;
+	}
+	hvm->vcpu_set(v, VCPU_STAR + (msr - MSR_IA32_STAR), value);
+	return true;
+}
+
+static bool tsc_aux_write(struct vcpu *v, uint64_t value)
+{
+	if (!cpu_has_tsc_aux() || value >> 32) {
+		return false;
+	}
+	v->tsc_aux = this_cpu()->tsc_aux = value;
+	wrmsr(MSR_IA32_TSC_AUX, value);
+	return true;
 }
 
 /* Types 2, 3 and above 7 are reserved. [SDM3 "Page Attribute Table (PAT)"] */
@@ -72,6 +90,12 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	case MSR_IA32_PAT:
 		*value = hvm->vcpu_get(v, VCPU_PAT);
 		return true;
+	case MSR_IA32_STAR ... MSR_IA32_FMASK:
+		*value = hvm->vcpu_get(v, VCPU_STAR + (msr - MSR_IA32_STAR));
+		return true;
+	case MSR_IA32_TSC_AUX:
+		*value = v->tsc_aux;
+		return cpu_has_tsc_aux();
 	case MSR_IA32_MISC_ENABLE:
 		*value = MISC_ENABLE_GUEST;
 		return true;
@@ -131,6 +155,10 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		}
 		hvm->vcpu_set(v, VCPU_PAT, value);
 		return true;
+	case MSR_IA32_STAR ... MSR_IA32_FMASK:
+		return syscall_write(v, msr, value);
+	case MSR_IA32_TSC_AUX:
+		return tsc_aux_write(v, value);
 	case MSR_IA32_MISC_ENABLE:
 	case MSR_IA32_BIOS_SIGN_ID:
 		return true;	/* nothing there can be changed */

@@ -10,6 +10,8 @@ DROPPED = {
                    "is delivered has a line of its own",
     "nmi": "with AMD-V the IRET of an NMI handler exits, with VT-x the "
            "processor tracks it",
+    "dr-access": "the first use of a debug register after each switch of "
+                 "vCPUs, which is time; the guest reports what it reads",
     "xsetbv": "QEMU's emulation does not let XSETBV exit; the guest reports "
               "the answer and reads XCR0 back",
     "undefined": "whether the processor raises #UD or we do differs by "

@@ -46,6 +46,8 @@ static enum vm_exit_code expected_code(uint32_t reason)
 		return VM_EXIT_HYPERCALL;
 	case 28:
 		return VM_EXIT_CR_ACCESS;
+	case 29:
+		return VM_EXIT_DR_ACCESS;
 	case 30:
 		return VM_EXIT_IO;
 	case 31:

@@ -154,6 +154,9 @@ static void answered(void **state)
 	assert_int_equal(vcpu.attention, VCPU_ATT_INTR);
 	take((struct vm_exit){ .code = VM_EXIT_NMI });
 	assert_int_equal(fake.injected, 0);
+	take((struct vm_exit){ .code = VM_EXIT_DR_ACCESS });
+	assert_int_equal(fake.dr_loads, 1);
+	assert_int_equal(fake.advanced, 4);	/* it runs again */
 	take((struct vm_exit){ .code = VM_EXIT_UNDEFINED });
 	assert_int_equal(fake.event.vector, X86_EXC_UD);
 	assert_int_equal(fake.advanced, 4);

@@ -219,6 +219,8 @@ static void msr_reads(void **state)
 			  msr == MSR_IA32_MISC_ENABLE || msr == MSR_IA32_PAT ||
 			  msr == MSR_IA32_TSC_DEADLINE ||
 			  msr == MSR_IA32_EFER ||
+			  (msr >= MSR_IA32_STAR && msr <= MSR_IA32_FMASK) ||
+			  (msr == MSR_IA32_TSC_AUX && cpu_has_tsc_aux()) ||
 			  (msr >= 0x800 && msr < 0x8ff);
 
 		value = 0x5ec7e7;
@@ -232,10 +234,8 @@ static void msr_reads(void **state)
 	/* none of the native ones is a machine's own */
 	for (i = 0; i < count; i++) {
 		assert_true((native[i] >= 0x174 && native[i] <= 0x176) ||
-			    (native[i] >= 0xc0000081 &&
-			     native[i] <= 0xc0000084) ||
 			    (native[i] >= 0xc0000100 &&
-			     native[i] <= 0xc0000103));
+			     native[i] <= 0xc0000102));
 		for (k = 0; k < i; k++) {
 			assert_int_not_equal(native[i], native[k]);
 		}
@@ -262,6 +262,39 @@ static void msr_writes_refused(void **state)
 	}
 	assert_int_equal(fake.reg[VCPU_PAT], 0);
 	assert_int_equal(fake.reg[VCPU_EFER], EFER_LME | EFER_LMA);
+}
+
+/* What the processor would refuse is refused: it would be our #GP. */
+static void syscall_msrs(void **state)
+{
+	static const uint64_t values[] = {
+		0, 0x47700, 0xffffffff, 1ull << 32, 0x7fffffffffff,
+		0x800000000000, 0xffff7fffffffffff, 0xffff800000000000, ~0ull,
+	};
+	uint64_t value;
+	uint32_t i, msr;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		uint64_t v = values[i];
+		bool canonical = v <= 0x7fffffffffff ||
+				 v >= 0xffff800000000000;
+
+		for (msr = MSR_IA32_STAR; msr <= MSR_IA32_FMASK; msr++) {
+			bool ok = msr == MSR_IA32_STAR ||
+				  (msr == MSR_IA32_FMASK ? !(v >> 32) :
+				   canonical);
+
+			fake.reg[VCPU_STAR + msr - MSR_IA32_STAR] = 0x55;
+			assert_int_equal(msr_write(&vcpu, msr, v), ok);
+			assert_true(msr_read(&vcpu, msr, &value));
+			assert_int_equal(value, ok ? v : 0x55);
+		}
+		vcpu.tsc_aux = fake_cpu[0].tsc_aux = 0x55;
+		assert_int_equal(msr_write(&vcpu, MSR_IA32_TSC_AUX, v),
+				 cpu_has_tsc_aux() && !(v >> 32));
+		assert_int_equal(vcpu.tsc_aux, fake_cpu[0].tsc_aux);
+	}
 }
 
 static void pat(void **state)
@@ -480,7 +513,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(cpuid_unlisted), TEST(cpuid_subleaves),
 		TEST(cpuid_own_facts), TEST(msr_reads),
-		TEST(msr_writes_refused), TEST(pat), TEST(efer),
+		TEST(msr_writes_refused), TEST(syscall_msrs), TEST(pat), TEST(efer),
 		TEST(tsc_write), TEST(cr0), TEST(cr4),
 		TEST(other_cr_accesses), TEST(xcr0),
 		TEST(cpuid_forbidden),	/* last: it fits the table anew */

@@ -41,7 +41,8 @@ static void test_simple_codes(void **state)
 		{ 0x85, VM_EXIT_UNDEFINED }, { 0x86, VM_EXIT_UNDEFINED },
 		{ 0x8a, VM_EXIT_UNDEFINED }, { 0x8b, VM_EXIT_UNDEFINED },
 		{ 0x8c, VM_EXIT_UNDEFINED }, { 0x7d, VM_EXIT_UNKNOWN },
-		{ 0x63, VM_EXIT_UNKNOWN }, { 0x20, VM_EXIT_UNKNOWN },
+		{ 0x63, VM_EXIT_UNKNOWN }, { 0x20, VM_EXIT_DR_ACCESS },
+		{ 0x3f, VM_EXIT_DR_ACCESS }, { 0x60, VM_EXIT_EXT_INTR },
 		{ 0x401, VM_EXIT_UNKNOWN }, { 0xffffffff, VM_EXIT_ENTRY_FAIL },
 		{ ~0ull, VM_EXIT_ENTRY_FAIL }, { 0x52, VM_EXIT_MACHINE_CHECK },
 	};

@@ -18,9 +18,9 @@ static bool lapic_x2;
 
 /* The CPU's own registers. */
 static struct {
-	uint64_t dr[7], cr2, xcr0, fpu;
-	uint64_t msr[8];
+	uint64_t dr[7], cr2, xcr0, fpu, tsc_aux;
 } hw;
+static uint32_t writes;		/* of MSRs */
 
 void guest_fetch_forget(struct vcpu *v)
 {
@@ -52,32 +52,43 @@ void write_cr2(uint64_t v)
 	hw.cr2 = v;
 }
 
-static uint64_t *msr_at(uint32_t msr)
-{
-	return &hw.msr[msr == MSR_IA32_KERNEL_GS_BASE ? 5 :
-		       msr == MSR_IA32_TSC_AUX ? 6 : msr & 7];
-}
-
 uint64_t rdmsr(uint32_t msr)
 {
-	return *msr_at(msr);
+	fail_msg("RDMSR %#x", msr);
+	return 0;
 }
 
 void wrmsr(uint32_t msr, uint64_t v)
 {
-	*msr_at(msr) = v;
+	assert_int_equal(msr, MSR_IA32_TSC_AUX);
+	hw.tsc_aux = v;
+	writes++;
+}
+
+uint64_t xgetbv(uint32_t reg)
+{
+	assert_int_equal(reg, 0);
+	return hw.xcr0;
+}
+
+void xsetbv(uint32_t reg, uint64_t v)
+{
+	assert_int_equal(reg, 0);
+	hw.xcr0 = v;
 }
 
 /* The FPU is one word; saved and loaded only with the whole mask enabled. */
 void xsave(void *p, uint64_t mask)
 {
 	assert_int_equal(mask, XMASK);
+	assert_int_equal(hw.xcr0, XMASK);
 	memcpy((uint8_t *)p + 512, &hw.fpu, 8);
 }
 
 void xrstor(const void *p, uint64_t mask)
 {
 	assert_int_equal(mask, XMASK);
+	assert_int_equal(hw.xcr0, XMASK);
 	memcpy(&hw.fpu, (const uint8_t *)p + 512, 8);
 }
 
@@ -133,6 +144,7 @@ static int make(void **state)
 	a.xcr0 = b.xcr0 = XMASK;
 	a.state = b.state = VCPU_RUNNABLE;
 	a.wait_deadline = b.wait_deadline = ~0ull;
+	hw.xcr0 = XMASK;
 	pending = -1;
 	accepted = lapic_resets = 0;
 	return 0;
@@ -141,23 +153,73 @@ static int make(void **state)
 static void switching(void **state)
 {
 	(void)state;
+	a.xcr0 = XCR0_X87;
+	a.tsc_aux = 5;
 	vcpu_switch(NULL, &a);
-	memset(&hw, 0x11, sizeof(hw));
+	assert_int_equal(hw.tsc_aux, 5);
+	assert_int_equal(hw.xcr0, XCR0_X87);
+	hw.xcr0 = XCR0_X87 | XCR0_SSE;	/* where XSETBV does not exit */
+	hw.cr2 = hw.fpu = 0x11;
 	vcpu_switch(&a, &b);
 	/* all that is b's is there, nothing of a's */
-	assert_int_equal(hw.cr2 | hw.fpu | hw.dr[0] | hw.dr[1] | hw.dr[2] |
-			 hw.dr[3] | hw.dr[6], 0);
-	assert_int_equal(hw.msr[1] | hw.msr[2] | hw.msr[3] | hw.msr[4] |
-			 hw.msr[5] | hw.msr[6], 0);
+	assert_int_equal(hw.cr2 | hw.fpu | hw.tsc_aux, 0);
+	assert_int_equal(hw.xcr0, XMASK);
 	assert_ptr_equal(fake_cpu[0].loaded, &b);
-	memset(&hw, 0x22, sizeof(hw));
+	hw.cr2 = hw.fpu = 0x22;
 	vcpu_switch(&b, &a);
-	assert_int_equal(hw.cr2, 0x1111111111111111);
-	assert_int_equal(hw.fpu, 0x1111111111111111);
-	assert_int_equal(hw.dr[3], 0x1111111111111111);
-	assert_int_equal(hw.msr[5], 0x1111111111111111);
+	assert_int_equal(hw.cr2, 0x11);
+	assert_int_equal(hw.fpu, 0x11);
+	assert_int_equal(hw.tsc_aux, 5);
+	assert_int_equal(hw.xcr0, XCR0_X87 | XCR0_SSE);
 	vcpu_switch(&a, &a);
-	assert_int_equal(b.cr2, 0x2222222222222222);
+	assert_int_equal(b.cr2, 0x22);
+	/* what is there already is not written again */
+	a.tsc_aux = writes = 0;
+	vcpu_switch(&a, &b);
+	vcpu_switch(&b, &a);
+	assert_int_equal(writes, 1);
+}
+
+/* Debug registers are loaded and saved for who uses them; whose are not in the
+ * CPU exits. */
+static void debug_registers(void **state)
+{
+	(void)state;
+	vcpu_switch(NULL, &a);
+	memset(hw.dr, 0x33, sizeof(hw.dr));	/* somebody's */
+	vcpu_switch(&a, &b);
+	vcpu_switch(&b, &a);
+	assert_int_equal(a.dr[0] | b.dr[0] | a.dr6, 0);
+	fake.reg[VCPU_DR_EXITS] = true;
+	a.dr[3] = 7;
+	vcpu_load_dr(&a);
+	assert_false(fake.reg[VCPU_DR_EXITS]);
+	assert_int_equal(hw.dr[0] | hw.dr[1] | hw.dr[2] | hw.dr[6], 0);
+	assert_int_equal(hw.dr[3], 7);
+	memset(hw.dr, 0x11, sizeof(hw.dr));
+	vcpu_load_dr(&a);			/* they are its own already */
+	assert_int_equal(hw.dr[3], 0x1111111111111111);
+	/* saved, and from then on they exit */
+	vcpu_switch(&a, &b);
+	assert_true(fake.reg[VCPU_DR_EXITS]);
+	assert_int_equal(a.dr[0] & a.dr[1] & a.dr[2] & a.dr[3] & a.dr6,
+			 0x1111111111111111);
+	memset(hw.dr, 0x22, sizeof(hw.dr));
+	vcpu_switch(&b, &a);
+	assert_true(fake.reg[VCPU_DR_EXITS]);
+	vcpu_load_dr(&a);
+	/* breakpoints that are on are on from the first instruction */
+	fake.reg[VCPU_DR7] = DR7_RESET | BIT64(2);
+	vcpu_switch(&a, &b);
+	memset(hw.dr, 0x22, sizeof(hw.dr));
+	vcpu_switch(&b, &a);
+	assert_false(fake.reg[VCPU_DR_EXITS]);
+	assert_int_equal(hw.dr[1] & hw.dr[6], 0x1111111111111111);
+	/* until they are off again */
+	fake.reg[VCPU_DR7] = DR7_RESET;
+	vcpu_switch(&a, &b);
+	vcpu_switch(&b, &a);
+	assert_true(fake.reg[VCPU_DR_EXITS]);
 }
 
 static void runs_at_once(void **state)
@@ -291,20 +353,24 @@ static void resets(void **state)
 	assert_int_equal(lapic_resets, 1);
 	/* SIPI: nothing of its former life is left */
 	memset(&b.regs, 0xff, sizeof(b.regs));
-	b.cr2 = b.dr[0] = b.lstar = b.kernel_gs_base = ~0ull;
+	b.cr2 = b.dr[0] = b.tsc_aux = ~0ull;
+	b.dr_armed = true;
 	b.start.kind = VCPU_RESET_SIPI;
 	vcpu_wake(&b, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
 	assert_true(vcpu_prepare(&b));
 	assert_false(b.halted);
 	assert_int_equal(b.regs.rbx | b.regs.rsi | b.regs.r15, 0);
-	assert_int_equal(hw.cr2 | hw.dr[0] | hw.msr[2] | hw.msr[5], 0);
+	assert_int_equal(hw.cr2 | b.dr[0] | hw.tsc_aux, 0);
+	assert_false(b.dr_armed || b.dr_loaded);
 	assert_int_equal(b.xcr0, XCR0_X87);
+	assert_int_equal(hw.xcr0, XCR0_X87);
 	/* a start in long mode, its LAPIC in x2APIC mode */
 	a.start.kind = VCPU_RESET_LONG;
 	a.start.rsi = 0x1234;
 	a.attention = VCPU_ATT_RESET;
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(a.regs.rsi, 0x1234);
+	assert_int_equal(hw.xcr0, XMASK);
 	assert_true(lapic_x2);
 }
 
@@ -348,7 +414,8 @@ static void exceptions(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(switching), TEST(runs_at_once), TEST(interrupts),
+		TEST(switching), TEST(debug_registers), TEST(runs_at_once),
+		TEST(interrupts),
 		TEST(halting), TEST(waiting), TEST(ioreq_done), TEST(resets),
 		TEST(reset_under_ioreq), TEST(exceptions),
 	};

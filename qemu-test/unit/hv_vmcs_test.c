@@ -43,6 +43,14 @@ struct vmx_vcpu *vmx_load(struct vcpu *v)
 	return v->backend;
 }
 
+static uint32_t syscall_loads;
+
+void vmx_load_syscalls(const struct vmx_vcpu *x)
+{
+	assert_ptr_equal(x, &backend);
+	syscall_loads++;
+}
+
 void vmx_flush_vpid(uint16_t vpid)
 {
 	assert_int_equal(vpid, backend.vpid);
@@ -196,6 +204,32 @@ static void control_registers(void **state)
 	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR4), CR4_PAE | CR4_MCE);
 }
 
+/* SYSCALL's MSRs reach the CPU only where SYSCALL is on. */
+static void syscall_msrs(void **state)
+{
+	(void)state;
+	syscall_loads = 0;
+	vmx_vcpu_set(&vcpu, VCPU_LSTAR, 0x1234);
+	vmx_vcpu_set(&vcpu, VCPU_EFER, EFER_LME | EFER_LMA);
+	assert_int_equal(syscall_loads, 0);
+	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_LSTAR), 0x1234);
+	assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CSTAR), 0);
+	vmx_vcpu_set(&vcpu, VCPU_EFER, EFER_LME | EFER_LMA | EFER_SCE);
+	assert_int_equal(syscall_loads, 1);
+	vmx_vcpu_set(&vcpu, VCPU_FMASK, 0x300);
+	assert_int_equal(syscall_loads, 2);
+}
+
+static void debug_register_exits(void **state)
+{
+	(void)state;
+	vmcs[VMCS_PROC_BASED_CTLS] = 0xf0 | PROC_MOV_DR_EXIT;
+	vmx_vcpu_set(&vcpu, VCPU_DR_EXITS, false);
+	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0);
+	vmx_vcpu_set(&vcpu, VCPU_DR_EXITS, true);
+	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0 | PROC_MOV_DR_EXIT);
+}
+
 static void injection(void **state)
 {
 	static const struct {
@@ -261,7 +295,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(next_rip), TEST(shadows_end), TEST(single_step), TEST(long_mode),
-		TEST(control_registers), TEST(injection), TEST(windows),
+		TEST(control_registers), TEST(syscall_msrs),
+		TEST(debug_register_exits), TEST(injection), TEST(windows),
 		TEST(dumps),
 	};
 

@@ -3,7 +3,7 @@
 # sources under test are the hypervisor's own, built for the build machine.
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
-	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc
+	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -19,6 +19,10 @@ hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
 hv_mc_UNDER := x86/mc.c
 
+hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
+hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
+hv_cost_svm_UNDER := $(hv_cost_UNDER) svm/decode.c svm/vcpu.c svm/svm.c
+
 $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
 		qemu-test/unit/fake/hv_fakes.c \
@@ -26,3 +30,8 @@ $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_CFLAGS := -include qemu-test/unit/fake/hv_machine.h \
 		-Iqemu-test/unit/fake))
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
+# The same test on a processor of each vendor.
+$(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
+	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \
+		qemu-test/unit/cost_$(t).c \
+		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))

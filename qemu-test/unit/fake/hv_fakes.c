@@ -198,6 +198,21 @@ WEAK void xsetbv(uint32_t reg, uint64_t v)
 	fake.xcr0 = v;
 }
 
+WEAK uint64_t xgetbv(uint32_t reg)
+{
+	return machine_xgetbv(reg);
+}
+
+WEAK void vmptrld(hpa_t vmcs)
+{
+	(void)vmcs;
+}
+
+WEAK void vmclear(hpa_t vmcs)
+{
+	(void)vmcs;
+}
+
 void cpu_halt_forever(void)
 {
 	if (!fake.panic_expected) {
@@ -288,6 +303,12 @@ WEAK void vcpu_inject_gp(struct vcpu *v)
 WEAK void vcpu_inject_ud(struct vcpu *v)
 {
 	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
+}
+
+WEAK void vcpu_load_dr(struct vcpu *v)
+{
+	(void)v;
+	fake.dr_loads++;
 }
 
 WEAK void vcpu_dump(struct vcpu *v)

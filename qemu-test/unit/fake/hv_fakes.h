@@ -18,7 +18,7 @@
 #include <partition.h>
 #include <percpu.h>
 
-#define FAKE_REGS	(VCPU_TSC_OFFSET + 1)
+#define FAKE_REGS	(VCPU_DR_EXITS + 1)
 
 struct fakes {
 	uint64_t tsc;
@@ -27,6 +27,7 @@ struct fakes {
 	uint32_t injected;
 	struct vm_event event;		/* the last one */
 	uint32_t advanced;		/* bytes, all calls */
+	uint32_t dr_loads;
 	uint32_t windows, flushes, dumps, kicks;
 	int lock_depth;
 	uint32_t locks;

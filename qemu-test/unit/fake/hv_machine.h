@@ -16,6 +16,7 @@
 #define inb		machine_inb
 #define outb		machine_outb
 #define xsetbv		machine_xsetbv
+#define xgetbv		machine_xgetbv
 #define cpu_halt_forever machine_halt_forever
 #define cpu_sti_cli	machine_sti_cli
 #define xsave		machine_xsave
@@ -40,6 +41,7 @@
 #undef inb
 #undef outb
 #undef xsetbv
+#undef xgetbv
 #undef cpu_halt_forever
 #undef cpu_sti_cli
 #undef xsave
@@ -64,6 +66,7 @@ uint64_t rdtsc(void);
 uint8_t inb(uint16_t port);
 void outb(uint16_t port, uint8_t v);
 void xsetbv(uint32_t reg, uint64_t v);
+uint64_t xgetbv(uint32_t reg);
 void NORETURN cpu_halt_forever(void);
 void cpu_sti_cli(void);
 void xsave(void *area, uint64_t mask);
@@ -83,11 +86,17 @@ void write_cr2(uint64_t v);
 
 #define vmread		machine_vmread
 #define vmwrite		machine_vmwrite
+#define vmptrld		machine_vmptrld
+#define vmclear		machine_vmclear
 #include "hypervisor/vmx/vmcs.h"
 #undef vmread
 #undef vmwrite
+#undef vmptrld
+#undef vmclear
 
 uint64_t vmread(enum vmcs_field f);
 void vmwrite(enum vmcs_field f, uint64_t v);
+void vmptrld(hpa_t vmcs);
+void vmclear(hpa_t vmcs);
 
 #endif
