@@ -58,6 +58,9 @@ static const char *svm_probe(void)
 	if (!(r.edx & SVM_EDX_NP)) {
 		return "AMD-V without nested paging";
 	}
+	if (r.ebx < 2) {
+		return "AMD-V without an ASID for guests";
+	}
 	svm_asids = r.ebx;
 	svm_features = (r.edx & SVM_EDX_NRIP ? SVM_NRIP : 0) |
 		       (r.edx & SVM_EDX_FLUSH_ASID ? SVM_FLUSH_ASID : 0) |
@@ -125,24 +128,29 @@ static hv_status_t svm_partition_init(struct partition *p)
 }
 
 /**
- * hvm_ops.vcpu_init. Each vCPU has an ASID for good, so nothing is flushed
- * when vCPUs take turns. HC_ENOMEM too when ASIDs run out. Boot CPU.
+ * hvm_ops.vcpu_init. Each vCPU has an ASID for good, and among those of its CPU
+ * for itself, so nothing is flushed when vCPUs take turns; another CPU's TLB
+ * knows nothing of it. Where a CPU has more vCPUs than ASIDs (KVM offers 8),
+ * the last one is shared: see flush_shared(). Boot CPU.
  */
 static hv_status_t svm_vcpu_init(struct vcpu *v)
 {
-	static uint32_t next_asid = 1;	/* 0 is the hypervisor's */
+	static uint32_t used[BOOT_MAX_CPUS];
 	hpa_t b = frame_alloc(FRAME_HYPERVISOR, true);
 	hpa_t vmcb = frame_alloc(FRAME_HYPERVISOR, true);
 	struct svm_vcpu *x;
 
-	if (b.v == FRAME_NULL || vmcb.v == FRAME_NULL ||
-	    next_asid >= svm_asids) {
+	if (b.v == FRAME_NULL || vmcb.v == FRAME_NULL) {
 		return HC_ENOMEM;
+	}
+	/* 0 is the hypervisor's */
+	if (used[v->cpu->index] < svm_asids - 1) {
+		used[v->cpu->index]++;
 	}
 	x = hpa_ptr(b);
 	x->vmcb = hpa_ptr(vmcb);
 	x->vmcb_pa = vmcb.v;
-	x->asid = next_asid++;
+	x->asid = used[v->cpu->index];
 	v->backend = x;
 	return HC_OK;
 }
@@ -157,6 +165,19 @@ static void svm_gpm_flush(struct vcpu *v)
 
 	x->vmcb->tlb_control = svm_features & SVM_FLUSH_ASID ?
 			       TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+}
+
+/* The last ASID may be that of several vCPUs of this CPU: who runs with it
+ * after another one flushes. */
+static void flush_shared(struct vcpu *v)
+{
+	struct svm_vcpu *x = v->backend;
+	struct percpu *pc = this_cpu();
+
+	if (x->asid == svm_asids - 1 && pc->backend_current != x) {
+		pc->backend_current = x;
+		svm_gpm_flush(v);
+	}
 }
 
 /* An exit in the middle of an event's delivery: deliver it again. */
@@ -204,6 +225,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		v->gpm_epoch = v->partition->gpm_epoch;
 		svm_gpm_flush(v);
 	}
+	flush_shared(v);
 	lapic_timer_start(limit);
 	/* RAX is VMRUN's operand, so the guest's is in the VMCB meanwhile */
 	b->rax = v->regs.rax;

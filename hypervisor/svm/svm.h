@@ -10,7 +10,7 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;	/* one page of the hypervisor's */
 	uint64_t vmcb_pa;
-	uint32_t asid;	/* its own for good, not 0 */
+	uint32_t asid;	/* of its CPU's, for good, not 0 */
 	bool nmi_blocked;	/* an NMI handler runs: IRET is awaited */
 	uint64_t cr4_mce;	/* CR4.MCE as the guest wrote it */
 	uint64_t iret_rip;	/* where that IRET stands; 0: not seen */

@@ -3,7 +3,8 @@
 # sources under test are the hypervisor's own, built for the build machine.
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
-	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm
+	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
+	hv_asid
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -21,6 +22,7 @@ hv_mc_UNDER := x86/mc.c
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
+hv_asid_UNDER := svm/check.c svm/decode.c svm/vcpu.c svm/svm.c
 hv_cost_svm_UNDER := $(hv_cost_UNDER) svm/decode.c svm/vcpu.c svm/svm.c
 
 $(foreach t,$(HV_UNIT),\

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ASIDs where there are few: each CPU's vCPUs have their own, and those that
+ * must share one find nothing of each other's in the TLB.
+ */
+#include "hv_fakes.h"
+#include "hypervisor/svm/svm.h"
+
+#define MEMORY	(64 * PAGE_SIZE)
+
+static struct partition part;
+static struct vcpu vcpu[12];
+static uint64_t next_page;
+static uint8_t flushed;
+
+hpa_t frame_alloc(uint8_t owner, bool zero)
+{
+	(void)owner;
+	(void)zero;
+	assert_true(next_page < MEMORY);
+	return HPA(next_page += PAGE_SIZE);
+}
+
+hpa_t frame_alloc_run(uint8_t owner, uint64_t bytes)
+{
+	(void)bytes;
+	return frame_alloc(owner, false);
+}
+
+const uint32_t *msr_native_list(uint32_t *count)
+{
+	*count = 0;
+	return NULL;
+}
+
+void guest_fetch_forget(struct vcpu *v)
+{
+	(void)v;
+}
+
+uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3,
+		     uint8_t *bytes, uint32_t max)
+{
+	(void)v;
+	(void)at;
+	(void)cr3;
+	(void)bytes;
+	(void)max;
+	return 0;
+}
+
+void lapic_timer_start(uint64_t tsc_deadline)
+{
+	(void)tsc_deadline;
+}
+
+void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa)
+{
+	struct vmcb *b = hpa_ptr(HPA(vmcb_pa));
+
+	(void)regs;
+	(void)host_pa;
+	flushed = b->tlb_control;
+	b->exitcode = SVM_EXIT_INTR;
+}
+
+static uint32_t asid(uint32_t i)
+{
+	return ((struct svm_vcpu *)vcpu[i].backend)->asid;
+}
+
+static bool run_flushes(uint32_t i)
+{
+	struct vm_exit e;
+
+	hvm_svm.vcpu_run(&vcpu[i], 0, &e);
+	return flushed != 0;
+}
+
+static void few(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	fakes_reset();
+	fake_memory_map(MEMORY);
+	svm_asids = 8;
+	for (i = 0; i < ARRAY_SIZE(vcpu); i++) {
+		memset(&vcpu[i], 0, sizeof(vcpu[i]));
+		vcpu[i].partition = &part;
+		vcpu[i].cpu = &fake_cpu[i == 1];
+		assert_int_equal(hvm_svm.vcpu_init(&vcpu[i]), HC_OK);
+	}
+	/* another CPU's count for themselves; 0 is the hypervisor's */
+	assert_int_equal(asid(0), 1);
+	assert_int_equal(asid(1), 1);
+	assert_int_equal(asid(2), 2);
+	assert_int_equal(asid(6), 6);
+	for (i = 7; i < ARRAY_SIZE(vcpu); i++) {
+		assert_int_equal(asid(i), 7);
+	}
+	/* its own: nothing to flush, whoever ran before */
+	assert_false(run_flushes(0));
+	assert_false(run_flushes(2));
+	assert_false(run_flushes(0));
+	/* the shared one: after another one's run only */
+	assert_true(run_flushes(8));
+	assert_false(run_flushes(8));
+	assert_false(run_flushes(0));
+	assert_false(run_flushes(8));
+	assert_true(run_flushes(9));
+	assert_false(run_flushes(9));
+	assert_true(run_flushes(8));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(few),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
