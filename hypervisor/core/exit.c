@@ -185,6 +185,11 @@ static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 	ok = partition_populate(p, e->fault.gpa, &why) &&
 	     gpm_lookup(p, e->fault.gpa, &g) &&
 	     access_allowed(&g, e->fault.access);
+	if (ok && (e->fault.access & GPM_EXEC) &&
+	    gpm_execute(p, e->fault.gpa)) {
+		why = HC_REASON_NO_MEMORY;
+		ok = false;
+	}
 	hv_unlock();
 	if (!ok) {
 		/* its LAPIC is there, but not for this instruction */

@@ -12,6 +12,9 @@
  * vCPU of p flushes before its next entry; callers see to it that no vCPU runs
  * in between.
  *
+ * Where the format says so, a 2 MiB page is never executable: one that may be
+ * carries SW_EXEC, and is split when it is executed (gpm_execute()).
+ *
  * All under hv_lock. Table pages are the partition's, in the accounts too.
  */
 #include <hv.h>
@@ -20,6 +23,7 @@
 
 #define ENTRY_ADDR	0x000ffffffffff000ull
 #define SW_RESERVED	BIT64(52)	/* ignored by hardware when absent */
+#define SW_EXEC		BIT64(53)	/* ignored by hardware too */
 #define LEVELS		4
 
 /* Level 0 is the last, of 4 KiB entries. */
@@ -42,10 +46,13 @@ static uint64_t *table_of(uint64_t entry)
 static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
 {
 	const struct pt_format *f = hvm->gpm_format;
+	bool exec = (flags & GPM_EXEC) != 0;
+	bool later = exec && big && f->split_exec;
 
 	return pa.v | f->leaf | (big ? f->large : 0) |
 	       (flags & GPM_WRITE ? f->write : 0) |
-	       (flags & GPM_EXEC ? f->exec : f->no_exec) |
+	       (exec && !later ? f->exec : f->no_exec) |
+	       (later ? SW_EXEC : 0) |
 	       (flags & GPM_UNCACHED ? f->uncached : f->cached);
 }
 
@@ -188,7 +195,8 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	out->reserved = !out->present && (*e & SW_RESERVED);
 	out->write = (*e & hvm->gpm_format->write) != 0;
 	/* one vendor has a bit that allows, the other one that forbids */
-	out->exec = (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
+	out->exec = (*e & SW_EXEC) ||
+		    (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
 		    == hvm->gpm_format->exec;
 	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	out->pa = HPA((*e & ENTRY_ADDR & ~(out->size - 1)) +
@@ -210,31 +218,47 @@ bool gpm_range_empty(struct partition *p, gpa_t gpa)
 
 /**
  * Breaks the 2 MiB page around gpa into 4 KiB pages with its rights; HC_OK too
- * if there is none. HC_ENOMEM: no page for the table, nothing changed.
- * p->gpm_epoch as for gpm_clear(). The new table is filled in while it is in
- * place, so no vCPU of p may run: partition_donate() asks for one vCPU only,
- * the caller's.
+ * if there is none. HC_ENOMEM: no page for the table, nothing changed. The
+ * vCPUs of p may run: they find the large page or the complete table, both of
+ * which say the same, but for executing, which is allowed from now on.
  */
 hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 {
+	const struct pt_format *f = hvm->gpm_format;
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
-	uint64_t old, *t;
+	uint64_t small, entry, *t;
 	uint32_t i;
 
 	if (!e || !big) {
 		return HC_OK;
 	}
-	old = *e;
-	t = new_table(p, e);
+	t = new_table(p, &entry);
 	if (!t) {
-		*e = old;
 		return HC_ENOMEM;
 	}
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
-		t[i] = (old & ~hvm->gpm_format->large) + i * PAGE_SIZE;
+	small = *e & ~f->large;
+	if (small & SW_EXEC) {
+		small = (small & ~(SW_EXEC | f->no_exec)) | f->exec;
 	}
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		t[i] = small + i * PAGE_SIZE;
+	}
+	__atomic_store_n(e, entry, __ATOMIC_RELEASE);
 	return HC_OK;
+}
+
+/**
+ * p executes at gpa, which gpm_lookup() allows: makes it possible there.
+ * HC_ENOMEM: no page for a table. No flush: what a vCPU has cached of less
+ * rights goes with the exit that it causes.
+ */
+hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+
+	return e && big && (*e & SW_EXEC) ? gpm_split(p, gpa) : HC_OK;
 }
 
 /**

@@ -47,6 +47,7 @@ struct pt_format {
 	uint64_t no_exec;	/* set when not executable */
 	uint64_t uncached;	/* set for device memory */
 	uint64_t cached;	/* set for RAM */
+	bool split_exec;	/* large leaves must not be executable */
 };
 
 struct hvm_ops {

@@ -25,13 +25,17 @@
 #define EPT_CAP_NEEDED	(EPT_CAP_WALK4 | EPT_CAP_WB | EPT_CAP_2M | \
 			 EPT_CAP_INVEPT_SINGLE | VPID_CAP_INVVPID_SINGLE)
 
+#define CPUID7_EDX_ARCH_CAP	BIT32(29)
+#define ARCH_CAP_PSCHANGE_MC_NO	BIT64(6)
+
 struct vmx_ctls vmx_ctls;	/* written by probe, then constant */
 static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
 /* what STAR, LSTAR, CSTAR and FMASK hold in each CPU */
 static uint64_t cpu_syscall_msr[BOOT_MAX_CPUS][4];
 
-/* EPT entries. [SDM3 "EPT Translation Mechanism"] */
-static const struct pt_format ept_format = {
+/* EPT entries; probe says what of split_exec. [SDM3 "EPT Translation
+ * Mechanism"] */
+static struct pt_format ept_format = {
 	.table = 7,			/* read, write, execute */
 	.present = 7,
 	.leaf = BIT64(0) | BIT64(6),	/* readable, ignore the guest's PAT */
@@ -103,6 +107,18 @@ static const char *choose_controls(void)
 	return NULL;
 }
 
+/* Does a page that changes its size while two CPUs execute in it end in a
+ * machine check? Then a guest can stop the machine by its own tables, unless
+ * what it executes is always of 4 KiB here. Only processors without the error
+ * say something. [Intel "Machine Check Error on Page Size Change",
+ * CVE-2018-12207] */
+static bool has_itlb_multihit(void)
+{
+	return cpuid(0, 0).eax < 7 ||
+	       !(cpuid(7, 0).edx & CPUID7_EDX_ARCH_CAP) ||
+	       !(rdmsr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_PSCHANGE_MC_NO);
+}
+
 /**
  * hvm_ops.probe: also chooses the controls. Boot CPU. The order matters: MSRs
  * that the processor may not have are read only after the bit that promises
@@ -130,6 +146,7 @@ static const char *vmx_probe(void)
 		return "EPT lacks 4-level walks, 2 MiB pages or INVEPT/INVVPID";
 	}
 	timer_shift = (uint32_t)rdmsr(MSR_IA32_VMX_MISC) & 0x1f;
+	ept_format.split_exec = has_itlb_multihit();
 	return NULL;
 }
 

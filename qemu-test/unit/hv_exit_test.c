@@ -10,6 +10,8 @@ static bool populated, lapic_page, msr_ok, cr_ok, xsetbv_ok, channel_port;
 static uint32_t hypercalls, vectors, cpuids;
 static enum hc_reason populate_why;
 static bool machine_ok;
+static uint32_t executions;
+static hv_status_t execute_status;
 
 bool mc_in_guest(uint64_t *status)
 {
@@ -86,6 +88,15 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e)
 	(void)gpa;
 	*e = entry;
 	return true;
+}
+
+hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
+{
+	(void)p;
+	(void)gpa;
+	assert_int_equal(fake.lock_depth, 1);
+	executions++;
+	return execute_status;
 }
 
 void irq_handle(uint32_t vector)
@@ -320,6 +331,22 @@ static void memory(void **state)
 		}
 		assert_int_equal(fake.advanced, 0);	/* it runs again */
 	}
+	/* executing a page that must be split for it, and memory runs out */
+	make(state);
+	populated = true;
+	entry = (struct gpm_entry){ .present = true, .exec = true };
+	executions = 0;
+	take((struct vm_exit){ .code = VM_EXIT_GPM_FAULT });
+	assert_int_equal(executions, 0);
+	take((struct vm_exit){ .code = VM_EXIT_GPM_FAULT,
+			       .fault.access = GPM_EXEC });
+	assert_int_equal(executions, 1);
+	assert_null(fake.killed);
+	execute_status = HC_ENOMEM;
+	take((struct vm_exit){ .code = VM_EXIT_GPM_FAULT,
+			       .fault.access = GPM_EXEC });
+	assert_int_equal(fake.kill_reason, HC_REASON_NO_MEMORY);
+	execute_status = HC_OK;
 	make(state);
 	populate_why = HC_REASON_NO_MEMORY;
 	take((struct vm_exit){ .code = VM_EXIT_GPM_FAULT });

@@ -4,7 +4,7 @@
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
-	hv_asid
+	hv_asid hv_execute
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -19,6 +19,7 @@ hv_vcpu_UNDER := core/vcpu.c
 hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
 hv_mc_UNDER := x86/mc.c
+hv_execute_UNDER := $(hv_memory_UNDER)
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
@@ -32,6 +33,7 @@ $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_CFLAGS := -include qemu-test/unit/fake/hv_machine.h \
 		-Iqemu-test/unit/fake))
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 # The same test on a processor of each vendor.
 $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \

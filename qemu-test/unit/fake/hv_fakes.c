@@ -86,14 +86,14 @@ static hv_status_t vcpu_ok(struct vcpu *v)
 }
 
 /* Entries as EPT has them. */
-static const struct pt_format ept = {
+struct pt_format fake_format = {
 	.table = 7, .present = 7, .leaf = BIT64(0) | BIT64(6),
 	.large = BIT64(7), .write = BIT64(1), .exec = BIT64(2),
 	.cached = 6ull << 3,
 };
 
 static const struct hvm_ops fake_ops = {
-	.name = "fake", .gpm_format = &ept, .partition_init = partition_ok,
+	.name = "fake", .gpm_format = &fake_format, .partition_init = partition_ok,
 	.vcpu_init = vcpu_ok, .vcpu_get = get, .vcpu_set = set,
 	.vcpu_inject = inject, .vcpu_intr_window = window,
 	.vcpu_advance_rip = advance, .gpm_flush = flush, .dump = dump,
@@ -109,6 +109,7 @@ void fakes_reset(void)
 	memset(&fake, 0, sizeof(fake));
 	memset(&boot, 0, sizeof(boot));
 	memset(fake_cpu, 0, sizeof(fake_cpu));
+	fake_format.split_exec = false;
 	for (i = 0; i < 2; i++) {
 		fake_cpu[i].self = &fake_cpu[i];
 		fake_cpu[i].index = i;

@@ -49,6 +49,7 @@ struct fakes {
 
 extern struct fakes fake;
 extern struct percpu fake_cpu[2];
+extern struct pt_format fake_format;	/* the backend's */
 
 void fakes_reset(void);
 void fake_memory_map(uint64_t bytes);

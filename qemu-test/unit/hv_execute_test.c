@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Second-level maps on processors where a large page must not be executable:
+ * what executes is of 4 KiB, what does not stays large, rights and accounts
+ * stay right. And which changes a vCPU must flush for.
+ */
+#include "hv_memory.h"
+
+#define CODE	(LINUX_RAM + BIG_PAGE_SIZE)
+
+static int machine_splits(void **state)
+{
+	fake_format.split_exec = true;
+	return make_machine(state);
+}
+
+/* Reads the entry of a 2 MiB page, or of the table in its place. */
+static uint64_t raw(uint64_t gpa)
+{
+	struct gpm_entry e;
+
+	assert_true(gpm_lookup(linux_p, GPA(gpa), &e));
+	return e.raw;
+}
+
+/* A zeroed unit behind CODE, present at once as one large page. */
+static void make_large(void)
+{
+	struct gpm_entry e;
+	uint32_t i;
+
+	fake_format.split_exec = true;
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		frame_zero_one();
+	}
+	assert_true(populate(linux_p, CODE + 0x5000));
+	assert_true(gpm_lookup(linux_p, GPA(CODE), &e));
+	assert_int_equal(e.size, BIG_PAGE_SIZE);
+	assert_true(e.present && e.write && e.exec);
+}
+
+static void executed(void **state)
+{
+	struct gpm_entry e;
+	uint64_t epoch = linux_p->gpm_epoch, i, pa, tables;
+
+	(void)state;
+	make_large();
+	/* the processor may write, but not execute */
+	assert_int_equal(raw(CODE) & 7, 3);
+	assert_true(gpm_lookup(linux_p, GPA(CODE), &e));
+	pa = e.pa.v;
+	tables = linux_p->pages_tables;
+	assert_int_equal(gpm_execute(linux_p, GPA(CODE + 0x7123)), HC_OK);
+	for (i = 0; i < BIG_PAGE_SIZE; i += PAGE_SIZE) {
+		assert_true(gpm_lookup(linux_p, GPA(CODE + i), &e));
+		assert_int_equal(e.size, PAGE_SIZE);
+		assert_int_equal(e.pa.v, pa + i);
+		/* as a page that was small from the start */
+		assert_int_equal(e.raw, (pa + i) | 7 | BIT64(6) | 6 << 3);
+	}
+	assert_int_equal(linux_p->pages_tables, tables + 1);
+	check_accounts();
+	/* another vCPU faults there too: nothing is left to do */
+	assert_int_equal(gpm_execute(linux_p, GPA(CODE)), HC_OK);
+	assert_int_equal(linux_p->pages_tables, tables + 1);
+	assert_int_equal(linux_p->gpm_epoch, epoch);
+	stop_linux();
+}
+
+/* What may never be executed is not split for it. */
+static void not_executable(void **state)
+{
+	const uint64_t gpa = 0x100000000;
+	struct gpm_entry e;
+
+	(void)state;
+	fake_format.split_exec = true;
+	assert_int_equal(gpm_map(linux_p, GPA(gpa), HPA(0xfd000000),
+				 BIG_PAGE_SIZE, GPM_READ | GPM_WRITE |
+				 GPM_UNCACHED), HC_OK);
+	assert_true(gpm_lookup(linux_p, GPA(gpa), &e));
+	assert_false(e.exec);
+	assert_int_equal(gpm_execute(linux_p, GPA(gpa)), HC_OK);
+	assert_true(gpm_lookup(linux_p, GPA(gpa), &e));
+	assert_int_equal(e.size, BIG_PAGE_SIZE);
+	/* nor when it is split for another reason */
+	assert_int_equal(gpm_split(linux_p, GPA(gpa)), HC_OK);
+	assert_true(gpm_lookup(linux_p, GPA(gpa + 0x3000), &e));
+	assert_int_equal(e.size, PAGE_SIZE);
+	assert_true(e.write && !e.exec);
+	stop_linux();
+}
+
+/* Small pages in one piece become a large one: not executable, again. */
+static void tidied(void **state)
+{
+	(void)state;
+	make_large();
+	assert_int_equal(gpm_execute(linux_p, GPA(CODE)), HC_OK);
+	gpm_tidy(linux_p, GPA(CODE));
+	assert_int_equal(raw(CODE) & (BIT64(7) | 7), BIT64(7) | 3);
+	assert_int_equal(gpm_execute(linux_p, GPA(CODE)), HC_OK);
+	assert_int_equal(raw(CODE) & (BIT64(7) | 7), 7);
+	stop_linux();
+}
+
+static void no_table_left(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	make_large();
+	while (frame_alloc(FRAME_CHANNEL, false).v != FRAME_NULL) {
+	}
+	before = raw(CODE);
+	assert_int_equal(gpm_execute(linux_p, GPA(CODE)), HC_ENOMEM);
+	assert_int_equal(raw(CODE), before);
+	/* the machine is empty: the last test */
+}
+
+/* The frames of a stopped partition are others' by the time it runs again. */
+static void flushed_after_stop(void **state)
+{
+	uint64_t epoch = linux_p->gpm_epoch;
+
+	(void)state;
+	assert_true(populate(linux_p, LINUX_RAM));
+	assert_int_equal(linux_p->gpm_epoch, epoch);
+	stop_linux();
+	assert_int_not_equal(linux_p->gpm_epoch, epoch);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(executed),
+		cmocka_unit_test(not_executable),
+		cmocka_unit_test(tidied),
+		cmocka_unit_test(flushed_after_stop),
+		cmocka_unit_test(no_table_left),
+	};
+
+	return cmocka_run_group_tests(tests, machine_splits, NULL);
+}
