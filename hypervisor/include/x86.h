@@ -99,8 +99,9 @@
 #define PAT_RESET		0x0007040600070406ull
 
 enum x86_exception {
-	X86_EXC_DB = 1, X86_EXC_NMI = 2, X86_EXC_UD = 6, X86_EXC_DF = 8,
-	X86_EXC_GP = 13, X86_EXC_PF = 14, X86_EXC_AC = 17, X86_EXC_MC = 18,
+	X86_EXC_DB = 1, X86_EXC_NMI = 2, X86_EXC_BP = 3, X86_EXC_OF = 4,
+	X86_EXC_UD = 6, X86_EXC_DF = 8, X86_EXC_GP = 13, X86_EXC_PF = 14,
+	X86_EXC_AC = 17, X86_EXC_MC = 18,
 };
 
 struct cpuid_regs {

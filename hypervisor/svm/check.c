@@ -11,7 +11,6 @@
 #define EFER_MBZ	(~0ull << 16 | 0x2feull)	/* bits 1-7, 9, 16.. */
 #define CR4_MBZ		(~0ull << 32)
 #define ATTR_D		BIT32(10)
-#define EVENT_TYPE_EXCEPTION	3u
 #define BITMAP_PAGES	0x3000ull	/* IOPM; the MSRPM is smaller */
 
 /* As the rules put it: LME and PG, whatever LMA says. */

@@ -129,16 +129,21 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 
 /**
  * Must the event that was being delivered at the exit (info: EXITINTINFO) be
- * injected again? Not a software interrupt: its instruction runs again. Nor if
- * the exit is a #DB or #AC: these are benign, so they are delivered, and the
- * event that met them is raised anew by its cause or lost, as without a
- * hypervisor. Pure. [APM2 "EXITINTINFO Pseudo-Code", "#DF--Double-Fault
- * Exception (Vector 8)"]
+ * injected again? Not a software interrupt, nor INT3's and INTO's exceptions:
+ * the instruction runs again, and injected they would push its own address as
+ * the next one's. Nor if the exit is a #DB or #AC: these are benign, so they
+ * are delivered, and the event that met them is raised anew by its cause or
+ * lost, as without a hypervisor. Pure. [APM2 "EXITINTINFO Pseudo-Code",
+ * "#DF--Double-Fault Exception (Vector 8)"]
  */
 bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info)
 {
-	return (info & EVENTINJ_VALID) &&
-	       EVENTINJ_TYPE(info) != EVENT_TYPE_SOFT &&
+	uint32_t type = EVENTINJ_TYPE(info), vector = info & 0xff;
+	bool insn = type == EVENT_TYPE_SOFT ||
+		    (type == EVENT_TYPE_EXCEPTION &&
+		     (vector == X86_EXC_BP || vector == X86_EXC_OF));
+
+	return (info & EVENTINJ_VALID) && !insn &&
 	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_DB &&
 	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_AC;
 }

@@ -124,6 +124,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define EVENTINJ_ERROR		BIT32(11)
 #define EVENTINJ_TYPE(e)	((e) >> 8 & 7)
 #define EVENT_TYPE_NMI		2u
+#define EVENT_TYPE_EXCEPTION	3u
 #define EVENT_TYPE_SOFT		4u
 
 enum svm_exit_code {

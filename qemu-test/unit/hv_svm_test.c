@@ -177,6 +177,12 @@ static void test_interrupted_delivery(void **state)
 		raw.exitcode = SVM_EXIT_NPF;
 		info = EVENTINJ_VALID | EVENT_TYPE_SOFT << 8 | 0x80;
 		assert_false(svm_delivers_again(&raw, info));
+		/* INT3 and INTO run again; no external interrupt is theirs */
+		info = EVENTINJ_VALID | infos[i] << 8;
+		assert_int_equal(svm_delivers_again(&raw, info | X86_EXC_BP),
+				 infos[i] != EVENT_TYPE_EXCEPTION);
+		assert_int_equal(svm_delivers_again(&raw, info | X86_EXC_OF),
+				 infos[i] != EVENT_TYPE_EXCEPTION);
 	}
 }
 
