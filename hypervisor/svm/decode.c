@@ -86,6 +86,7 @@ static enum vm_exit_code simple_code(uint64_t code)
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT:
 	case SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT_ARMED:
+	case SVM_EXIT_RDPRU:
 		return VM_EXIT_UNDEFINED;
 	default:
 		return VM_EXIT_UNKNOWN;

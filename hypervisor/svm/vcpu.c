@@ -41,7 +41,7 @@ static const struct vmcb init_common = {
 	.intercept_misc2 = MISC2_VMRUN | MISC2_VMMCALL | MISC2_VMLOAD |
 			   MISC2_VMSAVE | MISC2_STGI | MISC2_CLGI |
 			   MISC2_SKINIT | MISC2_WBINVD | MISC2_MONITOR |
-			   MISC2_MWAIT | MISC2_XSETBV,
+			   MISC2_MWAIT | MISC2_XSETBV | MISC2_RDPRU,
 	/* the guest's IF does not hold back the machine's interrupts */
 	.int_ctl = INT_CTL_V_INTR_MASKING,
 	.np_enable = 1,

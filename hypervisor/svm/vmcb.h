@@ -109,6 +109,7 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define MISC2_MONITOR		BIT32(10)
 #define MISC2_MWAIT		BIT32(11)
 #define MISC2_XSETBV		BIT32(13)
+#define MISC2_RDPRU		BIT32(14)
 
 /* [APM2 "VMCB Layout, Control Area"], offset 0x060 */
 #define INT_CTL_V_IRQ		BIT32(8)
@@ -143,6 +144,7 @@ enum svm_exit_code {
 	SVM_EXIT_SKINIT = 0x86, SVM_EXIT_WBINVD = 0x89,
 	SVM_EXIT_MONITOR = 0x8a, SVM_EXIT_MWAIT = 0x8b,
 	SVM_EXIT_MWAIT_ARMED = 0x8c, SVM_EXIT_XSETBV = 0x8d,
+	SVM_EXIT_RDPRU = 0x8e,
 	SVM_EXIT_NPF = 0x400,
 };
 

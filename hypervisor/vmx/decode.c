@@ -112,6 +112,8 @@ static enum vm_exit_code simple_code(uint32_t reason)
 	case VMX_EXIT_REASON_INVEPT:
 	case VMX_EXIT_REASON_INVVPID:
 	case VMX_EXIT_REASON_VMFUNC:
+	case VMX_EXIT_REASON_SEAMCALL:	/* any process can try these two */
+	case VMX_EXIT_REASON_TDCALL:
 		return VM_EXIT_UNDEFINED;
 	default:
 		return VM_EXIT_UNKNOWN;

@@ -41,6 +41,8 @@ static enum vm_exit_code expected_code(uint32_t reason)
 	case 50:	/* INVEPT */
 	case 53:	/* INVVPID */
 	case 59:	/* VMFUNC */
+	case 76:	/* SEAMCALL */
+	case 77:	/* TDCALL */
 		return VM_EXIT_UNDEFINED;
 	case 18:
 		return VM_EXIT_HYPERCALL;
