@@ -179,6 +179,24 @@ bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info)
 }
 
 /**
+ * Has the exit undone an IRET that had ended the blocking of NMIs? It runs
+ * again, so they must be blocked until then. info: IDT-vectoring information.
+ * Pure. [SDM3 "Information About NMI Unblocking Due to IRET"]
+ */
+bool vmx_iret_undone(const struct vmx_exit_raw *raw, uint32_t info)
+{
+	if (info & INTR_INFO_VALID) {
+		return false;
+	}
+	if (raw->reason == VMX_EXIT_REASON_EPT_VIOLATION) {
+		return (raw->qualification & NMI_UNBLOCKED) != 0;
+	}
+	return raw->reason == VMX_EXIT_REASON_EXCEPTION_NMI &&
+	       (raw->intr_info & NMI_UNBLOCKED) &&
+	       (raw->intr_info & 0xff) != X86_EXC_DF;
+}
+
+/**
  * Controls for a VMCS: want (must have) and wish (if possible) within what the
  * capability MSR allows (low half: must be 1; high half: may be 1), into *out.
  * false: something wanted is not to be had, *out is of no use. Pure. [SDM3

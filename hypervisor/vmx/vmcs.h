@@ -132,6 +132,7 @@ enum vmcs_field {
 #define INTR_INFO_VALID		BIT32(31)
 #define INTR_INFO_ERROR		BIT32(11)
 #define INTR_INFO_TYPE(i)	((i) >> 8 & 7)
+#define NMI_UNBLOCKED		BIT32(12)	/* also in qualifications */
 #define INTR_TYPE_NMI		2u
 #define INTR_TYPE_SOFT_FIRST	4u
 
@@ -177,6 +178,7 @@ struct vmx_exit_raw {
 struct vm_exit;
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info);
+bool vmx_iret_undone(const struct vmx_exit_raw *raw, uint32_t info);
 bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
 		     uint32_t *out);
 

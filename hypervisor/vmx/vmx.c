@@ -371,6 +371,10 @@ static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 {
 	uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
 
+	if (vmx_iret_undone(raw, info)) {
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) | GUEST_BLOCK_NMI);
+	}
 	if (!vmx_delivers_again(raw, info)) {
 		return;
 	}

@@ -259,6 +259,29 @@ static void interrupted_delivery(void **state)
 	}
 }
 
+/* An IRET that faulted after it had let NMIs in runs again. */
+static void undone_iret(void **state)
+{
+	struct vmx_exit_raw ept = { .reason = 48, .qualification = 0x1181 };
+	struct vmx_exit_raw ac = { .reason = 0, .intr_info = 0x80001b11 };
+
+	(void)state;
+	assert_true(vmx_iret_undone(&ept, 0));
+	assert_true(vmx_iret_undone(&ac, 0x20));
+	/* in the middle of a delivery the bit says nothing */
+	assert_false(vmx_iret_undone(&ept, 0x80000020));
+	assert_false(vmx_iret_undone(&ac, 0x80000b0e));
+	ept.qualification = 0x181;
+	assert_false(vmx_iret_undone(&ept, 0));
+	ac.intr_info = 0x80000b11;
+	assert_false(vmx_iret_undone(&ac, 0));
+	ac.intr_info = 0x80001b08;	/* a double fault: it was no IRET's */
+	assert_false(vmx_iret_undone(&ac, 0));
+	ac.reason = 30;			/* fields of another exit */
+	ac.qualification = ~0ull;
+	assert_false(vmx_iret_undone(&ac, 0));
+}
+
 static void external_interrupts(void **state)
 {
 	uint32_t vector;
@@ -317,6 +340,7 @@ int main(void)
 		cmocka_unit_test(ept_violations),
 		cmocka_unit_test(exceptions),
 		cmocka_unit_test(interrupted_delivery),
+		cmocka_unit_test(undone_iret),
 		cmocka_unit_test(external_interrupts),
 		cmocka_unit_test(controls),
 	};
