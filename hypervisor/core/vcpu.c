@@ -327,6 +327,9 @@ static void load_state(struct vcpu *v, bool known)
 	if (!known) {
 		xsetbv(0, xstate_mask());
 	}
+	if (cpu_keeps_x87_pointers()) {
+		x87_clear_pointers();
+	}
 	xrstor(v->fpu, xstate_mask());
 	if (v->xcr0 != xstate_mask()) {
 		xsetbv(0, v->xcr0);

@@ -132,6 +132,7 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e);
 bool xsetbv_emulate(struct vcpu *v);
 uint64_t xstate_mask(void);
 bool cpu_has_tsc_aux(void);
+bool cpu_keeps_x87_pointers(void);
 void kvmclock_update(struct vcpu *v);
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 #define FETCH_MAX	15u		/* bytes of the longest instruction */

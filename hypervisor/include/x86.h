@@ -201,6 +201,18 @@ static inline void xrstor(const void *area, uint64_t mask)
 			 "d"((uint32_t)(mask >> 32)) : "memory");
 }
 
+/**
+ * Puts addresses of the hypervisor's, always the same, into the x87
+ * instruction and data pointers; the rest of the x87 state is void
+ * afterwards. No exception may be pending at the load: hence FNCLEX.
+ */
+static inline void x87_clear_pointers(void)
+{
+	static const int32_t zero;
+
+	__asm__ volatile("fnclex; emms; fildl %0" : : "m"(zero));
+}
+
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause" : : : "memory");

@@ -68,6 +68,7 @@ static struct leaf_mask table[] = {
 static uint64_t xstate_allowed;
 /* CPUID.80000001H:EDX.RDTSCP */
 static bool tsc_aux;
+static bool x87_pointers_stay;
 
 /**
  * All XCR0 bits that this machine has and guests may use; also what XSAVE
@@ -85,6 +86,25 @@ bool cpu_has_tsc_aux(void)
 }
 
 /**
+ * Do XSAVE and XRSTOR leave the x87 instruction and data pointers alone unless
+ * an exception is pending? Then the next vCPU would find the last one's.
+ * Valid after cpuid_policy_init(). [APM2 "FXSAVE and FXRSTOR Instructions",
+ * APM3 "Function 8000_0008h": XSaveErPtr]
+ */
+bool cpu_keeps_x87_pointers(void)
+{
+	return x87_pointers_stay;
+}
+
+/* AuthenticAMD, HygonGenuine: EBX tells. */
+static bool is_amd(void)
+{
+	uint32_t name = cpuid(0, 0).ebx;
+
+	return name == 0x68747541 || name == 0x6f677948;
+}
+
+/**
  * Fits the table to this machine, as boot/ and the boot CPU see it; all CPUs
  * are taken to be alike. Boot CPU, once, before any guest runs.
  */
@@ -99,6 +119,7 @@ void cpuid_policy_init(void)
 		xstate_allowed |= XCR0_AVX512;
 	}
 	tsc_aux = (cpuid(0x80000001, 0).edx & BIT32(27)) != 0;
+	x87_pointers_stay = is_amd() && !(cpuid(0x80000008, 0).ebx & BIT32(2));
 	if (boot.flags & BOOT_FLAG_ERMS_SLOW) {
 		/* ERMS promises fast byte strings; boot/ measured that they
 		 * are not on this processor */

@@ -61,6 +61,24 @@ bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	return msr == 0x4b564d01;
 }
 
+static uint32_t vendor, leaf_8_ebx;
+
+struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
+{
+	struct cpuid_regs r = machine_cpuid(leaf, sub);
+
+	if (fake.cpuid_ones) {
+		r = (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
+	}
+	if (vendor && leaf == 0) {
+		r.ebx = vendor;
+	}
+	if (vendor && leaf == 0x80000008) {
+		r.ebx = leaf_8_ebx;
+	}
+	return r;
+}
+
 static int make(void **state)
 {
 	(void)state;
@@ -129,6 +147,30 @@ static void cpuid_forbidden(void **state)
 	fake.cpuid_ones = false;
 	cpuid_policy_init();
 	check_forbidden();
+}
+
+/* Which processors keep x87 pointers over XRSTOR: AMD's and Hygon's that do
+ * not say otherwise. */
+static void x87_pointers(void **state)
+{
+	static const struct {
+		uint32_t vendor, ebx;
+		bool keeps;
+	} t[] = {
+		{ 0x68747541, 0, true }, { 0x68747541, 4, false },
+		{ 0x6f677948, ~4u, true }, { 0x6f677948, ~0u, false },
+		{ 0x756e6547, 0, false },	/* GenuineIntel */
+	};
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		vendor = t[i].vendor;
+		leaf_8_ebx = t[i].ebx;
+		cpuid_policy_init();
+		assert_int_equal(cpu_keeps_x87_pointers(), t[i].keeps);
+	}
+	vendor = 0;
 }
 
 static void cpuid_unlisted(void **state)
@@ -516,7 +558,7 @@ int main(void)
 		TEST(msr_writes_refused), TEST(syscall_msrs), TEST(pat), TEST(efer),
 		TEST(tsc_write), TEST(cr0), TEST(cr4),
 		TEST(other_cr_accesses), TEST(xcr0),
-		TEST(cpuid_forbidden),	/* last: it fits the table anew */
+		TEST(x87_pointers), TEST(cpuid_forbidden),	/* last: it fits the table anew */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ static bool lapic_x2;
 
 /* The CPU's own registers. */
 static struct {
-	uint64_t dr[7], cr2, xcr0, fpu, tsc_aux;
+	uint64_t dr[7], cr2, xcr0, fpu, x87_pointers, tsc_aux;
 } hw;
 static uint32_t writes;		/* of MSRs */
 
@@ -75,6 +75,21 @@ void xsetbv(uint32_t reg, uint64_t v)
 {
 	assert_int_equal(reg, 0);
 	hw.xcr0 = v;
+}
+
+static bool keeps_pointers;
+
+bool cpu_keeps_x87_pointers(void)
+{
+	return keeps_pointers;
+}
+
+/* Comes before XRSTOR, or it would undo it; CR0.EM and TS are off. */
+void x87_clear_pointers(void)
+{
+	assert_true(keeps_pointers);
+	hw.x87_pointers = 0;
+	hw.fpu = 0xdead;
 }
 
 /* The FPU is one word; saved and loaded only with the whole mask enabled. */
@@ -173,6 +188,14 @@ static void switching(void **state)
 	assert_int_equal(hw.xcr0, XCR0_X87 | XCR0_SSE);
 	vcpu_switch(&a, &a);
 	assert_int_equal(b.cr2, 0x22);
+	/* what XRSTOR does not load on some processors is not a's to see */
+	keeps_pointers = true;
+	hw.x87_pointers = 0x401000;
+	vcpu_switch(&a, &b);
+	assert_int_equal(hw.x87_pointers, 0);
+	vcpu_switch(&b, &a);
+	assert_int_equal(hw.fpu, 0x11);
+	keeps_pointers = false;
 	/* what is there already is not written again */
 	a.tsc_aux = writes = 0;
 	vcpu_switch(&a, &b);

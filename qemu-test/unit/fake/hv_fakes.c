@@ -199,6 +199,30 @@ WEAK void xsetbv(uint32_t reg, uint64_t v)
 	fake.xcr0 = v;
 }
 
+WEAK uint64_t read_cr0(void)
+{
+	return CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_PE;
+}
+
+WEAK uint64_t read_cr3(void)
+{
+	return 0x1000;
+}
+
+WEAK uint64_t read_cr4(void)
+{
+	return CR4_PAE | CR4_PGE | CR4_MCE | CR4_VMXE;
+}
+
+WEAK bool cpu_keeps_x87_pointers(void)
+{
+	return false;
+}
+
+WEAK void x87_clear_pointers(void)
+{
+}
+
 WEAK uint64_t xgetbv(uint32_t reg)
 {
 	return machine_xgetbv(reg);

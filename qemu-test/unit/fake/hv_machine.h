@@ -31,8 +31,12 @@
 #define write_dr3	machine_write_dr3
 #define read_dr6	machine_read_dr6
 #define write_dr6	machine_write_dr6
+#define read_cr0	machine_read_cr0
 #define read_cr2	machine_read_cr2
 #define write_cr2	machine_write_cr2
+#define read_cr3	machine_read_cr3
+#define read_cr4	machine_read_cr4
+#define x87_clear_pointers machine_x87_clear_pointers
 #include <x86.h>
 #undef cpuid
 #undef rdmsr
@@ -56,8 +60,12 @@
 #undef write_dr3
 #undef read_dr6
 #undef write_dr6
+#undef read_cr0
 #undef read_cr2
 #undef write_cr2
+#undef read_cr3
+#undef read_cr4
+#undef x87_clear_pointers
 
 struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub);
 uint64_t rdmsr(uint32_t msr);
@@ -81,8 +89,12 @@ uint64_t read_dr3(void);
 void write_dr3(uint64_t v);
 uint64_t read_dr6(void);
 void write_dr6(uint64_t v);
+uint64_t read_cr0(void);
 uint64_t read_cr2(void);
 void write_cr2(uint64_t v);
+uint64_t read_cr3(void);
+uint64_t read_cr4(void);
+void x87_clear_pointers(void);
 
 #define vmread		machine_vmread
 #define vmwrite		machine_vmwrite
