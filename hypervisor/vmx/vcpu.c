@@ -197,9 +197,9 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 		vmx_vcpu_set(v, VCPU_CR4, 0);
 		vmx_vcpu_set(v, VCPU_CR0, CR0_ET | CR0_CD | CR0_NW);
 	}
-	/* translations of an earlier start */
-	vmx_flush_vpid(x->vpid);
-	v->gpm_epoch = 0;	/* INVEPT before the first entry */
+	/* INVEPT before the first entry; setting CR4 has dropped this VPID's
+	 * translations of an earlier start */
+	v->gpm_epoch = 0;
 }
 
 /* A CR as the guest reads it. [SDM3 "Guest/Host Masks and Read Shadows for CR0

@@ -367,6 +367,8 @@ static void ioreq_done(void **state)
 
 static void resets(void **state)
 {
+	uint32_t i;
+
 	(void)state;
 	/* INIT: it waits for a SIPI, whatever it did */
 	b.attention = VCPU_ATT_INIT;
@@ -376,6 +378,7 @@ static void resets(void **state)
 	assert_int_equal(lapic_resets, 1);
 	/* SIPI: nothing of its former life is left */
 	memset(&b.regs, 0xff, sizeof(b.regs));
+	memset(b.fpu, 0xff, PAGE_SIZE);
 	b.cr2 = b.dr[0] = b.tsc_aux = ~0ull;
 	b.dr_armed = true;
 	b.start.kind = VCPU_RESET_SIPI;
@@ -387,6 +390,12 @@ static void resets(void **state)
 	assert_false(b.dr_armed || b.dr_loaded);
 	assert_int_equal(b.xcr0, XCR0_X87);
 	assert_int_equal(hw.xcr0, XCR0_X87);
+	/* of the XSAVE area only MXCSR has a value: all states are initial */
+	assert_int_equal(((uint32_t *)b.fpu)[6], 0x1f80);
+	((uint32_t *)b.fpu)[6] = 0;
+	for (i = 0; i < PAGE_SIZE / 4; i++) {
+		assert_int_equal(((uint32_t *)b.fpu)[i], 0);
+	}
 	/* a start in long mode, its LAPIC in x2APIC mode */
 	a.start.kind = VCPU_RESET_LONG;
 	a.start.rsi = 0x1234;

@@ -279,6 +279,31 @@ static void windows(void **state)
 	assert_false(backend.window);
 }
 
+/* A new life finds no translation of the last one, of either kind. */
+static void reset(void **state)
+{
+	static const struct vcpu_start starts[] = {
+		{ .kind = VCPU_RESET_SIPI, .sipi_vector = 0x9a },
+		{ .kind = VCPU_RESET_LONG, .rip = 0x100000, .cr3 = 0x2000 },
+	};
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(starts); i++) {
+		make(state);
+		vcpu.gpm_epoch = 5;
+		backend.event_pending = backend.window = true;
+		vmx_vcpu_reset(&vcpu, &starts[i]);
+		assert_true(vpid_flushes);
+		assert_int_equal(vcpu.gpm_epoch, 0);
+		assert_false(backend.event_pending || backend.window);
+		assert_int_equal(backend.launched, 0);
+		assert_int_equal(vmcs[VMCS_GUEST_CR4] & (CR4_MCE | CR4_VMXE),
+				 CR4_MCE | CR4_VMXE);
+		assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_CR4),
+				 i ? CR4_PAE : 0);
+	}
+}
+
 static void dumps(void **state)
 {
 	(void)state;
@@ -297,7 +322,7 @@ int main(void)
 		TEST(next_rip), TEST(shadows_end), TEST(single_step), TEST(long_mode),
 		TEST(control_registers), TEST(syscall_msrs),
 		TEST(debug_register_exits), TEST(injection), TEST(windows),
-		TEST(dumps),
+		TEST(reset), TEST(dumps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
