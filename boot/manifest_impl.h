@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared by the two halves of the manifest decoder: manifest_props.c checks
- * and stores properties by tables, manifest.c has the tables and the rest.
+ * and stores properties by tables, manifest_decode.c has the tables and the
+ * rest.
  */
 #ifndef ISTHMUS_BOOT_MANIFEST_IMPL_H
 #define ISTHMUS_BOOT_MANIFEST_IMPL_H

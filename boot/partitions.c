@@ -92,7 +92,7 @@ static void module_add(struct boot_partition *p, struct host_info *host, const c
 			     "together", name, HOST_MAX_MODULES,
 			     (uint64_t)(HOST_CHANNEL_GPA - HOST_MODULE_GPA) / MIB);
 	}
-	/* at most 31 characters: manifest.c */
+	/* at most 31 characters: manifest_decode.c */
 	memcpy(m->name, name, strlen(name) + 1);
 	m->gpa = *gpa;
 	m->size = module->size;

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "abi/host_info.h"
 #include "host-bridge/agent/agent.h"
@@ -44,18 +43,6 @@ static struct config config;
  * channel, its agent. A second Linux would have a set of these of its own. */
 static struct guest guest;
 static struct command_env env = { .config = &config, .guest = &guest };
-
-/**
- * The time of day for the volume's files, in ns since 1970. A function of ours
- * that the volume calls, so that it can be tested without a clock.
- */
-int64_t volume_now_ns(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (tv.tv_sec * 1000000ll + tv.tv_usec) * 1000;
-}
 
 /* For a person; the tool's runs (exec, quiet) go without it. */
 static void banner(void)

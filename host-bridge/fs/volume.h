@@ -73,7 +73,7 @@ struct volume_seg {
 	size_t len;
 };
 
-/* The time of day, in ns since 1970: the program supplies it. */
+/* The time of day, in ns since 1970: volume_now.c. */
 int64_t volume_now_ns(void);
 
 int volume_open(struct volume_dev *dev, struct volume **out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by vsock.c (the calls of vsock.h, connections), vsock_packet.c (what
- * goes over the ring) and vsock_link.c (state table, event loop). Nothing else
- * includes this.
+ * Shared by vsock_conn.c (the calls of vsock.h, connections), vsock_packet.c
+ * (what goes over the ring) and vsock_link.c (state table, event loop). Nothing
+ * else includes this.
  */
 #ifndef ISTHMUS_VSOCK_INTERNAL_H
 #define ISTHMUS_VSOCK_INTERNAL_H
@@ -115,7 +115,7 @@ struct vsock {
 	uint8_t rx_buffer[RING_PAYLOAD_MAX];
 };
 
-/* vsock.c */
+/* vsock_conn.c */
 struct vsock_conn *vsock_conn_find(struct vsock *vs, uint32_t local_port,
 				   uint32_t peer_port);
 struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,

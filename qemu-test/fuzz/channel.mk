@@ -10,7 +10,7 @@ FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 
 ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
 vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c \
-	$(addprefix host-bridge/vsock/, vsock.c vsock_packet.c vsock_link.c services.c)
+	$(addprefix host-bridge/vsock/, vsock_conn.c vsock_packet.c vsock_link.c services.c)
 
 define fuzz_channel_rule
 build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \

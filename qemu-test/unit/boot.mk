@@ -12,7 +12,7 @@ build/unit/isthmus.dtb: boot/isthmus.dts
 	@mkdir -p $(@D)
 	dtc -q -I dts -O dtb -o $@ $<
 
-BOOT_MANIFEST_SRCS := boot/manifest.c boot/manifest_props.c boot/fdt_check.c boot/fmt.c
+BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/fdt_check.c boot/fmt.c
 
 boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
 build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb

@@ -3,7 +3,7 @@
 VOLUME_SRCS := host-bridge/blk/volume_mem.c host-bridge/fs/volume_path.c \
 	$(addprefix host-bridge/fs/ext4/volume, .c _alloc.c _dir.c _file.c \
 	_index.c _io.c _name.c _rename.c _run.c _vnode.c _why.c _xattr.c)
-P9_SERVER_SRCS := $(addprefix host-bridge/files/p9_, codec.c server.c fid.c lock.c \
+P9_SERVER_SRCS := $(addprefix host-bridge/files/p9_, codec.c session.c fid.c lock.c \
 	ops_attr.c ops_file.c ops_name.c)
 
 UNIT_TESTS += volume
@@ -29,14 +29,14 @@ p9_server_LIBS := -lext2fs -lcom_err
 UNIT_TESTS += p9_service
 p9_service_SRCS := qemu-test/unit/p9_service_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
-	$(addprefix host-bridge/files/p9_, service.c client.c client_ops.c)
+	$(addprefix host-bridge/files/p9_, service.c client_call.c client_ops.c)
 p9_service_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += host_down
 host_down_SRCS := qemu-test/unit/host_down_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
 	host-bridge/files/p9_service.c host-bridge/ui/commands_system.c \
-	$(addprefix host-bridge/vsock/vsock, .c _link.c _packet.c)
+	$(addprefix host-bridge/vsock/vsock, _conn.c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += volume_why
