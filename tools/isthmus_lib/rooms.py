@@ -16,7 +16,7 @@ ROOMS = {
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
                    ("core", "x86", "vmx", "svm", "trace")),
-    "guest": (("driver", "init", "payload", "diff", "bench"), ("",)),
+    "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
     "drivers": (("",),),
     "boot": (("",),),
 }
@@ -30,8 +30,11 @@ OTHERS = {
     "boot": ("hypervisor/include/abi/",),
 }
 
-# Where functions of one file call those of others in one direction only.
-LAYERED = ("guest/driver/", "guest/init/")
+# Programs by the folders of their files. In the first list a function may call
+# into its own room and those below; in the second, calls among files go one
+# way.
+ROOMED = ("host-bridge",)
+LAYERED = ("guest/init",)
 
 SEARCHED = ("hypervisor/include/", "")      # -I, as the build.mk files have it
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+[<"]([^>"]+)[>"]', re.M)
@@ -104,33 +107,28 @@ def circles(graph):
                     queue.append(to)
 
 
-def definitions(texts):
-    """The file of each function that others may call; those whose names are
-    defined more than once (main) are left out."""
-    found = {}
-    for name, text in texts.items():
-        if name.endswith(".c"):
-            for function in DEFINED.findall(text):
-                found.setdefault(function, set()).add(name)
-    return {function: files.pop() for function, files in found.items()
-            if len(files) == 1}
-
-
-def calls(name, text, defined):
-    """(function, its file) of the others' functions that a file names."""
-    plain = LITERAL.sub(" ", text)
-    own = set(LOCAL.findall(plain))
-    for word in sorted(set(USED.findall(plain)) - own):
-        if defined.get(word, name) != name:
-            yield word, defined[word]
+def calls(folder, texts):
+    """(file, function, file that defines it) among the C files of a folder:
+    of the functions with a name of their own, each one that another file
+    names."""
+    program = {name: LITERAL.sub(" ", text) for name, text in texts.items()
+               if name.startswith(folder + "/") and name.endswith(".c")}
+    defined = {}
+    for name, text in program.items():
+        for function in DEFINED.findall(text):
+            defined[function] = name
+    for name, text in program.items():
+        own = set(LOCAL.findall(text))
+        for word in sorted(set(USED.findall(text)) - own):
+            if defined.get(word, name) != name:
+                yield name, word, defined[word]
 
 
 def complaints(texts):
     """All that is wrong with the order of the tree."""
     texts = {name: text for name, text in texts.items()
              if place(name)[0] and name.endswith((".c", ".h", ".S"))}
-    graph, layers = {}, {}
-    defined = definitions(texts)
+    graph = {}
     for name, text in texts.items():
         if place(name)[2] is None:
             yield f"{name}: a room that tools/isthmus_lib/rooms.py lacks"
@@ -139,15 +137,16 @@ def complaints(texts):
                 graph.setdefault(module(name), set()).add(module(other))
             if not may_know(name, other):
                 yield f"{name}: includes {other}, which is not below it"
-        if not name.endswith(".c"):
-            continue
-        for function, other in calls(name, text, defined):
-            if not may_know(name, other) and place(name)[0] == "host-bridge":
+    for way in circles(graph):
+        yield "circle of includes: " + " -> ".join(way)
+    for folder in ROOMED:
+        for name, function, other in calls(folder, texts):
+            if not may_know(name, other):
                 yield (f"{name}: calls {function}() of {other}, "
                        "which is not below it")
-            if name.startswith(LAYERED) and \
-                    os.path.dirname(name) == os.path.dirname(other):
-                layers.setdefault(module(name), set()).add(module(other))
-    for what, found in (("include", graph), ("call", layers)):
-        for way in circles(found):
-            yield f"circle of {what}s: " + " -> ".join(way)
+    for folder in LAYERED:
+        graph = {}
+        for name, _, other in calls(folder, texts):
+            graph.setdefault(module(name), set()).add(module(other))
+        for way in circles(graph):
+            yield "circle of calls: " + " -> ".join(way)
