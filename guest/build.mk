@@ -7,7 +7,7 @@
 # instruction from the kernel's entry on.
 
 guest_out := build/guest
-guest_init_src := $(filter-out %_test.c,$(wildcard guest/init/*.c))
+guest_init_src := $(wildcard guest/init/*.c proto/*.c)
 guest_driver_src := $(wildcard guest/driver/*.[ch] guest/driver/Kbuild)
 guest_kernel := build/deps/linux-build
 guest_debian := build/deps/debian-kernel
@@ -18,7 +18,7 @@ TEST_ARTIFACTS += $(addprefix $(guest_out)/,initrd-debian.cpio vmlinuz-debian \
 
 guest_warn := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 # musl: a static init of 70 KB. Its gcc does not look for kernel headers.
-guest_cc := musl-gcc -std=gnu11 -Os $(guest_warn) -static -s \
+guest_cc := musl-gcc -std=gnu11 -Os $(guest_warn) -static -s -I. \
 	-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
 	-ffunction-sections -fdata-sections -Wl,--gc-sections
 
@@ -30,7 +30,7 @@ $(guest_out)/vmlinuz-debian: $(guest_debian)
 	@mkdir -p $(@D)
 	cp $</vmlinuz $@
 
-$(guest_out)/init: $(guest_init_src) $(wildcard guest/init/*.h)
+$(guest_out)/init: $(guest_init_src) $(wildcard guest/init/*.h proto/*.h)
 	@mkdir -p $(@D)
 	$(guest_cc) -o $@ $(guest_init_src)
 

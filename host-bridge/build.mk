@@ -7,7 +7,7 @@ HOST_NEWLIB := build/deps/newlib
 HOST_EXT2FS := build/deps/ext2fs
 
 HOST_SRCS := $(wildcard host-bridge/*.c host-bridge/*/*.c host-bridge/*/*/*.c \
-	drivers/*.c)
+	proto/*.c drivers/*.c)
 HOST_ASMS := $(wildcard host-bridge/*/*.S)
 HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o

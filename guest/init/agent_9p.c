@@ -27,22 +27,22 @@ static const struct {
 	uint8_t type;
 	p9_op *op;
 } operations[] = {
-	{ P9_TWALK, p9_walk },		{ P9_TGETATTR, p9_getattr },
-	{ P9_TSETATTR, p9_setattr },	{ P9_TLOPEN, p9_lopen },
-	{ P9_TLCREATE, p9_lcreate },	{ P9_TREAD, p9_read },
-	{ P9_TWRITE, p9_write },	{ P9_TREADDIR, p9_readdir },
-	{ P9_TMKDIR, p9_mkdir },	{ P9_TSYMLINK, p9_symlink },
-	{ P9_TREADLINK, p9_readlink },	{ P9_TLINK, p9_link },
-	{ P9_TRENAMEAT, p9_renameat },	{ P9_TUNLINKAT, p9_unlinkat },
-	{ P9_TSTATFS, p9_statfs },	{ P9_TFSYNC, p9_fsync },
+	{ P9_TWALK, op_walk },		{ P9_TGETATTR, op_getattr },
+	{ P9_TSETATTR, op_setattr },	{ P9_TLOPEN, op_lopen },
+	{ P9_TLCREATE, op_lcreate },	{ P9_TREAD, op_read },
+	{ P9_TWRITE, op_write },	{ P9_TREADDIR, op_readdir },
+	{ P9_TMKDIR, op_mkdir },	{ P9_TSYMLINK, op_symlink },
+	{ P9_TREADLINK, op_readlink },	{ P9_TLINK, op_link },
+	{ P9_TRENAMEAT, op_renameat },	{ P9_TUNLINKAT, op_unlinkat },
+	{ P9_TSTATFS, op_statfs },	{ P9_TFSYNC, op_fsync },
 };
 
 /* Tversion starts anew: all fids are gone. A version we do not speak is
  * answered with "unknown", as the protocol wants it, and is no error. [Plan 9
  * Programmer's Manual, version(5)] */
-static int version(struct p9_server *s, struct p9_in *in, struct p9_out *out)
+static int version(struct p9_server *s, struct p9_reader *in, struct p9_writer *out)
 {
-	uint32_t msize = (uint32_t)p9_get(in, 4);
+	uint32_t msize = p9_get32(in);
 	char text[32];
 
 	p9_get_text(in, text, sizeof(text));
@@ -50,17 +50,17 @@ static int version(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 		return EINVAL;
 	}
 	p9_server_fini(s);
-	s->msize = msize < P9_MSIZE_MAX ? msize : P9_MSIZE_MAX;
-	p9_put(out, s->msize, 4);
+	s->msize = msize < AGENT_9P_MSIZE ? msize : AGENT_9P_MSIZE;
+	p9_put32(out, s->msize);
 	p9_put_text(out, strcmp(text, "9P2000.L") ? "unknown" : text);
 	return 0;
 }
 
 /* Tattach: the root under the client's fid. User and name of the tree are not
  * read: there is one tree, and all is root's. */
-static int attach(struct p9_server *s, struct p9_in *in, struct p9_out *out)
+static int attach(struct p9_server *s, struct p9_reader *in, struct p9_writer *out)
 {
-	uint32_t id = (uint32_t)p9_get(in, 4);
+	uint32_t id = p9_get32(in);
 	struct p9_fid *fid;
 	struct stat st;
 
@@ -84,10 +84,10 @@ static int attach(struct p9_server *s, struct p9_in *in, struct p9_out *out)
 
 /* An operation on a fid. A fid that is not in use is EBADF, whatever else is in
  * the request. */
-static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
-		  struct p9_out *out)
+static int on_fid(struct p9_server *s, uint8_t type, struct p9_reader *in,
+		  struct p9_writer *out)
 {
-	struct p9_fid *fid = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+	struct p9_fid *fid = p9_fid_find(s, p9_get32(in));
 
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]);
 	     i++) {
@@ -107,8 +107,8 @@ static int on_fid(struct p9_server *s, uint8_t type, struct p9_in *in,
 }
 
 /* Chooses by type; 0, or an errno value for Rlerror. */
-static int dispatch(struct p9_server *s, uint8_t type, struct p9_in *in,
-		    struct p9_out *out)
+static int dispatch(struct p9_server *s, uint8_t type, struct p9_reader *in,
+		    struct p9_writer *out)
 {
 	switch (type) {
 	case P9_TVERSION:
@@ -124,37 +124,32 @@ static int dispatch(struct p9_server *s, uint8_t type, struct p9_in *in,
 
 /**
  * Answers one request. t holds a whole message of len bytes, at least P9_HEADER
- * and at most P9_MSIZE_MAX; the reply goes to r, which has room for
- * P9_MSIZE_MAX bytes. Returns the reply's length, at most msize - 1. t's own
+ * and at most AGENT_9P_MSIZE; the reply goes to r, which has room for
+ * AGENT_9P_MSIZE bytes. Returns the reply's length, at most msize - 1. t's own
  * size field is not looked at: the caller has framed the message.
  */
 size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
 			uint8_t *r)
 {
-	struct p9_in in = { .p = t + P9_HEADER, .left = len - P9_HEADER };
-	/* Linux's client refuses a reply as large as msize. */
-	struct p9_out out = { .buf = r, .len = P9_HEADER,
-			      .cap = s->msize - 1 };
-	uint8_t type = t[4];
-	int error = dispatch(s, type, &in, &out);
+	struct p9_reader in = { .at = t + P9_HEADER, .end = t + len };
+	uint16_t tag = agent_get_le16(t + 5);
+	struct p9_writer out;
+	int error;
 
+	/* The reply's type is the request's plus one. Linux's client refuses a
+	 * reply as large as msize. */
+	p9_begin(&out, r, s->msize - 1, (uint8_t)(t[4] + 1), tag);
+	error = dispatch(s, t[4], &in, &out);
 	/* Done, but cannot be told: only possible with a tiny msize. */
 	if (out.bad && !error) {
 		error = EMSGSIZE;
 	}
 	if (error) {
-		/* What was put so far is dropped. The reply's type is the
-		 * request's plus one. */
-		type = P9_RLERROR - 1;
-		out = (struct p9_out){ .buf = r, .len = P9_HEADER,
-				       .cap = P9_MSIZE_MIN };
-		p9_put(&out, (uint64_t)error, 4);
+		/* What was put so far is dropped. Errors are Linux's already. */
+		p9_begin(&out, r, P9_MSIZE_MIN, P9_RLERROR, tag);
+		p9_put32(&out, (uint32_t)error);
 	}
-	agent_put_le32(r, (uint32_t)out.len);
-	r[4] = (uint8_t)(type + 1);
-	r[5] = t[5];
-	r[6] = t[6];
-	return out.len;
+	return p9_end(&out, 0);
 }
 
 /**
@@ -164,7 +159,7 @@ size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
  */
 void agent_9p_serve(int sock, const char *root)
 {
-	static uint8_t t[P9_MSIZE_MAX], r[P9_MSIZE_MAX];
+	static uint8_t t[AGENT_9P_MSIZE], r[AGENT_9P_MSIZE];
 	static struct p9_server s;
 	size_t len;
 

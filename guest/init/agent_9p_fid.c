@@ -64,7 +64,7 @@ void p9_server_init(struct p9_server *s, const char *root)
 {
 	memset(s, 0, sizeof(*s));
 	s->root = root;
-	s->msize = P9_MSIZE_MAX;
+	s->msize = AGENT_9P_MSIZE;
 }
 
 /** Drops every fid; the server can go on with new ones. */

@@ -23,18 +23,7 @@
 
 #define PROC_FD_LEN	32
 #define DIRENT_HEADER	24u	/* qid[13] offset[8] type[1] length[2] */
-#define GETATTR_BASIC	0x7ffu	/* mode to blocks */
-
-/* The `valid` bits of Tsetattr. Times: to the time given with _SET, else to
- * now. */
-#define SETATTR_MODE		0x001u
-#define SETATTR_UID		0x002u
-#define SETATTR_GID		0x004u
-#define SETATTR_SIZE		0x008u
-#define SETATTR_ATIME		0x010u
-#define SETATTR_MTIME		0x020u
-#define SETATTR_ATIME_SET	0x080u
-#define SETATTR_MTIME_SET	0x100u
+#define READ_HEADER	(P9_HEADER + 4)	/* header and count[4] */
 
 /* The open flags a client may choose. 9P2000.L's are Linux's on x86. O_CREAT is
  * Tlcreate's own. */
@@ -52,9 +41,14 @@ static int status(int result)
 	return result < 0 ? errno : 0;
 }
 
+static int64_t time_of(const struct timespec *time)
+{
+	return p9_time(time->tv_sec, (uint64_t)time->tv_nsec);
+}
+
 /* Puts the qid of an entry just made. If somebody replaced it meanwhile it is
  * the other's: the client would find that one too. */
-static int put_entry_qid(int dir, const char *name, struct p9_out *out)
+static int put_entry_qid(int dir, const char *name, struct p9_writer *out)
 {
 	struct stat st;
 
@@ -82,9 +76,9 @@ static int step(const struct p9_server *s, int dir, const char *name)
 /* Walks the names in the request from *at, whose descriptor is ours to close;
  * *done counts the steps that worked, their qids are put. 0, or the errno value
  * of the step that did not. */
-static int walk_names(const struct p9_server *s, struct p9_in *in,
+static int walk_names(const struct p9_server *s, struct p9_reader *in,
 		      unsigned int count, int *at, unsigned int *done,
-		      struct p9_out *out)
+		      struct p9_writer *out)
 {
 	char name[P9_NAME_MAX + 1];
 	struct stat st;
@@ -114,12 +108,12 @@ static int walk_names(const struct p9_server *s, struct p9_in *in,
  * fails at the first name is an error. Without names the new fid is a copy.
  * newfid may be fid itself, which then moves, closed for I/O.
  */
-int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	    struct p9_out *out)
+int op_walk(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	    struct p9_writer *out)
 {
-	uint32_t id = (uint32_t)p9_get(in, 4);
-	unsigned int count = (unsigned int)p9_get(in, 2), done;
-	size_t mark = out->len;
+	uint32_t id = p9_get32(in);
+	unsigned int count = p9_get16(in), done;
+	uint8_t *counted = out->at;
 	struct p9_fid *target;
 	int error, at;
 
@@ -131,9 +125,9 @@ int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		return errno;
 	}
 	/* The count of qids, filled in below; 16 at most, so one byte. */
-	p9_put(out, 0, 2);
+	p9_put16(out, 0);
 	error = walk_names(s, in, count, &at, &done, out);
-	out->buf[mark] = (uint8_t)done;
+	*counted = (uint8_t)done;
 	if (error) {
 		close(at);
 		return done > 0 && !in->bad ? 0 : error;
@@ -159,10 +153,11 @@ int p9_walk(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * allowed, and saves nothing to leave out. Birth time, generation and data
  * version are not valid, and 0.
  */
-int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	       struct p9_out *out)
+int op_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	       struct p9_writer *out)
 {
 	struct stat st;
+	struct p9_attr attr;
 	int error = status(fstat(fid->path, &st));
 
 	(void)s;
@@ -170,39 +165,36 @@ int p9_getattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (error) {
 		return error;
 	}
-	p9_put(out, GETATTR_BASIC, 8);
-	p9_put_qid(out, st.st_mode, st.st_ino);
-	p9_put(out, st.st_mode, 4);
-	p9_put(out, st.st_uid, 4);
-	p9_put(out, st.st_gid, 4);
-	p9_put(out, st.st_nlink, 8);
-	p9_put(out, st.st_rdev, 8);
-	p9_put(out, (uint64_t)st.st_size, 8);
-	p9_put(out, (uint64_t)st.st_blksize, 8);
-	p9_put(out, (uint64_t)st.st_blocks, 8);
-	p9_put(out, (uint64_t)st.st_atim.tv_sec, 8);
-	p9_put(out, (uint64_t)st.st_atim.tv_nsec, 8);
-	p9_put(out, (uint64_t)st.st_mtim.tv_sec, 8);
-	p9_put(out, (uint64_t)st.st_mtim.tv_nsec, 8);
-	p9_put(out, (uint64_t)st.st_ctim.tv_sec, 8);
-	p9_put(out, (uint64_t)st.st_ctim.tv_nsec, 8);
-	for (int i = 0; i < 4; i++) {
-		p9_put(out, 0, 8);	/* btime, generation, data version */
-	}
+	attr = (struct p9_attr){
+		.valid = P9_GETATTR_BASIC,
+		.qid = agent_qid(st.st_mode, st.st_ino),
+		.mode = st.st_mode,
+		.uid = st.st_uid,
+		.gid = st.st_gid,
+		.nlink = st.st_nlink,
+		.rdev = st.st_rdev,
+		.size = (uint64_t)st.st_size,
+		.blksize = (uint64_t)st.st_blksize,
+		.blocks = (uint64_t)st.st_blocks,
+		.atime = time_of(&st.st_atim),
+		.mtime = time_of(&st.st_mtim),
+		.ctime = time_of(&st.st_ctim),
+	};
+	p9_putattr(out, &attr);
 	return 0;
 }
 
 /* Reads both times and sets those that `valid` names, by path; the other one
  * stays. */
-static int set_times(const char *path, uint32_t valid, struct p9_in *in)
+static int set_times(const char *path, uint32_t valid, struct p9_reader *in)
 {
 	struct timespec times[2];
-	const uint32_t change[2] = { SETATTR_ATIME, SETATTR_MTIME };
-	const uint32_t set[2] = { SETATTR_ATIME_SET, SETATTR_MTIME_SET };
+	const uint32_t change[2] = { P9_SETATTR_ATIME, P9_SETATTR_MTIME };
+	const uint32_t set[2] = { P9_SETATTR_ATIME_SET, P9_SETATTR_MTIME_SET };
 
 	for (int i = 0; i < 2; i++) {
-		times[i].tv_sec = (time_t)p9_get(in, 8);
-		times[i].tv_nsec = (long)p9_get(in, 8);
+		times[i].tv_sec = (time_t)p9_get64(in);
+		times[i].tv_nsec = (long)p9_get64(in);
 		/* utimensat(2)'s ways to say "leave it" and "now". */
 		if (!(valid & change[i])) {
 			times[i].tv_nsec = UTIME_OMIT;
@@ -210,7 +202,7 @@ static int set_times(const char *path, uint32_t valid, struct p9_in *in)
 			times[i].tv_nsec = UTIME_NOW;
 		}
 	}
-	return valid & (SETATTR_ATIME | SETATTR_MTIME) ?
+	return valid & (P9_SETATTR_ATIME | P9_SETATTR_MTIME) ?
 		status(utimensat(AT_FDCWD, path, times, 0)) : 0;
 }
 
@@ -219,14 +211,14 @@ static int set_times(const char *path, uint32_t valid, struct p9_in *in)
  * set-ID bits that the mode may then set. Stops at the first that fails; what
  * was done before stays. Not for links.
  */
-int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	       struct p9_out *out)
+int op_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	       struct p9_writer *out)
 {
-	uint32_t valid = (uint32_t)p9_get(in, 4);
-	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
-	uid_t uid = (uid_t)p9_get(in, 4);
-	gid_t gid = (gid_t)p9_get(in, 4);
-	uint64_t size = p9_get(in, 8);
+	uint32_t valid = p9_get32(in);
+	mode_t mode = (mode_t)p9_get32(in) & 07777;
+	uid_t uid = (uid_t)p9_get32(in);
+	gid_t gid = (gid_t)p9_get32(in);
+	uint64_t size = p9_get64(in);
 	char path[PROC_FD_LEN];
 	struct stat st;
 	int error = status(fstat(fid->path, &st));
@@ -235,22 +227,22 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	(void)out;
 	/* The two times are still to come: if they are there, all before was
 	 * too. */
-	if (in->left < 32 || size > INT64_MAX) {
+	if (in->bad || in->end - in->at < 32 || size > INT64_MAX) {
 		return EINVAL;
 	}
 	if (error || S_ISLNK(st.st_mode)) {
 		return error ? error : EOPNOTSUPP;
 	}
 	proc_path(path, fid->path);
-	if (valid & (SETATTR_UID | SETATTR_GID)) {
+	if (valid & (P9_SETATTR_UID | P9_SETATTR_GID)) {
 		error = status(chown(path,
-				     valid & SETATTR_UID ? uid : (uid_t)-1,
-				     valid & SETATTR_GID ? gid : (gid_t)-1));
+				     valid & P9_SETATTR_UID ? uid : (uid_t)-1,
+				     valid & P9_SETATTR_GID ? gid : (gid_t)-1));
 	}
-	if (!error && (valid & SETATTR_MODE)) {
+	if (!error && (valid & P9_SETATTR_MODE)) {
 		error = status(chmod(path, mode));
 	}
-	if (!error && (valid & SETATTR_SIZE)) {
+	if (!error && (valid & P9_SETATTR_SIZE)) {
 		error = status(truncate(path, (off_t)size));
 	}
 	return error ? error : set_times(path, valid, in);
@@ -259,7 +251,7 @@ int p9_setattr(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 /* Opens what an O_PATH descriptor stands for and puts the reply; -1 with errno.
  * Regular files, and directories without O_CREAT: a FIFO would hold us up, a
  * device do things. The type cannot change after the look: fd is the file's. */
-static int open_file(int fd, int flags, struct p9_out *out)
+static int open_file(int fd, int flags, struct p9_writer *out)
 {
 	char path[PROC_FD_LEN];
 	struct stat st;
@@ -272,7 +264,7 @@ static int open_file(int fd, int flags, struct p9_out *out)
 		return -1;
 	}
 	p9_put_qid(out, st.st_mode, st.st_ino);
-	p9_put(out, 0, 4);	/* iounit: as large as fits */
+	p9_put32(out, 0);	/* iounit: as large as fits */
 	proc_path(path, fd);
 	/* O_NONBLOCK: no open may hold this server up, whatever the file system
 	 * makes of it. */
@@ -280,10 +272,10 @@ static int open_file(int fd, int flags, struct p9_out *out)
 }
 
 /** Tlopen: see open_file(). EINVAL when it is open already. */
-int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	     struct p9_out *out)
+int op_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	     struct p9_writer *out)
 {
-	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_EXCL;
+	int flags = (int)p9_get32(in) & OPEN_FLAGS & ~O_EXCL;
 
 	(void)s;
 	if (in->bad || fid->io >= 0) {
@@ -298,13 +290,13 @@ int p9_lopen(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * was there, if Tlopen would open it; with O_EXCL in flags that is EEXIST. The
  * group in the request is not used: the directory's rules hold.
  */
-int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	       struct p9_out *out)
+int op_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	       struct p9_writer *out)
 {
 	char name[P9_NAME_MAX + 1];
 	bool named = p9_get_name(in, name);
-	int flags = (int)p9_get(in, 4) & OPEN_FLAGS & ~O_DIRECTORY;
-	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
+	int flags = (int)p9_get32(in) & OPEN_FLAGS & ~O_DIRECTORY;
+	mode_t mode = (mode_t)p9_get32(in) & 07777;
 	int io, path, error;
 
 	(void)s;
@@ -335,10 +327,10 @@ int p9_lcreate(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 
 /* The count of a read, cut to what the reply has room for: msize is the
  * client's limit, and P9_MSIZE_MIN leaves room for any header. */
-static size_t read_count(struct p9_in *in, const struct p9_out *out)
+static size_t read_count(struct p9_reader *in, const struct p9_writer *out)
 {
-	size_t count = p9_get(in, 4);
-	size_t room = out->cap - P9_READ_HEADER;
+	size_t count = p9_get32(in);
+	size_t room = (size_t)(out->end - out->start) - READ_HEADER;
 
 	return count < room ? count : room;
 }
@@ -347,10 +339,10 @@ static size_t read_count(struct p9_in *in, const struct p9_out *out)
  * Tread, of an open file: data goes straight into the reply's place. Fewer
  * bytes than asked for are not the end, none are. A directory is EISDIR.
  */
-int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	    struct p9_out *out)
+int op_read(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	    struct p9_writer *out)
 {
-	off_t offset = (off_t)p9_get(in, 8);
+	off_t offset = (off_t)p9_get64(in);
 	size_t count = read_count(in, out);
 	ssize_t n;
 
@@ -358,12 +350,12 @@ int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (in->bad || fid->io < 0) {
 		return in->bad ? EINVAL : EBADF;
 	}
-	n = pread(fid->io, out->buf + P9_READ_HEADER, count, offset);
+	n = pread(fid->io, out->start + READ_HEADER, count, offset);
 	if (n < 0) {
 		return errno;
 	}
-	p9_put(out, (uint64_t)n, 4);
-	out->len += (size_t)n;
+	p9_put32(out, (uint32_t)n);
+	p9_room(out, (size_t)n);
 	return 0;
 }
 
@@ -371,12 +363,12 @@ int p9_read(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * Twrite: data lies in the request. Rwrite says how much was written, which may
  * be less.
  */
-int p9_write(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	     struct p9_out *out)
+int op_write(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	     struct p9_writer *out)
 {
-	off_t offset = (off_t)p9_get(in, 8);
-	size_t count = p9_get(in, 4);
-	const uint8_t *data = p9_get_bytes(in, count);
+	off_t offset = (off_t)p9_get64(in);
+	size_t count = p9_get32(in);
+	const uint8_t *data = p9_take(in, count);
 	ssize_t n;
 
 	(void)s;
@@ -387,26 +379,26 @@ int p9_write(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (n < 0) {
 		return errno;
 	}
-	p9_put(out, (uint64_t)n, 4);
+	p9_put32(out, (uint32_t)n);
 	return 0;
 }
 
-/* Puts the entries getdents64 gave while they fit whole. end is the reply's
- * length that must not be exceeded. The kernel's records are believed. */
-static void put_entries(const uint8_t *dents, size_t len, size_t end,
-			struct p9_out *out)
+/* Puts the entries getdents64 gave while they fit whole before end, which lies
+ * in the reply's room. The kernel's records are believed. */
+static void put_entries(const uint8_t *dents, size_t len, const uint8_t *end,
+			struct p9_writer *out)
 {
 	for (size_t at = 0; at < len; ) {
 		/* Records are aligned by the kernel, and so is the buffer. */
 		const struct dirent64 *d = (const void *)(dents + at);
 		size_t name = strlen(d->d_name);
 
-		if (DIRENT_HEADER + name > end - out->len) {
+		if (DIRENT_HEADER + name > (size_t)(end - out->at)) {
 			break;
 		}
 		p9_put_qid(out, DTTOIF(d->d_type), d->d_ino);
-		p9_put(out, (uint64_t)d->d_off, 8);
-		p9_put(out, d->d_type, 1);
+		p9_put64(out, (uint64_t)d->d_off);
+		p9_put8(out, d->d_type);
 		p9_put_text(out, d->d_name);
 		at += d->d_reclen;
 	}
@@ -417,11 +409,11 @@ static void put_entries(const uint8_t *dents, size_t len, size_t end,
  * of the last entry the client got; nothing is kept between requests. An empty
  * reply is the end.
  */
-int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	       struct p9_out *out)
+int op_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	       struct p9_writer *out)
 {
 	static uint8_t dents[32768] __attribute__((aligned(8)));
-	off_t offset = (off_t)p9_get(in, 8);
+	off_t offset = (off_t)p9_get64(in);
 	size_t count = read_count(in, out);
 	long len;
 
@@ -436,14 +428,14 @@ int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 	if (len < 0) {
 		return errno;
 	}
-	p9_put(out, 0, 4);
-	put_entries(dents, (size_t)len, P9_READ_HEADER + count, out);
+	p9_put32(out, 0);
+	put_entries(dents, (size_t)len, out->at + count, out);
 	/* An empty reply would say that the directory ends here. */
-	if (len > 0 && out->len == P9_READ_HEADER) {
+	if (len > 0 && out->at == out->start + READ_HEADER) {
 		return EINVAL;	/* count is too small for one entry */
 	}
-	agent_put_le32(out->buf + P9_HEADER,
-		       (uint32_t)(out->len - P9_READ_HEADER));
+	agent_put_le32(out->start + P9_HEADER,
+		       (uint32_t)(out->at - out->start - READ_HEADER));
 	return 0;
 }
 
@@ -451,12 +443,12 @@ int p9_readdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * Tmkdir; the reply is the new directory's qid. The group in the request is not
  * used: all is root's.
  */
-int p9_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	     struct p9_out *out)
+int op_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	     struct p9_writer *out)
 {
 	char name[P9_NAME_MAX + 1];
 	bool named = p9_get_name(in, name);
-	mode_t mode = (mode_t)p9_get(in, 4) & 07777;
+	mode_t mode = (mode_t)p9_get32(in) & 07777;
 
 	(void)s;
 	if (!named || in->bad) {
@@ -469,8 +461,8 @@ int p9_mkdir(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 }
 
 /** Tsymlink. The target is any text below PATH_MAX; nobody looks at it here. */
-int p9_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	       struct p9_out *out)
+int op_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	       struct p9_writer *out)
 {
 	char name[P9_NAME_MAX + 1], target[PATH_MAX];
 	bool named = p9_get_name(in, name);
@@ -490,8 +482,8 @@ int p9_symlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * Treadlink: the target as it is. EINVAL, as of readlink(2), if it is no link:
  * with an empty path the kernel says ENOENT.
  */
-int p9_readlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-		struct p9_out *out)
+int op_readlink(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+		struct p9_writer *out)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(fid->path, "", target, sizeof(target) - 1);
@@ -507,10 +499,10 @@ int p9_readlink(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 }
 
 /** Tlink: a second name, in the directory fid, for another fid's file. */
-int p9_link(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	    struct p9_out *out)
+int op_link(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	    struct p9_writer *out)
 {
-	struct p9_fid *file = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+	struct p9_fid *file = p9_fid_find(s, p9_get32(in));
 	char name[P9_NAME_MAX + 1];
 
 	(void)out;
@@ -525,12 +517,12 @@ int p9_link(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * Trenameat: from a name in the directory fid to one in another; what is there
  * already is replaced, as by rename(2).
  */
-int p9_renameat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-		struct p9_out *out)
+int op_renameat(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+		struct p9_writer *out)
 {
 	char from[P9_NAME_MAX + 1], to[P9_NAME_MAX + 1];
 	bool named = p9_get_name(in, from);
-	struct p9_fid *dir = p9_fid_find(s, (uint32_t)p9_get(in, 4));
+	struct p9_fid *dir = p9_fid_find(s, p9_get32(in));
 
 	(void)out;
 	if (!p9_get_name(in, to) || !named) {
@@ -540,12 +532,12 @@ int p9_renameat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 }
 
 /** Tunlinkat; flag AT_REMOVEDIR for directories. */
-int p9_unlinkat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-		struct p9_out *out)
+int op_unlinkat(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+		struct p9_writer *out)
 {
 	char name[P9_NAME_MAX + 1];
 	bool named = p9_get_name(in, name);
-	int flags = (int)p9_get(in, 4) & AT_REMOVEDIR;
+	int flags = (int)p9_get32(in) & AT_REMOVEDIR;
 
 	(void)s;
 	(void)out;
@@ -556,8 +548,8 @@ int p9_unlinkat(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 }
 
 /** Tstatfs, of the file system that the fid's file is on. */
-int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	      struct p9_out *out)
+int op_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	      struct p9_writer *out)
 {
 	struct statfs st;
 	uint64_t fsid;
@@ -568,15 +560,15 @@ int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
 		return errno;
 	}
 	memcpy(&fsid, &st.f_fsid, sizeof(fsid));
-	p9_put(out, (uint64_t)st.f_type, 4);
-	p9_put(out, (uint64_t)st.f_bsize, 4);
-	p9_put(out, st.f_blocks, 8);
-	p9_put(out, st.f_bfree, 8);
-	p9_put(out, st.f_bavail, 8);
-	p9_put(out, st.f_files, 8);
-	p9_put(out, st.f_ffree, 8);
-	p9_put(out, fsid, 8);
-	p9_put(out, (uint64_t)st.f_namelen, 4);
+	p9_put32(out, (uint64_t)st.f_type);
+	p9_put32(out, (uint64_t)st.f_bsize);
+	p9_put64(out, st.f_blocks);
+	p9_put64(out, st.f_bfree);
+	p9_put64(out, st.f_bavail);
+	p9_put64(out, st.f_files);
+	p9_put64(out, st.f_ffree);
+	p9_put64(out, fsid);
+	p9_put32(out, (uint64_t)st.f_namelen);
 	return 0;
 }
 
@@ -584,8 +576,8 @@ int p9_statfs(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
  * Tfsync, for an open fid; data and attributes, though only data may be asked
  * for.
  */
-int p9_fsync(struct p9_server *s, struct p9_fid *fid, struct p9_in *in,
-	     struct p9_out *out)
+int op_fsync(struct p9_server *s, struct p9_fid *fid, struct p9_reader *in,
+	     struct p9_writer *out)
 {
 	(void)s;
 	(void)in;

@@ -9,7 +9,7 @@
 #ifndef ISTHMUS_P9_CLIENT_H
 #define ISTHMUS_P9_CLIENT_H
 
-#include "host-bridge/files/p9.h"
+#include "proto/p9.h"
 #include "host-bridge/vsock/vsock.h"
 
 struct p9_client;

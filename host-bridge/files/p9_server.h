@@ -8,7 +8,7 @@
 #ifndef ISTHMUS_P9_SERVER_H
 #define ISTHMUS_P9_SERVER_H
 
-#include "host-bridge/files/p9.h"
+#include "proto/p9.h"
 #include "host-bridge/fs/volume.h"
 
 #define P9_SEGS_MAX	(P9_MSIZE_MAX / 4096 + 3)

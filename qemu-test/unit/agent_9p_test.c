@@ -25,9 +25,9 @@
 
 static char root[64];
 static struct p9_server server;
-static uint8_t request[P9_MSIZE_MAX], reply[P9_MSIZE_MAX];
-static struct p9_out t;		/* the request being built */
-static struct p9_in r;		/* the body of the reply */
+static uint8_t request[AGENT_9P_MSIZE], reply[AGENT_9P_MSIZE];
+static struct p9_writer t;		/* the request being built */
+static struct p9_reader r;		/* the body of the reply */
 
 void init_log(const char *format, ...)
 {
@@ -36,28 +36,24 @@ void init_log(const char *format, ...)
 
 static void begin(uint8_t type)
 {
-	t = (struct p9_out){ .buf = request, .cap = sizeof(request) };
-	p9_put(&t, 0, 4);
-	p9_put(&t, type, 1);
-	p9_put(&t, 0x1234, 2);
+	p9_begin(&t, request, sizeof(request), type, 0x1234);
 }
 
 /* Sends it; 0, or the error of an Rlerror. */
 static int send_request(void)
 {
 	uint8_t type = request[4];
-	size_t len;
+	size_t len = p9_end(&t, 0);
 
-	assert_false(t.bad);
-	agent_put_le32(request, (uint32_t)t.len);
-	len = p9_server_handle(&server, request, t.len, reply);
+	assert_int_not_equal(len, 0);
+	len = p9_server_handle(&server, request, len, reply);
 	assert_true(len >= P9_HEADER && len < server.msize);
 	assert_int_equal(agent_get_le32(reply), len);
 	assert_int_equal(agent_get_le16(reply + 5), 0x1234);
-	r = (struct p9_in){ .p = reply + P9_HEADER, .left = len - P9_HEADER };
+	r = (struct p9_reader){ .at = reply + P9_HEADER, .end = reply + len };
 	if (reply[4] == P9_RLERROR) {
 		assert_int_equal(len, P9_HEADER + 4);
-		return (int)p9_get(&r, 4);
+		return (int)p9_get32(&r);
 	}
 	assert_int_equal(reply[4], type + 1);
 	return 0;
@@ -70,10 +66,10 @@ static int walk(uint32_t fid, uint32_t newfid, const char *path)
 	size_t mark;
 
 	begin(P9_TWALK);
-	p9_put(&t, fid, 4);
-	p9_put(&t, newfid, 4);
-	mark = t.len;
-	p9_put(&t, 0, 2);
+	p9_put32(&t, fid);
+	p9_put32(&t, newfid);
+	mark = (size_t)(t.at - request);
+	p9_put16(&t, 0);
 	snprintf(copy, sizeof(copy), "%s", path);
 	while ((name = strsep(&rest, "/")) != NULL) {
 		if (*name) {
@@ -88,7 +84,7 @@ static int walk(uint32_t fid, uint32_t newfid, const char *path)
 static int on_fid(uint8_t type, uint32_t fid)
 {
 	begin(type);
-	p9_put(&t, fid, 4);
+	p9_put32(&t, fid);
 	return type == P9_TCLUNK || type == P9_TREADLINK ||
 	       type == P9_TSTATFS ? send_request() : 0;
 }
@@ -96,7 +92,7 @@ static int on_fid(uint8_t type, uint32_t fid)
 static int lopen(uint32_t fid, uint32_t flags)
 {
 	on_fid(P9_TLOPEN, fid);
-	p9_put(&t, flags, 4);
+	p9_put32(&t, flags);
 	return send_request();
 }
 
@@ -104,9 +100,9 @@ static int lcreate(uint32_t fid, const char *name, uint32_t flags)
 {
 	on_fid(P9_TLCREATE, fid);
 	p9_put_text(&t, name);
-	p9_put(&t, flags, 4);
-	p9_put(&t, 0640, 4);
-	p9_put(&t, 0, 4);
+	p9_put32(&t, flags);
+	p9_put32(&t, 0640);
+	p9_put32(&t, 0);
 	return send_request();
 }
 
@@ -114,10 +110,10 @@ static int io(uint8_t type, uint32_t fid, uint64_t offset, uint32_t count,
 	      const void *data)
 {
 	on_fid(type, fid);
-	p9_put(&t, offset, 8);
-	p9_put(&t, count, 4);
+	p9_put64(&t, offset);
+	p9_put32(&t, count);
 	if (data) {
-		p9_put_bytes(&t, data, count);
+		p9_put(&t, data, count);
 	}
 	return send_request();
 }
@@ -126,19 +122,19 @@ static int named(uint8_t type, uint32_t fid, const char *name, uint32_t value)
 {
 	on_fid(type, fid);
 	p9_put_text(&t, name);
-	p9_put(&t, value, 4);
-	p9_put(&t, 0, 4);
+	p9_put32(&t, value);
+	p9_put32(&t, 0);
 	return send_request();
 }
 
 static uint64_t get_size(uint32_t fid)
 {
 	on_fid(P9_TGETATTR, fid);
-	p9_put(&t, 0x7ff, 8);
+	p9_put64(&t, 0x7ff);
 	assert_int_equal(send_request(), 0);
-	assert_int_equal(r.left, 153);
-	p9_get_bytes(&r, 8 + 13 + 4 + 4 + 4 + 8 + 8);
-	return p9_get(&r, 8);
+	assert_int_equal((r.end - r.at), 153);
+	p9_take(&r, 8 + 13 + 4 + 4 + 4 + 8 + 8);
+	return p9_get64(&r);
 }
 
 static void in_root(char *path, const char *name)
@@ -154,18 +150,18 @@ static int set_up(void **state)
 	umask(0);
 	p9_server_init(&server, root);
 	begin(P9_TVERSION);
-	p9_put(&t, 65536, 4);
+	p9_put32(&t, 65536);
 	p9_put_text(&t, "9P2000.L");
 	assert_int_equal(send_request(), 0);
-	assert_int_equal(p9_get(&r, 4), 65536);
+	assert_int_equal(p9_get32(&r), 65536);
 	begin(P9_TATTACH);
-	p9_put(&t, ROOT, 4);
-	p9_put(&t, P9_NOFID, 4);
+	p9_put32(&t, ROOT);
+	p9_put32(&t, P9_NOFID);
 	p9_put_text(&t, "root");
 	p9_put_text(&t, "");
-	p9_put(&t, 0, 4);
+	p9_put32(&t, 0);
 	assert_int_equal(send_request(), 0);
-	assert_int_equal(p9_get(&r, 1), 0x80);
+	assert_int_equal(p9_get8(&r), 0x80);
 	return 0;
 }
 
@@ -194,14 +190,14 @@ static void test_create_write_read(void **state)
 	assert_int_equal(walk(ROOT, 2, ""), 0);
 	assert_int_equal(lcreate(2, "file", O_RDWR), 0);
 	assert_int_equal(io(P9_TWRITE, 2, 3, 5, "hello"), 0);
-	assert_int_equal(p9_get(&r, 4), 5);
+	assert_int_equal(p9_get32(&r), 5);
 	assert_int_equal(io(P9_TREAD, 2, 0, 100, NULL), 0);
-	assert_int_equal(p9_get(&r, 4), 8);
-	assert_memory_equal(p9_get_bytes(&r, 8), "\0\0\0hello", 8);
+	assert_int_equal(p9_get32(&r), 8);
+	assert_memory_equal(p9_take(&r, 8), "\0\0\0hello", 8);
 	assert_int_equal(get_size(2), 8);
 	begin(P9_TFSYNC);
-	p9_put(&t, 2, 4);
-	p9_put(&t, 0, 4);
+	p9_put32(&t, 2);
+	p9_put32(&t, 0);
 	assert_int_equal(send_request(), 0);
 	assert_int_equal(on_fid(P9_TCLUNK, 2), 0);
 	assert_int_equal(on_fid(P9_TCLUNK, 2), EBADF);
@@ -226,9 +222,9 @@ static void test_large_read(void **state)
 	assert_int_equal(io(P9_TWRITE, 2, sizeof(data), sizeof(data), data),
 			 0);
 	assert_int_equal(io(P9_TREAD, 2, 0, 0xffffffff, NULL), 0);
-	got = (uint32_t)p9_get(&r, 4);
-	assert_int_equal(got, 65536 - 1 - P9_READ_HEADER);
-	assert_int_equal(r.left, got);
+	got = p9_get32(&r);
+	assert_int_equal(got, 65536 - 1 - (P9_HEADER + 4));
+	assert_int_equal((r.end - r.at), got);
 }
 
 static void test_directories(void **state)
@@ -250,18 +246,18 @@ static void test_directories(void **state)
 		uint32_t left;
 
 		assert_int_equal(io(P9_TREADDIR, 2, offset, 300, NULL), 0);
-		left = (uint32_t)p9_get(&r, 4);
-		assert_int_equal(left, r.left);
+		left = p9_get32(&r);
+		assert_int_equal(left, (r.end - r.at));
 		assert_true(left <= 300);
 		if (left == 0) {
 			break;
 		}
 		rounds++;
-		while (r.left > 0) {
-			assert_int_equal(p9_get(&r, 1), 0x80);
-			p9_get_bytes(&r, 12);
-			offset = p9_get(&r, 8);
-			assert_int_equal(p9_get(&r, 1), 4);	/* DT_DIR */
+		while (r.end > r.at) {
+			assert_int_equal(p9_get8(&r), 0x80);
+			p9_take(&r, 12);
+			offset = p9_get64(&r);
+			assert_int_equal(p9_get8(&r), 4);	/* DT_DIR */
 			p9_get_text(&r, name, sizeof(name));
 			if (strncmp(name, "entry", 5) == 0) {
 				seen[atoi(name + 5)]++;
@@ -287,12 +283,12 @@ static void test_links_and_renames(void **state)
 
 	(void)state;
 	begin(P9_TSYMLINK);
-	p9_put(&t, ROOT, 4);
+	p9_put32(&t, ROOT);
 	p9_put_text(&t, "link");
 	p9_put_text(&t, "/etc/passwd");
-	p9_put(&t, 0, 4);
+	p9_put32(&t, 0);
 	assert_int_equal(send_request(), 0);
-	assert_int_equal(p9_get(&r, 1), 0x02);
+	assert_int_equal(p9_get8(&r), 0x02);
 	assert_int_equal(walk(ROOT, 2, "link"), 0);
 	assert_int_equal(on_fid(P9_TREADLINK, 2), 0);
 	p9_get_text(&r, target, sizeof(target));
@@ -304,24 +300,24 @@ static void test_links_and_renames(void **state)
 
 	assert_int_equal(lcreate(3, "a", O_RDWR), 0);
 	begin(P9_TRENAMEAT);
-	p9_put(&t, ROOT, 4);
+	p9_put32(&t, ROOT);
 	p9_put_text(&t, "a");
-	p9_put(&t, ROOT, 4);
+	p9_put32(&t, ROOT);
 	p9_put_text(&t, "b");
 	assert_int_equal(send_request(), 0);
 	/* The fid stays with its file. */
 	assert_int_equal(io(P9_TWRITE, 3, 0, 3, "abc"), 0);
 	assert_int_equal(get_size(3), 3);
 	begin(P9_TLINK);
-	p9_put(&t, ROOT, 4);
-	p9_put(&t, 3, 4);
+	p9_put32(&t, ROOT);
+	p9_put32(&t, 3);
 	p9_put_text(&t, "c");
 	assert_int_equal(send_request(), 0);
 	assert_int_equal(walk(ROOT, 4, "c"), 0);
 	assert_int_equal(get_size(4), 3);
 	assert_int_equal(on_fid(P9_TREADLINK, 4), EINVAL);
 	assert_int_equal(on_fid(P9_TSTATFS, 4), 0);
-	assert_int_equal(r.left, 60);
+	assert_int_equal((r.end - r.at), 60);
 }
 
 static void test_setattr(void **state)
@@ -333,14 +329,14 @@ static void test_setattr(void **state)
 	assert_int_equal(walk(ROOT, 2, ""), 0);
 	assert_int_equal(lcreate(2, "f", O_RDWR), 0);
 	on_fid(P9_TSETATTR, 2);
-	p9_put(&t, 0x001 | 0x008 | 0x020 | 0x100, 4);
-	p9_put(&t, 0604, 4);
-	p9_put(&t, 0, 8);		/* uid, gid */
-	p9_put(&t, 1000, 8);
-	p9_put(&t, 0, 8);
-	p9_put(&t, 0, 8);
-	p9_put(&t, 1234567890, 8);
-	p9_put(&t, 5, 8);
+	p9_put32(&t, 0x001 | 0x008 | 0x020 | 0x100);
+	p9_put32(&t, 0604);
+	p9_put64(&t, 0);		/* uid, gid */
+	p9_put64(&t, 1000);
+	p9_put64(&t, 0);
+	p9_put64(&t, 0);
+	p9_put64(&t, 1234567890);
+	p9_put64(&t, 5);
 	assert_int_equal(send_request(), 0);
 	in_root(path, "f");
 	assert_int_equal(stat(path, &st), 0);
@@ -366,16 +362,16 @@ static void test_names_stay_inside(void **state)
 	}
 	/* NUL inside, and longer than a name may be. */
 	on_fid(P9_TMKDIR, ROOT);
-	p9_put(&t, 3, 2);
-	p9_put_bytes(&t, "a\0b", 3);
-	p9_put(&t, 0755, 4);
-	p9_put(&t, 0, 4);
+	p9_put16(&t, 3);
+	p9_put(&t, "a\0b", 3);
+	p9_put32(&t, 0755);
+	p9_put32(&t, 0);
 	assert_int_equal(send_request(), EINVAL);
 	on_fid(P9_TMKDIR, ROOT);
-	p9_put(&t, 256, 2);
-	p9_put_bytes(&t, request + 1000, 256);
-	p9_put(&t, 0755, 4);
-	p9_put(&t, 0, 4);
+	p9_put16(&t, 256);
+	p9_put(&t, request + 1000, 256);
+	p9_put32(&t, 0755);
+	p9_put32(&t, 0);
 	assert_int_equal(send_request(), EINVAL);
 }
 
@@ -411,7 +407,7 @@ static void test_walks(void **state)
 	assert_null(p9_fid_find(&server, 2));
 	/* Half way: the qids so far and no fid. */
 	assert_int_equal(walk(ROOT, 2, "d/none"), 0);
-	assert_int_equal(p9_get(&r, 2), 1);
+	assert_int_equal(p9_get16(&r), 1);
 	assert_null(p9_fid_find(&server, 2));
 	assert_int_equal(walk(ROOT, ROOT, "d"), 0);	/* onto itself */
 	assert_int_equal(walk(ROOT, ROOT, ".."), 0);
@@ -437,7 +433,7 @@ static void test_fid_limit(void **state)
 	assert_int_equal(made, P9_FIDS_MAX - 1);
 	/* Tversion frees them all. */
 	begin(P9_TVERSION);
-	p9_put(&t, 8192, 4);
+	p9_put32(&t, 8192);
 	p9_put_text(&t, "9P2000.u");
 	assert_int_equal(send_request(), 0);
 	assert_null(p9_fid_find(&server, ROOT));
@@ -453,7 +449,7 @@ static void test_unknown_and_short(void **state)
 		}
 	}
 	begin(P9_TFLUSH);
-	p9_put(&t, 1, 2);
+	p9_put16(&t, 1);
 	assert_int_equal(send_request(), 0);
 }
 
@@ -470,12 +466,12 @@ static void test_mutated_requests(void **state)
 		size_t len = P9_HEADER + (size_t)random() % 64;
 
 		begin(types[(size_t)random() % sizeof(types)]);
-		p9_put(&t, (uint64_t)random() % 4, 4);
-		while (t.len < len) {
-			p9_put(&t, random() % 3 ? (uint64_t)random() % 5 :
-			       (uint64_t)random(), 1);
+		p9_put32(&t, (uint64_t)random() % 4);
+		while ((size_t)(t.at - request) < len) {
+			p9_put8(&t, random() % 3 ? (uint64_t)random() % 5 :
+			       (uint64_t)random());
 		}
-		t.len = len;
+		t.at = request + len;
 		send_request();
 	}
 }

@@ -8,5 +8,5 @@ agent_session_SRCS := qemu-test/unit/agent_session_test.c \
 
 agent_9p_SRCS := qemu-test/unit/agent_9p_test.c guest/init/agent_9p.c \
 	guest/init/agent_9p_ops.c guest/init/agent_9p_fid.c \
-	guest/init/agent_9p_codec.c \
+	guest/init/agent_9p_text.c proto/p9_codec.c \
 	guest/init/agent_session.c guest/init/agent_proto.c

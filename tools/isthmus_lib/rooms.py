@@ -18,15 +18,17 @@ ROOMS = {
                    ("core", "x86", "vmx", "svm", "trace")),
     "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
     "drivers": (("",),),
+    "proto": (("",),),
     "boot": (("",),),
 }
 
 # What of the other parts a part may include.
 OTHERS = {
-    "host-bridge": ("hypervisor/include/abi/", "drivers/"),
+    "host-bridge": ("hypervisor/include/abi/", "drivers/", "proto/"),
     "hypervisor": (),
-    "guest": ("hypervisor/include/abi/",),
+    "guest": ("hypervisor/include/abi/", "proto/"),
     "drivers": (),
+    "proto": (),
     "boot": ("hypervisor/include/abi/",),
 }
 

@@ -3,8 +3,10 @@
  * 9P2000.L on the wire: message numbers, and bounded readers and writers for
  * the fields. A reader that runs out of bytes returns zeros and remembers it;
  * a writer that runs out of room writes nothing more and remembers it; so a
- * message is read or written as a whole and judged once. Used by the server
- * and by the client. [Linux "net/9p/protocol.c", diod "protocol.md"]
+ * message is read or written as a whole and judged once. Used on both sides of
+ * the channel: by host-bridge's server and client, and by the agent's server in
+ * Linux. Pure; knows nothing but the C library.
+ * [Linux "net/9p/protocol.c", diod "protocol.md"]
  */
 #ifndef ISTHMUS_P9_H
 #define ISTHMUS_P9_H
@@ -81,6 +83,9 @@ enum p9_type {
 #define P9_GETATTR_GEN		0x1000ull
 
 /* Tsetattr: what is valid; the low six bits are VOLUME_SET_MODE.. _MTIME. */
+#define P9_SETATTR_MODE		0x01u
+#define P9_SETATTR_UID		0x02u
+#define P9_SETATTR_GID		0x04u
 #define P9_SETATTR_SIZE		0x08u
 #define P9_SETATTR_ATIME	0x10u
 #define P9_SETATTR_MTIME	0x20u
@@ -252,6 +257,7 @@ static inline void p9_put64(struct p9_writer *w, uint64_t v)
 }
 
 /* p9_codec.c */
+int64_t p9_time(int64_t s, uint64_t ns);
 void p9_putstr(struct p9_writer *w, const char *s, size_t len);
 void p9_putqid(struct p9_writer *w, const struct p9_qid *qid);
 struct p9_qid p9_getqid(struct p9_reader *r);

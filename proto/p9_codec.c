@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * 9P2000.L: the composite fields, message heads, and error numbers, which on
- * the wire are Linux' whatever this program's C library calls them. Server and
- * client both use it. A reader or writer that went wrong says so once, at the
- * end (p9.h). Multi-byte fields are little endian, as this machine is.
+ * the wire are Linux' whatever the C library in use calls them. A reader or
+ * writer that went wrong says so once, at the end (p9.h). Multi-byte fields are
+ * little endian, as this machine is.
  * [Linux "net/9p/protocol.c"]
  */
 #include <errno.h>
 
-#include "host-bridge/files/p9.h"
+#include "proto/p9.h"
 
 #define NS_PER_S	1000000000ll
 
@@ -61,23 +61,32 @@ static void p9_puttime(struct p9_writer *w, int64_t ns)
 }
 
 /**
- * Reads seconds and nanoseconds as nanoseconds since 1970; what does not fit
- * becomes the nearest that does, so that no peer's value can overflow, and odd
- * nanoseconds make the message bad.
+ * Seconds and nanoseconds (less than a second) as nanoseconds since 1970; what
+ * does not fit becomes the nearest that does.
+ */
+int64_t p9_time(int64_t s, uint64_t ns)
+{
+	/* One second less: the nanoseconds are still to be added. */
+	int64_t limit = INT64_MAX / NS_PER_S - 1;
+
+	s = s > limit ? limit : s < -limit ? -limit : s;
+	return s * NS_PER_S + (int64_t)ns;
+}
+
+/**
+ * Reads seconds and nanoseconds as p9_time() makes them, so that no peer's value
+ * can overflow; odd nanoseconds make the message bad.
  */
 int64_t p9_gettime(struct p9_reader *r)
 {
 	int64_t s = (int64_t)p9_get64(r);
 	uint64_t ns = p9_get64(r);
-	/* One second less: the nanoseconds are still to be added. */
-	int64_t limit = INT64_MAX / NS_PER_S - 1;
 
 	if (ns >= NS_PER_S) {
 		r->bad = true;
 		return 0;
 	}
-	s = s > limit ? limit : s < -limit ? -limit : s;
-	return s * NS_PER_S + (int64_t)ns;
+	return p9_time(s, ns);
 }
 
 /**
