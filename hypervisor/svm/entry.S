@@ -9,17 +9,12 @@
  * the IF=1 set here lets them end the guest's run whatever its own IF says.
  * [APM2 "VMRUN Instruction", "Global Interrupt Flag, STGI and CLGI"]
  */
-#define R(i)	((i) * 8)
+#include <guest_regs.h>
 
 	.text
 	.globl svm_enter
 svm_enter:
-	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	host_push
 	/* for the way back: regs at RSP, host_pa above it */
 	pushq	%rdx
 	pushq	%rdi
@@ -28,21 +23,7 @@ svm_enter:
 	clgi
 	sti
 	movq	%rsi, %rax
-	movq	R(1)(%rdi), %rcx
-	movq	R(2)(%rdi), %rdx
-	movq	R(3)(%rdi), %rbx
-	movq	R(5)(%rdi), %rbp
-	movq	R(6)(%rdi), %rsi
-	movq	R(8)(%rdi), %r8
-	movq	R(9)(%rdi), %r9
-	movq	R(10)(%rdi), %r10
-	movq	R(11)(%rdi), %r11
-	movq	R(12)(%rdi), %r12
-	movq	R(13)(%rdi), %r13
-	movq	R(14)(%rdi), %r14
-	movq	R(15)(%rdi), %r15
-	/* the last: it held regs */
-	movq	R(7)(%rdi), %rdi
+	guest_load
 	/* FS, GS, TR, LDTR, KernelGSbase, STAR.. SYSENTER: from the VMCB, and
 	 * back */
 	vmload	%rax
@@ -51,20 +32,8 @@ svm_enter:
 	/* RAX and RSP are the hypervisor's again, the others the guest's
 	 * still */
 	movq	(%rsp), %rax
-	movq	%rcx, R(1)(%rax)
-	movq	%rdx, R(2)(%rax)
-	movq	%rbx, R(3)(%rax)
-	movq	%rbp, R(5)(%rax)
-	movq	%rsi, R(6)(%rax)
 	movq	%rdi, R(7)(%rax)
-	movq	%r8, R(8)(%rax)
-	movq	%r9, R(9)(%rax)
-	movq	%r10, R(10)(%rax)
-	movq	%r11, R(11)(%rax)
-	movq	%r12, R(12)(%rax)
-	movq	%r13, R(13)(%rax)
-	movq	%r14, R(14)(%rax)
-	movq	%r15, R(15)(%rax)
+	guest_store %rax
 	/* this CPU's own GS base is needed by the next C function */
 	movq	8(%rsp), %rax
 	vmload	%rax
@@ -72,12 +41,7 @@ svm_enter:
 	cli
 	stgi
 	addq	$16, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
+	host_pop
 	ret
 
 	.section .note.GNU-stack, "", @progbits

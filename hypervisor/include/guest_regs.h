@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For the assembler: what both vendors' entries do with general registers.
+ * struct guest_regs (partition.h) has them by their numbers in instructions. RAX
+ * and RSP are not here: where they are differs.
+ */
+#ifndef ISTHMUS_GUEST_REGS_H
+#define ISTHMUS_GUEST_REGS_H
+
+#define R(i)	((i) * 8)
+
+/* What C wants kept over a call. */
+	.macro host_push
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	.endm
+
+	.macro host_pop
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	.endm
+
+/* From the structure at RDI, itself the last. Leaves the flags alone. */
+	.macro guest_load
+	movq	R(1)(%rdi), %rcx
+	movq	R(2)(%rdi), %rdx
+	movq	R(3)(%rdi), %rbx
+	movq	R(5)(%rdi), %rbp
+	movq	R(6)(%rdi), %rsi
+	movq	R(8)(%rdi), %r8
+	movq	R(9)(%rdi), %r9
+	movq	R(10)(%rdi), %r10
+	movq	R(11)(%rdi), %r11
+	movq	R(12)(%rdi), %r12
+	movq	R(13)(%rdi), %r13
+	movq	R(14)(%rdi), %r14
+	movq	R(15)(%rdi), %r15
+	movq	R(7)(%rdi), %rdi
+	.endm
+
+/* To the structure at base; RDI is the caller's, too. */
+	.macro guest_store base
+	movq	%rcx, R(1)(\base)
+	movq	%rdx, R(2)(\base)
+	movq	%rbx, R(3)(\base)
+	movq	%rbp, R(5)(\base)
+	movq	%rsi, R(6)(\base)
+	movq	%r8, R(8)(\base)
+	movq	%r9, R(9)(\base)
+	movq	%r10, R(10)(\base)
+	movq	%r11, R(11)(\base)
+	movq	%r12, R(12)(\base)
+	movq	%r13, R(13)(\base)
+	movq	%r14, R(14)(\base)
+	movq	%r15, R(15)(\base)
+	.endm
+
+#endif
