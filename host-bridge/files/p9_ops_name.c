@@ -164,6 +164,28 @@ static int made(struct p9_session *s, int error, uint32_t ino,
 	return error;
 }
 
+/* Makes a file under the user of the directory's fid, which is what the request
+ * says; then as made(). EINVAL for a request that is not whole. */
+static int make_in(struct p9_session *s, const struct p9_reader *r,
+		   uint32_t id, const struct p9_str *name,
+		   struct volume_make *make, struct p9_reply *p)
+{
+	struct p9_fid *dir;
+	uint32_t ino = 0;
+	int error;
+
+	if (!p9_complete(r)) {
+		return EINVAL;
+	}
+	error = p9_fid_file(s, id, &dir);
+	if (error == 0) {
+		make->uid = dir->uid;
+		error = volume_create(s->vol, dir->ino, name->s, name->len,
+				      make, &ino);
+	}
+	return made(s, error, ino, p);
+}
+
 /**
  * Tsymlink: dfid name target gid[4] -> qid. Whatever text the target is, it is
  * kept as it is. [9P2000.L "symlink"]
@@ -200,28 +222,20 @@ int p9_mknod(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	struct volume_make make = { 0 };
 	uint32_t id = p9_get32(r);
 	struct p9_str name = p9_getstr(r);
-	struct p9_fid *dir;
-	uint32_t type, ino = 0;
-	int error = p9_fid_file(s, id, &dir);
+	uint32_t type;
 
 	make.mode = p9_get32(r) & (VOLUME_S_IFMT | 07777);
 	make.rdev_major = p9_get32(r);
 	make.rdev_minor = p9_get32(r);
 	make.gid = p9_get32(r);
 	type = make.mode & VOLUME_S_IFMT;
-	if (!p9_complete(r) ||
-	    (type != VOLUME_S_IFREG && type != VOLUME_S_IFIFO &&
+	if ((type != VOLUME_S_IFREG && type != VOLUME_S_IFIFO &&
 	     type != VOLUME_S_IFSOCK && type != VOLUME_S_IFCHR &&
 	     type != VOLUME_S_IFBLK) ||
 	    make.rdev_major > 0xfff || make.rdev_minor > 0xfffff) {
 		return EINVAL;
 	}
-	if (error == 0) {
-		make.uid = dir->uid;
-		error = volume_create(s->vol, dir->ino, name.s, name.len,
-				      &make, &ino);
-	}
-	return made(s, error, ino, p);
+	return make_in(s, r, id, &name, &make, p);
 }
 
 /** Tmkdir: dfid name mode[4] gid[4] -> qid. [9P2000.L "mkdir"] */
@@ -230,21 +244,10 @@ int p9_mkdir(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	struct volume_make make = { 0 };
 	uint32_t id = p9_get32(r);
 	struct p9_str name = p9_getstr(r);
-	struct p9_fid *dir;
-	uint32_t ino = 0;
-	int error = p9_fid_file(s, id, &dir);
 
 	make.mode = (p9_get32(r) & 07777) | VOLUME_S_IFDIR;
 	make.gid = p9_get32(r);
-	if (!p9_complete(r)) {
-		return EINVAL;
-	}
-	if (error == 0) {
-		make.uid = dir->uid;
-		error = volume_create(s->vol, dir->ino, name.s, name.len,
-				      &make, &ino);
-	}
-	return made(s, error, ino, p);
+	return make_in(s, r, id, &name, &make, p);
 }
 
 /**
