@@ -74,12 +74,12 @@ $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
 
 # The bare payload that tries what it must not: payload/main.c.
 $(guest_out)/payload.bzImage: guest/payload/payload.lds \
-		$(wildcard guest/payload/*.[chS]) $(guest_abi)
+		$(wildcard guest/payload/*.[chS]) drivers/portio.h $(guest_abi)
 	@mkdir -p $(@D)
 	gcc $(guest_warn) -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
 		-mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 		-fcf-protection=none -fno-asynchronous-unwind-tables \
-		-Ihypervisor/include -nostdlib -static -no-pie -Wl,-n \
+		-I. -Ihypervisor/include -nostdlib -static -no-pie -Wl,-n \
 		-Wl,--build-id=none,--no-warn-rwx-segments,-T,$< -o $@.elf \
 		$(wildcard guest/payload/*.[cS])
 	objcopy -O binary $@.elf $@

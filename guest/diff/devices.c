@@ -72,18 +72,18 @@ void test_ports(void)
 
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++) {
 		in_all(denied[i]);
-		outb(denied[i], 0xfe);
-		outw(denied[i], 0xfefe);
-		outl(denied[i], 0xfefefefe);
+		port_out8(denied[i], 0xfe);
+		port_out16(denied[i], 0xfefe);
+		port_out32(denied[i], 0xfefefefe);
 	}
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++) {
-		outb(forwarded[i], 0x5a);
+		port_out8(forwarded[i], 0x5a);
 		in_all(forwarded[i]);
 	}
-	outl(0xcf8, 0x80000000);	/* bus 0, device 0, function 0 */
-	result(inl(0xcfc));
+	port_out32(0xcf8, 0x80000000);	/* bus 0, device 0, function 0 */
+	result(port_in32(0xcfc));
 	result(inw(0xcfe));
-	outl(0xcf8, 0);
+	port_out32(0xcf8, 0);
 	result(guarded(do_rep_insb, buf));
 	result(guarded(do_outsl, buf));
 }
@@ -101,17 +101,17 @@ void test_channel(void)
 	uint64_t own;
 
 	for (uint16_t reg = 0; reg < CHANNEL_IO_SIZE; reg += 4) {
-		result(inl((uint16_t)(io + reg)));
+		result(port_in32((uint16_t)(io + reg)));
 	}
-	result(inb(io));
+	result(port_in8(io));
 	result(inw(io));
-	result(inl((uint16_t)(io + CHANNEL_IO_SIZE)));	/* no such channel */
-	outb((uint16_t)(io + CHANNEL_IO_DOORBELL), 1);	/* not a doorbell */
-	outl((uint16_t)(io + CHANNEL_IO_INT_CONTROL), 3);
-	result(inl((uint16_t)(io + CHANNEL_IO_INT_CONTROL)));
-	outl((uint16_t)(io + CHANNEL_IO_STATE), CHANNEL_STATE_INIT);
-	result(inl((uint16_t)(io + CHANNEL_IO_STATE)));
-	own = inl(io) & 1;
+	result(port_in32((uint16_t)(io + CHANNEL_IO_SIZE)));	/* no such channel */
+	port_out8((uint16_t)(io + CHANNEL_IO_DOORBELL), 1);	/* not a doorbell */
+	port_out32((uint16_t)(io + CHANNEL_IO_INT_CONTROL), 3);
+	result(port_in32((uint16_t)(io + CHANNEL_IO_INT_CONTROL)));
+	port_out32((uint16_t)(io + CHANNEL_IO_STATE), CHANNEL_STATE_INIT);
+	result(port_in32((uint16_t)(io + CHANNEL_IO_STATE)));
+	own = port_in32(io) & 1;
 	result(table[CHANNEL_ST_MAGIC]);
 	result(table[CHANNEL_ST_VERSION]);
 	result(table[CHANNEL_ST_GENERATION]);
@@ -120,11 +120,11 @@ void test_channel(void)
 	*(volatile uint32_t *)(CHANNEL_GUEST_REGION_GPA + CHANNEL_OUTPUT_OFFSET(
 		own, (uint64_t)table[CHANNEL_ST_OUTPUT_SIZE])) = 0;
 	for (int i = 0; i < 8; i++) {
-		outl((uint16_t)(io + CHANNEL_IO_DOORBELL), 1);
+		port_out32((uint16_t)(io + CHANNEL_IO_DOORBELL), 1);
 	}
-	outl((uint16_t)(io + CHANNEL_IO_STATE), CHANNEL_STATE_DOWN);
+	port_out32((uint16_t)(io + CHANNEL_IO_STATE), CHANNEL_STATE_DOWN);
 	result(table[CHANNEL_ST_STATE(own)]);
-	outl((uint16_t)(io + CHANNEL_IO_INT_CONTROL), 0);
+	port_out32((uint16_t)(io + CHANNEL_IO_INT_CONTROL), 0);
 }
 
 static void do_hypercall(void *arg)

@@ -56,27 +56,22 @@ struct msr {
 void do_rdmsr(void *arg);
 void do_wrmsr(void *arg);
 
-static inline void outl(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
 static inline void mark(uint32_t section)
 {
-	outl(MARK_PORT, section);
+	port_out32(MARK_PORT, section);
 }
 
 /* From here to known(0) there may be a difference of that kind. */
 static inline void known(uint32_t what)
 {
-	outl(MARK_PORT, 0x100 | what);
+	port_out32(MARK_PORT, 0x100 | what);
 }
 
 static inline void result(uint64_t v)
 {
-	outl(RESULT_PORT, (uint32_t)v);
+	port_out32(RESULT_PORT, (uint32_t)v);
 	if (v >> 32) {
-		outl(RESULT_PORT, (uint32_t)(v >> 32));
+		port_out32(RESULT_PORT, (uint32_t)(v >> 32));
 	}
 }
 

@@ -111,19 +111,19 @@ static void run_ports(uint64_t unused)
 	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
 		uint16_t port = ports[i].port;
 
-		report_value("port-in-", port, 0, inb(port));
-		outb(port, ports[i].harm);
+		report_value("port-in-", port, 0, port_in8(port));
+		port_out8(port, ports[i].harm);
 		report("port-out-", port, 0);
-		report_value("port-in-", port, 0, inb(port));
+		report_value("port-in-", port, 0, port_in8(port));
 	}
-	report_value("port-in32-", 0xcf9, 0, inl(0xcf9));
+	report_value("port-in32-", 0xcf9, 0, port_in32(0xcf9));
 	/* The machine's register is not ours: this goes to host-bridge's model,
 	 * which knows bytes only. */
-	outw(0x604, 0x2000);	/* QEMU's power-off */
+	port_out16(0x604, 0x2000);	/* QEMU's power-off */
 	report("port-out-", 0x604, 0);
 	/* Reaching the end of this function is the result. */
 	for (const char *s = "Shutdown"; *s; s++) {
-		outb(0x8900, (uint8_t)*s);	/* Bochs' power-off */
+		port_out8(0x8900, (uint8_t)*s);	/* Bochs' power-off */
 	}
 	report("port-out-", 0x8900, 0);
 }
@@ -287,7 +287,7 @@ static uint64_t peer_section(void)
 {
 	const volatile uint32_t *table = (const volatile uint32_t *)
 		(uintptr_t)CHANNEL_TABLE;
-	uint32_t own = inl(CHANNEL_GUEST_IO_PORT + CHANNEL_IO_ID);
+	uint32_t own = port_in32(CHANNEL_GUEST_IO_PORT + CHANNEL_IO_ID);
 	uint32_t size = table[CHANNEL_ST_OUTPUT_SIZE];
 
 	return CHANNEL_TABLE + CHANNEL_OUTPUT_OFFSET(1 - own, (uint64_t)size);

@@ -119,9 +119,9 @@ volatile uint8_t *machine_map(uint64_t gpa)
 void print(const char *text)
 {
 	for (; *text; text++) {
-		while (!(inb(COM1 + LSR) & LSR_THRE)) {
+		while (!(port_in8(COM1 + LSR) & LSR_THRE)) {
 		}
-		outb(COM1, (uint8_t)*text);
+		port_out8(COM1, (uint8_t)*text);
 	}
 }
 

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drivers/portio.h"
+
 /* header.S */
 unsigned int guarded(void (*fn)(void *), void *arg);
 unsigned int guarded_user(void (*fn)(void *), void *arg);
@@ -39,31 +41,5 @@ void report_value(const char *name, uint64_t detail, unsigned int trap,
 
 /* attempts.c */
 bool attempt_run(const char *test);
-
-static inline uint8_t inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline uint32_t inl(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline void outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline void outw(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
 
 #endif

@@ -26,7 +26,7 @@ ROOMS = {
 OTHERS = {
     "host-bridge": ("hypervisor/include/abi/", "drivers/", "proto/"),
     "hypervisor": (),
-    "guest": ("hypervisor/include/abi/", "proto/"),
+    "guest": ("hypervisor/include/abi/", "drivers/", "proto/"),
     "drivers": (),
     "proto": (),
     "boot": ("hypervisor/include/abi/",),
