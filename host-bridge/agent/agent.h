@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room agent: the program of ours inside a Linux, seen from here. Does not trust
+ * it: root in Linux can be the agent. May include the rooms up to guest.
+ *
  * Client of the agent in a Linux: runs a command or a shell there and shows
  * its output on the console. One session at a time for each; the calls that
  * wait are for top-level code (they run the event loop).

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room blk: block devices. Who uses blocks asks for them here and does not know
+ * what they lie on. Trusts the device to give back what was written; what the
+ * blocks mean is their user's to check. May include rt, loop and dev.
+ *
  * The block device under a volume: blocks of VOLUME_BLOCK bytes that are
  * reached through memory, be it all of the device (as here) or a cache before
  * a disk. A pointer stays good until the block is discarded.

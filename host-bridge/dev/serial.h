@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room dev: the machine's devices, on the drivers of drivers/ and the loop's
+ * events. Trusts the hardware, as far as it answers at all. May include rt and
+ * loop.
+ *
  * The machine's two serial lines: COM1 carries the console, COM2 what Linux
  * prints on its own serial port. Output is never lost: when a ring is full
  * the writer waits for that UART alone, and all other events stay pending.

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room files: protocols for files, both ways. The server that gives the volume
+ * to Linux (p9_session.c, p9_ops_*.c) and its way over vsock (p9_service.h); the
+ * client for Linux's own files (p9_client.h). Neither trusts the other end. May
+ * include the rooms up to vsock, and proto/ for the messages themselves.
+ *
  * A 9P2000.L server for a volume: bytes in, replies out, over any transport.
  * Each connection is a session of its own, with its own fids; requests are
  * carried out one after the other, and each is answered before the next is

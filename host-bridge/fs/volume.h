@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room fs: file systems. This header is what the rest knows of them, ext4/ the
+ * one there is. Does not trust what is on the volume: an image may be broken or
+ * made up. May include rt, loop, dev and blk.
+ *
  * The volume: an ext4 file system on a block device of ours (volume_dev.h),
  * used by the 9P server and by the console. Files are named by inode number;
  * every function returns 0 or an errno value and changes nothing when it

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room guest: Linux partitions, one object for each: image, ACPI tables, models
+ * of PCI and UART, start, stop, crash. Trusts the hypervisor's word on a
+ * partition; neither the kernel's image nor what Linux writes to its ports. May
+ * include the rooms up to files; uses rt, loop and dev.
+ *
  * The Linux partition's life: loading, starting, stopping, what follows a
  * crash. One object for each Linux; its devices are linux_io.h's.
  */

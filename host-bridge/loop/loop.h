@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room loop: when things happen. Events of the hypervisor, timers, work; who
+ * has a turn, and for how long. Trusts its handlers to return; what brings
+ * events about may be hostile, so none may take more than its share. May include
+ * rt.
+ *
  * The event loop. There are no threads and no interrupts: everything runs
  * from loop_step(), which blocks in the hypervisor until an event or the
  * next timer. Handlers and timer functions must not call loop_step()

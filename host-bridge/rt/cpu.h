@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The processor's tables, and the end of the program. */
+/*
+ * Room rt: the ground under the program. Its entry, the processor's tables, the
+ * end by a crash, hypercalls, what the C library asks for, the way of text out
+ * (sink.h), lines that come by themselves (notice.h, stage.h), and what boot/
+ * handed over (config.h). No policy: it knows of no device and of no Linux.
+ * Trusts the hypervisor and boot/. Includes nothing of the other rooms.
+ *
+ * The processor's tables, and the end of the program.
+ */
 #ifndef ISTHMUS_CPU_H
 #define ISTHMUS_CPU_H
 

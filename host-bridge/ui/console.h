@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room ui: what a person, or the tool on the build machine, meets: terminal, line
+ * editing, commands, views of logs, files by their names. Policy of what to do
+ * when is here and in main.c. Trusts whoever sits at the console with the whole
+ * machine; what Linux says is shown and not acted on. May include all rooms.
+ *
  * The console: a person at a terminal on COM1. Commands run at top level, so
  * they may wait by running the event loop.
  */

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room vsock: sockets over a channel to a Linux: connections (vsock_conn.c),
+ * packets (vsock_packet.c), the channel's life (vsock_link.c), its wires to loop
+ * and hypercalls (vsock_channel.c). Calls go down only: who offers or uses a
+ * service registers its callbacks here. Does not trust the other end: what it
+ * wrote is copied, checked, then used. May include rt and loop.
+ *
  * AF_VSOCK as the host partition sees it: connections with the Linux
  * partition (CID VSOCK_CID_GUEST) over a channel, with the packet header,
  * operations and credit rules of virtio-vsock. One event loop, no threads:

@@ -39,6 +39,7 @@ ROOMED = ("host-bridge",)
 LAYERED = ("guest/init",)
 
 SEARCHED = ("hypervisor/include/", "")      # -I, as the build.mk files have it
+PURPOSE = re.compile(r"^ \* Room (\w+): ", re.M)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+[<"]([^>"]+)[>"]', re.M)
 DEFINED = re.compile(r"^(?!static\b)[A-Za-z_][^;={}#()]*?\b(\w+)"
                      r"\([^;{}]*\)\n\{\n", re.M)
@@ -141,7 +142,14 @@ def complaints(texts):
                 yield f"{name}: includes {other}, which is not below it"
     for way in circles(graph):
         yield "circle of includes: " + " -> ".join(way)
+    told = {f"{place(name)[0]}/{word}" for name, text in texts.items()
+            if name.endswith(".h") for word in PURPOSE.findall(text)}
     for folder in ROOMED:
+        for room in (room for rooms in ROOMS[folder] for room in rooms):
+            room = f"{folder}/{room}"
+            if room not in told and any(name.startswith(room + "/")
+                                        for name in texts):
+                yield f"{room}/: no header says what this room is for"
         for name, function, other in calls(folder, texts):
             if not may_know(name, other):
                 yield (f"{name}: calls {function}() of {other}, "
