@@ -13,6 +13,7 @@ SCRIPT = os.path.join("tools", "gdb", "isthmus.gdb")
 # same run every time.
 DETERMINISTIC = ["-icount", "shift=0,sleep=off",
                  "-rtc", "base=2024-01-01,clock=vm", "-seed", "42"]
+REPEATING = ("qemu-tcg", "bochs", "bochs-amd")
 STUB = re.compile(r"tcp:(?:127\.0\.0\.1|localhost)?:(\d+)|unix:.+")
 
 
@@ -59,8 +60,8 @@ def stub(text):
 
 def check(platform, settings):
     """Refuses what the platform cannot do; says how to go on."""
-    if settings.deterministic and platform.name == "qemu-kvm":
-        raise Failure("--deterministic: a real processor does not repeat "
+    if settings.deterministic and platform.name not in REPEATING:
+        raise Failure(f"--deterministic: {platform.name} does not repeat "
                       "itself; --platform qemu-tcg or bochs does", 2)
     if not settings.gdb:
         return

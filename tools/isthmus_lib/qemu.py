@@ -15,57 +15,81 @@ PFLASH_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 MACHINES = ("q35", "pc")
 # MWAIT is of no use to a guest here, and TCG's faults with some operands.
 TCG_CPU = "EPYC-Rome,-monitor"
-NESTED = {"kvm_intel": "+vmx", "kvm_amd": "+svm"}
+# The processor as it is, its invariant TSC too, which QEMU hides from a machine
+# that could be moved to another computer.
+KVM_CPU = "host,migratable=no"
 
 
-def _firmware(folder, settings):
+# How the boot disk is attached; ide is AHCI on q35.
+DISKS = {"ide": ["if=ide"], "virtio": ["if=virtio"],
+         "nvme": ["if=none,id=boot", "-device", "nvme,drive=boot,serial=1"]}
+
+
+def _firmware(variables, settings):
     if not settings.pflash:
         return ["-bios", FIRMWARE]
-    variables = os.path.join(folder, "vars.fd")
-    shutil.copyfile(PFLASH_VARS, variables)
     return ["-drive", f"if=pflash,format=raw,readonly=on,file={PFLASH}",
             "-drive", f"if=pflash,format=raw,file={variables}"]
 
 
-def _common(folder, disk, settings, ports):
+def _machine(variables, disk, settings, lines):
+    """What emulation and KVM have in common. `lines`: the serial ports, as
+    QEMU names what they are connected to."""
     machine = settings.machine or MACHINES[0]
     if machine not in MACHINES:
         raise Failure(f"--machine {machine}: known are "
                       + ", ".join(MACHINES), 2)
+    bus, *device = DISKS[settings.disk or "ide"]
     line = [QEMU, "-M", machine, "-m", str(settings.memory),
             "-smp", str(settings.smp), "-display", "none", "-nodefaults",
-            "-vga", "std", "-drive", f"file={disk},format=raw,if=ide"]
-    line += _firmware(folder, settings)
-    for port in ports:
-        line += ["-serial", f"tcp:127.0.0.1:{port}"]
+            "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
+    line += _firmware(variables, settings)
+    for where in lines:
+        line += ["-serial", where]
     return line + debugging.qemu_arguments(settings)
+
+
+def _here(folder, disk, settings, ports):
+    """The machine with its files in `folder`, its serial ports ours."""
+    variables = os.path.join(folder, "vars.fd")
+    if settings.pflash:
+        shutil.copyfile(PFLASH_VARS, variables)
+    return _machine(variables, disk, settings,
+                    [f"tcp:127.0.0.1:{port}" for port in ports])
 
 
 def tcg_command(folder, disk, settings, ports):
     """Emulation: one thread when time is counted in instructions."""
     one = settings.deterministic or settings.smp == 1
-    return _common(folder, disk, settings, ports) + [
+    return _here(folder, disk, settings, ports) + [
         "-accel", "tcg,thread=" + ("single" if one else "multi"),
         "-cpu", settings.cpu or TCG_CPU]
 
 
 def _nested():
-    """The CPU flag of this computer's KVM, or why there is none."""
-    for module, flag in NESTED.items():
+    """Why this computer's KVM has no nested virtualization, or None."""
+    for module in ("kvm_intel", "kvm_amd"):
         path = f"/sys/module/{module}/parameters/nested"
         if os.path.exists(path):
             with open(path, encoding="ascii") as f:
                 if f.read().strip() in ("1", "Y", "y"):
-                    return flag, None
-            return None, f"nested virtualization is off ({module}.nested=1)"
-    return None, "no kvm_intel or kvm_amd module with nested virtualization"
+                    return None
+            return f"nested virtualization is off ({module}.nested=1)"
+    return "no kvm_intel or kvm_amd module with nested virtualization"
+
+
+def _kvm(settings):
+    return ["-accel", "kvm", "-cpu", settings.cpu or KVM_CPU]
 
 
 def kvm_command(folder, disk, settings, ports):
     """KVM: the computer's own processor, its virtualization passed on."""
-    flag, _ = _nested()
-    return _common(folder, disk, settings, ports) + [
-        "-accel", "kvm", "-cpu", settings.cpu or f"host,{flag},+invtsc"]
+    return _here(folder, disk, settings, ports) + _kvm(settings)
+
+
+def kvm_inside(variables, disk, settings, lines):
+    """The same machine, with the paths that another one has it at."""
+    return _machine(variables, disk, settings, lines) + _kvm(settings)
 
 
 def tcg_missing():
@@ -80,4 +104,4 @@ def kvm_missing():
     """Why KVM does not work here, or None."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "/dev/kvm is not there, or not ours to use"
-    return _nested()[1] or tcg_missing()
+    return _nested() or tcg_missing()

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Bochs: its configuration and command line. docs/platforms.md explains."""
+
+import os
+import shutil
+
+from isthmus_lib import debugging
+
+FIRMWARE = "/usr/share/ovmf/OVMF.fd"
+VGA = "/usr/share/bochs/VGABIOS-lgpl-latest"
+# After a reset OVMF hangs in Bochs 2.7. The one at time 0 is power-on.
+RESET = r"(?m)^0*[1-9]\d*i\[SYS   \] bx_pc_system_c::Reset"
+LOG = "bochs.log"
+
+
+def start(folder, disk, cpu, smp, memory, lines):
+    """Writes the configuration; returns the command. `lines`: the serial
+    ports, as Bochs names what they are connected to."""
+    config = [
+        "config_interface: textconfig",
+        'display_library: rfb, options="timeout=0"',
+        f"cpu: model={cpu}, count={smp}, "
+        "ips=50000000, reset_on_triple_fault=1, ignore_bad_msrs=1",
+        f"memory: guest={memory}, host={memory}",
+        f"romimage: file={FIRMWARE}, address=0xffe00000",
+        f"vgaromimage: file={VGA}",
+        "pci: enabled=1, chipset=i440fx",
+        "ata0: enabled=1",
+        f"ata0-master: type=disk, path={disk}, mode=flat",
+        f"log: {folder}/{LOG}",
+        "panic: action=fatal",
+        "error: action=report",
+        "info: action=ignore, pc_system=report",
+        "debug: action=ignore",
+    ]
+    config += [f"com{i + 1}: enabled=1, {where}"
+               for i, where in enumerate(lines)]
+    for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
+        with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
+            f.write(text + "\n")
+    return ["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/rc"]
+
+
+def sockets(ports):
+    """Serial ports that connect to TCP ports of ours."""
+    return [f"mode=socket-client, dev=127.0.0.1:{port}" for port in ports]
+
+
+def command(cpu):
+    """A maker of command lines with that CPU model by default."""
+    def make(folder, disk, settings, ports):
+        return debugging.bochs_prefix(folder, settings) + start(
+            folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
+            sockets(ports))
+    return make
+
+
+def missing():
+    """Why it does not work here, or None."""
+    for what in ("bochs", FIRMWARE, VGA):
+        if not (os.path.exists(what) or shutil.which(what)):
+            return f"{what} is not there (run tools/setup)"
+    return None
