@@ -39,7 +39,8 @@ $(guest_out)/gen_init_cpio: build/deps/linux
 	gcc -O2 -o $@ $</usr/gen_init_cpio.c
 
 # The driver is built from a copy, with the ABI headers beside it: kbuild
-# writes where its sources are.
+# writes where its sources are. Debian's kernel would have it described in BTF,
+# which wants pahole and is of no use to it.
 guest_own_build := $(guest_kernel)/build
 guest_debian_build := $(guest_debian)/headers
 guest_abi := $(wildcard hypervisor/include/abi/*.h)
@@ -48,7 +49,8 @@ $(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi)
 	@rm -rf $(@D) && mkdir -p $(@D)/abi
 	@cp $(guest_driver_src) $(@D)
 	@cp $(guest_abi) $(@D)/abi
-	$(MAKE) -s -C $(guest_$*_build) M=$(abspath $(@D)) modules
+	$(MAKE) -s -C $(guest_$*_build) M=$(abspath $(@D)) \
+		CONFIG_DEBUG_INFO_BTF_MODULES= modules
 
 $(guest_out)/driver/own/isthmus.ko: $(guest_kernel)
 $(guest_out)/driver/debian/isthmus.ko: $(guest_debian)
@@ -58,19 +60,16 @@ guest_initrd_inputs := $(guest_out)/init $(guest_out)/gen_init_cpio \
 	guest/initrd.list guest/mkinitrd $(wildcard guest/etc/*) \
 	build/deps/busybox
 guest_mkinitrd = guest/mkinitrd $(guest_out) build/deps/busybox/busybox $@
-# What the stock kernel has as modules, dependencies first.
-guest_debian_modules := net/vmw_vsock/vsock.ko \
-	net/vmw_vsock/vmw_vsock_virtio_transport_common.ko fs/netfs/netfs.ko \
-	fs/fscache/fscache.ko net/9p/9pnet.ko fs/9p/9p.ko
 
 $(guest_out)/initrd.cpio: $(guest_out)/driver/own/isthmus.ko \
 		$(guest_initrd_inputs)
 	$(guest_mkinitrd) $<
 
+# The stock kernel has the file system, and what the driver needs, as modules.
 $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
-		$(guest_initrd_inputs)
-	$(guest_mkinitrd) $(addprefix $(guest_debian)/modules/kernel/, \
-		$(guest_debian_modules)) $<
+		$(guest_initrd_inputs) guest/module-order
+	modules=$$(guest/module-order $(guest_debian)/modules 9p $<) && \
+		$(guest_mkinitrd) $$modules
 
 # The bare payload that tries what it must not: payload/main.c.
 $(guest_out)/payload.bzImage: guest/payload/payload.lds \

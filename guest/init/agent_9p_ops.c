@@ -389,8 +389,9 @@ static void put_entries(const uint8_t *dents, size_t len, const uint8_t *end,
 			struct p9_writer *out)
 {
 	for (size_t at = 0; at < len; ) {
-		/* Records are aligned by the kernel, and so is the buffer. */
-		const struct dirent64 *d = (const void *)(dents + at);
+		/* Records are aligned by the kernel, and so is the buffer.
+		 * With 64-bit offsets a dirent is the kernel's dirent64. */
+		const struct dirent *d = (const void *)(dents + at);
 		size_t name = strlen(d->d_name);
 
 		if (DIRENT_HEADER + name > (size_t)(end - out->at)) {

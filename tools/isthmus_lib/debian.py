@@ -228,7 +228,7 @@ class Apt:
         folder = os.path.join(into, package.name)
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        how = ["source", "--download-only"] if package.source \
+        how = ["source", "--download-only", "--tar-only"] if package.source \
             else ["download"]
         result = self._run("apt-get", [*how, f"{package.name}={version}"],
                            cwd=folder)
