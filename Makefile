@@ -58,7 +58,8 @@ image: all
 test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
-	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot
+	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot \
+		--last "$(if $(TEST_ALL),debian13)"
 
 # For daily use, minutes: everything that needs no machine, and one boot on
 # each platform.
@@ -69,7 +70,14 @@ check-parts:
 	@tools/run-tests --checks "build count-lines tools" \
 		--units "$(UNIT_TESTS)" --boot "/smp1"
 
-# Everything: more tests, and AMD-V on Bochs as a second opinion.
+# All of `make test` on Debian 13, whatever this machine is: with its compiler,
+# its Linux, its emulators.
+.PHONY: test-debian13 check-debian13
+test-debian13:
+	@tools/in-debian 13 make test
+check-debian13: test-debian13
+
+# Everything: more tests, AMD-V on Bochs as a second opinion, and Debian 13.
 test-all: export TEST_ALL := 1
 test-all: export PLATFORMS := bochs qemu-tcg bochs-amd
 test-all: test
@@ -122,14 +130,16 @@ check-tools:
 bench: tests
 	@tools/bench $(addprefix --kernel ,$(KERNEL)) $(PLATFORM)
 
+# In tools/in-debian the folder itself is a mount point.
 clean:
-	rm -rf build
+	rm -rf build/*
 
 help:
 	@echo 'make run        install what is missing, build, boot, console here'
 	@echo 'make check      for daily use: build, unit tests, form, a boot each'
 	@echo 'make test       every check and test; the last line counts them'
-	@echo 'make test-all   more of them, and on one more platform'
+	@echo 'make test-all   more of them, on one more platform, and all on Debian 13'
+	@echo 'make test-debian13  make test in a root of Debian 13'
 	@echo 'make unit       tests that need no machine'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
 	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg,'

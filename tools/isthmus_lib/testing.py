@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Outcomes of tests, and their sum."""
 
+import re
 from dataclasses import dataclass
 
 SHOWN = 40              # last lines of a failed test that are printed
+SKIPPED = re.compile(r"^SKIPPED: (.+)$", re.M)
+SUM = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*\Z", re.M)
 
 
 @dataclass
@@ -16,6 +19,18 @@ class Outcome:
     skipped: int = 0
     details: str = ""
     note: str = ""
+
+
+def of_check(name, status, text):
+    """The outcome of a program with that exit status and output."""
+    skipped = SKIPPED.findall(text)
+    counts = int(status == 0), int(status != 0), len(skipped)
+    # make says more after the sum when something failed
+    if found := SUM.search(re.sub(r"^make.*\n?", "", text, flags=re.M)):
+        counts = tuple(int(n) for n in found.groups())
+        if status and not counts[1]:    # it did not count what went wrong
+            counts = counts[0], 1, counts[2]
+    return Outcome(name, *counts, text, "; ".join(skipped))
 
 
 class Tally:
