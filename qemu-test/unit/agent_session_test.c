@@ -303,12 +303,14 @@ static void test_pid_stays_taken(void **state)
 
 	(void)state;
 	send_buffer = 4096;
-	/* Fits into the pipe, so that it ends, but not into the socket. */
-	exec_session(&c, "echo $$; exec head -c 50000 /dev/zero");
+	/* Fits into the pipe, so that it ends, but not into the socket. It
+	 * waits for a word, or all could come in the first frame. */
+	exec_session(&c, "echo $$; read word; exec head -c 50000 /dev/zero");
 	send_buffer = 0;
 	assert_true(take_frame(&c));
 	pid = atoi(c.out[0]);
 	assert_true(pid > 1);
+	send_frame(&c, AGENT_STDIN, "go\n", 3);
 	usleep(300000);			/* it ends, and the session sees it */
 	assert_true(gone(pid));
 	assert_int_equal(kill(pid, 0), 0);

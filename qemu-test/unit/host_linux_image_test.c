@@ -193,7 +193,7 @@ static void boot_parameters(void **state)
 	check_e820(params, 1, 0xa0000, 0x60000, 2);
 	check_e820(params, 2, MIB, LINUX_MMIO_GPA - MIB, 1);
 	check_e820(params, 3, 1ull << 32, 5120 * MIB - LINUX_MMIO_GPA, 1);
-	assert_string_equal(low + LINUX_CMDLINE_GPA - LINUX_LOW_GPA,
+	assert_string_equal((char *)low + LINUX_CMDLINE_GPA - LINUX_LOW_GPA,
 			    "console=ttyS0");
 	assert_int_equal(get(low + 0x10, 8), 0x00af9b000000ffff);
 	assert_int_equal(get(pd + 1000 * 8, 8), 1000 * 2 * MIB | 0xe3);
