@@ -59,7 +59,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
 	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot \
-		--last "$(if $(TEST_ALL),debian13)"
+		--last "$(if $(TEST_ALL),debian13 fresh12 fresh13)"
 
 # For daily use, minutes: everything that needs no machine, and one boot on
 # each platform.
@@ -76,6 +76,11 @@ check-parts:
 test-debian13:
 	@tools/in-debian 13 make test
 check-debian13: test-debian13
+
+# README's two commands, literally: an empty root, an empty cache, a fresh clone.
+.PHONY: check-fresh12 check-fresh13
+check-fresh12 check-fresh13: check-fresh%:
+	@qemu-test/fresh $*
 
 # Everything: more tests, AMD-V on Bochs as a second opinion, and Debian 13.
 test-all: export TEST_ALL := 1

@@ -123,11 +123,13 @@ def vtx_locked(t):
     t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", "lock.c"),
             "-o", out + ".o"])
     t.tool(["ld", "-nostdlib", "-shared", "-Bsymbolic", "-znocombreloc",
-            "--no-warn-rwx-segments", "-T", "/usr/lib/elf_x86_64_efi.lds",
+            "--no-warn-rwx-segments", "--defsym=_entry=efi_main",
+            "-T", "/usr/lib/elf_x86_64_efi.lds",
             "/usr/lib/crt0-efi-x86_64.o", out + ".o",
             "/usr/lib/libgnuefi.a", "-o", out + ".so"])
-    sections = [w for s in (".text", ".sdata", ".data", ".dynamic", ".dynsym",
-                            ".rel", ".rela", ".reloc") for w in ("-j", s)]
+    sections = [w for s in (".text", ".sdata", ".data", ".rodata", ".dynamic",
+                            ".dynsym", ".rel", ".rela", ".reloc")
+                for w in ("-j", s)]
     t.tool(["objcopy", *sections, "--target", "efi-app-x86_64",
             "--subsystem=10", out + ".so", out + ".efi"])
     loader = "::EFI/BOOT/BOOTX64.EFI"
