@@ -229,15 +229,28 @@ int p9_client_stat(struct p9_client *c, const char *path, bool follow,
 	return client_end(c, error);
 }
 
+/* Whether that can be the name of a file in Linux: what takes one from here on
+ * need not ask how long it is, or look for a NUL or a slash in it. */
+static bool is_name(const struct p9_str *name)
+{
+	return name->len > 0 && name->len <= P9_NAME_MAX &&
+	       memchr(name->s, '\0', name->len) == NULL &&
+	       memchr(name->s, '/', name->len) == NULL;
+}
+
 /* Shows the names of one Rreaddir; *more: whether another may come. *offset
  * becomes the last entry's, where the next Treaddir goes on. EPROTO for an
- * entry that is cut off. */
+ * entry that is cut off, a name that is none, or a count that is not that of
+ * what follows. */
 static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 		      bool (*fn)(void *arg, const char *name, size_t len),
 		      void *arg)
 {
 	uint32_t bytes = p9_get32(&c->rx);
 
+	if (c->rx.bad || bytes != (size_t)(c->rx.end - c->rx.at)) {
+		return EPROTO;
+	}
 	/* An empty reply is the end of the directory. */
 	*more = bytes > 0;
 	while (*more && c->rx.at < c->rx.end) {
@@ -247,7 +260,7 @@ static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 		*offset = p9_get64(&c->rx);
 		p9_get8(&c->rx);
 		name = p9_getstr(&c->rx);
-		if (c->rx.bad) {
+		if (c->rx.bad || !is_name(&name)) {
 			return EPROTO;
 		}
 		*more = fn(arg, name.s, name.len);
@@ -257,9 +270,10 @@ static int list_reply(struct p9_client *c, uint64_t *offset, bool *more,
 
 /**
  * Calls fn for each name in a directory, "." and ".." among them if the server
- * shows them, until it returns false. Names are bytes of Linux's, not
- * terminated, good during the call; fn must not call the client, whose buffer
- * holds them.
+ * shows them, until it returns false. A name is 1 to P9_NAME_MAX bytes of
+ * Linux's, without NUL or slash, not terminated, good during the call; fn must
+ * not call the client, whose buffer holds it. How many come is the server's
+ * choice, and there may be no end of them: fn bounds what it keeps.
  */
 int p9_client_list(struct p9_client *c, const char *path,
 		   bool (*fn)(void *arg, const char *name, size_t len),

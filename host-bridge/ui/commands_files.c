@@ -24,6 +24,8 @@
 /* Bytes, with the "linux:" and the NUL; longer paths are refused. */
 #define PATH_SIZE	1024
 #define PROGRESS_MS	1000u
+/* Names of one directory; Linux could go on for ever. */
+#define NAMES_MAX	65536u
 
 static char chunk[CHUNK];
 
@@ -77,10 +79,12 @@ struct names {
 	char *bytes;		/* each NUL terminated */
 	size_t len, size, count;
 	bool failed;
+	bool cut;		/* there are more than NAMES_MAX */
 };
 
 /* Names are kept until the listing is over: looking at a file meanwhile would
- * use the volume inside its own callback. False ends the listing: no memory. */
+ * use the volume inside its own callback. False ends the listing: no memory, or
+ * enough of it. */
 static bool collect(void *arg, const char *name, size_t len)
 {
 	struct names *names = arg;
@@ -89,10 +93,12 @@ static bool collect(void *arg, const char *name, size_t len)
 	    (len == 2 && memcmp(name, "..", 2) == 0)) {
 		return true;
 	}
-	/* Doubling is enough: a name has at most 255 bytes, the first block
-	 * 4,096. */
-	if (names->len + len + 1 > names->size) {
-		size_t size = names->size ? 2 * names->size : 4096;
+	if (names->count == NAMES_MAX) {
+		names->cut = true;
+		return false;
+	}
+	if (len >= names->size - names->len) {
+		size_t size = 2 * (names->size + len) + 4096;
 		char *bytes = realloc(names->bytes, size);
 
 		if (!bytes) {
@@ -182,6 +188,10 @@ static void print_entries(const char *path, const struct names *names)
 		if (join(full, path, list[i], strlen(list[i]))) {
 			print_entry(full, list[i]);
 		}
+	}
+	if (names->cut) {
+		printf("%s: there are more; these are %u of them\n", path,
+		       NAMES_MAX);
 	}
 	free(list);
 }
@@ -454,18 +464,25 @@ static void run_mkdir(const struct command_env *env, int argc, char **argv,
 struct path_completion {
 	struct completion *c;
 	size_t dir_len;		/* of the prefix: up to the last slash */
+	unsigned seen;		/* names */
 };
 
 /* A name of the directory. Names that begin with a dot are offered to those who
- * type the dot; ones with blanks are completed without quotes. */
+ * type the dot; ones with blanks are completed without quotes. Of too many
+ * names nobody knows what they have in common: then there is nothing to
+ * offer. */
 static bool complete_entry(void *arg, const char *name, size_t len)
 {
-	const struct path_completion *path = arg;
+	struct path_completion *path = arg;
 	const struct completion *c = path->c;
 	bool dot = path->dir_len < c->prefix_len &&
 		   c->prefix[path->dir_len] == '.';
 	char full[PATH_SIZE];
 
+	if (++path->seen > NAMES_MAX) {
+		completion_init(path->c, c->prefix, c->prefix_len);
+		return false;
+	}
 	for (size_t i = 0, n; i < len; i += n) {
 		n = words_visible(name + i, len - i);
 		if (n == 0) {
@@ -485,7 +502,7 @@ static bool complete_entry(void *arg, const char *name, size_t len)
  * candidates. */
 static void complete_path(const struct command_env *env, struct completion *c)
 {
-	struct path_completion path = { c, c->prefix_len };
+	struct path_completion path = { c, c->prefix_len, 0 };
 	char dir[PATH_SIZE];
 	struct place_stat st;
 

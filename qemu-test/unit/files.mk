@@ -43,3 +43,13 @@ host_down_LIBS := -lext2fs -lcom_err
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err
+
+# The commands on files, against a Linux that means harm.
+FILE_COMMANDS_SRCS := qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
+	$(addprefix host-bridge/ui/, commands_files.c places.c words.c) \
+	$(addprefix host-bridge/files/p9_, client.c client_ops.c codec.c)
+UNIT_TESTS += p9_client
+p9_client_SRCS := qemu-test/unit/p9_client_test.c \
+	qemu-test/unit/volume_fixture.c $(FILE_COMMANDS_SRCS)
+p9_client_CFLAGS := -include qemu-test/unit/newlib.h
+p9_client_LIBS := -lext2fs -lcom_err
