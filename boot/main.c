@@ -94,6 +94,10 @@ static struct boot_info *info_new(void)
 	info->size = sizeof(*info);
 	info->serial_port = SERIAL_PORT;
 	info->flags = console_serial_present() ? BOOT_FLAG_SERIAL : 0;
+	if (manifest.mark != NULL) {
+		info->mark[0] = BOOT_MARK_BYTE;
+		memcpy(info->mark + 1, manifest.mark, BOOT_MARK_LEN);
+	}
 	return info;
 }
 

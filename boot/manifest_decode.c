@@ -46,9 +46,12 @@ static const struct prop root_props[] = {
 	{ "compatible", PROP_STRING, true, 1, 63, 0 },
 };
 
-/* For the host partition's program; checked here, used there. */
+/* For the host partition's program; checked here, used there. The mark is for
+ * the hypervisor too. */
 static const struct prop chosen_props[] = {
 	{ "exec", PROP_TEXT, false, 1, 16383, 0 },
+	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
+	  offsetof(struct manifest, mark) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
 };
 
@@ -239,11 +242,10 @@ static const struct group {
 static bool group_read(struct decode *d, int node, const struct group *g)
 {
 	int child;
-	char nothing;			/* no group stores what it has */
 
 	d->group = g->name;
 	d->name = "";
-	if (!manifest_props(d, node, g->props, g->prop_count, &nothing)) {
+	if (!manifest_props(d, node, g->props, g->prop_count, d->manifest)) {
 		return false;
 	}
 	fdt_for_each_subnode(child, d->blob, node) {

@@ -106,21 +106,24 @@ static void open_channel(void)
 /* ---- A run for one command ---- */
 
 /* Waits for the agent, runs the command, powers off; never returns. Output and
- * status go out in frames for the tool (agent.c). A Linux that goes down before
+ * status go out in frames for the tool (agent.c), if it is there: the manifest
+ * has its mark. On a bare serial line they are text for a person. A Linux that goes down before
  * its agent is ready has been reported, and is not started again. */
 static void run_exec(void)
 {
 	const char *const request[] = { "exec", config.exec, NULL };
-	uint32_t status;
+	enum agent_mode mode = config.mark ? AGENT_FRAMES : AGENT_PLAIN;
+	uint32_t status = 0;
 
 	while (linux_state(&guest) == LINUX_RUNNING && !linux_ready(&guest)) {
 		loop_step(LOOP_FOREVER);
 	}
 	if (linux_ready(&guest) &&
-	    agent_run(env.agent, request, AGENT_FRAMES, &status) !=
-	    AGENT_EXITED) {
+	    agent_run(env.agent, request, mode, &status) != AGENT_EXITED) {
 		stage_failed(STAGE_AGENT_READY, "exec: %s",
 			     agent_error(env.agent));
+	} else if (linux_ready(&guest) && mode == AGENT_PLAIN) {
+		printf("[exit status %u]\n", (unsigned)status);
 	}
 	system_down(&env, false);
 }
@@ -150,6 +153,7 @@ void main_entry(const struct host_info *info)
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	stage_reached(STAGE_HOST_STARTED);
 	config_read(info, &config);
+	stage_set_mark(config.mark);
 	if (!config.exec && !config.quiet) {
 		banner();
 	}

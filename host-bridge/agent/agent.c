@@ -20,12 +20,12 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/stage.h"
 #include "host-bridge/vsock/vsock.h"
 
 #define PORT_READY	1024u	/* Linux connects here when it is up */
 #define READY_TEXT	"ready\n"
 #define REQUEST_MAX	16640u	/* what the manifest allows, and a verb */
-#define FRAME_BYTE	0x1e	/* begins a frame on the console */
 #define FRAME_MAX	4096u
 #define KEY_CTRL_C	0x03
 #define KEY_DETACH	0x1d	/* ctrl-] */
@@ -63,16 +63,14 @@ static void fail(struct session *s, const char *text)
 	}
 }
 
-/* One frame for the tool on the build machine: FRAME_BYTE, type ('o', 'e',
- * 'x'), four hexadecimal digits of length, the bytes as they are. At most
- * FRAME_MAX bytes. Between frames the console's own text (notices) goes on. */
+/* One frame for the tool on the build machine, at most FRAME_MAX bytes. Between
+ * frames the console's own text (notices) goes on. */
 static void send_frame_line(char type, const void *data, size_t len)
 {
-	char head[8];
+	char head[AGENT_TOOL_HEAD];
 
-	snprintf(head, sizeof(head), "%c%c%04x", FRAME_BYTE, type,
-		 (unsigned)len);
-	serial_write(SERIAL_CONSOLE, head, 6);
+	serial_write(SERIAL_CONSOLE, head,
+		     agent_tool_frame(head, stage_mark(), type, len));
 	serial_write(SERIAL_CONSOLE, data, len);
 }
 

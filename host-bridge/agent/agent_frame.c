@@ -4,6 +4,7 @@
  * no I/O, no state but the decoder. Integers are little-endian, as this
  * processor has them. The other end is guest/init/agent_proto.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "host-bridge/agent/agent_frame.h"
@@ -52,6 +53,19 @@ size_t agent_request(uint8_t *buf, size_t size, const char *const *fields)
 	len = (uint32_t)(at - 4);
 	memcpy(buf, &len, 4);
 	return at;
+}
+
+/**
+ * What follows on the console is len bytes of a command's output ('o', 'e') or
+ * its status in decimal ('x'), not the console's own text. The mark is what
+ * Linux cannot know (stage.h): it makes the head ours. The bytes that follow are
+ * passed as they are, since whoever reads knows how many there are.
+ */
+size_t agent_tool_frame(char head[AGENT_TOOL_HEAD], const char *mark, char type,
+			size_t len)
+{
+	return (size_t)snprintf(head, AGENT_TOOL_HEAD, "%s%c%04x", mark, type,
+				(unsigned)len);
 }
 
 /* A frame is complete. For a stream's nothing is left to do; EXIT must be four

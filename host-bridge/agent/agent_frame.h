@@ -20,6 +20,7 @@ enum agent_type {
 
 #define AGENT_HEADER	5u	/* u8 type, u32 length, little endian */
 #define AGENT_TEXT_MAX	200u
+#define AGENT_TOOL_HEAD	32u	/* room for the head of a frame to the tool */
 
 struct agent_decoder {
 	uint8_t header[AGENT_HEADER];
@@ -46,6 +47,10 @@ int agent_decode(struct agent_decoder *dec, const struct agent_sink *sink,
 /* Writes a frame header. */
 void agent_frame_header(uint8_t header[AGENT_HEADER], enum agent_type type,
 			uint32_t len);
+/* Writes the head of a frame for the tool on the build machine: mark, type, four
+ * hexadecimal digits of len (at most 0xffff). Returns its characters. */
+size_t agent_tool_frame(char head[AGENT_TOOL_HEAD], const char *mark, char type,
+			size_t len);
 /* Writes a request of fields (NULL-terminated list) to buf: length, fields
  * separated by NUL. Returns its bytes, 0 when buf is too small. */
 size_t agent_request(uint8_t *buf, size_t size, const char *const *fields);

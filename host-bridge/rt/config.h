@@ -25,6 +25,7 @@ struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
 	bool quiet;		/* no banner */
+	const char *mark;	/* see stage.h; NULL: none */
 	struct config_guest guest;
 };
 

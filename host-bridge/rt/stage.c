@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stage lines: docs/stages.md is the list. The tool on the build machine reads
- * them, so their form is an interface. State: which stage is next, for failures
- * that name no stage of their own (a crash, cpu_fatal()).
+ * them, so their form is an interface. State: the mark, and which stage is next,
+ * for failures that name no stage of their own (a crash, cpu_fatal()).
  */
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "abi/boot_info.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 
@@ -25,6 +26,24 @@ static const struct {
 
 /* What a crash before the first stage line would name. */
 static enum stage next = STAGE_HOST_STARTED;
+static char mark[STAGE_MARK_SIZE];
+
+/**
+ * Keeps a copy. Linux never sees the manifest, so what it prints cannot begin
+ * with this.
+ */
+void stage_set_mark(const char *secret)
+{
+	if (secret) {
+		snprintf(mark, sizeof(mark), "%c%s", BOOT_MARK_BYTE, secret);
+	}
+}
+
+/** For frames and for the last words of a crash; valid for ever. */
+const char *stage_mark(void)
+{
+	return mark;
+}
 
 /**
  * The stage in words, as docs/stages.md has it; "running" for what comes after
@@ -47,7 +66,7 @@ const char *stage_name(enum stage stage)
 void stage_reached(enum stage stage)
 {
 	next = stage + 2;
-	notice("isthmus: stage %d %s", stage, stage_name(stage));
+	notice("%sisthmus: stage %d %s", mark, stage, stage_name(stage));
 }
 
 /**
@@ -64,8 +83,8 @@ void stage_failed(enum stage stage, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	next = stage;
-	notice("isthmus: FAILED stage %d %s: %s", stage, stage_name(stage),
-	       text);
+	notice("%sisthmus: FAILED stage %d %s: %s", mark, stage,
+	       stage_name(stage), text);
 }
 
 /** For the crash dump. */

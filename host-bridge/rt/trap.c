@@ -111,8 +111,9 @@ void trap_dump(const struct trap_frame *f)
 	/* Before anything else could fault. Means something for vector 14
 	 * only. */
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
-	say("\nisthmus: FAILED stage %d %s: host-bridge crashed: %s",
-	    stage_next(), stage_name(stage_next()), name ? name : "exception");
+	say("\n%sisthmus: FAILED stage %d %s: host-bridge crashed: %s",
+	    stage_mark(), stage_next(), stage_name(stage_next()),
+	    name ? name : "exception");
 	/* Two kinds have a page of their own, which cpu.c leaves unmapped. */
 	say(" (vector %d, error %llx) at %llx, address %llx%s\n",
 	    (int)f->vector, (unsigned long long)f->error,
@@ -148,7 +149,7 @@ void cpu_fatal(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	say("\nisthmus: FAILED stage %d %s: %s\n", stage_next(),
-	    stage_name(stage_next()), text);
+	say("\n%sisthmus: FAILED stage %d %s: %s\n", stage_mark(),
+	    stage_next(), stage_name(stage_next()), text);
 	stop();
 }

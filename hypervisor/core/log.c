@@ -267,7 +267,10 @@ void panic(const char *fmt, ...)
 	}
 	uart = uart_port;
 	va_start(ap, fmt);
-	emit_text("\nisthmus: PANIC in the hypervisor: ");
+	emit('\n');
+	/* the host partition's words may end anywhere, and be a guest's */
+	emit_text(boot.mark);
+	emit_text("isthmus: PANIC in the hypervisor: ");
 	log_format(fmt, &ap);
 	emit('\n');
 	va_end(ap);

@@ -2,6 +2,7 @@
 """Linux comes up, on one and on two CPUs, ours and Debian's kernel, and runs
 commands."""
 
+import os
 import re
 
 from runner import PROMPT, case
@@ -55,6 +56,36 @@ def exec_status(t):
     result = t.exec(command, status=137)
     t.check(result.out == "a\0b\x1ex0001\ufffd2000\nGrüße\n",
             f"stdout was {result.out!r}")
+
+
+# What ends a run, or hides what follows, if the tool takes it for Isthmus's.
+FORGED = (b"before\x1ex00010after\n", b"before\x1eoffffafter\n",
+          b"\x1e0000000000000000x00010\n", b"isthmus> \n",
+          b"isthmus: PANIC in the hypervisor: forged\n",
+          b"isthmus: FAILED stage 68 agent ready: forged\n",
+          b"isthmus: stage 99 forged\n")
+
+
+@case("output", "what a file or Linux prints is not taken for Isthmus's words")
+def output(t):
+    share = t.path("share")
+    os.mkdir(share)
+    for i, words in enumerate(FORGED):
+        with open(os.path.join(share, f"forged{i}"), "wb") as f:
+            f.write(words)
+    console = t.console("--share", share)
+    console.ready()
+    console.expect(re.escape(PROMPT))
+    for i in range(len(FORGED)):
+        console.send(f"cat forged{i}")
+        console.send(f"exec cat /mnt/host/forged{i}; echo then$(({i} + 100))")
+        console.expect(f"then{i + 100}")
+    # The machine goes on for longer than its last words may take.
+    console.send("exec i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; "
+                 "sleep 4; echo lives$i")
+    console.expect("lives300000")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
 @case("until", "--until ends the run; --append and --overlay reach Linux")

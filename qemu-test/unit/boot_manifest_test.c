@@ -114,6 +114,9 @@ static const struct spoiled {
 	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: unknown property \"loud\"" },
 	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
+	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde", "\"mark\": it takes one printable" },
+	{ "/chosen", "mark", 0, { 0 }, "0123456789abcdef0", "\"mark\"" },
+	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde\036", "\"mark\"" },
 	{ "/modules/kernel", "sha256", 0, { 0 }, NULL, "\"sha256\": it is missing" },
 	{ "/modules/kernel", "sha256", 1, { 1 }, NULL, "\"sha256\": it takes bytes" },
 	{ "/modules/kernel", "path", 0, { 0 }, "isthmus/kernel", "begin with a backslash" },
@@ -184,6 +187,17 @@ static void each_change_is_refused(void **state)
 				 s->message, error);
 		}
 	}
+}
+
+static void the_mark_is_kept(void **state)
+{
+	(void)state;
+	assert_true(decode());
+	assert_null(m.mark);
+	assert_int_equal(fdt_setprop_string(blob, node_at("/chosen"), "mark",
+					    "0123456789abcdef"), 0);
+	assert_true(decode());
+	assert_string_equal(m.mark, "0123456789abcdef");
 }
 
 static void nodes_must_be_known(void **state)
@@ -289,7 +303,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, blob_make, blob_free)
 	const struct CMUnitTest tests[] = {
-		TEST(default_is_right), TEST(each_change_is_refused), TEST(nodes_must_be_known),
+		TEST(default_is_right), TEST(each_change_is_refused), TEST(the_mark_is_kept),
+		TEST(nodes_must_be_known),
 		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),
 		TEST(ids_have_no_gap),
 		TEST(forwarded_ports_may_be_shared), TEST(big_guests_get_memory_above_the_hole),

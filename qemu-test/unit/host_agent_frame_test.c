@@ -119,6 +119,31 @@ static void makes_requests(void **state)
 	assert_int_equal(agent_request(buf, 14, exec), 0);
 }
 
+static void heads_frames_for_the_tool(void **state)
+{
+	static const struct {
+		const char *mark;
+		char type;
+		size_t len;
+		const char *want;
+	} heads[] = {
+		{ "\x1e" "0123456789abcdef", 'o', 0,
+		  "\x1e" "0123456789abcdefo0000" },
+		{ "\x1e" "0123456789abcdef", 'e', 4096,
+		  "\x1e" "0123456789abcdefe1000" },
+		{ "", 'x', 0xffff, "xffff" },
+	};
+	char head[AGENT_TOOL_HEAD];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		assert_int_equal(agent_tool_frame(head, heads[i].mark,
+						  heads[i].type, heads[i].len),
+				 strlen(heads[i].want));
+		assert_string_equal(head, heads[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +151,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_no_frame),
 		cmocka_unit_test(longest_error_text),
 		cmocka_unit_test(makes_requests),
+		cmocka_unit_test(heads_frames_for_the_tool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

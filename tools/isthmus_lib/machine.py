@@ -19,8 +19,8 @@ import time
 
 from isthmus_lib.common import Failure
 
-FRAME = 0x1e
-FRAME_HEAD = 6                  # 0x1e, type, four hexadecimal digits
+MARK_BYTE = b"\x1e"             # before a run's mark, on the serial line
+FRAME_HEAD = 5                  # behind the mark: type, four hex digits
 STAGE = re.compile(r"isthmus: stage (\d+) (.*)")
 FAILED = re.compile(r"isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
 PANIC = re.compile(r"isthmus: (PANIC .*)")
@@ -37,11 +37,22 @@ def die_with_parent():
 
 class Console:
     """Splits what comes over COM1 into text and exec frames, and keeps
-    account of the boot stages named there."""
+    account of the boot stages named there.
 
-    def __init__(self):
-        self.rest = b""             # an incomplete frame
+    Whatever is on the machine can be on this line: a file, a program's
+    output. What counts is what begins with the run's mark, a secret between
+    the manifest and us: a frame, or a line up to its end. Lines without it
+    count until somebody types: until then nothing but Isthmus speaks."""
+
+    def __init__(self, mark=None):
+        self.mark = mark and MARK_BYTE + mark.encode()
+        self.believed = True        # lines without mark count
+        self.rest = b""             # perhaps the beginning of a mark
+        self.kind = None            # of the frame being read
+        self.left = 0               # bytes of it still to come
+        self.number = b""           # those of an exit frame
         self.line = b""             # the line being written
+        self.marked = False         # it is Isthmus's own
         self.lines = []             # the last ones, as text
         self.code = 0               # of the last stage begun
         self.stage = None           # "CODE NAME" of it
@@ -53,42 +64,70 @@ class Console:
         """Takes bytes; yields (kind, bytes): "text", "o" or "e"."""
         data = self.rest + data
         while data:
-            at = data.find(FRAME)
+            at = self._mark_in(data)
             if at:
-                text, data = (data, b"") if at < 0 else (data[:at], data[at:])
-                self._text(text)
-                yield "text", text
-                continue
-            size = self._frame_size(data)
-            if size is None:        # not a frame after all
-                self._text(data[:1])
-                yield "text", data[:1]
-                data = data[1:]
-            elif len(data) < size:
-                break
-            else:
-                kind, body = chr(data[1]), data[FRAME_HEAD:size]
+                size = min(at, self.left) if self.left else at
+                yield from self._piece(data[:size])
                 data = data[size:]
-                if kind == "x":
-                    self.status = int(body or b"0")
-                else:
-                    yield kind, body
+                continue
+            size = self._head_size(data)
+            if not size:            # the rest of it comes later
+                break
+            self._begin(data[len(self.mark):size])
+            data = data[size:]
         self.rest = data
 
-    @staticmethod
-    def _frame_size(data):
-        """Bytes of the frame that `data` begins with, as far as known."""
-        head = data[:FRAME_HEAD]
-        if not re.fullmatch(rb"\x1e([oex][0-9a-fA-F]{0,4})?", head):
-            return None
-        if len(head) < FRAME_HEAD:
-            return FRAME_HEAD
-        return FRAME_HEAD + int(head[2:], 16)
+    def _mark_in(self, data):
+        """Where a mark begins, if only its first bytes are there; else the
+        end."""
+        if not self.mark:
+            return len(data)
+        at = data.find(self.mark)
+        if at >= 0:
+            return at
+        for size in range(min(len(self.mark), len(data)), 0, -1):
+            if data.endswith(self.mark[:size]):
+                return len(data) - size
+        return len(data)
+
+    def _head_size(self, data):
+        """Bytes of the mark that `data` begins with and of the frame's head
+        behind it, or 0 when more must come to know."""
+        head = data[len(self.mark):][:FRAME_HEAD]
+        if not re.fullmatch(rb"([oex][0-9a-f]{0,4})?", head):
+            return len(self.mark)
+        return len(self.mark) + FRAME_HEAD if len(head) == FRAME_HEAD else 0
+
+    def _begin(self, head):
+        """A frame, or (without a head) a line. One that is in the middle of
+        something is the last word of a program that was cut off there."""
+        if head:
+            self.kind, self.left = chr(head[0]), int(head[1:], 16)
+            self.number = b""
+            return
+        self.left = 0
+        if self.line:
+            self._text(b"\n")
+        self.marked = True
+
+    def _piece(self, data):
+        if not self.left:
+            self._text(data)
+            yield "text", data
+            return
+        self.left -= len(data)
+        if self.kind != "x":
+            yield self.kind, data
+            return
+        self.number += data
+        if not self.left:
+            self.status = int(self.number)
 
     def _text(self, data):
         *whole, self.line = (self.line + data).split(b"\n")
         for line in whole:
             self._line(self._plain(line))
+            self.marked = False
         self.line = self.line[-4096:]
 
     @staticmethod
@@ -97,6 +136,8 @@ class Console:
 
     def _line(self, line):
         self.lines = (self.lines + [line])[-40:]
+        if not self.marked and not self.believed:
+            return
         if found := PANIC.search(line):
             self.panic = self.panic or found[1]
         elif found := FAILED.search(line):

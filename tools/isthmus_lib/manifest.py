@@ -67,8 +67,11 @@ def fill_in(tree, files, options):
         if "path" not in node.props:
             node.set_text("path", "\\isthmus\\" + name)
         node.props["sha256"] = bytes.fromhex(sha256_of(path))
+    chosen = tree.child("chosen")
     if options.exec is not None:
-        tree.child("chosen").set_text("exec", options.exec)
+        chosen.set_text("exec", options.exec)
+    if options.mark is not None:
+        chosen.set_text("mark", options.mark)
     partitions = tree.find("partitions")
     for node in partitions.children if partitions else []:
         if "kernel" not in node.props:

@@ -61,11 +61,12 @@ class Terminal:
 class Session:
     """Drives a started machine until something ends the run."""
 
-    def __init__(self, machine, options, log=None, linux=None):
+    def __init__(self, machine, options, log=None, linux=None, mark=None):
         self.machine = machine
         self.options = options
         self.files = (log, linux)
-        self.console = Console()
+        self.mark = mark
+        self.console = Console(mark)
         self.until = Watcher(options.until)
         self.prompt = Watcher(PROMPT.decode())
         self.greeting = b""         # the firmware's words, held back
@@ -157,8 +158,10 @@ class Session:
         self._type()
 
     def _type(self):
-        # The firmware would eat what is typed before we are there.
+        # The firmware would eat what is typed before we are there. This
+        # prompt is the console's own: others show what somebody asked for.
         if self.typed and self.prompt.found:
+            self.console.believed = False
             self.machine.send(self.typed)
             self.typed = b""
 
@@ -188,6 +191,7 @@ class Session:
 
     def _start_again(self):
         self.machine.restart()
+        self.console = Console(self.mark)
         self.greeting, self.greeted = b"", False
         self.prompt = Watcher(PROMPT.decode())
 

@@ -18,7 +18,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	1
+#define BOOT_INFO_VERSION	2
 
 /* Link address of the hypervisor image (2 MiB aligned in both spaces). */
 #define HV_IMAGE_BASE		0xffffffff80000000ull
@@ -33,6 +33,8 @@
 #define BOOT_MAX_DEMAND		4
 #define BOOT_MAX_CHANNELS	4
 #define BOOT_NAME_LEN		16
+#define BOOT_MARK_LEN		16	/* characters of the manifest's "mark" */
+#define BOOT_MARK_BYTE		0x1e	/* stands before them on the wire */
 
 enum boot_mem_type {
 	BOOT_MEM_FREE = 1,	/* the hypervisor's to use: its page pool */
@@ -156,6 +158,9 @@ struct boot_info {
 	uint32_t reserved;
 	uint64_t wall_seconds;		/* UTC since 1970 (EFI GetTime) .. */
 	uint64_t wall_tsc;		/* .. at this TSC; 0, 0: not known */
+	/* What stands before a line of ours on the serial line, so that
+	 * "isthmus boot" knows it from what a guest prints; "": nothing. */
+	char mark[BOOT_MARK_LEN + 8];
 	uint32_t apic_id[BOOT_MAX_CPUS];
 	struct boot_mem mem[BOOT_MAX_MEM];
 	struct boot_partition partitions[BOOT_MAX_PARTITIONS];
