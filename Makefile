@@ -129,6 +129,7 @@ check-fuzz:
 check-tools:
 	@tools/selftest
 	@python3 -B tools/isthmus_lib/decode_test.py
+	@python3 -B tools/isthmus_lib/arguments_test.py
 	@python3 -B tools/isthmus_lib/supply_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
 

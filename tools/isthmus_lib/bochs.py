@@ -36,7 +36,8 @@ def start(folder, disk, cpu, smp, memory, lines):
     config += [f"com{i + 1}: enabled=1, {where}"
                for i, where in enumerate(lines)]
     for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
-        with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
+        with open(f"{folder}/{name}", "w", encoding="utf-8",
+                  errors="surrogateescape") as f:
             f.write(text + "\n")
     return ["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/rc"]
 

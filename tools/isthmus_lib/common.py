@@ -65,3 +65,8 @@ def main_with(function):
         sys.exit(failure.status)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:        # of this computer: no space, no rights
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        print(f"{os.path.basename(sys.argv[0])}: {where}"
+              f"{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

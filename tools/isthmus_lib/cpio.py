@@ -20,7 +20,7 @@ class Archive:
     def add(self, name, mode, data=b"", device=(0, 0)):
         """One member; mode holds the file type too."""
         self.count += 1
-        raw = name.encode() + b"\0"
+        raw = os.fsencode(name) + b"\0"
         links = 2 if stat.S_ISDIR(mode) else 1
         fields = (self.count, mode, 0, 0, links, 0, len(data), 0, 0,
                   device[0], device[1], len(raw), 0)

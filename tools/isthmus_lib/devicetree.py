@@ -4,6 +4,7 @@
 [Devicetree Specification "Flattened Devicetree (DTB) Format"]
 """
 
+import os
 import struct
 
 from isthmus_lib.common import Failure
@@ -40,10 +41,10 @@ class Node:
     def text(self, prop, default=None):
         value = self.props.get(prop)
         return default if value is None \
-            else value.rstrip(b"\0").decode("utf-8", "replace")
+            else os.fsdecode(value.rstrip(b"\0"))
 
     def set_text(self, prop, text):
-        self.props[prop] = text.encode() + b"\0"
+        self.props[prop] = os.fsencode(text) + b"\0"
 
     def set_cell(self, prop, number):
         self.props[prop] = struct.pack(">I", number)

@@ -4,10 +4,9 @@ system partition), filled by mtools without mounting anything. The same
 bytes on a USB stick boot a real machine."""
 
 import os
-import shutil
 import struct
 
-from isthmus_lib import cpio, devicetree, manifest, volume
+from isthmus_lib import arguments, cpio, devicetree, manifest, volume
 from isthmus_lib.common import BUILD, Failure, run
 
 LOADER = os.path.join(BUILD, "boot", "BOOTX64.EFI")
@@ -18,6 +17,8 @@ CYLINDER = 16 * 63              # sectors: emulators like whole cylinders
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
+VCPUS_MAX = 8                   # of a partition: boot/manifest.c
+BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
 
 
 class Options:
@@ -39,9 +40,7 @@ def _exec_through_file(options, extra):
     if command is None or (len(command) <= EXEC_MAX and command
                            and PRINTABLE.issuperset(command)):
         return
-    if "\0" in command:
-        raise Failure("--exec: a command cannot contain a NUL character", 2)
-    extra.add(EXEC_FILE, 0o100644, command.encode() + b"\n")
+    extra.add(EXEC_FILE, 0o100644, os.fsencode(command) + b"\n")
     options.exec = f". /{EXEC_FILE}"
 
 
@@ -49,8 +48,6 @@ def _initrd(path, options, scratch):
     """The initrd module: the given one and what is laid over it."""
     extra = cpio.Archive()
     if options.overlay:
-        if not os.path.isdir(options.overlay):
-            raise Failure(f"--overlay {options.overlay} is not a folder", 2)
         extra.add_tree(options.overlay)
     _exec_through_file(options, extra)
     if not extra.count:
@@ -84,8 +81,6 @@ def _modules(tree, options, scratch):
             raise Failure(f"the initrd {base} is not there", 2)
         own["initrd"] = _initrd(base, options, scratch)
     if tree.find("modules/volume") is not None:
-        if options.share and not os.path.isdir(options.share):
-            raise Failure(f"--share {options.share} is not a folder", 2)
         own["volume"] = os.path.join(scratch, "volume")
         volume.make(own["volume"], options.share, scratch)
     return {name: _without_symbols(name, path, scratch)
@@ -125,12 +120,26 @@ def write_disk(disk, files):
         run(["mcopy", "-i", where, local, "::" + path], env=env)
 
 
-def copy(source, disk):
-    """A private copy of a ready disk image."""
-    try:
-        shutil.copyfile(source, disk)
-    except OSError as error:
-        raise Failure(f"{source}: {error.strerror}", 2) from error
+def _check_kernel(path):
+    with open(path, "rb") as f:
+        head = f.read(1024)
+    if any(not head.startswith(magic, at) for at, magic in BZIMAGE):
+        arguments.refuse("--kernel", path, "it is no bzImage")
+
+
+def check(options):
+    """Refuses options that name nothing of use, before anything is made."""
+    for option in ("manifest", "kernel", "initrd"):
+        if getattr(options, option) is not None:
+            arguments.check_file("--" + option, getattr(options, option))
+    for option in ("overlay", "share"):
+        if getattr(options, option) is not None:
+            arguments.check_folder("--" + option, getattr(options, option))
+    if options.kernel is not None:
+        _check_kernel(options.kernel)
+    if not options.manifest and (options.smp or 0) > VCPUS_MAX:
+        raise Failure(f"--smp {options.smp}: Linux has {VCPUS_MAX} CPUs at "
+                      "most; with more, use --manifest", 2)
 
 
 def build(disk, options, scratch):

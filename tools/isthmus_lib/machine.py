@@ -10,14 +10,13 @@ import ctypes
 import os
 import re
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
-from isthmus_lib.common import Failure
+from isthmus_lib import scratch
+from isthmus_lib.common import Failure, say
 
 MARK_BYTE = b"\x1e"             # before a run's mark, on the serial line
 FRAME_HEAD = 5                  # behind the mark: type, four hex digits
@@ -25,6 +24,8 @@ STAGE = re.compile(r"isthmus: stage (\d+) (.*)")
 FAILED = re.compile(r"isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
 PANIC = re.compile(r"isthmus: (PANIC .*)")
 CONTROLS = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+LAST_WORDS = 8                  # lines of it that are shown besides
+PANICKED = ">>PANIC<<"          # how Bochs begins its reason
 CONNECT_SECONDS = 30
 PR_SET_PDEATHSIG = 1
 
@@ -159,7 +160,8 @@ class Machine:
     def __init__(self, platform, settings):
         self.platform = platform
         self.settings = settings
-        self.folder = tempfile.mkdtemp(prefix="isthmus-")
+        self.scratch = scratch.Folder()
+        self.folder = self.scratch.path
         self.disk = os.path.join(self.folder, "disk.img")
         self.process = None
         self.lines = [None, None]   # sockets of COM1 and COM2
@@ -207,7 +209,18 @@ class Machine:
                 continue
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return line
-        raise Failure("the emulator did not start:\n" + self.emulator_log())
+        raise self._not_started()
+
+    def _not_started(self):
+        """Why, in the emulator's words, after what else it said."""
+        said = [l for l in self.emulator_log().splitlines() if l.strip()]
+        reason = next((l for l in said if PANICKED in l), None) or \
+            next((l for l in reversed(said) if "warning" not in l),
+                 "it says nothing")
+        for line in said[-LAST_WORDS:]:
+            if line is not reason:
+                say("  " + line)
+        return Failure(f"the emulator did not start: {reason.strip()}")
 
     def watch(self, file):
         """Lets poll() also report when `file` is readable, as its key."""
@@ -303,4 +316,4 @@ class Machine:
             if line:
                 line.close()
         self.selector.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.scratch.close()

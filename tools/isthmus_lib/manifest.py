@@ -12,6 +12,7 @@ import subprocess
 from isthmus_lib import devicetree
 from isthmus_lib.common import BUILD, ROOT, Failure, sha256_of
 
+BOOTARGS_MAX = 2047             # boot/manifest.c
 DEFAULT = os.path.join(ROOT, "boot", "isthmus.dts")
 MODULE_FILES = {
     "hypervisor": os.path.join(BUILD, "hypervisor", "hypervisor.elf"),
@@ -23,8 +24,6 @@ MODULE_FILES = {
 
 def compile_source(path):
     """The tree of a .dts file."""
-    if not os.path.exists(path):
-        raise Failure(f"the manifest {path} is not there", 2)
     result = subprocess.run(
         ["dtc", "-q", "-I", "dts", "-O", "dtb", "-i", os.path.dirname(path),
          path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
@@ -46,7 +45,7 @@ def module_files(tree, own):
             files[node.name] = own[node.name]
         elif named:
             files[node.name] = os.path.join(
-                ROOT, named.rstrip(b"\0").decode())
+                ROOT, os.fsdecode(named.rstrip(b"\0")))
         else:
             files[node.name] = MODULE_FILES.get(node.name)
         path = files[node.name]
@@ -78,6 +77,10 @@ def fill_in(tree, files, options):
             continue
         if options.append:
             line = f"{node.text('bootargs', '')} {options.append}".strip()
+            if len(os.fsencode(line)) > BOOTARGS_MAX:
+                raise Failure(f"--append: {BOOTARGS_MAX} bytes are the most "
+                              "for Linux's command line, these are "
+                              f"{len(os.fsencode(line))}", 2)
             node.set_text("bootargs", line)
         if options.smp and not options.manifest:
             node.set_cell("vcpus", options.smp)

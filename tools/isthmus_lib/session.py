@@ -28,7 +28,7 @@ class Watcher:
     """Looks for a text in several streams of bytes."""
 
     def __init__(self, text):
-        self.text = text.encode() if text else None
+        self.text = os.fsencode(text) if text else None
         self.tails = {}
         self.found = False
 
@@ -230,9 +230,8 @@ class Session:
             and not self.console.panic else BOOT_FAILED
 
     def _explain(self, what):
-        """Says what went wrong and what is known about it."""
-        stage = self.console.stage or "firmware (Isthmus has not begun)"
-        lines = [f"isthmus: {what}", f"isthmus: last stage: {stage}"]
+        """Says what is known, and last of all what went wrong."""
+        lines = []
         if not self.interactive or not self.greeted:
             text = [l for l in self.console.last_lines() if l.strip()]
             lines += ["isthmus: the end of its serial line:"]
@@ -241,6 +240,8 @@ class Session:
         if not self.machine.running() and log:
             lines += ["isthmus: the emulator says:"]
             lines += ["  " + l for l in log.splitlines()[-8:]]
+        stage = self.console.stage or "firmware (Isthmus has not begun)"
+        lines += [f"isthmus: last stage: {stage}", f"isthmus: {what}"]
         end = "\r\n" if sys.stdin.isatty() else "\n"
         say(end.join(lines))
 

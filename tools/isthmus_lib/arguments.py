@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Arguments of the command line: each that is of no use is refused with one
+line that names it, before anything is made. Text may be any bytes, as names
+and commands on Linux are; Python carries what is not UTF-8 as surrogates, and
+os.fsencode() gives it back."""
+
+import argparse
+import os
+import stat
+
+from isthmus_lib.common import Failure
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and not also how all else is used."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def number(least, most):
+    """The type of an option that is a number of this range."""
+    def convert(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is no number from {least} to {most}")
+        return value
+    return convert
+
+
+def word(text):
+    """The type of an option that may not be empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def refuse(option, path, why):
+    raise Failure(f"{option} {path}: {why}", 2)
+
+
+def check_file(option, path):
+    """`path` must be a file with something in it that we may read."""
+    try:
+        with open(path, "rb", opener=_at_once) as f:
+            info = os.fstat(f.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                refuse(option, path, "it is not a regular file")
+            if not info.st_size:
+                refuse(option, path, "it is empty")
+    except OSError as error:
+        refuse(option, path, error.strerror)
+
+
+def _at_once(path, flags):
+    return os.open(path, flags | os.O_NONBLOCK)     # not even for a pipe
+
+
+def check_folder(option, path):
+    """`path` must be a folder that we may read."""
+    try:
+        os.listdir(path)
+    except OSError as error:
+        refuse(option, path, error.strerror)

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What `isthmus` makes of bad arguments: one line, a status of 2 for what the
+user wrote and 1 for what this computer refused, and nothing left behind, also
+when it is killed. Needs no build, no emulator."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.realpath(__file__))))
+
+from isthmus_lib import cpio, devicetree, image, manifest  # noqa: E402
+from isthmus_lib import scratch                             # noqa: E402
+from isthmus_lib.common import ROOT, Failure                # noqa: E402
+from isthmus_lib.machine import Machine                     # noqa: E402
+from isthmus_lib.platforms import Platform, Settings        # noqa: E402
+
+TOOL = os.path.join(ROOT, "tools", "isthmus")
+LONG = "x" * 300
+BYTES = os.fsdecode(b"a\xff")
+
+# Arguments ({} is a folder with some things in it), status, part of the line.
+BAD = [
+    ("", 2, "COMMAND"),
+    ("nonsense", 2, "nonsense"),
+    ("image", 2, "OUT"),
+    ("image {}/none/x.img", 2, "{}/none/x.img: No such file or directory"),
+    ("image {}/folder", 2, "{}/folder: it is there and is no regular file"),
+    ("image {}/fifo", 2, "no regular file"),
+    ("image /dev/full", 2, "no regular file"),
+    ("image {}/file/x.img", 2, "Not a directory"),
+    ("image /proc/x.img", 2, "/proc/x.img: "),
+    (["image", ""], 2, "OUT: it is empty"),
+    ("image {}/" + LONG, 2, "File name too long"),
+    ("image {}/x.img --kernel {}/none", 2, "--kernel {}/none: No such file"),
+    ("image {}/x.img --kernel {}/folder", 2, "--kernel {}/folder: Is a dir"),
+    ("image {}/x.img --kernel {}/fifo", 2, "not a regular file"),
+    ("image {}/x.img --kernel {}/empty", 2, "--kernel {}/empty: it is empty"),
+    ("image {}/x.img --kernel {}/file", 2, "it is no bzImage"),
+    ("image {}/x.img --kernel {}/" + LONG, 2, "File name too long"),
+    (["image", "{}/x.img", "--kernel", ""], 2, "--kernel: it is empty"),
+    ("image {}/x.img --initrd {}/folder", 2, "--initrd {}/folder: Is a dir"),
+    ("image {}/x.img --initrd {}/empty", 2, "it is empty"),
+    ("image {}/x.img --initrd /dev/null", 2, "not a regular file"),
+    (["image", "{}/x.img", "--initrd", ""], 2, "--initrd: it is empty"),
+    ("image {}/x.img --manifest {}/folder", 2, "--manifest {}/folder: Is a"),
+    ("image {}/x.img --manifest {}/empty", 2, "it is empty"),
+    ("image {}/x.img --overlay {}/file", 2, "--overlay {}/file: Not a dir"),
+    ("image {}/x.img --overlay {}/none", 2, "--overlay {}/none: No such"),
+    (["image", "{}/x.img", "--overlay", ""], 2, "--overlay: it is empty"),
+    ("image {}/x.img --share {}/file", 2, "--share {}/file: Not a directory"),
+    (["image", "{}/x.img", "--share", ""], 2, "--share: it is empty"),
+    ("image {}/x.img --exec true", 2, "--exec"),
+    ("boot --platform none", 2, "none"),
+    ("boot --smp 0", 2, "--smp: '0' is no number from 1 to 64"),
+    ("boot --smp 9", 2, "--smp 9: Linux has 8 CPUs at most"),
+    ("boot --smp 65", 2, "--smp: '65' is no number from 1 to 64"),
+    ("boot --smp two", 2, "--smp: 'two' is no number"),
+    ("boot --memory -1", 2, "--memory"),
+    ("boot --memory 1e3", 2, "--memory: '1e3' is no number"),
+    ("boot --memory " + "9" * 5000, 2, "--memory"),
+    ("boot --timeout 0", 2, "--timeout"),
+    (["boot", "--cpu", ""], 2, "--cpu: it is empty"),
+    (["boot", "--until", ""], 2, "--until: it is empty"),
+    ("boot --machine none", 2, "--machine"),
+    ("boot --gdb nowhere --platform qemu-tcg", 2, "--gdb nowhere"),
+    ("boot --platform qemu-tcg --log {}/none/log", 2, "{}/none/log: No such"),
+    ("boot --platform qemu-tcg --log {}/folder", 2, "{}/folder: Is a direct"),
+    (["boot", "--log", ""], 2, "--log: it is empty"),
+    ("boot --platform qemu-tcg --linux-console {}/folder", 2, "Is a direct"),
+    ("boot --image {}/none", 2, "--image {}/none: No such file"),
+    ("boot --image {}/folder", 2, "--image {}/folder: Is a directory"),
+    ("boot --image {}/empty", 2, "--image {}/empty: it is empty"),
+    ("boot --image {}/file --exec true", 2, "--exec is for a disk that is"),
+    ("boot --image {}/file --append quiet", 2, "--append is for a disk"),
+    (["boot", "--kernel", "{}/" + BYTES], 2, "a\\udcff: No such file"),
+    (["image", "{}/" + BYTES + "/x"], 2, "No such file"),
+    ("decode {}/none", 2, "{}/none: No such file"),
+    ("decode {}/folder", 2, "{}/folder: Is a directory"),
+]
+
+
+class Arguments(unittest.TestCase):
+    def setUp(self):
+        # pylint: disable=consider-using-with
+        self.temporary = tempfile.TemporaryDirectory(prefix="isthmus-")
+        self.folder = self.temporary.name
+        os.mkdir(self.path("tmp"))
+        os.mkdir(self.path("folder"))
+        os.mkfifo(self.path("fifo"))
+        self.write("file", b"text" * 1000)
+        self.write("empty", b"")
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as f:
+            f.write(data)
+
+    def run_tool(self, words, **kwargs):
+        return subprocess.run(
+            [TOOL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, check=False, cwd=self.folder, timeout=60,
+            env=dict(os.environ, TMPDIR=self.path("tmp")), **kwargs)
+
+    def test_each_bad_argument_is_one_line(self):
+        before = sorted(os.listdir(self.folder))
+        for words, status, part in BAD:
+            words = words.split() if isinstance(words, str) else words
+            words = [w.replace("{}", self.folder) for w in words]
+            with self.subTest(words=words):
+                done = self.run_tool(words)
+                said = done.stderr.decode()
+                self.assertEqual(done.returncode, status, said)
+                self.assertEqual(said.count("\n"), 1, said)
+                self.assertIn(part.replace("{}", self.folder), said)
+                self.assertEqual(done.stdout, b"")
+                self.assertEqual(sorted(os.listdir(self.folder)), before)
+                self.assertEqual(os.listdir(self.path("folder")), [])
+                self.assertEqual(os.listdir(self.path("tmp")), [])
+
+    def test_what_this_computer_refuses(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([TOOL, "decode", self.path("file")],
+                                  stdout=full, stderr=subprocess.PIPE,
+                                  check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr,
+                         b"isthmus: No space left on device\n")
+
+    def test_a_failed_image_leaves_the_old_one(self):
+        self.write("old.img", b"old")
+        before = sorted(os.listdir(self.folder))
+        done = self.run_tool(["image", self.path("old.img"), "--manifest",
+                              self.path("file")])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+        self.assertEqual(os.listdir(self.path("tmp")), [])
+        with open(self.path("old.img"), "rb") as f:
+            self.assertEqual(f.read(), b"old")
+
+    def test_text_of_any_bytes_is_passed_on(self):
+        tree = devicetree.Node()
+        tree.child("partitions").child("l").set_text("kernel", "k")
+        manifest.fill_in(tree, {}, image.Options(append=BYTES, exec=BYTES))
+        blob = devicetree.flatten(tree)
+        self.assertEqual(blob.count(b"a\xff\0"), 2)
+        self.assertIn(b"a\xff\0", devicetree.flatten(devicetree.parse(blob)))
+        self.write("folder/" + BYTES, b"x")
+        archive = cpio.Archive()
+        archive.add_tree(self.path("folder"))
+        self.assertIn(b"a\xff\0", archive.finish())
+
+    def test_too_long_a_command_line(self):
+        tree = devicetree.Node()
+        tree.child("partitions").child("l").set_text("kernel", "k")
+        manifest.fill_in(tree, {}, image.Options(append="x" * 2047))
+        with self.assertRaisesRegex(Failure, "2047 .* 2048"):
+            tree.find("partitions/l").props.pop("bootargs")
+            manifest.fill_in(tree, {}, image.Options(append="x" * 2048))
+
+
+class Leftovers(unittest.TestCase):
+    def setUp(self):
+        # pylint: disable=consider-using-with
+        self.temporary = tempfile.TemporaryDirectory(prefix="isthmus-")
+        self.folder = tempfile.tempdir = self.temporary.name
+
+    def tearDown(self):
+        tempfile.tempdir = None
+        self.temporary.cleanup()
+
+    def in_child(self, function):
+        """Starts function() in a process of its own, which then waits."""
+        ready, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            kept = function()
+            os.write(tell, b"x")
+            time.sleep(1000)
+            os._exit(len(kept))
+        os.read(ready, 1)
+        os.close(ready)
+        os.close(tell)
+        return child
+
+    @staticmethod
+    def kill(child):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    def test_a_killed_run_is_cleared_up_by_the_next(self):
+        child = self.in_child(lambda: [scratch.Folder()])
+        with scratch.Folder() as other:
+            self.assertEqual(len(os.listdir(self.folder)), 2)
+            self.kill(child)
+            with scratch.Folder() as third:
+                self.assertEqual(sorted(os.listdir(self.folder)),
+                                 sorted(os.path.basename(f.path)
+                                        for f in (other, third)))
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_others_things_are_left_alone(self):
+        outside = os.path.join(self.folder, "outside")
+        os.mkdir(outside)
+        os.symlink(outside, os.path.join(self.folder, scratch.PREFIX + "a"))
+        with open(os.path.join(self.folder, scratch.PREFIX + "b"), "wb"):
+            pass
+        before = sorted(os.listdir(self.folder))
+        with scratch.Folder():
+            pass
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def test_a_result_is_whole_or_not_there(self):
+        path = os.path.join(self.folder, "out")
+
+        def half():
+            kept = scratch.result(path)
+            with open(kept.__enter__(), "wb") as f:  # pylint: disable=C2801
+                f.write(b"half a result")
+            return [kept]
+
+        child = self.in_child(half)
+        self.assertFalse(os.path.exists(path))
+        with self.assertRaisesRegex(Failure, "another run"):
+            with scratch.result(path):
+                pass
+        self.kill(child)
+        with scratch.result(path) as part:
+            with open(part, "wb") as f:
+                f.write(b"whole")
+            self.assertFalse(os.path.exists(path))
+        self.assertEqual(os.listdir(self.folder), ["out"])
+        with open(path, "rb") as f:
+            self.assertEqual(f.read(), b"whole")
+
+    def test_the_reason_comes_last(self):
+        script = "echo 'x: warning: odd' >&2; echo 'x: no such CPU' >&2; " \
+                 "echo 'x: warning: late' >&2; exit 1"
+        platform = Platform("p", "", lambda: None,
+                            lambda *_: ["sh", "-c", script], "log")
+        said = io.StringIO()
+        with Machine(platform, Settings()) as machine, \
+                contextlib.redirect_stderr(said), \
+                self.assertRaisesRegex(Failure, "start: x: no such CPU$"):
+            machine.start()
+        self.assertEqual(said.getvalue(),
+                         "  x: warning: odd\n  x: warning: late\n")
+        self.assertEqual(os.listdir(self.folder), [])
+
+
+unittest.main()
