@@ -115,8 +115,9 @@ static int64_t load(const struct guest *guest, uint64_t gpa, uint64_t ram_end,
 	return HC_OK;
 }
 
-/* Low memory and ACPI tables, built side by side in the small window (36 and 16
- * KiB of its 64). NULL, or what went wrong, as a clause for stage_failed(). */
+/* Low memory, ACPI tables and the reset vector's page, built side by side in the
+ * small window (36, 16 and 4 KiB of its 64). NULL, or what went wrong, as a
+ * clause for stage_failed(). */
 static const char *load_tables(const struct guest *guest,
 			       const struct linux_image *image,
 			       const struct linux_layout *layout,
@@ -124,6 +125,7 @@ static const char *load_tables(const struct guest *guest,
 {
 	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
 	uint8_t *acpi = stage_small + low_size;
+	uint8_t *bios = acpi + LINUX_ACPI_SIZE;
 	const char *wrong = linux_image_low(stage_small, image, layout,
 					    guest->want->bootargs);
 	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
@@ -133,13 +135,15 @@ static const char *load_tables(const struct guest *guest,
 	if (!wrong && acpi_size == 0) {
 		wrong = "the ACPI tables do not fit their area";
 	}
+	linux_image_bios(bios);
 	if (!wrong &&
 	    (donate(guest, stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
-	     donate(guest, acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK)) {
+	     donate(guest, acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK ||
+	     donate(guest, bios, LINUX_BIOS_GPA, PAGE) != HC_OK)) {
 		wrong = "low memory could not be donated";
 	}
 	if (wrong) {		/* the next try finds the window clean */
-		memset(stage_small, 0, low_size + LINUX_ACPI_SIZE);
+		memset(stage_small, 0, low_size + LINUX_ACPI_SIZE + PAGE);
 	}
 	return wrong;
 }

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
 
 #define SECTOR			512u
@@ -263,6 +264,25 @@ static void page_tables(uint8_t *table)
 	for (unsigned i = 0; i < 4 * 512; i++) {
 		put(table + 0x2000 + i * 8, i * ALIGN_2M | attr | large, 8);
 	}
+}
+
+/**
+ * A BIOS that can do one thing: 16-bit code at the reset vector, F000:FFF0, that
+ * asks for a reset as the FADT's register does. A kernel on hardware-reduced
+ * ACPI takes us for an EFI machine, finds no runtime services, and goes back to
+ * real mode to jump there. [Linux "arch/x86/kernel/reboot.c"]
+ */
+void linux_image_bios(uint8_t *page)
+{
+	static const uint8_t vector[16] = {
+		0xba, LINUX_PORT_RESET & 0xff, LINUX_PORT_RESET >> 8,
+						/* mov $port, %dx */
+		0xb0, LINUX_RESET_VALUE,	/* mov $value, %al */
+		0xee,				/* out %al, (%dx) */
+		0xf4, 0xeb, 0xfd,		/* hlt, and again */
+	};
+
+	memcpy(page + 0xff0, vector, sizeof(vector));
 }
 
 /**

@@ -22,6 +22,7 @@
 #define LINUX_ACPI_GPA		0xe0000u
 #define LINUX_ACPI_SIZE		0x4000u
 #define LINUX_LOW_RAM_END	0x9f000u
+#define LINUX_BIOS_GPA		0xff000u	/* the page of the reset vector */
 #define LINUX_HIGH_RAM		0x100000u
 #define LINUX_MMIO_GPA		0xe0000000u	/* no RAM from here to 4 GiB */
 
@@ -56,6 +57,9 @@ const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout);
 /* Where that memory ends. */
 uint64_t linux_image_ram_end(const struct linux_layout *layout);
+/* Writes the page at LINUX_BIOS_GPA: what a jump to the PC's reset vector
+ * finds. The page is zeroed. */
+void linux_image_bios(uint8_t *page);
 /* Writes LINUX_LOW_GPA..LINUX_LOW_END to the zeroed buffer: GDT, boot
  * parameters, command line, page tables. NULL, or what is wrong. */
 const char *linux_image_low(uint8_t *low, const struct linux_image *image,

@@ -22,6 +22,11 @@
  * have vCPUs. */
 #define TURN_ACCESSES	16u
 
+/* A register of its own, though the address register of PCI lies around it.
+ * [Intel ICH9 "RST_CNT - Reset Control Register"] */
+#define CHIPSET_RESET		0xcf9u
+#define CHIPSET_RESET_CPU	0x04u
+
 /* All of them: accesses of every partition come by one event. */
 static struct linux_io *all;
 
@@ -87,7 +92,10 @@ static uint64_t port_in(struct linux_io *io, unsigned port, unsigned size)
 static enum linux_request port_out(struct linux_io *io, unsigned port,
 				   unsigned size, uint32_t value)
 {
-	if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
+	if (port == CHIPSET_RESET && size == 1) {
+		return value & CHIPSET_RESET_CPU ? LINUX_REQUEST_RESET :
+						   LINUX_REQUEST_NONE;
+	} else if (port >= PCI_MODEL_PORT && port <= PCI_MODEL_PORT_LAST) {
 		pci_model_out(&io->pci, port, size, value);
 	} else if (port >= UART_MODEL_PORT && port <= UART_MODEL_PORT_LAST &&
 		   size == 1) {

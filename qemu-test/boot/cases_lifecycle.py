@@ -61,6 +61,31 @@ def restart_20(t):
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
+# The kernel's ways to reset a PC (Documentation/ABI/testing/sysfs-kernel-reboot).
+# There is no EFI and no keyboard controller: it goes on to the next way.
+REBOOTS = ("acpi", "efi", "bios", "pci", "kbd", "triple")
+
+
+def reboots(console, ways):
+    """Each way in turn, and the kernel's own choice, end this Linux and bring
+    the next one."""
+    console.ready()
+    console.send("exec reboot -f")
+    console.ready()
+    for way in ways:
+        console.send(f"exec echo {way} > /sys/kernel/reboot/type; reboot -f")
+        console.ready()
+    console.send("poweroff")
+
+
+@case("reboot-ways", "whichever way Linux reboots, it comes back",
+      only=("bochs", "qemu-tcg"), why="there a triple fault resets the machine")
+def reboot_ways(t):
+    console = t.console(timeout=600)
+    reboots(console, REBOOTS)
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
 @case("linux-crash", "a crash is reported; the host partition goes on")
 def linux_crash(t):
     console = t.console("--append", "panic=-1")

@@ -2,6 +2,7 @@
 """Other machines than the default one: chipsets, firmware in flash, many
 CPUs, little and much memory. `make test-all`, or by name."""
 
+from cases_lifecycle import REBOOTS, reboots
 from runner import BOCHS, QEMU, case
 
 # Both directions of the channel, and what Linux sees of the machine.
@@ -96,3 +97,14 @@ def memory_6g(t):
       why="Bochs 2.7 has no memory above 4 GiB with this firmware")
 def memory_16g(t):
     large(t, 16 * GIB, 12 * GIB, 256)
+
+
+@case("debian-reboot", "Debian's stock kernel comes back too", only=QEMU,
+      why="seven boots of it are half an hour of Bochs")
+def debian_reboot(t):
+    kernel = "build/guest/vmlinuz-debian"
+    initrd = "build/guest/initrd-debian.cpio"
+    t.need(kernel, initrd)
+    console = t.console("--kernel", kernel, "--initrd", initrd, timeout=900)
+    reboots(console, REBOOTS)
+    t.check(console.finish() == 0, "poweroff did not end the machine well")

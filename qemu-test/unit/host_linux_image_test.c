@@ -220,6 +220,23 @@ static void command_line_limits(void **state)
 	assert_non_null(linux_image_low(low, &image, &at, text));
 }
 
+/* At F000:FFF0 stands 16-bit code that writes the FADT's reset register. */
+static void reset_vector(void **state)
+{
+	static const uint8_t want[16] = {
+		0xba, 0x00, 0x06, 0xb0, 0x06, 0xee, 0xf4, 0xeb, 0xfd,
+	};
+	uint8_t page[4096] = { 0 };
+
+	(void)state;
+	assert_int_equal(LINUX_BIOS_GPA + 0xff0, 0xffff0);
+	linux_image_bios(page);
+	assert_memory_equal(page + 0xff0, want, sizeof(want));
+	for (size_t i = 0; i < 0xff0; i++) {
+		assert_int_equal(page[i], 0);
+	}
+}
+
 static uint8_t sum(const uint8_t *at, size_t len)
 {
 	uint8_t total = 0;
@@ -282,6 +299,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(command_line_limits, setup,
 						teardown),
+		cmocka_unit_test(reset_vector),
 		cmocka_unit_test(acpi_tables),
 	};
 

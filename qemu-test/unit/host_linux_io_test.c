@@ -93,12 +93,13 @@ static void on_key(void *arg)
 	answered_at_key = answered;
 }
 
-/* Requests of each Linux. */
-static unsigned resets[2];
+/* Requests of each Linux, and the last one. */
+static unsigned requests[2];
+static enum linux_request request;
 
-static void asked(void *arg, enum linux_request request)
+static void asked(void *arg, enum linux_request what)
 {
-	assert_int_equal(request, LINUX_REQUEST_RESET);
+	request = what;
 	++*(unsigned *)arg;
 }
 
@@ -112,11 +113,13 @@ static int setup(void **state)
 	loop_init(1000000000);
 	loop_on_event(HC_EVENT_IRQ(0), on_key, NULL);
 	if (!once) {
-		linux_io_init(&devices[0], LINUX_ID, asked, &resets[0]);
-		linux_io_init(&devices[1], OTHER_ID, asked, &resets[1]);
+		linux_io_init(&devices[0], LINUX_ID, asked, &requests[0]);
+		linux_io_init(&devices[1], OTHER_ID, asked, &requests[1]);
 		once = true;
 	}
 	events = left = answered = calls = answered_at_key = 0;
+	requests[0] = requests[1] = 0;
+	request = LINUX_REQUEST_NONE;
 	return 0;
 }
 
@@ -146,13 +149,13 @@ static void many_hold_up_nobody(void **state)
 	assert_int_equal(answered, MANY);
 }
 
-/* One access of one byte; what was read. */
-static uint64_t access(uint32_t partition, unsigned port, bool in,
-		       uint8_t value)
+/* One access; what was read. */
+static uint64_t sized(uint32_t partition, unsigned port, unsigned size, bool in,
+		      uint32_t value)
 {
 	struct hc_ioreq req = {
 		.handle = partition << 16,
-		.word = port | 1u << 16 | (in ? HC_IOREQ_IN : 0),
+		.word = port | size << 16 | (in ? HC_IOREQ_IN : 0),
 		.value = value,
 	};
 
@@ -161,6 +164,12 @@ static uint64_t access(uint32_t partition, unsigned port, bool in,
 	events = HC_EVENT_IOREQ;
 	loop_step(LOOP_FOREVER);
 	return answer;
+}
+
+static uint64_t access(uint32_t partition, unsigned port, bool in,
+		       uint8_t value)
+{
+	return sized(partition, port, 1, in, value);
 }
 
 static char logged(struct linux_io *io)
@@ -187,8 +196,40 @@ static void each_has_its_own(void **state)
 	assert_int_equal(access(OTHER_ID, UART_MODEL_PORT + 7, true, 0), 0);
 	assert_true(access(NO_ID, UART_MODEL_PORT + 7, true, 0) == ~0ull);
 	access(OTHER_ID, LINUX_PORT_RESET, false, LINUX_RESET_VALUE);
-	assert_int_equal(resets[0], 0);
-	assert_int_equal(resets[1], 1);
+	assert_int_equal(requests[0], 0);
+	assert_int_equal(requests[1], 1);
+	assert_int_equal(request, LINUX_REQUEST_RESET);
+}
+
+/* The registers that end a Linux, and their neighbours and half steps. */
+static void power_registers(void **state)
+{
+	static const struct {
+		unsigned port, size;
+		uint32_t value;
+		enum linux_request want;
+	} writes[] = {
+		{ 0x600, 1, 0x06, LINUX_REQUEST_RESET },	/* FADT */
+		{ 0x600, 1, 0x02, LINUX_REQUEST_NONE },
+		{ 0x600, 4, 0x06, LINUX_REQUEST_NONE },
+		{ 0x604, 1, 0x34, LINUX_REQUEST_POWER_OFF },
+		{ 0x604, 1, 0x14, LINUX_REQUEST_NONE },
+		{ 0xcf9, 1, 0x06, LINUX_REQUEST_RESET },
+		{ 0xcf9, 1, 0x0e, LINUX_REQUEST_RESET },
+		{ 0xcf9, 1, 0x02, LINUX_REQUEST_NONE },
+		{ 0xcf8, 1, 0x06, LINUX_REQUEST_NONE },
+		{ 0xcf8, 4, 0x80000606, LINUX_REQUEST_NONE },
+		{ 0x3f8, 1, 0x06, LINUX_REQUEST_NONE },
+	};
+
+	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
+		setup(state);
+		sized(LINUX_ID, writes[i].port, writes[i].size, false,
+		      writes[i].value);
+		assert_int_equal(request, writes[i].want);
+		/* Who asked for its end is not answered any more. */
+		assert_int_equal(answered, request == LINUX_REQUEST_NONE);
+	}
 }
 
 int main(void)
@@ -197,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup(one_is_cheap, setup),
 		cmocka_unit_test_setup(many_hold_up_nobody, setup),
 		cmocka_unit_test_setup(each_has_its_own, setup),
+		cmocka_unit_test_setup(power_registers, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
