@@ -105,6 +105,17 @@ static void open_channel(void)
 
 /* ---- A run for one command ---- */
 
+/* Waits for the agent, unless Linux says that something is wrong: then the
+ * command does not run. The reason has been reported. */
+static bool wait_for_agent(void)
+{
+	while (linux_state(&guest) == LINUX_RUNNING && !linux_ready(&guest) &&
+	       !linux_said(&guest)[0]) {
+		loop_step(LOOP_FOREVER);
+	}
+	return linux_ready(&guest) && !linux_said(&guest)[0];
+}
+
 /* Waits for the agent, runs the command, powers off; never returns. Output and
  * status go out in frames for the tool (agent.c), if it is there: the manifest
  * has its mark. On a bare serial line they are text for a person. A Linux that goes down before
@@ -113,16 +124,15 @@ static void run_exec(void)
 {
 	const char *const request[] = { "exec", config.exec, NULL };
 	enum agent_mode mode = config.mark ? AGENT_FRAMES : AGENT_PLAIN;
-	uint32_t status = 0;
+	uint32_t status;
 
-	while (linux_state(&guest) == LINUX_RUNNING && !linux_ready(&guest)) {
-		loop_step(LOOP_FOREVER);
+	if (!wait_for_agent()) {
+		system_down(&env, false);
 	}
-	if (linux_ready(&guest) &&
-	    agent_run(env.agent, request, mode, &status) != AGENT_EXITED) {
+	if (agent_run(env.agent, request, mode, &status) != AGENT_EXITED) {
 		stage_failed(STAGE_AGENT_READY, "exec: %s",
 			     agent_error(env.agent));
-	} else if (linux_ready(&guest) && mode == AGENT_PLAIN) {
+	} else if (mode == AGENT_PLAIN) {
 		printf("[exit status %u]\n", (unsigned)status);
 	}
 	system_down(&env, false);

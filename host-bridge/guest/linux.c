@@ -16,6 +16,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
+#include "host-bridge/guest/linux_initrd.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/notice.h"
@@ -24,6 +25,7 @@
 #define PAGE		4096ull
 #define UNIT		(2ull << 20)	/* stage_big: what one call donates */
 #define SMALL		(64ull << 10)	/* stage_small */
+#define MIB		(1ull << 20)
 
 #define QUICK_MS	10000u	/* a crash so soon after the start ... */
 #define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
@@ -55,6 +57,11 @@ static const char *const hc_errors[] = {
 	"success", "invalid argument", "not permitted", "no such thing",
 	"busy", "out of memory", "try again", "no such hypercall",
 };
+
+static unsigned long long in_mib(uint64_t bytes)
+{
+	return bytes / MIB;
+}
 
 static const char *hc_error(int64_t status)
 {
@@ -165,6 +172,28 @@ static bool find_modules(const struct guest *guest,
 	return true;
 }
 
+/* Whether Linux can unpack its initrd in ram bytes; false with a message. */
+static bool check_initrd(const struct guest *guest, uint64_t ram,
+			 const struct linux_image *image,
+			 const struct host_module *initrd)
+{
+	uint64_t files = linux_initrd_unpacked(
+		(const void *)(uintptr_t)initrd->gpa, initrd->size);
+	uint64_t room = linux_initrd_room(ram, image->kernel_size,
+					  initrd->size, guest->want->bootargs);
+
+	if (files > room) {
+		stage_failed(STAGE_LINUX_LOADED, "initrd \"%s\" (%llu MiB) "
+			     "unpacks to %llu MiB or more, for which Linux "
+			     "with %llu MiB has %llu MiB beside it: raise "
+			     "\"memory-mib\" in the manifest", initrd->name,
+			     in_mib(initrd->size + MIB - 1),
+			     in_mib(files + MIB - 1), in_mib(ram),
+			     in_mib(room));
+	}
+	return files <= room;
+}
+
 /* Everything into Linux's memory; *layout tells where. False, with a message,
  * when something is missing, broken, or does not fit: some memory may have
  * moved already, and the caller takes it back. */
@@ -197,6 +226,9 @@ static bool load_all(const struct guest *guest, struct linux_layout *layout)
 		stage_failed(STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
 			     "%s", kernel->name,
 			     (unsigned long long)kernel->size, wrong);
+		return false;
+	}
+	if (initrd && !check_initrd(guest, layout->ram, &image, initrd)) {
 		return false;
 	}
 	ram_end = linux_image_ram_end(layout);
@@ -390,6 +422,25 @@ static void on_request(void *arg, enum linux_request request)
 	}
 }
 
+/* From linux_io.c, in a handler, once after each start at most. Linux may go on
+ * all the same, as without a part of its files. */
+static void on_reason(void *arg, const char *reason)
+{
+	const struct guest *guest = arg;
+
+	if (guest->ready) {
+		notice("isthmus: Linux says: %s", reason);
+	} else {
+		stage_failed(STAGE_AGENT_READY, "Linux says: %s", reason);
+	}
+}
+
+/** From anywhere; valid until the next start. */
+const char *linux_said(const struct guest *guest)
+{
+	return guest->io.says.reason;
+}
+
 /**
  * Keeps the configuration, which must stay, and takes the events; starts
  * nothing. Once for each, zeroed before, after serial_init() and before
@@ -405,7 +456,8 @@ void linux_init(struct guest *guest, const struct config *config,
 	guest->state = LINUX_STOPPED;
 	guest->next = all;
 	all = guest;
-	linux_io_init(&guest->io, guest->want->id, on_request, guest);
+	linux_io_init(&guest->io, guest->want->id, on_request, on_reason,
+		      guest);
 	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
 }
 

@@ -52,5 +52,7 @@ enum linux_state linux_state(const struct guest *guest);
 /* Linux has said that its agent serves us; since this start. */
 bool linux_ready(const struct guest *guest);
 void linux_set_ready(struct guest *guest);
+/* What it said, since its start, of why it does not come up; "": nothing. */
+const char *linux_said(const struct guest *guest);
 
 #endif

@@ -36,6 +36,9 @@ static void log_byte(struct linux_io *io, char byte)
 {
 	io->log[io->log_end++ % LINUX_LOG_SIZE] = byte;
 	serial_write(SERIAL_LINUX, &byte, 1);
+	if (linux_says(&io->says, byte)) {
+		io->said(io->arg, io->says.reason);
+	}
 }
 
 /**
@@ -174,6 +177,7 @@ void linux_io_reset(struct linux_io *io)
 {
 	struct hc_regs regs;
 
+	io->says = (struct linux_says){ 0 };
 	uart_model_reset(&io->uart);
 	pci_model_reset(&io->pci);
 	for (unsigned c = 0; c < PCI_MODEL_CHANNELS; c++) {
@@ -191,10 +195,11 @@ void linux_io_reset(struct linux_io *io)
  */
 void linux_io_init(struct linux_io *io, uint32_t partition,
 		   void (*asked)(void *arg, enum linux_request request),
-		   void *arg)
+		   void (*said)(void *arg, const char *reason), void *arg)
 {
 	io->partition = partition;
 	io->asked = asked;
+	io->said = said;
 	io->arg = arg;
 	io->next = all;
 	all = io;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host-bridge/guest/linux_says.h"
 #include "host-bridge/guest/pci_model.h"
 #include "host-bridge/guest/uart_model.h"
 
@@ -26,19 +27,22 @@ struct linux_io {
 	struct linux_io *next;		/* of all Linux partitions */
 	uint32_t partition;
 	void (*asked)(void *arg, enum linux_request request);
+	void (*said)(void *arg, const char *reason);
 	void *arg;
 	struct uart_model uart;
 	struct pci_model pci;
 	/* The last bytes it printed; goes on over restarts. */
 	char log[LINUX_LOG_SIZE];
 	uint64_t log_end;		/* bytes ever written */
+	struct linux_says says;		/* since the last start */
 };
 
 /* Sets up *io, which must stay; asked is called (from the loop) when Linux
- * wants a reset or power off. Its vCPU stays stopped then. */
+ * wants a reset or power off. Its vCPU stays stopped then. said: when it has
+ * printed why it does not come up, once after each start at most. */
 void linux_io_init(struct linux_io *io, uint32_t partition,
 		   void (*asked)(void *arg, enum linux_request request),
-		   void *arg);
+		   void (*said)(void *arg, const char *reason), void *arg);
 /* Devices as after power-on; the log goes on. */
 void linux_io_reset(struct linux_io *io);
 /* Copies log bytes from position *at on (0: the oldest kept) and advances

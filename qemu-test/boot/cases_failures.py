@@ -81,6 +81,35 @@ def bad_property(t):
           manifest(t, "memory-mib = <384>", "memory-mib = <3>"))
 
 
+@case("initrd-too-big", "an initramfs that Linux cannot unpack is refused")
+def initrd_too_big(t):
+    large = t.path("large")
+    with open(large, "wb") as f:
+        f.truncate(45 << 20)
+    fails(t, 64, "MiB or more, for which Linux with 128 MiB has",
+          "--overlay", t.overlay({"large": large}), "--manifest",
+          manifest(t, "memory-mib = <384>", "memory-mib = <128>"))
+
+
+@case("linux-says", "what Linux says of its failed start reaches the user")
+def linux_says(t):
+    own = os.path.join(ROOT, "build", "guest", "initrd.cpio")
+    with open(own, "rb") as f:
+        data = f.read()
+    with open(t.path("broken.cpio"), "wb") as f:
+        f.write(data + bytes(-len(data) % 4) + b"junk" * 100)
+    for options, words in (
+            (("--append", "rdinit=/none"), "Kernel panic - not syncing: VFS"),
+            (("--initrd", t.path("broken.cpio")),
+             "Initramfs unpacking failed")):
+        result = t.boot("--exec", "echo came up", *options)
+        t.check(result.status == 125 and result.out == "",
+                f"{words}: status {result.status}: {result.out}")
+        last = result.err.rstrip().splitlines()[-1]
+        t.check("stage 68 agent ready: Linux says: " + words in last,
+                f"the reason is not the last line: {result.err}")
+
+
 @case("no-vtx", "a processor without VT-x",
       only=("bochs",), why="VT-x is on Bochs only")
 def no_vtx(t):

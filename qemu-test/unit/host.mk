@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of host-bridge's pure parts.
 
-UNIT_TESTS += host_linux_image host_models host_linux_io host_console \
+UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io host_console \
 	host_log_view host_agent_frame host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
+host_linux_initrd_SRCS := qemu-test/unit/host_linux_initrd_test.c \
+	host-bridge/guest/linux_initrd.c
 host_models_SRCS := qemu-test/unit/host_models_test.c \
 	host-bridge/guest/pci_model.c host-bridge/guest/uart_model.c
 host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
-	$(addprefix host-bridge/, guest/linux_io.c loop/loop.c \
-		guest/pci_model.c guest/uart_model.c)
+	$(addprefix host-bridge/, guest/linux_io.c guest/linux_says.c \
+		loop/loop.c guest/pci_model.c guest/uart_model.c)
 # As host-bridge is built: hypercalls use the stack.
 host_linux_io_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \

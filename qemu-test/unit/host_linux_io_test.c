@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "host-bridge/rt/hc.h"
@@ -103,6 +104,15 @@ static void asked(void *arg, enum linux_request what)
 	++*(unsigned *)arg;
 }
 
+/* What the first Linux said. */
+static char words[200];
+
+static void said(void *arg, const char *reason)
+{
+	assert_ptr_equal(arg, &requests[0]);
+	strcat(words, reason);
+}
+
 static struct linux_io devices[2];
 
 static int setup(void **state)
@@ -113,13 +123,16 @@ static int setup(void **state)
 	loop_init(1000000000);
 	loop_on_event(HC_EVENT_IRQ(0), on_key, NULL);
 	if (!once) {
-		linux_io_init(&devices[0], LINUX_ID, asked, &requests[0]);
-		linux_io_init(&devices[1], OTHER_ID, asked, &requests[1]);
+		linux_io_init(&devices[0], LINUX_ID, asked, said,
+			      &requests[0]);
+		linux_io_init(&devices[1], OTHER_ID, asked, said,
+			      &requests[1]);
 		once = true;
 	}
 	events = left = answered = calls = answered_at_key = 0;
 	requests[0] = requests[1] = 0;
 	request = LINUX_REQUEST_NONE;
+	words[0] = '\0';
 	return 0;
 }
 
@@ -232,6 +245,43 @@ static void power_registers(void **state)
 	}
 }
 
+static void print(const char *text)
+{
+	for (; *text; text++) {
+		access(LINUX_ID, UART_MODEL_PORT, false, (uint8_t)*text);
+	}
+}
+
+/* The first line that tells why, once; and anew after a restart. */
+static void says_why(void **state)
+{
+	static const char longest[] = "Kernel panic - not syncing: ";
+	char text[400];
+
+	(void)state;
+	print("[    0.1] Linux version\n[    0.2] Initramfs unpacking failed: "
+	      "write \x1b[2Jerror\r\n");
+	assert_string_equal(words,
+			    "Initramfs unpacking failed: write ?[2Jerror");
+	print("[    0.3] Kernel panic - not syncing: No working init found.\n");
+	assert_string_equal(words,
+			    "Initramfs unpacking failed: write ?[2Jerror");
+	assert_string_equal(devices[0].says.reason, words);
+	assert_string_equal(devices[1].says.reason, "");
+	linux_io_reset(&devices[0]);
+	assert_string_equal(devices[0].says.reason, "");
+	words[0] = '\0';
+	memset(text, 'x', sizeof(text));
+	memcpy(text, longest, sizeof(longest) - 1);
+	text[sizeof(text) - 2] = '\n';
+	text[sizeof(text) - 1] = '\0';
+	print("Kernel panic - not syn\ncing\n");
+	assert_string_equal(words, "");
+	print(text);
+	assert_int_equal(strlen(words), LINUX_SAYS_MAX - 1);
+	assert_memory_equal(words, text, LINUX_SAYS_MAX - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +289,7 @@ int main(void)
 		cmocka_unit_test_setup(many_hold_up_nobody, setup),
 		cmocka_unit_test_setup(each_has_its_own, setup),
 		cmocka_unit_test_setup(power_registers, setup),
+		cmocka_unit_test_setup(says_why, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,9 +20,10 @@ from isthmus_lib.common import Failure, say
 
 MARK_BYTE = b"\x1e"             # before a run's mark, on the serial line
 FRAME_HEAD = 5                  # behind the mark: type, four hex digits
-STAGE = re.compile(r"isthmus: stage (\d+) (.*)")
-FAILED = re.compile(r"isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
-PANIC = re.compile(r"isthmus: (PANIC .*)")
+# At the beginning of a line: further on it may quote Linux.
+STAGE = re.compile(r"(?:isthmus> )*isthmus: stage (\d+) (.*)")
+FAILED = re.compile(r"(?:isthmus> )*isthmus: FAILED stage (\d+) ([^:]*): ?(.*)")
+PANIC = re.compile(r"(?:isthmus> )*isthmus: (PANIC .*)")
 CONTROLS = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 LAST_WORDS = 8                  # lines of it that are shown besides
 PANICKED = ">>PANIC<<"          # how Bochs begins its reason
@@ -139,11 +140,11 @@ class Console:
         self.lines = (self.lines + [line])[-40:]
         if not self.marked and not self.believed:
             return
-        if found := PANIC.search(line):
+        if found := PANIC.match(line):
             self.panic = self.panic or found[1]
-        elif found := FAILED.search(line):
+        elif found := FAILED.match(line):
             self.failure = self.failure or found.groups()
-        elif found := STAGE.search(line):
+        elif found := STAGE.match(line):
             self.code = int(found[1])
             if self.failure and self.code >= int(self.failure[0]):
                 self.failure = None     # made good: Linux came back
