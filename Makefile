@@ -94,11 +94,14 @@ UNIT_TESTS :=
 UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Ihypervisor/include -I.
 
+# Each source is a target without a rule, so that one that has moved since is
+# no error.
 define unit_rule
 build/unit/$(1): $$($(1)_SRCS)
 	@mkdir -p build/unit
 	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -MM -MP -MT $$@ \
 		$$(filter %.c,$$($(1)_SRCS)) >$$@.d
+	@printf '%s:\n' $$(filter %.c,$$($(1)_SRCS)) >>$$@.d
 	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -o $$@ \
 		$$(filter %.c %.S,$$($(1)_SRCS)) $$($(1)_LIBS) -lcmocka
 -include build/unit/$(1).d

@@ -47,7 +47,8 @@ volume_why_LIBS := -lext2fs -lcom_err
 # The commands on files, against a Linux that means harm.
 FILE_COMMANDS_SRCS := qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
 	$(addprefix host-bridge/ui/, commands_files.c places.c words.c) \
-	$(addprefix host-bridge/files/p9_, client.c client_ops.c codec.c)
+	proto/p9_codec.c \
+	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)
 UNIT_TESTS += p9_client
 p9_client_SRCS := qemu-test/unit/p9_client_test.c \
 	qemu-test/unit/volume_fixture.c $(FILE_COMMANDS_SRCS)

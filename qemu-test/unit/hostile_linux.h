@@ -7,7 +7,7 @@
 #ifndef ISTHMUS_HOSTILE_LINUX_H
 #define ISTHMUS_HOSTILE_LINUX_H
 
-#include "host-bridge/files/p9.h"
+#include "proto/p9.h"
 
 /* What Linux sends upon a request, of which it is not known that it is one:
  * bytes put into answer, of which there are room. 0: it hangs up. */
