@@ -7,8 +7,8 @@
  * doorbell, publishes, rings the host, and then looks at the ring itself. Where
  * host and Linux share a CPU the answer is there when the doorbell instruction
  * returns, and no interrupt was spent on it. 9P replies are completed on the
- * spot, in any context; socket packets need a process and go to the interrupt
- * thread.
+ * spot, in any context, up to a budget; what is beyond it, and socket packets,
+ * which need a process, go to the interrupt thread.
  *
  * Trust: the host decides what Linux runs and serves its files, but what it
  * writes into its section is checked as if it were hostile (abi/ring.h): a
@@ -25,11 +25,14 @@
 #include "isthmus.h"
 
 /* How long a packet that nobody waits for may stay unpublished. */
-#define LATER	(HZ / 10)
+#define LATER		(HZ / 10)
+/* What one turn may take off the ring with interrupts off, in bytes copied: some
+ * 50 us. The work that a packet is besides counts as so many bytes. */
+#define RX_BUDGET	0x40000u
+#define RX_PACKET_COST	1024u
 
-/* The one device. Set before the transport is registered, cleared when no
- * socket and no mount can be left: its users need no lock to read it. */
-struct isthmus *isthmus_channel;
+/* The one channel, and whether it is of use now: isthmus.h. */
+struct isthmus isthmus_channel;
 
 /**
  * Own word of the state table; the hypervisor writes it and tells the host.
@@ -115,24 +118,39 @@ bool isthmus_tx_wait(struct isthmus *ch, u32 len)
 	if (status > RING_FULL) {
 		ring_fault(ch, status);
 	}
-	ch->tx_blocked = status != RING_OK;
-	return ch->tx_blocked;
+	if (status != RING_OK) {
+		ch->tx_blocked = true;
+		return true;
+	}
+	/* Others may wait for more, and what they asked for is overwritten:
+	 * they have to ask again. */
+	if (ch->tx_blocked) {
+		irq_wake_thread(ch->irq, ch);
+	}
+	return false;
 }
 
-/* Takes 9P packets off the ring up to the first socket packet (lock held).
- * True: that is *packet now, for the thread. False: the ring is empty, and the
- * host has been asked to ring at the next packet; or down, or at fault. */
-static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
+/* What rx_poll() left. NOTHING: the ring is empty, and the host has been asked
+ * to ring at the next packet; or down, or at fault. SOCKET: *packet is for a
+ * socket, and so for the thread. MORE: the budget is used up. */
+enum rx_left { RX_NOTHING, RX_SOCKET, RX_MORE };
+
+/* One turn: takes 9P packets off the ring up to the first socket packet, as
+ * many as the budget allows (lock held). */
+static enum rx_left rx_poll(struct isthmus *ch, struct ring_packet *packet)
 {
 	enum ring_status status;
 	bool bell;
 
 	if (!ch->up) {
-		return false;
+		return RX_NOTHING;
 	}
+	ch->rx_budget = RX_BUDGET;
 	do {
 		status = ring_rx_next(&ch->ring, packet);
-		while (status == RING_OK && isthmus_p9_input(ch, packet)) {
+		while (status == RING_OK && ch->rx_budget != 0 &&
+		       isthmus_p9_input(ch, packet)) {
+			isthmus_rx_charge(ch, packet->len + RX_PACKET_COST);
 			ring_rx_done(&ch->ring);
 			status = ring_rx_next(&ch->ring, packet);
 		}
@@ -151,34 +169,38 @@ static bool rx_poll(struct isthmus *ch, struct ring_packet *packet)
 	 * would ring nobody. [docs/channel.md "Why no wake-up is lost"] */
 	} while (status == RING_EMPTY && ring_rx_arm(&ch->ring));
 
-	return status == RING_OK;
+	ch->rx_more = status == RING_OK && ch->rx_budget == 0;
+	return status != RING_OK ? RX_NOTHING :
+	       ch->rx_more ? RX_MORE : RX_SOCKET;
 }
 
 /**
  * Publishes what was put, rings the host if it asked, looks for the answer, and
- * drops the lock taken with flags. Any context that may take the lock.
+ * drops the lock taken with flags. Any context that may take the lock; ch->up.
  */
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 {
 	struct ring_packet packet;
-	bool bell, wake;
+	bool bell;
 
 	/* No doorbell for the answer: rx_poll() below looks, and asks again
 	 * when it finds nothing. */
 	ring_rx_disarm(&ch->ring);
 	bell = ring_tx_commit(&ch->ring);
+	/* The exit is outside the lock, so that another CPU can use the ring
+	 * and interrupts get through while the host runs. The device stays as
+	 * long: channel_remove() waits for it. */
+	rcu_read_lock();
 	spin_unlock_irqrestore(&ch->lock, flags);
 	if (bell) {
 		outl(0, ch->port + CHANNEL_IO_DOORBELL);
 	}
+	rcu_read_unlock();
 	spin_lock_irqsave(&ch->lock, flags);
-	wake = rx_poll(ch, &packet);
-	/* The exit is outside the lock, so that another CPU can use the ring
-	 * and interrupts get through while the host runs. */
-	spin_unlock_irqrestore(&ch->lock, flags);
-	if (wake) {
+	if (rx_poll(ch, &packet) != RX_NOTHING) {
 		irq_wake_thread(ch->irq, ch);
 	}
+	spin_unlock_irqrestore(&ch->lock, flags);
 }
 
 /* Publishes what no other packet has published since isthmus_tx_later(). */
@@ -202,14 +224,15 @@ static void publish(struct work_struct *work)
  */
 void isthmus_tx_later(struct isthmus *ch, unsigned long flags)
 {
-	spin_unlock_irqrestore(&ch->lock, flags);
 	if (!delayed_work_pending(&ch->publish)) {
 		schedule_delayed_work(&ch->publish, LATER);
 	}
+	spin_unlock_irqrestore(&ch->lock, flags);
 }
 
 /* Moves queued socket packets to the ring as space allows, in their order; what
- * does not fit goes back to the front. rx_mutex held. */
+ * does not fit goes back to the front. Then what the mounts' ends have to say.
+ * rx_mutex held. */
 static void tx_flush(struct isthmus *ch)
 {
 	struct sk_buff_head sent;
@@ -229,8 +252,11 @@ static void tx_flush(struct isthmus *ch)
 			break;
 		}
 	}
-	if (ch->up && ring_tx_commit(&ch->ring)) {
-		outl(0, ch->port + CHANNEL_IO_DOORBELL);
+	if (ch->up) {
+		isthmus_p9_flush(ch);
+		if (ring_tx_commit(&ch->ring)) {
+			outl(0, ch->port + CHANNEL_IO_DOORBELL);
+		}
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
 	/* Packets are freed here, with interrupts on. */
@@ -241,23 +267,23 @@ static void tx_flush(struct isthmus *ch)
 	wake_up(&ch->wq);
 }
 
-/* Takes one packet off the ring. Returns whether there may be more. Only the
- * holder of rx_mutex takes socket packets and nobody goes past one, so that the
- * packet's bytes stay where they are while the lock is not held. A host that
- * rewrites them meanwhile garbles its own packet: this copy of the header was
- * checked, and others' looks at it check again. */
-static bool rx_one(struct isthmus *ch)
+/* A turn, and the socket packet that ended it. Returns whether there may be
+ * more. Only the holder of rx_mutex takes socket packets and nobody goes past
+ * one, so that the packet's bytes stay where they are while the lock is not
+ * held. A host that rewrites them meanwhile garbles its own packet: this copy of
+ * the header was checked, and others' looks at it check again. */
+static bool rx_turn(struct isthmus *ch)
 {
 	struct ring_packet packet;
 	unsigned long flags;
-	bool more;
+	enum rx_left left;
 	u32 done = 0;
 
 	spin_lock_irqsave(&ch->lock, flags);
-	more = rx_poll(ch, &packet);
+	left = rx_poll(ch, &packet);
 	spin_unlock_irqrestore(&ch->lock, flags);
-	if (!more) {
-		return false;
+	if (left != RX_SOCKET) {
+		return left == RX_MORE;
 	}
 	/* Once for a packet without payload; in pieces when memory is short. */
 	do {
@@ -279,24 +305,30 @@ static irqreturn_t channel_thread(int irq, void *data)
 	struct isthmus *ch = data;
 
 	mutex_lock(&ch->rx_mutex);
+	if (!ch->bound) {
+		goto out;
+	}
 	isthmus_link_step(ch);
 	/* Without the lock: if it is set just now, a doorbell is on its way
 	 * that wakes this thread again. */
 	if (READ_ONCE(ch->tx_blocked)) {
 		tx_flush(ch);
 	}
-	while (rx_one(ch)) {
+	while (rx_turn(ch)) {
 		cond_resched();
 	}
 	if (READ_ONCE(ch->fault) != RING_OK) {
 		isthmus_link_down(ch, "the host broke a rule of the ring");
 		isthmus_link_step(ch);
 	}
+out:
 	mutex_unlock(&ch->rx_mutex);
 	return IRQ_HANDLED;
 }
 
-/* Vector 1, hard interrupt. Completes 9P replies; the rest is the thread's. */
+/* Vector 1, hard interrupt. Completes 9P replies; the rest is the thread's.
+ * While that has more to do, an interrupt adds nothing: a host that rings
+ * without end gets no turn here for each ring. */
 static irqreturn_t doorbell_irq(int irq, void *data)
 {
 	struct isthmus *ch = data;
@@ -306,7 +338,8 @@ static irqreturn_t doorbell_irq(int irq, void *data)
 	spin_lock(&ch->lock);
 	/* The doorbell may have been for the space, which only the thread can
 	 * use. */
-	wake = rx_poll(ch, &packet) || ch->tx_blocked;
+	wake = ch->rx_more || rx_poll(ch, &packet) != RX_NOTHING ||
+	       ch->tx_blocked;
 	spin_unlock(&ch->lock);
 	return wake ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
@@ -375,26 +408,16 @@ static int map_device(struct isthmus *ch)
 }
 
 /* One device only: a second channel is left alone, -EBUSY. Everything but the
- * vsock transport is freed by devres on failure. */
-static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+ * vsock transport is freed by devres on failure. rx_mutex held: the thread does
+ * nothing until the device is bound. */
+static int bind(struct isthmus *ch, struct pci_dev *pdev)
 {
-	struct isthmus *ch;
 	int err;
 
-	if (isthmus_channel) {
+	if (ch->bound) {
 		return -EBUSY;
 	}
-	ch = devm_kzalloc(&pdev->dev, sizeof(*ch), GFP_KERNEL);
-	if (!ch) {
-		return -ENOMEM;
-	}
 	ch->pdev = pdev;
-	mutex_init(&ch->rx_mutex);
-	spin_lock_init(&ch->lock);
-	skb_queue_head_init(&ch->tx_queue);
-	init_waitqueue_head(&ch->wq);
-	INIT_DELAYED_WORK(&ch->publish, publish);
-
 	err = pcim_enable_device(pdev);
 	if (err) {
 		return err;
@@ -409,14 +432,11 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err) {
 		return err;
 	}
-	pci_set_drvdata(pdev, ch);
-	isthmus_channel = ch;
 	/* Sockets can be made from here on; until the channel is up a connect
 	 * fails. Another transport to a host in this kernel (virtio, VMware)
 	 * excludes ours. */
 	err = isthmus_vsock_register();
 	if (err) {
-		isthmus_channel = NULL;
 		return dev_err_probe(&pdev->dev, err,
 				     "another vsock transport is in use\n");
 	}
@@ -424,29 +444,44 @@ static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	 * the table allows. Interrupts are on before the first look: none is
 	 * missed. [docs/channel.md "States and reset"] */
 	outl(1, ch->port + CHANNEL_IO_INT_CONTROL);
-	mutex_lock(&ch->rx_mutex);
+	ch->bound = true;
 	isthmus_set_state(ch, CHANNEL_STATE_DOWN);
 	isthmus_link_step(ch);
-	mutex_unlock(&ch->rx_mutex);
 	return 0;
 }
 
-/* Only at module removal, when no socket and no mount is left (they hold the
- * module, and suppress_bind_attrs keeps sysfs from unbinding). Interrupts
- * first, so that the thread is gone when the state goes DOWN. */
+static int channel_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct isthmus *ch = &isthmus_channel;
+	int err;
+
+	mutex_lock(&ch->rx_mutex);
+	err = bind(ch, pdev);
+	mutex_unlock(&ch->rx_mutex);
+	return err;
+}
+
+/* At module removal, when no socket and no mount is left (they hold the
+ * module); and whenever root takes the device away, with sockets and mounts in
+ * use, which then fail. First nobody may begin anything with the device: down,
+ * and not bound, so that the thread does not bring it up again and no mount
+ * waits for that. Then what has begun is waited for. */
 static void channel_remove(struct pci_dev *pdev)
 {
-	struct isthmus *ch = pci_get_drvdata(pdev);
+	struct isthmus *ch = &isthmus_channel;
 
 	isthmus_vsock_unregister();
 	outl(0, ch->port + CHANNEL_IO_INT_CONTROL);
+	mutex_lock(&ch->rx_mutex);
+	ch->bound = false;
+	isthmus_link_down(ch, "device removed");
+	mutex_unlock(&ch->rx_mutex);
+
 	devm_free_irq(&pdev->dev, pci_irq_vector(pdev, 0), ch);
 	devm_free_irq(&pdev->dev, ch->irq, ch);
-	mutex_lock(&ch->rx_mutex);
-	isthmus_link_down(ch, "driver removed");
-	mutex_unlock(&ch->rx_mutex);
+	/* Doorbells outside the lock: isthmus_tx_done(). */
+	synchronize_rcu();
 	cancel_delayed_work_sync(&ch->publish);
-	isthmus_channel = NULL;
 }
 
 static const struct pci_device_id channel_ids[] = {
@@ -461,14 +496,21 @@ static struct pci_driver channel_driver = {
 	.id_table = channel_ids,
 	.probe = channel_probe,
 	.remove = channel_remove,
-	.driver.suppress_bind_attrs = true,
 };
 
 /* The 9P transport needs the device at mount time only. */
 static int __init channel_init(void)
 {
-	int err = pci_register_driver(&channel_driver);
+	struct isthmus *ch = &isthmus_channel;
+	int err;
 
+	mutex_init(&ch->rx_mutex);
+	spin_lock_init(&ch->lock);
+	skb_queue_head_init(&ch->tx_queue);
+	init_waitqueue_head(&ch->wq);
+	INIT_DELAYED_WORK(&ch->publish, publish);
+
+	err = pci_register_driver(&channel_driver);
 	if (err == 0) {
 		isthmus_p9_register();
 	}

@@ -8,10 +8,16 @@
  * the 9P connections: an RPC takes it twice. `rx_mutex` serialises what runs
  * in process context: socket packets, which only its holder takes off the
  * ring, and changes of state. rx_mutex is taken before lock.
+ *
+ * The channel outlives its device: there is one, static, which stays as long as
+ * the module, and each socket and each mount holds that. While no device is
+ * bound it is down, as after a reset: `up` is false, so that nobody touches
+ * ring, ports or interrupt, and all requests fail.
  */
 #ifndef ISTHMUS_H
 #define ISTHMUS_H
 
+#include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/skbuff.h>
@@ -25,7 +31,7 @@
 #define ISTHMUS_CID_LOCAL	3
 
 struct isthmus {
-	/* Fixed after probing. */
+	/* Fixed while a device is bound. */
 	struct pci_dev *pdev;
 	void *region;
 	const u32 *table;		/* state table */
@@ -33,7 +39,8 @@ struct isthmus {
 	unsigned int peer;		/* own peer number */
 	int irq;			/* of the doorbell */
 	u32 section;			/* bytes of an output section */
-	/* Under rx_mutex. */
+	/* Under rx_mutex; `bound` is also looked at without, as a hint. */
+	bool bound;			/* there is a device */
 	u32 own_state;
 	u32 generation;
 	struct mutex rx_mutex;
@@ -44,6 +51,8 @@ struct isthmus {
 	struct ring ring;
 	bool up;			/* ring usable */
 	bool tx_blocked;		/* somebody waits for ring space */
+	bool rx_more;			/* the thread goes on with the input */
+	u32 rx_budget;			/* of the turn that runs */
 	enum ring_status fault;		/* RING_BAD_*: reset due */
 	/* Have locks of their own; both are used under `lock` as well. */
 	struct sk_buff_head tx_queue;	/* socket packets without space */
@@ -51,8 +60,14 @@ struct isthmus {
 	struct delayed_work publish;	/* packets that nobody waits for */
 };
 
+/** Takes cost off what the turn that runs may still do (lock held). */
+static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
+{
+	ch->rx_budget -= min(ch->rx_budget, cost);
+}
+
 /* channel.c */
-extern struct isthmus *isthmus_channel;
+extern struct isthmus isthmus_channel;
 bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		    const void *payload);
 bool isthmus_tx_put_skb(struct isthmus *ch, struct sk_buff *skb);
@@ -76,6 +91,7 @@ u32 isthmus_vsock_receive(struct isthmus *ch,
 void isthmus_p9_register(void);
 void isthmus_p9_unregister(void);
 bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet);
+void isthmus_p9_flush(struct isthmus *ch);
 void isthmus_p9_reset(struct isthmus *ch);
 
 #endif

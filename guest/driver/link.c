@@ -24,6 +24,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	 * keeps off the ring, before its header is made anew. */
 	ch->up = false;
 	ch->tx_blocked = false;
+	ch->rx_more = false;
 	ch->fault = RING_OK;
 	isthmus_p9_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);

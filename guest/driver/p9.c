@@ -8,15 +8,17 @@
  * ports are below 1024, which no unprivileged process can bind: the host serves
  * files to no other.
  *
- * ch->lock covers everything here. A request that is out is on its connection's
- * list, which holds a reference to it. Under the lock the 9P client's own lock
- * may be taken (p9_req_put), never the other way round.
+ * ch->lock covers everything here but `xattrs`. A request that is out is on its
+ * connection's list, which holds a reference to it. Under the lock the 9P
+ * client's own lock may be taken (p9_req_put), never the other way round.
  *
  * A Tclunk is answered here at once: the 9P client does nothing with the host's
  * answer but wait for it, and one request in four is one. It goes to the host
  * with the next request, or a little later; when its answer comes, it is known
  * by its tag and dropped. That is sound because the host answers a connection's
- * requests in their order.
+ * requests in their order. The exception is the Tclunk of a fid that there was
+ * a Txattrcreate for: the host sets the attribute then, and the answer is
+ * setxattr's result.
  *
  * Trust: the host may send anything. Sizes are checked against the request's
  * buffer, tags against the requests that are out, credit against what was sent;
@@ -24,6 +26,7 @@
  */
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 #include <net/9p/9p.h>
 #include <net/9p/client.h>
 #include <net/9p/transport.h>
@@ -44,13 +47,17 @@
 #define P9_BUF_ALLOC	0x40000000u
 /* The client takes the lowest tag that is free. */
 #define P9_EARLY_TAGS	256
+/* What finding a reply's request and waking its process counts as. */
+#define P9_REPLY_COST	256u
 
-/* CONNECTING: waits for RESPONSE. DEAD: no packet is sent or taken any more. */
-enum p9_state { P9_CONNECTING, P9_OPEN, P9_DEAD };
+/* CONNECTING: waits for RESPONSE. DEAD: no packet is sent or taken any more, but
+ * a RST that is due. GONE: so is the mount. */
+enum p9_state { P9_CONNECTING, P9_OPEN, P9_DEAD, P9_GONE };
 
 struct p9_conn {
 	struct p9_client *client;
 	enum p9_state state;
+	bool rst;	/* the host must be told the end, when there is space */
 	u32 port;	/* local */
 	/* Credit, as in virtio-vsock. */
 	u32 tx_cnt;	/* bytes ever sent */
@@ -58,6 +65,9 @@ struct p9_conn {
 	u32 peer_alloc;	/* the host's buffer */
 	u32 rx_cnt;	/* bytes ever received */
 	struct list_head requests;	/* sent, no reply yet */
+	/* Fids that Txattrcreate was sent for. Has a lock of its own, which is
+	 * not taken under ch->lock. */
+	struct xarray xattrs;
 	/* By tag: requests answered here whose replies are still to come. The
 	 * replies of later requests with that tag come after them. */
 	u8 early[P9_EARLY_TAGS];
@@ -75,7 +85,7 @@ static struct p9_conn *conns[P9_MOUNTS];
  * received count as consumed (fwd_cnt): they are where they belong. False: no
  * space, or the ring is at fault. */
 static bool send_op(struct isthmus *ch, struct p9_conn *conn, u16 op,
-		    u32 flags, const void *payload, u32 len)
+		    const void *payload, u32 len)
 {
 	struct ring_packet packet = {
 		.src_cid = ISTHMUS_CID_LOCAL,
@@ -85,12 +95,27 @@ static bool send_op(struct isthmus *ch, struct p9_conn *conn, u16 op,
 		.len = len,
 		.type = VIRTIO_VSOCK_TYPE_STREAM,
 		.op = op,
-		.flags = flags,
 		.buf_alloc = P9_BUF_ALLOC,
 		.fwd_cnt = conn->rx_cnt,
 	};
 
 	return isthmus_tx_put(ch, &packet, payload);
+}
+
+/* Like send_op(), without payload. False: ch->wq and the thread will be told of
+ * space. The second try is for space that came while we asked for it. */
+static bool send_or_wait(struct isthmus *ch, struct p9_conn *conn, u16 op)
+{
+	return send_op(ch, conn, op, NULL, 0) ||
+	       (!isthmus_tx_wait(ch, 0) && send_op(ch, conn, op, NULL, 0));
+}
+
+/* Tells the host that the connection is over. When there is no space now, the
+ * thread does, by isthmus_p9_flush(): a host that is not told would keep the
+ * files of the mount open, and take the next mount's REQUEST for an error. */
+static void send_rst(struct isthmus *ch, struct p9_conn *conn)
+{
+	conn->rst = !send_or_wait(ch, conn, VIRTIO_VSOCK_OP_RST);
 }
 
 /* Ends one request that is on the list. req may be gone afterwards. */
@@ -185,6 +210,7 @@ static bool receive(struct isthmus *ch, struct p9_conn *conn, u32 len)
 
 			conn->req = NULL;
 			conn->at = 0;
+			isthmus_rx_charge(ch, P9_REPLY_COST);
 			if (req) {
 				req->rc.size = conn->size;
 				finish(conn, req, 0);
@@ -202,7 +228,7 @@ static void input(struct isthmus *ch, struct p9_conn *conn,
 	bool ok = packet->fwd_cnt - conn->peer_fwd <=
 		  conn->tx_cnt - conn->peer_fwd;
 
-	if (conn->state == P9_DEAD) {
+	if (conn->state >= P9_DEAD) {
 		return;
 	}
 	conn->peer_fwd = packet->fwd_cnt;
@@ -230,7 +256,7 @@ static void input(struct isthmus *ch, struct p9_conn *conn,
 		ok = false;
 	}
 	if (!ok) {
-		send_op(ch, conn, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+		send_rst(ch, conn);
 		kill(ch, conn);
 	} else if (wq_has_sleeper(&ch->wq)) {
 		wake_up(&ch->wq);
@@ -255,6 +281,35 @@ bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet)
 	return true;
 }
 
+/* The RST is out, or nobody is there to tell: nothing keeps a connection whose
+ * mount is gone. */
+static void rst_done(struct p9_conn *conn)
+{
+	conn->rst = false;
+	if (conn->state == P9_GONE) {
+		conns[conn->port - P9_PORT_FIRST] = NULL;
+		kfree(conn);
+	}
+}
+
+/**
+ * There may be space (lock held, ch->up): tells the host which connections are
+ * over, where it could not be told at once.
+ */
+void isthmus_p9_flush(struct isthmus *ch)
+{
+	int i;
+
+	for (i = 0; i < P9_MOUNTS; i++) {
+		if (conns[i] && conns[i]->rst) {
+			send_rst(ch, conns[i]);
+			if (!conns[i]->rst) {
+				rst_done(conns[i]);
+			}
+		}
+	}
+}
+
 /**
  * The channel went down (lock held): every mount's requests fail, and all later
  * ones. A mount does not come back; it must be mounted again.
@@ -264,9 +319,13 @@ void isthmus_p9_reset(struct isthmus *ch)
 	int i;
 
 	for (i = 0; i < P9_MOUNTS; i++) {
-		if (conns[i]) {
+		if (!conns[i]) {
+			continue;
+		}
+		if (conns[i]->state != P9_GONE) {
 			kill(ch, conns[i]);
 		}
+		rst_done(conns[i]);
 	}
 }
 
@@ -295,21 +354,40 @@ static bool send_request(struct isthmus *ch, struct p9_conn *conn,
 	}
 	for (done = 0; done < size; done += n) {
 		n = min(size - done, RING_PAYLOAD_MAX);
-		send_op(ch, conn, VIRTIO_VSOCK_OP_RW, 0,
-			req->tc.sdata + done, n);
+		send_op(ch, conn, VIRTIO_VSOCK_OP_RW, req->tc.sdata + done, n);
 	}
 	conn->tx_cnt += size;
 	return true;
 }
 
-/* May this request, which was just written, be answered here and now? Then it
- * is: with the Rclunk that the host will send. */
+/* Keeps `xattrs`, before the request is sent. True: a Tclunk whose answer is of
+ * no interest. May sleep; does not fail, since the client would take that for
+ * the end of the connection. */
+static bool wants_no_answer(struct p9_conn *conn, const struct p9_req_t *req)
+{
+	const u8 *fid = req->tc.sdata + P9_HEADER;
+
+	if (req->tc.id == P9_TXATTRCREATE) {
+		xa_store(&conn->xattrs, get_unaligned_le32(fid),
+			 xa_mk_value(1), GFP_NOFS | __GFP_NOFAIL);
+	}
+	/* Both end the fid, and free its number for another. */
+	if ((req->tc.id == P9_TCLUNK || req->tc.id == P9_TREMOVE) &&
+	    !xa_empty(&conn->xattrs) &&
+	    xa_erase(&conn->xattrs, get_unaligned_le32(fid))) {
+		return false;
+	}
+	return req->tc.id == P9_TCLUNK;
+}
+
+/* May this Tclunk, which was just written, be answered here and now? Then it is:
+ * with the Rclunk that the host will send. */
 static bool answer_early(struct p9_conn *conn, struct p9_req_t *req)
 {
 	u16 tag = req->tc.tag;
 
-	if (req->tc.id != P9_TCLUNK || tag >= P9_EARLY_TAGS ||
-	    conn->early[tag] == U8_MAX || req->rc.capacity < P9_HEADER) {
+	if (tag >= P9_EARLY_TAGS || conn->early[tag] == U8_MAX ||
+	    req->rc.capacity < P9_HEADER) {
 		return false;
 	}
 	conn->early[tag]++;
@@ -327,10 +405,11 @@ static bool answer_early(struct p9_conn *conn, struct p9_req_t *req)
  * while it waited for credit or space; it was not sent. Process context. */
 static int p9_request(struct p9_client *client, struct p9_req_t *req)
 {
-	struct isthmus *ch = isthmus_channel;
+	struct isthmus *ch = &isthmus_channel;
 	struct p9_conn *conn = client->trans;
 	DEFINE_WAIT(wait);
 	unsigned long flags;
+	bool early = wants_no_answer(conn, req);
 	int err = 0;
 
 	for (;;) {
@@ -342,7 +421,7 @@ static int p9_request(struct p9_client *client, struct p9_req_t *req)
 		/* Before the host can answer. */
 		WRITE_ONCE(req->status, REQ_STATUS_SENT);
 		if (send_request(ch, conn, req)) {
-			if (answer_early(conn, req)) {
+			if (early && answer_early(conn, req)) {
 				isthmus_tx_later(ch, flags);
 				return 0;
 			}
@@ -375,7 +454,7 @@ static int p9_cancel(struct p9_client *client, struct p9_req_t *req)
  * tag is nobody's. The list's reference is given back, once. */
 static int p9_cancelled(struct p9_client *client, struct p9_req_t *req)
 {
-	struct isthmus *ch = isthmus_channel;
+	struct isthmus *ch = &isthmus_channel;
 	struct p9_conn *conn = client->trans;
 	unsigned long flags;
 	bool listed;
@@ -394,41 +473,49 @@ static int p9_cancelled(struct p9_client *client, struct p9_req_t *req)
 }
 
 /* Takes a free port and asks the host for the connection. -EMFILE: all mounts
- * are in use. -ECONNREFUSED: the channel went down, or has no space now. */
+ * are in use. -ENODEV: there is no device. -EAGAIN: the channel is down, or has
+ * no space now; ch->wq tells when to try again. */
 static int connect(struct isthmus *ch, struct p9_conn *conn)
 {
 	unsigned long flags;
-	int i, err = -EMFILE;
+	int i, err;
 
 	spin_lock_irqsave(&ch->lock, flags);
 	for (i = 0; i < P9_MOUNTS && conns[i]; i++) {
 	}
-	if (i < P9_MOUNTS) {
-		conn->port = P9_PORT_FIRST + i;
-		err = -ECONNREFUSED;
-		if (ch->up && skb_queue_empty(&ch->tx_queue) &&
-		    send_op(ch, conn, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0)) {
-			conns[i] = conn;
-			isthmus_tx_done(ch, flags);
-			return 0;
-		}
+	conn->port = P9_PORT_FIRST + i;
+	if (i == P9_MOUNTS) {
+		err = -EMFILE;
+	} else if (!READ_ONCE(ch->bound)) {
+		err = -ENODEV;
+	} else if (!ch->up || !skb_queue_empty(&ch->tx_queue) ||
+		   !send_or_wait(ch, conn, VIRTIO_VSOCK_OP_REQUEST)) {
+		err = -EAGAIN;
+	} else {
+		conns[i] = conn;
+		isthmus_tx_done(ch, flags);
+		return 0;
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
 	return err;
 }
 
-/* Frees the port and tells the host. conn may be freed when this returns: under
- * the lock nobody else finds it. */
+/* The mount's end: tells the host, and frees the port and conn, at once or as
+ * soon as the host is told. conn is not the caller's any more. */
 static void disconnect(struct isthmus *ch, struct p9_conn *conn)
 {
 	unsigned long flags;
 
+	xa_destroy(&conn->xattrs);
 	spin_lock_irqsave(&ch->lock, flags);
-	conns[conn->port - P9_PORT_FIRST] = NULL;
-	if (ch->up && conn->state != P9_DEAD) {
-		send_op(ch, conn, VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+	if (ch->up && conn->state < P9_DEAD) {
+		send_rst(ch, conn);
 	}
 	kill(ch, conn);
+	conn->state = P9_GONE;
+	if (!conn->rst) {
+		rst_done(conn);
+	}
 	if (ch->up) {
 		isthmus_tx_done(ch, flags);
 	} else {
@@ -441,27 +528,23 @@ static void p9_close(struct p9_client *client)
 	struct p9_conn *conn = client->trans;
 
 	if (conn) {
-		disconnect(isthmus_channel, conn);
 		client->trans = NULL;
-		kfree(conn);
+		disconnect(&isthmus_channel, conn);
 	}
 }
 
 /* A new mount; addr (the mount's source) is not used, there is one host. Waits
  * for the channel and for the host's RESPONSE, at most 5 s in all. Fails with
- * -ENODEV (no device), -ENOTCONN (channel down), -EMFILE, -ETIMEDOUT,
+ * -ENODEV (no device), -ENOTCONN (channel down, or full), -EMFILE, -ETIMEDOUT,
  * -ECONNREFUSED (no file server); a killed mount with whatever its wait makes
  * of it. May sleep. */
 static int p9_create(struct p9_client *client, const char *addr, char *args)
 {
-	struct isthmus *ch = isthmus_channel;
+	struct isthmus *ch = &isthmus_channel;
 	struct p9_conn *conn;
-	long left = P9_TIMEOUT;
+	long left;
 	int err;
 
-	if (!ch) {
-		return -ENODEV;
-	}
 	conn = kzalloc(sizeof(*conn), GFP_KERNEL);
 	if (!conn) {
 		return -ENOMEM;
@@ -469,18 +552,18 @@ static int p9_create(struct p9_client *client, const char *addr, char *args)
 	conn->client = client;
 	conn->state = P9_CONNECTING;
 	INIT_LIST_HEAD(&conn->requests);
+	xa_init(&conn->xattrs);
 
-	left = wait_event_killable_timeout(ch->wq, READ_ONCE(ch->up), left);
-	err = left > 0 ? connect(ch, conn) : -ENOTCONN;
+	left = wait_event_killable_timeout(ch->wq, (err = connect(ch, conn)) !=
+					   -EAGAIN, P9_TIMEOUT);
 	if (err) {
 		kfree(conn);
-		return err;
+		return err != -EAGAIN ? err : left < 0 ? (int)left : -ENOTCONN;
 	}
 	left = wait_event_killable_timeout(ch->wq, READ_ONCE(conn->state) !=
 					   P9_CONNECTING, left);
 	if (left <= 0 || READ_ONCE(conn->state) != P9_OPEN) {
 		disconnect(ch, conn);
-		kfree(conn);
 		return left == 0 ? -ETIMEDOUT : left < 0 ? (int)left :
 		       -ECONNREFUSED;
 	}

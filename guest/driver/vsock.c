@@ -36,7 +36,7 @@ static bool seqpacket_allow(u32 remote_cid)
  * ring already stays there. */
 static int cancel_pkt(struct vsock_sock *vsk)
 {
-	virtio_transport_purge_skbs(vsk, &isthmus_channel->tx_queue);
+	virtio_transport_purge_skbs(vsk, &isthmus_channel.tx_queue);
 	return 0;
 }
 
@@ -45,7 +45,7 @@ static int cancel_pkt(struct vsock_sock *vsk)
  * or -ENODEV while the channel is down: the helpers then fail the call. */
 static int send_pkt(struct sk_buff *skb)
 {
-	struct isthmus *ch = isthmus_channel;
+	struct isthmus *ch = &isthmus_channel;
 	unsigned long flags;
 	int len = skb->len;
 	bool sent = false;

@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz driver_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-Ihypervisor/include -I. -Iqemu-test/unit
@@ -12,11 +12,17 @@ ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
 vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c \
 	$(addprefix host-bridge/vsock/, vsock_conn.c vsock_packet.c vsock_link.c services.c)
 
+# Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
+driver_fuzz_SRCS := qemu-test/fuzz/driver_fuzz.c $(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuzz_FLAGS := $(DRIVER_FLAGS)
+build/fuzz/driver_fuzz: $(wildcard guest/driver/*.h qemu-test/unit/driver_*.h \
+	qemu-test/unit/fake/kernel*.h) | $(DRIVER_HEADERS)
+
 define fuzz_channel_rule
 build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
 		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock/vsock*.h)
 	@mkdir -p $$(@D)
-	clang $$(FUZZ_FLAGS) -o $$@ $$($(1)_SRCS)
+	clang $$(FUZZ_FLAGS) $$($(1)_FLAGS) -o $$@ $$($(1)_SRCS)
 endef
 $(foreach target,$(FUZZ_CHANNEL),$(eval $(call fuzz_channel_rule,$(target))))
 

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * As much of Linux as the channel driver asks for, on the build machine: its
+ * sources are compiled unchanged, every <linux/...> they include is this file
+ * (qemu-test/unit/driver.mk). One thread: what would sleep calls fake.sleep,
+ * where the test lets the rest of the world go on. Rules of the kernel that the
+ * driver could break are asserted: no sleep and no second lock under a spin
+ * lock, every lock dropped, nothing asked of a device that has been removed.
+ */
+#ifndef FAKE_KERNEL_H
+#define FAKE_KERNEL_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef uint64_t resource_size_t;
+typedef unsigned int gfp_t;
+typedef long ssize_t;
+
+#define ERESTARTSYS		512
+#define U8_MAX			UINT8_MAX
+#define HZ			100
+#define GFP_KERNEL		1u
+#define GFP_NOFS		1u
+#define __GFP_NOFAIL		2u
+#define __GFP_NOWARN		4u
+#define __GFP_NORETRY		8u
+
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define min_t(type, a, b)	min((type)(a), (type)(b))
+#define DIV_ROUND_UP(a, b)	(((a) + (b) - 1) / (b))
+#define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#define container_of(p, type, member) \
+	((type *)((char *)(p) - offsetof(type, member)))
+#define IS_ERR(p)		((uintptr_t)(p) >= (uintptr_t)-4095)
+#define PTR_ERR(p)		((int)(intptr_t)(p))
+#define ERR_PTR(e)		((void *)(intptr_t)(e))
+#define cpu_to_le32(x)		(x)
+
+#define LINUX_VERSION_CODE	KERNEL_VERSION(6, 12, 0)
+#define KERNEL_VERSION(a, b, c)	((a) << 16 | (b) << 8 | (c))
+#define __init
+#define __exit
+#define THIS_MODULE		NULL
+#define module_init(f)		int fake_module_init(void) { return f(); }
+#define module_exit(f)		void fake_module_exit(void) { f(); }
+#define MODULE_DESCRIPTION(x)
+#define MODULE_LICENSE(x)
+#define MODULE_ALIAS_9P(x)
+#define MODULE_DEVICE_TABLE(a, b)
+int fake_module_init(void);
+void fake_module_exit(void);
+
+static inline u32 get_unaligned_le32(const void *p)
+{
+	u32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline void put_unaligned_le32(u32 v, void *p)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void put_unaligned_le16(u16 v, void *p)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+/* ---- The world: what the test sets, and what the driver did ---- */
+
+struct sk_buff;
+typedef int irqreturn_t;
+enum { IRQ_HANDLED = 1, IRQ_WAKE_THREAD = 2 };
+typedef irqreturn_t irq_handler(int irq, void *data);
+
+#define FAKE_VECTORS	2	/* MSI-X: state, doorbell */
+#define FAKE_IRQ	40	/* of vector 0 */
+#define FAKE_PORT	0xc000u
+
+struct fake_kernel {
+	/* Set by the test. */
+	void (*sleep)(void);		/* somebody waits */
+	void (*unlocked)(void);		/* a lock is about to be taken */
+	void (*doorbell)(void);		/* the driver rings */
+	void (*state)(u32 state);	/* and sets its state word */
+	void (*receive)(struct sk_buff *skb);	/* a packet for a socket */
+	u8 *region;
+	size_t region_size;
+	bool killed;			/* the current process */
+	bool no_memory;			/* allocations that may fail do */
+	bool foreign_transport;		/* another driver has vsock */
+	/* The machine's state. */
+	int locks;			/* spin locks held */
+	int rcu;			/* RCU sections */
+	int irq;			/* hard interrupts under way */
+	bool device;			/* enabled */
+	bool interrupts;		/* by INT_CONTROL */
+	irq_handler *handler[FAKE_VECTORS], *thread;
+	void *handler_data;
+	bool thread_due;
+	struct delayed_work *work;	/* scheduled */
+	bool transport_registered;
+	unsigned int wakes, grace_periods;
+	unsigned int sent;		/* skbs reported as sent */
+};
+
+extern struct fake_kernel fake;
+void fake_interrupt(unsigned int vector);
+void fake_run(void);
+bool fake_run_work(void);
+
+/* ---- Locks ---- */
+
+typedef struct {
+	bool held;
+} spinlock_t;
+
+struct mutex {
+	bool held;
+};
+
+void fake_lock(spinlock_t *lock);
+void fake_unlock(spinlock_t *lock);
+void mutex_lock(struct mutex *mutex);
+void mutex_unlock(struct mutex *mutex);
+void synchronize_rcu(void);
+void cond_resched(void);
+#define mutex_init(m)		((m)->held = false)
+#define spin_lock_init(l)	((l)->held = false)
+#define spin_lock(l)		fake_lock(l)
+#define spin_unlock(l)		fake_unlock(l)
+#define spin_lock_irqsave(l, f)	(fake_lock(l), (f) = 1)
+#define spin_unlock_irqrestore(l, f) ((void)(f), fake_unlock(l))
+#define rcu_read_lock()		((void)fake.rcu++)
+#define rcu_read_unlock()	((void)fake.rcu--)
+
+/* ---- Lists ---- */
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+#define list_empty(head)	((head)->next == (head))
+#define list_entry		container_of
+#define list_for_each_entry_safe(pos, n, head, member)			\
+	for (pos = list_entry((head)->next, __typeof__(*pos), member),	\
+	     n = list_entry(pos->member.next, __typeof__(*pos), member); \
+	     &pos->member != (head);					\
+	     pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
+
+static inline void INIT_LIST_HEAD(struct list_head *head)
+{
+	head->next = head->prev = head;
+}
+
+static inline void list_add_tail(struct list_head *item,
+				 struct list_head *head)
+{
+	item->next = head;
+	item->prev = head->prev;
+	head->prev->next = item;
+	head->prev = item;
+}
+
+static inline void list_del_init(struct list_head *item)
+{
+	item->next->prev = item->prev;
+	item->prev->next = item->next;
+	INIT_LIST_HEAD(item);
+}
+
+/* ---- Waiting ---- */
+
+typedef struct {
+	int sleepers;
+} wait_queue_head_t;
+
+enum { TASK_KILLABLE };
+
+void schedule(void);
+long fake_wait(long left);
+#define init_waitqueue_head(q)		((q)->sleepers = 0)
+#define wake_up(q)			((void)(q), (void)fake.wakes++)
+#define wake_up_all(q)			wake_up(q)
+#define wq_has_sleeper(q)		((void)(q), true)
+#define DEFINE_WAIT(w)			int w = 0
+#define prepare_to_wait(q, w, s)	((void)(q), (void)(w), (void)(s))
+#define finish_wait(q, w)		((void)(q), (void)(w))
+#define current				NULL
+#define fatal_signal_pending(task)	((void)(task), fake.killed)
+/* Asks again until it is true, killed (-ERESTARTSYS) or time is up (0). */
+#define wait_event_killable_timeout(wq, condition, timeout) ({		\
+	long left_ = (timeout);						\
+	bool done_;							\
+	(void)(wq);							\
+	while (!(done_ = (condition)) && left_ > 0) {			\
+		left_ = fake_wait(left_);				\
+	}								\
+	done_ && left_ == 0 ? 1L : left_;				\
+})
+
+/* ---- Work ---- */
+
+struct work_struct {
+	void (*function)(struct work_struct *work);
+};
+
+struct delayed_work {
+	struct work_struct work;
+};
+
+#define to_delayed_work(w)	container_of(w, struct delayed_work, work)
+#define INIT_DELAYED_WORK(w, f)	((w)->work.function = (f))
+#define delayed_work_pending(w)	(fake.work == (w))
+#define schedule_delayed_work(w, delay) ((void)(delay), fake.work = (w))
+void cancel_delayed_work_sync(struct delayed_work *work);
+
+/* ---- The device ---- */
+
+struct device {
+	int unused;
+};
+
+struct pci_dev {
+	struct device dev;
+};
+
+struct pci_device_id {
+	u32 vendor, device, class, class_mask;
+};
+
+struct pci_driver {
+	const char *name;
+	const struct pci_device_id *id_table;
+	int (*probe)(struct pci_dev *pdev, const struct pci_device_id *id);
+	void (*remove)(struct pci_dev *pdev);
+};
+
+#define PCI_DEVICE(v, d)	.vendor = (v), .device = (d)
+#define IORESOURCE_IO		0x100u
+#define PCI_IRQ_MSIX		4u
+#define MEMREMAP_WB		1u
+#define dev_info(dev, ...)	((void)(dev))
+#define dev_err(dev, ...)	((void)(dev))
+#define dev_err_probe(dev, err, ...) ((void)(dev), (err))
+
+int pci_register_driver(struct pci_driver *driver);
+void pci_unregister_driver(struct pci_driver *driver);
+int fake_probe(void);
+void fake_remove(void);
+int pcim_enable_device(struct pci_dev *pdev);
+int pci_alloc_irq_vectors(struct pci_dev *pdev, unsigned int least,
+			  unsigned int most, unsigned int flags);
+int devm_request_threaded_irq(struct device *dev, int irq,
+			      irq_handler *handler, irq_handler *thread,
+			      unsigned long flags, const char *name,
+			      void *data);
+void devm_free_irq(struct device *dev, int irq, void *data);
+void irq_wake_thread(int irq, void *data);
+void *devm_memremap(struct device *dev, resource_size_t at, size_t size,
+		    unsigned long flags);
+u32 inl(u32 port);
+void outl(u32 value, u32 port);
+#define pci_set_master(pdev)		((void)(pdev))
+#define pci_irq_vector(pdev, n)		((void)(pdev), FAKE_IRQ + (int)(n))
+#define pci_resource_flags(pdev, bar)	((bar) == 0 ? IORESOURCE_IO : 0)
+#define pci_resource_len(pdev, bar)	((bar) == 0 ? 32 : fake.region_size)
+#define pci_resource_start(pdev, bar)	((bar) == 0 ? FAKE_PORT : 0)
+#define devm_request_irq(dev, irq, handler, flags, name, data) \
+	devm_request_threaded_irq(dev, irq, handler, NULL, flags, name, data)
+
+/* ---- Memory ---- */
+
+void *kzalloc(size_t size, gfp_t gfp);
+#define kfree(p)		free(p)
+
+/* Indexed by number; only whether there is an entry matters. */
+struct xarray {
+	u32 keys[64];
+	unsigned int count;
+};
+
+#define xa_mk_value(v)		(v)
+#define xa_init(xa)		((xa)->count = 0)
+#define xa_empty(xa)		((xa)->count == 0)
+#define xa_destroy(xa)		xa_init(xa)
+void xa_store(struct xarray *xa, u32 key, int value, gfp_t gfp);
+bool xa_erase(struct xarray *xa, u32 key);
+
+/* ---- Socket buffers ---- */
+
+struct sk_buff {
+	struct sk_buff *next;
+	u8 *head, *data;
+	u32 len, data_len;		/* data_len: of it in pieces */
+	bool reply;
+};
+
+struct sk_buff_head {
+	struct sk_buff *first;
+	u32 qlen;
+};
+
+struct skb_seq_state {
+	struct sk_buff *skb;
+	u32 end;
+};
+
+struct sk_buff *fake_skb(u32 n);
+struct sk_buff *alloc_skb(u32 size, gfp_t gfp);
+void kfree_skb(struct sk_buff *skb);
+void *skb_put(struct sk_buff *skb, u32 len);
+void skb_queue_tail(struct sk_buff_head *list, struct sk_buff *skb);
+void skb_queue_head(struct sk_buff_head *list, struct sk_buff *skb);
+struct sk_buff *skb_dequeue(struct sk_buff_head *list);
+void skb_queue_purge(struct sk_buff_head *list);
+u32 skb_seq_read(u32 done, const u8 **data, struct skb_seq_state *state);
+#define skb_reserve(skb, n)		((skb)->data += (n))
+#define skb_is_nonlinear(skb)		((skb)->data_len != 0)
+#define skb_queue_head_init(list)	((void)memset(list, 0, sizeof(*(list))))
+#define __skb_queue_head_init(list)	skb_queue_head_init(list)
+#define __skb_queue_tail(list, skb)	skb_queue_tail(list, skb)
+#define __skb_dequeue(list)		skb_dequeue(list)
+#define skb_queue_empty(list)		((list)->qlen == 0)
+#define skb_queue_len(list)		((list)->qlen)
+#define skb_prepare_seq_read(s, from, to, state) \
+	(*(state) = (struct skb_seq_state){ .skb = (s), .end = (to) })
+
+#include "qemu-test/unit/fake/kernel_net.h"
+
+#endif
