@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,16 +29,16 @@
 
 #define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
 
-/* Indices in the table for poll(): client, two outputs, input, end of the
+/* Indices in the table for poll(): client, two outputs, input, news of the
  * command. */
-enum { FD_SOCK, FD_OUT, FD_ERR, FD_IN, FD_PID, FD_COUNT };
+enum { FD_SOCK, FD_OUT, FD_ERR, FD_IN, FD_CHILD, FD_COUNT };
 
 /* One in each process: static, with all its buffers. */
 struct session {
 	int sock;
 	int out[2];		/* the command's stdout, stderr; -1: ended */
 	int in;			/* the command's stdin; -1: closed */
-	int pidfd;		/* -1: the command has ended */
+	int child;		/* SIGCHLD; -1: the command has ended */
 	pid_t pid;
 	bool tty;		/* in and out[0] are one pty master */
 	uint32_t status;	/* of EXIT */
@@ -127,8 +127,13 @@ static void send_exit(int sock, uint32_t status)
  * login shell ("-sh"). All other descriptors are close-on-exec. */
 static void exec_shell(const char *command)
 {
-	/* Ignored signals stay so over an exec; a command expects this one. */
+	sigset_t none;
+
+	/* Ignored and blocked signals stay so over an exec; a command expects
+	 * these. */
 	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir("/root")) {
 		(void)!chdir("/");
 	}
@@ -289,7 +294,7 @@ static void collect(struct session *s, int stream)
 		s->out_sent = 0;
 	/* A pty's end is EIO, when the last process has closed it. */
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||
-		   s->pidfd < 0) {
+		   s->child < 0) {
 		if (s->tty) {
 			s->in = -1;
 		}
@@ -315,18 +320,23 @@ static bool transmit(struct session *s)
 	return true;
 }
 
-/* The command is dead (its pidfd says so): its status, as a shell would say. It
- * stays a zombie until this process ends, so that no other gets its number:
- * relay() may send a signal there. */
+/* SIGCHLD: if the command is dead, and not only stopped, its status, as a shell
+ * would say. It stays a zombie until this process ends, so that no other gets
+ * its number: relay() may send a signal there. */
 static void take_status(struct session *s)
 {
+	struct signalfd_siginfo news;
 	siginfo_t info = { 0 };
 
-	waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOWAIT);
+	(void)!read(s->child, &news, sizeof(news));
+	if (waitid(P_PID, (id_t)s->pid, &info,
+		   WEXITED | WNOWAIT | WNOHANG) || info.si_pid == 0) {
+		return;
+	}
 	s->status = (uint32_t)info.si_status +
 		    (info.si_code == CLD_EXITED ? 0 : 128);
-	close(s->pidfd);
-	s->pidfd = -1;
+	close(s->child);
+	s->child = -1;
 }
 
 /* What is waited for follows from what could be used now. */
@@ -348,7 +358,7 @@ static void prepare_poll(const struct session *s, struct pollfd *p)
 	/* Writable is of interest only while something waits to be written. */
 	p[FD_IN] = (struct pollfd){ .fd = stuck ? s->in : -1,
 				      .events = POLLOUT };
-	p[FD_PID] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
+	p[FD_CHILD] = (struct pollfd){ .fd = s->child, .events = POLLIN };
 }
 
 /* One round of the relay: waits, then a step of each kind. False: the client
@@ -359,7 +369,7 @@ static bool relay_once(struct session *s)
 
 	prepare_poll(s, p);
 	/* A dead command's streams are emptied without waiting for more. */
-	if (poll(p, FD_COUNT, s->pidfd < 0 && s->out_len == 0 ? 0 : -1) < 0) {
+	if (poll(p, FD_COUNT, s->child < 0 && s->out_len == 0 ? 0 : -1) < 0) {
 		return errno == EINTR;
 	}
 	/* Its going counts more than what it may still have sent. */
@@ -367,7 +377,7 @@ static bool relay_once(struct session *s)
 	    ((p[FD_SOCK].revents & POLLIN) && !receive(s))) {
 		return false;
 	}
-	if (p[FD_PID].revents) {
+	if (p[FD_CHILD].revents) {
 		take_status(s);
 	}
 	if (!use_frames(s)) {
@@ -375,7 +385,7 @@ static bool relay_once(struct session *s)
 	}
 	for (int i = 0; i < 2; i++) {
 		if (s->out_len == 0 && s->out[i] >= 0 &&
-		    (p[FD_OUT + i].revents || s->pidfd < 0)) {
+		    (p[FD_OUT + i].revents || s->child < 0)) {
 			collect(s, i);
 		}
 	}
@@ -387,15 +397,12 @@ static bool relay_once(struct session *s)
  * terminal is lost; who ignores it lives on. */
 static void relay(struct session *s)
 {
-	/* For poll(): the death of a child as a descriptor, without a
-	 * handler. */
-	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
 	fcntl(s->in, F_SETFL, O_NONBLOCK);
 	fcntl(s->out[0], F_SETFL, O_NONBLOCK);
 	if (s->out[1] >= 0) {
 		fcntl(s->out[1], F_SETFL, O_NONBLOCK);
 	}
-	while (s->pidfd >= 0 || s->out[0] >= 0 || s->out[1] >= 0 ||
+	while (s->child >= 0 || s->out[0] >= 0 || s->out[1] >= 0 ||
 	       s->out_len > 0) {
 		if (!relay_once(s)) {
 			kill(-s->pid, SIGHUP);
@@ -405,15 +412,28 @@ static void relay(struct session *s)
 	send_exit(s->sock, s->status);
 }
 
+/* For poll(): the death of a child as a descriptor, without a handler. Before
+ * there is a child: without this its end would not be seen. -1 with errno. */
+static int watch_children(void)
+{
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	return signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 /* EXEC or SHELL. Why it could not be started is told in an ERROR frame. */
 static void run(int sock, const struct agent_request *req)
 {
 	static struct session s;
 
 	s = (struct session){ .sock = sock, .out = { -1, -1 }, .in = -1,
-			      .pidfd = -1 };
-	if (req->verb == AGENT_VERB_EXEC ? start_exec(&s, req->command) :
-					   start_tty(&s, req)) {
+			      .child = watch_children() };
+	if (s.child >= 0 &&
+	    (req->verb == AGENT_VERB_EXEC ? start_exec(&s, req->command) :
+					    start_tty(&s, req))) {
 		relay(&s);
 	} else {
 		send_error(sock, strerror(errno));

@@ -12,9 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <cmocka.h>
 
 #include "guest/init/agent.h"
@@ -39,6 +44,27 @@ void init_log(const char *format, ...)
 }
 
 static int send_buffer;		/* of the session; 0: as usual */
+static rlim_t descriptors;	/* it may have; 0: as usual */
+static bool old_kernel;		/* without pidfd_open() */
+
+/* A system call that this kernel does not know, from here on. */
+static void forget_pidfds(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = 4, .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+		perror("seccomp");
+		_exit(1);
+	}
+}
 
 static void open_session(struct client *c)
 {
@@ -59,7 +85,15 @@ static void open_session(struct client *c)
 	c->pid = fork();
 	assert_true(c->pid >= 0);
 	if (c->pid == 0) {
+		struct rlimit limit = { descriptors, descriptors };
+
 		close(pair[0]);
+		if (descriptors != 0) {
+			setrlimit(RLIMIT_NOFILE, &limit);
+		}
+		if (old_kernel) {
+			forget_pidfds();
+		}
 		agent_session(pair[1]);
 		_exit(0);
 	}
@@ -180,6 +214,52 @@ static void test_signal_status(void **state)
 	take_all(&c);
 	assert_int_equal(c.status, 128 + SIGKILL);
 	close_session(&c);
+}
+
+/* A command that is stopped has not ended. */
+static void test_stopped_command(void **state)
+{
+	struct client c;
+	pid_t pid;
+
+	(void)state;
+	exec_session(&c, "echo $$; kill -STOP $$; exit 6");
+	assert_true(take_frame(&c));
+	pid = atoi(c.out[0]);
+	assert_true(pid > 1);
+	usleep(100000);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	take_all(&c);
+	assert_int_equal(c.status, 6);
+	close_session(&c);
+}
+
+/* Whatever the session lacks: the true status, or an error. */
+static void test_no_invented_status(void **state)
+{
+	unsigned int told = 0;
+	struct client c;
+
+	(void)state;
+	old_kernel = true;
+	exec_session(&c, "sleep 0.1; exit 7");
+	take_all(&c);
+	assert_int_equal(c.status, 7);
+	close_session(&c);
+	old_kernel = false;
+	for (descriptors = 4; descriptors < 24; descriptors++) {
+		exec_session(&c, "exit 7");
+		take_all(&c);
+		if (c.status == NO_STATUS) {
+			assert_string_not_equal(c.error, "");
+		} else {
+			assert_int_equal(c.status, 7);
+			told++;
+		}
+		close_session(&c);
+	}
+	descriptors = 0;
+	assert_in_range(told, 1, 19);
 }
 
 static void test_stdin(void **state)
@@ -386,6 +466,8 @@ int main(void)
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_streams_and_status),
 		cmocka_unit_test(test_signal_status),
+		cmocka_unit_test(test_stopped_command),
+		cmocka_unit_test(test_no_invented_status),
 		cmocka_unit_test(test_stdin),
 		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_stdin_nobody_reads),
