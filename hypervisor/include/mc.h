@@ -13,6 +13,7 @@
 #define MC_STATUS_UC	BIT64(61)	/* not corrected */
 #define MC_STATUS_EN	BIT64(60)	/* reporting was enabled */
 #define MC_STATUS_PCC	BIT64(57)	/* processor context corrupt */
+#define MC_STATUS_AR	BIT64(55)	/* with recovery: used already */
 
 enum mc_severity { MC_NONE, MC_CORRECTED, MC_UNCORRECTED, MC_FATAL };
 enum mc_verdict { MC_GO_ON, MC_END_PARTITION, MC_PANIC };
@@ -22,9 +23,9 @@ struct mc_bank {
 	uint32_t number;
 };
 
-enum mc_severity mc_severity(uint64_t status);
+enum mc_severity mc_severity(uint64_t status, bool recovery);
 enum mc_verdict mc_judge(uint64_t mcg_status, enum mc_severity worst,
-			 bool in_guest);
+			 bool recovery, bool in_guest);
 void mc_init(void);
 bool mc_in_guest(uint64_t *status);
 void mc_in_hypervisor(void);

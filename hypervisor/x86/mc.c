@@ -15,6 +15,7 @@
 #define CPUID1_EDX_MCA	BIT32(14)
 #define MCG_CAP_COUNT	0xffu
 #define MCG_CAP_CTL_P	BIT64(8)
+#define MCG_CAP_SER_P	BIT64(24)	/* software error recovery */
 #define BANKS_MAX	32u	/* this many lie at MC0_CTL, four MSRs each */
 
 #define MC_STATUS_ADDRV	BIT64(58)
@@ -31,6 +32,11 @@ static uint32_t bank_count(void)
 	return n < BANKS_MAX ? n : BANKS_MAX;
 }
 
+static bool has_recovery(void)
+{
+	return bank_count() && (rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_SER_P);
+}
+
 /* The MSR that a valid status does not promise must not be read. */
 static void read_bank(uint32_t i, struct mc_bank *b)
 {
@@ -45,18 +51,13 @@ static void read_bank(uint32_t i, struct mc_bank *b)
 	}
 }
 
-static void log_bank(const struct mc_bank *b, const char *when)
-{
-	log_write("isthmus: machine check%s: bank %u status %#llx address "
-		  "%#llx misc %#llx", when, b->number,
-		  (unsigned long long)b->status, (unsigned long long)b->addr,
-		  (unsigned long long)b->misc);
-}
-
 /**
- * How bad is what a bank's status tells? Pure. [SDM3 "IA32_MCi_STATUS MSRS"]
+ * How bad is what a bank's status tells? recovery: the processor tells errors
+ * that have been used from those that have only been found, which count as
+ * corrected. Pure. [SDM3 "IA32_MCi_STATUS MSRS", "Recovery of Uncorrected
+ * Recoverable (UCR) Errors"]
  */
-enum mc_severity mc_severity(uint64_t status)
+enum mc_severity mc_severity(uint64_t status, bool recovery)
 {
 	if (!(status & MC_STATUS_VAL)) {
 		return MC_NONE;
@@ -66,52 +67,73 @@ enum mc_severity mc_severity(uint64_t status)
 		return MC_CORRECTED;
 	}
 	/* after an overflow nobody knows of the error that was lost */
-	return status & (MC_STATUS_PCC | MC_STATUS_OVER) ? MC_FATAL :
+	if (status & (MC_STATUS_PCC | MC_STATUS_OVER)) {
+		return MC_FATAL;
+	}
+	return recovery && !(status & MC_STATUS_AR) ? MC_CORRECTED :
 	       MC_UNCORRECTED;
 }
 
 /**
  * What follows from IA32_MCG_STATUS and the worst bank: in_guest tells what
- * was interrupted. A guest need not go on where it was, so for its end it is
- * enough that the error is its own. Pure. [SDM3 "IA32_MCG_STATUS MSR"]
+ * was interrupted. With recovery, RIPV without EIPV is a CPU that is only told
+ * of another's error, which is in a bank of both. A guest need not go on where
+ * it was, so for its end it is enough that the error is its own. Pure. [SDM3
+ * "IA32_MCG_STATUS MSR"]
  */
 enum mc_verdict mc_judge(uint64_t mcg_status, enum mc_severity worst,
-			 bool in_guest)
+			 bool recovery, bool in_guest)
 {
 	bool restart = (mcg_status & MCG_STATUS_RIPV) != 0;
+	bool here = (mcg_status & MCG_STATUS_EIPV) != 0;
 
-	if (worst == MC_FATAL ||
-	    !(mcg_status & (MCG_STATUS_RIPV | MCG_STATUS_EIPV))) {
+	if (worst == MC_FATAL || (!restart && !here)) {
 		return MC_PANIC;
 	}
-	if (worst != MC_UNCORRECTED && restart) {
+	if (restart && (worst != MC_UNCORRECTED || (recovery && !here))) {
 		return MC_GO_ON;
 	}
 	return in_guest ? MC_END_PARTITION : MC_PANIC;
 }
 
-/* Reads all banks; *worst is the worst one. keep: leaves them as they are, for
- * the firmware, and logs nothing. */
-static enum mc_verdict collect(struct mc_bank *worst, bool in_guest, bool keep)
+/* Reads all banks; *worst is the worst one. */
+static enum mc_verdict collect(struct mc_bank *worst, bool in_guest)
 {
 	uint64_t mcg_status = rdmsr(MSR_IA32_MCG_STATUS);
 	uint32_t n = bank_count(), i;
+	bool recovery = has_recovery();
 	struct mc_bank b;
 
 	*worst = (struct mc_bank){ 0 };
 	for (i = 0; i < n; i++) {
 		read_bank(i, &b);
-		if (mc_severity(b.status) > mc_severity(worst->status)) {
+		if (mc_severity(b.status, recovery) >
+		    mc_severity(worst->status, recovery)) {
 			*worst = b;
-		}
-		if (!keep && (b.status & MC_STATUS_VAL)) {
-			log_bank(&b, "");
-			wrmsr(MSR_IA32_MC_STATUS(i), 0);
 		}
 	}
 	/* the next one would be a shutdown else */
 	wrmsr(MSR_IA32_MCG_STATUS, 0);
-	return mc_judge(mcg_status, mc_severity(worst->status), in_guest);
+	return mc_judge(mcg_status, mc_severity(worst->status, recovery),
+			recovery, in_guest);
+}
+
+static void log_and_clear(const char *when)
+{
+	uint32_t n = bank_count(), i;
+	struct mc_bank b;
+
+	for (i = 0; i < n; i++) {
+		read_bank(i, &b);
+		if (b.status & MC_STATUS_VAL) {
+			log_write("isthmus: machine check%s: bank %u status "
+				  "%#llx address %#llx misc %#llx", when,
+				  b.number, (unsigned long long)b.status,
+				  (unsigned long long)b.addr,
+				  (unsigned long long)b.misc);
+		}
+		wrmsr(MSR_IA32_MC_STATUS(i), 0);
+	}
 }
 
 static void NORETURN give_up(const struct mc_bank *worst, const char *where)
@@ -131,18 +153,13 @@ static void NORETURN give_up(const struct mc_bank *worst, const char *where)
 void mc_init(void)
 {
 	uint32_t n = bank_count(), i;
-	struct mc_bank b;
 
 	if (n && (rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_CTL_P)) {
 		wrmsr(MSR_IA32_MCG_CTL, ~0ull);
 	}
+	log_and_clear(" before the start");
 	for (i = 0; i < n; i++) {
-		read_bank(i, &b);
-		if (b.status & MC_STATUS_VAL) {
-			log_bank(&b, " before the start");
-		}
 		wrmsr(MSR_IA32_MC_CTL(i), ~0ull);
-		wrmsr(MSR_IA32_MC_STATUS(i), 0);
 	}
 }
 
@@ -154,8 +171,13 @@ void mc_init(void)
 bool mc_in_guest(uint64_t *status)
 {
 	struct mc_bank worst;
-	enum mc_verdict verdict = collect(&worst, true, false);
+	enum mc_verdict verdict = collect(&worst, true);
 
+	/* another CPU's error is left to that CPU, in a bank of both */
+	if (verdict != MC_GO_ON ||
+	    mc_severity(worst.status, has_recovery()) < MC_UNCORRECTED) {
+		log_and_clear("");
+	}
 	if (verdict == MC_PANIC) {
 		give_up(&worst, "a partition");
 	}
@@ -165,13 +187,14 @@ bool mc_in_guest(uint64_t *status)
 
 /**
  * A machine check in the hypervisor: a panic, unless no error is this CPU's.
- * From trap_handle(): it may have interrupted anything, so nothing is logged.
+ * From trap_handle(): it may have interrupted anything, so nothing is logged,
+ * and the banks are left for the firmware, or the next start, to find.
  */
 void mc_in_hypervisor(void)
 {
 	struct mc_bank worst;
 
-	if (collect(&worst, false, true) != MC_GO_ON) {
+	if (collect(&worst, false) != MC_GO_ON) {
 		give_up(&worst, "the hypervisor");
 	}
 }

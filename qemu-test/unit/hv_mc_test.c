@@ -91,36 +91,51 @@ static void severities(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
-		assert_int_equal(mc_severity(t[i].status), t[i].want);
+		assert_int_equal(mc_severity(t[i].status, false), t[i].want);
+		/* found, but not used yet; or used */
+		assert_int_equal(mc_severity(t[i].status & ~MC_STATUS_AR, true),
+				 t[i].want == MC_UNCORRECTED ? MC_CORRECTED :
+				 t[i].want);
+		assert_int_equal(mc_severity(t[i].status | MC_STATUS_AR, true),
+				 t[i].want);
 	}
 }
 
 static void verdicts(void **state)
 {
-	const uint64_t both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
-	static const enum mc_severity none[] = { MC_NONE, MC_CORRECTED };
-	uint64_t s;
+	/* RIPV, EIPV, worst, recovery: in a guest, in the hypervisor */
+	static const struct {
+		uint64_t mcg;
+		enum mc_severity worst;
+		bool recovery;
+		enum mc_verdict guest, own;
+	} t[] = {
+		/* nothing of this CPU's, or no word on how to go on */
+		{ 1, MC_NONE, false, MC_GO_ON, MC_GO_ON },
+		{ 1, MC_CORRECTED, false, MC_GO_ON, MC_GO_ON },
+		{ 3, MC_CORRECTED, true, MC_GO_ON, MC_GO_ON },
+		{ 2, MC_NONE, false, MC_END_PARTITION, MC_PANIC },
+		{ 2, MC_CORRECTED, true, MC_END_PARTITION, MC_PANIC },
+		{ 0, MC_NONE, true, MC_PANIC, MC_PANIC },
+		/* its own */
+		{ 1, MC_UNCORRECTED, false, MC_END_PARTITION, MC_PANIC },
+		{ 2, MC_UNCORRECTED, false, MC_END_PARTITION, MC_PANIC },
+		{ 3, MC_UNCORRECTED, true, MC_END_PARTITION, MC_PANIC },
+		{ 2, MC_UNCORRECTED, true, MC_END_PARTITION, MC_PANIC },
+		{ 0, MC_UNCORRECTED, true, MC_PANIC, MC_PANIC },
+		/* another CPU's, in a bank of both */
+		{ 1, MC_UNCORRECTED, true, MC_GO_ON, MC_GO_ON },
+		{ 1, MC_FATAL, true, MC_PANIC, MC_PANIC },
+		{ 3, MC_FATAL, false, MC_PANIC, MC_PANIC },
+	};
 	uint32_t i;
 
 	(void)state;
-	for (i = 0; i < 2; i++) {
-		/* another CPU's, told to all; or no word on how to go on */
-		assert_int_equal(mc_judge(MCG_STATUS_RIPV, none[i], true),
-				 MC_GO_ON);
-		assert_int_equal(mc_judge(MCG_STATUS_RIPV, none[i], false),
-				 MC_GO_ON);
-		assert_int_equal(mc_judge(MCG_STATUS_EIPV, none[i], true),
-				 MC_END_PARTITION);
-		assert_int_equal(mc_judge(MCG_STATUS_EIPV, none[i], false),
-				 MC_PANIC);
-		assert_int_equal(mc_judge(0, none[i], true), MC_PANIC);
-	}
-	for (s = 0; s <= both; s++) {
-		assert_int_equal(mc_judge(s, MC_UNCORRECTED, true), s ?
-				 MC_END_PARTITION : MC_PANIC);
-		assert_int_equal(mc_judge(s, MC_UNCORRECTED, false), MC_PANIC);
-		assert_int_equal(mc_judge(s, MC_FATAL, true), MC_PANIC);
-		assert_int_equal(mc_judge(s, MC_FATAL, false), MC_PANIC);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		assert_int_equal(mc_judge(t[i].mcg, t[i].worst, t[i].recovery,
+					  true), t[i].guest);
+		assert_int_equal(mc_judge(t[i].mcg, t[i].worst, t[i].recovery,
+					  false), t[i].own);
 	}
 }
 
@@ -163,6 +178,23 @@ static void in_a_guest(void **state)
 	assert_int_equal(status, ERROR | BIT64(58) | 0x134);
 	assert_int_equal(logged, 3);
 	assert_int_equal(bank[0][1] | bank[1][1] | bank[3][1], 0);
+	/* another CPU's is left to that CPU */
+	mcg_cap |= BIT64(24);
+	mcg_status = MCG_STATUS_RIPV;
+	bank[1][1] = ERROR | MC_STATUS_AR;
+	assert_true(mc_in_guest(&status));
+	assert_int_equal(logged, 3);
+	assert_int_equal(bank[1][1], ERROR | MC_STATUS_AR);
+	mcg_status = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
+	assert_false(mc_in_guest(&status));
+	assert_int_equal(logged, 4);
+	assert_int_equal(bank[1][1], 0);
+	/* found by nobody's access: told, and that is all */
+	mcg_status = MCG_STATUS_RIPV;
+	bank[1][1] = ERROR;
+	assert_true(mc_in_guest(&status));
+	assert_int_equal(logged, 5);
+	assert_int_equal(bank[1][1], 0);
 	mcg_status = MCG_STATUS_RIPV;
 	bank[1][1] = ERROR | MC_STATUS_PCC;
 	assert_panics(mc_in_guest(&status));
