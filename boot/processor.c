@@ -125,7 +125,7 @@ uint64_t processor_tsc_hz(uint16_t pm_timer)
 {
 	uint64_t hz = pm_timer != 0 ? tsc_by_pm_timer(pm_timer) : 0;
 	const char *by = hz != 0 ? "the ACPI PM timer" : "the firmware's Stall()";
-	uint64_t whole;
+	uint64_t whole, step;
 
 	if (hz == 0) {
 		hz = (stall_ticks(MEASURE_US) - stall_ticks(SHORT_US)) * 1000000 /
@@ -136,6 +136,10 @@ uint64_t processor_tsc_hz(uint16_t pm_timer)
 	if (whole - hz + hz / ACCURACY <= 2 * (hz / ACCURACY)) {
 		hz = whole;
 	}
+	/* Linux counts whole kHz, and above 2 GHz of the half, or quarter:
+	 * what it takes for the rate shall be what the others reckon with */
+	step = hz > 2000000000 ? 4000 : 1000;
+	hz = (hz + step / 2) / step * step;
 	if (hz < 1000000 || hz > 100000000000ull) {
 		console_fail("the time stamp counter seems to run at %lu Hz, measured against %s: "
 			     "it must run evenly, at 1 MHz to 100 GHz", hz, by);

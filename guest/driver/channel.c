@@ -510,6 +510,7 @@ static int __init channel_init(void)
 	init_waitqueue_head(&ch->wq);
 	INIT_DELAYED_WORK(&ch->publish, publish);
 
+	isthmus_clock_set();
 	err = pci_register_driver(&channel_driver);
 	if (err == 0) {
 		isthmus_p9_register();

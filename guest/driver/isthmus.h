@@ -94,4 +94,7 @@ bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_p9_flush(struct isthmus *ch);
 void isthmus_p9_reset(struct isthmus *ch);
 
+/* clock.c */
+void isthmus_clock_set(void);
+
 #endif

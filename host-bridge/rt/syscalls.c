@@ -22,11 +22,13 @@
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/rt/tsc.h"
 
+#define NS_PER_S	1000000000ll
+
 extern uint8_t heap_start[];
 
 static uint8_t *heap_end, *heap_limit;
 static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
-static uint64_t ticks_per_ms = 1;
+static uint64_t tsc_hz = 1;
 
 /** See syscalls.h. No hypercalls, no devices: callable before all else. */
 void syscalls_init(const struct host_info *info)
@@ -36,8 +38,8 @@ void syscalls_init(const struct host_info *info)
 	wall_seconds = info->wall_seconds;
 	wall_tsc = info->wall_tsc;
 	/* Absurd: the time of day is, and nothing is divided by zero. */
-	if (info->tsc_hz >= 1000) {
-		ticks_per_ms = info->tsc_hz / 1000;
+	if (info->tsc_hz > 0) {
+		tsc_hz = info->tsc_hz;
 	}
 }
 
@@ -86,15 +88,30 @@ int write(int fd, const void *data, size_t len)
 	return (int)len;
 }
 
-/** UTC as boot/ read it from the firmware, plus the TSC since; to the ms. A
- * machine without a clock counts from 1970. */
+/**
+ * UTC in ns since 1970, as boot/ read it from the firmware, plus the TSC since:
+ * what Linux's kvmclock shows too (hypervisor/x86/kvmclock.c). A machine without
+ * a clock counts from 1970.
+ */
+int64_t syscalls_now_ns(void)
+{
+	uint64_t ticks = tsc_now() - wall_tsc;
+
+	/* The rest is below a second, and boot/ takes no TSC of more than
+	 * 100 GHz: 128 bits for the product. */
+	return (int64_t)((wall_seconds + ticks / tsc_hz) * NS_PER_S +
+			 (uint64_t)((unsigned __int128)(ticks % tsc_hz) *
+				    NS_PER_S / tsc_hz));
+}
+
+/** The same, for newlib. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
-	uint64_t ms = (tsc_now() - wall_tsc) / ticks_per_ms;
+	int64_t now = syscalls_now_ns();
 
 	(void)tz;
-	tv->tv_sec = (time_t)(wall_seconds + ms / 1000);
-	tv->tv_usec = (suseconds_t)(ms % 1000 * 1000);
+	tv->tv_sec = (time_t)(now / NS_PER_S);
+	tv->tv_usec = (suseconds_t)(now % NS_PER_S / 1000);
 	return 0;
 }
 

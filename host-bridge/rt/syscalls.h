@@ -12,5 +12,7 @@ struct host_info;
 void syscalls_init(const struct host_info *info);
 /* Bytes between the start of the heap and its present end. */
 size_t syscalls_heap_used(void);
+/* UTC in ns since 1970. */
+int64_t syscalls_now_ns(void);
 
 #endif

@@ -18,7 +18,6 @@
 #define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01u
 #define PVCLOCK_TSC_STABLE	1u
 #define NSEC_PER_SEC		1000000000ull
-#define NSEC_PER_MSEC		1000000ull
 
 /* Layouts of the guest ABI. */
 struct pvclock_vcpu_time_info {
@@ -82,8 +81,9 @@ void kvmclock_update(struct vcpu *v)
 			 __ATOMIC_RELEASE);
 }
 
-/* UTC at the moment when the time page says 0, the partition's start. Without
- * a clock in the firmware it counts from 1970. */
+/* UTC at the moment when the time page says 0, the partition's start; to the
+ * nanosecond what the host partition reckons, so that its files are not newer
+ * than Linux's clock. Without a clock in the firmware it counts from 1970. */
 static void wall_clock(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_wall_clock *w;
@@ -97,10 +97,7 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 		return;
 	}
 	w->sec = (uint32_t)(boot.wall_seconds + nsec / NSEC_PER_SEC);
-	/* the machine's clock told whole seconds: below a millisecond this
-	 * would be noise, which no two runs share */
-	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC / NSEC_PER_MSEC *
-			     NSEC_PER_MSEC);
+	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC);
 	__atomic_store_n(&w->version, 2, __ATOMIC_RELEASE);
 }
 

@@ -88,6 +88,17 @@ def output(t):
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
+@case("one-clock", "files are not newer than Linux's clock, nor much older")
+def one_clock(t):
+    # What is printed before there are ticks is lost to a clock of ticks.
+    overlay = t.overlay({"bin/clock": t.guest_program("clock")})
+    result = t.exec("clock /mnt/host/file 4", "--overlay", overlay,
+                    "--append", "ignore_loglevel")
+    apart = [int(word) for word in result.out.split()]
+    t.check(len(apart) == 4 and all(abs(us) < 1000 for us in apart),
+            f"us between a file's time and Linux's clock: {apart}")
+
+
 @case("until", "--until ends the run; --append and --overlay reach Linux")
 def until(t):
     extra = t.path("extra")
