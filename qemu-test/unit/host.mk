@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of host-bridge's pure parts.
 
-UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io host_console \
-	host_log_view host_agent_frame host_mem
+UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
+	host_linux_life host_console host_log_view host_agent_frame host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
@@ -15,6 +15,10 @@ host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
 		loop/loop.c guest/pci_model.c guest/uart_model.c)
 # As host-bridge is built: hypercalls use the stack.
 host_linux_io_CFLAGS := -mno-red-zone
+# All of the room: its files use each other.
+host_linux_life_SRCS := qemu-test/unit/host_linux_life_test.c \
+	$(wildcard host-bridge/guest/*.c) host-bridge/loop/loop.c
+host_linux_life_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/ui/line_edit.c host-bridge/ui/words.c
 host_console_LIBS := -Wl,--wrap=strdup

@@ -12,18 +12,14 @@
 
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
-
-#define MIB		(1ull << 20)
-#define SETUP_SECTS	3u
-#define KERNEL_SIZE	8192u
-#define FILE_SIZE	((SETUP_SECTS + 1) * 512 + KERNEL_SIZE)
+#include "host_bzimage.h"
 
 static uint8_t *file;
 static uint8_t low[LINUX_LOW_END - LINUX_LOW_GPA];
 
 static void put(unsigned at, uint64_t value, unsigned bytes)
 {
-	memcpy(file + at, &value, bytes);
+	bzimage_put(file, at, value, bytes);
 }
 
 static uint64_t get(const uint8_t *at, unsigned bytes)
@@ -38,20 +34,7 @@ static int setup(void **state)
 {
 	(void)state;
 	file = calloc(1, FILE_SIZE);
-	file[0x1f1] = SETUP_SECTS;
-	put(0x1f4, KERNEL_SIZE / 16, 4);
-	put(0x1fe, 0xaa55, 2);
-	put(0x200, 0x6aeb, 2);			/* jmp: header ends 0x26c */
-	memcpy(file + 0x202, "HdrS", 4);
-	put(0x206, 0x20f, 2);
-	file[0x211] = 1;
-	put(0x22c, 0x7fffffff, 4);
-	put(0x230, 0x200000, 4);
-	file[0x234] = 1;
-	put(0x236, 0x3f, 2);
-	put(0x238, 2047, 4);
-	put(0x258, 16 * MIB, 8);
-	put(0x260, 24 * MIB, 4);
+	bzimage_make(file);
 	return 0;
 }
 

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "host-bridge/rt/hc.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host_hc.h"
 
 #define LINUX_ID	1u
 #define OTHER_ID	2u
@@ -30,10 +30,6 @@ static struct hc_ioreq *single;
 static uint64_t answer;
 static unsigned answered_at_key;
 
-int64_t hypercall(enum hypercall nr, struct hc_regs *regs);
-
-/* hc_call() lets a hypercall change its results only, and no vector register
- * either. */
 __attribute__((target("general-regs-only")))
 int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 {
@@ -68,18 +64,6 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		return HC_ENOENT;
 	}
 }
-
-__asm__(".globl hc_entry\n"
-	"hc_entry:\n"
-	"	push %rbp; mov %rsp, %rbp\n"
-	"	push %r11; push %r9; push %rcx\n"
-	"	push %r8; push %r10; push %rdx; push %rsi; push %rdi\n"
-	"	mov %rsp, %rsi; mov %eax, %edi; and $-16, %rsp\n"
-	"	call hypercall\n"
-	"	lea -64(%rbp), %rsp\n"
-	"	pop %rdi; pop %rsi; pop %rdx; pop %r10; pop %r8\n"
-	"	pop %rcx; pop %r9; pop %r11; pop %rbp\n"
-	"	ret\n");
 
 void serial_write(enum serial_line line, const void *data, size_t len)
 {

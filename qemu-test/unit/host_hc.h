@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hypercalls of host-bridge's code in a test: hypercall() answers them. As
+ * hc_call() has it, a hypercall changes its results only, and no vector register
+ * either. Once in each test; built with -mno-red-zone.
+ */
+#ifndef HOST_HC_H
+#define HOST_HC_H
+
+#include "host-bridge/rt/hc.h"
+
+__attribute__((target("general-regs-only")))
+int64_t hypercall(enum hypercall nr, struct hc_regs *regs);
+
+__asm__(".globl hc_entry\n"
+	"hc_entry:\n"
+	"	push %rbp; mov %rsp, %rbp\n"
+	"	push %r11; push %r9; push %rcx\n"
+	"	push %r8; push %r10; push %rdx; push %rsi; push %rdi\n"
+	"	mov %rsp, %rsi; mov %eax, %edi; and $-16, %rsp\n"
+	"	call hypercall\n"
+	"	lea -64(%rbp), %rsp\n"
+	"	pop %rdi; pop %rsi; pop %rdx; pop %r10; pop %r8\n"
+	"	pop %rcx; pop %r9; pop %r11; pop %rbp\n"
+	"	ret\n");
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two Linux partitions side by side, on hypercalls that are answered here: what
+ * becomes of one is not the other's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "host-bridge/dev/serial.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/guest/linux_acpi.h"
+#include "host-bridge/rt/notice.h"
+#include "host-bridge/rt/stage.h"
+#include "host_bzimage.h"
+#include "host_hc.h"
+
+#define RAM	(64 * MIB)
+
+/* What the linker script has. */
+uint8_t stage_small[64 << 10] __attribute__((aligned(4096)));
+uint8_t stage_big[2 << 20] __attribute__((aligned(4096)));
+__asm__(".pushsection .rodata\n"
+	".globl linux_dsdt, linux_dsdt_end\n"
+	"linux_dsdt: .skip 64\n"
+	"linux_dsdt_end:\n"
+	".popsection\n");
+
+/* By partition number, 1 and 2. */
+static struct {
+	unsigned donated, starts, stops;
+	bool crashed;
+} seen[3];
+static uint64_t events;
+static struct hc_ioreq *access;
+
+static struct config config[2];
+static struct guest guest[2];
+static uint8_t kernel[FILE_SIZE];
+static struct host_module module;
+
+__attribute__((target("general-regs-only")))
+int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
+{
+	switch (nr) {
+	case HC_WAIT:
+		regs->rdi = events;
+		events = 0;
+		return HC_OK;
+	case HC_QUERY:
+		if (regs->rdi == HC_QUERY_MEMORY) {
+			regs->rsi = RAM;
+			regs->r10 = 1;
+			return HC_OK;
+		}
+		if (regs->rdi == HC_QUERY_STATE) {
+			regs->rdi = seen[regs->rsi].crashed ?
+				    HC_STATE_CRASHED : HC_STATE_RUNNING;
+			regs->rsi = HC_REASON_TRIPLE_FAULT;
+			return HC_OK;
+		}
+		return HC_ENOENT;
+	case HC_MEM_DONATE:
+		seen[regs->rdi].donated += (unsigned)regs->r10;
+		return HC_OK;
+	case HC_PARTITION_START:
+		seen[regs->rdi].starts++;
+		seen[regs->rdi].crashed = false;
+		return HC_OK;
+	case HC_PARTITION_STOP:
+		seen[regs->rdi].stops++;
+		return HC_OK;
+	case HC_IOREQ_GET:
+		if (!access) {
+			return HC_ENOENT;
+		}
+		regs->rdi = access->handle;
+		regs->rsi = access->word;
+		regs->rdx = access->value;
+		access = NULL;
+		return HC_OK;
+	default:
+		return HC_OK;
+	}
+}
+
+const struct host_module *config_module(const struct config *use,
+					const char *name)
+{
+	(void)use;
+	return name ? &module : NULL;
+}
+
+void notice(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+void stage_reached(enum stage stage)
+{
+	(void)stage;
+}
+
+void stage_failed(enum stage stage, const char *fmt, ...)
+{
+	(void)stage;
+	(void)fmt;
+}
+
+void serial_write(enum serial_line line, const void *data, size_t len)
+{
+	(void)line;
+	(void)data;
+	(void)len;
+}
+
+static void crash(unsigned id)
+{
+	seen[id].crashed = true;
+	events = HC_EVENT_PARTITION;
+	loop_step(LOOP_FOREVER);
+}
+
+/* The first is started again after a crash, the second is not. */
+static int setup(void **state)
+{
+	static bool once;
+
+	(void)state;
+	if (!once) {
+		loop_init(1000000000);
+		bzimage_make(kernel);
+		module.gpa = (uintptr_t)kernel;
+		module.size = sizeof(kernel);
+		for (unsigned i = 0; i < 2; i++) {
+			config[i].guest = (struct config_guest){
+				.id = i + 1, .bootargs = "", .kernel = "k",
+			};
+			linux_init(&guest[i], &config[i], i == 0);
+		}
+		once = true;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		linux_stop(&guest[i]);
+		assert_true(linux_start(&guest[i]));
+		seen[i + 1].starts = seen[i + 1].stops = 0;
+	}
+	return 0;
+}
+
+static void memory_goes_to_each(void **state)
+{
+	(void)state;
+	linux_stop(&guest[1]);
+	seen[1].donated = seen[2].donated = 0;
+	assert_true(linux_start(&guest[1]));
+	assert_int_equal(seen[1].donated, 0);
+	assert_in_range(seen[2].donated, 10, 1000);
+	assert_false(linux_start(&guest[1]));
+}
+
+static void a_crash_is_one_partitions(void **state)
+{
+	(void)state;
+	linux_set_ready(&guest[1]);
+	crash(1);
+	assert_int_equal(seen[1].stops, 1);
+	assert_int_equal(seen[1].starts, 1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	assert_int_equal(seen[2].stops, 0);
+	assert_true(linux_ready(&guest[1]));
+	assert_false(linux_ready(&guest[0]));
+	crash(2);
+	assert_int_equal(linux_state(&guest[1]), LINUX_FAILED);
+	assert_false(linux_ready(&guest[1]));
+	assert_int_equal(seen[2].starts, 0);
+	assert_int_equal(seen[1].stops, 1);
+}
+
+/* The third quick one in a row keeps it down, whatever the other does. */
+static void crashes_are_counted_apart(void **state)
+{
+	(void)state;
+	crash(1);
+	crash(2);
+	crash(1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	crash(1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_FAILED);
+	assert_true(linux_start(&guest[0]));
+}
+
+static void power_off_is_ones_own(void **state)
+{
+	struct hc_ioreq off = {
+		.handle = 2u << 16,
+		.word = LINUX_PORT_SLEEP_CTL | 1u << 16,
+		.value = LINUX_SLEEP_ENABLE | LINUX_SLEEP_S5 << 2,
+	};
+
+	(void)state;
+	access = &off;
+	events = HC_EVENT_IOREQ;
+	loop_step(LOOP_FOREVER);
+	assert_int_equal(linux_state(&guest[1]), LINUX_STOPPED);
+	assert_int_equal(seen[2].stops, 1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	assert_int_equal(seen[1].stops, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(memory_goes_to_each, setup),
+		cmocka_unit_test_setup(a_crash_is_one_partitions, setup),
+		cmocka_unit_test_setup(crashes_are_counted_apart, setup),
+		cmocka_unit_test_setup(power_off_is_ones_own, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
