@@ -42,6 +42,7 @@ static struct config config;
 /* The Linux of the manifest, and what the console's commands work on: it, its
  * channel, its agent. A second Linux would have a set of these of its own. */
 static struct guest guest;
+static struct console console;
 static struct command_env env = { .config = &config, .guest = &guest };
 
 /* For a person; the tool's runs (exec, quiet) go without it. */
@@ -170,11 +171,10 @@ void main_entry(const struct host_info *info)
 	open_volume();
 	open_channel();
 	places_init(env.volume, env.vsock);
-	commands_init(&env);
 	linux_init(&guest, &config, !config.exec);
 	(void)linux_start(&guest);
 	if (config.exec) {
 		run_exec();
 	}
-	console_run();
+	console_run(&console, &env);
 }

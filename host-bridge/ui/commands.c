@@ -27,17 +27,6 @@ static const struct command *const groups[] = {
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
-static struct command_env environment;
-
-/**
- * Keeps what commands work on (a copy of *env; what it points to must stay);
- * before the first commands_run().
- */
-void commands_init(const struct command_env *env)
-{
-	environment = *env;
-}
-
 /* A command by its exact name, or NULL. */
 static const struct command *find(const char *name)
 {
@@ -95,11 +84,11 @@ static void complete_help(const struct command_env *env,
 }
 
 /**
- * Runs one line (changed in place) and returns when its command has ended.
+ * Runs one line (changed in place) on *env and returns when its command has ended.
  * Unknown commands and wrong numbers of arguments are answered here, so that
  * run functions need not look; an empty line is nothing. Top level only.
  */
-void commands_run(char *line)
+void commands_run(const struct command_env *env, char *line)
 {
 	static char copy[1024];
 	char *words[WORDS_MAX];
@@ -135,7 +124,7 @@ void commands_run(char *line)
 		   (c->max_args >= 0 && count - 1 > c->max_args)) {
 		printf("usage: %s %s\n", c->name, c->args);
 	} else {
-		c->run(&environment, count, words, words_rest(copy, 1));
+		c->run(env, count, words, words_rest(copy, 1));
 	}
 }
 
@@ -145,7 +134,8 @@ void commands_run(char *line)
  * blank; quotes are not regarded. c->prefix points into text, which must have a
  * NUL at or behind text[len]. May ask the volume or Linux (top level only).
  */
-void commands_complete(const char *text, size_t len, struct completion *c)
+void commands_complete(const struct command_env *env, const char *text,
+		       size_t len, struct completion *c)
 {
 	const struct command *cmd;
 	size_t start = len, first;
@@ -164,6 +154,6 @@ void commands_complete(const char *text, size_t len, struct completion *c)
 	name[strcspn(name, " ")] = '\0';
 	cmd = find(name);
 	if (cmd && cmd->complete) {
-		cmd->complete(&environment, c);
+		cmd->complete(env, c);
 	}
 }

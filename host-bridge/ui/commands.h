@@ -37,10 +37,10 @@ struct command {
 	void (*complete)(const struct command_env *env, struct completion *c);
 };
 
-void commands_init(const struct command_env *env);
-void commands_run(char *line);
+void commands_run(const struct command_env *env, char *line);
 /* Finds what the word that ends at text[len] could become. */
-void commands_complete(const char *text, size_t len, struct completion *c);
+void commands_complete(const struct command_env *env, const char *text,
+		       size_t len, struct completion *c);
 
 /* The groups, each ended by an entry without name. */
 extern const struct command commands_system[];	/* commands_system.c */

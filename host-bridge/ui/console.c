@@ -2,45 +2,50 @@
 /*
  * Console: prompt, line editing, notices. Commands run from here, at top level;
  * while they or the prompt wait, the event loop runs, and a notice may come at
- * any time. State: the line, and whether it is on the screen.
+ * any time. State: struct console.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
-#include "host-bridge/ui/line_edit.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
-#include "host-bridge/rt/notice.h"
 
 #define PROMPT		"isthmus> "
 #define KEY_CTRL_C	0x03
 #define LIST_COLUMNS	78
 
-static struct line_edit line;
-static bool editing;
-
 /* Raw: the editor makes its own CR and LF. */
-static void line_out(const char *bytes, size_t len)
+static void line_out(void *arg, const char *bytes, size_t len)
 {
+	(void)arg;
 	serial_write(SERIAL_CONSOLE, bytes, len);
+}
+
+static struct console *of_screen(struct notice_screen *screen)
+{
+	return (struct console *)((char *)screen -
+				  offsetof(struct console, screen));
 }
 
 /* A notice comes between the lines: the edited one is drawn again below it. */
 static void hide_line(struct notice_screen *screen)
 {
-	(void)screen;
-	if (editing) {
-		line_edit_hide(&line);
+	const struct console *console = of_screen(screen);
+
+	if (console->editing) {
+		line_edit_hide(&console->line);
 	}
 }
 
 static void show_line(struct notice_screen *screen)
 {
-	(void)screen;
-	if (editing) {
-		line_edit_show(&line);
+	struct console *console = of_screen(screen);
+
+	if (console->editing) {
+		line_edit_show(&console->line);
 	}
 }
 
@@ -73,11 +78,12 @@ bool console_go_on(void)
 }
 
 /* Shows all candidates below the line. */
-static void list_candidates(const struct completion *found)
+static void list_candidates(struct console *console,
+			    const struct completion *found)
 {
 	size_t column = 0;
 
-	editing = false;
+	console->editing = false;
 	printf("\n");
 	for (const char *at = found->names; *at; at += strlen(at) + 1) {
 		if (column > 0 && column + strlen(at) + 2 > LIST_COLUMNS) {
@@ -91,45 +97,45 @@ static void list_candidates(const struct completion *found)
 	}
 	printf("\n");
 	fflush(stdout);
-	editing = true;
-	line_edit_show(&line);
+	console->editing = true;
+	line_edit_show(&console->line);
 }
 
 /* Inserts what all candidates share; shows them when that is nothing new. */
-static void complete(void)
+static void complete(struct console *console, const struct command_env *env)
 {
 	static struct completion found;
+	struct line_edit *line = &console->line;
 	size_t extra;
 
-	commands_complete(line.text, line.pos, &found);
+	commands_complete(env, line->text, line->pos, &found);
 	/* Without candidates this is nonsense, and not used. */
 	extra = found.common_len - found.prefix_len;
 	if (found.count == 0) {
 		return;
 	}
 	if (extra > 0) {
-		line_edit_insert(&line, found.common + found.prefix_len,
-				 extra);
+		line_edit_insert(line, found.common + found.prefix_len, extra);
 	}
 	if (found.count == 1) {
 		/* A directory or "linux:" is gone on with; anything else is a
 		 * whole word. */
 		if (!strchr("/:", found.common[found.common_len - 1])) {
-			line_edit_insert(&line, " ", 1);
+			line_edit_insert(line, " ", 1);
 		}
 	} else if (extra == 0) {
-		list_candidates(&found);
+		list_candidates(console, &found);
 	}
 }
 
-/* One edited line, terminated in line.text; false when it was interrupted by
- * ctrl-c. Runs the loop while there is no key. */
-static bool read_line(void)
+/* One edited line, terminated in console->line.text; false when it was
+ * interrupted by ctrl-c. Runs the loop while there is no key. */
+static bool read_line(struct console *console, const struct command_env *env)
 {
 	enum line_result result = LINE_MORE;
 
-	line_edit_start(&line);
-	editing = true;
+	line_edit_start(&console->line);
+	console->editing = true;
 	while (result != LINE_DONE && result != LINE_INTERRUPT) {
 		int key = serial_read();
 
@@ -137,12 +143,12 @@ static bool read_line(void)
 			loop_step(LOOP_FOREVER);
 			continue;
 		}
-		result = line_edit_key(&line, (unsigned char)key);
+		result = line_edit_key(&console->line, (unsigned char)key);
 		if (result == LINE_COMPLETE) {
-			complete();
+			complete(console, env);
 		}
 	}
-	editing = false;
+	console->editing = false;
 	return result == LINE_DONE;
 }
 
@@ -150,18 +156,16 @@ static bool read_line(void)
  * The console's life: everything else happens while it waits for keys. Never
  * returns. The last thing that main_entry() calls.
  */
-void console_run(void)
+void console_run(struct console *console, const struct command_env *env)
 {
-	static struct notice_screen screen = {
-		.hide = hide_line, .show = show_line,
-	};
-
-	notice_screen_add(&screen);
-	line_edit_init(&line, PROMPT, line_out);
+	console->screen.hide = hide_line;
+	console->screen.show = show_line;
+	notice_screen_add(&console->screen);
+	line_edit_init(&console->line, PROMPT, line_out, NULL);
 	for (;;) {
 		fflush(stdout);
-		if (read_line()) {
-			commands_run(line.text);
+		if (read_line(console, env)) {
+			commands_run(env, console->line.text);
 		}
 	}
 }

@@ -13,8 +13,21 @@
 
 #include <stdbool.h>
 
-/* Reads lines and runs them as commands, for ever. */
-void console_run(void) __attribute__((noreturn));
+#include "host-bridge/rt/notice.h"
+#include "host-bridge/ui/line_edit.h"
+
+struct command_env;
+
+/* A terminal with somebody at it. Its fields are console.c's. */
+struct console {
+	struct notice_screen screen;
+	struct line_edit line;
+	bool editing;		/* the line is on the screen */
+};
+
+/* Reads lines and runs them as commands on *env, for ever. */
+void console_run(struct console *console, const struct command_env *env)
+	__attribute__((noreturn));
 /* True when ctrl-c was typed since the command began: it should end. */
 bool console_interrupted(void);
 /* For a command that prints much, before each piece: runs the loop, and waits

@@ -24,19 +24,22 @@ enum { ESC_NONE, ESC_START, ESC_BRACKET, ESC_O };
 
 static void say(const struct line_edit *line, const char *text)
 {
-	line->out(text, strlen(text));
+	line->out(line->arg, text, strlen(text));
 }
 
 /**
  * Empty line and history. prompt (shorter than LINE_COLUMNS) and out must
- * outlive *line; out gets bytes for the terminal and must take them all.
+ * outlive *line; out(arg, ...) gets bytes for the terminal and must take them
+ * all.
  */
 void line_edit_init(struct line_edit *line, const char *prompt,
-		    void (*out)(const char *bytes, size_t len))
+		    void (*out)(void *arg, const char *bytes, size_t len),
+		    void *arg)
 {
 	memset(line, 0, sizeof(*line));
 	line->prompt = prompt;
 	line->out = out;
+	line->arg = arg;
 }
 
 /**
@@ -59,7 +62,7 @@ void line_edit_show(struct line_edit *line)
 	shown = shown < width ? shown : width;
 	say(line, "\r");
 	say(line, line->prompt);
-	line->out(line->text + line->scroll, shown);
+	line->out(line->arg, line->text + line->scroll, shown);
 	say(line, "\x1b[K");
 	back = line->scroll + shown - line->pos;
 	if (back > 0) {
@@ -105,7 +108,7 @@ void line_edit_insert(struct line_edit *line, const char *bytes, size_t len)
 	/* Nothing behind the cursor and no scrolling: an echo does it. */
 	if (at_end && line->pos - line->scroll + strlen(line->prompt) <
 	    LINE_COLUMNS) {
-		line->out(bytes, len);
+		line->out(line->arg, bytes, len);
 	} else {
 		line_edit_show(line);
 	}

@@ -26,7 +26,8 @@ struct line_edit {
 	size_t len, pos;
 	size_t scroll;		/* first byte shown */
 	const char *prompt;
-	void (*out)(const char *bytes, size_t len);
+	void (*out)(void *arg, const char *bytes, size_t len);
+	void *arg;
 	int escape;		/* state inside an escape sequence */
 	unsigned number;	/* its parameter */
 	bool last_cr;		/* swallow the LF of CR LF */
@@ -37,7 +38,8 @@ struct line_edit {
 };
 
 void line_edit_init(struct line_edit *line, const char *prompt,
-		    void (*out)(const char *bytes, size_t len));
+		    void (*out)(void *arg, const char *bytes, size_t len),
+		    void *arg);
 /* Begins a new line: shows the prompt. */
 void line_edit_start(struct line_edit *line);
 enum line_result line_edit_key(struct line_edit *line, unsigned char key);

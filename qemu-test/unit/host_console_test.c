@@ -36,10 +36,11 @@ static size_t escape(const char *at)
 	return (size_t)(end + 1 - at);
 }
 
-static void terminal(const char *bytes, size_t len)
+static void terminal(void *arg, const char *bytes, size_t len)
 {
 	char text[4096];
 
+	assert_ptr_equal(arg, row);
 	assert_true(len < sizeof(text));
 	memcpy(text, bytes, len);
 	text[len] = '\0';
@@ -76,7 +77,7 @@ static int setup(void **state)
 	(void)state;
 	memset(row, 0, sizeof(row));
 	column = 0;
-	line_edit_init(&line, "> ", terminal);
+	line_edit_init(&line, "> ", terminal, row);
 	line_edit_start(&line);
 	return 0;
 }
