@@ -36,9 +36,10 @@ struct p9_session *p9_session_new(struct p9_server *server, p9_send_fn send,
 void p9_session_free(struct p9_session *session);
 
 /* Takes received bytes; *used is how many, less than len only after send
- * returned false. Returns 0, or EPROTO: the stream makes no sense any more
+ * returned false, or when it is later than until (TSC); a message in any
+ * case. Returns 0, or EPROTO: the stream makes no sense any more
  * and the connection should be reset. */
 int p9_session_input(struct p9_session *session, const void *data, size_t len,
-		     size_t *used);
+		     uint64_t until, size_t *used);
 
 #endif

@@ -81,6 +81,7 @@ struct p9_session {
 	struct p9_fid *fid_spare;	/* freed ones */
 	uint32_t have;		/* bytes of a message in request */
 	uint32_t skip;		/* bytes to drop */
+	uint32_t acted;		/* messages of this p9_session_input() */
 	struct p9_write write;
 	uint8_t request[P9_REQUEST_MAX];
 };

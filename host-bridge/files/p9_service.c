@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The 9P server on vsock: a session for each connection to VSOCK_PORT_9P. One
- * reply at most waits for room towards the peer; while it does, requests that
- * arrive are kept and their credit held, so that a peer that sends without
- * reading is stopped by its own credit.
+ * reply at most waits for room towards the peer; while it does, or when many
+ * requests came at once, for the others' turn, requests that arrive are kept
+ * and their credit held, so that a peer that sends without reading is stopped
+ * by its own credit, and one whose requests cost much gets no more than its
+ * share of the time.
  *
  * All functions run from the event loop, as callbacks of vsock. A connection
  * that fails is reset, no other is touched; after vsock_reset() its struct
@@ -119,7 +121,7 @@ static bool conn_send(void *arg, const struct volume_seg *segs, unsigned count)
 }
 
 /* Gives bytes to the session; returns how many it took: none while a reply
- * waits. */
+ * waits, and no more than its slice of the time allows. */
 static size_t conn_input(struct p9_conn *conn, const uint8_t *data, size_t len)
 {
 	size_t used = 0;
@@ -127,8 +129,13 @@ static size_t conn_input(struct p9_conn *conn, const uint8_t *data, size_t len)
 	if (conn->failed || conn->out != NULL) {
 		return 0;
 	}
-	if (p9_session_input(conn->session, data, len, &used) != 0) {
+	if (p9_session_input(conn->session, data, len,
+			     vsock_slice_end(conn->vsock), &used) != 0) {
 		conn_fail(conn);
+	}
+	/* Not for want of room, which would bring on_writable() by itself. */
+	if (used < len && conn->out == NULL && !conn->failed) {
+		vsock_again(conn->vsock);
 	}
 	return used;
 }
@@ -174,7 +181,7 @@ static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
 	}
 }
 
-/* There is room: first the rest of the reply that waits, then the requests
+/* There is room, or it is our turn again: first the rest of the reply that waits, then the requests
  * behind it, until one of their replies has to wait in turn. */
 static void on_writable(struct vsock_conn *vsock)
 {

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "host-bridge/files/p9_server_int.h"
+#include "host-bridge/rt/tsc.h"
 
 /* Tversion: msize[4] version -> msize[4] version. It begins the session anew:
  * what fids and locks there were are gone. An unknown version is answered, not
@@ -217,6 +218,7 @@ static bool request_act(struct p9_session *s)
 	uint32_t size;
 	bool more;
 
+	s->acted++;
 	memcpy(&size, s->request, sizeof(size));
 	memcpy(&tag, s->request + 5, sizeof(tag));
 	if (type == P9_TWRITE) {
@@ -288,18 +290,25 @@ static int session_step(struct p9_session *s, const uint8_t *data, size_t len,
  * Takes bytes that the peer sent, in pieces of any length; data may be shared
  * memory, each byte is read once. Acts on each message that becomes complete
  * and calls send() for its reply, from within this call. *used is less than len
- * only when send() returned false: the rest is to be given again when there is
- * room. Returns 0, or EPROTO: the stream makes no sense any more and the
+ * only when send() returned false, or when, after at least one message, it is
+ * later than until: the rest is to be given again when there is room, or when
+ * others have had their turn. Returns 0, or EPROTO: the stream makes no sense any more and the
  * connection should be reset.
  */
 int p9_session_input(struct p9_session *s, const void *data, size_t len,
-		     size_t *used)
+		     uint64_t until, size_t *used)
 {
 	bool more = true;
 	int error = 0;
 
+	s->acted = 0;
 	for (*used = 0; error == 0 && more && *used < len; ) {
 		uint32_t n = 0;
+
+		/* A stamp costs less than a message. */
+		if (s->acted > 0 && s->have == 0 && tsc_now() >= until) {
+			break;
+		}
 
 		error = session_step(s, (const uint8_t *)data + *used,
 				     len - *used, &n, &more);

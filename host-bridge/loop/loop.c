@@ -13,10 +13,10 @@
 #include "host-bridge/loop/loop.h"
 
 #define EVENT_BITS	64
-/* So much channel work at most before keys, timers and Linux's port accesses
- * are looked at again: a peer that always has one more packet holds up
- * nobody. */
-#define WORK_ROUNDS	16	/* between two looks at the events */
+/* So long at most before keys, timers and Linux's port accesses are looked at
+ * again: a peer that always has one more packet, or packets that cost much,
+ * holds up nobody. */
+#define WORK_MS		2u
 
 static struct {
 	void (*fn)(void *arg);
@@ -24,7 +24,7 @@ static struct {
 } handlers[EVENT_BITS];
 
 static struct {
-	bool (*fn)(void *arg);
+	bool (*fn)(void *arg, uint64_t until);
 	bool (*due)(void *arg);
 	void *arg;
 	bool more;		/* fn wanted to be called again */
@@ -74,7 +74,8 @@ void loop_again(uint64_t event)
  * that fn runs soon. Both are called by loop_step() only, never while a handler
  * runs.
  */
-void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
+void loop_on_work(bool (*fn)(void *arg, uint64_t until),
+		  bool (*due)(void *arg), void *arg)
 {
 	work.fn = fn;
 	work.due = due;
@@ -82,15 +83,15 @@ void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg)
 	work.more = true;
 }
 
-/* Until it has nothing left or its share is used up; what is left then is
- * remembered in work.more, so that the next wait does not block. */
+/* Until it has nothing left or its time is up; what is left then is remembered
+ * in work.more, so that the next wait does not block. */
 static void run_work(void)
 {
-	int rounds = WORK_ROUNDS;
+	uint64_t until = tsc_now() + loop_ms_to_ticks(WORK_MS);
 
 	do {
-		work.more = work.fn && work.fn(work.arg);
-	} while (work.more && --rounds > 0);
+		work.more = work.fn && work.fn(work.arg, until);
+	} while (work.more && tsc_now() < until);
 }
 
 /* A timer is off the list when its function runs: it may set itself again, but

@@ -33,10 +33,12 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
 /* In a handler that leaves something to do: its event comes again in the next
  * turn, which does not wait; all others get theirs before. */
 void loop_again(uint64_t event);
-/* The work that events bring: fn(arg) is called after each wait, for as long as
- * it returns true; and before one when due(arg) says that top-level code has
- * left something to do. */
-void loop_on_work(bool (*fn)(void *arg), bool (*due)(void *arg), void *arg);
+/* The work that events bring: fn(arg, until) is called after each wait; and
+ * before one when due(arg) says that top-level code has left something to do.
+ * It does what there is, and something in any case, but begins nothing after
+ * until (TSC); what is left, if it returns true, waits for the next turn. */
+void loop_on_work(bool (*fn)(void *arg, uint64_t until),
+		  bool (*due)(void *arg), void *arg);
 /* Waits for events until deadline (TSC), serves them and due timers, does the
  * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);

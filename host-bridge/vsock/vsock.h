@@ -74,6 +74,12 @@ size_t vsock_room(const struct vsock_conn *conn);
 void vsock_hold(struct vsock_conn *conn, size_t bytes);
 void vsock_release(struct vsock_conn *conn, size_t bytes);
 
+/* Sharing the time: the TSC by which a callback that could go on for long, made
+ * now, should return, having done something. What it has left to do it does in
+ * on_writable, which follows vsock_again() after the others had their turn. */
+uint64_t vsock_slice_end(const struct vsock_conn *conn);
+void vsock_again(struct vsock_conn *conn);
+
 /* Half-close (VSOCK_SHUT_SEND) or full; data queued before goes first. */
 void vsock_shutdown(struct vsock_conn *conn, unsigned flags);
 /* Ends the connection now with RST; on_close follows from the loop. */

@@ -14,6 +14,7 @@
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 #define TICK_MS		1000u
+#define SLICES_PER_MS	2u	/* of connections: vsock_slice_end() */
 
 /* Our end of a channel; lives as long as the program. */
 struct end {
@@ -38,9 +39,9 @@ static void set_state(void *ctx, uint32_t state)
 	(void)hc_channel_state(end->channel, state);
 }
 
-static bool work(void *arg)
+static bool work(void *arg, uint64_t until)
 {
-	return vsock_event(arg);
+	return vsock_event(arg, until);
 }
 
 static bool due(void *arg)
@@ -81,6 +82,7 @@ struct vsock *vsock_channel_open(unsigned channel)
 	end = calloc(1, sizeof(*end));
 	wires.peer = (unsigned)regs.rsi;
 	wires.ctx = end;
+	wires.slice = loop_ms_to_ticks(1) / SLICES_PER_MS;
 	if (end) {
 		end->channel = channel;
 		end->vs = vsock_init(&wires);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-bridge/rt/tsc.h"
 #include "vsock_internal.h"
 
 /* Linux's ports come one after the other: multiplied, they spread. */
@@ -108,7 +109,7 @@ void vsock_conn_kill(struct vsock_conn *conn, int error, bool send_rst)
 	conn->queued = 0;
 	/* Its ports are to be free before the peer's next packet is looked
 	 * at. */
-	conn->vs->reap = true;
+	conn->vs->dead++;
 	vsock_conn_work(conn);
 }
 
@@ -129,6 +130,7 @@ void vsock_conn_free(struct vsock_conn *conn)
 	free(conn->queue);
 	conn->queue = NULL;
 	conn->state = CONN_FREE;
+	vs->dead--;
 	conn->hash_next = vs->free;
 	vs->free = conn;
 	vs->stats.connections--;
@@ -298,6 +300,26 @@ void vsock_release(struct vsock_conn *conn, size_t bytes)
 {
 	conn->held -= bytes < conn->held ? (uint32_t)bytes : conn->held;
 	vsock_credit_check(conn);
+}
+
+/**
+ * When a callback that began now should end, so that the others get their turn:
+ * a service with much to do looks at the TSC between two pieces of it.
+ */
+uint64_t vsock_slice_end(const struct vsock_conn *conn)
+{
+	return tsc_now() + conn->vs->channel.slice;
+}
+
+/**
+ * From a callback that was not done when its time was up: on_writable follows,
+ * from the work list's end, without a new packet of the peer's. Nothing for a
+ * connection that is ending.
+ */
+void vsock_again(struct vsock_conn *conn)
+{
+	conn->want_room = true;
+	vsock_conn_work(conn);
 }
 
 /**

@@ -20,6 +20,8 @@ struct vsock_channel {
 	void (*doorbell)(void *ctx);
 	/* Sets the own word of the state table (CHANNEL_STATE_*). */
 	void (*set_state)(void *ctx, uint32_t state);
+	/* TSC ticks that a callback may take: vsock_slice_end(). */
+	uint64_t slice;
 	void *ctx;
 };
 
@@ -44,7 +46,8 @@ struct vsock_status {
 struct vsock *vsock_init(const struct vsock_channel *channel);
 /* vsock_channel.c: one of the machine's channels, driven by the event loop. */
 struct vsock *vsock_channel_open(unsigned channel);
-bool vsock_event(struct vsock *vs);
+/* Begins nothing more after until (TSC), but does something in any case. */
+bool vsock_event(struct vsock *vs, uint64_t until);
 /* Whether calls of vsock.h have left something for vsock_event(). */
 bool vsock_due(const struct vsock *vs);
 void vsock_tick(struct vsock *vs, uint64_t now_ms);

@@ -94,7 +94,7 @@ struct vsock {
 	uint32_t own_state;
 	uint32_t generation;
 	bool attached;			/* ring usable */
-	bool reap;			/* a connection died: serve soon */
+	uint32_t dead;			/* connections with on_close due */
 	bool due;			/* work or ring changed since */
 	struct ring ring;
 	enum ring_status fault;		/* RING_BAD_*: reset the channel */

@@ -13,12 +13,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host-bridge/rt/tsc.h"
 #include "vsock_internal.h"
-
-/* Packets and services in one vsock_event(): bounds what the loop's other
- * work waits. */
-#define INPUT_BUDGET	128u
-#define SERVICE_BUDGET	(2u * VSOCK_CONNS)
 
 /* For the console's status: why the channel went down last. */
 static const char *const fault_text[] = {
@@ -139,18 +135,18 @@ static void link_step(struct vsock *vs)
 	}
 }
 
-/* Serves the work list in turn until it is empty, the ring is full or the
- * budget is used. Callbacks may put connections on it, the one being served
- * too. */
-static void service_all(struct vsock *vs)
+/* Serves the work list in turn until it is empty, the ring is full or the time
+ * is up; one in any case. Callbacks may put connections on it, the one being
+ * served too. */
+static void service_all(struct vsock *vs, uint64_t until)
 {
-	unsigned budget = SERVICE_BUDGET;
+	bool first = true;
 
-	vs->reap = false;
-	while (vs->work_head != NULL && budget-- != 0 &&
-	       vs->fault == RING_OK) {
+	while (vs->work_head != NULL && vs->fault == RING_OK &&
+	       (first || tsc_now() < until)) {
 		struct vsock_conn *conn = vs->work_head;
 
+		first = false;
 		vs->work_head = conn->work_next;
 		conn->on_work = false;
 		if (!vsock_service(conn)) {
@@ -170,16 +166,30 @@ static void service_all(struct vsock *vs)
 	}
 }
 
-/* Takes packets. True: stopped by the budget, there may be more. While our ring
- * has no space for an answer, the peer's packets stay where they are: so each
- * packet can be answered by one without payload, and a peer that sends without
- * reading fills its own ring only. */
-static bool input_all(struct vsock *vs)
+/* Whether a connection that died is still there. Its on_close comes before the
+ * next packet, which may be for the same ports. */
+static bool reap(struct vsock *vs, uint64_t until)
+{
+	if (vs->dead > 0) {
+		service_all(vs, until);
+	}
+	return vs->dead > 0;
+}
+
+/* Takes packets, one in any case unless a dead connection is in its way. True:
+ * the time was up, there may be more. While our ring has no space for an
+ * answer, the peer's packets stay where they are: so each packet can be
+ * answered by one without payload, and a peer that sends without reading fills
+ * its own ring only. */
+static bool input_all(struct vsock *vs, uint64_t until)
 {
 	struct ring_packet packet;
 	enum ring_status status;
 
-	for (unsigned n = 0; n < INPUT_BUDGET; n++) {
+	do {
+		if (reap(vs, until) || vs->fault != RING_OK) {
+			return !vs->tx_blocked;
+		}
 		status = ring_tx_begin(&vs->ring, 0);
 		if (status == RING_FULL) {
 			vs->tx_blocked = true;
@@ -198,15 +208,7 @@ static bool input_all(struct vsock *vs)
 		}
 		vsock_input(vs, &packet);
 		ring_rx_done(&vs->ring);
-		/* A connection died: on_close before the next packet, which may
-		 * be for the same ports. */
-		if (vs->reap) {
-			service_all(vs);
-		}
-		if (vs->fault != RING_OK) {
-			return false;
-		}
-	}
+	} while (tsc_now() < until);
 	return true;
 }
 
@@ -240,12 +242,12 @@ static bool finish(struct vsock *vs)
 }
 
 /**
- * Does everything there is to do now, within bounds: see vsock_endpoint.h.
+ * Does what there is to do until the time is up: see vsock_endpoint.h.
  * Makes callbacks. Returns true if it wants to be called again before the loop
  * blocks; after false a doorbell or a state event will come for whatever is
  * next. Called by the event loop only, never from a callback.
  */
-bool vsock_event(struct vsock *vs)
+bool vsock_event(struct vsock *vs, uint64_t until)
 {
 	bool more = false;
 
@@ -254,9 +256,9 @@ bool vsock_event(struct vsock *vs)
 		/* Tried anew each time: the space may be there. */
 		vs->tx_blocked = false;
 		vsock_send_late(vs);
-		more = input_all(vs);
+		more = input_all(vs, until);
 	}
-	service_all(vs);
+	service_all(vs, until);
 	/* What callbacks left behind was served or is on the list. */
 	vs->due = false;
 	if (vs->fault != RING_OK) {

@@ -75,7 +75,8 @@ static void feed(struct p9_session *session, const uint8_t *data, size_t size,
 	while (size > 0) {
 		size_t n = size < piece ? size : piece;
 
-		if (p9_session_input(session, data, n, &used) != 0) {
+		if (p9_session_input(session, data, n, UINT64_MAX,
+				     &used) != 0) {
 			return;
 		}
 		data += used;

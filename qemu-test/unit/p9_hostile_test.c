@@ -158,10 +158,12 @@ static void test_back_pressure(void **state)
 	}
 	c.replies = 0;
 	c.stops = 1;
-	assert_int_equal(p9_session_input(c.session, many, 33, &used), 0);
+	assert_int_equal(p9_session_input(c.session, many, 33, UINT64_MAX,
+					  &used), 0);
 	assert_int_equal(used, 11);
 	assert_int_equal(c.replies, 1);
-	assert_int_equal(p9_session_input(c.session, many + 11, 22, &used), 0);
+	assert_int_equal(p9_session_input(c.session, many + 11, 22,
+					  UINT64_MAX, &used), 0);
 	assert_int_equal(used, 22);
 	assert_int_equal(c.replies, 3);
 }

@@ -29,6 +29,7 @@ struct vsock_conn {
 	uint8_t queue[QUEUE];
 };
 
+static bool no_time;			/* a slice is over at once */
 static struct vsock_conn ends[2];	/* client, service */
 static const struct vsock_ops *service_ops;
 static size_t room;			/* bytes a queue takes */
@@ -97,6 +98,18 @@ void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
 void vsock_reset(struct vsock_conn *conn)
 {
 	conn->gone = true;
+}
+
+uint64_t vsock_slice_end(const struct vsock_conn *conn)
+{
+	assert_ptr_equal(conn, &ends[1]);
+	return no_time ? 0 : UINT64_MAX;
+}
+
+void vsock_again(struct vsock_conn *conn)
+{
+	assert_false(conn->gone);
+	conn->want_room = true;
 }
 
 uint32_t vsock_peer_port(const struct vsock_conn *conn)
@@ -406,6 +419,32 @@ static void test_flood(void **state)
 	flood_end();
 }
 
+/* A thousand requests in one packet, and the time for one: each turn answers
+ * one, in order, and the peer has no credit for what waits. */
+static void test_time_is_up(void **state)
+{
+	unsigned turns = 0;
+
+	(void)state;
+	flood_begin();
+	room = QUEUE;
+	for (unsigned i = 0; i < 1000; i++) {
+		flood_send();
+	}
+	no_time = true;
+	end_step(&ends[1]);		/* the packet, and the first turn */
+	assert_int_equal(ends[0].len, 2 * FLOOD_LEN);
+	for (; ends[1].held > 0; turns++) {
+		assert_int_equal(ends[0].len, (turns + 2) * FLOOD_LEN);
+		assert_int_equal(ends[1].len, 0);
+		end_step(&ends[1]);
+	}
+	assert_int_equal(turns, 998);
+	no_time = false;
+	flood_end();
+	assert_int_equal(replies, 1000 * FLOOD_LEN);
+}
+
 /* The queue of requests is never empty, for megabytes of them. */
 static void test_queue_never_empty(void **state)
 {
@@ -452,6 +491,7 @@ int main(void)
 		TEST(test_unreserved_port),
 		TEST(test_interrupted),
 		TEST(test_flood),
+		TEST(test_time_is_up),
 		TEST(test_queue_never_empty),
 	};
 

@@ -35,7 +35,8 @@ int feed(const uint8_t *data, size_t len)
 		size_t n = piece < len ? piece : len;
 		size_t used;
 
-		error = p9_session_input(c.session, data, n, &used);
+		error = p9_session_input(c.session, data, n, UINT64_MAX,
+					 &used);
 		data += used;
 		len -= used;
 	}

@@ -3,6 +3,7 @@
  * The host's vsock endpoint with a peer that breaks the rules, floods it, or
  * starts anew.
  */
+#include "host-bridge/vsock/vsock_internal.h"
 #include "vsock_fixture.h"
 
 static void test_over_credit(void **state)
@@ -147,6 +148,47 @@ static void test_fair(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		assert_true(got[i] >= 0x10000);
 	}
+}
+
+/* When the time is up, one packet is taken and one connection served: there is
+ * progress, and no more of it. */
+static void test_time_is_up(void **state)
+{
+	struct peer *p = *state;
+	struct ring_packet packet;
+
+	open_conn(p, 5000, SEEN_PORT);
+	open_conn(p, 5001, SEEN_PORT);
+	for (uint32_t i = 0; i < 4; i++) {
+		peer_send(p, 5000 + i % 2, SEEN_PORT, OP_RW, 0, "abc", 3);
+	}
+	for (size_t i = 1; i <= 4; i++) {
+		assert_true(vsock_event(p->vs, 0));
+		assert_int_equal(seen.bytes, 3 * i);
+	}
+	assert_false(vsock_event(p->vs, 0));
+	/* Both ask to be called again: in turn. */
+	for (uint32_t i = 0; i < 2; i++) {
+		vsock_again(vsock_conn_find(p->vs, SEEN_PORT, 5000 + i));
+	}
+	assert_true(vsock_due(p->vs));
+	assert_true(vsock_event(p->vs, 0));
+	assert_int_equal(seen.writables, 1);
+	assert_false(vsock_event(p->vs, 0));
+	assert_int_equal(seen.writables, 2);
+	/* One that ends, and one with the same ports right behind it: the old
+	 * one is over before the new one begins, in however many turns. */
+	for (uint32_t i = 0; i < 2; i++) {
+		vsock_again(vsock_conn_find(p->vs, SEEN_PORT, 5000 + i));
+	}
+	peer_send(p, 5001, SEEN_PORT, OP_RST, 0, NULL, 0);
+	peer_send(p, 5001, SEEN_PORT, OP_REQUEST, 0, NULL, 0);
+	while (vsock_event(p->vs, 0)) {
+	}
+	assert_int_equal(seen.closes, 1);
+	assert_int_equal(seen.opens, 3);
+	assert_int_equal(peer_take(p, &packet), RING_OK);
+	assert_int_equal(packet.op, OP_RESPONSE);
 }
 
 static void test_restart(void **state)
@@ -308,6 +350,7 @@ int main(void)
 		T(test_table_full),
 		T(test_back_pressure),
 		T(test_fair),
+		T(test_time_is_up),
 		T(test_restart),
 		T(test_faults),
 		T(test_doorbells),

@@ -56,10 +56,10 @@ static inline unsigned peer_run(struct peer *p, unsigned most)
 {
 	unsigned n = 0;
 
-	while (n < most && vsock_event(p->vs)) {
+	while (n < most && vsock_event(p->vs, UINT64_MAX)) {
 		n++;
 	}
-	(void)vsock_event(p->vs);
+	(void)vsock_event(p->vs, UINT64_MAX);
 	return n;
 }
 

@@ -231,6 +231,33 @@ static void test_send_credit(void **state)
 	assert_int_equal(vsock_room(seen.conn), 0x40000);
 }
 
+/* Not a byte more than the peer's credit, whatever that is, straight from
+ * vsock_send() or from the queue. */
+static void test_odd_credit(void **state)
+{
+	struct peer *p = *state;
+	static uint8_t data[5000];
+	struct ring_packet packet = {
+		.src_port = 5000, .dst_port = SEEN_PORT, .op = OP_REQUEST,
+		.buf_alloc = 1001,
+	};
+
+	peer_put(p, &packet, NULL);
+	expect(p, OP_RESPONSE);
+	assert_int_equal(vsock_send(seen.conn, data, sizeof(data)), 5000);
+	assert_int_equal(expect(p, OP_RW).len, 1001);
+	expect_none(p);
+	packet.op = OP_CREDIT_UPDATE;
+	packet.fwd_cnt = 7;
+	peer_put(p, &packet, NULL);
+	assert_int_equal(expect(p, OP_RW).len, 7);
+	expect_none(p);
+	packet.fwd_cnt = 1008;
+	peer_put(p, &packet, NULL);
+	assert_int_equal(expect(p, OP_RW).len, 1001);
+	expect_none(p);
+}
+
 /* Held bytes are not credited; released ones are. */
 static void test_hold(void **state)
 {
@@ -287,6 +314,7 @@ int main(void)
 		T(test_close_timeout),
 		T(test_peer_reset),
 		T(test_send_credit),
+		T(test_odd_credit),
 		T(test_hold),
 		T(test_small_window),
 	};
