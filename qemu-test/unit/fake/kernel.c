@@ -493,3 +493,9 @@ void p9_client_cb(struct p9_client *c, struct p9_req_t *req, int status)
 	req->status = status;
 	p9_req_put(c, req);
 }
+
+/* clock.c is not among what is tested here: only a boot has the two clocks. */
+void isthmus_clock_set(void);
+void isthmus_clock_set(void)
+{
+}
