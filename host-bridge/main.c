@@ -42,8 +42,11 @@ static struct config config;
 /* The Linux of the manifest, and what the console's commands work on: it, its
  * channel, its agent. A second Linux would have a set of these of its own. */
 static struct guest guest;
+static struct places places;
 static struct console console;
-static struct command_env env = { .config = &config, .guest = &guest };
+static struct command_env env = {
+	.config = &config, .guest = &guest, .places = &places,
+};
 
 /* For a person; the tool's runs (exec, quiet) go without it. */
 static void banner(void)
@@ -170,7 +173,7 @@ void main_entry(const struct host_info *info)
 	}
 	open_volume();
 	open_channel();
-	places_init(env.volume, env.vsock);
+	places_init(&places, env.volume, env.vsock);
 	linux_init(&guest, &config, !config.exec);
 	(void)linux_start(&guest);
 	if (config.exec) {

@@ -11,6 +11,7 @@
 
 struct agent;
 struct guest;
+struct places;
 struct volume;
 struct vsock;
 
@@ -22,6 +23,7 @@ struct command_env {
 	struct guest *guest;
 	struct vsock *vsock;	/* the channel to it */
 	struct agent *agent;	/* in it */
+	const struct places *places;	/* the volume's files, and its */
 };
 
 struct command {

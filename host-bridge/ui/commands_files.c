@@ -130,7 +130,8 @@ static void print_name(const char *name)
 /* One line: type and permissions, size, time (UTC), name. A link is shown as
  * itself. An entry that has gone, or cannot be looked at, is no end of the
  * list. */
-static void print_entry(const char *path, const char *name)
+static void print_entry(const struct places *places, const char *path,
+			const char *name)
 {
 	/* By the type field of st_mode, bits 15:12: 1 FIFO, 2 character device,
 	 * 4 directory, 6 block device, 8 file, 10 link, 12 socket. */
@@ -140,7 +141,7 @@ static void print_entry(const char *path, const char *name)
 	char mode[11], when[20];
 	time_t seconds;
 	struct tm tm;
-	int error = place_stat(path, false, &st);
+	int error = place_stat(places, path, false, &st);
 
 	if (error != 0) {
 		printf("?          %12s %16s  ", "", "");
@@ -168,7 +169,8 @@ static int by_name(const void *a, const void *b)
 
 /* Prints the entries of a directory by name, until ctrl-c. In Linux each one is
  * a request of its own; names that make a path too long are left out. */
-static void print_entries(const char *path, const struct names *names)
+static void print_entries(const struct places *places, const char *path,
+			  const struct names *names)
 {
 	/* Sorted by pointers; one more than needed, so that none is not "no
 	 * memory". */
@@ -186,7 +188,7 @@ static void print_entries(const char *path, const struct names *names)
 	qsort(list, names->count, sizeof(*list), by_name);
 	for (size_t i = 0; i < names->count && console_go_on(); i++) {
 		if (join(full, path, list[i], strlen(list[i]))) {
-			print_entry(full, list[i]);
+			print_entry(places, full, list[i]);
 		}
 	}
 	if (names->cut) {
@@ -208,13 +210,13 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 	if (!reachable(env, argc, argv)) {
 		return;
 	}
-	error = place_list(path, collect, &names);
+	error = place_list(env->places, path, collect, &names);
 	if (error == ENOTDIR) {
-		print_entry(path, path);
+		print_entry(env->places, path, path);
 	} else if (error != 0 || names.failed) {
 		report(path, error ? error : ENOMEM);
 	} else {
-		print_entries(path, &names);
+		print_entries(env->places, path, &names);
 	}
 	free(names.bytes);
 }
@@ -234,7 +236,7 @@ static void run_cat(const struct command_env *env, int argc, char **argv,
 	if (!reachable(env, argc, argv)) {
 		return;
 	}
-	error = place_open(argv[1], false, &file);
+	error = place_open(env->places, argv[1], false, &file);
 	if (error != 0) {
 		report(argv[1], error);
 		return;
@@ -253,6 +255,7 @@ static void run_cat(const struct command_env *env, int argc, char **argv,
 }
 
 struct copy {
+	const struct places *places;
 	const char *from, *to;	/* paths */
 	const char *wrong;	/* the one an error is about */
 	bool existed;		/* to did, before */
@@ -339,7 +342,7 @@ static int copy_target(struct copy *copy, const char *to,
 		base += strlen(PLACE_LINUX);
 	}
 	copy->wrong = copy->from;
-	error = place_stat(copy->from, true, &source);
+	error = place_stat(copy->places, copy->from, true, &source);
 	if (error != 0) {
 		return error;
 	}
@@ -348,14 +351,14 @@ static int copy_target(struct copy *copy, const char *to,
 	if (strlcpy(full, to, PATH_SIZE) >= PATH_SIZE) {
 		return ENAMETOOLONG;
 	}
-	error = place_stat(full, true, &target);
+	error = place_stat(copy->places, full, true, &target);
 	/* "cp a dir": the copy is dir/a. Links are followed, as everywhere in
 	 * cp. */
 	if (error == 0 && (target.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
 		if (!join(full, to, base, strlen(base))) {
 			return ENAMETOOLONG;
 		}
-		error = place_stat(full, true, &target);
+		error = place_stat(copy->places, full, true, &target);
 	}
 	copy->existed = error == 0;
 	if (error == 0 && same_file(&source, &target)) {
@@ -372,12 +375,12 @@ static int copy_file(struct copy *copy)
 	int error;
 
 	copy->wrong = copy->from;
-	error = place_open(copy->from, false, &from);
+	error = place_open(copy->places, copy->from, false, &from);
 	if (error != 0) {
 		return error;
 	}
 	copy->wrong = copy->to;
-	error = place_open(copy->to, true, &to);
+	error = place_open(copy->places, copy->to, true, &to);
 	if (error == 0) {
 		copy->begun = true;
 		error = copy_data(copy, &from, &to);
@@ -395,7 +398,8 @@ static void copy_failed(const struct copy *copy, int error)
 	report(copy->wrong, error);
 	/* Failed before that, the target is as it was. */
 	if (copy->begun) {
-		bool removed = !copy->existed && place_remove(copy->to) == 0;
+		bool removed = !copy->existed &&
+			       place_remove(copy->places, copy->to) == 0;
 
 		printf("%s: incomplete%s\n", copy->to,
 		       removed ? ", removed" : "");
@@ -405,7 +409,7 @@ static void copy_failed(const struct copy *copy, int error)
 static void run_cp(const struct command_env *env, int argc, char **argv,
 		   const char *rest)
 {
-	struct copy copy = { .from = argv[1] };
+	struct copy copy = { .places = env->places, .from = argv[1] };
 	char full[PATH_SIZE];
 	int error;
 
@@ -431,13 +435,14 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 
 /* One function on each path; an error is printed and the others go on. */
 static void run_each(const struct command_env *env, int argc, char **argv,
-		     int (*fn)(const char *path))
+		     int (*fn)(const struct places *places,
+			       const char *path))
 {
 	if (!reachable(env, argc, argv)) {
 		return;
 	}
 	for (int i = 1; i < argc; i++) {
-		int error = fn(argv[i]);
+		int error = fn(env->places, argv[i]);
 
 		if (error != 0) {
 			report(argv[i], error);
@@ -524,12 +529,12 @@ static void complete_path(const struct command_env *env, struct completion *c)
 	if (place_in_linux(dir) && !linux_ready(env->guest)) {
 		return;
 	}
-	(void)place_list(dir, complete_entry, &path);
+	(void)place_list(env->places, dir, complete_entry, &path);
 	/* A directory is gone on with: its slash is added, and the console
 	 * leaves the blank out. */
 	if (c->count == 1 && c->common_len + 1 < sizeof(c->common)) {
 		c->common[c->common_len] = '\0';
-		if (place_stat(c->common, true, &st) == 0 &&
+		if (place_stat(env->places, c->common, true, &st) == 0 &&
 		    (st.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR &&
 		    c->common[c->common_len - 1] != ':') {
 			c->common[c->common_len++] = '/';

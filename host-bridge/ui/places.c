@@ -15,10 +15,6 @@
 #include "host-bridge/files/p9_client.h"
 #include "host-bridge/ui/places.h"
 
-/* NULL: that side is not there. Set once, by places_init(). */
-static struct volume *volume;
-static struct p9_client *client;
-
 /* One turn of the loop; false when ctrl-c was typed: the p9_wait_fn. */
 static bool wait_for_linux(void *arg)
 {
@@ -28,15 +24,16 @@ static bool wait_for_linux(void *arg)
 }
 
 /**
- * Says which sides there are: use_volume and vs may be NULL. Called once, after
- * both were set up. Nothing is sent to Linux before it is asked; without memory
- * for the client Linux's side is not there.
+ * Says which sides there are: volume and vs may be NULL. After both were set
+ * up. Nothing is sent to Linux before it is asked; without memory for the
+ * client Linux's side is not there.
  */
-void places_init(struct volume *use_volume, struct vsock *vs)
+void places_init(struct places *places, struct volume *volume,
+		 struct vsock *vs)
 {
-	volume = use_volume;
-	client = vs ? p9_client_new(vs, VSOCK_PORT_AGENT_9P, wait_for_linux,
-				    NULL) : NULL;
+	places->volume = volume;
+	places->client = vs ? p9_client_new(vs, VSOCK_PORT_AGENT_9P,
+					    wait_for_linux, NULL) : NULL;
 }
 
 /**
@@ -55,12 +52,14 @@ static const char *linux_path(const char *path)
 }
 
 /* Whether the side that a path is on is there: 0 or ENODEV. */
-static int side(const char *in_linux)
+static int side(const struct places *places, const char *in_linux)
 {
-	return (in_linux ? (void *)client : (void *)volume) ? 0 : ENODEV;
+	return (in_linux ? (void *)places->client :
+			   (void *)places->volume) ? 0 : ENODEV;
 }
 
-static int stat_linux(const char *path, bool follow, struct place_stat *st)
+static int stat_linux(struct p9_client *client, const char *path, bool follow,
+		      struct place_stat *st)
 {
 	struct p9_attr attr;
 	int error = p9_client_stat(client, path, follow, &attr);
@@ -79,7 +78,8 @@ static int stat_linux(const char *path, bool follow, struct place_stat *st)
 	return error;
 }
 
-static int stat_volume(const char *path, bool follow, struct place_stat *st)
+static int stat_volume(struct volume *volume, const char *path, bool follow,
+		       struct place_stat *st)
 {
 	struct volume_attr attr;
 	uint32_t ino;
@@ -104,16 +104,17 @@ static int stat_volume(const char *path, bool follow, struct place_stat *st)
  * 0, ENODEV (that side is not there), or an error of its side's: see
  * volume_path() and p9_client_stat(). So do all that follow.
  */
-int place_stat(const char *path, bool follow, struct place_stat *st)
+int place_stat(const struct places *places, const char *path, bool follow,
+	       struct place_stat *st)
 {
 	const char *in_linux = linux_path(path);
-	int error = side(in_linux);
+	int error = side(places, in_linux);
 
 	if (error != 0) {
 		return error;
 	}
-	return in_linux ? stat_linux(in_linux, follow, st) :
-			  stat_volume(path, follow, st);
+	return in_linux ? stat_linux(places->client, in_linux, follow, st) :
+			  stat_volume(places->volume, path, follow, st);
 }
 
 struct list_arg {
@@ -134,26 +135,27 @@ static bool list_entry(void *arg, const struct volume_entry *entry)
  * "." and ".." among them where the side shows them, until it returns false. fn
  * must not use places: either side would be entered a second time.
  */
-int place_list(const char *path,
+int place_list(const struct places *places, const char *path,
 	       bool (*fn)(void *arg, const char *name, size_t len), void *arg)
 {
 	const char *in_linux = linux_path(path);
 	struct list_arg list = { fn, arg };
-	int error = side(in_linux);
+	int error = side(places, in_linux);
 	uint32_t ino;
 
 	if (error == 0 && in_linux) {
-		return p9_client_list(client, in_linux, fn, arg);
+		return p9_client_list(places->client, in_linux, fn, arg);
 	}
 	if (error == 0) {
-		error = volume_path(volume, path, true, &ino);
+		error = volume_path(places->volume, path, true, &ino);
 	}
-	return error ? error : volume_readdir(volume, ino, 0, list_entry,
-					      &list);
+	return error ? error : volume_readdir(places->volume, ino, 0,
+					      list_entry, &list);
 }
 
 /* As p9_client_open(), on the volume: *ino is held after 0. */
-static int open_volume(const char *path, bool create, uint32_t *ino)
+static int open_volume(struct volume *volume, const char *path, bool create,
+		       uint32_t *ino)
 {
 	const struct volume_attr empty = { .size = 0 };
 	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
@@ -190,17 +192,20 @@ static int open_volume(const char *path, bool create, uint32_t *ino)
  * writing; after 0, and only then, close it with place_close(). EISDIR, or
  * EINVAL for what is neither file nor directory.
  */
-int place_open(const char *path, bool create, struct place_file *file)
+int place_open(const struct places *places, const char *path, bool create,
+	       struct place_file *file)
 {
 	const char *in_linux = linux_path(path);
-	int error = side(in_linux);
+	int error = side(places, in_linux);
 
+	file->places = places;
 	file->linux_side = in_linux != NULL;
 	if (error != 0) {
 		return error;
 	}
-	return in_linux ? p9_client_open(client, in_linux, create, &file->id) :
-			  open_volume(path, create, &file->id);
+	return in_linux ? p9_client_open(places->client, in_linux, create,
+					 &file->id) :
+			  open_volume(places->volume, path, create, &file->id);
 }
 
 /**
@@ -210,9 +215,11 @@ int place_open(const char *path, bool create, struct place_file *file)
 int place_read(struct place_file *file, uint64_t offset, void *buf,
 	       size_t len, size_t *done)
 {
+	const struct places *p = file->places;
+
 	return file->linux_side ?
-	       p9_client_read(client, file->id, offset, buf, len, done) :
-	       volume_read(volume, file->id, offset, buf, len, done);
+	       p9_client_read(p->client, file->id, offset, buf, len, done) :
+	       volume_read(p->volume, file->id, offset, buf, len, done);
 }
 
 /**
@@ -222,9 +229,11 @@ int place_read(struct place_file *file, uint64_t offset, void *buf,
 int place_write(struct place_file *file, uint64_t offset, const void *buf,
 		size_t len, size_t *done)
 {
+	const struct places *p = file->places;
+
 	return file->linux_side ?
-	       p9_client_write(client, file->id, offset, buf, len, done) :
-	       volume_write(volume, file->id, offset, buf, len, done);
+	       p9_client_write(p->client, file->id, offset, buf, len, done) :
+	       volume_write(p->volume, file->id, offset, buf, len, done);
 }
 
 /**
@@ -234,9 +243,9 @@ int place_write(struct place_file *file, uint64_t offset, const void *buf,
 void place_close(struct place_file *file)
 {
 	if (file->linux_side) {
-		p9_client_close(client, file->id);
+		p9_client_close(file->places->client, file->id);
 	} else {
-		volume_release(volume, file->id);
+		volume_release(file->places->volume, file->id);
 	}
 }
 
@@ -244,17 +253,19 @@ void place_close(struct place_file *file)
  * Makes a directory whose parent exists. EEXIST when there is anything at path,
  * be it a link that leads nowhere.
  */
-int place_mkdir(const char *path)
+int place_mkdir(const struct places *places, const char *path)
 {
 	const struct volume_make make = { .mode = VOLUME_S_IFDIR | 0755 };
+	struct volume *volume = places->volume;
 	const char *in_linux = linux_path(path);
 	const char *name;
 	uint32_t ino, dir;
 	size_t len;
-	int error = side(in_linux);
+	int error = side(places, in_linux);
 
 	if (error != 0 || in_linux) {
-		return error ? error : p9_client_mkdir(client, in_linux);
+		return error ? error :
+		       p9_client_mkdir(places->client, in_linux);
 	}
 	error = volume_path(volume, path, true, &ino);
 	if (error != ENOENT) {
@@ -269,16 +280,18 @@ int place_mkdir(const char *path)
  * Removes a name: unlink, or rmdir for an empty directory. A link is removed
  * itself, not what it leads to.
  */
-int place_remove(const char *path)
+int place_remove(const struct places *places, const char *path)
 {
+	struct volume *volume = places->volume;
 	const char *in_linux = linux_path(path);
 	const char *name;
 	uint32_t dir;
 	size_t len;
-	int error = side(in_linux);
+	int error = side(places, in_linux);
 
 	if (error != 0 || in_linux) {
-		return error ? error : p9_client_remove(client, in_linux);
+		return error ? error :
+		       p9_client_remove(places->client, in_linux);
 	}
 	error = volume_path_parent(volume, path, &dir, &name, &len);
 	if (error == 0) {

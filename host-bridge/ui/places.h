@@ -12,8 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "host-bridge/vsock/vsock.h"
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/vsock/vsock.h"
+
+struct p9_client;
 
 #define PLACE_LINUX	"linux:"	/* before a path: it is in Linux */
 
@@ -25,29 +27,39 @@ struct place_stat {
 	int64_t mtime;		/* ns since 1970 */
 };
 
+/* The two sides; NULL: that one is not there (ENODEV). */
+struct places {
+	struct volume *volume;
+	struct p9_client *client;	/* of one Linux's files */
+};
+
 struct place_file {
+	const struct places *places;
 	bool linux_side;
 	uint32_t id;		/* inode number, or 9P fid */
 };
 
-/* volume and vs may be NULL: that side is then not there (ENODEV). */
-void places_init(struct volume *volume, struct vsock *vs);
+/* volume and vs may be NULL: that side is then not there. */
+void places_init(struct places *places, struct volume *volume,
+		 struct vsock *vs);
 bool place_in_linux(const char *path);
-int place_stat(const char *path, bool follow, struct place_stat *st);
+int place_stat(const struct places *places, const char *path, bool follow,
+	       struct place_stat *st);
 /* Calls fn for each name in the directory until it returns false; fn must
  * not use places. */
-int place_list(const char *path,
+int place_list(const struct places *places, const char *path,
 	       bool (*fn)(void *arg, const char *name, size_t len),
 	       void *arg);
 /* Opens a regular file; create makes or empties it. */
-int place_open(const char *path, bool create, struct place_file *file);
+int place_open(const struct places *places, const char *path, bool create,
+	       struct place_file *file);
 int place_read(struct place_file *file, uint64_t offset, void *buf,
 	       size_t len, size_t *done);
 int place_write(struct place_file *file, uint64_t offset, const void *buf,
 		size_t len, size_t *done);
 void place_close(struct place_file *file);
-int place_mkdir(const char *path);
+int place_mkdir(const struct places *places, const char *path);
 /* Removes a file, or an empty directory. */
-int place_remove(const char *path);
+int place_remove(const struct places *places, const char *path);
 
 #endif

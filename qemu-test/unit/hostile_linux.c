@@ -26,7 +26,8 @@ struct vsock_conn {
 };
 
 static struct vsock_conn conn;
-static const struct command_env env;
+static struct places places;
+static const struct command_env env = { .places = &places };
 static hostile_answer answer_to;
 static uint8_t request[2 * P9_MSIZE_MAX], answer[ANSWER_MAX];
 static size_t request_len, answer_at, answer_len;
@@ -130,7 +131,7 @@ bool linux_ready(const struct guest *guest)
 	return true;
 }
 
-/* Linux as it is first met; the places are made once, for the program. */
+/* Linux as it is first met; the client is made once, for the program. */
 static const struct command *begin(hostile_answer answer_now,
 				   const char *name)
 {
@@ -138,7 +139,7 @@ static const struct command *begin(hostile_answer answer_now,
 	const struct command *c = commands_files;
 
 	if (!made) {
-		places_init(NULL, (struct vsock *)&conn);
+		places_init(&places, NULL, (struct vsock *)&conn);
 		made = true;
 	}
 	if (conn.there) {
