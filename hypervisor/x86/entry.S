@@ -12,6 +12,12 @@ hv_entry:
 	/* boot/ has done so; nothing may come before there is an IDT */
 	cli
 	cld
+	/* what firmware may have on and would not bear new tables and stacks:
+	 * CR4.PCIDE, PKE, CET, PKS, and all above bit 31; cpu_init() sets the
+	 * rest */
+	movq	%cr4, %rax
+	andl	$~0x1c20000, %eax
+	movq	%rax, %cr4
 	leaq	boot_stack_top(%rip), %rsp
 	/* the end of a chain of frames */
 	xorl	%ebp, %ebp
