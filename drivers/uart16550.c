@@ -185,6 +185,15 @@ bool uart16550_take(struct uart16550 *uart, uint8_t byte)
 	return false;
 }
 
+/** Empties the transmit ring, for whoever does not want to see the rest. */
+void uart16550_drop(struct uart16550 *uart)
+{
+	uart->tx_tail = uart->tx_head;
+	if (uart->present) {
+		update_ier(uart);
+	}
+}
+
 /** Polls until the last byte has left the shift register, or the UART stands
  * still. */
 void uart16550_drain(struct uart16550 *uart)

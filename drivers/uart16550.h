@@ -41,6 +41,8 @@ int uart16550_read(struct uart16550 *uart);
 /* Removes received bytes up to the first one of this value and returns true;
  * none there: removes nothing. */
 bool uart16550_take(struct uart16550 *uart, uint8_t byte);
+/* Forgets what is queued; what the UART has already is sent. */
+void uart16550_drop(struct uart16550 *uart);
 /* Sends all that is queued by polling: for the last words of a program. */
 void uart16550_drain(struct uart16550 *uart);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sessions with the agent: a vsock connection to its control port. Output that
- * the serial line cannot take at once is not credited back to Linux, so a slow
- * line slows the command and nothing else.
+ * the serial line cannot take at once waits here, and is not credited back to
+ * Linux: so a slow line slows the command and nothing else, what waits is
+ * bounded by the credit, and none of it is shown to whoever types ctrl-c.
  *
  * One session at a time for each agent: sessions belong to top-level code, of
  * which there is one. The agent is in Linux and not trusted: its
@@ -11,6 +12,7 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,8 @@
 #define READY_TEXT	"ready\n"
 #define REQUEST_MAX	16640u	/* what the manifest allows, and a verb */
 #define FRAME_MAX	4096u
+#define INPUT_MAX	0x40000u	/* all the credit that vsock gives */
+#define SHOW_STEP	1024u	/* bytes shown between looks at the line */
 #define KEY_CTRL_C	0x03
 #define KEY_DETACH	0x1d	/* ctrl-] */
 
@@ -39,13 +43,16 @@ struct session {
 	/* The request, the frame that ends its input, and room for keys. */
 	uint8_t out[REQUEST_MAX + 2 * AGENT_HEADER]; /* not yet sent */
 	size_t out_len;
-	size_t held;		/* received bytes not credited back */
+	const char *ended;	/* the connection did: why, or NULL */
 	/* How it ended. An EXIT frame counts even if something failed before
 	 * it; the connection is of no more use either way. */
 	bool exited;
 	bool failed;
 	uint32_t status;
 	char error[AGENT_TEXT_MAX + 1];
+	/* Received, not credited back and not yet looked at. */
+	size_t in_at, in_len;
+	uint8_t in[INPUT_MAX];
 };
 
 struct agent {
@@ -74,9 +81,9 @@ static void send_frame_line(char type, const void *data, size_t len)
 	serial_write(SERIAL_CONSOLE, data, len);
 }
 
-/* Output as it arrives; never kept, so its amount does not matter. May wait for
- * the console's UART. What Linux sends can move the cursor and more: to the
- * user it is as if he had logged in there. */
+/* Output, SHOW_STEP bytes of it at most, so that the line's queue has room. What
+ * Linux sends can move the cursor and more: to the user it is as if he had
+ * logged in there. */
 static void show(void *arg, enum agent_type type, const void *data,
 		 size_t len)
 {
@@ -109,9 +116,17 @@ static void exited(void *arg, uint32_t status)
 	s->status = status;
 }
 
+/* The text is Linux's, the line in which it is shown is ours. */
 static void failed(void *arg, const char *text)
 {
-	fail(arg, text);
+	char clean[AGENT_TEXT_MAX + 1];
+	size_t n = 0;
+
+	for (; text[n] && n < AGENT_TEXT_MAX; n++) {
+		clean[n] = text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?';
+	}
+	clean[n] = '\0';
+	fail(arg, clean);
 }
 
 /* Gives vsock what it takes; the rest goes when on_writable comes. */
@@ -148,28 +163,69 @@ static void on_open(struct vsock_conn *conn)
 	}
 }
 
-static void on_data(struct vsock_conn *conn, const void *data, size_t len)
+/* Looks at bytes until the line has enough to do; returns how many. What
+ * follows the end of the command or an error is of no interest. */
+static size_t look(struct session *s, const uint8_t *data, size_t len)
 {
-	struct session *s = vsock_arg(conn);
 	const struct agent_sink sink = {
 		.output = show, .exited = exited, .failed = failed, .arg = s,
 	};
+	size_t done = 0;
+
+	while (done < len && !serial_busy(SERIAL_CONSOLE)) {
+		size_t n = len - done < SHOW_STEP ? len - done : SHOW_STEP;
+
+		if (s->failed || s->exited) {
+			return len;
+		}
+		if (agent_decode(&s->decoder, &sink, data + done, n) != 0) {
+			fail(s, "the agent sent something that is no frame");
+		}
+		done += n;
+	}
+	return done;
+}
+
+/* The line can take more: what waited, then whatever Linux sends for it. With
+ * the last of it a connection that has ended is at its end for us too. */
+static void pump(struct session *s)
+{
+	size_t n = look(s, s->in + s->in_at, s->in_len - s->in_at);
+
+	s->in_at += n;
+	if (s->conn && n > 0) {
+		vsock_release(s->conn, n);
+	}
+	if (s->in_at == s->in_len) {
+		s->in_at = s->in_len = 0;
+		if (s->ended) {
+			fail(s, s->ended);
+		}
+	}
+}
+
+static void on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	struct session *s = vsock_arg(conn);
+	size_t rest;
 
 	if (!s) {
 		return;
 	}
-	if (agent_decode(&s->decoder, &sink, data, len) != 0) {
-		fail(s, "the agent sent something that is no frame");
-		vsock_reset(conn);
+	rest = len - (s->in_len == 0 ? look(s, data, len) : 0);
+	if (rest > sizeof(s->in) - s->in_len) {
+		memmove(s->in, s->in + s->in_at, s->in_len - s->in_at);
+		s->in_len -= s->in_at;
+		s->in_at = 0;
+	}
+	/* It does: none of what waits was credited back. */
+	if (rest > sizeof(s->in) - s->in_len) {
+		fail(s, "the agent sent more than it may");
 		return;
 	}
-	/* More than the line takes soon: these bytes stay off the peer's credit
-	 * until on_drained(). Asked after they were queued, so it is their own
-	 * weight too. */
-	if (serial_busy()) {
-		vsock_hold(conn, len);
-		s->held += len;
-	}
+	memcpy(s->in + s->in_len, (const uint8_t *)data + len - rest, rest);
+	s->in_len += rest;
+	vsock_hold(conn, rest);
 }
 
 static void on_writable(struct vsock_conn *conn)
@@ -177,8 +233,8 @@ static void on_writable(struct vsock_conn *conn)
 	on_open(conn);
 }
 
-/* The end of the connection, expected or not: after an EXIT frame fail() does
- * nothing. */
+/* The end of the connection, expected or not: after an EXIT frame, which may
+ * wait still, fail() does nothing. */
 static void on_close(struct vsock_conn *conn, int error)
 {
 	struct session *s = vsock_arg(conn);
@@ -187,9 +243,10 @@ static void on_close(struct vsock_conn *conn, int error)
 		return;
 	}
 	s->conn = NULL;
-	fail(s, error == ECONNREFUSED ? "the agent does not listen" :
-		error == 0 ? "the agent closed the connection" :
-		"the connection to the agent broke");
+	s->ended = error == ECONNREFUSED ? "the agent does not listen" :
+		   error == 0 ? "the agent closed the connection" :
+		   "the connection to the agent broke";
+	pump(s);
 }
 
 static const struct vsock_ops session_ops = {
@@ -203,12 +260,8 @@ static const struct vsock_ops session_ops = {
 static void on_drained(void *arg)
 {
 	struct agent *agent = arg;
-	struct session *s = &agent->session;
 
-	if (s->conn && s->held > 0) {
-		vsock_release(s->conn, s->held);
-		s->held = 0;
-	}
+	pump(&agent->session);
 }
 
 /* Sets the one session up and asks for a connection; the request waits in
@@ -219,7 +272,7 @@ static int begin(struct agent *agent, const char *const *fields,
 {
 	struct session *s = &agent->session;
 
-	memset(s, 0, sizeof(*s));
+	memset(s, 0, offsetof(struct session, in));
 	s->mode = mode;
 	s->out_len = agent_request(s->out, REQUEST_MAX, fields);
 	if (s->out_len == 0) {
@@ -238,13 +291,14 @@ static int begin(struct agent *agent, const char *const *fields,
 	return 0;
 }
 
-/* Lets go of the session's connection, if it still has one: callbacks that
- * are yet to come find no session. */
+/* Lets go of the session's connection, if it still has one, and of what waits:
+ * callbacks that are yet to come find no session. */
 static void leave(struct session *s)
 {
 	struct vsock_conn *conn = s->conn;
 
 	s->conn = NULL;
+	s->in_at = s->in_len = 0;
 	if (conn) {
 		vsock_set_arg(conn, NULL);
 		vsock_reset(conn);
@@ -304,6 +358,10 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 			send_frame_line('x', text, strlen(text));
 		}
 		return AGENT_EXITED;
+	}
+	/* Who has seen enough wants to see no more. */
+	if (left && mode == AGENT_PLAIN) {
+		serial_drop();
 	}
 	return left ? AGENT_DETACHED : AGENT_FAILED;
 }
@@ -415,6 +473,6 @@ struct agent *agent_new(struct guest *guest, struct vsock *vs)
 		free(agent);
 		return NULL;
 	}
-	serial_on_drained(on_drained, agent);
+	serial_on_drained(SERIAL_CONSOLE, on_drained, agent);
 	return agent;
 }

@@ -3,10 +3,10 @@
  * Serial lines over the 16550 driver and the event loop.
  *
  * Output is queued in the driver's ring (256 KiB a line) and leaves by
- * interrupt events. Who writes more waits, inside a handler too, and then for
- * that UART alone (loop_wait_only): nothing is lost, nothing runs in between,
- * and so nothing here can be entered twice. What Linux sends passes through as
- * bytes; it is not looked at.
+ * interrupt events. Nobody waits here, for the line may be slow, or stand
+ * still: who has much to say is told when to pause and when to go on, long
+ * before the ring is full. What Linux sends passes through as bytes; it is not
+ * looked at.
  */
 #include <string.h>
 
@@ -17,27 +17,34 @@
 #include "host-bridge/rt/sink.h"
 
 #define COM2_PORT	0x2f8
-#define BUSY_LEVEL	4096u	/* bytes: a third of a second at 115200 */
 
 static const struct sink console_sink = {
 	.text = serial_text,
 	.drain = serial_drain,
 };
 
-static struct uart16550 uarts[SERIAL_LINES];
-static void (*drained)(void *arg);
-static void *drained_arg;
+static struct line {
+	struct uart16550 uart;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	size_t busy;		/* bytes queued, from which on it is */
+} lines[SERIAL_LINES] = {
+	/* A third of a second at 115200: so long ctrl-c has to wait. */
+	[SERIAL_CONSOLE] = { .busy = 4096 },
+	[SERIAL_LINUX] = { .busy = UART_TX_SIZE / 2 },
+};
 
 /* Line l is the partition's own interrupt line l: see the manifest. The lines
  * are edge-triggered (flags 0 there), so HC_IRQ need not unmask them again. */
 static void on_irq(void *arg)
 {
-	struct uart16550 *uart = arg;
-	bool was_busy = serial_busy();
+	struct line *line = arg;
+	enum serial_line number = (enum serial_line)(line - lines);
+	bool was_busy = serial_busy(number);
 
-	uart16550_interrupt(uart);
-	if (drained && was_busy && !serial_busy()) {
-		drained(drained_arg);
+	uart16550_interrupt(&line->uart);
+	if (line->drained && was_busy && !serial_busy(number)) {
+		line->drained(line->drained_arg);
 	}
 }
 
@@ -49,36 +56,22 @@ static void on_irq(void *arg)
  */
 void serial_init(uint16_t console_port)
 {
-	(void)uart16550_init(&uarts[SERIAL_CONSOLE], console_port);
-	(void)uart16550_init(&uarts[SERIAL_LINUX], COM2_PORT);
+	(void)uart16550_init(&lines[SERIAL_CONSOLE].uart, console_port);
+	(void)uart16550_init(&lines[SERIAL_LINUX].uart, COM2_PORT);
 	for (unsigned i = 0; i < SERIAL_LINES; i++) {
-		loop_on_event(HC_EVENT_IRQ(i), on_irq, &uarts[i]);
+		loop_on_event(HC_EVENT_IRQ(i), on_irq, &lines[i]);
 		(void)hc_irq(i, 1);
 	}
 	sink_set(&console_sink);
 }
 
 /**
- * Queues bytes as they are; waits for this UART alone when it is full, as long
- * as that takes: a line whose UART stops sending for good stops this program.
- * Callable from handlers.
+ * Queues bytes as they are; see serial.h about those that do not fit. Callable
+ * from handlers.
  */
 void serial_write(enum serial_line line, const void *data, size_t len)
 {
-	struct uart16550 *uart = &uarts[line];
-	const uint8_t *at = data;
-
-	for (;;) {
-		size_t taken = uart16550_write(uart, at, len);
-
-		at += taken;
-		len -= taken;
-		if (len == 0) {
-			break;
-		}
-		(void)loop_wait_only(HC_EVENT_IRQ(line), LOOP_FOREVER);
-		uart16550_interrupt(uart);
-	}
+	(void)uart16550_write(&lines[line].uart, data, len);
 }
 
 /**
@@ -107,7 +100,7 @@ void serial_text(const char *text, size_t len)
  */
 int serial_read(void)
 {
-	return uart16550_read(&uarts[SERIAL_CONSOLE]);
+	return uart16550_read(&lines[SERIAL_CONSOLE].uart);
 }
 
 /**
@@ -117,7 +110,7 @@ int serial_read(void)
  */
 bool serial_typed(uint8_t byte)
 {
-	return uart16550_take(&uarts[SERIAL_CONSOLE], byte);
+	return uart16550_take(&lines[SERIAL_CONSOLE].uart, byte);
 }
 
 /**
@@ -127,25 +120,34 @@ bool serial_typed(uint8_t byte)
 void serial_drain(void)
 {
 	for (size_t i = 0; i < SERIAL_LINES; i++) {
-		uart16550_drain(&uarts[i]);
+		uart16550_drain(&lines[i].uart);
 	}
 }
 
 /**
- * One function in all, called from the loop's interrupt handler when the
- * console's queue has shrunk below the mark that serial_busy() tells of.
+ * One function for each line, called from the loop's interrupt handler when the
+ * queue has shrunk to where serial_busy() is false again.
  */
-void serial_on_drained(void (*fn)(void *arg), void *arg)
+void serial_on_drained(enum serial_line line, void (*fn)(void *arg), void *arg)
 {
-	drained = fn;
-	drained_arg = arg;
+	lines[line].drained = fn;
+	lines[line].drained_arg = arg;
 }
 
 /**
- * Flow control: true while more than BUSY_LEVEL bytes wait for the console. See
- * serial_on_drained().
+ * Flow control: true while more waits for the line than it sends soon. What is
+ * left of the ring then has room for a piece all the same, and for notices.
  */
-bool serial_busy(void)
+bool serial_busy(enum serial_line line)
 {
-	return uart16550_queued(&uarts[SERIAL_CONSOLE]) > BUSY_LEVEL;
+	return uart16550_queued(&lines[line].uart) > lines[line].busy;
+}
+
+/**
+ * For ctrl-c: what is queued for the console is not sent any more. There was
+ * little of it: nobody is told that the line has drained but by the next piece.
+ */
+void serial_drop(void)
+{
+	uart16550_drop(&lines[SERIAL_CONSOLE].uart);
 }

@@ -5,8 +5,8 @@
  * loop.
  *
  * The machine's two serial lines: COM1 carries the console, COM2 what Linux
- * prints on its own serial port. Output is never lost: when a ring is full
- * the writer waits for that UART alone, and all other events stay pending.
+ * prints on its own serial port. Output is queued, and nobody waits for a line:
+ * it says when it is busy, and when it can take more.
  */
 #ifndef ISTHMUS_SERIAL_H
 #define ISTHMUS_SERIAL_H
@@ -22,7 +22,10 @@ enum serial_line {
 };
 
 void serial_init(uint16_t console_port);
-/* Raw bytes. */
+/* Raw bytes. Never waits: what the queue has no room for is lost, so whoever
+ * has much to say looks at serial_busy() before each piece, of at most
+ * SERIAL_PIECE bytes. */
+#define SERIAL_PIECE	(64u << 10)
 void serial_write(enum serial_line line, const void *data, size_t len);
 /* Text on the console: each newline becomes CR LF. */
 void serial_text(const char *text, size_t len);
@@ -32,10 +35,12 @@ int serial_read(void);
 bool serial_typed(uint8_t byte);
 /* Waits until all output has left the machine. */
 void serial_drain(void);
-/* Calls fn(arg) when little is queued on the console after more was: for flow
- * control of what is shown. */
-void serial_on_drained(void (*fn)(void *arg), void *arg);
-/* True when so much is queued on the console that senders should pause. */
-bool serial_busy(void);
+/* Calls fn(arg) when the line is no longer busy, after it was. */
+void serial_on_drained(enum serial_line line, void (*fn)(void *arg),
+		       void *arg);
+/* True when so much is queued that senders should pause. */
+bool serial_busy(enum serial_line line);
+/* Drops what is queued for the console: the user has seen enough. */
+void serial_drop(void);
 
 #endif

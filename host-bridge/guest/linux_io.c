@@ -5,9 +5,9 @@
  * not trusted: every value is good here, and none leads outside the models.
  *
  * The vCPU stands still from the access to the answer. Output for the second
- * serial line waits when that line's ring is full, and the event loop with it:
- * a Linux that prints without end slows the console and the files too. All from
- * the loop's handlers; the models need no lock.
+ * serial line is answered when that line can take it: a Linux that prints
+ * without end slows itself, and nobody else. All from the loop's handlers; the
+ * models need no lock.
  */
 #include <string.h>
 
@@ -30,8 +30,6 @@
 /* All of them: accesses of every partition come by one event. */
 static struct linux_io *all;
 
-/* May wait for the second serial line (serial_write): Linux's output is not
- * lost, Linux prints more slowly instead. */
 static void log_byte(struct linux_io *io, char byte)
 {
 	io->log[io->log_end++ % LINUX_LOG_SIZE] = byte;
@@ -126,6 +124,57 @@ static struct linux_io *find(uint64_t partition)
 	return io;
 }
 
+/* Answers an access; io is its partition's, NULL: it was not loaded by us, and
+ * finds no devices. */
+static void serve(struct linux_io *io, const struct hc_ioreq *req)
+{
+	unsigned port = HC_IOREQ_PORT(req->word);
+	unsigned size = HC_IOREQ_SIZE(req->word);
+	uint64_t value = ~0ull;
+
+	if (io && (req->word & HC_IOREQ_IN)) {
+		value = port_in(io, port, size);
+	} else if (io) {
+		enum linux_request asked =
+			port_out(io, port, size, (uint32_t)req->value);
+
+		if (asked != LINUX_REQUEST_NONE) {
+			/* The partition is gone, or is another start of it,
+			 * when this returns: what was pending of it is too. */
+			io->asked(io->arg, asked);
+			return;
+		}
+	}
+	(void)hc_ioreq_done(req->handle, value);
+}
+
+/* Whether an access has to wait for the second serial line, and now does. The
+ * vCPU has no other one until then, so there is always room to note it. */
+static bool wait_for_line(struct linux_io *io, const struct hc_ioreq *req)
+{
+	if (!io || (req->word & HC_IOREQ_IN) ||
+	    HC_IOREQ_PORT(req->word) != UART_MODEL_PORT ||
+	    !serial_busy(SERIAL_LINUX) || io->waiting_count == LINUX_VCPUS) {
+		return false;
+	}
+	io->waiting[io->waiting_count++] = *req;
+	return true;
+}
+
+/* The line can take more. */
+static void on_drained(void *arg)
+{
+	(void)arg;
+	for (struct linux_io *io = all; io; io = io->next) {
+		unsigned count = io->waiting_count;
+
+		io->waiting_count = 0;
+		for (unsigned i = 0; i < count; i++) {
+			serve(io, &io->waiting[i]);
+		}
+	}
+}
+
 /* Several vCPUs may have an access pending: takes what there is, for the bit
  * comes once. A vCPU on another CPU may have its next one ready before we ask
  * again: after some, the rest waits for the next turn, so that such a Linux
@@ -138,33 +187,14 @@ static void on_ioreq(void *arg)
 	(void)arg;
 	for (unsigned n = 0; n < TURN_ACCESSES; n++) {
 		struct linux_io *io;
-		unsigned port, size;
-		uint64_t value = ~0ull;
 
 		if (hc_ioreq_get(&req) != HC_OK) {
 			return;
 		}
-		port = HC_IOREQ_PORT(req.word);
-		size = HC_IOREQ_SIZE(req.word);
 		io = find(req.handle >> 16);
-		if (!io) {
-			/* Not loaded by us: no devices. */
-			value = ~0ull;
-		} else if (req.word & HC_IOREQ_IN) {
-			value = port_in(io, port, size);
-		} else {
-			enum linux_request asked =
-				port_out(io, port, size, (uint32_t)req.value);
-
-			if (asked != LINUX_REQUEST_NONE) {
-				/* The partition is gone, or is another start of
-				 * it, when this returns: what was pending of it
-				 * is too. */
-				io->asked(io->arg, asked);
-				continue;
-			}
+		if (!wait_for_line(io, &req)) {
+			serve(io, &req);
 		}
-		(void)hc_ioreq_done(req.handle, value);
 	}
 	loop_again(HC_EVENT_IOREQ);
 }
@@ -178,6 +208,8 @@ void linux_io_reset(struct linux_io *io)
 	struct hc_regs regs;
 
 	io->says = (struct linux_says){ 0 };
+	/* Of a start that is over: nobody is to be answered. */
+	io->waiting_count = 0;
 	uart_model_reset(&io->uart);
 	pci_model_reset(&io->pci);
 	for (unsigned c = 0; c < PCI_MODEL_CHANNELS; c++) {
@@ -204,5 +236,6 @@ void linux_io_init(struct linux_io *io, uint32_t partition,
 	io->next = all;
 	all = io;
 	loop_on_event(HC_EVENT_IOREQ, on_ioreq, NULL);
+	serial_on_drained(SERIAL_LINUX, on_drained, NULL);
 	linux_io_reset(io);
 }

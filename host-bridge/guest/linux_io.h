@@ -13,8 +13,10 @@
 #include "host-bridge/guest/linux_says.h"
 #include "host-bridge/guest/pci_model.h"
 #include "host-bridge/guest/uart_model.h"
+#include "host-bridge/rt/hc.h"
 
 #define LINUX_LOG_SIZE	(64u << 10)
+#define LINUX_VCPUS	8u	/* as many as a partition can have */
 
 enum linux_request {		/* what Linux asked through its registers */
 	LINUX_REQUEST_NONE,
@@ -35,6 +37,9 @@ struct linux_io {
 	char log[LINUX_LOG_SIZE];
 	uint64_t log_end;		/* bytes ever written */
 	struct linux_says says;		/* since the last start */
+	/* Output to the second serial line that waits for it. */
+	struct hc_ioreq waiting[LINUX_VCPUS];
+	unsigned waiting_count;
 };
 
 /* Sets up *io, which must stay; asked is called (from the loop) when Linux

@@ -129,8 +129,8 @@ void loop_step(uint64_t deadline)
 	}
 	/* Deferred events first, but look for new ones at the same time. */
 	events |= hc_wait(work.more || events ? 0 : deadline);
-	/* Before the handlers: one that waits for its device alone
-	 * (serial_write), or is not done (loop_again), puts bits back. */
+	/* Before the handlers: one that is not done (loop_again) puts its bit
+	 * back. */
 	pending = 0;
 	while (events) {
 		unsigned bit = (unsigned)__builtin_ctzll(events);
@@ -144,27 +144,6 @@ void loop_step(uint64_t deadline)
 		run_timers();
 	}
 	run_work();
-}
-
-/**
- * For code that must wait inside a handler, for its device alone. Blocks;
- * Linux's port accesses, the console and the channel wait as long. Bits of
- * other events are kept for the next loop_step(), none is lost. Returns the
- * bits that came of events, 0 at the deadline (TSC, or LOOP_FOREVER).
- */
-uint64_t loop_wait_only(uint64_t events, uint64_t deadline)
-{
-	uint64_t taken;
-
-	while (!(pending & events)) {
-		pending |= hc_wait(deadline);
-		if (deadline != LOOP_FOREVER && loop_now() >= deadline) {
-			break;
-		}
-	}
-	taken = pending & events;
-	pending &= ~events;
-	return taken;
 }
 
 /**

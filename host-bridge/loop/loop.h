@@ -42,9 +42,6 @@ void loop_on_work(bool (*fn)(void *arg, uint64_t until),
 /* Waits for events until deadline (TSC), serves them and due timers, does the
  * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);
-/* Waits for one of the given events only, and takes those from the bits that
- * came; all others stay for the next loop_step(). Usable anywhere. */
-uint64_t loop_wait_only(uint64_t events, uint64_t deadline);
 
 /* Sets the timer to run fn delay_ms from now; a set timer is moved. */
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,

@@ -20,7 +20,7 @@ void notice_screen_add(struct notice_screen *screen)
 
 /**
  * Prints a line (printf format, no newline). Callable from event handlers: it
- * may wait for the output's device, never for anything else. Not for the crash
+ * waits for nothing. Not for the crash
  * dump.
  */
 void notice(const char *fmt, ...)

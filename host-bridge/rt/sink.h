@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 struct sink {
-	/* Takes all of it, and may wait for its device alone. */
+	/* Queues it, as far as there is room; never waits. */
 	void (*text)(const char *text, size_t len);
 	/* Returns when all has left the machine; by polling. */
 	void (*drain)(void);

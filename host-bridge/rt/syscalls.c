@@ -5,8 +5,8 @@
  * interface); the heap is the partition's RAM behind the image, backed by the
  * hypervisor as it is touched.
  *
- * One thread and no handlers, so nothing here is reentered. Of these functions
- * only write() can wait. [newlib "System Calls", in its C library manual]
+ * One thread and no handlers, so nothing here is reentered, and nothing waits.
+ * [newlib "System Calls", in its C library manual]
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,8 +75,9 @@ void *sbrk(ptrdiff_t increment)
 }
 
 /**
- * Standard output and error; all else is EBADF. Waits until all is queued for
- * the console, so it never writes less than len.
+ * Standard output and error; all else is EBADF. Never waits: what the console's
+ * queue has no room for is lost, and console_go_on() is how commands see to it
+ * that nothing is.
  */
 int write(int fd, const void *data, size_t len)
 {

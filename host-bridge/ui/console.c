@@ -61,18 +61,20 @@ bool console_interrupted(void)
 
 /**
  * Without this a command's output only fills the queue: ctrl-c would find
- * nothing left to stop, and once the queue is full, which is waited for with
- * that UART alone, Linux would have to wait too. Top level only.
+ * nothing left to stop, and what the queue has no room for is lost. At most
+ * SERIAL_PIECE bytes may be printed until it is called again. What is queued at
+ * ctrl-c is dropped. Top level only.
  */
 bool console_go_on(void)
 {
 	loop_step(0);
 	while (!console_interrupted()) {
-		if (!serial_busy()) {
+		if (!serial_busy(SERIAL_CONSOLE)) {
 			return true;
 		}
 		loop_step(LOOP_FOREVER);
 	}
+	serial_drop();
 	printf("^C\n");
 	return false;
 }

@@ -2,7 +2,8 @@
 # Unit tests of host-bridge's pure parts.
 
 UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
-	host_linux_life host_console host_log_view host_agent_frame host_mem
+	host_linux_life host_console host_log_view host_agent_frame host_agent \
+	host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
@@ -26,5 +27,7 @@ host_log_view_SRCS := qemu-test/unit/host_log_view_test.c \
 	host-bridge/ui/log_view.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
 	host-bridge/agent/agent_frame.c
+host_agent_SRCS := qemu-test/unit/host_agent_test.c \
+	host-bridge/agent/agent.c host-bridge/agent/agent_frame.c
 host_mem_SRCS := qemu-test/unit/host_mem_test.c
 host_mem_LIBS := qemu-test/unit/host_mem_names.S
