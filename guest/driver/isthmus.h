@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * isthmus driver: what its parts share. channel.c is the device, the ring and
- * the interrupts; link.c the state table; vsock.c the AF_VSOCK transport;
- * p9.c the 9P transport.
+ * isthmus driver: what its parts share. ring.c is the ring; above it vsock.c,
+ * the AF_VSOCK transport, and p9.c, the 9P transport; above these link.c, the
+ * state table; on top channel.c, the device and the interrupts. Calls go down
+ * only, but for `input`.
  *
  * One lock, `lock` (interrupts off), covers the ring, both directions, and
  * the 9P connections: an RPC takes it twice. `rx_mutex` serialises what runs
@@ -58,7 +59,15 @@ struct isthmus {
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
 	struct delayed_work publish;	/* packets that nobody waits for */
+	/* Takes a 9P packet (lock held); false: it is for a socket. Set once,
+	 * before the first device. */
+	bool (*input)(struct isthmus *ch, const struct ring_packet *packet);
 };
+
+/* What isthmus_rx_poll() left. NOTHING: the ring is empty, and the host has been
+ * asked to ring at the next packet; or down, or at fault. SOCKET: *packet is for
+ * a socket, and so for the thread. MORE: the budget is used up. */
+enum isthmus_rx { RX_NOTHING, RX_SOCKET, RX_MORE };
 
 /** Takes cost off what the turn that runs may still do (lock held). */
 static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
@@ -66,7 +75,7 @@ static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
 	ch->rx_budget -= min(ch->rx_budget, cost);
 }
 
-/* channel.c */
+/* ring.c */
 extern struct isthmus isthmus_channel;
 bool isthmus_tx_put(struct isthmus *ch, const void *header,
 		    const void *payload);
@@ -74,6 +83,9 @@ bool isthmus_tx_put_skb(struct isthmus *ch, struct sk_buff *skb);
 bool isthmus_tx_wait(struct isthmus *ch, u32 len);
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags);
 void isthmus_tx_later(struct isthmus *ch, unsigned long flags);
+void isthmus_publish(struct work_struct *work);
+enum isthmus_rx isthmus_rx_poll(struct isthmus *ch,
+				struct ring_packet *packet);
 void isthmus_set_state(struct isthmus *ch, u32 state);
 
 /* link.c */

@@ -4,7 +4,8 @@
 
 UNIT_TESTS += driver
 
-DRIVER_SRCS := $(addprefix guest/driver/,channel.c link.c p9.c vsock.c)
+DRIVER_SRCS := $(addprefix guest/driver/,channel.c link.c p9.c ring.c \
+	vsock.c)
 DRIVER_FAKES := qemu-test/unit/fake/kernel.c
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
 	sed -n 's/^\#include <\(.*\)>/\1/p' $(DRIVER_SRCS) guest/driver/*.h \

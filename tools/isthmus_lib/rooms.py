@@ -36,7 +36,7 @@ OTHERS = {
 # into its own room and those below; in the second, calls among files go one
 # way.
 ROOMED = ("host-bridge",)
-LAYERED = ("guest/init",)
+LAYERED = ("guest/driver", "guest/init")
 
 SEARCHED = ("hypervisor/include/", "")      # -I, as the build.mk files have it
 PURPOSE = re.compile(r"^ \* Room (\w+): ", re.M)
