@@ -25,6 +25,7 @@
 #define GATHER_MAX	4096u		/* replies sent as one piece */
 
 struct p9_conn {
+	struct p9_service *service;
 	struct vsock_conn *vsock;
 	struct p9_session *session;
 	uint8_t *out;			/* the rest of a reply, or NULL */
@@ -34,10 +35,11 @@ struct p9_conn {
 	bool failed;			/* was reset; on_close will follow */
 };
 
-/* One volume is served, so one server; made by p9_service_start(). */
-static struct p9_server *server;
-/* Connections that have a session, against CONNS_MAX. */
-static unsigned conns;
+/* A volume served to one peer; lives as long as its endpoint. */
+struct p9_service {
+	struct p9_server *server;
+	unsigned conns;		/* that have a session, against CONNS_MAX */
+};
 
 /* Resets the connection, once. Its callbacks may go on to the end of the
  * current one: they look at failed. */
@@ -222,23 +224,26 @@ static bool is_trusted(const struct vsock_conn *vsock)
  * that any process could have. */
 static void on_open(struct vsock_conn *vsock)
 {
+	struct p9_service *service = vsock_arg(vsock);
 	struct p9_conn *conn = NULL;
 
 	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
-	if (conns < CONNS_MAX && is_trusted(vsock)) {
+	if (service->conns < CONNS_MAX && is_trusted(vsock)) {
 		conn = calloc(1, sizeof(*conn));
 	}
 	if (conn != NULL) {
 		conn->vsock = vsock;
-		conn->session = p9_session_new(server, conn_send, conn);
+		conn->service = service;
+		conn->session = p9_session_new(service->server, conn_send,
+					       conn);
 	}
 	if (conn == NULL || conn->session == NULL) {
 		free(conn);
 		vsock_reset(vsock);
 		return;
 	}
-	conns++;
+	service->conns++;
 	vsock_set_arg(vsock, conn);
 }
 
@@ -262,8 +267,8 @@ static void on_close(struct vsock_conn *vsock, int error)
 		p9_session_free(conn->session);
 		free(conn->out);
 		free(conn->in);
+		conn->service->conns--;
 		free(conn);
-		conns--;
 	}
 }
 
@@ -276,21 +281,23 @@ static const struct vsock_ops service_ops = {
 };
 
 /**
- * Serves a volume to the peer on port VSOCK_PORT_9P; called once. vol must live
- * as long as vs. Returns 0, EADDRINUSE or ENOMEM.
+ * Serves a volume to the peer on port VSOCK_PORT_9P; once for each peer. vol
+ * must live as long as vs. Returns 0, EADDRINUSE or ENOMEM.
  */
 int p9_service_start(struct vsock *vs, struct volume *vol)
 {
-	int error;
+	struct p9_service *service = calloc(1, sizeof(*service));
+	int error = ENOMEM;
 
-	server = p9_server_new(vol);
-	if (server == NULL) {
-		return ENOMEM;
+	if (service != NULL) {
+		service->server = p9_server_new(vol);
 	}
-	error = vsock_listen(vs, VSOCK_PORT_9P, &service_ops, NULL);
-	if (error != 0) {
-		p9_server_free(server);
-		server = NULL;
+	if (service != NULL && service->server != NULL) {
+		error = vsock_listen(vs, VSOCK_PORT_9P, &service_ops, service);
+	}
+	if (error != 0 && service != NULL) {
+		p9_server_free(service->server);
+		free(service);
 	}
 	return error;
 }
