@@ -47,28 +47,6 @@ static int listen_on(unsigned int port)
 	return s;
 }
 
-/* Tells the host that Linux is up; it then shows the agent as ready and lets
- * commands through. No listener there: nobody wants to know. That the host has
- * it is not waited for. */
-static void report_ready(void)
-{
-	static const char text[] = "ready\n";
-	struct sockaddr_vm addr = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = AGENT_HOST_READY_PORT,
-	};
-	int s = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (s < 0 || connect(s, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    !agent_write_full(s, text, sizeof(text) - 1)) {
-		init_log("agent: cannot tell the host: %s", strerror(errno));
-	}
-	if (s >= 0) {
-		close(s);
-	}
-}
-
 /* Serves one accepted connection; in the child, until the client leaves. */
 static void serve(int sock, unsigned int port)
 {
@@ -116,7 +94,13 @@ static int take(const int *listeners, size_t which, int sessions)
  */
 int agent_run(void)
 {
+	static const struct sockaddr_vm host = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = AGENT_HOST_READY_PORT,
+	};
 	int listeners[PORT_COUNT];
+	struct agent_ready ready;
 	int sessions = 0;
 
 	for (size_t i = 0; i < PORT_COUNT; i++) {
@@ -125,17 +109,24 @@ int agent_run(void)
 			return 1;
 		}
 	}
-	report_ready();
+	/* The host then shows the agent as ready and lets commands through. */
+	agent_ready_init(&ready, &host, sizeof(host));
 	for (;;) {
-		struct pollfd p[PORT_COUNT];
+		struct pollfd p[PORT_COUNT + 1];
+		int timeout = agent_ready_poll(&ready, &p[PORT_COUNT]);
 
 		for (size_t i = 0; i < PORT_COUNT; i++) {
 			p[i] = (struct pollfd){ .fd = listeners[i],
 						.events = POLLIN };
 		}
-		if (poll(p, PORT_COUNT, -1) < 0 && errno != EINTR) {
-			return 1;
+		/* A signal is no reason to end: nothing is blocked. */
+		if (poll(p, PORT_COUNT + 1, timeout) < 0) {
+			if (errno != EINTR) {
+				return 1;
+			}
+			continue;
 		}
+		agent_ready_step(&ready, &p[PORT_COUNT]);
 		/* Ended sessions wait for the next connection to be counted:
 		 * SIGCHLD does not end poll(), and a zombie costs nothing. */
 		while (waitpid(-1, NULL, WNOHANG) > 0) {

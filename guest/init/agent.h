@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
- * (agent_session.c), the 9P server (agent_9p*.c), the listeners (agent.c).
+ * (agent_session.c), the 9P server (agent_9p*.c), the report to the host
+ * (agent_ready.c), the listeners (agent.c).
  *
  * Control protocol, one connection a session, all integers little-endian:
  *   client, once:  u32 length, then fields separated by NUL bytes:
@@ -17,6 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #define AGENT_PORT		1023u	/* control */
 #define AGENT_PORT_9P		1022u	/* Linux's files, 9P2000.L */
@@ -80,6 +83,19 @@ enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 size_t agent_parser_room(struct agent_parser *parser, uint8_t **where);
 void agent_parser_drop(struct agent_parser *parser,
 		       const struct agent_frame *frame);
+
+/* The report to the host that this is ready. */
+struct agent_ready {
+	struct sockaddr_storage host;
+	socklen_t len;
+	int sock;		/* -1: not connected */
+	bool said;
+	bool complained;	/* on the log, since it was last said */
+};
+
+void agent_ready_init(struct agent_ready *r, const void *host, socklen_t len);
+int agent_ready_poll(const struct agent_ready *r, struct pollfd *p);
+void agent_ready_step(struct agent_ready *r, const struct pollfd *p);
 
 bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);

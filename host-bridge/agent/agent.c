@@ -422,7 +422,8 @@ static void ready_on_open(struct vsock_conn *conn)
 /* Any process in Linux can connect here and say "ready": then the agent is
  * believed to be there, and commands that need it fail. Other text: the
  * connection is reset. The text may come in pieces, so the connection's
- * report counts. */
+ * report counts. The connection stays: its end tells the agent that we may have
+ * forgotten. */
 static void ready_on_data(struct vsock_conn *conn, const void *data,
 			  size_t len)
 {
@@ -439,7 +440,6 @@ static void ready_on_data(struct vsock_conn *conn, const void *data,
 	}
 	if (report && report->matched == strlen(READY_TEXT)) {
 		linux_set_ready(report->agent->guest);
-		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
 	}
 }
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += agent_proto agent_session agent_9p
+UNIT_TESTS += agent_proto agent_session agent_ready agent_9p
 
 agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 
 agent_session_SRCS := qemu-test/unit/agent_session_test.c \
 	guest/init/agent_session.c guest/init/agent_proto.c
+
+agent_ready_SRCS := qemu-test/unit/agent_ready_test.c guest/init/agent_ready.c
 
 agent_9p_SRCS := qemu-test/unit/agent_9p_test.c guest/init/agent_9p.c \
 	guest/init/agent_9p_ops.c guest/init/agent_9p_fid.c \
