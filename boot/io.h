@@ -52,13 +52,18 @@ struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
 };
 
-static inline struct cpuid cpuid(uint32_t leaf)
+static inline struct cpuid cpuid_sub(uint32_t leaf, uint32_t sub)
 {
 	struct cpuid r;
 
 	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(0));
+			 : "a"(leaf), "c"(sub));
 	return r;
+}
+
+static inline struct cpuid cpuid(uint32_t leaf)
+{
+	return cpuid_sub(leaf, 0);
 }
 
 #endif

@@ -17,6 +17,8 @@
 #define MSR_IA32_VMX_EPT_VPID_CAP	0x48c
 #define MSR_VM_CR			0xc0010114
 
+#define CPUID_ECX_HYPERVISOR		(1u << 31)
+
 #define PM_TIMER_HZ	3579545ull
 #define PM_TIMER_MASK	0xffffffu	/* 24 bits everywhere */
 #define MEASURE_US	50000u
@@ -25,6 +27,15 @@
 #define TRIES		8
 #define COPY_SIZE	16384u
 
+/* Does QEMU's emulation (TCG) give its name in the hypervisor's leaf? */
+static bool is_tcg(void)
+{
+	struct cpuid name = cpuid(0x40000000);
+
+	return (cpuid(1).ecx & CPUID_ECX_HYPERVISOR) != 0 && name.ebx == 0x54474354 &&
+	       name.ecx == 0x43544743 && name.edx == 0x47435447;
+}
+
 /**
  * Refuses a processor that cannot run the hypervisor, with what it lacks and
  * what can be done (virt.c). An MSR is read only if an earlier register says
@@ -32,10 +43,13 @@
  */
 void processor_check(void)
 {
-	struct virt_raw raw = { .leaf1_ecx = cpuid(1).ecx };
+	struct virt_raw raw = { .leaf1_ecx = cpuid(1).ecx, .tcg = is_tcg() };
 	const char *wrong;
 
 	__asm__ volatile("mov %%cr4, %0" : "=r"(raw.cr4));
+	if (cpuid(0).eax >= 0xd) {
+		raw.leafd1_eax = cpuid_sub(0xd, 1).eax;
+	}
 	if (cpuid(0x80000000).eax >= 0x80000001) {
 		raw.leaf80000001_ecx = cpuid(0x80000001).ecx;
 		raw.leaf80000001_edx = cpuid(0x80000001).edx;

@@ -69,6 +69,16 @@ const char *virt_check(const struct virt_raw *raw)
 		  "(VM_CR.SVMDIS); turn on \"SVM\" in its setup" },
 		{ svm && (raw->leaf8000000a_edx & EDX_NP) == 0, "the processor's AMD-V has no "
 		  "nested paging; a newer processor is needed, or an emulated one that has it" },
+		{ (raw->leaf1_ecx & VIRT_ECX_XSAVE) == 0, "the processor has no XSAVE "
+		  "(CPUID.1:ECX), by which the state of its FPU is switched; a newer processor "
+		  "is needed, or an emulated one that has it" },
+		/* QEMU, 7.2 to 10.0 at least, takes CR4.OSXSAVE for reserved
+		 * when this leaf is empty, and then repeats MOV to CR4 for
+		 * ever: docs/platforms.md. Processors without XSAVEOPT are
+		 * all right. */
+		{ raw->tcg && raw->leafd1_eax == 0, "QEMU emulates this processor model with an "
+		  "XSAVE that cannot be turned on (it has no XSAVEOPT); add \",+xsaveopt\" to "
+		  "the model, or use EPYC-Rome" },
 		{ (raw->leaf80000001_edx & EDX_NX) == 0, "the processor shows no execute-disable "
 		  "bit; turn it on in the firmware's setup" },
 		{ (raw->cr4 & CR4_LA57) != 0, "the firmware runs with 5-level paging; turn it off "

@@ -10,6 +10,7 @@
 
 #define VIRT_ECX_VMX	(1u << 5)	/* CPUID.1:ECX */
 #define VIRT_ECX_SVM	(1u << 2)	/* CPUID.80000001H:ECX */
+#define VIRT_ECX_XSAVE	(1u << 26)	/* CPUID.1:ECX */
 
 /* What CPUID and MSRs say; 0 where the processor lacks them. */
 struct virt_raw {
@@ -24,6 +25,8 @@ struct virt_raw {
 	uint64_t procbased2;		/* IA32_VMX_PROCBASED_CTLS2 */
 	uint64_t ept_vpid_cap;		/* IA32_VMX_EPT_VPID_CAP */
 	uint64_t vm_cr;			/* VM_CR */
+	uint32_t leafd1_eax;		/* CPUID.(0DH,1):EAX: XSAVEOPT .. */
+	bool tcg;			/* QEMU's emulation says its name */
 };
 
 bool virt_has_secondary(const struct virt_raw *raw);

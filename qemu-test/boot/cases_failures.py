@@ -140,6 +140,12 @@ def no_npt(t):
     fails(t, 11, "nested paging", "--cpu", "EPYC-Rome,-monitor,-npt")
 
 
+@case("no-xsaveopt", "a processor whose XSAVE QEMU cannot turn on",
+      only=("qemu-tcg",), why="it is QEMU that cannot")
+def no_xsaveopt(t):
+    fails(t, 11, ",+xsaveopt", "--cpu", "Opteron_G5,+npt")
+
+
 @case("little-memory", "a machine with too little memory")
 def little_memory(t):
     fails(t, 15, "too little memory", "--memory", "192")

@@ -402,10 +402,11 @@ static void tables_are_found(void **state)
 static void verdicts(void **state)
 {
 	static const struct virt_raw intel = {
-		.leaf1_ecx = 1u << 5, .leaf80000001_edx = 1u << 20, .pinbased = 1ull << 38,
-		.procbased = 1ull << 63, .procbased2 = 1ull << 33 | 1ull << 39,
+		.leaf1_ecx = 1u << 5 | 1u << 26, .leaf80000001_edx = 1u << 20,
+		.pinbased = 1ull << 38, .procbased = 1ull << 63,
+		.procbased2 = 1ull << 33 | 1ull << 39,
 		.ept_vpid_cap = 1ull << 6 | 1ull << 14 | 1ull << 16 | 1ull << 20 };
-	static const struct virt_raw amd = { .leaf80000001_ecx = 1u << 2,
+	static const struct virt_raw amd = { .leaf1_ecx = 1u << 26, .leaf80000001_ecx = 1u << 2,
 		.leaf80000001_edx = 1u << 20, .leaf8000000a_edx = 1 };
 	struct virt_raw raw = intel;
 
@@ -430,7 +431,7 @@ static void verdicts(void **state)
 	raw.cr4 = 1u << 12;
 	assert_non_null(strstr(virt_check(&raw), "5-level"));
 	raw = intel;
-	raw.leaf1_ecx = 0;
+	raw.leaf1_ecx = 1u << 26;
 	assert_non_null(strstr(virt_check(&raw), "no VT-x"));
 	raw = amd;
 	raw.vm_cr = 1u << 4;
@@ -438,6 +439,15 @@ static void verdicts(void **state)
 	raw = amd;
 	raw.leaf8000000a_edx = 0;
 	assert_non_null(strstr(virt_check(&raw), "nested paging"));
+	raw = amd;
+	raw.leaf1_ecx = 0;
+	assert_non_null(strstr(virt_check(&raw), "no XSAVE"));
+	/* a processor needs no XSAVEOPT, QEMU's emulation does */
+	raw = amd;
+	raw.tcg = true;
+	assert_non_null(strstr(virt_check(&raw), "+xsaveopt"));
+	raw.leafd1_eax = 1;
+	assert_null(virt_check(&raw));
 }
 
 /* ---- page tables ---- */
