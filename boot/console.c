@@ -29,6 +29,11 @@
 #define UART_LSR_THRE	0x20
 #define UART_SPIN_MAX	100000
 
+/* No call of the firmware's takes so long without a sign of life of ours: one
+ * that does is not coming back. */
+#define QUIET_MAX	20u			/* seconds */
+#define QUIET_TICK	10000000ull		/* one, in 100 ns */
+
 /* Nobody may be there to press a key. */
 #define KEY_WAIT	(60ull * 10000000)	/* a minute, in 100 ns */
 
@@ -41,6 +46,8 @@ static bool serial;
 static bool firmware_left;	/* no EFI call any more */
 static enum stage stage_now;
 static const char *stage_name;
+static EFI_EVENT ticks;
+static unsigned quiet;		/* ticks since something was written */
 
 /* 115200 8N1 without interrupts, on a port that holds what is written to its
  * scratch register; where nothing is, that reads as something else. */
@@ -91,6 +98,7 @@ static void screens_find(void)
  */
 void console_write(const char *text)
 {
+	quiet = 0;
 	for (; *text != '\0'; text++) {
 		CHAR16 wide[3] = { (CHAR16)*text };
 
@@ -107,15 +115,39 @@ void console_write(const char *text)
 	}
 }
 
+/* Each second, in whatever the firmware or the loader is doing: no stop of
+ * ours is silent. Here only output may be asked of the firmware. */
+static EFIAPI void tick(EFI_EVENT event, void *context)
+{
+	(void)event;
+	(void)context;
+	if (++quiet < QUIET_MAX) {
+		return;
+	}
+	console_say("FAILED stage %u %s: nothing has happened for %u s: the firmware, or a device "
+		    "it works with, hangs; switch the machine off and on, and update the firmware",
+		    stage_now, stage_name, QUIET_MAX);
+	for (;;) {
+		__asm__ volatile("cli; hlt");
+	}
+}
+
 /**
- * Finds screens and serial port. Output works from here on. More than
- * SCREEN_MAX screens: none is used, the serial port still is.
+ * Finds screens and serial port. Output works from here on, and a silence of
+ * QUIET_MAX seconds ends the boot. More than SCREEN_MAX screens: none is used,
+ * the serial port still is.
  */
 void console_init(void)
 {
 	serial_init();
 	screens_find();
 	console_write("\n");
+	/* one that cannot be had is no reason not to boot */
+	if (EFI_ERROR(efi_bs->CreateEvent(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_NOTIFY, tick, NULL,
+					  &ticks)) ||
+	    EFI_ERROR(efi_bs->SetTimer(ticks, TimerPeriodic, QUIET_TICK))) {
+		console_say("no timer: if the firmware hangs, nothing will tell");
+	}
 }
 
 /**
@@ -128,10 +160,11 @@ bool console_serial_present(void)
 
 /**
  * No screen any more: the firmware is gone, or about to. From here on
- * console_fail() halts.
+ * console_fail() halts, and nothing watches the time.
  */
 void console_leave_firmware(void)
 {
+	efi_bs->CloseEvent(ticks);
 	firmware_left = true;
 }
 
@@ -192,6 +225,7 @@ void console_fail(const char *format, ...)
 	va_end(ap);
 	console_say("FAILED stage %u %s: %s", stage_now, stage_name, line);
 	if (!firmware_left) {
+		efi_bs->SetTimer(ticks, TimerCancel, 0);
 		wait_for_key();
 		efi_bs->Exit(efi_image, EFI_LOAD_ERROR, 0, NULL);
 	}

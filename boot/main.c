@@ -4,7 +4,7 @@
  * (docs/stages.md). Trusts the firmware and, once their SHA-256 matches, the
  * files the manifest names; checks the form of everything it reads.
  *
- * One processor, no interrupts of its own, no return: whatever fails ends in
+ * One processor, no interrupts but the console's tick, no return: whatever fails ends in
  * console_fail() with a sentence. Nothing of this program is left when the
  * hypervisor runs: its memory is the firmware's "loader" type and goes to the
  * page pool.
@@ -222,6 +222,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	efi_image = image;
 	efi_st = table;
 	efi_bs = table->BootServices;
+	/* the firmware's resets the machine after five minutes, without a
+	 * word [UEFI 2.10 "EFI_BOOT_SERVICES.SetWatchdogTimer()"]; the
+	 * console has its own */
+	efi_bs->SetWatchdogTimer(0, 0, 0, NULL);
 	console_init();
 	console_stage(STAGE_FIRMWARE, "firmware");
 	console_stage(STAGE_PROCESSOR, "processor");

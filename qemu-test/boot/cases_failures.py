@@ -25,6 +25,7 @@ def fails(t, stage, sentence, *options):
     t.check(sentence in said[0], f"expected '{sentence}': {said[0]}")
     t.check(f"failed in stage {stage} " in result.err,
             f"the tool does not name the stage: {result.err}")
+    return result
 
 
 def image(t, *options):
@@ -151,11 +152,10 @@ def little_memory(t):
     fails(t, 15, "too little memory", "--memory", "192")
 
 
-@case("vtx-locked", "VT-x locked off by the firmware",
-      only=("bochs",), why="VT-x is on Bochs only")
-def vtx_locked(t):
-    disk, out = image(t), t.path("lock")
-    t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", "lock.c"),
+def firmware(t, name):
+    """A boot disk whose loader is started by qemu-test/boot/efi/NAME.c."""
+    disk, out = image(t), t.path(name)
+    t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", name + ".c"),
             "-o", out + ".o"])
     t.tool(["ld", "-nostdlib", "-shared", "-Bsymbolic", "-znocombreloc",
             "--no-warn-rwx-segments", "--defsym=_entry=efi_main",
@@ -170,4 +170,19 @@ def vtx_locked(t):
     loader = "::EFI/BOOT/BOOTX64.EFI"
     t.tool(["mren", "-i", disk + ESP, loader, "REAL.EFI"])
     t.tool(["mcopy", "-i", disk + ESP, out + ".efi", loader])
-    fails(t, 11, "locked off by the firmware", "--image", disk)
+    return disk
+
+
+@case("vtx-locked", "VT-x locked off by the firmware",
+      only=("bochs",), why="VT-x is on Bochs only")
+def vtx_locked(t):
+    fails(t, 11, "locked off by the firmware", "--image", firmware(t, "lock"))
+
+
+@case("firmware-hangs", "a firmware that does not come back: the loader says "
+      "so, and its watchdog is off", only=("qemu-tcg",),
+      why="20 seconds of the firmware's time take Bochs minutes")
+def firmware_hangs(t):
+    result = fails(t, 14, "nothing has happened for 20 s", "--image",
+                   firmware(t, "hang"))
+    t.check("watchdog off" in result.serial, "the watchdog is on")
