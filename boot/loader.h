@@ -21,7 +21,7 @@
 #define PAGE_SIZE	4096ull
 #define PAGE_2M		(2ull << 20)
 #define MIB		(1ul << 20)
-#define SERIAL_PORT	0x3f8
+#define SERIAL_PORT	BOOT_SERIAL_PORT
 
 /* docs/stages.md explains them. */
 enum stage {

@@ -49,18 +49,21 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 
 -include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d)
 
-# A mutant for the boot test of VM-entry failure: see its source.
-HV_MUTANT := build/hypervisor/mutants/entry_fail.o
-HV_MUTANT_OBJS := $(HV_MUTANT) $(filter-out %/trace.o,$(HV_TRACE_OBJS))
+# Mutants for boot tests: see their sources in qemu-test/mutants.
+HV_MUTANT_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS))
+HV_WRAP_entry_fail := vmx_vcpu_reset
+HV_WRAP_stuck := paging_init cpuid_policy_init cpu_ap_entry
 
 build/hypervisor/mutants/%.o: qemu-test/mutants/%.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_TRACE_CFLAGS) -I. -MMD -MP -c $< -o $@
 
-build/hypervisor/hypervisor-entry-fail.elf: $(HV_MUTANT_OBJS) hypervisor/hypervisor.lds
+build/hypervisor/mutant-%.elf: build/hypervisor/mutants/%.o $(HV_MUTANT_OBJS) \
+		hypervisor/hypervisor.lds
 	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
 		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
-		-Wl,--wrap=vmx_vcpu_reset \
-		-T hypervisor/hypervisor.lds -o $@ $(HV_MUTANT_OBJS)
+		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_WRAP_$*)) \
+		-T hypervisor/hypervisor.lds -o $@ $< $(HV_MUTANT_OBJS)
 
--include $(HV_MUTANT:.o=.d)
+.PRECIOUS: build/hypervisor/mutants/%.o
+-include $(wildcard build/hypervisor/mutants/*.d)

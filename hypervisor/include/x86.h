@@ -218,6 +218,16 @@ static inline void cpu_pause(void)
 	__asm__ volatile("pause" : : : "memory");
 }
 
+static inline void cpu_sti(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+static inline void cpu_cli(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
 /** Waits for an interrupt; STI's shadow closes the gap before HLT. */
 static inline void cpu_sti_hlt_cli(void)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptor tables and the hypervisor's own exceptions and interrupts.
- * Interrupts are open only while a CPU is idle, and for one instruction after
- * some exits; NMI, #DF and #MC have stacks of their own, as they may come at
- * any time, and #DF when the stack is at fault. An exception in the hypervisor
- * is its own bug: nothing is fixed up. [SDM3 "Interrupt and Exception
- * Handling"]
+ * Interrupts are open while the boot CPU starts up, while a CPU is idle, and
+ * for one instruction after some exits; NMI, #DF and #MC have stacks of their
+ * own, as they may come at any time, and #DF when the stack is at fault. An
+ * exception in the hypervisor is its own bug: nothing is fixed up. [SDM3
+ * "Interrupt and Exception Handling"]
  */
 #include <hv.h>
 #include <mc.h>
@@ -65,8 +65,7 @@ static void idt_init(void)
 
 /**
  * Loads GDT, TSS, IDT and GS base of this CPU; this_cpu() is pc from here on.
- * On the CPU itself, paging_init()'s tables on, its descriptors not used by
- * another CPU.
+ * On the CPU itself, its descriptors not used by another CPU, interrupts off.
  */
 void desc_load(struct percpu *pc)
 {
@@ -129,6 +128,9 @@ void trap_handle(struct trap_frame *f)
 	}
 	if (f->vector >= VECTOR_IRQ_BASE) {
 		irq_handle((uint32_t)f->vector);
+		if (f->vector == VECTOR_TIMER) {
+			start_overdue(f->rip);
+		}
 		return;
 	}
 	panic("exception %llu error %#llx at %#llx, CR2 %#llx, RSP %#llx, "

@@ -19,6 +19,10 @@ enum {	/* docs/stages.md */
 	STAGE_VIRT = 46, STAGE_PARTITIONS = 48, STAGE_HOST = 50,
 };
 
+/* No stage takes so long, on any machine that was seen: one that does has
+ * stopped. */
+#define STAGE_SECONDS	20u
+
 extern const char trampoline_start[], trampoline_end[];
 /* Words of the trampoline in entry.S: the original lies in .rodata, so they
  * are filled in at its copy, see trampoline_word(). */
@@ -34,8 +38,51 @@ struct percpu *cpus[BOOT_MAX_CPUS];
 uint32_t cpu_count;
 const struct hvm_ops *hvm;
 
+/* The stage that was reached last, and the host TSC by which the next one must
+ * be; 0: start-up is over, or has not begun. */
+static struct {
+	unsigned int code;
+	const char *name;
+	uint64_t until;
+} last_stage;
+
 /* The backends, in the order in which they are asked. */
 static const struct hvm_ops *const backends[] = { &hvm_vmx, &hvm_svm };
+
+/* Until sched_loop() interrupts are on, and the timer's is the only one that is
+ * expected. */
+static void watch(unsigned int code, const char *name)
+{
+	last_stage.code = code;
+	last_stage.name = name;
+	last_stage.until = rdtsc() + STAGE_SECONDS * boot.tsc_hz;
+	lapic_timer_start(last_stage.until);
+}
+
+static void reached(unsigned int code, const char *name)
+{
+	stage(code, name);
+	watch(code, name);
+}
+
+/**
+ * The timer has interrupted the hypervisor at rip, on whatever CPU. If that is
+ * the start-up, and it has been in one stage for too long, this is its end: no
+ * stop is silent. Else the timer came early, and is set again. Interrupts off.
+ */
+void start_overdue(uint64_t rip)
+{
+	if (!last_stage.until) {
+		return;
+	}
+	if (rdtsc() >= last_stage.until) {
+		stage_failed(last_stage.code, last_stage.name, "the next stage "
+			     "has not been reached in %u s: CPU 0 hangs at "
+			     "%#llx", STAGE_SECONDS,
+			     (unsigned long long)rip);
+	}
+	lapic_timer_start(last_stage.until);
+}
 
 /* The backend is chosen once; each says itself what it lacks. The last one's
  * reason is told. */
@@ -75,9 +122,9 @@ static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
 	return pc;
 }
 
-/* What every CPU does for itself: a known state whatever firmware left, its
- * descriptor tables, its LAPIC, virtualization on. cpuid_policy_init() and
- * hvm_select() have been called on the boot CPU. */
+/* What every CPU does for itself, after its descriptor tables and its LAPIC: a
+ * known state whatever firmware left, virtualization on. cpuid_policy_init()
+ * and hvm_select() have been called on the boot CPU. */
 static void cpu_init(struct percpu *pc)
 {
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE | EFER_SCE);
@@ -92,11 +139,9 @@ static void cpu_init(struct percpu *pc)
 	xsetbv(0, xstate_mask());
 	/* no breakpoint of the firmware's */
 	write_dr7(DR7_RESET);
-	desc_load(pc);
 	/* a machine check without CR4.MCE resets the machine silently */
 	mc_init();
 	write_cr4(read_cr4() | (cpuid(1, 0).edx & BIT32(7) ? CR4_MCE : 0));
-	lapic_init(boot.lapic_phys);
 	pc->boot_tsc = rdtsc();
 	if (hvm->cpu_enable(pc->backend_page)) {
 		panic("CPU %u (APIC id %u) does not enter %s operation",
@@ -110,6 +155,9 @@ static void cpu_init(struct percpu *pc)
  */
 void cpu_ap_entry(struct percpu *pc)
 {
+	/* first: a fault from here on is a panic, not a reset */
+	desc_load(pc);
+	lapic_init(boot.lapic_phys);
 	cpu_init(pc);
 	__atomic_store_n(&pc->online, 1, __ATOMIC_RELEASE);
 	/* partitions exist only after all CPUs are up */
@@ -218,7 +266,9 @@ static void copy_info(const struct boot_info *bi)
 {
 	if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION ||
 	    bi->size != sizeof(*bi)) {
-		cpu_halt_forever();	/* no port to tell it on is known */
+		stage_failed(STAGE_ENTERED, "hypervisor entered", "the loader "
+			     "is of another version than the hypervisor: make "
+			     "the boot disk again, with both of one build");
 	}
 	boot = *bi;
 }
@@ -226,21 +276,27 @@ static void copy_info(const struct boot_info *bi)
 /**
  * The hypervisor's main: boot CPU, on the boot stack, interrupts off, boot/'s
  * tables. info: physical address of struct boot_info. Never returns. The order
- * is: the log, own address space, faults, pages, CPUs, what the manifest
- * wants.
+ * is: faults, the log, own address space, the deadline, pages, CPUs, what the
+ * manifest wants.
  */
 void hv_start(uint64_t info)
 {
 	static struct percpu boot_cpu;	/* until frames can be had */
+	struct percpu *pc;
 
+	/* from here on a fault is a panic, not a reset; boot/ has set the port
+	 * up, and nobody minds if nothing is there */
+	desc_load(&boot_cpu);
+	log_init(BOOT_SERIAL_PORT, true);
 	copy_info((const struct boot_info *)(uintptr_t)info);
 	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
-	/* so that a fault from here on is a panic, not a reset */
-	desc_load(&boot_cpu);
+	lapic_init(boot.lapic_phys);
+	watch(STAGE_ENTERED, "hypervisor entered");
+	cpu_sti();
 	frame_init(&boot);
-	stage(STAGE_MEMORY, "page owners set up");
+	reached(STAGE_MEMORY, "page owners set up");
 	if (!(cpuid(1, 0).ecx & BIT32(26))) {
 		stage_failed(STAGE_VIRT, "virtualization", "CPU 0 has no "
 			     "XSAVE: the FPU state cannot be switched");
@@ -248,19 +304,27 @@ void hv_start(uint64_t info)
 	cpuid_policy_init();
 	hvm_select();
 	cpu_count = 1;
-	cpu_init(percpu_new(0, boot.apic_id[boot.bsp]));
-	stage(STAGE_VIRT, hvm->name);
+	pc = percpu_new(0, boot.apic_id[boot.bsp]);
+	/* this_cpu() is nobody's while GS is loaded */
+	cpu_cli();
+	desc_load(pc);
+	cpu_sti();
+	cpu_init(pc);
+	reached(STAGE_VIRT, hvm->name);
 	cpu_start_all(&boot);
 	log_write("isthmus: %u CPU%s, TSC %llu kHz", cpu_count,
 		  cpu_count == 1 ? "" : "s",
 		  (unsigned long long)boot.tsc_hz / 1000);
-	stage(STAGE_CPUS, "all CPUs started");
+	reached(STAGE_CPUS, "all CPUs started");
 	partition_create_all(&boot);
 	channel_create_all(&boot);
 	irq_init(&boot);
-	stage(STAGE_PARTITIONS, "partitions built");
+	reached(STAGE_PARTITIONS, "partitions built");
 	start_host();
-	stage(STAGE_HOST, "entering the host partition");
+	reached(STAGE_HOST, "entering the host partition");
+	cpu_cli();
+	last_stage.until = 0;
+	lapic_timer_stop();
 	/* before the host partition can write to its UART */
 	log_quiet();
 	__atomic_store_n(&cpus[0]->online, 1, __ATOMIC_RELEASE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mutant for one boot test, linked only into hypervisor-entry-fail.elf: the
+ * A mutant for one boot test, linked only into mutant-entry_fail.elf: the
  * first VM entry of each partition but the host's is refused, because its
  * task register is not busy. No guest can bring that about by itself, nor can
  * the host partition with HC_PARTITION_START. hypervisor.elf has no trace of

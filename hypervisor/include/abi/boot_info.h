@@ -20,6 +20,9 @@
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
 #define BOOT_INFO_VERSION	2
 
+/* The first serial port of a PC, 16550. */
+#define BOOT_SERIAL_PORT	0x3f8
+
 /* Link address of the hypervisor image (2 MiB aligned in both spaces). */
 #define HV_IMAGE_BASE		0xffffffff80000000ull
 
