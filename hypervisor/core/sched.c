@@ -59,18 +59,51 @@ void sched_add(struct vcpu *v)
 }
 
 /**
- * Makes v's CPU look at its queue again: ends its idling, or the run of the
- * vCPU that is on it. Any CPU, any lock. The flag comes first, so that a CPU
- * that is about to halt finds it, or the interrupt.
+ * Interrupts v's CPU if it is away, in a guest or halted. Any CPU, any lock.
+ *
+ * Who wants something of another CPU stores what it is (resched, a vCPU's
+ * attention or state) and then looks here whether it is away; that CPU stores
+ * that it is away and then looks for such reasons once more (go_away()). All
+ * four accesses are sequentially consistent, so one of the two sees the other:
+ * either the interrupt is sent, or nobody enters or halts. The first who finds
+ * it away takes the mark, and answers for all who come until the CPU is back:
+ * one interrupt, however many reasons. It may arrive when the CPU has come back
+ * by itself, and then ends its next run too early, no more. The model is
+ * qemu-test/spin/kick.pml.
  */
-void sched_kick(struct vcpu *v)
+void sched_interrupt(const struct vcpu *v)
 {
 	struct percpu *pc = v->cpu;
 
-	__atomic_store_n(&pc->resched, 1, __ATOMIC_SEQ_CST);
-	if (pc != this_cpu()) {
+	if (pc != this_cpu() &&
+	    __atomic_load_n(&pc->away, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(&pc->away, 0, __ATOMIC_SEQ_CST)) {
 		lapic_ipi(pc->apic_id, VECTOR_KICK);
 	}
+}
+
+/**
+ * Makes v's CPU look at its queue again: ends its idling, or the run of the
+ * vCPU that is on it. Any CPU, any lock.
+ */
+void sched_kick(struct vcpu *v)
+{
+	__atomic_store_n(&v->cpu->resched, 1, __ATOMIC_SEQ_CST);
+	sched_interrupt(v);
+}
+
+/* This CPU is about to enter v, or to halt (NULL). true: it may; whatever
+ * happens to it from here on comes with an interrupt. */
+static bool go_away(struct percpu *pc, const struct vcpu *v)
+{
+	__atomic_store_n(&pc->away, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&pc->resched, __ATOMIC_SEQ_CST) &&
+	    !(v && __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &
+	      ~v->attention_kept)) {
+		return true;
+	}
+	pc->away = 0;
+	return false;
 }
 
 /**
@@ -147,8 +180,8 @@ static struct vcpu *pick(struct percpu *pc)
 }
 
 /* Waits until an interrupt sets resched, or host TSC until. Interrupts are
- * open only in cpu_sti_cli() and cpu_sti_hlt_cli(), so a kick between the look
- * at resched and HLT is held back until HLT can take it. */
+ * open only in cpu_sti_cli() and cpu_sti_hlt_cli(), so one between the look at
+ * resched and HLT is held back until HLT can take it. */
 static void idle(struct percpu *pc, uint64_t until)
 {
 	uint64_t t0 = rdtsc();
@@ -157,8 +190,7 @@ static void idle(struct percpu *pc, uint64_t until)
 	if (until != ~0ull) {
 		lapic_timer_start(until);
 	}
-	pc->idle = 1;
-	while (!__atomic_load_n(&pc->resched, __ATOMIC_SEQ_CST)) {
+	while (go_away(pc, NULL)) {
 		/* one page at a time, with interrupts let in after each */
 		if (work && hv_trylock()) {
 			work = frame_zero_one();
@@ -168,7 +200,6 @@ static void idle(struct percpu *pc, uint64_t until)
 			cpu_sti_hlt_cli();
 		}
 	}
-	pc->idle = 0;
 	if (until != ~0ull) {
 		lapic_timer_stop();
 	}
@@ -186,8 +217,12 @@ static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	pc->current = v;
 	while (runnable(v) && vcpu_prepare(v)) {
-		hvm->vcpu_run(v, pc->timer_at, &e);
-		exit_handle(v, &e);
+		if (go_away(pc, v)) {
+			hvm->vcpu_run(v, pc->timer_at, &e);
+			/* a mark that somebody has taken stays taken */
+			pc->away = 0;
+			exit_handle(v, &e);
+		}
 		if (pc->resched) {
 			break;
 		}

@@ -35,14 +35,21 @@ void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
 
 /**
  * Raises attention bits on a vCPU that may be running or halted. Any CPU, any
- * context. Another CPU is kicked to make it exit; on this CPU v is not in its
- * guest just now and looks at the bits before it is again.
+ * context. If it is in its guest it is made to exit, once: who finds the bits
+ * raised already leaves it to the one who did. If it only waits for its turn,
+ * or is between an exit and an entry, it looks at the bits by itself before it
+ * enters; it says that it is running before that look, and what the bits stand
+ * for was stored before them.
  */
 void vcpu_attention(struct vcpu *v, uint32_t bits)
 {
-	vcpu_wake(v, VCPU_HALTED, bits);
-	if (v->cpu != this_cpu()) {
-		sched_kick(v);
+	uint32_t old = __atomic_fetch_or(&v->attention, bits,
+					 __ATOMIC_SEQ_CST);
+
+	vcpu_wake(v, VCPU_HALTED, 0);
+	if ((old & bits) != bits &&
+	    __atomic_load_n(&v->running, __ATOMIC_SEQ_CST)) {
+		sched_interrupt(v);
 	}
 }
 
@@ -200,6 +207,7 @@ static void deliver_nmi(struct vcpu *v)
 	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
 
 	if (!hvm->vcpu_inject(v, ev)) {
+		v->attention_kept = VCPU_ATT_NMI;
 		__atomic_fetch_or(&v->attention, VCPU_ATT_NMI,
 				  __ATOMIC_SEQ_CST);
 	}
@@ -235,8 +243,8 @@ bool vcpu_prepare(struct vcpu *v)
 {
 	uint32_t att;
 
-	/* nearly every time; a bit set after this look comes with a kick,
-	 * whose interrupt ends the entry */
+	/* nearly every time; a bit set after this look is seen by the
+	 * scheduler's, just before the entry */
 	if (!v->attention && !v->halted && this_cpu()->loaded == v) {
 		return true;
 	}
@@ -244,6 +252,7 @@ bool vcpu_prepare(struct vcpu *v)
 		/* before the bit goes: a SIPI finds one or the other */
 		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
 	}
+	v->attention_kept = 0;
 	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {

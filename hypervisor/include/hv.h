@@ -93,6 +93,7 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget);
 void sched_add(struct vcpu *v);
 void sched_loop(void) NORETURN;
 void sched_kick(struct vcpu *v);
+void sched_interrupt(const struct vcpu *v);
 void sched_timer(struct percpu *pc, uint64_t at);
 
 /* channel.c */

@@ -30,7 +30,8 @@ struct percpu {
 	uint32_t apic_id;
 	uint32_t online;		/* set by the CPU itself */
 	uint32_t resched;		/* (any) look at the queue again */
-	uint32_t idle;			/* (any reads) */
+	uint32_t away;			/* (any) in a guest, or halted: it sees
+					 * nothing without an interrupt */
 	struct vcpu *loaded;		/* whose FPU, MSRs are in the CPU */
 	struct vcpu *current;		/* being run now, for panic dumps */
 	void *backend_current;		/* what the backend has loaded */

@@ -189,8 +189,7 @@ static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
 		break;
 	case ICR_INIT:
 		if (t->index != 0) {	/* 0: only HC_PARTITION_START */
-			vcpu_wake(t, VCPU_HALTED, VCPU_ATT_INIT);
-			sched_kick(t);
+			vcpu_attention(t, VCPU_ATT_INIT);
 		}
 		break;
 	case ICR_SIPI:

@@ -275,10 +275,12 @@ static void interrupts(void **state)
 	a.attention = VCPU_ATT_NMI;
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(a.attention, VCPU_ATT_NMI);
+	assert_int_equal(a.attention_kept, VCPU_ATT_NMI);
 	fake.inject_refused = false;
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(fake.event.type, VM_EVENT_NMI);
 	assert_int_equal(a.attention, 0);
+	assert_int_equal(a.attention_kept, 0);
 }
 
 static void halting(void **state)
@@ -310,6 +312,33 @@ static void halting(void **state)
 	assert_int_equal(a.state, VCPU_RUNNABLE);
 	assert_true(vcpu_prepare(&a));
 	assert_false(a.halted);
+}
+
+/* Another CPU raises bits: one interrupt, and only if v is in its run loop. */
+static void raising(void **state)
+{
+	(void)state;
+	a.cpu = &fake_cpu[1];
+	a.state = VCPU_RUNNABLE;
+	vcpu_attention(&a, VCPU_ATT_INTR);
+	assert_int_equal(a.attention, VCPU_ATT_INTR);
+	assert_int_equal(fake.interrupts + fake.kicks, 0);
+	a.attention = 0;
+	a.running = 1;
+	vcpu_attention(&a, VCPU_ATT_INTR);
+	assert_int_equal(fake.interrupts, 1);
+	vcpu_attention(&a, VCPU_ATT_INTR);
+	assert_int_equal(fake.interrupts, 1);
+	vcpu_attention(&a, VCPU_ATT_NMI);
+	assert_int_equal(fake.interrupts, 2);
+	assert_int_equal(a.attention, VCPU_ATT_INTR | VCPU_ATT_NMI);
+	/* halted: its CPU must look at its queue, whoever raised it before */
+	a.running = 0;
+	a.state = VCPU_HALTED;
+	assert_int_equal(fake.kicks, 0);
+	vcpu_attention(&a, VCPU_ATT_INTR);
+	assert_int_equal(a.state, VCPU_RUNNABLE);
+	assert_int_equal(fake.kicks, 1);
 }
 
 static void waiting(void **state)
@@ -449,7 +478,7 @@ int main(void)
 		TEST(switching), TEST(debug_registers), TEST(runs_at_once),
 		TEST(interrupts),
 		TEST(halting), TEST(waiting), TEST(ioreq_done), TEST(resets),
-		TEST(reset_under_ioreq), TEST(exceptions),
+		TEST(reset_under_ioreq), TEST(exceptions), TEST(raising),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

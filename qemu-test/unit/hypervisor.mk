@@ -5,6 +5,7 @@
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
 	hv_asid hv_execute
+HV_UNIT += hv_sched
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -18,6 +19,7 @@ hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
 hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
+hv_sched_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c
 hv_execute_UNDER := $(hv_memory_UNDER)
 

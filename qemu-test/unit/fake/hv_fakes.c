@@ -288,6 +288,12 @@ WEAK void sched_kick(struct vcpu *v)
 	fake.kicks++;
 }
 
+WEAK void sched_interrupt(const struct vcpu *v)
+{
+	(void)v;
+	fake.interrupts++;
+}
+
 WEAK void sched_timer(struct percpu *pc, uint64_t at)
 {
 	(void)pc;

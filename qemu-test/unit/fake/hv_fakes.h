@@ -28,7 +28,7 @@ struct fakes {
 	struct vm_event event;		/* the last one */
 	uint32_t advanced;		/* bytes, all calls */
 	uint32_t dr_loads;
-	uint32_t windows, flushes, dumps, kicks;
+	uint32_t windows, flushes, dumps, kicks, interrupts;
 	int lock_depth;
 	uint32_t locks;
 	uint32_t wakes;

@@ -19,6 +19,7 @@
 #define xgetbv		machine_xgetbv
 #define cpu_halt_forever machine_halt_forever
 #define cpu_sti_cli	machine_sti_cli
+#define cpu_sti_hlt_cli	machine_sti_hlt_cli
 #define xsave		machine_xsave
 #define xrstor		machine_xrstor
 #define read_dr0	machine_read_dr0
@@ -48,6 +49,7 @@
 #undef xgetbv
 #undef cpu_halt_forever
 #undef cpu_sti_cli
+#undef cpu_sti_hlt_cli
 #undef xsave
 #undef xrstor
 #undef read_dr0
@@ -77,6 +79,7 @@ void xsetbv(uint32_t reg, uint64_t v);
 uint64_t xgetbv(uint32_t reg);
 void NORETURN cpu_halt_forever(void);
 void cpu_sti_cli(void);
+void cpu_sti_hlt_cli(void);
 void xsave(void *area, uint64_t mask);
 void xrstor(const void *area, uint64_t mask);
 uint64_t read_dr0(void);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler's way into a guest and into HLT, and how another CPU gets it
+ * back: one interrupt, only when it is needed, and none that is needed missing.
+ */
+#include "hv_fakes.h"
+
+static struct boot_partition config;
+static struct partition part;
+static struct vcpu v, far;
+static uint32_t ipis, ipi_to, entries, halts, prepares;
+static jmp_buf out;
+
+/* What other CPUs do while vcpu_prepare() works, by call. */
+static struct {
+	uint32_t attention[4];
+	uint32_t kick[4];
+} meanwhile;
+
+void lapic_ipi(uint32_t apic_id, uint8_t vector)
+{
+	assert_int_equal(vector, VECTOR_KICK);
+	ipis++;
+	ipi_to = apic_id;
+}
+
+void lapic_timer_start(uint64_t at)
+{
+	(void)at;
+}
+
+void lapic_timer_stop(void)
+{
+}
+
+void channel_poll(void)
+{
+}
+
+void vlapic_timer_check(struct vcpu *x, uint64_t now)
+{
+	(void)x;
+	(void)now;
+}
+
+bool frame_zero_one(void)
+{
+	return false;
+}
+
+/* The CPU halts, and nothing comes: the end of the test. */
+void cpu_sti_hlt_cli(void)
+{
+	assert_int_equal(this_cpu()->away, 1);
+	halts++;
+	longjmp(out, 1);
+}
+
+bool vcpu_prepare(struct vcpu *x)
+{
+	assert_int_equal(this_cpu()->away, 0);
+	assert_true(x->running);
+	x->attention = x->attention_kept;
+	if (prepares < 4) {
+		x->attention |= meanwhile.attention[prepares];
+		if (meanwhile.kick[prepares]) {
+			this_cpu()->resched = 1;
+		}
+	}
+	prepares++;
+	return true;
+}
+
+static void enter(struct vcpu *x, uint64_t limit, struct vm_exit *e)
+{
+	(void)limit;
+	assert_int_equal(this_cpu()->away, 1);
+	assert_int_equal(x->attention & ~x->attention_kept, 0);
+	assert_int_equal(this_cpu()->resched, 0);
+	entries++;
+	e->code = VM_EXIT_CPUID;
+}
+
+static const struct hvm_ops ops = { .vcpu_run = enter };
+const struct hvm_ops *hvm = &ops;
+
+void exit_handle(struct vcpu *x, const struct vm_exit *e)
+{
+	(void)e;
+	assert_int_equal(this_cpu()->away, 0);
+	/* it blocks: the CPU has nothing else to do */
+	x->state = VCPU_HALTED;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	fakes_reset();
+	memset(&part, 0, sizeof(part));
+	memset(&meanwhile, 0, sizeof(meanwhile));
+	ipis = ipi_to = entries = halts = prepares = 0;
+	part.config = &config;
+	part.state = HC_STATE_RUNNING;
+	fake_vcpu_init(&v, &part, 0);
+	fake_vcpu_init(&far, &part, 1);
+	far.cpu = &fake_cpu[1];
+	sched_add(&v);
+	sched_add(&far);
+	v.state = VCPU_RUNNABLE;
+	return 0;
+}
+
+/* Runs until the CPU halts. */
+static void go(void)
+{
+	if (!setjmp(out)) {
+		sched_loop();
+	}
+}
+
+static void one_interrupt(void **state)
+{
+	(void)state;
+	/* it looks by itself */
+	sched_interrupt(&far);
+	sched_kick(&far);
+	assert_int_equal(ipis, 0);
+	assert_int_equal(fake_cpu[1].resched, 1);
+	/* in a guest, or halted: the first one interrupts, for all */
+	fake_cpu[1].away = 1;
+	sched_kick(&far);
+	sched_kick(&far);
+	sched_interrupt(&far);
+	assert_int_equal(ipis, 1);
+	assert_int_equal(ipi_to, fake_cpu[1].apic_id);
+	assert_int_equal(fake_cpu[1].away, 0);
+	fake_cpu[1].away = 1;
+	sched_interrupt(&far);
+	assert_int_equal(ipis, 2);
+	/* this CPU is not away while it does this */
+	fake_cpu[0].away = 1;
+	sched_kick(&v);
+	assert_int_equal(ipis, 2);
+	assert_int_equal(fake_cpu[0].resched, 1);
+}
+
+static void plain_run(void **state)
+{
+	(void)state;
+	go();
+	assert_int_equal(entries, 1);
+	assert_int_equal(prepares, 1);
+	assert_int_equal(halts, 1);
+	assert_false(v.running);
+}
+
+/* A bit raised after vcpu_prepare() has looked, by who finds the CPU here. */
+static void late_attention(void **state)
+{
+	(void)state;
+	meanwhile.attention[0] = VCPU_ATT_INTR;
+	go();
+	assert_int_equal(prepares, 2);
+	assert_int_equal(entries, 1);
+}
+
+/* So with the queue: another vCPU may be more urgent. */
+static void late_kick(void **state)
+{
+	(void)state;
+	meanwhile.kick[0] = 1;
+	go();
+	assert_int_equal(prepares, 2);
+	assert_int_equal(entries, 1);
+}
+
+/* An NMI that the guest cannot take now does not keep it from running. */
+static void kept_attention(void **state)
+{
+	(void)state;
+	v.attention_kept = VCPU_ATT_NMI;
+	go();
+	assert_int_equal(prepares, 1);
+	assert_int_equal(entries, 1);
+}
+
+#define TEST(f)	cmocka_unit_test_setup(f, make)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(one_interrupt), TEST(plain_run), TEST(late_attention),
+		TEST(late_kick), TEST(kept_attention),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
