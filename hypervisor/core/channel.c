@@ -230,7 +230,8 @@ static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
 
 /**
  * HC_DOORBELL: rings the other end of p's channel n. HC_ENOENT: there is no
- * such channel, or p is none of its ends. hv_lock held.
+ * such channel, or p is none of its ends. On a CPU that runs p, with hv_lock or
+ * without.
  */
 hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 {

@@ -52,27 +52,31 @@ static hv_status_t hc_wait(struct vcpu *v)
 	return HC_OK;
 }
 
-/* HC_IOREQ_GET: the first access that nobody has fetched. From the lowest
- * partition and vCPU on; the host partition fetches until HC_ENOENT, so none
- * waits for ever. */
+/* HC_IOREQ_GET: an access that nobody has fetched, each vCPU in its turn: one
+ * that asks again as soon as it is answered, on a CPU of its own, holds up no
+ * other. */
 static hv_status_t hc_ioreq_get(struct vcpu *v)
 {
-	uint32_t i, k;
+	static uint32_t turn;	/* the slot after the last one served */
+	const uint32_t slots = partition_count * PARTITION_MAX_VCPUS;
+	uint32_t n;
 
-	for (i = 0; i < partition_count; i++) {
-		for (k = 0; k < partitions[i]->vcpu_count; k++) {
-			struct vcpu *g = partitions[i]->vcpus[k];
+	for (n = 0; n < slots; n++) {
+		uint32_t at = (turn + n) % slots;
+		uint32_t i = at / PARTITION_MAX_VCPUS;
+		uint32_t k = at % PARTITION_MAX_VCPUS;
+		struct vcpu *g = partitions[i]->vcpus[k];
 
-			if (g->state != VCPU_IOREQ || g->ioreq.taken) {
-				continue;
-			}
-			g->ioreq.taken = true;
-			v->regs.rdi = (uint64_t)i << 16 | k;
-			v->regs.rsi = g->ioreq.word;
-			v->regs.rdx = g->ioreq.value;
-			v->regs.r10 = g->ioreq.rip;
-			return HC_OK;
+		if (!g || g->state != VCPU_IOREQ || g->ioreq.taken) {
+			continue;
 		}
+		g->ioreq.taken = true;
+		turn = at + 1;
+		v->regs.rdi = (uint64_t)i << 16 | k;
+		v->regs.rsi = g->ioreq.word;
+		v->regs.rdx = g->ioreq.value;
+		v->regs.r10 = g->ioreq.rip;
+		return HC_OK;
 	}
 	return HC_ENOENT;
 }

@@ -297,6 +297,25 @@ static void ioreq(void **state)
 	refused(&host_vcpu, HC_EBUSY, HC_IOREQ_DONE, 0x10001, 0, 0, 0, 0);
 }
 
+/* Two vCPUs that ask again as soon as they are answered, the host fetching one
+ * at a time: each gets every second turn. */
+static void ioreq_turns(void **state)
+{
+	uint32_t served[2] = { 0, 0 }, i;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		linux_vcpu[0].state = linux_vcpu[1].state = VCPU_IOREQ;
+		linux_vcpu[0].ioreq.taken = linux_vcpu[1].ioreq.taken = false;
+		assert_int_equal(call(&host_vcpu, HC_IOREQ_GET, 0, 0, 0, 0, 0),
+				 HC_OK);
+		assert_int_equal(host_vcpu.regs.rdi >> 16, 1);
+		served[host_vcpu.regs.rdi & 1]++;
+	}
+	assert_int_equal(served[0], 10);
+	assert_int_equal(served[1], 10);
+}
+
 static void donate(void **state)
 {
 	static const uint64_t bad[] = { 2, 3, BIT64(32), BIT64(32) | 1, ~0ull };
@@ -490,7 +509,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(who_may_call), TEST(no_such_call), TEST(host_only),
-		TEST(info), TEST(wait), TEST(ioreq), TEST(donate), TEST(start),
+		TEST(info), TEST(wait), TEST(ioreq), TEST(ioreq_turns),
+		TEST(donate), TEST(start),
 		TEST(stop), TEST(queries_refused), TEST(queries),
 		TEST(log_text), TEST(channels_and_lines),
 	};
