@@ -6,8 +6,9 @@
  *
  * All registers are the caller's choice. No argument is a pointer, so no guest
  * memory is read or written here. hv_lock is held from the dispatch to the end
- * of a call, and each call is bounded; HC_WAIT blocks only afterwards, in
- * vcpu_prepare().
+ * of a call, and each call is bounded; but for HC_WAIT and HC_DOORBELL, which a
+ * remote call consists of: they touch the caller's own state and raise bits,
+ * and take no lock. HC_WAIT blocks only afterwards, in vcpu_prepare().
  */
 #include <hv.h>
 #include <partition.h>
@@ -279,8 +280,6 @@ static hv_status_t call_any(struct vcpu *v, uint64_t nr)
 	switch (nr) {
 	case HC_INFO:
 		return hc_info(v);
-	case HC_DOORBELL:
-		return channel_doorbell(v->partition, v->regs.rdi);
 	case HC_CHANNEL_STATE:
 		/* a state word has 32 bits */
 		if (v->regs.rsi > UINT32_MAX) {
@@ -301,8 +300,6 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	struct partition *p;
 
 	switch (nr) {
-	case HC_WAIT:
-		return hc_wait(v);
 	case HC_IOREQ_GET:
 		return hc_ioreq_get(v);
 	case HC_IOREQ_DONE:
@@ -325,6 +322,17 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	}
 }
 
+static hv_status_t call_locked(struct vcpu *v, uint64_t nr)
+{
+	hv_status_t st;
+
+	hv_lock();
+	st = partition_is_host(v->partition) ? call_host(v, nr) :
+	     call_any(v, nr);
+	hv_unlock();
+	return st;
+}
+
 /**
  * One hypercall. Only CPL 0 in 64-bit mode may call; others get #UD and the
  * instruction is not done. On v's CPU, hv_lock not held.
@@ -342,9 +350,12 @@ void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 	}
 	/* a call that fails is done, too: it does not run again */
 	hvm->vcpu_advance_rip(v, e->insn_len);
-	hv_lock();
-	st = partition_is_host(v->partition) ? call_host(v, nr) :
-	     call_any(v, nr);
-	hv_unlock();
+	if (nr == HC_WAIT && partition_is_host(v->partition)) {
+		st = hc_wait(v);
+	} else if (nr == HC_DOORBELL) {
+		st = channel_doorbell(v->partition, v->regs.rdi);
+	} else {
+		st = call_locked(v, nr);
+	}
 	v->regs.rax = (uint64_t)(int64_t)st;
 }
