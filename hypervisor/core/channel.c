@@ -2,8 +2,8 @@
 /*
  * Channels: pages that two partitions share, a doorbell each way, and the state
  * table. The rights of the mappings make each output section writable by its
- * owner alone. The hypervisor lays the region out and clears it at a reset;
- * what the partitions write there it never reads. The MSI-X table page is a
+ * owner alone. The hypervisor lays the region out and clears an end's
+ * section when it stops; what the partitions write there it never reads. The MSI-X table page is a
  * device's register page: the entry is read once per delivery.
  *
  * Trust: none in either end. A partition names a channel by its number and
@@ -23,6 +23,7 @@
 
 #define MSIX_ENTRY_SIZE		16u
 #define MSIX_CTRL_MASKED	BIT32(0)
+#define CLEAR_PIECE		(4ull << 20)
 
 struct channel {
 	struct partition *peer[2];	/* end 0 and 1, as in the manifest */
@@ -63,12 +64,38 @@ static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
 	return *end < 0 ? NULL : &channels[n];
 }
 
-/* Nothing of an earlier life of this end is left for the peer to read. */
-static void clear_section(const struct channel *c, uint32_t end)
+/**
+ * Clears p's own sections, so that nothing of this life is left for the peers to
+ * read in the next: 4 MiB at a call, as they may be large, and nobody who wants
+ * the lock, or a slice, waits for more. *at: 0 at first, then where it goes on;
+ * true: all is clear. No vCPU of p runs, and its channels are down. hv_lock
+ * held.
+ */
+bool channel_clear(struct partition *p, uint64_t *at)
 {
-	zero_memory(hpa_ptr(HPA(c->region.v + CHANNEL_OUTPUT_OFFSET(end,
-							c->output_size))),
-		    c->output_size);
+	uint64_t before = 0, offset, bytes;
+	uint32_t n;
+	int end;
+
+	for (n = 0; n < channel_count; n++) {
+		const struct channel *c = &channels[n];
+
+		end = end_of(c, p);
+		if (end < 0) {
+			continue;
+		}
+		if (*at - before < c->output_size) {
+			offset = *at - before;
+			bytes = u64_min(CLEAR_PIECE, c->output_size - offset);
+			offset += CHANNEL_OUTPUT_OFFSET((uint32_t)end,
+							c->output_size);
+			zero_memory(hpa_ptr(HPA(c->region.v + offset)), bytes);
+			*at += bytes;
+			return false;
+		}
+		before += c->output_size;
+	}
+	return true;
 }
 
 /* The peer polls these words: what was done before (sections cleared, a
@@ -138,10 +165,11 @@ static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
 }
 
 /**
- * Maps p's channels before it starts; its own sections are clear, every vector
- * masked, as after a reset. hv_lock held, or at boot. A channel that cannot be
- * mapped (no page for a table, or the manifest put something there) is logged
- * and p starts without it; if it touches the place, it is ended.
+ * Maps p's channels before it starts; its own sections are clear, since they
+ * were made or since it was stopped, and every vector is masked, as after a
+ * reset. hv_lock held, or at boot. A channel that cannot be mapped (no page for
+ * a table, or the manifest put something there) is logged and p starts without
+ * it; if it touches the place, it is ended.
  */
 void channel_map_all(struct partition *p)
 {
@@ -156,7 +184,6 @@ void channel_map_all(struct partition *p)
 		if (end < 0) {
 			continue;
 		}
-		clear_section(c, (uint32_t)end);
 		table = hpa_ptr(c->msix[end]);
 		zero_memory(table, PAGE_SIZE);
 		for (v = 0; v < CHANNEL_MSIX_VECTORS; v++) {

@@ -278,9 +278,10 @@ static bool all_stopped(struct partition *p)
 }
 
 /**
- * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs and all
- * memory is back in the pool. In any state; a stopped partition loses what was
- * donated to it. HC_EPERM: the host partition. hv_lock held.
+ * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs, all memory is
+ * back in the pool and the channels' sections are clear. In any state; a stopped
+ * partition loses what was donated to it. HC_EPERM: the host partition. hv_lock
+ * held.
  */
 hv_status_t partition_stop(struct partition *p)
 {
@@ -291,6 +292,7 @@ hv_status_t partition_stop(struct partition *p)
 	}
 	if (p->state != HC_STATE_STOPPING) {
 		p->teardown_gpa = 0;
+		p->teardown_channels = 0;
 		/* a crash has told the channels' peers already */
 		if (p->state == HC_STATE_RUNNING) {
 			p->reason = HC_REASON_HOST_REQUEST;
@@ -302,8 +304,12 @@ hv_status_t partition_stop(struct partition *p)
 	if (!all_stopped(p)) {
 		return HC_EAGAIN;
 	}
-	p->teardown_gpa = gpm_teardown(p, p->teardown_gpa, TEARDOWN_BUDGET);
 	if (p->teardown_gpa != ~0ull) {
+		p->teardown_gpa = gpm_teardown(p, p->teardown_gpa,
+					       TEARDOWN_BUDGET);
+		return HC_EAGAIN;
+	}
+	if (!channel_clear(p, &p->teardown_channels)) {
 		return HC_EAGAIN;
 	}
 	for (i = 0; i < p->vcpu_count; i++) {

@@ -102,6 +102,7 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t local);
 hv_status_t channel_set_state(struct partition *p, uint64_t local,
 			      uint32_t value);
 void channel_partition_down(struct partition *p);
+bool channel_clear(struct partition *p, uint64_t *at);
 bool channel_io(struct vcpu *v, const struct vm_exit *e);
 void channel_poll(void);
 void channel_map_all(struct partition *p);

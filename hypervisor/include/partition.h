@@ -108,7 +108,8 @@ struct partition {
 	uint64_t pages_cap;
 	uint64_t pages_min;		/* kept free for it */
 	uint64_t pages_populated;
-	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here */
+	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here .. */
+	uint64_t teardown_channels;	/* .. then here: channel_clear() */
 
 	uint64_t events;		/* HC_EVENT_* (any) */
 	uint8_t *native_ports;		/* 8 KiB: bit set = exits */

@@ -383,6 +383,13 @@ WEAK void channel_partition_down(struct partition *p)
 	(void)p;
 }
 
+WEAK bool channel_clear(struct partition *p, uint64_t *at)
+{
+	(void)p;
+	(void)at;
+	return true;
+}
+
 WEAK void cpu_stop_others(void)
 {
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Channels over the lives of their ends: what a partition has written is gone
+ * before it starts again, and no call takes long.
+ */
+#include <abi/channel.h>
+
+#include "hv_fakes.h"
+
+#define MIB		0x100000ull
+#define MACHINE		(64 * MIB)
+#define SECTION		(8 * MIB + PAGE_SIZE)
+#define SMALL		(64 * 1024 + PAGE_SIZE)
+#define PIECE		(4 * MIB)
+
+static struct boot_info info;
+static struct partition *host, *guest, *other;
+
+/* How much zeroing one hypercall may do is measured by what it leaves. */
+static uint64_t nonzero(uint64_t pa, uint64_t bytes)
+{
+	const uint64_t *p = hpa_ptr(HPA(pa));
+	uint64_t i, n = 0;
+
+	for (i = 0; i < bytes / 8; i++) {
+		n += p[i] != 0;
+	}
+	return n * 8;
+}
+
+/* Where p sees its own, or its peer's, section of the channel at gpa. */
+static uint64_t section(struct partition *p, uint64_t gpa, uint32_t end,
+			uint64_t size)
+{
+	struct gpm_entry e;
+
+	assert_true(gpm_lookup(p, GPA(gpa + CHANNEL_OUTPUT_OFFSET(end, size)),
+			       &e));
+	return e.pa.v;
+}
+
+void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
+{
+	(void)address;
+	(void)data;
+	(void)any;
+}
+
+static void partition(uint32_t i, const char *name, uint32_t vcpus)
+{
+	struct boot_partition *p = &info.partitions[i];
+
+	strcpy(p->name, name);
+	p->id = i;
+	p->flags = i ? 0 : BOOT_PARTITION_HOST;
+	p->vcpus = vcpus;
+	p->mem_cap = 4 * MIB;
+}
+
+static int make_machine(void **state)
+{
+	(void)state;
+	fakes_reset();
+	cpu_count = 2;
+	fake_memory_map(MACHINE);
+	memset(hpa_ptr(HPA(0x100000)), 0xaa, MACHINE - 0x100000);
+	info.mem_count = 1;
+	info.mem[0] = (struct boot_mem){ 0x100000, MACHINE - 0x100000,
+					 BOOT_MEM_FREE, 0 };
+	info.partition_count = 3;
+	partition(0, "host", 1);
+	partition(1, "linux", 1);
+	partition(2, "other", 2);
+	info.channel_count = 2;
+	info.channels[0] = (struct boot_channel){
+		{ 0, 1 }, { 0xa0000000, 0xe4000000 }, SECTION };
+	info.channels[1] = (struct boot_channel){
+		{ 0, 1 }, { 0xa4000000, 0xe8000000 }, SMALL };
+	frame_init(&info);
+	partition_create_all(&info);
+	channel_create_all(&info);
+	host = partitions[0];
+	guest = partitions[1];
+	other = partitions[2];
+	assert_int_equal(partition_start(host, &(struct vcpu_start){ 0 }), 0);
+	return 0;
+}
+
+static void sections_are_cleared(void **state)
+{
+	uint64_t mine, small, hosts, epoch, left, before;
+	hv_status_t st;
+
+	(void)state;
+	assert_int_equal(partition_start(guest, &(struct vcpu_start){ 0 }), 0);
+	mine = section(guest, 0xe4000000, 1, SECTION);
+	small = section(guest, 0xe8000000, 1, SMALL);
+	hosts = section(host, 0xa0000000, 0, SECTION);
+	assert_int_equal(section(host, 0xa0000000, 1, SECTION), mine);
+	/* the region was made clear */
+	assert_int_equal(nonzero(mine, SECTION), 0);
+	assert_int_equal(nonzero(hosts, SECTION), 0);
+	memset(hpa_ptr(HPA(mine)), 0x55, SECTION);
+	memset(hpa_ptr(HPA(small)), 0x55, SMALL);
+	memset(hpa_ptr(HPA(hosts)), 0x66, SECTION);
+	epoch = guest->gpm_epoch;
+	do {
+		before = nonzero(mine, SECTION) + nonzero(small, SMALL);
+		st = partition_stop(guest);
+		left = nonzero(mine, SECTION) + nonzero(small, SMALL);
+		assert_true(before - left <= PIECE);
+	} while (st == HC_EAGAIN);
+	assert_int_equal(st, HC_OK);
+	assert_int_equal(left, 0);
+	/* the other end's is its own matter */
+	assert_int_equal(nonzero(hosts, SECTION), SECTION);
+	/* no translation of this life reaches the next */
+	assert_true(guest->gpm_epoch > epoch);
+	assert_int_equal(partition_start(guest, &(struct vcpu_start){ 0 }), 0);
+	assert_int_equal(nonzero(mine, SECTION) + nonzero(small, SMALL), 0);
+	/* and once more: each stop begins at the beginning */
+	memset(hpa_ptr(HPA(mine)), 0x55, SECTION);
+	while ((st = partition_stop(guest)) == HC_EAGAIN) {
+	}
+	assert_int_equal(st, HC_OK);
+	assert_int_equal(nonzero(mine, SECTION), 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sections_are_cleared),
+	};
+
+	return cmocka_run_group_tests(tests, make_machine, NULL);
+}
