@@ -126,6 +126,16 @@ static void make_ports(struct partition *p)
 	}
 }
 
+/* Where a new vCPU is pinned: the host partition has CPU 0; those of all others
+ * together go round the CPUs, from the next one on, so that none has two while
+ * another has none. */
+static struct percpu *home_cpu(const struct partition *p)
+{
+	static uint32_t others;
+
+	return cpus[(partition_is_host(p) ? 0 : ++others) % cpu_count];
+}
+
 /* vCPUs with backend state and FPU area, pinned and queued, stopped. */
 static void make_vcpus(struct partition *p)
 {
@@ -139,8 +149,7 @@ static void make_vcpus(struct partition *p)
 		v->partition = p;
 		v->index = i;
 		v->lapic.id = i;
-		/* the host partition has CPU 0; others start on CPU 1 */
-		v->cpu = cpus[(partition_is_host(p) ? 0 : i + 1) % cpu_count];
+		v->cpu = home_cpu(p);
 		p->vcpus[i] = v;
 		p->vcpu_count = i + 1;
 		if (hvm->vcpu_init(v)) {

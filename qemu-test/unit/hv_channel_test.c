@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Channels over the lives of their ends: what a partition has written is gone
- * before it starts again, and no call takes long.
+ * before it starts again, and no call takes long. With it: where the vCPUs of
+ * several partitions are pinned, as this machine has three.
  */
 #include <abi/channel.h>
 
@@ -86,6 +87,16 @@ static int make_machine(void **state)
 	return 0;
 }
 
+/* Each guest's vCPUs go on where the last ones ended. */
+static void pinning(void **state)
+{
+	(void)state;
+	assert_ptr_equal(host->vcpus[0]->cpu, &fake_cpu[0]);
+	assert_ptr_equal(guest->vcpus[0]->cpu, &fake_cpu[1]);
+	assert_ptr_equal(other->vcpus[0]->cpu, &fake_cpu[0]);
+	assert_ptr_equal(other->vcpus[1]->cpu, &fake_cpu[1]);
+}
+
 static void sections_are_cleared(void **state)
 {
 	uint64_t mine, small, hosts, epoch, left, before;
@@ -129,6 +140,7 @@ static void sections_are_cleared(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pinning),
 		cmocka_unit_test(sections_are_cleared),
 	};
 
