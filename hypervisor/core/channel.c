@@ -120,15 +120,14 @@ void channel_create_all(const struct boot_info *bi)
 		struct channel *c = &channels[i];
 
 		c->output_size = b->output_size;
-		c->region = frame_alloc_run(FRAME_CHANNEL,
-				CHANNEL_REGION_SIZE(c->output_size));
-		if (c->region.v == FRAME_NULL) {
-			panic("no memory for channel %u", i);
-		}
+		c->region = frame_boot(FRAME_CHANNEL,
+				       CHANNEL_REGION_SIZE(c->output_size),
+				       "a channel");
 		for (k = 0; k < 2; k++) {
 			c->peer[k] = partitions[b->peer[k]];
 			c->gpa[k] = GPA(b->gpa[k]);
-			c->msix[k] = frame_alloc(FRAME_CHANNEL, true);
+			c->msix[k] = frame_boot(FRAME_CHANNEL, PAGE_SIZE,
+						"a channel's MSI-X table");
 		}
 		set_word(c, CHANNEL_ST_MAGIC, CHANNEL_MAGIC);
 		set_word(c, CHANNEL_ST_VERSION, CHANNEL_VERSION);

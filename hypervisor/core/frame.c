@@ -278,6 +278,25 @@ hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 }
 
 /**
+ * Memory that who keeps for ever: zeroed, contiguous; more than a page comes in
+ * whole 2 MiB units. what it is for names it in the panic if there is none left:
+ * nothing can go on without. Boot time only.
+ */
+hpa_t frame_boot(uint8_t who, uint64_t bytes, const char *what)
+{
+	hpa_t pa = bytes > PAGE_SIZE ? frame_alloc_run(who, bytes) :
+		   frame_alloc(who, true);
+
+	if (pa.v == FRAME_NULL) {
+		panic("no memory for %s: %llu KiB in one piece; of %llu MiB "
+		      "that are free, none is large enough", what,
+		      (unsigned long long)bytes / 1024,
+		      (unsigned long long)frame_owned(FRAME_FREE) >> 20);
+	}
+	return pa;
+}
+
+/**
  * Gives pages of who back to the pool; another owner's page is a panic. They
  * are zeroed before somebody else gets them. No CPU may still have a
  * translation to them: callers raise gpm_epoch before the partition runs again.

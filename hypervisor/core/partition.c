@@ -110,8 +110,8 @@ static void make_ports(struct partition *p)
 {
 	uint32_t i, port;
 
-	p->native_ports = hpa_ptr(frame_alloc_run(FRAME_HYPERVISOR,
-						  3 * PAGE_SIZE));
+	p->native_ports = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 3 * PAGE_SIZE,
+					     "a partition's ports"));
 	for (port = 0; port < 3 * PAGE_SIZE; port++) {
 		p->native_ports[port] = 0xff;
 	}
@@ -142,10 +142,12 @@ static void make_vcpus(struct partition *p)
 	uint32_t i;
 
 	for (i = 0; i < p->config->vcpus && i < PARTITION_MAX_VCPUS; i++) {
-		struct vcpu *v = hpa_ptr(frame_alloc(FRAME_HYPERVISOR, true));
+		struct vcpu *v = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
+						    sizeof(*v), "a vCPU"));
 
 		_Static_assert(sizeof(*v) <= PAGE_SIZE, "struct vcpu");
-		v->fpu = hpa_ptr(frame_alloc(FRAME_HYPERVISOR, true));
+		v->fpu = hpa_ptr(frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+					    "a vCPU's FPU state"));
 		v->partition = p;
 		v->index = i;
 		v->lapic.id = i;
@@ -177,7 +179,8 @@ void partition_create_all(const struct boot_info *bi)
 		p->flags = p->config->flags;
 		p->pages_cap = p->config->mem_cap / PAGE_SIZE;
 		p->pages_min = p->config->mem_min / PAGE_SIZE;
-		p->gpm_root = frame_alloc(frame_id(p), true);
+		p->gpm_root = frame_boot(frame_id(p), PAGE_SIZE,
+					 "a partition's address map");
 		p->gpm_epoch = 1;	/* a vCPU's 0 never equals it: flush */
 		p->pages_owned = 1;
 		p->pages_tables = 1;

@@ -62,6 +62,7 @@ void frame_init(const struct boot_info *bi);
 hpa_t frame_alloc(uint8_t owner, bool zero);
 hpa_t frame_alloc_big(uint8_t owner, bool *zeroed);
 hpa_t frame_alloc_run(uint8_t owner, uint64_t bytes);
+hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what);
 void frame_free(uint8_t owner, hpa_t pa, uint64_t bytes);
 void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes);
 uint64_t frame_owned(uint8_t owner);

@@ -49,7 +49,7 @@ struct percpu {
 	/* stacks of NMI, #DF, #MC: see desc.c */
 	uint8_t ist[3][PERCPU_IST_SIZE] __attribute__((aligned(16)));
 	uint8_t stack[PERCPU_STACK_SIZE] __attribute__((aligned(16)));
-};
+} __attribute__((aligned(64)));	/* no cache line of two CPUs */
 
 extern struct percpu *cpus[BOOT_MAX_CPUS];
 extern uint32_t cpu_count;

@@ -104,20 +104,23 @@ static void hvm_select(void)
 		     "CPU 0: for the reasons above");
 }
 
-/* A CPU's own data, zeroed, in a unit of its own; it stays for ever. */
+/* A CPU's own data, zeroed, all CPUs' in one piece; it stays for ever. */
 static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
 {
-	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, sizeof(struct percpu));
+	static struct percpu *all;
 	struct percpu *pc;
 
-	if (pa.v == FRAME_NULL) {
-		panic("no memory for CPU %u", index);
+	if (!all) {
+		all = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
+					 boot.cpu_count * sizeof(*all),
+					 "the CPUs' own data"));
 	}
-	pc = hpa_ptr(pa);
+	pc = &all[index];
 	pc->index = index;
 	pc->apic_id = apic_id;
 	pc->timer_at = ~0ull;
-	pc->backend_page = frame_alloc(FRAME_HYPERVISOR, true);
+	pc->backend_page = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+				      "a CPU's virtualization state");
 	cpus[index] = pc;
 	return pc;
 }

@@ -87,6 +87,25 @@ static int make_machine(void **state)
 	return 0;
 }
 
+/* What boot cannot do without is there, zeroed, or is missed by name. */
+static void at_boot(void **state)
+{
+	uint64_t before = frame_owned(FRAME_HYPERVISOR);
+	hpa_t page = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE, "a page");
+	hpa_t run = frame_boot(FRAME_HYPERVISOR, 3 * PAGE_SIZE, "a run");
+
+	(void)state;
+	assert_int_equal(nonzero(page.v, PAGE_SIZE), 0);
+	assert_int_equal(nonzero(run.v, 3 * PAGE_SIZE), 0);
+	assert_true(frame_is_owner(FRAME_HYPERVISOR, page));
+	assert_true(frame_is_owner(FRAME_HYPERVISOR,
+				   HPA(run.v + 2 * PAGE_SIZE)));
+	assert_panics(frame_boot(FRAME_HYPERVISOR, MACHINE, "too much"));
+	frame_free(FRAME_HYPERVISOR, page, PAGE_SIZE);
+	frame_free(FRAME_HYPERVISOR, run, BIG_PAGE_SIZE);
+	assert_int_equal(frame_owned(FRAME_HYPERVISOR), before);
+}
+
 /* Each guest's vCPUs go on where the last ones ended. */
 static void pinning(void **state)
 {
@@ -140,6 +159,7 @@ static void sections_are_cleared(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(at_boot),
 		cmocka_unit_test(pinning),
 		cmocka_unit_test(sections_are_cleared),
 	};
