@@ -17,6 +17,7 @@
 
 #define NO_UNIT		0xffffffffu
 #define ZERO_TARGET	48u	/* units kept zeroed ahead of need */
+#define LOW_PAGES	256u	/* 1 MiB */
 #define OWNERS		(FRAME_PARTITION0 + BOOT_MAX_PARTITIONS)
 
 struct unit {
@@ -159,9 +160,13 @@ void frame_init(const struct boot_info *bi)
 	for (page = at / PAGE_SIZE; page < (at + bytes) / PAGE_SIZE; page++) {
 		set_owner(page, FRAME_FREE, FRAME_HYPERVISOR);
 	}
-	/* page 0 stays out of use: a physical address of 0 means a bug */
-	if (owner[0] == FRAME_FREE) {
-		set_owner(0, FRAME_FREE, FRAME_HYPERVISOR);
+	/* Out of use, whatever the map says: firmware and its SMM code are
+	 * known to write below 1 MiB after they have given it away, and a
+	 * physical address of 0 means a bug. */
+	for (page = 0; page < LOW_PAGES; page++) {
+		if (owner[page] == FRAME_FREE) {
+			set_owner(page, FRAME_FREE, FRAME_HYPERVISOR);
+		}
 	}
 	/* backwards: lists are filled at their heads, so low units go first */
 	for (u = unit_count; u-- > 0;) {

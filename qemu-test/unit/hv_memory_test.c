@@ -12,7 +12,9 @@ static void at_start(void **state)
 {
 	(void)state;
 	check_accounts();
+	/* below 1 MiB nothing is handed out */
 	assert_int_equal(owner_of(0), FRAME_HYPERVISOR);
+	assert_int_equal(owner_of(0x9e000), FRAME_HYPERVISOR);
 	assert_int_equal(owner_of(0x9f000), FRAME_HYPERVISOR);
 	assert_int_equal(owner_of(0xa0000), FRAME_NONE);
 	assert_int_equal(owner_of(HOST_REGION), FRAME_PARTITION0);
