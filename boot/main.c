@@ -19,6 +19,7 @@
 /* far more than hypervisor.lds lets the image have */
 #define HV_IMAGE_MAX	(64 * MIB)
 #define IDENT_MIN_GIB	4
+#define IDENT_MAX_GIB	512	/* one root entry */
 
 EFI_HANDLE efi_image;
 EFI_SYSTEM_TABLE *efi_st;
@@ -159,18 +160,25 @@ static void memory_check(void)
 	}
 }
 
-/* Makes the page tables for the jump: all memory one to one, so that this
- * code, boot_info and the stack stay where they are, and the image; returns
- * the root's address. */
+/* Makes the page tables for the jump: memory one to one, so that this code and
+ * boot_info stay where they are, and the image; returns the root's address. What
+ * the loader has allocated is below 4 GiB; where the loader itself is, the
+ * firmware has decided. */
+static void enter(uint64_t cr3, uint64_t entry, const struct boot_info *info)
+	__attribute__((noreturn));
+
 static uint64_t tables_make(struct boot_info *info)
 {
 	const struct boot_mem *last = &map.mem[map.count - 1];
 	uint32_t gib = (uint32_t)(round_up(last->base + last->size, 1ull << 30) >> 30);
 	uint64_t *tables, *high;
 
-	/* memmap_make() offers nothing beyond what one root entry maps */
-	gib = gib < IDENT_MIN_GIB ? IDENT_MIN_GIB : gib;
+	gib = gib < IDENT_MIN_GIB ? IDENT_MIN_GIB : gib > IDENT_MAX_GIB ? IDENT_MAX_GIB : gib;
 	info->ident_end = (uint64_t)gib << 30;
+	if ((uint64_t)enter >= info->ident_end) {
+		console_fail("the firmware has loaded this program at 0x%lx, beyond the %u GiB it "
+			     "can map; update the firmware", (uint64_t)enter, gib);
+	}
 	tables = memory_alloc((PAGING_TABLES(gib) + 2) * PAGE_SIZE, PAGE_SIZE,
 			      BOOT_MEM_HYPERVISOR, "page tables");
 	high = tables + PAGING_TABLES(gib) * PAGE_SIZE / sizeof(*tables);
@@ -201,8 +209,7 @@ static void host_tell(struct boot_info *info, struct host_info *host)
 
 /* The jump, as abi/boot_info.h says. This code is mapped at the same address
  * by both tables; the stack is not used any more. */
-static void __attribute__((noreturn)) enter(uint64_t cr3, uint64_t entry,
-					    const struct boot_info *info)
+static void enter(uint64_t cr3, uint64_t entry, const struct boot_info *info)
 {
 	__asm__ volatile("cli; cld; mov %0, %%cr3; jmp *%1"
 			 : : "r"(cr3), "r"(entry), "D"(info) : "memory");

@@ -11,8 +11,8 @@
 
 #include "hypervisor/include/abi/boot_info.h"
 
-/* Memory from here on is not offered: one PML4 entry maps this much. */
-#define MEMMAP_LIMIT		(512ull << 30)
+/* Memory from here on is not offered: the hypervisor's map has room for it. */
+#define MEMMAP_LIMIT		(64ull << 40)
 #define MEMMAP_MAX_INPUT	1536
 
 /* Ranges in any order, overlapping as they like; where they do, the highest

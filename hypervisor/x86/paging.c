@@ -25,15 +25,17 @@
 /* LAPIC and I/O APIC, page by page: see paging_map_device(). */
 #define DEVICE_BASE	0xfffffe8000000000ull
 
-/* Tables for this many GiB-sized stretches and edges; the rest is a panic
- * that says so. They lie in the image's .bss. */
+/* Tables for this many edges of ranges, and without 1 GiB pages for as many GiB;
+ * more is a panic that says so. They lie in the image's .bss. */
 #define TABLE_POOL	160u
+#define GIB_PAGE_SIZE	BIT64(30)
 
 /* hypervisor.lds; each at a page. */
 extern const char image_start[], text_end[], rodata_end[], image_end[];
 
 static uint64_t tables[TABLE_POOL][512] __attribute__((aligned(4096)));
 static uint32_t tables_used;
+static uint64_t largest_page;
 static uint32_t device_pages;
 uint64_t paging_cr3;	/* APs load 32 bits of it */
 
@@ -61,37 +63,40 @@ static uint64_t *table_next(uint64_t *entry)
 		return table_at(*entry);
 	}
 	if (tables_used == TABLE_POOL) {
-		panic("out of page tables for the hypervisor's own map");
+		panic("the hypervisor's own map needs more than its %u page "
+		      "tables: %s", TABLE_POOL, largest_page == GIB_PAGE_SIZE ?
+		      "the memory map is in too many pieces" :
+		      "with a processor that has no 1 GiB pages, memory may "
+		      "be no more than about 150 GiB");
 	}
 	t = tables[tables_used++];
 	*entry = image_va_to_pa(t) | PTE_P | PTE_W;
 	return t;
 }
 
-/* One page of 2 MiB or 4 KiB. No flush: the caller knows if something else was
- * there. */
-static void map_one(uint64_t va, uint64_t pa, uint64_t bits, bool big)
+/* One page of 4 KiB, 2 MiB or 1 GiB. No flush: the caller knows if something
+ * else was there. */
+static void map_one(uint64_t va, uint64_t pa, uint64_t bits, uint64_t size)
 {
 	uint64_t *t = tables[0];
+	uint32_t shift;
 
-	t = table_next(&t[(va >> 39) & 511]);
-	t = table_next(&t[(va >> 30) & 511]);
-	if (big) {
-		t[(va >> 21) & 511] = pa | bits | PTE_PS;
-		return;
+	for (shift = 39; BIT64(shift) > size; shift -= 9) {
+		t = table_next(&t[(va >> shift) & 511]);
 	}
-	t = table_next(&t[(va >> 21) & 511]);
-	t[(va >> 12) & 511] = pa | bits;
+	t[(va >> shift) & 511] = pa | bits | (size > PAGE_SIZE ? PTE_PS : 0);
 }
 
+/* [pa, end) by the largest pages that fit. */
 static void map_range(uint64_t va, uint64_t pa, uint64_t end, uint64_t bits)
 {
 	while (pa < end) {
-		bool big = !((va | pa) & BIG_PAGE_MASK) &&
-			   end - pa >= BIG_PAGE_SIZE;
-		uint64_t step = big ? BIG_PAGE_SIZE : PAGE_SIZE;
+		uint64_t step = largest_page;
 
-		map_one(va, pa, bits, big);
+		while (((va | pa) & (step - 1)) || end - pa < step) {
+			step >>= 9;
+		}
+		map_one(va, pa, bits, step);
 		va += step;
 		pa += step;
 	}
@@ -103,7 +108,8 @@ static void map_image(const char *from, const char *to, uint64_t bits)
 	uint64_t va;
 
 	for (va = (uintptr_t)from; va < (uintptr_t)to; va += PAGE_SIZE) {
-		map_one(va, va - HV_IMAGE_BASE + boot.image_phys, bits, false);
+		map_one(va, va - HV_IMAGE_BASE + boot.image_phys, bits,
+			PAGE_SIZE);
 	}
 }
 
@@ -142,6 +148,9 @@ void paging_init(const struct boot_info *bi)
 	uint32_t i;
 
 	tables_used = 1;	/* the root */
+	largest_page = cpuid(0x80000000, 0).eax >= 0x80000001 &&
+		       (cpuid(0x80000001, 0).edx & BIT32(26)) ?
+		       GIB_PAGE_SIZE : BIG_PAGE_SIZE;
 	map_image(image_start, text_end, PTE_P | PTE_G);
 	map_image(text_end, rodata_end, PTE_P | PTE_G | PTE_NX);
 	map_image(rodata_end, image_end, PTE_P | PTE_W | PTE_G | PTE_NX);
@@ -166,7 +175,7 @@ void *paging_map_device(uint64_t pa)
 	uint64_t va = DEVICE_BASE + device_pages++ * PAGE_SIZE;
 
 	map_one(va, pa & ~PAGE_MASK,
-		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, false);
+		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, PAGE_SIZE);
 	return (void *)(uintptr_t)va;
 }
 
@@ -178,6 +187,6 @@ void *paging_map_device(uint64_t pa)
  */
 void paging_trampoline(uint64_t pa, bool on)
 {
-	map_one(pa, pa, on ? PTE_P : 0, false);
+	map_one(pa, pa, on ? PTE_P : 0, PAGE_SIZE);
 	write_cr3(paging_cr3);
 }

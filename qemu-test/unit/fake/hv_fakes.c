@@ -214,6 +214,16 @@ WEAK uint64_t read_cr4(void)
 	return CR4_PAE | CR4_PGE | CR4_MCE | CR4_VMXE;
 }
 
+WEAK void write_cr0(uint64_t v)
+{
+	(void)v;
+}
+
+WEAK void write_cr4(uint64_t v)
+{
+	(void)v;
+}
+
 WEAK bool cpu_keeps_x87_pointers(void)
 {
 	return false;

@@ -38,6 +38,9 @@
 #define read_cr3	machine_read_cr3
 #define read_cr4	machine_read_cr4
 #define x87_clear_pointers machine_x87_clear_pointers
+#define write_cr0	machine_write_cr0
+#define write_cr3	machine_write_cr3
+#define write_cr4	machine_write_cr4
 #include <x86.h>
 #undef cpuid
 #undef rdmsr
@@ -68,6 +71,9 @@
 #undef read_cr3
 #undef read_cr4
 #undef x87_clear_pointers
+#undef write_cr0
+#undef write_cr3
+#undef write_cr4
 
 struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub);
 uint64_t rdmsr(uint32_t msr);
@@ -98,6 +104,9 @@ void write_cr2(uint64_t v);
 uint64_t read_cr3(void);
 uint64_t read_cr4(void);
 void x87_clear_pointers(void);
+void write_cr0(uint64_t v);
+void write_cr3(uint64_t v);
+void write_cr4(uint64_t v);
 
 #define vmread		machine_vmread
 #define vmwrite		machine_vmwrite
