@@ -118,7 +118,7 @@ void desc_load(struct percpu *pc);
 void cpu_start_all(const struct boot_info *bi);
 void cpu_stop_others(void);
 void start_overdue(uint64_t rip);
-void lapic_init(uint64_t phys);
+void lapic_init(const struct boot_info *bi);
 void lapic_eoi(void);
 void lapic_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_init_sipi(uint32_t apic_id, uint8_t page);

@@ -59,6 +59,12 @@ static void add_line(struct partition *p, uint32_t index, uint32_t pins)
 		panic("partition %s: interrupt %u is not at the I/O APIC "
 		      "(%u inputs)", p->config->name, irq->gsi, pins);
 	}
+	/* its entries have 8 bits for a destination */
+	if (cpus[0]->apic_id > 254) {
+		panic("partition %s: interrupt %u cannot reach CPU 0: APIC id "
+		      "%u needs interrupt remapping (IOMMU)", p->config->name,
+		      irq->gsi, cpus[0]->apic_id);
+	}
 	*l = (struct irq_line){
 		.owner = p,
 		.line = index,

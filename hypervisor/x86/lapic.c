@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The CPU's own local APIC: EOI, IPIs and the timer that ends idleness. In
- * x2APIC mode if firmware left it so, else through its page. The timer is
+ * x2APIC mode if firmware left the boot CPU so or a CPU's id needs it, else
+ * through its page: on all CPUs the same, whatever firmware left there. The timer is
  * one-shot on the TSC deadline where the CPU has it, else counts the APIC
  * clock, measured against the TSC. No guest reaches it: guests have vlapic.c.
- * All on the CPU itself, interrupts off; all CPUs are taken to be in the same
- * mode. [SDM3 "Local APIC", "APIC Timer"]
+ * All on the CPU itself, interrupts off but in start-up. [SDM3 "Local APIC",
+ * "APIC Timer"]
  */
 #include <hv.h>
 #include <percpu.h>
@@ -24,8 +25,10 @@ enum {
 #define LVT_MASKED	BIT32(16)
 #define LVT_DEADLINE	BIT32(18)
 
+#define APIC_ID_MAX	254u		/* in xAPIC mode */
+
 static volatile uint32_t *lapic_page;
-static bool x2apic, has_deadline;
+static bool x2apic, mode_chosen, has_deadline;
 static uint64_t clock_ratio;	/* APIC ticks per 2^32 TSC ticks */
 
 static uint32_t lapic_read(uint32_t reg)
@@ -61,21 +64,61 @@ static void measure_clock(void)
 	clock_ratio = ((uint64_t)(0xffffffff - left) << 32) / (t1 - t0);
 }
 
+/* The mode for all CPUs, on the boot CPU: in xAPIC mode an IPI's destination has
+ * 8 bits, and 255 is everybody. */
+static void choose_mode(const struct boot_info *bi)
+{
+	uint32_t i, highest = 0;
+
+	for (i = 0; i < bi->cpu_count; i++) {
+		highest = bi->apic_id[i] > highest ? bi->apic_id[i] : highest;
+	}
+	x2apic = highest > APIC_ID_MAX ||
+		 (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD);
+	if (highest > APIC_ID_MAX && !(cpuid(1, 0).ecx & BIT32(21))) {
+		panic("a CPU has APIC id %u, which needs x2APIC mode, and this "
+		      "processor has none", highest);
+	}
+	if (!x2apic) {
+		lapic_page = paging_map_device(bi->lapic_phys);
+	}
+}
+
+/* Firmware may have left this CPU in the other mode, or its LAPIC off. Out of
+ * x2APIC mode it goes only by way of "disabled", and from there only to xAPIC
+ * mode. [SDM3 "x2APIC State Transitions"] */
+static void enter_mode(void)
+{
+	uint64_t base = rdmsr(MSR_IA32_APIC_BASE);
+
+	if (!x2apic && (base & APIC_BASE_EXTD)) {
+		base &= ~(APIC_BASE_EXTD | APIC_BASE_EN);
+		wrmsr(MSR_IA32_APIC_BASE, base);
+	}
+	if (!(base & APIC_BASE_EN)) {
+		base |= APIC_BASE_EN;
+		wrmsr(MSR_IA32_APIC_BASE, base);
+	}
+	if (x2apic && !(base & APIC_BASE_EXTD)) {
+		wrmsr(MSR_IA32_APIC_BASE, base | APIC_BASE_EXTD);
+	}
+}
+
 /**
- * Prepares this CPU's local APIC: LINT0 (the 8259) masked, LINT1 as NMI, no
- * priority held back. phys: its page, mapped once, on the boot CPU. The
- * timer's rate is measured there too.
+ * Prepares this CPU's local APIC: the mode that all have, LINT0 (the 8259)
+ * masked, LINT1 as NMI, no priority held back. The boot CPU comes first: it
+ * chooses the mode, maps the page and measures the timer's rate. An APIC id that
+ * cannot be reached is a panic.
  */
-void lapic_init(uint64_t phys)
+void lapic_init(const struct boot_info *bi)
 {
 	uint32_t most;
 
-	x2apic = (rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD) != 0;
-	if (!x2apic && !lapic_page) {
-		lapic_page = paging_map_device(phys);
+	if (!mode_chosen) {
+		choose_mode(bi);
+		mode_chosen = true;
 	}
-	wrmsr(MSR_IA32_APIC_BASE,
-	      rdmsr(MSR_IA32_APIC_BASE) | APIC_BASE_EN);
+	enter_mode();
 	has_deadline = (cpuid(1, 0).ecx & BIT32(24)) != 0;
 	lapic_write(REG_SVR, 0x100 | VECTOR_SPURIOUS);
 	lapic_write(REG_TPR, 0);

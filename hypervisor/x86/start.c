@@ -160,7 +160,7 @@ void cpu_ap_entry(struct percpu *pc)
 {
 	/* first: a fault from here on is a panic, not a reset */
 	desc_load(pc);
-	lapic_init(boot.lapic_phys);
+	lapic_init(&boot);
 	cpu_init(pc);
 	__atomic_store_n(&pc->online, 1, __ATOMIC_RELEASE);
 	/* partitions exist only after all CPUs are up */
@@ -295,7 +295,7 @@ void hv_start(uint64_t info)
 	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
-	lapic_init(boot.lapic_phys);
+	lapic_init(&boot);
 	watch(STAGE_ENTERED, "hypervisor entered");
 	cpu_sti();
 	frame_init(&boot);

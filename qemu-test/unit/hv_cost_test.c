@@ -189,7 +189,7 @@ static int make(void **state)
 	memset(cost_msr, 0x55, sizeof(cost_msr));
 	memset(dr, 0x55, sizeof(dr));
 	memset(area, 0, sizeof(area));
-	lapic_init(0xfee00000);
+	lapic_init(&boot);
 	vcpu_of(&host, 0, 0);
 	vcpu_of(&linux_vcpu, 1, EFER_SCE);
 	/* Linux is up: it has its MSRs, the host partition waits */

@@ -8,6 +8,7 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
 HV_UNIT += hv_paging
+HV_UNIT += hv_lapic
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -23,6 +24,7 @@ hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
 hv_channel_UNDER := core/frame.c core/gpm.c core/partition.c core/channel.c
 hv_paging_UNDER := x86/paging.c
+hv_lapic_UNDER := x86/lapic.c
 hv_sched_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c
 hv_execute_UNDER := $(hv_memory_UNDER)
