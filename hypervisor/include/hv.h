@@ -125,6 +125,7 @@ void lapic_init_sipi(uint32_t apic_id, uint8_t page);
 void lapic_nmi(uint32_t apic_id);
 void lapic_timer_start(uint64_t tsc_deadline);
 void lapic_timer_stop(void);
+void tsc_align(uint32_t cpu);
 void irq_init(const struct boot_info *bi);
 void irq_handle(uint32_t vector);
 hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask);

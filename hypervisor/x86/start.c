@@ -145,6 +145,7 @@ static void cpu_init(struct percpu *pc)
 	/* a machine check without CR4.MCE resets the machine silently */
 	mc_init();
 	write_cr4(read_cr4() | (cpuid(1, 0).edx & BIT32(7) ? CR4_MCE : 0));
+	tsc_align(pc->index);
 	pc->boot_tsc = rdtsc();
 	if (hvm->cpu_enable(pc->backend_page)) {
 		panic("CPU %u (APIC id %u) does not enter %s operation",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The CPUs' own interrupt controllers as firmware may leave them: another mode
- * on each CPU, large APIC ids.
+ * The CPUs' own interrupt controllers and clocks as firmware may leave them:
+ * another mode on each CPU, large APIC ids, TSCs that were moved.
  */
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,15 +12,16 @@
 #define EXTD	APIC_BASE_EXTD
 #define LAPIC	0xfee00000ull
 
-static uint64_t base, x2apic_icr;
-static uint32_t page[1024], maps, x2apic_writes;
-static bool has_x2apic;
+static uint64_t base, adjust, x2apic_icr;
+static uint32_t page[1024], maps, x2apic_writes, lines;
+static bool has_x2apic, has_adjust;
 
 struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
 {
 	(void)sub;
 	return (struct cpuid_regs){
 		.eax = leaf ? 0 : 7,
+		.ebx = leaf == 7 && has_adjust ? BIT32(1) : 0,
 		.ecx = leaf == 1 ? BIT32(24) | (has_x2apic ? BIT32(21) : 0) : 0,
 	};
 }
@@ -43,6 +44,9 @@ uint64_t rdmsr(uint32_t msr)
 	switch (msr) {
 	case MSR_IA32_APIC_BASE:
 		return base;
+	case MSR_IA32_TSC_ADJUST:
+		assert_true(has_adjust);
+		return adjust;
 	case MSR_X2APIC_FIRST + 3:	/* version: 6 LVT entries */
 		assert_int_equal(base & (EN | EXTD), EN | EXTD);
 		return 0x50014;
@@ -56,6 +60,9 @@ void wrmsr(uint32_t msr, uint64_t v)
 {
 	if (msr == MSR_IA32_APIC_BASE) {
 		base_write(v);
+	} else if (msr == MSR_IA32_TSC_ADJUST) {
+		assert_true(has_adjust);
+		adjust = v;
 	} else if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
 		/* #GP in any other mode */
 		assert_int_equal(base & (EN | EXTD), EN | EXTD);
@@ -69,6 +76,12 @@ void *paging_map_device(uint64_t pa)
 	assert_int_equal(pa, LAPIC);
 	maps++;
 	return page;
+}
+
+void log_write(const char *fmt, ...)
+{
+	(void)fmt;
+	lines++;
 }
 
 /* The mode is chosen once in a machine's life: each test has a process. */
@@ -149,13 +162,32 @@ static void large_ids_refused(void **state)
 	assert_panics(lapic_init(&bi));
 }
 
+static void clocks(void **state)
+{
+	(void)state;
+	machine(1, 0);
+	/* without the MSR it is not touched */
+	tsc_align(0);
+	tsc_align(1);
+	has_adjust = true;
+	adjust = 500;
+	tsc_align(0);
+	assert_int_equal(adjust, 500);
+	tsc_align(1);
+	assert_int_equal(lines, 0);
+	adjust = 400;
+	tsc_align(2);
+	assert_int_equal(adjust, 500);
+	assert_int_equal(lines, 1);
+}
+
 #define TEST(f)	{ #f, f, NULL, NULL, NULL }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(xapic), TEST(x2apic), TEST(large_ids),
-		TEST(large_ids_refused),
+		TEST(large_ids_refused), TEST(clocks),
 	};
 	uint32_t i;
 
