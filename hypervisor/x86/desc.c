@@ -17,6 +17,9 @@
 #define SEL_DATA	0x10u
 #define SEL_TSS		0x18u
 
+/* Below are exceptions [SDM3 "Exception and Interrupt Vectors"]. */
+#define FIRST_INTERRUPT	32u
+
 /* As the processor and trap_common in entry.S push it, from its end on. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
@@ -105,8 +108,8 @@ void desc_load(struct percpu *pc)
 /**
  * Every exception and interrupt taken in the hypervisor itself, from
  * trap_common. An NMI is forgotten unless some CPU panics, a #DB always; a
- * machine check is mc.c's, device and IPI vectors are irq_handle()'s; all else
- * is a panic. Interrupts off.
+ * machine check is mc.c's, interrupts are irq_handle()'s; all else is a
+ * panic. Interrupts off.
  */
 void trap_handle(struct trap_frame *f)
 {
@@ -126,7 +129,9 @@ void trap_handle(struct trap_frame *f)
 		mc_in_hypervisor();
 		return;
 	}
-	if (f->vector >= VECTOR_IRQ_BASE) {
+	/* also those that are nobody's: a device may still send what firmware
+	 * has told it */
+	if (f->vector >= FIRST_INTERRUPT) {
 		irq_handle((uint32_t)f->vector);
 		if (f->vector == VECTOR_TIMER) {
 			start_overdue(f->rip);
