@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the channel: the ring, and the host's vsock endpoint on it.
 
-UNIT_TESTS += ring_test vsock_test vsock_faults_test
+UNIT_TESTS += ring_test ring_order_test vsock_test vsock_faults_test
 
 ring_test_SRCS := qemu-test/unit/ring_test.c
+ring_order_test_SRCS := qemu-test/unit/ring_order_test.c
 
 VSOCK_UNDER := host-bridge/vsock/vsock_conn.c host-bridge/vsock/vsock_packet.c \
 	host-bridge/vsock/vsock_link.c host-bridge/vsock/services.c
