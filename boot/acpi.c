@@ -24,6 +24,10 @@
 #define MADT_LOCAL_X2APIC	9
 #define MADT_CPU_ENABLED	0x1u
 
+/* DMA remapping table: structures from DMAR_FIRST on. */
+#define DMAR_FIRST		48u
+#define DMAR_UNIT		0
+
 /* Fixed ACPI description table. */
 #define FADT_PM_TMR_BLK		76u
 #define FADT_PM_TMR_LEN		91u
@@ -131,6 +135,29 @@ uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
 		return 0;
 	}
 	return get32(table + FADT_PM_TMR_BLK);
+}
+
+/**
+ * The register pages of the DMA remapping units (VT-d) that a DMAR of size bytes
+ * describes, at most max of them; returns how many there are. What is malformed
+ * ends the list. [VT-d "DMA Remapping Reporting Structure"]
+ */
+uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages, uint32_t max)
+{
+	uint32_t count = 0, len;
+
+	for (uint32_t at = DMAR_FIRST; at < size && size - at >= 4; at += len) {
+		const uint8_t *e = table + at;
+
+		len = e[2] | (uint32_t)e[3] << 8;
+		if (len < 4 || len > size - at) {
+			break;
+		}
+		if (e[0] == DMAR_UNIT && e[1] == 0 && len >= 16 && count < max) {
+			pages[count++] = get64(e + 8);
+		}
+	}
+	return count;
 }
 
 /* A whole table with its length, NULL: none there, or damaged. */

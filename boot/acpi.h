@@ -28,6 +28,8 @@ void acpi_add_cpu(struct acpi_machine *machine, uint32_t apic_id);
 bool acpi_madt(const uint8_t *table, uint32_t size,
 	       struct acpi_machine *machine);
 uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size);
+uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages,
+		   uint32_t max);
 const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size);
 
 #endif

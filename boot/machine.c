@@ -21,6 +21,11 @@
 #define PIC1_MASK		0x21
 #define PIC2_MASK		0xa1
 
+#define IOMMUS_MAX	16
+#define VTD_GSTS	0x1c
+#define VTD_GSTS_TES	(1u << 31)	/* translation enabled */
+#define VTD_GSTS_IRES	(1u << 25)	/* interrupt remapping enabled */
+
 #define SCREEN_BYTES_MAX	(256 * MIB)
 
 static EFI_GUID acpi2_guid = ACPI_20_TABLE_GUID;
@@ -115,6 +120,31 @@ void machine_cpus(uint64_t rsdp, struct acpi_machine *machine)
 	machine->pm_timer = table != NULL ? acpi_pm_timer(table, size) : 0;
 	console_say("processors: %u, told by %s; beyond the %u that can be used: %u",
 		    machine->cpu_count, by, BOOT_MAX_CPUS, machine->cpus_left_out);
+}
+
+/**
+ * Says which IOMMUs the firmware has left on: they stay so, and what they let
+ * devices reach, and what interrupts, is still the firmware's choice. Nobody
+ * here programs them. [VT-d "Global Status Register"]
+ */
+void machine_iommus(uint64_t rsdp)
+{
+	uint64_t page[IOMMUS_MAX];
+	uint32_t size, count;
+	const uint8_t *table = acpi_find(rsdp, "DMAR", &size);
+
+	count = table != NULL ? acpi_dmar(table, size, page, IOMMUS_MAX) : 0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t status = *(volatile uint32_t *)(page[i] + VTD_GSTS);
+
+		if ((status & (VTD_GSTS_TES | VTD_GSTS_IRES)) != 0) {
+			console_say("the firmware has left the IOMMU (VT-d) at 0x%lx on:%s%s; if a "
+				    "device or its interrupts do not work, turn VT-d off in the "
+				    "firmware's setup", page[i],
+				    (status & VTD_GSTS_TES) != 0 ? " DMA remapping" : "",
+				    (status & VTD_GSTS_IRES) != 0 ? " interrupt remapping" : "");
+		}
+	}
 }
 
 /**

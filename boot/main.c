@@ -110,6 +110,7 @@ static void processors_find(struct boot_info *info)
 
 	info->rsdp = machine_rsdp();
 	machine_cpus(info->rsdp, &machine);
+	machine_iommus(info->rsdp);
 	info->lapic_phys = machine.lapic;
 	info->ioapic_phys = machine.ioapic;
 	info->cpu_count = machine.cpu_count;
