@@ -13,9 +13,9 @@
 #include "host-bridge/loop/loop.h"
 
 #define EVENT_BITS	64
-/* So long at most before keys, timers and Linux's port accesses are looked at
- * again: a peer that always has one more packet, or packets that cost much,
- * holds up nobody. */
+/* So long at most, for each piece of work, before keys, timers and Linux's port
+ * accesses are looked at again: a peer that always has one more packet, or
+ * packets that cost much, holds up nobody. */
 #define WORK_MS		2u
 
 static struct {
@@ -23,13 +23,7 @@ static struct {
 	void *arg;
 } handlers[EVENT_BITS];
 
-static struct {
-	bool (*fn)(void *arg, uint64_t until);
-	bool (*due)(void *arg);
-	void *arg;
-	bool more;		/* fn wanted to be called again */
-} work;
-
+static struct loop_work *works;		/* one for each channel */
 /* Earliest first; a handful (tick, agent's report), so a list is enough. */
 static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
@@ -70,28 +64,25 @@ void loop_again(uint64_t event)
 }
 
 /**
- * One work function in all: the channel's. The next wait does not block, so
- * that fn runs soon. Both are called by loop_step() only, never while a handler
- * runs.
+ * The next wait does not block, so that fn runs soon. Both functions are called
+ * by loop_step() only, never while a handler runs.
  */
-void loop_on_work(bool (*fn)(void *arg, uint64_t until),
-		  bool (*due)(void *arg), void *arg)
+void loop_work_add(struct loop_work *work)
 {
-	work.fn = fn;
-	work.due = due;
-	work.arg = arg;
-	work.more = true;
+	work->more = true;
+	work->next = works;
+	works = work;
 }
 
 /* Until it has nothing left or its time is up; what is left then is remembered
- * in work.more, so that the next wait does not block. */
-static void run_work(void)
+ * in work->more, so that the next wait does not block. */
+static void run_work(struct loop_work *work)
 {
 	uint64_t until = tsc_now() + loop_ms_to_ticks(WORK_MS);
 
 	do {
-		work.more = work.fn && work.fn(work.arg, until);
-	} while (work.more && tsc_now() < until);
+		work->more = work->fn(work, until);
+	} while (work->more && tsc_now() < until);
 }
 
 /* A timer is off the list when its function runs: it may set itself again, but
@@ -116,19 +107,23 @@ static void run_timers(void)
 void loop_step(uint64_t deadline)
 {
 	uint64_t events;
+	bool more = false;
 
 	/* A command may have queued packets since the last turn. Nobody would
 	 * ring for those: they must be in the ring, with the doorbell, before
 	 * we block. */
-	if (work.fn && work.due(work.arg)) {
-		run_work();
+	for (struct loop_work *w = works; w; w = w->next) {
+		if (w->due(w)) {
+			run_work(w);
+		}
+		more |= w->more;
 	}
 	events = pending;
 	if (timers && timers->deadline < deadline) {
 		deadline = timers->deadline;
 	}
 	/* Deferred events first, but look for new ones at the same time. */
-	events |= hc_wait(work.more || events ? 0 : deadline);
+	events |= hc_wait(more || events ? 0 : deadline);
 	/* Before the handlers: one that is not done (loop_again) puts its bit
 	 * back. */
 	pending = 0;
@@ -143,7 +138,9 @@ void loop_step(uint64_t deadline)
 	if (timers) {
 		run_timers();
 	}
-	run_work();
+	for (struct loop_work *w = works; w; w = w->next) {
+		run_work(w);
+	}
 }
 
 /**

@@ -27,18 +27,26 @@ struct loop_timer {
 	void (*fn)(struct loop_timer *timer);
 };
 
+/* The work that events bring: fn(work, until) is called after each wait; and
+ * before one when due(work) says that top-level code has left something to do.
+ * It does what there is, and something in any case, but begins nothing after
+ * until (TSC); what is left, if it returns true, waits for the next turn. */
+struct loop_work {
+	struct loop_work *next;
+	bool (*fn)(struct loop_work *work, uint64_t until);
+	bool (*due)(struct loop_work *work);
+	bool more;			/* fn has left something */
+};
+
 void loop_init(uint64_t tsc_hz);
 /* Calls fn(arg) whenever the event (a HC_EVENT_* mask of one bit) occurs. */
 void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
 /* In a handler that leaves something to do: its event comes again in the next
  * turn, which does not wait; all others get theirs before. */
 void loop_again(uint64_t event);
-/* The work that events bring: fn(arg, until) is called after each wait; and
- * before one when due(arg) says that top-level code has left something to do.
- * It does what there is, and something in any case, but begins nothing after
- * until (TSC); what is left, if it returns true, waits for the next turn. */
-void loop_on_work(bool (*fn)(void *arg, uint64_t until),
-		  bool (*due)(void *arg), void *arg);
+/* From now on its work is done; *work must stay, and is part of an object of
+ * the caller's. */
+void loop_work_add(struct loop_work *work);
 /* Waits for events until deadline (TSC), serves them and due timers, does the
  * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);

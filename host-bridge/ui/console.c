@@ -4,7 +4,6 @@
  * while they or the prompt wait, the event loop runs, and a notice may come at
  * any time. State: struct console.
  */
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "host-bridge/ui/console.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/container.h"
 
 #define PROMPT		"isthmus> "
 #define KEY_CTRL_C	0x03
@@ -26,8 +26,7 @@ static void line_out(void *arg, const char *bytes, size_t len)
 
 static struct console *of_screen(struct notice_screen *screen)
 {
-	return (struct console *)((char *)screen -
-				  offsetof(struct console, screen));
+	return CONTAINER(screen, struct console, screen);
 }
 
 /* A notice comes between the lines: the edited one is drawn again below it. */

@@ -4,11 +4,11 @@
  * doorbell and state are hypercalls. The only file of this room that knows of
  * either.
  */
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "abi/host_info.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/container.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
@@ -20,6 +20,7 @@
 struct end {
 	unsigned channel;
 	struct vsock *vs;
+	struct loop_work work;
 	struct loop_timer tick;
 };
 
@@ -39,21 +40,20 @@ static void set_state(void *ctx, uint32_t state)
 	(void)hc_channel_state(end->channel, state);
 }
 
-static bool work(void *arg, uint64_t until)
+static bool do_work(struct loop_work *work, uint64_t until)
 {
-	return vsock_event(arg, until);
+	return vsock_event(CONTAINER(work, struct end, work)->vs, until);
 }
 
-static bool due(void *arg)
+static bool is_due(struct loop_work *work)
 {
-	return vsock_due(arg);
+	return vsock_due(CONTAINER(work, struct end, work)->vs);
 }
 
 /* Time for the endpoint's deadlines; a second is fine enough for them. */
 static void on_tick(struct loop_timer *timer)
 {
-	struct end *end = (struct end *)((char *)timer -
-					 offsetof(struct end, tick));
+	struct end *end = CONTAINER(timer, struct end, tick);
 
 	vsock_tick(end->vs, loop_uptime_ms());
 	loop_timer_set(timer, TICK_MS, on_tick);
@@ -92,7 +92,9 @@ struct vsock *vsock_channel_open(unsigned channel)
 	}
 	/* Instead of handlers for doorbell and state events: the work function
 	 * runs after each wake-up anyway, and looks at both. */
-	loop_on_work(work, due, end->vs);
+	end->work.fn = do_work;
+	end->work.due = is_due;
+	loop_work_add(&end->work);
 	loop_timer_set(&end->tick, TICK_MS, on_tick);
 	return end->vs;
 }

@@ -2,8 +2,8 @@
 # Unit tests of host-bridge's pure parts.
 
 UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
-	host_linux_life host_console host_log_view host_agent_frame host_agent \
-	host_mem
+	host_linux_life host_loop host_console host_log_view host_agent_frame \
+	host_agent host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
@@ -20,6 +20,8 @@ host_linux_io_CFLAGS := -mno-red-zone
 host_linux_life_SRCS := qemu-test/unit/host_linux_life_test.c \
 	$(wildcard host-bridge/guest/*.c) host-bridge/loop/loop.c
 host_linux_life_CFLAGS := -mno-red-zone
+host_loop_SRCS := qemu-test/unit/host_loop_test.c host-bridge/loop/loop.c
+host_loop_CFLAGS := -mno-red-zone
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/ui/line_edit.c host-bridge/ui/words.c
 host_console_LIBS := -Wl,--wrap=strdup
