@@ -97,7 +97,7 @@ int agent_run(void)
 	static const struct sockaddr_vm host = {
 		.svm_family = AF_VSOCK,
 		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = AGENT_HOST_READY_PORT,
+		.svm_port = AGENT_PORT_READY,
 	};
 	int listeners[PORT_COUNT];
 	struct agent_ready ready;

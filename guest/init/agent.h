@@ -3,14 +3,7 @@
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
  * (agent_session.c), the 9P server (agent_9p*.c), the report to the host
  * (agent_ready.c), the listeners (agent.c).
- *
- * Control protocol, one connection a session, all integers little-endian:
- *   client, once:  u32 length, then fields separated by NUL bytes:
- *     "ping" | "exec\0COMMAND" | "shell\0ROWS\0COLS" |
- *     "shutdown\0poweroff" | "shutdown\0reboot"
- *   then both ways, frames: u8 type, u32 length, payload.
- * The session ends with one frame of type EXIT or ERROR from the agent. A
- * client that closes the connection has gone: its command gets SIGHUP.
+ * What they speak is in proto/agent.h; a client is the host.
  */
 #ifndef GUEST_AGENT_H
 #define GUEST_AGENT_H
@@ -21,22 +14,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define AGENT_PORT		1023u	/* control */
-#define AGENT_PORT_9P		1022u	/* Linux's files, 9P2000.L */
-#define AGENT_HOST_READY_PORT	1024u	/* the host's: gets "ready\n" */
+#include "proto/agent.h"
 
 #define AGENT_REQUEST_MAX	65536u	/* bytes of a request */
 #define AGENT_PAYLOAD_MAX	65536u	/* bytes of a frame's payload */
-#define AGENT_FRAME_HEADER	5u
-
-enum agent_frame_type {
-	AGENT_STDOUT = 1,	/* agent to host */
-	AGENT_STDERR = 2,	/* agent to host */
-	AGENT_STDIN = 3,	/* host to agent; empty: end of file */
-	AGENT_EXIT = 4,		/* u32: exit code, or 128 + signal */
-	AGENT_WINDOW = 5,	/* host to agent: u16 rows, u16 columns */
-	AGENT_ERROR = 6,	/* text: the request failed before it began */
-};
 
 enum agent_verb {
 	AGENT_VERB_BAD,
@@ -57,7 +38,7 @@ struct agent_request {
 /* Collects frames of the host from a byte stream. */
 struct agent_parser {
 	size_t have;		/* bytes in buf */
-	uint8_t buf[AGENT_FRAME_HEADER + AGENT_PAYLOAD_MAX];
+	uint8_t buf[AGENT_HEADER + AGENT_PAYLOAD_MAX];
 };
 
 struct agent_frame {
@@ -76,8 +57,6 @@ uint32_t agent_get_le32(const uint8_t *p);
 uint16_t agent_get_le16(const uint8_t *p);
 void agent_put_le32(uint8_t *p, uint32_t v);
 void agent_parse_request(char *text, size_t len, struct agent_request *req);
-void agent_frame_header(uint8_t *out, enum agent_frame_type type,
-			uint32_t length);
 enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 				   struct agent_frame *frame);
 size_t agent_parser_room(struct agent_parser *parser, uint8_t **where);

@@ -107,14 +107,6 @@ void agent_parse_request(char *text, size_t len, struct agent_request *req)
 	}
 }
 
-/** Writes the AGENT_FRAME_HEADER bytes in front of a payload. */
-void agent_frame_header(uint8_t *out, enum agent_frame_type type,
-			uint32_t length)
-{
-	out[0] = (uint8_t)type;
-	agent_put_le32(out + 1, length);
-}
-
 /**
  * Looks for a whole frame at the start of what has been collected. On
  * AGENT_PARSE_FRAME *frame describes it; it stays until agent_parser_drop().
@@ -124,18 +116,18 @@ void agent_frame_header(uint8_t *out, enum agent_frame_type type,
 enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 				   struct agent_frame *frame)
 {
-	if (parser->have < AGENT_FRAME_HEADER) {
+	if (parser->have < AGENT_HEADER) {
 		return AGENT_PARSE_MORE;
 	}
 	frame->type = parser->buf[0];
 	frame->length = agent_get_le32(parser->buf + 1);
-	frame->payload = parser->buf + AGENT_FRAME_HEADER;
+	frame->payload = parser->buf + AGENT_HEADER;
 	if (frame->length > AGENT_PAYLOAD_MAX ||
 	    (frame->type != AGENT_STDIN && frame->type != AGENT_WINDOW) ||
 	    (frame->type == AGENT_WINDOW && frame->length != 4)) {
 		return AGENT_PARSE_BAD;
 	}
-	return parser->have - AGENT_FRAME_HEADER < frame->length ?
+	return parser->have - AGENT_HEADER < frame->length ?
 		AGENT_PARSE_MORE : AGENT_PARSE_FRAME;
 }
 
@@ -157,7 +149,7 @@ size_t agent_parser_room(struct agent_parser *parser, uint8_t **where)
 void agent_parser_drop(struct agent_parser *parser,
 		       const struct agent_frame *frame)
 {
-	size_t used = AGENT_FRAME_HEADER + frame->length;
+	size_t used = AGENT_HEADER + frame->length;
 
 	parser->have -= used;
 	memmove(parser->buf, parser->buf + used, parser->have);

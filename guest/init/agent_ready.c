@@ -16,7 +16,7 @@
 
 #define RETRY_MS	1000
 
-static const char text[] = "ready\n";
+static const char text[] = AGENT_READY;
 
 static void try_connect(struct agent_ready *r)
 {

@@ -47,7 +47,7 @@ struct session {
 	 * more is read of the command. */
 	size_t out_len, out_sent;
 	struct agent_parser parser;
-	uint8_t out_buf[AGENT_FRAME_HEADER + AGENT_PAYLOAD_MAX];
+	uint8_t out_buf[AGENT_HEADER + AGENT_PAYLOAD_MAX];
 };
 
 /**
@@ -98,10 +98,10 @@ bool agent_write_full(int fd, const void *buf, size_t len)
 
 /* A whole frame, waiting; for use outside the relay only. A client that has
  * gone is not told anything, nor is anybody else. */
-static void send_frame(int sock, enum agent_frame_type type, const void *data,
+static void send_frame(int sock, enum agent_type type, const void *data,
 		       uint32_t len)
 {
-	uint8_t header[AGENT_FRAME_HEADER];
+	uint8_t header[AGENT_HEADER];
 
 	agent_frame_header(header, type, len);
 	if (agent_write_full(sock, header, sizeof(header))) {
@@ -284,13 +284,13 @@ static bool receive(struct session *s)
  * in the background writes later is lost. Only when out_buf is free. */
 static void collect(struct session *s, int stream)
 {
-	ssize_t n = read(s->out[stream], s->out_buf + AGENT_FRAME_HEADER,
+	ssize_t n = read(s->out[stream], s->out_buf + AGENT_HEADER,
 			 AGENT_PAYLOAD_MAX);
 
 	if (n > 0) {
 		agent_frame_header(s->out_buf, stream ? AGENT_STDERR :
 				   AGENT_STDOUT, (uint32_t)n);
-		s->out_len = AGENT_FRAME_HEADER + (size_t)n;
+		s->out_len = AGENT_HEADER + (size_t)n;
 		s->out_sent = 0;
 	/* A pty's end is EIO, when the last process has closed it. */
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||

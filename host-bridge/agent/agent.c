@@ -25,8 +25,6 @@
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/vsock/vsock.h"
 
-#define PORT_READY	1024u	/* Linux connects here when it is up */
-#define READY_TEXT	"ready\n"
 #define REQUEST_MAX	16640u	/* what the manifest allows, and a verb */
 #define FRAME_MAX	4096u
 #define INPUT_MAX	0x40000u	/* all the credit that vsock gives */
@@ -283,7 +281,7 @@ static int begin(struct agent *agent, const char *const *fields,
 		fail(s, "Linux is not running");
 		return ENOTCONN;
 	}
-	s->conn = vsock_connect(agent->vs, VSOCK_PORT_AGENT, &session_ops, s);
+	s->conn = vsock_connect(agent->vs, AGENT_PORT, &session_ops, s);
 	if (!s->conn) {
 		fail(s, "Linux's side of the channel is not up");
 		return ENOTCONN;
@@ -396,7 +394,7 @@ const char *agent_error(const struct agent *agent)
 	return agent->session.error;
 }
 
-/* ---- Port 1024: "ready" ---- */
+/* ---- AGENT_PORT_READY: "ready" ---- */
 
 /* A connection to it. */
 struct report {
@@ -431,14 +429,14 @@ static void ready_on_data(struct vsock_conn *conn, const void *data,
 	const char *text = data;
 
 	for (size_t i = 0; report && i < len &&
-	     report->matched < strlen(READY_TEXT); i++) {
-		if (text[i] != READY_TEXT[report->matched]) {
+	     report->matched < strlen(AGENT_READY); i++) {
+		if (text[i] != AGENT_READY[report->matched]) {
 			vsock_reset(conn);
 			return;
 		}
 		report->matched++;
 	}
-	if (report && report->matched == strlen(READY_TEXT)) {
+	if (report && report->matched == strlen(AGENT_READY)) {
 		linux_set_ready(report->agent->guest);
 	}
 }
@@ -469,7 +467,7 @@ struct agent *agent_new(struct guest *guest, struct vsock *vs)
 	}
 	agent->guest = guest;
 	agent->vs = vs;
-	if (vsock_listen(vs, PORT_READY, &ready_ops, agent) != 0) {
+	if (vsock_listen(vs, AGENT_PORT_READY, &ready_ops, agent) != 0) {
 		free(agent);
 		return NULL;
 	}

@@ -18,17 +18,6 @@ void agent_decoder_reset(struct agent_decoder *dec)
 }
 
 /**
- * Encodes type and length (bytes of payload); all lengths are valid, whether
- * the peer takes so much is its matter (64 KiB).
- */
-void agent_frame_header(uint8_t header[AGENT_HEADER], enum agent_type type,
-			uint32_t len)
-{
-	header[0] = (uint8_t)type;
-	memcpy(header + 1, &len, 4);
-}
-
-/**
  * Encodes a request. Fields must not contain NUL, which separates them; the
  * last is not followed by one. Returns the bytes written, or 0 when they do
  * not fit.

@@ -9,16 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum agent_type {
-	AGENT_STDOUT = 1,
-	AGENT_STDERR = 2,
-	AGENT_STDIN = 3,	/* empty: end of file */
-	AGENT_EXIT = 4,		/* u32: exit code, or 128 + signal */
-	AGENT_WINDOW = 5,	/* u16 rows, u16 columns */
-	AGENT_ERROR = 6,	/* text: the request failed before it began */
-};
+#include "proto/agent.h"
 
-#define AGENT_HEADER	5u	/* u8 type, u32 length, little endian */
 #define AGENT_TEXT_MAX	200u
 #define AGENT_TOOL_HEAD	32u	/* room for the head of a frame to the tool */
 
@@ -44,9 +36,6 @@ void agent_decoder_reset(struct agent_decoder *dec);
  * speak the protocol: nothing more can be decoded then. */
 int agent_decode(struct agent_decoder *dec, const struct agent_sink *sink,
 		 const void *data, size_t len);
-/* Writes a frame header. */
-void agent_frame_header(uint8_t header[AGENT_HEADER], enum agent_type type,
-			uint32_t len);
 /* Writes the head of a frame for the tool on the build machine: mark, type, four
  * hexadecimal digits of len (at most 0xffff). Returns its characters. */
 size_t agent_tool_frame(char head[AGENT_TOOL_HEAD], const char *mark, char type,

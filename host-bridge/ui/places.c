@@ -14,6 +14,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/files/p9_client.h"
 #include "host-bridge/ui/places.h"
+#include "proto/agent.h"
 
 /* One turn of the loop; false when ctrl-c was typed: the p9_wait_fn. */
 static bool wait_for_linux(void *arg)
@@ -32,7 +33,7 @@ void places_init(struct places *places, struct volume *volume,
 		 struct vsock *vs)
 {
 	places->volume = volume;
-	places->client = vs ? p9_client_new(vs, VSOCK_PORT_AGENT_9P,
+	places->client = vs ? p9_client_new(vs, AGENT_PORT_9P,
 					    wait_for_linux, NULL) : NULL;
 }
 

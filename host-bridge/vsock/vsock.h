@@ -29,8 +29,6 @@
 #define VSOCK_PORT_DISCARD	9u
 #define VSOCK_PORT_CHARGEN	19u
 #define VSOCK_PORT_9P		564u	/* host's files, served by host-bridge */
-#define VSOCK_PORT_AGENT	1023u	/* in Linux: agent control and exec */
-#define VSOCK_PORT_AGENT_9P	1022u	/* in Linux: Linux's files */
 
 #define VSOCK_SHUT_RCV		1u
 #define VSOCK_SHUT_SEND		2u

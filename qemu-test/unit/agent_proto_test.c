@@ -118,7 +118,7 @@ static void test_frame_by_bytes(void **state)
 static void test_largest_frame(void **state)
 {
 	static uint8_t payload[AGENT_PAYLOAD_MAX];
-	uint8_t header[AGENT_FRAME_HEADER];
+	uint8_t header[AGENT_HEADER];
 	struct agent_frame f;
 	uint8_t *where;
 
@@ -140,7 +140,7 @@ static void test_largest_frame(void **state)
 
 static void test_refused_frames(void **state)
 {
-	static const uint8_t bad[][AGENT_FRAME_HEADER] = {
+	static const uint8_t bad[][AGENT_HEADER] = {
 		{ 0, 0, 0, 0, 0 }, { 1, 0, 0, 0, 0 }, { 2, 1, 0, 0, 0 },
 		{ 4, 4, 0, 0, 0 }, { 6, 0, 0, 0, 0 }, { 255, 0, 0, 0, 0 },
 		{ 5, 0, 0, 0, 0 }, { 5, 5, 0, 0, 0 }, { 3, 0, 0, 0, 128 },

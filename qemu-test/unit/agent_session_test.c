@@ -131,10 +131,10 @@ static void exec_session(struct client *c, const char *command)
 	request(c, text, (size_t)len);
 }
 
-static void send_frame(struct client *c, enum agent_frame_type type,
+static void send_frame(struct client *c, enum agent_type type,
 		       const void *data, uint32_t len)
 {
-	uint8_t header[AGENT_FRAME_HEADER];
+	uint8_t header[AGENT_HEADER];
 
 	agent_frame_header(header, type, len);
 	assert_true(agent_write_full(c->sock, header, sizeof(header)));
@@ -146,7 +146,7 @@ static bool take_frame(struct client *c)
 {
 	static uint8_t payload[AGENT_PAYLOAD_MAX];
 	struct pollfd p = { .fd = c->sock, .events = POLLIN };
-	uint8_t header[AGENT_FRAME_HEADER];
+	uint8_t header[AGENT_HEADER];
 	uint32_t len;
 
 	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);

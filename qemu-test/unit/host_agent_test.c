@@ -57,7 +57,7 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 				 const struct vsock_ops *ops, void *arg)
 {
 	(void)vs;
-	assert_int_equal(port, VSOCK_PORT_AGENT);
+	assert_int_equal(port, AGENT_PORT);
 	conn = (struct vsock_conn){ ops, arg, true, 0 };
 	return &conn;
 }

@@ -11,6 +11,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/vsock/vsock.h"
+#include "proto/agent.h"
 #include "qemu-test/unit/hostile_linux.h"
 
 #define ANSWER_MAX	(256u * 1024)
@@ -36,7 +37,7 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 				 const struct vsock_ops *ops, void *arg)
 {
 	(void)vs;
-	assert(port == VSOCK_PORT_AGENT_9P && !conn.there);
+	assert(port == AGENT_PORT_9P && !conn.there);
 	conn = (struct vsock_conn){ ops, arg, true, false };
 	request_len = answer_at = answer_len = 0;
 	return &conn;

@@ -15,6 +15,7 @@
 #include "host-bridge/files/p9_client.h"
 #include "host-bridge/files/p9_service.h"
 #include "host-bridge/vsock/vsock.h"
+#include "proto/agent.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 #define QUEUE	(256u * 1024)
@@ -53,7 +54,7 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 				 const struct vsock_ops *ops, void *arg)
 {
 	assert_null(vs);
-	assert_int_equal(port, VSOCK_PORT_AGENT_9P);
+	assert_int_equal(port, AGENT_PORT_9P);
 	for (int i = 0; i < 2; i++) {
 		memset(&ends[i], 0, offsetof(struct vsock_conn, queue));
 		ends[i].peer = &ends[1 - i];
@@ -238,7 +239,7 @@ static void drop_client(void)
 static void test_whole_pieces(void **state)
 {
 	(void)state;
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	use_files();
 	drop_client();
 }
@@ -246,7 +247,7 @@ static void test_whole_pieces(void **state)
 static void test_small_pieces(void **state)
 {
 	(void)state;
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	chunk = 1000;
 	room = 3000;
 	use_files();
@@ -279,7 +280,7 @@ static void test_list_and_links(void **state)
 	volume_symlink(f.vol, VOLUME_ROOT, "two", 3, "/../name-7", 10, &make,
 		       &ino);
 	volume_symlink(f.vol, VOLUME_ROOT, "loop", 4, "loop", 4, &make, &ino);
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	assert_int_equal(p9_client_list(client, "/", count_names, &count), 0);
 	assert_int_equal(count, 800 + 6);	/* . .. lost+found, 3 links */
 	assert_int_equal(p9_client_stat(client, "one", true, &attr), 0);
@@ -299,11 +300,11 @@ static void test_unreserved_port(void **state)
 
 	(void)state;
 	client_port = 1024;
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	assert_int_equal(p9_client_stat(client, "/", true, &attr), ECONNRESET);
 	p9_client_free(client);
 	client_port = 1023;
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	assert_int_equal(p9_client_stat(client, "/", true, &attr), 0);
 	drop_client();
 	client_port = 600;
@@ -317,7 +318,7 @@ static void test_interrupted(void **state)
 	size_t n;
 
 	(void)state;
-	client = p9_client_new(NULL, VSOCK_PORT_AGENT_9P, wait_step, &room);
+	client = p9_client_new(NULL, AGENT_PORT_9P, wait_step, &room);
 	assert_int_equal(p9_client_open(client, "file", true, &fid), 0);
 	stop_waiting = true;
 	assert_int_equal(p9_client_stat(client, "/", true, &attr), EINTR);
@@ -395,7 +396,7 @@ static void flood_begin(void)
 	room = 5000;
 	most_held = 0;
 	requests = replies = 0;
-	vsock_connect(NULL, VSOCK_PORT_AGENT_9P, &ops, NULL);
+	vsock_connect(NULL, AGENT_PORT_9P, &ops, NULL);
 }
 
 static void flood_end(void)
