@@ -130,6 +130,7 @@ int p9_lcreate(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	error = open_fid(s, fid, flags, p);
 	if (error == 0) {
 		fid->parent = dir;
+		fid->cookie = 0;
 	} else {
 		fid->ino = dir;
 	}

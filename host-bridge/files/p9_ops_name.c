@@ -52,6 +52,7 @@ int p9_attach(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 /* A walk under way: the file it is at and the directory it came by. */
 struct walk {
 	uint32_t ino, parent;
+	uint64_t cookie;
 	uint16_t done;			/* names walked */
 	struct p9_qid qids[P9_WALK_MAX];
 };
@@ -65,10 +66,13 @@ static int walk_names(struct p9_session *s, struct walk *walk,
 	int error = 0;
 
 	while (walk->done < count) {
+		uint64_t cookie;
 		uint32_t ino;
 
-		error = volume_lookup(s->vol, walk->ino, names[walk->done].s,
-				      names[walk->done].len, &ino);
+		error = volume_lookup_entry(s->vol, walk->ino,
+					    names[walk->done].s,
+					    names[walk->done].len, &ino,
+					    &cookie);
 		if (error == 0) {
 			error = p9_qid(s, ino, &walk->qids[walk->done]);
 		}
@@ -77,6 +81,7 @@ static int walk_names(struct p9_session *s, struct walk *walk,
 		}
 		walk->parent = walk->ino;
 		walk->ino = ino;
+		walk->cookie = cookie;
 		walk->done++;
 	}
 	return walk->done > 0 ? 0 : error;
@@ -97,6 +102,7 @@ static int walk_fid(struct p9_session *s, struct p9_fid *fid, uint32_t newid,
 	}
 	if (error == 0) {
 		fid->parent = walk->parent;
+		fid->cookie = walk->cookie;
 		fid->uid = uid;
 	}
 	return error;
@@ -136,6 +142,7 @@ int p9_walk(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	}
 	walk.ino = fid->ino;
 	walk.parent = fid->parent;
+	walk.cookie = fid->cookie;
 	walk.done = 0;
 	error = walk_names(s, &walk, names, count);
 	if (error == 0 && walk.done == count) {
@@ -328,30 +335,40 @@ int p9_renameat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 struct name_of {
 	uint32_t ino;
 	bool is_dir;
+	uint64_t cookie;
 	size_t len;			/* 0: not found */
 	char name[P9_NAME_MAX];
 };
 
-static bool name_of_entry(void *arg, const struct volume_entry *entry)
+/* For one entry, whatever it is. */
+static void name_of_entry(void *arg, const struct volume_entry *entry)
 {
 	struct name_of *name = arg;
 	bool dots = entry->name[0] == '.' &&
 		    (entry->name_len == 1 ||
 		     (entry->name_len == 2 && entry->name[1] == '.'));
 
-	if (entry->ino != name->ino || dots) {
-		return true;
+	if (entry->ino == name->ino && !dots) {
+		name->len = entry->name_len;
+		name->is_dir = entry->type == 4;	/* DT_DIR */
+		name->cookie = entry->cookie;
+		memcpy(name->name, entry->name, entry->name_len);
 	}
-	name->len = entry->name_len;
-	name->is_dir = entry->type == 4;	/* DT_DIR */
-	memcpy(name->name, entry->name, entry->name_len);
-	return false;
+}
+
+/* For all, until it is the one. */
+static bool name_of_next(void *arg, const struct volume_entry *entry)
+{
+	const struct name_of *name = arg;
+
+	name_of_entry(arg, entry);
+	return name->len == 0;
 }
 
 /* A name of fid's file in the directory it was found in: for the requests that
- * name a file by its fid. ENOENT when it has none there any more. It reads the
- * directory from its start, which is slow; Linux uses the requests with a name
- * and comes here only where those are refused. */
+ * name a file by its fid. ENOENT when it has none there any more. Where it was
+ * found is looked at first; only if it was renamed behind fid's back, the
+ * directory is read from its start. */
 static int fid_name(struct p9_session *s, const struct p9_fid *fid,
 		    struct name_of *name)
 {
@@ -359,7 +376,12 @@ static int fid_name(struct p9_session *s, const struct p9_fid *fid,
 
 	name->ino = fid->ino;
 	name->len = 0;
-	error = volume_readdir(s->vol, fid->parent, 0, name_of_entry, name);
+	error = volume_entry_at(s->vol, fid->parent, fid->cookie,
+				name_of_entry, name);
+	if (name->len == 0 && (error == 0 || error == ENOENT)) {
+		error = volume_readdir(s->vol, fid->parent, 0, name_of_next,
+				       name);
+	}
 	return error == 0 && name->len == 0 ? ENOENT : error;
 }
 
@@ -374,6 +396,7 @@ int p9_rename(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	struct p9_str new_name = p9_getstr(r);
 	struct p9_fid *fid, *dir;
 	struct name_of name;
+	uint32_t ino;
 	int error = p9_fid_file(s, id, &fid);
 
 	(void)p;
@@ -392,6 +415,10 @@ int p9_rename(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	}
 	if (error == 0) {
 		fid->parent = dir->ino;
+		/* It is there; if not, it will be looked for. */
+		fid->cookie = 0;
+		(void)volume_lookup_entry(s->vol, dir->ino, new_name.s,
+					  new_name.len, &ino, &fid->cookie);
 	}
 	return error;
 }

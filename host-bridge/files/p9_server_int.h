@@ -31,7 +31,8 @@ struct p9_fid {
 	struct p9_fid *next;	/* in its hash chain */
 	uint32_t fid;
 	uint32_t ino;		/* held */
-	uint32_t parent;	/* directory it was found in */
+	uint32_t parent;	/* directory it was found in, ... */
+	uint64_t cookie;	/* ... and which entry there; 0: unknown */
 	uint32_t uid;		/* on whose behalf, from Tattach */
 	uint32_t open_flags;
 	uint8_t kind;		/* enum p9_fid_kind */

@@ -99,6 +99,13 @@ int volume_fsync(struct volume *vol, uint32_t ino);
 
 int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, uint32_t *ino);
+/* The same, and the cookie of what was found: volume_entry_at(). */
+int volume_lookup_entry(struct volume *vol, uint32_t dir, const char *name,
+			size_t len, uint32_t *ino, uint64_t *cookie);
+/* Calls fn for the entry that has that cookie, if it is there still. */
+int volume_entry_at(struct volume *vol, uint32_t dir, uint64_t cookie,
+		    void (*fn)(void *arg, const struct volume_entry *entry),
+		    void *arg);
 /* Calls fn for each entry from cookie on (0: from the start) until it returns
  * false. fn must not change the volume. */
 int volume_readdir(struct volume *vol, uint32_t dir, uint64_t cookie,

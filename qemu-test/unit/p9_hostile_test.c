@@ -143,6 +143,57 @@ static void test_locks_are_bounded(void **state)
 	assert_int_equal(c.server->lock_count, 0);
 }
 
+static uint32_t rename_fid(uint32_t fid, const char *name)
+{
+	begin(P9_TRENAME);
+	p9_put32(&w, fid);
+	p9_put32(&w, TOP);
+	put_name(name);
+	return talk();
+}
+
+/* A request that names a file by its fid costs the same in a directory of any
+ * size: a device call that fails after some shows how many there were. */
+static void test_rename_in_large_directory(void **state)
+{
+	char name[32];
+	long calls;
+
+	(void)state;
+	assert_int_equal(walk(TOP, 1, ""), 0);
+	assert_int_equal(lcreate(1, "seed", P9_O_RDWR), 0);
+	assert_int_equal(walk(TOP, 2, "seed"), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(name, sizeof(name), "a-name-of-some-length-%u", i);
+		begin(P9_TLINK);
+		p9_put32(&w, TOP);
+		p9_put32(&w, 2);
+		put_name(name);
+		assert_int_equal(talk(), 0);
+	}
+	assert_int_equal(mkdir_at(TOP, "last"), 0);
+	assert_int_equal(walk(TOP, 3, "last"), 0);
+	assert_int_equal(walk(TOP, 4, "last"), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const names[] = { "last", "new", "other" };
+
+		c.f.fail_after = 100;
+		assert_int_equal(rename_fid(3, names[i]), 0);
+		calls = 100 - c.f.fail_after;
+		c.f.fail_after = -1;
+		assert_true(calls > 0 && calls < 50);
+	}
+	/* Renamed behind its back, and what is there now is another's. */
+	assert_int_equal(mkdir_at(TOP, "new"), 0);
+	assert_int_equal(rename_fid(4, "found"), 0);
+	assert_int_equal(walk(TOP, 5, "found"), 0);
+	assert_int_equal(by_fid(P9_TREMOVE, 5), 0);
+	assert_int_equal(rename_fid(4, "gone"), ENOENT);
+	assert_int_equal(walk(TOP, 5, "new"), 0);
+	assert_int_equal(rename_fid(5, "newer"), 0);
+	assert_int_equal(walk(TOP, 6, "newer"), 0);
+}
+
 /* A transport that is full stops the session, and it goes on later. */
 static void test_back_pressure(void **state)
 {
@@ -307,6 +358,7 @@ int main(void)
 		TEST(test_sizes),
 		TEST(test_fids_are_bounded),
 		TEST(test_locks_are_bounded),
+		TEST(test_rename_in_large_directory),
 		TEST(test_back_pressure),
 		TEST(test_full_volume),
 	};
