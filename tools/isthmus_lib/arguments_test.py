@@ -178,8 +178,11 @@ class Leftovers(unittest.TestCase):
         # pylint: disable=consider-using-with
         self.temporary = tempfile.TemporaryDirectory(prefix="isthmus-")
         self.folder = tempfile.tempdir = self.temporary.name
+        self.children = []
 
     def tearDown(self):
+        for child in list(self.children):
+            self.kill(child)
         tempfile.tempdir = None
         self.temporary.cleanup()
 
@@ -188,17 +191,20 @@ class Leftovers(unittest.TestCase):
         ready, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            kept = function()
-            os.write(tell, b"x")
-            time.sleep(1000)
-            os._exit(len(kept))
-        os.read(ready, 1)
-        os.close(ready)
+            try:
+                _kept = function()
+                os.write(tell, b"x")
+                time.sleep(1000)
+            finally:
+                os._exit(1)
+        self.children.append(child)
         os.close(tell)
+        self.assertEqual(os.read(ready, 1), b"x")
+        os.close(ready)
         return child
 
-    @staticmethod
-    def kill(child):
+    def kill(self, child):
+        self.children.remove(child)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
