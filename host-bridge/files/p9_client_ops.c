@@ -369,6 +369,26 @@ int p9_client_open(struct p9_client *c, const char *path, bool create,
 	return client_end(c, error);
 }
 
+/* Begins the call, and Tread or Twrite up to its count, for which *len is cut to
+ * what one message carries. Nothing is begun if it fails. */
+static int data_begin(struct p9_client *c, uint8_t type, uint32_t fid,
+		      uint64_t offset, size_t *len)
+{
+	int error = client_begin(c);
+
+	if (error != 0) {
+		return error;
+	}
+	if (*len > c->msize - P9_IOHDR) {
+		*len = c->msize - P9_IOHDR;
+	}
+	client_request(c, type);
+	p9_put32(&c->tx, fid);
+	p9_put64(&c->tx, offset);
+	p9_put32(&c->tx, (uint32_t)*len);
+	return 0;
+}
+
 /**
  * Reads up to len bytes of an open file, at most what one message carries;
  * *done is 0 at its end. EPROTO if the server sends more than was asked for.
@@ -378,17 +398,12 @@ int p9_client_read(struct p9_client *c, uint32_t fid, uint64_t offset,
 		   void *buf, size_t len, size_t *done)
 {
 	const uint8_t *data;
-	int error = client_begin(c);
+	int error = data_begin(c, P9_TREAD, fid, offset, &len);
 
 	*done = 0;
 	if (error != 0) {
 		return error;
 	}
-	len = len < c->msize - P9_IOHDR ? len : c->msize - P9_IOHDR;
-	client_request(c, P9_TREAD);
-	p9_put32(&c->tx, fid);
-	p9_put64(&c->tx, offset);
-	p9_put32(&c->tx, (uint32_t)len);
 	error = client_call(c);
 	if (error == 0) {
 		size_t n = p9_get32(&c->rx);
@@ -411,17 +426,12 @@ int p9_client_read(struct p9_client *c, uint32_t fid, uint64_t offset,
 int p9_client_write(struct p9_client *c, uint32_t fid, uint64_t offset,
 		    const void *buf, size_t len, size_t *done)
 {
-	int error = client_begin(c);
+	int error = data_begin(c, P9_TWRITE, fid, offset, &len);
 
 	*done = 0;
 	if (error != 0) {
 		return error;
 	}
-	len = len < c->msize - P9_IOHDR ? len : c->msize - P9_IOHDR;
-	client_request(c, P9_TWRITE);
-	p9_put32(&c->tx, fid);
-	p9_put64(&c->tx, offset);
-	p9_put32(&c->tx, (uint32_t)len);
 	p9_put(&c->tx, buf, len);
 	error = client_call(c);
 	if (error == 0) {
