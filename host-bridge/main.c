@@ -179,5 +179,5 @@ void main_entry(const struct host_info *info)
 	if (config.exec) {
 		run_exec();
 	}
-	console_run(&console, &env);
+	console_run(&console, SERIAL_CONSOLE, &env);
 }

@@ -311,7 +311,7 @@ static bool pass_keys(struct session *s)
 	size_t n = 0;
 	int key = 0;
 
-	while (n < sizeof(keys) && (key = serial_read()) >= 0 &&
+	while (n < sizeof(keys) && (key = serial_read(SERIAL_CONSOLE)) >= 0 &&
 	       key != KEY_DETACH) {
 		keys[n++] = (uint8_t)key;
 	}
@@ -343,7 +343,7 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 	while (!s->exited && !s->failed && !left) {
 		loop_step(LOOP_FOREVER);
 		left = mode == AGENT_TERMINAL ? pass_keys(s) :
-		       mode == AGENT_PLAIN && serial_typed(KEY_CTRL_C);
+		       mode == AGENT_PLAIN && serial_typed(SERIAL_CONSOLE, KEY_CTRL_C);
 	}
 	leave(s);
 	if (s->exited) {
@@ -359,7 +359,7 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 	}
 	/* Who has seen enough wants to see no more. */
 	if (left && mode == AGENT_PLAIN) {
-		serial_drop();
+		serial_drop(SERIAL_CONSOLE);
 	}
 	return left ? AGENT_DETACHED : AGENT_FAILED;
 }

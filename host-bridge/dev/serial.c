@@ -98,9 +98,9 @@ void serial_text(const char *text, size_t len)
  * The next key, or -1; never waits. Keys come in by interrupt events, so a
  * caller that found none runs loop_step() before it asks again.
  */
-int serial_read(void)
+int serial_read(enum serial_line line)
 {
-	return uart16550_read(&lines[SERIAL_CONSOLE].uart);
+	return uart16550_read(&lines[line].uart);
 }
 
 /**
@@ -108,9 +108,9 @@ int serial_read(void)
  * ctrl-c typed ahead of other input must work. Nothing is dropped when it is
  * not there.
  */
-bool serial_typed(uint8_t byte)
+bool serial_typed(enum serial_line line, uint8_t byte)
 {
-	return uart16550_take(&lines[SERIAL_CONSOLE].uart, byte);
+	return uart16550_take(&lines[line].uart, byte);
 }
 
 /**
@@ -144,10 +144,10 @@ bool serial_busy(enum serial_line line)
 }
 
 /**
- * For ctrl-c: what is queued for the console is not sent any more. There was
+ * For ctrl-c: what is queued for the line is not sent any more. There was
  * little of it: nobody is told that the line has drained but by the next piece.
  */
-void serial_drop(void)
+void serial_drop(enum serial_line line)
 {
-	uart16550_drop(&lines[SERIAL_CONSOLE].uart);
+	uart16550_drop(&lines[line].uart);
 }

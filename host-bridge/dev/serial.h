@@ -29,10 +29,10 @@ void serial_init(uint16_t console_port);
 void serial_write(enum serial_line line, const void *data, size_t len);
 /* Text on the console: each newline becomes CR LF. */
 void serial_text(const char *text, size_t len);
-/* Next byte typed at the console, or -1. */
-int serial_read(void);
+/* Next byte typed at the line's terminal, or -1. */
+int serial_read(enum serial_line line);
 /* True when this byte was typed; it and what was typed before are dropped. */
-bool serial_typed(uint8_t byte);
+bool serial_typed(enum serial_line line, uint8_t byte);
 /* Waits until all output has left the machine. */
 void serial_drain(void);
 /* Calls fn(arg) when the line is no longer busy, after it was. */
@@ -40,7 +40,7 @@ void serial_on_drained(enum serial_line line, void (*fn)(void *arg),
 		       void *arg);
 /* True when so much is queued that senders should pause. */
 bool serial_busy(enum serial_line line);
-/* Drops what is queued for the console: the user has seen enough. */
-void serial_drop(void);
+/* Drops what is queued for the line: the user has seen enough. */
+void serial_drop(enum serial_line line);
 
 #endif

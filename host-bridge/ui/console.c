@@ -10,18 +10,21 @@
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/container.h"
 
 #define PROMPT		"isthmus> "
 #define KEY_CTRL_C	0x03
 #define LIST_COLUMNS	78
 
+/* Of the console whose command runs; before any, a run's only command. */
+static enum serial_line current = SERIAL_CONSOLE;
+
 /* Raw: the editor makes its own CR and LF. */
 static void line_out(void *arg, const char *bytes, size_t len)
 {
-	(void)arg;
-	serial_write(SERIAL_CONSOLE, bytes, len);
+	const struct console *console = arg;
+
+	serial_write(console->port, bytes, len);
 }
 
 static struct console *of_screen(struct notice_screen *screen)
@@ -55,7 +58,7 @@ static void show_line(struct notice_screen *screen)
  */
 bool console_interrupted(void)
 {
-	return serial_typed(KEY_CTRL_C);
+	return serial_typed(current, KEY_CTRL_C);
 }
 
 /**
@@ -68,12 +71,12 @@ bool console_go_on(void)
 {
 	loop_step(0);
 	while (!console_interrupted()) {
-		if (!serial_busy(SERIAL_CONSOLE)) {
+		if (!serial_busy(current)) {
 			return true;
 		}
 		loop_step(LOOP_FOREVER);
 	}
-	serial_drop();
+	serial_drop(current);
 	printf("^C\n");
 	return false;
 }
@@ -138,7 +141,7 @@ static bool read_line(struct console *console, const struct command_env *env)
 	line_edit_start(&console->line);
 	console->editing = true;
 	while (result != LINE_DONE && result != LINE_INTERRUPT) {
-		int key = serial_read();
+		int key = serial_read(console->port);
 
 		if (key < 0) {
 			loop_step(LOOP_FOREVER);
@@ -157,15 +160,18 @@ static bool read_line(struct console *console, const struct command_env *env)
  * The console's life: everything else happens while it waits for keys. Never
  * returns. The last thing that main_entry() calls.
  */
-void console_run(struct console *console, const struct command_env *env)
+void console_run(struct console *console, enum serial_line port,
+		 const struct command_env *env)
 {
+	console->port = port;
 	console->screen.hide = hide_line;
 	console->screen.show = show_line;
 	notice_screen_add(&console->screen);
-	line_edit_init(&console->line, PROMPT, line_out, NULL);
+	line_edit_init(&console->line, PROMPT, line_out, console);
 	for (;;) {
 		fflush(stdout);
 		if (read_line(console, env)) {
+			current = port;
 			commands_run(env, console->line.text);
 		}
 	}

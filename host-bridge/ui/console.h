@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 
+#include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/ui/line_edit.h"
 
@@ -20,15 +21,18 @@ struct command_env;
 
 /* A terminal with somebody at it. Its fields are console.c's. */
 struct console {
+	enum serial_line port;	/* where it is */
 	struct notice_screen screen;
 	struct line_edit line;
 	bool editing;		/* the line is on the screen */
 };
 
-/* Reads lines and runs them as commands on *env, for ever. */
-void console_run(struct console *console, const struct command_env *env)
+/* Reads lines from port and runs them as commands on *env, for ever. */
+void console_run(struct console *console, enum serial_line port,
+		 const struct command_env *env)
 	__attribute__((noreturn));
-/* True when ctrl-c was typed since the command began: it should end. */
+/* True when ctrl-c was typed since the command began: it should end. The
+ * console is that whose command runs; there is one at a time. */
 bool console_interrupted(void);
 /* For a command that prints much, before each piece: runs the loop, and waits
  * for the line to catch up. False: ctrl-c was typed, it should end. */

@@ -129,19 +129,22 @@ void serial_on_drained(enum serial_line line, void (*fn)(void *arg), void *arg)
 	line_arg = arg;
 }
 
-void serial_drop(void)
+void serial_drop(enum serial_line line)
 {
+	assert_int_equal(line, SERIAL_CONSOLE);
 	queued = 0;
 	dropped = true;
 }
 
-int serial_read(void)
+int serial_read(enum serial_line line)
 {
+	assert_int_equal(line, SERIAL_CONSOLE);
 	return -1;
 }
 
-bool serial_typed(uint8_t byte)
+bool serial_typed(enum serial_line line, uint8_t byte)
 {
+	assert_int_equal(line, SERIAL_CONSOLE);
 	return byte == CTRL_C && ctrl_c_at != 0 && turns >= ctrl_c_at;
 }
 
