@@ -27,7 +27,7 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
-#include "host-bridge/ui/system.h"
+#include "host-bridge/ui/run_once.h"
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
@@ -47,19 +47,6 @@ static struct console console;
 static struct command_env env = {
 	.config = &config, .guest = &guest, .places = &places,
 };
-
-/* For a person; the tool's runs (exec, quiet) go without it. */
-static void banner(void)
-{
-	const struct host_info *info = config.info;
-
-	printf("\nIsthmus: a host partition beside Linux\n"
-	       "machine: %s, %u CPU, %llu MiB; host partition up to %llu MiB\n",
-	       info->platform, (unsigned)info->machine_cpus,
-	       (unsigned long long)(info->machine_memory >> 20),
-	       (unsigned long long)(info->ram_end >> 20));
-	printf("\"help\" lists the commands.\n");
-}
 
 /* Without a volume, or with a broken one, everything else still works: the file
  * service and the commands on files are then not there. The volume lives in its
@@ -107,41 +94,6 @@ static void open_channel(void)
 	}
 }
 
-/* ---- A run for one command ---- */
-
-/* Waits for the agent, unless Linux says that something is wrong: then the
- * command does not run. The reason has been reported. */
-static bool wait_for_agent(void)
-{
-	while (linux_state(&guest) == LINUX_RUNNING && !linux_ready(&guest) &&
-	       !linux_said(&guest)[0]) {
-		loop_step(LOOP_FOREVER);
-	}
-	return linux_ready(&guest) && !linux_said(&guest)[0];
-}
-
-/* Waits for the agent, runs the command, powers off; never returns. Output and
- * status go out in frames for the tool (agent.c), if it is there: the manifest
- * has its mark. On a bare serial line they are text for a person. A Linux that goes down before
- * its agent is ready has been reported, and is not started again. */
-static void run_exec(void)
-{
-	const char *const request[] = { "exec", config.exec, NULL };
-	enum agent_mode mode = config.mark ? AGENT_FRAMES : AGENT_PLAIN;
-	uint32_t status;
-
-	if (!wait_for_agent()) {
-		system_down(&env, false);
-	}
-	if (agent_run(env.agent, request, mode, &status) != AGENT_EXITED) {
-		stage_failed(STAGE_AGENT_READY, "exec: %s",
-			     agent_error(env.agent));
-	} else if (mode == AGENT_PLAIN) {
-		printf("[exit status %u]\n", (unsigned)status);
-	}
-	system_down(&env, false);
-}
-
 /**
  * Called by crt0.S with the address of struct host_info. Never returns. The
  * order matters: nothing may print before serial_init(), nothing may fault
@@ -169,7 +121,7 @@ void main_entry(const struct host_info *info)
 	config_read(info, &config);
 	stage_set_mark(config.mark);
 	if (!config.exec && !config.quiet) {
-		banner();
+		console_banner(info);
 	}
 	open_volume();
 	open_channel();
@@ -177,7 +129,7 @@ void main_entry(const struct host_info *info)
 	linux_init(&guest, &config, !config.exec);
 	(void)linux_start(&guest);
 	if (config.exec) {
-		run_exec();
+		run_once(&env);
 	}
 	console_run(&console, SERIAL_CONSOLE, &env);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/host_info.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/loop/loop.h"
@@ -79,6 +80,17 @@ bool console_go_on(void)
 	serial_drop(current);
 	printf("^C\n");
 	return false;
+}
+
+/** For a person; the tool's runs (exec, quiet) go without it. */
+void console_banner(const struct host_info *info)
+{
+	printf("\nIsthmus: a host partition beside Linux\n"
+	       "machine: %s, %u CPU, %llu MiB; host partition up to %llu MiB\n",
+	       info->platform, (unsigned)info->machine_cpus,
+	       (unsigned long long)(info->machine_memory >> 20),
+	       (unsigned long long)(info->ram_end >> 20));
+	printf("\"help\" lists the commands.\n");
 }
 
 /* Shows all candidates below the line. */

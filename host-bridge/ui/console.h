@@ -18,6 +18,7 @@
 #include "host-bridge/ui/line_edit.h"
 
 struct command_env;
+struct host_info;
 
 /* A terminal with somebody at it. Its fields are console.c's. */
 struct console {
@@ -27,6 +28,8 @@ struct console {
 	bool editing;		/* the line is on the screen */
 };
 
+/* Says what this machine is. */
+void console_banner(const struct host_info *info);
 /* Reads lines from port and runs them as commands on *env, for ever. */
 void console_run(struct console *console, enum serial_line port,
 		 const struct command_env *env)
