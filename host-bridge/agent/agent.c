@@ -19,9 +19,9 @@
 
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/agent/agent_frame.h"
+#include "host-bridge/dev/serial.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/vsock/vsock.h"
 

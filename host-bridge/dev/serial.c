@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "drivers/uart16550.h"
-#include "host-bridge/rt/hc.h"
-#include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/sink.h"
 
 #define COM2_PORT	0x2f8

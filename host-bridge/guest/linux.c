@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host-bridge/rt/hc.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
 #include "host-bridge/guest/linux_initrd.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 

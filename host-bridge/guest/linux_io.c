@@ -12,11 +12,11 @@
 #include <string.h>
 
 #include "abi/channel.h"
-#include "host-bridge/rt/hc.h"
+#include "host-bridge/dev/serial.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/dev/serial.h"
+#include "host-bridge/rt/hc.h"
 
 /* Port accesses answered in one turn of the loop: twice as many as Linux can
  * have vCPUs. */

@@ -9,8 +9,8 @@
  */
 #include <stddef.h>
 
-#include "host-bridge/rt/hc.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
 
 #define EVENT_BITS	64
 /* So long at most, for each piece of work, before keys, timers and Linux's port

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
-#include "host-bridge/guest/linux.h"
-#include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/places.h"
 
 #define CHUNK		(64u << 10)	/* what one 9P message can carry */

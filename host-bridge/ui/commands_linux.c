@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "host-bridge/agent/agent.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/guest/linux_io.h"
+#include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
-#include "host-bridge/guest/linux.h"
-#include "host-bridge/guest/linux_io.h"
 #include "host-bridge/ui/log_view.h"
-#include "host-bridge/loop/loop.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
 

@@ -9,17 +9,17 @@
 #include <time.h>
 
 #include "drivers/power.h"
-#include "host-bridge/ui/commands.h"
-#include "host-bridge/ui/commands_linux.h"
-#include "host-bridge/rt/hc.h"
-#include "host-bridge/guest/linux.h"
-#include "host-bridge/ui/log_view.h"
-#include "host-bridge/loop/loop.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/fs/volume.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/syscalls.h"
+#include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_linux.h"
+#include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/system.h"
-#include "host-bridge/fs/volume.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 /* Bounds of lists that end by themselves: more than the hypervisor has. */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "abi/host_info.h"
-#include "host-bridge/ui/commands.h"
-#include "host-bridge/ui/console.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
+#include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/console.h"
 
 #define PROMPT		"isthmus> "
 #define KEY_CTRL_C	0x03

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host-bridge/ui/console.h"
-#include "host-bridge/loop/loop.h"
 #include "host-bridge/files/p9_client.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/ui/console.h"
 #include "host-bridge/ui/places.h"
 #include "proto/agent.h"
 
