@@ -38,6 +38,9 @@ OTHERS = {
 ROOMED = ("host-bridge",)
 LAYERED = ("guest/driver", "guest/init")
 
+# Headers for the files beside them.
+INSIDE = ("_int.h", "_internal.h", "_impl.h")
+
 SEARCHED = ("hypervisor/include/", "")      # -I, as the build.mk files have it
 PURPOSE = re.compile(r"^ \* Room (\w+): ", re.M)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+[<"]([^>"]+)[>"]', re.M)
@@ -140,6 +143,9 @@ def complaints(texts):
                 graph.setdefault(module(name), set()).add(module(other))
             if not may_know(name, other):
                 yield f"{name}: includes {other}, which is not below it"
+            if other.endswith(INSIDE) and \
+                    os.path.dirname(name) != os.path.dirname(other):
+                yield f"{name}: includes {other}, which is for its folder"
     for way in circles(graph):
         yield "circle of includes: " + " -> ".join(way)
     told = {f"{place(name)[0]}/{word}" for name, text in texts.items()
