@@ -88,13 +88,13 @@ static struct p9_fid *fid_alloc(struct p9_session *s)
 }
 
 /**
- * Makes a fid for a file and holds the file; the fid is neither open nor has it
- * a user yet. Returns 0, EINVAL (P9_NOFID, or in use), ENFILE (too many),
+ * Makes a fid of a user's for a file and holds the file; the fid is not open.
+ * Returns 0, EINVAL (P9_NOFID, or in use), ENFILE (too many, or too many of his),
  * ENOMEM, or an error of the file's. Nothing is left of a fid that could not be
  * made.
  */
 int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
-	       struct p9_fid **out)
+	       struct p9_user *user, struct p9_fid **out)
 {
 	struct p9_fid *f;
 	int error;
@@ -102,7 +102,7 @@ int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
 	if (fid == P9_NOFID || p9_fid_find(s, fid) != NULL) {
 		return EINVAL;
 	}
-	if (s->fid_count >= P9_FIDS_MAX) {
+	if (!p9_quota(user, user->fids, s->fid_count, 1, P9_FIDS_MAX)) {
 		return ENFILE;
 	}
 	error = fid_grow(s);
@@ -118,7 +118,10 @@ int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
 		volume_release(s->vol, ino);
 		return ENOMEM;
 	}
-	*f = (struct p9_fid){ .fid = fid, .ino = ino };
+	*f = (struct p9_fid){
+		.fid = fid, .ino = ino, .uid = user->uid, .user = user,
+	};
+	user->fids++;
 	f->next = s->fids[fid & s->fid_mask];
 	s->fids[fid & s->fid_mask] = f;
 	s->fid_count++;
@@ -159,10 +162,9 @@ void p9_fid_free(struct p9_session *s, struct p9_fid *fid)
 	if (fid->has_locks) {
 		p9_locks_drop(s, fid);
 	}
-	if (fid->xattr != NULL) {
-		free(fid->xattr->value);
-		free(fid->xattr);
-	}
+	p9_xattr_end(s, fid);
+	fid->user->fids--;
+	p9_user_put(s, fid->user);
 	volume_release(s->vol, fid->ino);
 	fid->next = s->fid_spare;
 	s->fid_spare = fid;

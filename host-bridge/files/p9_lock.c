@@ -14,7 +14,7 @@
 
 #include "host-bridge/files/p9_server_int.h"
 
-#define LOCKS_MAX	4096u		/* of all sessions */
+#define LOCKS_MAX	4096u		/* of all sessions: see p9_quota() */
 
 /* Reads and judges the fields that Tlock and Tgetlock share into a lock that is
  * not on the list. length 0 means to the end of the file, whatever it becomes.
@@ -81,26 +81,28 @@ static const struct p9_lock *lock_conflict(const struct p9_server *server,
 	return NULL;
 }
 
-/* Whether there may be as many locks as there will be with this one: it is one
- * itself unless it unlocks, and it leaves one more where it cuts one of its
+/* Whether its user may have as many locks as he will have with this one: it is
+ * one itself unless it unlocks, and it leaves one more where it cuts one of its
  * owner's in two. What it replaces counts still. */
 static bool lock_fits(const struct p9_server *server,
 		      const struct p9_lock *want)
 {
-	uint32_t count = server->lock_count +
-			 (want->type != P9_LOCK_UNLCK ? 1 : 0);
+	const struct p9_user *user = want->fid->user;
+	uint32_t more = want->type != P9_LOCK_UNLCK ? 1 : 0;
 
 	/* Far from the bound the list need not be walked. */
-	if (count < LOCKS_MAX) {
+	if (p9_quota(user, user->locks, server->lock_count, more + 1,
+		     LOCKS_MAX)) {
 		return true;
 	}
 	for (const struct p9_lock *l = server->locks; l != NULL; l = l->next) {
 		if (lock_overlaps(l, want) && lock_same_owner(l, want) &&
 		    l->start < want->start && l->end > want->end) {
-			count++;
+			more++;
 		}
 	}
-	return count <= LOCKS_MAX;
+	return more == 0 || p9_quota(user, user->locks, server->lock_count,
+				     more, LOCKS_MAX);
 }
 
 static void lock_push(struct p9_server *server, struct p9_lock *to,
@@ -110,6 +112,18 @@ static void lock_push(struct p9_server *server, struct p9_lock *to,
 	to->next = server->locks;
 	server->locks = to;
 	server->lock_count++;
+	to->fid->user->locks++;
+}
+
+/* Frees the lock that the link leads to. */
+static void lock_drop(struct p9_server *server, struct p9_lock **link)
+{
+	struct p9_lock *l = *link;
+
+	*link = l->next;
+	server->lock_count--;
+	l->fid->user->locks--;
+	free(l);
 }
 
 /* Takes a range away from its owner's locks, so that the new one replaces them
@@ -127,9 +141,7 @@ static bool lock_cut(struct p9_server *server, const struct p9_lock *range,
 		if (!lock_overlaps(l, range) || !lock_same_owner(l, range)) {
 			link = &l->next;
 		} else if (l->start >= range->start && l->end <= range->end) {
-			*link = l->next;
-			server->lock_count--;
-			free(l);
+			lock_drop(server, link);
 		} else if (l->start < range->start && l->end > range->end) {
 			/* The piece behind the range; it goes with the same
 			 * fid. */
@@ -235,9 +247,7 @@ void p9_locks_drop(struct p9_session *s, const struct p9_fid *fid)
 		struct p9_lock *l = *link;
 
 		if (l->session == s && l->fid == fid) {
-			*link = l->next;
-			s->server->lock_count--;
-			free(l);
+			lock_drop(s->server, link);
 		} else {
 			link = &l->next;
 		}

@@ -281,7 +281,13 @@ int p9_xattrwalk(struct p9_session *s, struct p9_reader *r,
 				   &xattr->size);
 	xattr->value = value;
 	if (error == 0) {
-		error = p9_fid_new(s, newid, fid->ino, &new);
+		error = p9_fid_new(s, newid, fid->ino, fid->user, &new);
+	}
+	if (error == 0) {
+		error = p9_xattr_give(s, new, xattr);
+		if (error != 0) {
+			p9_fid_free(s, new);
+		}
 	}
 	if (error != 0) {
 		free(xattr->value);
@@ -289,7 +295,6 @@ int p9_xattrwalk(struct p9_session *s, struct p9_reader *r,
 		return error;
 	}
 	new->kind = P9_FID_XATTR_READ;
-	new->xattr = xattr;
 	p9_put64(&p->w, xattr->size);
 	return 0;
 }
@@ -331,15 +336,17 @@ int p9_xattrcreate(struct p9_session *s, struct p9_reader *r,
 	if (error == 0 && xattr->value == NULL) {
 		error = ENOMEM;
 	}
+	xattr->size = (size_t)size;
+	xattr->flags = flags & (VOLUME_XATTR_CREATE | VOLUME_XATTR_REPLACE);
+	if (error == 0) {
+		error = p9_xattr_give(s, fid, xattr);
+	}
 	if (error != 0) {
 		free(xattr->value);
 		free(xattr);
 		return error;
 	}
-	xattr->size = (size_t)size;
-	xattr->flags = flags & (VOLUME_XATTR_CREATE | VOLUME_XATTR_REPLACE);
 	fid->kind = P9_FID_XATTR_WRITE;
-	fid->xattr = xattr;
 	return 0;
 }
 

@@ -24,6 +24,7 @@ int p9_attach(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	uint32_t afid = p9_get32(r);
 	struct p9_str aname;
 	uint32_t uid;
+	struct p9_user *user;
 	struct p9_fid *fid;
 	struct p9_qid qid;
 	int error;
@@ -37,13 +38,17 @@ int p9_attach(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	if (aname.len > 1 || (aname.len == 1 && aname.s[0] != '/')) {
 		return ENOENT;		/* there is one tree only */
 	}
-	error = p9_fid_new(s, id, VOLUME_ROOT, &fid);
+	/* Linux sends -1 where it attaches for nobody in particular. */
+	user = p9_user_get(s, uid == UINT32_MAX ? 0 : uid);
+	if (user == NULL) {
+		return ENOMEM;
+	}
+	error = p9_fid_new(s, id, VOLUME_ROOT, user, &fid);
 	if (error != 0) {
+		p9_user_put(s, user);
 		return error;
 	}
 	fid->parent = VOLUME_ROOT;
-	/* Linux sends -1 where it attaches for nobody in particular. */
-	fid->uid = uid == UINT32_MAX ? 0 : uid;
 	error = p9_qid(s, VOLUME_ROOT, &qid);
 	p9_putqid(&p->w, &qid);
 	return error;
@@ -92,18 +97,16 @@ static int walk_names(struct p9_session *s, struct walk *walk,
 static int walk_fid(struct p9_session *s, struct p9_fid *fid, uint32_t newid,
 		    const struct walk *walk)
 {
-	uint32_t uid = fid->uid;
 	int error;
 
 	if (newid == fid->fid) {
 		error = p9_fid_move(s, fid, walk->ino);
 	} else {
-		error = p9_fid_new(s, newid, walk->ino, &fid);
+		error = p9_fid_new(s, newid, walk->ino, fid->user, &fid);
 	}
 	if (error == 0) {
 		fid->parent = walk->parent;
 		fid->cookie = walk->cookie;
-		fid->uid = uid;
 	}
 	return error;
 }

@@ -12,6 +12,8 @@
 
 #define P9_FIDS_MAX	65536u	/* of one session */
 #define P9_XATTR_MAX	65536u	/* bytes of one attribute's value */
+#define P9_XATTRS_MAX	(8u << 20)	/* bytes of all values at a time */
+#define P9_USER_BUCKETS	64u
 #define P9_REQUEST_MAX	8192u	/* of a message, but for Twrite's data */
 
 enum p9_fid_kind {
@@ -27,13 +29,22 @@ struct p9_xattr {
 	uint8_t *value;
 };
 
+/* Who fids are used for: p9_quota.c. */
+struct p9_user {
+	struct p9_user *next;
+	uint32_t uid;
+	uint32_t fids, locks;
+	size_t xattr_bytes;
+};
+
 struct p9_fid {
 	struct p9_fid *next;	/* in its hash chain */
 	uint32_t fid;
 	uint32_t ino;		/* held */
 	uint32_t parent;	/* directory it was found in, ... */
 	uint64_t cookie;	/* ... and which entry there; 0: unknown */
-	uint32_t uid;		/* on whose behalf, from Tattach */
+	uint32_t uid;		/* on whose behalf, from Tattach: user's */
+	struct p9_user *user;
 	uint32_t open_flags;
 	uint8_t kind;		/* enum p9_fid_kind */
 	bool is_open;
@@ -57,6 +68,7 @@ struct p9_server {
 	struct volume *vol;
 	struct p9_lock *locks;
 	uint32_t lock_count;
+	size_t xattr_bytes;
 	struct volume_seg segs[P9_SEGS_MAX];
 	uint8_t reply[P9_MSIZE_MAX];
 };
@@ -80,6 +92,7 @@ struct p9_session {
 	struct p9_fid **fids;	/* hashed */
 	uint32_t fid_mask, fid_count;
 	struct p9_fid *fid_spare;	/* freed ones */
+	struct p9_user *users[P9_USER_BUCKETS];
 	uint32_t have;		/* bytes of a message in request */
 	uint32_t skip;		/* bytes to drop */
 	uint32_t acted;		/* messages of this p9_session_input() */
@@ -98,12 +111,21 @@ struct p9_reply {
 struct p9_fid *p9_fid_find(struct p9_session *s, uint32_t fid);
 int p9_fid_file(struct p9_session *s, uint32_t fid, struct p9_fid **out);
 int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
-	       struct p9_fid **out);
+	       struct p9_user *user, struct p9_fid **out);
 void p9_fid_free(struct p9_session *s, struct p9_fid *fid);
 void p9_fid_free_all(struct p9_session *s);
 int p9_fid_move(struct p9_session *s, struct p9_fid *fid, uint32_t ino);
 int p9_qid(struct p9_session *s, uint32_t ino, struct p9_qid *qid);
 struct p9_qid p9_attr_qid(const struct volume_attr *attr);
+
+/* p9_quota.c */
+bool p9_quota(const struct p9_user *user, size_t used, size_t all,
+	      size_t want, size_t limit);
+struct p9_user *p9_user_get(struct p9_session *s, uint32_t uid);
+void p9_user_put(struct p9_session *s, struct p9_user *user);
+int p9_xattr_give(struct p9_session *s, struct p9_fid *fid,
+		  struct p9_xattr *xattr);
+void p9_xattr_end(struct p9_session *s, struct p9_fid *fid);
 
 /* Handlers: p9_ops_*.c */
 typedef int (*p9_handler)(struct p9_session *s, struct p9_reader *r,

@@ -330,6 +330,7 @@ struct p9_server *p9_server_new(struct volume *vol)
 		server->vol = vol;
 		server->locks = NULL;
 		server->lock_count = 0;
+		server->xattr_bytes = 0;
 	}
 	return server;
 }

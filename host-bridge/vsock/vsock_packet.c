@@ -145,14 +145,17 @@ static void send_rst(struct vsock *vs, const struct ring_packet *to)
 
 /* A REQUEST: makes the connection if somebody listens and there is room, and
  * lets the service know; else RST. Our own connections keep VSOCK_CONNS -
- * VSOCK_CONNS_PEER places, however many the peer opens. */
+ * VSOCK_CONNS_PEER places, however many the peer opens; mounts, which come from
+ * ports that need a right, find some however many any process opens. */
 static void accept_conn(struct vsock *vs, const struct ring_packet *packet)
 {
 	const struct vsock_listener *listener =
 		vsock_listener_find(vs, packet->dst_port);
+	uint32_t most = packet->src_port < VSOCK_PORT_RIGHT ? VSOCK_CONNS_PEER
+							    : VSOCK_CONNS_ANY;
 	struct vsock_conn *conn = NULL;
 
-	if (listener != NULL && vs->stats.connections < VSOCK_CONNS_PEER) {
+	if (listener != NULL && vs->stats.connections < most) {
 		conn = vsock_conn_new(vs, packet->dst_port, packet->src_port,
 				      listener->ops, listener->arg);
 	}

@@ -96,14 +96,15 @@ static void test_fids_are_bounded(void **state)
 	uint32_t n = 1;
 
 	(void)state;
-	while (walk(TOP, n * 7, "") == 0) {
+	attach(1, 0);
+	while (walk(1, n * 7, "") == 0) {
 		n++;
 		assert_true(n < 70000);
 	}
-	assert_int_equal(walk(TOP, n * 7, ""), ENFILE);
-	assert_int_equal(n, 65536);
+	assert_int_equal(walk(1, n * 7, ""), ENFILE);
+	assert_int_equal(n, 65536 - 1);
 	assert_int_equal(clunk(7 * 500), 0);
-	assert_int_equal(walk(TOP, 7 * 500, ""), 0);
+	assert_int_equal(walk(1, 7 * 500, ""), 0);
 	assert_int_equal(version(MSIZE, P9_VERSION), 0);
 	assert_int_equal(clunk(7), EBADF);
 }
@@ -114,9 +115,10 @@ static void test_locks_are_bounded(void **state)
 	uint32_t n = 1;
 
 	(void)state;
-	walk(TOP, 1, "");
+	attach(9, 0);
+	walk(9, 1, "");
 	lcreate(1, "f", P9_O_RDWR);
-	walk(TOP, 2, "f");
+	walk(9, 2, "f");
 	lopen(2, P9_O_RDWR);
 	assert_int_equal(lock(1, P9_LOCK_WRLCK, 0, 1000000, 1), 0);
 	while (lock(1, P9_LOCK_UNLCK, 2 * n - 1, 1, 1) == 0) {
@@ -141,6 +143,56 @@ static void test_locks_are_bounded(void **state)
 	assert_int_equal(c.server->lock_count, n);
 	assert_int_equal(lock(1, P9_LOCK_UNLCK, 0, 0, 1), 0);
 	assert_int_equal(c.server->lock_count, 0);
+}
+
+/* Users who take all they can get: the one who has the fid root, and those who
+ * attach after him. All find something, root what is left. */
+static void test_quotas(void **state)
+{
+	uint32_t fids[3], locks[3], next = 10;
+	char value[P9_XATTR_MAX] = { 0 };
+	unsigned values = 0;
+
+	(void)state;
+	walk(TOP, 1, "");
+	assert_int_equal(lcreate(1, "f", P9_O_RDWR), 0);
+	assert_int_equal(setattr(1, 1, 0100666, 0, 0), 0);
+	for (uint32_t u = 0; u < 3; u++) {
+		attach(3 + u, u == 2 ? 0 : 2000 + u);
+		walk(3 + u, 6 + u, "f");
+		assert_int_equal(lopen(6 + u, P9_O_RDWR), 0);
+		for (locks[u] = 0; lock(6 + u, P9_LOCK_RDLCK, 2 * locks[u], 1,
+					u) == 0; locks[u]++) {
+		}
+		for (fids[u] = 0; walk(3 + u, next, "") == 0; fids[u]++) {
+			next++;
+		}
+		assert_int_equal(walk(3 + u, next, ""), ENFILE);
+	}
+	assert_int_equal(locks[0], 2048);
+	assert_int_equal(locks[1], 1024);
+	assert_int_equal(locks[2], 1024);
+	assert_in_range(fids[0], 32700, 32768);
+	assert_in_range(fids[1], 16350, 16384);
+	assert_in_range(fids[2], 16350, 16384);
+	/* Values that are gathered, and never set. */
+	for (uint32_t id = 10; id < 10 + fids[0]; id++, values++) {
+		if (xattrcreate(id, "user.x", sizeof(value), 0) != 0) {
+			break;
+		}
+	}
+	assert_in_range(values, 50, 64);
+	assert_int_equal(xattrcreate(10 + fids[0], "user.x", 60000, 0), 0);
+	/* What is given back is there again; the value was not complete. */
+	assert_int_equal(clunk(10), EINVAL);
+	assert_int_equal(xattrcreate(11 + values, "user.x", 60000, 0), 0);
+	assert_int_equal(version(MSIZE, P9_VERSION), 0);
+	assert_int_equal(c.server->lock_count, 0);
+	assert_int_equal(c.server->xattr_bytes, 0);
+	attach(1, 2000);
+	for (next = 2; walk(1, next, "") == 0; next++) {
+	}
+	assert_int_equal(next, 32769);
 }
 
 static uint32_t rename_fid(uint32_t fid, const char *name)
@@ -358,6 +410,7 @@ int main(void)
 		TEST(test_sizes),
 		TEST(test_fids_are_bounded),
 		TEST(test_locks_are_bounded),
+		TEST(test_quotas),
 		TEST(test_rename_in_large_directory),
 		TEST(test_back_pressure),
 		TEST(test_full_volume),

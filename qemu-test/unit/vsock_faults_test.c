@@ -81,10 +81,16 @@ static void test_table_full(void **state)
 	struct peer *p = *state;
 	struct vsock_status status;
 
-	for (uint32_t i = 0; i < 240; i++) {
+	for (uint32_t i = 0; i < 176; i++) {
 		open_conn(p, 10000 + i, SEEN_PORT);
 	}
-	peer_send(p, 20000, SEEN_PORT, OP_REQUEST, 0, NULL, 0);
+	peer_send(p, 1024, SEEN_PORT, OP_REQUEST, 0, NULL, 0);
+	expect(p, OP_RST);
+	/* Those who may have such ports find 64 more. */
+	for (uint32_t i = 0; i < 64; i++) {
+		open_conn(p, 1023 - i, SEEN_PORT);
+	}
+	peer_send(p, 1, SEEN_PORT, OP_REQUEST, 0, NULL, 0);
 	expect(p, OP_RST);
 	/* Our own connections have some left. */
 	for (uint32_t i = 0; i < 16; i++) {
@@ -93,7 +99,8 @@ static void test_table_full(void **state)
 	}
 	assert_null(vsock_connect(p->vs, 1, &seen_ops, NULL));
 	for (uint32_t i = 0; i < 240; i++) {
-		peer_send(p, 10000 + i, SEEN_PORT, OP_SHUTDOWN, 0, NULL, 0);
+		peer_send(p, i < 176 ? 10000 + i : 1023 - (i - 176), SEEN_PORT,
+			  OP_SHUTDOWN, 0, NULL, 0);
 		expect(p, OP_RST);
 	}
 	vsock_get_status(p->vs, &status);
