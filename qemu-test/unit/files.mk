@@ -27,6 +27,12 @@ p9_server_SRCS := qemu-test/unit/p9_server_test.c qemu-test/unit/p9_talk.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
 p9_server_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += p9_memory
+p9_memory_SRCS := qemu-test/unit/p9_memory_test.c qemu-test/unit/p9_talk.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
+p9_memory_LIBS := -lext2fs -lcom_err \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 UNIT_TESTS += p9_service
 p9_service_SRCS := qemu-test/unit/p9_service_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
