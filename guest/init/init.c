@@ -28,7 +28,6 @@
 #include "init.h"
 
 #define RESPAWN_SECONDS	1	/* pause before a child is started again */
-#define TERM_TENTHS	20	/* patience between SIGTERM and SIGKILL */
 
 /* 0: none is wanted; -1: there was no process for it, to be tried again. */
 static pid_t agent_pid;		/* where there is a channel */
@@ -128,41 +127,13 @@ static void reap(void)
 	}
 }
 
-/* Waits until no child is left, or for tenths of a second. SIGCHLD, blocked,
- * ends each wait early. */
-static void wait_children(int tenths)
-{
-	const struct timespec tenth = { .tv_nsec = 100000000 };
-	sigset_t chld;
-
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	for (int i = 0; i < tenths; i++) {
-		pid_t pid;
-
-		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-		}
-		if (pid < 0) {
-			return;		/* ECHILD: all gone */
-		}
-		sigtimedwait(&chld, NULL, &tenth);
-	}
-}
-
 /* Ends every process, writes everything back and leaves; never returns. how is
  * reboot()'s: RB_AUTOBOOT, RB_POWER_OFF. The kernel then writes the ACPI reset
  * or sleep register, which host-bridge answers by ending the partition. */
 static void shut_down(int how)
 {
 	init_log(how == RB_AUTOBOOT ? "restarting" : "powering off");
-	/* To all but PID 1; the agent's own sessions too. */
-	kill(-1, SIGTERM);
-	kill(-1, SIGHUP);	/* what a shell at a terminal obeys */
-	/* Stopped processes could not obey. */
-	kill(-1, SIGCONT);
-	wait_children(TERM_TENTHS);
-	kill(-1, SIGKILL);
-	wait_children(TERM_TENTHS);
+	processes_end(shell_pid);
 	boot_unmount_all();
 	reboot(how);
 	init_log("reboot: %s", strerror(errno));

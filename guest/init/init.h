@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of guest/init share: the log (init_log.c), PID 1 (boot.c,
- * init.c) and the agent it starts (agent*.c). One static program, no threads.
+ * processes.c, init.c) and the agent it starts (agent*.c). One static program, no threads.
  * Calls go one way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Signals PID 1 obeys, as busybox's poweroff, halt and reboot send them. */
 #define INIT_SIG_POWEROFF	SIGUSR2
@@ -27,6 +28,8 @@ void boot_hostname(void);
 void boot_loopback_up(void);
 void boot_mount_host(void);
 void boot_unmount_all(void);
+
+void processes_end(pid_t shell);
 
 void init_log(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += agent_proto agent_session agent_ready agent_9p
+UNIT_TESTS += init_processes agent_proto agent_session agent_ready agent_9p
+
+init_processes_SRCS := qemu-test/unit/init_processes_test.c \
+	guest/init/processes.c
+init_processes_LIBS := -lutil
 
 agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 
