@@ -22,7 +22,9 @@ def start(folder, disk, cpu, smp, memory, lines):
         f"cpu: model={cpu}, count={smp}, "
         "ips=50000000, reset_on_triple_fault=1, ignore_bad_msrs=1",
         f"memory: guest={memory}, host={memory}",
-        f"romimage: file={FIRMWARE}, address=0xffe00000",
+        # up to the end of the first 4 GiB, be it 2 MiB or 4
+        f"romimage: file={FIRMWARE}, address="
+        f"{(1 << 32) - os.path.getsize(FIRMWARE):#x}",
         f"vgaromimage: file={VGA}",
         "pci: enabled=1, chipset=i440fx",
         "ata0: enabled=1",
