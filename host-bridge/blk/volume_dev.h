@@ -41,6 +41,7 @@ struct volume_dev {
 	const struct volume_dev_ops *ops;
 	uint64_t blocks;
 	bool read_only;
+	bool full;		/* the last poke found no memory */
 };
 
 int volume_mem_open(void *image, size_t size, struct volume_dev **out);

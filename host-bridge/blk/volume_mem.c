@@ -94,6 +94,7 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
 
+	dev->full = false;
 	if (block >= dev->blocks) {
 		return NULL;
 	}
@@ -104,6 +105,7 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 			memset(data, 0, VOLUME_BLOCK);
 		}
 		mem->table[block] = data;
+		dev->full = data == NULL;
 	}
 	return mem->table[block];
 }

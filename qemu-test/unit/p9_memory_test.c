@@ -25,6 +25,7 @@ void *__wrap_realloc(void *old, size_t size);
 
 static long left = -1;			/* allocations until one fails; <0: never */
 static bool ended;			/* one has failed */
+static bool no_large;			/* all large ones fail */
 
 static bool fails(void)
 {
@@ -37,7 +38,8 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t size)
 {
-	return fails() ? NULL : __real_malloc(size);
+	return fails() || (no_large && size > 100000) ? NULL
+						      : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
@@ -115,11 +117,66 @@ static void test_each_fails_once(void **state)
 	assert_in_range(number, 15, 999);
 }
 
+/* Appends to the sparse image. */
+static void add(uint8_t **at, const void *data, size_t len)
+{
+	memcpy(*at, data, len);
+	*at += len;
+}
+
+/* A volume whose empty blocks have no memory yet, and then get none: that is a
+ * full disk. */
+static void test_no_block(void **state)
+{
+	static const uint8_t zeros[VOLUME_BLOCK], data[400000];
+	struct fixture f;
+	struct volume_dev *dev;
+	struct volume *vol;
+	uint8_t *sparse, *at;
+	uint32_t ino;
+	size_t done;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	at = sparse = __real_malloc(2 * f.size);
+	add(&at, (const uint16_t[]){ 0xff3a, 0xed26, 1, 0, 28, 12 }, 12);
+	add(&at, (const uint32_t[]){ VOLUME_BLOCK, 4096, 4096, 0 }, 16);
+	for (size_t i = 0; i < f.size; i += VOLUME_BLOCK) {
+		bool raw = memcmp(f.image + i, zeros, VOLUME_BLOCK) != 0;
+
+		add(&at, (const uint16_t[]){ raw ? 0xcac1 : 0xcac3, 0 }, 4);
+		add(&at, (const uint32_t[]){ 1, raw ? 12 + VOLUME_BLOCK : 12 },
+		    8);
+		add(&at, f.image + i, raw ? VOLUME_BLOCK : 0);
+	}
+	assert_int_equal(volume_mem_open(sparse, (size_t)(at - sparse), &dev),
+			 0);
+	assert_int_equal(volume_open(dev, &vol), 0);
+	ino = new_file(vol, ROOT, "f");
+	/* The first piece of memory for blocks serves 64 of them. */
+	assert_int_equal(volume_write(vol, ino, 0, data, 100, &done), 0);
+	no_large = true;
+	assert_int_equal(volume_write(vol, ino, 4096, data, sizeof(data),
+				      &done), 0);
+	assert_in_range(done, 4096, 64 * 4096);
+	assert_int_equal(volume_write(vol, ino, 4096 + done, data, 100000,
+				      &done), ENOSPC);
+	no_large = false;
+	assert_int_equal(volume_write(vol, ino, 4096, data, sizeof(data),
+				      &done), 0);
+	assert_int_equal(done, sizeof(data));
+	assert_int_equal(volume_close(vol), 0);
+	dev->ops->close(dev);
+	free(sparse);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_each_fails_once, setup,
 						teardown),
+		cmocka_unit_test(test_no_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

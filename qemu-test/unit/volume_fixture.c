@@ -110,7 +110,9 @@ static void load(struct fixture *f)
 	assert_int_equal(fread(f->image, 1, f->size, file), f->size);
 	fclose(file);
 	assert_int_equal(volume_mem_open(f->image, f->size, &f->mem), 0);
-	f->dev = (struct volume_dev){ &dev_ops, f->mem->blocks, false };
+	f->dev = (struct volume_dev){
+		.ops = &dev_ops, .blocks = f->mem->blocks,
+	};
 	f->poked = calloc(f->mem->blocks, sizeof(*f->poked));
 	f->fail_after = -1;
 	assert_int_equal(volume_open(&f->dev, &f->vol), 0);

@@ -154,7 +154,7 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	data = vol->dev->ops->poke(vol->dev, pblk, true);
 	if (data == NULL) {
 		run_truncate(vol, dir, lblk);
-		return EIO;
+		return poke_error(vol);
 	}
 	block_init(vol, data);
 	index->blocks[lblk] = (struct dir_block){

@@ -210,7 +210,7 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 		run_undo(vol, vn, count - (*done == 0 ? 0 : (uint32_t)
 			 ((skip + *done) >> VOLUME_BLOCK_SHIFT)));
 	}
-	return *done > 0 ? 0 : EIO;
+	return *done > 0 ? 0 : poke_error(vol);
 }
 
 /**
@@ -305,7 +305,7 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 			vol->dev, run->pblk + (keep - 1 - run->lblk), false);
 
 		if (data == NULL) {
-			return EIO;
+			return poke_error(vol);
 		}
 		memset(data + tail, 0, VOLUME_BLOCK - tail);
 	}

@@ -14,6 +14,7 @@
 #ifndef ISTHMUS_VOLUME_INT_H
 #define ISTHMUS_VOLUME_INT_H
 
+#include <errno.h>
 #include <ext2fs/ext2_fs.h>
 #include <ext2fs/ext2fs.h>
 
@@ -82,6 +83,12 @@ void vnode_unref(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
 void volume_trim(struct volume *vol);
+
+/* Why the device's poke gave no block. */
+static inline int poke_error(const struct volume *vol)
+{
+	return vol->dev->full ? ENOSPC : EIO;
+}
 
 static inline bool vnode_is(const struct vnode *vn, uint32_t type)
 {

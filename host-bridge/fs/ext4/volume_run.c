@@ -146,7 +146,7 @@ static int load_leaf(struct volume *vol, struct vnode *vn,
 				vol->dev, ext->e_pblk + i, true);
 
 			if (data == NULL) {
-				return EIO;
+				return poke_error(vol);
 			}
 			memset(data, 0, VOLUME_BLOCK);
 		}
