@@ -82,9 +82,9 @@ check-debian13: test-debian13
 check-fresh12 check-fresh13: check-fresh%:
 	@qemu-test/fresh $*
 
-# Everything: more tests, AMD-V on Bochs as a second opinion, and Debian 13.
+# Everything: more tests, AMD-V on Bochs as a second opinion, KVM's, Debian 13.
 test-all: export TEST_ALL := 1
-test-all: export PLATFORMS := bochs qemu-tcg bochs-amd
+test-all: export PLATFORMS := bochs qemu-tcg bochs-amd nested-amd
 test-all: test
 
 # Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets

@@ -6,7 +6,7 @@ import re
 import time
 
 import debugger
-from runner import PROMPT, QEMU, ROOT, case
+from runner import BOCHS, NESTED, PROMPT, QEMU, ROOT, case
 
 CR0_WP = 1 << 16
 CR4_MCE = 1 << 6
@@ -25,7 +25,8 @@ def _overlap(a, b):
     return a[2] < b[2] + b[1] and b[2] < a[2] + a[1]
 
 
-@case("wx", "no page of the hypervisor's is writable and executable")
+@case("wx", "no page of the hypervisor's is writable and executable",
+      only=(*BOCHS, *QEMU), why="the debugger would stop level 1")
 def wx(t):
     t.need(debugger.HYPERVISOR)
     disk = t.path("disk.img")
@@ -151,7 +152,7 @@ def channel_rights(t):
 
 
 @case("triple-fault", "a triple fault ends that partition only",
-      only=("bochs", *QEMU), why="Bochs' AMD-V resets the machine: it lacks "
+      only=("bochs", *QEMU, *NESTED), why="Bochs' AMD-V resets the machine: it lacks "
       "the shutdown intercept")
 def triple_fault(t):
     killed(t, "triple-fault", "triple fault")
@@ -174,7 +175,7 @@ def busy(t, attempt):
 
 
 @case("hog", "cli; jmp $ and an exit storm do not keep the processor",
-      only=("bochs", *QEMU), why="Bochs' AMD-V has no exit for an interrupt "
+      only=("bochs", *QEMU, *NESTED), why="Bochs' AMD-V has no exit for an interrupt "
       "from a guest that was entered with interrupts off")
 def hog(t):
     busy(t, "spin")

@@ -3,12 +3,9 @@
 CPUs, little and much memory. `make test-all`, or by name."""
 
 from cases_lifecycle import REBOOTS, reboots
-from runner import BOCHS, QEMU, case
+from cases_nested import SOUND
+from runner import BOCHS, NESTED, QEMU, case
 
-# Both directions of the channel, and what Linux sees of the machine.
-SOUND = ("set -e; head -c 300000 /dev/urandom > /mnt/host/a; "
-         "cp /mnt/host/a /tmp/a; cmp /tmp/a /mnt/host/a; nproc; "
-         "awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo")
 GIB = 1024
 
 
@@ -20,21 +17,41 @@ def sound(t, *options, cpus=1, timeout=150):
     return int(mib)
 
 
-@case("pc", "the chipset i440FX", only=QEMU, why="Bochs has this one always")
+@case("pc", "the chipset i440FX", only=(*QEMU, *NESTED),
+      why="Bochs has this one always")
 def pc(t):
     sound(t, "--machine", "pc")
 
 
-@case("pflash", "the firmware in flash", only=QEMU,
+@case("pflash", "the firmware in flash", only=(*QEMU, *NESTED),
       why="Bochs maps the firmware as a ROM")
 def pflash(t):
     sound(t, "--pflash")
 
 
-@case("pc-pflash", "the chipset i440FX, the firmware in flash", only=QEMU,
+@case("pc-pflash", "the chipset i440FX, the firmware in flash",
+      only=(*QEMU, *NESTED),
       why="Bochs maps the firmware as a ROM")
 def pc_pflash(t):
     sound(t, "--machine", "pc", "--pflash", "--smp", "2", cpus=2)
+
+
+@case("disk-virtio", "the boot disk is a virtio disk", only=(*QEMU, *NESTED),
+      why="Bochs has IDE")
+def disk_virtio(t):
+    sound(t, "--disk", "virtio")
+
+
+@case("disk-nvme", "the boot disk is an NVMe disk", only=(*QEMU, *NESTED),
+      why="Bochs has IDE")
+def disk_nvme(t):
+    sound(t, "--disk", "nvme")
+
+
+@case("cpu-host", "-cpu host, and no word more", only=NESTED,
+      why="this is KVM's")
+def cpu_host(t):
+    sound(t, "--cpu", "host")
 
 
 @case("smp3", "three CPUs")

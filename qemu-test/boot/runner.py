@@ -25,18 +25,21 @@ BUILD = os.path.join(ROOT, "build")
 
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 
+from isthmus_lib import platforms  # noqa: E402
 from isthmus_lib.testing import Outcome  # noqa: E402
 
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_failures", "cases_isolation", "cases_mutants", "cases_both",
-           "cases_debugging")
+           "cases_debugging", "cases_nested")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
+NESTED = ("nested-amd", "nested-intel")
 AT_ONCE = int(os.environ.get("EMULATORS", "2"))
 TIMEOUT = 150           # CPU seconds of one machine, unless a test says else
+SLOWER = {"nested-amd": 4, "nested-intel": 12}  # times that
 PROMPT = "isthmus> "
 CASES = []
 
@@ -174,6 +177,13 @@ class Case:
         self.runs = 0
         self.consoles = []
 
+    def on(self, platform):
+        """This test's machines are of that platform, if it works here."""
+        reason = platforms.missing(platform)
+        if reason:
+            raise Skipped(reason)
+        self.platform = platform
+
     def check(self, truth, message):
         if not truth:
             raise Failed(message)
@@ -190,6 +200,8 @@ class Case:
 
     def _command(self, options, timeout):
         self.runs += 1
+        if "--platform" not in options:
+            timeout *= SLOWER.get(self.platform, 1)
         serial = self.path(f"serial-{self.runs}.log")
         linux = self.path(f"linux-{self.runs}.log")
         for name in (serial, linux):
@@ -277,6 +289,8 @@ def _run_one(job, logs):
         return outcome
     test = Case(name, logs, platform)
     try:
+        if platform in NESTED:          # what it is made of need not be there
+            test.on(platform)
         entry.function(test)
         outcome.passed = 1
     except Skipped as reason:
