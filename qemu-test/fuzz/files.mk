@@ -15,7 +15,7 @@ build/fuzz/p9_server: qemu-test/fuzz/p9_server_fuzz.c $(VOLUME_SRCS) \
 	clang $(FILES_FUZZ_FLAGS) -o $@ $(filter %.c,$^) -lext2fs -lcom_err
 
 build/fuzz/p9_client: qemu-test/fuzz/p9_client_fuzz.c $(FILE_COMMANDS_SRCS) \
-		qemu-test/unit/hostile_linux.h $(wildcard host-bridge/*/*.h)
+		qemu-test/unit/hostile_linux.h $(wildcard host-bridge/*/*.h proto/*.h)
 	@mkdir -p $(@D)
 	clang $(FILES_FUZZ_FLAGS) -include qemu-test/unit/newlib.h -o $@ \
 		$(filter %.c,$^) -lext2fs -lcom_err
