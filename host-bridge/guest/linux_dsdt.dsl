@@ -24,13 +24,21 @@ DefinitionBlock ("", "DSDT", 2, "ISTHMU", "ISTHMUS", 1)
 					MaxFixed, PosDecode,
 					0, 0, 0, 0, 1)
 				IO (Decode16, 0xcf8, 0xcf8, 1, 8)
+				/* Registers, MSI-X pages and regions of four
+				 * channels, and no more: a device that Linux
+				 * finds anew gets the first place that fits,
+				 * and BARs do not move. */
 				WordIO (ResourceProducer, MinFixed, MaxFixed,
 					PosDecode, EntireRange,
-					0, 0xc000, 0xcfff, 0, 0x1000)
+					0, 0xc000, 0xc07f, 0, 0x80)
 				DWordMemory (ResourceProducer, PosDecode,
 					MinFixed, MaxFixed, Cacheable,
 					ReadWrite,
-					0, 0xe0000000, 0xefffffff, 0,
+					0, 0xe0000000, 0xe0003fff, 0, 0x4000)
+				DWordMemory (ResourceProducer, PosDecode,
+					MinFixed, MaxFixed, Cacheable,
+					ReadWrite,
+					0, 0xe4000000, 0xf3ffffff, 0,
 					0x10000000)
 			})
 		}
