@@ -17,7 +17,7 @@
 
 #define AGENT_PORT		1023u	/* in Linux: control */
 #define AGENT_PORT_9P		1022u	/* in Linux: its files, 9P2000.L */
-#define AGENT_PORT_READY	1024u	/* the host's: gets AGENT_READY */
+#define AGENT_PORT_READY	1024u	/* the host's: AGENT_READY, both ways */
 #define AGENT_READY		"ready\n"
 
 enum agent_type {

@@ -69,7 +69,8 @@ struct agent_ready {
 	socklen_t len;
 	int sock;		/* -1: not connected */
 	bool said;
-	bool complained;	/* on the log, since it was last said */
+	bool done;		/* the host has answered */
+	bool complained;	/* on the log */
 };
 
 void agent_ready_init(struct agent_ready *r, const void *host, socklen_t len);

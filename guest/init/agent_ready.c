@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tells the host that Linux is up. A connection says so, and stays: as long as
- * it is there the host knows. When it breaks (the channel was reset, the host's
- * program began anew), or cannot be made, because nobody listens there yet or
- * the channel is down, another is made, a second later, for as long as it
- * takes. Nothing here waits: the caller's poll() does.
+ * Tells the host that Linux is up: a connection says so, and is over when the
+ * host has answered. If none can be made, because nobody listens there yet or
+ * the channel is down, or it breaks before the answer, another is made, a second
+ * later, for as long as it takes. Nothing here waits: the caller's poll() does.
+ * No connection stays: it would keep the channel driver loaded.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -56,34 +56,36 @@ int agent_ready_poll(const struct agent_ready *r, struct pollfd *p)
 {
 	*p = (struct pollfd){ .fd = r->sock,
 			      .events = r->said ? POLLIN : POLLOUT };
-	return r->sock < 0 ? RETRY_MS : -1;
+	return r->sock < 0 && !r->done ? RETRY_MS : -1;
 }
 
 /**
  * Goes on after poll(), whatever ended it, p as it left it. Without a
- * connection each call tries to make one.
+ * connection each call tries to make one, until the host has answered.
  */
 void agent_ready_step(struct agent_ready *r, const struct pollfd *p)
 {
-	char answer[64];
-	bool broken = false;
+	char answer[sizeof(text)];
+	ssize_t n;
 
+	if (r->done) {
+		return;
+	}
 	if (r->sock < 0) {
 		try_connect(r);
-	} else if (p->revents && !r->said) {
-		/* A connection that was refused says so here. The text fits
-		 * in any buffer. */
-		r->said = send(r->sock, text, sizeof(text) - 1,
-			       MSG_NOSIGNAL) == (ssize_t)sizeof(text) - 1;
-		broken = !r->said && errno != EAGAIN;
-		r->complained = r->complained && !r->said;
-	} else if (p->revents) {
-		/* The host has nothing to say: this is the end. */
-		ssize_t n = recv(r->sock, answer, sizeof(answer), 0);
-
-		broken = n == 0 || (n < 0 && errno != EAGAIN);
+		return;
 	}
-	if (broken) {
+	if (p->revents == 0) {
+		return;
+	}
+	/* A connection that was refused says so here. The text fits in any
+	 * buffer. */
+	n = r->said ? recv(r->sock, answer, sizeof(answer), 0) :
+		      send(r->sock, text, sizeof(text) - 1, MSG_NOSIGNAL);
+	if (n > 0 && !r->said) {
+		r->said = true;
+	} else if (n >= 0 || errno != EAGAIN) {
+		r->done = n > 0;
 		close(r->sock);
 		r->sock = -1;
 	}

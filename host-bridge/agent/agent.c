@@ -420,8 +420,7 @@ static void ready_on_open(struct vsock_conn *conn)
 /* Any process in Linux can connect here and say "ready": then the agent is
  * believed to be there, and commands that need it fail. Other text: the
  * connection is reset. The text may come in pieces, so the connection's
- * report counts. The connection stays: its end tells the agent that we may have
- * forgotten. */
+ * report counts. The answer, the same text, ends the agent's attempts. */
 static void ready_on_data(struct vsock_conn *conn, const void *data,
 			  size_t len)
 {
@@ -438,6 +437,8 @@ static void ready_on_data(struct vsock_conn *conn, const void *data,
 	}
 	if (report && report->matched == strlen(AGENT_READY)) {
 		linux_set_ready(report->agent->guest);
+		vsock_send(conn, AGENT_READY, strlen(AGENT_READY));
+		vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
 	}
 }
 
