@@ -102,9 +102,19 @@ def linux_crash(t):
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
+# Ends in its own way, in which the first signal must not be followed by
+# another.
+SERVICE = ("#!/bin/sh\n"
+           "trap 'sleep 0.5; echo saved > /mnt/host/saved; exit' TERM\n"
+           "while :; do sleep 0.1; done\n")
+
+
 @case("console-files", "ls cat cp rm mkdir on the volume and in Linux")
 def console_files(t):
-    console = t.console()
+    with open(t.path("service"), "w", encoding="ascii") as f:
+        f.write(SERVICE)
+    console = t.console("--overlay",
+                        t.overlay({"bin/service": t.path("service")}))
     console.ready()
     console.run("mkdir /d")
     console.run("exec echo from linux > /tmp/f")
@@ -122,5 +132,10 @@ def console_files(t):
     t.check("f" not in console.run("ls /d").split(), "the file is still there")
     t.check("no such" in console.run("cat /d/f").lower(),
             "no message for a missing file")
+    # A shutdown that lets a service end, but no shell at a terminal stay.
+    console.run("exec setsid sh /bin/service >/dev/null 2>&1 &")
+    console.run("linux stop")
+    t.check("saved" in console.run("cat /saved"),
+            "a service was killed before it had ended")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The channel driver under what root may do to it, and comes back from."""
+
+import time
+
+from runner import QEMU, case
+
+TRIES = 60
+MOUNT = "mount -t 9p -o trans=isthmus,version=9p2000.L,cache=none host "
+AGAIN = f"umount -l /mnt/host; {MOUNT} /mnt/host; cat /mnt/host/f"
+
+# Three mounts at a time, each its own connection.
+MOUNTS = ("set -e; mkdir -p /a /b; echo one > /mnt/host/f; "
+          f"{MOUNT} /a; {MOUNT} /b; cat /a/f; echo two > /b/f; "
+          "cat /mnt/host/f; umount /mnt/host; cat /a/f; umount /a; "
+          f"cat /b/f; for i in 1 2 3 4 5; do {MOUNT} /a; "
+          f"cat /a/f; umount /a; done; umount /b; {MOUNT} /mnt/host")
+
+# What takes the channel down, and so the session it is started from, runs
+# detached.
+SCRIPTS = {
+    "reset": f"driver reset; sleep 1; cat /mnt/host/f; {AGAIN}",
+    # The device goes while files and sockets are busy and a file is open.
+    "remove": "exec 3</mnt/host/f; driver storm /mnt/host & sleep 0.3; "
+              "d=/sys/bus/pci/devices/$(ls /sys/bus/pci/drivers/isthmus | "
+              "grep :); echo 1 > $d/remove; wait; cat <&3; cat /mnt/host/f; "
+              f"{MOUNT} /a; echo 1 > /sys/bus/pci/rescan; {AGAIN}; "
+              "cat <&3; cd /sys/bus/pci/drivers/isthmus; d=$(ls | grep :); "
+              f"echo $d > unbind; cat /mnt/host/f; echo $d > bind; {AGAIN}",
+    # A module in use stays; then it goes, and comes again, three times.
+    "unload": "rmmod isthmus; umount /mnt/host; " + 3 * (
+        "rmmod isthmus && lsmod | grep isthmus; "
+        "insmod /lib/modules/isthmus.ko; ") +
+        f"{MOUNT} /mnt/host; cat /mnt/host/f; driver storm /mnt/host",
+}
+
+
+def overlay(t):
+    """The test program and the scripts: /test/NAME."""
+    files = {"bin/driver": t.guest_program("driver")}
+    scripts = {name: f"(sleep 1; {text}) >/tmp/said 2>&1; touch /tmp/done"
+               for name, text in SCRIPTS.items()}
+    for name, text in {"mounts": MOUNTS, **scripts}.items():
+        files[f"test/{name}"] = t.path(name)
+        with open(t.path(name), "w", encoding="ascii") as f:
+            f.write(text + "\n")
+    return ["--overlay", t.overlay(files)]
+
+
+def detached(t, console, name):
+    """Runs a script that the session does not outlive. Returns what it
+    printed."""
+    console.run(f"exec setsid sh /test/{name} </dev/null >/dev/null 2>&1 &")
+    for _ in range(TRIES):
+        time.sleep(1)
+        said = console.run("exec test -e /tmp/done && cat /tmp/said")
+        if "exit status 0" in said:
+            console.run("exec rm /tmp/done")
+            return said
+    t.check(False, f"{name} did not come to its end; last: {said!r}")
+
+
+@case("driver-life", "mounts; channel reset; device removed; module reloaded",
+      only=QEMU, why="the driver knows no vendor")
+def driver_life(t):
+    console = t.console(*overlay(t), timeout=400)
+    console.ready()
+    said = console.run("exec sh /test/mounts")
+    t.check(said.startswith("one\n" + 8 * "two\n"), f"Linux saw {said!r}")
+    console.run("exec echo kept > /mnt/host/f")
+    for turn in range(2):
+        said = detached(t, console, "reset")
+        t.check("reset by peer" in said.lower(), "a request on the old "
+                f"connection did not fail: {said!r}")
+        t.check("kept\n" in said, f"the new mount does not work: {said!r}")
+        said = console.run("channel")
+        t.check(f"resets {turn + 1} " in said, f"channel says {said!r}")
+    said = console.run("exec dmesg | grep 'channel '")
+    t.check(said.count("channel down") == 2 and said.count("channel up") == 3,
+            f"the driver said {said!r}")
+
+    said = detached(t, console, "remove")
+    t.check(said.count("kept\n") == 2, f"after removal: {said!r}")
+    t.check("No such device" in said, f"a mount without device: {said!r}")
+    said = detached(t, console, "unload")
+    t.check("rmmod: " in said.split("kept\n")[0] and said.count("rmmod") == 1,
+            f"a mounted module must stay, another go: {said!r}")
+    t.check("kept\n" in said and "driver: all passed" in said,
+            f"the module does not work when loaded again: {said!r}")
+    said = console.run("exec dmesg | grep -E 'WARNING:|BUG|Oops|leak|p9_req'")
+    t.check("exit status 1" in said, f"the kernel's log: {said!r}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
