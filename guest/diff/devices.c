@@ -63,11 +63,12 @@ static void do_outsl(void *arg)
 void test_ports(void)
 {
 	static const uint16_t denied[] = {
-		0x20, 0x40, 0x64, 0x71, 0x80, 0x2f8, 0x402, 0xcf9, 0xe9,
-		0x604, 0xb004, 0xffff,
+		0x20, 0x40, 0x64, 0x71, 0x80, 0x2f8, 0x402, 0xe9, 0x604,
+		0xb004, 0xffff,
 	};
-	/* serial port's scratch register, PCI configuration, power */
-	static const uint16_t forwarded[] = { 0x3ff, 0xcfb, 0x608 };
+	/* serial port's scratch register, chipset's reset (which wants bit 2),
+	 * PCI configuration, power */
+	static const uint16_t forwarded[] = { 0x3ff, 0xcf9, 0xcfb, 0x608 };
 	static uint32_t buf[4];
 
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++) {

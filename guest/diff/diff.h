@@ -18,7 +18,7 @@
  * knows these numbers, and the reasons (qemu-test/diff/rules.py). */
 enum known {
 	KNOWN_CANONICAL = 1, KNOWN_ALIGNMENT, KNOWN_CACHE_BITS,
-	KNOWN_ACCESS,
+	KNOWN_ACCESS, KNOWN_CPL, KNOWN_CR_READS,
 };
 
 /* entry.S */

@@ -113,8 +113,10 @@ void test_paging(void)
 	known(KNOWN_CACHE_BITS);
 	try_each(do_cr0, cr0_get, caches, sizeof(caches) / sizeof(caches[0]));
 	known(0);
+	known(KNOWN_CR_READS);
 	try_each(do_cr4, cr4_get, cr4, sizeof(cr4) / sizeof(cr4[0]));
 	try_each(do_cr8, cr8_get, cr8, sizeof(cr8) / sizeof(cr8[0]));
+	known(0);
 	__asm__ volatile("lmsw %w0" : : "r"(0x39));	/* TS on */
 	result(cr0_get());
 	__asm__ volatile("clts");

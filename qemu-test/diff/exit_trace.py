@@ -82,11 +82,12 @@ def read(text):
 
 
 def _only_guest_owned(event, known):
-    """A write of CR0 or CR4 that VT-x lets the guest make by itself."""
+    """An access to CR0 or CR4 that VT-x lets the guest make by itself: a
+    read, whose value the guest reports, and some writes."""
     register = event.operands.get("cr")
     if event.code != "cr-access" or register not in rules.GUEST_OWNED:
         return False
-    if "clts" in event.words:
+    if "read" in event.words or "clts" in event.words:
         return True
     if "lmsw" in event.words:       # can only set PE, which is set
         return bool(known.get(0, 0) & 1)
@@ -117,8 +118,8 @@ def _mask(event, ignored):
         event.operands.pop(ignored, None)
 
 
-def normalise(events):
-    """What is left of one vCPU's exits."""
+def normalise(events, stretches):
+    """What is left of one vCPU's exits; `stretches`: as rules.KNOWN."""
     left, known, region = [], {0: 0x80000031, 4: 0x20}, None
     for event in events:
         if event.code == "start":
@@ -127,7 +128,7 @@ def normalise(events):
         own = _only_guest_owned(event, known)
         mark = event.mark()
         if mark is not None and mark & ~0xff == 0x100:
-            region = rules.KNOWN.get(mark & 0xff)
+            region = stretches.get(mark & 0xff)
             continue
         if own or event.code in rules.DROPPED or (region and
                                                   region[0] == "all"):
@@ -168,9 +169,10 @@ def _show(side, name, at):
     return lines
 
 
-def compare(texts, names):
-    """Compares two traces. Returns (number of exits compared, what is wrong
-    as a text or None)."""
+def compare(texts, names, more=()):
+    """Compares two traces; `more`: stretches to be added to rules.KNOWN.
+    Returns (number of exits compared, what is wrong as a text or None)."""
+    stretches = {**rules.KNOWN, **dict(more)}
     streams = []
     for text, name in zip(texts, names):
         found, complete = read(text)
@@ -183,7 +185,7 @@ def compare(texts, names):
         return 0, f"vCPUs: {sorted(streams[0])} and {sorted(streams[1])}"
     count = 0
     for vcpu in sorted(streams[0]):
-        sides = [normalise(s[vcpu]) for s in streams]
+        sides = [normalise(s[vcpu], stretches) for s in streams]
         for at in range(max(map(len, sides))):
             keys = [s[at].key() if at < len(s) else None for s in sides]
             if keys[0] != keys[1]:

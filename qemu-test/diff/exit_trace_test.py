@@ -81,6 +81,11 @@ class Comparison(unittest.TestCase):
         refused = other[:other.index("->")] + "-> exception=d error=0\n"
         self.differ(refused + other, refused)
 
+    def test_reads_that_only_amd_v_sees(self):
+        read = "T1.0 cr-access rip=5 read cr={} -> rax=20 next+3\n"
+        self.equal(read.format(4), "")
+        self.differ(read.format(8), "")
+
     def test_marked_stretches(self):
         mark = "T1.0 io rip=1 out port=d1f0 size=4 value={} -> next+1\n"
         on, off = mark.format("102"), mark.format("100")
@@ -93,6 +98,15 @@ class Comparison(unittest.TestCase):
                    on + line.replace("access=r", "access=w") + off)
         self.differ(on + line + off,
                     on + line.replace("2000", "3000") + off)
+
+    def test_stretches_of_one_emulator(self):
+        mark = "T1.0 io rip=1 out port=d1f0 size=4 value={} -> next+1\n"
+        line = "T1.0 skip rip=5 -> next+2\n"
+        texts = [START + mark.format("105") + middle + mark.format("100")
+                 + END for middle in (line, "")]
+        self.assertIsNotNone(exit_trace.compare(texts, "ab")[1])
+        self.assertIsNone(exit_trace.compare(
+            texts, "ab", exit_trace.rules.KNOWN_QEMU_10)[1])
 
     def test_a_trace_without_its_end(self):
         _, wrong = exit_trace.compare([START + END, START], ["a", "b"])
