@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -56,13 +57,16 @@ def sha256_of(path):
 
 
 def main_with(function):
-    """Runs a tool's main function; a Failure becomes one plain message."""
+    """Runs a tool's main function; a Failure becomes one plain message, and
+    who ends it by ctrl-c knows why it ended."""
     try:
         sys.exit(function())
     except Failure as failure:
         name = os.path.basename(sys.argv[0])
         print(f"{name}: {failure}", file=sys.stderr)
         sys.exit(failure.status)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:        # of this computer: no space, no rights
