@@ -113,12 +113,12 @@ class Supply(unittest.TestCase):
         self.write("etc/apt/sources.list", f"deb {options}file:"
                    f"{self.path('archive')} bookworm main\n")
 
-    def deps(self, *words, status=0):
+    def deps(self, *words, status=0, **variables):
         """Runs tools/deps of the copy; returns all that it says."""
         done = subprocess.run(
             [self.path("p/tools/deps"), *words], check=False, text=True,
             env=dict(os.environ, ISTHMUS_TEST_ETC=self.path("etc"),
-                     XDG_CACHE_HOME=self.path("cache")),
+                     XDG_CACHE_HOME=self.path("cache"), **variables),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(done.returncode, status, done.stdout)
         return done.stdout
@@ -189,6 +189,23 @@ class Supply(unittest.TestCase):
         self.forget()
         self.deps("busybox")
         self.assertEqual(self.taken(), "2.0-1")
+
+    def test_what_a_killed_run_left_goes(self):
+        self.archive.build("1.0-1")
+        self.archive.offer("1.0-1")
+        # Which is killed while it unpacks.
+        os.mkdir(self.path("bin"))
+        self.write("bin/dpkg-deb", "#!/bin/sh\nkill -9 $PPID\n")
+        os.chmod(self.path("bin/dpkg-deb"), 0o755)
+        self.deps("busybox", status=-9, PATH=self.path("bin") + ":"
+                  + os.environ["PATH"])
+        cache = self.path("cache/isthmus")
+        left = [n for n in os.listdir(cache) if n.endswith(".tmp")]
+        self.assertEqual(len(left), 1)
+        self.deps("busybox")
+        self.assertEqual(self.taken(), "1.0-1")
+        self.assertFalse([n for n in os.listdir(cache)
+                          if n.endswith(".tmp")])
 
     def test_offline(self):
         self.archive.build("1.0-1")
