@@ -15,7 +15,7 @@ ROOMS = {
                     ("vsock",), ("files",), ("guest",), ("agent",), ("ui",),
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
-                   ("core", "x86", "vmx", "svm", "trace")),
+                   ("core", "x86", "vmx", "svm")),
     "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
     "drivers": (("",),),
     "proto": (("",),),
