@@ -174,8 +174,29 @@ static void leaf_topology(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
 	}
 }
 
-/* Leaf 0DH: sizes come from the processor, which reckons them for the XCR0
- * that is loaded, v's; parts that guests may not use read zero. */
+/* Bytes that XSAVEC writes for the XCR0 that is loaded, v's: the parts in their
+ * order, one after the other. Reckoned here, since Bochs 2.7 tells the size of
+ * XSAVE's area instead. [SDM1 "Extended Region of an XSAVE Area"] */
+static uint32_t compact_size(void)
+{
+	uint64_t parts = xgetbv(0) & xstate_allowed;
+	uint32_t size = 512 + 64;	/* x87, SSE, header */
+
+	for (uint32_t i = 2; i < 63; i++) {
+		if (parts & BIT64(i)) {
+			struct cpuid_regs part = cpuid(0x0d, i);
+
+			if (part.ecx & BIT32(1)) {
+				size = (size + 63) & ~63u;
+			}
+			size += part.eax;
+		}
+	}
+	return size;
+}
+
+/* Leaf 0DH: other sizes come from the processor, which reckons them for the
+ * same XCR0; parts that guests may not use read zero. */
 static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 {
 	if (sub == 0) {
@@ -183,8 +204,7 @@ static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 		r->edx = 0;
 	} else if (sub == 1) {
 		r->eax &= 7;	/* XSAVEOPT, XSAVEC, XGETBV(1); no XSAVES */
-		/* the size of what XSAVEC writes, for the XCR0 loaded now */
-		r->ebx = r->eax & BIT32(1) ? r->ebx : 0;
+		r->ebx = r->eax & BIT32(1) ? compact_size() : 0;
 		r->ecx = r->edx = 0;
 	} else if (sub > 63 || !(xstate_allowed & BIT64(sub))) {
 		*r = (struct cpuid_regs){ 0, 0, 0, 0 };

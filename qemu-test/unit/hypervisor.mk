@@ -7,6 +7,7 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_asid hv_execute
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
+HV_UNIT += hv_xsave
 HV_UNIT += hv_paging
 HV_UNIT += hv_lapic
 HV_UNIT += hv_trap
@@ -18,6 +19,7 @@ hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
+hv_xsave_UNDER := x86/cpuid.c
 hv_log_UNDER := core/log.c
 hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
