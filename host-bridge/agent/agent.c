@@ -303,21 +303,26 @@ static void leave(struct session *s)
 	}
 }
 
-/* Keys for the shell in Linux, at most 64 in a turn; the rest waits for the
- * next. True when the user wants to leave it: keys before ctrl-] are sent. */
+/* Keys for the shell in Linux, at most 64 in a frame; all there are, since no
+ * event may come for those that would stay. True when the user wants to leave
+ * it: keys before ctrl-] are sent. */
 static bool pass_keys(struct session *s)
 {
 	uint8_t keys[64];
-	size_t n = 0;
-	int key = 0;
+	int key;
 
-	while (n < sizeof(keys) && (key = serial_read(SERIAL_CONSOLE)) >= 0 &&
-	       key != KEY_DETACH) {
-		keys[n++] = (uint8_t)key;
-	}
-	if (n > 0) {
-		send_frame(s, AGENT_STDIN, keys, n);
-	}
+	do {
+		size_t n = 0;
+
+		while (n < sizeof(keys) &&
+		       (key = serial_read(SERIAL_CONSOLE)) >= 0 &&
+		       key != KEY_DETACH) {
+			keys[n++] = (uint8_t)key;
+		}
+		if (n > 0) {
+			send_frame(s, AGENT_STDIN, keys, n);
+		}
+	} while (key >= 0 && key != KEY_DETACH);
 	return key == KEY_DETACH;
 }
 

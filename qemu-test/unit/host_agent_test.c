@@ -42,6 +42,8 @@ static size_t todo_len;
 static bool hangs_up;			/* once all is sent */
 static unsigned turns, ctrl_c_at;
 static bool dropped;
+static size_t keys, passed_on;		/* 'k's typed, and sent to the agent */
+static bool ctrl_bracket;		/* typed after them */
 
 int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 		 void *arg)
@@ -64,8 +66,12 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 
 size_t vsock_send(struct vsock_conn *to, const void *data, size_t len)
 {
+	const char *bytes = data;
+
 	(void)to;
-	(void)data;
+	for (size_t i = 0; i < len; i++) {
+		passed_on += bytes[i] == 'k';
+	}
 	return len;
 }
 
@@ -139,7 +145,11 @@ void serial_drop(enum serial_line line)
 int serial_read(enum serial_line line)
 {
 	assert_int_equal(line, SERIAL_CONSOLE);
-	return -1;
+	if (keys > 0) {
+		keys--;
+		return 'k';
+	}
+	return ctrl_bracket ? 0x1d : -1;
 }
 
 bool serial_typed(enum serial_line line, uint8_t byte)
@@ -213,7 +223,8 @@ static int setup(void **state)
 	agent = agent_new(NULL, NULL);
 	queued = most_queued = shown = 0;
 	turns = ctrl_c_at = 0;
-	dropped = hangs_up = false;
+	dropped = hangs_up = ctrl_bracket = false;
+	keys = passed_on = 0;
 	speed = 64;
 	return 0;
 }
@@ -297,6 +308,32 @@ static void test_nonsense(void **state)
 			    "the agent closed the connection");
 }
 
+/* All that was typed goes to the shell in the turn in which it is there: an
+ * event may be long in coming. */
+static void test_keys(void **state)
+{
+	static const size_t typed[] = { 1, 63, 64, 65, 128, 1000 };
+	uint32_t status;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(typed) / sizeof(typed[0]); i++) {
+		turns = 0;
+		passed_on = 0;
+		keys = typed[i / 2];
+		ctrl_bracket = i % 2;
+		todo_len = 0;
+		if (!ctrl_bracket) {
+			prints(0);
+		}
+		assert_int_equal(agent_run(agent, request, AGENT_TERMINAL,
+					   &status), ctrl_bracket ?
+				 AGENT_DETACHED : AGENT_EXITED);
+		assert_int_equal(turns, 1);
+		assert_int_equal(passed_on, typed[i / 2]);
+		assert_int_equal(keys, 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -305,6 +342,7 @@ int main(void)
 		TEST(test_slow_line),
 		TEST(test_interrupt),
 		TEST(test_nonsense),
+		TEST(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
