@@ -26,6 +26,7 @@ struct __attribute__((packed)) tss {
 struct percpu {
 	struct percpu *self;		/* %gs:0 */
 	uint64_t stack_top;		/* %gs:8 */
+	uint64_t entry_rsp;		/* %gs:16, while in a guest (VT-x) */
 	uint32_t index;			/* in cpus[] */
 	uint32_t apic_id;
 	uint32_t online;		/* set by the CPU itself */

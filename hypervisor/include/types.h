@@ -22,6 +22,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define UNUSED		__attribute__((unused))
 #define MUST_CHECK	__attribute__((warn_unused_result))
+#define NOINLINE	__attribute__((noinline))
 #define NORETURN	__attribute__((noreturn))
 #define PRINTF(f, a)	__attribute__((format(printf, f, a)))
 

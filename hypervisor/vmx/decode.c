@@ -36,8 +36,11 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 	e->exc.info = raw->qualification & 0x600f;
 }
 
-/* [SDM3 "Exit Qualification for I/O Instructions"] */
-static void decode_io(uint64_t q, struct vm_exit *e)
+/**
+ * An I/O instruction's exit qualification. Pure. [SDM3 "Exit Qualification for
+ * I/O Instructions"]
+ */
+void vmx_decode_io(uint64_t q, struct vm_exit *e)
 {
 	e->code = VM_EXIT_IO;
 	/* 0, 1, 3 for 1, 2, 4 bytes */
@@ -75,49 +78,43 @@ static void decode_ept(const struct vmx_exit_raw *raw, struct vm_exit *e)
 			  (q & 4 ? GPM_EXEC : 0);
 }
 
-/* Exits whose whole meaning is their reason. */
-static enum vm_exit_code simple_code(uint32_t reason)
-{
-	switch (reason) {
-	case VMX_EXIT_REASON_TRIPLE_FAULT:
-		return VM_EXIT_SHUTDOWN;
-	case VMX_EXIT_REASON_INTR_WINDOW:
-		return VM_EXIT_INTR_WINDOW;
-	case VMX_EXIT_REASON_CPUID:
-		return VM_EXIT_CPUID;
-	case VMX_EXIT_REASON_HLT:
-		return VM_EXIT_HLT;
-	case VMX_EXIT_REASON_VMCALL:
-		return VM_EXIT_HYPERCALL;
-	case VMX_EXIT_REASON_RDMSR:
-		return VM_EXIT_MSR_READ;
-	case VMX_EXIT_REASON_WRMSR:
-		return VM_EXIT_MSR_WRITE;
-	case VMX_EXIT_REASON_DR_ACCESS:
-		return VM_EXIT_DR_ACCESS;
-	case VMX_EXIT_REASON_PREEMPTION_TIMER:
-		return VM_EXIT_TIMER;
-	case VMX_EXIT_REASON_XSETBV:
-		return VM_EXIT_XSETBV;
-	case VMX_EXIT_REASON_INVD:	/* never run natively */
-	case VMX_EXIT_REASON_WBINVD:
-		return VM_EXIT_SKIP;
+/* Exits whose whole meaning is their reason. 0: not one of them, as
+ * VM_EXIT_EXT_INTR is not. */
+static const uint8_t simple_codes[] = {
+	[VMX_EXIT_REASON_TRIPLE_FAULT] = VM_EXIT_SHUTDOWN,
+	[VMX_EXIT_REASON_CPUID] = VM_EXIT_CPUID,
+	[VMX_EXIT_REASON_HLT] = VM_EXIT_HLT,
+	[VMX_EXIT_REASON_VMCALL] = VM_EXIT_HYPERCALL,
+	[VMX_EXIT_REASON_RDMSR] = VM_EXIT_MSR_READ,
+	[VMX_EXIT_REASON_WRMSR] = VM_EXIT_MSR_WRITE,
+	[VMX_EXIT_REASON_DR_ACCESS] = VM_EXIT_DR_ACCESS,
+	[VMX_EXIT_REASON_PREEMPTION_TIMER] = VM_EXIT_TIMER,
+	[VMX_EXIT_REASON_XSETBV] = VM_EXIT_XSETBV,
+	[VMX_EXIT_REASON_INVD] = VM_EXIT_SKIP,	/* never run natively */
+	[VMX_EXIT_REASON_WBINVD] = VM_EXIT_SKIP,
 	/* not in the CPUID that guests see, or nested VMX */
-	case VMX_EXIT_REASON_GETSEC:
-	case VMX_EXIT_REASON_RDPMC:
-	case VMX_EXIT_REASON_RSM:
-	case VMX_EXIT_REASON_VMCLEAR ... VMX_EXIT_REASON_VMXON:
-	case VMX_EXIT_REASON_MWAIT:
-	case VMX_EXIT_REASON_MONITOR:
-	case VMX_EXIT_REASON_INVEPT:
-	case VMX_EXIT_REASON_INVVPID:
-	case VMX_EXIT_REASON_VMFUNC:
-	case VMX_EXIT_REASON_SEAMCALL:	/* any process can try these two */
-	case VMX_EXIT_REASON_TDCALL:
-		return VM_EXIT_UNDEFINED;
-	default:
-		return VM_EXIT_UNKNOWN;
-	}
+	[VMX_EXIT_REASON_GETSEC] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_RDPMC] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_RSM] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_VMCLEAR ... VMX_EXIT_REASON_VMXON] =
+		VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_MWAIT] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_MONITOR] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_INVEPT] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_INVVPID] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_VMFUNC] = VM_EXIT_UNDEFINED,
+	/* any process can try these two */
+	[VMX_EXIT_REASON_SEAMCALL] = VM_EXIT_UNDEFINED,
+	[VMX_EXIT_REASON_TDCALL] = VM_EXIT_UNDEFINED,
+};
+
+/**
+ * The code of an exit whose whole meaning is its reason, as vmx_exit_decode()
+ * tells it; 0: there is more to look at. Pure.
+ */
+enum vm_exit_code vmx_simple_code(uint32_t reason)
+{
+	return reason < ARRAY_SIZE(simple_codes) ? simple_codes[reason] : 0;
 }
 
 /**
@@ -137,6 +134,14 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 			  VM_EXIT_MACHINE_CHECK : VM_EXIT_ENTRY_FAIL;
 		return;
 	}
+	if (raw->reason == VMX_EXIT_REASON_EPT_VIOLATION) {
+		decode_ept(raw, e);	/* the most frequent one of Linux */
+		return;
+	}
+	e->code = vmx_simple_code(raw->reason & 0xffff);
+	if (e->code) {
+		return;
+	}
 	switch (raw->reason & 0xffff) {
 	case VMX_EXIT_REASON_EXCEPTION_NMI:
 		decode_exception(raw, e);
@@ -147,7 +152,7 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 			    raw->intr_info & 0xff : VM_NO_VECTOR;
 		break;
 	case VMX_EXIT_REASON_IO:
-		decode_io(raw->qualification, e);
+		vmx_decode_io(raw->qualification, e);
 		break;
 	case VMX_EXIT_REASON_CR_ACCESS:
 		decode_cr(raw->qualification, e);
@@ -155,8 +160,11 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 	case VMX_EXIT_REASON_EPT_VIOLATION:
 		decode_ept(raw, e);
 		break;
+	case VMX_EXIT_REASON_INTR_WINDOW:
+		e->code = VM_EXIT_INTR_WINDOW;
+		break;
 	default:
-		e->code = simple_code(raw->reason & 0xffff);
+		e->code = VM_EXIT_UNKNOWN;
 		break;
 	}
 }

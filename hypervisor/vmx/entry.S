@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched,
- *		      uint64_t *host_rsp)
+ * uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched)
  *
  * Loads the guest's general registers, enters it (VMLAUNCH the first time,
  * VMRESUME later), and at the VM exit stores them. Returns 0 after an exit,
  * 1 when the instruction itself failed (regs are then unchanged). The VMCS
- * must be current, *host_rsp what its HOST_RSP is; interrupts are off.
+ * must be current; interrupts are off.
  */
 #include <guest_regs.h>
 
-#define VMCS_HOST_RSP	0x6c14
+#define ENTRY_RSP	16	/* percpu.entry_rsp */
 
 	.text
 	.globl vmx_enter, vmx_exit_point
@@ -18,14 +17,9 @@ vmx_enter:
 	host_push
 	/* regs, for the exit */
 	pushq	%rdi
-	/* calls come from different depths of the stack, but seldom */
-	cmpq	(%rdx), %rsp
-	je	4f
-	movq	%rsp, (%rdx)
-	movl	$VMCS_HOST_RSP, %eax
-	vmwrite	%rsp, %rax
+	movq	%rsp, %gs:ENTRY_RSP
 	/* launched? MOVs leave the flags alone */
-4:	testq	%rsi, %rsi
+	testq	%rsi, %rsi
 	movq	R(0)(%rdi), %rax
 	guest_load
 	/* all of the guest's registers are loaded but RSP, RIP, RFLAGS: the
@@ -41,9 +35,12 @@ vmx_enter:
 	jmp	3f
 
 	.balign 16
-/* The VM exit comes here, with HOST_RSP, RFLAGS = 2 and the guest's registers.
- * One is needed to reach regs, so RDI goes to the stack first. */
+/* The VM exit comes here, with this CPU's GS base, RFLAGS = 2 and the guest's
+ * registers. Until RSP is back, only what has a stack of its own can come: NMI
+ * and #MC. A register is needed to reach regs, so RDI goes to the stack
+ * first. */
 vmx_exit_point:
+	movq	%gs:ENTRY_RSP, %rsp
 	pushq	%rdi
 	movq	8(%rsp), %rdi
 	movq	%rax, R(0)(%rdi)

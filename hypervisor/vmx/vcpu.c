@@ -114,8 +114,9 @@ static void set_data_segments(uint16_t selector, uint32_t limit, uint32_t ar)
 	}
 }
 
-/* What a VM exit loads: this CPU's own state, which never changes again.
- * HOST_RSP is vmx_enter()'s. */
+/* What a VM exit loads: this CPU's own state, which never changes again. The
+ * stack pointer is only an address of its stack: vmx_enter() has the true one
+ * in struct percpu, which costs less than a VMWRITE. */
 static void set_host_state(void)
 {
 	struct percpu *pc = this_cpu();
@@ -134,6 +135,7 @@ static void set_host_state(void)
 	vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)&pc->tss);
 	vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)pc->gdt);
 	vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+	vmwrite(VMCS_HOST_RSP, pc->stack_top);
 	vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
 }
 
@@ -167,7 +169,7 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	}
 	zero_memory(x->syscall_msr, sizeof(x->syscall_msr));
 	x->kernel_gs_base = 0;
-	x->launched = x->host_rsp = 0;
+	x->launched = 0;
 	x->event_pending = false;
 	x->window = false;
 	x->entry_failed = false;
@@ -422,7 +424,7 @@ static uint64_t wrapped_rip(struct vcpu *v, uint64_t next)
 /* The trap after an instruction that an exit has completed. It may merge with
  * a #DB that waits already. The processor's own record of it, which Bochs
  * leaves, must not raise it twice. [SDM3 "Single-Step Exception Condition"] */
-static void single_step(struct vcpu *v)
+static NOINLINE void single_step(struct vcpu *v)
 {
 	struct vm_event ev = {
 		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
@@ -434,19 +436,12 @@ static void single_step(struct vcpu *v)
 	(void)vmx_vcpu_inject(v, ev);
 }
 
-/** hvm_ops.vcpu_advance_rip */
-void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+/* The rest, once RIP is next. */
+static inline void step_to(struct vcpu *v, uint32_t len, uint64_t next)
 {
-	uint64_t block, rip, next;
+	uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-	(void)vmx_load(v);
-	rip = vmread(VMCS_GUEST_RIP);
-	next = rip + len;
-	if ((rip ^ next) >> 31) {
-		next = wrapped_rip(v, next);
-	}
 	vmwrite(VMCS_GUEST_RIP, next);
-	block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 	if (block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)) {
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			block & ~(uint64_t)(GUEST_BLOCK_STI |
@@ -455,6 +450,36 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 	if ((vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) && len) {
 		single_step(v);
 	}
+}
+
+/* The parts of vmx_vcpu_advance_rip() that are seldom. */
+static NOINLINE void advance_far(struct vcpu *v, uint32_t len)
+{
+	uint64_t rip, next;
+
+	(void)vmx_load(v);
+	rip = vmread(VMCS_GUEST_RIP);
+	next = rip + len;
+	if ((rip ^ next) >> 31) {
+		next = wrapped_rip(v, next);
+	}
+	step_to(v, len, next);
+}
+
+/** hvm_ops.vcpu_advance_rip. After most exits: no register is saved here. */
+void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+{
+	uint64_t rip, next;
+
+	if (this_cpu()->backend_current == v->backend) {
+		rip = vmread(VMCS_GUEST_RIP);
+		next = rip + len;
+		if (!((rip ^ next) >> 31)) {
+			step_to(v, len, next);
+			return;
+		}
+	}
+	advance_far(v, len);
 }
 
 /* Read in pairs, so their number is even. */

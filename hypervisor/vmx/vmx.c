@@ -32,6 +32,8 @@ struct vmx_ctls vmx_ctls;	/* written by probe, then constant */
 static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
 /* what STAR, LSTAR, CSTAR and FMASK hold in each CPU */
 static uint64_t cpu_syscall_msr[BOOT_MAX_CPUS][4];
+/* whose these are: it changes them by vmx_load_syscalls() only */
+static const struct vmx_vcpu *cpu_syscalls_of[BOOT_MAX_CPUS];
 
 /* EPT entries; probe says what of split_exec. [SDM3 "EPT Translation
  * Mechanism"] */
@@ -264,6 +266,7 @@ void vmx_load_syscalls(const struct vmx_vcpu *x)
 	uint64_t *held = cpu_syscall_msr[this_cpu()->index];
 	uint32_t i;
 
+	cpu_syscalls_of[this_cpu()->index] = x;
 	for (i = 0; i < ARRAY_SIZE(x->syscall_msr); i++) {
 		if (held[i] != x->syscall_msr[i]) {
 			held[i] = x->syscall_msr[i];
@@ -282,26 +285,19 @@ static void switch_msrs(struct vmx_vcpu *from, const struct vmx_vcpu *to)
 	if (!from || from->kernel_gs_base != to->kernel_gs_base) {
 		wrmsr(MSR_IA32_KERNEL_GS_BASE, to->kernel_gs_base);
 	}
-	if (to->syscalls) {
+	if (to->syscalls && cpu_syscalls_of[this_cpu()->index] != to) {
 		vmx_load_syscalls(to);
 	}
 }
 
-/**
- * Makes v's VMCS the current one, and v's MSRs the CPU's; returns v's backend
- * state. Costs nothing if it is so already. On v's CPU.
- */
-struct vmx_vcpu *vmx_load(struct vcpu *v)
+/** The part of vmx_load() that is seldom. On to's CPU, another one current. */
+NOINLINE void vmx_switch(struct vmx_vcpu *to)
 {
-	struct vmx_vcpu *x = v->backend;
 	struct percpu *pc = this_cpu();
 
-	if (pc->backend_current != x) {
-		switch_msrs(pc->backend_current, x);
-		vmptrld(x->vmcs);
-		pc->backend_current = x;
-	}
-	return x;
+	switch_msrs(pc->backend_current, to);
+	vmptrld(to->vmcs);
+	pc->backend_current = to;
 }
 
 /* Operand of INVEPT and INVVPID: EPT pointer or VPID, linear address. */
@@ -325,7 +321,7 @@ void vmx_flush_vpid(uint16_t vpid)
  * hvm_ops.gpm_flush: INVEPT, single context, on this CPU. Other CPUs do the
  * same for vCPUs of their own, when they see that gpm_epoch has grown.
  */
-static void vmx_gpm_flush(struct vcpu *v)
+static NOINLINE void vmx_gpm_flush(struct vcpu *v)
 {
 	struct inv_desc d = { vmx_eptp(v->partition), 0 };
 
@@ -335,9 +331,9 @@ static void vmx_gpm_flush(struct vcpu *v)
 
 /* Only the fields that this reason defines: each VMREAD costs, and the others
  * are not defined. */
-static void read_exit(struct vmx_exit_raw *raw)
+static void read_exit(struct vmx_exit_raw *raw, uint32_t reason)
 {
-	raw->reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	raw->reason = reason;
 	raw->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
 	raw->qualification = 0;
 	raw->intr_info = 0;
@@ -408,6 +404,47 @@ static void debug_exit(struct vcpu *v, const struct vm_exit *e)
 	}
 }
 
+/* The processor clears the valid bit of ENTRY_INTR_INFO at an exit. */
+static void entered(struct vmx_vcpu *x)
+{
+	x->launched = 1;
+	x->event_pending = false;
+}
+
+/* The instruction itself failed: no exit fields, only an error number. */
+static NOINLINE void not_entered(struct vmx_vcpu *x, struct vm_exit *e)
+{
+	*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
+	e->raw_code = vmread(VMCS_INSN_ERROR);
+	x->entry_failed = true;
+}
+
+/* An exit that neither its reason alone tells, nor is frequent. */
+static NOINLINE void other_exit(struct vcpu *v, uint32_t reason,
+				struct vm_exit *e)
+{
+	struct vmx_vcpu *x = v->backend;
+	struct vmx_exit_raw raw;
+
+	read_exit(&raw, reason);
+	vmx_exit_decode(&raw, e);
+	if (reason & VMX_EXIT_ENTRY_FAILURE) {
+		x->entry_failed = e->code == VM_EXIT_ENTRY_FAIL;
+		return;
+	}
+	entered(x);
+	if (reason == VMX_EXIT_REASON_EPT_VIOLATION ||
+	    reason == VMX_EXIT_REASON_EXCEPTION_NMI) {
+		reinject(x, &raw);
+	}
+	if (reason == VMX_EXIT_REASON_INTR_WINDOW) {
+		vmx_window_closed(x);
+	}
+	if (e->code == VM_EXIT_EXCEPTION) {
+		debug_exit(v, e);
+	}
+}
+
 /**
  * hvm_ops.vcpu_run: one VM entry, until an exit or host TSC limit. A refused
  * entry is an exit too, VM_EXIT_ENTRY_FAIL: raw_code is the VM-instruction
@@ -417,8 +454,8 @@ static void debug_exit(struct vcpu *v, const struct vm_exit *e)
 static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct vmx_vcpu *x = vmx_load(v);
-	struct vmx_exit_raw raw;
 	uint64_t now = rdtsc();
+	uint32_t reason;
 
 	/* a mapping taken away later than this look: its owner waits until v
 	 * has left the run loop, or is v itself */
@@ -430,34 +467,22 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	 * ends early, and the scheduler looks at the time */
 	vmwrite(VMCS_PREEMPTION_TIMER, limit <= now ? 0 :
 		u64_min((limit - now) >> timer_shift, 0xffffffff));
-	/* the instruction itself failed: no exit fields, only an error
-	 * number */
-	if (vmx_enter(&v->regs, x->launched, &x->host_rsp)) {
-		*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
-		e->raw_code = vmread(VMCS_INSN_ERROR);
-		x->entry_failed = true;
+	if (vmx_enter(&v->regs, x->launched)) {
+		not_entered(x, e);
 		return;
 	}
-	read_exit(&raw);
-	x->entry_failed = (raw.reason & VMX_EXIT_ENTRY_FAILURE) != 0;
-	if (!(raw.reason & VMX_EXIT_ENTRY_FAILURE)) {
-		/* the processor clears the valid bit of ENTRY_INTR_INFO at an
-		 * exit */
-		x->launched = 1;
-		x->event_pending = false;
-		/* instructions exit before an event's delivery or after it */
-		if (raw.reason == VMX_EXIT_REASON_EPT_VIOLATION ||
-		    raw.reason == VMX_EXIT_REASON_EXCEPTION_NMI) {
-			reinject(x, &raw);
-		}
+	reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	e->code = vmx_simple_code(reason);
+	if (reason == VMX_EXIT_REASON_IO) {
+		vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), e);
+	} else if (!e->code) {
+		other_exit(v, reason, e);
+		return;
 	}
-	if (raw.reason == VMX_EXIT_REASON_INTR_WINDOW) {
-		vmx_window_closed(x);
-	}
-	vmx_exit_decode(&raw, e);
-	if (e->code == VM_EXIT_EXCEPTION) {
-		debug_exit(v, e);
-	}
+	/* most are instructions, which exit before an event's delivery or after
+	 * it */
+	entered(x);
+	e->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
 }
 
 const struct hvm_ops hvm_vmx = {

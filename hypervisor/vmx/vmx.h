@@ -5,12 +5,12 @@
 
 #include <hvm_ops.h>
 #include <partition.h>
+#include <percpu.h>
 #include "vmcs.h"
 
 struct vmx_vcpu {
 	hpa_t vmcs;
 	uint64_t launched;	/* since VMCLEAR: VMRESUME it */
-	uint64_t host_rsp;	/* VMCS_HOST_RSP: vmx_enter()'s; 0 at first */
 	uint16_t vpid;	/* its own for good, not 0 */
 	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
 	bool window;		/* interrupt-window exiting is on */
@@ -32,10 +32,9 @@ static inline uint64_t vmx_eptp(const struct partition *p)
 	return p->gpm_root.v | 6 | 3 << 3;	/* write-back, 4 levels */
 }
 
-uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched,
-		   uint64_t *host_rsp);
+uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched);
 void vmx_exit_point(void);
-struct vmx_vcpu *vmx_load(struct vcpu *v);
+void vmx_switch(struct vmx_vcpu *to);
 void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(uint32_t msr);
@@ -47,5 +46,20 @@ void vmx_vcpu_intr_window(struct vcpu *v);
 void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len);
 void vmx_window_closed(struct vmx_vcpu *x);
 void vmx_dump(struct vcpu *v);
+
+/**
+ * Makes v's VMCS the current one, and v's MSRs the CPU's; returns v's backend
+ * state. It is so already but for the first call after another vCPU. On v's
+ * CPU.
+ */
+static inline struct vmx_vcpu *vmx_load(struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->backend;
+
+	if (this_cpu()->backend_current != x) {
+		vmx_switch(x);
+	}
+	return x;
+}
 
 #endif

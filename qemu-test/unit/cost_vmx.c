@@ -47,15 +47,9 @@ void vmx_check_log(void)
 {
 }
 
-/* Its stack is always the same here. */
-uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched,
-		   uint64_t *host_rsp)
+uint64_t vmx_enter(struct guest_regs *regs, uint64_t launched)
 {
 	(void)launched;
-	if (*host_rsp != 1) {
-		*host_rsp = 1;
-		cost.vmwrite++;
-	}
 	current[VMCS_EXIT_INSN_LEN] = 1;
 	switch (cost_next) {
 	case COST_DOORBELL:

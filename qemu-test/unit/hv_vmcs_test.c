@@ -38,9 +38,9 @@ void write_dr6(uint64_t v)
 	dr6 = v;
 }
 
-struct vmx_vcpu *vmx_load(struct vcpu *v)
+void vmx_switch(struct vmx_vcpu *to)
 {
-	return v->backend;
+	this_cpu()->backend_current = to;
 }
 
 static uint32_t syscall_loads;
