@@ -222,7 +222,7 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 }
 
 /* Taken by the exit, or still waiting at the LAPIC. */
-static void exit_interrupt(const struct vm_exit *e)
+static void exit_interrupt(struct vcpu *v UNUSED, const struct vm_exit *e)
 {
 	if (e->vector != VM_NO_VECTOR) {
 		irq_handle(e->vector);
@@ -232,7 +232,8 @@ static void exit_interrupt(const struct vm_exit *e)
 }
 
 /* The banks are logged whatever follows. */
-static void exit_machine_check(struct vcpu *v)
+static void exit_machine_check(struct vcpu *v,
+			       const struct vm_exit *e UNUSED)
 {
 	uint64_t status;
 
@@ -240,6 +241,96 @@ static void exit_machine_check(struct vcpu *v)
 		kill(v, HC_REASON_MACHINE_CHECK, status);
 	}
 }
+
+static void exit_cpuid(struct vcpu *v, const struct vm_exit *e)
+{
+	advance(v, e);
+	cpuid_emulate(v);
+}
+
+/* The NMI of cpu_stop_others(); others are nobody's. */
+static void exit_nmi(struct vcpu *v UNUSED, const struct vm_exit *e UNUSED)
+{
+	if (log_panicking()) {
+		cpu_halt_forever();
+	}
+}
+
+/* What is pending is taken now: Bochs 2.7 does not end a guest that runs with
+ * IF=0 for an interrupt (docs/platforms.md). */
+static void exit_timer(struct vcpu *v UNUSED, const struct vm_exit *e UNUSED)
+{
+	cpu_sti_cli();
+	this_cpu()->resched = 1;
+}
+
+static void exit_window(struct vcpu *v, const struct vm_exit *e UNUSED)
+{
+	__atomic_fetch_or(&v->attention, VCPU_ATT_INTR, __ATOMIC_SEQ_CST);
+}
+
+static void exit_cr(struct vcpu *v, const struct vm_exit *e)
+{
+	finish(v, e, cr_access(v, e));
+}
+
+static void exit_xsetbv(struct vcpu *v, const struct vm_exit *e)
+{
+	finish(v, e, xsetbv_emulate(v));
+}
+
+/* And the instruction runs again. */
+static void exit_dr(struct vcpu *v, const struct vm_exit *e UNUSED)
+{
+	vcpu_load_dr(v);
+}
+
+static void exit_undefined(struct vcpu *v, const struct vm_exit *e UNUSED)
+{
+	vcpu_inject_ud(v);
+}
+
+static void exit_again(struct vcpu *v, const struct vm_exit *e UNUSED)
+{
+	yield(v);
+}
+
+static void exit_shutdown(struct vcpu *v, const struct vm_exit *e UNUSED)
+{
+	kill(v, HC_REASON_TRIPLE_FAULT, 0);
+}
+
+static void exit_entry_fail(struct vcpu *v, const struct vm_exit *e)
+{
+	kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
+}
+
+static void exit_unknown(struct vcpu *v, const struct vm_exit *e)
+{
+	kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
+}
+
+/* A table, not a switch: no case's registers are saved for another. */
+static void (*const handlers[VM_EXIT_COUNT])(struct vcpu *v,
+					     const struct vm_exit *e) = {
+	[VM_EXIT_EXT_INTR] = exit_interrupt, [VM_EXIT_NMI] = exit_nmi,
+	[VM_EXIT_INTR_WINDOW] = exit_window, [VM_EXIT_TIMER] = exit_timer,
+	[VM_EXIT_EXCEPTION] = exit_exception,
+	[VM_EXIT_MACHINE_CHECK] = exit_machine_check,
+	[VM_EXIT_CPUID] = exit_cpuid, [VM_EXIT_HLT] = exit_hlt,
+	[VM_EXIT_IO] = exit_io,
+	[VM_EXIT_MSR_READ] = exit_msr, [VM_EXIT_MSR_WRITE] = exit_msr,
+	[VM_EXIT_GPM_FAULT] = exit_fault,
+	[VM_EXIT_HYPERCALL] = hypercall_handle,
+	[VM_EXIT_CR_ACCESS] = exit_cr, [VM_EXIT_XSETBV] = exit_xsetbv,
+	[VM_EXIT_DR_ACCESS] = exit_dr,
+	[VM_EXIT_UNDEFINED] = exit_undefined,
+	/* INVD, WBINVD: coherent caches need neither */
+	[VM_EXIT_SKIP] = advance,
+	[VM_EXIT_AGAIN] = exit_again, [VM_EXIT_SHUTDOWN] = exit_shutdown,
+	[VM_EXIT_ENTRY_FAIL] = exit_entry_fail,
+	[VM_EXIT_UNKNOWN] = exit_unknown,
+};
 
 /**
  * Handles one exit; afterwards the vCPU can run, blocks (its state tells), or
@@ -253,78 +344,5 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 	if (e->code != VM_EXIT_EXCEPTION) {
 		v->fault_streak = 0;
 	}
-	switch (e->code) {
-	case VM_EXIT_CPUID:
-		cpuid_emulate(v);
-		advance(v, e);
-		break;
-	case VM_EXIT_MSR_READ:
-	case VM_EXIT_MSR_WRITE:
-		exit_msr(v, e);
-		break;
-	case VM_EXIT_IO:
-		exit_io(v, e);
-		break;
-	case VM_EXIT_GPM_FAULT:
-		exit_fault(v, e);
-		break;
-	case VM_EXIT_HLT:
-		exit_hlt(v, e);
-		break;
-	case VM_EXIT_HYPERCALL:
-		hypercall_handle(v, e);
-		break;
-	case VM_EXIT_EXT_INTR:
-		exit_interrupt(e);
-		break;
-	case VM_EXIT_NMI:
-		/* the NMI of cpu_stop_others(); others are nobody's */
-		if (log_panicking()) {
-			cpu_halt_forever();
-		}
-		break;
-	case VM_EXIT_TIMER:
-		/* what is pending is taken now: Bochs 2.7 does not end a guest
-		 * that runs with IF=0 for an interrupt (docs/platforms.md) */
-		cpu_sti_cli();
-		this_cpu()->resched = 1;
-		break;
-	case VM_EXIT_INTR_WINDOW:
-		__atomic_fetch_or(&v->attention, VCPU_ATT_INTR,
-				  __ATOMIC_SEQ_CST);
-		break;
-	case VM_EXIT_CR_ACCESS:
-		finish(v, e, cr_access(v, e));
-		break;
-	case VM_EXIT_XSETBV:
-		finish(v, e, xsetbv_emulate(v));
-		break;
-	case VM_EXIT_DR_ACCESS:
-		vcpu_load_dr(v);	/* and the instruction runs again */
-		break;
-	case VM_EXIT_UNDEFINED:
-		vcpu_inject_ud(v);
-		break;
-	case VM_EXIT_SKIP:	/* INVD, WBINVD: coherent caches need neither */
-		advance(v, e);
-		break;
-	case VM_EXIT_AGAIN:
-		yield(v);
-		break;
-	case VM_EXIT_EXCEPTION:
-		exit_exception(v, e);
-		break;
-	case VM_EXIT_MACHINE_CHECK:
-		exit_machine_check(v);
-		break;
-	case VM_EXIT_SHUTDOWN:
-		kill(v, HC_REASON_TRIPLE_FAULT, 0);
-		break;
-	case VM_EXIT_ENTRY_FAIL:
-		kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
-		break;
-	default:
-		kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
-		break;
-	}
+	handlers[e->code](v, e);
 }

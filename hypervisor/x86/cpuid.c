@@ -25,8 +25,7 @@
 
 /* What is added to a leaf after its mask. */
 enum leaf_fix {
-	FIX_NONE, FIX_MAX_BASIC, FIX_FEATURES, FIX_TOPOLOGY, FIX_XSTATE,
-	FIX_MAX_EXTENDED,
+	FIX_NONE, FIX_FEATURES, FIX_TOPOLOGY, FIX_XSTATE,
 };
 
 struct leaf_mask {
@@ -34,35 +33,36 @@ struct leaf_mask {
 	uint32_t last;		/* subleaf; ALL: which one does not matter */
 	uint32_t eax, ebx, ecx, edx;	/* bits that may pass */
 	enum leaf_fix fix;
+	uint32_t set_eax;		/* bits that are added */
 };
 
 #define ALL	0xffffffffu
 
 static struct leaf_mask table[] = {
-	{ 0x00000000, ALL, 0, ALL, ALL, ALL, FIX_MAX_BASIC },
+	{ 0x00000000, ALL, 0, ALL, ALL, ALL, FIX_NONE, MAX_BASIC },
 	/* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE
 	 * AVX F16C RDRAND; FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT
 	 * PSE36 CLFSH MMX FXSR SSE SSE2. EBX: the size of CLFLUSH only;
 	 * leaf_features() adds the rest */
 	{ 0x00000001, ALL, ALL, 0x0000ff00, 0x76da3203, 0x078ba97f,
-	  FIX_FEATURES },
-	{ 0x00000004, 3, 0x000003ff, ALL, ALL, ALL, FIX_NONE },	/* caches, one core */
-	{ 0x00000006, ALL, BIT32(2), 0, 0, 0, FIX_NONE },		/* ARAT */
+	  FIX_FEATURES, 0 },
+	{ 0x00000004, 3, 0x000003ff, ALL, ALL, ALL, FIX_NONE, 0 },	/* caches, one core */
+	{ 0x00000006, ALL, BIT32(2), 0, 0, 0, FIX_NONE, 0 },		/* ARAT */
 	/* FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT
 	 * CLWB SHA and AVX512 F DQ IFMA CD BW VL */
-	{ 0x00000007, 0, 0, 0xf1bf07a9, 0, 0, FIX_NONE },
-	{ 0x0000000b, ALL, 0, 0, 0, 0, FIX_TOPOLOGY },
-	{ 0x0000000d, 8, ALL, ALL, ALL, ALL, FIX_XSTATE },
-	{ 0x80000000, ALL, 0, ALL, ALL, ALL, FIX_MAX_EXTENDED },
+	{ 0x00000007, 0, 0, 0xf1bf07a9, 0, 0, FIX_NONE, 0 },
+	{ 0x0000000b, ALL, 0, 0, 0, 0, FIX_TOPOLOGY, 0 },
+	{ 0x0000000d, 8, ALL, ALL, ALL, ALL, FIX_XSTATE, 0 },
+	{ 0x80000000, ALL, 0, ALL, ALL, ALL, FIX_NONE, MAX_EXTENDED },
 	/* LAHF ABM SSE4A MISALIGNSSE PREFETCHW; SYSCALL NX
 	 * PDPE1GB RDTSCP LM */
-	{ 0x80000001, ALL, ALL, 0, 0x000001e1, 0x2c100800, FIX_NONE },
-	{ 0x80000002, ALL, ALL, ALL, ALL, ALL, FIX_NONE },		/* brand string */
-	{ 0x80000003, ALL, ALL, ALL, ALL, ALL, FIX_NONE },
-	{ 0x80000004, ALL, ALL, ALL, ALL, ALL, FIX_NONE },
-	{ 0x80000006, ALL, 0, 0, ALL, 0, FIX_NONE },		/* L2 */
-	{ 0x80000007, ALL, 0, 0, 0, BIT32(8), FIX_NONE },		/* invariant TSC */
-	{ 0x80000008, ALL, 0x0000ffff, 0, 0, 0, FIX_NONE },		/* address sizes */
+	{ 0x80000001, ALL, ALL, 0, 0x000001e1, 0x2c100800, FIX_NONE, 0 },
+	{ 0x80000002, ALL, ALL, ALL, ALL, ALL, FIX_NONE, 0 },		/* brand string */
+	{ 0x80000003, ALL, ALL, ALL, ALL, ALL, FIX_NONE, 0 },
+	{ 0x80000004, ALL, ALL, ALL, ALL, ALL, FIX_NONE, 0 },
+	{ 0x80000006, ALL, 0, 0, ALL, 0, FIX_NONE, 0 },		/* L2 */
+	{ 0x80000007, ALL, 0, 0, 0, BIT32(8), FIX_NONE, 0 },		/* invariant TSC */
+	{ 0x80000008, ALL, 0x0000ffff, 0, 0, 0, FIX_NONE, 0 },		/* address sizes */
 };
 
 static uint64_t xstate_allowed;
@@ -211,6 +211,25 @@ static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 	}
 }
 
+static inline struct cpuid_regs masked(const struct leaf_mask *m, uint32_t sub)
+{
+	struct cpuid_regs r = cpuid(m->leaf, sub);
+
+	r.eax = (r.eax & m->eax) | m->set_eax;
+	r.ebx &= m->ebx;
+	r.ecx &= m->ecx;
+	r.edx &= m->edx;
+	return r;
+}
+
+static inline void answer(struct vcpu *v, struct cpuid_regs r)
+{
+	v->regs.rax = r.eax;
+	v->regs.rbx = r.ebx;
+	v->regs.rcx = r.ecx;
+	v->regs.rdx = r.edx;
+}
+
 /* KVM's leaves: Linux takes its clock from them, see kvmclock.c. [Linux
  * Documentation/virt/kvm/x86/cpuid.rst] */
 static struct cpuid_regs paravirt(uint32_t leaf)
@@ -228,28 +247,26 @@ static struct cpuid_regs paravirt(uint32_t leaf)
 	return r;
 }
 
-static void apply_fix(struct vcpu *v, const struct leaf_mask *m, uint32_t sub,
-		      struct cpuid_regs *r)
+/* The leaves that are more than a mask. */
+static NOINLINE void emulate_fixed(struct vcpu *v, const struct leaf_mask *m,
+				   uint32_t sub)
 {
+	struct cpuid_regs r = masked(m, sub);
+
 	switch (m->fix) {
-	case FIX_MAX_BASIC:
-		r->eax = MAX_BASIC;
-		break;
 	case FIX_FEATURES:
-		leaf_features(v, r);
+		leaf_features(v, &r);
 		break;
 	case FIX_TOPOLOGY:
-		leaf_topology(v, sub, r);
+		leaf_topology(v, sub, &r);
 		break;
 	case FIX_XSTATE:
-		leaf_xstate(sub, r);
-		break;
-	case FIX_MAX_EXTENDED:
-		r->eax = MAX_EXTENDED;
+		leaf_xstate(sub, &r);
 		break;
 	default:
 		break;
 	}
+	answer(v, r);
 }
 
 /**
@@ -260,20 +277,13 @@ void cpuid_emulate(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->regs.rax, sub = (uint32_t)v->regs.rcx;
 	const struct leaf_mask *m = find(leaf, sub);
-	struct cpuid_regs r = { 0, 0, 0, 0 };
 
-	if (m) {
-		r = cpuid(leaf, sub);
-		r.eax &= m->eax;
-		r.ebx &= m->ebx;
-		r.ecx &= m->ecx;
-		r.edx &= m->edx;
-		apply_fix(v, m, sub, &r);
-	} else if ((leaf >> 16) == (HV_BASE >> 16)) {
-		r = paravirt(leaf);
+	if (!m) {
+		answer(v, (leaf >> 16) == (HV_BASE >> 16) ? paravirt(leaf) :
+		       (struct cpuid_regs){ 0, 0, 0, 0 });
+	} else if (m->fix == FIX_NONE) {
+		answer(v, masked(m, sub));
+	} else {
+		emulate_fixed(v, m, sub);
 	}
-	v->regs.rax = r.eax;
-	v->regs.rbx = r.ebx;
-	v->regs.rcx = r.ecx;
-	v->regs.rdx = r.edx;
 }
