@@ -98,8 +98,7 @@ static bool go_away(struct percpu *pc, const struct vcpu *v)
 {
 	__atomic_store_n(&pc->away, 1, __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&pc->resched, __ATOMIC_SEQ_CST) &&
-	    !(v && __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST) &
-	      ~v->attention_kept)) {
+	    !(v && __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST))) {
 		return true;
 	}
 	pc->away = 0;
@@ -126,11 +125,11 @@ static bool runnable(const struct vcpu *v)
 	       v->partition->state == HC_STATE_RUNNING;
 }
 
-/* Fires what is due; returns when the next timer of this CPU is, in host TSC,
+/* Fires what is due now; returns when the next timer of this CPU is, in host TSC,
  * ~0: none. Timers of vCPUs that run nowhere are fired here too. */
-static uint64_t run_timers(struct percpu *pc)
+static uint64_t run_timers(struct percpu *pc, uint64_t now)
 {
-	uint64_t now = rdtsc(), next = ~0ull;
+	uint64_t next = ~0ull;
 	uint32_t i;
 
 	channel_poll();
@@ -181,11 +180,12 @@ static struct vcpu *pick(struct percpu *pc)
 
 /* Waits until an interrupt sets resched, or host TSC until. Interrupts are
  * open only in cpu_sti_cli() and cpu_sti_hlt_cli(), so one between the look at
- * resched and HLT is held back until HLT can take it. */
-static void idle(struct percpu *pc, uint64_t until)
+ * resched and HLT is held back until HLT can take it. t0: now; returns the
+ * later now. */
+static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 {
-	uint64_t t0 = rdtsc();
 	bool work = true;
+	uint64_t now;
 
 	if (until != ~0ull) {
 		lapic_timer_start(until);
@@ -203,15 +203,18 @@ static void idle(struct percpu *pc, uint64_t until)
 	if (until != ~0ull) {
 		lapic_timer_stop();
 	}
-	pc->idle_ticks += rdtsc() - t0;
+	now = rdtsc();
+	pc->idle_ticks += now - t0;
+	return now;
 }
 
 /* Runs v until it blocks, its slice ends, or the queue needs a look, which it
- * does when a timer is due at host TSC next. */
-static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
+ * does when a timer is due at host TSC next. t0: now; returns the later now. */
+static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
+		    uint64_t t0)
 {
 	struct vm_exit e;
-	uint64_t t0 = rdtsc(), used;
+	uint64_t now, used;
 
 	pc->timer_at = u64_min(next, t0 + v->slice_left);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
@@ -229,9 +232,11 @@ static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
 	}
 	pc->current = NULL;
 	__atomic_store_n(&v->running, 0, __ATOMIC_RELEASE);
-	used = rdtsc() - t0;
+	now = rdtsc();
+	used = now - t0;
 	v->ticks_run += used;
 	v->slice_left -= u64_min(used, v->slice_left);
+	return now;
 }
 
 /**
@@ -241,6 +246,7 @@ static void run(struct percpu *pc, struct vcpu *v, uint64_t next)
 void sched_loop(void)
 {
 	struct percpu *pc = this_cpu();
+	uint64_t now = rdtsc();
 	struct vcpu *v;
 
 	for (;;) {
@@ -249,12 +255,12 @@ void sched_loop(void)
 		/* before timers and states are looked at: what changes after
 		 * this sets it again */
 		__atomic_store_n(&pc->resched, 0, __ATOMIC_SEQ_CST);
-		next = run_timers(pc);
+		next = run_timers(pc, now);
 		v = pick(pc);
 		if (v) {
-			run(pc, v, next);
+			now = run(pc, v, next, now);
 		} else {
-			idle(pc, next);
+			now = idle(pc, next, now);
 		}
 	}
 }

@@ -200,16 +200,14 @@ static void deliver_interrupt(struct vcpu *v)
 	hvm->vcpu_intr_window(v);
 }
 
-/* If it cannot be taken now, the bit stays for the next exit: there are no
- * NMI-window exits (CAVEATS.md). */
+/* If it cannot be taken now, it stays for the next exit: there are no NMI-window
+ * exits (CAVEATS.md). */
 static void deliver_nmi(struct vcpu *v)
 {
 	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
 
 	if (!hvm->vcpu_inject(v, ev)) {
-		v->attention_kept = VCPU_ATT_NMI;
-		__atomic_fetch_or(&v->attention, VCPU_ATT_NMI,
-				  __ATOMIC_SEQ_CST);
+		v->kept = VCPU_ATT_NMI;
 	}
 }
 
@@ -233,27 +231,17 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 	return true;
 }
 
-/**
- * Does what is due before v enters its guest: INIT and start-up, the switch of
- * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
- * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
- * hv_lock not held.
- */
-bool vcpu_prepare(struct vcpu *v)
+/* The part of vcpu_prepare() that is seldom. */
+static NOINLINE bool prepare(struct vcpu *v)
 {
 	uint32_t att;
 
-	/* nearly every time; a bit set after this look is seen by the
-	 * scheduler's, just before the entry */
-	if (!v->attention && !v->halted && this_cpu()->loaded == v) {
-		return true;
-	}
 	if (v->attention & VCPU_ATT_INIT) {
 		/* before the bit goes: a SIPI finds one or the other */
 		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
 	}
-	v->attention_kept = 0;
-	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
+	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST) | v->kept;
+	v->kept = 0;
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {
 			return false;
@@ -275,6 +263,23 @@ bool vcpu_prepare(struct vcpu *v)
 	}
 	deliver_interrupt(v);
 	return true;
+}
+
+/**
+ * Does what is due before v enters its guest: INIT and start-up, the switch of
+ * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
+ * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
+ * hv_lock not held.
+ */
+bool vcpu_prepare(struct vcpu *v)
+{
+	/* nearly every time; a bit set after this look is seen by the
+	 * scheduler's, just before the entry */
+	if (!(v->attention | v->kept) && !v->halted &&
+	    this_cpu()->loaded == v) {
+		return true;
+	}
+	return prepare(v);
 }
 
 /**

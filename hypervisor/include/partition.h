@@ -58,7 +58,7 @@ struct vcpu {
 	uint32_t index;
 	uint32_t state;			/* enum vcpu_state (any) */
 	uint32_t attention;		/* VCPU_ATT_* (any) */
-	uint32_t attention_kept;	/* of these: seen, and not possible
+	uint32_t kept;			/* VCPU_ATT_*: seen, and not possible
 					 * until after the next exit */
 	uint32_t running;		/* inside the run loop (any reads) */
 	uint64_t gpm_epoch;		/* of the last flush */

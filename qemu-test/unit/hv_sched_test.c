@@ -8,7 +8,7 @@
 static struct boot_partition config;
 static struct partition part;
 static struct vcpu v, far;
-static uint32_t ipis, ipi_to, entries, halts, prepares;
+static uint32_t ipis, ipi_to, entries, halts, prepares, exit_kicks;
 static jmp_buf out;
 
 /* What other CPUs do while vcpu_prepare() works, by call. */
@@ -60,7 +60,7 @@ bool vcpu_prepare(struct vcpu *x)
 {
 	assert_int_equal(this_cpu()->away, 0);
 	assert_true(x->running);
-	x->attention = x->attention_kept;
+	x->attention = 0;
 	if (prepares < 4) {
 		x->attention |= meanwhile.attention[prepares];
 		if (meanwhile.kick[prepares]) {
@@ -75,7 +75,7 @@ static void enter(struct vcpu *x, uint64_t limit, struct vm_exit *e)
 {
 	(void)limit;
 	assert_int_equal(this_cpu()->away, 1);
-	assert_int_equal(x->attention & ~x->attention_kept, 0);
+	assert_int_equal(x->attention, 0);
 	assert_int_equal(this_cpu()->resched, 0);
 	entries++;
 	e->code = VM_EXIT_CPUID;
@@ -88,6 +88,11 @@ void exit_handle(struct vcpu *x, const struct vm_exit *e)
 {
 	(void)e;
 	assert_int_equal(this_cpu()->away, 0);
+	if (exit_kicks) {
+		exit_kicks--;
+		this_cpu()->resched = 1;
+		return;
+	}
 	/* it blocks: the CPU has nothing else to do */
 	x->state = VCPU_HALTED;
 }
@@ -98,7 +103,7 @@ static int make(void **state)
 	fakes_reset();
 	memset(&part, 0, sizeof(part));
 	memset(&meanwhile, 0, sizeof(meanwhile));
-	ipis = ipi_to = entries = halts = prepares = 0;
+	ipis = ipi_to = entries = halts = prepares = exit_kicks = 0;
 	part.config = &config;
 	part.state = HC_STATE_RUNNING;
 	fake_vcpu_init(&v, &part, 0);
@@ -174,14 +179,14 @@ static void late_kick(void **state)
 	assert_int_equal(entries, 1);
 }
 
-/* An NMI that the guest cannot take now does not keep it from running. */
-static void kept_attention(void **state)
+/* So by the exit itself: it is seen before the next entry. */
+static void kick_in_exit(void **state)
 {
 	(void)state;
-	v.attention_kept = VCPU_ATT_NMI;
+	exit_kicks = 1;
 	go();
-	assert_int_equal(prepares, 1);
-	assert_int_equal(entries, 1);
+	assert_int_equal(prepares, 2);
+	assert_int_equal(entries, 2);
 }
 
 #define TEST(f)	cmocka_unit_test_setup(f, make)
@@ -190,7 +195,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(one_interrupt), TEST(plain_run), TEST(late_attention),
-		TEST(late_kick), TEST(kept_attention),
+		TEST(late_kick), TEST(kick_in_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,17 +270,17 @@ static void interrupts(void **state)
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(accepted, 1);
 	assert_int_equal(fake.windows, 1);
-	/* an NMI that is not taken is not lost */
+	/* an NMI that is not taken is not lost, nor in the way of the entry */
 	pending = -1;
 	a.attention = VCPU_ATT_NMI;
 	assert_true(vcpu_prepare(&a));
-	assert_int_equal(a.attention, VCPU_ATT_NMI);
-	assert_int_equal(a.attention_kept, VCPU_ATT_NMI);
+	assert_int_equal(a.attention, 0);
+	assert_int_equal(a.kept, VCPU_ATT_NMI);
 	fake.inject_refused = false;
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(fake.event.type, VM_EVENT_NMI);
 	assert_int_equal(a.attention, 0);
-	assert_int_equal(a.attention_kept, 0);
+	assert_int_equal(a.kept, 0);
 }
 
 static void halting(void **state)
