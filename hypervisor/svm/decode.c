@@ -58,48 +58,32 @@ static void decode_cr(const struct svm_exit_raw *raw, struct vm_exit *e)
 	e->cr.lmsw_value = 0;
 }
 
-/* Exits whose whole meaning is their code. */
-static enum vm_exit_code simple_code(uint64_t code)
-{
-	switch (code) {
-	case SVM_EXIT_NMI:
-		return VM_EXIT_NMI;
-	case SVM_EXIT_VINTR:
-		return VM_EXIT_INTR_WINDOW;
-	case SVM_EXIT_CPUID:
-		return VM_EXIT_CPUID;
-	case SVM_EXIT_HLT:
-		return VM_EXIT_HLT;
-	case SVM_EXIT_SHUTDOWN:
-		return VM_EXIT_SHUTDOWN;
-	case SVM_EXIT_VMMCALL:
-		return VM_EXIT_HYPERCALL;
-	case SVM_EXIT_XSETBV:
-		return VM_EXIT_XSETBV;
-	case SVM_EXIT_INVD:	/* never run natively */
-	case SVM_EXIT_WBINVD:
-		return VM_EXIT_SKIP;
+/* Exits whose whole meaning is their code. 0: not one of them, as
+ * VM_EXIT_EXT_INTR is not. */
+static const uint8_t simple_codes[] = {
+	[SVM_EXIT_NMI] = VM_EXIT_NMI,
+	[SVM_EXIT_VINTR] = VM_EXIT_INTR_WINDOW,
+	[SVM_EXIT_CPUID] = VM_EXIT_CPUID,
+	[SVM_EXIT_HLT] = VM_EXIT_HLT,
+	[SVM_EXIT_SHUTDOWN] = VM_EXIT_SHUTDOWN,
+	[SVM_EXIT_VMMCALL] = VM_EXIT_HYPERCALL,
+	[SVM_EXIT_XSETBV] = VM_EXIT_XSETBV,
+	[SVM_EXIT_INVD] = VM_EXIT_SKIP,	/* never run natively */
+	[SVM_EXIT_WBINVD] = VM_EXIT_SKIP,
 	/* not in the CPUID that guests see, or nested SVM */
-	case SVM_EXIT_RDPMC:
-	case SVM_EXIT_RSM:
-	case SVM_EXIT_INVLPGA:
-	case SVM_EXIT_VMRUN:
-	case SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT:
-	case SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT_ARMED:
-	case SVM_EXIT_RDPRU:
-		return VM_EXIT_UNDEFINED;
-	default:
-		return VM_EXIT_UNKNOWN;
-	}
-}
+	[SVM_EXIT_RDPMC] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_RSM] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_INVLPGA] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_VMRUN] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT_ARMED] = VM_EXIT_UNDEFINED,
+	[SVM_EXIT_RDPRU] = VM_EXIT_UNDEFINED,
+};
 
-/**
- * Raw exit fields to the neutral form: fills what e->code makes valid of e,
- * but for what svm_complete() adds. Unknown stays VM_EXIT_UNKNOWN. Pure.
- */
-void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
+/* What a run of Linux seldom ends with. */
+static NOINLINE void decode_seldom(const struct svm_exit_raw *raw,
+				   struct vm_exit *e)
 {
-	e->insn_len = 0;
 	e->raw_code = raw->exitcode;
 	e->raw_info = raw->exitinfo1;
 	if ((uint32_t)raw->exitcode == SVM_EXIT_INVALID) {
@@ -113,18 +97,34 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 	} else if (raw->exitcode >= SVM_EXIT_EXCP0 &&
 		   raw->exitcode <= SVM_EXIT_EXCP31) {
 		decode_exception(raw, e);
-	} else if (raw->exitcode == SVM_EXIT_INTR) {
-		e->code = VM_EXIT_EXT_INTR;
-		e->vector = VM_NO_VECTOR;
-	} else if (raw->exitcode == SVM_EXIT_IOIO) {
-		decode_io(raw, e);
-	} else if (raw->exitcode == SVM_EXIT_MSR) {
+	} else {
+		e->code = VM_EXIT_UNKNOWN;
+	}
+}
+
+/**
+ * Raw exit fields to the neutral form: fills what e->code makes valid of e,
+ * but for what svm_complete() adds. Unknown stays VM_EXIT_UNKNOWN. Pure.
+ */
+void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
+{
+	uint64_t code = raw->exitcode;
+
+	e->insn_len = 0;
+	if (code < ARRAY_SIZE(simple_codes) && simple_codes[code]) {
+		e->code = simple_codes[code];
+	} else if (code == SVM_EXIT_MSR) {
 		e->code = raw->exitinfo1 & 1 ? VM_EXIT_MSR_WRITE :
 			  VM_EXIT_MSR_READ;
-	} else if (raw->exitcode == SVM_EXIT_NPF) {
+	} else if (code == SVM_EXIT_NPF) {
 		decode_npf(raw, e);
+	} else if (code == SVM_EXIT_INTR) {
+		e->code = VM_EXIT_EXT_INTR;
+		e->vector = VM_NO_VECTOR;
+	} else if (code == SVM_EXIT_IOIO) {
+		decode_io(raw, e);
 	} else {
-		e->code = simple_code(raw->exitcode);
+		decode_seldom(raw, e);
 	}
 }
 

@@ -181,7 +181,7 @@ static void flush_shared(struct vcpu *v)
 }
 
 /* An exit in the middle of an event's delivery: deliver it again. */
-static void reinject(struct svm_vcpu *x, const struct svm_exit_raw *raw)
+static NOINLINE void reinject(struct svm_vcpu *x, const struct svm_exit_raw *raw)
 {
 	struct vmcb *b = x->vmcb;
 
@@ -192,15 +192,13 @@ static void reinject(struct svm_vcpu *x, const struct svm_exit_raw *raw)
 }
 
 /* NMIs stay blocked until the handler's IRET has been executed: it has when
- * an exit finds RIP elsewhere. */
-static void track_nmi(struct svm_vcpu *x)
+ * an exit finds RIP elsewhere. IRETs exit only meanwhile. */
+static NOINLINE void track_nmi(struct svm_vcpu *x, struct vm_exit *e)
 {
 	struct vmcb *b = x->vmcb;
 
-	if (!x->nmi_blocked) {
-		return;
-	}
 	if (b->exitcode == SVM_EXIT_IRET) {
+		e->code = VM_EXIT_NMI;	/* nothing to answer */
 		x->iret_rip = b->rip;
 		b->intercept_misc1 &= ~MISC1_IRET;
 	} else if (x->iret_rip && x->iret_rip != b->rip) {
@@ -244,15 +242,17 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	}
 	/* it was delivered, or exitintinfo has it */
 	b->eventinj = 0;
-	reinject(x, &raw);
-	track_nmi(x);
+	if (b->exitintinfo & EVENTINJ_VALID) {
+		reinject(x, &raw);
+	}
+	if (x->nmi_blocked) {
+		track_nmi(x, e);
+	}
 	/* the window has opened; the dummy interrupt has done its work */
-	if (raw.exitcode == SVM_EXIT_VINTR) {
+	if (e->code == VM_EXIT_INTR_WINDOW) {
 		b->int_ctl &= ~INT_CTL_V_IRQ;
 		b->intercept_misc1 &= ~MISC1_VINTR;
-	}
-	if (raw.exitcode == SVM_EXIT_IRET) {
-		e->code = VM_EXIT_NMI;	/* nothing to answer */
+		return;
 	}
 	svm_complete(v, b, e);
 }

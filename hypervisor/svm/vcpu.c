@@ -299,6 +299,36 @@ static bool find_insn(struct vcpu *v, const struct vmcb *b,
 			      insn);
 }
 
+/* svm_complete() for what the processor has not told. */
+static NOINLINE void complete_by_bytes(struct vcpu *v, const struct vmcb *b,
+				       struct vm_exit *e)
+{
+	struct svm_insn insn;
+	bool again = false;
+
+	if (e->code == VM_EXIT_CR_ACCESS) {
+		guest_fetch_forget(v);	/* operands: only the true bytes */
+	}
+	/* the kept translation may be out of date: once more with a new one */
+	while (!find_insn(v, b, &insn)) {
+		if (again) {
+			e->code = e->code == VM_EXIT_CR_ACCESS ?
+				  VM_EXIT_UNKNOWN : VM_EXIT_AGAIN;
+			return;
+		}
+		again = true;
+		guest_fetch_forget(v);
+	}
+	e->insn_len = insn.length;
+	if (e->code == VM_EXIT_CR_ACCESS) {
+		e->cr.gpr = insn.gpr;
+		e->cr.clts = insn.clts;
+		e->cr.lmsw = insn.lmsw;
+		e->cr.lmsw_value = (uint16_t)(insn.gpr == 4 ? b->rsp :
+					      (&v->regs.rax)[insn.gpr]);
+	}
+}
+
 /**
  * Adds what the processor may not have told: the instruction's length, and
  * which register a MOV to or from CR names. If the bytes are not the
@@ -309,9 +339,6 @@ static bool find_insn(struct vcpu *v, const struct vmcb *b,
  */
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 {
-	struct svm_insn insn;
-	bool again = false;
-
 	switch (e->code) {
 	case VM_EXIT_IO:
 		e->insn_len = (uint32_t)(b->exitinfo2 - b->rip);
@@ -337,27 +364,7 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 	default:
 		return;
 	}
-	if (e->code == VM_EXIT_CR_ACCESS) {
-		guest_fetch_forget(v);	/* operands: only the true bytes */
-	}
-	/* the kept translation may be out of date: once more with a new one */
-	while (!find_insn(v, b, &insn)) {
-		if (again) {
-			e->code = e->code == VM_EXIT_CR_ACCESS ?
-				  VM_EXIT_UNKNOWN : VM_EXIT_AGAIN;
-			return;
-		}
-		again = true;
-		guest_fetch_forget(v);
-	}
-	e->insn_len = insn.length;
-	if (e->code == VM_EXIT_CR_ACCESS) {
-		e->cr.gpr = insn.gpr;
-		e->cr.clts = insn.clts;
-		e->cr.lmsw = insn.lmsw;
-		e->cr.lmsw_value = (uint16_t)(insn.gpr == 4 ? b->rsp :
-					      (&v->regs.rax)[insn.gpr]);
-	}
+	complete_by_bytes(v, b, e);
 }
 
 /**

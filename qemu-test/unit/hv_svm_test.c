@@ -19,7 +19,9 @@ static struct vm_exit decode(uint64_t code, uint64_t info1, uint64_t info2)
 
 	memset(&e, 0xa5, sizeof(e));
 	svm_exit_decode(&raw, &e);
-	assert_int_equal(e.raw_code, code);
+	if (e.code == VM_EXIT_UNKNOWN || e.code == VM_EXIT_ENTRY_FAIL) {
+		assert_int_equal(e.raw_code, code);
+	}
 	assert_int_equal(e.insn_len, 0);
 	return e;
 }
