@@ -322,7 +322,8 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	}
 }
 
-static hv_status_t call_locked(struct vcpu *v, uint64_t nr)
+/* Not part of hypercall_handle(): the frequent calls save no registers for it. */
+static NOINLINE hv_status_t call_locked(struct vcpu *v, uint64_t nr)
 {
 	hv_status_t st;
 
@@ -342,9 +343,7 @@ void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 	uint64_t nr = v->regs.rax;
 	hv_status_t st;
 
-	if (hvm->vcpu_get(v, VCPU_CPL) != 0 ||
-	    !(hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA) ||
-	    !(hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
+	if (!hvm->vcpu_get(v, VCPU_KERNEL64)) {
 		vcpu_inject_ud(v);
 		return;
 	}

@@ -22,6 +22,7 @@ enum vcpu_reg {
 	/* SYSCALL's MSRs, in the order of their numbers */
 	VCPU_STAR, VCPU_LSTAR, VCPU_CSTAR, VCPU_FMASK,
 	VCPU_DR_EXITS,		/* do moves to and from debug registers exit? */
+	VCPU_KERNEL64,		/* is it in 64-bit mode, CPL 0? only read */
 };
 
 enum vcpu_reset_kind {

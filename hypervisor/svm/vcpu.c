@@ -158,6 +158,9 @@ uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return b->cs.base;
 	case VCPU_TSC_OFFSET:
 		return b->tsc_offset;
+	case VCPU_KERNEL64:
+		return b->cpl == 0 && (b->efer & EFER_LMA) &&
+		       (b->cs.attrib & ATTR_L);
 	case VCPU_STAR ... VCPU_FMASK:
 		return (&b->star)[reg - VCPU_STAR];
 	default:

@@ -246,6 +246,10 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return vmread(VMCS_GUEST_CS_BASE);
 	case VCPU_TSC_OFFSET:
 		return vmread(VMCS_TSC_OFFSET);
+	case VCPU_KERNEL64:
+		return !(vmread(VMCS_GUEST_SS_AR) >> 5 & 3) &&
+		       (vmread(VMCS_GUEST_IA32_EFER) & EFER_LMA) &&
+		       (vmread(VMCS_GUEST_CS_AR) & AR_L);
 	case VCPU_STAR ... VCPU_FMASK:
 		return ((struct vmx_vcpu *)v->backend)
 			->syscall_msr[reg - VCPU_STAR];

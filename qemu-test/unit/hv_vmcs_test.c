@@ -314,6 +314,29 @@ static void dumps(void **state)
 	assert_int_equal(checks, 1);
 }
 
+/* Who may call the hypervisor. */
+static void kernel64(void **state)
+{
+	static const struct {
+		uint64_t ss, efer, cs;
+		bool yes;
+	} t[] = {
+		{ 0xc093, EFER_LMA, 0xa09b, true },
+		{ 0xc0b3, EFER_LMA, 0xa09b, false },	/* CPL 1 */
+		{ 0xc0f3, EFER_LMA, 0xa0fb, false },	/* CPL 3 */
+		{ 0xc093, EFER_LMA, 0xc09b, false },	/* 32-bit code */
+		{ 0xc093, EFER_LME, 0xa09b, false },	/* L means nothing */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		vmcs[VMCS_GUEST_SS_AR] = t[i].ss;
+		vmcs[VMCS_GUEST_IA32_EFER] = t[i].efer;
+		vmcs[VMCS_GUEST_CS_AR] = t[i].cs;
+		assert_int_equal(vmx_vcpu_get(&vcpu, VCPU_KERNEL64), t[i].yes);
+	}
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
@@ -322,7 +345,7 @@ int main(void)
 		TEST(next_rip), TEST(shadows_end), TEST(single_step), TEST(long_mode),
 		TEST(control_registers), TEST(syscall_msrs),
 		TEST(debug_register_exits), TEST(injection), TEST(windows),
-		TEST(reset), TEST(dumps),
+		TEST(reset), TEST(dumps), TEST(kernel64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,11 @@ WEAK uint32_t partition_count;
 static uint64_t get(struct vcpu *v, enum vcpu_reg reg)
 {
 	(void)v;
+	if (reg == VCPU_KERNEL64) {
+		return !fake.reg[VCPU_CPL] &&
+		       (fake.reg[VCPU_EFER] & EFER_LMA) &&
+		       (fake.reg[VCPU_CS_ATTR] & BIT64(13));
+	}
 	return fake.reg[reg];
 }
 
