@@ -185,21 +185,27 @@ static bool input_all(struct vsock *vs, uint64_t until)
 {
 	struct ring_packet packet;
 	enum ring_status status;
+	bool first = true;
 
-	do {
+	for (;;) {
 		if (reap(vs, until) || vs->fault != RING_OK) {
 			return !vs->tx_blocked;
 		}
-		status = ring_tx_begin(&vs->ring, 0);
+		/* A look; the packet stays until ring_rx_done(). */
+		status = ring_rx_next(&vs->ring, &packet);
+		if (status == RING_EMPTY) {
+			return false;
+		}
+		if (!first && tsc_now() >= until) {
+			return true;
+		}
+		first = false;
+		if (status == RING_OK) {
+			status = ring_tx_begin(&vs->ring, 0);
+		}
 		if (status == RING_FULL) {
 			vs->tx_blocked = true;
 			vs->tx_need = 0;
-			return false;
-		}
-		if (status == RING_OK) {
-			status = ring_rx_next(&vs->ring, &packet);
-		}
-		if (status == RING_EMPTY) {
 			return false;
 		}
 		if (status != RING_OK) {
@@ -208,8 +214,7 @@ static bool input_all(struct vsock *vs, uint64_t until)
 		}
 		vsock_input(vs, &packet);
 		ring_rx_done(&vs->ring);
-	} while (tsc_now() < until);
-	return true;
+	}
 }
 
 /* Publishes, rings the peer if it asked, and asks for the next doorbell. True:
