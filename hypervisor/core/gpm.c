@@ -161,20 +161,25 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 }
 
 /**
- * Zeroes the reserved page at gpa and makes it present with these rights; does
- * nothing if it is not a reserved one. Zeroed first: another vCPU of p may
+ * Zeroes the reserved pages among those from gpa on and makes them present with
+ * these rights; the others stay as they are. pages: a power of two, gpa aligned
+ * to so many, so that one table has them. Zeroed first: another vCPU of p may
  * walk the table at this moment and must not see what was there before.
  */
-void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags)
+void gpm_fill(struct partition *p, gpa_t gpa, uint32_t pages, uint32_t flags)
 {
 	bool in_way;
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &in_way);
+	uint64_t *end = e + (e && !in_way ? pages : 0);
+	uint64_t rights = leaf(HPA(0), flags, false);
 
-	if (e && !in_way && !is_present(*e) && (*e & SW_RESERVED)) {
-		hpa_t pa = HPA(*e & ENTRY_ADDR);
+	for (; e < end; e++) {
+		if (!is_present(*e) && (*e & SW_RESERVED)) {
+			hpa_t pa = HPA(*e & ENTRY_ADDR);
 
-		zero_memory(hpa_ptr(pa), PAGE_SIZE);
-		*e = leaf(pa, flags, false);
+			zero_memory(hpa_ptr(pa), PAGE_SIZE);
+			*e = pa.v | rights;
+		}
 	}
 }
 

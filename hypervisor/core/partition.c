@@ -414,12 +414,8 @@ static bool populate_big(struct partition *p, uint64_t gpa)
  * next. */
 static void fill_around(struct partition *p, uint64_t gpa)
 {
-	uint64_t at = gpa & ~(uint64_t)(FILL_PAGES * PAGE_SIZE - 1);
-	uint32_t i;
-
-	for (i = 0; i < FILL_PAGES; i++, at += PAGE_SIZE) {
-		gpm_fill(p, GPA(at), GPM_ALL);
-	}
+	gpm_fill(p, GPA(gpa & ~(uint64_t)(FILL_PAGES * PAGE_SIZE - 1)),
+		 FILL_PAGES, GPM_ALL);
 }
 
 /**

@@ -81,7 +81,7 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		    uint32_t flags) MUST_CHECK;
 hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 	MUST_CHECK;
-void gpm_fill(struct partition *p, gpa_t gpa, uint32_t flags);
+void gpm_fill(struct partition *p, gpa_t gpa, uint32_t pages, uint32_t flags);
 bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e);
 hv_status_t gpm_split(struct partition *p, gpa_t gpa) MUST_CHECK;
 hv_status_t gpm_execute(struct partition *p, gpa_t gpa) MUST_CHECK;
