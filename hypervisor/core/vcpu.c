@@ -54,6 +54,22 @@ void vcpu_attention(struct vcpu *v, uint32_t bits)
 }
 
 /**
+ * A start-up IPI for v: counts once after an INIT, whether v's CPU has done that
+ * (the state) or has it before it still (the bit). The two change together, and
+ * under hv_lock, on both sides. Any CPU, hv_lock not held.
+ */
+void vcpu_sipi(struct vcpu *v, uint8_t vector)
+{
+	hv_lock();
+	if (v->state == VCPU_WAIT_SIPI || (v->attention & VCPU_ATT_INIT)) {
+		v->start.kind = VCPU_RESET_SIPI;
+		v->start.sipi_vector = vector;
+		vcpu_wake(v, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
+	}
+	hv_unlock();
+}
+
+/**
  * Queues an exception for the next entry; RIP stays at the instruction unless
  * the caller has moved it. If another event is queued already, v's partition
  * is ended. On v's CPU, hv_lock not held.
@@ -211,23 +227,42 @@ static void deliver_nmi(struct vcpu *v)
 	}
 }
 
+/* The bits that are due. INIT and start-up change the state with them: see
+ * vcpu_sipi(). If one comes just now, it is for the next look. */
+static uint32_t take_attention(struct vcpu *v)
+{
+	const uint32_t resets = VCPU_ATT_INIT | VCPU_ATT_RESET;
+	uint32_t att;
+
+	if (!(v->attention & resets)) {
+		return __atomic_fetch_and(&v->attention, resets,
+					  __ATOMIC_SEQ_CST) & ~resets;
+	}
+	hv_lock();
+	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
+	if (att & VCPU_ATT_INIT) {
+		__atomic_store_n(&v->state, att & VCPU_ATT_RESET ?
+				 VCPU_RUNNABLE : VCPU_WAIT_SIPI,
+				 __ATOMIC_SEQ_CST);
+	}
+	hv_unlock();
+	return att;
+}
+
 /* INIT and start-up: true when the vCPU goes on to run. */
 static bool handle_reset(struct vcpu *v, uint32_t att)
 {
 	if (att & VCPU_ATT_INIT) {
 		vlapic_reset(v, (v->lapic.base & APIC_BASE_EXTD) != 0 ||
 				 v->start.kind == VCPU_RESET_SIPI);
-		if (!(att & VCPU_ATT_RESET)) {
-			return false;
-		}
-		__atomic_store_n(&v->state, VCPU_RUNNABLE, __ATOMIC_SEQ_CST);
 	}
-	if (att & VCPU_ATT_RESET) {
-		if (v->start.kind == VCPU_RESET_LONG) {
-			vlapic_reset(v, true);
-		}
-		do_reset(v);
+	if (!(att & VCPU_ATT_RESET)) {
+		return false;
 	}
+	if (v->start.kind == VCPU_RESET_LONG) {
+		vlapic_reset(v, true);
+	}
+	do_reset(v);
 	return true;
 }
 
@@ -236,11 +271,7 @@ static NOINLINE bool prepare(struct vcpu *v)
 {
 	uint32_t att;
 
-	if (v->attention & VCPU_ATT_INIT) {
-		/* before the bit goes: a SIPI finds one or the other */
-		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
-	}
-	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST) | v->kept;
+	att = take_attention(v) | v->kept;
 	v->kept = 0;
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {

@@ -141,6 +141,7 @@ void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
 /* vcpu.c */
 void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention);
 void vcpu_attention(struct vcpu *v, uint32_t bits);
+void vcpu_sipi(struct vcpu *v, uint8_t vector);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error);
 void vcpu_inject_gp(struct vcpu *v);

@@ -4,8 +4,9 @@
  * belongs to the CPU it is pinned to; other CPUs only set IRR bits (atomic)
  * and raise attention (and note an ESR bit for a message with a bad vector: if
  * it gets lost, no harm is done). Reached through x2APIC MSRs, or through its
- * page by mmio.c. No locks. Values written are the guest's; whatever they name
- * as destination, only vCPUs of its own partition are meant.
+ * page by mmio.c. No locks, but for a start-up IPI (vcpu_sipi()). Values written
+ * are the guest's; whatever they name as destination, only vCPUs of its own
+ * partition are meant.
  * [SDM3 "Advanced Programmable Interrupt Controller (APIC)"]
  */
 #include <hv.h>
@@ -193,12 +194,7 @@ static void send_one(struct vcpu *t, uint32_t mode, uint8_t vector)
 		}
 		break;
 	case ICR_SIPI:
-		if (t->state == VCPU_WAIT_SIPI ||	/* after INIT only */
-		    (t->attention & VCPU_ATT_INIT)) {
-			t->start.kind = VCPU_RESET_SIPI;
-			t->start.sipi_vector = vector;
-			vcpu_wake(t, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
-		}
+		vcpu_sipi(t, vector);
 		break;
 	default:	/* SMI and reserved modes: not ours to have */
 		break;

@@ -5,6 +5,7 @@
  * another.
  */
 #include "hv_fakes.h"
+#include "hv_interleave.h"
 
 #define XMASK	(XCR0_X87 | XCR0_SSE | XCR0_AVX)
 
@@ -13,7 +14,7 @@ static struct partition part;
 static struct vcpu a, b;
 static uint8_t area[2][PAGE_SIZE] __attribute__((aligned(64)));
 static int pending;
-static uint32_t accepted, lapic_resets;
+static uint32_t accepted, lapic_resets, cpu_resets;
 static bool lapic_x2;
 
 /* The CPU's own registers. */
@@ -25,6 +26,7 @@ static uint32_t writes;		/* of MSRs */
 void guest_fetch_forget(struct vcpu *v)
 {
 	v->fetch_va = ~0ull;
+	cpu_resets++;		/* nobody else does this here */
 }
 
 #define DR(n)								\
@@ -161,7 +163,7 @@ static int make(void **state)
 	a.wait_deadline = b.wait_deadline = ~0ull;
 	hw.xcr0 = XMASK;
 	pending = -1;
-	accepted = lapic_resets = 0;
+	accepted = lapic_resets = cpu_resets = 0;
 	return 0;
 }
 
@@ -451,6 +453,80 @@ static void reset_under_ioreq(void **state)
 	assert_int_equal(fake.injected, 0);
 }
 
+static void prepare_b(void)
+{
+	(void)vcpu_prepare(&b);
+}
+
+static void sipi_to_b(void)
+{
+	vcpu_sipi(&b, 8);
+}
+
+static void sipis_to_b(void)
+{
+	vcpu_sipi(&b, 8);
+	vcpu_sipi(&b, 8);
+}
+
+static void init_to_b(void)
+{
+	vcpu_attention(&b, VCPU_ATT_INIT);
+}
+
+/* As the scheduler does. */
+static void settle_b(void)
+{
+	while (b.state == VCPU_RUNNABLE && b.attention) {
+		prepare_b();
+	}
+}
+
+/* A start-up IPI that meets the INIT before it on its way: the vCPU starts
+ * once, whichever is first at each point, and so with the second one that
+ * everybody sends. */
+static void sipi_meets_init(void **state)
+{
+	uint32_t n, kind;
+	bool more;
+
+	for (kind = 0; kind < 2; kind++) {
+		for (n = 1, more = true; more; n++) {
+			make(state);
+			b.attention = VCPU_ATT_INIT;
+			more = interleave(kind ? sipis_to_b : sipi_to_b,
+					  prepare_b, n);
+			settle_b();
+			assert_int_equal(cpu_resets, 1);
+			assert_int_equal(b.state, VCPU_RUNNABLE);
+			assert_int_equal(b.start.sipi_vector, 8);
+		}
+		assert_true(n > 10);
+	}
+}
+
+/* An INIT while the vCPU's CPU works at something else. */
+static void init_meets_prepare(void **state)
+{
+	uint32_t n;
+
+	for (n = 1;; n++) {
+		make(state);
+		b.attention = VCPU_ATT_INTR;
+		if (!interleave(prepare_b, init_to_b, n)) {
+			break;
+		}
+		settle_b();
+		assert_int_equal(b.state, VCPU_WAIT_SIPI);
+		assert_int_equal(cpu_resets, 0);
+		sipis_to_b();
+		settle_b();
+		assert_int_equal(b.state, VCPU_RUNNABLE);
+		assert_int_equal(cpu_resets, 1);
+	}
+	assert_true(n > 10);
+}
+
 static void exceptions(void **state)
 {
 	(void)state;
@@ -478,7 +554,8 @@ int main(void)
 		TEST(switching), TEST(debug_registers), TEST(runs_at_once),
 		TEST(interrupts),
 		TEST(halting), TEST(waiting), TEST(ioreq_done), TEST(resets),
-		TEST(reset_under_ioreq), TEST(exceptions), TEST(raising),
+		TEST(reset_under_ioreq), TEST(sipi_meets_init),
+		TEST(init_meets_prepare), TEST(exceptions), TEST(raising),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,3 +51,5 @@ $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \
 		qemu-test/unit/cost_$(t).c \
 		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))
+# hv_interleave.h: the CPU's flags in a signal handler.
+hv_vcpu_CFLAGS += -D_GNU_SOURCE

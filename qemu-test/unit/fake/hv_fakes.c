@@ -334,6 +334,15 @@ WEAK void vcpu_attention(struct vcpu *v, uint32_t bits)
 	vcpu_wake(v, VCPU_HALTED, bits);
 }
 
+WEAK void vcpu_sipi(struct vcpu *v, uint8_t vector)
+{
+	if (v->state == VCPU_WAIT_SIPI) {
+		v->start.kind = VCPU_RESET_SIPI;
+		v->start.sipi_vector = vector;
+		vcpu_wake(v, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
+	}
+}
+
 WEAK void vcpu_inject_exception(struct vcpu *v, uint8_t vector,
 				bool has_error, uint32_t error)
 {
