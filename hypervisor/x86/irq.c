@@ -25,7 +25,8 @@ struct irq_line {
 	uint32_t redir;		/* low word, without the mask bit */
 };
 
-static volatile uint32_t *ioapic;
+static volatile uint32_t *ioapic;	/* NULL: there is none */
+static uint32_t pins;
 static struct irq_line lines[BOOT_MAX_IRQS * 2];
 static uint32_t line_count;
 
@@ -50,7 +51,7 @@ static void line_mask(const struct irq_line *l, bool masked)
 
 /* Routes one line and opens it. The GSI is the input's number: this is the I/O
  * APIC whose first input is GSI 0. One that it does not have is a panic. */
-static void add_line(struct partition *p, uint32_t index, uint32_t pins)
+static void add_line(struct partition *p, uint32_t index)
 {
 	const struct boot_irq *irq = &p->config->irqs[index];
 	struct irq_line *l = &lines[line_count];
@@ -80,13 +81,13 @@ static void add_line(struct partition *p, uint32_t index, uint32_t pins)
 }
 
 /**
- * Masks everything, the 8259 pair too, then routes the manifest's lines to the
- * boot CPU: a device that nobody owns cannot interrupt. Boot CPU, partitions
- * exist, none runs.
+ * Masks everything, the 8259 pair too: firmware may have left an input open, and
+ * one that is level-triggered, and that nobody here serves, would come again
+ * after each EOI for ever. Boot CPU, before interrupts are on for the first time.
  */
-void irq_init(const struct boot_info *bi)
+void irq_mask_all(const struct boot_info *bi)
 {
-	uint32_t pins, i, k;
+	uint32_t i;
 
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
@@ -99,11 +100,25 @@ void irq_init(const struct boot_info *bi)
 	for (i = 0; i < pins; i++) {
 		ioapic_write(IOAPIC_REDIR(i), REDIR_MASKED);
 	}
-	for (i = 0; i < partition_count; i++) {
+}
+
+/**
+ * Routes the manifest's lines to the boot CPU; all others stay masked: a device
+ * that nobody owns cannot interrupt. Boot CPU, partitions exist, none runs;
+ * interrupts are on, and held back here, as a line that is open uses the two
+ * registers when it comes.
+ */
+void irq_init(void)
+{
+	uint32_t i, k;
+
+	cpu_cli();
+	for (i = 0; ioapic && i < partition_count; i++) {
 		for (k = 0; k < partitions[i]->config->irq_count; k++) {
-			add_line(partitions[i], k, pins);
+			add_line(partitions[i], k);
 		}
 	}
+	cpu_sti();
 }
 
 /**

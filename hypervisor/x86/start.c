@@ -297,6 +297,7 @@ void hv_start(uint64_t info)
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
 	lapic_init(&boot);
+	irq_mask_all(&boot);
 	watch(STAGE_ENTERED, "hypervisor entered");
 	cpu_sti();
 	frame_init(&boot);
@@ -322,7 +323,7 @@ void hv_start(uint64_t info)
 	reached(STAGE_CPUS, "all CPUs started");
 	partition_create_all(&boot);
 	channel_create_all(&boot);
-	irq_init(&boot);
+	irq_init();
 	reached(STAGE_PARTITIONS, "partitions built");
 	start_host();
 	reached(STAGE_HOST, "entering the host partition");

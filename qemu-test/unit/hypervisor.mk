@@ -11,6 +11,7 @@ HV_UNIT += hv_xsave
 HV_UNIT += hv_paging
 HV_UNIT += hv_lapic
 HV_UNIT += hv_trap
+HV_UNIT += hv_irq
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -28,6 +29,7 @@ hv_check_UNDER := vmx/check.c
 hv_channel_UNDER := core/frame.c core/gpm.c core/partition.c core/channel.c
 hv_paging_UNDER := x86/paging.c
 hv_trap_UNDER := x86/desc.c
+hv_irq_UNDER := x86/irq.c
 hv_lapic_UNDER := x86/lapic.c x86/tsc.c
 hv_sched_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's I/O APIC: nothing that firmware has left open interrupts, and
+ * no interrupt comes while its registers, a pair for all entries, are used.
+ */
+#include "hv_fakes.h"
+
+#define IOAPIC		0xfec00000ull
+#define PINS		24u
+#define MASKED		0x10000u
+#define REDIR(pin)	(0x10u + 2 * (pin))
+
+static uint32_t page[1024], maps, cli, sti, eois;
+static uint8_t pic[2];
+
+/* IOREGSEL and IOWIN, as memory. */
+#define SELECT	page[0]
+#define WINDOW	page[4]
+
+void *paging_map_device(uint64_t pa)
+{
+	assert_int_equal(pa, IOAPIC);
+	maps++;
+	return page;
+}
+
+void lapic_eoi(void)
+{
+	eois++;
+}
+
+void outb(uint16_t port, uint8_t v)
+{
+	assert_true(port == 0x21 || port == 0xa1);
+	pic[port == 0xa1] = v;
+}
+
+/* Before the first line is open: the last that was written is a mask. */
+void cpu_cli(void)
+{
+	assert_int_equal(WINDOW, MASKED);
+	cli++;
+}
+
+/* After the last one: it is open. */
+void cpu_sti(void)
+{
+	assert_int_equal(cli, 1);
+	assert_int_equal(SELECT, REDIR(20));
+	assert_int_equal(WINDOW & (MASKED | 0xff), VECTOR_IRQ_BASE + 2);
+	sti++;
+}
+
+static void start_up(void **state)
+{
+	static const struct boot_partition config = {
+		.irq_count = 3,
+		.irqs = { { .gsi = 16, .flags = BOOT_IRQ_LEVEL }, { .gsi = 4 },
+			  { .gsi = 20, .flags = BOOT_IRQ_LEVEL } },
+	};
+	struct partition part = { .config = &config };
+	struct boot_info bi = { .ioapic_phys = IOAPIC };
+
+	(void)state;
+	fakes_reset();
+	cpus[0] = &fake_cpu[0];
+	WINDOW = (PINS - 1) << 16;	/* the version register */
+	/* no partition is needed: it comes first of all */
+	irq_mask_all(&bi);
+	assert_int_equal(pic[0] & pic[1], 0xff);
+	assert_int_equal(maps, 1);
+	assert_int_equal(SELECT, REDIR(PINS - 1));
+	assert_int_equal(WINDOW, MASKED);
+	assert_int_equal(cli + sti, 0);
+	partitions[0] = &part;
+	partition_count = 1;
+	irq_init();
+	assert_int_equal(cli, 1);
+	assert_int_equal(sti, 1);
+	assert_int_equal(maps, 1);
+	/* one that is level-triggered is masked until it has been served */
+	irq_handle(VECTOR_IRQ_BASE);
+	assert_int_equal(SELECT, REDIR(16));
+	assert_true(WINDOW & MASKED);
+	assert_int_equal(fake.events, HC_EVENT_IRQ(0));
+	assert_int_equal(eois, 1);
+	assert_int_equal(irq_control(&part, 0, 1), HC_OK);
+	assert_false(WINDOW & MASKED);
+	assert_int_equal(irq_control(&part, 3, 1), HC_ENOENT);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(start_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
