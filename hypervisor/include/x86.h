@@ -219,6 +219,13 @@ static inline void cpu_pause(void)
 	__asm__ volatile("pause" : : : "memory");
 }
 
+/** Before a WRMSR to the LAPIC, which does not wait for earlier stores by itself:
+ * now they are seen. [SDM3 "MSR Access in x2APIC Mode"] */
+static inline void cpu_wrmsr_fence(void)
+{
+	__asm__ volatile("mfence; lfence" : : : "memory");
+}
+
 static inline void cpu_sti(void)
 {
 	__asm__ volatile("sti" : : : "memory");

@@ -142,6 +142,9 @@ void lapic_init(const struct boot_info *bi)
 	}
 	lapic_write(REG_LVT_TIMER, VECTOR_TIMER |
 				   (has_deadline ? LVT_DEADLINE : 0));
+	/* a deadline that overtakes this store to the page would be ignored
+	 * [SDM3 "TSC-Deadline Mode"] */
+	cpu_wrmsr_fence();
 }
 
 /** Ends the interrupt being served, so that others of its priority can come. */
@@ -172,9 +175,7 @@ static void icr_write(uint32_t apic_id, uint32_t low)
  */
 void lapic_ipi(uint32_t apic_id, uint8_t vector)
 {
-	/* x2APIC register writes do not order earlier stores
-	 * [SDM3 "MSR Access in x2APIC Mode"] */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	cpu_wrmsr_fence();
 	icr_write(apic_id, 0x4000u | vector);
 }
 

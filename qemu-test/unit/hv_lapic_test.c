@@ -78,6 +78,15 @@ void *paging_map_device(uint64_t pa)
 	return page;
 }
 
+static uint32_t fenced;		/* LVT timer, as seen behind the fence */
+static uint64_t unfenced_icr;
+
+void cpu_wrmsr_fence(void)
+{
+	fenced = page[0x320 / 4];
+	unfenced_icr = x2apic_icr;
+}
+
 void log_write(const char *fmt, ...)
 {
 	(void)fmt;
@@ -122,6 +131,8 @@ static void xapic(void **state)
 	ap_modes(&bi, EN);
 	assert_int_equal(maps, 1);
 	assert_int_equal(x2apic_writes, 0);
+	/* a WRMSR of a deadline comes after the LVT's mode */
+	assert_int_equal(fenced, 0x40000 | VECTOR_TIMER);
 	lapic_ipi(254, 0x55);
 	assert_int_equal(page[0x310 / 4], 254u << 24);
 	assert_int_equal(page[0x300 / 4], 0x4055);
@@ -148,8 +159,10 @@ static void large_ids(void **state)
 	base = LAPIC | EN;
 	lapic_init(&bi);
 	ap_modes(&bi, EN | EXTD);
+	unfenced_icr = 1;
 	lapic_ipi(0x1234, 0x55);
 	assert_int_equal(x2apic_icr, 0x123400004055);
+	assert_int_equal(unfenced_icr, 0);	/* what was stored came first */
 	assert_int_equal(maps, 0);
 }
 

@@ -192,6 +192,10 @@ WEAK void outb(uint16_t port, uint8_t v)
 	}
 }
 
+WEAK void cpu_wrmsr_fence(void)
+{
+}
+
 /* Interrupts that wait are taken: here, counted only. */
 WEAK void cpu_sti_cli(void)
 {

@@ -18,6 +18,7 @@
 #define xsetbv		machine_xsetbv
 #define xgetbv		machine_xgetbv
 #define cpu_halt_forever machine_halt_forever
+#define cpu_wrmsr_fence machine_wrmsr_fence
 #define cpu_sti		machine_sti
 #define cpu_cli		machine_cli
 #define cpu_sti_cli	machine_sti_cli
@@ -53,6 +54,7 @@
 #undef xsetbv
 #undef xgetbv
 #undef cpu_halt_forever
+#undef cpu_wrmsr_fence
 #undef cpu_sti
 #undef cpu_cli
 #undef cpu_sti_cli
@@ -88,6 +90,7 @@ void outb(uint16_t port, uint8_t v);
 void xsetbv(uint32_t reg, uint64_t v);
 uint64_t xgetbv(uint32_t reg);
 void NORETURN cpu_halt_forever(void);
+void cpu_wrmsr_fence(void);
 void cpu_sti(void);
 void cpu_cli(void);
 void cpu_sti_cli(void);
