@@ -140,7 +140,8 @@ uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
 /**
  * The register pages of the DMA remapping units (VT-d) that a DMAR of size bytes
  * describes, at most max of them; returns how many there are. What is malformed
- * ends the list. [VT-d "DMA Remapping Reporting Structure"]
+ * ends the list; a unit at address 0, which firmware is known to tell of, is
+ * none. [VT-d "DMA Remapping Reporting Structure"]
  */
 uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages, uint32_t max)
 {
@@ -153,7 +154,8 @@ uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages, uint32_
 		if (len < 4 || len > size - at) {
 			break;
 		}
-		if (e[0] == DMAR_UNIT && e[1] == 0 && len >= 16 && count < max) {
+		if (e[0] == DMAR_UNIT && e[1] == 0 && len >= 16 && count < max &&
+		    get64(e + 8) != 0) {
 			pages[count++] = get64(e + 8);
 		}
 	}

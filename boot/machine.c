@@ -137,7 +137,8 @@ void machine_iommus(uint64_t rsdp)
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t status = *(volatile uint32_t *)(page[i] + VTD_GSTS);
 
-		if ((status & (VTD_GSTS_TES | VTD_GSTS_IRES)) != 0) {
+		/* all ones: there is nothing */
+		if (status != UINT32_MAX && (status & (VTD_GSTS_TES | VTD_GSTS_IRES)) != 0) {
 			console_say("the firmware has left the IOMMU (VT-d) at 0x%lx on:%s%s; if a "
 				    "device or its interrupts do not work, turn VT-d off in the "
 				    "firmware's setup", page[i],

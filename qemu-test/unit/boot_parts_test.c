@@ -420,6 +420,9 @@ static void dmar_names_units(void **state)
 	assert_int_equal(acpi_dmar(table, 48 + 16 + 8 + 20, page, 4), 1);
 	table[48 + 18] = 0;
 	assert_int_equal(acpi_dmar(table, sizeof(table), page, 4), 1);
+	/* a unit at address 0 */
+	memset(table + 48 + 8, 0, 8);
+	assert_int_equal(acpi_dmar(table, sizeof(table), page, 4), 0);
 }
 
 /* ---- virtualization ---- */
