@@ -219,6 +219,26 @@ class Leftovers(unittest.TestCase):
                                         for f in (other, third)))
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_each_name_and_place_by_itself(self):
+        place = os.path.join(self.folder, "place")
+        os.mkdir(place)
+        self.kill(self.in_child(lambda: [scratch.Folder("a-", place)]))
+        with scratch.Folder(place=place), scratch.Folder("a-"):
+            self.assertEqual(len(os.listdir(place)), 2)
+        with scratch.Folder("a-", place) as folder:
+            self.assertEqual(os.listdir(place),
+                             [os.path.basename(folder.path)])
+
+    @unittest.skipUnless(os.getuid() == 0, "only root meets and may remove "
+                         "what is another user's")
+    def test_other_users_things_are_left_alone(self):
+        theirs = os.path.join(self.folder, scratch.PREFIX + "theirs")
+        os.mkdir(theirs)
+        os.chown(theirs, 65534, 65534)
+        with scratch.Folder():
+            pass
+        self.assertTrue(os.path.isdir(theirs))
+
     def test_others_things_are_left_alone(self):
         outside = os.path.join(self.folder, "outside")
         os.mkdir(outside)

@@ -18,13 +18,15 @@ PREFIX = "isthmus-run-"
 
 
 class Folder:
-    """A folder for temporary files, under the system's."""
+    """A folder for temporary files, in `place` or where the system has
+    them."""
 
-    def __init__(self):
-        _remove_left_behind()
+    def __init__(self, prefix=PREFIX, place=None):
+        place = place or tempfile.gettempdir()
+        _remove_left_behind(prefix, place)
         self.lock = None
         while self.lock is None:
-            self.path = tempfile.mkdtemp(prefix=PREFIX)
+            self.path = tempfile.mkdtemp(prefix=prefix, dir=place)
             self.lock = _lock(self.path)
 
     def close(self):
@@ -55,9 +57,9 @@ def _lock(folder):
     return None
 
 
-def _remove_left_behind():
-    for entry in os.scandir(tempfile.gettempdir()):
-        fd = _lock(entry.path) if entry.name.startswith(PREFIX) else None
+def _remove_left_behind(prefix, place):
+    for entry in os.scandir(place):
+        fd = _lock(entry.path) if entry.name.startswith(prefix) else None
         if fd is not None:
             if os.fstat(fd).st_uid == os.getuid():
                 shutil.rmtree(entry.path, ignore_errors=True)
