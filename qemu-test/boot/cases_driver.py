@@ -16,8 +16,8 @@ def storm(t):
 
 @case("driver-kill", "processes killed inside their 9P requests, 2 CPUs")
 def kill(t):
-    result = t.exec("driver kill /mnt/host && umount /mnt/host && dmesg | "
-                    "grep -E 'WARNING:|BUG[: ]|leak|p9_req_t'; true",
+    result = t.exec("set -e; driver kill /mnt/host; umount /mnt/host; "
+                    "! dmesg | grep -E 'WARNING:|BUG[: ]|leak|p9_req_t'",
                     *overlay(t), "--smp", "2", timeout=400)
     t.check(result.out == "driver: all passed\n", result.out[-2000:])
 
