@@ -17,7 +17,7 @@ CYLINDER = 16 * 63              # sectors: emulators like whole cylinders
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
-VCPUS_MAX = 8                   # of a partition: boot/manifest.c
+VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
 BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
 
 

@@ -12,7 +12,7 @@ import subprocess
 from isthmus_lib import devicetree
 from isthmus_lib.common import BUILD, ROOT, Failure, sha256_of
 
-BOOTARGS_MAX = 2047             # boot/manifest.c
+BOOTARGS_MAX = 2047             # boot/manifest_decode.c
 DEFAULT = os.path.join(ROOT, "boot", "isthmus.dts")
 MODULE_FILES = {
     "hypervisor": os.path.join(BUILD, "hypervisor", "hypervisor.elf"),
