@@ -129,8 +129,8 @@ static void print_name(const char *name)
 
 /* One line: type and permissions, size, time (UTC), name. A link is shown as
  * itself. An entry that has gone, or cannot be looked at, is no end of the
- * list. */
-static void print_entry(const struct places *places, const char *path,
+ * list; ctrl-c while Linux is asked for it is: false. */
+static bool print_entry(const struct places *places, const char *path,
 			const char *name)
 {
 	/* By the type field of st_mode, bits 15:12: 1 FIFO, 2 character device,
@@ -143,11 +143,15 @@ static void print_entry(const struct places *places, const char *path,
 	struct tm tm;
 	int error = place_stat(places, path, false, &st);
 
+	if (error == EINTR) {
+		report(path, error);
+		return false;
+	}
 	if (error != 0) {
 		printf("?          %12s %16s  ", "", "");
 		print_name(name);
 		printf(": %s\n", strerror(error));
-		return;
+		return true;
 	}
 	mode[0] = types[st.mode >> 12 & 15];
 	for (int i = 0; i < 9; i++) {
@@ -160,6 +164,7 @@ static void print_entry(const struct places *places, const char *path,
 	printf("%s %12llu %s  ", mode, (unsigned long long)st.size, when);
 	print_name(name);
 	printf("\n");
+	return true;
 }
 
 static int by_name(const void *a, const void *b)
@@ -187,8 +192,9 @@ static void print_entries(const struct places *places, const char *path,
 	}
 	qsort(list, names->count, sizeof(*list), by_name);
 	for (size_t i = 0; i < names->count && console_go_on(); i++) {
-		if (join(full, path, list[i], strlen(list[i]))) {
-			print_entry(places, full, list[i]);
+		if (join(full, path, list[i], strlen(list[i])) &&
+		    !print_entry(places, full, list[i])) {
+			break;
 		}
 	}
 	if (names->cut) {
@@ -212,7 +218,7 @@ static void run_ls(const struct command_env *env, int argc, char **argv,
 	}
 	error = place_list(env->places, path, collect, &names);
 	if (error == ENOTDIR) {
-		print_entry(env->places, path, path);
+		(void)print_entry(env->places, path, path);
 	} else if (error != 0 || names.failed) {
 		report(path, error ? error : ENOMEM);
 	} else {
@@ -433,17 +439,19 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 
 /* ---- rm, mkdir ---- */
 
-/* One function on each path; an error is printed and the others go on. */
+/* One function on each path; an error is printed and the others go on, but for
+ * ctrl-c. */
 static void run_each(const struct command_env *env, int argc, char **argv,
 		     int (*fn)(const struct places *places,
 			       const char *path))
 {
+	int error = 0;
+
 	if (!reachable(env, argc, argv)) {
 		return;
 	}
-	for (int i = 1; i < argc; i++) {
-		int error = fn(env->places, argv[i]);
-
+	for (int i = 1; i < argc && error != EINTR; i++) {
+		error = fn(env->places, argv[i]);
 		if (error != 0) {
 			report(argv[i], error);
 		}

@@ -3,7 +3,7 @@
 
 UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
 	host_linux_life host_loop host_console host_log_view host_agent_frame \
-	host_agent host_mem
+	host_agent host_files host_mem
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
@@ -31,5 +31,8 @@ host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
 	host-bridge/agent/agent_frame.c
 host_agent_SRCS := qemu-test/unit/host_agent_test.c \
 	host-bridge/agent/agent.c host-bridge/agent/agent_frame.c
+host_files_SRCS := qemu-test/unit/host_files_test.c \
+	host-bridge/ui/commands_files.c host-bridge/ui/words.c
+host_files_CFLAGS := -include qemu-test/unit/newlib.h
 host_mem_SRCS := qemu-test/unit/host_mem_test.c
 host_mem_LIBS := qemu-test/unit/host_mem_names.S
