@@ -2,8 +2,7 @@
 /*
  * The end of the program: an exception (there are no expected ones) or a fatal
  * error. Everything is printed by polling, past the event loop, since nothing
- * can be relied on any more; only a transmit ring that is full at this moment
- * is waited for as ever (dev/serial.c).
+ * can be relied on any more; behind what was queued before.
  *
  * What is read here may be broken: the dump uses static memory and the
  * exception stack, walks the stack by address only, and never follows a frame
@@ -43,7 +42,8 @@ static const char *const names[32] = {
 	[19] = "SIMD error",
 };
 
-/* Past all buffers: what is said is on the wire when it returns. */
+/* Past all buffers: what is said is on the wire when it returns. First what
+ * waits for it, which may leave no room. */
 static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 {
 	char text[256];
@@ -52,6 +52,7 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	sink_drain();
 	sink_text(text, strlen(text));
 	sink_drain();
 }

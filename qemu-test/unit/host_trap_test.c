@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* The last words of host-bridge, when the line's queue is full of others. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/sink.h"
+#include "host-bridge/rt/stage.h"
+
+#define ROOM	1000u
+
+/* What the linker script has. */
+uint8_t image_start[1], text_end[1], stack_guard[1], stack_bottom[1];
+uint8_t stack_top[1];
+
+static char queue[ROOM], wire[4 * ROOM];
+static size_t queued, sent;
+static sigjmp_buf halted;
+
+/* As much of it as there is room for. */
+static void text(const char *bytes, size_t len)
+{
+	size_t n = len < ROOM - queued ? len : ROOM - queued;
+
+	memcpy(queue + queued, bytes, n);
+	queued += n;
+}
+
+static void drain(void)
+{
+	assert_true(sent + queued < sizeof(wire));
+	memcpy(wire + sent, queue, queued);
+	sent += queued;
+	queued = 0;
+}
+
+static const struct sink sink = { .text = text, .drain = drain };
+
+const char *stage_mark(void)
+{
+	return "MARK";
+}
+
+enum stage stage_next(void)
+{
+	return STAGE_VOLUME_READY;
+}
+
+const char *stage_name(enum stage stage)
+{
+	(void)stage;
+	return "volume ready";
+}
+
+/* CLI, which the build machine does not let us. */
+static void on_halt(int signal)
+{
+	(void)signal;
+	siglongjmp(halted, 1);
+}
+
+static void last_words(void **state)
+{
+	static char before[ROOM];
+
+	(void)state;
+	sink_set(&sink);
+	memset(before, 'x', sizeof(before));
+	text(before, sizeof(before));
+	signal(SIGSEGV, on_halt);
+	if (sigsetjmp(halted, 1) == 0) {
+		cpu_fatal("no %s", "more");
+	}
+	signal(SIGSEGV, SIG_DFL);
+	assert_memory_equal(wire, before, sizeof(before));
+	assert_string_equal(wire + sizeof(before), "\nMARKisthmus: FAILED "
+			    "stage 62 volume ready: no more\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(last_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
