@@ -15,7 +15,9 @@
  * Where the format says so, a 2 MiB page is never executable: one that may be
  * carries SW_EXEC, and is split when it is executed (gpm_execute()).
  *
- * All under hv_lock. Table pages are the partition's, in the accounts too.
+ * All under hv_lock. Table pages are the partition's, in the accounts too; none
+ * is taken that another partition is promised, and those that executing may need
+ * one day are reckoned with (p->pages_splits).
  */
 #include <hv.h>
 #include <partition.h>
@@ -61,11 +63,22 @@ static uint8_t frame_id(const struct partition *p)
 	return (uint8_t)(FRAME_PARTITION0 + p->id);
 }
 
-/* A table of p's own, empty, put into *entry; NULL: the pool is empty. It has
- * all rights: leaves alone say what is allowed. */
+/* Puts a leaf in the place of what *e was, either of which may be a large page
+ * that is to be split when it is executed. */
+static void put_entry(struct partition *p, uint64_t *e, uint64_t entry)
+{
+	p->pages_splits += (entry & SW_EXEC) != 0;
+	p->pages_splits -= (*e & SW_EXEC) != 0;
+	__atomic_store_n(e, entry, __ATOMIC_RELEASE);
+}
+
+/* A table of p's own, empty, put into *entry; NULL: the pool is empty, or the
+ * rest of it is promised to others. It has all rights: leaves alone say what is
+ * allowed. */
 static uint64_t *new_table(struct partition *p, uint64_t *entry)
 {
-	hpa_t pa = frame_alloc(frame_id(p), true);
+	hpa_t pa = partition_spare(p) ? frame_alloc(frame_id(p), true) :
+		   HPA(FRAME_NULL);
 
 	if (pa.v == FRAME_NULL) {
 		return NULL;
@@ -128,7 +141,7 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		if (in_way || *e) {
 			return HC_EBUSY;
 		}
-		*e = leaf(HPA(h), flags, big);
+		put_entry(p, e, leaf(HPA(h), flags, big));
 		done += big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	}
 	return HC_OK;
@@ -249,7 +262,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	for (i = 0; i < BIG_PAGE_PAGES; i++) {
 		t[i] = small + i * PAGE_SIZE;
 	}
-	__atomic_store_n(e, entry, __ATOMIC_RELEASE);
+	put_entry(p, e, entry);
 	return HC_OK;
 }
 
@@ -299,7 +312,7 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 		frame_free(frame_id(p), HPA(*e & ENTRY_ADDR), PAGE_SIZE);
 		p->pages_owned--;
 		p->pages_tables--;
-		*e = empty ? 0 : leaf(HPA(base), flags, true);
+		put_entry(p, e, empty ? 0 : leaf(HPA(base), flags, true));
 	}
 }
 
@@ -313,7 +326,7 @@ void gpm_clear(struct partition *p, gpa_t gpa)
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
 
 	if (e) {
-		*e = 0;
+		put_entry(p, e, 0);
 	}
 }
 
@@ -379,7 +392,7 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
 		if (is_present(*e) && (*e & hvm->gpm_format->large)) {
 			free_leaf(p, *e, BIG_PAGE_SIZE);
 			work += BIG_PAGE_PAGES;
-			*e = 0;
+			put_entry(p, e, 0);
 		} else if (is_present(*e)) {
 			work += teardown_table(p, e);
 		}

@@ -18,8 +18,8 @@
 #define FILL_PAGES	16u
 /* Pages taken back in one HC_PARTITION_STOP, which holds hv_lock. */
 #define TEARDOWN_BUDGET	1024u
-/* Most tables that one new page, or 2 MiB stretch, needs. */
-#define POPULATE_TABLES	3u
+/* Most tables that one new page, or 2 MiB stretch, needs, executed too. */
+#define POPULATE_TABLES	4u
 #define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
 
 struct partition *partitions[BOOT_MAX_PARTITIONS];
@@ -360,24 +360,36 @@ static bool beyond_cap(const struct partition *p, uint64_t n)
 	return p->pages_owned - p->pages_tables + n > p->pages_cap;
 }
 
-/* May p have n more pages? Not beyond its cap, and not out of what the others
- * are promised and have not taken yet: a partition that takes all it can get
- * starves nobody. */
-static bool may_grow(const struct partition *p, uint64_t n)
+/**
+ * Free pages that no other partition is promised: what it has not taken yet of
+ * its minimum, or the tables for executing, if those are more. hv_lock held.
+ */
+uint64_t partition_spare(const struct partition *p)
 {
-	uint64_t promised = 0;
+	uint64_t spare = frame_owned(FRAME_FREE) / PAGE_SIZE;
 	uint32_t i;
 
 	for (i = 0; i < partition_count; i++) {
 		const struct partition *q = partitions[i];
+		uint64_t promised = q->pages_splits;
 
-		if (q != p && q->pages_min > q->pages_owned) {
-			promised += q->pages_min - q->pages_owned;
+		if (q == p) {
+			continue;
 		}
+		if (q->pages_min > q->pages_owned + promised) {
+			promised = q->pages_min - q->pages_owned;
+		}
+		spare -= promised < spare ? promised : spare;
 	}
+	return spare;
+}
+
+/* May p have n more pages, and what tables they and its others can need? What
+ * the others are promised stays: who takes all it can get starves nobody. */
+static bool may_grow(const struct partition *p, uint64_t n)
+{
 	return !beyond_cap(p, n) &&
-	       frame_owned(FRAME_FREE) / PAGE_SIZE >=
-	       promised + n + POPULATE_TABLES;
+	       partition_spare(p) >= n + POPULATE_TABLES + p->pages_splits;
 }
 
 /* The 2 MiB stretch around gpa in one go: present at once if the unit is
@@ -533,7 +545,8 @@ static hv_status_t check_donation(struct partition *from, gpa_t src,
  * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst.
  * HC_EINVAL: a range is no RAM, not aligned, too long, or a page is not from's
  * own and present. HC_EBUSY: to is not stopped, or has something there.
- * HC_ENOMEM: beyond to's cap. All or none; but when no page is left for a
+ * HC_ENOMEM: beyond to's cap, or into what others are promised, for from gets
+ * new ones in their place. All or none; but when no page is left for a
  * table, also HC_ENOMEM, those before it have moved. from must have one vCPU,
  * the caller's: its tables change under it. hv_lock held.
  */
@@ -553,7 +566,7 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 	if (to->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
-	if (beyond_cap(to, pages)) {
+	if (!may_grow(to, pages)) {
 		return HC_ENOMEM;
 	}
 	st = check_donation(from, src, to, dst, pages * PAGE_SIZE);

@@ -108,6 +108,8 @@ struct partition {
 	uint64_t pages_cap;
 	uint64_t pages_min;		/* kept free for it */
 	uint64_t pages_populated;
+	uint64_t pages_splits;		/* tables that executing may need: one
+					 * for each large page to be split */
 	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here .. */
 	uint64_t teardown_channels;	/* .. then here: channel_clear() */
 
@@ -135,6 +137,7 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s);
 hv_status_t partition_stop(struct partition *p);
 hv_status_t partition_donate(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages);
+uint64_t partition_spare(const struct partition *p);
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
 

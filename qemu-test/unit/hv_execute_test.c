@@ -2,7 +2,8 @@
 /*
  * Second-level maps on processors where a large page must not be executable:
  * what executes is of 4 KiB, what does not stays large, rights and accounts
- * stay right. And which changes a vCPU must flush for.
+ * stay right, and nobody's tables are of what others are promised. And which
+ * changes a vCPU must flush for.
  */
 #include "hv_memory.h"
 
@@ -131,6 +132,95 @@ static void flushed_after_stop(void **state)
 	assert_int_not_equal(linux_p->gpm_epoch, epoch);
 }
 
+/* Populates p's RAM from gpa on until it may have no more, and before the end;
+ * returns how far that was. */
+static uint64_t take_all(struct partition *p, uint64_t gpa, uint64_t end)
+{
+	enum hc_reason why = HC_REASON_NONE;
+
+	while (gpa < end && partition_populate(p, GPA(gpa), &why)) {
+		gpa += PAGE_SIZE;
+	}
+	assert_true(gpa < end);
+	assert_int_equal(why, HC_REASON_NO_MEMORY);
+	return gpa;
+}
+
+static void execute_all(struct partition *p, uint64_t gpa, uint64_t end)
+{
+	for (; gpa < end; gpa += BIG_PAGE_SIZE) {
+		assert_int_equal(gpm_execute(p, GPA(gpa)), HC_OK);
+	}
+	assert_int_equal(p->pages_splits, 0);
+}
+
+/* Linux takes all that nobody is promised, in large pages; the host gets what it
+ * was promised and takes what is left; and then both can execute all they have. */
+static void promises(void **state)
+{
+	static hpa_t taken[PAGES];
+	uint64_t n = 0, linux_end, host_end;
+
+	(void)state;
+	stop_linux();
+	assert_int_equal(linux_p->pages_splits, 0);
+	while (frame_zero_one()) {
+	}
+	while (owned(FRAME_FREE) > 10 * BIG_PAGE_PAGES) {
+		taken[n++] = frame_alloc(FRAME_CHANNEL, false);
+	}
+	host->pages_min = host->pages_owned + 3 * BIG_PAGE_PAGES;
+	linux_end = take_all(linux_p, LINUX_RAM, LINUX_RAM + LINUX_RAM_SIZE);
+	assert_true(linux_p->pages_splits >= 6);
+	host_end = take_all(host, 4 * MIB, HOST_RAM);
+	/* its own tables are of it */
+	assert_true(host->pages_owned + host->pages_splits + 5 >=
+		    host->pages_min);
+	execute_all(linux_p, LINUX_RAM, linux_end);
+	execute_all(host, 4 * MIB, host_end);
+	check_accounts();
+	/* no table for anything else either, of what is promised */
+	host->pages_min = host->pages_owned + owned(FRAME_FREE);
+	assert_int_equal(gpm_map(linux_p, GPA(0x200000000), HPA(0xfd000000),
+				 PAGE_SIZE, GPM_READ), HC_ENOMEM);
+	host->pages_min = 0;
+	stop_linux();
+	while (n) {
+		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+	}
+}
+
+/* What is given away is to be had again: not when it is promised to others. */
+static void promises_of_donations(void **state)
+{
+	static hpa_t taken[PAGES];
+	uint64_t n = 0, i;
+
+	(void)state;
+	stop_linux();
+	assert_true(populate(host, 6 * MIB));
+	host->pages_min = host->pages_owned;
+	while (owned(FRAME_FREE) > 100) {
+		taken[n++] = frame_alloc(FRAME_CHANNEL, false);
+	}
+	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+					  GPA(LINUX_RAM), 100), HC_ENOMEM);
+	assert_int_equal(host->pages_owned, host->pages_min);
+	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+					  GPA(LINUX_RAM), 10), HC_OK);
+	for (i = 0; i < 10; i++) {
+		assert_true(populate(host, 6 * MIB + i * PAGE_SIZE));
+	}
+	assert_in_range(host->pages_owned, host->pages_min,
+			host->pages_min + 1);
+	check_accounts();
+	stop_linux();
+	host->pages_min = 0;
+	while (n) {
+		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -138,6 +228,8 @@ int main(void)
 		cmocka_unit_test(not_executable),
 		cmocka_unit_test(tidied),
 		cmocka_unit_test(flushed_after_stop),
+		cmocka_unit_test(promises),
+		cmocka_unit_test(promises_of_donations),
 		cmocka_unit_test(no_table_left),
 	};
 

@@ -103,7 +103,7 @@ bool all_zero(uint64_t pa, uint64_t bytes)
 void check_accounts(void)
 {
 	static uint8_t mapped[PAGES];
-	uint64_t count[FRAME_PARTITION0 + 4] = { 0 }, pa, gpa, ram;
+	uint64_t count[FRAME_PARTITION0 + 4] = { 0 }, pa, gpa, ram, splits;
 	struct gpm_entry e;
 	uint32_t i, who;
 
@@ -120,7 +120,7 @@ void check_accounts(void)
 		struct partition *p = partitions[i];
 
 		assert_int_equal(p->pages_owned, owned(FRAME_PARTITION0 + i));
-		ram = 0;
+		ram = splits = 0;
 		for (gpa = 0; gpa < 0x100000000; gpa += PAGE_SIZE) {
 			if (gpm_range_empty(p, GPA(gpa)) &&
 			    !(gpa & BIG_PAGE_MASK)) {
@@ -134,7 +134,10 @@ void check_accounts(void)
 					 FRAME_PARTITION0 + i);
 			assert_int_equal(mapped[e.pa.v / PAGE_SIZE]++, 0);
 			ram++;
+			/* a large page that is to be split, gpm.c's bit */
+			splits += (e.raw & BIT64(53)) && !(gpa & BIG_PAGE_MASK);
 		}
+		assert_int_equal(splits, p->pages_splits);
 		/* the rest is tables; they do not count against the cap */
 		assert_int_equal(ram + p->pages_tables, p->pages_owned);
 		assert_true(ram <= p->pages_cap);
