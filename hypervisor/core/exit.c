@@ -70,7 +70,7 @@ static void finish(struct vcpu *v, const struct vm_exit *e, bool ok)
 
 /* IF is taken down now: vcpu_prepare() decides later, and with IF=0 only an
  * NMI, or INIT, ends the wait. */
-static void exit_hlt(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_hlt(struct vcpu *v, const struct vm_exit *e)
 {
 	uint64_t flags = hvm->vcpu_get(v, VCPU_RFLAGS);
 
@@ -114,7 +114,7 @@ static void forward_io(struct vcpu *v, const struct vm_exit *e)
 	partition_event(partition_host(), HC_EVENT_IOREQ);
 }
 
-static void exit_io(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_io(struct vcpu *v, const struct vm_exit *e)
 {
 	if (e->io.string) {
 		/* needs guest memory: no device of ours is used so */
@@ -142,7 +142,7 @@ static void exit_io(struct vcpu *v, const struct vm_exit *e)
 }
 
 /* Only ECX names the MSR; the upper halves of RAX, RDX are not looked at. */
-static void exit_msr(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_msr(struct vcpu *v, const struct vm_exit *e)
 {
 	uint32_t msr = (uint32_t)v->regs.rcx;
 	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;
@@ -171,7 +171,7 @@ static bool access_allowed(const struct gpm_entry *g, uint32_t access)
 /* A touch of memory that the second-level map does not allow. On success the
  * guest simply runs its instruction again. Two vCPUs may touch the same page
  * at once: the second finds it present, which is as good. */
-static void exit_fault(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 {
 	struct partition *p = v->partition;
 	enum hc_reason why;
@@ -203,7 +203,7 @@ static void exit_fault(struct vcpu *v, const struct vm_exit *e)
 /* #DB and #AC are intercepted only because a guest can make their delivery
  * recurse for ever inside the processor; they are given back to it, however
  * many: any process in Linux can raise them. */
-static void exit_exception(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_exception(struct vcpu *v, const struct vm_exit *e)
 {
 	if (e->exc.vector != X86_EXC_DB && e->exc.vector != X86_EXC_AC) {
 		kill(v, HC_REASON_UNKNOWN_EXIT, e->exc.vector);
@@ -222,7 +222,7 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *e)
 }
 
 /* Taken by the exit, or still waiting at the LAPIC. */
-static void exit_interrupt(struct vcpu *v UNUSED, const struct vm_exit *e)
+static NOINLINE void exit_interrupt(const struct vm_exit *e)
 {
 	if (e->vector != VM_NO_VECTOR) {
 		irq_handle(e->vector);
@@ -232,8 +232,7 @@ static void exit_interrupt(struct vcpu *v UNUSED, const struct vm_exit *e)
 }
 
 /* The banks are logged whatever follows. */
-static void exit_machine_check(struct vcpu *v,
-			       const struct vm_exit *e UNUSED)
+static NOINLINE void exit_machine_check(struct vcpu *v)
 {
 	uint64_t status;
 
@@ -242,14 +241,14 @@ static void exit_machine_check(struct vcpu *v,
 	}
 }
 
-static void exit_cpuid(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_cpuid(struct vcpu *v, const struct vm_exit *e)
 {
 	advance(v, e);
 	cpuid_emulate(v);
 }
 
 /* The NMI of cpu_stop_others(); others are nobody's. */
-static void exit_nmi(struct vcpu *v UNUSED, const struct vm_exit *e UNUSED)
+static NOINLINE void exit_nmi(void)
 {
 	if (log_panicking()) {
 		cpu_halt_forever();
@@ -258,85 +257,33 @@ static void exit_nmi(struct vcpu *v UNUSED, const struct vm_exit *e UNUSED)
 
 /* What is pending is taken now: Bochs 2.7 does not end a guest that runs with
  * IF=0 for an interrupt (docs/platforms.md). */
-static void exit_timer(struct vcpu *v UNUSED, const struct vm_exit *e UNUSED)
+static NOINLINE void exit_timer(void)
 {
 	cpu_sti_cli();
 	this_cpu()->resched = 1;
 }
 
-static void exit_window(struct vcpu *v, const struct vm_exit *e UNUSED)
+static NOINLINE void exit_window(struct vcpu *v)
 {
 	__atomic_fetch_or(&v->attention, VCPU_ATT_INTR, __ATOMIC_SEQ_CST);
 }
 
-static void exit_cr(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_cr(struct vcpu *v, const struct vm_exit *e)
 {
 	finish(v, e, cr_access(v, e));
 }
 
-static void exit_xsetbv(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_xsetbv(struct vcpu *v, const struct vm_exit *e)
 {
 	finish(v, e, xsetbv_emulate(v));
 }
-
-/* And the instruction runs again. */
-static void exit_dr(struct vcpu *v, const struct vm_exit *e UNUSED)
-{
-	vcpu_load_dr(v);
-}
-
-static void exit_undefined(struct vcpu *v, const struct vm_exit *e UNUSED)
-{
-	vcpu_inject_ud(v);
-}
-
-static void exit_again(struct vcpu *v, const struct vm_exit *e UNUSED)
-{
-	yield(v);
-}
-
-static void exit_shutdown(struct vcpu *v, const struct vm_exit *e UNUSED)
-{
-	kill(v, HC_REASON_TRIPLE_FAULT, 0);
-}
-
-static void exit_entry_fail(struct vcpu *v, const struct vm_exit *e)
-{
-	kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
-}
-
-static void exit_unknown(struct vcpu *v, const struct vm_exit *e)
-{
-	kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
-}
-
-/* A table, not a switch: no case's registers are saved for another. */
-static void (*const handlers[VM_EXIT_COUNT])(struct vcpu *v,
-					     const struct vm_exit *e) = {
-	[VM_EXIT_EXT_INTR] = exit_interrupt, [VM_EXIT_NMI] = exit_nmi,
-	[VM_EXIT_INTR_WINDOW] = exit_window, [VM_EXIT_TIMER] = exit_timer,
-	[VM_EXIT_EXCEPTION] = exit_exception,
-	[VM_EXIT_MACHINE_CHECK] = exit_machine_check,
-	[VM_EXIT_CPUID] = exit_cpuid, [VM_EXIT_HLT] = exit_hlt,
-	[VM_EXIT_IO] = exit_io,
-	[VM_EXIT_MSR_READ] = exit_msr, [VM_EXIT_MSR_WRITE] = exit_msr,
-	[VM_EXIT_GPM_FAULT] = exit_fault,
-	[VM_EXIT_HYPERCALL] = hypercall_handle,
-	[VM_EXIT_CR_ACCESS] = exit_cr, [VM_EXIT_XSETBV] = exit_xsetbv,
-	[VM_EXIT_DR_ACCESS] = exit_dr,
-	[VM_EXIT_UNDEFINED] = exit_undefined,
-	/* INVD, WBINVD: coherent caches need neither */
-	[VM_EXIT_SKIP] = advance,
-	[VM_EXIT_AGAIN] = exit_again, [VM_EXIT_SHUTDOWN] = exit_shutdown,
-	[VM_EXIT_ENTRY_FAIL] = exit_entry_fail,
-	[VM_EXIT_UNKNOWN] = exit_unknown,
-};
 
 /**
  * Handles one exit; afterwards the vCPU can run, blocks (its state tells), or
  * its partition has been stopped. On v's CPU, hv_lock not held, interrupts
  * off. What the guest may not do ends as an exception in it or as its end,
- * never as a panic.
+ * never as a panic. The handlers are no part of it: a frequent exit saves no
+ * registers for what others do.
  */
 void exit_handle(struct vcpu *v, const struct vm_exit *e)
 {
@@ -344,5 +291,70 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 	if (e->code != VM_EXIT_EXCEPTION) {
 		v->fault_streak = 0;
 	}
-	handlers[e->code](v, e);
+	switch (e->code) {
+	case VM_EXIT_CPUID:
+		exit_cpuid(v, e);
+		break;
+	case VM_EXIT_MSR_READ:
+	case VM_EXIT_MSR_WRITE:
+		exit_msr(v, e);
+		break;
+	case VM_EXIT_IO:
+		exit_io(v, e);
+		break;
+	case VM_EXIT_GPM_FAULT:
+		exit_fault(v, e);
+		break;
+	case VM_EXIT_HLT:
+		exit_hlt(v, e);
+		break;
+	case VM_EXIT_HYPERCALL:
+		hypercall_handle(v, e);
+		break;
+	case VM_EXIT_EXT_INTR:
+		exit_interrupt(e);
+		break;
+	case VM_EXIT_NMI:
+		exit_nmi();
+		break;
+	case VM_EXIT_TIMER:
+		exit_timer();
+		break;
+	case VM_EXIT_INTR_WINDOW:
+		exit_window(v);
+		break;
+	case VM_EXIT_EXCEPTION:
+		exit_exception(v, e);
+		break;
+	case VM_EXIT_MACHINE_CHECK:
+		exit_machine_check(v);
+		break;
+	case VM_EXIT_CR_ACCESS:
+		exit_cr(v, e);
+		break;
+	case VM_EXIT_XSETBV:
+		exit_xsetbv(v, e);
+		break;
+	case VM_EXIT_DR_ACCESS:	/* and the instruction runs again */
+		vcpu_load_dr(v);
+		break;
+	case VM_EXIT_UNDEFINED:
+		vcpu_inject_ud(v);
+		break;
+	case VM_EXIT_SKIP:	/* INVD, WBINVD: coherent caches need neither */
+		advance(v, e);
+		break;
+	case VM_EXIT_AGAIN:
+		yield(v);
+		break;
+	case VM_EXIT_SHUTDOWN:
+		kill(v, HC_REASON_TRIPLE_FAULT, 0);
+		break;
+	case VM_EXIT_ENTRY_FAIL:
+		kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
+		break;
+	default:
+		kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
+		break;
+	}
 }
