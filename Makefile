@@ -149,7 +149,7 @@ clean:
 help:
 	@echo 'make run        install what is missing, build, boot, console here'
 	@echo 'make check      for daily use: build, unit tests, form, a boot each'
-	@echo 'make test       every check and test; the last line counts them'
+	@echo 'make test       the checks and tests; the last line counts them'
 	@echo 'make test-all   more of them, on one more platform, and all on Debian 13'
 	@echo 'make test-debian13  make test in a root of Debian 13'
 	@echo 'make unit       tests that need no machine'
