@@ -269,6 +269,7 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 /* The part of vcpu_prepare() that is seldom. */
 static NOINLINE bool prepare(struct vcpu *v)
 {
+	bool halted = v->halted;
 	uint32_t att;
 
 	att = take_attention(v) | v->kept;
@@ -278,21 +279,26 @@ static NOINLINE bool prepare(struct vcpu *v)
 			return false;
 		}
 		att = 0;	/* what was due before the reset is void */
+		halted = false;
 	}
 	vcpu_switch(this_cpu()->loaded, v);
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
 	}
 	if ((att & VCPU_ATT_WAIT) && !complete_wait(v)) {
+		v->kept = att & VCPU_ATT_INTR;
 		return false;
 	}
-	if (v->halted && !complete_halt(v, att)) {
+	if (halted && !complete_halt(v, att)) {
 		return false;
 	}
 	if (att & VCPU_ATT_NMI) {
 		deliver_nmi(v);
 	}
-	deliver_interrupt(v);
+	/* without the bit, what there is to deliver has its window already */
+	if ((att & VCPU_ATT_INTR) || halted) {
+		deliver_interrupt(v);
+	}
 	return true;
 }
 

@@ -272,6 +272,23 @@ static void interrupts(void **state)
 	assert_true(vcpu_prepare(&a));
 	assert_int_equal(accepted, 1);
 	assert_int_equal(fake.windows, 1);
+	/* a mere switch looks at nothing: the bit would say so */
+	pending = 0x77;
+	fake.inject_refused = false;
+	a.attention = 0;
+	this_cpu()->loaded = NULL;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(accepted, 1);
+	/* with HC_WAIT that blocks, it is for the run after */
+	a.attention = VCPU_ATT_INTR | VCPU_ATT_WAIT;
+	a.wait_deadline = ~0ull;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(accepted, 1);
+	a.state = VCPU_RUNNABLE;
+	part.events = 1;
+	assert_true(vcpu_prepare(&a));
+	assert_int_equal(accepted, 2);
+	fake.inject_refused = true;
 	/* an NMI that is not taken is not lost, nor in the way of the entry */
 	pending = -1;
 	a.attention = VCPU_ATT_NMI;
