@@ -275,7 +275,8 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 /**
  * HC_CHANNEL_STATE and the state register: sets p's own word of the state
  * table; the peer hears of it if it changed. The value is p's matter, the peer
- * must take any. HC_ENOENT as for the doorbell. hv_lock held.
+ * must take any. HC_ENOENT as for the doorbell. HC_EBUSY: p has ended, which its
+ * other vCPUs need not know yet, and its words stay down. hv_lock held.
  */
 hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 {
@@ -284,6 +285,9 @@ hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 
 	if (!c) {
 		return HC_ENOENT;
+	}
+	if (p->state != HC_STATE_RUNNING) {
+		return HC_EBUSY;
 	}
 	if (state_table(c)[CHANNEL_ST_STATE(end)] != value) {
 		set_word(c, CHANNEL_ST_STATE((uint32_t)end), value);

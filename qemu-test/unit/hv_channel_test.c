@@ -156,12 +156,43 @@ static void sections_are_cleared(void **state)
 	assert_int_equal(nonzero(mine, SECTION), 0);
 }
 
+/* Of an ended partition a vCPU may still be on its way here: it changes nothing
+ * any more, or the word would be up when the next life begins. */
+static void down_stays_down(void **state)
+{
+	static const uint32_t ends[] = { HC_STATE_CRASHED, HC_STATE_STOPPING,
+					 HC_STATE_STOPPED };
+	const uint32_t *word;
+	struct gpm_entry e;
+	uint32_t i;
+
+	(void)state;
+	assert_true(gpm_lookup(host, GPA(0xa0000000), &e));
+	word = (uint32_t *)hpa_ptr(e.pa) + CHANNEL_ST_STATE(1);
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		guest->state = HC_STATE_RUNNING;
+		assert_int_equal(channel_set_state(guest, 0,
+						   CHANNEL_STATE_READY), 0);
+		assert_int_equal(*word, CHANNEL_STATE_READY);
+		guest->state = ends[i];
+		channel_partition_down(guest);
+		assert_int_equal(*word, CHANNEL_STATE_DOWN);
+		host->events = 0;
+		assert_int_equal(channel_set_state(guest, 0,
+						   CHANNEL_STATE_READY),
+				 HC_EBUSY);
+		assert_int_equal(*word, CHANNEL_STATE_DOWN);
+		assert_int_equal(host->events, 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_boot),
 		cmocka_unit_test(pinning),
 		cmocka_unit_test(sections_are_cleared),
+		cmocka_unit_test(down_stays_down),
 	};
 
 	return cmocka_run_group_tests(tests, make_machine, NULL);
