@@ -367,6 +367,11 @@ bool vlapic_base_write(struct vcpu *v, uint64_t value)
 	    (!old && (mode & APIC_BASE_EXTD))) {
 		return false;
 	}
+	/* disabled it has lost what it was, with the interrupts that waited
+	 * [SDM3 "x2APIC State Transitions"] */
+	if (!old) {
+		vlapic_reset(v, false);
+	}
 	v->lapic.base = (value & ~APIC_BASE_BSP) |
 			(v->index == 0 ? APIC_BASE_BSP : 0);
 	if (is_x2apic(v)) {

@@ -292,6 +292,29 @@ static void init_and_sipi(void **state)
 	assert_int_equal(cpu[0].attention, VCPU_ATT_NMI);
 }
 
+/* Off and on again is as after a reset: nothing waits without being told. */
+static void off_and_on(void **state)
+{
+	struct vcpu *v = &cpu[1];
+
+	(void)state;
+	make_mode(false);
+	vlapic_post(v, 0x80);
+	vlapic_set_tpr(v, 0x20);
+	assert_true(vlapic_base_write(v, 0xfee00000));
+	assert_int_equal(vlapic_pending(v), -1);
+	assert_true(vlapic_base_write(v, 0xfee00000 | APIC_BASE_EN));
+	assert_false(irr(v, 0x80));
+	assert_int_equal(rd(v, TPR), 0);
+	assert_int_equal(rd(v, SVR), 0xff);
+	assert_int_equal(v->lapic.base, 0xfee00000 | APIC_BASE_EN);
+	/* but not for a change of mode alone */
+	vlapic_post(v, 0x80);
+	assert_true(vlapic_base_write(v, 0xfee00000 | APIC_BASE_EN |
+				      APIC_BASE_EXTD));
+	assert_true(irr(v, 0x80));
+}
+
 static void x2apic_reserved(void **state)
 {
 	static const struct {
@@ -545,7 +568,7 @@ int main(void)
 		TEST(after_reset), TEST(priorities), TEST(task_priority),
 		TEST(nested_eoi), TEST(software_disabled),
 		TEST(illegal_vectors), TEST(x2apic_destinations),
-		TEST(xapic_destinations), TEST(init_and_sipi),
+		TEST(xapic_destinations), TEST(init_and_sipi), TEST(off_and_on),
 		TEST(x2apic_reserved), TEST(x2apic_reads),
 		TEST(base_register), TEST(timer_one_shot),
 		TEST(timer_periodic), TEST(timer_deadline), TEST(messages),
