@@ -134,8 +134,9 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
  * the instruction runs again, and injected they would push its own address as
  * the next one's. Nor if the exit is a #DB or #AC: these are benign, so they
  * are delivered, and the event that met them is raised anew by its cause or
- * lost, as without a hypervisor. Pure. [APM2 "EXITINTINFO Pseudo-Code",
- * "#DF--Double-Fault Exception (Vector 8)"]
+ * lost, as without a hypervisor: an external interrupt too, with its bit in the
+ * ISR. Pure. [APM2 "EXITINTINFO Pseudo-Code", "#DF--Double-Fault Exception
+ * (Vector 8)"]
  */
 bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info)
 {

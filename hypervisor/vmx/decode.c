@@ -173,9 +173,9 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
  * Must the event that was being delivered at the exit (info: IDT-vectoring
  * information) be delivered again? Not if the exit is a #DB or #AC: these
  * are benign, so they are delivered, and the event that met them is raised
- * anew by its cause or lost, as without a hypervisor. Pure. [SDM3 "Information
- * for VM Exits During Event Delivery", "Interrupt 8--Double Fault
- * Exception (#DF)"]
+ * anew by its cause or lost, as without a hypervisor: an external interrupt
+ * too, with its bit in the ISR. Pure. [SDM3 "Reflecting Exceptions to Guest
+ * Software", "Interrupt 8--Double Fault Exception (#DF)"]
  */
 bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info)
 {
