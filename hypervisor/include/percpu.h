@@ -51,6 +51,8 @@ struct percpu {
 	uint8_t ist[3][PERCPU_IST_SIZE] __attribute__((aligned(16)));
 	uint8_t stack[PERCPU_STACK_SIZE] __attribute__((aligned(16)));
 } __attribute__((aligned(64)));	/* no cache line of two CPUs */
+_Static_assert(__builtin_offsetof(struct percpu, entry_rsp) == 16,
+	       "%gs:16 in vmx/entry.S");
 
 extern struct percpu *cpus[BOOT_MAX_CPUS];
 extern uint32_t cpu_count;
