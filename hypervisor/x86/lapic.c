@@ -228,7 +228,8 @@ void lapic_timer_start(uint64_t tsc_deadline)
 	pc->timer_armed = tsc_deadline;
 
 	if (has_deadline) {
-		wrmsr(MSR_IA32_TSC_DEADLINE, tsc_deadline);
+		/* 0 would be "never" */
+		wrmsr(MSR_IA32_TSC_DEADLINE, tsc_deadline ? tsc_deadline : 1);
 		return;
 	}
 	ticks = tsc_deadline > now ? tsc_deadline - now : 1;

@@ -12,7 +12,7 @@
 #define EXTD	APIC_BASE_EXTD
 #define LAPIC	0xfee00000ull
 
-static uint64_t base, adjust, x2apic_icr;
+static uint64_t base, adjust, x2apic_icr, deadline;
 static uint32_t page[1024], maps, x2apic_writes, lines;
 static bool has_x2apic, has_adjust;
 
@@ -63,6 +63,8 @@ void wrmsr(uint32_t msr, uint64_t v)
 	} else if (msr == MSR_IA32_TSC_ADJUST) {
 		assert_true(has_adjust);
 		adjust = v;
+	} else if (msr == MSR_IA32_TSC_DEADLINE) {
+		deadline = v;
 	} else if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) {
 		/* #GP in any other mode */
 		assert_int_equal(base & (EN | EXTD), EN | EXTD);
@@ -194,13 +196,34 @@ static void clocks(void **state)
 	assert_int_equal(lines, 1);
 }
 
+/* A time that is past, the first of all too, is now: a guest can choose it, and
+ * must not run without a limit. [SDM3 "TSC-Deadline Mode"] */
+static void past_is_now(void **state)
+{
+	static const uint64_t times[] = { 0, 1, 999, 1000 };
+	struct boot_info bi = machine(1, 0);
+	uint32_t i;
+
+	(void)state;
+	base = LAPIC | EN;
+	lapic_init(&bi);
+	for (i = 0; i < ARRAY_SIZE(times); i++) {
+		fake.tsc = 1000;
+		deadline = 0;
+		lapic_timer_start(times[i]);
+		assert_in_range(deadline, 1, 1000);
+	}
+	lapic_timer_stop();
+	assert_int_equal(deadline, 0);
+}
+
 #define TEST(f)	{ #f, f, NULL, NULL, NULL }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(xapic), TEST(x2apic), TEST(large_ids),
-		TEST(large_ids_refused), TEST(clocks),
+		TEST(large_ids_refused), TEST(clocks), TEST(past_is_now),
 	};
 	uint32_t i;
 
