@@ -203,6 +203,27 @@ static bool opcode_is(const struct insn_form *f, const uint8_t *b, uint32_t n)
 	return true;
 }
 
+/* The length of a frequent instruction without prefixes; 0: it is not there.
+ * Three bytes are. */
+static uint32_t plain_length(uint64_t exitcode, uint64_t info1,
+			     const uint8_t *b)
+{
+	uint32_t two = b[0] | (uint32_t)b[1] << 8;
+
+	switch (exitcode) {
+	case SVM_EXIT_CPUID:
+		return two == 0xa20f ? 2 : 0;
+	case SVM_EXIT_MSR:
+		return two == (info1 & 1 ? 0x300f : 0x320f) ? 2 : 0;
+	case SVM_EXIT_VMMCALL:
+		return two == 0x010f && b[2] == 0xd9 ? 3 : 0;
+	case SVM_EXIT_HLT:
+		return b[0] == 0xf4 ? 1 : 0;
+	default:
+		return 0;
+	}
+}
+
 /**
  * Finds the instruction that exited with exitcode (info1: EXITINFO1) among the
  * n bytes at RIP; long_mode: 64-bit code, where REX exists. false: the bytes
@@ -214,6 +235,12 @@ bool svm_insn_match(uint64_t exitcode, uint64_t info1, const uint8_t *bytes,
 {
 	uint32_t at = 0, rex = 0, i;
 
+	out->length = n < 3 ? 0 : plain_length(exitcode, info1, bytes);
+	if (out->length) {
+		out->gpr = 0;
+		out->lmsw = out->clts = false;
+		return true;
+	}
 	/* nearly always 0F comes at once; of prefixes in any order and number
 	 * only a REX right before the opcode counts */
 	for (; at < n && bytes[at] != 0x0f; at++) {
