@@ -77,7 +77,7 @@ static void put_entry(struct partition *p, uint64_t *e, uint64_t entry)
  * allowed. */
 static uint64_t *new_table(struct partition *p, uint64_t *entry)
 {
-	hpa_t pa = partition_spare(p) ? frame_alloc(frame_id(p), true) :
+	hpa_t pa = promise_spare(p) ? frame_alloc(frame_id(p), true) :
 		   HPA(FRAME_NULL);
 
 	if (pa.v == FRAME_NULL) {

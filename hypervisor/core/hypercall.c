@@ -174,6 +174,10 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 		r->r10 = p->vcpu_count;
 		r->r8 = up ? rdtsc() - p->start_tsc : 0;
 		return HC_OK;
+	case HC_QUERY_SURE:
+		r->rdi = promise_sure(p) * PAGE_SIZE;
+		r->rsi = p->pages_owned * PAGE_SIZE;
+		return HC_OK;
 	default:
 		put_name(&r->rdi, &r->rsi, p->config->name);
 		r->rdx = p->vcpu_count;
@@ -252,6 +256,7 @@ static hv_status_t hc_query(struct vcpu *v)
 	case HC_QUERY_STATE:
 	case HC_QUERY_MEMORY:
 	case HC_QUERY_NAME:
+	case HC_QUERY_SURE:
 		return p ? query_partition(v, what, p) : HC_ENOENT;
 	case HC_QUERY_EXITS:
 		return p ? query_exits(v, p) : HC_ENOENT;

@@ -360,36 +360,12 @@ static bool beyond_cap(const struct partition *p, uint64_t n)
 	return p->pages_owned - p->pages_tables + n > p->pages_cap;
 }
 
-/**
- * Free pages that no other partition is promised: what it has not taken yet of
- * its minimum, or the tables for executing, if those are more. hv_lock held.
- */
-uint64_t partition_spare(const struct partition *p)
-{
-	uint64_t spare = frame_owned(FRAME_FREE) / PAGE_SIZE;
-	uint32_t i;
-
-	for (i = 0; i < partition_count; i++) {
-		const struct partition *q = partitions[i];
-		uint64_t promised = q->pages_splits;
-
-		if (q == p) {
-			continue;
-		}
-		if (q->pages_min > q->pages_owned + promised) {
-			promised = q->pages_min - q->pages_owned;
-		}
-		spare -= promised < spare ? promised : spare;
-	}
-	return spare;
-}
-
 /* May p have n more pages, and what tables they and its others can need? What
  * the others are promised stays: who takes all it can get starves nobody. */
 static bool may_grow(const struct partition *p, uint64_t n)
 {
 	return !beyond_cap(p, n) &&
-	       partition_spare(p) >= n + POPULATE_TABLES + p->pages_splits;
+	       promise_spare(p) >= n + POPULATE_TABLES + p->pages_splits;
 }
 
 /* The 2 MiB stretch around gpa in one go: present at once if the unit is

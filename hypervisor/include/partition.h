@@ -137,9 +137,12 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s);
 hv_status_t partition_stop(struct partition *p);
 hv_status_t partition_donate(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages);
-uint64_t partition_spare(const struct partition *p);
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
+
+/* promise.c */
+uint64_t promise_spare(const struct partition *p);
+uint64_t promise_sure(const struct partition *p);
 
 /* vcpu.c */
 void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention);

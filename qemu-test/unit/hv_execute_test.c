@@ -190,6 +190,52 @@ static void promises(void **state)
 	}
 }
 
+/* Whatever the host takes first, and executes, Linux gets what was sure: of what
+ * it is promised, or of what the host's cap leaves. */
+static void sure(void **state)
+{
+	static const struct { uint64_t free, cap, min, sure; } t[] = {
+		{ 16, 6, 0, 9 }, { 10, 2, 0, 7 }, { 7, 40, 4, 4 },
+		{ 4, 40, 3, 3 },
+	};
+	static hpa_t taken[PAGES];
+	uint64_t n = 0, want, gpa;
+	enum hc_reason why;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		stop_linux();
+		while (owned(FRAME_FREE) > t[i].free * BIG_PAGE_PAGES) {
+			taken[n++] = frame_alloc(FRAME_CHANNEL, false);
+		}
+		host->pages_cap = host->pages_owned - host->pages_tables +
+				  t[i].cap * BIG_PAGE_PAGES;
+		linux_p->pages_min = t[i].min * BIG_PAGE_PAGES;
+		want = promise_sure(linux_p);
+		assert_true(want >= u64_min(t[i].sure * BIG_PAGE_PAGES,
+					    linux_p->pages_cap));
+		for (gpa = 4 * MIB; gpa < HOST_RAM &&
+		     partition_populate(host, GPA(gpa), &why);
+		     gpa += PAGE_SIZE) {
+			assert_int_equal(gpm_execute(host, GPA(gpa)), HC_OK);
+		}
+		assert_int_equal(promise_sure(linux_p), want);
+		for (gpa = LINUX_RAM; gpa < LINUX_RAM + LINUX_RAM_SIZE &&
+		     partition_populate(linux_p, GPA(gpa), &why);
+		     gpa += PAGE_SIZE) {
+		}
+		assert_true(linux_p->pages_owned + linux_p->pages_splits + 5 >=
+			    want);
+		check_accounts();
+	}
+	stop_linux();
+	linux_p->pages_min = 0;
+	while (n) {
+		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+	}
+}
+
 /* What is given away is to be had again: not when it is promised to others. */
 static void promises_of_donations(void **state)
 {
@@ -230,6 +276,7 @@ int main(void)
 		cmocka_unit_test(flushed_after_stop),
 		cmocka_unit_test(promises),
 		cmocka_unit_test(promises_of_donations),
+		cmocka_unit_test(sure),
 		cmocka_unit_test(no_table_left),
 	};
 

@@ -89,6 +89,11 @@ uint64_t frame_owned(uint8_t who)
 	return who * PAGE_SIZE;
 }
 
+uint64_t promise_sure(const struct partition *p)
+{
+	return p->pages_cap - 3;
+}
+
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 {
 	assert_int_equal(len, 24);
@@ -389,6 +394,7 @@ static void queries_refused(void **state)
 {
 	static const uint64_t of_partition[] = {
 		HC_QUERY_STATE, HC_QUERY_MEMORY, HC_QUERY_EXITS, HC_QUERY_NAME,
+		HC_QUERY_SURE,
 	};
 	uint32_t i;
 
@@ -408,7 +414,7 @@ static void queries_refused(void **state)
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, 5, 0, 0, 0);
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, ~0ull, 0, 0,
 		0);
-	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_CHANNEL + 1, 0, 0, 0,
+	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_SURE + 1, 0, 0, 0,
 		0);
 	refused(&host_vcpu, HC_EINVAL, HC_QUERY, ~0ull, 0, 0, 0, 0);
 	asked.answer = HC_ENOENT;
@@ -454,6 +460,10 @@ static void queries(void **state)
 	assert_int_equal(r->rdx, 5 * PAGE_SIZE);
 	assert_int_equal(r->r10, 2);
 	assert_int_equal(r->r8, 0);	/* not running */
+	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_SURE, 1, 0, 0, 0),
+			 HC_OK);
+	assert_int_equal(r->rdi, 17 * PAGE_SIZE);
+	assert_int_equal(r->rsi, 10 * PAGE_SIZE);
 	linux_vcpu[0].exits[VM_EXIT_CPUID] = 7;
 	linux_vcpu[1].exits[VM_EXIT_CPUID] = 8;
 	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_EXITS, 1,

@@ -16,7 +16,7 @@ UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
 hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
-hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c
+hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c core/promise.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
@@ -26,7 +26,7 @@ hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
 hv_vmcs_UNDER := vmx/vcpu.c
 hv_check_UNDER := vmx/check.c
-hv_channel_UNDER := core/frame.c core/gpm.c core/partition.c core/channel.c
+hv_channel_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_paging_UNDER := x86/paging.c
 hv_trap_UNDER := x86/desc.c
 hv_irq_UNDER := x86/irq.c

@@ -120,6 +120,9 @@ enum hc_query {
 	/* index = channel -> RDI = generation, RSI = own peer number 0/1,
 	 * RDX = output section size, R10 = doorbells sent, R8 = received */
 	HC_QUERY_CHANNEL = 6,
+	/* index = partition -> RDI = bytes that it can own whatever others do,
+	 * tables included, RSI = bytes that it owns */
+	HC_QUERY_SURE = 7,
 };
 
 #endif
