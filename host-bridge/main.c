@@ -24,6 +24,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/commands.h"
@@ -50,7 +51,7 @@ static struct command_env env = {
 
 /* Without a volume, or with a broken one, everything else still works: the file
  * service and the commands on files are then not there. The volume lives in its
- * module's memory, which cpu.c maps writable. */
+ * module's memory, which cpu.c maps writable, and in three quarters of the heap. */
 static void open_volume(void)
 {
 	const struct host_module *module = config_module(&config, "volume");
@@ -65,6 +66,7 @@ static void open_volume(void)
 	error = volume_mem_open((void *)(uintptr_t)module->gpa, module->size,
 				&dev);
 	if (error == 0) {
+		volume_mem_limit(dev, heap_room() / 4 * 3);
 		error = volume_open(dev, &env.volume);
 		if (error != 0) {
 			volume_why(dev, why);

@@ -45,5 +45,7 @@ struct volume_dev {
 };
 
 int volume_mem_open(void *image, size_t size, struct volume_dev **out);
+/* From now on at most that many bytes for blocks that the image does not have. */
+void volume_mem_limit(struct volume_dev *dev, size_t bytes);
 
 #endif

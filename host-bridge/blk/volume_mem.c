@@ -49,6 +49,7 @@ struct mem_dev {
 	uint8_t *free;			/* chained through their first bytes */
 	struct arena *arenas;
 	unsigned arena_used;		/* blocks taken of the first arena */
+	size_t arenas_left;		/* that may still be made */
 };
 
 /* What all blocks without memory share, for reading. */
@@ -65,11 +66,13 @@ static uint8_t *mem_alloc(struct mem_dev *mem)
 		return block;
 	}
 	if (mem->arenas == NULL || mem->arena_used == ARENA_BLOCKS) {
-		struct arena *arena = malloc(sizeof(*arena));
+		struct arena *arena = mem->arenas_left > 0
+				      ? malloc(sizeof(*arena)) : NULL;
 
 		if (arena == NULL) {
 			return NULL;
 		}
+		mem->arenas_left--;
 		arena->next = mem->arenas;
 		mem->arenas = arena;
 		mem->arena_used = 0;
@@ -284,6 +287,7 @@ int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 		return ENOMEM;
 	}
 	mem->dev.ops = &mem_ops;
+	mem->arenas_left = SIZE_MAX;
 	mem->dev.blocks = header.magic == SPARSE_MAGIC
 			  ? header.blocks : size >> VOLUME_BLOCK_SHIFT;
 	error = mem_load(mem, image, size, &header);
@@ -293,4 +297,13 @@ int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 	}
 	*out = &mem->dev;
 	return 0;
+}
+
+/**
+ * What the rest of the program keeps of the heap: with it a full volume is a full
+ * disk, and whoever makes room on it can still ask. dev: a volume_mem_open()'s.
+ */
+void volume_mem_limit(struct volume_dev *dev, size_t bytes)
+{
+	((struct mem_dev *)dev)->arenas_left = bytes / sizeof(struct arena);
 }

@@ -2,8 +2,7 @@
 /*
  * What newlib asks of the system beneath it. Standard output and error go to
  * the sink; there are no other files at this level (the volume has its own
- * interface); the heap is the partition's RAM behind the image, backed by the
- * hypervisor as it is touched.
+ * interface); the heap is in heap.c.
  *
  * One thread and no handlers, so nothing here is reentered, and nothing waits.
  * [newlib "System Calls", in its C library manual]
@@ -18,6 +17,8 @@
 
 #include "abi/host_info.h"
 #include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/rt/tsc.h"
@@ -26,52 +27,26 @@
 
 extern uint8_t heap_start[];
 
-static uint8_t *heap_end, *heap_limit;
 static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
 static uint64_t tsc_hz = 1;
 
-/** See syscalls.h. No hypercalls, no devices: callable before all else. */
+/** See syscalls.h. No devices: callable before all else. */
 void syscalls_init(const struct host_info *info)
 {
-	heap_end = heap_start;
-	heap_limit = (uint8_t *)(uintptr_t)info->ram_end;
+	struct hc_regs self = { 0 }, r;
+
+	(void)hc_call(HC_INFO, &self);
+	/* No answer, no heap. */
+	if (hc_query(HC_QUERY_SURE, self.rsi, 0, &r) != HC_OK) {
+		r = (struct hc_regs){ 0 };
+	}
+	heap_init((uintptr_t)heap_start, info->ram_end, r.rdi, r.rsi);
 	wall_seconds = info->wall_seconds;
 	wall_tsc = info->wall_tsc;
 	/* Absurd: the time of day is, and nothing is divided by zero. */
 	if (info->tsc_hz > 0) {
 		tsc_hz = info->tsc_hz;
 	}
-}
-
-/**
- * For the "memory" command: bytes that malloc() has ever had, its free ones
- * included; pages not touched yet count too, though they are not backed.
- */
-size_t syscalls_heap_used(void)
-{
-	return (size_t)(heap_end - heap_start);
-}
-
-/**
- * Moves the end of the heap; returns the old end, or (void *)-1 with ENOMEM
- * beyond the RAM that the manifest allows (or below the start). Shrinking keeps
- * the pages: they stay ours. Below the limit a touch can still fail, when the
- * machine's memory is exhausted and the manifest promises us no more: then this
- * partition ends, since the hypervisor has no way to say no.
- */
-void *sbrk(ptrdiff_t increment)
-{
-	uint8_t *old = heap_end;
-
-	/* Compared as distances: an address plus an absurd increment could
-	 * wrap. */
-	if (increment > heap_limit - heap_end ||
-	    increment < heap_start - heap_end) {
-		errno = ENOMEM;
-		return (void *)-1;
-	}
-	heap_end += increment;
-	return old;
 }
 
 /**

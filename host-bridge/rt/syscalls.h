@@ -3,15 +3,12 @@
 #ifndef ISTHMUS_SYSCALLS_H
 #define ISTHMUS_SYSCALLS_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct host_info;
 
-/* Before the first malloc(): the end of RAM and the time of day. */
+/* Before the first malloc(): the heap and the time of day. */
 void syscalls_init(const struct host_info *info);
-/* Bytes between the start of the heap and its present end. */
-size_t syscalls_heap_used(void);
 /* UTC in ns since 1970. */
 int64_t syscalls_now_ns(void);
 

@@ -14,8 +14,8 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
+#include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/notice.h"
-#include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/log_view.h"
@@ -167,8 +167,9 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 		sum += r.rdi;
 	}
 	print_owner("all", sum);
-	printf("  host-bridge's heap, within host: %llu KiB\n",
-	       (unsigned long long)(syscalls_heap_used() >> 10));
+	printf("  host-bridge's heap, within host: %llu KiB, at most %llu\n",
+	       (unsigned long long)(heap_used() >> 10),
+	       (unsigned long long)((heap_used() + heap_room()) >> 10));
 }
 
 /* The hypervisor's view of each channel, then our end's of the one to Linux. */

@@ -2,6 +2,8 @@
 """Other machines than the default one: chipsets, firmware in flash, many
 CPUs, little and much memory. `make test-all`, or by name."""
 
+import os
+
 from cases_lifecycle import REBOOTS, reboots
 from cases_nested import SOUND
 from runner import BOCHS, NESTED, QEMU, case
@@ -73,6 +75,34 @@ def smp8(t):
 def memory_512(t):
     mib = sound(t, "--memory", "512")
     t.check(mib > 300, f"Linux has {mib} MiB")
+
+
+@case("memory-end", "a volume larger than the memory is full before that ends",
+      only=QEMU, why="220 MiB written are long minutes elsewhere")
+def memory_end(t):
+    share = t.path("share")
+    os.mkdir(share)
+    # Holes, which cost nothing until they are written: 464 MiB of volume.
+    with open(os.path.join(share, "holes"), "wb") as f:
+        f.truncate(200 << 20)
+    console = t.console("--memory", "512", "--share", share, timeout=300)
+    console.ready()
+    console.run("exec head -c 50000000 /dev/zero > /tmp/own")
+    said = console.run("exec dd if=/dev/zero of=/mnt/host/all bs=1M")
+    t.check("No space left" in said, f"dd said {said!r}")
+    said = console.run("exec stat -c %s /mnt/host/all")
+    mib = int(said.split()[0]) >> 20
+    t.check(150 < mib < 300, f"{mib} MiB could be written")
+    t.check(console.state("host") == "running", "the host does not run")
+    said = console.run("mkdir /d")
+    t.check("No space left" in said, f"mkdir said {said!r}")
+    console.run("exec rm /mnt/host/all")
+    console.run("mkdir /d")
+    said = console.run("exec echo here > /mnt/host/d/a; cat /mnt/host/d/a")
+    t.check("here" in said, f"the volume says {said!r}")
+    t.check("here" in console.run("cat /d/a"), "the host reads otherwise")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
 @case("memory-2g", "2 GiB of memory", only=BOCHS, why="QEMU has more below")

@@ -136,6 +136,9 @@ static int64_t query(struct regs *r)
 		*r = (struct regs){ .rdx = 1 };
 		set_name(&r->rdi, &r->rsi, names[index]);
 		return HC_OK;
+	case HC_QUERY_SURE:
+		*r = (struct regs){ .rdi = RAM_END };
+		return HC_OK;
 	default:
 		return HC_ENOENT;
 	}

@@ -18,7 +18,7 @@
 #include "host-bridge/files/p9_service.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/notice.h"
-#include "host-bridge/rt/syscalls.h"
+#include "host-bridge/rt/heap.h"
 #include "host-bridge/ui/system.h"
 #include "qemu-test/unit/volume_fixture.h"
 #include "vsock_peer.h"
@@ -101,7 +101,12 @@ uint64_t loop_uptime_ms(void)
 	return 0;
 }
 
-size_t syscalls_heap_used(void)
+size_t heap_used(void)
+{
+	return 0;
+}
+
+size_t heap_room(void)
 {
 	return 0;
 }

@@ -133,8 +133,9 @@ static void test_no_block(void **state)
 	struct volume_dev *dev;
 	struct volume *vol;
 	uint8_t *sparse, *at;
+	struct volume_attr attr = { 0 };
+	size_t done, more = 0;
 	uint32_t ino;
-	size_t done;
 
 	(void)state;
 	fixture_open(&f, 16, "");
@@ -165,6 +166,19 @@ static void test_no_block(void **state)
 	assert_int_equal(volume_write(vol, ino, 4096, data, sizeof(data),
 				      &done), 0);
 	assert_int_equal(done, sizeof(data));
+	/* Its share of the heap, and not more; what is free serves again. */
+	volume_mem_limit(dev, 3 * 65 * VOLUME_BLOCK);
+	for (uint64_t at = 1 << 20; volume_write(vol, ino, at, data, 100000,
+						 &done) == 0; at += done) {
+		more += done;
+	}
+	assert_in_range(more, 3 * 64 * 4096, 5 * 64 * 4096);
+	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 9, &done),
+			 ENOSPC);
+	attr.size = 1 << 20;
+	assert_int_equal(volume_setattr(vol, ino, VOLUME_SET_SIZE, &attr), 0);
+	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 100000, &done),
+			 0);
 	assert_int_equal(volume_close(vol), 0);
 	dev->ops->close(dev);
 	free(sparse);
