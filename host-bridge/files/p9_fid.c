@@ -4,16 +4,21 @@
  * fid holds its file (volume_hold()), so that it stays usable without a name:
  * an open file that is removed lives until its last fid ends.
  *
- * Numbers are chosen by the client; Linux takes the lowest free one, so the low
- * bits are hash enough. A client that chooses them to collide makes its own
- * session slow, and with it the loop: P9_FIDS_MAX bounds how much.
+ * Numbers are chosen by the client, so where they go is by the session's seed: a
+ * client that chooses them to collide does not know how.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "host-bridge/files/p9_server_int.h"
 
-#define FID_BUCKETS	64u		/* at first; a power of two */
+#define FID_BITS	6u		/* of the number of buckets, at first */
+
+/* The first of the chain that a number belongs to. */
+static struct p9_fid **bucket_of(struct p9_session *s, uint32_t fid)
+{
+	return &s->fids[seed_bucket(s->seed, fid, s->fid_bits)];
+}
 
 /**
  * The fid of that number, of whatever kind, or NULL. Good until the fid is
@@ -26,7 +31,7 @@ struct p9_fid *p9_fid_find(struct p9_session *s, uint32_t fid)
 	if (s->fids == NULL) {
 		return NULL;
 	}
-	for (f = s->fids[fid & s->fid_mask]; f != NULL; f = f->next) {
+	for (f = *bucket_of(s, fid); f != NULL; f = f->next) {
 		if (f->fid == fid) {
 			break;
 		}
@@ -48,29 +53,30 @@ int p9_fid_file(struct p9_session *s, uint32_t fid, struct p9_fid **out)
  * Returns 0 or ENOMEM; then the old table stays as it was. */
 static int fid_grow(struct p9_session *s)
 {
-	uint32_t buckets = s->fids == NULL ? FID_BUCKETS
-					   : 2 * (s->fid_mask + 1);
-	struct p9_fid **table;
+	uint32_t old = s->fids == NULL ? 0 : 1u << s->fid_bits;
+	unsigned bits = s->fids == NULL ? FID_BITS : s->fid_bits + 1;
+	struct p9_fid **table, **from = s->fids;
 
-	if (s->fids != NULL && s->fid_count <= s->fid_mask) {
+	if (s->fids != NULL && s->fid_count < old) {
 		return 0;
 	}
-	table = calloc(buckets, sizeof(*table));
+	table = calloc((size_t)1 << bits, sizeof(*table));
 	if (table == NULL) {
 		return ENOMEM;
 	}
-	for (uint32_t i = 0; s->fids != NULL && i <= s->fid_mask; i++) {
-		while (s->fids[i] != NULL) {
-			struct p9_fid *f = s->fids[i];
+	s->fids = table;
+	s->fid_bits = bits;
+	for (uint32_t i = 0; i < old; i++) {
+		while (from[i] != NULL) {
+			struct p9_fid *f = from[i];
+			struct p9_fid **bucket = bucket_of(s, f->fid);
 
-			s->fids[i] = f->next;
-			f->next = table[f->fid & (buckets - 1)];
-			table[f->fid & (buckets - 1)] = f;
+			from[i] = f->next;
+			f->next = *bucket;
+			*bucket = f;
 		}
 	}
-	free(s->fids);
-	s->fids = table;
-	s->fid_mask = buckets - 1;
+	free(from);
 	return 0;
 }
 
@@ -96,7 +102,7 @@ static struct p9_fid *fid_alloc(struct p9_session *s)
 int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
 	       struct p9_user *user, struct p9_fid **out)
 {
-	struct p9_fid *f;
+	struct p9_fid *f, **bucket;
 	int error;
 
 	if (fid == P9_NOFID || p9_fid_find(s, fid) != NULL) {
@@ -122,8 +128,9 @@ int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
 		.fid = fid, .ino = ino, .uid = user->uid, .user = user,
 	};
 	user->fids++;
-	f->next = s->fids[fid & s->fid_mask];
-	s->fids[fid & s->fid_mask] = f;
+	bucket = bucket_of(s, fid);
+	f->next = *bucket;
+	*bucket = f;
 	s->fid_count++;
 	*out = f;
 	return 0;
@@ -152,7 +159,7 @@ int p9_fid_move(struct p9_session *s, struct p9_fid *fid, uint32_t ino)
  */
 void p9_fid_free(struct p9_session *s, struct p9_fid *fid)
 {
-	struct p9_fid **link = &s->fids[fid->fid & s->fid_mask];
+	struct p9_fid **link = bucket_of(s, fid->fid);
 
 	while (*link != fid) {
 		link = &(*link)->next;
@@ -176,7 +183,7 @@ void p9_fid_free(struct p9_session *s, struct p9_fid *fid)
  */
 void p9_fid_free_all(struct p9_session *s)
 {
-	for (uint32_t i = 0; s->fids != NULL && i <= s->fid_mask; i++) {
+	for (uint32_t i = 0; s->fids != NULL && i < 1u << s->fid_bits; i++) {
 		while (s->fids[i] != NULL) {
 			p9_fid_free(s, s->fids[i]);
 		}

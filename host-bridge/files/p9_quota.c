@@ -28,13 +28,19 @@ bool p9_quota(const struct p9_user *user, size_t used, size_t all,
 	return user->uid == 0 || used + want <= limit - all - want;
 }
 
+/* Linux may have as many as fids, all of its choice. */
+static struct p9_user **bucket_of(struct p9_session *s, uint32_t uid)
+{
+	return &s->users[seed_bucket(s->seed, uid, P9_USER_BITS)];
+}
+
 /**
  * The user of that number, made if need be; NULL: no memory. Without a fid of
  * his p9_user_put() is due.
  */
 struct p9_user *p9_user_get(struct p9_session *s, uint32_t uid)
 {
-	struct p9_user **bucket = &s->users[uid % P9_USER_BUCKETS];
+	struct p9_user **bucket = bucket_of(s, uid);
 	struct p9_user *user = *bucket;
 
 	while (user != NULL && user->uid != uid) {
@@ -54,7 +60,7 @@ struct p9_user *p9_user_get(struct p9_session *s, uint32_t uid)
 /** Forgets a user who has nothing. */
 void p9_user_put(struct p9_session *s, struct p9_user *user)
 {
-	struct p9_user **link = &s->users[user->uid % P9_USER_BUCKETS];
+	struct p9_user **link = bucket_of(s, user->uid);
 
 	if (user->fids != 0) {
 		return;

@@ -9,11 +9,12 @@
 #define ISTHMUS_P9_SERVER_INT_H
 
 #include "host-bridge/files/p9_server.h"
+#include "host-bridge/rt/seed.h"
 
 #define P9_FIDS_MAX	65536u	/* of one session */
 #define P9_XATTR_MAX	65536u	/* bytes of one attribute's value */
 #define P9_XATTRS_MAX	(8u << 20)	/* bytes of all values at a time */
-#define P9_USER_BUCKETS	64u
+#define P9_USER_BITS	10u
 #define P9_REQUEST_MAX	8192u	/* of a message, but for Twrite's data */
 
 enum p9_fid_kind {
@@ -90,9 +91,10 @@ struct p9_session {
 	void *arg;
 	uint32_t msize;		/* 0: no Tversion yet */
 	struct p9_fid **fids;	/* hashed */
-	uint32_t fid_mask, fid_count;
+	uint32_t fid_bits, fid_count;
+	uint64_t seed;		/* of both tables */
 	struct p9_fid *fid_spare;	/* freed ones */
-	struct p9_user *users[P9_USER_BUCKETS];
+	struct p9_user *users[1u << P9_USER_BITS];
 	uint32_t have;		/* bytes of a message in request */
 	uint32_t skip;		/* bytes to drop */
 	uint32_t acted;		/* messages of this p9_session_input() */

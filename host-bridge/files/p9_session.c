@@ -352,6 +352,7 @@ struct p9_session *p9_session_new(struct p9_server *server, p9_send_fn send,
 
 	if (s != NULL) {
 		s->server = server;
+		s->seed = seed_make();
 		s->vol = server->vol;
 		s->send = send;
 		s->arg = arg;

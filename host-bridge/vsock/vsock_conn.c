@@ -18,13 +18,13 @@
 #include "host-bridge/rt/tsc.h"
 #include "vsock_internal.h"
 
-/* Linux's ports come one after the other: multiplied, they spread. */
-static unsigned bucket_of(uint32_t local_port, uint32_t peer_port)
+/* The peer chooses its ports, but does not know the seed. */
+static unsigned bucket_of(const struct vsock *vs, uint32_t local_port,
+			  uint32_t peer_port)
 {
-	return ((local_port ^ (peer_port << 7)) * 0x9e3779b1u) >> 24;
+	return seed_bucket(vs->seed, (uint64_t)local_port << 32 | peer_port,
+			   VSOCK_BUCKET_BITS);
 }
-
-_Static_assert(VSOCK_BUCKETS == 256, "bucket_of() yields 8 bits");
 
 /**
  * The connection with these ports, in whatever state, or NULL. Ports name it:
@@ -33,7 +33,7 @@ _Static_assert(VSOCK_BUCKETS == 256, "bucket_of() yields 8 bits");
 struct vsock_conn *vsock_conn_find(struct vsock *vs, uint32_t local_port,
 				   uint32_t peer_port)
 {
-	struct vsock_conn *conn = vs->bucket[bucket_of(local_port, peer_port)];
+	struct vsock_conn *conn = vs->bucket[bucket_of(vs, local_port, peer_port)];
 
 	while (conn != NULL && (conn->local_port != local_port ||
 				conn->peer_port != peer_port)) {
@@ -50,7 +50,7 @@ struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
 				  uint32_t peer_port,
 				  const struct vsock_ops *ops, void *arg)
 {
-	unsigned bucket = bucket_of(local_port, peer_port);
+	unsigned bucket = bucket_of(vs, local_port, peer_port);
 	struct vsock_conn *conn = vs->free;
 
 	if (conn == NULL) {
@@ -121,7 +121,7 @@ void vsock_conn_free(struct vsock_conn *conn)
 {
 	struct vsock *vs = conn->vs;
 	struct vsock_conn **link =
-		&vs->bucket[bucket_of(conn->local_port, conn->peer_port)];
+		&vs->bucket[bucket_of(vs, conn->local_port, conn->peer_port)];
 
 	while (*link != conn) {
 		link = &(*link)->hash_next;

@@ -9,6 +9,7 @@
 
 #include "abi/channel.h"
 #include "abi/ring.h"
+#include "host-bridge/rt/seed.h"
 #include "vsock_endpoint.h"
 
 #define VSOCK_CONNS		256
@@ -16,7 +17,7 @@
 #define VSOCK_CONNS_ANY		176	/* of them for ports that need no right */
 #define VSOCK_PORT_RIGHT	1024u	/* the first such port in Linux */
 #define VSOCK_LISTENERS		16
-#define VSOCK_BUCKETS		256
+#define VSOCK_BUCKET_BITS	8
 #define VSOCK_BUF_ALLOC		0x40000u	/* receive credit we offer */
 #define VSOCK_QUEUE_SIZE	0x40000u	/* unsent bytes we keep */
 #define VSOCK_CONNECT_MS	5000u
@@ -105,13 +106,14 @@ struct vsock {
 	uint32_t listeners;
 	uint32_t next_port;
 	uint64_t now_ms;
+	uint64_t seed;			/* of the table bucket[] */
 	struct vsock_status stats;
 	uint32_t late_count;
 	struct ring_packet late[VSOCK_LATE];
 	struct vsock_conn *work_head;	/* connections to service, FIFO */
 	struct vsock_conn *work_tail;
 	struct vsock_conn *free;
-	struct vsock_conn *bucket[VSOCK_BUCKETS];
+	struct vsock_conn *bucket[1 << VSOCK_BUCKET_BITS];
 	struct vsock_listener listener[VSOCK_LISTENERS];
 	struct vsock_conn conn[VSOCK_CONNS];
 	uint8_t rx_buffer[RING_PAYLOAD_MAX];

@@ -43,6 +43,7 @@ struct vsock *vsock_init(const struct vsock_channel *channel)
 	vs->table = channel->region;
 	/* The hypervisor's word, fixed for good; ring_init() checks it. */
 	vs->output_size = ring_load(&vs->table[CHANNEL_ST_OUTPUT_SIZE]);
+	vs->seed = seed_make();
 	vs->stats.reason = fault_text[RING_OK];
 	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
 		vs->conn[i].hash_next = vs->free;

@@ -9,7 +9,7 @@ FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-Ihypervisor/include -I. -Iqemu-test/unit
 
 ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
-vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c \
+vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
 	$(addprefix host-bridge/vsock/, vsock_conn.c vsock_packet.c vsock_link.c services.c)
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.

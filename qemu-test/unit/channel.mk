@@ -6,7 +6,7 @@ UNIT_TESTS += ring_test ring_order_test vsock_test vsock_faults_test
 ring_test_SRCS := qemu-test/unit/ring_test.c
 ring_order_test_SRCS := qemu-test/unit/ring_order_test.c
 
-VSOCK_UNDER := host-bridge/vsock/vsock_conn.c host-bridge/vsock/vsock_packet.c \
+VSOCK_UNDER := host-bridge/rt/seed.c host-bridge/vsock/vsock_conn.c host-bridge/vsock/vsock_packet.c \
 	host-bridge/vsock/vsock_link.c host-bridge/vsock/services.c
 vsock_test_SRCS := qemu-test/unit/vsock_test.c $(VSOCK_UNDER)
 vsock_faults_test_SRCS := qemu-test/unit/vsock_faults_test.c $(VSOCK_UNDER)

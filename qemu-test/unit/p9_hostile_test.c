@@ -397,6 +397,56 @@ static void test_special_files_are_inert(void **state)
 	assert_int_equal(talk(), EINVAL);
 }
 
+/* The longest chain of the fids, and of the users. */
+static unsigned longest_chain(void)
+{
+	unsigned longest = 0, n;
+
+	for (uint32_t i = 0; i < 1u << c.session->fid_bits; i++) {
+		n = 0;
+		for (struct p9_fid *f = c.session->fids[i]; f; f = f->next) {
+			n++;
+		}
+		longest = n > longest ? n : longest;
+	}
+	for (uint32_t i = 0; i < 1u << P9_USER_BITS; i++) {
+		n = 0;
+		for (struct p9_user *u = c.session->users[i]; u; u = u->next) {
+			n++;
+		}
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+/* Numbers that agree in their low bits, in their high ones, or that come one
+ * after the other: none makes a table a list. */
+static void test_chosen_numbers(void **state)
+{
+	static const uint32_t steps[] = { 1, 64, 4096, 1u << 20 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		for (uint32_t n = 1; n < 4000; n++) {
+			assert_int_equal(attach(n * steps[i] + i, n * steps[i]),
+					 0);
+		}
+		assert_in_range(longest_chain(), 2, 50);
+		assert_int_equal(version(MSIZE, P9_VERSION), 0);
+	}
+}
+
+/* Two sessions do not agree on it. */
+static void test_seeds_differ(void **state)
+{
+	struct p9_session *other = p9_session_new(c.server, NULL, NULL);
+
+	(void)state;
+	assert_int_equal(c.session->seed & other->seed & 1, 1);
+	assert_true(c.session->seed != other->seed);
+	p9_session_free(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -414,6 +464,8 @@ int main(void)
 		TEST(test_rename_in_large_directory),
 		TEST(test_back_pressure),
 		TEST(test_full_volume),
+		TEST(test_chosen_numbers),
+		TEST(test_seeds_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,6 +347,28 @@ static void test_storm(void **state)
 	open_conn(p, 5000, VSOCK_PORT_ECHO);
 }
 
+/* Ports far apart, whose low bits are all the same: they do not make the table a
+ * list. */
+static void test_chosen_ports(void **state)
+{
+	struct peer *p = *state;
+	unsigned longest = 0;
+
+	for (uint32_t i = 1; i <= 120; i++) {
+		open_conn(p, i << 25, SEEN_PORT);
+	}
+	for (unsigned i = 0; i < 1u << VSOCK_BUCKET_BITS; i++) {
+		unsigned n = 0;
+
+		for (struct vsock_conn *c = p->vs->bucket[i]; c != NULL;
+		     c = c->hash_next) {
+			n++;
+		}
+		longest = n > longest ? n : longest;
+	}
+	assert_in_range(longest, 1, 30);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -363,6 +385,7 @@ int main(void)
 		T(test_doorbells),
 		T(test_chargen),
 		T(test_storm),
+		T(test_chosen_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
