@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 #include "host-bridge/files/p9_server_int.h"
+#include "host-bridge/rt/tsc.h"
 
+#define FIDS_A_LOOK	32u		/* at the clock, when many end */
 #define FID_BITS	6u		/* of the number of buckets, at first */
 
 /* The first of the chain that a number belongs to. */
@@ -81,7 +83,7 @@ static int fid_grow(struct p9_session *s)
 }
 
 /* Memory for a fid: walks make and end one for every name they look up, so
- * ended ones are kept. p9_fid_free_all() gives them back. */
+ * ended ones are kept. p9_fid_end_some() gives them back. */
 static struct p9_fid *fid_alloc(struct p9_session *s)
 {
 	struct p9_fid *f = s->fid_spare;
@@ -178,24 +180,38 @@ void p9_fid_free(struct p9_session *s, struct p9_fid *fid)
 }
 
 /**
- * Ends all fids of a session and gives their memory back. The session stays
- * good; the next fid makes a new table.
+ * Ends fids of a session that is over, and gives their memory back, some in any
+ * case and then until it is later than until (TSC). Returns whether there was
+ * time for all of them. Nothing may be asked of the session in between.
  */
-void p9_fid_free_all(struct p9_session *s)
+bool p9_fid_end_some(struct p9_session *s, uint64_t until)
 {
-	for (uint32_t i = 0; s->fids != NULL && i < 1u << s->fid_bits; i++) {
-		while (s->fids[i] != NULL) {
-			p9_fid_free(s, s->fids[i]);
-		}
-	}
-	while (s->fid_spare != NULL) {
+	unsigned done = 0;
+
+	while (s->fid_spare != NULL || s->fid_count > 0) {
 		struct p9_fid *f = s->fid_spare;
 
-		s->fid_spare = f->next;
-		free(f);
+		if (done++ == FIDS_A_LOOK) {
+			if (tsc_now() >= until) {
+				return false;
+			}
+			done = 0;
+		}
+		if (f == NULL) {
+			while (s->fids[s->fid_sweep] == NULL) {
+				s->fid_sweep++;
+			}
+			/* It becomes the spare one. */
+			p9_fid_free(s, s->fids[s->fid_sweep]);
+		} else {
+			s->fid_spare = f->next;
+			free(f);
+		}
 	}
 	free(s->fids);
 	s->fids = NULL;
+	s->fid_sweep = 0;
+	return true;
 }
 
 /**

@@ -253,3 +253,21 @@ void p9_locks_drop(struct p9_session *s, const struct p9_fid *fid)
 		}
 	}
 }
+
+/**
+ * Ends all locks of a session, in one walk: others are not to wait for them until
+ * all of its fids have ended.
+ */
+void p9_locks_end(struct p9_session *s)
+{
+	struct p9_lock **link = &s->server->locks;
+
+	while (*link != NULL) {
+		if ((*link)->session == s) {
+			(*link)->fid->has_locks = false;
+			lock_drop(s->server, link);
+		} else {
+			link = &(*link)->next;
+		}
+	}
+}

@@ -35,6 +35,11 @@ struct p9_session *p9_session_new(struct p9_server *server, p9_send_fn send,
 				  void *arg);
 void p9_session_free(struct p9_session *session);
 
+/* A session may have had so many files that ending them takes long: it is done
+ * in pieces. Whether some are left, and of how many sessions. */
+bool p9_server_end_some(struct p9_server *server, uint64_t until);
+unsigned p9_server_ending(const struct p9_server *server);
+
 /* Takes received bytes; *used is how many, less than len only after send
  * returned false, or when it is later than until (TSC); a message in any
  * case. Returns 0, or EPROTO: the stream makes no sense any more

@@ -56,7 +56,7 @@ struct p9_fid {
 struct p9_lock {
 	struct p9_lock *next;
 	struct p9_session *session;
-	const struct p9_fid *fid;	/* it goes with this fid */
+	struct p9_fid *fid;		/* it goes with this fid */
 	uint32_t ino, type, proc_id;
 	uint64_t start, end;		/* first and last byte */
 	uint16_t client_len;
@@ -70,6 +70,8 @@ struct p9_server {
 	struct p9_lock *locks;
 	uint32_t lock_count;
 	size_t xattr_bytes;
+	struct p9_session *ending;	/* over, with fids still */
+	unsigned ending_count;
 	struct volume_seg segs[P9_SEGS_MAX];
 	uint8_t reply[P9_MSIZE_MAX];
 };
@@ -94,6 +96,8 @@ struct p9_session {
 	uint32_t fid_bits, fid_count;
 	uint64_t seed;		/* of both tables */
 	struct p9_fid *fid_spare;	/* freed ones */
+	uint32_t fid_sweep;	/* p9_fid_end_some() is at this bucket */
+	struct p9_session *next;	/* that is over too */
 	struct p9_user *users[1u << P9_USER_BITS];
 	uint32_t have;		/* bytes of a message in request */
 	uint32_t skip;		/* bytes to drop */
@@ -115,7 +119,7 @@ int p9_fid_file(struct p9_session *s, uint32_t fid, struct p9_fid **out);
 int p9_fid_new(struct p9_session *s, uint32_t fid, uint32_t ino,
 	       struct p9_user *user, struct p9_fid **out);
 void p9_fid_free(struct p9_session *s, struct p9_fid *fid);
-void p9_fid_free_all(struct p9_session *s);
+bool p9_fid_end_some(struct p9_session *s, uint64_t until);
 int p9_fid_move(struct p9_session *s, struct p9_fid *fid, uint32_t ino);
 int p9_qid(struct p9_session *s, uint32_t ino, struct p9_qid *qid);
 struct p9_qid p9_attr_qid(const struct volume_attr *attr);
@@ -178,5 +182,6 @@ int p9_xattr_read(struct p9_session *s, struct p9_fid *fid, uint64_t offset,
 int p9_xattr_write(struct p9_fid *fid, uint64_t offset, const void *data,
 		   uint32_t len);
 void p9_locks_drop(struct p9_session *s, const struct p9_fid *fid);
+void p9_locks_end(struct p9_session *s);
 
 #endif

@@ -17,6 +17,8 @@
 
 #include "host-bridge/files/p9_server.h"
 #include "host-bridge/files/p9_service.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/container.h"
 #include "host-bridge/vsock/vsock.h"
 
 #define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
@@ -39,7 +41,20 @@ struct p9_conn {
 struct p9_service {
 	struct p9_server *server;
 	unsigned conns;		/* that have a session, against CONNS_MAX */
+	struct loop_work work;	/* ends what sessions had that are over */
 };
+
+static bool end_some(struct loop_work *work, uint64_t until)
+{
+	return p9_server_end_some(CONTAINER(work, struct p9_service,
+					    work)->server, until);
+}
+
+static bool is_ending(struct loop_work *work)
+{
+	return p9_server_ending(CONTAINER(work, struct p9_service,
+					  work)->server) > 0;
+}
 
 /* Resets the connection, once. Its callbacks may go on to the end of the
  * current one: they look at failed. */
@@ -229,7 +244,8 @@ static void on_open(struct vsock_conn *vsock)
 
 	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
-	if (service->conns < CONNS_MAX && is_trusted(vsock)) {
+	if (service->conns + p9_server_ending(service->server) < CONNS_MAX &&
+	    is_trusted(vsock)) {
 		conn = calloc(1, sizeof(*conn));
 	}
 	if (conn != NULL) {
@@ -298,6 +314,11 @@ int p9_service_start(struct vsock *vs, struct volume *vol)
 	if (error != 0 && service != NULL) {
 		p9_server_free(service->server);
 		free(service);
+	}
+	if (error == 0) {
+		service->work.fn = end_some;
+		service->work.due = is_ending;
+		loop_work_add(&service->work);
 	}
 	return error;
 }

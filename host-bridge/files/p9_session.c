@@ -18,6 +18,36 @@
 #include "host-bridge/files/p9_server_int.h"
 #include "host-bridge/rt/tsc.h"
 
+/* Puts a session that is over to those whose fids end bit by bit. */
+static void session_end(struct p9_session *s)
+{
+	s->next = s->server->ending;
+	s->server->ending = s;
+	s->server->ending_count++;
+}
+
+/* Begins a session anew: what it had goes to one that is over; without memory
+ * for that it ends at once. */
+static void session_anew(struct p9_session *s)
+{
+	struct p9_session *old = NULL;
+
+	p9_locks_end(s);
+	if (s->fid_count > 0) {
+		old = malloc(sizeof(*old));
+	}
+	if (old == NULL) {
+		(void)p9_fid_end_some(s, UINT64_MAX);
+		return;
+	}
+	*old = *s;
+	session_end(old);
+	s->fids = NULL;
+	s->fid_spare = NULL;
+	s->fid_count = 0;
+	memset(s->users, 0, sizeof(s->users));
+}
+
 /* Tversion: msize[4] version -> msize[4] version. It begins the session anew:
  * what fids and locks there were are gone. An unknown version is answered, not
  * refused; until a known one comes every other request gets EPROTO.
@@ -38,7 +68,7 @@ static int p9_version(struct p9_session *s, struct p9_reader *r,
 	if (msize < P9_MSIZE_MIN) {
 		return EMSGSIZE;
 	}
-	p9_fid_free_all(s);
+	session_anew(s);
 	/* Never above what was asked for: the client has no more room. */
 	msize = msize < P9_MSIZE_MAX ? msize : P9_MSIZE_MAX;
 	s->msize = known ? msize : 0;
@@ -331,13 +361,42 @@ struct p9_server *p9_server_new(struct volume *vol)
 		server->locks = NULL;
 		server->lock_count = 0;
 		server->xattr_bytes = 0;
+		server->ending = NULL;
+		server->ending_count = 0;
 	}
 	return server;
+}
+
+/** Sessions that are over and still have fids. */
+unsigned p9_server_ending(const struct p9_server *server)
+{
+	return server->ending_count;
+}
+
+/**
+ * Goes on ending what sessions had that are over, some of it in any case and then
+ * until it is later than until (TSC). Returns whether something is left. Not
+ * from within send().
+ */
+bool p9_server_end_some(struct p9_server *server, uint64_t until)
+{
+	while (server->ending != NULL) {
+		struct p9_session *s = server->ending;
+
+		if (!p9_fid_end_some(s, until)) {
+			return true;
+		}
+		server->ending = s->next;
+		server->ending_count--;
+		free(s);
+	}
+	return false;
 }
 
 /** Ends a server that has no sessions any more. */
 void p9_server_free(struct p9_server *server)
 {
+	(void)p9_server_end_some(server, UINT64_MAX);
 	free(server);
 }
 
@@ -360,9 +419,12 @@ struct p9_session *p9_session_new(struct p9_server *server, p9_send_fn send,
 	return s;
 }
 
-/** Ends a session: its fids, locks and memory. Not from within send(). */
+/**
+ * Ends a session: its locks at once, its fids and its memory as
+ * p9_server_end_some() is called. Not from within send().
+ */
 void p9_session_free(struct p9_session *s)
 {
-	p9_fid_free_all(s);
-	free(s);
+	p9_locks_end(s);
+	session_end(s);
 }

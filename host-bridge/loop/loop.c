@@ -74,6 +74,17 @@ void loop_work_add(struct loop_work *work)
 	works = work;
 }
 
+/** See loop.h. The next turn does not wait then. */
+bool loop_busy(void)
+{
+	for (const struct loop_work *w = works; w; w = w->next) {
+		if (w->more) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Until it has nothing left or its time is up; what is left then is remembered
  * in work->more, so that the next wait does not block. */
 static void run_work(struct loop_work *work)

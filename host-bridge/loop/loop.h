@@ -47,6 +47,8 @@ void loop_again(uint64_t event);
 /* From now on its work is done; *work must stay, and is part of an object of
  * the caller's. */
 void loop_work_add(struct loop_work *work);
+/* Whether some of it was left by the last turn. */
+bool loop_busy(void);
 /* Waits for events until deadline (TSC), serves them and due timers, does the
  * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);

@@ -257,8 +257,12 @@ void system_down(const struct command_env *env, bool reboot)
 
 	(void)commands_linux_shutdown(env);
 	/* Where Linux was stopped hard nothing has run since: the channel's end
-	 * sees it now, and lets go of the files that Linux had open. */
-	loop_step(0);
+	 * sees it now, and lets go of the files that Linux had open, however
+	 * many: after this nobody may have one. */
+	until = loop_now() + loop_ms_to_ticks(POWER_MS);
+	do {
+		loop_step(0);
+	} while (loop_busy() && loop_now() < until);
 	if (env->volume && volume_close(env->volume) != 0) {
 		notice("isthmus: the volume could not be closed");
 	}

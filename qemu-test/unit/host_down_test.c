@@ -39,10 +39,27 @@ bool commands_linux_shutdown(const struct command_env *env)
 	return false;
 }
 
+static struct loop_work *work;
+static unsigned turns;
+
+void loop_work_add(struct loop_work *added)
+{
+	work = added;
+}
+
+bool loop_busy(void)
+{
+	return work->due(work);
+}
+
 void loop_step(uint64_t deadline)
 {
 	(void)deadline;
 	peer_run(&peer, 10);
+	/* It takes a turn more than one thinks. */
+	if (turns++ > 0) {
+		(void)work->fn(work, 0);
+	}
 	if (steps_left-- == 0) {
 		longjmp(end, 1);
 	}
@@ -50,7 +67,7 @@ void loop_step(uint64_t deadline)
 
 uint64_t loop_ms_to_ticks(uint64_t ms)
 {
-	return ms;
+	return ms * 1000000;
 }
 
 void power_off(void)

@@ -77,7 +77,9 @@ static void one_without_end(void **state)
 		loop_step(LOOP_FOREVER);
 		assert_true(deadline == 0);
 		assert_int_equal(calls[1 - i], 2);
+		assert_true(loop_busy());
 		setup(NULL);
+		assert_false(loop_busy());
 	}
 }
 

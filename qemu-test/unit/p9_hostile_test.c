@@ -188,6 +188,7 @@ static void test_quotas(void **state)
 	assert_int_equal(xattrcreate(11 + values, "user.x", 60000, 0), 0);
 	assert_int_equal(version(MSIZE, P9_VERSION), 0);
 	assert_int_equal(c.server->lock_count, 0);
+	assert_false(p9_server_end_some(c.server, UINT64_MAX));
 	assert_int_equal(c.server->xattr_bytes, 0);
 	attach(1, 2000);
 	for (next = 2; walk(1, next, "") == 0; next++) {
@@ -436,6 +437,40 @@ static void test_chosen_numbers(void **state)
 	}
 }
 
+/* A session with many fids and a lock ends, by Tversion or with its connection:
+ * the lock at once, the fids piece by piece. */
+static void test_end_in_pieces(void **state)
+{
+	unsigned pieces;
+
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		attach(TOP, 0);		/* at first it is there */
+		for (uint32_t i = 0; i < 5000; i++) {
+			assert_int_equal(walk(TOP, 10 + i, ""), 0);
+		}
+		assert_int_equal(walk(TOP, 6000, ""), 0);
+		assert_int_equal(lcreate(6000, round ? "b" : "a", P9_O_RDWR),
+				 0);
+		assert_int_equal(lock(6000, P9_LOCK_WRLCK, 0, 9, 1), 0);
+		if (round == 0) {
+			assert_int_equal(version(MSIZE, P9_VERSION), 0);
+		} else {
+			p9_session_free(c.session);
+			begin_session();
+		}
+		assert_int_equal(c.server->lock_count, 0);
+		assert_int_equal(c.session->fid_count, 0);
+		assert_int_equal(p9_server_ending(c.server), 1);
+		pieces = 1;
+		while (p9_server_end_some(c.server, 0)) {
+			pieces++;
+		}
+		assert_in_range(pieces, 2 * 5000 / 64, 2 * 5000 / 16);
+		assert_int_equal(p9_server_ending(c.server), 0);
+	}
+}
+
 /* Two sessions do not agree on it. */
 static void test_seeds_differ(void **state)
 {
@@ -466,6 +501,7 @@ int main(void)
 		TEST(test_full_volume),
 		TEST(test_chosen_numbers),
 		TEST(test_seeds_differ),
+		TEST(test_end_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

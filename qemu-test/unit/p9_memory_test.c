@@ -111,6 +111,7 @@ static void test_each_fails_once(void **state)
 		assert_int_equal(getattr(TOP, &attr), 0);
 		assert_int_equal(version(MSIZE, P9_VERSION), 0);
 		assert_int_equal(c.server->lock_count, 0);
+		assert_false(p9_server_end_some(c.server, UINT64_MAX));
 		assert_int_equal(c.server->xattr_bytes, 0);
 		assert_int_equal(attach(TOP, 0), 0);
 	} while (ended && number < 1000);

@@ -276,14 +276,19 @@ uint32_t lock(uint32_t fid, uint8_t type, uint64_t start,
 	return error != 0 ? error : p9_get8(&r);
 }
 
+void begin_session(void)
+{
+	c.session = p9_session_new(c.server, receive, &c);
+	assert_int_equal(version(MSIZE, P9_VERSION), 0);
+}
+
 int setup(void **state)
 {
 	(void)state;
 	memset(&c, 0, sizeof(c));
 	fixture_open(&c.f, 16, "");
 	c.server = p9_server_new(c.f.vol);
-	c.session = p9_session_new(c.server, receive, &c);
-	assert_int_equal(version(MSIZE, P9_VERSION), 0);
+	begin_session();
 	assert_int_equal(p9_get32(&r), MSIZE);
 	assert_int_equal(attach(TOP, 1000), 0);
 	return 0;

@@ -56,6 +56,7 @@ uint32_t xattrcreate(uint32_t fid, const char *name, uint64_t size,
 			    uint32_t flags);
 uint32_t lock(uint32_t fid, uint8_t type, uint64_t start,
 		     uint64_t length, uint32_t proc);
+void begin_session(void);
 int setup(void **state);
 int teardown(void **state);
 
