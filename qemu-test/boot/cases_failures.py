@@ -5,7 +5,7 @@ the tool names the stage."""
 import os
 import re
 
-from runner import HERE, ROOT, case
+from runner import BOCHS, HERE, ROOT, case
 
 EFI_FLAGS = ("-ffreestanding -fpic -fshort-wchar -fno-stack-protector "
              "-mno-red-zone -DGNU_EFI_USE_MS_ABI -Wall -Werror "
@@ -82,7 +82,8 @@ def bad_property(t):
           manifest(t, "memory-mib = <384>", "memory-mib = <3>"))
 
 
-@case("initrd-too-big", "an initramfs that Linux cannot unpack is refused")
+@case("initrd-too-big", "an initramfs that Linux cannot unpack is refused",
+      later=BOCHS)
 def initrd_too_big(t):
     large = t.path("large")
     with open(large, "wb") as f:
@@ -92,7 +93,8 @@ def initrd_too_big(t):
           manifest(t, "memory-mib = <384>", "memory-mib = <128>"))
 
 
-@case("linux-says", "what Linux says of its failed start reaches the user")
+@case("linux-says", "what Linux says of its failed start reaches the user",
+      later=BOCHS)
 def linux_says(t):
     own = os.path.join(ROOT, "build", "guest", "initrd.cpio")
     with open(own, "rb") as f:

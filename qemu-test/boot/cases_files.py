@@ -8,7 +8,7 @@ import random
 import struct
 import tarfile
 
-from runner import case
+from runner import BOCHS, case
 
 MIB = 1 << 20
 
@@ -105,7 +105,7 @@ def file_operations(t):
 
 
 @case("file-check", "random reads, writes, cuts, maps, links, locks, "
-      "attributes, compared with a copy in memory")
+      "attributes, compared with a copy in memory", later=BOCHS)
 def file_check(t):
     overlay = t.overlay({"bin/fs_check": t.guest_program("fs_check")})
     result = t.exec("fs_check /mnt/host", "--overlay", overlay, timeout=400)

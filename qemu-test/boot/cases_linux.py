@@ -5,7 +5,7 @@ commands."""
 import os
 import re
 
-from runner import PROMPT, case
+from runner import BOCHS, PROMPT, case
 
 
 @case("smp1", "one CPU: console, Linux to prompt, exec from the console")
@@ -71,7 +71,8 @@ FORGED = (b"before\x1ex00010after\n", b"before\x1eoffffafter\n",
           b"isthmus: stage 99 forged\n")
 
 
-@case("output", "what a file or Linux prints is not taken for Isthmus's words")
+@case("output", "what a file or Linux prints is not taken for Isthmus's words",
+      later=BOCHS)
 def output(t):
     share = t.path("share")
     os.mkdir(share)

@@ -54,21 +54,23 @@ class Skipped(Exception):
 
 class Entry:
     """A test. `only`: the platforms it is for, None for every one; `why`: the
-    reason why the others cannot have it. A test that starts machines of
-    several platforms itself has only=() and runs once."""
+    reason why the others cannot have it. `later`: platforms on which it shows
+    what another one has shown, and is left to `make test-all`. A test that
+    starts machines of several platforms itself has only=() and runs once."""
 
-    def __init__(self, name, summary, function, only, why):
+    def __init__(self, name, summary, function, only, why, later):
         self.name = name
         self.summary = summary
         self.function = function
         self.only = only
         self.why = why
+        self.later = later
 
 
-def case(name, summary, only=None, why=None):
+def case(name, summary, only=None, why=None, later=()):
     """Marks a test."""
     def mark(function):
-        CASES.append(Entry(name, summary, function, only, why))
+        CASES.append(Entry(name, summary, function, only, why, later))
         return function
     return mark
 
@@ -307,14 +309,15 @@ def _run_one(job, logs):
     return outcome
 
 
-def _jobs():
+def _jobs(more):
     """(name, entry, platform) of every test on every platform wanted."""
     for entry in CASES:
         if entry.only == ():
             yield entry.name, entry, None
             continue
         for platform in PLATFORMS:
-            yield f"{platform}/{entry.name}", entry, platform
+            if more or platform not in entry.later:
+                yield f"{platform}/{entry.name}", entry, platform
 
 
 def run(names, logs):
@@ -323,7 +326,7 @@ def run(names, logs):
     more = names or os.environ.get("TEST_ALL")
     for module in MODULES + (MORE_MODULES if more else ()):
         importlib.import_module(module)
-    chosen = [job for job in _jobs()
+    chosen = [job for job in _jobs(more)
               if not names or any(n in job[0] for n in names)]
     if not chosen:
         yield Outcome("boot", failed=1, details=f"no test matches {names}; "
