@@ -18,6 +18,7 @@
 #define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01u
 #define PVCLOCK_TSC_STABLE	1u
 #define NSEC_PER_SEC		1000000000ull
+#define NSEC_PER_MSEC		1000000ull
 
 /* Layouts of the guest ABI. */
 struct pvclock_vcpu_time_info {
@@ -81,15 +82,18 @@ void kvmclock_update(struct vcpu *v)
 			 __ATOMIC_RELEASE);
 }
 
-/* UTC at the moment when the time page says 0, the partition's start; to the
- * nanosecond what the host partition reckons, so that its files are not newer
- * than Linux's clock. Without a clock in the firmware it counts from 1970. */
+/* UTC at the moment when the time page says 0, the partition's start: what the
+ * host partition reckons, up to the next millisecond, so that its files are not
+ * newer than Linux's clock. The machine's clock told whole seconds: what is below a
+ * millisecond is noise, which no two runs share. Without a clock in the firmware
+ * it counts from 1970. */
 static void wall_clock(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_wall_clock *w;
 	uint64_t ticks = v->partition->start_tsc - boot.wall_tsc;
 	uint64_t nsec = u64_muldiv(ticks, NSEC_PER_SEC, boot.tsc_hz);
 
+	nsec = (nsec + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC * NSEC_PER_MSEC;
 	hv_lock();
 	w = partition_memory(v->partition, GPA(gpa), sizeof(*w));
 	hv_unlock();
