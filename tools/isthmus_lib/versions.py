@@ -39,8 +39,9 @@ def read(path):
 
 def remark(package, version):
     """What is to be said of a version that was not tested, or ""."""
-    tested = dict(read(TESTED)).get(plain(package))
-    return "" if tested in (None, version) else f" (last tested: {tested})"
+    tested = [one for name, one in read(TESTED) if name == plain(package)]
+    return "" if not tested or version in tested else \
+        f" (last tested: {', '.join(tested)})"
 
 
 def of_result(folder):
