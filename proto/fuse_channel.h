@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Files over the channel: what the driver in Linux (guest/driver) and the server
+ * in host-bridge (files/) say to each other beside the FUSE protocol itself. One
+ * vsock connection carries one mount's messages, each way a stream of whole FUSE
+ * messages: requests to the host, replies and notifications to Linux. All
+ * integers little-endian.
+ *
+ * A mount's session outlives its connection. The first message on every
+ * connection is HELLO, which names it; after a reset of the channel both ends go
+ * on where they were: Linux sends again what was not answered, under the same
+ * numbers, and the host sends again what was not carried out.
+ *
+ * Notifications are carried out one after the other, in order, and acknowledged
+ * by their number: a FUSE_NOTIFY_REPLY with struct fuse_channel_done.
+ */
+#ifndef ISTHMUS_PROTO_FUSE_CHANNEL_H
+#define ISTHMUS_PROTO_FUSE_CHANNEL_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdint.h>
+#endif
+
+#define FUSE_CHANNEL_PORT	565u	/* the host's */
+#define FUSE_CHANNEL_VERSION	1u
+/* Bytes of data in one message, and what may be around them. */
+#define FUSE_CHANNEL_DATA_MAX	(128u << 10)
+#define FUSE_CHANNEL_HEAD_MAX	4096u
+/* Requests without an answer yet: the host keeps as many answers. */
+#define FUSE_CHANNEL_OUT_MAX	128u
+/* Notifications that are not acknowledged yet. */
+#define FUSE_CHANNEL_NOTIFY_MAX	256u
+
+/* Opcodes of ours, above all of the kernel's. */
+#define FUSE_CHANNEL_HELLO	0x49530001u
+
+/* HELLO's body. `unique` in its header, and in the reply's, is ~0. */
+struct fuse_channel_hello {
+	uint32_t version;
+	uint32_t unused;
+	uint64_t session;	/* chosen at random by Linux; not 0 */
+	uint64_t notified;	/* notifications carried out so far */
+};
+
+#define FUSE_CHANNEL_RESUMED	1u	/* the host knows the session */
+
+struct fuse_channel_hello_out {
+	uint32_t version;
+	uint32_t flags;		/* FUSE_CHANNEL_RESUMED */
+	/* Messages that have no reply (FORGET, BATCH_FORGET) and were carried
+	 * out in this session: those after them have to be sent again. */
+	uint64_t forgets;
+};
+
+/* The body of FUSE_NOTIFY_REPLY: how many were carried out in this session. */
+struct fuse_channel_done {
+	uint64_t notified;
+};
+
+/* Notifications of ours, beside the kernel's INVAL_INODE, INVAL_ENTRY and
+ * DELETE: `error` in the message's header. */
+#define FUSE_CHANNEL_NOTIFY_FLUSH	4097	/* struct fuse_channel_node */
+#define FUSE_CHANNEL_NOTIFY_SHARE	4098	/* struct fuse_channel_node */
+#define FUSE_CHANNEL_NOTIFY_EVENT	4099	/* struct fuse_channel_event */
+
+/* FLUSH: write the file's dirty pages, and wait for that. SHARE: the same, and
+ * from now on whoever has it open for writing writes through. */
+struct fuse_channel_node {
+	uint64_t nodeid;
+};
+
+/* Something that watchers of files want to know has happened on the host's
+ * side. A name of `namelen` bytes follows, without a NUL. */
+struct fuse_channel_event {
+	uint64_t parent;	/* directory, or 0 */
+	uint64_t nodeid;	/* the file itself, or 0 if not known */
+	uint32_t mask;		/* IN_* of inotify(7) */
+	uint32_t cookie;	/* joins the two halves of a move */
+	uint32_t namelen;
+	uint32_t unused;
+};
+
+#endif
