@@ -56,11 +56,20 @@ def sha256_of(path):
     return digest.hexdigest()
 
 
+def drop_output():
+    """What standard output would not take is not tried again: since Python
+    3.13 the interpreter does so at its end, and then the status is its own,
+    120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main_with(function):
     """Runs a tool's main function; a Failure becomes one plain message, and
     who ends it by ctrl-c knows why it ended."""
     try:
-        sys.exit(function())
+        status = function()
+        sys.stdout.flush()
+        sys.exit(status)
     except Failure as failure:
         name = os.path.basename(sys.argv[0])
         print(f"{name}: {failure}", file=sys.stderr)
@@ -68,8 +77,10 @@ def main_with(function):
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
+        drop_output()
         sys.exit(1)
     except OSError as error:        # of this computer: no space, no rights
+        drop_output()
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         print(f"{os.path.basename(sys.argv[0])}: {where}"
               f"{error.strerror or error}", file=sys.stderr)
