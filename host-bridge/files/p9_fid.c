@@ -243,7 +243,8 @@ struct p9_qid p9_attr_qid(const struct volume_attr *attr)
 			: type == VOLUME_S_IFLNK ? P9_QTSYMLINK : 0,
 		/* Another content, another version: what a caching client
 		 * compares. A hint only, two may be equal by chance. */
-		.version = (uint32_t)attr->mtime ^ (uint32_t)attr->size << 8,
+		.version = (uint32_t)attr->mtime.sec ^ attr->mtime.nsec ^
+			   (uint32_t)attr->size << 8,
 		.path = attr->ino,
 	};
 }

@@ -16,6 +16,22 @@
 
 #define EXT4_MAGIC	0xef53u		/* statfs's f_type */
 
+/* The protocol's nanoseconds since 1970 of a time, and the other way. */
+static int64_t attr_ns(struct volume_time time)
+{
+	return p9_time(time.sec, time.nsec);
+}
+
+static struct volume_time attr_time(int64_t ns)
+{
+	int64_t rest = ns % 1000000000;
+
+	rest += rest < 0 ? 1000000000 : 0;
+	return (struct volume_time){
+		.sec = (ns - rest) / 1000000000, .nsec = (uint32_t)rest,
+	};
+}
+
 /**
  * Tgetattr: fid mask[8] -> attributes, always all we have, whatever the mask
  * says. [9P2000.L "getattr"]
@@ -49,8 +65,9 @@ int p9_stat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		.rdev = (attr.rdev_minor & 0xff) | attr.rdev_major << 8 |
 			(attr.rdev_minor & ~0xffu) << 12,
 		.blksize = 4096, .blocks = attr.blocks,
-		.atime = attr.atime, .mtime = attr.mtime,
-		.ctime = attr.ctime, .btime = attr.btime, .gen = attr.gen,
+		.atime = attr_ns(attr.atime), .mtime = attr_ns(attr.mtime),
+		.ctime = attr_ns(attr.ctime), .btime = attr_ns(attr.btime),
+		.gen = attr.gen,
 	};
 	p9_putattr(&p->w, &out);
 	return 0;
@@ -74,8 +91,8 @@ int p9_setattr(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	attr.uid = p9_get32(r);
 	attr.gid = p9_get32(r);
 	attr.size = p9_get64(r);
-	attr.atime = p9_gettime(r);
-	attr.mtime = p9_gettime(r);
+	attr.atime = attr_time(p9_gettime(r));
+	attr.mtime = attr_time(p9_gettime(r));
 	if (!p9_complete(r)) {
 		return EINVAL;
 	}
@@ -83,10 +100,10 @@ int p9_setattr(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 		return error;
 	}
 	if ((valid & P9_SETATTR_ATIME_SET) == 0) {
-		attr.atime = volume_now_ns();
+		attr.atime = volume_now();
 	}
 	if ((valid & P9_SETATTR_MTIME_SET) == 0) {
-		attr.mtime = volume_now_ns();
+		attr.mtime = volume_now();
 	}
 	/* The change time becomes now in any case. */
 	return volume_setattr(s->vol, fid->ino,

@@ -35,12 +35,18 @@
 struct volume;
 struct volume_dev;
 
-/* Times are nanoseconds since 1970. */
+/* Since 1970; nsec is below a second. Inodes hold 1901 to 2446: what is set
+ * beyond becomes the nearest of these, as in Linux's ext4. */
+struct volume_time {
+	int64_t sec;
+	uint32_t nsec;
+};
+
 struct volume_attr {
 	uint32_t ino, mode, uid, gid, nlink, rdev_major, rdev_minor, gen;
 	uint64_t size;			/* bytes */
 	uint64_t blocks;		/* of 512 bytes */
-	int64_t atime, mtime, ctime, btime;
+	struct volume_time atime, mtime, ctime, btime;
 };
 
 /* What volume_setattr() shall change. */
@@ -79,6 +85,15 @@ struct volume_seg {
 
 /* The time of day, in ns since 1970: volume_now.c. */
 int64_t volume_now_ns(void);
+
+static inline struct volume_time volume_now(void)
+{
+	int64_t now = volume_now_ns();
+
+	return (struct volume_time){
+		.sec = now / 1000000000, .nsec = (uint32_t)(now % 1000000000),
+	};
+}
 
 int volume_open(struct volume_dev *dev, struct volume **out);
 /* Why it did not, as the end of a sentence. */

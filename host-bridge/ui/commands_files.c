@@ -158,7 +158,7 @@ static bool print_entry(const struct places *places, const char *path,
 		mode[1 + i] = st.mode >> (8 - i) & 1 ? rwx[i] : '-';
 	}
 	mode[10] = '\0';
-	seconds = (time_t)(st.mtime / 1000000000);
+	seconds = (time_t)st.mtime.sec;
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M",
 		 gmtime_r(&seconds, &tm));
 	printf("%s %12llu %s  ", mode, (unsigned long long)st.size, when);
@@ -328,7 +328,8 @@ static int copy_data(struct copy *copy, struct place_file *from,
 static bool same_file(const struct place_stat *a, const struct place_stat *b)
 {
 	return (a->linux_side != b->linux_side || a->id == b->id) &&
-	       a->size == b->size && a->mtime == b->mtime;
+	       a->size == b->size && a->mtime.sec == b->mtime.sec &&
+	       a->mtime.nsec == b->mtime.nsec;
 }
 
 /* Where a copy of from goes: to itself, or a name in it when it is a directory.

@@ -59,6 +59,17 @@ static int side(const struct places *places, const char *in_linux)
 			   (void *)places->volume) ? 0 : ENODEV;
 }
 
+/* A time as the volume has it, of nanoseconds since 1970. */
+static struct volume_time linux_time(int64_t ns)
+{
+	int64_t rest = ns % 1000000000;
+
+	rest += rest < 0 ? 1000000000 : 0;
+	return (struct volume_time){
+		.sec = (ns - rest) / 1000000000, .nsec = (uint32_t)rest,
+	};
+}
+
 static int stat_linux(struct p9_client *client, const char *path, bool follow,
 		      struct place_stat *st)
 {
@@ -73,7 +84,7 @@ static int stat_linux(struct p9_client *client, const char *path, bool follow,
 			.id = attr.qid.path,
 			.mode = attr.mode,
 			.size = attr.size,
-			.mtime = attr.mtime,
+			.mtime = linux_time(attr.mtime),
 		};
 	}
 	return error;

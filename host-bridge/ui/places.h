@@ -24,7 +24,7 @@ struct place_stat {
 	uint64_t id;		/* one file, one number, on its side */
 	uint32_t mode;		/* type and permissions, VOLUME_S_* */
 	uint64_t size;
-	int64_t mtime;		/* ns since 1970 */
+	struct volume_time mtime;
 };
 
 /* The two sides; NULL: that one is not there (ENODEV). */

@@ -14,6 +14,13 @@
 #include "host-bridge/fs/ext4/volume_dir.h"
 #include "qemu-test/unit/volume_fixture.h"
 
+static void assert_same_time(struct volume_time time, int64_t sec,
+			     uint32_t nsec)
+{
+	assert_true(time.sec == sec);
+	assert_int_equal(time.nsec, nsec);
+}
+
 static void test_create_and_attributes(void **state)
 {
 	struct volume_attr attr;
@@ -31,11 +38,11 @@ static void test_create_and_attributes(void **state)
 	assert_int_equal(attr.size, 5);
 	assert_int_equal(attr.blocks, 8);
 	assert_int_equal(attr.nlink, 1);
-	assert_true(attr.mtime > 1700000000000000000ll);
+	assert_true(attr.mtime.sec >= 1700000000);
 	attr.mode = 04751;
 	attr.uid = 1;
-	attr.atime = -1500000000ll;
-	attr.mtime = 5000000000000000123ll;
+	attr.atime = (struct volume_time){ -2, 500000000 };
+	attr.mtime = (struct volume_time){ 5000000000, 123 };
 	assert_int_equal(volume_setattr(f.vol, ino, VOLUME_SET_MODE |
 					VOLUME_SET_UID | VOLUME_SET_ATIME |
 					VOLUME_SET_MTIME, &attr), 0);
@@ -45,8 +52,53 @@ static void test_create_and_attributes(void **state)
 	assert_int_equal(attr.mode, VOLUME_S_IFREG | 04751);
 	assert_int_equal(attr.uid, 1);
 	assert_int_equal(attr.gid, 70000);
-	assert_true(attr.atime == -1500000000ll);
-	assert_true(attr.mtime == 5000000000000000123ll);
+	assert_same_time(attr.atime, -2, 500000000);
+	assert_same_time(attr.mtime, 5000000000, 123);
+	fixture_close(&f);
+}
+
+/* The ends of what an inode holds, and beyond, as Linux's ext4 clamps. */
+static void test_times(void **state)
+{
+	static const struct {
+		struct volume_time set, got;
+	} cases[] = {
+		{ { 0, 999999999 }, { 0, 999999999 } },
+		{ { -1, 1 }, { -1, 1 } },
+		{ { -0x7fffffffll, 5 }, { -0x7fffffffll, 5 } },
+		{ { -0x80000000ll, 5 }, { -0x80000000ll, 0 } },
+		{ { -0x80000001ll, 5 }, { -0x80000000ll, 0 } },
+		{ { INT64_MIN, 5 }, { -0x80000000ll, 0 } },
+		{ { 0x7fffffff, 5 }, { 0x7fffffff, 5 } },
+		{ { 0x80000000ll, 5 }, { 0x80000000ll, 5 } },
+		{ { 0x17fffffffll, 5 }, { 0x17fffffffll, 5 } },
+		{ { 0x180000000ll, 5 }, { 0x180000000ll, 5 } },
+		{ { 0x37ffffffell, 5 }, { 0x37ffffffell, 5 } },
+		{ { 0x37fffffffll, 5 }, { 0x37fffffffll, 0 } },
+		{ { 0x380000000ll, 5 }, { 0x37fffffffll, 0 } },
+		{ { INT64_MAX, 5 }, { 0x37fffffffll, 0 } },
+	};
+	struct volume_attr attr;
+	struct fixture f;
+	uint32_t ino;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	ino = new_file(f.vol, ROOT, "a");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct volume_time got = cases[i].got;
+
+		attr.atime = attr.mtime = attr.ctime = cases[i].set;
+		assert_int_equal(volume_setattr(f.vol, ino, VOLUME_SET_ATIME |
+						VOLUME_SET_MTIME |
+						VOLUME_SET_CTIME, &attr), 0);
+		fixture_reopen(&f);
+		attr = attr_of(f.vol, ino);
+		assert_same_time(attr.atime, got.sec, got.nsec);
+		assert_same_time(attr.mtime, got.sec, got.nsec);
+		assert_same_time(attr.ctime, got.sec, got.nsec);
+		assert_true(attr.btime.sec >= 1700000000);
+	}
 	fixture_close(&f);
 }
 
@@ -461,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create_and_attributes),
+		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_special_files),

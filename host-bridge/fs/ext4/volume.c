@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The volume as a whole: open, flush, close; and a file's attributes. What is
- * in memory reaches the device in volume_flush(), which leaves there a file
- * system that e2fsck finds nothing to say about.
+ * The volume as a whole: open, flush, close, and holds. What is in memory
+ * reaches the device in volume_flush(), which leaves there a file system that
+ * e2fsck finds nothing to say about.
  *
  * The file system on the device is checked where it is read, not as a whole:
  * what is damaged shows as EIO where it is met, or is served as it is. One
@@ -13,8 +13,6 @@
 #include <string.h>
 
 #include "host-bridge/fs/ext4/volume_int.h"
-
-#define NS_PER_S	1000000000ll
 
 /* Whether this is a file system that we can keep right: 0, or EOPNOTSUPP. */
 static int volume_check(const struct volume *vol)
@@ -142,7 +140,7 @@ int volume_flush(struct volume *vol)
 	}
 	volume_orphans(vol, -1);
 	/* The superblock's time of last write. */
-	vol->fs->now = (time_t)(volume_now_ns() / NS_PER_S);
+	vol->fs->now = (time_t)volume_now().sec;
 	if (error == 0) {
 		error = volume_errno(ext2fs_flush(vol->fs));
 	}
@@ -217,108 +215,6 @@ void volume_release(struct volume *vol, uint32_t ino)
 		vn->holds--;
 		vnode_unref(vol, vn);
 	}
-}
-
-/* A device's numbers: ext4 has an old form for small ones and a new one, of
- * which only one is not 0. [Linux "fs/ext4/inode.c: __ext4_iget"] */
-static void attr_rdev(const struct vnode *vn, struct volume_attr *attr)
-{
-	uint32_t old = vn->in.i_block[0];
-	uint32_t new = vn->in.i_block[1];
-
-	if (!vnode_is(vn, VOLUME_S_IFCHR) && !vnode_is(vn, VOLUME_S_IFBLK)) {
-		attr->rdev_major = attr->rdev_minor = 0;
-	} else if (old != 0) {
-		attr->rdev_major = old >> 8 & 0xff;
-		attr->rdev_minor = old & 0xff;
-	} else {
-		attr->rdev_major = new >> 8 & 0xfff;
-		attr->rdev_minor = (new & 0xff) | (new >> 12 & 0xfff00);
-	}
-}
-
-/**
- * Reads a file's attributes, all fields; a size and block count are as of now,
- * not as flushed last. Returns 0, ESTALE, EIO or ENOMEM; then attr is
- * unchanged.
- */
-int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
-{
-	struct vnode *vn;
-	int error;
-
-	volume_trim(vol);
-	error = vnode_get(vol, ino, &vn);
-	if (error != 0) {
-		return error;
-	}
-	attr->ino = ino;
-	attr->mode = vn->in.i_mode;
-	attr->uid = inode_uid(vn->in);
-	attr->gid = inode_gid(vn->in);
-	attr->nlink = vn->in.i_links_count;
-	attr->gen = vn->in.i_generation;
-	attr->size = vnode_size(vn);
-	attr->blocks = ext2fs_get_stat_i_blocks(vol->fs, &vn->in_small);
-	vnode_times(vn, attr);
-	attr_rdev(vn, attr);
-	return 0;
-}
-
-/* Owner and permission bits; the type cannot change. Ids have 32 bits in two
- * halves. */
-static void setattr_owner(struct vnode *vn, unsigned what,
-			  const struct volume_attr *attr)
-{
-	if ((what & VOLUME_SET_UID) != 0) {
-		vn->in.i_uid = (uint16_t)attr->uid;
-		ext2fs_set_i_uid_high(vn->in, attr->uid >> 16);
-	}
-	if ((what & VOLUME_SET_GID) != 0) {
-		vn->in.i_gid = (uint16_t)attr->gid;
-		ext2fs_set_i_gid_high(vn->in, attr->gid >> 16);
-	}
-	if ((what & VOLUME_SET_MODE) != 0) {
-		vn->in.i_mode = (uint16_t)((vn->in.i_mode & VOLUME_S_IFMT) |
-					   (attr->mode & 07777));
-	}
-}
-
-/**
- * Changes what says (VOLUME_SET_*), all of it or nothing; the change time
- * becomes now unless it is given. Without bits only that. Returns 0, EISDIR or
- * EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file with block
- * maps), EROFS, ESTALE, EIO or ENOMEM.
- */
-int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
-		   const struct volume_attr *attr)
-{
-	int64_t now = volume_now_ns();
-	struct vnode *vn;
-	int error;
-
-	volume_trim(vol);
-	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
-	/* First, for nothing after it can fail. */
-	if (error == 0 && (what & VOLUME_SET_SIZE) != 0) {
-		error = file_resize(vol, vn, attr->size);
-	}
-	if (error != 0) {
-		return error;
-	}
-	setattr_owner(vn, what, attr);
-	if ((what & VOLUME_SET_SIZE) != 0) {
-		vnode_touch(vn, VNODE_MTIME, now);
-	}
-	if ((what & VOLUME_SET_ATIME) != 0) {
-		vnode_touch(vn, VNODE_ATIME, attr->atime);
-	}
-	if ((what & VOLUME_SET_MTIME) != 0) {
-		vnode_touch(vn, VNODE_MTIME, attr->mtime);
-	}
-	vnode_touch(vn, VNODE_CTIME,
-		    (what & VOLUME_SET_CTIME) != 0 ? attr->ctime : now);
-	return 0;
 }
 
 /**

@@ -329,7 +329,7 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	index_add(index, index_hash(vol, name, len), place);
 	/* It has all the room that is left: the next name goes behind it. */
 	index->slack_place = place;
-	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }
 
@@ -372,7 +372,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	/* The new room is used first; its entry begins before the old one. */
 	dir->index->slack_place = (uint32_t)((uint8_t *)entry - data) +
 				  lblk * VOLUME_BLOCK;
-	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }
 
@@ -390,7 +390,7 @@ int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 	}
 	entry->inode = ino;
 	entry->file_type = dir_ext2_type(mode);
-	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }
 

@@ -270,7 +270,7 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		error = file_write(vol, vn, offset, buf, len, done);
 	}
 	if (error == 0) {
-		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME, volume_now_ns());
+		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME);
 	}
 	return error;
 }

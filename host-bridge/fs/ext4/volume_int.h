@@ -103,11 +103,14 @@ static inline uint64_t vnode_size(const struct vnode *vn)
 void vnode_set_size(struct volume *vol, struct vnode *vn, uint64_t size);
 int vnode_set_links(struct volume *vol, struct vnode *vn, int change);
 
+/* volume_attr.c */
 #define VNODE_ATIME	1u
 #define VNODE_MTIME	2u
 #define VNODE_CTIME	4u
 #define VNODE_BTIME	8u
-void vnode_touch(struct vnode *vn, unsigned which, int64_t now);
+void vnode_touch(struct vnode *vn, unsigned which);
+void vnode_set_times(struct vnode *vn, unsigned which,
+		     struct volume_time time);
 void vnode_times(const struct vnode *vn, struct volume_attr *attr);
 
 /* volume_alloc.c */

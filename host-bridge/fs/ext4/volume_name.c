@@ -263,7 +263,7 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		vnode_set_links(vol, vn, -1);
 		return error;
 	}
-	vnode_touch(vn, VNODE_CTIME, volume_now_ns());
+	vnode_touch(vn, VNODE_CTIME);
 	return 0;
 }
 
@@ -278,7 +278,7 @@ static void name_gone(struct volume *vol, struct vnode *vn)
 	} else {
 		vnode_set_links(vol, vn, -1);
 	}
-	vnode_touch(vn, VNODE_CTIME, volume_now_ns());
+	vnode_touch(vn, VNODE_CTIME);
 	vnode_unref(vol, vn);
 }
 

@@ -138,7 +138,7 @@ static void rename_drop_target(struct volume *vol, struct rename *r)
 	} else {
 		vnode_set_links(vol, r->target, -1);
 	}
-	vnode_touch(r->target, VNODE_CTIME, volume_now_ns());
+	vnode_touch(r->target, VNODE_CTIME);
 	vnode_unref(vol, r->target);
 }
 
@@ -171,7 +171,7 @@ static int rename_do(struct volume *vol, struct rename *r,
 			    VOLUME_S_IFDIR);
 		vnode_set_links(vol, r->old_dir, -1);
 	}
-	vnode_touch(r->vn, VNODE_CTIME, volume_now_ns());
+	vnode_touch(r->vn, VNODE_CTIME);
 	rename_drop_target(vol, r);
 	return 0;
 }

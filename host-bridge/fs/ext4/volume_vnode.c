@@ -14,10 +14,6 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
-#define NS_PER_S	1000000000ll
-/* Older inodes have less behind the first 128 bytes. */
-#define EXTRA_TIMES	24u	/* i_extra_isize that covers crtime_extra */
-
 /* The link that leads to an inode's vnode, or to NULL at the end of its
  * chain. */
 static struct vnode **vnode_slot(struct volume *vol, uint32_t ino)
@@ -189,8 +185,8 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vn->in.i_links_count = type == VOLUME_S_IFDIR ? 2 : 1;
 	vn->in.i_extra_isize = sizeof(vn->in) - EXT2_GOOD_OLD_INODE_SIZE;
 	vn->in.i_generation = vol->generation++;
-	vnode_touch(vn, VNODE_ATIME | VNODE_MTIME | VNODE_CTIME | VNODE_BTIME,
-		    volume_now_ns());
+	vnode_touch(vn, VNODE_ATIME | VNODE_MTIME | VNODE_CTIME |
+		    VNODE_BTIME);
 	if (type == VOLUME_S_IFCHR || type == VOLUME_S_IFBLK) {
 		/* The old form where it does, as Linux writes it. */
 		if (major < 256 && minor < 256) {
@@ -261,7 +257,7 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	/* Loaded also for volume_orphans(), which must know the blocks. */
 	runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
 	       run_load(vol, vn) == 0;
-	vn->in.i_dtime = (uint32_t)(volume_now_ns() / NS_PER_S);
+	vn->in.i_dtime = (uint32_t)volume_now().sec;
 	vn->dirty = true;
 	/* Without links, with a time of deletion: on the device it is free, see
 	 * volume_orphans(). */
@@ -345,72 +341,4 @@ int vnode_set_links(struct volume *vol, struct vnode *vn, int change)
 	vn->in.i_links_count = (uint16_t)links;
 	vn->dirty = true;
 	return 0;
-}
-
-/* A time as an inode has it: 32 bits of seconds, and beside them 30 bits of
- * nanoseconds and 2 more of seconds, if the inode has room for these. Good from
- * 1901 to 2446, else to 2038.
- * [Linux "Documentation/filesystems/ext4/inodes.rst: Inode Timestamps"] */
-static void time_put(uint32_t *sec, uint32_t *extra, int64_t ns)
-{
-	int64_t s = ns / NS_PER_S;
-	int64_t rest = ns % NS_PER_S;
-
-	if (rest < 0) {
-		s--;
-		rest += NS_PER_S;
-	}
-	*sec = (uint32_t)s;
-	if (extra != NULL) {
-		/* The bits above the 32 signed ones of the seconds. */
-		uint32_t epoch = (uint32_t)((s - (int32_t)s) >> 32) & 3;
-
-		*extra = (uint32_t)rest << 2 | epoch;
-	}
-}
-
-/* The same way back; extra is 0 for an inode without. */
-static int64_t time_take(uint32_t sec, uint32_t extra)
-{
-	return ((int64_t)(int32_t)sec + ((int64_t)(extra & 3) << 32)) *
-	       NS_PER_S + (extra >> 2);
-}
-
-/**
- * Sets times of a file, those that which names (VNODE_*), to now, in ns since
- * 1970. Not only to the present: setattr gives its own.
- */
-void vnode_touch(struct vnode *vn, unsigned which, int64_t now)
-{
-	struct ext2_inode_large *in = &vn->in;
-	bool extra = in->i_extra_isize >= EXTRA_TIMES;
-
-	if ((which & VNODE_ATIME) != 0) {
-		time_put(&in->i_atime, extra ? &in->i_atime_extra : NULL, now);
-	}
-	if ((which & VNODE_MTIME) != 0) {
-		time_put(&in->i_mtime, extra ? &in->i_mtime_extra : NULL, now);
-	}
-	if ((which & VNODE_CTIME) != 0) {
-		time_put(&in->i_ctime, extra ? &in->i_ctime_extra : NULL, now);
-	}
-	if ((which & VNODE_BTIME) != 0 && extra) {
-		time_put(&in->i_crtime, &in->i_crtime_extra, now);
-	}
-	vn->dirty = true;
-}
-
-/**
- * Reads the times of a file into attr; the time of birth is 0 where the inode
- * has no room for it.
- */
-void vnode_times(const struct vnode *vn, struct volume_attr *attr)
-{
-	const struct ext2_inode_large *in = &vn->in;
-	bool extra = in->i_extra_isize >= EXTRA_TIMES;
-
-	attr->atime = time_take(in->i_atime, extra ? in->i_atime_extra : 0);
-	attr->mtime = time_take(in->i_mtime, extra ? in->i_mtime_extra : 0);
-	attr->ctime = time_take(in->i_ctime, extra ? in->i_ctime_extra : 0);
-	attr->btime = extra ? time_take(in->i_crtime, in->i_crtime_extra) : 0;
 }

@@ -152,7 +152,7 @@ static int xattr_close(struct volume *vol, struct vnode *vn,
 	code = ext2fs_read_inode_full(vol->fs, vn->ino, &vn->in_small,
 				      VOLUME_INODE_SIZE);
 	if (code == 0 && error == 0) {
-		vnode_touch(vn, VNODE_CTIME, volume_now_ns());
+		vnode_touch(vn, VNODE_CTIME);
 	}
 	return error != 0 ? error : volume_errno(code);
 }
