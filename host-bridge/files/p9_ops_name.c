@@ -331,7 +331,7 @@ int p9_renameat(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	return error != 0 ? error
 			  : volume_rename(s->vol, old_dir->ino, old_name.s,
 					  old_name.len, new_dir->ino,
-					  new_name.s, new_name.len);
+					  new_name.s, new_name.len, 0);
 }
 
 /* What fid_name() looks for, and what it finds. */
@@ -414,7 +414,7 @@ int p9_rename(struct p9_session *s, struct p9_reader *r, struct p9_reply *p)
 	}
 	if (error == 0) {
 		error = volume_rename(s->vol, fid->parent, name.name, name.len,
-				      dir->ino, new_name.s, new_name.len);
+				      dir->ino, new_name.s, new_name.len, 0);
 	}
 	if (error == 0) {
 		fid->parent = dir->ino;

@@ -43,7 +43,9 @@ struct volume_time {
 };
 
 struct volume_attr {
-	uint32_t ino, mode, uid, gid, nlink, rdev_major, rdev_minor, gen;
+	uint32_t ino, mode, uid, gid, nlink, rdev_major, rdev_minor;
+	uint32_t gen;			/* tells a number's users apart */
+	uint32_t flags;			/* VOLUME_FL_* */
 	uint64_t size;			/* bytes */
 	uint64_t blocks;		/* of 512 bytes */
 	struct volume_time atime, mtime, ctime, btime;
@@ -57,6 +59,9 @@ struct volume_attr {
 #define VOLUME_SET_ATIME	0x10u
 #define VOLUME_SET_MTIME	0x20u
 #define VOLUME_SET_CTIME	0x40u
+/* What a write or a new owner takes from a regular file: set-user-ID,
+ * set-group-ID where the group may execute, "security.capability". */
+#define VOLUME_SET_KILL_PRIV	0x80u
 
 struct volume_stat {
 	uint32_t block_size;		/* bytes */
@@ -64,9 +69,11 @@ struct volume_stat {
 	uint64_t id;
 };
 
-/* Owner and mode of what is created; mode's type bits choose the type. */
+/* Owner and mode of what is created; mode's type bits choose the type. A
+ * directory's default ACL takes the place of the umask, its set-group-ID bit
+ * that of the gid. */
 struct volume_make {
-	uint32_t mode, uid, gid, rdev_major, rdev_minor;
+	uint32_t mode, umask, uid, gid, rdev_major, rdev_minor;
 };
 
 struct volume_entry {
@@ -81,6 +88,47 @@ struct volume_entry {
 struct volume_seg {
 	const void *data;
 	size_t len;
+};
+
+/* Observers are told of every change that succeeded, right after it. */
+enum volume_what {
+	VOLUME_CREATED,		/* a name: of a new file or a known one */
+	VOLUME_DELETED,		/* a name */
+	VOLUME_MOVED,		/* a name */
+	VOLUME_MODIFIED,	/* content or size */
+	VOLUME_ATTRIB,		/* mode, owner, times, links, flags, xattrs */
+};
+
+#define VOLUME_TO_END	UINT64_MAX	/* a length: all from the offset on */
+
+/*
+ * One change. Implied, and no event of their own: the times and size of the
+ * file whose content changed, the times, size and links of directories in which
+ * names changed, and that a directory that moved has another "..". A file that
+ * lives on gets an ATTRIB beside the event that changed its links: before
+ * CREATED and DELETED, after MOVED (the victim). An exchange is two MOVED.
+ */
+struct volume_event {
+	enum volume_what what;
+	bool is_dir;			/* ino is a directory */
+	bool exchanged;			/* MOVED: in either place is a file */
+	const void *origin;		/* as volume_origin() was told */
+	uint32_t ino;			/* what is named, or has changed */
+	/* The name, and where it was moved to; 0 and NULL where there is none.
+	 * Not terminated, good during the call. */
+	uint32_t dir, new_dir;
+	const char *name, *new_name;
+	size_t len, new_len;
+	uint32_t victim;		/* MOVED: lost its name by it, or 0 */
+	uint64_t offset, length;	/* MODIFIED: which bytes */
+};
+
+/* The observer's own memory, until volume_unobserve(). fn may look at the
+ * volume, but not change, hold or release anything of it. */
+struct volume_observer {
+	void (*fn)(struct volume_observer *observer,
+		   const struct volume_event *event);
+	struct volume_observer *next;
 };
 
 /* The time of day, in ns since 1970: volume_now.c. */
@@ -102,6 +150,12 @@ void volume_why(struct volume_dev *dev, char text[VOLUME_WHY]);
 int volume_flush(struct volume *vol);
 int volume_close(struct volume *vol);
 int volume_statfs(struct volume *vol, struct volume_stat *st);
+
+/* Anybody may observe, from outside of an observer's fn. */
+void volume_observe(struct volume *vol, struct volume_observer *observer);
+void volume_unobserve(struct volume *vol, struct volume_observer *observer);
+/* Who makes all changes from now on, in events; NULL: the console. */
+void volume_origin(struct volume *vol, const void *who);
 
 /* A held file stays usable when its last name is removed. */
 int volume_hold(struct volume *vol, uint32_t ino);
@@ -128,6 +182,10 @@ int volume_readdir(struct volume *vol, uint32_t dir, uint64_t cookie,
 		   void *arg);
 int volume_create(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, const struct volume_make *make, uint32_t *ino);
+/* A file without a name: *ino is held for the caller, and gone when it is
+ * released without volume_link() having given it one. */
+int volume_tmpfile(struct volume *vol, uint32_t dir,
+		   const struct volume_make *make, uint32_t *ino);
 int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 		   size_t len, const char *target, size_t target_len,
 		   const struct volume_make *make, uint32_t *ino);
@@ -137,9 +195,12 @@ int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len);
 int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 		 size_t len);
+/* As Linux numbers them. */
+#define VOLUME_RENAME_NOREPLACE	1u	/* EEXIST when new_name is there */
+#define VOLUME_RENAME_EXCHANGE	2u	/* both are there, and change places */
 int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 		  size_t old_len, uint32_t new_dir, const char *new_name,
-		  size_t new_len);
+		  size_t new_len, unsigned flags);
 int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 		    size_t *len);
 
@@ -151,13 +212,47 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		 const void *buf, size_t len, size_t *done);
 
-/* Extended attributes: name is terminated, "user.x" and the like. */
+/* Gives a range blocks, or takes them, or moves what follows. As Linux numbers
+ * the modes (FALLOC_FL_*), and combined as there; 0: blocks that read as zeros
+ * where there were none, and a size that covers them. */
+#define VOLUME_FALLOC_KEEP_SIZE	0x01u
+#define VOLUME_FALLOC_PUNCH	0x02u
+#define VOLUME_FALLOC_COLLAPSE	0x08u
+#define VOLUME_FALLOC_ZERO	0x10u
+#define VOLUME_FALLOC_INSERT	0x20u
+int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
+		     uint64_t offset, uint64_t len);
+/* The next data or hole from offset on; as Linux numbers whence. */
+#define VOLUME_SEEK_DATA	3u
+#define VOLUME_SEEK_HOLE	4u
+int volume_seek(struct volume *vol, uint32_t ino, uint64_t offset,
+		unsigned whence, uint64_t *found);
+/* Copies from one file to another, or within one where the ranges do not
+ * overlap. *done: as much as one call should take, or as is there; 0 at the
+ * end of from. */
+#define VOLUME_COPY_MAX		(1u << 20)
+int volume_copy(struct volume *vol, uint32_t from, uint64_t from_offset,
+		uint32_t to, uint64_t to_offset, uint64_t len, size_t *done);
+
+/* Flags of a file, as FS_IOC_GETFLAGS numbers them: those with a meaning here;
+ * others are kept. An immutable file cannot be changed, an append-only one only
+ * grow: EPERM from everything that would. */
+#define VOLUME_FL_IMMUTABLE	0x10u
+#define VOLUME_FL_APPEND	0x20u
+#define VOLUME_FL_NODUMP	0x40u
+int volume_get_flags(struct volume *vol, uint32_t ino, uint32_t *flags);
+int volume_set_flags(struct volume *vol, uint32_t ino, uint32_t flags);
+
+/* Extended attributes: name is terminated, "user.x" and the like. POSIX ACLs
+ * are "system.posix_acl_access" and "system.posix_acl_default", in the form
+ * that Linux's system calls have; they and the mode follow each other. */
 int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
 		     void **value, size_t *len);
 int volume_xattr_list(struct volume *vol, uint32_t ino, void **names,
 		      size_t *len);
 #define VOLUME_XATTR_CREATE	1u	/* EEXIST when it is there */
 #define VOLUME_XATTR_REPLACE	2u	/* ENODATA when it is not */
+#define VOLUME_XATTR_KILL_SGID	4u	/* with an access ACL: ends set-group-ID */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags);
 int volume_xattr_remove(struct volume *vol, uint32_t ino, const char *name);

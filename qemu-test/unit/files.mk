@@ -11,6 +11,11 @@ volume_SRCS := qemu-test/unit/volume_test.c qemu-test/unit/volume_fixture.c \
 	$(VOLUME_SRCS)
 volume_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_event
+volume_event_SRCS := qemu-test/unit/volume_event_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_event_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_stress
 volume_stress_SRCS := qemu-test/unit/volume_stress_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

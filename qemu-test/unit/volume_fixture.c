@@ -242,5 +242,5 @@ uint64_t blocks_free(struct volume *vol)
 int move(struct volume *vol, uint32_t od, const char *on, uint32_t nd,
 		const char *nn)
 {
-	return volume_rename(vol, od, NAME(on), nd, NAME(nn));
+	return volume_rename(vol, od, NAME(on), nd, NAME(nn), 0);
 }

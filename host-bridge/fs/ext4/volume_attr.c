@@ -137,6 +137,7 @@ int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
 	attr->gid = inode_gid(vn->in);
 	attr->nlink = vn->in.i_links_count;
 	attr->gen = vn->in.i_generation;
+	attr->flags = vn->in.i_flags;
 	attr->size = vnode_size(vn);
 	attr->blocks = ext2fs_get_stat_i_blocks(vol->fs, &vn->in_small);
 	vnode_times(vn, attr);
@@ -174,12 +175,14 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 {
 	struct volume_time now = volume_now();
 	struct vnode *vn;
+	uint64_t size = 0;
 	int error;
 
 	volume_trim(vol);
 	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
 	/* First, for nothing after it can fail. */
 	if (error == 0 && (what & VOLUME_SET_SIZE) != 0) {
+		size = vnode_size(vn);
 		error = file_resize(vol, vn, attr->size);
 	}
 	if (error != 0) {
@@ -197,5 +200,12 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 	}
 	vnode_set_times(vn, VNODE_CTIME,
 			(what & VOLUME_SET_CTIME) != 0 ? attr->ctime : now);
+	if ((what & VOLUME_SET_SIZE) != 0) {
+		event_modified(vol, vn, size < attr->size ? size : attr->size,
+			       VOLUME_TO_END);
+	}
+	if ((what & ~VOLUME_SET_SIZE) != 0 || what == 0) {
+		event_attrib(vol, vn);
+	}
 	return 0;
 }

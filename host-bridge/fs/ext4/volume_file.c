@@ -269,8 +269,9 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 	if (error == 0) {
 		error = file_write(vol, vn, offset, buf, len, done);
 	}
-	if (error == 0) {
+	if (error == 0 && *done > 0) {
 		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME);
+		event_modified(vol, vn, offset, *done);
 	}
 	return error;
 }

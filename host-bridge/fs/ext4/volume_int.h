@@ -67,6 +67,8 @@ struct volume {
 	uint64_t seed;			/* of the name hash */
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
+	struct volume_observer *observers;
+	const void *origin;		/* of changes: volume_origin() */
 };
 
 /* volume_io.c */
@@ -159,6 +161,15 @@ int name_find(struct volume *vol, struct vnode *dir, const char *name,
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);
+
+/* volume_event.c */
+void event_send(struct volume *vol, struct volume_event *event);
+void event_name(struct volume *vol, enum volume_what what,
+		const struct vnode *dir, const char *name, size_t len,
+		const struct vnode *vn);
+void event_attrib(struct volume *vol, const struct vnode *vn);
+void event_modified(struct volume *vol, const struct vnode *vn,
+		    uint64_t offset, uint64_t length);
 
 /* volume_why.c */
 bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,

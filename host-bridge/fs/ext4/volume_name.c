@@ -178,7 +178,24 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 		return error;
 	}
 	*ino = vn->ino;
+	event_name(vol, VOLUME_CREATED, parent, name, len, vn);
 	return 0;
+}
+
+/**
+ * Makes a regular file without a name, in dir's part of the volume, and holds
+ * it for the caller. volume_link() can give it a name while it is held; it is
+ * gone when the last hold is and it has none. Returns 0, ENOENT or ENOTDIR
+ * (dir), EINVAL (no regular file), ENOSPC, EROFS, ESTALE, EIO or ENOMEM.
+ */
+int volume_tmpfile(struct volume *vol, uint32_t dir,
+		   const struct volume_make *make, uint32_t *ino)
+{
+	(void)vol;
+	(void)dir;
+	(void)make;
+	(void)ino;
+	return EOPNOTSUPP;
 }
 
 /**
@@ -227,6 +244,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 		return error;
 	}
 	*ino = vn->ino;
+	event_name(vol, VOLUME_CREATED, parent, name, len, vn);
 	return 0;
 }
 
@@ -264,12 +282,15 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		return error;
 	}
 	vnode_touch(vn, VNODE_CTIME);
+	event_attrib(vol, vn);
+	event_name(vol, VOLUME_CREATED, parent, name, len, vn);
 	return 0;
 }
 
-/* A name of vn is gone: counts it, and frees what has none left and is not
- * held. A directory loses its "." with it. */
-static void name_gone(struct volume *vol, struct vnode *vn)
+/* A name of vn in dir is gone: counts it, and frees what has none left and is
+ * not held. A directory loses its "." with it. */
+static void name_gone(struct volume *vol, const struct vnode *dir,
+		      const char *name, size_t len, struct vnode *vn)
 {
 	if (vnode_is(vn, VOLUME_S_IFDIR)) {
 		vn->in.i_links_count = 0;
@@ -280,6 +301,8 @@ static void name_gone(struct volume *vol, struct vnode *vn)
 	}
 	vnode_touch(vn, VNODE_CTIME);
 	vnode_unref(vol, vn);
+	event_attrib(vol, vn);
+	event_name(vol, VOLUME_DELETED, dir, name, len, vn);
 }
 
 /**
@@ -323,7 +346,7 @@ int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 		error = dir_remove(vol, parent, place);
 	}
 	if (error == 0) {
-		name_gone(vol, vn);
+		name_gone(vol, parent, name, len, vn);
 	}
 	return error;
 }
@@ -363,7 +386,7 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 	}
 	if (error == 0) {
 		vnode_set_links(vol, parent, -1);
-		name_gone(vol, vn);
+		name_gone(vol, parent, name, len, vn);
 	}
 	return error;
 }

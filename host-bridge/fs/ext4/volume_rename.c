@@ -142,6 +142,27 @@ static void rename_drop_target(struct volume *vol, struct rename *r)
 	vnode_unref(vol, r->target);
 }
 
+/* Tells of the move, and of what has lost its name by it. */
+static void rename_report(struct volume *vol, const struct rename *r,
+			  const char *old_name, size_t old_len,
+			  const char *new_name, size_t new_len)
+{
+	struct volume_event event = {
+		.what = VOLUME_MOVED,
+		.is_dir = vnode_is(r->vn, VOLUME_S_IFDIR),
+		.ino = r->vn->ino,
+		.dir = r->old_dir->ino, .name = old_name, .len = old_len,
+		.new_dir = r->new_dir->ino, .new_name = new_name,
+		.new_len = new_len,
+		.victim = r->target != NULL ? r->target->ino : 0,
+	};
+
+	event_send(vol, &event);
+	if (r->target != NULL) {
+		event_attrib(vol, r->target);
+	}
+}
+
 /* Between the two changes what is moved has two names, and its links are not
  * counted for it: nobody looks in between. */
 static int rename_do(struct volume *vol, struct rename *r,
@@ -173,6 +194,7 @@ static int rename_do(struct volume *vol, struct rename *r,
 	}
 	vnode_touch(r->vn, VNODE_CTIME);
 	rename_drop_target(vol, r);
+	rename_report(vol, r, old_name, old_len, new_name, new_len);
 	return 0;
 }
 
@@ -184,10 +206,10 @@ static int rename_do(struct volume *vol, struct rename *r,
  */
 int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 		  size_t old_len, uint32_t new_dir, const char *new_name,
-		  size_t new_len)
+		  size_t new_len, unsigned flags)
 {
 	struct rename r = { 0 };
-	int error = name_check(old_name, old_len);
+	int error = flags != 0 ? EINVAL : name_check(old_name, old_len);
 
 	if (error == 0) {
 		error = name_check(new_name, new_len);

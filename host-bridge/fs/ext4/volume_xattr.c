@@ -153,6 +153,7 @@ static int xattr_close(struct volume *vol, struct vnode *vn,
 				      VOLUME_INODE_SIZE);
 	if (code == 0 && error == 0) {
 		vnode_touch(vn, VNODE_CTIME);
+		event_attrib(vol, vn);
 	}
 	return error != 0 ? error : volume_errno(code);
 }
