@@ -6,6 +6,7 @@ its gdb stub."""
 
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from isthmus_lib.common import ROOT
 from isthmus_lib.machine import die_with_parent
 
 HYPERVISOR = os.path.join(ROOT, "build", "hypervisor", "hypervisor.elf")
+SILENCE = 150       # seconds that a machine may take to where it is to stop
 PRESENT, WRITE, LARGE, NO_EXECUTE = 1, 2, 1 << 7, 1 << 63
 ADDRESS = 0x000ffffffffff000
 
@@ -72,6 +74,8 @@ class Dialogue:
     def answer(self):
         """What comes up to the prompt."""
         while not (found := self.prompt.search(self.text)):
+            if not select.select([self.source], [], [], SILENCE)[0]:
+                raise OSError(f"the debugger says nothing for {SILENCE} s")
             data = os.read(self.source, 1 << 16)
             if not data:
                 raise EOFError("the machine ended: "
@@ -90,7 +94,11 @@ class Bochs(Debugger):
     """Bochs' internal debugger."""
 
     def __init__(self, folder, disk, platform="bochs"):
-        super().__init__(platform, folder, disk)
+        # In 3.0 it is there on request only; 2.7 does not know the request.
+        flags = subprocess.run(["bochs", "--help"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, check=False).stdout
+        super().__init__(platform, folder, disk,
+                         ["-debugger"] if b"-debugger" in flags else ())
         self.shell = Dialogue(self.process.stdout.fileno(),
                               self.process.stdin.fileno(), rb"<bochs:\d+> ")
         self.shell.answer()
