@@ -198,6 +198,7 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 /* As Linux numbers them. */
 #define VOLUME_RENAME_NOREPLACE	1u	/* EEXIST when new_name is there */
 #define VOLUME_RENAME_EXCHANGE	2u	/* both are there, and change places */
+#define VOLUME_RENAME_WHITEOUT	4u	/* old_name becomes a whiteout */
 int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 		  size_t old_len, uint32_t new_dir, const char *new_name,
 		  size_t new_len, unsigned flags);

@@ -11,6 +11,11 @@ volume_SRCS := qemu-test/unit/volume_test.c qemu-test/unit/volume_fixture.c \
 	$(VOLUME_SRCS)
 volume_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_name
+volume_name_SRCS := qemu-test/unit/volume_name_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_name_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_event
 volume_event_SRCS := qemu-test/unit/volume_event_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

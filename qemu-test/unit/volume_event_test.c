@@ -108,8 +108,16 @@ static void test_names(void **state)
 	told(&r, "created dir %u 2/e2; ", e);
 	assert_int_equal(move(f.vol, ROOT, "d", ROOT, "e2"), 0);
 	told(&r, "moved dir %u 2/d 2/e2 over %u; ", d, e);
-	assert_int_equal(volume_rmdir(f.vol, ROOT, NAME("e2")), 0);
-	told(&r, "deleted dir %u 2/e2; ", d);
+	assert_int_equal(volume_rename(f.vol, ROOT, NAME("e2"), ROOT,
+				       NAME("e"), VOLUME_RENAME_EXCHANGE), 0);
+	told(&r, "moved dir %u 2/e2 2/e exchanged; "
+	     "moved %u 2/e 2/e2 exchanged; ", d, a);
+	assert_int_equal(volume_rmdir(f.vol, ROOT, NAME("e")), 0);
+	told(&r, "deleted dir %u 2/e; ", d);
+	assert_int_equal(volume_rename(f.vol, ROOT, NAME("e2"), ROOT,
+				       NAME("e"), VOLUME_RENAME_WHITEOUT), 0);
+	e = find(f.vol, ROOT, "e2");
+	told(&r, "moved %u 2/e2 2/e; created %u 2/e2; ", a, e);
 	/* Nothing changes, nothing is told. */
 	assert_int_equal(volume_unlink(f.vol, ROOT, NAME("x")), ENOENT);
 	assert_int_equal(volume_create(f.vol, ROOT, NAME("e"), &file_make,

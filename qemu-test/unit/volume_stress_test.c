@@ -344,20 +344,22 @@ static int random_step(struct volume *vol, uint32_t *dirs, uint32_t *held)
 				      memset(b, 'l', 31), 31, &file_make,
 				      &ino);
 	case 4: case 5:
-		return move(vol, dir, a, other, b);
+		return volume_rename(vol, dir, NAME(a), other, NAME(b),
+				     (unsigned)rand() % 6);
 	case 6:
 		return volume_unlink(vol, dir, NAME(a));
 	case 7:
 		return volume_rmdir(vol, dir, NAME(a));
 	case 8:
-		ino = find(vol, dir, b);
+		ino = *slot != 0 ? *slot : find(vol, dir, b);
 		return ino != 0 ? volume_link(vol, ino, other, NAME(a)) : 0;
 	case 9:
 		if (*slot != 0) {
 			volume_release(vol, *slot);
 		}
 		*slot = find(vol, dir, a);
-		return *slot != 0 ? volume_hold(vol, *slot) : 0;
+		return *slot != 0 ? volume_hold(vol, *slot)
+				  : volume_tmpfile(vol, dir, &file_make, slot);
 	case 10:
 		return volume_xattr_set(vol, find(vol, dir, a), "user.x",
 					data, (size_t)rand() % 3000, 0);

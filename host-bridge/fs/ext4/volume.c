@@ -101,8 +101,13 @@ static void volume_orphans(struct volume *vol, int inuse)
 	struct vnode *vn = vol->hand;
 
 	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+		blk64_t xattrs = ext2fs_file_acl_block(vol->fs, &vn->in_small);
+
 		if (vn->in.i_links_count != 0 || vn->dead) {
 			continue;
+		}
+		if (xattrs != 0) {
+			ext2fs_block_alloc_stats2(vol->fs, xattrs, inuse);
 		}
 		for (uint32_t i = 0; i < vn->run_count; i++) {
 			ext2fs_block_alloc_stats_range(vol->fs,

@@ -44,6 +44,7 @@ struct vnode {
 	bool tree_dirty;	/* the runs differ from the extent tree */
 	bool runs_valid;
 	bool dead;		/* freed; to be written as such */
+	bool linkable;		/* has had no name yet: volume_tmpfile() */
 	struct run *runs;
 	uint32_t run_count, run_space;
 	uint32_t cursor;	/* the run found last */

@@ -191,11 +191,26 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 int volume_tmpfile(struct volume *vol, uint32_t dir,
 		   const struct volume_make *make, uint32_t *ino)
 {
-	(void)vol;
-	(void)dir;
-	(void)make;
-	(void)ino;
-	return EOPNOTSUPP;
+	struct vnode *parent, *vn;
+	int error;
+
+	volume_trim(vol);
+	error = name_begin(vol, dir, "tmpfile", 7, &parent);
+	if (error == 0 && (make->mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
+		error = EINVAL;
+	}
+	if (error == 0) {
+		error = vnode_new(vol, dir, make, &vn);
+	}
+	if (error != 0) {
+		return error;
+	}
+	vn->holds++;
+	vn->linkable = true;
+	vn->in.i_links_count = 0;
+	vnode_unref(vol, vn);
+	*ino = vn->ino;
+	return 0;
 }
 
 /**
@@ -249,9 +264,10 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 }
 
 /**
- * Gives a file another name. Returns as volume_create(), or EPERM for a
- * directory, ENOENT for a file that has no name left, EMLINK. The link is
- * counted before the name is there: a name without a count would be damage.
+ * Gives a file another name, or the first to one from volume_tmpfile(). Returns
+ * as volume_create(), or EPERM for a directory, ENOENT for a file that has no
+ * name left, EMLINK. The link is counted before the name is there: a name
+ * without a count would be damage.
  */
 int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		const char *name, size_t len)
@@ -264,7 +280,7 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 	if (error == 0 && vnode_is(vn, VOLUME_S_IFDIR)) {
 		error = EPERM;
 	}
-	if (error == 0 && vn->in.i_links_count == 0) {
+	if (error == 0 && vn->in.i_links_count == 0 && !vn->linkable) {
 		error = ENOENT;
 	}
 	if (error == 0) {
@@ -281,6 +297,8 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		vnode_set_links(vol, vn, -1);
 		return error;
 	}
+	vn->linkable = false;
+	vn->in.i_dtime = 0;		/* a file from volume_tmpfile() had one */
 	vnode_touch(vn, VNODE_CTIME);
 	event_attrib(vol, vn);
 	event_name(vol, VOLUME_CREATED, parent, name, len, vn);

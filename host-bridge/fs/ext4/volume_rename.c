@@ -2,9 +2,10 @@
 /*
  * Moving a name: everything that may refuse or fail comes first, then the new
  * name is entered and the old one removed, and what the new name meant before
- * is let go. [POSIX "rename()"]
+ * is let go; or both names change what they mean. [POSIX "rename()"]
+ * [Linux man-pages "rename(2)": renameat2]
  *
- * What is moved keeps its inode, so fids and holds do not notice. A directory
+ * What is moved keeps its inode, so nodes and holds do not notice. A directory
  * that moves to another one has its ".." changed, and both parents' links.
  */
 #include <errno.h>
@@ -13,12 +14,15 @@
 #include "host-bridge/fs/ext4/volume_int.h"
 
 struct rename {
+	unsigned flags;			/* VOLUME_RENAME_* */
 	struct vnode *old_dir, *new_dir;
 	struct vnode *vn;		/* what is moved */
 	struct vnode *target;		/* what is replaced, or NULL */
-	/* Of the two names, and of ".." in what is moved. */
-	uint32_t old_place, new_place, up_place;
-	bool moves;			/* a directory, to another one */
+	struct vnode *whiteout;		/* what takes the old name, or NULL */
+	/* Of the two names, and of ".." in the directories that move. */
+	uint32_t old_place, new_place, up_place, target_up_place;
+	bool moves, target_moves;	/* a directory, to another one */
+	int new_links;			/* what new_dir gets, old_dir loses */
 };
 
 /* Whether dir is, or is below, the directory ino: 0 no, EINVAL yes, EIO or
@@ -68,12 +72,25 @@ static int rename_target(struct volume *vol, const struct rename *r)
 	return error != 0 ? error : empty ? 0 : ENOTEMPTY;
 }
 
+/* What the flags say of the target that is there or not. */
+static int rename_flags(const struct rename *r)
+{
+	if ((r->flags & VOLUME_RENAME_NOREPLACE) != 0 && r->target != NULL) {
+		return EEXIST;
+	}
+	if ((r->flags & VOLUME_RENAME_EXCHANGE) != 0 && r->target == NULL) {
+		return ENOENT;
+	}
+	return 0;
+}
+
 /* Everything that may refuse, before anything is changed. Finds what is moved,
  * and what is replaced if there is something. */
 static int rename_check(struct volume *vol, struct rename *r,
 			const char *old_name, size_t old_len,
 			const char *new_name, size_t new_len)
 {
+	bool exchange = (r->flags & VOLUME_RENAME_EXCHANGE) != 0;
 	int error = name_find(vol, r->old_dir, old_name, old_len,
 			      &r->old_place, &r->vn);
 
@@ -81,9 +98,6 @@ static int rename_check(struct volume *vol, struct rename *r,
 	 * old one has the name, so it is alive. */
 	if (error == 0 && r->new_dir->in.i_links_count == 0) {
 		error = ENOENT;
-	}
-	if (error == 0 && vnode_is(r->vn, VOLUME_S_IFDIR)) {
-		error = rename_below(vol, r->new_dir, r->vn->ino);
 	}
 	if (error == 0) {
 		error = name_find(vol, r->new_dir, new_name, new_len,
@@ -93,19 +107,54 @@ static int rename_check(struct volume *vol, struct rename *r,
 			error = 0;
 		}
 	}
-	return error != 0 ? error : rename_target(vol, r);
+	if (error == 0) {
+		error = rename_flags(r);
+	}
+	if (error == 0 && vnode_is(r->vn, VOLUME_S_IFDIR)) {
+		error = rename_below(vol, r->new_dir, r->vn->ino);
+	}
+	if (error == 0 && exchange && vnode_is(r->target, VOLUME_S_IFDIR)) {
+		error = rename_below(vol, r->old_dir, r->target->ino);
+	}
+	return error != 0 || exchange ? error : rename_target(vol, r);
+}
+
+/* Gets hold of the ".." of a directory that moves. */
+static int rename_ready_up(struct volume *vol, struct vnode *dir,
+			   uint32_t *place)
+{
+	uint32_t up;
+	int error = dir_find(vol, dir, "..", 2, place, &up);
+
+	if (error == 0 && dir_entry(vol, dir, *place, true) == NULL) {
+		error = EIO;
+	}
+	return error;
+}
+
+/* A device without number, which union file systems take for "nothing is here":
+ * it has no name yet. */
+static int rename_whiteout(struct volume *vol, struct rename *r)
+{
+	static const struct volume_make make = { .mode = VOLUME_S_IFCHR };
+
+	return vnode_new(vol, r->old_dir->ino, &make, &r->whiteout);
 }
 
 /*
- * Gets hold of every block that will change, and of a link in the new
- * directory for one that moves there: after this nothing can fail.
+ * Gets hold of every block that will change, of the whiteout, and of a link in
+ * the directory that gets one: after this nothing can fail.
  */
 static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 {
-	uint32_t up;
+	bool exchange = (r->flags & VOLUME_RENAME_EXCHANGE) != 0;
+	bool other = r->old_dir != r->new_dir;
 	int error = 0;
 
-	r->moves = r->old_dir != r->new_dir && vnode_is(r->vn, VOLUME_S_IFDIR);
+	r->moves = other && vnode_is(r->vn, VOLUME_S_IFDIR);
+	r->target_moves = other && exchange &&
+			  vnode_is(r->target, VOLUME_S_IFDIR);
+	r->new_links = (int)r->moves - (int)r->target_moves;
 	if (r->target == NULL) {
 		error = dir_reserve(vol, r->new_dir, len);
 	} else if (dir_entry(vol, r->new_dir, r->new_place, true) == NULL) {
@@ -115,23 +164,29 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	    dir_entry(vol, r->old_dir, r->old_place, true) == NULL) {
 		error = EIO;
 	}
-	if (error != 0 || !r->moves) {
-		return error;
+	if (error == 0 && r->moves) {
+		error = rename_ready_up(vol, r->vn, &r->up_place);
 	}
-	error = dir_find(vol, r->vn, "..", 2, &r->up_place, &up);
-	if (error == 0 && dir_entry(vol, r->vn, r->up_place, true) == NULL) {
-		error = EIO;
+	if (error == 0 && r->target_moves) {
+		error = rename_ready_up(vol, r->target, &r->target_up_place);
 	}
-	return error != 0 ? error : vnode_set_links(vol, r->new_dir, 1);
+	if (error == 0 && r->new_links != 0) {
+		error = vnode_set_links(vol, r->new_links > 0 ? r->new_dir
+							      : r->old_dir, 1);
+	}
+	if (error == 0 && (r->flags & VOLUME_RENAME_WHITEOUT) != 0) {
+		error = rename_whiteout(vol, r);
+		if (error != 0 && r->new_links != 0) {
+			vnode_set_links(vol, r->new_dir, -1);
+		}
+	}
+	return error;
 }
 
 /* The name of the target means another file now: counts its link off, and its
  * parent's if it was a directory; frees it if nobody holds it. */
 static void rename_drop_target(struct volume *vol, struct rename *r)
 {
-	if (r->target == NULL) {
-		return;
-	}
 	if (vnode_is(r->target, VOLUME_S_IFDIR)) {
 		vnode_set_links(vol, r->new_dir, -1);
 		r->target->in.i_links_count = 0;
@@ -142,28 +197,58 @@ static void rename_drop_target(struct volume *vol, struct rename *r)
 	vnode_unref(vol, r->target);
 }
 
+/* The old name goes, or means what takes its place. */
+static void rename_old_name(struct volume *vol, struct rename *r)
+{
+	struct vnode *vn = (r->flags & VOLUME_RENAME_EXCHANGE) != 0
+			   ? r->target : r->whiteout;
+
+	if (vn == NULL) {
+		dir_remove(vol, r->old_dir, r->old_place);
+	} else {
+		dir_replace(vol, r->old_dir, r->old_place, vn->ino,
+			    vn->in.i_mode);
+	}
+}
+
 /* Tells of the move, and of what has lost its name by it. */
 static void rename_report(struct volume *vol, const struct rename *r,
 			  const char *old_name, size_t old_len,
 			  const char *new_name, size_t new_len)
 {
+	bool exchange = (r->flags & VOLUME_RENAME_EXCHANGE) != 0;
 	struct volume_event event = {
-		.what = VOLUME_MOVED,
+		.what = VOLUME_MOVED, .exchanged = exchange,
 		.is_dir = vnode_is(r->vn, VOLUME_S_IFDIR),
 		.ino = r->vn->ino,
 		.dir = r->old_dir->ino, .name = old_name, .len = old_len,
 		.new_dir = r->new_dir->ino, .new_name = new_name,
 		.new_len = new_len,
-		.victim = r->target != NULL ? r->target->ino : 0,
+		.victim = r->target != NULL && !exchange ? r->target->ino : 0,
 	};
 
 	event_send(vol, &event);
-	if (r->target != NULL) {
+	if (exchange) {
+		event = (struct volume_event){
+			.what = VOLUME_MOVED, .exchanged = true,
+			.is_dir = vnode_is(r->target, VOLUME_S_IFDIR),
+			.ino = r->target->ino,
+			.dir = r->new_dir->ino, .name = new_name,
+			.len = new_len,
+			.new_dir = r->old_dir->ino, .new_name = old_name,
+			.new_len = old_len,
+		};
+		event_send(vol, &event);
+	} else if (r->target != NULL) {
 		event_attrib(vol, r->target);
+	}
+	if (r->whiteout != NULL) {
+		event_name(vol, VOLUME_CREATED, r->old_dir, old_name, old_len,
+			   r->whiteout);
 	}
 }
 
-/* Between the two changes what is moved has two names, and its links are not
+/* Between the changes what is moved has two names, and its links are not
  * counted for it: nobody looks in between. */
 static int rename_do(struct volume *vol, struct rename *r,
 		     const char *old_name, size_t old_len,
@@ -186,30 +271,56 @@ static int rename_do(struct volume *vol, struct rename *r,
 		dir_replace(vol, r->new_dir, r->new_place, r->vn->ino,
 			    r->vn->in.i_mode);
 	}
-	dir_remove(vol, r->old_dir, r->old_place);
+	rename_old_name(vol, r);
 	if (r->moves) {
 		dir_replace(vol, r->vn, r->up_place, r->new_dir->ino,
 			    VOLUME_S_IFDIR);
-		vnode_set_links(vol, r->old_dir, -1);
+	}
+	if (r->target_moves) {
+		dir_replace(vol, r->target, r->target_up_place,
+			    r->old_dir->ino, VOLUME_S_IFDIR);
+	}
+	if (r->new_links != 0) {
+		vnode_set_links(vol, r->new_links > 0 ? r->old_dir
+						      : r->new_dir, -1);
 	}
 	vnode_touch(r->vn, VNODE_CTIME);
-	rename_drop_target(vol, r);
+	if ((r->flags & VOLUME_RENAME_EXCHANGE) != 0) {
+		vnode_touch(r->target, VNODE_CTIME);
+	} else if (r->target != NULL) {
+		rename_drop_target(vol, r);
+	}
 	rename_report(vol, r, old_name, old_len, new_name, new_len);
 	return 0;
 }
 
+/* Only combinations that Linux has. */
+static bool rename_flags_good(unsigned flags)
+{
+	unsigned all = VOLUME_RENAME_NOREPLACE | VOLUME_RENAME_EXCHANGE |
+		       VOLUME_RENAME_WHITEOUT;
+
+	return (flags & ~all) == 0 &&
+	       ((flags & VOLUME_RENAME_EXCHANGE) == 0 ||
+		flags == VOLUME_RENAME_EXCHANGE);
+}
+
 /**
  * Moves a name, over what the new name meant before if that is of the same
- * kind. Two names of one file stay as they are. Returns 0, ENOENT, EINVAL (a
- * directory into itself; not a name), EBUSY ("." or ".."), ENOTEMPTY, EISDIR,
- * ENOTDIR, ENAMETOOLONG, EMLINK, ENOSPC, EROFS, ESTALE, EIO or ENOMEM.
+ * kind. Two names of one file stay as they are. By flags (VOLUME_RENAME_*) not
+ * over anything; or what both names mean, of any kinds, changes places; or the
+ * old name becomes a whiteout, a device without number. Returns 0, ENOENT,
+ * EEXIST, EINVAL (a directory into itself; not a name; flags that do not go
+ * together), EBUSY ("." or ".."), ENOTEMPTY, EISDIR, ENOTDIR, ENAMETOOLONG,
+ * EMLINK, ENOSPC, EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 		  size_t old_len, uint32_t new_dir, const char *new_name,
 		  size_t new_len, unsigned flags)
 {
-	struct rename r = { 0 };
-	int error = flags != 0 ? EINVAL : name_check(old_name, old_len);
+	struct rename r = { .flags = flags };
+	int error = rename_flags_good(flags) ? name_check(old_name, old_len)
+					     : EINVAL;
 
 	if (error == 0) {
 		error = name_check(new_name, new_len);

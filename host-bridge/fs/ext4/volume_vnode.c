@@ -184,6 +184,8 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	ext2fs_set_i_gid_high(vn->in, make->gid >> 16);
 	vn->in.i_links_count = type == VOLUME_S_IFDIR ? 2 : 1;
 	vn->in.i_extra_isize = sizeof(vn->in) - EXT2_GOOD_OLD_INODE_SIZE;
+	/* 0 is that of what mke2fs makes. */
+	vol->generation += vol->generation == 0;
 	vn->in.i_generation = vol->generation++;
 	vnode_touch(vn, VNODE_ATIME | VNODE_MTIME | VNODE_CTIME |
 		    VNODE_BTIME);
@@ -202,7 +204,7 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vn->runs_valid = true;
 	vn->dirty = true;
 	vn->used = true;
-	vn->dead = false;
+	vn->dead = vn->linkable = false;
 }
 
 /**
@@ -239,10 +241,26 @@ int vnode_new(struct volume *vol, uint32_t dir,
 	return 0;
 }
 
+/* Frees a file's extended attributes that are in a block, if that is its own
+ * or if it must be. Shared with other files its count cannot be right while the
+ * file is held: on the device it is gone. */
+static void vnode_free_xattrs(struct volume *vol, struct vnode *vn, bool must)
+{
+	blk64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
+	const struct ext2_ext_attr_header *header =
+		block != 0 ? (const void *)vol->dev->ops->peek(vol->dev, block)
+			   : NULL;
+
+	if (block != 0 && (must || header == NULL || header->h_refcount > 1)) {
+		ext2fs_free_ext_attr(vol->fs, vn->ino, &vn->in);
+		vn->dirty = true;
+	}
+}
+
 /**
  * To be called whenever a link or a hold has gone. Lets a file go that has no
- * links: at once its extended attributes, and when it has no holders either its
- * blocks and its inode. Otherwise does nothing.
+ * links and no holders: its extended attributes, blocks and inode. With holders
+ * it is marked, otherwise does nothing.
  */
 void vnode_unref(struct volume *vol, struct vnode *vn)
 {
@@ -251,9 +269,7 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	if (vn->in.i_links_count != 0 || vn->dead) {
 		return;
 	}
-	if (ext2fs_file_acl_block(vol->fs, &vn->in_small) != 0) {
-		ext2fs_free_ext_attr(vol->fs, vn->ino, &vn->in);
-	}
+	vnode_free_xattrs(vol, vn, vn->holds == 0);
 	/* Loaded also for volume_orphans(), which must know the blocks. */
 	runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
 	       run_load(vol, vn) == 0;

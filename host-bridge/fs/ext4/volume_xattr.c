@@ -177,8 +177,7 @@ static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
 	return error;
 }
 
-/* Begins a change: refuses where nothing may be changed. A file without a name
- * is on the device free already: nothing more is stored for it. */
+/* Begins a change: refuses where nothing may be changed. */
 static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
 		       struct ext2_xattr_handle **handle)
 {
@@ -186,9 +185,6 @@ static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
 
 	volume_trim(vol);
 	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
-	if (error == 0 && (*vn)->in.i_links_count == 0) {
-		error = ENOENT;
-	}
 	return error != 0 ? error : xattr_open(vol, *vn, handle);
 }
 
@@ -196,8 +192,7 @@ static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
  * Sets an attribute, by flags VOLUME_XATTR_*; one that cannot be set stays as
  * it was. Returns 0, EEXIST, ENODATA, EOPNOTSUPP (no such kind of name: those
  * of ours are "user.", "trusted." and "security."), ENOSPC (they must fit the
- * inode and one block), ERANGE, ENOENT (the file has no name left), EROFS,
- * ESTALE, EIO or ENOMEM.
+ * inode and one block), ERANGE, EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags)
