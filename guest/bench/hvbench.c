@@ -4,13 +4,14 @@
  * dear, in ticks of the time stamp counter. On Bochs a tick is an instruction,
  * of everything in the machine, so the figures repeat exactly.
  *
- *   hvbench [DIR|- [PORT]]
+ *   hvbench [DIR|- [PORT [TMPFS]]]
  *
- * DIR: a folder on the 9P mount; PORT: an echo service on the host's vsock.
- * Each figure is a line "BENCH name value unit"; a group that cannot run says
- * "BENCH-SKIP". Loops and names are fixed: published figures of other
- * hypervisors were taken with the same ones. So a change of a count, an order
- * or a flag here makes a new benchmark.
+ * DIR: a folder of the host's; PORT: an echo service on the host's vsock;
+ * TMPFS: a folder on a tmpfs, for the same figures of files with "tmpfs:"
+ * before their names. Each figure is a line "BENCH name value unit"; a group
+ * that cannot run says "BENCH-SKIP". Loops are fixed: published figures of
+ * other hypervisors were taken with the same ones. So a change of a count, an
+ * order or a flag here makes a new benchmark, and what is new comes last.
  *
  * The counter is read on whatever CPU the process is; it is the same on all.
  * Children end by _exit(), so that buffered output is not printed twice.
@@ -18,53 +19,55 @@
 #define _GNU_SOURCE
 #include <cpuid.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 #include <x86intrin.h>
 
-#define PAGE		4096u
-/* Bytes, unless a name says otherwise. */
-#define CHUNK		65536u		/* bytes of a large read or write */
-#define TOUCH_BYTES	(48u << 20)
-#define FILE_BYTES	(8u << 20)
-#define SMALL_BYTES	1000u
-#define SMALL_FILES	100u
-#define UART_LSR	0x3fd
-#define PATH_LEN	600
+#include "bench.h"
 
-static unsigned char buffer[CHUNK];
+#define PAGE		4096u
+#define TOUCH_BYTES	(48u << 20)
+#define UART_LSR	0x3fd
+
+unsigned char bench_buffer[1u << 20];
+bool bench_live = true;
 static unsigned long start;
 
-/* begin() and end() enclose what is measured; not nested. Their own cost, two
- * RDTSC, is in the figure, divided by the rounds. */
-static void begin(void)
+/**
+ * bench_begin() and bench_end() enclose what is measured; not nested. Their own
+ * cost, two RDTSC, is in the figure, divided by the rounds.
+ */
+void bench_begin(void)
 {
 	start = __rdtsc();
 }
 
-/* Prints the ticks since begin() for each of count rounds. */
-static void end(const char *name, unsigned long count, const char *unit)
+/**
+ * Prints the ticks since bench_begin() for each of count rounds.
+ */
+void bench_end(const char *name, unsigned long count, const char *unit)
 {
 	unsigned long ticks = __rdtsc() - start;
 
 	printf("BENCH %s %.1f %s\n", name, (double)ticks / (double)count,
 	       unit);
-	fflush(stdout);
+	if (bench_live) {
+		fflush(stdout);
+	}
 }
 
-/* why: the step that failed; errno is its reason. */
-static void skip(const char *what, const char *why)
+/**
+ * Says that a group ends here. why: the step that failed; errno is its reason.
+ */
+void bench_skip(const char *what, const char *why)
 {
 	printf("BENCH-SKIP %s: %s: %s\n", what, why, strerror(errno));
 	fflush(stdout);
@@ -89,35 +92,35 @@ static void bench_cpu(void)
 
 	/* The first rounds meet cold caches. */
 	cpuid_zero(50);
-	begin();
+	bench_begin();
 	cpuid_zero(cpuids);
-	end("exit_cpuid", cpuids, "ticks");
+	bench_end("exit_cpuid", cpuids, "ticks");
 	/* Root only; a figure that is missing is no error. */
 	if (iopl(3) == 0) {
 		for (unsigned int i = 0; i < 10; i++) {
 			inb(UART_LSR);
 		}
-		begin();
+		bench_begin();
 		for (unsigned int i = 0; i < uart_reads; i++) {
 			inb(UART_LSR);
 		}
-		end("exit_uart_lsr", uart_reads, "ticks");
+		bench_end("exit_uart_lsr", uart_reads, "ticks");
 	}
-	begin();
+	bench_begin();
 	for (unsigned int i = 0; i < calls; i++) {
 		syscall(SYS_getppid);
 	}
-	end("syscall", calls, "ticks");
+	bench_end("syscall", calls, "ticks");
 }
 
 /* One write to each page of 4 KiB. */
 static void touch(char *area, const char *name)
 {
-	begin();
+	bench_begin();
 	for (size_t at = 0; at < TOUCH_BYTES; at += PAGE) {
 		area[at] = 1;
 	}
-	end(name, TOUCH_BYTES / PAGE, "ticks");
+	bench_end(name, TOUCH_BYTES / PAGE, "ticks");
 }
 
 /* First touch: a page fault in Linux and, where the partition never had that
@@ -128,7 +131,7 @@ static void bench_memory(void)
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (area == MAP_FAILED) {
-		skip("memory", "mmap");
+		bench_skip("memory", "mmap");
 		return;
 	}
 	/* Pages one by one, whatever the kernel's default. */
@@ -166,20 +169,20 @@ static void bench_process(void)
 	pid_t pid;
 
 	if (pipe(there) || pipe(back)) {
-		skip("process", "pipe");
+		bench_skip("process", "pipe");
 		return;
 	}
 	pid = fork();
 	if (pid == 0) {
 		_exit(!ping_pong(there[0], back[1], rounds, false));
 	}
-	begin();
+	bench_begin();
 	/* The child has begun to wait, or soon does: the first round is
 	 * longer. */
 	ping_pong(back[0], there[1], rounds, true);
-	end("pipe_round_trip", rounds, "ticks");
+	bench_end("pipe_round_trip", rounds, "ticks");
 	waitpid(pid, NULL, 0);
-	begin();
+	bench_begin();
 	for (unsigned int i = 0; i < forks; i++) {
 		/* The parent stands still until the child has ended: the figure
 		 * is of both. */
@@ -189,105 +192,7 @@ static void bench_process(void)
 		}
 		waitpid(pid, NULL, 0);
 	}
-	end("vfork_exit", forks, "ticks");
-}
-
-/* Writes a file in chunks; the figure includes fsync and close. The file stays
- * for bench_read(). False: errno says why. */
-static bool bench_write(const char *path)
-{
-	int f = open(path, O_CREAT | O_RDWR | O_TRUNC, 0644);
-
-	if (f < 0) {
-		return false;
-	}
-	begin();
-	for (unsigned int at = 0; at < FILE_BYTES; at += CHUNK) {
-		if (write(f, buffer, CHUNK) != CHUNK) {
-			return false;
-		}
-	}
-	fsync(f);
-	close(f);
-	end("9p_write_64k", FILE_BYTES / CHUNK, "ticks/64KiB");
-	return true;
-}
-
-/* Reads it back, dropped from Linux's cache as far as it is in there. */
-static bool bench_read(const char *path)
-{
-	int f = open(path, O_RDONLY);
-
-	if (f < 0) {
-		return false;
-	}
-	/* On a mount with cache=none nothing is there anyway. */
-	posix_fadvise(f, 0, 0, POSIX_FADV_DONTNEED);
-	begin();
-	for (unsigned int at = 0; at < FILE_BYTES; at += CHUNK) {
-		if (read(f, buffer, CHUNK) != CHUNK) {
-			return false;
-		}
-	}
-	end("9p_read_64k", FILE_BYTES / CHUNK, "ticks/64KiB");
-	close(f);
-	return true;
-}
-
-/* Name of small file i. */
-static void small_path(char *out, const char *dir, unsigned int i)
-{
-	snprintf(out, PATH_LEN, "%s/b%u", dir, i);
-}
-
-/* Create, write, close; then unlink: several requests each. */
-static bool bench_small(const char *dir)
-{
-	char path[PATH_LEN];
-
-	begin();
-	for (unsigned int i = 0; i < SMALL_FILES; i++) {
-		int f;
-
-		small_path(path, dir, i);
-		f = open(path, O_CREAT | O_WRONLY, 0644);
-		if (f < 0 || write(f, buffer, SMALL_BYTES) != SMALL_BYTES) {
-			return false;
-		}
-		close(f);
-	}
-	end("9p_create_1k", SMALL_FILES, "ticks");
-	begin();
-	for (unsigned int i = 0; i < SMALL_FILES; i++) {
-		small_path(path, dir, i);
-		unlink(path);
-	}
-	end("9p_unlink", SMALL_FILES, "ticks");
-	return true;
-}
-
-/* Files of the host. What was made is removed, but for a failure. */
-static void bench_files(const char *dir)
-{
-	const unsigned int stats = 200;
-	char path[PATH_LEN];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/bench.tmp", dir);
-	memset(buffer, 0x5a, sizeof(buffer));
-	if (!bench_write(path) || !bench_read(path)) {
-		skip("files", path);
-		return;
-	}
-	begin();
-	for (unsigned int i = 0; i < stats; i++) {
-		stat(path, &st);
-	}
-	end("9p_stat", stats, "ticks");
-	if (!bench_small(dir)) {
-		skip("small files", dir);
-	}
-	unlink(path);
+	bench_end("vfork_exit", forks, "ticks");
 }
 
 /* A connected socket, or -1 with errno. */
@@ -313,7 +218,7 @@ static void send_chunks(int s, unsigned int count)
 {
 	for (size_t left = (size_t)count * CHUNK; left > 0; ) {
 		size_t part = left % CHUNK ? left % CHUNK : CHUNK;
-		ssize_t n = write(s, buffer, part);
+		ssize_t n = write(s, bench_buffer, part);
 
 		if (n <= 0) {
 			_exit(1);
@@ -334,7 +239,7 @@ static bool bench_echo(int s)
 	if (!back) {
 		return false;
 	}
-	begin();
+	bench_begin();
 	pid = fork();
 	if (pid == 0) {
 		send_chunks(s, chunks);
@@ -348,7 +253,7 @@ static bool bench_echo(int s)
 		}
 		left -= (size_t)n;
 	}
-	end("vsock_echo_64k", chunks, "ticks/64KiB both ways");
+	bench_end("vsock_echo_64k", chunks, "ticks/64KiB both ways");
 	waitpid(pid, NULL, 0);
 	free(back);
 	return true;
@@ -360,48 +265,78 @@ static void bench_sockets(unsigned int port)
 	const unsigned int rounds = 200, connects = 50;
 	int s;
 
-	memset(buffer, 0, sizeof(buffer));
+	memset(bench_buffer, 0, CHUNK);
 	s = connect_host(port);
 	if (s < 0) {
-		skip("sockets", "connect");
+		bench_skip("sockets", "connect");
 		return;
 	}
-	begin();
+	bench_begin();
 	if (!ping_pong(s, s, rounds, true)) {
-		skip("sockets", "echo");
+		bench_skip("sockets", "echo");
 		return;
 	}
-	end("vsock_round_trip", rounds, "ticks");
+	bench_end("vsock_round_trip", rounds, "ticks");
 	if (!bench_echo(s)) {
-		skip("sockets", "echo of chunks");
+		bench_skip("sockets", "echo of chunks");
 		return;
 	}
 	close(s);
-	begin();
+	bench_begin();
 	for (unsigned int i = 0; i < connects; i++) {
 		s = connect_host(port);
 		if (s < 0) {
-			skip("sockets", "connect again");
+			bench_skip("sockets", "connect again");
 			return;
 		}
 		close(s);
 	}
-	end("vsock_connect", connects, "ticks");
+	bench_end("vsock_connect", connects, "ticks");
+}
+
+/* What came after figures were published, with its lines kept until the end:
+ * whoever passes them on would be in the figures. */
+static void bench_more(const char *dir, const char *tmpfs)
+{
+	static char lines[16384];
+
+	fflush(stdout);
+	setvbuf(stdout, lines, _IOFBF, sizeof(lines));
+	bench_live = false;
+	if (phases_run(files_more, dir, "") &&
+	    phases_run(dirs_phases, dir, "") &&
+	    phases_run_many(files_known, dir, 1) &&
+	    phases_run_many(files_more, dir, 1) &&
+	    phases_run_many(dirs_phases, dir, 4) && tmpfs &&
+	    phases_run(files_known, tmpfs, "tmpfs:") &&
+	    phases_run(files_more, tmpfs, "tmpfs:")) {
+		phases_run(dirs_phases, tmpfs, "tmpfs:");
+	}
+	fflush(stdout);
 }
 
 /* "now" is the counter itself at this moment: what it all cost until here. */
 int main(int argc, char **argv)
 {
+	bool files = argc > 1 && strcmp(argv[1], "-") != 0;
+
+	/* What a copy of this program is executed for. */
+	if (argc > 1 && strcmp(argv[1], "true") == 0) {
+		_exit(0);
+	}
 	start = 0;
-	end("now", 1, "ticks");
+	bench_end("now", 1, "ticks");
 	bench_cpu();
 	bench_memory();
 	bench_process();
-	if (argc > 1 && strcmp(argv[1], "-") != 0) {
-		bench_files(argv[1]);
+	if (files) {
+		files = phases_run(files_known, argv[1], "");
 	}
 	if (argc > 2) {
 		bench_sockets((unsigned int)atoi(argv[2]));
+	}
+	if (files) {
+		bench_more(argv[1], argc > 3 ? argv[3] : NULL);
 	}
 	return 0;
 }

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of hvbench share: the clock, the lines they print, and
+ * phases, a list of figures each of which finds what the one before has left.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CHUNK		65536u		/* bytes of a large read or write */
+#define PATH_LEN	600
+
+/* Where one process carries out phases, and how much of them. */
+struct phase_place {
+	const char *dir;	/* is there; what is made in it is removed */
+	unsigned int part;	/* counts are divided by that */
+	int file;		/* what a phase has opened for the next one */
+};
+
+/* A figure: its work is measured, what comes before is not. Both return false
+ * with errno. Without a name it is no figure: its work clears up. */
+struct phase {
+	const char *name;
+	unsigned int count;	/* rounds the ticks are divided by */
+	bool (*before)(struct phase_place *place);	/* or NULL */
+	bool (*work)(struct phase_place *place);
+};
+
+extern const struct phase files_known[], files_more[], dirs_phases[];
+
+/* Each figure is passed on at once. */
+extern bool bench_live;
+/* Bytes for everybody to write and read into. */
+extern unsigned char bench_buffer[1u << 20];
+
+void bench_begin(void);
+void bench_end(const char *name, unsigned long count, const char *unit);
+void bench_skip(const char *what, const char *why);
+
+bool phases_run(const struct phase *list, const char *dir,
+		const char *prefix);
+bool phases_run_many(const struct phase *list, const char *dir,
+		     unsigned int part);
+
+/* Writes back and forgets what Linux keeps of files, names and attributes. */
+bool files_cold(void);
+
+#endif
