@@ -18,6 +18,8 @@
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/files/fuse_server.h"
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/files/p9_service.h"
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/guest/linux.h"
@@ -81,6 +83,26 @@ static void open_volume(void)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
+/* What Linux's mounts had is over with it. */
+static void on_linux_down(void *arg)
+{
+	fuse_server_peer_gone(arg, env.vsock);
+}
+
+/* The volume's files for Linux, by FUSE and by 9P. Returns whether they are
+ * served. */
+static bool serve_files(void)
+{
+	struct fuse_server *files = fuse_server_new(env.volume);
+
+	if (!files || fuse_service_start(env.vsock, files) != 0 ||
+	    p9_service_start(env.vsock, env.volume) != 0) {
+		return false;
+	}
+	linux_on_down(&guest, on_linux_down, files);
+	return true;
+}
+
 /* Linux is not started yet. No channel in the manifest is no error: Linux can
  * run without. The services listen before any connection can come. */
 static void open_channel(void)
@@ -91,7 +113,7 @@ static void open_channel(void)
 	}
 	env.agent = agent_new(&guest, env.vsock);
 	if (!env.agent || services_init(env.vsock) != 0 ||
-	    (env.volume && p9_service_start(env.vsock, env.volume) != 0)) {
+	    (env.volume && !serve_files())) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
 }

@@ -334,6 +334,19 @@ static void down(struct guest *guest, enum linux_state new_state)
 	take_back(guest);
 	guest->state = new_state;
 	guest->ready = false;
+	if (guest->on_down != NULL) {
+		guest->on_down(guest->down_arg);
+	}
+}
+
+/**
+ * Calls fn(arg) whenever this Linux is gone, from within what takes it down: what
+ * somebody had for it can be given back.
+ */
+void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg)
+{
+	guest->on_down = fn;
+	guest->down_arg = arg;
 }
 
 /**

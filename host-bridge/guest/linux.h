@@ -36,6 +36,8 @@ struct guest {
 	uint64_t started_ms;		/* loop_uptime_ms() of the last start */
 	struct loop_timer ready_timer;
 	struct linux_io io;
+	void (*on_down)(void *arg);	/* or NULL */
+	void *down_arg;
 };
 
 /* Sets up *guest, which must stay, as config->guest has it. restart: what to
@@ -43,6 +45,8 @@ struct guest {
  * down (a run that only executes one command). */
 void linux_init(struct guest *guest, const struct config *config,
 		bool restart);
+/* Calls fn(arg) whenever this Linux is gone, for whatever reason. */
+void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg);
 /* Loads and starts Linux. False, with the reason printed, when it cannot;
  * also when it runs already. */
 bool linux_start(struct guest *guest);

@@ -69,3 +69,13 @@ p9_client_SRCS := qemu-test/unit/p9_client_test.c \
 	qemu-test/unit/volume_fixture.c $(FILE_COMMANDS_SRCS)
 p9_client_CFLAGS := -include qemu-test/unit/newlib.h
 p9_client_LIBS := -lext2fs -lcom_err
+
+# FUSE.
+FUSE_SERVER_SRCS := host-bridge/rt/seed.c $(filter-out %_service.c, \
+	$(wildcard host-bridge/files/fuse_*.c))
+
+UNIT_TESTS += fuse_server
+fuse_server_SRCS := qemu-test/unit/fuse_server_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_server_LIBS := -lext2fs -lcom_err

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last answers to requests that must not be carried out twice, for when
+ * their connection is lost on the way and they come again. Linux has no more
+ * than FUSE_CHANNEL_OUT_MAX requests without an answer, and answers are lost
+ * from some one on: so this many are enough.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/files/fuse_server_int.h"
+
+/**
+ * Keeps a whole reply, with its header, in the oldest one's place. Without
+ * memory for a long one it is not kept: only a listing is long, and its files
+ * are then counted once more than Linux knows.
+ */
+void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
+		   unsigned count)
+{
+	struct fuse_kept *kept = &s->kept[s->kept_next];
+	const struct fuse_out_header *header = segs[0].data;
+	uint8_t *to = kept->bytes;
+
+	s->kept_next = (s->kept_next + 1) % FUSE_CHANNEL_OUT_MAX;
+	if (kept->big != NULL) {
+		free(kept->big);
+		kept->big = NULL;
+	}
+	kept->len = header->len;
+	kept->unique = header->unique;
+	if (kept->len > sizeof(kept->bytes)) {
+		kept->big = to = malloc(kept->len);
+		if (to == NULL) {
+			kept->unique = 0;
+			return;
+		}
+	}
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(to, segs[i].data, segs[i].len);
+		to += segs[i].len;
+	}
+}
+
+/** Sends the answer that is kept for a request again. Whether there is one. */
+bool fuse_kept_send(struct fuse_session *s, uint64_t unique)
+{
+	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		struct fuse_kept *kept = &s->kept[i];
+		struct volume_seg seg = {
+			.data = kept->big != NULL ? kept->big : kept->bytes,
+			.len = kept->len,
+		};
+
+		if (kept->unique == unique) {
+			fuse_send(s, &seg, 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+/** Gives the memory back: the session is over. */
+void fuse_kept_end(struct fuse_session *s)
+{
+	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		free(s->kept[i].big);
+		s->kept[i].big = NULL;
+		s->kept[i].unique = 0;
+	}
+}

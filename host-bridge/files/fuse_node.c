@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files that a session knows, by inode number: those for which its kernel
+ * has an inode. Each is counted as the kernel counts it (LOOKUP and what answers
+ * like it add one, FORGET takes away), and held in the volume, so that an open
+ * file that is removed lives until it is forgotten.
+ *
+ * A node id is the inode's number and its generation: it means the same file for
+ * ever, or none. So one that is not known here, because this server was started
+ * after the mount, is as good: it is adopted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/rt/tsc.h"
+
+#define NODES_A_LOOK	32u		/* at the clock, when many end */
+#define NODE_BITS	8u		/* of the number of buckets, at first */
+
+/* The kernel there chooses which inodes it has, not knowing the seed. */
+static struct fuse_node **bucket_of(struct fuse_session *s, uint32_t ino)
+{
+	return &s->nodes[seed_bucket(s->seed, ino, s->node_bits)];
+}
+
+/**
+ * The session's node of an inode, or NULL: it does not know it. Good until the
+ * next request.
+ */
+struct fuse_node *fuse_node_find(struct fuse_session *s, uint32_t ino)
+{
+	struct fuse_node *node = s->nodes == NULL ? NULL : *bucket_of(s, ino);
+
+	while (node != NULL && node->ino != ino) {
+		node = node->next;
+	}
+	return node;
+}
+
+/* Makes the table, or doubles it when there are as many nodes as buckets.
+ * Returns 0 or ENOMEM; then the old table stays as it was. */
+static int node_grow(struct fuse_session *s)
+{
+	uint32_t old = s->nodes == NULL ? 0 : 1u << s->node_bits;
+	struct fuse_node **table, **from = s->nodes;
+
+	if (s->nodes != NULL && s->node_count < old) {
+		return 0;
+	}
+	table = calloc(old == 0 ? 1u << NODE_BITS : 2 * (size_t)old,
+		       sizeof(*table));
+	if (table == NULL) {
+		return ENOMEM;
+	}
+	s->nodes = table;
+	s->node_bits = old == 0 ? NODE_BITS : s->node_bits + 1;
+	for (uint32_t i = 0; i < old; i++) {
+		while (from[i] != NULL) {
+			struct fuse_node *node = from[i];
+			struct fuse_node **bucket = bucket_of(s, node->ino);
+
+			from[i] = node->next;
+			node->next = *bucket;
+			*bucket = node;
+		}
+	}
+	free(from);
+	return 0;
+}
+
+/* Makes a node for an inode that has none here, counted 0 times. Returns 0,
+ * ENFILE (too many, or too many of the user's), ENOMEM, or an error of the
+ * file's; nothing is left then. */
+static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
+		    uint32_t uid, struct fuse_node **out)
+{
+	struct fuse_user *user = fuse_user_get(s, uid);
+	struct fuse_node *node = s->node_spare, **bucket;
+	int error = user == NULL ? ENOMEM : 0;
+
+	if (error == 0 && !fuse_quota(user, user->nodes, s->node_count, 1,
+				      FUSE_NODES_MAX)) {
+		error = ENFILE;
+	}
+	if (error == 0) {
+		error = node_grow(s);
+	}
+	if (error == 0 && node == NULL) {
+		node = malloc(sizeof(*node));
+		error = node == NULL ? ENOMEM : 0;
+	} else if (error == 0) {
+		s->node_spare = node->next;
+	}
+	if (error == 0) {
+		error = volume_hold(s->vol, ino);
+		if (error != 0) {
+			node->next = s->node_spare;
+			s->node_spare = node;
+		}
+	}
+	if (error != 0) {
+		if (user != NULL) {
+			fuse_user_put(s, user);
+		}
+		return error;
+	}
+	bucket = bucket_of(s, ino);
+	*node = (struct fuse_node){
+		.next = *bucket, .ino = ino, .gen = gen, .user = user,
+		.held = true,
+	};
+	*bucket = node;
+	user->nodes++;
+	s->node_count++;
+	*out = node;
+	return 0;
+}
+
+/* Takes a node out of the table. If its file has no name and no other holder,
+ * this frees it. */
+static void node_free(struct fuse_session *s, struct fuse_node *node)
+{
+	struct fuse_node **link = bucket_of(s, node->ino);
+
+	while (*link != node) {
+		link = &(*link)->next;
+	}
+	*link = node->next;
+	s->node_count--;
+	node->user->nodes--;
+	fuse_user_put(s, node->user);
+	if (node->held) {
+		volume_release(s->vol, node->ino);
+	}
+	node->next = s->node_spare;
+	s->node_spare = node;
+}
+
+/* Adopts a node id that is not known here. ESTALE if it is no file's, or
+ * another's by now. */
+static int node_adopt(struct fuse_session *s, uint32_t ino, uint32_t gen,
+		      uint32_t uid, struct fuse_node **out)
+{
+	struct volume_attr attr;
+	int error = volume_getattr(s->vol, ino, &attr);
+
+	if (error == 0 && ino != VOLUME_ROOT && attr.gen != gen) {
+		error = ESTALE;
+	}
+	if (error == 0) {
+		error = node_new(s, ino, gen, uid, out);
+	}
+	if (error == 0) {
+		(*out)->adopted = true;
+	}
+	return error;
+}
+
+/**
+ * The node of a node id, adopted for a user if it has to be. Returns 0, ESTALE
+ * (no such file any more), or as node_new() does.
+ */
+int fuse_node_get(struct fuse_session *s, uint64_t nodeid, uint32_t uid,
+		  struct fuse_node **out)
+{
+	uint32_t ino = (uint32_t)nodeid, gen = nodeid >> 32;
+
+	if (nodeid == FUSE_ROOT_ID) {
+		ino = VOLUME_ROOT;
+	} else if (ino == VOLUME_ROOT || ino == 0) {
+		return ESTALE;		/* the root has the one name */
+	}
+	*out = fuse_node_find(s, ino);
+	if (*out == NULL) {
+		return node_adopt(s, ino, gen, uid, out);
+	}
+	return ino == VOLUME_ROOT || (*out)->gen == gen ? 0 : ESTALE;
+}
+
+/**
+ * Counts a node once more for an answer that names it, makes it if need be.
+ * attr is the file's. Returns 0 or as node_new() does.
+ */
+int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
+		      uint32_t uid, struct fuse_node **out)
+{
+	struct fuse_node *node = fuse_node_find(s, attr->ino);
+
+	if (node == NULL) {
+		int error = node_new(s, attr->ino, attr->gen, uid, &node);
+
+		if (error != 0) {
+			return error;
+		}
+	}
+	node->nlookup++;
+	*out = node;
+	return 0;
+}
+
+/** Lets a node go for which nobody has a use any more. */
+void fuse_node_put(struct fuse_session *s, struct fuse_node *node)
+{
+	if (node->nlookup == 0 && node->writers == 0 && node->locks == 0 &&
+	    !node->adopted && node->ino != VOLUME_ROOT) {
+		fuse_coherence_closed(s, node);
+		node_free(s, node);
+	}
+}
+
+/**
+ * FORGET: takes away from what was counted. One that says more than that, of an
+ * adopted node for instance, takes it all.
+ */
+void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
+		      uint64_t nlookup)
+{
+	struct fuse_node *node = fuse_node_find(s, (uint32_t)nodeid);
+
+	if (node == NULL || node->gen != nodeid >> 32 ||
+	    nodeid == FUSE_ROOT_ID) {
+		return;
+	}
+	if (nlookup < node->nlookup) {
+		node->nlookup -= nlookup;
+		return;
+	}
+	node->nlookup = 0;
+	node->adopted = false;
+	fuse_node_put(s, node);
+}
+
+/**
+ * Ends nodes of a session that is over and has no opens and no locks any more,
+ * and gives their memory back, some in any case and then until it is later than
+ * until (TSC). Returns whether there was time for all of them.
+ */
+bool fuse_node_end_some(struct fuse_session *s, uint64_t until)
+{
+	unsigned done = 0;
+
+	while (s->node_spare != NULL || s->node_count > 0) {
+		struct fuse_node *node = s->node_spare;
+
+		if (done++ == NODES_A_LOOK) {
+			if (tsc_now() >= until) {
+				return false;
+			}
+			done = 0;
+		}
+		if (node == NULL) {
+			while (s->nodes[s->node_sweep] == NULL) {
+				s->node_sweep++;
+			}
+			/* It becomes the spare one. */
+			node_free(s, s->nodes[s->node_sweep]);
+		} else {
+			s->node_spare = node->next;
+			free(node);
+		}
+	}
+	free(s->nodes);
+	s->nodes = NULL;
+	s->node_sweep = 0;
+	return true;
+}

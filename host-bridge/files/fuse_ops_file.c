@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * FUSE requests on a file's content. They go by node: Linux has checked at open
+ * what a caller may. Reads show the volume's own blocks, writes put data there as
+ * it arrives: nothing is gathered on the way.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host-bridge/files/fuse_ops.h"
+
+#define O_WRONLY	1u
+#define O_RDWR		2u
+
+/**
+ * The reply's next part: a file is open, for writing counted, so that others know
+ * of changes that are not written yet. Number 0 is one for reading.
+ */
+int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
+		  uint32_t flags)
+{
+	uint32_t access = flags & FUSE_O_ACCMODE;
+	struct fuse_open_out *out = (void *)(r->out + r->out_len);
+	int error = 0;
+
+	*out = (struct fuse_open_out){ .open_flags = FOPEN_KEEP_CACHE };
+	if (access == O_WRONLY || access == O_RDWR) {
+		error = fuse_open_new(r->session, node, r->in.uid, &out->fh);
+		out->open_flags |= fuse_coherence_open(r->session, node);
+	}
+	r->out_len += sizeof(*out);
+	return error;
+}
+
+/**
+ * OPEN: fuse_open_in -> fuse_open_out. With O_TRUNC the file is empty when it is
+ * open. Only regular files: the others are Linux's own when they are open.
+ */
+int fuse_open(struct fuse_request *r)
+{
+	const struct fuse_open_in *in = r->arg;
+	struct volume_attr attr;
+	int error = volume_getattr(r->vol, r->node->ino, &attr);
+
+	if (error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
+		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ? EISDIR
+								      : ENXIO;
+	}
+	if (error == 0 && (in->flags & FUSE_O_TRUNC) != 0) {
+		attr.size = 0;
+		error = volume_setattr(r->vol, r->node->ino, VOLUME_SET_SIZE |
+				       ((in->open_flags &
+					 FUSE_OPEN_KILL_SUIDGID) != 0 ?
+					VOLUME_SET_KILL_PRIV : 0), &attr);
+	}
+	return error != 0 ? error : fuse_open_put(r, r->node, in->flags);
+}
+
+/** RELEASE: fuse_release_in. Always succeeds: it may come a second time. */
+int fuse_release(struct fuse_request *r)
+{
+	const struct fuse_release_in *in = r->arg;
+
+	if ((in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK) != 0) {
+		fuse_lock_release(r->session, r->node, in->lock_owner, true);
+	}
+	fuse_open_end(r->session, in->fh);
+	return 0;
+}
+
+/** READ: fuse_read_in -> data, less than asked only at the file's end. */
+int fuse_read(struct fuse_request *r)
+{
+	const struct fuse_read_in *in = r->arg;
+
+	if (in->size > FUSE_CHANNEL_DATA_MAX) {
+		return EINVAL;
+	}
+	/* FUSE_SEGS_MAX pieces are enough even when no two blocks lie
+	 * together. */
+	return volume_map(r->vol, r->node->ino, in->offset, in->size,
+			  r->session->server->segs + 1, FUSE_SEGS_MAX - 1,
+			  &r->seg_count, &r->seg_bytes);
+}
+
+/**
+ * WRITE: fuse_write_in data -> fuse_write_out. This is when its head is there;
+ * len bytes of data will be.
+ */
+int fuse_write_begin(struct fuse_request *r, const struct fuse_write_in *in,
+		     uint32_t len)
+{
+	struct volume_attr attr;
+	int error;
+
+	if (r->session->minor == 0) {
+		return EPROTO;
+	}
+	if (in->size != len || in->offset > (uint64_t)INT64_MAX - len ||
+	    r->in.total_extlen != 0) {
+		return EINVAL;
+	}
+	error = fuse_node_get(r->session, r->in.nodeid, r->in.uid, &r->node);
+	if (error == 0 && (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0) {
+		error = volume_setattr(r->vol, r->node->ino,
+				       VOLUME_SET_KILL_PRIV, &attr);
+	}
+	return error;
+}
+
+/**
+ * The data was there, count bytes of it are written. The answer says how many
+ * blocks the file has now, so that Linux need not ask.
+ */
+void fuse_write_end(struct fuse_request *r, uint32_t ino, uint32_t count,
+		    int error)
+{
+	struct fuse_write_out *out = (void *)r->out;
+	struct volume_attr attr;
+
+	if (error == 0 || count > 0) {
+		*out = (struct fuse_write_out){
+			.size = count, .padding = UINT32_MAX,
+		};
+		if (volume_getattr(r->vol, ino, &attr) == 0 &&
+		    attr.blocks < UINT32_MAX) {
+			out->padding = (uint32_t)attr.blocks;
+		}
+		r->out_len = sizeof(*out);
+		error = 0;
+	}
+	r->node = fuse_node_find(r->session, ino);
+	fuse_request_done(r, error);
+}
+
+/** FLUSH: fuse_flush_in: a process has closed it, and loses its locks. */
+int fuse_flush(struct fuse_request *r)
+{
+	const struct fuse_flush_in *in = r->arg;
+
+	fuse_lock_release(r->session, r->node, in->lock_owner, false);
+	return 0;
+}
+
+/** FSYNC, FSYNCDIR: fuse_fsync_in. As lasting as the volume's device is. */
+int fuse_fsync(struct fuse_request *r)
+{
+	return volume_fsync(r->vol, r->node->ino);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A FUSE server for a volume: bytes in, replies and notifications out, over any
+ * transport. A connection (struct fuse_conn) carries one mount's messages; what
+ * the mount has here, its session, outlives it and is found again by HELLO.
+ * Requests are carried out one after the other; a few are answered later.
+ * [proto/fuse_channel.h, docs/files.md]
+ */
+#ifndef ISTHMUS_FUSE_SERVER_H
+#define ISTHMUS_FUSE_SERVER_H
+
+#include "host-bridge/fs/volume.h"
+#include "proto/fuse.h"
+#include "proto/fuse_channel.h"
+
+#define FUSE_SEGS_MAX	(FUSE_CHANNEL_DATA_MAX / 4096 + 3)
+
+struct fuse_server;		/* a volume as it is served */
+struct fuse_conn;
+
+struct fuse_conn_ops {
+	/* Sends one message, in count pieces that are good only during the
+	 * call: it must take them all. Returns whether more can be sent at
+	 * once; after false fuse_conn_writable() is due when it can. */
+	bool (*send)(void *arg, const struct volume_seg *segs, unsigned count);
+	/* Its session has another connection now, or was cut off: it is of no
+	 * use any more. fuse_conn_free() is still due, but not from here. */
+	void (*end)(void *arg);
+};
+
+struct fuse_server *fuse_server_new(struct volume *vol);
+void fuse_server_free(struct fuse_server *server);
+/* peer says who it is: a session is found only by the peer it was made by. */
+struct fuse_conn *fuse_conn_new(struct fuse_server *server,
+				const struct fuse_conn_ops *ops, void *arg,
+				const void *peer);
+void fuse_conn_free(struct fuse_conn *conn);
+
+/* Takes received bytes; *used is how many, less than len only when send
+ * returned false, or when it is later than until (TSC); a message in any case.
+ * Returns 0, or EPROTO: the stream makes no sense any more and the connection
+ * should be reset. */
+int fuse_conn_input(struct fuse_conn *conn, const void *data, size_t len,
+		    uint64_t until, size_t *used);
+/* Sends what has waited for room. Returns whether input can go on. */
+bool fuse_conn_writable(struct fuse_conn *conn);
+
+/* All sessions of a peer are over: it is not there any more. */
+void fuse_server_peer_gone(struct fuse_server *server, const void *peer);
+/* What sessions had that are over is ended in pieces. Whether some is left. */
+bool fuse_server_end_some(struct fuse_server *server, uint64_t until);
+bool fuse_server_ending(const struct fuse_server *server);
+
+#endif

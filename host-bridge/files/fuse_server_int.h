@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the FUSE server. A handler gets a request whose form has been checked
+ * (the table in fuse_request.c), does it, writes the reply's
+ * body to r->out, and returns 0, an errno value, or FUSE_LATER: then it has made
+ * a struct fuse_later, by which the request is answered.
+ */
+#ifndef ISTHMUS_FUSE_SERVER_INT_H
+#define ISTHMUS_FUSE_SERVER_INT_H
+
+#include "host-bridge/files/fuse_server.h"
+#include "host-bridge/rt/seed.h"
+
+#define FUSE_SESSIONS_MAX	64u	/* as many as Linux makes mounts */
+#define FUSE_NODES_MAX		(1u << 18)	/* of one session, and so on */
+#define FUSE_OPENS_MAX		65536u
+#define FUSE_LOCKS_MAX		8192u
+#define FUSE_WAITS_MAX		FUSE_CHANNEL_OUT_MAX
+#define FUSE_USER_BITS		8u
+#define FUSE_REQUEST_MAX	8192u	/* of a message, but for data */
+#define FUSE_XATTR_MAX		65536u	/* bytes of one attribute's value */
+#define FUSE_READDIR_MAX	4096u	/* of a reply that is kept */
+#define FUSE_NOTIFY_QUEUE_MAX	16384u	/* notifications not sent yet */
+/* Seconds for which Linux may keep what it was told: for ever, for it is told
+ * of changes. */
+#define FUSE_FOREVER		(1u << 30)
+
+#define FUSE_LATER		(-1)
+
+/* Who nodes, opens and locks are used for: fuse_quota.c. */
+struct fuse_user {
+	struct fuse_user *next;
+	uint32_t uid;
+	uint32_t nodes, opens, locks, waits;
+};
+
+/* A file that a session knows: the kernel there has an inode for it. */
+struct fuse_node {
+	struct fuse_node *next;		/* in its hash chain */
+	uint32_t ino, gen;
+	uint64_t nlookup;
+	struct fuse_user *user;
+	uint32_t writers;		/* opens for writing */
+	uint32_t locks;			/* had or waited for */
+	bool held;			/* volume_hold() */
+	bool adopted;			/* used without a look-up: see there */
+	bool shared;			/* fuse_coherence.c's */
+};
+
+/* A file open for writing. */
+struct fuse_open {
+	struct fuse_open *next;
+	uint64_t fh;
+	struct fuse_node *node;
+	struct fuse_user *user;
+};
+
+/* A request that will be answered later: part of what waits for something. */
+struct fuse_later {
+	struct fuse_later *next, **link;	/* of its session */
+	struct fuse_session *session;
+	uint64_t unique;
+	uint32_t opcode;
+	bool done;			/* carried out: only the reply waits */
+	/* It is off the list, and nobody will answer it: ends what waits. */
+	void (*cancel)(struct fuse_later *later);
+};
+
+/* An answer that is kept, for a request that may come again. */
+struct fuse_kept {
+	uint64_t unique;		/* 0: none */
+	uint32_t len;
+	uint8_t *big;			/* instead of bytes[] */
+	uint8_t bytes[sizeof(struct fuse_out_header) +
+		      sizeof(struct fuse_entry_out) +
+		      sizeof(struct fuse_open_out)];
+};
+
+/* A message that waits: one that is to be sent, a notification. */
+struct fuse_message {
+	struct fuse_message *next;
+	uint32_t len;
+	uint8_t bytes[];
+};
+
+/* Notifications are numbered from 1. */
+struct fuse_notices {
+	struct fuse_message *first, *last;	/* from number done + 1 on */
+	struct fuse_message *unsent;		/* the first of these */
+	uint64_t made, sent, done;
+};
+
+struct fuse_session {
+	struct fuse_session *next;	/* in server's list, or of the ending */
+	struct fuse_server *server;
+	struct volume *vol;
+	struct fuse_conn *conn;		/* NULL: detached, for now */
+	const void *peer;
+	uint64_t id, detached_at;	/* the latter a count */
+	uint32_t minor;			/* 0: no INIT yet */
+	uint64_t init_flags;
+	struct fuse_node **nodes;	/* hashed */
+	uint32_t node_bits, node_count, node_sweep;
+	struct fuse_node *node_spare;
+	struct fuse_open **opens;	/* hashed */
+	uint32_t open_count, lock_count, wait_count;
+	uint64_t last_fh, seed;
+	struct fuse_user *users[1u << FUSE_USER_BITS];
+	struct fuse_later *later;
+	uint32_t later_count;
+	uint64_t forgets;		/* see fuse_channel_hello_out */
+	uint64_t last_unique, again_unique;	/* up to it may come again */
+	struct fuse_notices notices;
+	uint32_t kept_next;		/* the oldest */
+	struct fuse_kept kept[FUSE_CHANNEL_OUT_MAX];
+};
+
+/* Requests are carried out one by one, so all share the memory in which a
+ * reply is made. */
+struct fuse_server {
+	struct volume *vol;
+	struct fuse_session *sessions;	/* all that are not over */
+	struct fuse_session *ending;
+	uint64_t detach_count;
+	struct fuse_lock_file **lock_files;	/* fuse_lock.c */
+	uint64_t lock_seed;
+	struct volume_seg segs[FUSE_SEGS_MAX];
+	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +
+				  FUSE_CHANNEL_DATA_MAX +
+				  FUSE_CHANNEL_HEAD_MAX];
+};
+
+struct fuse_name {
+	const char *s;
+	size_t len;
+};
+
+struct fuse_request {
+	struct fuse_session *session;
+	struct volume *vol;
+	struct fuse_in_header in;
+	const void *arg;		/* the fixed part, 8-byte aligned */
+	struct fuse_name name[2];
+	const uint8_t *data;		/* behind it, if it has no names */
+	uint32_t data_len;
+	struct fuse_node *node;		/* of in.nodeid, if it has one */
+	uint8_t *out;			/* the reply's body, aligned to 8 */
+	uint32_t out_len;
+	unsigned seg_count;		/* server->segs[1] on: behind it */
+	size_t seg_bytes;
+	bool again;			/* has waited: fuse_later_request() */
+};
+
+typedef int (*fuse_handler)(struct fuse_request *r);
+
+/* fuse_node.c */
+struct fuse_node *fuse_node_find(struct fuse_session *s, uint32_t ino);
+int fuse_node_get(struct fuse_session *s, uint64_t nodeid, uint32_t uid,
+		  struct fuse_node **out);
+int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
+		      uint32_t uid, struct fuse_node **out);
+void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
+		      uint64_t nlookup);
+void fuse_node_put(struct fuse_session *s, struct fuse_node *node);
+bool fuse_node_end_some(struct fuse_session *s, uint64_t until);
+
+static inline uint64_t fuse_node_id(uint32_t ino, uint32_t gen)
+{
+	return ino == VOLUME_ROOT ? FUSE_ROOT_ID : (uint64_t)gen << 32 | ino;
+}
+
+/* fuse_open.c */
+int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
+		  uint64_t *fh);
+void fuse_open_end(struct fuse_session *s, uint64_t fh);
+bool fuse_open_end_some(struct fuse_session *s, uint64_t until);
+
+/* fuse_quota.c */
+bool fuse_quota(const struct fuse_user *user, size_t used, size_t all,
+		size_t want, size_t limit);
+struct fuse_user *fuse_user_get(struct fuse_session *s, uint32_t uid);
+void fuse_user_put(struct fuse_session *s, struct fuse_user *user);
+
+/* fuse_errno.c */
+int32_t fuse_errno(int error);
+
+/* fuse_request.c */
+#define FUSE_OP_NODE		1u	/* in.nodeid is a node's */
+#define FUSE_OP_KEPT		2u	/* must not be carried out twice */
+#define FUSE_OP_SILENT		4u	/* has no reply */
+#define FUSE_OP_DATA		8u	/* more of any length follows */
+unsigned fuse_request_flags(uint32_t opcode);
+void fuse_request_begin(struct fuse_request *r, struct fuse_session *s,
+			const struct fuse_in_header *in);
+void fuse_request_run(struct fuse_request *r, const void *body, uint32_t len);
+void fuse_request_done(struct fuse_request *r, int error);
+
+/* fuse_later.c: requests and replies that wait */
+bool fuse_later_add(struct fuse_session *s, struct fuse_later *later,
+		    const struct fuse_in_header *in);
+void fuse_later_remove(struct fuse_later *later);
+void fuse_later_answer(struct fuse_later *later, int error);
+void fuse_later_drop(struct fuse_session *s, bool all);
+void fuse_later_interrupt(struct fuse_session *s, uint64_t unique);
+bool fuse_later_known(const struct fuse_session *s, uint64_t unique);
+
+/* fuse_kept.c: answers that are kept */
+void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
+		   unsigned count);
+bool fuse_kept_send(struct fuse_session *s, uint64_t unique);
+void fuse_kept_end(struct fuse_session *s);
+
+/* fuse_conn.c */
+void fuse_send(struct fuse_session *s, const struct volume_seg *segs,
+	       unsigned count);
+bool fuse_can_send(const struct fuse_session *s);
+void fuse_cut_off(struct fuse_session *s);
+void fuse_conn_forget(struct fuse_session *s);
+
+/* fuse_notify.c */
+uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
+		     size_t len, const char *name, size_t name_len);
+void fuse_notify_push(struct fuse_session *s);
+int fuse_notify_again(struct fuse_session *s, uint64_t done);
+int fuse_notify_acked(struct fuse_session *s, uint64_t done);
+void fuse_notify_end(struct fuse_session *s);
+
+/* fuse_session.c */
+struct fuse_session *fuse_session_open(struct fuse_server *server,
+				       const void *peer, uint64_t id,
+				       bool *resumed);
+void fuse_session_detach(struct fuse_session *s);
+void fuse_session_end(struct fuse_session *s);
+
+/* fuse_lock.c */
+int fuse_lock_set(struct fuse_request *r);
+int fuse_lock_wait(struct fuse_request *r);
+int fuse_lock_get(struct fuse_request *r);
+void fuse_lock_release(struct fuse_session *s, struct fuse_node *node,
+		       uint64_t owner, bool flock);
+void fuse_lock_end_session(struct fuse_session *s);
+void fuse_lock_free(struct fuse_server *server);
+
+/*
+ * What waits for something that fuse_coherence.c knows is on a list of its own,
+ * and is taken off by itself when the request is interrupted, its connection or
+ * its session is over.
+ */
+/* A request that was not carried out. Its connection's end drops it: it will
+ * come again. */
+struct fuse_later_request {
+	struct fuse_later later;
+	struct fuse_later_request *next, **link;
+	struct fuse_in_header in;
+	uint32_t len;
+	_Alignas(8) uint8_t body[];
+};
+
+/* The reply of one that was. It outlives its connection if it is one that is
+ * kept: a request that comes again waits for it. */
+struct fuse_later_reply {
+	struct fuse_later later;
+	struct fuse_later_reply *next, **link;
+	uint32_t len;
+	_Alignas(8) uint8_t bytes[];
+};
+
+/* Takes it from its list; then carries it out, from fuse_coherence_before() on,
+ * or sends it. */
+void fuse_later_run(struct fuse_later_request *waiting);
+void fuse_later_send(struct fuse_later_reply *waiting);
+bool fuse_later_request(struct fuse_request *r, const void *body, uint32_t len,
+			struct fuse_later_request **list);
+bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
+		      unsigned count, struct fuse_later_reply **list);
+
+/*
+ * fuse_coherence.c. All are called from within the server; what they learn of a
+ * session is true until the next request.
+ */
+/* Before a request is carried out (r->again: it has waited). NULL: it may be;
+ * else the list on which it waits. A WRITE cannot wait: its data comes behind
+ * its head. */
+struct fuse_later_request **fuse_coherence_before(struct fuse_request *r);
+/* It was carried out, with error, and r->out has the reply's body. NULL: the
+ * reply may go; else the list on which it waits. */
+struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
+					       int error);
+/* FOPEN_ flags for a file that is being opened for writing. */
+uint32_t fuse_coherence_open(struct fuse_session *s, struct fuse_node *node);
+/* One writer less of a node, or it is about to be forgotten. */
+void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node);
+/* Notifications were acknowledged: s->notices.done. */
+void fuse_coherence_acked(struct fuse_session *s);
+/* The session is over: nothing waits for it any more. */
+void fuse_coherence_gone(struct fuse_session *s);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The FUSE server on vsock. One message at most waits here for room towards the
+ * peer; while it does, or when many requests came at once, for the others' turn,
+ * requests that arrive are kept and their credit held, so that a peer that sends
+ * without reading is stopped by its own credit, and one whose requests cost much
+ * gets no more than its share of the time.
+ *
+ * All functions run from the event loop. A connection that fails is reset, no
+ * other is touched; after vsock_reset() its struct lives on until on_close.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/files/fuse_server.h"
+#include "host-bridge/files/fuse_service.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/container.h"
+#include "host-bridge/vsock/vsock.h"
+
+#define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
+#define CONNS_MAX	64u		/* as many as Linux makes mounts */
+#define INPUT_MAX	(1u << 20)	/* far above any credit we give */
+#define GATHER_MAX	16384u		/* sent as one piece */
+
+struct link {
+	struct service *service;
+	struct vsock_conn *vsock;
+	struct fuse_conn *conn;
+	uint8_t *out;			/* the rest of a message, or NULL */
+	size_t out_at, out_len;		/* sent so far; in all */
+	uint8_t *in;			/* requests that wait */
+	size_t in_at, in_len, in_space;	/* taken; kept; allocated */
+	bool failed;			/* was reset; on_close will follow */
+};
+
+/* The volume served to one peer; lives as long as its endpoint. */
+struct service {
+	struct fuse_server *server;
+	struct vsock *vs;
+	unsigned links;		/* against CONNS_MAX */
+	struct loop_work work;	/* ends what sessions had that are over */
+};
+
+static bool end_some(struct loop_work *work, uint64_t until)
+{
+	return fuse_server_end_some(CONTAINER(work, struct service,
+					      work)->server, until);
+}
+
+static bool is_ending(struct loop_work *work)
+{
+	return fuse_server_ending(CONTAINER(work, struct service,
+					    work)->server);
+}
+
+/* Resets the connection, once. Its callbacks may go on to the end of the
+ * current one: they look at failed. */
+static void link_fail(void *arg)
+{
+	struct link *link = arg;
+
+	if (!link->failed) {
+		link->failed = true;
+		vsock_reset(link->vsock);
+	}
+}
+
+/* Keeps what vsock did not take: from done bytes into piece number at on. A
+ * copy, for the pieces are the volume's blocks, which the next request may
+ * change, and the server's one reply buffer. */
+static void link_keep(struct link *link, const struct volume_seg *segs,
+		      unsigned count, unsigned at, size_t done)
+{
+	size_t len = 0;
+
+	for (unsigned i = at; i < count; i++) {
+		len += segs[i].len;
+	}
+	link->out = malloc(len - done);
+	if (link->out == NULL) {
+		link_fail(link);
+		return;
+	}
+	link->out_at = link->out_len = 0;
+	for (; at < count; at++) {
+		memcpy(link->out + link->out_len,
+		       (const uint8_t *)segs[at].data + done,
+		       segs[at].len - done);
+		link->out_len += segs[at].len - done;
+		done = 0;
+	}
+}
+
+/* Joins the pieces of a short message, head and data: one packet is cheaper than
+ * two. Returns whether it is short enough. The buffer is good until vsock_send()
+ * has returned, which copies. */
+static bool gather(struct volume_seg *to, const struct volume_seg *segs,
+		   unsigned count)
+{
+	static uint8_t joined[GATHER_MAX];
+
+	to->data = joined;
+	to->len = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (segs[i].len > sizeof(joined) - to->len) {
+			return false;
+		}
+		memcpy(joined + to->len, segs[i].data, segs[i].len);
+		to->len += segs[i].len;
+	}
+	return true;
+}
+
+/* Sends a message: fuse_conn_ops.send. False stops the connection: some of it is
+ * kept, and vsock calls on_writable() when there is room again, because it took
+ * less than it was given. */
+static bool link_send(void *arg, const struct volume_seg *segs, unsigned count)
+{
+	struct link *link = arg;
+	struct volume_seg one;
+
+	if (count > 1 && gather(&one, segs, count)) {
+		segs = &one;
+		count = 1;
+	}
+	for (unsigned i = 0; i < count && !link->failed; i++) {
+		size_t done = vsock_send(link->vsock, segs[i].data,
+					 segs[i].len);
+
+		if (done < segs[i].len) {
+			link_keep(link, segs, count, i, done);
+			return false;
+		}
+	}
+	return !link->failed;
+}
+
+static const struct fuse_conn_ops conn_ops = {
+	.send = link_send, .end = link_fail,
+};
+
+/* Gives bytes to the server; returns how many it took: none while a message
+ * waits, and no more than its slice of the time allows. */
+static size_t link_input(struct link *link, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+
+	if (link->failed || link->out != NULL) {
+		return 0;
+	}
+	if (fuse_conn_input(link->conn, data, len,
+			    vsock_slice_end(link->vsock), &used) != 0) {
+		link_fail(link);
+	}
+	/* Not for want of room, which would bring on_writable() by itself. */
+	if (used < len && link->out == NULL && !link->failed) {
+		vsock_again(link->vsock);
+	}
+	return used;
+}
+
+/* Keeps bytes for later, and the peer's credit with them. Room at the front is
+ * used again only when there is none behind, and more than half was taken: a
+ * byte is moved at most once for each that was taken, and what is allocated
+ * stays below twice the credit and a packet. */
+static void link_queue(struct link *link, const uint8_t *data, size_t len)
+{
+	size_t rest = link->in_len - link->in_at;
+
+	if (link->in_len + len > link->in_space && link->in_at > rest) {
+		memmove(link->in, link->in + link->in_at, rest);
+		link->in_at = 0;
+		link->in_len = rest;
+	}
+	if (link->in_len + len > link->in_space) {
+		size_t space = link->in_len + len;
+		uint8_t *bigger = space > INPUT_MAX ? NULL
+						    : realloc(link->in, space);
+
+		if (bigger == NULL) {
+			link_fail(link);
+			return;
+		}
+		link->in = bigger;
+		link->in_space = space;
+	}
+	memcpy(link->in + link->in_len, data, len);
+	link->in_len += len;
+	vsock_hold(link->vsock, len);
+}
+
+static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
+{
+	struct link *link = vsock_arg(vsock);
+	/* What came before is served before: nothing overtakes the queue. */
+	size_t used = link->in_len == 0 ? link_input(link, data, len) : 0;
+
+	if (used < len && !link->failed) {
+		link_queue(link, (const uint8_t *)data + used, len - used);
+	}
+}
+
+/* Sends the rest of the message that waits. Whether it is gone. */
+static bool link_flush(struct link *link)
+{
+	if (link->out != NULL) {
+		link->out_at += vsock_send(link->vsock,
+					   link->out + link->out_at,
+					   link->out_len - link->out_at);
+		if (link->out_at < link->out_len) {
+			return false;
+		}
+		free(link->out);
+		link->out = NULL;
+	}
+	return true;
+}
+
+/* There is room, or it is our turn again: first the rest of the message that
+ * waits, then those that the server kept, then the requests behind them, until
+ * one of their replies has to wait in turn. */
+static void on_writable(struct vsock_conn *vsock)
+{
+	struct link *link = vsock_arg(vsock);
+	size_t used;
+
+	if (link->failed || !link_flush(link) ||
+	    !fuse_conn_writable(link->conn) || link->in_len == 0) {
+		return;
+	}
+	used = link_input(link, link->in + link->in_at,
+			  link->in_len - link->in_at);
+	link->in_at += used;
+	if (link->in_at == link->in_len) {
+		free(link->in);
+		link->in = NULL;
+		link->in_at = link->in_len = link->in_space = 0;
+	}
+	/* Only now may the peer replace them. */
+	if (used > 0 && !link->failed) {
+		vsock_release(vsock, used);
+	}
+}
+
+/* Whose a request is Linux says in it. Only its kernel and its root can have a
+ * reserved port, so no other process can say so falsely. */
+static bool is_trusted(const struct vsock_conn *vsock)
+{
+	return vsock_peer_port(vsock) <= RESERVED_PORT_LAST;
+}
+
+/* A connection was accepted. Refused by a reset: one too many, or from a port
+ * that any process could have. */
+static void on_open(struct vsock_conn *vsock)
+{
+	struct service *service = vsock_arg(vsock);
+	struct link *link = NULL;
+
+	/* on_close comes for a refused one too, and must find nothing. */
+	vsock_set_arg(vsock, NULL);
+	if (service->links < CONNS_MAX && is_trusted(vsock)) {
+		link = calloc(1, sizeof(*link));
+	}
+	if (link != NULL) {
+		link->vsock = vsock;
+		link->service = service;
+		link->conn = fuse_conn_new(service->server, &conn_ops, link,
+					   service->vs);
+	}
+	if (link == NULL || link->conn == NULL) {
+		free(link);
+		vsock_reset(vsock);
+		return;
+	}
+	service->links++;
+	vsock_set_arg(vsock, link);
+}
+
+/* A client that stops sending is gone: there is nothing to tell it. What vsock
+ * has queued still goes first. */
+static void on_shutdown(struct vsock_conn *vsock, unsigned flags)
+{
+	if ((flags & VSOCK_SHUT_SEND) != 0) {
+		vsock_shutdown(vsock, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+	}
+}
+
+/* The connection is over, by whatever way; its session waits for another. */
+static void on_close(struct vsock_conn *vsock, int error)
+{
+	struct link *link = vsock_arg(vsock);
+
+	(void)error;
+	if (link != NULL) {
+		link->failed = true;
+		fuse_conn_free(link->conn);
+		free(link->out);
+		free(link->in);
+		link->service->links--;
+		free(link);
+	}
+}
+
+static const struct vsock_ops service_ops = {
+	.on_open = on_open,
+	.on_data = on_data,
+	.on_writable = on_writable,
+	.on_shutdown = on_shutdown,
+	.on_close = on_close,
+};
+
+/**
+ * Serves the peer of vs on port FUSE_CHANNEL_PORT; once for each. The server must
+ * live as long as vs. Returns 0, EADDRINUSE or ENOMEM.
+ */
+int fuse_service_start(struct vsock *vs, struct fuse_server *server)
+{
+	struct service *service = calloc(1, sizeof(*service));
+	int error = ENOMEM;
+
+	if (service != NULL) {
+		service->server = server;
+		service->vs = vs;
+		error = vsock_listen(vs, FUSE_CHANNEL_PORT, &service_ops,
+				     service);
+	}
+	if (error != 0) {
+		free(service);
+		return error;
+	}
+	service->work.fn = end_some;
+	service->work.due = is_ending;
+	loop_work_add(&service->work);
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Files for Linux: the FUSE server on vsock port FUSE_CHANNEL_PORT. */
+#ifndef ISTHMUS_FUSE_SERVICE_H
+#define ISTHMUS_FUSE_SERVICE_H
+
+struct fuse_server;
+struct vsock;
+
+/* Serves Linux at the other end of vs from now on; vs is the peer whose the
+ * sessions are. Returns 0, EADDRINUSE or ENOMEM. */
+int fuse_service_start(struct vsock *vs, struct fuse_server *server);
+
+#endif
