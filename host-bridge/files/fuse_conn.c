@@ -301,7 +301,10 @@ static int judge(struct fuse_conn *conn)
 	const struct fuse_in_header *in = (const void *)conn->request;
 	uint8_t *more;
 
-	if (in->len < HEADER || in->len > MESSAGE_MAX || in->unique == 0) {
+	/* A reply to number 0 would look like a notification. */
+	if (in->len < HEADER || in->len > MESSAGE_MAX ||
+	    (in->unique == 0 && (fuse_request_flags(in->opcode) &
+				 FUSE_OP_SILENT) == 0)) {
 		return EPROTO;
 	}
 	if (conn->session == NULL || in->opcode == FUSE_CHANNEL_HELLO) {
@@ -346,7 +349,7 @@ static int act(struct fuse_conn *conn)
 	}
 	if (in.opcode == FUSE_CHANNEL_HELLO) {
 		error = conn_hello(conn);
-	} else if (in.unique <= s->again_unique &&
+	} else if (in.unique <= s->again_unique && in.unique != 0 &&
 		   (fuse_later_known(s, in.unique) ||
 		    fuse_kept_send(s, in.unique))) {
 		/* It was carried out before its connection was lost. */

@@ -54,6 +54,12 @@ int fuse_read(struct fuse_request *r);
 int fuse_flush(struct fuse_request *r);
 int fuse_fsync(struct fuse_request *r);
 
+/* fuse_ops_space.c */
+int fuse_fallocate(struct fuse_request *r);
+int fuse_lseek(struct fuse_request *r);
+int fuse_copy_file_range(struct fuse_request *r);
+int fuse_ioctl(struct fuse_request *r);
+
 /* What handlers share: fuse_attr.c, fuse_ops_file.c */
 uint32_t fuse_attr_rdev(const struct volume_attr *attr);
 void fuse_attr_of(struct fuse_attr *to, const struct volume_attr *from);
