@@ -45,10 +45,12 @@ guest_own_build := $(guest_kernel)/build
 guest_debian_build := $(guest_debian)/headers
 guest_abi := $(wildcard hypervisor/include/abi/*.h)
 
-$(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi)
-	@rm -rf $(@D) && mkdir -p $(@D)/abi
-	@cp $(guest_driver_src) $(@D)
+$(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi) \
+		proto/fuse_channel.h build/deps/linux
+	@rm -rf $(@D) && mkdir -p $(@D)/abi $(@D)/proto
+	@cp $(guest_driver_src) build/deps/linux/fs/fuse/fuse_i.h $(@D)
 	@cp $(guest_abi) $(@D)/abi
+	@cp proto/fuse_channel.h $(@D)/proto
 	$(MAKE) -s -C $(guest_$*_build) M=$(abspath $(@D)) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= modules
 

@@ -40,6 +40,7 @@ static void tx_flush(struct isthmus *ch)
 	}
 	if (ch->up) {
 		isthmus_p9_flush(ch);
+		isthmus_fuse_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
 		}
@@ -49,7 +50,7 @@ static void tx_flush(struct isthmus *ch)
 	while ((skb = __skb_dequeue(&sent)) != NULL) {
 		compat_skb_sent(skb);
 	}
-	/* 9P requests may wait for the space, and for the queue to be empty. */
+	/* Requests may wait for the space, and for the queue to be empty. */
 	wake_up(&ch->wq);
 }
 
@@ -112,7 +113,7 @@ out:
 	return IRQ_HANDLED;
 }
 
-/* Vector 1, hard interrupt. Completes 9P replies; the rest is the thread's.
+/* Vector 1, hard interrupt. Completes replies of the file server's; the rest is the thread's.
  * While that has more to do, an interrupt adds nothing: a host that rings
  * without end gets no turn here for each ring. */
 static irqreturn_t doorbell_irq(int irq, void *data)
@@ -284,7 +285,14 @@ static struct pci_driver channel_driver = {
 	.remove = channel_remove,
 };
 
-/* The 9P transport needs the device at mount time only. */
+/* What is not for a socket. */
+static bool files_input(struct isthmus *ch, const struct ring_packet *packet)
+{
+	return isthmus_fuse_input(ch, packet) ||
+	       isthmus_p9_input(ch, packet);
+}
+
+/* A mount needs the device at mount time only. */
 static int __init channel_init(void)
 {
 	struct isthmus *ch = &isthmus_channel;
@@ -295,23 +303,30 @@ static int __init channel_init(void)
 	skb_queue_head_init(&ch->tx_queue);
 	init_waitqueue_head(&ch->wq);
 	INIT_DELAYED_WORK(&ch->publish, isthmus_publish);
-	ch->input = isthmus_p9_input;
+	ch->input = files_input;
 
 	isthmus_clock_set();
-	err = pci_register_driver(&channel_driver);
-	if (err == 0) {
-		isthmus_p9_register();
+	err = isthmus_fuse_register();
+	if (err) {
+		return err;
 	}
-	return err;
+	err = pci_register_driver(&channel_driver);
+	if (err) {
+		isthmus_fuse_unregister();
+		return err;
+	}
+	isthmus_p9_register();
+	return 0;
 }
 
 static void __exit channel_exit(void)
 {
 	isthmus_p9_unregister();
+	isthmus_fuse_unregister();
 	pci_unregister_driver(&channel_driver);
 }
 
 module_init(channel_init);
 module_exit(channel_exit);
-MODULE_DESCRIPTION("Isthmus channel: vsock and 9P transport");
+MODULE_DESCRIPTION("Isthmus channel: vsock, FUSE and 9P transport");
 MODULE_LICENSE("GPL");

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * isthmus driver: what its parts share. ring.c is the ring; above it vsock.c,
- * the AF_VSOCK transport, and p9.c, the 9P transport; above these link.c, the
- * state table; on top channel.c, the device and the interrupts. Calls go down
- * only, but for `input`.
+ * the AF_VSOCK transport, p9.c, the 9P transport, and fuse*.c, the FUSE one;
+ * above these link.c, the state table; on top channel.c, the device and the
+ * interrupts. Calls go down only, but for `input`.
  *
  * One lock, `lock` (interrupts off), covers the ring, both directions, and
- * the 9P connections: an RPC takes it twice. `rx_mutex` serialises what runs
+ * the files' connections: an RPC takes it twice. `rx_mutex` serialises what runs
  * in process context: socket packets, which only its holder takes off the
  * ring, and changes of state. rx_mutex is taken before lock.
  *
  * The channel outlives its device: there is one, static, which stays as long as
  * the module, and each socket and each mount holds that. While no device is
  * bound it is down, as after a reset: `up` is false, so that nobody touches
- * ring, ports or interrupt, and all requests fail.
+ * ring, ports or interrupt, and all requests fail or, after a reset, wait.
  */
 #ifndef ISTHMUS_H
 #define ISTHMUS_H
@@ -60,8 +60,8 @@ struct isthmus {
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
 	struct delayed_work publish;	/* packets that nobody waits for */
-	/* Takes a 9P packet (lock held); false: it is for a socket. Set once,
-	 * before the first device. */
+	/* Takes a packet of files (lock held); false: it is for a socket. Set
+	 * once, before the first device. */
 	bool (*input)(struct isthmus *ch, const struct ring_packet *packet);
 };
 
@@ -106,6 +106,13 @@ void isthmus_p9_unregister(void);
 bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_p9_flush(struct isthmus *ch);
 void isthmus_p9_reset(struct isthmus *ch);
+
+/* fuse.c, and fuse_conn.c with ch->lock held. */
+int isthmus_fuse_register(void);
+void isthmus_fuse_unregister(void);
+bool isthmus_fuse_input(struct isthmus *ch, const struct ring_packet *packet);
+void isthmus_fuse_flush(struct isthmus *ch);
+void isthmus_fuse_reset(struct isthmus *ch);
 
 /* clock.c */
 void isthmus_clock_set(void);

@@ -10,8 +10,8 @@
 #include "isthmus.h"
 
 /**
- * Leaves the ring: sockets are reset, 9P requests fail, nothing more is
- * written. The own state word becomes DOWN. From any state; reason is for the
+ * Leaves the ring: sockets are reset, 9P requests fail, FUSE requests wait,
+ * nothing more is written. The own state word becomes DOWN. From any state; reason is for the
  * log. May sleep.
  */
 void isthmus_link_down(struct isthmus *ch, const char *reason)
@@ -27,6 +27,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	ch->rx_more = false;
 	ch->fault = RING_OK;
 	isthmus_p9_reset(ch);
+	isthmus_fuse_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 
 	/* send_pkt() adds nothing more. */
@@ -51,6 +52,8 @@ static void link_up(struct isthmus *ch)
 	}
 	spin_lock_irqsave(&ch->lock, flags);
 	ch->up = true;
+	/* Mounts that went on without the channel connect again. */
+	ch->tx_blocked = true;
 	spin_unlock_irqrestore(&ch->lock, flags);
 	dev_info(&ch->pdev->dev, "channel up, generation %u\n",
 		 ch->generation);

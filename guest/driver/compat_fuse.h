@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * isthmus: the part of compat.h that needs the fuse module's private header: how
+ * that module hands its messages to a transport, and how it names pages.
+ */
+#ifndef ISTHMUS_COMPAT_FUSE_H
+#define ISTHMUS_COMPAT_FUSE_H
+
+#include "compat.h"
+
+/* What fuse_queue.c defines. */
+void fuse_session_forget(struct fuse_iqueue *fiq,
+			 struct fuse_forget_link *link);
+void fuse_session_interrupt(struct fuse_iqueue *fiq, struct fuse_req *req);
+void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define COMPAT_FUSE_OPS							\
+	.send_forget	= fuse_session_forget,				\
+	.send_interrupt	= fuse_session_interrupt,			\
+	.send_req	= fuse_session_request,
+
+/* The memory of a request's page i, and its length. A folio's is contiguous. */
+static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
+				   u32 *length)
+{
+	if (ap->uses_folios) {
+		*length = ap->folio_descs[i].length;
+		return folio_address(ap->folios[i]) +
+		       ap->folio_descs[i].offset;
+	}
+	*length = ap->descs[i].length;
+	return page_address(ap->pages[i]) + ap->descs[i].offset;
+}
+#else
+/* 6.1 puts what there is to send on a list of the queue's, one at a time, and
+ * calls with the queue locked. */
+static inline void compat_wake_forget(struct fuse_iqueue *fiq)
+	__releases(fiq->lock)
+{
+	struct fuse_forget_link *link = fuse_dequeue_forget(fiq, 1, NULL);
+
+	spin_unlock(&fiq->lock);
+	fuse_session_forget(fiq, link);
+}
+
+static inline void compat_wake_interrupt(struct fuse_iqueue *fiq)
+	__releases(fiq->lock)
+{
+	struct fuse_req *req = list_last_entry(&fiq->interrupts,
+					       struct fuse_req, intr_entry);
+
+	list_del_init(&req->intr_entry);
+	spin_unlock(&fiq->lock);
+	fuse_session_interrupt(fiq, req);
+}
+
+static inline void compat_wake_pending(struct fuse_iqueue *fiq)
+	__releases(fiq->lock)
+{
+	struct fuse_req *req = list_last_entry(&fiq->pending,
+					       struct fuse_req, list);
+
+	list_del_init(&req->list);
+	spin_unlock(&fiq->lock);
+	fuse_session_request(fiq, req);
+}
+
+#define COMPAT_FUSE_OPS							\
+	.wake_forget_and_unlock		= compat_wake_forget,		\
+	.wake_interrupt_and_unlock	= compat_wake_interrupt,	\
+	.wake_pending_and_unlock	= compat_wake_pending,
+
+static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
+				   u32 *length)
+{
+	*length = ap->descs[i].length;
+	return page_address(ap->pages[i]) + ap->descs[i].offset;
+}
+#endif
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * isthmus driver: what the parts of the FUSE transport share. fuse.c is the file
+ * system type and its mount; below it fuse_queue.c, what the kernel's fuse module
+ * calls; fuse_conn.c, the connection to the host; fuse_receive.c, fuse_end.c and
+ * fuse_put.c, messages off the ring and into it. fuse_local.c is what the host
+ * need not be asked; fuse_notify.c carries out what it tells.
+ *
+ * A mount is one session with the host's file server, and a session outlives its
+ * connections: when one is lost, requests stay, and go to the next one
+ * (docs/channel.md "Files: FUSE").
+ *
+ * ch->lock covers everything here that is not marked otherwise. It may be taken
+ * with fc->bg_lock or fi->lock held, so nothing of fuse's is locked under it
+ * but a request's wait queue.
+ *
+ * fuse_i.h is the fuse module's private header, from the sources of the kernel
+ * that this is built for.
+ */
+#ifndef ISTHMUS_FUSE_H
+#define ISTHMUS_FUSE_H
+
+#include <linux/bitmap.h>
+#include <linux/fuse.h>
+#include <linux/interrupt.h>
+#include <linux/xarray.h>
+
+#include "fuse_i.h"
+#include "compat_fuse.h"
+#include "isthmus.h"
+#include "proto/fuse_channel.h"
+
+/* Ports 600 to 663, as the 9P transport: the host's port tells them apart. */
+#define FUSE_PORT_FIRST		600
+#define FUSE_MOUNTS		64
+/* Requests without an answer: FUSE_CHANNEL_OUT_MAX, and those that wait for a
+ * lock, for as long as its owner likes. They must not keep others from being
+ * sent: one of those may be the owner's. */
+#define FUSE_SLOTS		512
+/* The whole of a request fits in the smallest ring. */
+#define FUSE_MESSAGE_MAX	(FUSE_CHANNEL_DATA_MAX + FUSE_CHANNEL_HEAD_MAX)
+/* A notification's body: the longest name, and what is before it. */
+#define FUSE_NOTICE_MAX		512u
+#define FUSE_UNIQUE_NONE	(~0ull)		/* HELLO's */
+
+/* DOWN: no connection, one is wanted. CONNECTING waits for RESPONSE, HELLO for
+ * the answer to HELLO. DEAD: all requests fail, for ever. GONE: the mount does
+ * not exist any more. */
+enum session_state {
+	SESSION_DOWN, SESSION_CONNECTING, SESSION_HELLO, SESSION_UP,
+	SESSION_DEAD, SESSION_GONE
+};
+
+/* A request that is out, by the number in its `unique`. */
+struct fuse_slot {
+	u64 unique;
+	struct fuse_req *req;		/* NULL: nobody wants the answer */
+	u64 forgets;			/* sent before it */
+	u32 opcode;
+	bool lock;			/* SETLKW */
+	bool told;			/* INTERRUPT is sent */
+};
+
+/* A process that was interrupted as it waited. */
+struct fuse_waiter {
+	struct fuse_req *req;
+	struct task_struct *task;	/* stays as long as req is not ended */
+};
+
+/* The message being received. */
+struct fuse_rx {
+	struct fuse_out_header head;
+	u32 at;				/* bytes of it received */
+	struct fuse_slot *slot;		/* its request's */
+	struct fuse_req *req;		/* where the body goes; NULL: nowhere */
+	struct fuse_notice *notice;	/* or here */
+	u8 first[sizeof(struct fuse_channel_hello_out)];	/* of the body */
+	/* The place of the next byte in the request's memory. */
+	u32 arg, arg_at;
+	u32 page, page_at;
+};
+
+/* A notification that waits for its turn. */
+struct fuse_notice {
+	struct list_head list;
+	int code;
+	u32 len;
+	u8 body[];
+};
+
+struct fuse_session {
+	struct fuse_mount *fm;
+	u64 id;
+	enum session_state state;
+	bool known;		/* the host has answered a HELLO */
+	bool failed;		/* the connection ended by somebody's fault */
+	bool rst;		/* the host must be told its end */
+	bool hello;		/* HELLO is due */
+	bool ack;		/* FUSE_NOTIFY_REPLY is due */
+	bool interrupt;		/* INTERRUPT is due for some */
+	bool stopping;		/* the mount goes: */
+	unsigned long stop;	/* its last requests have until then */
+	u32 port;		/* local; 0: none yet */
+	/* Credit, as in virtio-vsock. */
+	u32 tx_cnt;		/* bytes ever sent */
+	u32 peer_fwd;		/* of these, consumed */
+	u32 peer_alloc;		/* the host's buffer */
+	u32 rx_cnt;		/* bytes ever received */
+	/* Requests in their order, by their `list`: to be sent, then sent. */
+	struct list_head pending, out;
+	/* Answered, to be ended by who may: fuse_session_complete(). Those
+	 * of the second may sleep as they end. */
+	struct list_head done, done_slow;
+	struct work_struct done_work;
+	u64 next;		/* request's number */
+	u32 busy, locks;	/* slots taken: by others, by SETLKW */
+	DECLARE_BITMAP(taken, FUSE_SLOTS);
+	struct fuse_slot slot[FUSE_SLOTS];
+	struct fuse_waiter waiter[FUSE_SLOTS];
+	u32 waiters;
+	/* FORGETs, oldest first: the host has carried out forgets_done, which
+	 * are not in the list any more; up to forget_next they are sent. */
+	struct fuse_forget_link *forget_first, *forget_last, *forget_next;
+	u64 forgets_sent, forgets_sure, forgets_done;
+	struct fuse_rx rx;
+	/* Notifications: not carried out yet; how many came in all, which the
+	 * host need not send again; and how many are carried out. */
+	struct list_head notices;
+	u64 notices_received, notices_done;
+	struct work_struct notice_work;
+	/* Nodes that had a POSIX lock. Has a lock of its own. */
+	struct xarray locked;
+};
+
+/* A request of the driver's own, or a copy of one that was answered before the
+ * host has seen it. In its `req`, fm is NULL. */
+struct fuse_own {
+	struct fuse_req req;
+	struct fuse_args args;
+	u8 body[sizeof(struct fuse_setattr_in)];
+};
+
+/* fuse_queue.c */
+extern const struct fuse_iqueue_ops fuse_session_ops;
+void fuse_session_done(struct work_struct *work);
+void fuse_session_notices(struct work_struct *work);
+
+/* fuse_local.c: process context, where it may sleep. */
+bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
+struct fuse_req *fuse_local_copy(struct fuse_session *s,
+				 const struct fuse_req *req);
+
+/* fuse_conn.c: these five in process context. */
+int fuse_session_open(struct fuse_session *s);
+void fuse_session_stop(struct fuse_session *s);
+void fuse_session_close(struct fuse_session *s);
+void fuse_session_release(struct fuse_iqueue *fiq);
+void fuse_session_watch_stop(void);
+/* These, and all of the next four files, with ch->lock held. */
+bool fuse_session_send(struct isthmus *ch, struct fuse_session *s,
+		       struct fuse_req *req);
+void fuse_session_pump(struct isthmus *ch, struct fuse_session *s);
+void fuse_session_watch_later(void);
+
+/* fuse_receive.c */
+bool fuse_receive(struct isthmus *ch, struct fuse_session *s, u32 len);
+
+/* fuse_end.c */
+extern struct workqueue_struct *isthmus_fuse_wq, *isthmus_fuse_notice_wq;
+void fuse_end(struct fuse_session *s, struct fuse_req *req, int error);
+void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error);
+void fuse_waiters_check(struct fuse_session *s);
+
+/* fuse_put.c */
+bool fuse_put_packet(struct isthmus *ch, struct fuse_session *s, u16 op);
+bool fuse_put_small(struct isthmus *ch, struct fuse_session *s, u32 opcode,
+		    u64 unique, u64 nodeid, const void *body, u32 len);
+bool fuse_put_request(struct isthmus *ch, struct fuse_session *s,
+		      struct fuse_req *req);
+struct fuse_slot *fuse_slot_by(struct fuse_session *s, u64 unique);
+struct fuse_slot *fuse_slot_of(struct fuse_session *s,
+			       const struct fuse_req *req);
+void fuse_slot_free(struct fuse_session *s, struct fuse_slot *slot);
+
+/* fuse_forget.c */
+void fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link);
+bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s);
+void fuse_forget_sure(struct fuse_session *s, u64 sure);
+void fuse_forget_resume(struct fuse_session *s, u64 sure);
+void fuse_forget_free(struct fuse_session *s);
+void fuse_forget_found(struct fuse_session *s, u32 opcode,
+		       const struct fuse_rx *rx);
+
+/** Has the thread do what is due: isthmus_fuse_flush(). ch->lock held. */
+static inline void fuse_flush_later(struct isthmus *ch)
+{
+	ch->tx_blocked = true;
+	irq_wake_thread(ch->irq, ch);
+}
+
+/**
+ * Carries out one notification of the host's: `code`, and `len` bytes of body
+ * (at most FUSE_NOTICE_MAX) which only the host has checked. Process context,
+ * may sleep; one at a time for each mount, in the order they came. When it
+ * returns the host is told that it is done. fuse_notify.c.
+ */
+void isthmus_fuse_notify(struct fuse_session *s, int code, const void *body,
+			 u32 len);
+
+#endif

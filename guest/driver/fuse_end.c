@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: how a FUSE request ends. All with ch->lock held, and so in hard
+ * interrupts too: who waits for a request is told at once; everything else that
+ * follows from an answer takes locks of the fuse module's that no interrupt may
+ * take, and is left to the session's work.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "fuse.h"
+
+/* Ends of requests, and publishing: others wait for memory that these give
+ * back. And notifications, which wait for the first. */
+struct workqueue_struct *isthmus_fuse_wq, *isthmus_fuse_notice_wq;
+
+/* Ends a request that a process waits for. It does what fuse_request_end() would
+ * do but take fiq->lock, which is for interrupts that are queued there, and this
+ * driver queues none there. What is left then gives a reference back. */
+static void end_waiter(struct fuse_req *req)
+{
+	set_bit(FR_FINISHED, &req->flags);
+	smp_mb__after_atomic();
+	if (waitqueue_active(&req->waitq)) {
+		wake_up(&req->waitq);
+	}
+	fuse_request_end(req);
+}
+
+/* Nobody waits for it any more. */
+static void waiter_gone(struct fuse_session *s, const struct fuse_req *req)
+{
+	u32 i;
+
+	for (i = 0; i < s->waiters; i++) {
+		if (s->waiter[i].req == req) {
+			s->waiter[i] = s->waiter[--s->waiters];
+			return;
+		}
+	}
+}
+
+/**
+ * Ends a request that is in no list and has no slot. It may be gone
+ * afterwards.
+ */
+void fuse_end(struct fuse_session *s, struct fuse_req *req, int error)
+{
+	req->out.h.error = error;
+	clear_bit(FR_SENT, &req->flags);
+	if (unlikely(test_bit(FR_INTERRUPTED, &req->flags))) {
+		waiter_gone(s, req);
+	}
+	if (!req->fm) {
+		kfree(container_of(req, struct fuse_own, req));
+	} else if (test_bit(FR_BACKGROUND, &req->flags) ||
+		   test_bit(FR_ASYNC, &req->flags)) {
+		list_add_tail(&req->list, req->args->may_block ?
+			      &s->done_slow : &s->done);
+		queue_work(isthmus_fuse_wq, &s->done_work);
+	} else {
+		end_waiter(req);
+	}
+}
+
+/**
+ * Ends a request that is in one of the lists, without its answer. If the host
+ * has got it, its number stays taken until the answer comes.
+ */
+void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error)
+{
+	struct fuse_slot *slot = fuse_slot_of(s, req);
+
+	if (slot) {
+		slot->req = NULL;
+	}
+	if (s->rx.req == req) {
+		s->rx.req = NULL;
+	}
+	list_del_init(&req->list);
+	fuse_end(s, req, error);
+}
+
+/** Ends requests whose processes have been killed after all. */
+void fuse_waiters_check(struct fuse_session *s)
+{
+	u32 i = 0;
+
+	while (i < s->waiters) {
+		if (fatal_signal_pending(s->waiter[i].task)) {
+			/* Another takes this one's place. */
+			fuse_give_up(s, s->waiter[i].req, -EINTR);
+		} else {
+			i++;
+		}
+	}
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: what the kernel's fuse module calls: here is a request, here is a
+ * FORGET, this one's process has got a signal.
+ *
+ * The cheap round trip: who sends a request that a process waits for looks for
+ * its answer in the ring before that process begins to wait, and it does not
+ * have to. A request of the background (writing dirty pages) is sent with
+ * fc->bg_lock held, which its end takes: it goes to the host from the work
+ * queue, many with one doorbell, or with the next request of the mount's; and
+ * whoever has no lock ends those that are answered.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "fuse.h"
+
+/* Ends what is answered in one of the lists. May sleep if that of `list` may. */
+static void complete_list(struct list_head *list)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_req *req, *next;
+	unsigned long flags;
+	LIST_HEAD(done);
+
+	spin_lock_irqsave(&ch->lock, flags);
+	list_splice_init(list, &done);
+	spin_unlock_irqrestore(&ch->lock, flags);
+	list_for_each_entry_safe(req, next, &done, list) {
+		list_del_init(&req->list);
+		fuse_request_end(req);
+	}
+}
+
+/** The work queue's turn: publishes requests of the background, ends answered
+ * ones. */
+void fuse_session_done(struct work_struct *work)
+{
+	struct fuse_session *s = container_of(work, struct fuse_session,
+					      done_work);
+	struct isthmus *ch = &isthmus_channel;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	if (ch->up) {
+		isthmus_tx_done(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+	complete_list(&s->done);
+	complete_list(&s->done_slow);
+}
+
+/* Answered here, and told to the host later. False: it has to be sent. */
+static bool send_copy(struct fuse_session *s, struct fuse_req *req)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_req *copy = fuse_local_copy(s, req);
+	unsigned long flags;
+	bool dead;
+
+	if (!copy) {
+		return false;
+	}
+	spin_lock_irqsave(&ch->lock, flags);
+	dead = s->state >= SESSION_DEAD;
+	if (fuse_session_send(ch, s, copy)) {
+		isthmus_tx_later(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+	fuse_end(s, req, dead ? -ENOTCONN : 0);
+	return true;
+}
+
+/**
+ * "Send this": its answer comes through fuse_request_end(). Process context;
+ * one of the background may come with spin locks held.
+ */
+void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_session *s = fiq->priv;
+	bool background = test_bit(FR_BACKGROUND, &req->flags);
+	unsigned long flags;
+	bool sent;
+
+	clear_bit(FR_PENDING, &req->flags);
+	if (!background &&
+	    (fuse_local_answer(s, req) || send_copy(s, req))) {
+		return;
+	}
+	/* Also while it waits to be sent: so we hear of signals. */
+	set_bit(FR_SENT, &req->flags);
+	spin_lock_irqsave(&ch->lock, flags);
+	sent = fuse_session_send(ch, s, req);
+	if (sent && background) {
+		queue_work(isthmus_fuse_wq, &s->done_work);
+	}
+	if (!sent || background) {
+		spin_unlock_irqrestore(&ch->lock, flags);
+		return;
+	}
+	isthmus_tx_done(ch, flags);
+	if (!list_empty_careful(&s->done)) {
+		complete_list(&s->done);
+	}
+}
+
+/** "Send this FORGET." Process context. */
+void fuse_session_forget(struct fuse_iqueue *fiq,
+			 struct fuse_forget_link *link)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_session *s = fiq->priv;
+	unsigned long flags;
+
+	if (!xa_empty(&s->locked)) {
+		xa_erase(&s->locked, link->forget_one.nodeid);
+	}
+	spin_lock_irqsave(&ch->lock, flags);
+	if (s->state >= SESSION_DEAD) {
+		spin_unlock_irqrestore(&ch->lock, flags);
+		kfree(link);
+		return;
+	}
+	fuse_forget_add(s, link);
+	if (s->state == SESSION_UP && list_empty(&s->pending) &&
+	    fuse_forget_put(ch, s)) {
+		isthmus_tx_later(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+}
+
+/* ---- Signals ---- */
+
+/**
+ * The process that waits for the request, which is the current one, has got a
+ * signal. If it is to end, it does not wait for the host. Else the host is told,
+ * which may answer EINTR.
+ */
+void fuse_session_interrupt(struct fuse_iqueue *fiq, struct fuse_req *req)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_session *s = fiq->priv;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	/* Answered just now? */
+	if (list_empty(&req->list)) {
+		spin_unlock_irqrestore(&ch->lock, flags);
+		return;
+	}
+	/* There are fewer slots than processes only for those that wait to be
+	 * sent: these are looked at no more. */
+	if (s->waiters < FUSE_SLOTS) {
+		s->waiter[s->waiters++] = (struct fuse_waiter){
+			.req = req, .task = current,
+		};
+	}
+	if (fatal_signal_pending(current)) {
+		/* The host is told all the same: it may be waiting, too. */
+		s->interrupt = fuse_slot_of(s, req) != NULL;
+		fuse_session_pump(ch, s);
+		fuse_give_up(s, req, -EINTR);
+	} else {
+		s->interrupt = true;
+		fuse_session_pump(ch, s);
+		fuse_session_watch_later();
+	}
+	if (ch->up) {
+		isthmus_tx_done(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+}
+
+/* ---- What the host tells ---- */
+
+/* The next notification; what came before it is carried out. */
+static struct fuse_notice *next_notice(struct fuse_session *s, bool done)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct fuse_notice *notice;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	if (done) {
+		s->notices_done++;
+		s->ack = true;
+	}
+	notice = s->stopping ? NULL :
+		 list_first_entry_or_null(&s->notices, struct fuse_notice,
+					  list);
+	if (notice) {
+		list_del(&notice->list);
+	} else if (s->ack) {
+		fuse_session_pump(ch, s);
+		if (ch->up) {
+			isthmus_tx_done(ch, flags);
+			return NULL;
+		}
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	return notice;
+}
+
+/** The notifications' turn: all there are, then the host is told how many. */
+void fuse_session_notices(struct work_struct *work)
+{
+	struct fuse_session *s = container_of(work, struct fuse_session,
+					      notice_work);
+	struct fuse_notice *notice;
+	bool done = false;
+
+	while ((notice = next_notice(s, done)) != NULL) {
+		isthmus_fuse_notify(s, notice->code, notice->body,
+				    notice->len);
+		kfree(notice);
+		done = true;
+	}
+}
+
+const struct fuse_iqueue_ops fuse_session_ops = {
+	COMPAT_FUSE_OPS
+	.release = fuse_session_release,
+};
