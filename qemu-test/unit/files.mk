@@ -16,6 +16,11 @@ volume_name_SRCS := qemu-test/unit/volume_name_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_name_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_space
+volume_space_SRCS := qemu-test/unit/volume_space_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_space_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_event
 volume_event_SRCS := qemu-test/unit/volume_event_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

@@ -426,7 +426,7 @@ static void test_entry_at_end_of_block(void **state)
 	dir = new_dir(f.vol, ROOT, "d");
 	fixture_reopen(&f);
 	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
-	assert_int_equal(run_load(f.vol, vn), 0);
+	assert_int_equal(tree_load(f.vol, vn), 0);
 	entry = dir_entry(f.vol, vn, 12, true);		/* ".." */
 	assert_non_null(entry);
 	entry->rec_len -= 4;

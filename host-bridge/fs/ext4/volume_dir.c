@@ -146,7 +146,8 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 					  : ENOSPC;
 
 	if (error == 0) {
-		error = run_extend(vol, dir, lblk, 1, &pblk, &got);
+		error = run_extend(vol, dir, lblk, 1, false, &pblk,
+				   &got);
 	}
 	if (error != 0) {
 		return error;
@@ -220,7 +221,7 @@ static int dir_unhash(struct volume *vol, struct vnode *dir)
 		uint32_t offset = 0;
 
 		if (data == NULL) {
-			return EIO;
+			return poke_error(vol);
 		}
 		while (offset + entry->rec_len < dir_limit(vol)) {
 			offset += entry->rec_len;
@@ -286,7 +287,7 @@ int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
 	}
 	if (error == 0 &&
 	    dir_entry(vol, dir, dir->index->slack_place, true) == NULL) {
-		error = EIO;
+		error = poke_error(vol);
 	}
 	return error;
 }
@@ -309,7 +310,7 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	place = index->slack_place;
 	entry = dir_entry(vol, dir, place, true);
 	if (entry == NULL) {
-		return EIO;
+		return poke_error(vol);
 	}
 	/* The entry keeps what its own name needs; the rest is the new
 	 * one's. */
@@ -346,7 +347,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	uint32_t offset = 0, slack;
 
 	if (data == NULL) {
-		return EIO;
+		return poke_error(vol);
 	}
 	/* The entry before it can only be found from the block's start. */
 	while (offset < target) {
@@ -386,7 +387,7 @@ int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 	struct ext2_dir_entry_2 *entry = dir_entry(vol, dir, place, true);
 
 	if (entry == NULL) {
-		return EIO;
+		return poke_error(vol);
 	}
 	entry->inode = ino;
 	entry->file_type = dir_ext2_type(mode);
@@ -449,7 +450,7 @@ int dir_writeback(struct volume *vol, struct vnode *dir)
 		}
 		data = dir_block(vol, dir, i, true);
 		if (data == NULL) {
-			return EIO;
+			return poke_error(vol);
 		}
 		code = ext2fs_dir_block_csum_set(vol->fs, dir->ino,
 						 (void *)data);

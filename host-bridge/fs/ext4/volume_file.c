@@ -12,20 +12,16 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
-/* Block numbers of a file have 32 bits; the last is not used. */
-#define FILE_MAX	((uint64_t)UINT32_MAX << VOLUME_BLOCK_SHIFT)
-
 /* What holes read as. */
 static const uint8_t hole[VOLUME_BLOCK];
 
-/* Gets a file whose content can be read or written; len becomes what is there
- * from offset on. Returns 0, EISDIR, EINVAL (no regular file), EOPNOTSUPP
- * (block maps), ESTALE, EIO or ENOMEM. */
-static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
-		      size_t *len, struct vnode **vn)
+/**
+ * Gets a file that has content, with its runs loaded. Returns 0, EISDIR, EINVAL
+ * (no regular file), EOPNOTSUPP (block maps), ESTALE, EIO or ENOMEM.
+ */
+int file_get(struct volume *vol, uint32_t ino, struct vnode **vn)
 {
 	int error = vnode_get(vol, ino, vn);
-	uint64_t size;
 
 	if (error == 0 && vnode_is(*vn, VOLUME_S_IFDIR)) {
 		error = EISDIR;
@@ -33,9 +29,16 @@ static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
 	if (error == 0 && !vnode_is(*vn, VOLUME_S_IFREG)) {
 		error = EINVAL;
 	}
-	if (error == 0) {
-		error = run_load(vol, *vn);
-	}
+	return error != 0 ? error : tree_load(vol, *vn);
+}
+
+/* As file_get(), for reading: len becomes what is there from offset on. */
+static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
+		      size_t *len, struct vnode **vn)
+{
+	int error = file_get(vol, ino, vn);
+	uint64_t size;
+
 	if (error != 0) {
 		return error;
 	}
@@ -48,28 +51,46 @@ static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
 	return 0;
 }
 
-/* Memory for reading at an offset, to the end of its block; NULL: EIO. The runs
- * are loaded. */
-static const uint8_t *file_peek(struct volume *vol, struct vnode *vn,
-				uint64_t offset)
-{
-	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
-	const struct run *run = run_find(vn, lblk);
-	const uint8_t *data = hole;
-
-	if (run != NULL && run->lblk <= lblk) {
-		data = vol->dev->ops->peek(vol->dev,
-					   run->pblk + (lblk - run->lblk));
-	}
-	return data == NULL ? NULL : data + (offset & (VOLUME_BLOCK - 1));
-}
-
 /* Bytes from an offset to the end of its block, at most len. */
 static size_t block_rest(uint64_t offset, size_t len)
 {
 	size_t rest = VOLUME_BLOCK - (size_t)(offset & (VOLUME_BLOCK - 1));
 
 	return rest < len ? rest : len;
+}
+
+/* Memory for reading at an offset, to the end of its block; NULL: EIO. The runs
+ * are loaded. */
+static const uint8_t *file_peek_block(struct volume *vol, struct vnode *vn,
+				      uint64_t offset)
+{
+	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	const struct run *run = run_find(vn, lblk);
+	const uint8_t *data = hole;
+
+	if (run != NULL && run->lblk <= lblk && !run->unwritten) {
+		data = vol->dev->ops->peek(vol->dev,
+					   run->pblk + (lblk - run->lblk));
+	}
+	return data == NULL ? NULL : data + (offset & (VOLUME_BLOCK - 1));
+}
+
+/**
+ * Memory for reading at an offset: *data, len bytes or as many as lie together.
+ * The runs are loaded. Returns 0 or EIO.
+ */
+int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
+	      size_t *len, const uint8_t **data)
+{
+	size_t there = block_rest(offset, *len);
+
+	*data = file_peek_block(vol, vn, offset);
+	while (*data != NULL && there < *len &&
+	       file_peek_block(vol, vn, offset + there) == *data + there) {
+		there += block_rest(offset + there, *len - there);
+	}
+	*len = there;
+	return *data == NULL ? EIO : 0;
 }
 
 /**
@@ -92,23 +113,17 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
-	while (error == 0 && *done < len) {
-		size_t piece = block_rest(offset + *done, len - *done);
-		const uint8_t *data = file_peek(vol, vn, offset + *done);
+	while (error == 0 && *done < len && n < max) {
+		size_t piece = len - *done;
+		const uint8_t *data;
 
-		if (data == NULL) {
-			return EIO;
+		error = file_peek(vol, vn, offset + *done, &piece, &data);
+		if (error != 0) {
+			return error;
 		}
-		if (n > 0 && (const uint8_t *)segs[n - 1].data +
-			     segs[n - 1].len == data) {
-			segs[n - 1].len += piece;
-		} else if (n < max) {
-			segs[n].data = data;
-			segs[n].len = piece;
-			n++;
-		} else {
-			break;
-		}
+		segs[n].data = data;
+		segs[n].len = piece;
+		n++;
 		*done += piece;
 	}
 	*count = n;
@@ -129,11 +144,12 @@ int volume_read(struct volume *vol, uint32_t ino, uint64_t offset, void *buf,
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
 	while (error == 0 && *done < len) {
-		size_t piece = block_rest(offset + *done, len - *done);
-		const uint8_t *data = file_peek(vol, vn, offset + *done);
+		size_t piece = len - *done;
+		const uint8_t *data;
 
-		if (data == NULL) {
-			return EIO;
+		error = file_peek(vol, vn, offset + *done, &piece, &data);
+		if (error != 0) {
+			return error;
 		}
 		memcpy((uint8_t *)buf + *done, data, piece);
 		*done += piece;
@@ -175,6 +191,37 @@ static size_t write_blocks(struct volume *vol, uint64_t block, size_t skip,
 	return done;
 }
 
+/* Blocks to write to: some of a run, or of a hole. */
+struct target {
+	uint64_t pblk;
+	uint32_t count;
+	bool fresh;		/* what is in them is none of the file's */
+	bool unwritten;		/* they were the file's before, unwritten */
+};
+
+/* Finds or takes blocks for lblk and what follows, up to want. As many as the
+ * write wants; less if the run or hole, or the free blocks, end before. Returns
+ * 0 or as run_extend(). */
+static int write_target(struct volume *vol, struct vnode *vn, uint32_t lblk,
+			uint32_t want, struct target *to)
+{
+	const struct run *run = run_find(vn, lblk);
+
+	*to = (struct target){ 0 };
+	if (run == NULL || run->lblk > lblk) {
+		to->fresh = true;
+		return run_extend(vol, vn, lblk, want, false, &to->pblk,
+				  &to->count);
+	}
+	to->fresh = to->unwritten = run->unwritten;
+	to->pblk = run->pblk + (lblk - run->lblk);
+	to->count = run->len - (lblk - run->lblk);
+	if (to->count > want) {
+		to->count = want;
+	}
+	return to->unwritten ? run_written_ready(vol, vn) : 0;
+}
+
 /* Writes what fits in the run or hole at offset, allocating where it is a hole.
  * Returns 0 and the bytes, at least one, or ENOSPC, EFBIG, EIO or ENOMEM. */
 static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
@@ -182,33 +229,26 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 {
 	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
 	size_t skip = (size_t)(offset & (VOLUME_BLOCK - 1));
-	const struct run *run = run_find(vn, lblk);
-	bool fresh = run == NULL || run->lblk > lblk;
-	uint64_t pblk;
-	uint32_t count;
-	int error;
+	uint64_t want = (skip + len + VOLUME_BLOCK - 1) >> VOLUME_BLOCK_SHIFT;
+	struct target to;
+	uint32_t whole;
+	int error = write_target(vol, vn, lblk, want < RUN_MAX
+				 ? (uint32_t)want : RUN_MAX, &to);
 
-	if (fresh) {
-		/* As many as the write wants; less if the hole or the free run
-		 * ends before. */
-		count = (uint32_t)((skip + len + VOLUME_BLOCK - 1) >>
-				   VOLUME_BLOCK_SHIFT);
-		error = run_extend(vol, vn, lblk, count, &pblk, &count);
-		if (error != 0) {
-			return error;
-		}
-	} else {
-		pblk = run->pblk + (lblk - run->lblk);
-		count = run->len - (lblk - run->lblk);
+	if (error != 0) {
+		return error;
 	}
-	if (len > ((size_t)count << VOLUME_BLOCK_SHIFT) - skip) {
-		len = ((size_t)count << VOLUME_BLOCK_SHIFT) - skip;
+	if (len > ((size_t)to.count << VOLUME_BLOCK_SHIFT) - skip) {
+		len = ((size_t)to.count << VOLUME_BLOCK_SHIFT) - skip;
 	}
-	*done = write_blocks(vol, pblk, skip, buf, len, fresh);
-	if (fresh && *done < len) {
+	*done = write_blocks(vol, to.pblk, skip, buf, len, to.fresh);
+	whole = *done == 0 ? 0 : (uint32_t)((skip + *done + VOLUME_BLOCK - 1)
+					    >> VOLUME_BLOCK_SHIFT);
+	if (to.unwritten && whole > 0) {
+		run_written(vn, lblk, whole);
+	} else if (to.fresh && !to.unwritten && whole < to.count) {
 		/* New blocks that were not reached would show old data. */
-		run_undo(vol, vn, count - (*done == 0 ? 0 : (uint32_t)
-			 ((skip + *done) >> VOLUME_BLOCK_SHIFT)));
+		run_undo(vol, vn, to.count - whole);
 	}
 	return *done > 0 ? 0 : poke_error(vol);
 }
@@ -223,7 +263,7 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done)
 {
-	int error = run_load(vol, vn);
+	int error = tree_load(vol, vn);
 
 	*done = 0;
 	if (error == 0 && (offset >= FILE_MAX || len > FILE_MAX - offset)) {
@@ -277,16 +317,38 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 }
 
 /**
+ * Zeroes len bytes within one block of a file, where it is not a hole. Returns
+ * 0, ENOSPC or EIO.
+ */
+int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
+	      size_t len)
+{
+	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	const struct run *run = run_find(vn, lblk);
+	uint8_t *data;
+
+	if (len == 0 || run == NULL || run->lblk > lblk || run->unwritten) {
+		return 0;
+	}
+	data = vol->dev->ops->poke(vol->dev, run->pblk + (lblk - run->lblk),
+				   false);
+	if (data == NULL) {
+		return poke_error(vol);
+	}
+	memset(data + (offset & (VOLUME_BLOCK - 1)), 0, len);
+	return 0;
+}
+
+/**
  * Sets the size of a regular file: frees the blocks beyond, or leaves a hole.
  * Its times are the caller's. Returns 0, EISDIR, EINVAL (no regular file),
- * EFBIG, EOPNOTSUPP, EIO or ENOMEM; then nothing has changed.
+ * EFBIG, EOPNOTSUPP, ENOSPC, EIO or ENOMEM; then nothing has changed.
  */
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 {
 	uint32_t keep = (uint32_t)((size + VOLUME_BLOCK - 1) >>
 				   VOLUME_BLOCK_SHIFT);
 	size_t tail = (size_t)(size & (VOLUME_BLOCK - 1));
-	const struct run *run;
 	int error;
 
 	if (!vnode_is(vn, VOLUME_S_IFREG)) {
@@ -295,22 +357,18 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 	if (size > FILE_MAX) {
 		return EFBIG;
 	}
-	error = run_load(vol, vn);
+	error = tree_load(vol, vn);
+	/* What is cut off of the last block is zeroed. */
+	if (error == 0 && size < vnode_size(vn) && tail != 0) {
+		error = file_zero(vol, vn, size, VOLUME_BLOCK - tail);
+	}
 	if (error != 0) {
 		return error;
 	}
-	/* What is cut off of the last block is zeroed, where it is no hole. */
-	run = tail != 0 ? run_find(vn, keep - 1) : NULL;
-	if (size < vnode_size(vn) && run != NULL && run->lblk < keep) {
-		uint8_t *data = vol->dev->ops->poke(
-			vol->dev, run->pblk + (keep - 1 - run->lblk), false);
-
-		if (data == NULL) {
-			return poke_error(vol);
-		}
-		memset(data + tail, 0, VOLUME_BLOCK - tail);
+	/* What was set aside beyond the end stays when the file grows. */
+	if (size <= vnode_size(vn)) {
+		run_truncate(vol, vn, keep);
 	}
-	run_truncate(vol, vn, keep);
 	vnode_set_size(vol, vn, size);
 	return 0;
 }
@@ -346,8 +404,8 @@ int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 	/* Up to 59 bytes are in the inode, in the place of the extent tree. */
 	text = (const uint8_t *)vn->in.i_block;
 	if ((vn->in.i_flags & EXT4_EXTENTS_FL) != 0) {
-		error = run_load(vol, vn);
-		text = error == 0 ? file_peek(vol, vn, 0) : NULL;
+		error = tree_load(vol, vn);
+		text = error == 0 ? file_peek_block(vol, vn, 0) : NULL;
 	} else if (*len >= sizeof(vn->in.i_block)) {
 		text = NULL;
 	}

@@ -225,7 +225,7 @@ static int index_load_blocks(struct volume *vol, struct vnode *dir)
 		const struct run *run = run_find(dir, i);
 		const uint8_t *data;
 
-		if (run == NULL || run->lblk > i) {
+		if (run == NULL || run->lblk > i || run->unwritten) {
 			return EIO;
 		}
 		data = vol->dev->ops->peek(vol->dev,
@@ -264,7 +264,7 @@ int index_load(struct volume *vol, struct vnode *dir)
 	if (dir->index != NULL) {
 		return 0;
 	}
-	error = run_load(vol, dir);
+	error = tree_load(vol, dir);
 	if (error == 0) {
 		error = index_new(dir);
 	}

@@ -26,10 +26,11 @@
 #define VOLUME_LINK_MAX		65000u
 #define RUN_MAX			32768u	/* blocks of one extent */
 
-/* Blocks lblk.. of a file are blocks pblk.. of the device. */
+/* Blocks lblk.. of a file are blocks pblk.. of the device. Fragmented files
+ * have many, so all is in 16 bytes. */
 struct run {
 	uint32_t lblk, len;
-	uint64_t pblk;
+	uint64_t pblk : 63, unwritten : 1;	/* then it reads as zeros */
 };
 
 struct dir_index;
@@ -121,16 +122,32 @@ int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 		 uint64_t *first, uint32_t *got);
 void volume_free(struct volume *vol, uint64_t first, uint32_t count);
 
+/* volume_tree.c */
+void tree_init(struct vnode *vn);
+int tree_load(struct volume *vol, struct vnode *vn);
+int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count);
+void tree_trim(struct volume *vol, struct vnode *vn);
+int tree_store(struct volume *vol, struct vnode *vn);
+int tree_seal(struct volume *vol, struct vnode *vn);
+
 /* volume_run.c */
-void run_init(struct vnode *vn);
-int run_load(struct volume *vol, struct vnode *vn);
 const struct run *run_find(struct vnode *vn, uint32_t lblk);
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
-	       uint32_t want, uint64_t *pblk, uint32_t *got);
+	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got);
 void run_undo(struct volume *vol, struct vnode *vn, uint32_t count);
 void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk);
-int run_store(struct volume *vol, struct vnode *vn);
-int run_seal(struct volume *vol, struct vnode *vn);
+int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	      uint32_t count);
+int run_written_ready(struct volume *vol, struct vnode *vn);
+void run_written(struct vnode *vn, uint32_t lblk, uint32_t count);
+int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		uint32_t count);
+uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count);
+int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	     uint32_t count);
+void run_collapse(struct vnode *vn, uint32_t lblk, uint32_t count);
+int run_make_gap(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		 uint32_t count);
 
 /* volume_dir.c; a place is the offset of an entry in the directory */
 struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
@@ -159,6 +176,12 @@ int name_find(struct volume *vol, struct vnode *dir, const char *name,
 	      size_t len, uint32_t *place, struct vnode **vn);
 
 /* volume_file.c */
+#define FILE_MAX	((uint64_t)UINT32_MAX << VOLUME_BLOCK_SHIFT)
+int file_get(struct volume *vol, uint32_t ino, struct vnode **vn);
+int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
+	      size_t *len, const uint8_t **data);
+int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
+	      size_t len);
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);

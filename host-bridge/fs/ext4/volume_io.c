@@ -86,7 +86,8 @@ static errcode_t io_copy(io_channel io, uint64_t at, uint64_t len,
 						       n == VOLUME_BLOCK);
 
 			if (data == NULL) {
-				return EXT2_ET_SHORT_WRITE;
+				return dev->full ? ENOSPC
+						 : EXT2_ET_SHORT_WRITE;
 			}
 			memcpy(data + skip, from, n);
 			from += n;

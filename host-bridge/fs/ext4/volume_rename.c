@@ -127,7 +127,7 @@ static int rename_ready_up(struct volume *vol, struct vnode *dir,
 	int error = dir_find(vol, dir, "..", 2, place, &up);
 
 	if (error == 0 && dir_entry(vol, dir, *place, true) == NULL) {
-		error = EIO;
+		error = poke_error(vol);
 	}
 	return error;
 }
@@ -158,11 +158,11 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	if (r->target == NULL) {
 		error = dir_reserve(vol, r->new_dir, len);
 	} else if (dir_entry(vol, r->new_dir, r->new_place, true) == NULL) {
-		error = EIO;
+		error = poke_error(vol);
 	}
 	if (error == 0 &&
 	    dir_entry(vol, r->old_dir, r->old_place, true) == NULL) {
-		error = EIO;
+		error = poke_error(vol);
 	}
 	if (error == 0 && r->moves) {
 		error = rename_ready_up(vol, r->vn, &r->up_place);

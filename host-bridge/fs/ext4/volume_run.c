@@ -1,246 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a file's blocks are. The extent tree is read once into a sorted array
- * of runs, which is what is searched and changed; the tree is written anew from
- * the array when the inode is written back. The tree's blocks are taken when
- * the array grows, so that writing it back cannot fail for want of space.
- * [Linux "Documentation/filesystems/ext4/ifork.rst: Extent Tree"]
+ * Where a file's blocks are: a sorted array of runs, read from the extent tree
+ * and written back to it by volume_tree.c. Blocks may be set aside and not yet
+ * written: what lies in them is another file's, and they read as zeros.
  *
  * Invariants: runs do not overlap, are sorted by lblk, have 1 to RUN_MAX
- * blocks, all within the volume; tree_count is at least tree_blocks(run_count).
- * Extents that the device holds are checked against them as they are read.
+ * blocks (one less when unwritten), all within the volume. Whatever may add
+ * runs makes room for them first (tree_reserve()), and then cannot fail.
  */
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host-bridge/fs/ext4/volume_int.h"
-
-#define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
-#define NODE_ENTRIES	340u	/* (4096 - header - checksum) / entry */
-/* Two levels below the root: what tree_blocks() and run_store() can do. */
-#define RUNS_MAX	(ROOT_ENTRIES * NODE_ENTRIES * NODE_ENTRIES)
-#define NODE_MAGIC	0xf30a
-
-/* The tree as it is stored: a header and 12-byte entries. */
-struct node_header {
-	uint16_t magic, entries, max, depth;
-	uint32_t generation;
-};
-
-struct node_extent {
-	uint32_t lblk;
-	uint16_t len, pblk_high;
-	uint32_t pblk;
-};
-
-struct node_index {
-	uint32_t lblk, node;
-	uint16_t node_high, unused;
-};
-
-static_assert(sizeof(struct node_header) == 12, "as stored");
-static_assert(sizeof(struct node_extent) == 12, "as stored");
-static_assert(sizeof(struct node_index) == 12, "as stored");
-
-static uint32_t div_up(uint32_t n, uint32_t by)
-{
-	return (n + by - 1) / by;
-}
-
-/* Blocks the tree of so many runs needs beside the inode: leaves, and above
- * them one level of index when the root has no room for all. */
-static uint32_t tree_blocks(uint32_t runs)
-{
-	uint32_t leaves = div_up(runs, NODE_ENTRIES);
-
-	if (runs <= ROOT_ENTRIES) {
-		return 0;
-	}
-	return leaves <= ROOT_ENTRIES
-	       ? leaves : leaves + div_up(leaves, NODE_ENTRIES);
-}
-
-/* Makes room in an array for need entries of size bytes, twice as much as there
- * was where that is more. Returns 0 or ENOMEM; then it is as it was. */
-static int grow(void **array, uint32_t *space, uint32_t need, size_t size)
-{
-	uint32_t want = *space == 0 ? ROOT_ENTRIES : *space * 2;
-	void *bigger;
-
-	if (need <= *space) {
-		return 0;
-	}
-	if (want < need) {
-		want = need;
-	}
-	bigger = realloc(*array, want * size);
-	if (bigger == NULL) {
-		return ENOMEM;
-	}
-	*array = bigger;
-	*space = want;
-	return 0;
-}
-
-/* Makes sure that runs and tree can take count runs. Returns 0, EFBIG, ENOMEM
- * or ENOSPC. Tree blocks that were taken before it failed stay: tree_trim()
- * gives back what is too much. */
-static int run_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
-{
-	uint32_t need = tree_blocks(count);
-	int error;
-
-	if (count > RUNS_MAX) {
-		return EFBIG;
-	}
-	error = grow((void **)&vn->runs, &vn->run_space, count,
-		     sizeof(*vn->runs));
-	if (error == 0) {
-		error = grow((void **)&vn->tree, &vn->tree_space, need,
-			     sizeof(*vn->tree));
-	}
-	while (error == 0 && vn->tree_count < need) {
-		uint32_t got;
-
-		error = volume_alloc(vol, 0, 1, &vn->tree[vn->tree_count],
-				     &got);
-		if (error == 0) {
-			vn->tree_count++;
-			vn->dirty = vn->tree_dirty = true;
-			ext2fs_iblk_add_blocks(vol->fs, &vn->in_small, 1);
-		}
-	}
-	return error;
-}
-
-/* Enters one extent of the tree as read. Blocks that were set aside but never
- * written become plain blocks of zeros: no extent of ours is anything else.
- * Returns 0, EIO for one that breaks the invariants, or ENOMEM. */
-static int load_leaf(struct volume *vol, struct vnode *vn,
-		     const struct ext2fs_extent *ext)
-{
-	uint64_t end = ext2fs_blocks_count(vol->fs->super);
-	uint64_t from = 0;		/* the first block it may begin at */
-	int error = grow((void **)&vn->runs, &vn->run_space,
-			 vn->run_count + 1, sizeof(*vn->runs));
-
-	if (error != 0) {
-		return error;
-	}
-	/* Behind the run before it: sorted, and no overlap. */
-	if (vn->run_count > 0) {
-		from = vn->runs[vn->run_count - 1].lblk;
-		from += vn->runs[vn->run_count - 1].len;
-	}
-	if (ext->e_len == 0 || ext->e_len > RUN_MAX || ext->e_pblk == 0 ||
-	    ext->e_pblk >= end || ext->e_len > end - ext->e_pblk ||
-	    ext->e_lblk > UINT32_MAX - ext->e_len || ext->e_lblk < from) {
-		return EIO;
-	}
-	/* Else what lies in them from before could be read. */
-	if ((ext->e_flags & EXT2_EXTENT_FLAGS_UNINIT) != 0) {
-		for (uint32_t i = 0; i < ext->e_len; i++) {
-			uint8_t *data = vol->dev->ops->poke(
-				vol->dev, ext->e_pblk + i, true);
-
-			if (data == NULL) {
-				return poke_error(vol);
-			}
-			memset(data, 0, VOLUME_BLOCK);
-		}
-		vn->dirty = vn->tree_dirty = true;
-	}
-	vn->runs[vn->run_count++] = (struct run){
-		.lblk = (uint32_t)ext->e_lblk,
-		.len = ext->e_len,
-		.pblk = ext->e_pblk,
-	};
-	return 0;
-}
-
-/* Enters one node of the tree: a leaf's extent or a block of the tree. Those
- * blocks are used again when the tree is next written. */
-static int load_node(struct volume *vol, struct vnode *vn,
-		     const struct ext2fs_extent *ext)
-{
-	int error;
-
-	if ((ext->e_flags & EXT2_EXTENT_FLAGS_LEAF) != 0) {
-		return load_leaf(vol, vn, ext);
-	}
-	error = grow((void **)&vn->tree, &vn->tree_space, vn->tree_count + 1,
-		     sizeof(*vn->tree));
-	if (error == 0) {
-		vn->tree[vn->tree_count++] = ext->e_pblk;
-	}
-	return error;
-}
-
-/**
- * Makes an inode one that has extents, and none yet: an empty root. The rest of
- * i_block is zero.
- */
-void run_init(struct vnode *vn)
-{
-	struct node_header *root = (void *)vn->in.i_block;
-
-	vn->in.i_flags |= EXT4_EXTENTS_FL;
-	root->magic = NODE_MAGIC;
-	root->max = ROOT_ENTRIES;
-}
-
-/**
- * Reads the runs of a file, once. Returns 0, ENOMEM, ENOSPC, EIO for a damaged
- * tree, EOPNOTSUPP for a file with block maps in place of extents; then the
- * runs may not be used.
- */
-int run_load(struct volume *vol, struct vnode *vn)
-{
-	const struct node_header *root = (const void *)vn->in.i_block;
-	ext2_extent_handle_t handle;
-	struct ext2fs_extent ext;
-	errcode_t code;
-	int error = 0;
-	int op = EXT2_EXTENT_ROOT;
-
-	if (vn->runs_valid) {
-		return 0;
-	}
-	if ((vn->in.i_flags & EXT4_EXTENTS_FL) == 0) {
-		return EOPNOTSUPP;
-	}
-	vn->run_count = vn->tree_count = vn->cursor = 0;
-	/* An empty file needs no walk. */
-	if (root->magic == NODE_MAGIC && root->entries == 0) {
-		vn->runs_valid = true;
-		return 0;
-	}
-	code = ext2fs_extent_open2(vol->fs, vn->ino, &vn->in_small, &handle);
-	if (code != 0) {
-		return volume_errno(code);
-	}
-	while (error == 0 &&
-	       (code = ext2fs_extent_get(handle, op, &ext)) == 0) {
-		/* The walk meets an index again on its way back up. */
-		if ((ext.e_flags & EXT2_EXTENT_FLAGS_SECOND_VISIT) == 0) {
-			error = load_node(vol, vn, &ext);
-		}
-		op = EXT2_EXTENT_NEXT;
-	}
-	ext2fs_extent_free(handle);
-	if (error == 0 && code != EXT2_ET_EXTENT_NO_NEXT) {
-		error = EIO;
-	}
-	/* No sound tree has fewer blocks than ours would; this one may not be
-	 * sound. */
-	if (error == 0) {
-		error = run_reserve(vol, vn, vn->run_count);
-	}
-	vn->runs_valid = error == 0;
-	return error;
-}
 
 /**
  * The run that holds block lblk of the file, else the next one after it (then
@@ -271,50 +42,106 @@ const struct run *run_find(struct vnode *vn, uint32_t lblk)
 	return low < vn->run_count ? &vn->runs[low] : NULL;
 }
 
-/* Enters new blocks before run number at, joined to the run before if they
- * follow it in the file and on the device. Room was reserved. The cursor is
- * then at the run that has them. */
-static void run_enter(struct vnode *vn, uint32_t at, struct run new)
+/* The most blocks that a run can have. */
+static uint32_t run_max(bool unwritten)
 {
-	if (at > 0) {
-		struct run *before = &vn->runs[at - 1];
+	return unwritten ? RUN_MAX - 1 : RUN_MAX;
+}
 
-		if (before->lblk + before->len == new.lblk &&
-		    before->pblk + before->len == new.pblk &&
-		    before->len + new.len <= RUN_MAX) {
-			before->len += new.len;
-			vn->cursor = at - 1;
-			return;
-		}
-	}
+/* Whether a run goes on where another ends, in the file and on the device, and
+ * one run can be both. */
+static bool run_follows(const struct run *before, const struct run *run)
+{
+	return before->lblk + before->len == run->lblk &&
+	       before->pblk + before->len == run->pblk &&
+	       before->unwritten == run->unwritten &&
+	       before->len + run->len <= run_max(run->unwritten);
+}
+
+/* Enters a run as number at. Room was reserved. */
+static void run_insert(struct vnode *vn, uint32_t at, struct run new)
+{
 	memmove(&vn->runs[at + 1], &vn->runs[at],
 		(vn->run_count - at) * sizeof(*vn->runs));
 	vn->runs[at] = new;
 	vn->run_count++;
+}
+
+/* Takes count runs out of the array, from number at on. */
+static void run_remove(struct vnode *vn, uint32_t at, uint32_t count)
+{
+	vn->run_count -= count;
+	memmove(&vn->runs[at], &vn->runs[at + count],
+		(vn->run_count - at) * sizeof(*vn->runs));
+}
+
+/* Joins run number at to the one before it, if it follows that. */
+static void run_join(struct vnode *vn, uint32_t at)
+{
+	if (at > 0 && at < vn->run_count &&
+	    run_follows(&vn->runs[at - 1], &vn->runs[at])) {
+		vn->runs[at - 1].len += vn->runs[at].len;
+		run_remove(vn, at, 1);
+	}
+}
+
+/* Splits the run that lblk lies within, so that a run may begin there; room was
+ * reserved. Returns the number of the first run from lblk on. */
+static uint32_t run_border(struct vnode *vn, uint32_t lblk)
+{
+	const struct run *found = run_find(vn, lblk);
+	uint32_t at = found != NULL ? (uint32_t)(found - vn->runs)
+				    : vn->run_count;
+	struct run rest;
+	uint32_t keep;
+
+	if (found == NULL || found->lblk >= lblk) {
+		return at;
+	}
+	keep = lblk - found->lblk;
+	rest = (struct run){
+		.lblk = lblk, .len = found->len - keep,
+		.pblk = found->pblk + keep, .unwritten = found->unwritten,
+	};
+	vn->runs[at].len = keep;
+	run_insert(vn, at + 1, rest);
+	return at + 1;
+}
+
+/* Enters new blocks before run number at, joined to the run before if they
+ * follow it. Room was reserved. The cursor is then at the run that has them. */
+static void run_enter(struct vnode *vn, uint32_t at, struct run new)
+{
+	if (at > 0 && run_follows(&vn->runs[at - 1], &new)) {
+		vn->runs[at - 1].len += new.len;
+		vn->cursor = at - 1;
+		return;
+	}
+	run_insert(vn, at, new);
 	vn->cursor = at;
 }
 
 /**
  * Gives a file blocks for its hole at lblk: at most want, as many as lie
  * together and fit the hole; *pblk and *got say which. Their content is
- * undefined: they are the caller's to fill, or to give back by run_undo().
- * Returns 0, ENOSPC, EFBIG (too many pieces) or ENOMEM; the runs are loaded.
- * The file's size is not changed.
+ * undefined: they are unwritten, or the caller's to fill, or to give back by
+ * run_undo(). Returns 0, ENOSPC, EFBIG (too many pieces), EIO or ENOMEM; the
+ * runs are loaded. The file's size is not changed.
  */
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
-	       uint32_t want, uint64_t *pblk, uint32_t *got)
+	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got)
 {
 	const struct run *next = run_find(vn, lblk);
 	uint32_t at = next != NULL ? (uint32_t)(next - vn->runs)
 				   : vn->run_count;
 	uint64_t goal = 0;
-	int error = run_reserve(vol, vn, vn->run_count + 1);
+	int error = tree_reserve(vol, vn, vn->run_count + 1);
 
 	if (error != 0) {
 		return error;
 	}
-	if (want > RUN_MAX) {
-		want = RUN_MAX;
+	if (want > run_max(unwritten)) {
+		want = run_max(unwritten);
 	}
 	if (at < vn->run_count && want > vn->runs[at].lblk - lblk) {
 		want = vn->runs[at].lblk - lblk;
@@ -327,7 +154,10 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	if (error != 0) {
 		return error;
 	}
-	run_enter(vn, at, (struct run){ lblk, *got, *pblk });
+	run_enter(vn, at, (struct run){
+		.lblk = lblk, .len = *got, .pblk = *pblk,
+		.unwritten = unwritten,
+	});
 	ext2fs_iblk_add_blocks(vol->fs, &vn->in_small, *got);
 	vn->dirty = vn->tree_dirty = true;
 	return 0;
@@ -345,20 +175,7 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 	volume_free(vol, run->pblk + run->len, count);
 	ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, count);
 	if (run->len == 0) {
-		vn->run_count--;
-		memmove(run, run + 1,
-			(vn->run_count - vn->cursor) * sizeof(*run));
-	}
-}
-
-/* Frees the tree's blocks that the runs do not need. run_undo() leaves its
- * surplus to the next write-back. */
-static void tree_trim(struct volume *vol, struct vnode *vn)
-{
-	while (vn->tree_count > tree_blocks(vn->run_count)) {
-		volume_free(vol, vn->tree[--vn->tree_count], 1);
-		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
-		vn->dirty = vn->tree_dirty = true;
+		run_remove(vn, vn->cursor, 1);
 	}
 }
 
@@ -389,135 +206,176 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 	tree_trim(vol, vn);
 }
 
-/* A node's header: how many entries it has, how many it could have, and how far
- * above the leaves it is.
- * [Linux "fs/ext4/ext4_extents.h: struct ext4_extent_header"] */
-static void put_header(void *node, uint32_t entries, uint32_t max,
-		       uint32_t depth)
+/**
+ * Frees the blocks that a file has in count from lblk on. Returns 0, or before
+ * anything is changed ENOSPC, EFBIG, EIO or ENOMEM: what is left may be in more
+ * pieces.
+ */
+int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	      uint32_t count)
 {
-	*(struct node_header *)node = (struct node_header){
-		.magic = NODE_MAGIC,
-		.entries = (uint16_t)entries,
-		.max = (uint16_t)max,
-		.depth = (uint16_t)depth,
-	};
-}
+	int error = tree_reserve(vol, vn, vn->run_count + 1);
+	uint32_t first, last;
 
-/* Writes runs from number first on as a leaf. */
-static void put_extents(void *node, const struct vnode *vn, uint32_t first,
-			uint32_t count)
-{
-	struct node_extent *to = (struct node_extent *)node + 1;
-
-	for (const struct run *run = &vn->runs[first]; count > 0; count--) {
-		*to++ = (struct node_extent){
-			.lblk = run->lblk,
-			.len = (uint16_t)run->len,
-			.pblk = (uint32_t)run->pblk,
-			.pblk_high = (uint16_t)(run->pblk >> 32),
-		};
-		run++;
+	if (error != 0) {
+		return error;
 	}
-}
-
-/* Writes an index to the tree's blocks from number first on, each of which
- * covers stride runs, the first of them from run number run on. */
-static void put_index(void *node, const struct vnode *vn, uint32_t first,
-		      uint32_t count, uint32_t run, uint32_t stride)
-{
-	struct node_index *to = (struct node_index *)node + 1;
-
-	for (; count > 0; first++, run += stride, count--) {
-		*to++ = (struct node_index){
-			.lblk = vn->runs[run].lblk,
-			.node = (uint32_t)vn->tree[first],
-			.node_high = (uint16_t)(vn->tree[first] >> 32),
-		};
+	first = run_border(vn, lblk);
+	last = run_border(vn, lblk + count);
+	for (uint32_t i = first; i < last; i++) {
+		volume_free(vol, vn->runs[i].pblk, vn->runs[i].len);
+		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small,
+				       vn->runs[i].len);
 	}
-}
-
-/* Fills block number at of the tree: a leaf, or an index to leaves. Leaves come
- * first in vn->tree, then the index blocks. All are full but the last of each
- * kind. Returns 0 or EIO. */
-static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
-		      uint32_t leaves)
-{
-	uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[at], true);
-	bool leaf = at < leaves;
-	uint32_t first = (leaf ? at : at - leaves) * NODE_ENTRIES;
-	uint32_t count = (leaf ? vn->run_count : leaves) - first;
-
-	if (node == NULL) {
-		return EIO;
-	}
-	if (count > NODE_ENTRIES) {
-		count = NODE_ENTRIES;
-	}
-	memset(node, 0, VOLUME_BLOCK);
-	put_header(node, count, NODE_ENTRIES, leaf ? 0 : 1);
-	if (leaf) {
-		put_extents(node, vn, first, count);
-	} else {
-		put_index(node, vn, first, count, first * NODE_ENTRIES,
-			  NODE_ENTRIES);
-	}
+	run_remove(vn, first, last - first);
+	vn->dirty = vn->tree_dirty = true;
+	tree_trim(vol, vn);
 	return 0;
 }
 
 /**
- * Sets the checksums of the tree's blocks. They cover the inode's generation,
- * which libext2fs takes from the table: so the inode was written before.
- * Returns 0 or EIO; then the tree stays dirty, and all is done again.
+ * Makes room for run_written() of blocks in one run. Returns as run_punch().
  */
-int run_seal(struct volume *vol, struct vnode *vn)
+int run_written_ready(struct volume *vol, struct vnode *vn)
 {
+	return tree_reserve(vol, vn, vn->run_count + 2);
+}
+
+/** Notes that count blocks from lblk on, of an unwritten run, are written. */
+void run_written(struct vnode *vn, uint32_t lblk, uint32_t count)
+{
+	uint32_t at = run_border(vn, lblk);
+
+	run_border(vn, lblk + count);
+	vn->runs[at].unwritten = false;
+	run_join(vn, at + 1);
+	run_join(vn, at);
+	vn->dirty = vn->tree_dirty = true;
+}
+
+/**
+ * Makes the blocks that a file has in count from lblk on unwritten: what is in
+ * them is of no more use. Returns as run_punch().
+ */
+int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		uint32_t count)
+{
+	uint32_t more = 2, first, last;
+	int error;
+
+	/* One that is as long as can be is then two. */
+	for (uint32_t i = 0; i < vn->run_count; i++) {
+		more += vn->runs[i].len > run_max(true);
+	}
+	error = tree_reserve(vol, vn, vn->run_count + more);
+	if (error != 0) {
+		return error;
+	}
+	first = run_border(vn, lblk);
+	last = run_border(vn, lblk + count);
+	for (uint32_t i = first; i < last; i++) {
+		struct run *run = &vn->runs[i];
+
+		if (run->len > run_max(true)) {
+			run_border(vn, run->lblk + run_max(true));
+			last++;
+		}
+		if (!run->unwritten) {
+			vol->dev->ops->discard(vol->dev, run->pblk, run->len);
+		}
+		run->unwritten = true;
+	}
+	/* From the end: those still to be looked at keep their numbers. */
+	for (uint32_t i = last + 1; i-- > first; ) {
+		run_join(vn, i);
+	}
+	vn->dirty = vn->tree_dirty = true;
+	return 0;
+}
+
+/** The blocks that are missing in count from lblk on. */
+uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count)
+{
+	const struct run *run = run_find(vn, lblk);
+	uint32_t end = lblk + count, missing = count;
+
+	for (; run != NULL && run < &vn->runs[vn->run_count] &&
+	     run->lblk < end; run++) {
+		uint32_t from = run->lblk > lblk ? run->lblk : lblk;
+		uint32_t to = run->lblk + run->len;
+
+		missing -= (to < end ? to : end) - from;
+	}
+	return missing;
+}
+
+/**
+ * Gives a file the blocks that are missing in count from lblk on, unwritten.
+ * Returns as run_extend(): when the space ends on the way, without those that
+ * there was none for.
+ */
+int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	     uint32_t count)
+{
+	uint32_t end = lblk + count;
 	int error = 0;
 
-	for (uint32_t i = 0; error == 0 && i < vn->tree_count; i++) {
-		uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[i],
-						    false);
+	while (error == 0 && lblk < end) {
+		const struct run *run = run_find(vn, lblk);
+		uint64_t pblk;
+		uint32_t got;
 
-		error = node == NULL ? EIO
-			: volume_errno(ext2fs_extent_block_csum_set(
-				vol->fs, vn->ino, (void *)node));
-	}
-	if (error == 0) {
-		vn->tree_dirty = false;
+		if (run != NULL && run->lblk <= lblk) {
+			lblk = run->lblk + run->len;
+			continue;
+		}
+		error = run_extend(vol, vn, lblk, end - lblk, true, &pblk,
+				   &got);
+		lblk += error == 0 ? got : 0;
 	}
 	return error;
 }
 
 /**
- * Writes the extent tree of a file from its runs, into its inode (in memory)
- * and the tree's blocks, in the same places as before where there were any;
- * run_seal() must follow when the inode is written. Returns 0 or EIO.
+ * Moves all blocks of a file from lblk on back by count: those between must be
+ * missing.
  */
-int run_store(struct volume *vol, struct vnode *vn)
+void run_collapse(struct vnode *vn, uint32_t lblk, uint32_t count)
 {
-	uint32_t runs = vn->run_count;
-	uint32_t leaves = runs <= ROOT_ENTRIES ? 0 : div_up(runs, NODE_ENTRIES);
-	uint32_t nodes = tree_blocks(runs);
-	uint8_t *root = (uint8_t *)vn->in.i_block;
+	uint32_t first = run_border(vn, lblk);
 
-	tree_trim(vol, vn);
-	memset(root, 0, sizeof(vn->in.i_block));
-	for (uint32_t i = 0; i < nodes; i++) {
-		int error = tree_block(vol, vn, i, leaves);
+	for (uint32_t i = first; i < vn->run_count; i++) {
+		vn->runs[i].lblk -= count;
+	}
+	run_join(vn, first);
+	vn->cursor = 0;
+	vn->dirty = vn->tree_dirty = true;
+}
 
-		if (error != 0) {
-			return error;
-		}
+/**
+ * Moves all blocks of a file from lblk on ahead by count. Returns 0, or before
+ * anything is changed EFBIG (the last would have no number), ENOSPC, EIO or
+ * ENOMEM.
+ */
+int run_make_gap(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		 uint32_t count)
+{
+	const struct run *last = vn->run_count > 0
+				 ? &vn->runs[vn->run_count - 1] : NULL;
+	int error;
+
+	if (last != NULL && last->lblk + last->len > lblk &&
+	    count > UINT32_MAX - (last->lblk + last->len)) {
+		return EFBIG;
 	}
-	if (nodes == 0) {
-		put_header(root, runs, ROOT_ENTRIES, 0);
-		put_extents(root, vn, 0, runs);
-	} else if (nodes == leaves) {
-		put_header(root, leaves, ROOT_ENTRIES, 1);
-		put_index(root, vn, 0, leaves, 0, NODE_ENTRIES);
-	} else {
-		put_header(root, nodes - leaves, ROOT_ENTRIES, 2);
-		put_index(root, vn, leaves, nodes - leaves, 0,
-			  NODE_ENTRIES * NODE_ENTRIES);
+	error = tree_reserve(vol, vn, vn->run_count + 1);
+	if (error != 0) {
+		return error;
 	}
+	for (uint32_t i = run_border(vn, lblk); i < vn->run_count; i++) {
+		vn->runs[i].lblk += count;
+	}
+	vn->cursor = 0;
+	vn->dirty = vn->tree_dirty = true;
 	return 0;
 }

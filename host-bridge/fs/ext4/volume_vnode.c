@@ -199,7 +199,7 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 		}
 	} else if (type == VOLUME_S_IFREG || type == VOLUME_S_IFDIR ||
 		   type == VOLUME_S_IFLNK) {
-		run_init(vn);
+		tree_init(vn);
 	}
 	vn->runs_valid = true;
 	vn->dirty = true;
@@ -272,7 +272,7 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	vnode_free_xattrs(vol, vn, vn->holds == 0);
 	/* Loaded also for volume_orphans(), which must know the blocks. */
 	runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
-	       run_load(vol, vn) == 0;
+	       tree_load(vol, vn) == 0;
 	vn->in.i_dtime = (uint32_t)volume_now().sec;
 	vn->dirty = true;
 	/* Without links, with a time of deletion: on the device it is free, see
@@ -306,14 +306,14 @@ int vnode_writeback(struct volume *vol, struct vnode *vn)
 		return 0;
 	}
 	if (vn->tree_dirty) {
-		error = run_store(vol, vn);
+		error = tree_store(vol, vn);
 	}
 	if (error == 0) {
 		error = volume_errno(ext2fs_write_inode_full(
 			vol->fs, vn->ino, &vn->in_small, VOLUME_INODE_SIZE));
 	}
 	if (error == 0 && vn->tree_dirty) {
-		error = run_seal(vol, vn);
+		error = tree_seal(vol, vn);
 	}
 	if (error == 0 && vn->index != NULL && vol->csum) {
 		error = dir_writeback(vol, vn);

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The extent tree as the device has it: read once into a sorted array of runs
+ * (volume_run.c), and written anew from that when the inode is written back.
+ * The tree's blocks are taken when the array grows, with their memory, so that
+ * writing it back cannot fail for want of space.
+ * [Linux "Documentation/filesystems/ext4/ifork.rst: Extent Tree"]
+ *
+ * Invariant: tree_count is at least tree_blocks(run_count). Extents that the
+ * device holds are checked as they are read.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/fs/ext4/volume_int.h"
+
+#define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
+#define NODE_ENTRIES	340u	/* (4096 - header - checksum) / entry */
+/* Two levels below the root: what tree_blocks() and tree_store() can do. */
+#define RUNS_MAX	(ROOT_ENTRIES * NODE_ENTRIES * NODE_ENTRIES)
+#define NODE_MAGIC	0xf30a
+
+/* The tree as it is stored: a header and 12-byte entries. */
+struct node_header {
+	uint16_t magic, entries, max, depth;
+	uint32_t generation;
+};
+
+struct node_extent {
+	uint32_t lblk;
+	uint16_t len, pblk_high;
+	uint32_t pblk;
+};
+
+struct node_index {
+	uint32_t lblk, node;
+	uint16_t node_high, unused;
+};
+
+static_assert(sizeof(struct node_header) == 12, "as stored");
+static_assert(sizeof(struct node_extent) == 12, "as stored");
+static_assert(sizeof(struct node_index) == 12, "as stored");
+
+static uint32_t div_up(uint32_t n, uint32_t by)
+{
+	return (n + by - 1) / by;
+}
+
+/* Blocks the tree of so many runs needs beside the inode: leaves, and above
+ * them one level of index when the root has no room for all. */
+static uint32_t tree_blocks(uint32_t runs)
+{
+	uint32_t leaves = div_up(runs, NODE_ENTRIES);
+
+	if (runs <= ROOT_ENTRIES) {
+		return 0;
+	}
+	return leaves <= ROOT_ENTRIES
+	       ? leaves : leaves + div_up(leaves, NODE_ENTRIES);
+}
+
+/* Makes room in an array for need entries of size bytes, twice as much as there
+ * was where that is more. Returns 0 or ENOMEM; then it is as it was. */
+static int grow(void **array, uint32_t *space, uint32_t need, size_t size)
+{
+	uint32_t want = *space == 0 ? ROOT_ENTRIES : *space * 2;
+	void *bigger;
+
+	if (need <= *space) {
+		return 0;
+	}
+	if (want < need) {
+		want = need;
+	}
+	bigger = realloc(*array, want * size);
+	if (bigger == NULL) {
+		return ENOMEM;
+	}
+	*array = bigger;
+	*space = want;
+	return 0;
+}
+
+/* Takes one more block for the tree, which the array has room for. Returns 0,
+ * ENOSPC or EIO. */
+static int tree_grow(struct volume *vol, struct vnode *vn)
+{
+	uint64_t block;
+	uint32_t got;
+	int error = volume_alloc(vol, 0, 1, &block, &got);
+
+	if (error != 0) {
+		return error;
+	}
+	if (vol->dev->ops->poke(vol->dev, block, true) == NULL) {
+		error = poke_error(vol);
+		volume_free(vol, block, 1);
+		return error;
+	}
+	vn->tree[vn->tree_count++] = block;
+	vn->dirty = vn->tree_dirty = true;
+	ext2fs_iblk_add_blocks(vol->fs, &vn->in_small, 1);
+	return 0;
+}
+
+/**
+ * Makes sure that runs and tree can take count runs. Returns 0, EFBIG, ENOMEM,
+ * ENOSPC or EIO. Tree blocks that were taken before it failed stay: tree_trim()
+ * gives back what is too much.
+ */
+int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
+{
+	uint32_t need = tree_blocks(count);
+	int error;
+
+	if (count > RUNS_MAX) {
+		return EFBIG;
+	}
+	/* One more than there will be: run_punch() has it for a moment. */
+	error = grow((void **)&vn->runs, &vn->run_space, count + 1,
+		     sizeof(*vn->runs));
+	if (error == 0) {
+		error = grow((void **)&vn->tree, &vn->tree_space, need,
+			     sizeof(*vn->tree));
+	}
+	while (error == 0 && vn->tree_count < need) {
+		error = tree_grow(vol, vn);
+	}
+	return error;
+}
+
+/* Enters one extent of the tree as read. Returns 0, EIO for one that breaks the
+ * invariants, or ENOMEM. */
+static int load_leaf(const struct volume *vol, struct vnode *vn,
+		     const struct ext2fs_extent *ext)
+{
+	uint64_t end = ext2fs_blocks_count(vol->fs->super);
+	uint64_t from = 0;		/* the first block it may begin at */
+	int error = grow((void **)&vn->runs, &vn->run_space,
+			 vn->run_count + 1, sizeof(*vn->runs));
+
+	if (error != 0) {
+		return error;
+	}
+	/* Behind the run before it: sorted, and no overlap. */
+	if (vn->run_count > 0) {
+		from = vn->runs[vn->run_count - 1].lblk;
+		from += vn->runs[vn->run_count - 1].len;
+	}
+	if (ext->e_len == 0 || ext->e_len > RUN_MAX || ext->e_pblk == 0 ||
+	    ext->e_pblk >= end || ext->e_len > end - ext->e_pblk ||
+	    ext->e_lblk > UINT32_MAX - ext->e_len || ext->e_lblk < from) {
+		return EIO;
+	}
+	vn->runs[vn->run_count++] = (struct run){
+		.lblk = (uint32_t)ext->e_lblk,
+		.len = ext->e_len,
+		.pblk = ext->e_pblk,
+		.unwritten = (ext->e_flags & EXT2_EXTENT_FLAGS_UNINIT) != 0,
+	};
+	return 0;
+}
+
+/* Enters one node of the tree: a leaf's extent or a block of the tree. Those
+ * blocks are used again when the tree is next written. */
+static int load_node(struct volume *vol, struct vnode *vn,
+		     const struct ext2fs_extent *ext)
+{
+	int error;
+
+	if ((ext->e_flags & EXT2_EXTENT_FLAGS_LEAF) != 0) {
+		return load_leaf(vol, vn, ext);
+	}
+	error = grow((void **)&vn->tree, &vn->tree_space, vn->tree_count + 1,
+		     sizeof(*vn->tree));
+	if (error == 0) {
+		vn->tree[vn->tree_count++] = ext->e_pblk;
+	}
+	return error;
+}
+
+/**
+ * Makes an inode one that has extents, and none yet: an empty root. The rest of
+ * i_block is zero.
+ */
+void tree_init(struct vnode *vn)
+{
+	struct node_header *root = (void *)vn->in.i_block;
+
+	vn->in.i_flags |= EXT4_EXTENTS_FL;
+	root->magic = NODE_MAGIC;
+	root->max = ROOT_ENTRIES;
+}
+
+/**
+ * Reads the runs of a file, once. Returns 0, ENOMEM, ENOSPC, EIO for a damaged
+ * tree, EOPNOTSUPP for a file with block maps in place of extents; then the
+ * runs may not be used.
+ */
+int tree_load(struct volume *vol, struct vnode *vn)
+{
+	const struct node_header *root = (const void *)vn->in.i_block;
+	ext2_extent_handle_t handle;
+	struct ext2fs_extent ext;
+	errcode_t code;
+	int error = 0;
+	int op = EXT2_EXTENT_ROOT;
+
+	if (vn->runs_valid) {
+		return 0;
+	}
+	if ((vn->in.i_flags & EXT4_EXTENTS_FL) == 0) {
+		return EOPNOTSUPP;
+	}
+	vn->run_count = vn->tree_count = vn->cursor = 0;
+	/* An empty file needs no walk. */
+	if (root->magic == NODE_MAGIC && root->entries == 0) {
+		vn->runs_valid = true;
+		return 0;
+	}
+	code = ext2fs_extent_open2(vol->fs, vn->ino, &vn->in_small, &handle);
+	if (code != 0) {
+		return volume_errno(code);
+	}
+	while (error == 0 &&
+	       (code = ext2fs_extent_get(handle, op, &ext)) == 0) {
+		/* The walk meets an index again on its way back up. */
+		if ((ext.e_flags & EXT2_EXTENT_FLAGS_SECOND_VISIT) == 0) {
+			error = load_node(vol, vn, &ext);
+		}
+		op = EXT2_EXTENT_NEXT;
+	}
+	ext2fs_extent_free(handle);
+	if (error == 0 && code != EXT2_ET_EXTENT_NO_NEXT) {
+		error = EIO;
+	}
+	/* No sound tree has fewer blocks than ours would; this one may not be
+	 * sound. */
+	if (error == 0) {
+		error = tree_reserve(vol, vn, vn->run_count);
+	}
+	vn->runs_valid = error == 0;
+	return error;
+}
+
+/**
+ * Frees the tree's blocks that the runs do not need. What leaves a surplus may
+ * leave it to the next write-back.
+ */
+void tree_trim(struct volume *vol, struct vnode *vn)
+{
+	while (vn->tree_count > tree_blocks(vn->run_count)) {
+		volume_free(vol, vn->tree[--vn->tree_count], 1);
+		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
+		vn->dirty = vn->tree_dirty = true;
+	}
+}
+
+/* A node's header: how many entries it has, how many it could have, and how far
+ * above the leaves it is.
+ * [Linux "fs/ext4/ext4_extents.h: struct ext4_extent_header"] */
+static void put_header(void *node, uint32_t entries, uint32_t max,
+		       uint32_t depth)
+{
+	*(struct node_header *)node = (struct node_header){
+		.magic = NODE_MAGIC,
+		.entries = (uint16_t)entries,
+		.max = (uint16_t)max,
+		.depth = (uint16_t)depth,
+	};
+}
+
+/* Writes runs from number first on as a leaf. */
+static void put_extents(void *node, const struct vnode *vn, uint32_t first,
+			uint32_t count)
+{
+	struct node_extent *to = (struct node_extent *)node + 1;
+
+	for (const struct run *run = &vn->runs[first]; count > 0; count--) {
+		*to++ = (struct node_extent){
+			.lblk = run->lblk,
+			/* Above what a written one can have: unwritten. */
+			.len = (uint16_t)(run->len +
+					  (run->unwritten ? RUN_MAX : 0)),
+			.pblk = (uint32_t)run->pblk,
+			.pblk_high = (uint16_t)(run->pblk >> 32),
+		};
+		run++;
+	}
+}
+
+/* Writes an index to the tree's blocks from number first on, each of which
+ * covers stride runs, the first of them from run number run on. */
+static void put_index(void *node, const struct vnode *vn, uint32_t first,
+		      uint32_t count, uint32_t run, uint32_t stride)
+{
+	struct node_index *to = (struct node_index *)node + 1;
+
+	for (; count > 0; first++, run += stride, count--) {
+		*to++ = (struct node_index){
+			.lblk = vn->runs[run].lblk,
+			.node = (uint32_t)vn->tree[first],
+			.node_high = (uint16_t)(vn->tree[first] >> 32),
+		};
+	}
+}
+
+/* Fills block number at of the tree: a leaf, or an index to leaves. Leaves come
+ * first in vn->tree, then the index blocks. All are full but the last of each
+ * kind. Returns 0 or EIO. */
+static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
+		      uint32_t leaves)
+{
+	uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[at], true);
+	bool leaf = at < leaves;
+	uint32_t first = (leaf ? at : at - leaves) * NODE_ENTRIES;
+	uint32_t count = (leaf ? vn->run_count : leaves) - first;
+
+	if (node == NULL) {
+		return poke_error(vol);
+	}
+	if (count > NODE_ENTRIES) {
+		count = NODE_ENTRIES;
+	}
+	memset(node, 0, VOLUME_BLOCK);
+	put_header(node, count, NODE_ENTRIES, leaf ? 0 : 1);
+	if (leaf) {
+		put_extents(node, vn, first, count);
+	} else {
+		put_index(node, vn, first, count, first * NODE_ENTRIES,
+			  NODE_ENTRIES);
+	}
+	return 0;
+}
+
+/**
+ * Sets the checksums of the tree's blocks. They cover the inode's generation,
+ * which libext2fs takes from the table: so the inode was written before.
+ * Returns 0 or EIO; then the tree stays dirty, and all is done again.
+ */
+int tree_seal(struct volume *vol, struct vnode *vn)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && i < vn->tree_count; i++) {
+		uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[i],
+						    false);
+
+		error = node == NULL ? poke_error(vol)
+			: volume_errno(ext2fs_extent_block_csum_set(
+				vol->fs, vn->ino, (void *)node));
+	}
+	if (error == 0) {
+		vn->tree_dirty = false;
+	}
+	return error;
+}
+
+/**
+ * Writes the extent tree of a file from its runs, into its inode (in memory)
+ * and the tree's blocks, in the same places as before where there were any;
+ * tree_seal() must follow when the inode is written. Returns 0 or EIO.
+ */
+int tree_store(struct volume *vol, struct vnode *vn)
+{
+	uint32_t runs = vn->run_count;
+	uint32_t leaves = runs <= ROOT_ENTRIES ? 0 : div_up(runs, NODE_ENTRIES);
+	uint32_t nodes = tree_blocks(runs);
+	uint8_t *root = (uint8_t *)vn->in.i_block;
+
+	tree_trim(vol, vn);
+	memset(root, 0, sizeof(vn->in.i_block));
+	for (uint32_t i = 0; i < nodes; i++) {
+		int error = tree_block(vol, vn, i, leaves);
+
+		if (error != 0) {
+			return error;
+		}
+	}
+	if (nodes == 0) {
+		put_header(root, runs, ROOT_ENTRIES, 0);
+		put_extents(root, vn, 0, runs);
+	} else if (nodes == leaves) {
+		put_header(root, leaves, ROOT_ENTRIES, 1);
+		put_index(root, vn, 0, leaves, 0, NODE_ENTRIES);
+	} else {
+		put_header(root, nodes - leaves, ROOT_ENTRIES, 2);
+		put_index(root, vn, leaves, nodes - leaves, 0,
+			  NODE_ENTRIES * NODE_ENTRIES);
+	}
+	return 0;
+}
