@@ -61,6 +61,9 @@ static void conn_keep(struct fuse_conn *conn, const struct volume_seg *segs,
 	struct fuse_message *m;
 	size_t len = 0;
 
+	if (conn->over) {
+		return;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		len += segs[i].len;
 	}
@@ -108,31 +111,24 @@ bool fuse_can_send(const struct fuse_session *s)
 	return s->conn != NULL && !s->conn->blocked;
 }
 
-/* The connection and its session have nothing to do with each other any more. */
-static void conn_detach(struct fuse_conn *conn)
-{
-	struct fuse_session *s = conn->session;
-
-	conn->session = NULL;
-	conn->write.error = EIO;
-	if (s != NULL) {
-		fuse_session_detach(s);
-	}
-}
-
-/** Ends a session's connection, if it has one; the session goes on. */
+/**
+ * A session's connection, if it has one, is of no use any more. From anywhere:
+ * that the session has none is seen when fuse_conn_free() is called.
+ */
 void fuse_cut_off(struct fuse_session *s)
 {
 	struct fuse_conn *conn = s->conn;
 
-	if (conn != NULL) {
-		conn->over = true;
-		conn_detach(conn);
+	if (conn != NULL && !conn->over) {
+		conn->over = conn->blocked = true;
 		conn->ops->end(conn->arg);
 	}
 }
 
-/** The session is over: its connection, if it has one, has none any more. */
+/**
+ * The session is over, or has another connection: its connection, if it has one,
+ * has no session any more.
+ */
 void fuse_conn_forget(struct fuse_session *s)
 {
 	if (s->conn != NULL) {
@@ -473,7 +469,12 @@ struct fuse_conn *fuse_conn_new(struct fuse_server *server,
 /** Ends a connection; its session waits for another. Not from within send(). */
 void fuse_conn_free(struct fuse_conn *conn)
 {
-	conn_detach(conn);
+	struct fuse_session *s = conn->session;
+
+	if (s != NULL) {
+		fuse_conn_forget(s);
+		fuse_session_detach(s);
+	}
 	while (conn->first != NULL) {
 		struct fuse_message *m = conn->first;
 

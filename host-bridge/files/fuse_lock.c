@@ -325,6 +325,7 @@ static void wake(struct fuse_lock_file *file)
 static void wait_cancel(struct fuse_later *later)
 {
 	struct fuse_wait *wait = CONTAINER(later, struct fuse_wait, later);
+	struct fuse_server *server = later->session->server;
 	struct fuse_lock_file *file = wait->file;
 	struct fuse_wait **link = &file->waits;
 
@@ -333,7 +334,7 @@ static void wait_cancel(struct fuse_later *later)
 	}
 	*link = wait->next;
 	wait_free(wait);
-	file_put(later->session->server, file);
+	file_put(server, file);
 }
 
 /* Owners, each once. */

@@ -45,10 +45,10 @@ void fuse_session_end(struct fuse_session *s)
 	s->server->ending = s;
 }
 
-/** A session has no connection any more, for now. */
+/** A session has no connection any more, for now: what it had out will come
+ * again. */
 void fuse_session_detach(struct fuse_session *s)
 {
-	s->conn = NULL;
 	s->detached_at = ++s->server->detach_count;
 	fuse_later_drop(s, false);
 }
@@ -96,6 +96,8 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
 	*resumed = s != NULL;
 	if (s != NULL) {
 		fuse_cut_off(s);
+		fuse_conn_forget(s);
+		fuse_session_detach(s);
 		s->again_unique = s->last_unique;
 		return s;
 	}
