@@ -94,3 +94,9 @@ fuse_lock_SRCS := qemu-test/unit/fuse_lock_test.c \
 	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_lock_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += fuse_session
+fuse_session_SRCS := qemu-test/unit/fuse_session_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_session_LIBS := -lext2fs -lcom_err

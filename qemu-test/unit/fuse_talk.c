@@ -157,20 +157,19 @@ void disconnect(struct mount *m)
 
 int hello(struct mount *m, uint64_t notified)
 {
-	struct fuse_channel_hello in = {
-		.version = FUSE_CHANNEL_VERSION, .session = m->session,
-		.notified = notified,
-	};
-	struct fuse_in_header header = {
-		.len = sizeof(header) + sizeof(in),
-		.opcode = FUSE_CHANNEL_HELLO, .unique = UINT64_MAX,
+	struct {
+		struct fuse_in_header header;
+		struct fuse_channel_hello in;
+	} hi = {
+		.header = { .len = sizeof(hi), .opcode = FUSE_CHANNEL_HELLO,
+			    .unique = UINT64_MAX },
+		.in = { .version = FUSE_CHANNEL_VERSION,
+			.session = m->session, .notified = notified },
 	};
 	unsigned replies = m->replies;
 
-	m->len = 0;
-	put_bytes(m, &header, sizeof(header));
-	put_bytes(m, &in, sizeof(in));
-	if (feed(m, m->request, m->len) != 0) {
+	/* The last request stays as it is, to be sent again. */
+	if (feed(m, &hi, sizeof(hi)) != 0) {
 		return -1;
 	}
 	assert_true(m->replies > replies);
