@@ -2,8 +2,8 @@
 /*
  * The files that a session knows, by inode number: those for which its kernel
  * has an inode. Each is counted as the kernel counts it (LOOKUP and what answers
- * like it add one, FORGET takes away), and held in the volume, so that an open
- * file that is removed lives until it is forgotten.
+ * like it add one, FORGET takes away). A file that loses its last name is held in
+ * the volume from then on, so that it lives until it is forgotten.
  *
  * A node id is the inode's number and its generation: it means the same file for
  * ever, or none. So one that is not known here, because this server was started
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/rt/container.h"
 #include "host-bridge/rt/tsc.h"
 
 #define NODES_A_LOOK	32u		/* at the clock, when many end */
@@ -70,8 +71,8 @@ static int node_grow(struct fuse_session *s)
 }
 
 /* Makes a node for an inode that has none here, counted 0 times. Returns 0,
- * ENFILE (too many, or too many of the user's), ENOMEM, or an error of the
- * file's; nothing is left then. */
+ * ENFILE (too many, or too many of the user's) or ENOMEM; nothing is left
+ * then. */
 static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
 		    uint32_t uid, struct fuse_node **out)
 {
@@ -92,13 +93,6 @@ static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
 	} else if (error == 0) {
 		s->node_spare = node->next;
 	}
-	if (error == 0) {
-		error = volume_hold(s->vol, ino);
-		if (error != 0) {
-			node->next = s->node_spare;
-			s->node_spare = node;
-		}
-	}
 	if (error != 0) {
 		if (user != NULL) {
 			fuse_user_put(s, user);
@@ -108,7 +102,6 @@ static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
 	bucket = bucket_of(s, ino);
 	*node = (struct fuse_node){
 		.next = *bucket, .ino = ino, .gen = gen, .user = user,
-		.held = true,
 	};
 	*bucket = node;
 	user->nodes++;
@@ -229,6 +222,27 @@ void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
 	node->nlookup = 0;
 	node->adopted = false;
 	fuse_node_put(s, node);
+}
+
+/**
+ * volume_keeper: a file without a name is about to go. All sessions that know it
+ * hold it, from now on. Those that are ending do not.
+ */
+uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino)
+{
+	struct fuse_server *server = CONTAINER(keeper, struct fuse_server,
+					       keeper);
+	uint32_t holds = 0;
+
+	for (struct fuse_session *s = server->sessions; s != NULL; s = s->next) {
+		struct fuse_node *node = fuse_node_find(s, ino);
+
+		if (node != NULL && !node->held) {
+			node->held = true;
+			holds++;
+		}
+	}
+	return holds;
 }
 
 /**

@@ -119,6 +119,7 @@ struct fuse_session {
  * reply is made. */
 struct fuse_server {
 	struct volume *vol;
+	struct volume_keeper keeper;
 	struct fuse_session *sessions;	/* all that are not over */
 	struct fuse_session *ending;
 	uint64_t detach_count;
@@ -162,6 +163,7 @@ int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
 void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
 		      uint64_t nlookup);
 void fuse_node_put(struct fuse_session *s, struct fuse_node *node);
+uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino);
 bool fuse_node_end_some(struct fuse_session *s, uint64_t until);
 
 static inline uint64_t fuse_node_id(uint32_t ino, uint32_t gen)

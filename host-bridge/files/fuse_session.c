@@ -17,6 +17,8 @@ struct fuse_server *fuse_server_new(struct volume *vol)
 	if (server != NULL) {
 		server->vol = vol;
 		server->lock_seed = seed_make();
+		server->keeper.fn = fuse_node_keep;
+		volume_keep(vol, &server->keeper);
 	}
 	return server;
 }
@@ -163,5 +165,6 @@ void fuse_server_free(struct fuse_server *server)
 	}
 	(void)fuse_server_end_some(server, UINT64_MAX);
 	fuse_lock_free(server);
+	volume_keep(server->vol, NULL);
 	free(server);
 }

@@ -160,6 +160,13 @@ void volume_origin(struct volume *vol, const void *who);
 /* A held file stays usable when its last name is removed. */
 int volume_hold(struct volume *vol, uint32_t ino);
 void volume_release(struct volume *vol, uint32_t ino);
+/* Who knows so many files that holding each would cost too much: asked when one
+ * without a name has no holder any more; so many holds it gets. It may not call
+ * the volume meanwhile. One for a volume; its own memory; NULL: none. */
+struct volume_keeper {
+	uint32_t (*fn)(struct volume_keeper *keeper, uint32_t ino);
+};
+void volume_keep(struct volume *vol, struct volume_keeper *keeper);
 
 int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr);
 int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,

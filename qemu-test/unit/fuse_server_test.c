@@ -460,6 +460,55 @@ static void a_full_volume_says_so(void **state)
 	forget(&a, node, 1);
 }
 
+/* Each way in which a file loses its last name; it lives as long as one mount
+ * knows it, and no longer. */
+static void removed_files_live_until_forgotten(void **state)
+{
+	struct fuse_rename_in to = { .newdir = ROOT_ID };
+	uint64_t free_before, node[3], fh[3], dir;
+	struct fuse_attr attr;
+	struct volume_stat st;
+
+	(void)state;
+	mount_it(&b, 1002);
+	GO(make_file(&a, ROOT_ID, "c", &dir, NULL), 0);
+	GO(volume_statfs(f.vol, &st), 0);
+	free_before = st.files_free;
+	for (unsigned i = 0; i < 3; i++) {
+		GO(make_file(&a, ROOT_ID, (char[]){ (char)('d' + i), 0 },
+			     &node[i], &fh[i]), 0);
+		GO(release(&a, node[i], fh[i], 0, 0), 0);
+	}
+	GO(lookup_id(&b, ROOT_ID, "d"), node[0]);
+	GO(unlink_name(&a, ROOT_ID, "d"), 0);
+	GO(ask(&a, FUSE_RENAME, ROOT_ID, &to, sizeof(to), "c", "e"), 0);
+	/* The host's console does it too. */
+	GO(volume_unlink(f.vol, VOLUME_ROOT, "f", 1), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		GO(getattr(&a, node[i], &attr), 0);
+		GO(attr.nlink, 0);
+		GO(write_file(&a, node[i], 0, "x", 1, 0), 0);
+		forget(&a, node[i], 1);
+		GO(getattr(&a, node[i], &attr), i == 0 ? 0 : 116);
+	}
+	/* The other mount has it still; a's question adopted it again. */
+	forget(&a, node[0], 1);
+	GO(read_file(&b, node[0], 0, 1), 0);
+	GO(a.reply_len, 0);
+	forget(&b, node[0], 1);
+	GO(getattr(&b, node[0], &attr), 116);
+	GO(volume_statfs(f.vol, &st), 0);
+	GO(st.files_free, free_before);
+	/* And a session that ends forgets all. */
+	GO(make_dir(&a, ROOT_ID, "dir", &dir), 0);
+	GO(ask(&a, FUSE_RMDIR, ROOT_ID, NULL, 0, "dir", NULL), 0);
+	GO(getattr(&a, dir, &attr), 0);
+	GO(ask(&a, FUSE_DESTROY, 0, NULL, 0, NULL, NULL), 0);
+	GO(fuse_server_end_some(server, FOREVER), false);
+	GO(volume_statfs(f.vol, &st), 0);
+	GO(st.files_free, free_before);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -479,6 +528,7 @@ int main(void)
 		T(figures_are_told),
 		T(large_data_goes_through),
 		T(a_full_volume_says_so),
+		T(removed_files_live_until_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,12 @@ void volume_release(struct volume *vol, uint32_t ino)
 	}
 }
 
+/** From now on keeper is asked before a file goes: see there. */
+void volume_keep(struct volume *vol, struct volume_keeper *keeper)
+{
+	vol->keeper = keeper;
+}
+
 /**
  * Makes a file's data and inode lasting, where the device is more lasting than
  * memory: then all that is dirty is written, not this file alone. Returns 0,

@@ -70,6 +70,7 @@ struct volume {
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
 	struct volume_observer *observers;
+	struct volume_keeper *keeper;
 	const void *origin;		/* of changes: volume_origin() */
 };
 

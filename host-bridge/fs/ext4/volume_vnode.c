@@ -277,6 +277,9 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	vn->dirty = true;
 	/* Without links, with a time of deletion: on the device it is free, see
 	 * volume_orphans(). */
+	if (vn->holds == 0 && vol->keeper != NULL) {
+		vn->holds = vol->keeper->fn(vol->keeper, vn->ino);
+	}
 	if (vn->holds != 0) {
 		return;
 	}
