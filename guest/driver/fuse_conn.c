@@ -209,6 +209,9 @@ bool fuse_session_send(struct isthmus *ch, struct fuse_session *s,
 	if (s->state == SESSION_UP && list_empty(&s->pending) &&
 	    fuse_put_request(ch, s, req)) {
 		list_add_tail(&req->list, &s->out);
+		if (unlikely(s->forget_next)) {
+			fuse_session_pump(ch, s);
+		}
 		return true;
 	}
 	list_add_tail(&req->list, &s->pending);

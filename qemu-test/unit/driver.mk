@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-# Unit tests of the Linux driver: its sources in a fake kernel (fake/kernel.h),
-# which is what each header they include stands for.
+# Unit tests of the Linux driver: its sources in a fake kernel (fake/kernel.h,
+# fake/fuse_i.h), which is what each header they include stands for.
 
-UNIT_TESTS += driver
+UNIT_TESTS += driver driver_fuse driver_fuse_resume
 
-DRIVER_SRCS := $(addprefix guest/driver/,channel.c link.c p9.c ring.c \
-	vsock.c)
-DRIVER_FAKES := qemu-test/unit/fake/kernel.c
+DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
+	$(wildcard guest/driver/*.c))
+DRIVER_FAKES := qemu-test/unit/fake/kernel.c qemu-test/unit/fake/fuse.c
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
 	sed -n 's/^\#include <\(.*\)>/\1/p' $(DRIVER_SRCS) guest/driver/*.h \
-	hypervisor/include/abi/ring.h | grep / | sort -u))
-DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Wno-unused-parameter \
-	-Wno-sign-compare
+	hypervisor/include/abi/ring.h proto/fuse_channel.h | grep / | sort -u))
+DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Iqemu-test/unit/fake \
+	-Wno-unused-parameter -Wno-sign-compare
 
 $(DRIVER_HEADERS):
 	@mkdir -p $(@D)
@@ -20,3 +20,13 @@ $(DRIVER_HEADERS):
 driver_SRCS := qemu-test/unit/driver_test.c $(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver: | $(DRIVER_HEADERS)
+
+driver_fuse_SRCS := qemu-test/unit/driver_fuse_test.c $(DRIVER_SRCS) \
+	$(DRIVER_FAKES)
+driver_fuse_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse: | $(DRIVER_HEADERS)
+
+driver_fuse_resume_SRCS := qemu-test/unit/driver_fuse_resume_test.c \
+	$(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuse_resume_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_resume: | $(DRIVER_HEADERS)

@@ -92,24 +92,96 @@ long fake_wait(long left)
 	return fake.killed ? -ERESTARTSYS : left;
 }
 
-void cancel_delayed_work_sync(struct delayed_work *work)
+/* Is due; again is once. */
+bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
+{
+	assert(wq);
+	if (work->pending) {
+		return false;
+	}
+	work->pending = true;
+	for (int i = 0; i < FAKE_WORKS; i++) {
+		if (!fake.works[i]) {
+			fake.works[i] = work;
+			return true;
+		}
+	}
+	abort();
+}
+
+void cancel_work_sync(struct work_struct *work)
 {
 	may_sleep();
-	if (fake.work == work) {
-		fake.work = NULL;
+	for (int i = 0; i < FAKE_WORKS; i++) {
+		if (fake.works[i] == work) {
+			fake.works[i] = NULL;
+		}
+	}
+	work->pending = false;
+}
+
+/* Lets the work queues run. */
+bool fake_run_queues(void)
+{
+	bool any = false;
+
+	for (int i = 0; i < FAKE_WORKS; i++) {
+		struct work_struct *work = fake.works[i];
+
+		if (work) {
+			any = true;
+			fake.works[i] = NULL;
+			work->pending = false;
+			may_sleep();
+			work->function(work);
+			may_sleep();
+		}
+	}
+	return any;
+}
+
+void schedule_delayed_work(struct delayed_work *work, long delay)
+{
+	(void)delay;
+	if (!work->work.pending) {
+		work->work.pending = true;
+		for (int i = 0; i < FAKE_DELAYED; i++) {
+			if (!fake.delayed[i]) {
+				fake.delayed[i] = work;
+				return;
+			}
+		}
+		abort();
 	}
 }
 
-/* Lets the timer of the delayed work run out. */
+void cancel_delayed_work_sync(struct delayed_work *work)
+{
+	may_sleep();
+	for (int i = 0; i < FAKE_DELAYED; i++) {
+		if (fake.delayed[i] == work) {
+			fake.delayed[i] = NULL;
+		}
+	}
+	work->work.pending = false;
+}
+
+/* Lets the timers of delayed work run out. */
 bool fake_run_work(void)
 {
-	struct delayed_work *work = fake.work;
+	struct delayed_work *due[FAKE_DELAYED];
+	bool any = false;
 
-	fake.work = NULL;
-	if (work) {
-		work->work.function(&work->work);
+	memcpy(due, fake.delayed, sizeof(due));
+	memset(fake.delayed, 0, sizeof(due));
+	for (int i = 0; i < FAKE_DELAYED; i++) {
+		if (due[i]) {
+			any = true;
+			due[i]->work.pending = false;
+			due[i]->work.function(&due[i]->work);
+		}
 	}
-	return work;
+	return any;
 }
 
 /* ---- The device ---- */
@@ -144,7 +216,9 @@ void fake_remove(void)
 	for (int i = 0; i < FAKE_VECTORS; i++) {
 		assert(!fake.handler[i]);
 	}
-	assert(!fake.work);
+	for (int i = 0; i < FAKE_DELAYED; i++) {
+		assert(!fake.delayed[i] || !fake.delayed[i]->of_device);
+	}
 	fake.device = false;
 	fake.thread_due = false;
 }
@@ -273,12 +347,14 @@ void outl(u32 value, u32 port)
 
 void *kzalloc(size_t size, gfp_t gfp)
 {
-	(void)gfp;
-	may_sleep();
-	return fake.no_memory ? NULL : calloc(1, size);
+	if (!(gfp & GFP_ATOMIC)) {
+		may_sleep();
+	}
+	return fake.no_memory && !(gfp & __GFP_NOFAIL) ? NULL :
+						      calloc(1, size);
 }
 
-void xa_store(struct xarray *xa, u32 key, int value, gfp_t gfp)
+void xa_store(struct xarray *xa, u64 key, int value, gfp_t gfp)
 {
 	(void)value;
 	(void)gfp;
@@ -288,11 +364,21 @@ void xa_store(struct xarray *xa, u32 key, int value, gfp_t gfp)
 	xa->keys[xa->count++] = key;
 }
 
-bool xa_erase(struct xarray *xa, u32 key)
+bool xa_erase(struct xarray *xa, u64 key)
 {
 	for (unsigned int i = 0; i < xa->count; i++) {
 		if (xa->keys[i] == key) {
 			xa->keys[i] = xa->keys[--xa->count];
+			return true;
+		}
+	}
+	return false;
+}
+
+bool xa_load(const struct xarray *xa, u64 key)
+{
+	for (unsigned int i = 0; i < xa->count; i++) {
+		if (xa->keys[i] == key) {
 			return true;
 		}
 	}
@@ -498,37 +584,4 @@ void p9_client_cb(struct p9_client *c, struct p9_req_t *req, int status)
 void isthmus_clock_set(void);
 void isthmus_clock_set(void)
 {
-}
-
-/* Nor are the fuse*.c here: they have no mounts. */
-int isthmus_fuse_register(void);
-void isthmus_fuse_unregister(void);
-bool isthmus_fuse_input(void *ch, const void *packet);
-void isthmus_fuse_flush(void *ch);
-void isthmus_fuse_reset(void *ch);
-
-int isthmus_fuse_register(void)
-{
-	return 0;
-}
-
-void isthmus_fuse_unregister(void)
-{
-}
-
-bool isthmus_fuse_input(void *ch, const void *packet)
-{
-	(void)ch;
-	(void)packet;
-	return false;
-}
-
-void isthmus_fuse_flush(void *ch)
-{
-	(void)ch;
-}
-
-void isthmus_fuse_reset(void *ch)
-{
-	(void)ch;
 }

@@ -28,15 +28,22 @@ typedef long ssize_t;
 
 #define ERESTARTSYS		512
 #define U8_MAX			UINT8_MAX
+#define UINT_MAX		UINT32_MAX
 #define HZ			100
 #define GFP_KERNEL		1u
 #define GFP_NOFS		1u
+#define GFP_ATOMIC		16u
 #define __GFP_NOFAIL		2u
 #define __GFP_NOWARN		4u
 #define __GFP_NORETRY		8u
 
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
+#define clamp(v, a, b)		((v) < (a) ? (a) : (v) > (b) ? (b) : (v))
+#define unlikely(x)		(x)
+#define struct_size(p, member, n) \
+	(offsetof(__typeof__(*(p)), member) + (n) * sizeof((p)->member[0]))
+#define pr_err(...)		((void)0)
 #define DIV_ROUND_UP(a, b)	(((a) + (b) - 1) / (b))
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
@@ -82,10 +89,14 @@ static inline void put_unaligned_le16(u16 v, void *p)
 /* ---- The world: what the test sets, and what the driver did ---- */
 
 struct sk_buff;
+struct delayed_work;
+struct work_struct;
 typedef int irqreturn_t;
 enum { IRQ_HANDLED = 1, IRQ_WAKE_THREAD = 2 };
 typedef irqreturn_t irq_handler(int irq, void *data);
 
+#define FAKE_DELAYED	4
+#define FAKE_WORKS	16
 #define FAKE_VECTORS	2	/* MSI-X: state, doorbell */
 #define FAKE_IRQ	40	/* of vector 0 */
 #define FAKE_PORT	0xc000u
@@ -111,7 +122,9 @@ struct fake_kernel {
 	irq_handler *handler[FAKE_VECTORS], *thread;
 	void *handler_data;
 	bool thread_due;
-	struct delayed_work *work;	/* scheduled */
+	struct delayed_work *delayed[FAKE_DELAYED];	/* scheduled */
+	struct work_struct *works[FAKE_WORKS];	/* due */
+	unsigned long time;		/* jiffies */
 	bool transport_registered;
 	unsigned int wakes, grace_periods;
 	unsigned int sent;		/* skbs reported as sent */
@@ -121,6 +134,7 @@ extern struct fake_kernel fake;
 void fake_interrupt(unsigned int vector);
 void fake_run(void);
 bool fake_run_work(void);
+bool fake_run_queues(void);
 
 /* ---- Locks ---- */
 
@@ -161,6 +175,14 @@ struct list_head {
 	     &pos->member != (head);					\
 	     pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
 
+#define LIST_HEAD(name)	struct list_head name = { &name, &name }
+#define list_empty_careful(head)	list_empty(head)
+#define list_first_entry(head, type, member) \
+	container_of((head)->next, type, member)
+#define list_first_entry_or_null(head, type, member) \
+	(list_empty(head) ? NULL : list_first_entry(head, type, member))
+#define list_del(item)		list_del_init(item)
+
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
 	head->next = head->prev = head;
@@ -182,6 +204,62 @@ static inline void list_del_init(struct list_head *item)
 	INIT_LIST_HEAD(item);
 }
 
+static inline void list_move_tail(struct list_head *item,
+				  struct list_head *head)
+{
+	list_del_init(item);
+	list_add_tail(item, head);
+}
+
+/* All of list, between two neighbours. */
+static inline void list_splice_between(struct list_head *list,
+				       struct list_head *before,
+				       struct list_head *after)
+{
+	if (!list_empty(list)) {
+		before->next = list->next;
+		list->next->prev = before;
+		after->prev = list->prev;
+		list->prev->next = after;
+		INIT_LIST_HEAD(list);
+	}
+}
+
+static inline void list_splice_init(struct list_head *list,
+				    struct list_head *head)
+{
+	list_splice_between(list, head, head->next);
+}
+
+static inline void list_splice_tail_init(struct list_head *list,
+					 struct list_head *head)
+{
+	list_splice_between(list, head->prev, head);
+}
+
+/* ---- Bits ---- */
+
+#define DECLARE_BITMAP(name, bits) unsigned long name[((bits) + 63) / 64]
+#define test_bit(n, p)		((p)[(n) / 64] >> ((n) % 64) & 1)
+#define set_bit(n, p)		((void)((p)[(n) / 64] |= 1ul << ((n) % 64)))
+#define clear_bit(n, p)		((void)((p)[(n) / 64] &= ~(1ul << ((n) % 64))))
+#define __set_bit(n, p)		set_bit(n, p)
+#define __clear_bit(n, p)	clear_bit(n, p)
+#define smp_mb__after_atomic()	((void)0)
+#define for_each_set_bit(n, map, size)					\
+	for ((n) = 0; (n) < (size); (n)++)				\
+		if (test_bit((u32)(n), map))
+
+static inline u32 find_first_zero_bit(const unsigned long *map, u32 size)
+{
+	u32 n = 0;
+
+	while (n < size && test_bit(n, map)) {
+		n++;
+	}
+	return n;
+}
+
 /* ---- Waiting ---- */
 
 typedef struct {
@@ -195,6 +273,7 @@ long fake_wait(long left);
 #define init_waitqueue_head(q)		((q)->sleepers = 0)
 #define wake_up(q)			((void)(q), (void)fake.wakes++)
 #define wake_up_all(q)			wake_up(q)
+#define waitqueue_active(q)		((q)->sleepers != 0)
 #define wq_has_sleeper(q)		((void)(q), true)
 #define DEFINE_WAIT(w)			int w = 0
 #define prepare_to_wait(q, w, s)	((void)(q), (void)(w), (void)(s))
@@ -216,16 +295,35 @@ long fake_wait(long left);
 
 struct work_struct {
 	void (*function)(struct work_struct *work);
+	bool pending;
 };
 
 struct delayed_work {
 	struct work_struct work;
+	bool of_device;			/* must end with it */
 };
 
+struct workqueue_struct {
+	int unused;
+};
+
+#define jiffies			(fake.time)
+#define time_after(a, b)	((long)((b) - (a)) < 0)
+#define WQ_MEM_RECLAIM		1
+#define alloc_workqueue(name, flags, most) \
+	((struct workqueue_struct *)calloc(1, sizeof(struct workqueue_struct)))
+#define destroy_workqueue(wq)	free(wq)
+#define INIT_WORK(w, f)		((w)->function = (f))
 #define to_delayed_work(w)	container_of(w, struct delayed_work, work)
-#define INIT_DELAYED_WORK(w, f)	((w)->work.function = (f))
-#define delayed_work_pending(w)	(fake.work == (w))
-#define schedule_delayed_work(w, delay) ((void)(delay), fake.work = (w))
+#define INIT_DELAYED_WORK(w, f)	((w)->work.function = (f), \
+				 (w)->work.pending = false, \
+				 (w)->of_device = true)
+#define DECLARE_DELAYED_WORK(w, f) \
+	struct delayed_work w = { .work.function = (f) }
+#define delayed_work_pending(w)	((w)->work.pending)
+bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
+void cancel_work_sync(struct work_struct *work);
+void schedule_delayed_work(struct delayed_work *work, long delay);
 void cancel_delayed_work_sync(struct delayed_work *work);
 
 /* ---- The device ---- */
@@ -287,9 +385,11 @@ void outl(u32 value, u32 port);
 void *kzalloc(size_t size, gfp_t gfp);
 #define kfree(p)		free(p)
 
+#define kmalloc(size, gfp)	kzalloc(size, gfp)
+
 /* Indexed by number; only whether there is an entry matters. */
 struct xarray {
-	u32 keys[64];
+	u64 keys[64];
 	unsigned int count;
 };
 
@@ -297,8 +397,9 @@ struct xarray {
 #define xa_init(xa)		((xa)->count = 0)
 #define xa_empty(xa)		((xa)->count == 0)
 #define xa_destroy(xa)		xa_init(xa)
-void xa_store(struct xarray *xa, u32 key, int value, gfp_t gfp);
-bool xa_erase(struct xarray *xa, u32 key);
+void xa_store(struct xarray *xa, u64 key, int value, gfp_t gfp);
+bool xa_erase(struct xarray *xa, u64 key);
+bool xa_load(const struct xarray *xa, u64 key);
 
 /* ---- Socket buffers ---- */
 

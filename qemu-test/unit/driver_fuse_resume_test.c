@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+/*
+ * FUSE mounts of the Linux driver that go on after the channel, or the host's
+ * server, has gone and come back; and how they end. In a fake kernel.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "driver_fuse.h"
+
+/* Reset of the channel by the host, and up again. */
+static void reset(void)
+{
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	host_table[CHANNEL_ST_GENERATION]++;
+	fake_interrupt(0);
+	server_settle();
+}
+
+static void expect(u32 opcode, u64 unique)
+{
+	assert_true(server_next());
+	assert_int_equal(got.opcode, opcode);
+	if (unique) {
+		assert_int_equal(got.unique, unique);
+	}
+}
+
+/* The channel goes and comes back: what has no answer goes again under its
+ * number, after HELLO and before all new; so do FORGETs, as the host says, and
+ * INTERRUPT. */
+static void test_resume(void **state)
+{
+	struct ask a = ask_of(FUSE_MKDIR, 20, 10);
+	struct ask b = ask_of(FUSE_SETLKW, sizeof(struct fuse_lk_in), 0);
+	struct ask c = ask_of(FUSE_GETATTR, 10, 10);
+	struct ask late = ask_of(FUSE_STATFS, 0, 0);
+	struct ask end = ask_of(FUSE_RELEASE, sizeof(struct fuse_release_in),
+				0);
+	u64 one, two, three, four = 0;
+
+	(void)state;
+	start();
+	memset(end.in, 0, sizeof(end.in));
+	((struct fuse_release_in *)end.in)->fh = 9;
+	((struct fuse_lk_in *)b.in)->lk_flags = FUSE_LK_FLOCK;
+	fake_forget(fm, 40, 1);
+	fake_forget(fm, 41, 2);
+	fake_forget(fm, 42, 3);
+	ask_send(&a);
+	one = a.req->in.h.unique;
+	ask_send(&b);
+	two = b.req->in.h.unique;
+	ask_send(&c);
+	three = c.req->in.h.unique;
+	assert_true(one < two && two < three);
+	ask_send(&end);
+	assert_int_equal(fake_answered(end.req), 0);
+	fake_signal(b.req, false);
+	while (server_next()) {
+		four = got.opcode == FUSE_RELEASE ? got.unique : four;
+	}
+	/* c is answered; the host has carried out the first FORGET, it says. */
+	server_reply(three, 0, c.out, 10);
+	assert_int_equal(fake_answered(c.req), 0);
+	server.forgets = 3;
+	server.silent = true;
+	reset();
+	/* While it is down a request comes. */
+	ask_send(&late);
+	assert_false(is_answered(&late));
+	server_packet(VIRTIO_VSOCK_OP_RESPONSE, NULL, 0);
+	ring_linux();
+	fake_run();
+	expect(FUSE_CHANNEL_HELLO, FUSE_UNIQUE_NONE);
+	assert_false(server_next());
+	server_hello();
+	ring_linux();
+	fake_run();
+	expect(FUSE_MKDIR, one);
+	assert_int_equal(got_body[0], FUSE_MKDIR);
+	expect(FUSE_SETLKW, two);
+	expect(FUSE_RELEASE, four);
+	expect(FUSE_STATFS, 0);
+	assert_true(got.unique > four);
+	expect(FUSE_INTERRUPT, two | 1);
+	assert_false(server_next());
+	server_reply(late.req->in.h.unique, 0, NULL, 0);
+	server_reply(four, 0, NULL, 0);
+	server_reply(two, -EINTR, NULL, 0);
+	server_reply(one, 0, a.out, 10);
+	assert_int_equal(fake_answered(late.req), 0);
+	assert_int_equal(fake_answered(b.req), -EINTR);
+	assert_int_equal(fake_answered(a.req), 0);
+
+	/* FORGETs beyond what the host has carried out go again. */
+	fake_forget(fm, 43, 1);
+	fake_forget(fm, 44, 1);
+	server.forgets = 4;
+	server.silent = false;
+	reset();
+	assert_int_equal(server.forgets, 5);
+	stop();
+}
+
+/* The host ends the connection by itself: the next one is tried a little later,
+ * and no request notices. */
+static void test_server_restarts(void **state)
+{
+	struct ask a = ask_of(FUSE_GETATTR, 10, 10);
+
+	(void)state;
+	start();
+	ask_send(&a);
+	server_packet(VIRTIO_VSOCK_OP_RST, NULL, 0);
+	ring_linux();
+	server_settle();
+	assert_int_equal(server.connects, 1);
+	assert_true(fake_run_work());
+	server_settle();
+	assert_int_equal(server.connects, 2);
+	assert_int_equal(got.opcode, FUSE_GETATTR);
+	server_reply(got.unique, 0, a.out, 10);
+	assert_int_equal(fake_answered(a.req), 0);
+	/* What is not FUSE ends it too. */
+	server_packet(VIRTIO_VSOCK_OP_RW, "0123456789abcdef", 16);
+	ring_linux();
+	fake_run_work();
+	server_settle();
+	assert_int_equal(server.rsts, 1);
+	assert_int_equal(server.connects, 3);
+	/* A host that knows the session no more: the mount is at its end, and
+	 * a new one works. */
+	ask_send(&a);
+	server.forgetful = true;
+	reset();
+	assert_int_equal(fake_answered(a.req), -ENOTCONN);
+	ask_send(&a);
+	assert_int_equal(fake_answered(a.req), -ENOTCONN);
+	server.forgetful = false;
+	stop();
+}
+
+/* A process that waits is killed: it does not wait for the host, which gets to
+ * know, and whose answer then finds nobody. */
+static void test_killed(void **state)
+{
+	struct ask a = ask_of(FUSE_LOOKUP, 10, sizeof(struct fuse_entry_out));
+	struct ask b = ask_of(FUSE_SETLKW, sizeof(struct fuse_lk_in), 0);
+	struct ask c = ask_of(FUSE_GETATTR, 10, 10);
+	struct fuse_entry_out entry = { .nodeid = 77 };
+	u64 unique;
+
+	(void)state;
+	start();
+	ask_send(&a);
+	unique = a.req->in.h.unique;
+	fake_signal(a.req, true);
+	assert_int_equal(fake_answered(a.req), -EINTR);
+	expect(FUSE_LOOKUP, unique);
+	expect(FUSE_INTERRUPT, unique | 1);
+	server_reply(unique, 0, &entry, sizeof(entry));
+	/* The node that nobody wants is forgotten, with the next request. */
+	ask_send(&c);
+	assert_true(server_next());
+	fake_run_work();
+	server_reply(c.req->in.h.unique, 0, c.out, 10);
+	assert_int_equal(fake_answered(c.req), 0);
+	server_settle();
+	assert_int_equal(server.forgets, 1);
+
+	/* First a signal that is not fatal, later one that is. */
+	ask_send(&b);
+	fake_signal(b.req, false);
+	fake_run_work();
+	assert_false(is_answered(&b));
+	fake.killed = true;
+	fake_run_work();
+	fake.killed = false;
+	assert_int_equal(fake_answered(b.req), -EINTR);
+
+	/* While the channel is down. */
+	host_polite = false;
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	fake_interrupt(0);
+	fake_run();
+	ask_send(&a);
+	ask_send(&c);
+	fake_signal(a.req, true);
+	assert_int_equal(fake_answered(a.req), -EINTR);
+	assert_false(is_answered(&c));
+	host_polite = true;
+	server_settle();
+	assert_int_equal(got.opcode, FUSE_GETATTR);
+	server_reply(got.unique, 0, c.out, 10);
+	assert_int_equal(fake_answered(c.req), 0);
+	stop();
+}
+
+/* The device is taken away: all fails, and unmounting does not wait. */
+static void test_device_removed(void **state)
+{
+	struct ask a = ask_of(FUSE_LOOKUP, 10, 10);
+
+	(void)state;
+	start();
+	ask_send(&a);
+	fake_remove();
+	assert_int_equal(fake_answered(a.req), -ENOTCONN);
+	ask_send(&a);
+	assert_int_equal(fake_answered(a.req), -ENOTCONN);
+	fake_forget(fm, 5, 1);
+	fake_umount(sb);
+	/* With another device there is another session. */
+	assert_int_equal(fake_probe(), 0);
+	settle();
+	server.session = 0;
+	assert_int_equal(fuse_mounted(&sb), 0);
+	stop();
+}
+
+/* Unmounting while the channel is down. */
+static void test_unmount_down(void **state)
+{
+	(void)state;
+	start();
+	fake_forget(fm, 5, 1);
+	host_polite = false;
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	fake_interrupt(0);
+	fake_run();
+	fake_umount(sb);
+	host_polite = true;
+	server_settle();
+	server.session = 0;
+	assert_int_equal(fuse_mounted(&sb), 0);
+	stop();
+}
+
+/* A host that does not answer DESTROY gets 5 s. */
+static void silent_turn(void)
+{
+	server_take();
+	fake.time += 3 * HZ;
+	fake_run_work();
+}
+
+static void test_unmount_silent(void **state)
+{
+	(void)state;
+	start();
+	fake.sleep = silent_turn;
+	fake_umount(sb);
+	fake.sleep = NULL;
+	driver_unload();
+}
+
+/* ---- Notifications ---- */
+
+static int notice_codes[1000];
+static u32 notices;
+
+void isthmus_fuse_notify(struct fuse_session *s, int code, const void *body,
+			 u32 len)
+{
+	(void)s;
+	assert(len <= FUSE_NOTICE_MAX);
+	assert(len == 0 || *(const u8 *)body == (u8)code);
+	notice_codes[notices++ % 1000] = code;
+}
+
+static void notice(int code, u32 len)
+{
+	u8 body[FUSE_NOTICE_MAX + 100];
+
+	memset(body, code, sizeof(body));
+	server_say(0, code, body, len);
+}
+
+static void test_notifications(void **state)
+{
+	(void)state;
+	start();
+	notices = 0;
+	for (int i = 1; i <= 10; i++) {
+		notice(i, (u32)i * 50);
+	}
+	ring_linux();
+	assert_int_equal(notices, 0);
+	fake_run_queues();
+	assert_int_equal(notices, 10);
+	for (int i = 1; i <= 10; i++) {
+		assert_int_equal(notice_codes[i - 1], i);
+	}
+	expect(FUSE_NOTIFY_REPLY, 0);
+	assert_int_equal(((struct fuse_channel_done *)got_body)->notified,
+			 10);
+	assert_false(server_next());
+
+	/* Some have come but were not carried out as the channel goes: they
+	 * stay, and the host need not send them again. */
+	notice(11, 1);
+	notice(12, 1);
+	ring_linux();
+	server.notified = 0;
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	host_table[CHANNEL_ST_GENERATION]++;
+	fake_interrupt(0);
+	for (int i = 0; i < 3; i++) {
+		settle();
+		server_run();
+		ring_linux();
+	}
+	assert_int_equal(server.notified, 12);
+	server_settle();
+	assert_int_equal(notices, 12);
+	assert_int_equal(got.opcode, FUSE_NOTIFY_REPLY);
+	assert_int_equal(((struct fuse_channel_done *)got_body)->notified,
+			 12);
+
+	/* More than may be under way; too long; no memory. */
+	for (u32 i = 0; i < FUSE_CHANNEL_NOTIFY_MAX; i++) {
+		notice(1, 1);
+	}
+	ring_linux();
+	fake_run();
+	assert_int_equal(server.rsts, 0);
+	notice(1, 1);
+	ring_linux();
+	fake_run();
+	server_take();
+	assert_int_equal(server.rsts, 1);
+	fake_run_queues();
+	fake_run_work();
+	server_settle();
+	notice(1, FUSE_NOTICE_MAX + 1);
+	ring_linux();
+	fake_run();
+	server_take();
+	assert_int_equal(server.rsts, 2);
+	fake_run_work();
+	server_settle();
+	fake.no_memory = true;
+	notice(1, 1);
+	ring_linux();
+	fake_run();
+	fake.no_memory = false;
+	server_take();
+	assert_int_equal(server.rsts, 3);
+	fake_run_work();
+	server_settle();
+	stop();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_server_restarts),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_device_removed),
+		cmocka_unit_test(test_unmount_down),
+		cmocka_unit_test(test_unmount_silent),
+		cmocka_unit_test(test_notifications),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The private header of the kernel's fuse module, as much of it as the driver
+ * asks for, and what a file system is beside that. Its functions are in fuse.c;
+ * they assert what the real ones rely on: that a request ends once, and where
+ * locks may be taken.
+ */
+#ifndef FAKE_FUSE_I_H
+#define FAKE_FUSE_I_H
+
+#include "kernel.h"
+#include "/usr/include/linux/fuse.h"
+
+#define PAGE_SIZE	4096u
+#define O_ACCMODE	3u
+#define O_RDONLY	0u
+#define O_TRUNC		01000u
+#define F_RDLCK		0u
+#define F_WRLCK		1u
+#define F_UNLCK		2u
+#define S_IFDIR		0040000u
+#define I_SYNC		128u
+#define SB_ACTIVE	1u
+
+/* ---- Requests ---- */
+
+struct page {
+	u8 bytes[PAGE_SIZE];
+};
+
+struct folio {
+	struct page page;
+};
+
+#define page_address(p)		((p)->bytes)
+#define folio_address(f)	((f)->page.bytes)
+
+struct fuse_in_arg {
+	unsigned int size;
+	const void *value;
+};
+
+struct fuse_arg {
+	unsigned int size;
+	void *value;
+};
+
+struct fuse_page_desc {
+	unsigned int length, offset;
+};
+
+struct fuse_mount;
+
+struct fuse_args {
+	u64 nodeid;
+	u32 opcode;
+	u8 in_numargs, out_numargs;
+	bool force, in_pages, out_pages, out_argvar, page_zeroing, may_block;
+	struct fuse_in_arg in_args[3];
+	struct fuse_arg out_args[2];
+	void (*end)(struct fuse_mount *fm, struct fuse_args *args, int error);
+};
+
+struct fuse_args_pages {
+	struct fuse_args args;
+	union {
+		struct page **pages;
+		struct folio **folios;
+	};
+	union {
+		struct fuse_page_desc *descs, *folio_descs;
+	};
+	unsigned int num_pages;
+	bool uses_folios;
+};
+
+enum {
+	FR_BACKGROUND, FR_INTERRUPTED, FR_PENDING, FR_SENT, FR_FINISHED,
+	FR_ASYNC,
+};
+
+struct fuse_req {
+	struct list_head list;
+	struct fuse_args *args;
+	int count;
+	unsigned long flags;
+	struct {
+		struct fuse_in_header h;
+	} in;
+	struct {
+		struct fuse_out_header h;
+	} out;
+	wait_queue_head_t waitq;
+	struct fuse_mount *fm;
+};
+
+struct fuse_forget_link {
+	struct fuse_forget_one forget_one;
+	struct fuse_forget_link *next;
+};
+
+struct fuse_iqueue;
+
+struct fuse_iqueue_ops {
+	void (*send_forget)(struct fuse_iqueue *q,
+			    struct fuse_forget_link *link);
+	void (*send_interrupt)(struct fuse_iqueue *q, struct fuse_req *req);
+	void (*send_req)(struct fuse_iqueue *q, struct fuse_req *req);
+	void (*release)(struct fuse_iqueue *q);
+};
+
+struct fuse_iqueue {
+	const struct fuse_iqueue_ops *ops;
+	void *priv;
+};
+
+/* ---- Mounts ---- */
+
+struct user_namespace;
+
+struct fuse_conn {
+	int count;
+	struct fuse_iqueue iq;
+	spinlock_t bg_lock;
+	wait_queue_head_t blocked_waitq;
+	void (*release)(struct fuse_conn *fc);
+	unsigned int max_pages_limit;
+	int num_waiting;		/* requests that have not ended */
+	bool initialized, conn_error, conn_init;
+	bool delete_stale, auto_submounts, sync_fs;
+};
+
+struct inode {
+	u64 nodeid;
+	unsigned long i_state;
+	bool locked;
+};
+
+struct super_block {
+	struct fuse_mount *s_fs_info;
+	struct dentry *s_root;
+	unsigned int s_flags;
+	int active;
+	struct inode *inode;		/* the one that is known */
+};
+
+struct fuse_mount {
+	struct fuse_conn *fc;
+	struct super_block *sb;
+	int mounts;
+};
+
+enum { FUSE_DAX_NEVER = 2 };
+
+struct fuse_fs_context {
+	unsigned int rootmode, max_read, blksize;
+	bool default_permissions, allow_other, destroy, no_control;
+	bool no_force_umount;
+	int dax_mode;
+	void **fudptr;
+};
+
+struct file_system_type;
+struct fs_context_operations;
+
+struct fs_context {
+	int purpose;
+	const struct fs_context_operations *ops;
+	void *fs_private, *s_fs_info;
+	struct user_namespace *user_ns;
+	struct dentry *root;
+	char *source;
+};
+
+struct fs_parameter {
+	const char *key;
+	char *string;
+};
+
+struct fs_parameter_spec {
+	const char *name;
+	int opt;
+};
+
+struct fs_parse_result {
+	int unused;
+};
+
+struct dentry {
+	struct super_block *d_sb;
+};
+
+struct fs_context_operations {
+	void (*free)(struct fs_context *fsc);
+	int (*parse_param)(struct fs_context *fsc, struct fs_parameter *p);
+	int (*get_tree)(struct fs_context *fsc);
+	int (*reconfigure)(struct fs_context *fsc);
+};
+
+struct file_system_type {
+	void *owner;
+	const char *name;
+	int (*init_fs_context)(struct fs_context *fsc);
+	const struct fs_parameter_spec *parameters;
+	void (*kill_sb)(struct super_block *sb);
+};
+
+#define fsparam_string(name, opt)	{ name, opt }
+#define fsparam_flag(name, opt)		{ name, opt }
+#define invalf(fsc, ...)		((void)(fsc), -EINVAL)
+#define FS_CONTEXT_FOR_SUBMOUNT		2
+#define MODULE_ALIAS_FS(name)
+#define get_random_bytes(p, n)		memset(p, 0x5a, n)
+#define get_fuse_mount_super(sb)	((sb)->s_fs_info)
+#define get_node_id(inode)		((inode)->nodeid)
+#define inode_is_locked(inode)		((inode)->locked)
+#define sync_filesystem(sb)		((void)(sb))
+#define set_anon_super_fc		NULL
+#define dget(d)				(d)
+
+int fs_parse(struct fs_context *fsc, const struct fs_parameter_spec *spec,
+	     struct fs_parameter *param, struct fs_parse_result *result);
+int register_filesystem(struct file_system_type *type);
+int unregister_filesystem(struct file_system_type *type);
+struct super_block *sget_fc(struct fs_context *fsc,
+			    int (*test)(struct super_block *sb,
+					struct fs_context *fsc), void *set);
+void deactivate_locked_super(struct super_block *sb);
+void kill_anon_super(struct super_block *sb);
+struct inode *find_inode_rcu(struct super_block *sb, unsigned long hash,
+			     int (*test)(struct inode *inode, void *data),
+			     void *data);
+
+void fuse_conn_init(struct fuse_conn *fc, struct fuse_mount *fm,
+		    struct user_namespace *ns,
+		    const struct fuse_iqueue_ops *ops, void *priv);
+void fuse_free_conn(struct fuse_conn *fc);
+int fuse_fill_super_common(struct super_block *sb,
+			   struct fuse_fs_context *ctx);
+void fuse_send_init(struct fuse_mount *fm);
+int fuse_init_fs_context_submount(struct fs_context *fsc);
+bool fuse_mount_remove(struct fuse_mount *fm);
+void fuse_conn_destroy(struct fuse_mount *fm);
+void fuse_mount_destroy(struct fuse_mount *fm);
+void fuse_request_end(struct fuse_req *req);
+
+/* ---- What a test does ---- */
+
+extern struct file_system_type *fake_fs;
+int fake_mount(const char *option, struct super_block **sb);
+void fake_umount(struct super_block *sb);
+/* A request of that opcode, as the module makes one; it is sent. */
+struct fuse_req *fake_request(struct fuse_mount *fm, struct fuse_args *args,
+			      bool background);
+/* The process has got its answer. Returns its error. */
+int fake_answered(struct fuse_req *req);
+void fake_signal(struct fuse_req *req, bool fatal);
+void fake_forget(struct fuse_mount *fm, u64 nodeid, u64 nlookup);
+
+#endif
