@@ -11,7 +11,7 @@ VSOCK_UNDER := host-bridge/rt/seed.c host-bridge/vsock/vsock_conn.c host-bridge/
 vsock_test_SRCS := qemu-test/unit/vsock_test.c $(VSOCK_UNDER)
 vsock_faults_test_SRCS := qemu-test/unit/vsock_faults_test.c $(VSOCK_UNDER)
 
-# The ring's model and its proof of memory safety: half a minute and a minute.
+# Models, and the ring's proof of memory safety: a minute each.
 .PHONY: model-channel
 model-channel:
 	qemu-test/spin/run build/spin
