@@ -21,6 +21,11 @@ volume_space_SRCS := qemu-test/unit/volume_space_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_space_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_acl
+volume_acl_SRCS := qemu-test/unit/volume_acl_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_acl_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_event
 volume_event_SRCS := qemu-test/unit/volume_event_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

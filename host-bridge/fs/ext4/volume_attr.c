@@ -162,33 +162,44 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 		vn->in.i_mode = (uint16_t)((vn->in.i_mode & VOLUME_S_IFMT) |
 					   (attr->mode & 07777));
 	}
+	/* Whoever runs it would get rights for another content, or another
+	 * owner. [Linux "fs/attr.c: setattr_should_drop_suidgid"] */
+	if ((what & VOLUME_SET_KILL_PRIV) != 0 &&
+	    vnode_is(vn, VOLUME_S_IFREG)) {
+		vn->in.i_mode &= (uint16_t)~LINUX_S_ISUID;
+		if ((vn->in.i_mode & LINUX_S_IXGRP) != 0) {
+			vn->in.i_mode &= (uint16_t)~LINUX_S_ISGID;
+		}
+	}
 }
 
-/**
- * Changes what says (VOLUME_SET_*), all of it or nothing; the change time
- * becomes now unless it is given. Without bits only that. Returns 0, EISDIR or
- * EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file with block
- * maps), EROFS, ESTALE, EIO or ENOMEM.
- */
-int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
-		   const struct volume_attr *attr)
+/* What can fail of a change; each part of it changes nothing when it does. */
+static int setattr_try(struct volume *vol, struct vnode *vn, unsigned what,
+		       const struct volume_attr *attr)
 {
-	struct volume_time now = volume_now();
-	struct vnode *vn;
-	uint64_t size = 0;
-	int error;
+	int error = 0;
 
-	volume_trim(vol);
-	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
-	/* First, for nothing after it can fail. */
-	if (error == 0 && (what & VOLUME_SET_SIZE) != 0) {
-		size = vnode_size(vn);
+	if ((what & VOLUME_SET_SIZE) != 0) {
 		error = file_resize(vol, vn, attr->size);
 	}
-	if (error != 0) {
-		return error;
+	if (error == 0 && (what & VOLUME_SET_MODE) != 0) {
+		error = acl_chmod(vol, vn, attr->mode);
 	}
-	setattr_owner(vn, what, attr);
+	if (error == 0 && (what & VOLUME_SET_KILL_PRIV) != 0 &&
+	    vnode_is(vn, VOLUME_S_IFREG)) {
+		error = xattr_write(vol, vn, "security.capability", NULL, 0,
+				    0);
+	}
+	return error;
+}
+
+/* The times of a change; that of the change itself becomes now unless it is
+ * given. */
+static void setattr_times(struct vnode *vn, unsigned what,
+			  const struct volume_attr *attr)
+{
+	struct volume_time now = volume_now();
+
 	if ((what & VOLUME_SET_SIZE) != 0) {
 		vnode_set_times(vn, VNODE_MTIME, now);
 	}
@@ -200,6 +211,33 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 	}
 	vnode_set_times(vn, VNODE_CTIME,
 			(what & VOLUME_SET_CTIME) != 0 ? attr->ctime : now);
+}
+
+/**
+ * Changes what says (VOLUME_SET_*), all of it or nothing (after EIO, ENOSPC or
+ * ENOMEM the size may be set and no more); the change time becomes now unless it
+ * is given. Without bits only that. An access ACL follows the mode. Returns 0,
+ * EISDIR or EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file
+ * with block maps), EROFS, ESTALE, ENOSPC, EIO or ENOMEM.
+ */
+int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
+		   const struct volume_attr *attr)
+{
+	struct vnode *vn;
+	uint64_t size = 0;
+	int error;
+
+	volume_trim(vol);
+	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, &vn);
+	if (error == 0) {
+		size = vnode_size(vn);
+		error = setattr_try(vol, vn, what, attr);
+	}
+	if (error != 0) {
+		return error;
+	}
+	setattr_owner(vn, what, attr);
+	setattr_times(vn, what, attr);
 	if ((what & VOLUME_SET_SIZE) != 0) {
 		event_modified(vol, vn, size < attr->size ? size : attr->size,
 			       VOLUME_TO_END);

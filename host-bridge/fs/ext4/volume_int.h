@@ -46,6 +46,7 @@ struct vnode {
 	bool runs_valid;
 	bool dead;		/* freed; to be written as such */
 	bool linkable;		/* has had no name yet: volume_tmpfile() */
+	bool hands_nothing;	/* known to have no default ACL */
 	struct run *runs;
 	uint32_t run_count, run_space;
 	uint32_t cursor;	/* the run found last */
@@ -82,7 +83,7 @@ int volume_errno(errcode_t code);
 /* volume_vnode.c */
 int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
-int vnode_new(struct volume *vol, uint32_t dir,
+int vnode_new(struct volume *vol, const struct vnode *dir,
 	      const struct volume_make *make, struct vnode **out);
 void vnode_unref(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
@@ -186,6 +187,22 @@ int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);
+
+/* volume_xattr.c; values as they are stored */
+int xattr_read(struct volume *vol, struct vnode *vn, const char *name,
+	       void **value, size_t *len);
+int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
+		const void *value, size_t len, unsigned flags);
+
+/* volume_acl.c */
+bool acl_name(const char *name);
+int acl_get(struct volume *vol, struct vnode *vn, const char *name,
+	    void **value, size_t *len);
+int acl_set(struct volume *vol, struct vnode *vn, const char *name,
+	    const void *value, size_t len, bool kill_sgid);
+int acl_chmod(struct volume *vol, struct vnode *vn, uint32_t mode);
+int acl_inherit(struct volume *vol, struct vnode *dir, struct vnode *vn,
+		uint32_t umask);
 
 /* volume_event.c */
 void event_send(struct volume *vol, struct volume_event *event);

@@ -82,6 +82,21 @@ static void name_undo(struct volume *vol, struct vnode *vn)
 	vnode_unref(vol, vn);
 }
 
+/* Makes a file that has no name yet, with what its directory hands on. */
+static int name_make(struct volume *vol, struct vnode *parent,
+		     const struct volume_make *make, struct vnode **vn)
+{
+	int error = vnode_new(vol, parent, make, vn);
+
+	if (error == 0) {
+		error = acl_inherit(vol, parent, *vn, make->umask);
+		if (error != 0) {
+			name_undo(vol, *vn);
+		}
+	}
+	return error;
+}
+
 /**
  * Looks a name up in a directory; "." and ".." are names in it, and the root's
  * ".." is the root. What is found is not held: it is good until the volume is
@@ -154,7 +169,7 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 	volume_trim(vol);
 	error = name_begin_new(vol, dir, name, len, &parent);
 	if (error == 0) {
-		error = vnode_new(vol, dir, make, &vn);
+		error = name_make(vol, parent, make, &vn);
 	}
 	if (error != 0) {
 		return error;
@@ -200,7 +215,7 @@ int volume_tmpfile(struct volume *vol, uint32_t dir,
 		error = EINVAL;
 	}
 	if (error == 0) {
-		error = vnode_new(vol, dir, make, &vn);
+		error = name_make(vol, parent, make, &vn);
 	}
 	if (error != 0) {
 		return error;
@@ -237,7 +252,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 	volume_trim(vol);
 	error = name_begin_new(vol, dir, name, len, &parent);
 	if (error == 0) {
-		error = vnode_new(vol, dir, &link, &vn);
+		error = vnode_new(vol, parent, &link, &vn);
 	}
 	if (error != 0) {
 		return error;

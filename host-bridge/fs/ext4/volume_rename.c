@@ -138,7 +138,7 @@ static int rename_whiteout(struct volume *vol, struct rename *r)
 {
 	static const struct volume_make make = { .mode = VOLUME_S_IFCHR };
 
-	return vnode_new(vol, r->old_dir->ino, &make, &r->whiteout);
+	return vnode_new(vol, r->old_dir, &make, &r->whiteout);
 }
 
 /*

@@ -168,20 +168,35 @@ int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out)
 	return error;
 }
 
+/* Owner and mode of a new file in dir. A directory with set-group-ID gives its
+ * group to what is made in it, and the bit to directories.
+ * [Linux "fs/inode.c: inode_init_owner"] */
+static void vnode_init_owner(struct vnode *vn, const struct vnode *dir,
+			     const struct volume_make *make)
+{
+	uint32_t mode = make->mode, gid = make->gid;
+
+	if ((dir->in.i_mode & LINUX_S_ISGID) != 0) {
+		gid = inode_gid(dir->in);
+		mode |= LINUX_S_ISDIR(mode) ? LINUX_S_ISGID : 0;
+	}
+	vn->in.i_mode = (uint16_t)mode;
+	vn->in.i_uid = (uint16_t)make->uid;
+	ext2fs_set_i_uid_high(vn->in, make->uid >> 16);
+	vn->in.i_gid = (uint16_t)gid;
+	ext2fs_set_i_gid_high(vn->in, gid >> 16);
+}
+
 /* A new file's inode: nothing of the one that had the number before remains.
  * Its generation is another, so that a client can tell the two apart. */
 static void vnode_init(struct volume *vol, struct vnode *vn,
-		       const struct volume_make *make)
+		       const struct vnode *dir, const struct volume_make *make)
 {
 	uint32_t type = make->mode & VOLUME_S_IFMT;
 	uint32_t major = make->rdev_major, minor = make->rdev_minor;
 
 	memset(vn->raw, 0, sizeof(vn->raw));
-	vn->in.i_mode = (uint16_t)make->mode;
-	vn->in.i_uid = (uint16_t)make->uid;
-	ext2fs_set_i_uid_high(vn->in, make->uid >> 16);
-	vn->in.i_gid = (uint16_t)make->gid;
-	ext2fs_set_i_gid_high(vn->in, make->gid >> 16);
+	vnode_init_owner(vn, dir, make);
 	vn->in.i_links_count = type == VOLUME_S_IFDIR ? 2 : 1;
 	vn->in.i_extra_isize = sizeof(vn->in) - EXT2_GOOD_OLD_INODE_SIZE;
 	/* 0 is that of what mke2fs makes. */
@@ -204,7 +219,7 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vn->runs_valid = true;
 	vn->dirty = true;
 	vn->used = true;
-	vn->dead = vn->linkable = false;
+	vn->dead = vn->linkable = vn->hands_nothing = false;
 }
 
 /**
@@ -212,14 +227,15 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
  * that has one link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM
  * or EIO (the bitmap says free of an inode that is not: damage).
  */
-int vnode_new(struct volume *vol, uint32_t dir,
+int vnode_new(struct volume *vol, const struct vnode *dir,
 	      const struct volume_make *make, struct vnode **out)
 {
 	struct vnode *vn;
 	ext2_ino_t ino;
 	errcode_t code;
 
-	code = ext2fs_new_inode(vol->fs, dir, (int)make->mode, NULL, &ino);
+	code = ext2fs_new_inode(vol->fs, dir->ino, (int)make->mode, NULL,
+				&ino);
 	if (code != 0) {
 		return volume_errno(code);
 	}
@@ -236,7 +252,7 @@ int vnode_new(struct volume *vol, uint32_t dir,
 	 * again. */
 	ext2fs_inode_alloc_stats2(vol->fs, ino, +1,
 				  LINUX_S_ISDIR(make->mode));
-	vnode_init(vol, vn, make);
+	vnode_init(vol, vn, dir, make);
 	*out = vn;
 	return 0;
 }

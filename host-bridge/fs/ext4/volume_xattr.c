@@ -5,8 +5,8 @@
  * the inode's tail or in a block, which files may share, and keeps counts and
  * checksums. [libext2fs "ext_attr.c"]
  *
- * Names are checked only as far as the library needs it: what a "trusted." or
- * "security." attribute means is Linux's affair.
+ * What a "trusted." or "security." attribute means is Linux's affair. ACLs are
+ * attributes with a form of their own: volume_acl.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +44,10 @@ static int xattr_open(struct volume *vol, struct vnode *vn,
 	}
 	code = ext2fs_xattrs_open(vol->fs, vn->ino, handle);
 	if (code == 0) {
+		/* ACLs as they are: the library would turn them. */
+		unsigned raw = XATTR_HANDLE_FLAG_RAW;
+
+		ext2fs_xattrs_flags(*handle, &raw, NULL);
 		code = ext2fs_xattrs_read(*handle);
 		if (code != 0) {
 			ext2fs_xattrs_close(handle);
@@ -53,30 +57,41 @@ static int xattr_open(struct volume *vol, struct vnode *vn,
 }
 
 /**
- * Reads an attribute into memory of its own: *value is the caller's to free().
- * Returns 0, ENODATA, ESTALE, EIO or ENOMEM; then *value is not changed.
+ * Reads an attribute as it is stored: *value is the caller's to free(). Returns
+ * 0, ENODATA, EIO or ENOMEM; then *value is not changed.
  */
-int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
-		     void **value, size_t *len)
+int xattr_read(struct volume *vol, struct vnode *vn, const char *name,
+	       void **value, size_t *len)
 {
 	struct ext2_xattr_handle *handle;
-	struct vnode *vn;
-	int error;
+	int error = xattr_any(vol, vn) ? xattr_open(vol, vn, &handle)
+				       : ENODATA;
 
-	volume_trim(vol);
-	error = vnode_get(vol, ino, &vn);
-	if (error == 0 && !xattr_any(vol, vn)) {
-		error = ENODATA;
-	}
-	if (error == 0) {
-		error = xattr_open(vol, vn, &handle);
-	}
 	if (error != 0) {
 		return error;
 	}
 	error = volume_errno(ext2fs_xattr_get(handle, name, value, len));
 	ext2fs_xattrs_close(&handle);
 	return error;
+}
+
+/**
+ * Reads an attribute into memory of its own: *value is the caller's to free().
+ * Returns 0, ENODATA, ESTALE, EIO or ENOMEM; then *value is not changed.
+ */
+int volume_xattr_get(struct volume *vol, uint32_t ino, const char *name,
+		     void **value, size_t *len)
+{
+	struct vnode *vn;
+	int error;
+
+	volume_trim(vol);
+	error = vnode_get(vol, ino, &vn);
+	if (error != 0) {
+		return error;
+	}
+	return acl_name(name) ? acl_get(vol, vn, name, value, len)
+			      : xattr_read(vol, vn, name, value, len);
 }
 
 /* Names gathered so far, each with its NUL. */
@@ -141,23 +156,6 @@ int volume_xattr_list(struct volume *vol, uint32_t ino, void **names,
 	return 0;
 }
 
-/* Reads an inode again that libext2fs has changed (or not, if error says so),
- * and gives the handle back. Returns error, or what reading met. */
-static int xattr_close(struct volume *vol, struct vnode *vn,
-		       struct ext2_xattr_handle **handle, int error)
-{
-	errcode_t code;
-
-	ext2fs_xattrs_close(handle);
-	code = ext2fs_read_inode_full(vol->fs, vn->ino, &vn->in_small,
-				      VOLUME_INODE_SIZE);
-	if (code == 0 && error == 0) {
-		vnode_touch(vn, VNODE_CTIME);
-		event_attrib(vol, vn);
-	}
-	return error != 0 ? error : volume_errno(code);
-}
-
 /* Whether an attribute may be set under these flags: 0, EEXIST, ENODATA, or
  * another error. */
 static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
@@ -177,63 +175,115 @@ static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
 	return error;
 }
 
-/* Begins a change: refuses where nothing may be changed. */
-static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn,
-		       struct ext2_xattr_handle **handle)
+/**
+ * Stores an attribute as it is, or removes it (value NULL), which then need not
+ * be there. libext2fs changes the inode in the table, so ours is read again.
+ * Returns 0, EEXIST, ENODATA, ENOSPC, ERANGE, EIO or ENOMEM.
+ */
+int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
+		const void *value, size_t len, unsigned flags)
 {
+	struct ext2_xattr_handle *handle;
+	errcode_t code;
 	int error;
 
+	/* Nothing to remove, for most files. */
+	if (value == NULL && !xattr_any(vol, vn)) {
+		return (flags & VOLUME_XATTR_REPLACE) != 0 ? ENODATA : 0;
+	}
+	error = xattr_open(vol, vn, &handle);
+	if (error != 0) {
+		return error;
+	}
+	vn->hands_nothing = false;
+	error = xattr_set_flags(handle, name, flags);
+	if (error == 0) {
+		error = volume_errno(value != NULL
+			? ext2fs_xattr_set(handle, name, value, len)
+			: ext2fs_xattr_remove(handle, name));
+	}
+	ext2fs_xattrs_close(&handle);
+	code = ext2fs_read_inode_full(vol->fs, vn->ino, &vn->in_small,
+				      VOLUME_INODE_SIZE);
+	return error != 0 ? error : volume_errno(code);
+}
+
+/* Begins a change: refuses where nothing may be changed. */
+static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn)
+{
 	volume_trim(vol);
-	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
-	return error != 0 ? error : xattr_open(vol, *vn, handle);
+	return vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
+}
+
+/* Ends a change that went as error says. */
+static int xattr_end(struct volume *vol, struct vnode *vn, int error)
+{
+	if (error == 0) {
+		vnode_touch(vn, VNODE_CTIME);
+		event_attrib(vol, vn);
+	}
+	return error;
+}
+
+/* Whether a name is of a kind that is kept: 0, EINVAL (nothing after the
+ * kind) or EOPNOTSUPP. */
+static int xattr_kind(const char *name)
+{
+	static const char *const kinds[] = { "user.", "trusted.", "security." };
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t len = strlen(kinds[i]);
+
+		if (strncmp(name, kinds[i], len) == 0) {
+			return name[len] != '\0' ? 0 : EINVAL;
+		}
+	}
+	return EOPNOTSUPP;
 }
 
 /**
  * Sets an attribute, by flags VOLUME_XATTR_*; one that cannot be set stays as
- * it was. Returns 0, EEXIST, ENODATA, EOPNOTSUPP (no such kind of name: those
- * of ours are "user.", "trusted." and "security."), ENOSPC (they must fit the
- * inode and one block), ERANGE, EROFS, ESTALE, EIO or ENOMEM.
+ * it was. For ACLs the flags are not looked at but for KILL_SGID, and the mode
+ * follows (acl_set()). Returns 0, EEXIST, ENODATA, EINVAL (no name after the
+ * kind; no ACL), EOPNOTSUPP (no such kind of name: those of ours are "user.",
+ * "trusted.", "security." and the ACLs' two), EACCES (a default ACL of what is
+ * no directory), ENOSPC (they must fit the inode and one block), ERANGE, EROFS,
+ * ESTALE, EIO or ENOMEM.
  */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags)
 {
-	struct ext2_xattr_handle *handle;
+	int error = acl_name(name) ? 0 : xattr_kind(name);
 	struct vnode *vn;
-	int error;
 
-	if (strncmp(name, "user.", 5) != 0 &&
-	    strncmp(name, "trusted.", 8) != 0 &&
-	    strncmp(name, "security.", 9) != 0) {
-		return EOPNOTSUPP;
+	if (error == 0) {
+		error = xattr_begin(vol, ino, &vn);
 	}
-	error = xattr_begin(vol, ino, &vn, &handle);
 	if (error != 0) {
 		return error;
 	}
-	error = xattr_set_flags(handle, name, flags);
-	if (error == 0) {
-		error = volume_errno(ext2fs_xattr_set(handle, name, value,
-						      len));
-	}
-	return xattr_close(vol, vn, &handle, error);
+	error = acl_name(name)
+		? acl_set(vol, vn, name, value, len,
+			  (flags & VOLUME_XATTR_KILL_SGID) != 0)
+		: xattr_write(vol, vn, name, value != NULL ? value : "", len,
+			      flags);
+	return xattr_end(vol, vn, error);
 }
 
 /**
  * Removes an attribute, of any kind. Returns as volume_xattr_set(); ENODATA if
- * it is not there.
+ * it is not there, but for an ACL, which then is as it should be.
  */
 int volume_xattr_remove(struct volume *vol, uint32_t ino, const char *name)
 {
-	struct ext2_xattr_handle *handle;
 	struct vnode *vn;
-	int error = xattr_begin(vol, ino, &vn, &handle);
+	int error = xattr_begin(vol, ino, &vn);
 
 	if (error != 0) {
 		return error;
 	}
-	error = xattr_set_flags(handle, name, VOLUME_XATTR_REPLACE);
-	if (error == 0) {
-		error = volume_errno(ext2fs_xattr_remove(handle, name));
-	}
-	return xattr_close(vol, vn, &handle, error);
+	error = acl_name(name)
+		? acl_set(vol, vn, name, NULL, 0, false)
+		: xattr_write(vol, vn, name, NULL, 0, VOLUME_XATTR_REPLACE);
+	return xattr_end(vol, vn, error);
 }
