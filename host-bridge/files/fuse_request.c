@@ -57,7 +57,7 @@ static const struct op ops[FUSE_OPCODES] = {
 			     0, NODE },
 	[FUSE_REMOVEXATTR] = { fuse_removexattr, 0, 1, NODE | KEPT },
 	[FUSE_FLUSH] = { fuse_flush, sizeof(struct fuse_flush_in), 0, NODE },
-	[FUSE_INIT] = { fuse_init, 0, 0, DATA },
+	[FUSE_INIT] = { fuse_init, 0, 0, KEPT | DATA },
 	[FUSE_READDIR] = { fuse_readdir, sizeof(struct fuse_read_in), 0,
 			   NODE },
 	[FUSE_FSYNCDIR] = { fuse_fsync, sizeof(struct fuse_fsync_in), 0,

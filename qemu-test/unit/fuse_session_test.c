@@ -165,6 +165,25 @@ static void requests_that_come_again_are_not_done_twice(void **state)
 	GO(unlink_name(&a, ROOT_ID, "e"), 2);
 }
 
+/* The first answer may be lost as well. */
+static void init_comes_again(void **state)
+{
+	struct fuse_init_out first;
+
+	(void)state;
+	disconnect(&a);
+	a.session = 7;
+	connect_to(&a);
+	GO(hello(&a, 0), 0);
+	GO(init(&a, 40, UINT64_MAX), 0);
+	memcpy(&first, a.reply, sizeof(first));
+	again(&a);
+	GO(hello_out()->flags, FUSE_CHANNEL_RESUMED);
+	GO(resend(&a), 0);
+	assert_memory_equal(&first, a.reply, sizeof(first));
+	GO(ask(&a, FUSE_STATFS, ROOT_ID, NULL, 0, NULL, NULL), 0);
+}
+
 static void the_last_128_answers_are_kept(void **state)
 {
 	uint64_t first = a.unique + 2;
@@ -504,6 +523,7 @@ int main(void)
 		T(init_negotiates),
 		T(without_ext_setxattr_is_short),
 		T(requests_that_come_again_are_not_done_twice),
+		T(init_comes_again),
 		T(the_last_128_answers_are_kept),
 		T(forgets_are_counted),
 		T(sessions_outlive_connections),
