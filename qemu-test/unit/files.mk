@@ -105,3 +105,9 @@ fuse_session_SRCS := qemu-test/unit/fuse_session_test.c \
 	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_session_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += fuse_service
+fuse_service_SRCS := qemu-test/unit/fuse_service_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
+	host-bridge/files/fuse_service.c
+fuse_service_LIBS := -lext2fs -lcom_err

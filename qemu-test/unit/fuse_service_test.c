@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The FUSE service over a vsock of this test's own, which takes as few bytes at a
+ * time as it likes: a client that reads, one that does not, one that may not.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host-bridge/files/fuse_server.h"
+#include "host-bridge/files/fuse_service.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/vsock/vsock.h"
+#include "qemu-test/unit/volume_fixture.h"
+
+#define GO	assert_int_equal
+#define QUEUE	(400u << 10)
+
+/* The service's end. What it sends is in out; what it has not taken, with the
+ * credit that it holds, counts against room. */
+struct vsock_conn {
+	void *arg;
+	size_t len, held;		/* of in */
+	bool want_room, gone;
+	uint8_t in[QUEUE], out[QUEUE];
+	size_t out_len;
+};
+
+static struct vsock_conn end;
+static const struct vsock_ops *ops;
+static void *service;
+static struct loop_work *work;
+static struct fixture f;
+static struct fuse_server *server;
+static size_t room, chunk;
+static bool no_time;
+static uint32_t port;
+static uint64_t unique;
+
+int vsock_listen(struct vsock *vs, uint32_t listen_port,
+		 const struct vsock_ops *listen_ops, void *arg)
+{
+	assert_null(vs);
+	GO(listen_port, FUSE_CHANNEL_PORT);
+	ops = listen_ops;
+	service = arg;
+	return 0;
+}
+
+size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
+{
+	size_t space = conn->out_len < room ? room - conn->out_len : 0;
+	size_t n = len < space ? len : space;
+
+	assert_false(conn->gone);
+	memcpy(conn->out + conn->out_len, data, n);
+	conn->out_len += n;
+	conn->want_room = n < len;
+	return n;
+}
+
+void vsock_hold(struct vsock_conn *conn, size_t bytes)
+{
+	conn->held += bytes;
+	assert_true(conn->held <= room);
+}
+
+void vsock_release(struct vsock_conn *conn, size_t bytes)
+{
+	assert_true(bytes <= conn->held);
+	conn->held -= bytes;
+}
+
+void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
+{
+	(void)flags;
+	conn->gone = true;
+}
+
+void vsock_reset(struct vsock_conn *conn)
+{
+	conn->gone = true;
+}
+
+uint64_t vsock_slice_end(const struct vsock_conn *conn)
+{
+	assert_ptr_equal(conn, &end);
+	return no_time ? 0 : UINT64_MAX;
+}
+
+void vsock_again(struct vsock_conn *conn)
+{
+	assert_false(conn->gone);
+	conn->want_room = true;
+}
+
+uint32_t vsock_peer_port(const struct vsock_conn *conn)
+{
+	assert_ptr_equal(conn, &end);
+	return port;
+}
+
+void *vsock_arg(const struct vsock_conn *conn)
+{
+	return conn->arg;
+}
+
+void vsock_set_arg(struct vsock_conn *conn, void *arg)
+{
+	conn->arg = arg;
+}
+
+void loop_work_add(struct loop_work *added)
+{
+	work = added;
+}
+
+/* The client sends; returns how much there was room for. */
+static size_t client_send(const void *data, size_t len)
+{
+	size_t used = end.len + end.held;
+	size_t space = used < room ? room - used : 0;
+	size_t n = len < space ? len : space;
+
+	memcpy(end.in + end.len, data, n);
+	end.len += n;
+	return n;
+}
+
+/* The event loop's next round. */
+static void step(void)
+{
+	static uint8_t data[QUEUE];
+	size_t n = end.len < chunk ? end.len : chunk;
+
+	if (n > 0 && !end.gone) {
+		memcpy(data, end.in, n);
+		end.len -= n;
+		memmove(end.in, end.in + n, end.len);
+		ops->on_data(&end, data, n);
+	}
+	if (end.want_room && !end.gone && end.out_len < room) {
+		end.want_room = false;
+		ops->on_writable(&end);
+	}
+	(void)work->fn(work, 0);
+}
+
+static void close_it(void)
+{
+	ops->on_close(&end, ECONNRESET);
+}
+
+static void open_it(void)
+{
+	memset(&end, 0, offsetof(struct vsock_conn, in));
+	end.out_len = 0;
+	end.arg = service;
+	ops->on_open(&end);
+}
+
+/* One message there and its answer back, piece by piece. Returns its error. */
+static int32_t call(uint32_t opcode, uint64_t node, const void *body,
+		    size_t len, uint8_t *reply, size_t *reply_len)
+{
+	static uint8_t message[QUEUE];
+	struct fuse_in_header in = {
+		.len = (uint32_t)(sizeof(in) + len), .opcode = opcode,
+		.unique = opcode == FUSE_CHANNEL_HELLO ? UINT64_MAX
+						       : (unique += 2),
+		.nodeid = node,
+	};
+	struct fuse_out_header out = { .len = sizeof(out) };
+	size_t sent = 0, got = 0;
+
+	memcpy(message, &in, sizeof(in));
+	memcpy(message + sizeof(in), body, len);
+	for (int i = 0; got < out.len; i++) {
+		assert_true(i < 100000);
+		sent += client_send(message + sent, in.len - sent);
+		step();
+		if (end.gone) {
+			return -1;
+		}
+		memcpy(reply + got, end.out, end.out_len);
+		got += end.out_len;
+		end.out_len = 0;
+		if (got >= sizeof(out)) {
+			memcpy(&out, reply, sizeof(out));
+		}
+	}
+	GO(sent, in.len);
+	GO(got, out.len);
+	GO(out.unique, in.unique);
+	*reply_len = out.len - sizeof(out);
+	memmove(reply, reply + sizeof(out), *reply_len);
+	return -out.error;
+}
+
+static uint8_t reply[QUEUE];
+static size_t reply_len;
+
+static int hello(uint64_t session)
+{
+	struct fuse_channel_hello in = { FUSE_CHANNEL_VERSION, 0, session, 0 };
+
+	return call(FUSE_CHANNEL_HELLO, 0, &in, sizeof(in), reply, &reply_len);
+}
+
+static void mount_it(uint64_t session)
+{
+	struct fuse_init_in init = {
+		.major = 7, .minor = 41, .flags = UINT32_MAX,
+	};
+
+	open_it();
+	GO(hello(session), 0);
+	GO(call(FUSE_INIT, 0, &init, sizeof(init), reply, &reply_len), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_open(&f, 16, "");
+	server = fuse_server_new(f.vol);
+	GO(fuse_service_start(NULL, server), 0);
+	room = chunk = QUEUE;
+	port = 600;
+	no_time = false;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fuse_server_free(server);
+	free(service);
+	fixture_check(&f);
+	fixture_close(&f);
+	return 0;
+}
+
+/* The same with whole messages, with few bytes at a time, without time. */
+static void files_come_and_go(void **state)
+{
+	static uint8_t data[40 + 100000];
+	struct fuse_write_in *write = (void *)data;
+	struct {
+		struct fuse_create_in in;
+		char name[8];
+	} create = { { .flags = 2, .mode = 0100644 }, "file-x" };
+	struct fuse_read_in read = { .size = 131072 };
+	uint64_t node;
+
+	(void)state;
+	for (size_t i = 40; i < sizeof(data); i++) {
+		data[i] = (uint8_t)(i * 13 >> 4);
+	}
+	write->size = sizeof(data) - 40;
+	for (int how = 0; how < 3; how++) {
+		room = how == 1 ? 3000 : QUEUE;
+		chunk = how == 1 ? 1000 : QUEUE;
+		no_time = how == 2;
+		mount_it(how + 1);
+		create.name[5] = (char)('0' + how);
+		GO(call(FUSE_CREATE, 1, &create, sizeof(create.in) + 7, reply,
+			&reply_len), 0);
+		memcpy(&node, reply, sizeof(node));
+		GO(call(FUSE_WRITE, node, data, sizeof(data), reply,
+			&reply_len), 0);
+		GO(call(FUSE_READ, node, &read, sizeof(read), reply,
+			&reply_len), 0);
+		GO(reply_len, sizeof(data) - 40);
+		assert_memory_equal(reply, data + 40, reply_len);
+		close_it();
+	}
+}
+
+static void a_port_of_anybodys_is_refused(void **state)
+{
+	(void)state;
+	port = 1024;
+	open_it();
+	assert_true(end.gone);
+	close_it();
+	port = 1023;
+	mount_it(1);
+	close_it();
+}
+
+static void a_session_outlives_its_connection(void **state)
+{
+	const struct fuse_channel_hello_out *out = (const void *)reply;
+
+	(void)state;
+	mount_it(5);
+	close_it();
+	open_it();
+	GO(hello(5), 0);
+	GO(out->flags, FUSE_CHANNEL_RESUMED);
+	/* Linux is gone, and with it all that it had. */
+	fuse_server_peer_gone(server, NULL);
+	assert_true(end.gone);
+	close_it();
+	open_it();
+	GO(hello(5), 0);
+	GO(out->flags, 0);
+	/* What makes no sense ends the connection. */
+	GO(hello(6), -1);
+	close_it();
+}
+
+/* Many requests and nothing read: credit stops it, and nothing is lost. */
+static void a_client_that_does_not_read_is_stopped(void **state)
+{
+	struct fuse_in_header in = {
+		.len = sizeof(in), .opcode = FUSE_STATFS, .nodeid = 1,
+	};
+	const size_t one = sizeof(struct fuse_out_header) +
+			   sizeof(struct fuse_statfs_out);
+	size_t sent = 0, got = 0, n;
+
+	(void)state;
+	mount_it(1);
+	room = 5000;
+	for (int i = 0; i < 1000; i++) {
+		in.unique = 1000 + sent / sizeof(in);
+		n = sent % sizeof(in);
+		sent += client_send((uint8_t *)&in + n, sizeof(in) - n);
+		if (i % 3 == 0) {
+			step();
+		}
+	}
+	assert_true(sent < 20000);
+	while (sent % sizeof(in) != 0 || got < sent / sizeof(in) * one) {
+		n = sent % sizeof(in);
+		if (n != 0) {
+			sent += client_send((uint8_t *)&in + n,
+					    sizeof(in) - n);
+		}
+		/* Each of them is there, in order. */
+		for (size_t k = 0; k < end.out_len; k++, got++) {
+			uint64_t number = 1000 + got / one;
+
+			if (got % one >= 8 && got % one < 16) {
+				GO(end.out[k], (uint8_t)(number >>
+				   (got % one - 8) * 8));
+			}
+		}
+		end.out_len = 0;
+		step();
+	}
+	GO(end.held, 0);
+	close_it();
+}
+
+int main(void)
+{
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(files_come_and_go),
+		T(a_port_of_anybodys_is_refused),
+		T(a_session_outlives_its_connection),
+		T(a_client_that_does_not_read_is_stopped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
