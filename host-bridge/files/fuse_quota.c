@@ -57,7 +57,8 @@ void fuse_user_put(struct fuse_session *s, struct fuse_user *user)
 {
 	struct fuse_user **link = bucket_of(s, user->uid);
 
-	if ((user->nodes | user->opens | user->locks | user->waits) != 0) {
+	if ((user->nodes | user->opens | user->locks | user->waits |
+	     user->busy) != 0) {
 		return;
 	}
 	while (*link != user) {

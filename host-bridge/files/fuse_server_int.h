@@ -32,6 +32,7 @@ struct fuse_user {
 	struct fuse_user *next;
 	uint32_t uid;
 	uint32_t nodes, opens, locks, waits;
+	uint32_t busy;			/* a request that is carried out */
 };
 
 /* A file that a session knows: the kernel there has an inode for it. */

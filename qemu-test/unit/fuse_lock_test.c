@@ -258,6 +258,29 @@ static void a_lock_outlives_its_node(void **state)
 	GO(set(&b, 1, WR, 0, 9), 0);
 }
 
+/* A user who has nothing else keeps his name while one lock takes the place of
+ * another. */
+static void a_users_only_lock_is_replaced(void **state)
+{
+	(void)state;
+	b.uid = 500;
+	GO(set(&b, 1, WR, 0, 9), 0);
+	GO(set(&b, 1, RD, 0, 9), 0);
+	GO(set(&b, 1, RD, 5, 20), 0);
+	GO(set(&b, 1, UN, 0, END), 0);
+	b.uid = 501;
+	GO(flock(&b, 1, RD), 0);
+	GO(flock(&b, 1, WR), 0);
+	GO(flock(&a, 1, RD), 11);
+	b.uid = 0;
+	GO(flock(&b, 1, UN), 0);
+	/* One that goes and is not replaced. */
+	b.uid = 502;
+	GO(flock(&b, 1, RD), 0);
+	GO(flock(&a, 1, RD), 0);
+	GO(flock(&b, 1, WR), 11);
+}
+
 /* Nobody can have all locks, or wait for all. */
 static void there_is_something_left_for_others(void **state)
 {
@@ -301,6 +324,7 @@ int main(void)
 		T(circles_are_seen),
 		T(locks_end_with_their_session),
 		T(a_lock_outlives_its_node),
+		T(a_users_only_lock_is_replaced),
 		T(there_is_something_left_for_others),
 	};
 
