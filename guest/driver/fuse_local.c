@@ -63,7 +63,9 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 
 	switch (req->in.h.opcode) {
 	case FUSE_OPEN:
-		answered = open_answer(req->args);
+		/* Not where the next read would fail. */
+		answered = READ_ONCE(s->state) < SESSION_DEAD &&
+			   open_answer(req->args);
 		break;
 	case FUSE_RELEASE:
 		answered = release_answer(req->args);
