@@ -169,6 +169,7 @@ bool fuse_receive(struct isthmus *ch, struct fuse_session *s, u32 len);
 extern struct workqueue_struct *isthmus_fuse_wq, *isthmus_fuse_notice_wq;
 void fuse_end(struct fuse_session *s, struct fuse_req *req, int error);
 void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error);
+void fuse_waiter_add(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiters_check(struct fuse_session *s);
 
 /* fuse_put.c */

@@ -82,6 +82,21 @@ void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error)
 	fuse_end(s, req, error);
 }
 
+/**
+ * The current process waits for the request, and has got a signal. There are
+ * fewer places than processes only for those whose requests wait to be sent:
+ * these are looked at no more.
+ */
+void fuse_waiter_add(struct fuse_session *s, struct fuse_req *req)
+{
+	waiter_gone(s, req);
+	if (s->waiters < FUSE_SLOTS) {
+		s->waiter[s->waiters++] = (struct fuse_waiter){
+			.req = req, .task = current,
+		};
+	}
+}
+
 /** Ends requests whose processes have been killed after all. */
 void fuse_waiters_check(struct fuse_session *s)
 {

@@ -153,13 +153,7 @@ void fuse_session_interrupt(struct fuse_iqueue *fiq, struct fuse_req *req)
 		spin_unlock_irqrestore(&ch->lock, flags);
 		return;
 	}
-	/* There are fewer slots than processes only for those that wait to be
-	 * sent: these are looked at no more. */
-	if (s->waiters < FUSE_SLOTS) {
-		s->waiter[s->waiters++] = (struct fuse_waiter){
-			.req = req, .task = current,
-		};
-	}
+	fuse_waiter_add(s, req);
 	if (fatal_signal_pending(current)) {
 		/* The host is told all the same: it may be waiting, too. */
 		s->interrupt = fuse_slot_of(s, req) != NULL;
