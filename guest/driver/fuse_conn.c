@@ -82,6 +82,20 @@ static void send_rst(struct isthmus *ch, struct fuse_session *s)
 	s->rst = !fuse_put_packet(ch, s, VIRTIO_VSOCK_OP_RST);
 }
 
+/* The mount's end, or what is as good: the host is told, and all requests
+ * fail. */
+static void session_end(struct isthmus *ch, struct fuse_session *s)
+{
+	if (s->state >= SESSION_DEAD) {
+		return;
+	}
+	if (ch->up && s->state != SESSION_DOWN) {
+		send_rst(ch, s);
+	}
+	s->known = false;
+	connection_lost(ch, s);
+}
+
 /* The RST is out, or nobody is there to tell: nothing keeps a session whose
  * mount is gone. */
 static void rst_done(struct fuse_session *s)
@@ -353,7 +367,7 @@ static void session_check(struct isthmus *ch, struct fuse_session *s)
 	fuse_waiters_check(s);
 	if (s->stopping && (s->state != SESSION_UP ||
 			    time_after(jiffies, s->stop))) {
-		session_dead(ch, s);
+		session_end(ch, s);
 	}
 	if (s->failed || s->waiters != 0 || s->stopping) {
 		fuse_session_watch_later();
@@ -446,7 +460,7 @@ void fuse_session_stop(struct fuse_session *s)
 	s->stopping = true;
 	s->stop = jiffies + STOP_TIMEOUT;
 	if (s->state < SESSION_UP) {
-		session_dead(ch, s);
+		session_end(ch, s);
 	}
 	fuse_session_watch_later();
 	spin_unlock_irqrestore(&ch->lock, flags);
@@ -462,13 +476,7 @@ void fuse_session_close(struct fuse_session *s)
 	unsigned long flags;
 
 	spin_lock_irqsave(&ch->lock, flags);
-	if (s->state < SESSION_DEAD) {
-		if (ch->up && s->state != SESSION_DOWN) {
-			send_rst(ch, s);
-		}
-		s->known = false;
-		connection_lost(ch, s);
-	}
+	session_end(ch, s);
 	if (ch->up) {
 		isthmus_tx_done(ch, flags);
 	} else {

@@ -251,9 +251,16 @@ static void test_unmount_silent(void **state)
 {
 	(void)state;
 	start();
+	/* Half of a notification is there. */
+	server_packet(VIRTIO_VSOCK_OP_RW,
+		      &(struct fuse_out_header){ .len = 99, .error = 1 },
+		      sizeof(struct fuse_out_header));
+	ring_linux();
 	fake.sleep = silent_turn;
 	fake_umount(sb);
 	fake.sleep = NULL;
+	server_take();
+	assert_int_equal(server.rsts, 1);
 	driver_unload();
 }
 
