@@ -38,6 +38,7 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
  */
 int fuse_open(struct fuse_request *r)
 {
+	const struct fuse_open_out *out = (const void *)r->out;
 	const struct fuse_open_in *in = r->arg;
 	struct volume_attr attr;
 	int error = volume_getattr(r->vol, r->node->ino, &attr);
@@ -46,14 +47,21 @@ int fuse_open(struct fuse_request *r)
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ? EISDIR
 								      : ENXIO;
 	}
+	if (error == 0) {
+		error = fuse_open_put(r, r->node, in->flags);
+	}
+	/* Last, for what is gone is gone. */
 	if (error == 0 && (in->flags & FUSE_O_TRUNC) != 0) {
 		attr.size = 0;
 		error = volume_setattr(r->vol, r->node->ino, VOLUME_SET_SIZE |
 				       ((in->open_flags &
 					 FUSE_OPEN_KILL_SUIDGID) != 0 ?
 					VOLUME_SET_KILL_PRIV : 0), &attr);
+		if (error != 0) {
+			fuse_open_end(r->session, out->fh);
+		}
 	}
-	return error != 0 ? error : fuse_open_put(r, r->node, in->flags);
+	return error;
 }
 
 /** RELEASE: fuse_release_in. Always succeeds: it may come a second time. */

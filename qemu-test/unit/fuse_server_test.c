@@ -219,6 +219,32 @@ static void only_files_are_opened(void **state)
 	GO(open_file(&a, 77, 0, &fh), 116);
 }
 
+/* One more than a user may have: then O_TRUNC has done nothing either. */
+static void an_open_that_fails_does_nothing(void **state)
+{
+	struct fuse_attr attr;
+	uint64_t node, fh;
+	unsigned n = 1;
+	int error;
+
+	(void)state;
+	a.uid = 1000;
+	GO(make_file(&a, ROOT_ID, "x", &node, &fh), 0);
+	GO(write_file(&a, node, 0, "text", 4, 0), 0);
+	while ((error = open_file(&a, node, 1, &fh)) == 0) {
+		n++;
+	}
+	GO(error, 23);
+	GO(n, 32768);
+	GO(open_file(&a, node, 1 | 01000, &fh), 23);
+	GO(getattr(&a, node, &attr), 0);
+	GO(attr.size, 4);
+	GO(release(&a, node, fh, 0, 0), 0);
+	GO(open_file(&a, node, 1 | 01000, &fh), 0);
+	GO(getattr(&a, node, &attr), 0);
+	GO(attr.size, 0);
+}
+
 static void renames_have_flags(void **state)
 {
 	struct fuse_rename2_in in = { .newdir = ROOT_ID, .flags = 1 };
@@ -520,6 +546,7 @@ int main(void)
 		T(a_file_is_found_by_its_id),
 		T(attributes_are_set),
 		T(only_files_are_opened),
+		T(an_open_that_fails_does_nothing),
 		T(renames_have_flags),
 		T(a_file_without_a_name_may_get_one),
 		T(directories_are_listed),
