@@ -190,7 +190,8 @@ static int conn_hello(struct fuse_conn *conn)
 		conn->blocked = !conn->ops->send(conn->arg, &seg, 1);
 		return 0;
 	}
-	if (fuse_notify_again(s, hello.notified) != 0) {
+	/* Who finds his session over has counted another's notifications. */
+	if (resumed && fuse_notify_again(s, hello.notified) != 0) {
 		return EPROTO;
 	}
 	conn->session = s;

@@ -387,9 +387,26 @@ static void messages_without_sense_end_the_connection(void **state)
 	a.session = 0;
 	GO(hello(&a, 0), -1);
 	disconnect(&a);
+	mount_it(&a, 77);
+	disconnect(&a);
 	connect_to(&a);
-	a.session = 77;
 	GO(hello(&a, 1), -1);		/* nothing was sent yet */
+}
+
+/* A mount that has outlived its session is told so, each time it asks. */
+static void a_session_that_is_over_is_not_resumed(void **state)
+{
+	struct fuse_session *s = session(a.session);
+
+	(void)state;
+	fuse_session_end(s);
+	for (int i = 0; i < 2; i++) {
+		disconnect(&a);
+		connect_to(&a);
+		GO(hello(&a, 57), 0);
+		GO(hello_out()->flags, 0);
+		fuse_session_end(session(a.session));
+	}
 }
 
 /* Too long to be read: answered, and taken off the stream. */
@@ -531,6 +548,7 @@ int main(void)
 		T(a_session_has_one_connection),
 		T(the_oldest_makes_room),
 		T(a_session_is_its_peers),
+		T(a_session_that_is_over_is_not_resumed),
 		T(messages_without_sense_end_the_connection),
 		T(long_messages_are_skipped),
 		T(notifications_are_numbered_and_kept),
