@@ -3,7 +3,8 @@
  * The last answers to requests that must not be carried out twice, for when
  * their connection is lost on the way and they come again. Linux has no more
  * than FUSE_CHANNEL_OUT_MAX requests without an answer, and answers are lost
- * from some one on: so this many are enough.
+ * from some one on: so this many are enough, if their order is that in which
+ * they were sent last. [qemu-test/spin/fuse_resume.pml]
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,20 @@ void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
 	}
 }
 
+/* Makes an answer the newest one. */
+static void kept_renew(struct fuse_session *s, unsigned i)
+{
+	struct fuse_kept kept = s->kept[i];
+	unsigned next = (i + 1) % FUSE_CHANNEL_OUT_MAX;
+
+	while (next != s->kept_next) {
+		s->kept[i] = s->kept[next];
+		i = next;
+		next = (next + 1) % FUSE_CHANNEL_OUT_MAX;
+	}
+	s->kept[i] = kept;
+}
+
 /** Sends the answer that is kept for a request again. Whether there is one. */
 bool fuse_kept_send(struct fuse_session *s, uint64_t unique)
 {
@@ -54,6 +69,7 @@ bool fuse_kept_send(struct fuse_session *s, uint64_t unique)
 
 		if (kept->unique == unique) {
 			fuse_send(s, &seg, 1);
+			kept_renew(s, i);
 			return true;
 		}
 	}

@@ -206,6 +206,36 @@ static void the_last_128_answers_are_kept(void **state)
 	GO(hello(&a, 0), -1);
 }
 
+/* Requests that were put off go before it when all come again, and new ones take
+ * their places before its answer arrives: it is the newest then. */
+static void an_answer_given_again_is_kept_anew(void **state)
+{
+	uint64_t node, dir, number;
+	char name[16];
+
+	(void)state;
+	mount_it(&b, 1002);
+	GO(make_file(&b, ROOT_ID, "x", &node, NULL), 0);
+	GO(lookup_id(&a, ROOT_ID, "x"), node);
+	GO(lock(&b, FUSE_SETLK, node, 1, 1, 0, 9, 0), 0);
+	number = a.unique;
+	GO(lock(&a, FUSE_SETLKW, node, 1, 1, 0, 9, 0), -1);
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	again(&a);
+	GO(lock(&b, FUSE_SETLK, node, 1, 2, 0, 9, 0), 0);
+	a.unique = number;
+	GO(lock(&a, FUSE_SETLKW, node, 1, 1, 0, 9, 0), 0);
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	for (unsigned i = 1; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		GO(make_dir(&a, ROOT_ID, name, &dir), 0);
+	}
+	again(&a);
+	a.unique = number + 2;
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	GO(make_dir(&a, ROOT_ID, "d1", &dir), 0);
+}
+
 static void forgets_are_counted(void **state)
 {
 	uint64_t node;
@@ -542,6 +572,7 @@ int main(void)
 		T(requests_that_come_again_are_not_done_twice),
 		T(init_comes_again),
 		T(the_last_128_answers_are_kept),
+		T(an_answer_given_again_is_kept_anew),
 		T(forgets_are_counted),
 		T(sessions_outlive_connections),
 		T(a_write_cut_in_two_comes_again),
