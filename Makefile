@@ -61,7 +61,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
 	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot \
-		--last "$(if $(TEST_ALL),debian13 fresh12 fresh13)"
+		--last "$(if $(TEST_ALL),suites debian13 fresh12 fresh13)"
 
 # For daily use, minutes: everything that needs no machine, and one boot on
 # each platform.
@@ -83,6 +83,11 @@ check-debian13: test-debian13
 .PHONY: check-fresh12 check-fresh13
 check-fresh12 check-fresh13: check-fresh%:
 	@qemu-test/fresh $*
+
+# Suites of others in Linux, on /mnt/host and on a local ext4: hours.
+.PHONY: check-suites
+check-suites: all
+	@qemu-test/suites/run all
 
 # Everything: more tests, AMD-V on Bochs as a second opinion, KVM's, Debian 13.
 test-all: export TEST_ALL := 1
