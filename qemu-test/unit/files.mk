@@ -26,6 +26,11 @@ volume_acl_SRCS := qemu-test/unit/volume_acl_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_acl_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_flags
+volume_flags_SRCS := qemu-test/unit/volume_flags_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_flags_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_event
 volume_event_SRCS := qemu-test/unit/volume_event_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

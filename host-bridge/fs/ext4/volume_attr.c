@@ -137,7 +137,7 @@ int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr)
 	attr->gid = inode_gid(vn->in);
 	attr->nlink = vn->in.i_links_count;
 	attr->gen = vn->in.i_generation;
-	attr->flags = vn->in.i_flags;
+	attr->flags = flags_visible(vn);
 	attr->size = vnode_size(vn);
 	attr->blocks = ext2fs_get_stat_i_blocks(vol->fs, &vn->in_small);
 	vnode_times(vn, attr);
@@ -177,7 +177,14 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 static int setattr_try(struct volume *vol, struct vnode *vn, unsigned what,
 		       const struct volume_attr *attr)
 {
-	int error = 0;
+	unsigned times = VOLUME_SET_ATIME | VOLUME_SET_MTIME |
+			 VOLUME_SET_CTIME;
+	/* Times of an append-only file change when it grows. */
+	int error = (what & ~times) != 0 ? flags_free(vn) : flags_growing(vn);
+
+	if (error != 0) {
+		return error;
+	}
 
 	if ((what & VOLUME_SET_SIZE) != 0) {
 		error = file_resize(vol, vn, attr->size);
@@ -218,7 +225,8 @@ static void setattr_times(struct vnode *vn, unsigned what,
  * ENOMEM the size may be set and no more); the change time becomes now unless it
  * is given. Without bits only that. An access ACL follows the mode. Returns 0,
  * EISDIR or EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file
- * with block maps), EROFS, ESTALE, ENOSPC, EIO or ENOMEM.
+ * with block maps), EPERM (immutable; append-only, but for times), EROFS, ESTALE,
+ * ENOSPC, EIO or ENOMEM.
  */
 int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 		   const struct volume_attr *attr)

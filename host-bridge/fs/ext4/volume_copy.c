@@ -72,6 +72,10 @@ static int copy_begin(struct volume *vol, uint32_t from, uint64_t from_offset,
 			   *len > FILE_MAX - to_offset)) {
 		error = EFBIG;
 	}
+	if (error == 0) {
+		error = to_offset < vnode_size(files[1])
+			? flags_free(files[1]) : flags_growing(files[1]);
+	}
 	if (error != 0) {
 		return error;
 	}

@@ -292,8 +292,9 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 /**
  * Writes len bytes of a regular file from offset on. done: how many; fewer than
  * len when the volume became full or failed on the way. Returns 0, EISDIR,
- * EINVAL (no regular file), ENOSPC, EFBIG, EOPNOTSUPP (block maps), EROFS,
- * ESTALE, EIO or ENOMEM. buf is read once and may be shared memory.
+ * EINVAL (no regular file), ENOSPC, EFBIG, EPERM (immutable; append-only, and a
+ * byte would change), EOPNOTSUPP (block maps), EROFS, ESTALE, EIO or ENOMEM. buf
+ * may be shared memory: it is read once, but for an append-only file.
  */
 int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		 const void *buf, size_t len, size_t *done)
@@ -306,6 +307,9 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 	volume_trim(vol);
 	error = vol->dev->read_only ? EROFS
 				    : file_begin(vol, ino, 0, &there, &vn);
+	if (error == 0) {
+		error = flags_writing(vol, vn, offset, buf, len);
+	}
 	if (error == 0) {
 		error = file_write(vol, vn, offset, buf, len, done);
 	}

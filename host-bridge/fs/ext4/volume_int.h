@@ -174,6 +174,7 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 /* volume_name.c */
 bool name_is_dots(const char *name, size_t len);
 int name_check(const char *name, size_t len);
+int name_loose(const struct vnode *dir, const struct vnode *vn);
 int name_find(struct volume *vol, struct vnode *dir, const char *name,
 	      size_t len, uint32_t *place, struct vnode **vn);
 
@@ -203,6 +204,14 @@ int acl_set(struct volume *vol, struct vnode *vn, const char *name,
 int acl_chmod(struct volume *vol, struct vnode *vn, uint32_t mode);
 int acl_inherit(struct volume *vol, struct vnode *dir, struct vnode *vn,
 		uint32_t umask);
+
+/* volume_flags.c */
+void flags_inherit(struct vnode *vn, const struct vnode *dir);
+uint32_t flags_visible(const struct vnode *vn);
+int flags_free(const struct vnode *vn);
+int flags_growing(const struct vnode *vn);
+int flags_writing(struct volume *vol, struct vnode *vn, uint64_t offset,
+		  const uint8_t *buf, size_t len);
 
 /* volume_event.c */
 void event_send(struct volume *vol, struct volume_event *event);

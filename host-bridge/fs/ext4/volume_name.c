@@ -37,8 +37,8 @@ int name_check(const char *name, size_t len)
 }
 
 /* Gets the directory for a change of that name in it. Returns 0, EINVAL or
- * ENAMETOOLONG (name), EROFS, ENOENT or ENOTDIR (directory), ESTALE, EIO or
- * ENOMEM. */
+ * ENAMETOOLONG (name), EROFS, ENOENT, ENOTDIR or EPERM (directory: removed;
+ * none; immutable), ESTALE, EIO or ENOMEM. */
 static int name_begin(struct volume *vol, uint32_t ino, const char *name,
 		      size_t len, struct vnode **dir)
 {
@@ -53,7 +53,7 @@ static int name_begin(struct volume *vol, uint32_t ino, const char *name,
 	if (error == 0 && (*dir)->in.i_links_count == 0) {
 		error = ENOENT;		/* removed, but still held */
 	}
-	return error;
+	return error != 0 ? error : flags_growing(*dir);
 }
 
 /* As name_begin(), for a new name: EEXIST when it is there ("." and ".." always
@@ -156,8 +156,8 @@ int volume_entry_at(struct volume *vol, uint32_t dir, uint64_t cookie,
  * Makes a file of make's type and enters it under a name: regular, directory,
  * FIFO, socket or device (which are nothing but data here). *ino is set only
  * with 0; the file is not held. Returns 0, EEXIST, EINVAL or ENAMETOOLONG
- * (name), ENOENT or ENOTDIR (dir), ENOSPC, EMLINK, EROFS, ESTALE, EIO or
- * ENOMEM. The type is the caller's to check.
+ * (name), ENOENT, ENOTDIR or EPERM (dir: removed; none; immutable), ENOSPC,
+ * EMLINK, EROFS, ESTALE, EIO or ENOMEM. The type is the caller's to check.
  */
 int volume_create(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, const struct volume_make *make, uint32_t *ino)
@@ -259,7 +259,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 	}
 	/* A short text takes the place of the extent tree in the inode. */
 	if (target_len <= FAST_LINK_MAX) {
-		vn->in.i_flags = 0;
+		vn->in.i_flags &= ~(uint32_t)EXT4_EXTENTS_FL;
 		memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
 		memcpy(vn->in.i_block, target, target_len);
 		vnode_set_size(vol, vn, target_len);
@@ -280,9 +280,9 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 
 /**
  * Gives a file another name, or the first to one from volume_tmpfile(). Returns
- * as volume_create(), or EPERM for a directory, ENOENT for a file that has no
- * name left, EMLINK. The link is counted before the name is there: a name
- * without a count would be damage.
+ * as volume_create(), or EPERM for a directory and what is immutable or
+ * append-only, ENOENT for a file that has no name left, EMLINK. The link is
+ * counted before the name is there: a name without a count would be damage.
  */
 int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		const char *name, size_t len)
@@ -297,6 +297,9 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 	}
 	if (error == 0 && vn->in.i_links_count == 0 && !vn->linkable) {
 		error = ENOENT;
+	}
+	if (error == 0) {
+		error = flags_free(vn);
 	}
 	if (error == 0) {
 		error = name_begin_new(vol, dir, name, len, &parent);
@@ -318,6 +321,17 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 	event_attrib(vol, vn);
 	event_name(vol, VOLUME_CREATED, parent, name, len, vn);
 	return 0;
+}
+
+/**
+ * Whether vn may lose its name in dir: 0, or EPERM for what is immutable or
+ * append-only, either of them.
+ */
+int name_loose(const struct vnode *dir, const struct vnode *vn)
+{
+	int error = flags_free(dir);
+
+	return error != 0 ? error : flags_free(vn);
 }
 
 /* A name of vn in dir is gone: counts it, and frees what has none left and is
@@ -358,7 +372,8 @@ int name_find(struct volume *vol, struct vnode *dir, const char *name,
 /**
  * Removes a name of a file that is no directory. A held file lives on without
  * it, until its last volume_release(). Returns 0, ENOENT, EISDIR, ENOTDIR
- * (dir), EINVAL or ENAMETOOLONG (not a name), EROFS, ESTALE, EIO or ENOMEM.
+ * (dir), EINVAL or ENAMETOOLONG (not a name), EPERM (either is immutable or
+ * append-only), EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len)
@@ -374,6 +389,9 @@ int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 	}
 	if (error == 0 && vnode_is(vn, VOLUME_S_IFDIR)) {
 		error = EISDIR;
+	}
+	if (error == 0) {
+		error = name_loose(parent, vn);
 	}
 	if (error == 0) {
 		error = dir_remove(vol, parent, place);
@@ -407,6 +425,9 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 	}
 	if (error == 0 && !vnode_is(vn, VOLUME_S_IFDIR)) {
 		error = ENOTDIR;
+	}
+	if (error == 0) {
+		error = name_loose(parent, vn);
 	}
 	if (error == 0) {
 		error = dir_empty(vol, vn, &empty);

@@ -84,6 +84,18 @@ static int rename_flags(const struct rename *r)
 	return 0;
 }
 
+/* Whether what is immutable or append-only stands in the way. */
+static int rename_may(const struct rename *r)
+{
+	int error = name_loose(r->old_dir, r->vn);
+
+	if (error != 0) {
+		return error;
+	}
+	return r->target != NULL ? name_loose(r->new_dir, r->target)
+				 : flags_growing(r->new_dir);
+}
+
 /* Everything that may refuse, before anything is changed. Finds what is moved,
  * and what is replaced if there is something. */
 static int rename_check(struct volume *vol, struct rename *r,
@@ -109,6 +121,9 @@ static int rename_check(struct volume *vol, struct rename *r,
 	}
 	if (error == 0) {
 		error = rename_flags(r);
+	}
+	if (error == 0 && r->target != r->vn) {
+		error = rename_may(r);
 	}
 	if (error == 0 && vnode_is(r->vn, VOLUME_S_IFDIR)) {
 		error = rename_below(vol, r->new_dir, r->vn->ino);
@@ -311,8 +326,8 @@ static bool rename_flags_good(unsigned flags)
  * over anything; or what both names mean, of any kinds, changes places; or the
  * old name becomes a whiteout, a device without number. Returns 0, ENOENT,
  * EEXIST, EINVAL (a directory into itself; not a name; flags that do not go
- * together), EBUSY ("." or ".."), ENOTEMPTY, EISDIR, ENOTDIR, ENAMETOOLONG,
- * EMLINK, ENOSPC, EROFS, ESTALE, EIO or ENOMEM.
+ * together), EBUSY ("." or ".."), EPERM (immutable; append-only), ENOTEMPTY,
+ * EISDIR, ENOTDIR, ENAMETOOLONG, EMLINK, ENOSPC, EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_rename(struct volume *vol, uint32_t old_dir, const char *old_name,
 		  size_t old_len, uint32_t new_dir, const char *new_name,

@@ -158,10 +158,11 @@ static int space_do(struct volume *vol, struct vnode *vn, unsigned mode,
  * INSERT puts a hole there, and what follows moves: both only in whole blocks,
  * and within the file. The file grows to the range's end unless KEEP_SIZE is
  * set. Returns 0, EINVAL (no length; not in whole blocks; COLLAPSE to or beyond
- * the end, INSERT at or beyond it; modes that do not go together), EOPNOTSUPP (a
- * mode that ext4 has not; block maps), EFBIG, ENOSPC, EISDIR or ENODEV (no
- * regular file), EROFS, ESTALE, EIO or ENOMEM. After an error parts of the
- * range may have blocks already, or be zeros where they are to be.
+ * the end, INSERT at or beyond it; modes that do not go together), EOPNOTSUPP
+ * (a mode that ext4 has not; block maps), EFBIG, ENOSPC, EPERM (immutable; but
+ * for more space, append-only), EISDIR or ENODEV (no regular file), EROFS,
+ * ESTALE, EIO or ENOMEM. After an error parts of the range may have blocks
+ * already, or be zeros where they are to be.
  */
 int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 		     uint64_t offset, uint64_t len)
@@ -174,6 +175,10 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 	if (error == 0) {
 		error = vol->dev->read_only ? EROFS : file_get(vol, ino, &vn);
 		error = error == EINVAL ? ENODEV : error;
+	}
+	if (error == 0) {
+		error = (mode & ~KEEP_SIZE) != 0 ? flags_free(vn)
+						 : flags_growing(vn);
 	}
 	if (error != 0) {
 		return error;

@@ -216,6 +216,7 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 		   type == VOLUME_S_IFLNK) {
 		tree_init(vn);
 	}
+	flags_inherit(vn, dir);
 	vn->runs_valid = true;
 	vn->dirty = true;
 	vn->used = true;

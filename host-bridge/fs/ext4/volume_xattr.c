@@ -211,8 +211,11 @@ int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 /* Begins a change: refuses where nothing may be changed. */
 static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn)
 {
+	int error;
+
 	volume_trim(vol);
-	return vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
+	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
+	return error != 0 ? error : flags_free(*vn);
 }
 
 /* Ends a change that went as error says. */
@@ -247,8 +250,8 @@ static int xattr_kind(const char *name)
  * follows (acl_set()). Returns 0, EEXIST, ENODATA, EINVAL (no name after the
  * kind; no ACL), EOPNOTSUPP (no such kind of name: those of ours are "user.",
  * "trusted.", "security." and the ACLs' two), EACCES (a default ACL of what is
- * no directory), ENOSPC (they must fit the inode and one block), ERANGE, EROFS,
- * ESTALE, EIO or ENOMEM.
+ * no directory), ENOSPC (they must fit the inode and one block), ERANGE, EPERM
+ * (immutable; append-only), EROFS, ESTALE, EIO or ENOMEM.
  */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags)
