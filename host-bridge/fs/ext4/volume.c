@@ -92,11 +92,11 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 	return 0;
 }
 
-/* Counts the blocks and inodes of held files that have no name as free (-1) or
- * used (+1): on the device they are gone already, so that nothing is lost if we
+/* Counts the blocks and inodes of held files that have no name as free, or as
+ * used again: on the device they are gone already, so that nothing is lost if we
  * never get to free them. Called in pairs, with nothing allocated in
  * between. */
-static void volume_orphans(struct volume *vol, int inuse)
+static void volume_orphans(struct volume *vol, bool used)
 {
 	struct vnode *vn = vol->hand;
 
@@ -107,18 +107,17 @@ static void volume_orphans(struct volume *vol, int inuse)
 			continue;
 		}
 		if (xattrs != 0) {
-			ext2fs_block_alloc_stats2(vol->fs, xattrs, inuse);
+			volume_count_blocks(vol, xattrs, 1, used);
 		}
 		for (uint32_t i = 0; i < vn->run_count; i++) {
-			ext2fs_block_alloc_stats_range(vol->fs,
-						       vn->runs[i].pblk,
-						       vn->runs[i].len, inuse);
+			volume_count_blocks(vol, vn->runs[i].pblk,
+					    vn->runs[i].len, used);
 		}
 		for (uint32_t i = 0; i < vn->tree_count; i++) {
-			ext2fs_block_alloc_stats2(vol->fs, vn->tree[i], inuse);
+			volume_count_blocks(vol, vn->tree[i], 1, used);
 		}
-		ext2fs_inode_alloc_stats2(vol->fs, vn->ino, inuse,
-					  vnode_is(vn, VOLUME_S_IFDIR));
+		volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR),
+				   used);
 	}
 }
 
@@ -143,13 +142,13 @@ int volume_flush(struct volume *vol)
 			error = failed;
 		}
 	}
-	volume_orphans(vol, -1);
+	volume_orphans(vol, false);
 	/* The superblock's time of last write. */
 	vol->fs->now = (time_t)volume_now().sec;
 	if (error == 0) {
 		error = volume_errno(ext2fs_flush(vol->fs));
 	}
-	volume_orphans(vol, +1);
+	volume_orphans(vol, true);
 	return error;
 }
 

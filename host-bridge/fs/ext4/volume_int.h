@@ -67,6 +67,8 @@ struct volume {
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
 	uint64_t goal;			/* where to look for free blocks */
+	/* No inode is free from inode_from to before inode_next. */
+	uint32_t inode_from, inode_next;
 	uint64_t seed;			/* of the name hash */
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
@@ -123,6 +125,11 @@ void vnode_times(const struct vnode *vn, struct volume_attr *attr);
 int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 		 uint64_t *first, uint32_t *got);
 void volume_free(struct volume *vol, uint64_t first, uint32_t count);
+int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
+		       uint32_t *ino);
+void volume_count_blocks(struct volume *vol, uint64_t first, uint32_t count,
+			 bool used);
+void volume_count_inode(struct volume *vol, uint32_t ino, bool dir, bool used);
 
 /* volume_tree.c */
 void tree_init(struct vnode *vn);

@@ -231,28 +231,27 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 int vnode_new(struct volume *vol, const struct vnode *dir,
 	      const struct volume_make *make, struct vnode **out)
 {
+	bool is_dir = LINUX_S_ISDIR(make->mode);
 	struct vnode *vn;
-	ext2_ino_t ino;
-	errcode_t code;
+	uint32_t ino;
+	int error = volume_alloc_inode(vol, dir->ino, is_dir, &ino);
 
-	code = ext2fs_new_inode(vol->fs, dir->ino, (int)make->mode, NULL,
-				&ino);
-	if (code != 0) {
-		return volume_errno(code);
-	}
-	vn = *vnode_slot(vol, ino);
-	if (vn == NULL) {
-		vn = vnode_alloc(vol, ino);
-		if (vn == NULL) {
-			return ENOMEM;
-		}
-	} else if (!vn->dead) {
-		return EIO;
+	if (error != 0) {
+		return error;
 	}
 	/* From here on it is used; vnode_unref() without links frees it
 	 * again. */
-	ext2fs_inode_alloc_stats2(vol->fs, ino, +1,
-				  LINUX_S_ISDIR(make->mode));
+	vn = *vnode_slot(vol, ino);
+	if (vn != NULL && !vn->dead) {
+		return EIO;
+	}
+	if (vn == NULL) {
+		vn = vnode_alloc(vol, ino);
+	}
+	if (vn == NULL) {
+		volume_count_inode(vol, ino, is_dir, false);
+		return ENOMEM;
+	}
 	vnode_init(vol, vn, dir, make);
 	*out = vn;
 	return 0;
@@ -303,8 +302,7 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	if (runs) {
 		run_truncate(vol, vn, 0);
 	}
-	ext2fs_inode_alloc_stats2(vol->fs, vn->ino, -1,
-				  vnode_is(vn, VOLUME_S_IFDIR));
+	volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR), false);
 	vnode_free_content(vn);
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
 	vnode_set_size(vol, vn, 0);
