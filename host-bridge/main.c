@@ -100,6 +100,7 @@ static bool serve_files(void)
 		return false;
 	}
 	linux_on_down(&guest, on_linux_down, files);
+	env.files = files;
 	return true;
 }
 

@@ -59,20 +59,44 @@ struct fuse_channel_done {
 	uint64_t notified;
 };
 
-/* Notifications of ours, beside the kernel's INVAL_INODE, INVAL_ENTRY and
- * DELETE: `error` in the message's header. */
+/*
+ * Notifications: `error` in the message's header. Of the kernel's own there is
+ * INVAL_ENTRY: a name in a directory is not what it was, and the directory's
+ * attributes have changed. The others are ours, for the kernel's INVAL_INODE
+ * cannot say what Linux, with its write-back cache, never asks for: a file's
+ * size and times.
+ */
 #define FUSE_CHANNEL_NOTIFY_FLUSH	4097	/* struct fuse_channel_node */
 #define FUSE_CHANNEL_NOTIFY_SHARE	4098	/* struct fuse_channel_node */
 #define FUSE_CHANNEL_NOTIFY_EVENT	4099	/* struct fuse_channel_event */
+#define FUSE_CHANNEL_NOTIFY_ATTR	4100	/* struct fuse_channel_attr */
+#define FUSE_CHANNEL_NOTIFY_ALONE	4101	/* struct fuse_channel_node */
 
-/* FLUSH: write the file's dirty pages, and wait for that. SHARE: the same, and
- * from now on whoever has it open for writing writes through. */
+/* FLUSH: write the file's dirty pages and times, and wait for that. SHARE: the
+ * same, and from now on whoever has it open for writing writes through. ALONE:
+ * nobody has it open for writing any more, the next one need not. */
 struct fuse_channel_node {
 	uint64_t nodeid;
 };
 
+/* A file has changed: its attributes are as here, or else to be asked for, and
+ * pages that hold some of the bytes are not to be used any more. */
+struct fuse_channel_attr {
+	uint64_t nodeid;
+	uint64_t offset, length;	/* length ~0: to the end; 0: none */
+	uint64_t size;
+	int64_t mtime, ctime;
+	uint32_t mtimensec, ctimensec;
+	uint32_t flags;			/* FUSE_CHANNEL_ATTR_* */
+	uint32_t unused;
+};
+
+#define FUSE_CHANNEL_ATTR_NAMES	1u	/* any name in it may have changed */
+#define FUSE_CHANNEL_ATTR_CUT	2u	/* bytes beyond its size are gone */
+
 /* Something that watchers of files want to know has happened on the host's
- * side. A name of `namelen` bytes follows, without a NUL. */
+ * side, or in another mount. A name of `namelen` bytes follows, without a
+ * NUL. */
 struct fuse_channel_event {
 	uint64_t parent;	/* directory, or 0 */
 	uint64_t nodeid;	/* the file itself, or 0 if not known */

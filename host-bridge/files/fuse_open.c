@@ -10,12 +10,10 @@
 #include "host-bridge/files/fuse_server_int.h"
 #include "host-bridge/rt/tsc.h"
 
-#define OPEN_BITS	8u
-
 /* Numbers are ours, but any may be asked for. */
 static struct fuse_open **bucket_of(struct fuse_session *s, uint64_t fh)
 {
-	return &s->opens[seed_bucket(s->seed, fh, OPEN_BITS)];
+	return &s->opens[seed_bucket(s->seed, fh, FUSE_OPEN_BITS)];
 }
 
 /**
@@ -31,7 +29,7 @@ int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
 	int error = user == NULL || open == NULL ? ENOMEM : 0;
 
 	if (s->opens == NULL) {
-		s->opens = calloc(1u << OPEN_BITS, sizeof(struct fuse_open *));
+		s->opens = calloc(1u << FUSE_OPEN_BITS, sizeof(struct fuse_open *));
 	}
 	if (s->opens == NULL) {
 		error = ENOMEM;

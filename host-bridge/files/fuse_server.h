@@ -45,6 +45,18 @@ int fuse_conn_input(struct fuse_conn *conn, const void *data, size_t len,
 /* Sends what has waited for room. Returns whether input can go on. */
 bool fuse_conn_writable(struct fuse_conn *conn);
 
+/* The console, before it reads files: what sessions have not written yet they
+ * shall; and after it has changed some. Both are over when it says true; until
+ * then the loop has to run. */
+void fuse_server_recall(struct fuse_server *server);
+bool fuse_server_recalled(struct fuse_server *server);
+bool fuse_server_settled(struct fuse_server *server);
+/* A session may keep others waiting for so many ticks, of a second each while
+ * somebody waits; then it is cut off. */
+#define FUSE_PATIENCE	5u
+bool fuse_server_waiting(const struct fuse_server *server);
+void fuse_server_tick(struct fuse_server *server);
+
 /* All sessions of a peer are over: it is not there any more. */
 void fuse_server_peer_gone(struct fuse_server *server, const void *peer);
 /* What sessions had that are over is ended in pieces. Whether some is left. */

@@ -14,6 +14,7 @@
 #define FUSE_SESSIONS_MAX	64u	/* as many as Linux makes mounts */
 #define FUSE_NODES_MAX		(1u << 18)	/* of one session, and so on */
 #define FUSE_OPENS_MAX		65536u
+#define FUSE_OPEN_BITS		8u
 #define FUSE_LOCKS_MAX		8192u
 #define FUSE_WAITS_MAX		FUSE_CHANNEL_OUT_MAX
 #define FUSE_USER_BITS		8u
@@ -45,7 +46,13 @@ struct fuse_node {
 	uint32_t locks;			/* had or waited for */
 	bool held;			/* volume_hold() */
 	bool adopted;			/* used without a look-up: see there */
-	bool shared;			/* fuse_coherence.c's */
+	/* fuse_coherence.c's */
+	bool shared;			/* who writes it writes through */
+	bool told;			/* to do so, by SHARE */
+	bool unsure;			/* does the kernel know its size? */
+	bool unflushed;
+	uint8_t marks;			/* MARK_: in session->marked if not 0 */
+	struct fuse_node *marked_next;
 };
 
 /* A file open for writing. */
@@ -91,6 +98,12 @@ struct fuse_notices {
 	uint64_t made, sent, done;
 };
 
+/* Notifications that have to be carried out: up to a number, if drains is 0; else
+ * all that is said when what was marked has been said so often. */
+struct fuse_due {
+	uint64_t made, drains;
+};
+
 struct fuse_session {
 	struct fuse_session *next;	/* in server's list, or of the ending */
 	struct fuse_server *server;
@@ -112,8 +125,27 @@ struct fuse_session {
 	uint64_t forgets;		/* see fuse_channel_hello_out */
 	uint64_t last_unique, again_unique;	/* up to it may come again */
 	struct fuse_notices notices;
+	/* fuse_coherence.c's: what is due for a request's sake, and for the
+	 * console's; nodes of which something has to be said yet, and how often
+	 * none were left, last when so many notifications were made. */
+	struct fuse_due owed, owed_console;
+	struct fuse_node *marked, *marked_last;
+	uint64_t drains, drained_made;
+	uint64_t recalled;
 	uint32_t kept_next;		/* the oldest */
 	struct fuse_kept kept[FUSE_CHANNEL_OUT_MAX];
+};
+
+struct fuse_wait;
+
+struct fuse_coherence {
+	struct volume_observer observer;
+	struct fuse_wait *waits;
+	struct fuse_wait *console;	/* the one of them that it waits for */
+	const void *origin;		/* of the change being observed */
+	bool cached_write;		/* it is such a WRITE */
+	uint32_t cookie;		/* of the last move */
+	uint64_t recall;		/* number of the last */
 };
 
 /* Requests are carried out one by one, so all share the memory in which a
@@ -126,6 +158,7 @@ struct fuse_server {
 	uint64_t detach_count;
 	struct fuse_lock_file **lock_files;	/* fuse_lock.c */
 	uint64_t lock_seed;
+	struct fuse_coherence coherence;
 	struct volume_seg segs[FUSE_SEGS_MAX];
 	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +
 				  FUSE_CHANNEL_DATA_MAX +
@@ -150,6 +183,7 @@ struct fuse_request {
 	uint32_t out_len;
 	unsigned seg_count;		/* server->segs[1] on: behind it */
 	size_t seg_bytes;
+	bool cached;			/* WRITE: of pages that stay in use */
 	bool again;			/* has waited: fuse_later_request() */
 };
 
@@ -281,21 +315,23 @@ bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
  * fuse_coherence.c. All are called from within the server; what they learn of a
  * session is true until the next request.
  */
-/* Before a request is carried out (r->again: it has waited). NULL: it may be;
- * else the list on which it waits. A WRITE cannot wait: its data comes behind
- * its head. */
 struct fuse_later_request **fuse_coherence_before(struct fuse_request *r);
-/* It was carried out, with error, and r->out has the reply's body. NULL: the
- * reply may go; else the list on which it waits. */
+void fuse_coherence_write(struct fuse_request *r);
 struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 					       int error);
-/* FOPEN_ flags for a file that is being opened for writing. */
 uint32_t fuse_coherence_open(struct fuse_session *s, struct fuse_node *node);
-/* One writer less of a node, or it is about to be forgotten. */
+bool fuse_coherence_hidden(struct fuse_session *s, uint32_t ino);
 void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node);
-/* Notifications were acknowledged: s->notices.done. */
 void fuse_coherence_acked(struct fuse_session *s);
-/* The session is over: nothing waits for it any more. */
 void fuse_coherence_gone(struct fuse_session *s);
+
+/* fuse_tell.c */
+void fuse_tell_begin(struct fuse_server *server);
+void fuse_tell_end(struct fuse_server *server);
+struct fuse_due fuse_tell_due(const struct fuse_session *s);
+void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code);
+void fuse_tell_size(struct fuse_session *s, struct fuse_node *node);
+void fuse_tell_marked(struct fuse_session *s);
+void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node);
 
 #endif

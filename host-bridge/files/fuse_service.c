@@ -41,7 +41,15 @@ struct service {
 	struct vsock *vs;
 	unsigned links;		/* against CONNS_MAX */
 	struct loop_work work;	/* ends what sessions had that are over */
+	struct loop_timer tick;	/* set while somebody waits for a session */
 };
+
+#define TICK_MS		1000u
+
+static void on_tick(struct loop_timer *timer)
+{
+	fuse_server_tick(CONTAINER(timer, struct service, tick)->server);
+}
 
 static bool end_some(struct loop_work *work, uint64_t until)
 {
@@ -49,10 +57,17 @@ static bool end_some(struct loop_work *work, uint64_t until)
 					      work)->server, until);
 }
 
+/* Looked at before each wait, by which time a request, or the console, may have
+ * begun to wait for a session. */
 static bool is_ending(struct loop_work *work)
 {
-	return fuse_server_ending(CONTAINER(work, struct service,
-					    work)->server);
+	struct service *service = CONTAINER(work, struct service, work);
+
+	if (fuse_server_waiting(service->server) &&
+	    service->tick.deadline == 0) {
+		loop_timer_set(&service->tick, TICK_MS, on_tick);
+	}
+	return fuse_server_ending(service->server);
 }
 
 /* Resets the connection, once. Its callbacks may go on to the end of the
@@ -334,4 +349,29 @@ int fuse_service_start(struct vsock *vs, struct fuse_server *server)
 	service->work.due = is_ending;
 	loop_work_add(&service->work);
 	return 0;
+}
+
+/**
+ * The console is about to read files, or to change some: waits until Linux has
+ * written what it had not written yet. server may be NULL. Top-level code only.
+ */
+void fuse_service_recall(struct fuse_server *server)
+{
+	if (server != NULL) {
+		fuse_server_recall(server);
+		while (!fuse_server_recalled(server)) {
+			loop_step(LOOP_FOREVER);
+		}
+	}
+}
+
+/**
+ * The console has changed files: waits until Linux knows. No longer than
+ * FUSE_PATIENCE seconds for each session that does not listen. As above.
+ */
+void fuse_service_settle(struct fuse_server *server)
+{
+	while (server != NULL && !fuse_server_settled(server)) {
+		loop_step(LOOP_FOREVER);
+	}
 }

@@ -9,5 +9,9 @@ struct vsock;
 /* Serves Linux at the other end of vs from now on; vs is the peer whose the
  * sessions are. Returns 0, EADDRINUSE or ENOMEM. */
 int fuse_service_start(struct vsock *vs, struct fuse_server *server);
+/* What Linux has not written yet shall be; what was changed here it shall
+ * know. Both run the loop. */
+void fuse_service_recall(struct fuse_server *server);
+void fuse_service_settle(struct fuse_server *server);
 
 #endif

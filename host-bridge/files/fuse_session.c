@@ -19,6 +19,7 @@ struct fuse_server *fuse_server_new(struct volume *vol)
 		server->lock_seed = seed_make();
 		server->keeper.fn = fuse_node_keep;
 		volume_keep(vol, &server->keeper);
+		fuse_tell_begin(server);
 	}
 	return server;
 }
@@ -166,5 +167,6 @@ void fuse_server_free(struct fuse_server *server)
 	(void)fuse_server_end_some(server, UINT64_MAX);
 	fuse_lock_free(server);
 	volume_keep(server->vol, NULL);
+	fuse_tell_end(server);
 	free(server);
 }

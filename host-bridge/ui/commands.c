@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/ui/commands.h"
 
 static void help(const struct command_env *env, int argc, char **argv,
@@ -38,6 +39,14 @@ static const struct command *find(const char *name)
 		}
 	}
 	return NULL;
+}
+
+static bool in_group(const struct command *group, const struct command *c)
+{
+	while (group->name && group != c) {
+		group++;
+	}
+	return group == c;
 }
 
 static void help(const struct command_env *env, int argc, char **argv,
@@ -123,6 +132,11 @@ void commands_run(const struct command_env *env, char *line)
 	} else if (count - 1 < c->min_args ||
 		   (c->max_args >= 0 && count - 1 > c->max_args)) {
 		printf("usage: %s %s\n", c->name, c->args);
+	} else if (in_group(commands_files, c)) {
+		/* Files as Linux has them, and Linux has them as they are. */
+		fuse_service_recall(env->files);
+		c->run(env, count, words, words_rest(copy, 1));
+		fuse_service_settle(env->files);
 	} else {
 		c->run(env, count, words, words_rest(copy, 1));
 	}

@@ -10,6 +10,7 @@
 #include "host-bridge/ui/words.h"
 
 struct agent;
+struct fuse_server;
 struct guest;
 struct places;
 struct volume;
@@ -24,6 +25,7 @@ struct command_env {
 	struct vsock *vsock;	/* the channel to it */
 	struct agent *agent;	/* in it */
 	const struct places *places;	/* the volume's files, and its */
+	struct fuse_server *files;	/* the volume's, for Linux; or NULL */
 };
 
 struct command {

@@ -235,7 +235,7 @@ static void locks_end_with_their_session(void **state)
 	fuse_server_peer_gone(server, NULL);
 	GO(b.replies, replies);
 	connect_to(&a);
-	GO(hello(&a, 0), 0);
+	GO(hello(&a, a.done), 0);
 	GO(ask(&a, FUSE_DESTROY, 0, NULL, 0, NULL, NULL), 0);
 	GO(b.replies, replies + 2);
 	GO(b.error, 0);

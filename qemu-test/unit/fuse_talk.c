@@ -14,6 +14,7 @@
 struct fixture f;
 struct fuse_server *server;
 struct mount a, b;
+static struct mount *mounts;
 
 /* fuse_conn_ops.send: every byte of a message is looked at. */
 static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
@@ -39,6 +40,7 @@ static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 		m->notice_len = (uint32_t)len;
 		memcpy(m->notice, all + sizeof(header), len);
 		m->notices++;
+		m->told++;
 	} else {
 		assert_true(header.error <= 0 && header.error > -200);
 		m->error = -header.error;
@@ -114,6 +116,26 @@ int say(struct mount *m)
 	return feed(m, m->request, m->len);
 }
 
+/* All have carried out what they were told. */
+static void obey(void)
+{
+	for (struct mount *m = mounts; m != NULL; m = m->next) {
+		struct {
+			struct fuse_in_header header;
+			struct fuse_channel_done in;
+		} done = {
+			.header = { .len = sizeof(done), .unique = m->unique + 1,
+				    .opcode = FUSE_NOTIFY_REPLY },
+			.in = { .notified = m->told },
+		};
+
+		if (m->conn != NULL && m->done < m->told) {
+			m->done = m->told;
+			assert_int_equal(feed(m, &done, sizeof(done)), 0);
+		}
+	}
+}
+
 int talk(struct mount *m)
 {
 	unsigned replies = m->replies;
@@ -121,6 +143,9 @@ int talk(struct mount *m)
 
 	memcpy(&unique, m->request + 8, sizeof(unique));
 	assert_int_equal(say(m), 0);
+	if (m->replies == replies) {
+		obey();
+	}
 	assert_int_equal(m->replies, replies + 1);
 	assert_int_equal(m->reply_unique, unique);
 	return m->error;
@@ -142,6 +167,12 @@ int ask(struct mount *m, uint32_t opcode, uint64_t nodeid, const void *arg,
 
 void connect_to(struct mount *m)
 {
+	struct mount **link = &mounts;
+
+	while (*link != NULL && *link != m) {
+		link = &(*link)->next;
+	}
+	*link = m;
 	m->ended = false;
 	m->conn = fuse_conn_new(server, &ops, m, &f);
 	assert_non_null(m->conn);
@@ -168,6 +199,7 @@ int hello(struct mount *m, uint64_t notified)
 	};
 	unsigned replies = m->replies;
 
+	m->told = m->done = notified;
 	/* The last request stays as it is, to be sent again. */
 	if (feed(m, &hi, sizeof(hi)) != 0) {
 		return -1;

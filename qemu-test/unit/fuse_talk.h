@@ -33,6 +33,8 @@ struct mount {
 	int32_t code;
 	uint32_t notice_len;
 	_Alignas(8) uint8_t notice[1024];
+	uint64_t told, done;		/* notifications: had; carried out */
+	struct mount *next;		/* of all that were connected */
 	size_t piece;			/* bytes given at a time; 0: all */
 };
 
@@ -46,7 +48,9 @@ void put_bytes(struct mount *m, const void *data, size_t len);
 void put_text(struct mount *m, const char *text);
 int feed(struct mount *m, const void *data, size_t len);
 int say(struct mount *m);		/* what fuse_conn_input() returned */
-int talk(struct mount *m);		/* and there must be one reply */
+/* And there must be one reply, at the latest when all mounts have carried out
+ * what they were told. */
+int talk(struct mount *m);
 /* With a fixed part; names may be NULL. */
 int ask(struct mount *m, uint32_t opcode, uint64_t nodeid, const void *arg,
 	size_t len, const char *name, const char *name2);

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sessions are told of each other's changes, and of the console's: an observer
+ * of the volume makes of each change what it means for who knows the files. The
+ * order in which all is said is that of the changes.
+ *
+ * Memory is bounded: what has no room as a message of its own is a mark on its
+ * node, and becomes one message for all that happened to it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/rt/container.h"
+
+/* Of inotify(7). */
+#define EV_MODIFY	0x00000002u
+#define EV_ATTRIB	0x00000004u
+#define EV_MOVED_FROM	0x00000040u
+#define EV_MOVED_TO	0x00000080u
+#define EV_CREATE	0x00000100u
+#define EV_DELETE	0x00000200u
+#define EV_DELETE_SELF	0x00000400u
+#define EV_MOVE_SELF	0x00000800u
+#define EV_ISDIR	0x40000000u
+/* Cookies of ours are none of the kernel's, which counts from 1. */
+#define COOKIE		0x80000000u
+
+/* What is marked of a node. ALONE before SHARE: a node that is marked with both
+ * is shared, or will be told so again. */
+#define MARK_ATTR	1u
+#define MARK_NAMES	2u		/* with ATTR */
+#define MARK_FLUSH	4u
+#define MARK_ALONE	8u
+#define MARK_SHARE	16u
+
+static const struct {
+	uint8_t mark;
+	int code;
+} orders[] = {
+	{ MARK_FLUSH, FUSE_CHANNEL_NOTIFY_FLUSH },
+	{ MARK_ALONE, FUSE_CHANNEL_NOTIFY_ALONE },
+	{ MARK_SHARE, FUSE_CHANNEL_NOTIFY_SHARE },
+};
+
+static struct fuse_server *server_of(struct fuse_coherence *c)
+{
+	return CONTAINER(c, struct fuse_server, coherence);
+}
+
+/** What s has to carry out, so that all that was said or marked is done. */
+struct fuse_due fuse_tell_due(const struct fuse_session *s)
+{
+	return (struct fuse_due){
+		.made = s->notices.made,
+		.drains = s->marked != NULL ? s->drains + 1 : 0,
+	};
+}
+
+/* Who made this change waits until s has carried out all that was said. */
+static void owe(struct fuse_session *s)
+{
+	const void *origin = s->server->coherence.origin;
+
+	*(origin == NULL ? &s->owed_console : &s->owed) = fuse_tell_due(s);
+}
+
+/* What is to be said of the node is said later. */
+static void mark(struct fuse_session *s, struct fuse_node *node,
+		 uint8_t marks)
+{
+	if (node->marks == 0) {
+		node->marked_next = NULL;
+		*(s->marked == NULL ? &s->marked :
+		  &s->marked_last->marked_next) = node;
+		s->marked_last = node;
+	}
+	node->marks |= marks;
+}
+
+/** Takes a node's marks away: it was said, or nobody needs to hear it. */
+void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node)
+{
+	struct fuse_node **link = &s->marked, *last = NULL;
+
+	while (*link != node) {
+		last = *link;
+		link = &last->marked_next;
+	}
+	*link = node->marked_next;
+	if (s->marked_last == node) {
+		s->marked_last = last;
+	}
+	node->marks = 0;
+	if (s->marked == NULL) {
+		s->drains++;
+		s->drained_made = s->notices.made;
+	}
+}
+
+/* ATTR, with what the file is like now. False: it could not be made. */
+static bool say_attr(struct fuse_session *s, struct fuse_node *node,
+		     uint64_t offset, uint64_t length, uint32_t flags)
+{
+	struct fuse_channel_attr body = {
+		.nodeid = fuse_node_id(node->ino, node->gen),
+		.offset = offset, .length = length, .flags = flags,
+	};
+	struct volume_attr attr;
+
+	if (volume_getattr(s->vol, node->ino, &attr) == 0) {
+		node->unsure = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFREG;
+		body.size = attr.size;
+		body.mtime = attr.mtime.sec;
+		body.mtimensec = attr.mtime.nsec;
+		body.ctime = attr.ctime.sec;
+		body.ctimensec = attr.ctime.nsec;
+	}
+	return fuse_notify(s, FUSE_CHANNEL_NOTIFY_ATTR, &body, sizeof(body),
+			   NULL, 0) != 0;
+}
+
+/* A file has changed, bytes of it too if length is not 0. */
+static void say_changed(struct fuse_session *s, struct fuse_node *node,
+			uint64_t offset, uint64_t length)
+{
+	uint32_t flags = length == VOLUME_TO_END ? FUSE_CHANNEL_ATTR_CUT : 0;
+
+	if (s->marked != NULL ||
+	    !say_attr(s, node, offset, length, flags)) {
+		mark(s, node, MARK_ATTR);
+	}
+	owe(s);
+}
+
+/* A name of a directory has changed. */
+static void say_name(struct fuse_session *s, struct fuse_node *dir,
+		     const char *name, size_t len)
+{
+	struct fuse_notify_inval_entry_out body = {
+		.parent = fuse_node_id(dir->ino, dir->gen),
+		.namelen = (uint32_t)len,
+	};
+
+	if (s->marked != NULL ||
+	    fuse_notify(s, FUSE_NOTIFY_INVAL_ENTRY, &body, sizeof(body), name,
+			len) == 0) {
+		mark(s, dir, MARK_ATTR | MARK_NAMES);
+	}
+	owe(s);
+}
+
+/* Something for watchers. One that cannot be said makes them lose count. */
+static void say_event(struct fuse_session *s, struct fuse_node *dir,
+		      struct fuse_node *node, uint32_t mask, uint32_t cookie,
+		      const char *name, size_t len)
+{
+	struct fuse_channel_event body = {
+		.parent = dir ? fuse_node_id(dir->ino, dir->gen) : 0,
+		.nodeid = node ? fuse_node_id(node->ino, node->gen) : 0,
+		.mask = mask, .cookie = cookie, .namelen = (uint32_t)len,
+	};
+
+	if ((dir != NULL || node != NULL) &&
+	    (s->marked != NULL ||
+	     fuse_notify(s, FUSE_CHANNEL_NOTIFY_EVENT, &body, sizeof(body),
+			 len > 0 ? name : NULL, len) == 0)) {
+		mark(s, dir ? dir : node, MARK_ATTR | MARK_NAMES);
+	}
+}
+
+/* An order. False: there is no room. */
+static bool say_node(struct fuse_session *s, const struct fuse_node *node,
+		     int code)
+{
+	struct fuse_channel_node body = {
+		.nodeid = fuse_node_id(node->ino, node->gen),
+	};
+
+	return fuse_notify(s, code, &body, sizeof(body), NULL, 0) != 0;
+}
+
+/** FLUSH, SHARE or ALONE, at once or with what is marked. */
+void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code)
+{
+	unsigned i = 0;
+
+	while (orders[i].code != code) {
+		i++;
+	}
+	if (s->marked != NULL || !say_node(s, node, code)) {
+		mark(s, node, orders[i].mark);
+	}
+}
+
+/* One thing that is marked of a node. False: there is no room yet. */
+static bool say_mark(struct fuse_session *s, struct fuse_node *node)
+{
+	if (node->marks & MARK_ATTR) {
+		if (!say_attr(s, node, 0, VOLUME_TO_END,
+			      FUSE_CHANNEL_ATTR_CUT |
+			      (node->marks & MARK_NAMES ?
+			       FUSE_CHANNEL_ATTR_NAMES : 0))) {
+			return false;
+		}
+		node->marks &= ~(MARK_ATTR | MARK_NAMES);
+	}
+	for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (node->marks & orders[i].mark) {
+			if (!say_node(s, node, orders[i].code)) {
+				return false;
+			}
+			node->marks &= ~orders[i].mark;
+		}
+	}
+	return true;
+}
+
+/** Says what is marked, as far as there is room. */
+void fuse_tell_marked(struct fuse_session *s)
+{
+	while (s->marked != NULL && say_mark(s, s->marked)) {
+		fuse_tell_unmark(s, s->marked);
+	}
+}
+
+/* ---- Changes of the volume ---- */
+
+static void name_event(struct fuse_session *s, const struct volume_event *e,
+		       struct fuse_node *node)
+{
+	uint32_t mask = e->what == VOLUME_CREATED ? EV_CREATE : EV_DELETE;
+	struct fuse_node *dir = fuse_node_find(s, e->dir);
+	struct volume_attr attr;
+
+	if (dir != NULL) {
+		say_name(s, dir, e->name, e->len);
+		say_event(s, dir, node, mask | (e->is_dir ? EV_ISDIR : 0), 0,
+			  e->name, e->len);
+	}
+	/* Its last name is gone, it lives because Linux knows it. */
+	if (e->what == VOLUME_DELETED && node != NULL &&
+	    volume_getattr(s->vol, e->ino, &attr) == 0 &&
+	    (attr.nlink == 0 || e->is_dir)) {
+		say_changed(s, node, 0, 0);
+		say_event(s, NULL, node, EV_DELETE_SELF, 0, NULL, 0);
+	}
+}
+
+static void move_event(struct fuse_session *s, const struct volume_event *e,
+		       struct fuse_node *node)
+{
+	struct fuse_node *from = fuse_node_find(s, e->dir);
+	struct fuse_node *to = fuse_node_find(s, e->new_dir);
+	struct fuse_node *victim = e->victim ? fuse_node_find(s, e->victim) :
+				   NULL;
+	uint32_t cookie = s->server->coherence.cookie;
+	uint32_t is_dir = e->is_dir ? EV_ISDIR : 0;
+
+	if (from != NULL) {
+		say_name(s, from, e->name, e->len);
+		say_event(s, from, node, EV_MOVED_FROM | is_dir, cookie,
+			  e->name, e->len);
+	}
+	if (to != NULL) {
+		say_name(s, to, e->new_name, e->new_len);
+		say_event(s, to, node, EV_MOVED_TO | is_dir, cookie,
+			  e->new_name, e->new_len);
+	}
+	if (node != NULL) {
+		say_changed(s, node, 0, 0);
+		say_event(s, NULL, node, EV_MOVE_SELF | is_dir, 0, NULL, 0);
+	}
+	if (victim != NULL) {
+		struct volume_attr attr;
+
+		say_changed(s, victim, 0, 0);
+		if (volume_getattr(s->vol, e->victim, &attr) == 0 &&
+		    attr.nlink == 0) {
+			say_event(s, NULL, victim, EV_DELETE_SELF, 0, NULL, 0);
+		}
+	}
+}
+
+/* One session that is not the change's origin. */
+static void tell(struct fuse_session *s, const struct volume_event *e)
+{
+	struct fuse_node *node = fuse_node_find(s, e->ino);
+
+	switch (e->what) {
+	case VOLUME_CREATED:
+	case VOLUME_DELETED:
+		name_event(s, e, node);
+		break;
+	case VOLUME_MOVED:
+		move_event(s, e, node);
+		break;
+	case VOLUME_MODIFIED:
+	case VOLUME_ATTRIB:
+		if (node == NULL) {
+			break;
+		}
+		if (e->what == VOLUME_MODIFIED) {
+			say_changed(s, node, e->offset, e->length);
+		} else {
+			say_changed(s, node, 0, 0);
+		}
+		say_event(s, NULL, node, (e->what == VOLUME_MODIFIED ?
+			  EV_MODIFY : EV_ATTRIB) | (e->is_dir ? EV_ISDIR : 0),
+			  0, NULL, 0);
+		break;
+	}
+}
+
+/* The volume's observer. Who changed it knows, but for what a write through to a
+ * shared file has made of its size and times, and of pages that others there
+ * have in use. */
+static void observed(struct volume_observer *observer,
+		     const struct volume_event *e)
+{
+	struct fuse_coherence *c = CONTAINER(observer, struct fuse_coherence,
+					     observer);
+
+	c->origin = e->origin;
+	if (e->what == VOLUME_MOVED) {
+		c->cookie = (c->cookie + 1) | COOKIE;
+	}
+	for (struct fuse_session *s = server_of(c)->sessions; s != NULL;
+	     s = s->next) {
+		struct fuse_node *node;
+
+		if (s->minor == 0) {
+			continue;
+		}
+		if (s != e->origin) {
+			tell(s, e);
+			continue;
+		}
+		node = e->what == VOLUME_MODIFIED && !c->cached_write ?
+		       fuse_node_find(s, e->ino) : NULL;
+		if (node != NULL && node->shared) {
+			say_changed(s, node, e->offset, e->length);
+		}
+	}
+}
+
+/** The observer of a server's volume. */
+void fuse_tell_begin(struct fuse_server *server)
+{
+	server->coherence.observer.fn = observed;
+	volume_observe(server->vol, &server->coherence.observer);
+}
+
+/** The server has no sessions any more. */
+void fuse_tell_end(struct fuse_server *server)
+{
+	volume_unobserve(server->vol, &server->coherence.observer);
+}
+
+/**
+ * What a kernel keeps of a regular file by itself, its size and times, is as here:
+ * it has asked for the attributes.
+ */
+void fuse_tell_size(struct fuse_session *s, struct fuse_node *node)
+{
+	if (s->marked != NULL || !say_attr(s, node, 0, 0, 0)) {
+		mark(s, node, MARK_ATTR);
+	}
+	node->unsure = false;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Coherence of the FUSE server: what a session is told of another's changes and of
+ * the console's, when a reply goes, what waits; acknowledgements that come late,
+ * twice, never.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "qemu-test/unit/fuse_peer.h"
+
+/* A name that somebody looked for in vain is made by another: nobody knows that
+ * it was before all have forgotten that it was not. */
+static void names_are_told(void **state)
+{
+	uint64_t made;
+	uint32_t cookie;
+
+	(void)state;
+	assert_int_equal(node_of(B, "new"), 0);
+	made = make(A, "new");
+	assert_int_equal(reply(A, made), NONE);
+	assert_true(said_name(B, 0, "new"));
+	assert_true(said_event(B, 0, EV_CREATE, "new", &cookie));
+	assert_int_equal(A->count, 0);
+	ack(B, B->count);
+	assert_int_equal(reply(A, made), NONE);	/* C knows the root too */
+	ack(C, 0);
+	assert_int_equal(reply(A, made), NONE);
+	ack(C, C->count);
+	assert_int_equal(reply(A, made), 0);
+	assert_true(node_of(B, "new") != 0);
+}
+
+/* The console's changes go to all; it waits for them. */
+static void the_console_waits(void **state)
+{
+	struct fuse_channel_attr attr;
+	uint64_t node;
+	uint32_t ino, cookie, cookie2;
+	unsigned at;
+
+	(void)state;
+	assert_true(fuse_server_settled(server));
+	ino = new_file(f.vol, ROOT, "file");
+	assert_true(said_name(A, 0, "file") && said_name(B, 0, "file"));
+	assert_false(fuse_server_settled(server));
+	ack_all(A);
+	ack_all(B);
+	assert_false(fuse_server_settled(server));
+	ack_all(C);
+	assert_true(fuse_server_settled(server));
+
+	node = node_of(A, "file");
+	at = A->count;
+	put(f.vol, ino, 0, "12345", 5);
+	assert_true(said_attr(A, at, node, &attr));
+	assert_int_equal(attr.size, 5);
+	assert_true(attr.offset == 0 && attr.length >= 5);
+	assert_false(said_attr(B, 0, node, &attr));	/* does not know it */
+	assert_true(settle());
+
+	at = A->count;
+	assert_int_equal(move(f.vol, ROOT, "file", ROOT, "moved"), 0);
+	assert_true(said_name(A, at, "file") && said_name(A, at, "moved"));
+	assert_true(said_event(A, at, EV_MOVED_FROM, "file", &cookie));
+	assert_true(said_event(A, at, EV_MOVED_TO, "moved", &cookie2));
+	assert_true(cookie == cookie2 && cookie != 0);
+	assert_true(settle());
+	at = A->count;
+	assert_int_equal(volume_unlink(f.vol, ROOT, NAME("moved")), 0);
+	assert_true(said_name(A, at, "moved"));
+	assert_true(said_event(A, at, EV_DELETE, "moved", &cookie));
+	assert_true(settle());
+}
+
+/* A file that is written by one, who has it for himself, and then looked at by
+ * another. */
+static void files_are_shared(void **state)
+{
+	struct fuse_channel_attr attr;
+	struct fuse_open_out out;
+	uint64_t node, seen, wrote;
+	unsigned at, at_b;
+
+	(void)state;
+	(void)make(A, "f");
+	ack_all(B);
+	ack_all(C);
+	node = node_of(A, "f");
+	out = open_it(A, node);
+	assert_int_equal(out.open_flags & FOPEN_DIRECT_IO, 0);
+	wrote = write_it(A, node, 0, "abc", FUSE_WRITE_CACHE);
+	assert_int_equal(reply(A, wrote), 0);
+
+	/* B looks: A has to write and share. */
+	at = A->count;
+	seen = look_up(B, "f");
+	assert_int_equal(reply(B, seen), NONE);
+	assert_true(said_node(A, at, FUSE_CHANNEL_NOTIFY_SHARE, node));
+	wrote = write_it(A, node, 3, "def", FUSE_WRITE_CACHE);
+	assert_int_equal(reply(A, wrote), 0);	/* that is what it waits for */
+	ack_all(A);
+	assert_int_equal(reply(B, seen), 0);
+	assert_int_equal(((struct fuse_entry_out *)B->body)->attr.size, 6);
+
+	/* From now on each write is told to both before it is answered. */
+	at = A->count;
+	at_b = B->count;
+	wrote = write_it(A, node, 6, "ghi", 0);
+	assert_int_equal(reply(A, wrote), NONE);
+	assert_true(said_attr(B, at_b, node, &attr));
+	assert_int_equal(attr.size, 9);
+	assert_true(said_attr(A, at, node, &attr));
+	assert_int_equal(attr.offset, 6);
+	ack_all(B);
+	assert_int_equal(reply(A, wrote), NONE);
+	ack_all(A);
+	assert_int_equal(reply(A, wrote), 0);
+
+	/* A page's own write is answered at once, an FSYNC is not. */
+	wrote = write_it(A, node, 9, "jkl", FUSE_WRITE_CACHE);
+	assert_int_equal(reply(A, wrote), 0);
+	{
+		struct fuse_fsync_in in = { .fh = out.fh };
+		uint64_t sync = ask(A, FUSE_FSYNC, node, &in, sizeof(in), NULL);
+
+		assert_int_equal(reply(A, sync), NONE);
+		ack_all(B);
+		assert_int_equal(reply(A, sync), 0);
+	}
+
+	/* Another one opens it: shared from the beginning. */
+	assert_true(open_it(B, node).open_flags & FOPEN_DIRECT_IO);
+	close_it(B, node, ((struct fuse_open_out *)B->body)->fh);
+	at = A->count;
+	close_it(A, node, out.fh);
+}
+
+/* When nobody writes it any more, and the other has forgotten it, it is the next
+ * one's own again. */
+static void files_are_alone_again(void **state)
+{
+	struct fuse_forget_in forget = { .nlookup = 1 };
+	struct fuse_open_out out;
+	uint64_t node, seen;
+	unsigned at;
+
+	(void)state;
+	(void)make(A, "f");
+	ack_all(B);
+	ack_all(C);
+	node = node_of(A, "f");
+	out = open_it(A, node);
+	seen = look_up(B, "f");
+	ack_all(A);
+	assert_int_equal(reply(B, seen), 0);
+	assert_true(open_it(A, node).open_flags & FOPEN_DIRECT_IO);
+	at = A->count;
+	close_it(A, node, out.fh);
+	assert_false(said_node(A, at, FUSE_CHANNEL_NOTIFY_ALONE, node));
+	close_it(A, node, out.fh + 1);
+	assert_true(said_node(A, at, FUSE_CHANNEL_NOTIFY_ALONE, node));
+	(void)ask(B, FUSE_FORGET, node, &forget, sizeof(forget), NULL);
+	assert_int_equal(open_it(A, node).open_flags & FOPEN_DIRECT_IO, 0);
+}
+
+/* Notifications that a connection took along come again on the next, and who
+ * waited goes on waiting. */
+static void acks_are_lost(void **state)
+{
+	uint64_t made;
+
+	(void)state;
+	ack_all(C);
+	made = make(A, "x");
+	ack_all(C);
+	assert_true(said_name(B, 0, "x"));
+	fuse_conn_free(B->conn);
+	assert_int_equal(reply(A, made), NONE);
+	B->count = 0;
+	connect_peer(B);
+	assert_true(said_name(B, 0, "x"));
+	assert_int_equal(reply(A, made), NONE);
+	ack_all(B);
+	assert_int_equal(reply(A, made), 0);
+
+	/* The one who waits loses his: his request comes again, and waits. */
+	made = make(A, "y");
+	ack_all(C);
+	fuse_conn_free(A->conn);
+	connect_peer(A);
+	A->unique -= 2;
+	assert_int_equal(made, make(A, "y"));
+	assert_int_equal(reply(A, made), NONE);
+	ack_all(B);
+	assert_int_equal(reply(A, made), 0);
+}
+
+/* A session that does not carry out what it is told is cut off; all others go
+ * on. */
+static void the_deaf_are_cut_off(void **state)
+{
+	uint64_t made = make(A, "x"), seen;
+
+	(void)state;
+	ack_all(C);
+	assert_true(fuse_server_waiting(server));
+	for (unsigned i = 0; i < FUSE_PATIENCE; i++) {
+		fuse_server_tick(server);
+		assert_int_equal(reply(A, made), NONE);
+	}
+	fuse_server_tick(server);
+	assert_true(B->ended && !C->ended);
+	assert_int_equal(reply(A, made), 0);
+	assert_false(fuse_server_waiting(server));
+
+	/* The one that has the changes is deaf. */
+	(void)open_it(A, node_of(A, "x"));
+	seen = look_up(C, "x");
+	assert_int_equal(reply(C, seen), NONE);
+	for (unsigned i = 0; i <= FUSE_PATIENCE; i++) {
+		fuse_server_tick(server);
+	}
+	assert_true(A->ended);
+	assert_int_equal(reply(C, seen), 0);
+}
+
+/* The console reads: what is open for writing is written first, by one session
+ * after the other. */
+static void the_console_recalls(void **state)
+{
+	uint64_t a, b;
+
+	(void)state;
+	(void)make(A, "a");
+	(void)make(B, "b");
+	assert_true(settle());
+	a = node_of(A, "a");
+	b = node_of(B, "b");
+	fuse_server_recall(server);
+	assert_true(fuse_server_recalled(server));
+	(void)open_it(A, a);
+	(void)open_it(B, b);
+	fuse_server_recall(server);
+	assert_false(fuse_server_recalled(server));
+	assert_true(said_node(A, 0, FUSE_CHANNEL_NOTIFY_FLUSH, a) !=
+		    said_node(B, 0, FUSE_CHANNEL_NOTIFY_FLUSH, b));
+	ack_all(A);
+	ack_all(B);
+	assert_false(fuse_server_recalled(server));
+	assert_true(said_node(A, 0, FUSE_CHANNEL_NOTIFY_FLUSH, a) &&
+		    said_node(B, 0, FUSE_CHANNEL_NOTIFY_FLUSH, b));
+	ack_all(A);
+	ack_all(B);
+	assert_true(fuse_server_recalled(server));
+}
+
+/* More changes than there is room for: one message for all, and none is
+ * forgotten. */
+static void many_changes_are_one(void **state)
+{
+	struct fuse_channel_attr attr;
+	uint64_t node;
+	uint32_t ino;
+	unsigned at = 0;
+	bool names = false;
+	char name[32];
+
+	(void)state;
+	ino = new_file(f.vol, ROOT, "kept");
+	assert_true(settle());
+	node = node_of(A, "kept");
+	at = A->count;
+	for (unsigned i = 0; i < 30000; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		(void)new_file(f.vol, ROOT, name);
+		assert_int_equal(volume_unlink(f.vol, ROOT, NAME(name)), 0);
+		put(f.vol, ino, i, "x", 1);
+	}
+	assert_true(A->count - at <= FUSE_CHANNEL_NOTIFY_MAX);
+	while (A->acked < A->count || B->acked < B->count ||
+	       C->acked < C->count) {
+		assert_false(fuse_server_settled(server));
+		ack(A, A->acked + (A->count - A->acked + 1) / 2);
+		ack_all(B);
+		ack_all(C);
+	}
+	assert_true(fuse_server_settled(server));
+	assert_true(A->count < 40000);
+	assert_true(said_attr(A, at, node, &attr));
+	assert_int_equal(attr.size, 30000);
+	while (at < A->count && !names) {
+		const struct said *m = said(A, FUSE_CHANNEL_NOTIFY_ATTR, &at);
+
+		assert_non_null(m);
+		memcpy(&attr, m->body, sizeof(attr));
+		names = attr.nodeid == FUSE_ROOT_ID &&
+			(attr.flags & FUSE_CHANNEL_ATTR_NAMES);
+	}
+	assert_true(names);
+}
+
+/* Who asks for attributes because they have changed is told of the size again:
+ * when the change was told he may have been about to make the inode. */
+static void sizes_are_answered(void **state)
+{
+	struct fuse_getattr_in in = { 0 };
+	struct fuse_channel_attr attr;
+	uint64_t node, asked;
+	uint32_t ino = new_file(f.vol, ROOT, "f");
+	unsigned at;
+
+	(void)state;
+	assert_true(settle());
+	node = node_of(A, "f");
+	put(f.vol, ino, 0, "1234567", 7);
+	assert_true(settle());
+	at = A->count;
+	asked = ask(A, FUSE_GETATTR, node, &in, sizeof(in), NULL);
+	assert_int_equal(reply(A, asked), NONE);
+	assert_true(said_attr(A, at, node, &attr));
+	assert_int_equal(attr.size, 7);
+	ack_all(A);
+	assert_int_equal(reply(A, asked), 0);
+	asked = ask(A, FUSE_GETATTR, node, &in, sizeof(in), NULL);
+	assert_int_equal(reply(A, asked), 0);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		TEST(names_are_told),
+		TEST(the_console_waits),
+		TEST(files_are_shared),
+		TEST(files_are_alone_again),
+		TEST(acks_are_lost),
+		TEST(the_deaf_are_cut_off),
+		TEST(the_console_recalls),
+		TEST(many_changes_are_one),
+		TEST(sizes_are_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
