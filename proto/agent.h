@@ -3,9 +3,10 @@
  * The agent's control protocol, as host-bridge and the agent in Linux speak it
  * over vsock. One connection a session, all integers little-endian:
  *   host, once:  u32 length, then fields separated by NUL bytes:
- *     "ping" | "exec\0COMMAND" | "shell\0ROWS\0COLS" |
+ *     "ping" | "exec\0COMMAND" | "watch\0PATH" | "shell\0ROWS\0COLS" |
  *     "shutdown\0poweroff" | "shutdown\0reboot"
  *   then both ways, frames: u8 type, u32 length, payload.
+ * WATCH's output is lines: what happens to PATH, as long as it is there.
  * The session ends with one frame of type EXIT or ERROR from the agent. A host
  * that closes the connection has gone: its command gets SIGHUP.
  */

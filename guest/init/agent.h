@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
- * (agent_session.c), the 9P server (agent_9p*.c), the report to the host
- * (agent_ready.c), the listeners (agent.c).
+ * (agent_session.c), watching files (agent_watch.c), the 9P server
+ * (agent_9p*.c), the report to the host (agent_ready.c), the listeners
+ * (agent.c).
  * What they speak is in proto/agent.h; a client is the host.
  */
 #ifndef GUEST_AGENT_H
@@ -23,6 +24,7 @@ enum agent_verb {
 	AGENT_VERB_BAD,
 	AGENT_VERB_PING,
 	AGENT_VERB_EXEC,
+	AGENT_VERB_WATCH,
 	AGENT_VERB_SHELL,
 	AGENT_VERB_POWEROFF,
 	AGENT_VERB_REBOOT,
@@ -30,7 +32,7 @@ enum agent_verb {
 
 struct agent_request {
 	enum agent_verb verb;
-	const char *command;	/* EXEC: inside the request's buffer */
+	const char *command;	/* EXEC, or WATCH's path: in the request */
 	uint16_t rows, cols;	/* SHELL */
 	const char *error;	/* BAD: what is wrong, for the client */
 };
@@ -80,6 +82,7 @@ void agent_ready_step(struct agent_ready *r, const struct pollfd *p);
 bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);
 void agent_session(int sock);
+int agent_watch(const char *path);
 void agent_9p_serve(int sock, const char *root);
 
 #endif

@@ -100,6 +100,10 @@ void agent_parse_request(char *text, size_t len, struct agent_request *req)
 		req->command = first;
 		req->verb = first ? AGENT_VERB_EXEC : AGENT_VERB_BAD;
 		req->error = first ? NULL : "exec: a command expected";
+	} else if (strcmp(text, "watch") == 0) {
+		req->command = first;
+		req->verb = first ? AGENT_VERB_WATCH : AGENT_VERB_BAD;
+		req->error = first ? NULL : "watch: a path expected";
 	} else if (strcmp(text, "ping") == 0 && !first) {
 		req->verb = AGENT_VERB_PING;
 	} else {

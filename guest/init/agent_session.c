@@ -146,9 +146,9 @@ static void exec_shell(const char *command)
 	_exit(127);
 }
 
-/* Starts a command with a pipe for each of its streams. False with errno; what
- * is open then ends with this process. */
-static bool start_exec(struct session *s, const char *command)
+/* Starts a command, or the watching of a path, with a pipe for each of its
+ * streams. False with errno; what is open then ends with this process. */
+static bool start_exec(struct session *s, const struct agent_request *req)
 {
 	int in[2], out[2], err[2];
 
@@ -163,7 +163,11 @@ static bool start_exec(struct session *s, const char *command)
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		dup2(err[1], STDERR_FILENO);
-		exec_shell(command);
+		if (req->verb == AGENT_VERB_WATCH) {
+			close(s->sock);
+			_exit(agent_watch(req->command));
+		}
+		exec_shell(req->command);
 	}
 	close(in[0]);
 	close(out[1]);
@@ -424,7 +428,7 @@ static int watch_children(void)
 	return signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* EXEC or SHELL. Why it could not be started is told in an ERROR frame. */
+/* EXEC, WATCH or SHELL. Why it could not be started is told in an ERROR frame. */
 static void run(int sock, const struct agent_request *req)
 {
 	static struct session s;
@@ -432,8 +436,8 @@ static void run(int sock, const struct agent_request *req)
 	s = (struct session){ .sock = sock, .out = { -1, -1 }, .in = -1,
 			      .child = watch_children() };
 	if (s.child >= 0 &&
-	    (req->verb == AGENT_VERB_EXEC ? start_exec(&s, req->command) :
-					    start_tty(&s, req))) {
+	    (req->verb == AGENT_VERB_SHELL ? start_tty(&s, req) :
+					     start_exec(&s, req))) {
 		relay(&s);
 	} else {
 		send_error(sock, strerror(errno));
@@ -483,6 +487,7 @@ void agent_session(int sock)
 							INIT_SIG_POWEROFF);
 		break;
 	case AGENT_VERB_EXEC:
+	case AGENT_VERB_WATCH:
 	case AGENT_VERB_SHELL:
 		run(sock, &req);
 		break;

@@ -17,6 +17,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
+#include "host-bridge/ui/commands_watch.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/places.h"
 
@@ -567,5 +568,9 @@ const struct command commands_files[] = {
 	{ "mkdir", "PATH...", "make directories",
 	  "  PATH may be linux:PATH.\n", 1, WORDS_MAX, run_mkdir,
 	  complete_path },
+	{ "watch", "PATH", "show what happens to a file, or in a directory",
+	  "  A line for each change, whoever makes it, until ctrl-c: create,\n"
+	  "  modify, attrib, move, delete. PATH may be linux:PATH.\n",
+	  1, 1, commands_watch, complete_path },
 	{ 0 }
 };

@@ -39,6 +39,9 @@ static void test_good_requests(void **state)
 	req = PARSE("exec\0echo a b");
 	assert_int_equal(req.verb, AGENT_VERB_EXEC);
 	assert_string_equal(req.command, "echo a b");
+	req = PARSE("watch\0/a b");
+	assert_int_equal(req.verb, AGENT_VERB_WATCH);
+	assert_string_equal(req.command, "/a b");
 	req = PARSE("exec\0");
 	assert_int_equal(req.verb, AGENT_VERB_EXEC);
 	assert_string_equal(req.command, "");
@@ -57,7 +60,8 @@ static void test_bad_requests(void **state)
 #define BAD(t) { t, sizeof(t) - 1 }
 		BAD(""), BAD("\0"), BAD("pin"), BAD("pings"), BAD("ping\0"),
 		BAD("ping\0x"), BAD("exec"), BAD("exec\0a\0b"),
-		BAD("exec\0a\0b\0c\0d"), BAD("shutdown"),
+		BAD("exec\0a\0b\0c\0d"), BAD("watch"), BAD("watch\0a\0b"),
+		BAD("shutdown"),
 		BAD("shutdown\0"), BAD("shutdown\0now"),
 		BAD("shutdown\0reboot\0x"), BAD("shell"), BAD("shell\00024"),
 		BAD("shell\00024\0"), BAD("shell\0000\00080"),

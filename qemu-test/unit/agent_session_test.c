@@ -433,6 +433,82 @@ static void test_shell_end_of_file(void **state)
 	close_session(&c);
 }
 
+/* Asks for the watching of a path, and waits until it has begun. */
+static void watch_session(struct client *c, const char *path)
+{
+	char text[1024];
+	int len = snprintf(text, sizeof(text), "watch%c%s", '\0', path);
+
+	open_session(c);
+	request(c, text, (size_t)len);
+	assert_true(take_frame(c));
+	c->len[0] = 0;
+}
+
+/* Does something with a folder, and waits for its last line. */
+static void watch_lines(struct client *c, const char *command,
+			const char *lines)
+{
+	c->len[0] = 0;
+	memset(c->out[0], 0, OUTPUT_MAX);
+	assert_int_equal(system(command), 0);
+	while (c->len[0] < strlen(lines)) {
+		assert_true(take_frame(c));
+	}
+	assert_string_equal(c->out[0], lines);
+}
+
+/* Every kind of event, as lines; the watch ends with what it watches. */
+static void test_watch(void **state)
+{
+	char folder[] = "/tmp/watch-XXXXXX";
+	struct client c;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	/* The session's own folder is another: who is in one keeps it. */
+	watch_session(&c, folder);
+	assert_int_equal(chdir(folder), 0);
+	watch_lines(&c, "mkdir sub", "create sub\n");
+	watch_lines(&c, "printf x > a", "create a\nmodify a\n");
+	watch_lines(&c, "mv a b", "move   a -> b\n");
+	watch_lines(&c, "mv b sub", "move   b -> \n");
+	watch_lines(&c, "mv sub/b c", "move    -> c\n");
+	watch_lines(&c, "chmod 600 c", "attrib c\n");
+	watch_lines(&c, "rm c", "delete c\n");
+	watch_lines(&c, "mkdir 'n\033[1m'", "create n?[1m\n");
+	c.len[0] = 0;
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(system("rm -r /tmp/watch-*"), 0);
+	take_all(&c);
+	assert_non_null(strstr(c.out[0], "delete ."));
+	assert_int_equal(c.status, 0);
+	close_session(&c);
+
+	watch_session(&c, "/does/not/exist");
+	take_all(&c);
+	assert_non_null(strstr(c.out[1], "No such file"));
+	assert_int_equal(c.status, 1);
+	close_session(&c);
+}
+
+/* More events than the kernel keeps while nobody takes them. */
+static void test_watch_overflow(void **state)
+{
+	char folder[] = "/tmp/watch-XXXXXX", command[300];
+	struct client c;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	watch_session(&c, folder);
+	snprintf(command, sizeof(command), "cd %s && i=0; while [ $i -lt 60000 "
+		 "]; do : >$i; i=$((i+1)); done; rm -r %s", folder, folder);
+	assert_int_equal(system(command), 0);
+	take_all(&c);
+	assert_non_null(strstr(c.out[0], "events were lost\n"));
+	close_session(&c);
+}
+
 static void test_errors(void **state)
 {
 	uint8_t huge[4] = { 0xff, 0xff, 0xff, 0xff };
@@ -476,6 +552,8 @@ int main(void)
 		cmocka_unit_test(test_pid_stays_taken),
 		cmocka_unit_test(test_shell_on_tty),
 		cmocka_unit_test(test_shell_end_of_file),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_watch_overflow),
 		cmocka_unit_test(test_errors),
 	};
 

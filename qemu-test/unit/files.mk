@@ -74,9 +74,16 @@ UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += host_watch
+host_watch_SRCS := qemu-test/unit/host_watch_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
+	$(addprefix host-bridge/ui/, commands_watch.c words.c)
+host_watch_LIBS := -lext2fs -lcom_err
+
 # The commands on files, against a Linux that means harm.
 FILE_COMMANDS_SRCS := qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
-	$(addprefix host-bridge/ui/, commands_files.c places.c words.c) \
+	$(addprefix host-bridge/ui/, commands_files.c places.c \
+	words.c) qemu-test/unit/host_no_watch.c \
 	proto/p9_codec.c \
 	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)
 UNIT_TESTS += p9_client
