@@ -112,6 +112,12 @@ UNIT_TESTS += fuse_proto
 fuse_proto_SRCS := qemu-test/unit/fuse_proto_test.c \
 	qemu-test/unit/fuse_numbers_linux.c
 
+UNIT_TESTS += fuse_attr
+fuse_attr_SRCS := qemu-test/unit/fuse_attr_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_attr_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += fuse_lock
 fuse_lock_SRCS := qemu-test/unit/fuse_lock_test.c \
 	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \

@@ -81,6 +81,10 @@ static void create_takes_no_file_that_is_there(void **state)
 	in.flags |= O_EXCL;
 	GO(ask(&a, FUSE_CREATE, ROOT_ID, &in, sizeof(in), "x", NULL), 17);
 	GO(ask(&a, FUSE_CREATE, node, &in, sizeof(in), "y", NULL), 20);
+	in.umask = 022;
+	in.mode = 0100666;
+	GO(ask(&a, FUSE_CREATE, ROOT_ID, &in, sizeof(in), "y", NULL), 0);
+	GO(entry()->attr.mode, 0100644);
 }
 
 static void all_kinds_are_made(void **state)
@@ -163,48 +167,6 @@ static void a_file_is_found_by_its_id(void **state)
 	GO(getattr(&a, 0, &attr), 116);
 	GO(getattr(&a, 8, &attr), 116);
 	GO(getattr(&a, UINT64_MAX, &attr), 116);
-}
-
-static void attributes_are_set(void **state)
-{
-	struct fuse_setattr_in in = {
-		.valid = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE |
-			 FATTR_ATIME | FATTR_MTIME | FATTR_CTIME,
-		.mode = 0107754, .uid = 12, .gid = 13, .size = 70000,
-		.atime = (uint64_t)-1000000000ll, .atimensec = 123456789,
-		.mtime = 9999999999ull, .mtimensec = 999999999,
-		.ctime = 86400, .ctimensec = 1,
-	};
-	struct fuse_attr attr;
-	uint64_t node;
-
-	(void)state;
-	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
-	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
-	attr = ((const struct fuse_attr_out *)a.reply)->attr;
-	GO(attr.mode, 0107754);
-	GO(attr.uid, 12);
-	GO(attr.gid, 13);
-	GO(attr.size, 70000);
-	GO((int64_t)attr.atime, -1000000000);
-	GO(attr.atimensec, 123456789);
-	GO(attr.mtime, 9999999999ull);
-	GO(attr.mtimensec, 999999999);
-	GO(attr.ctime, 86400);
-	GO(attr.ctimensec, 1);
-	in.atimensec = 1000000000;
-	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 22);
-	in.atimensec = 0;
-	in.valid = FATTR_ATIME | FATTR_ATIME_NOW | FATTR_KILL_SUIDGID;
-	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
-	attr = attr_by(node);
-	assert_true((int64_t)attr.atime > 1600000000);
-	GO(attr.mtime, 9999999999ull);
-	in.valid = FATTR_SIZE;
-	GO(ask(&a, FUSE_SETATTR, ROOT_ID, &in, sizeof(in), NULL, NULL), 21);
-	begin(&a, FUSE_SETATTR, node);
-	put_bytes(&a, &in, sizeof(in) - 8);
-	GO(talk(&a), 22);
 }
 
 static void only_files_are_opened(void **state)
@@ -350,46 +312,6 @@ static void directories_are_listed(void **state)
 	ask(&a, FUSE_READDIRPLUS, dir, &in, sizeof(in), NULL, NULL);
 	in.offset = 0;
 	GO(ask(&a, FUSE_READDIR, node, &in, sizeof(in), NULL, NULL), 20);
-}
-
-static void attributes_have_names(void **state)
-{
-	struct fuse_getxattr_in in = { 0 };
-	static char big[65536];
-	uint64_t node;
-
-	(void)state;
-	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
-	GO(setxattr(&a, node, "user.one", "value", 5, 0), 0);
-	GO(setxattr(&a, node, "user.one", "value", 5, 1), 17);
-	GO(setxattr(&a, node, "user.two", "value", 5, 2), 61);
-	GO(setxattr(&a, node, "user.two", "value", 5, 4), 22);
-	GO(setxattr(&a, node, "trusted.x", "", 0, 0), 0);
-	GO(setxattr(&a, node, "security.x", "abc", 3, 0), 0);
-	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL), 0);
-	GO(((const struct fuse_getxattr_out *)a.reply)->size, 5);
-	in.size = 4;
-	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL),
-	   34);
-	in.size = 100;
-	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL), 0);
-	GO(a.reply_len, 5);
-	assert_memory_equal(a.reply, "value", 5);
-	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.no", NULL), 61);
-	GO(ask(&a, FUSE_LISTXATTR, node, &in, sizeof(in), NULL, NULL), 0);
-	GO(a.reply_len, 9 + 10 + 11);
-	GO(ask(&a, FUSE_REMOVEXATTR, node, NULL, 0, "user.one", NULL), 0);
-	GO(ask(&a, FUSE_REMOVEXATTR, node, NULL, 0, "user.one", NULL), 61);
-	assert_true(setxattr(&a, node, "user.big", big, sizeof(big), 0) != 0);
-	/* The size is not what follows. */
-	begin(&a, FUSE_SETXATTR, node);
-	put_bytes(&a, (uint32_t[4]){ 6, 0, 0, 0 }, 16);
-	put_text(&a, "user.x");
-	put_bytes(&a, "short", 5);
-	GO(talk(&a), 22);
-	begin(&a, FUSE_SETXATTR, node);
-	put_bytes(&a, "short", 5);
-	GO(talk(&a), 22);
 }
 
 static void unknown_requests_are_refused_once(void **state)
@@ -544,13 +466,11 @@ int main(void)
 		T(all_kinds_are_made),
 		T(names_are_judged),
 		T(a_file_is_found_by_its_id),
-		T(attributes_are_set),
 		T(only_files_are_opened),
 		T(an_open_that_fails_does_nothing),
 		T(renames_have_flags),
 		T(a_file_without_a_name_may_get_one),
 		T(directories_are_listed),
-		T(attributes_have_names),
 		T(unknown_requests_are_refused_once),
 		T(figures_are_told),
 		T(large_data_goes_through),

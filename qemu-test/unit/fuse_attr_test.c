@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* The FUSE server's requests on what belongs to a file: attributes, named ones,
+ * rights, space. Error numbers are Linux's. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "qemu-test/unit/fuse_talk.h"
+
+#define GO	assert_int_equal
+#define O_RDWR	2u
+#define O_WRONLY 1u
+#define O_TRUNC	01000u
+
+static const struct fuse_entry_out *entry(void)
+{
+	return (const void *)a.reply;
+}
+
+static struct fuse_attr attr_by(uint64_t node)
+{
+	struct fuse_attr attr;
+
+	GO(getattr(&a, node, &attr), 0);
+	return attr;
+}
+
+static void attributes_are_set(void **state)
+{
+	struct fuse_setattr_in in = {
+		.valid = FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE |
+			 FATTR_ATIME | FATTR_MTIME | FATTR_CTIME,
+		.mode = 0107754, .uid = 12, .gid = 13, .size = 70000,
+		.atime = (uint64_t)-1000000000ll, .atimensec = 123456789,
+		.mtime = 9999999999ull, .mtimensec = 999999999,
+		.ctime = 86400, .ctimensec = 1,
+	};
+	struct fuse_attr attr;
+	uint64_t node;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	attr = ((const struct fuse_attr_out *)a.reply)->attr;
+	GO(attr.mode, 0107754);
+	GO(attr.uid, 12);
+	GO(attr.gid, 13);
+	GO(attr.size, 70000);
+	GO((int64_t)attr.atime, -1000000000);
+	GO(attr.atimensec, 123456789);
+	GO(attr.mtime, 9999999999ull);
+	GO(attr.mtimensec, 999999999);
+	GO(attr.ctime, 86400);
+	GO(attr.ctimensec, 1);
+	in.atimensec = 1000000000;
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 22);
+	in.atimensec = 0;
+	in.valid = FATTR_ATIME | FATTR_ATIME_NOW | FATTR_KILL_SUIDGID;
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	attr = attr_by(node);
+	assert_true((int64_t)attr.atime > 1600000000);
+	GO(attr.mtime, 9999999999ull);
+	in.valid = FATTR_SIZE;
+	GO(ask(&a, FUSE_SETATTR, ROOT_ID, &in, sizeof(in), NULL, NULL), 21);
+	begin(&a, FUSE_SETATTR, node);
+	put_bytes(&a, &in, sizeof(in) - 8);
+	GO(talk(&a), 22);
+}
+
+static void privileges_end_with_a_write(void **state)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0106755 };
+	struct fuse_open_in open = {
+		.flags = O_WRONLY | O_TRUNC,
+		.open_flags = FUSE_OPEN_KILL_SUIDGID,
+	};
+	uint64_t node;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	GO(write_file(&a, node, 0, "x", 1, 0), 0);
+	GO(attr_by(node).mode, 0106755);
+	GO(write_file(&a, node, 0, "x", 1, FUSE_WRITE_KILL_SUIDGID), 0);
+	GO(attr_by(node).mode, 0100755);
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	GO(ask(&a, FUSE_OPEN, node, &open, sizeof(open), NULL, NULL), 0);
+	GO(attr_by(node).mode, 0100755);
+	GO(attr_by(node).size, 0);
+}
+
+/* A directory's default ACL takes the place of the umask; an access ACL changes
+ * the mode. */
+static void acls_come_with_a_directory(void **state)
+{
+	/* Version 2; user rwx, user 1000 r-x, group r-x, mask r-x, other ---. */
+	static const struct {
+		uint32_t version;
+		struct {
+			uint16_t tag, perm;
+			uint32_t id;
+		} entries[5];
+	} acl = { 2, {
+		{ 1, 7, UINT32_MAX }, { 2, 5, 1000 }, { 4, 5, UINT32_MAX },
+		{ 16, 5, UINT32_MAX }, { 32, 0, UINT32_MAX },
+	} };
+	struct fuse_create_in in = {
+		.flags = O_RDWR, .mode = 0100666, .umask = 077,
+	};
+	struct fuse_getxattr_in get = { .size = 100 };
+	uint64_t dir;
+
+	(void)state;
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	GO(setxattr(&a, dir, "system.posix_acl_default", &acl, sizeof(acl),
+		    0), 0);
+	GO(ask(&a, FUSE_CREATE, dir, &in, sizeof(in), "x", NULL), 0);
+	GO(entry()->attr.mode, 0100640);
+	GO(ask(&a, FUSE_GETXATTR, entry()->nodeid, &get, sizeof(get),
+	       "system.posix_acl_access", NULL), 0);
+	GO(a.reply_len, sizeof(acl));
+	GO(setxattr(&a, dir, "system.posix_acl_access", &acl, sizeof(acl),
+		    0), 0);
+	GO(attr_by(dir).mode, 040750);
+	GO(setxattr(&a, dir, "system.posix_acl_access", &acl, 10, 0), 22);
+}
+
+static void attributes_have_names(void **state)
+{
+	struct fuse_getxattr_in in = { 0 };
+	static char big[65536];
+	uint64_t node;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(setxattr(&a, node, "user.one", "value", 5, 0), 0);
+	GO(setxattr(&a, node, "user.one", "value", 5, 1), 17);
+	GO(setxattr(&a, node, "user.two", "value", 5, 2), 61);
+	GO(setxattr(&a, node, "user.two", "value", 5, 4), 22);
+	GO(setxattr(&a, node, "trusted.x", "", 0, 0), 0);
+	GO(setxattr(&a, node, "security.x", "abc", 3, 0), 0);
+	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL), 0);
+	GO(((const struct fuse_getxattr_out *)a.reply)->size, 5);
+	in.size = 4;
+	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL),
+	   34);
+	in.size = 100;
+	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.one", NULL), 0);
+	GO(a.reply_len, 5);
+	assert_memory_equal(a.reply, "value", 5);
+	GO(ask(&a, FUSE_GETXATTR, node, &in, sizeof(in), "user.no", NULL), 61);
+	GO(ask(&a, FUSE_LISTXATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	GO(a.reply_len, 9 + 10 + 11);
+	GO(ask(&a, FUSE_REMOVEXATTR, node, NULL, 0, "user.one", NULL), 0);
+	GO(ask(&a, FUSE_REMOVEXATTR, node, NULL, 0, "user.one", NULL), 61);
+	assert_true(setxattr(&a, node, "user.big", big, sizeof(big), 0) != 0);
+	/* The size is not what follows. */
+	begin(&a, FUSE_SETXATTR, node);
+	put_bytes(&a, (uint32_t[4]){ 6, 0, 0, 0 }, 16);
+	put_text(&a, "user.x");
+	put_bytes(&a, "short", 5);
+	GO(talk(&a), 22);
+	begin(&a, FUSE_SETXATTR, node);
+	put_bytes(&a, "short", 5);
+	GO(talk(&a), 22);
+}
+
+static void space_is_given_found_and_copied(void **state)
+{
+	static uint8_t data[8192];
+	struct fuse_fallocate_in fall = { .length = 20000, .mode = 1 };
+	struct fuse_lseek_in seek = { .whence = 4 };
+	const struct fuse_lseek_out *found = (const void *)a.reply;
+	struct fuse_copy_file_range_in copy = { .len = 1 << 30 };
+	uint64_t x, y;
+
+	(void)state;
+	memset(data, 'x', sizeof(data));
+	GO(make_file(&a, ROOT_ID, "x", &x, NULL), 0);
+	GO(make_file(&a, ROOT_ID, "y", &y, NULL), 0);
+	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 0);
+	GO(attr_by(x).size, 0);
+	GO(attr_by(x).blocks, 40);
+	fall.mode = 0;
+	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 0);
+	GO(attr_by(x).size, 20000);
+	fall.mode = 0x40;
+	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 95);
+	fall.mode = 0;
+	fall.offset = UINT64_MAX - 5;
+	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 27);
+	GO(write_file(&a, x, 65536, data, 8192, 0), 0);
+	seek.offset = 65536;
+	GO(ask(&a, FUSE_LSEEK, x, &seek, sizeof(seek), NULL, NULL), 0);
+	GO(found->offset, 65536 + 8192);
+	seek.whence = 3;
+	seek.offset = 30000;
+	GO(ask(&a, FUSE_LSEEK, x, &seek, sizeof(seek), NULL, NULL), 0);
+	GO(found->offset, 65536);
+	seek.offset = 65536 + 8192;
+	GO(ask(&a, FUSE_LSEEK, x, &seek, sizeof(seek), NULL, NULL), 6);
+	seek.whence = 2;
+	GO(ask(&a, FUSE_LSEEK, x, &seek, sizeof(seek), NULL, NULL), 22);
+	copy.off_in = 65000;
+	copy.nodeid_out = y;
+	copy.off_out = 5;
+	GO(ask(&a, FUSE_COPY_FILE_RANGE, x, &copy, sizeof(copy), NULL, NULL),
+	   0);
+	GO(((const struct fuse_write_out *)a.reply)->size, 8192 + 536);
+	GO(read_file(&a, y, 5 + 536, 8192), 0);
+	assert_memory_equal(a.reply, data, 8192);
+	copy.off_in = 1 << 20;
+	GO(ask(&a, FUSE_COPY_FILE_RANGE, x, &copy, sizeof(copy), NULL, NULL),
+	   0);
+	GO(((const struct fuse_write_out *)a.reply)->size, 0);
+	copy.nodeid_out = 4711;
+	GO(ask(&a, FUSE_COPY_FILE_RANGE, x, &copy, sizeof(copy), NULL, NULL),
+	   116);
+	copy.flags = 1;
+	GO(ask(&a, FUSE_COPY_FILE_RANGE, x, &copy, sizeof(copy), NULL, NULL),
+	   22);
+}
+
+int main(void)
+{
+#define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(attributes_are_set),
+		T(privileges_end_with_a_write),
+		T(acls_come_with_a_directory),
+		T(attributes_have_names),
+		T(space_is_given_found_and_copied),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
