@@ -135,3 +135,10 @@ fuse_service_SRCS := qemu-test/unit/fuse_service_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
 	host-bridge/files/fuse_service.c
 fuse_service_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += fuse_memory
+fuse_memory_SRCS := qemu-test/unit/fuse_memory_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_memory_LIBS := -lext2fs -lcom_err \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
