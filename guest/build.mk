@@ -70,7 +70,7 @@ $(guest_out)/initrd.cpio: $(guest_out)/driver/own/isthmus.ko \
 # The stock kernel has the file system, and what the driver needs, as modules.
 $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
 		$(guest_initrd_inputs) guest/module-order
-	modules=$$(guest/module-order $(guest_debian)/modules 9p $<) && \
+	modules=$$(guest/module-order $(guest_debian)/modules fuse $<) && \
 		$(guest_mkinitrd) $$modules
 
 # The bare payload that tries what it must not: payload/main.c.

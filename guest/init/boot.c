@@ -189,17 +189,13 @@ void boot_loopback_up(void)
 }
 
 /**
- * Mounts the host's files on INIT_HOST_DIR: 9P2000.L over the channel, by the
- * channel driver's own 9P transport. cache=none: the host changes files too,
- * and there is no change notification yet. msize, 128 KiB, is below what that
- * transport takes in one request. Waits up to 5 s for the channel; without the
- * share Linux goes on.
+ * Mounts the host's files on INIT_HOST_DIR: FUSE over the channel, by the channel
+ * driver. Waits up to 5 s for the channel; without the share Linux goes on.
  */
 void boot_mount_host(void)
 {
 	static const struct mount_entry host = {
-		"host", INIT_HOST_DIR, "9p", MS_NODEV | MS_NOSUID,
-		"trans=isthmus,version=9p2000.L,cache=none,msize=131072"
+		"host", INIT_HOST_DIR, "isthmus", MS_NODEV | MS_NOSUID, ""
 	};
 
 	mkdir("/mnt", 0755);

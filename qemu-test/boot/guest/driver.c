@@ -5,8 +5,9 @@
  *              the host resets its end, and then the driver has to
  *   storm DIR  12 processes fill the ring with file and socket traffic at
  *              once, each comparing what comes back
- *   kill DIR   kills processes in the middle of their 9P requests, then
- *              looks whether the mount still answers
+ *   kill DIR   kills processes in the middle of their requests, then looks
+ *              whether the mount still answers
+ *   locks DIR  processes that wait for locks get them, signals, are killed
  * Prints the first thing that is wrong, or "all passed".
  */
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/io.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -201,6 +203,74 @@ static void kill_all(const char *dir)
 	CHECK(unlink(name) == 0);
 }
 
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+/* A process that waits for a lock which this one has, of one kind or the other.
+ * Its status is 0 when it gets it, 1 when a signal ended the wait. */
+static pid_t lock_waiter(const char *name, int posix)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	pid_t pid = fork();
+	int fd, got;
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		sigaction(SIGALRM, &action, NULL);
+		fd = open(name, O_RDWR);
+		got = posix ? fcntl(fd, F_SETLKW, &lock) : flock(fd, LOCK_EX);
+		_exit(got == 0 ? 0 : errno == EINTR ? 1 : 2);
+	}
+	return pid;
+}
+
+/* Waiting for locks: ended by a signal, by kill -9, and by getting the lock. */
+static void locks(const char *dir)
+{
+	struct timespec pause = { .tv_nsec = 300000000 };
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char name[256];
+	int fd, status;
+	pid_t pid;
+
+	file_name(name, sizeof(name), dir, 98);
+	fd = open(name, O_CREAT | O_RDWR, 0600);
+	CHECK(fd >= 0);
+	for (int posix = 0; posix < 2; posix++) {
+		CHECK(posix ? fcntl(fd, F_SETLK, &lock) == 0 :
+			      flock(fd, LOCK_EX) == 0);
+		for (int how = 0; how < 4; how++) {
+			pid = lock_waiter(name, posix);
+			nanosleep(&pause, NULL);
+			CHECK(waitpid(pid, &status, WNOHANG) == 0);
+			if (how == 0 || how == 2) {
+				kill(pid, SIGALRM);
+			}
+			if (how == 1 || how == 2) {
+				kill(pid, SIGKILL);
+			}
+			if (how == 3) {
+				lock.l_type = F_UNLCK;
+				CHECK(posix ? fcntl(fd, F_SETLK, &lock) == 0 :
+					      flock(fd, LOCK_UN) == 0);
+				lock.l_type = F_WRLCK;
+			}
+			CHECK(waitpid(pid, &status, 0) == pid);
+			if (how == 1 || how == 2) {
+				CHECK(WIFSIGNALED(status));
+			} else {
+				CHECK(WIFEXITED(status) &&
+				      WEXITSTATUS(status) == (how == 0));
+			}
+		}
+	}
+	CHECK(close(fd) == 0);
+	CHECK(unlink(name) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -210,6 +280,8 @@ int main(int argc, char **argv)
 		outl(STATE_DOWN, PORT_STATE);
 	} else if (argc == 3 && strcmp(argv[1], "storm") == 0) {
 		storm(argv[2]);
+	} else if (argc == 3 && strcmp(argv[1], "locks") == 0) {
+		locks(argv[2]);
 	} else if (argc == 3 && strcmp(argv[1], "kill") == 0) {
 		kill_all(argv[2]);
 	} else {
