@@ -107,6 +107,9 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	if (err) {
 		return err;
 	}
+	/* What ext4's 34 bits hold. */
+	sb->s_time_min = S32_MIN;
+	sb->s_time_max = (1ll << 34) + S32_MIN - 1;
 	fuse_send_init(fm);
 	err = wait_init(fm->fc);
 	if (err) {

@@ -20,6 +20,7 @@
 #ifndef ISTHMUS_FUSE_H
 #define ISTHMUS_FUSE_H
 
+#include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/fuse.h>
 #include <linux/interrupt.h>
@@ -41,6 +42,7 @@
 #define FUSE_MESSAGE_MAX	(FUSE_CHANNEL_DATA_MAX + FUSE_CHANNEL_HEAD_MAX)
 /* A notification's body: the longest name, and what is before it. */
 #define FUSE_NOTICE_MAX		512u
+#define FUSE_FRESH		8u
 #define FUSE_UNIQUE_NONE	(~0ull)		/* HELLO's */
 
 /* DOWN: no connection, one is wanted. CONNECTING waits for RESPONSE, HELLO for
@@ -128,6 +130,10 @@ struct fuse_session {
 	struct list_head notices;
 	u64 notices_received, notices_done;
 	struct work_struct notice_work;
+	/* Nodes made last. 0: none. Also looked at without the lock. */
+	u64 fresh[FUSE_FRESH];
+	u32 fresh_next;
+	atomic64_t last_fh;	/* of those the driver gives */
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
 	struct xarray locked;
 };
@@ -149,6 +155,7 @@ void fuse_session_notices(struct work_struct *work);
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
+void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);
@@ -191,6 +198,18 @@ void fuse_forget_resume(struct fuse_session *s, u64 sure);
 void fuse_forget_free(struct fuse_session *s);
 void fuse_forget_found(struct fuse_session *s, u32 opcode,
 		       const struct fuse_rx *rx);
+
+static inline int fuse_is_node(struct inode *inode, void *nodeid)
+{
+	return get_node_id(inode) == *(u64 *)nodeid;
+}
+
+/** The inode of a node, or NULL. Within an RCU read section, which is as long as
+ * it stays. */
+static inline struct inode *fuse_find_inode(struct fuse_session *s, u64 nodeid)
+{
+	return find_inode_rcu(s->fm->sb, nodeid, fuse_is_node, &nodeid);
+}
 
 /** Has the thread do what is due: isthmus_fuse_flush(). ch->lock held. */
 static inline void fuse_flush_later(struct isthmus *ch)

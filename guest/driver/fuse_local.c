@@ -9,11 +9,16 @@
  * All in process context, where sleeping is allowed, without locks.
  */
 #include <linux/fcntl.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/xattr.h>
 
 #include "fuse.h"
 
-static bool open_answer(const struct fuse_args *args)
+/* What the driver opens itself has a number that is not the host's. */
+#define OWN_FH		(1ull << 63)
+
+static bool open_answer(struct fuse_session *s, const struct fuse_args *args)
 {
 	const struct fuse_open_in *in = args->in_args[0].value;
 	struct fuse_open_out *out = args->out_args[0].value;
@@ -22,24 +27,77 @@ static bool open_answer(const struct fuse_args *args)
 	if ((in->flags & O_ACCMODE) != O_RDONLY || (in->flags & O_TRUNC)) {
 		return false;
 	}
-	*out = (struct fuse_open_out){ .open_flags = FOPEN_KEEP_CACHE };
+	*out = (struct fuse_open_out){
+		.fh = OWN_FH | atomic64_inc_return(&s->last_fh),
+		.open_flags = FOPEN_KEEP_CACHE,
+	};
 	return true;
 }
 
-/* A file that was open only for reading: its fh is 0. */
-static bool release_answer(const struct fuse_args *args)
+static bool had_lock(struct fuse_session *s, u64 nodeid)
 {
-	const struct fuse_release_in *in = args->in_args[0].value;
+	return !xa_empty(&s->locked) && xa_load(&s->locked, nodeid);
+}
 
-	return in->fh == 0 &&
-	       !(in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK);
+/* Does closing the file let locks go, which others may wait for? Its own kind
+ * (flock), or those of fcntl that are the open file's and not the process'. */
+static bool unlocks(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_release_in *in = req->args->in_args[0].value;
+
+	return (in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK) ||
+	       had_lock(s, req->in.h.nodeid);
+}
+
+/* A file that was open only for reading. */
+static bool release_answer(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_release_in *in = req->args->in_args[0].value;
+
+	return (in->fh & OWN_FH) && !unlocks(s, req);
 }
 
 /* FLUSH gives up POSIX locks, and has nothing else to do: the pages have been
  * written before. */
 static bool flush_answer(struct fuse_session *s, u64 nodeid)
 {
-	return xa_empty(&s->locked) || !xa_load(&s->locked, nodeid);
+	return !had_lock(s, nodeid);
+}
+
+/* Capabilities of a program: the kernel asks for them at the first write to each
+ * file. One that was just made has none. */
+static bool is_capability(const struct fuse_args *args, u32 name)
+{
+	return args->in_numargs > name &&
+	       strcmp(args->in_args[name].value, XATTR_NAME_CAPS) == 0;
+}
+
+static u64 *fresh_node(struct fuse_session *s, u64 nodeid)
+{
+	u32 i;
+
+	for (i = 0; i < FUSE_FRESH; i++) {
+		if (READ_ONCE(s->fresh[i]) == nodeid) {
+			return &s->fresh[i];
+		}
+	}
+	return NULL;
+}
+
+static bool getxattr_answer(struct fuse_session *s, const struct fuse_req *req)
+{
+	return is_capability(req->args, 1) &&
+	       fresh_node(s, req->in.h.nodeid);
+}
+
+/* From now on the host is asked. */
+static void setxattr_seen(struct fuse_session *s, const struct fuse_req *req)
+{
+	u64 *fresh = fresh_node(s, req->in.h.nodeid);
+
+	if (fresh) {
+		WRITE_ONCE(*fresh, 0);
+	}
 }
 
 /* A node that has a POSIX lock, or may get one: from now on FLUSH is sent. */
@@ -60,18 +118,26 @@ static void lock_seen(struct fuse_session *s, const struct fuse_req *req)
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 {
 	bool answered = false;
+	int error = 0;
 
 	switch (req->in.h.opcode) {
 	case FUSE_OPEN:
 		/* Not where the next read would fail. */
 		answered = READ_ONCE(s->state) < SESSION_DEAD &&
-			   open_answer(req->args);
+			   open_answer(s, req->args);
 		break;
 	case FUSE_RELEASE:
-		answered = release_answer(req->args);
+		answered = release_answer(s, req);
 		break;
 	case FUSE_FLUSH:
 		answered = flush_answer(s, req->in.h.nodeid);
+		break;
+	case FUSE_GETXATTR:
+		answered = getxattr_answer(s, req);
+		error = -ENODATA;
+		break;
+	case FUSE_SETXATTR:
+		setxattr_seen(s, req);
 		break;
 	case FUSE_SETLK:
 	case FUSE_SETLKW:
@@ -79,14 +145,55 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 		break;
 	}
 	if (answered) {
-		fuse_end(s, req, 0);
+		fuse_end(s, req, error);
 	}
 	return answered;
 }
 
-static int is_node(struct inode *inode, void *nodeid)
+/**
+ * A WRITE of the background is answered: its answer says how many blocks the
+ * file has now.
+ */
+void fuse_local_written(struct fuse_session *s, const struct fuse_req *req)
 {
-	return get_node_id(inode) == *(u64 *)nodeid;
+	const struct fuse_arg *arg = &req->args->out_args[0];
+	const struct fuse_write_out *out = arg->value;
+	struct inode *inode;
+
+	if (req->out.h.error || arg->size != sizeof(*out) ||
+	    out->padding == U32_MAX) {
+		return;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, req->in.h.nodeid);
+	if (inode) {
+		spin_lock(&get_fuse_inode(inode)->lock);
+		inode->i_blocks = out->padding;
+		spin_unlock(&get_fuse_inode(inode)->lock);
+	}
+	rcu_read_unlock();
+}
+
+/* A file that was open for writing is closed. The fuse module has just marked
+ * its blocks as not known, since it has written its pages; but see above. If
+ * more is not known than these, or more is to be written, it stays so. */
+static void blocks_known(struct fuse_session *s, u64 nodeid)
+{
+	struct fuse_inode *fi;
+	struct inode *inode;
+
+	rcu_read_lock();
+	inode = fuse_find_inode(s, nodeid);
+	fi = inode ? get_fuse_inode(inode) : NULL;
+	if (fi && S_ISREG(inode->i_mode) &&
+	    !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY)) {
+		spin_lock(&fi->lock);
+		if (fi->writectr == 0 && list_empty(&fi->queued_writes)) {
+			cmpxchg(&fi->inval_mask, STATX_BLOCKS, 0);
+		}
+		spin_unlock(&fi->lock);
+	}
+	rcu_read_unlock();
 }
 
 /* Is this the kernel writing a file's times, as it writes its pages? It does not
@@ -95,7 +202,6 @@ static int is_node(struct inode *inode, void *nodeid)
 static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
 {
 	const struct fuse_setattr_in *in = req->args->in_args[0].value;
-	u64 nodeid = req->in.h.nodeid;
 	struct inode *inode;
 	bool is;
 
@@ -103,7 +209,7 @@ static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
 		return false;
 	}
 	rcu_read_lock();
-	inode = find_inode_rcu(s->fm->sb, nodeid, is_node, &nodeid);
+	inode = fuse_find_inode(s, req->in.h.nodeid);
 	is = inode && (READ_ONCE(inode->i_state) & I_SYNC) &&
 	     !inode_is_locked(inode);
 	rcu_read_unlock();
@@ -118,15 +224,14 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req)
 {
 	const struct fuse_in_arg *in = req->args->in_args;
-	const struct fuse_release_in *release = in->value;
 	struct fuse_own *own;
 
 	switch (req->in.h.opcode) {
 	case FUSE_RELEASE:
-		/* Giving up the lock is what somebody may wait for. */
-		if (release->release_flags & FUSE_RELEASE_FLOCK_UNLOCK) {
+		if (unlocks(s, req)) {
 			return NULL;
 		}
+		blocks_known(s, req->in.h.nodeid);
 		break;
 	case FUSE_SETATTR:
 		if (!writes_times(s, req)) {

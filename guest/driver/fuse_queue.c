@@ -17,7 +17,7 @@
 #include "fuse.h"
 
 /* Ends what is answered in one of the lists. May sleep if that of `list` may. */
-static void complete_list(struct list_head *list)
+static void complete_list(struct fuse_session *s, struct list_head *list)
 {
 	struct isthmus *ch = &isthmus_channel;
 	struct fuse_req *req, *next;
@@ -29,6 +29,9 @@ static void complete_list(struct list_head *list)
 	spin_unlock_irqrestore(&ch->lock, flags);
 	list_for_each_entry_safe(req, next, &done, list) {
 		list_del_init(&req->list);
+		if (req->in.h.opcode == FUSE_WRITE) {
+			fuse_local_written(s, req);
+		}
 		fuse_request_end(req);
 	}
 }
@@ -48,8 +51,8 @@ void fuse_session_done(struct work_struct *work)
 	} else {
 		spin_unlock_irqrestore(&ch->lock, flags);
 	}
-	complete_list(&s->done);
-	complete_list(&s->done_slow);
+	complete_list(s, &s->done);
+	complete_list(s, &s->done_slow);
 }
 
 /* Answered here, and told to the host later. False: it has to be sent. */
@@ -104,7 +107,7 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	}
 	isthmus_tx_done(ch, flags);
 	if (!list_empty_careful(&s->done)) {
-		complete_list(&s->done);
+		complete_list(s, &s->done);
 	}
 }
 

@@ -175,6 +175,37 @@ static void zero_rest(const struct fuse_args *args, u32 len)
 	}
 }
 
+/* What is to be known of a request that went well, before its process goes on: a
+ * file that was made (fuse_local.c); a write that took the set-user-ID bits away,
+ * which the fuse module does not look for. */
+static void note_answer(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_args *args = req->args;
+	const struct fuse_entry_out *entry = args->out_args[0].value;
+	const struct fuse_write_in *write = args->in_args[0].value;
+	struct inode *inode;
+
+	switch (req->in.h.opcode) {
+	case FUSE_CREATE:
+	case FUSE_TMPFILE:
+		WRITE_ONCE(s->fresh[s->fresh_next++ % FUSE_FRESH],
+			   entry->nodeid);
+		break;
+	case FUSE_WRITE:
+		if (!(write->write_flags & FUSE_WRITE_KILL_SUIDGID)) {
+			break;
+		}
+		rcu_read_lock();
+		inode = fuse_find_inode(s, req->in.h.nodeid);
+		if (inode) {
+			set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
+				      STATX_MODE);
+		}
+		rcu_read_unlock();
+		break;
+	}
+}
+
 /* The answer is here, all of it. */
 static void reply_end(struct fuse_session *s)
 {
@@ -204,6 +235,9 @@ static void reply_end(struct fuse_session *s)
 		if (args->out_pages && args->page_zeroing) {
 			zero_rest(args, len);
 		}
+	}
+	if (rx->head.error == 0) {
+		note_answer(s, req);
 	}
 	list_del_init(&req->list);
 	fuse_end(s, req, rx->head.error);

@@ -20,6 +20,10 @@
 #define F_UNLCK		2u
 #define S_IFDIR		0040000u
 #define I_SYNC		128u
+#define STATX_BLOCKS	0x400u
+#define STATX_MODE	2u
+#define PAGECACHE_TAG_DIRTY	0
+#define XATTR_NAME_CAPS	"security.capability"
 #define SB_ACTIVE	1u
 
 /* ---- Requests ---- */
@@ -130,10 +134,24 @@ struct fuse_conn {
 	bool delete_stale, auto_submounts, sync_fs;
 };
 
+struct address_space {
+	bool dirty;
+};
+
 struct inode {
-	u64 nodeid;
+	u64 nodeid, i_blocks;
+	unsigned int i_mode;
 	unsigned long i_state;
+	struct address_space *i_mapping;
 	bool locked;
+};
+
+struct fuse_inode {
+	struct inode inode;
+	spinlock_t lock;
+	u32 inval_mask;
+	int writectr;
+	struct list_head queued_writes;
 };
 
 struct super_block {
@@ -141,6 +159,7 @@ struct super_block {
 	struct dentry *s_root;
 	unsigned int s_flags;
 	int active;
+	long s_time_min, s_time_max;
 	struct inode *inode;		/* the one that is known */
 };
 
@@ -213,6 +232,12 @@ struct file_system_type {
 #define get_random_bytes(p, n)		memset(p, 0x5a, n)
 #define get_fuse_mount_super(sb)	((sb)->s_fs_info)
 #define get_node_id(inode)		((inode)->nodeid)
+#define get_fuse_inode(i)	container_of(i, struct fuse_inode, inode)
+#define mapping_tagged(m, tag)	((m)->dirty)
+#define S_ISREG(mode)		(((mode) & 0170000) == 0100000)
+#define cmpxchg(p, old, new)	(*(p) == (old) ? *(p) = (new) : 0)
+#define set_mask_bits(p, mask, bits) \
+	((void)(*(p) = (*(p) & ~(mask)) | (bits)))
 #define inode_is_locked(inode)		((inode)->locked)
 #define sync_filesystem(sb)		((void)(sb))
 #define set_anon_super_fc		NULL

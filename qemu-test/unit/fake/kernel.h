@@ -29,6 +29,8 @@ typedef long ssize_t;
 #define ERESTARTSYS		512
 #define U8_MAX			UINT8_MAX
 #define UINT_MAX		UINT32_MAX
+#define U32_MAX			UINT32_MAX
+#define S32_MIN			INT32_MIN
 #define HZ			100
 #define GFP_KERNEL		1u
 #define GFP_NOFS		1u
@@ -246,6 +248,12 @@ static inline void list_splice_tail_init(struct list_head *list,
 #define __set_bit(n, p)		set_bit(n, p)
 #define __clear_bit(n, p)	clear_bit(n, p)
 #define smp_mb__after_atomic()	((void)0)
+
+typedef struct {
+	long counter;
+} atomic64_t;
+
+#define atomic64_inc_return(v)	(++(v)->counter)
 #define for_each_set_bit(n, map, size)					\
 	for ((n) = 0; (n) < (size); (n)++)				\
 		if (test_bit((u32)(n), map))
