@@ -41,7 +41,7 @@ struct fuse_channel_hello {
 	uint32_t version;
 	uint32_t unused;
 	uint64_t session;	/* chosen at random by Linux; not 0 */
-	uint64_t notified;	/* notifications carried out so far */
+	uint64_t notified;	/* notifications received so far */
 };
 
 #define FUSE_CHANNEL_RESUMED	1u	/* the host knows the session */
