@@ -55,7 +55,16 @@ $(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= modules
 
 $(guest_out)/driver/own/isthmus.ko: $(guest_kernel)
-$(guest_out)/driver/debian/isthmus.ko: $(guest_debian)
+# Somebody else's build, and not always the version of our sources.
+$(guest_out)/driver/debian/isthmus.ko: $(guest_debian) \
+	$(guest_out)/fuse-header-checked
+
+$(guest_out)/fuse-header-checked: guest/check-fuse-header $(guest_debian) \
+		build/deps/linux
+	@mkdir -p $(@D)
+	guest/check-fuse-header $(realpath build/deps/linux) \
+		$(abspath $(guest_debian_build))
+	@touch $@
 
 # The archives: initrd.list, and the modules in the order init loads them.
 guest_initrd_inputs := $(guest_out)/init $(guest_out)/gen_init_cpio \
