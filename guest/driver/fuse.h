@@ -58,7 +58,8 @@ struct fuse_slot {
 	u64 unique;
 	struct fuse_req *req;		/* NULL: nobody wants the answer */
 	u64 forgets;			/* sent before it */
-	u32 opcode;
+	u64 nodeid;
+	u32 opcode;			/* 0: its answer says nothing */
 	bool lock;			/* SETLKW */
 	bool told;			/* INTERRUPT is sent */
 };
@@ -69,6 +70,12 @@ struct fuse_waiter {
 	struct task_struct *task;	/* stays as long as req is not ended */
 };
 
+/* What the answer to CREATE tells; LOOKUP and the like tell the first half. */
+struct fuse_found {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
 /* The message being received. */
 struct fuse_rx {
 	struct fuse_out_header head;
@@ -76,7 +83,12 @@ struct fuse_rx {
 	struct fuse_slot *slot;		/* its request's */
 	struct fuse_req *req;		/* where the body goes; NULL: nowhere */
 	struct fuse_notice *notice;	/* or here */
-	u8 first[sizeof(struct fuse_channel_hello_out)];	/* of the body */
+	/* The body's beginning, if it has no place of its own. */
+	union {
+		u8 first[sizeof(struct fuse_found)];
+		struct fuse_found found;
+		struct fuse_open_out open;
+	};
 	/* The place of the next byte in the request's memory. */
 	u32 arg, arg_at;
 	u32 page, page_at;
@@ -156,6 +168,9 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
+/* Anywhere. */
+struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
+			      const void *body, u32 len, gfp_t gfp);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);
@@ -176,6 +191,7 @@ bool fuse_receive(struct isthmus *ch, struct fuse_session *s, u32 len);
 extern struct workqueue_struct *isthmus_fuse_wq, *isthmus_fuse_notice_wq;
 void fuse_end(struct fuse_session *s, struct fuse_req *req, int error);
 void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error);
+void fuse_killed(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiter_add(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiters_check(struct fuse_session *s);
 
@@ -196,7 +212,7 @@ bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s);
 void fuse_forget_sure(struct fuse_session *s, u64 sure);
 void fuse_forget_resume(struct fuse_session *s, u64 sure);
 void fuse_forget_free(struct fuse_session *s);
-void fuse_forget_found(struct fuse_session *s, u32 opcode,
+void fuse_forget_found(struct fuse_session *s, const struct fuse_slot *slot,
 		       const struct fuse_rx *rx);
 
 static inline int fuse_is_node(struct inode *inode, void *nodeid)

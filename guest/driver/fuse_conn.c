@@ -143,24 +143,37 @@ static bool put_ack(struct isthmus *ch, struct fuse_session *s)
 			      sizeof(done));
 }
 
-/* INTERRUPT for those who wait for what the host has got. */
+/* INTERRUPT, once for each time that the host gets the request. */
+static bool put_interrupt(struct isthmus *ch, struct fuse_session *s,
+			  struct fuse_slot *slot)
+{
+	struct fuse_interrupt_in in = { .unique = slot->unique };
+
+	if (!slot->told) {
+		slot->told = fuse_put_small(ch, s, FUSE_INTERRUPT,
+					    in.unique | 1, 0, &in,
+					    sizeof(in));
+	}
+	return slot->told;
+}
+
+/* For those who wait for what the host has got, and those who did. */
 static bool put_interrupts(struct isthmus *ch, struct fuse_session *s)
 {
+	struct fuse_slot *slot;
 	u32 i;
 
 	for (i = 0; i < s->waiters; i++) {
-		struct fuse_slot *slot = fuse_slot_of(s, s->waiter[i].req);
-		struct fuse_interrupt_in in;
-
-		if (!slot || slot->told) {
-			continue;
-		}
-		in.unique = slot->unique;
-		if (!fuse_put_small(ch, s, FUSE_INTERRUPT, in.unique | 1, 0,
-				    &in, sizeof(in))) {
+		slot = fuse_slot_of(s, s->waiter[i].req);
+		if (slot && !put_interrupt(ch, s, slot)) {
 			return false;
 		}
-		slot->told = true;
+	}
+	for_each_set_bit(i, s->taken, FUSE_SLOTS) {
+		slot = &s->slot[i];
+		if (!slot->req && !put_interrupt(ch, s, slot)) {
+			return false;
+		}
 	}
 	return true;
 }
@@ -273,7 +286,8 @@ static void input(struct isthmus *ch, struct fuse_session *s,
 		s->failed = true;
 		connection_lost(ch, s);
 		fuse_session_watch_later();
-	} else if (unlikely(s->hello || !list_empty(&s->pending))) {
+	} else if (unlikely(s->hello || s->ack || s->interrupt ||
+			    !list_empty(&s->pending))) {
 		/* Credit, or a number for the next. */
 		fuse_flush_later(ch);
 	}
@@ -365,6 +379,7 @@ static void session_check(struct isthmus *ch, struct fuse_session *s)
 		connect(ch, s);
 	}
 	fuse_waiters_check(s);
+	fuse_session_pump(ch, s);
 	if (s->stopping && (s->state != SESSION_UP ||
 			    time_after(jiffies, s->stop))) {
 		session_end(ch, s);

@@ -74,12 +74,35 @@ void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error)
 
 	if (slot) {
 		slot->req = NULL;
+		s->interrupt = true;
 	}
 	if (s->rx.req == req) {
 		s->rx.req = NULL;
+		/* Some of it has gone where nobody looks any more. */
+		slot->opcode = 0;
 	}
 	list_del_init(&req->list);
 	fuse_end(s, req, error);
+}
+
+/**
+ * The same for one whose process has been killed. What it was about to close or
+ * to unlock, the host is told all the same.
+ */
+void fuse_killed(struct fuse_session *s, struct fuse_req *req)
+{
+	const struct fuse_in_arg *in = req->args->in_args;
+	struct fuse_req *copy;
+
+	if (!fuse_slot_of(s, req) && (req->in.h.opcode == FUSE_FLUSH ||
+				      req->in.h.opcode == FUSE_RELEASE)) {
+		copy = fuse_own_new(&req->in.h, in->value, in->size,
+				    GFP_ATOMIC | __GFP_NOWARN);
+		if (copy) {
+			list_add_tail(&copy->list, &req->list);
+		}
+	}
+	fuse_give_up(s, req, -EINTR);
 }
 
 /**
@@ -105,7 +128,7 @@ void fuse_waiters_check(struct fuse_session *s)
 	while (i < s->waiters) {
 		if (fatal_signal_pending(s->waiter[i].task)) {
 			/* Another takes this one's place. */
-			fuse_give_up(s, s->waiter[i].req, -EINTR);
+			fuse_killed(s, s->waiter[i].req);
 		} else {
 			i++;
 		}

@@ -94,38 +94,74 @@ void fuse_forget_free(struct fuse_session *s)
 	s->forget_next = NULL;
 }
 
-/**
- * The answer to a request that was given up: if it found a node, that is
- * forgotten. Without memory for it, the host knows the node as long as the
- * session.
- */
-void fuse_forget_found(struct fuse_session *s, u32 opcode,
-		       const struct fuse_rx *rx)
+/* A file that is open for nobody: closed again. */
+static void release_found(struct fuse_session *s, u64 nodeid,
+			  const struct fuse_open_out *open)
 {
-	struct fuse_forget_link *link;
-	u64 nodeid;
+	struct fuse_in_header head = {
+		.opcode = FUSE_RELEASE, .nodeid = nodeid,
+	};
+	struct fuse_release_in in = { .fh = open->fh };
+	struct fuse_req *req;
 
-	switch (opcode) {
-	case FUSE_LOOKUP:
-	case FUSE_CREATE:
-	case FUSE_MKNOD:
-	case FUSE_MKDIR:
-	case FUSE_SYMLINK:
-	case FUSE_LINK:
-	case FUSE_TMPFILE:
-		break;
-	default:
+	if (open->fh == 0) {
 		return;
 	}
-	memcpy(&nodeid, rx->first, sizeof(nodeid));
-	if (rx->head.error != 0 || nodeid == 0 ||
-	    rx->head.len < sizeof(rx->head) + sizeof(struct fuse_entry_out)) {
-		return;
+	req = fuse_own_new(&head, &in, sizeof(in), GFP_ATOMIC | __GFP_NOWARN);
+	if (req) {
+		list_add_tail(&req->list, &s->pending);
 	}
-	link = kmalloc(sizeof(*link), GFP_ATOMIC | __GFP_NOWARN);
+}
+
+/* A node that was found for nobody. */
+static void forget_found(struct fuse_session *s, u64 nodeid)
+{
+	struct fuse_forget_link *link = kmalloc(sizeof(*link),
+						GFP_ATOMIC | __GFP_NOWARN);
+
 	if (link) {
 		link->forget_one.nodeid = nodeid;
 		link->forget_one.nlookup = 1;
 		fuse_forget_add(s, link);
+	}
+}
+
+/**
+ * The answer to a request that was given up: what it opened is closed, the node
+ * that it found is forgotten. Without memory for that, the host keeps them as
+ * long as the session.
+ */
+void fuse_forget_found(struct fuse_session *s, const struct fuse_slot *slot,
+		       const struct fuse_rx *rx)
+{
+	const struct fuse_found *found = &rx->found;
+	u32 len = rx->head.len - sizeof(rx->head);
+
+	if (rx->head.error != 0) {
+		return;
+	}
+	switch (slot->opcode) {
+	case FUSE_OPEN:
+		if (len == sizeof(found->open)) {
+			release_found(s, slot->nodeid, &rx->open);
+		}
+		return;
+	case FUSE_CREATE:
+	case FUSE_TMPFILE:
+		if (len == sizeof(*found)) {
+			release_found(s, found->entry.nodeid, &found->open);
+		}
+		break;
+	case FUSE_LOOKUP:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+		break;
+	default:
+		return;
+	}
+	if (len >= sizeof(found->entry) && found->entry.nodeid != 0) {
+		forget_found(s, found->entry.nodeid);
 	}
 }

@@ -6,7 +6,8 @@
  * (closing a file that was open for writing, the times of a file just written)
  * goes to it with the next request, or a little later.
  *
- * All in process context, where sleeping is allowed, without locks.
+ * In process context, where sleeping is allowed, without locks, but for what says
+ * otherwise.
  */
 #include <linux/fcntl.h>
 #include <linux/pagemap.h>
@@ -217,6 +218,34 @@ static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
 }
 
 /**
+ * A request of the driver's own, with the opcode, node and ids of head. It belongs
+ * to who sends it, and is freed when it ends. NULL: no memory, or too long. In any
+ * context, as gfp says.
+ */
+struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
+			      const void *body, u32 len, gfp_t gfp)
+{
+	struct fuse_own *own;
+
+	if (len > sizeof(own->body)) {
+		return NULL;
+	}
+	own = kzalloc(sizeof(*own), gfp);
+	if (!own) {
+		return NULL;
+	}
+	INIT_LIST_HEAD(&own->req.list);
+	own->req.in.h = *head;
+	own->req.in.h.len = sizeof(*head) + len;
+	own->req.args = &own->args;
+	memcpy(own->body, body, len);
+	own->args.in_numargs = 1;
+	own->args.in_args[0].size = len;
+	own->args.in_args[0].value = own->body;
+	return &own->req;
+}
+
+/**
  * A copy of a request that may be answered before the host has got it. NULL: it
  * may not, or there is no memory.
  */
@@ -224,7 +253,6 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req)
 {
 	const struct fuse_in_arg *in = req->args->in_args;
-	struct fuse_own *own;
 
 	switch (req->in.h.opcode) {
 	case FUSE_RELEASE:
@@ -241,19 +269,9 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 	default:
 		return NULL;
 	}
-	if (req->args->in_numargs != 1 || in->size > sizeof(own->body)) {
+	if (req->args->in_numargs != 1) {
 		return NULL;
 	}
-	own = kzalloc(sizeof(*own), GFP_NOFS | __GFP_NOWARN);
-	if (!own) {
-		return NULL;
-	}
-	INIT_LIST_HEAD(&own->req.list);
-	own->req.in.h = req->in.h;
-	own->req.args = &own->args;
-	memcpy(own->body, in->value, in->size);
-	own->args.in_numargs = 1;
-	own->args.in_args[0].size = in->size;
-	own->args.in_args[0].value = own->body;
-	return &own->req;
+	return fuse_own_new(&req->in.h, in->value, in->size,
+			    GFP_NOFS | __GFP_NOWARN);
 }

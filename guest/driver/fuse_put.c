@@ -192,6 +192,7 @@ static void slot_take(struct fuse_session *s, struct fuse_slot *slot,
 {
 	__set_bit(slot - s->slot, s->taken);
 	slot->req = req;
+	slot->nodeid = req->in.h.nodeid;
 	slot->opcode = req->in.h.opcode;
 	slot->lock = slot->opcode == FUSE_SETLKW;
 	if (slot->lock) {

@@ -159,14 +159,12 @@ void fuse_session_interrupt(struct fuse_iqueue *fiq, struct fuse_req *req)
 	fuse_waiter_add(s, req);
 	if (fatal_signal_pending(current)) {
 		/* The host is told all the same: it may be waiting, too. */
-		s->interrupt = fuse_slot_of(s, req) != NULL;
-		fuse_session_pump(ch, s);
-		fuse_give_up(s, req, -EINTR);
+		fuse_killed(s, req);
 	} else {
 		s->interrupt = true;
-		fuse_session_pump(ch, s);
 		fuse_session_watch_later();
 	}
+	fuse_session_pump(ch, s);
 	if (ch->up) {
 		isthmus_tx_done(ch, flags);
 	} else {

@@ -91,7 +91,8 @@ static bool message_begin(struct fuse_session *s)
 	}
 	if (s->state == SESSION_HELLO) {
 		return rx->head.unique == FUSE_UNIQUE_NONE &&
-		       rx->head.len == sizeof(rx->head) + sizeof(rx->first);
+		       rx->head.len == sizeof(rx->head) +
+				       sizeof(struct fuse_channel_hello_out);
 	}
 	if (rx->head.unique == 0) {
 		return notice_begin(s);
@@ -221,7 +222,7 @@ static void reply_end(struct fuse_session *s)
 	fuse_forget_sure(s, slot->forgets);
 	fuse_slot_free(s, slot);
 	if (!req) {
-		fuse_forget_found(s, slot->opcode, rx);
+		fuse_forget_found(s, slot, rx);
 		return;
 	}
 	rx->req = NULL;

@@ -199,6 +199,116 @@ static void test_killed(void **state)
 	stop();
 }
 
+/* Credit as a packet of the host's tells it. */
+static void credit(u32 bytes)
+{
+	server.credit = bytes;
+	server_packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, NULL, 0);
+	ring_linux();
+	fake_run();
+}
+
+/* The same, while nothing can be sent: the host is told later. */
+static void test_killed_without_credit(void **state)
+{
+	struct ask a = ask_of(FUSE_SETLKW, sizeof(struct fuse_lk_in), 0);
+	struct ask b = ask_of(FUSE_FLUSH, sizeof(struct fuse_flush_in), 0);
+	struct ask c = ask_of(FUSE_GETATTR, 10, 10);
+	u64 unique;
+
+	(void)state;
+	start();
+	memset(a.in, 0, sizeof(a.in));
+	ask_send(&a);
+	unique = a.req->in.h.unique;
+	expect(FUSE_SETLKW, unique);
+	credit(0);
+	fake_signal(a.req, true);
+	assert_int_equal(fake_answered(a.req), -EINTR);
+	ask_send(&b);
+	ask_send(&c);
+	fake_signal(b.req, true);
+	fake_signal(c.req, true);
+	assert_int_equal(fake_answered(b.req), -EINTR);
+	assert_int_equal(fake_answered(c.req), -EINTR);
+	assert_false(server_next());
+	credit(HOST_CREDIT);
+	/* Else the locks would be somebody's who is no more. */
+	expect(FUSE_FLUSH, 0);
+	assert_int_equal(got.nodeid, 7);
+	assert_memory_equal(got_body, b.in, sizeof(struct fuse_flush_in));
+	server_reply(got.unique, 0, NULL, 0);
+	expect(FUSE_INTERRUPT, unique | 1);
+	assert_false(server_next());
+	server_reply(unique, -EINTR, NULL, 0);
+	stop();
+}
+
+static void kill_and_answer(struct ask *ask, const void *reply, u32 len)
+{
+	u64 unique;
+
+	ask_send(ask);
+	unique = ask->req->in.h.unique;
+	expect(ask->ap.args.opcode, unique);
+	fake_signal(ask->req, true);
+	assert_int_equal(fake_answered(ask->req), -EINTR);
+	expect(FUSE_INTERRUPT, unique | 1);
+	server_reply(unique, 0, reply, len);
+}
+
+static void expect_release(u64 nodeid, u64 fh)
+{
+	expect(FUSE_RELEASE, 0);
+	assert_int_equal(got.nodeid, nodeid);
+	assert_int_equal(((struct fuse_release_in *)got_body)->fh, fh);
+	server_reply(got.unique, 0, NULL, 0);
+}
+
+/* What was opened for a process that was killed is closed. */
+static void test_killed_opens(void **state)
+{
+	struct ask a = ask_of(FUSE_OPEN, sizeof(struct fuse_open_in),
+			      sizeof(struct fuse_open_out));
+	struct ask b = ask_of(FUSE_CREATE, sizeof(struct fuse_create_in),
+			      sizeof(struct fuse_found));
+	struct fuse_open_out open = { .fh = 31 };
+	struct fuse_found found = { .entry.nodeid = 77, .open.fh = 32 };
+	struct fuse_out_header head = { .len = sizeof(head) + sizeof(found) };
+	u8 message[sizeof(head) + sizeof(found)];
+	u64 unique;
+
+	(void)state;
+	start();
+	memset(a.in, 1, sizeof(a.in));		/* O_WRONLY, and more */
+	kill_and_answer(&a, &open, sizeof(open));
+	expect_release(7, 31);
+	open.fh = 0;
+	kill_and_answer(&a, &open, sizeof(open));
+	assert_false(server_next());
+	kill_and_answer(&b, &found, sizeof(found));
+	expect_release(77, 32);
+	expect(FUSE_FORGET, 0);
+	assert_int_equal(got.nodeid, 77);
+	/* Of one of which a part was there already, nothing is known: it is not
+	 * taken for another. */
+	ask_send(&b);
+	unique = head.unique = b.req->in.h.unique;
+	expect(FUSE_CREATE, unique);
+	memcpy(message, &head, sizeof(head));
+	memcpy(message + sizeof(head), &found, sizeof(found));
+	server_packet(VIRTIO_VSOCK_OP_RW, message, 60);
+	ring_linux();
+	fake_signal(b.req, true);
+	assert_int_equal(fake_answered(b.req), -EINTR);
+	server_packet(VIRTIO_VSOCK_OP_RW, message + 60, sizeof(message) - 60);
+	ring_linux();
+	fake_run();
+	expect(FUSE_INTERRUPT, unique | 1);
+	assert_false(server_next());
+	stop();
+}
+
 /* The device is taken away: all fails, and unmounting does not wait. */
 static void test_device_removed(void **state)
 {
@@ -307,10 +417,19 @@ static void test_notifications(void **state)
 			 10);
 	assert_false(server_next());
 
+	/* Without credit they are acknowledged as soon as there is some. */
+	credit(0);
+	notice(11, 1);
+	ring_linux();
+	fake_run_queues();
+	assert_false(server_next());
+	credit(HOST_CREDIT);
+	expect(FUSE_NOTIFY_REPLY, 0);
+
 	/* Some have come but were not carried out as the channel goes: they
 	 * stay, and the host need not send them again. */
-	notice(11, 1);
 	notice(12, 1);
+	notice(13, 1);
 	ring_linux();
 	server.notified = 0;
 	*host_word(0) = CHANNEL_STATE_DOWN;
@@ -321,12 +440,12 @@ static void test_notifications(void **state)
 		server_run();
 		ring_linux();
 	}
-	assert_int_equal(server.notified, 12);
+	assert_int_equal(server.notified, 13);
 	server_settle();
-	assert_int_equal(notices, 12);
+	assert_int_equal(notices, 13);
 	assert_int_equal(got.opcode, FUSE_NOTIFY_REPLY);
 	assert_int_equal(((struct fuse_channel_done *)got_body)->notified,
-			 12);
+			 13);
 
 	/* More than may be under way; too long; no memory. */
 	for (u32 i = 0; i < FUSE_CHANNEL_NOTIFY_MAX; i++) {
@@ -386,6 +505,8 @@ int main(void)
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_server_restarts),
 		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed_without_credit),
+		cmocka_unit_test(test_killed_opens),
 		cmocka_unit_test(test_device_removed),
 		cmocka_unit_test(test_unmount_down),
 		cmocka_unit_test(test_unmount_silent),
