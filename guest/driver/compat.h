@@ -7,8 +7,6 @@
 #ifndef ISTHMUS_COMPAT_H
 #define ISTHMUS_COMPAT_H
 
-#include <linux/dcache.h>
-#include <linux/fs.h>
 #include <linux/string.h>
 #include <linux/version.h>
 #include <linux/virtio_vsock.h>
@@ -46,19 +44,6 @@ static inline void compat_copy(void *to, const void *from, size_t n)
 	memcpy(to, from, n % 8);
 }
 #define RING_COPY	compat_copy
-
-#define compat_for_each_child(child, parent) \
-	hlist_for_each_entry(child, &(parent)->d_children, d_sib)
-
-static inline void compat_set_mtime(struct inode *inode, s64 sec, u32 nsec)
-{
-	inode_set_mtime(inode, sec, nsec);
-}
-
-static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
-{
-	inode_set_ctime(inode, sec, nsec);
-}
 #else
 #include <asm/unaligned.h>
 
@@ -67,19 +52,6 @@ static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
 static inline void compat_skb_sent(struct sk_buff *skb)
 {
 	consume_skb(skb);
-}
-
-#define compat_for_each_child(child, parent) \
-	list_for_each_entry(child, &(parent)->d_subdirs, d_child)
-
-static inline void compat_set_mtime(struct inode *inode, s64 sec, u32 nsec)
-{
-	inode->i_mtime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
-}
-
-static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
-{
-	inode->i_ctime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
 }
 #endif
 
