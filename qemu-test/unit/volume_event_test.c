@@ -133,6 +133,7 @@ static void test_content_and_attributes(void **state)
 	struct recorder r = { .observer = { .fn = record } };
 	struct volume_attr attr = { .mode = 0600, .size = 3 };
 	uint32_t a;
+	size_t done;
 
 	(void)state;
 	fixture_open(&f, 16, "");
@@ -155,6 +156,16 @@ static void test_content_and_attributes(void **state)
 	told(&r, "attrib dir 2; ");
 	assert_int_equal(volume_xattr_set(f.vol, a, "user.a", "v", 1, 0), 0);
 	told(&r, "attrib %u; ", a);
+	assert_int_equal(volume_set_flags(f.vol, a, attr_of(f.vol, a).flags |
+					  VOLUME_FL_NODUMP), 0);
+	told(&r, "attrib %u; ", a);
+	assert_int_equal(volume_fallocate(f.vol, a, 0, 0, 5000), 0);
+	told(&r, "modified %u 0+5000; ", a);
+	assert_int_equal(volume_fallocate(f.vol, a, VOLUME_FALLOC_COLLAPSE, 0,
+					  4096), 0);
+	told(&r, "modified %u 0+-1; ", a);
+	assert_int_equal(volume_copy(f.vol, a, 0, a, 4904, 9000, &done), 0);
+	told(&r, "modified %u 4904+4904; ", a);
 	assert_int_equal(volume_xattr_remove(f.vol, a, "user.a"), 0);
 	told(&r, "attrib %u; ", a);
 	assert_int_equal(volume_xattr_remove(f.vol, a, "user.a"), ENODATA);

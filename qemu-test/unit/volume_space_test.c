@@ -85,6 +85,11 @@ static void test_rules(void **state)
 	assert_int_equal(volume_copy(f.vol, a, 0, a, 5, 6, &done), EINVAL);
 	assert_int_equal(volume_copy(f.vol, a, 0, a, 1ull << 60, 6, &done),
 			 EFBIG);
+	assert_int_equal(volume_copy(f.vol, a, 12280, a, 12288, INT64_MAX,
+				     &done), 0);
+	assert_int_equal(done, 8);
+	assert_int_equal(volume_copy(f.vol, a, 20000, a, 20000, 5, &done), 0);
+	assert_int_equal(done, 0);
 	fixture_close(&f);
 }
 
@@ -289,7 +294,7 @@ static void random_copy(struct volume *vol, const uint32_t *ino,
 	want = at >= m[from].size ? 0
 	       : len < m[from].size - at ? len : m[from].size - at;
 	error = volume_copy(vol, ino[from], at, ino[to], to_at, len, &done);
-	if (from == to && (at > to_at ? at - to_at : to_at - at) < len) {
+	if (from == to && (at > to_at ? at - to_at : to_at - at) < want) {
 		assert_int_equal(error, EINVAL);
 		return;
 	}

@@ -240,6 +240,9 @@ int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 	if (error == 0) {
 		size = vnode_size(vn);
 		error = setattr_try(vol, vn, what, attr);
+		if (error != 0 && size != vnode_size(vn)) {
+			event_modified(vol, vn, 0, VOLUME_TO_END);
+		}
 	}
 	if (error != 0) {
 		return error;

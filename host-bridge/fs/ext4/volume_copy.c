@@ -51,41 +51,39 @@ static int copy_piece(struct volume *vol, struct vnode *from, uint64_t offset,
 			  : file_write(vol, to, to_offset, data, len, done);
 }
 
-/* Both files, and how much there is to copy: as much as one call should, and as
- * the source has. */
+/* Both files, and how much there is to copy: as much as the source has, and as
+ * one call should. */
 static int copy_begin(struct volume *vol, uint32_t from, uint64_t from_offset,
 		      uint32_t to, uint64_t to_offset, uint64_t *len,
 		      struct vnode *files[2])
 {
 	uint64_t apart = from_offset > to_offset ? from_offset - to_offset
 						 : to_offset - from_offset;
+	uint64_t size;
 	int error = vol->dev->read_only ? EROFS
 					: file_get(vol, from, &files[0]);
 
 	if (error == 0) {
 		error = file_get(vol, to, &files[1]);
 	}
-	if (error == 0 && from == to && apart < *len) {
-		error = EINVAL;
-	}
-	if (error == 0 && (to_offset >= FILE_MAX ||
-			   *len > FILE_MAX - to_offset)) {
-		error = EFBIG;
-	}
-	if (error == 0) {
-		error = to_offset < vnode_size(files[1])
-			? flags_free(files[1]) : flags_growing(files[1]);
-	}
 	if (error != 0) {
 		return error;
 	}
-	if (from_offset >= vnode_size(files[0])) {
+	size = vnode_size(files[0]);
+	if (from_offset >= size) {
 		*len = 0;
-	} else if (*len > vnode_size(files[0]) - from_offset) {
-		*len = vnode_size(files[0]) - from_offset;
+	} else if (*len > size - from_offset) {
+		*len = size - from_offset;
+	}
+	if (to_offset >= FILE_MAX || *len > FILE_MAX - to_offset) {
+		return EFBIG;
+	}
+	if (from == to && apart < *len) {
+		return EINVAL;
 	}
 	*len = *len < VOLUME_COPY_MAX ? *len : VOLUME_COPY_MAX;
-	return 0;
+	return to_offset < vnode_size(files[1]) ? flags_free(files[1])
+						: flags_growing(files[1]);
 }
 
 /**

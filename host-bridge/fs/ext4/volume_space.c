@@ -185,7 +185,8 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 	}
 	r = range_of(offset, len);
 	error = space_do(vol, vn, mode, &r);
-	if (error == 0) {
+	/* An error on the way may have left zeros. */
+	if (error == 0 || (mode & (PUNCH | ZERO)) != 0) {
 		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME);
 		event_modified(vol, vn, offset,
 			       (mode & (COLLAPSE | INSERT)) != 0
