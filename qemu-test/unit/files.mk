@@ -31,6 +31,12 @@ volume_flags_SRCS := qemu-test/unit/volume_flags_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_flags_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_fail
+volume_fail_SRCS := qemu-test/unit/volume_fail_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_fail_LIBS := -lext2fs -lcom_err \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 UNIT_TESTS += volume_event
 volume_event_SRCS := qemu-test/unit/volume_event_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on space, names and ACLs when memory ends or the device fails: each
+ * allocation and each access fails once, at every place. Who asked is told, and
+ * e2fsck finds nothing in what is left.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "qemu-test/unit/volume_fixture.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static long left = -1;			/* allocations until one fails */
+static bool failed;
+
+static bool fails(void)
+{
+	if (left >= 0 && left-- == 0) {
+		failed = true;
+		return true;
+	}
+	return false;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
+}
+
+/* A default ACL of owner, user 5, group, mask and others. */
+static const struct {
+	uint32_t version;
+	struct {
+		uint16_t tag, perm;
+		uint32_t id;
+	} e[5];
+} acl = { 2, { { 1, 7, -1 }, { 2, 6, 5 }, { 4, 5, -1 }, { 16, 7, -1 },
+	       { 32, 1, -1 } } };
+
+/* All that there is; errors are as they come. Each round in a directory of its
+ * own. */
+static void operations(struct volume *vol, long round)
+{
+	const struct volume_attr attr = { .mode = 0600, .size = 50000 };
+	uint32_t dir, sub, file = 0, ino;
+	char name[32], data[3000];
+	size_t done;
+
+	memset(data, 'd', sizeof(data));
+	snprintf(name, sizeof(name), "dir-%ld", round);
+	if (volume_create(vol, ROOT, NAME(name), &dir_make, &dir) != 0) {
+		return;
+	}
+	volume_xattr_set(vol, dir, "system.posix_acl_default", &acl,
+			 sizeof(acl), 0);
+	volume_create(vol, dir, NAME("sub"), &dir_make, &sub);
+	volume_create(vol, dir, NAME("file"), &file_make, &file);
+	if (volume_tmpfile(vol, dir, &file_make, &ino) == 0) {
+		volume_write(vol, ino, 5000, data, sizeof(data), &done);
+		volume_link(vol, ino, dir, NAME("tmp"));
+		volume_release(vol, ino);
+	}
+	volume_rename(vol, dir, NAME("sub"), ROOT, NAME(name + 3),
+		      VOLUME_RENAME_NOREPLACE);
+	volume_rename(vol, ROOT, NAME(name + 3), dir, NAME("file"),
+		      VOLUME_RENAME_EXCHANGE);
+	volume_rename(vol, dir, NAME("tmp"), dir, NAME("tmp2"),
+		      VOLUME_RENAME_WHITEOUT);
+	for (uint64_t i = 0; i < 6; i++) {
+		volume_fallocate(vol, file, 0, i * 40000, 30000);
+		volume_write(vol, file, i * 40000 + 10000, data,
+			     sizeof(data), &done);
+	}
+	volume_fallocate(vol, file, VOLUME_FALLOC_PUNCH |
+			 VOLUME_FALLOC_KEEP_SIZE, 3000, 90000);
+	volume_fallocate(vol, file, VOLUME_FALLOC_ZERO, 100000, 30000);
+	volume_fallocate(vol, file, VOLUME_FALLOC_INSERT, 8192, 8192);
+	volume_fallocate(vol, file, VOLUME_FALLOC_COLLAPSE, 4096, 4096);
+	volume_copy(vol, file, 0, file, 300000, 200000, &done);
+	volume_xattr_set(vol, file, "user.big", data, sizeof(data), 0);
+	volume_setattr(vol, file, VOLUME_SET_MODE | VOLUME_SET_SIZE |
+		       VOLUME_SET_KILL_PRIV, &attr);
+	volume_flush(vol);
+	volume_unlink(vol, dir, NAME("tmp2"));
+}
+
+/* A file that reads back what is written: the volume works on. */
+static void works(struct volume *vol)
+{
+	uint32_t ino = new_file(vol, ROOT, "works");
+	char back[4];
+	size_t done;
+
+	put(vol, ino, 5, "data", 4);
+	assert_int_equal(volume_read(vol, ino, 5, back, 4, &done), 0);
+	assert_memory_equal(back, "data", 4);
+	assert_int_equal(volume_unlink(vol, ROOT, NAME("works")), 0);
+}
+
+static void test_memory(void **state)
+{
+	struct fixture f;
+	long round = 0;
+
+	(void)state;
+	fixture_open(&f, 64, "-N 6000 -O ^has_journal");
+	do {
+		failed = false;
+		left = round;
+		operations(f.vol, round++);
+		left = -1;
+		works(f.vol);
+		if (round % 8 == 0) {
+			fixture_reopen(&f);
+		}
+	} while (failed);
+	assert_in_range(round, 15, 999);
+	fixture_close(&f);
+}
+
+static void test_device(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 64, "-N 6000 -O ^has_journal");
+	for (long n = 0; n < 400; n++) {
+		f.fail_after = n;
+		operations(f.vol, n);
+		f.fail_after = -1;
+		works(f.vol);
+		if (n % 16 == 15) {
+			fixture_reopen(&f);
+		}
+	}
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_device),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
