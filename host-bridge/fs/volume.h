@@ -5,12 +5,13 @@
  * made up. May include rt, loop, dev and blk.
  *
  * The volume: an ext4 file system on a block device of ours (volume_dev.h),
- * used by the 9P server and by the console. Files are named by inode number;
+ * used by the file servers and by the console. Files are named by inode number;
  * every function returns 0 or an errno value and changes nothing when it
  * fails, unless it says so. Names are bytes with a length: 1 to 255, without
  * '/' and NUL. Symbolic links are data: nothing here follows one, except
- * volume_path(). Access rights are stored and never checked: whoever holds the
- * volume is trusted with all of it. One thread, one event loop.
+ * volume_path(). Access rights are stored and never checked, but for immutable
+ * and append-only: whoever holds the volume is trusted with all of it. One
+ * thread, one event loop. Contracts are with the definitions, in ext4/.
  */
 #ifndef ISTHMUS_VOLUME_H
 #define ISTHMUS_VOLUME_H

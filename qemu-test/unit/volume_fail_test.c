@@ -158,11 +158,88 @@ static void test_device(void **state)
 	fixture_close(&f);
 }
 
+/* Appends to the sparse image. */
+static void add(uint8_t **at, const void *data, size_t len)
+{
+	memcpy(*at, data, len);
+	*at += len;
+}
+
+/* The fixture's image as a sparse one: its empty blocks have no memory.
+ * [Android "libsparse: sparse_format.h"] */
+static uint8_t *make_sparse(const struct fixture *f, size_t *size)
+{
+	static const uint8_t zeros[VOLUME_BLOCK];
+	uint32_t blocks = (uint32_t)(f->size / VOLUME_BLOCK);
+	uint8_t *image = malloc(28 + blocks * (12 + (size_t)VOLUME_BLOCK));
+	uint8_t *at = image;
+	const uint32_t header[7] = {
+		0xed26ff3a, 1, 28 | 12u << 16, VOLUME_BLOCK, blocks, blocks, 0,
+	};
+
+	assert_non_null(image);
+	add(&at, header, sizeof(header));
+	for (uint32_t i = 0; i < blocks; i++) {
+		const uint8_t *data = f->image + (size_t)i * VOLUME_BLOCK;
+		bool empty = memcmp(data, zeros, VOLUME_BLOCK) == 0;
+		uint32_t chunk[3] = {
+			empty ? 0xcac3 : 0xcac1, 1,
+			empty ? 12 : 12 + VOLUME_BLOCK,
+		};
+
+		add(&at, chunk, sizeof(chunk));
+		if (!empty) {
+			add(&at, data, VOLUME_BLOCK);
+		}
+	}
+	*size = (size_t)(at - image);
+	return image;
+}
+
+/* Where the memory for blocks ends before the blocks do, that is a full disk,
+ * also for what an inode needs; what is removed makes room. */
+static void test_no_block(void **state)
+{
+	struct fixture f;
+	struct volume_dev *dev;
+	struct volume *vol;
+	uint8_t *sparse;
+	size_t size;
+	uint32_t ino, made = 0;
+	char name[32];
+	int error = 0;
+
+	(void)state;
+	fixture_open(&f, 64, "-N 40000 -O ^has_journal");
+	sparse = make_sparse(&f, &size);
+	assert_int_equal(volume_mem_open(sparse, size, &dev), 0);
+	volume_mem_limit(dev, 600000);
+	assert_int_equal(volume_open(dev, &vol), 0);
+	while (error == 0) {
+		snprintf(name, sizeof(name), "file-%u", made++);
+		error = volume_create(vol, ROOT, NAME(name), &file_make, &ino);
+	}
+	assert_int_equal(error, ENOSPC);
+	assert_in_range(made, 500, 5000);
+	assert_int_equal(volume_create(vol, ROOT, NAME("d"), &dir_make, &ino),
+			 ENOSPC);
+	assert_int_equal(volume_unlink(vol, ROOT, NAME("file-0")), 0);
+	assert_int_equal(volume_create(vol, ROOT, NAME("0"), &file_make, &ino),
+			 0);
+	error = volume_flush(vol);
+	assert_true(error == 0 || error == ENOSPC);
+	volume_close(vol);
+	dev->ops->close(dev);
+	free(sparse);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_no_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,6 +223,20 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vn->dead = vn->linkable = vn->hands_nothing = false;
 }
 
+/* Gets hold of the block of the table where an inode is, so that there is memory
+ * to write it back to: a volume that is full then says so at once. Returns 0,
+ * ENOSPC or EIO. */
+static int vnode_ready(struct volume *vol, uint32_t ino)
+{
+	uint32_t per_group = vol->fs->super->s_inodes_per_group;
+	uint64_t block = ext2fs_inode_table_loc(vol->fs,
+						(ino - 1) / per_group);
+
+	block += (ino - 1) % per_group / (VOLUME_BLOCK / VOLUME_INODE_SIZE);
+	return vol->dev->ops->poke(vol->dev, block, false) != NULL
+	       ? 0 : poke_error(vol);
+}
+
 /**
  * Takes a free inode, in dir's group or else in another, and makes a file of it
  * that has one link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM
@@ -245,12 +259,14 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 	if (vn != NULL && !vn->dead) {
 		return EIO;
 	}
-	if (vn == NULL) {
+	error = vnode_ready(vol, ino);
+	if (error == 0 && vn == NULL) {
 		vn = vnode_alloc(vol, ino);
+		error = vn == NULL ? ENOMEM : 0;
 	}
-	if (vn == NULL) {
+	if (error != 0) {
 		volume_count_inode(vol, ino, is_dir, false);
-		return ENOMEM;
+		return error;
 	}
 	vnode_init(vol, vn, dir, make);
 	*out = vn;
