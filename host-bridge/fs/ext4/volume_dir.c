@@ -349,15 +349,23 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	if (data == NULL) {
 		return poke_error(vol);
 	}
-	/* The entry before it can only be found from the block's start. */
+	/* The entry before it can only be found from the block's start: half a
+	 * block is walked, so no more is looked at than where each one ends. */
 	while (offset < target) {
+		uint32_t step;
+
 		before = (void *)(data + offset);
-		if (!index_sound(before, offset)) {
+		step = before->rec_len;
+		if (step < DIR_ENTRY_MIN || step > target - offset) {
 			return EIO;
 		}
-		offset += before->rec_len;
+		offset += step;
 	}
 	entry = (void *)(data + target);
+	if (before != NULL &&
+	    !index_sound(before, target - before->rec_len)) {
+		return EIO;
+	}
 	index_remove(dir->index, index_hash(vol, entry->name, entry->name_len),
 		     place);
 	entry->inode = 0;
