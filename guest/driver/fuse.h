@@ -168,9 +168,6 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
-/* Anywhere. */
-struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
-			      const void *body, u32 len, gfp_t gfp);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);
@@ -196,6 +193,8 @@ void fuse_waiter_add(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiters_check(struct fuse_session *s);
 
 /* fuse_put.c */
+struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
+			      const void *body, u32 len, gfp_t gfp);
 bool fuse_put_packet(struct isthmus *ch, struct fuse_session *s, u16 op);
 bool fuse_put_small(struct isthmus *ch, struct fuse_session *s, u32 opcode,
 		    u64 unique, u64 nodeid, const void *body, u32 len);

@@ -218,34 +218,6 @@ static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
 }
 
 /**
- * A request of the driver's own, with the opcode, node and ids of head. It belongs
- * to who sends it, and is freed when it ends. NULL: no memory, or too long. In any
- * context, as gfp says.
- */
-struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
-			      const void *body, u32 len, gfp_t gfp)
-{
-	struct fuse_own *own;
-
-	if (len > sizeof(own->body)) {
-		return NULL;
-	}
-	own = kzalloc(sizeof(*own), gfp);
-	if (!own) {
-		return NULL;
-	}
-	INIT_LIST_HEAD(&own->req.list);
-	own->req.in.h = *head;
-	own->req.in.h.len = sizeof(*head) + len;
-	own->req.args = &own->args;
-	memcpy(own->body, body, len);
-	own->args.in_numargs = 1;
-	own->args.in_args[0].size = len;
-	own->args.in_args[0].value = own->body;
-	return &own->req;
-}
-
-/**
  * A copy of a request that may be answered before the host has got it. NULL: it
  * may not, or there is no memory.
  */

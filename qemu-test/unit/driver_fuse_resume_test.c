@@ -447,7 +447,14 @@ static void test_notifications(void **state)
 	assert_int_equal(((struct fuse_channel_done *)got_body)->notified,
 			 13);
 
-	/* More than may be under way; too long; no memory. */
+	stop();
+}
+
+/* More than may be under way; too long; no memory. */
+static void test_notifications_refused(void **state)
+{
+	(void)state;
+	start();
 	for (u32 i = 0; i < FUSE_CHANNEL_NOTIFY_MAX; i++) {
 		notice(1, 1);
 	}
@@ -511,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_unmount_down),
 		cmocka_unit_test(test_unmount_silent),
 		cmocka_unit_test(test_notifications),
+		cmocka_unit_test(test_notifications_refused),
 		cmocka_unit_test(test_hostile),
 	};
 
