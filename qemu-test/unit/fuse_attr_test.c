@@ -226,6 +226,51 @@ static void space_is_given_found_and_copied(void **state)
 	   22);
 }
 
+static int ioctl_on(uint64_t node, uint32_t cmd, const void *data,
+		    uint32_t in_size, uint32_t out_size)
+{
+	struct fuse_ioctl_in in = {
+		.cmd = cmd, .in_size = in_size, .out_size = out_size,
+	};
+
+	begin(&a, FUSE_IOCTL, node);
+	put_bytes(&a, &in, sizeof(in));
+	put_bytes(&a, data, in_size);
+	return talk(&a);
+}
+
+static void flags_are_shown_and_set(void **state)
+{
+	uint32_t flags, fsx[7] = { 0 };
+	uint64_t node;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(ioctl_on(node, 0x80086601, NULL, 0, 4), 0);
+	memcpy(&flags, a.reply + 16, 4);
+	flags |= 0x10;
+	GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+	GO(a.reply_len, 16);
+	GO(ioctl_on(node, 0x80086601, NULL, 0, 4), 0);
+	memcpy(&flags, a.reply + 16, 4);
+	GO(flags & 0x30, 0x10);
+	GO(write_file(&a, node, 0, "x", 1, 0), 1);
+	GO(ioctl_on(node, 0x801c581f, NULL, 0, 28), 0);
+	GO(a.reply_len, 16 + 28);
+	memcpy(fsx, a.reply + 16, 28);
+	GO(fsx[0], 8);
+	fsx[0] = 0x80;
+	GO(ioctl_on(node, 0x401c5820, fsx, 28, 0), 0);
+	GO(write_file(&a, node, 0, "x", 1, 0), 0);
+	fsx[0] = 0x80000;
+	GO(ioctl_on(node, 0x401c5820, fsx, 28, 0), 95);
+	/* Sizes that are not theirs, and what we do not know. */
+	GO(ioctl_on(node, 0x401c5820, fsx, 24, 0), 22);
+	GO(ioctl_on(node, 0x40086602, &flags, 3, 0), 22);
+	GO(ioctl_on(node, 0x80086601, NULL, 0, 1 << 30), 22);
+	GO(ioctl_on(node, 0x5401, NULL, 0, 0), 25);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -235,6 +280,7 @@ int main(void)
 		T(acls_come_with_a_directory),
 		T(attributes_have_names),
 		T(space_is_given_found_and_copied),
+		T(flags_are_shown_and_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
