@@ -185,6 +185,13 @@ void fuse_server_tick(struct fuse_server *server)
 {
 	struct fuse_session *late;
 
+	/* What had no memory when it was to be said; nothing that is carried
+	 * out may come to remind us of it. */
+	for (struct fuse_session *s = server->sessions; s != NULL; s = s->next) {
+		if (s->marked != NULL) {
+			fuse_coherence_acked(s);
+		}
+	}
 	do {
 		late = NULL;
 		for (struct fuse_wait *w = server->coherence.waits; w;

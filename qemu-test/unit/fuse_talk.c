@@ -118,8 +118,7 @@ int say(struct mount *m)
 	return feed(m, m->request, m->len);
 }
 
-/* All have carried out what they were told. */
-static void obey(void)
+void obey(void)
 {
 	for (struct mount *m = mounts; m != NULL; m = m->next) {
 		struct {
@@ -133,7 +132,8 @@ static void obey(void)
 
 		if (m->conn != NULL && m->done < m->told) {
 			m->done = m->told;
-			assert_int_equal(feed(m, &done, sizeof(done)), 0);
+			assert_true(feed(m, &done, sizeof(done)) == 0 ||
+				    m->ended);
 		}
 	}
 }

@@ -48,6 +48,7 @@ void put_bytes(struct mount *m, const void *data, size_t len);
 void put_text(struct mount *m, const char *text);
 int feed(struct mount *m, const void *data, size_t len);
 int say(struct mount *m);		/* what fuse_conn_input() returned */
+void obey(void);		/* all mounts carry out what they were told */
 /* And there must be one reply, at the latest when all mounts have carried out
  * what they were told. */
 int talk(struct mount *m);
