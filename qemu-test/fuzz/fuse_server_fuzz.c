@@ -148,9 +148,13 @@ static void connect_to(struct mount *m, uint64_t notified)
 
 	disconnect(m);
 	m->ended = m->stop = false;
+	m->done = notified;
 	m->conn = fuse_conn_new(server, &ops, m, server);
 	if (m->conn == NULL || !feed(m, (void *)&hi, sizeof(hi))) {
+		/* As a new mount the next time. */
 		disconnect(m);
+		m->session += MOUNTS;
+		m->done = 0;
 	}
 }
 
@@ -323,6 +327,45 @@ static void notify(struct mount *m, struct input *in)
 	}
 }
 
+/* It has carried out what it was told. */
+static void acknowledge(struct mount *m)
+{
+	struct {
+		struct fuse_in_header header;
+		struct fuse_channel_done in;
+	} done = {
+		.header = { .len = sizeof(done), .opcode = FUSE_NOTIFY_REPLY },
+		.in = { .notified = m->done },
+	};
+
+	if (!feed(m, (void *)&done, sizeof(done))) {
+		connect_to(m, m->done);
+	}
+}
+
+/* What goes between the mounts, and the console. */
+static void between(struct mount *m, struct input *in)
+{
+	switch (take(in, 1) % 5) {
+	case 0:
+		notify(m, in);
+		break;
+	case 1:
+		fuse_server_tick(server);
+		break;
+	case 2:
+		fuse_server_recall(server);
+		(void)fuse_server_recalled(server);
+		(void)fuse_server_settled(server);
+		break;
+	case 3:
+		(void)volume_unlink(server->vol, VOLUME_ROOT, "a", 1);
+		break;
+	default:
+		acknowledge(m);
+	}
+}
+
 static void action(struct mount *m, uint8_t what, struct input *in)
 {
 	uint8_t raw[64];
@@ -350,7 +393,7 @@ static void action(struct mount *m, uint8_t what, struct input *in)
 		}
 		break;
 	case 3:
-		notify(m, in);
+		between(m, in);
 		break;
 	case 4:
 		(void)fuse_server_end_some(server, 0);
@@ -366,6 +409,7 @@ static void action(struct mount *m, uint8_t what, struct input *in)
 	case 6:
 		disconnect(m);
 		m->session = 2 + take(in, 1) % 3;
+		m->done = 0;
 		break;
 	case 7:
 		fuse_server_peer_gone(server, server);
