@@ -30,6 +30,10 @@
 #define FUSE_CHANNEL_HEAD_MAX	4096u
 /* Requests without an answer yet: the host keeps as many answers. */
 #define FUSE_CHANNEL_OUT_MAX	128u
+/* SETLKWs without an answer, beside these: they may be without for as long as
+ * somebody has the lock. They need no answer kept, for carried out twice they do
+ * what they did. */
+#define FUSE_CHANNEL_WAITS_MAX	384u
 /* Notifications that are not acknowledged yet. */
 #define FUSE_CHANNEL_NOTIFY_MAX	256u
 

@@ -37,7 +37,7 @@
 /* Requests without an answer: FUSE_CHANNEL_OUT_MAX, and those that wait for a
  * lock, for as long as its owner likes. They must not keep others from being
  * sent: one of those may be the owner's. */
-#define FUSE_SLOTS		512
+#define FUSE_SLOTS		(FUSE_CHANNEL_OUT_MAX + FUSE_CHANNEL_WAITS_MAX)
 /* The whole of a request fits in the smallest ring. */
 #define FUSE_MESSAGE_MAX	(FUSE_CHANNEL_DATA_MAX + FUSE_CHANNEL_HEAD_MAX)
 /* A notification's body: the longest name, and what is before it. */

@@ -183,7 +183,7 @@ static bool put_interrupts(struct isthmus *ch, struct fuse_session *s)
 static bool too_many_locks(struct fuse_session *s, const struct fuse_req *req)
 {
 	return req->in.h.opcode == FUSE_SETLKW && !fuse_slot_of(s, req) &&
-	       s->locks >= FUSE_SLOTS - FUSE_CHANNEL_OUT_MAX;
+	       s->locks >= FUSE_CHANNEL_WAITS_MAX;
 }
 
 /**

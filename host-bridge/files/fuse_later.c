@@ -20,7 +20,7 @@
 bool fuse_later_add(struct fuse_session *s, struct fuse_later *later,
 		    const struct fuse_in_header *in)
 {
-	if (s->later_count >= FUSE_CHANNEL_OUT_MAX) {
+	if (s->later_count >= FUSE_CHANNEL_OUT_MAX + FUSE_CHANNEL_WAITS_MAX) {
 		return false;
 	}
 	later->session = s;

@@ -63,10 +63,9 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_FSYNCDIR] = { fuse_fsync, sizeof(struct fuse_fsync_in), 0,
 			    NODE },
 	[FUSE_GETLK] = { fuse_lock_get, sizeof(struct fuse_lk_in), 0, NODE },
-	[FUSE_SETLK] = { fuse_lock_set, sizeof(struct fuse_lk_in), 0,
-			 NODE | KEPT },
-	[FUSE_SETLKW] = { fuse_lock_wait, sizeof(struct fuse_lk_in), 0,
-			  NODE | KEPT },
+	/* Not kept: one that unlocks answers any number of others. */
+	[FUSE_SETLK] = { fuse_lock_set, sizeof(struct fuse_lk_in), 0, NODE },
+	[FUSE_SETLKW] = { fuse_lock_wait, sizeof(struct fuse_lk_in), 0, NODE },
 	[FUSE_CREATE] = { fuse_create, sizeof(struct fuse_create_in), 1,
 			  NODE | KEPT },
 	[FUSE_INTERRUPT] = { fuse_interrupt, sizeof(struct fuse_interrupt_in),

@@ -16,7 +16,7 @@
 #define FUSE_OPENS_MAX		65536u
 #define FUSE_OPEN_BITS		8u
 #define FUSE_LOCKS_MAX		8192u
-#define FUSE_WAITS_MAX		FUSE_CHANNEL_OUT_MAX
+#define FUSE_WAITS_MAX		FUSE_CHANNEL_WAITS_MAX
 #define FUSE_USER_BITS		8u
 #define FUSE_REQUEST_MAX	8192u	/* of a message, but for data */
 #define FUSE_XATTR_MAX		65536u	/* bytes of one attribute's value */

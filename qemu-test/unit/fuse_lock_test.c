@@ -311,6 +311,32 @@ static void there_is_something_left_for_others(void **state)
 	GO(setw(&a, 901, WR, 20000, 20000), WAITS);
 }
 
+/* Whoever unlocks may answer more requests than there are answers kept. */
+static void locks_push_no_answer_out(void **state)
+{
+	uint64_t dir, number = a.unique;
+
+	(void)state;
+	GO(set(&b, 1, WR, 0, 9), 0);
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	for (unsigned i = 0; i < FUSE_CHANNEL_WAITS_MAX; i++) {
+		GO(setw(&a, i, RD, 0, 9), WAITS);
+	}
+	GO(flockw(&a, 1, RD), 0);
+	GO(setw(&a, 9999, RD, 0, 9), 37);
+	GO(set(&b, 1, UN, 0, 9), 0);
+	disconnect(&a);
+	connect_to(&a);
+	GO(hello(&a, a.done), 0);
+	a.unique = number;
+	GO(make_dir(&a, ROOT_ID, "d", &dir), 0);
+	/* A lock that is asked for again is had once. */
+	GO(setw(&a, 0, RD, 0, 9), 0);
+	GO(set(&b, 1, WR, 0, 9), 11);
+	GO(set(&a, 0, UN, 0, 9), 0);
+	GO(get(&b, 1, WR, 0, 9).type, RD);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, both, teardown)
@@ -326,6 +352,7 @@ int main(void)
 		T(a_lock_outlives_its_node),
 		T(a_users_only_lock_is_replaced),
 		T(there_is_something_left_for_others),
+		T(locks_push_no_answer_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
