@@ -415,6 +415,15 @@ static int step(struct fuse_conn *conn, const uint8_t *data, size_t len,
 	 * bytes of request are those that were judged. */
 	if (conn->have == HEADER && want == HEADER) {
 		error = judge(conn);
+		/* Mostly the rest is there too. */
+		if (error == 0 && conn->have == HEADER) {
+			uint32_t more = at_most(len - *used,
+						wanted(conn) - HEADER);
+
+			memcpy(conn->request + HEADER, data + *used, more);
+			conn->have += more;
+			*used += more;
+		}
 	}
 	if (error == 0 && conn->have >= HEADER && conn->have == wanted(conn)) {
 		error = act(conn);
