@@ -150,7 +150,7 @@ void main_entry(const struct host_info *info)
 	}
 	open_volume();
 	open_channel();
-	places_init(&places, env.volume, env.vsock);
+	places_init(&places, env.volume, env.files, env.vsock);
 	linux_init(&guest, &config, !config.exec);
 	(void)linux_start(&guest);
 	if (config.exec) {

@@ -71,14 +71,14 @@ struct fuse_channel_done {
  * size and times.
  */
 #define FUSE_CHANNEL_NOTIFY_FLUSH	4097	/* struct fuse_channel_node */
-#define FUSE_CHANNEL_NOTIFY_SHARE	4098	/* struct fuse_channel_node */
+#define FUSE_CHANNEL_NOTIFY_LOCK	4098	/* struct fuse_channel_node */
 #define FUSE_CHANNEL_NOTIFY_EVENT	4099	/* struct fuse_channel_event */
 #define FUSE_CHANNEL_NOTIFY_ATTR	4100	/* struct fuse_channel_attr */
-#define FUSE_CHANNEL_NOTIFY_ALONE	4101	/* struct fuse_channel_node */
+#define FUSE_CHANNEL_NOTIFY_UNLOCK	4101	/* struct fuse_channel_node */
 
-/* FLUSH: write the file's dirty pages and times, and wait for that. SHARE: the
- * same, and from now on whoever has it open for writing writes through. ALONE:
- * nobody has it open for writing any more, the next one need not. */
+/* FLUSH: write the file's dirty pages and times, and wait for that. LOCK: the
+ * same, and nobody writes to it any more until UNLOCK: the host is about to
+ * change it. */
 struct fuse_channel_node {
 	uint64_t nodeid;
 };

@@ -62,6 +62,7 @@ static struct fuse_session *session_new(void)
 	INIT_LIST_HEAD(&s->done);
 	INIT_LIST_HEAD(&s->done_slow);
 	INIT_LIST_HEAD(&s->notices);
+	INIT_LIST_HEAD(&s->locked_files);
 	INIT_WORK(&s->done_work, fuse_session_done);
 	INIT_WORK(&s->notice_work, fuse_session_notices);
 	xa_init(&s->locked);
@@ -110,6 +111,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	/* What ext4's 34 bits hold. */
 	sb->s_time_min = S32_MIN;
 	sb->s_time_max = (1ll << 34) + S32_MIN - 1;
+	fuse_notify_mount(sb);
 	fuse_send_init(fm);
 	err = wait_init(fm->fc);
 	if (err) {
@@ -223,6 +225,7 @@ static void kill_super(struct super_block *sb)
 		fuse_session_stop(s);
 		fuse_conn_destroy(fm);
 		fuse_session_close(s);
+		fuse_notify_unmount(s);
 	}
 	kill_anon_super(sb);
 	fuse_mount_destroy(fm);

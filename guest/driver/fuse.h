@@ -148,6 +148,11 @@ struct fuse_session {
 	atomic64_t last_fh;	/* of those the driver gives */
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
 	struct xarray locked;
+	/* fuse_notify.c's: fuse's own functions but for one, and
+	 * fc->attr_version when an inode was told of that is not there. */
+	struct super_operations ops;
+	u64 missed;
+	struct list_head locked_files;
 };
 
 /* A request of the driver's own, or a copy of one that was answered before the
@@ -241,5 +246,8 @@ static inline void fuse_flush_later(struct isthmus *ch)
  */
 void isthmus_fuse_notify(struct fuse_session *s, int code, const void *body,
 			 u32 len);
+void fuse_notify_mount(struct super_block *sb);
+void fuse_notify_unlock(struct fuse_session *s);
+void fuse_notify_unmount(struct fuse_session *s);
 
 #endif

@@ -48,6 +48,8 @@ static void session_dead(struct isthmus *ch, struct fuse_session *s)
 	list_for_each_entry_safe(req, next, &s->out, list) {
 		fuse_give_up(s, req, -ENOTCONN);
 	}
+	/* It lets files go that the host has locked. */
+	queue_work(isthmus_fuse_notice_wq, &s->notice_work);
 	wake_up(&ch->wq);
 }
 

@@ -216,6 +216,9 @@ void fuse_session_notices(struct work_struct *work)
 		kfree(notice);
 		done = true;
 	}
+	if (READ_ONCE(s->state) >= SESSION_DEAD) {
+		fuse_notify_unlock(s);
+	}
 }
 
 const struct fuse_iqueue_ops fuse_session_ops = {

@@ -5,10 +5,9 @@
  * that the change was made before they have carried that out: a session's reply
  * waits, the console's command does. [docs/files.md "Coherence"]
  *
- * A file that one session has open for writing, and that no other knows, is its
- * own: what is written stays in its kernel as long as that likes. Before another
- * one learns of it, it is *shared*: all write through, and each write is told to
- * the others before it is answered.
+ * A Linux is one session, so that today the only other reader and writer is the
+ * host's side: the console. What Linux has not written it shall write before the
+ * console reads; a file that the console changes Linux does not write meanwhile.
  *
  * No request waits here for another one, only for notifications to be carried
  * out; and a kernel carries those out without waiting for any answer that waits
@@ -20,12 +19,10 @@
 #include "host-bridge/files/fuse_server_int.h"
 
 /* Some sessions have to carry out notifications, up to a number each; then
- * replies go, and requests are carried out. With neither it is the console that
- * waits. */
+ * replies go. Without any it is the console that waits. */
 struct fuse_wait {
 	struct fuse_wait *next;
 	struct fuse_later_reply *replies;
-	struct fuse_later_request *requests;
 	uint32_t ticks;			/* so often it was met */
 	unsigned count;
 	struct {
@@ -101,11 +98,6 @@ static struct fuse_due need_owed_console(struct fuse_session *s,
 	return due;
 }
 
-static struct fuse_due need_all(struct fuse_session *s, const void *but)
-{
-	return s == but ? (struct fuse_due){ 0 } : fuse_tell_due(s);
-}
-
 static struct fuse_due need_all_of(struct fuse_session *s, const void *only)
 {
 	return s == only ? fuse_tell_due(s) : (struct fuse_due){ 0 };
@@ -139,9 +131,6 @@ static void waits_check(struct fuse_server *server)
 		*link = wait->next;
 		while (wait->replies != NULL) {
 			fuse_later_send(wait->replies);
-		}
-		while (wait->requests != NULL) {
-			fuse_later_run(wait->requests);
 		}
 		if (c->console == wait) {
 			c->console = NULL;
@@ -220,92 +209,9 @@ bool fuse_server_waiting(const struct fuse_server *server)
 	return server->coherence.waits != NULL;
 }
 
-/* ---- Sharing ---- */
-
-/* Does another session have it open for writing, for itself? */
-static bool written_elsewhere(struct fuse_session *s, uint32_t ino)
-{
-	for (struct fuse_session *o = s->server->sessions; o; o = o->next) {
-		struct fuse_node *node = o == s ? NULL :
-					 fuse_node_find(o, ino);
-
-		if (node != NULL && node->writers > 0 && !node->shared) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/** Whether a session must not learn yet what a file is like: READDIRPLUS gives
- * only its name then. */
-bool fuse_coherence_hidden(struct fuse_session *s, uint32_t ino)
-{
-	return s->server->sessions->next != NULL && written_elsewhere(s, ino);
-}
-
-/* From now on all write through. Who has it open already is told, and the wait
- * for that is returned; NULL: nobody has, or no memory. */
-static struct fuse_wait *share(struct fuse_server *server, uint32_t ino)
-{
-	struct fuse_session *told = NULL;
-
-	for (struct fuse_session *s = server->sessions; s; s = s->next) {
-		struct fuse_node *node = fuse_node_find(s, ino);
-
-		if (node != NULL && !node->shared) {
-			node->shared = true;
-			if (node->writers > 0) {
-				fuse_tell_order(s, node, FUSE_CHANNEL_NOTIFY_SHARE);
-				node->told = true;
-				/* Until now only one had. */
-				told = s;
-			}
-		}
-	}
-	return told ? wait_new(server, need_all_of, told) : NULL;
-}
-
-/** FOPEN_ flags for a file that is being opened for writing: it is shared if
- * somebody else knows it. */
-uint32_t fuse_coherence_open(struct fuse_session *s, struct fuse_node *node)
-{
-	for (struct fuse_session *o = s->server->sessions; o; o = o->next) {
-		if (o != s && fuse_node_find(o, node->ino) != NULL) {
-			(void)share(s->server, node->ino);
-			break;
-		}
-	}
-	return node->shared ? FOPEN_DIRECT_IO : 0;
-}
-
-/* Nobody writes it any more: the next one may have it for itself. */
-static void unshare(struct fuse_server *server, uint32_t ino)
-{
-	for (struct fuse_session *s = server->sessions; s; s = s->next) {
-		struct fuse_node *node = fuse_node_find(s, ino);
-
-		if (node != NULL && node->writers > 0) {
-			return;
-		}
-	}
-	for (struct fuse_session *s = server->sessions; s; s = s->next) {
-		struct fuse_node *node = fuse_node_find(s, ino);
-
-		if (node != NULL && node->told) {
-			fuse_tell_order(s, node, FUSE_CHANNEL_NOTIFY_ALONE);
-		}
-		if (node != NULL) {
-			node->shared = node->told = false;
-		}
-	}
-}
-
-/** One writer less of a node, or it is about to be forgotten. */
+/** A node is about to be forgotten, or has one writer less. */
 void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node)
 {
-	if (node->shared && node->writers == 0) {
-		unshare(s->server, node->ino);
-	}
 	if (node->marks != 0 && node->nlookup == 0) {
 		fuse_tell_unmark(s, node);
 	}
@@ -313,42 +219,9 @@ void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node)
 
 /* ---- Requests ---- */
 
-/** Before data of a WRITE goes into the volume, and before its end. */
-void fuse_coherence_write(struct fuse_request *r)
-{
-	r->session->server->coherence.cached_write = r->cached;
-	volume_origin(r->vol, r->session);
-}
-
-/**
- * Before a request is carried out. NULL: it may be; else the list on which it
- * waits until nobody has changes of that file for himself.
- */
-struct fuse_later_request **fuse_coherence_before(struct fuse_request *r)
-{
-	struct fuse_session *s = r->session;
-	struct fuse_wait *wait;
-	uint32_t ino = r->node != NULL ? r->node->ino : 0;
-
-	s->server->coherence.cached_write = false;
-	volume_origin(s->vol, s);
-	if (s->server->sessions->next == NULL || ino == 0) {
-		return NULL;
-	}
-	if ((r->in.opcode == FUSE_LOOKUP || r->in.opcode == FUSE_CREATE) &&
-	    volume_lookup(s->vol, ino, r->name[0].s, r->name[0].len,
-			  &ino) != 0) {
-		return NULL;
-	}
-	if (!written_elsewhere(s, ino)) {
-		return NULL;
-	}
-	wait = share(s->server, ino);
-	return wait != NULL ? &wait->requests : NULL;
-}
-
 /* The attributes that a kernel asks for, for they have changed: it is told of
- * size and times too, which it does not take from the answer. */
+ * size and times too, which it does not take from the answer. Nobody waits for
+ * that: who asks may hold the lock that a notification before it wants. */
 static void answer_size(struct fuse_request *r)
 {
 	struct fuse_node *node = r->node;
@@ -357,7 +230,6 @@ static void answer_size(struct fuse_request *r)
 	    node != NULL && node->unsure) {
 		if (node->writers == 0) {
 			fuse_tell_size(r->session, node);
-			r->session->owed = fuse_tell_due(r->session);
 		}
 		node->unsure = false;
 	}
@@ -365,28 +237,22 @@ static void answer_size(struct fuse_request *r)
 
 /**
  * A request was carried out, with error. NULL: its reply may go; else the list on
- * which it waits until all others have carried out what it means for them. What
- * a kernel writes of its own accord is answered at once: a page may wait for
- * that, and a notification for the page. Its FSYNC waits.
+ * which it waits until all other sessions have carried out what it means for
+ * them.
  */
 struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 					       int error)
 {
-	struct fuse_session *s = r->session;
-	struct fuse_server *server = s->server;
+	struct fuse_server *server = r->session->server;
 	struct fuse_wait *wait;
 
-	if (r->in.opcode == FUSE_WRITE && r->cached) {
-		return NULL;
-	}
 	if (error == 0) {
 		answer_size(r);
 	}
-	if (r->in.opcode == FUSE_FSYNC) {
-		wait = wait_new(server, need_all, s);
-	} else {
-		wait = wait_new(server, need_owed, NULL);
+	if (server->sessions == NULL || server->sessions->next == NULL) {
+		return NULL;
 	}
+	wait = wait_new(server, need_owed, NULL);
 	return wait != NULL ? &wait->replies : NULL;
 }
 
@@ -450,4 +316,46 @@ bool fuse_server_settled(struct fuse_server *server)
 		c->console = wait_new(server, need_owed_console, NULL);
 	}
 	return c->console == NULL;
+}
+
+/* LOCK or UNLOCK for all that know a file. */
+static void order_all(struct fuse_server *server, uint32_t ino, int code)
+{
+	for (struct fuse_session *s = server->sessions; s; s = s->next) {
+		struct fuse_node *node = fuse_node_find(s, ino);
+
+		if (node != NULL) {
+			fuse_tell_order(s, node, code);
+			s->owed_console = fuse_tell_due(s);
+		}
+	}
+}
+
+/**
+ * The console is about to change a file's content: Linux shall write what it has
+ * of it, and then nothing until fuse_server_unlock(). One file at a time. To be
+ * followed by fuse_server_settled(). A name of it is for those who watch its
+ * directory.
+ */
+void fuse_server_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
+		      const char *name, size_t len)
+{
+	struct fuse_coherence *c = &server->coherence;
+
+	fuse_server_unlock(server);
+	c->locked = ino;
+	c->locked_dir = dir;
+	c->locked_len = len <= VOLUME_NAME_MAX ? len : 0;
+	memcpy(c->locked_name, name, c->locked_len);
+	order_all(server, ino, FUSE_CHANNEL_NOTIFY_LOCK);
+}
+
+/** It has been changed, or there is none. */
+void fuse_server_unlock(struct fuse_server *server)
+{
+	if (server->coherence.locked != 0) {
+		order_all(server, server->coherence.locked,
+			  FUSE_CHANNEL_NOTIFY_UNLOCK);
+		server->coherence.locked = 0;
+	}
 }

@@ -33,7 +33,6 @@ struct write {
 	uint32_t left;			/* bytes to come; 0: none under way */
 	uint32_t count;			/* written */
 	uint32_t ino;
-	bool cached;			/* of pages that stay in use */
 	int error;
 };
 
@@ -216,10 +215,8 @@ static void write_begin(struct fuse_conn *conn, const struct fuse_in_header *in)
 	w->count = 0;
 	w->offset = arg->offset;
 	fuse_request_begin(&w->r, conn->session, in);
-	fuse_coherence_write(&w->r);
 	w->error = fuse_write_begin(&w->r, arg, w->left);
 	w->ino = w->error == 0 ? w->r.node->ino : 0;
-	w->cached = (arg->write_flags & FUSE_WRITE_CACHE) != 0;
 }
 
 /* The next bytes of a WRITE; after an error they are dropped, so that what was
@@ -231,8 +228,6 @@ static void write_data(struct write *w, const uint8_t *data, uint32_t len)
 	if (w->error != 0) {
 		return;
 	}
-	w->r.cached = w->cached;
-	fuse_coherence_write(&w->r);
 	w->error = volume_write(w->r.vol, w->ino, w->offset, data, len, &done);
 	w->offset += done;
 	w->count += (uint32_t)done;
@@ -250,7 +245,6 @@ static void write_end(struct fuse_conn *conn)
 	if (conn->session != NULL) {
 		/* Others had their turn meanwhile. */
 		fuse_request_begin(&w->r, conn->session, &w->r.in);
-		w->r.cached = w->cached;
 		fuse_write_end(&w->r, w->ino, w->count, w->error);
 	}
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that are not answered at once: a lock that is waited for, a request
- * that waits for another session (fuse_coherence.c), a reply that does. Each is
- * on its session's list, so that INTERRUPT finds it, and is dropped with its
- * connection: Linux sends it again. Only a reply to what must not be carried out
- * twice stays, and is kept as if it had been sent.
+ * Requests that are not answered at once: a lock that is waited for, a reply that
+ * waits for other sessions (fuse_coherence.c). Each is on its session's list, so
+ * that INTERRUPT finds it, and is dropped with its connection: Linux sends it
+ * again. Only a reply to what must not be carried out twice stays, and is kept as
+ * if it had been sent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -106,72 +106,6 @@ bool fuse_later_known(const struct fuse_session *s, uint64_t unique)
 		later = later->next;
 	}
 	return later != NULL;
-}
-
-/* Takes a request off its list. */
-static void request_unlink(struct fuse_later_request *waiting)
-{
-	*waiting->link = waiting->next;
-	if (waiting->next != NULL) {
-		waiting->next->link = waiting->link;
-	}
-}
-
-static void request_cancel(struct fuse_later *later)
-{
-	struct fuse_later_request *waiting =
-		CONTAINER(later, struct fuse_later_request, later);
-
-	request_unlink(waiting);
-	free(waiting);
-}
-
-/**
- * Puts a request at a list's end, to be carried out later. False: there is no memory,
- * or too many wait.
- */
-bool fuse_later_request(struct fuse_request *r, const void *body, uint32_t len,
-			struct fuse_later_request **list)
-{
-	struct fuse_later_request *waiting = malloc(sizeof(*waiting) + len);
-
-	if (waiting == NULL) {
-		return false;
-	}
-	waiting->later.done = false;
-	waiting->later.cancel = request_cancel;
-	if (!fuse_later_add(r->session, &waiting->later, &r->in)) {
-		free(waiting);
-		return false;
-	}
-	waiting->in = r->in;
-	waiting->len = len;
-	memcpy(waiting->body, body, len);
-	while (*list != NULL) {
-		list = &(*list)->next;
-	}
-	waiting->next = NULL;
-	waiting->link = list;
-	*list = waiting;
-	return true;
-}
-
-/**
- * Carries out a request that has waited. Not from within a handler whose own
- * reply has a body already.
- */
-void fuse_later_run(struct fuse_later_request *waiting)
-{
-	struct fuse_request r;
-
-	request_unlink(waiting);
-	fuse_later_remove(&waiting->later);
-	fuse_request_begin(&r, waiting->later.session, &waiting->in);
-	r.again = true;
-	volume_origin(r.vol, r.session);
-	fuse_request_run(&r, waiting->body, waiting->len);
-	volume_origin(r.vol, NULL);
-	free(waiting);
 }
 
 /* Takes a reply off its list. */

@@ -98,16 +98,18 @@ int fuse_notify_acked(struct fuse_session *s, uint64_t done)
  * The session has a connection again, and has done all up to a number: those
  * behind it will be sent again. As above.
  */
-int fuse_notify_again(struct fuse_session *s, uint64_t done)
+int fuse_notify_again(struct fuse_session *s, uint64_t received)
 {
 	struct fuse_notices *n = &s->notices;
-	int error = fuse_notify_acked(s, done);
 
-	if (error == 0) {
-		n->unsent = n->first;
-		n->sent = n->done;
+	if (received < n->done || received > n->made) {
+		return EPROTO;
 	}
-	return error;
+	n->unsent = n->first;
+	for (n->sent = n->done; n->sent < received; n->sent++) {
+		n->unsent = n->unsent->next;
+	}
+	return 0;
 }
 
 /** The session is over. */

@@ -91,9 +91,8 @@ int fuse_readdirplus(struct fuse_request *r)
 		/* Half of the nodes are for those that are asked for. */
 		if (!is_dots(&entry->dirent) &&
 		    s->node_count < FUSE_NODES_MAX / 2 &&
-		    (fuse_coherence_hidden(s, (uint32_t)entry->dirent.ino) ||
-		     fuse_entry_of(r, (uint32_t)entry->dirent.ino,
-				   &entry->entry_out) != 0)) {
+		    fuse_entry_of(r, (uint32_t)entry->dirent.ino,
+				  &entry->entry_out) != 0) {
 			memset(&entry->entry_out, 0, sizeof(entry->entry_out));
 		}
 		at += ALIGN8(sizeof(*entry) + entry->dirent.namelen);

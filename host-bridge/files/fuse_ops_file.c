@@ -26,7 +26,6 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 	*out = (struct fuse_open_out){ .open_flags = FOPEN_KEEP_CACHE };
 	if (access == O_WRONLY || access == O_RDWR) {
 		error = fuse_open_new(r->session, node, r->in.uid, &out->fh);
-		out->open_flags |= fuse_coherence_open(r->session, node);
 	}
 	r->out_len += sizeof(*out);
 	return error;

@@ -224,18 +224,8 @@ static int check(struct fuse_request *r, const struct op *op,
 void fuse_request_run(struct fuse_request *r, const void *body, uint32_t len)
 {
 	const struct op *op = op_of(r->in.opcode);
-	struct fuse_later_request **list;
 	int error = check(r, op, body, len);
 
-	if (error == 0) {
-		list = fuse_coherence_before(r);
-		if (list != NULL) {
-			if (fuse_later_request(r, body, len, list)) {
-				return;
-			}
-			error = ENOMEM;
-		}
-	}
 	if (error == 0) {
 		error = op->run(r);
 	}

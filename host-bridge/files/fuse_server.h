@@ -51,6 +51,10 @@ bool fuse_conn_writable(struct fuse_conn *conn);
 void fuse_server_recall(struct fuse_server *server);
 bool fuse_server_recalled(struct fuse_server *server);
 bool fuse_server_settled(struct fuse_server *server);
+/* While it changes a file's content. */
+void fuse_server_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
+		      const char *name, size_t len);
+void fuse_server_unlock(struct fuse_server *server);
 /* A session may keep others waiting for so many ticks, of a second each while
  * somebody waits; then it is cut off. */
 #define FUSE_PATIENCE	5u

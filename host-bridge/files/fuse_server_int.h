@@ -47,8 +47,6 @@ struct fuse_node {
 	bool held;			/* volume_hold() */
 	bool adopted;			/* used without a look-up: see there */
 	/* fuse_coherence.c's */
-	bool shared;			/* who writes it writes through */
-	bool told;			/* to do so, by SHARE */
 	bool unsure;			/* does the kernel know its size? */
 	bool unflushed;
 	uint8_t marks;			/* MARK_: in session->marked if not 0 */
@@ -143,7 +141,10 @@ struct fuse_coherence {
 	struct fuse_wait *waits;
 	struct fuse_wait *console;	/* the one of them that it waits for */
 	const void *origin;		/* of the change being observed */
-	bool cached_write;		/* it is such a WRITE */
+	uint32_t locked;		/* inode that the console changes, or 0 */
+	uint32_t locked_dir;		/* its name is there */
+	size_t locked_len;
+	char locked_name[VOLUME_NAME_MAX];
 	uint32_t cookie;		/* of the last move */
 	uint64_t recall;		/* number of the last */
 };
@@ -183,8 +184,6 @@ struct fuse_request {
 	uint32_t out_len;
 	unsigned seg_count;		/* server->segs[1] on: behind it */
 	size_t seg_bytes;
-	bool cached;			/* WRITE: of pages that stay in use */
-	bool again;			/* has waited: fuse_later_request() */
 };
 
 typedef int (*fuse_handler)(struct fuse_request *r);
@@ -258,7 +257,7 @@ void fuse_conn_forget(struct fuse_session *s);
 uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 		     size_t len, const char *name, size_t name_len);
 void fuse_notify_push(struct fuse_session *s);
-int fuse_notify_again(struct fuse_session *s, uint64_t done);
+int fuse_notify_again(struct fuse_session *s, uint64_t received);
 int fuse_notify_acked(struct fuse_session *s, uint64_t done);
 void fuse_notify_end(struct fuse_session *s);
 
@@ -283,16 +282,6 @@ void fuse_lock_free(struct fuse_server *server);
  * and is taken off by itself when the request is interrupted, its connection or
  * its session is over.
  */
-/* A request that was not carried out. Its connection's end drops it: it will
- * come again. */
-struct fuse_later_request {
-	struct fuse_later later;
-	struct fuse_later_request *next, **link;
-	struct fuse_in_header in;
-	uint32_t len;
-	_Alignas(8) uint8_t body[];
-};
-
 /* The reply of one that was. It outlives its connection if it is one that is
  * kept: a request that comes again waits for it. */
 struct fuse_later_reply {
@@ -302,12 +291,8 @@ struct fuse_later_reply {
 	_Alignas(8) uint8_t bytes[];
 };
 
-/* Takes it from its list; then carries it out, from fuse_coherence_before() on,
- * or sends it. */
-void fuse_later_run(struct fuse_later_request *waiting);
+/* Takes it from its list, and sends it. */
 void fuse_later_send(struct fuse_later_reply *waiting);
-bool fuse_later_request(struct fuse_request *r, const void *body, uint32_t len,
-			struct fuse_later_request **list);
 bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
 		      unsigned count, struct fuse_later_reply **list);
 
@@ -315,12 +300,8 @@ bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
  * fuse_coherence.c. All are called from within the server; what they learn of a
  * session is true until the next request.
  */
-struct fuse_later_request **fuse_coherence_before(struct fuse_request *r);
-void fuse_coherence_write(struct fuse_request *r);
 struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 					       int error);
-uint32_t fuse_coherence_open(struct fuse_session *s, struct fuse_node *node);
-bool fuse_coherence_hidden(struct fuse_session *s, uint32_t ino);
 void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node);
 void fuse_coherence_acked(struct fuse_session *s);
 void fuse_coherence_gone(struct fuse_session *s);

@@ -371,7 +371,26 @@ void fuse_service_recall(struct fuse_server *server)
  */
 void fuse_service_settle(struct fuse_server *server)
 {
-	while (server != NULL && !fuse_server_settled(server)) {
-		loop_step(LOOP_FOREVER);
+	if (server != NULL) {
+		fuse_server_unlock(server);
+		while (!fuse_server_settled(server)) {
+			loop_step(LOOP_FOREVER);
+		}
+	}
+}
+
+/**
+ * The console is about to change a file's content: waits until Linux has written
+ * what it had of it, and will write nothing more until fuse_service_settle().
+ * As above.
+ */
+void fuse_service_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
+		       const char *name, size_t len)
+{
+	if (server != NULL) {
+		fuse_server_lock(server, ino, dir, name, len);
+		while (!fuse_server_settled(server)) {
+			loop_step(LOOP_FOREVER);
+		}
 	}
 }

@@ -3,6 +3,9 @@
 #ifndef ISTHMUS_FUSE_SERVICE_H
 #define ISTHMUS_FUSE_SERVICE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct fuse_server;
 struct vsock;
 
@@ -13,5 +16,7 @@ int fuse_service_start(struct vsock *vs, struct fuse_server *server);
  * know. Both run the loop. */
 void fuse_service_recall(struct fuse_server *server);
 void fuse_service_settle(struct fuse_server *server);
+void fuse_service_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
+		       const char *name, size_t len);
 
 #endif

@@ -26,21 +26,20 @@
 /* Cookies of ours are none of the kernel's, which counts from 1. */
 #define COOKIE		0x80000000u
 
-/* What is marked of a node. ALONE before SHARE: a node that is marked with both
- * is shared, or will be told so again. */
+/* What is marked of a node. */
 #define MARK_ATTR	1u
 #define MARK_NAMES	2u		/* with ATTR */
 #define MARK_FLUSH	4u
-#define MARK_ALONE	8u
-#define MARK_SHARE	16u
+#define MARK_LOCK	8u
+#define MARK_UNLOCK	16u
 
 static const struct {
 	uint8_t mark;
 	int code;
 } orders[] = {
 	{ MARK_FLUSH, FUSE_CHANNEL_NOTIFY_FLUSH },
-	{ MARK_ALONE, FUSE_CHANNEL_NOTIFY_ALONE },
-	{ MARK_SHARE, FUSE_CHANNEL_NOTIFY_SHARE },
+	{ MARK_LOCK, FUSE_CHANNEL_NOTIFY_LOCK },
+	{ MARK_UNLOCK, FUSE_CHANNEL_NOTIFY_UNLOCK },
 };
 
 static struct fuse_server *server_of(struct fuse_coherence *c)
@@ -180,7 +179,7 @@ static bool say_node(struct fuse_session *s, const struct fuse_node *node,
 	return fuse_notify(s, code, &body, sizeof(body), NULL, 0) != 0;
 }
 
-/** FLUSH, SHARE or ALONE, at once or with what is marked. */
+/** FLUSH, LOCK or UNLOCK, at once or with what is marked. */
 void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code)
 {
 	unsigned i = 0;
@@ -282,6 +281,19 @@ static void move_event(struct fuse_session *s, const struct volume_event *e,
 	}
 }
 
+/* Content has changed. The kernel knows by which names it has the file; one that
+ * it has not is the console's to say. */
+static void content_event(struct fuse_session *s, const struct volume_event *e,
+			  struct fuse_node *node)
+{
+	const struct fuse_coherence *c = &s->server->coherence;
+	bool named = c->locked == e->ino && c->locked_len > 0;
+
+	say_event(s, named ? fuse_node_find(s, c->locked_dir) : NULL, node,
+		  EV_MODIFY, 0, named ? c->locked_name : NULL,
+		  named ? c->locked_len : 0);
+}
+
 /* One session that is not the change's origin. */
 static void tell(struct fuse_session *s, const struct volume_event *e)
 {
@@ -296,25 +308,22 @@ static void tell(struct fuse_session *s, const struct volume_event *e)
 		move_event(s, e, node);
 		break;
 	case VOLUME_MODIFIED:
-	case VOLUME_ATTRIB:
-		if (node == NULL) {
-			break;
-		}
-		if (e->what == VOLUME_MODIFIED) {
+		if (node != NULL) {
 			say_changed(s, node, e->offset, e->length);
-		} else {
-			say_changed(s, node, 0, 0);
 		}
-		say_event(s, NULL, node, (e->what == VOLUME_MODIFIED ?
-			  EV_MODIFY : EV_ATTRIB) | (e->is_dir ? EV_ISDIR : 0),
-			  0, NULL, 0);
+		content_event(s, e, node);
+		break;
+	case VOLUME_ATTRIB:
+		if (node != NULL) {
+			say_changed(s, node, 0, 0);
+			say_event(s, NULL, node, EV_ATTRIB |
+				  (e->is_dir ? EV_ISDIR : 0), 0, NULL, 0);
+		}
 		break;
 	}
 }
 
-/* The volume's observer. Who changed it knows, but for what a write through to a
- * shared file has made of its size and times, and of pages that others there
- * have in use. */
+/* The volume's observer. Who changed it knows. */
 static void observed(struct volume_observer *observer,
 		     const struct volume_event *e)
 {
@@ -327,19 +336,8 @@ static void observed(struct volume_observer *observer,
 	}
 	for (struct fuse_session *s = server_of(c)->sessions; s != NULL;
 	     s = s->next) {
-		struct fuse_node *node;
-
-		if (s->minor == 0) {
-			continue;
-		}
-		if (s != e->origin) {
+		if (s->minor != 0 && s != e->origin) {
 			tell(s, e);
-			continue;
-		}
-		node = e->what == VOLUME_MODIFIED && !c->cached_write ?
-		       fuse_node_find(s, e->ino) : NULL;
-		if (node != NULL && node->shared) {
-			say_changed(s, node, e->offset, e->length);
 		}
 	}
 }

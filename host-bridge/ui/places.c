@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/files/p9_client.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/console.h"
@@ -30,9 +31,10 @@ static bool wait_for_linux(void *arg)
  * client Linux's side is not there.
  */
 void places_init(struct places *places, struct volume *volume,
-		 struct vsock *vs)
+		 struct fuse_server *files, struct vsock *vs)
 {
 	places->volume = volume;
+	places->files = files;
 	places->client = vs ? p9_client_new(vs, AGENT_PORT_9P,
 					    wait_for_linux, NULL) : NULL;
 }
@@ -166,14 +168,15 @@ int place_list(const struct places *places, const char *path,
 }
 
 /* As p9_client_open(), on the volume: *ino is held after 0. */
-static int open_volume(struct volume *volume, const char *path, bool create,
-		       uint32_t *ino)
+static int open_volume(const struct places *places, const char *path,
+		       bool create, uint32_t *ino)
 {
+	struct volume *volume = places->volume;
 	const struct volume_attr empty = { .size = 0 };
 	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
 	struct volume_attr attr;
-	const char *name;
-	uint32_t dir;
+	const char *name = "";
+	uint32_t dir = 0;
 	size_t len;
 	int error = volume_path(volume, path, true, ino);
 
@@ -186,7 +189,17 @@ static int open_volume(struct volume *volume, const char *path, bool create,
 					      ino);
 		}
 	} else if (error == 0 && create) {
-		error = volume_setattr(volume, *ino, VOLUME_SET_SIZE, &empty);
+		/* That waits, and Linux may remove it meanwhile. */
+		if (volume_path_parent(volume, path, &dir, &name, &len) != 0) {
+			len = 0;
+		}
+		error = volume_hold(volume, *ino);
+		if (error == 0) {
+			fuse_service_lock(places->files, *ino, dir, name, len);
+			error = volume_setattr(volume, *ino, VOLUME_SET_SIZE,
+					       &empty);
+			volume_release(volume, *ino);
+		}
 	}
 	if (error == 0) {
 		error = volume_getattr(volume, *ino, &attr);
@@ -217,7 +230,7 @@ int place_open(const struct places *places, const char *path, bool create,
 	}
 	return in_linux ? p9_client_open(places->client, in_linux, create,
 					 &file->id) :
-			  open_volume(places->volume, path, create, &file->id);
+			  open_volume(places, path, create, &file->id);
 }
 
 /**

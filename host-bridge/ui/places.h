@@ -15,6 +15,7 @@
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/vsock/vsock.h"
 
+struct fuse_server;
 struct p9_client;
 
 #define PLACE_LINUX	"linux:"	/* before a path: it is in Linux */
@@ -27,9 +28,11 @@ struct place_stat {
 	struct volume_time mtime;
 };
 
-/* The two sides; NULL: that one is not there (ENODEV). */
+/* The two sides; NULL: that one is not there (ENODEV). A file of the volume that
+ * is opened for writing is Linux's again with fuse_service_settle(). */
 struct places {
 	struct volume *volume;
+	struct fuse_server *files;	/* who serves it to Linux, or NULL */
 	struct p9_client *client;	/* of one Linux's files */
 };
 
@@ -39,9 +42,9 @@ struct place_file {
 	uint32_t id;		/* inode number, or 9P fid */
 };
 
-/* volume and vs may be NULL: that side is then not there. */
+/* volume and vs may be NULL: that side is then not there; files too. */
 void places_init(struct places *places, struct volume *volume,
-		 struct vsock *vs);
+		 struct fuse_server *files, struct vsock *vs);
 bool place_in_linux(const char *path);
 int place_stat(const struct places *places, const char *path, bool follow,
 	       struct place_stat *st);

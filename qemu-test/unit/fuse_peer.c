@@ -187,14 +187,6 @@ struct fuse_open_out open_it(struct peer *p, uint64_t nodeid)
 	return *(struct fuse_open_out *)p->body;
 }
 
-void close_it(struct peer *p, uint64_t nodeid, uint64_t fh)
-{
-	struct fuse_release_in in = { .fh = fh };
-
-	assert_int_equal(reply(p, ask(p, FUSE_RELEASE, nodeid, &in, sizeof(in),
-				      NULL)), 0);
-}
-
 uint64_t write_it(struct peer *p, uint64_t nodeid, uint64_t offset,
 			 const char *text, uint32_t flags)
 {

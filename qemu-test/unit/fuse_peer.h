@@ -54,7 +54,6 @@ uint64_t look_up(struct peer *p, const char *name);
 uint64_t node_of(struct peer *p, const char *name);
 uint64_t make(struct peer *p, const char *name);
 struct fuse_open_out open_it(struct peer *p, uint64_t nodeid);
-void close_it(struct peer *p, uint64_t nodeid, uint64_t fh);
 uint64_t write_it(struct peer *p, uint64_t nodeid, uint64_t offset,
 			 const char *text, uint32_t flags);
 const struct said *said(const struct peer *p, int code, unsigned *at);

@@ -497,7 +497,10 @@ static void notifications_are_numbered_and_kept(void **state)
 	disconnect(&a);
 	connect_to(&a);
 	GO(hello(&a, 3), 0);
+	/* They have come, and are not carried out yet. */
 	GO(a.notices, 4);
+	GO(s->notices.done, 1);
+	acknowledge(&a, 3);
 	GO(s->notices.done, 3);
 	/* No more than the window. */
 	for (unsigned i = 0; i < FUSE_CHANNEL_NOTIFY_MAX + 10; i++) {

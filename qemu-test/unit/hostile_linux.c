@@ -9,6 +9,7 @@
 #include "host-bridge/ui/console.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/vsock/vsock.h"
 #include "proto/agent.h"
@@ -140,7 +141,7 @@ static const struct command *begin(hostile_answer answer_now,
 	const struct command *c = commands_files;
 
 	if (!made) {
-		places_init(&places, NULL, (struct vsock *)&conn);
+		places_init(&places, NULL, NULL, (struct vsock *)&conn);
 		made = true;
 	}
 	if (conn.there) {
@@ -173,4 +174,15 @@ void hostile_complete(hostile_answer answer_now, const char *command,
 {
 	completion_init(found, prefix, strlen(prefix));
 	begin(answer_now, command)->complete(&env, found);
+}
+
+/* No FUSE here. */
+void fuse_service_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
+		       const char *name, size_t len)
+{
+	(void)server;
+	(void)ino;
+	(void)dir;
+	(void)name;
+	(void)len;
 }

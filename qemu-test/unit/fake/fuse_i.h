@@ -154,6 +154,10 @@ struct fuse_inode {
 	struct list_head queued_writes;
 };
 
+struct super_operations {
+	int unused;
+};
+
 struct super_block {
 	struct fuse_mount *s_fs_info;
 	struct dentry *s_root;

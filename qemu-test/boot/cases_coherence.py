@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""What Linux keeps of the host's files is true: the console changes them."""
+
+from runner import case
+
+# What the console does, what Linux is asked, and its answer.
+STEPS = [
+    (None, "cat /mnt/host/new 2>&1; ls /mnt/host | grep -c new", "No such"),
+    ("cp welcome.txt new", "cat /mnt/host/new; stat -c %s /mnt/host/new",
+     "Files here"),
+    (None, "echo short > /mnt/host/s; cat /mnt/host/s", "short"),
+    ("cp welcome.txt s", "cat /mnt/host/s; stat -c size%s /mnt/host/s",
+     "size68"),
+    (None, "seq 1 9999 > /mnt/host/long; stat -c size%s /mnt/host/long",
+     "size48885"),
+    ("cp s long", "stat -c size%s /mnt/host/long; cat /mnt/host/long",
+     "size68"),
+    ("rm new", "cat /mnt/host/new 2>&1", "No such"),
+    ("mkdir dir", "touch /mnt/host/dir/x && ls /mnt/host/dir", "x"),
+]
+
+
+@case("console-files", "Linux sees the console's changes at once, and the "
+      "console Linux's")
+def console_files(t):
+    console = t.console()
+    for command, question, answer in STEPS:
+        if command:
+            console.send(command)
+        console.send(f"exec {question}; echo end-$((100 + {len(question)}))")
+        console.expect(answer)
+        console.expect(f"end-{100 + len(question)}")
+    # What Linux has not written yet: the file stays open.
+    console.send("exec (echo unflushed; echo started > /tmp/st; sleep 60) "
+                 "> /mnt/host/open & while ! [ -s /tmp/st ]; do :; done; "
+                 "echo op$((1 + 1))")
+    console.expect("op2")
+    console.send("cat open")
+    console.expect("\nunflushed")
+    # A file that Linux has open for writing is changed by the console.
+    console.send("cp welcome.txt open")
+    console.expect("68 bytes")
+    console.send("exec stat -c size%s /mnt/host/open; head -c 5 "
+                 "/mnt/host/open; echo; echo op$((1 + 2))")
+    console.expect("size68")
+    console.expect("Files")
+    console.expect("op3")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+WATCHED = [
+    ("cp welcome.txt w/a", "create a"),
+    ("cp w/a w/b", "create b"),
+    ("cp welcome.txt w/a", "modify a"),
+    ("rm w/a", "delete a"),
+    ("mkdir w/d", "create d"),
+]
+
+
+@case("watch-files", "inotify in Linux sees the console's changes, the "
+      "console's watch Linux's")
+def watch_files(t):
+    overlay = t.overlay({"bin/watch": t.guest_program("watch")})
+    console = t.console("--overlay", overlay)
+    console.send("exec mkdir /mnt/host/w; watch /mnt/host/w > /tmp/w & "
+                 "while ! [ -s /tmp/w ]; do :; done; echo on$((1 + 1))")
+    console.expect("on2")
+    for command, _ in WATCHED:
+        console.send(command)
+    console.send("exec cat /tmp/w; echo on$((1 + 2))")
+    for _, line in WATCHED:
+        console.expect(line)
+    console.expect("on3")
+    console.send("exec (sleep 1; echo x > /mnt/host/w/new; rm "
+                 "/mnt/host/w/new) & echo on$((1 + 3))")
+    console.expect("on4")
+    console.send("watch w")
+    console.expect("create new")
+    console.expect("delete new")
+    console.send("\x03")
+    console.expect("^C")
+    console.send("exec (sleep 1; echo x > /tmp/new) & echo on$((1 + 4))")
+    console.expect("on5")
+    console.send("watch linux:/tmp")
+    console.expect("create new")
+    console.send("\x03")
+    console.expect("^C")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
