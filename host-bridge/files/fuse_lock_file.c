@@ -87,14 +87,19 @@ bool fuse_lock_against(const struct fuse_lock *l, const struct fuse_lock *want)
 	       (l->type == FUSE_WRLCK || want->type == FUSE_WRLCK);
 }
 
-/** The first of a list that does, or NULL. */
+/** Of a list's locks that do, the one that begins first, or NULL. */
 const struct fuse_lock *fuse_lock_conflict(const struct fuse_lock *l,
 					   const struct fuse_lock *want)
 {
-	while (l != NULL && !fuse_lock_against(l, want)) {
-		l = l->next;
+	const struct fuse_lock *first = NULL;
+
+	for (; l != NULL; l = l->next) {
+		if ((first == NULL || l->start < first->start) &&
+		    fuse_lock_against(l, want)) {
+			first = l;
+		}
 	}
-	return l;
+	return first;
 }
 
 /* Counts a lock or a wait for its session, its node and its user. */

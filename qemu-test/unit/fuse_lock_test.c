@@ -101,6 +101,20 @@ static void ranges_split_and_join(void **state)
 	GO(get(&b, 1, WR, 0, END).type, UN);
 }
 
+/* Of several in the way GETLK names the one that begins first. */
+static void the_first_is_told(void **state)
+{
+	(void)state;
+	GO(set(&a, 1, WR, 100, 149), 0);
+	GO(set(&a, 1, RD, 300, 399), 0);
+	GO(set(&a, 2, WR, 160, 199), 0);
+	GO(get(&b, 1, WR, 0, END).start, 100);
+	GO(get(&b, 1, RD, 0, END).start, 100);
+	GO(get(&b, 1, WR, 150, END).start, 160);
+	GO(get(&b, 1, WR, 200, END).start, 300);
+	GO(get(&b, 1, RD, 200, END).type, UN);
+}
+
 static void readers_share_writers_do_not(void **state)
 {
 	(void)state;
@@ -342,6 +356,7 @@ int main(void)
 #define T(name)	cmocka_unit_test_setup_teardown(name, both, teardown)
 	const struct CMUnitTest tests[] = {
 		T(ranges_split_and_join),
+		T(the_first_is_told),
 		T(readers_share_writers_do_not),
 		T(bad_ones_are_refused),
 		T(who_waits_is_woken),
