@@ -73,5 +73,6 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 #define FUSE_O_ACCMODE	03u
 #define FUSE_O_EXCL	0200u
 #define FUSE_O_TRUNC	01000u
+#define FUSE_O_APPEND	02000u
 
 #endif

@@ -31,6 +31,20 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 	return error;
 }
 
+/* Whether a file's flags let it be opened so: what Linux asks of its own files'
+ * flags, and does not know of ours. */
+static bool flags_allow(const struct volume_attr *attr, uint32_t how)
+{
+	bool writes = (how & FUSE_O_ACCMODE) != 0;
+
+	if ((attr->flags & VOLUME_FL_IMMUTABLE) != 0) {
+		return !writes && (how & FUSE_O_TRUNC) == 0;
+	}
+	return (attr->flags & VOLUME_FL_APPEND) == 0 ||
+	       ((!writes || (how & FUSE_O_APPEND) != 0) &&
+		(how & FUSE_O_TRUNC) == 0);
+}
+
 /**
  * OPEN: fuse_open_in -> fuse_open_out. With O_TRUNC the file is empty when it is
  * open. Only regular files: the others are Linux's own when they are open.
@@ -45,6 +59,9 @@ int fuse_open(struct fuse_request *r)
 	if (error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ? EISDIR
 								      : ENXIO;
+	}
+	if (error == 0 && !flags_allow(&attr, in->flags)) {
+		error = EPERM;
 	}
 	if (error == 0) {
 		error = fuse_open_put(r, r->node, in->flags);

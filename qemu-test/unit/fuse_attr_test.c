@@ -271,6 +271,37 @@ static void flags_are_shown_and_set(void **state)
 	GO(ioctl_on(node, 0x5401, NULL, 0, 0), 25);
 }
 
+/* Linux asks nobody else whether a file's flags let it be opened. */
+static void flags_forbid_opening(void **state)
+{
+	static const struct {
+		uint32_t flags, how;
+		int error;
+	} cases[] = {
+		{ 0x10, 0, 0 }, { 0x10, 1, 1 }, { 0x10, 2, 1 },
+		{ 0x10, 1 | 02000, 1 }, { 0x10, 01000, 1 },
+		{ 0x20, 0, 0 }, { 0x20, 1, 1 }, { 0x20, 2, 1 },
+		{ 0x20, 1 | 02000, 0 }, { 0x20, 2 | 02000, 0 },
+		{ 0x20, 1 | 02000 | 01000, 1 }, { 0x20, 01000, 1 },
+		{ 0x30, 1 | 02000, 1 }, { 0, 1, 0 }, { 0, 2 | 01000, 0 },
+	};
+	uint32_t others, flags;
+	uint64_t node, fh;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(ioctl_on(node, 0x80086601, NULL, 0, 4), 0);
+	memcpy(&others, a.reply + 16, 4);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		flags = others | cases[i].flags;
+		GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+		GO(open_file(&a, node, cases[i].how, &fh), cases[i].error);
+		if (cases[i].error == 0) {
+			GO(release(&a, node, fh, 0, 0), 0);
+		}
+	}
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -281,6 +312,7 @@ int main(void)
 		T(attributes_have_names),
 		T(space_is_given_found_and_copied),
 		T(flags_are_shown_and_set),
+		T(flags_forbid_opening),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
