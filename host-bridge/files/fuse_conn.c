@@ -350,6 +350,7 @@ static int act(struct fuse_conn *conn)
 		   (fuse_later_known(s, in.unique) ||
 		    fuse_kept_send(s, in.unique))) {
 		/* It was carried out before its connection was lost. */
+		conn->skip = in.len - conn->have;
 	} else if (in.opcode == FUSE_WRITE) {
 		write_begin(conn, &in);
 		if (conn->write.left == 0) {

@@ -30,7 +30,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_GETATTR] = { fuse_getattr, sizeof(struct fuse_getattr_in), 0,
 			   NODE },
 	[FUSE_SETATTR] = { fuse_setattr, sizeof(struct fuse_setattr_in), 0,
-			   NODE },
+			   NODE | KEPT },
 	[FUSE_READLINK] = { fuse_readlink, 0, 0, NODE },
 	[FUSE_SYMLINK] = { fuse_symlink, 0, 2, NODE | KEPT },
 	[FUSE_MKNOD] = { fuse_mknod, sizeof(struct fuse_mknod_in), 1,
@@ -48,7 +48,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_READ] = { fuse_read, sizeof(struct fuse_read_in), 0, NODE },
 	[FUSE_STATFS] = { fuse_statfs, 0, 0, 0 },
 	[FUSE_RELEASE] = { fuse_release, sizeof(struct fuse_release_in), 0,
-			   NODE },
+			   NODE | KEPT },
 	[FUSE_FSYNC] = { fuse_fsync, sizeof(struct fuse_fsync_in), 0, NODE },
 	[FUSE_SETXATTR] = { fuse_setxattr, 0, 0, NODE | KEPT | DATA },
 	[FUSE_GETXATTR] = { fuse_getxattr, sizeof(struct fuse_getxattr_in), 1,
@@ -71,7 +71,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_INTERRUPT] = { fuse_interrupt, sizeof(struct fuse_interrupt_in),
 			     0, SILENT },
 	[FUSE_IOCTL] = { fuse_ioctl, sizeof(struct fuse_ioctl_in), 0,
-			 NODE | DATA },
+			 NODE | KEPT | DATA },
 	[FUSE_NOTIFY_REPLY] = { fuse_notify_reply,
 				sizeof(struct fuse_channel_done), 0, SILENT },
 	[FUSE_BATCH_FORGET] = { fuse_batch_forget,
@@ -104,6 +104,9 @@ unsigned fuse_request_flags(uint32_t opcode)
 {
 	const struct op *op = op_of(opcode);
 
+	if (opcode == FUSE_WRITE) {
+		return NODE | KEPT | DATA;
+	}
 	return op != NULL ? op->flags : 0;
 }
 

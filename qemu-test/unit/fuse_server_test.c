@@ -457,6 +457,46 @@ static void removed_files_live_until_forgotten(void **state)
 	GO(st.files_free, free_before);
 }
 
+/* The same message on the next connection, while the console has changed what it
+ * was about. */
+static int again(void)
+{
+	unsigned replies = a.replies;
+
+	disconnect(&a);
+	connect_to(&a);
+	GO(hello(&a, a.done), 0);
+	replies = a.replies;
+	GO(feed(&a, a.request, a.len), 0);
+	GO(a.replies, replies + 1);
+	return a.error;
+}
+
+static void what_the_console_changed_stays(void **state)
+{
+	struct fuse_setattr_in cut = { .valid = FATTR_SIZE, .size = 2 };
+	const struct fuse_write_out *out = (const void *)a.reply;
+	struct volume_attr attr;
+	size_t done;
+	uint64_t node, fh;
+	uint32_t ino;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, &fh), 0);
+	ino = (uint32_t)node;
+	GO(write_file(&a, node, 0, "from Linux", 10, 0), 0);
+	GO(volume_write(f.vol, ino, 0, "from us", 7, &done), 0);
+	GO(again(), 0);
+	GO(out->size, 10);
+	GO(read_file(&a, node, 0, 99), 0);
+	assert_memory_equal(a.reply, "from usnux", 10);
+	GO(ask(&a, FUSE_SETATTR, node, &cut, sizeof(cut), NULL, NULL), 0);
+	GO(volume_write(f.vol, ino, 0, "from us", 7, &done), 0);
+	GO(again(), 0);
+	GO(volume_getattr(f.vol, ino, &attr), 0);
+	GO(attr.size, 7);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -468,6 +508,7 @@ int main(void)
 		T(a_file_is_found_by_its_id),
 		T(only_files_are_opened),
 		T(an_open_that_fails_does_nothing),
+		T(what_the_console_changed_stays),
 		T(renames_have_flags),
 		T(a_file_without_a_name_may_get_one),
 		T(directories_are_listed),
