@@ -82,10 +82,27 @@ static bool make_room(struct fuse_server *server)
 	return live < FUSE_SESSIONS_MAX;
 }
 
+/** All sessions of a peer are over. */
+void fuse_server_peer_gone(struct fuse_server *server, const void *peer)
+{
+	struct fuse_session *s = server->sessions;
+
+	while (s != NULL) {
+		struct fuse_session *next = s->next;
+
+		if (s->peer == peer) {
+			fuse_cut_off(s);
+			fuse_session_end(s);
+		}
+		s = next;
+	}
+}
+
 /**
  * The session of that number, for a connection of that peer's: *resumed says
- * whether it was there. Another connection that it had is cut off. NULL: no
- * memory, or as many as may be, with connections.
+ * whether it was there. Another connection that it had is cut off; else the
+ * peer's other session ends. NULL: no memory, or as many as may be, with
+ * connections.
  */
 struct fuse_session *fuse_session_open(struct fuse_server *server,
 				       const void *peer, uint64_t id,
@@ -104,6 +121,8 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
 		s->again_unique = s->last_unique;
 		return s;
 	}
+	/* A Linux is one session: of an older one's mount nothing is left. */
+	fuse_server_peer_gone(server, peer);
 	s = make_room(server) ? calloc(1, sizeof(*s)) : NULL;
 	if (s != NULL) {
 		s->server = server;
@@ -115,22 +134,6 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
 		server->sessions = s;
 	}
 	return s;
-}
-
-/** All sessions of a peer are over. */
-void fuse_server_peer_gone(struct fuse_server *server, const void *peer)
-{
-	struct fuse_session *s = server->sessions;
-
-	while (s != NULL) {
-		struct fuse_session *next = s->next;
-
-		if (s->peer == peer) {
-			fuse_cut_off(s);
-			fuse_session_end(s);
-		}
-		s = next;
-	}
 }
 
 /**

@@ -149,7 +149,7 @@ static void connect_to(struct mount *m, uint64_t notified)
 	disconnect(m);
 	m->ended = m->stop = false;
 	m->done = notified;
-	m->conn = fuse_conn_new(server, &ops, m, server);
+	m->conn = fuse_conn_new(server, &ops, m, m);
 	if (m->conn == NULL || !feed(m, (void *)&hi, sizeof(hi))) {
 		/* As a new mount the next time. */
 		disconnect(m);

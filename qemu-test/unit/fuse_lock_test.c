@@ -82,7 +82,8 @@ static void ranges_split_and_join(void **state)
 	GO(l.type, WR);
 	GO(get(&b, 1, RD, 39, 39).end, 39);
 	GO(get(&b, 1, RD, 50, 50).start, 50);
-	GO(get(&b, 1, RD, 50, 50).pid, 42);
+	GO(get(&a, 2, RD, 50, 50).pid, 42);
+	GO(get(&b, 1, RD, 50, 50).pid, 0);	/* of another Linux */
 	/* The gap closes, and it is one again. */
 	GO(set(&a, 1, WR, 40, 49), 0);
 	l = get(&b, 1, WR, 45, 45);

@@ -102,7 +102,7 @@ void connect_peer(struct peer *p)
 	};
 
 	p->ended = false;
-	p->conn = fuse_conn_new(server, &ops, p, &f);
+	p->conn = fuse_conn_new(server, &ops, p, p);
 	assert_int_equal(reply(p, ask(p, FUSE_CHANNEL_HELLO, 0, &hello,
 				      sizeof(hello), NULL)), 0);
 }

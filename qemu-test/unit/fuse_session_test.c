@@ -332,6 +332,7 @@ static void a_session_has_one_connection(void **state)
 	(void)state;
 	memset(&c, 0, sizeof(c));
 	c.session = a.session;
+	c.peer = &a;
 	c.unique = 1000;
 	connect_to(&c);
 	GO(hello(&c, 0), 0);
@@ -368,15 +369,19 @@ static void the_oldest_makes_room(void **state)
 	}
 }
 
-/* Only its own Linux finds a session. */
+/* Only its own Linux finds a session, and has one. */
 static void a_session_is_its_peers(void **state)
 {
 	(void)state;
-	fuse_server_peer_gone(server, "another");
-	assert_non_null(session(a.session));
-	fuse_server_peer_gone(server, &f);
+	b.peer = &a;
+	mount_it(&b, 1002);
 	assert_null(session(a.session));
 	assert_true(a.ended);
+	fuse_server_peer_gone(server, "another");
+	assert_non_null(session(1002));
+	fuse_server_peer_gone(server, &a);
+	assert_null(session(1002));
+	assert_true(b.ended);
 }
 
 static void messages_without_sense_end_the_connection(void **state)

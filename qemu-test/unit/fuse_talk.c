@@ -176,7 +176,8 @@ void connect_to(struct mount *m)
 	}
 	*link = m;
 	m->ended = false;
-	m->conn = fuse_conn_new(server, &ops, m, &f);
+	m->conn = fuse_conn_new(server, &ops, m,
+				m->peer != NULL ? m->peer : m);
 	assert_non_null(m->conn);
 }
 

@@ -16,6 +16,7 @@
 /* A mount. */
 struct mount {
 	struct fuse_conn *conn;
+	const void *peer;		/* its Linux; NULL: one of its own */
 	uint64_t session, unique;
 	uint32_t uid, gid, pid;
 	bool ended;			/* by the server */
