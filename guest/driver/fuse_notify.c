@@ -405,7 +405,7 @@ static void unlock(struct fuse_session *s, const struct inode *inode)
 	list_for_each_entry_safe(locked, next, &s->locked_files, list) {
 		if (!inode || locked->inode == inode) {
 			list_del(&locked->list);
-			inode_unlock(locked->inode);
+			up_read_non_owner(&locked->inode->i_rwsem);
 			iput(locked->inode);
 			kfree(locked);
 		}
@@ -413,14 +413,16 @@ static void unlock(struct fuse_session *s, const struct inode *inode)
 }
 
 /* Flushes a file and keeps its lock, the only one: who has it now waits for an
- * answer of the host's at most, never for a notification. */
+ * answer of the host's at most, never for a notification. For reading: that keeps
+ * writers out, and is of no task. One that had it for writing would be looked at
+ * by all who wait, and our worker may be gone before the host lets go. */
 static void lock(struct fuse_session *s, struct inode *inode)
 {
 	struct fuse_locked *locked = kmalloc(sizeof(*locked),
 					     GFP_NOFS | __GFP_NOFAIL);
 
 	unlock(s, NULL);
-	inode_lock(inode);
+	down_read_non_owner(&inode->i_rwsem);
 	ihold(inode);
 	locked->inode = inode;
 	list_add(&locked->list, &s->locked_files);
