@@ -20,6 +20,8 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req);
 	.send_interrupt	= fuse_session_interrupt,			\
 	.send_req	= fuse_session_request,
 
+#define compat_atime(inode)	inode_get_atime(inode)
+
 /* The memory of a request's page i, and its length. A folio's is contiguous. */
 static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
 				   u32 *length)
@@ -70,6 +72,8 @@ static inline void compat_wake_pending(struct fuse_iqueue *fiq)
 	.wake_forget_and_unlock		= compat_wake_forget,		\
 	.wake_interrupt_and_unlock	= compat_wake_interrupt,	\
 	.wake_pending_and_unlock	= compat_wake_pending,
+
+#define compat_atime(inode)	((inode)->i_atime)
 
 static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
 				   u32 *length)

@@ -10,6 +10,7 @@
  * when asked to sync, and its files are closed in step (auto_submounts: closing
  * waits for the answer, which this driver gives itself).
  */
+#include <linux/backing-dev.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
@@ -112,6 +113,13 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	sb->s_time_min = S32_MIN;
 	sb->s_time_max = (1ll << 34) + S32_MIN - 1;
 	fuse_notify_mount(sb);
+	/* The fuse module lets a file system have 1 % of what may be dirty, and
+	 * stops its writers there, for its daemon may never write it. This one
+	 * is the only one, and is as good as a disk. */
+	sb->s_bdi->capabilities &= ~BDI_CAP_STRICTLIMIT;
+	bdi_set_max_ratio(sb->s_bdi, 100);
+	/* Until there is a POSIX lock: fuse_local.c. */
+	fm->fc->no_flush = 1;
 	fuse_send_init(fm);
 	err = wait_init(fm->fc);
 	if (err) {

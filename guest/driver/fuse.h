@@ -126,6 +126,8 @@ struct fuse_session {
 	 * of the second may sleep as they end. */
 	struct list_head done, done_slow;
 	struct work_struct done_work;
+	bool company;		/* some wait for the next to be published */
+	u32 collectors;		/* who will end what is in `done` */
 	u64 next;		/* request's number */
 	u32 busy, locks;	/* slots taken: by others, by SETLKW */
 	DECLARE_BITMAP(taken, FUSE_SLOTS);
@@ -172,6 +174,8 @@ void fuse_session_notices(struct work_struct *work);
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
+bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req);
+void fuse_local_locked(struct fuse_session *s);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_conn.c: these five in process context. */

@@ -56,9 +56,12 @@ void fuse_end(struct fuse_session *s, struct fuse_req *req, int error)
 		kfree(container_of(req, struct fuse_own, req));
 	} else if (test_bit(FR_BACKGROUND, &req->flags) ||
 		   test_bit(FR_ASYNC, &req->flags)) {
-		list_add_tail(&req->list, req->args->may_block ?
-			      &s->done_slow : &s->done);
-		queue_work(isthmus_fuse_wq, &s->done_work);
+		bool slow = req->args->may_block;
+
+		list_add_tail(&req->list, slow ? &s->done_slow : &s->done);
+		if (slow || s->collectors == 0) {
+			queue_work(isthmus_fuse_wq, &s->done_work);
+		}
 	} else {
 		end_waiter(req);
 	}

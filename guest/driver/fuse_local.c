@@ -59,7 +59,8 @@ static bool release_answer(struct fuse_session *s, const struct fuse_req *req)
 }
 
 /* FLUSH gives up POSIX locks, and has nothing else to do: the pages have been
- * written before. */
+ * written before. As long as no node has had such a lock the fuse module does
+ * not even ask (no_flush). */
 static bool flush_answer(struct fuse_session *s, u64 nodeid)
 {
 	return !had_lock(s, nodeid);
@@ -109,6 +110,19 @@ static void lock_seen(struct fuse_session *s, const struct fuse_req *req)
 	if (!(in->lk_flags & FUSE_LK_FLOCK) && in->lk.type != F_UNLCK) {
 		xa_store(&s->locked, req->in.h.nodeid, xa_mk_value(1),
 			 GFP_NOFS | __GFP_NOFAIL);
+		s->fm->fc->no_flush = 0;
+	}
+}
+
+/**
+ * A request for a lock was sent. The fuse module sets bits beside no_flush, each
+ * once and without a lock: one of these may have put no_flush back as it was
+ * cleared. By now that is over.
+ */
+void fuse_local_locked(struct fuse_session *s)
+{
+	if (!xa_empty(&s->locked)) {
+		s->fm->fc->no_flush = 0;
 	}
 }
 
@@ -197,22 +211,76 @@ static void blocks_known(struct fuse_session *s, u64 nodeid)
 	rcu_read_unlock();
 }
 
-/* Is this the kernel writing a file's times, as it writes its pages? It does not
- * look at the answer, but for an error. A process that sets the time by the same
- * request has the inode locked, and the kernel has not. */
-static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
+/**
+ * A WRITE of the background is to be sent: does a message of this process' own
+ * follow at once, which can take it along? When a process closes a file its
+ * pages are written and then, if they changed, its times. The kernel's own
+ * threads rather collect many files' pages. Any context, no sleep.
+ */
+bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req)
 {
-	const struct fuse_setattr_in *in = req->args->in_args[0].value;
 	struct inode *inode;
-	bool is;
+	unsigned long state;
 
-	if ((in->valid & ~FATTR_FH) != (FATTR_MTIME | FATTR_CTIME)) {
+	if (req->in.h.opcode != FUSE_WRITE || (current->flags & PF_KTHREAD)) {
 		return false;
 	}
 	rcu_read_lock();
 	inode = fuse_find_inode(s, req->in.h.nodeid);
-	is = inode && (READ_ONCE(inode->i_state) & I_SYNC) &&
-	     !inode_is_locked(inode);
+	state = inode ? READ_ONCE(inode->i_state) : 0;
+	rcu_read_unlock();
+	return (state & I_SYNC) &&
+	       (state & (I_DIRTY_SYNC | I_DIRTY_DATASYNC));
+}
+
+/* What the fuse module knows of the file, as the host would say it. Size and the
+ * other times are the kernel's in any case. */
+static void fill_attr(struct fuse_session *s, struct inode *inode,
+		      struct fuse_attr_out *out)
+{
+	struct timespec64 atime = compat_atime(inode);
+
+	*out = (struct fuse_attr_out){
+		.attr_valid = U32_MAX,
+		.attr = {
+			.ino = get_fuse_inode(inode)->orig_ino,
+			.size = i_size_read(inode),
+			.blocks = inode->i_blocks,
+			.atime = atime.tv_sec,
+			.atimensec = atime.tv_nsec,
+			.mode = inode->i_mode,
+			.nlink = inode->i_nlink,
+			.uid = from_kuid(s->fm->fc->user_ns, inode->i_uid),
+			.gid = from_kgid(s->fm->fc->user_ns, inode->i_gid),
+			.blksize = 1u << inode->i_blkbits,
+		},
+	};
+}
+
+/* Is this the kernel writing a file's times, as it writes its pages? It does not
+ * look at the answer, but for an error. A process that sets the time by the same
+ * request has the inode locked; of those that write, only fsync has, and knows a
+ * file that is open. Should it be a process all the same, which sets one of the
+ * times of an open file while the kernel writes it, then it gets an answer. */
+static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_args *args = req->args;
+	const struct fuse_setattr_in *in = args->in_args[0].value;
+	struct inode *inode;
+	bool is = false;
+
+	if ((in->valid & ~FATTR_FH) != (FATTR_MTIME | FATTR_CTIME) ||
+	    args->out_args[0].size != sizeof(struct fuse_attr_out)) {
+		return false;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, req->in.h.nodeid);
+	if (inode && (READ_ONCE(inode->i_state) & I_SYNC)) {
+		is = (in->valid & FATTR_FH) || !inode_is_locked(inode);
+	}
+	if (is) {
+		fill_attr(s, inode, args->out_args[0].value);
+	}
 	rcu_read_unlock();
 	return is;
 }

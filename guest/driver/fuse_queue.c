@@ -8,7 +8,8 @@
  * have to. A request of the background (writing dirty pages) is sent with
  * fc->bg_lock held, which its end takes: it goes to the host from the work
  * queue, many with one doorbell, or with the next request of the mount's; and
- * whoever has no lock ends those that are answered.
+ * whoever has no lock ends those that are answered. When a process closes a file
+ * it has written, the next is one of its own, and no other process is needed.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -68,10 +69,18 @@ static bool send_copy(struct fuse_session *s, struct fuse_req *req)
 	}
 	spin_lock_irqsave(&ch->lock, flags);
 	dead = s->state >= SESSION_DEAD;
-	if (fuse_session_send(ch, s, copy)) {
-		isthmus_tx_later(ch, flags);
-	} else {
+	if (!fuse_session_send(ch, s, copy)) {
 		spin_unlock_irqrestore(&ch->lock, flags);
+	} else if (s->company) {
+		s->company = false;
+		s->collectors++;
+		isthmus_tx_done(ch, flags);
+		spin_lock_irqsave(&ch->lock, flags);
+		s->collectors--;
+		spin_unlock_irqrestore(&ch->lock, flags);
+		complete_list(s, &s->done);
+	} else {
+		isthmus_tx_later(ch, flags);
 	}
 	fuse_end(s, req, dead ? -ENOTCONN : 0);
 	return true;
@@ -86,7 +95,9 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	struct isthmus *ch = &isthmus_channel;
 	struct fuse_session *s = fiq->priv;
 	bool background = test_bit(FR_BACKGROUND, &req->flags);
+	bool follows = background && fuse_local_follows(s, req);
 	unsigned long flags;
+	u32 opcode;
 	bool sent;
 
 	clear_bit(FR_PENDING, &req->flags);
@@ -98,6 +109,11 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	set_bit(FR_SENT, &req->flags);
 	spin_lock_irqsave(&ch->lock, flags);
 	sent = fuse_session_send(ch, s, req);
+	if (sent && follows) {
+		s->company = true;
+		isthmus_tx_later(ch, flags);
+		return;
+	}
 	if (sent && background) {
 		queue_work(isthmus_fuse_wq, &s->done_work);
 	}
@@ -105,7 +121,12 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 		spin_unlock_irqrestore(&ch->lock, flags);
 		return;
 	}
+	s->company = false;
+	opcode = req->in.h.opcode;
 	isthmus_tx_done(ch, flags);
+	if (unlikely(opcode == FUSE_SETLK || opcode == FUSE_SETLKW)) {
+		fuse_local_locked(s);
+	}
 	if (!list_empty_careful(&s->done)) {
 		complete_list(s, &s->done);
 	}

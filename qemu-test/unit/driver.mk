@@ -2,7 +2,8 @@
 # Unit tests of the Linux driver: its sources in a fake kernel (fake/kernel.h,
 # fake/fuse_i.h), which is what each header they include stands for.
 
-UNIT_TESTS += driver driver_fuse driver_fuse_resume
+UNIT_TESTS += driver driver_fuse driver_fuse_local \
+	driver_fuse_resume
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
@@ -30,3 +31,8 @@ driver_fuse_resume_SRCS := qemu-test/unit/driver_fuse_resume_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_resume_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_fuse_resume: | $(DRIVER_HEADERS)
+
+driver_fuse_local_SRCS := qemu-test/unit/driver_fuse_local_test.c \
+	$(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuse_local_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_local: | $(DRIVER_HEADERS)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The FUSE transport of the Linux driver in a fake kernel: mounts, requests and
- * replies, and what is answered without the host.
+ * replies.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@ static void test_mount(void **state)
 	assert_true(fm->fc->conn_init);
 	assert_true(fm->fc->sync_fs);
 	assert_int_equal(sb->s_time_max, 15032385535);
+	assert_int_equal(sb->bdi.capabilities, 0);
 	/* A second mount is of the same superblock, without a message. */
 	assert_int_equal(fake_mount("allow_other", &second), 0);
 	assert_ptr_equal(second, sb);
@@ -225,263 +226,6 @@ static void test_pages(void **state)
 	stop();
 }
 
-/* What needs no answer of the host's, and what waits for company. */
-static void test_local(void **state)
-{
-	struct ask open = ask_of(FUSE_OPEN, sizeof(struct fuse_open_in),
-				 sizeof(struct fuse_open_out));
-	struct ask end = ask_of(FUSE_RELEASE, sizeof(struct fuse_release_in),
-				0);
-	struct ask flush = ask_of(FUSE_FLUSH, sizeof(struct fuse_flush_in),
-				  0);
-	struct fuse_open_in *in = (void *)open.in;
-	struct fuse_release_in *release = (void *)end.in;
-	unsigned int doorbells;
-
-	(void)state;
-	start();
-	*in = (struct fuse_open_in){ .flags = 0100000 | 0x20 };
-	ask_send(&open);
-	assert_int_equal(fake_answered(open.req), 0);
-	assert_int_equal(((struct fuse_open_out *)open.out)->open_flags,
-			 FOPEN_KEEP_CACHE);
-	memset(release, 0, sizeof(*release));
-	release->fh = ((struct fuse_open_out *)open.out)->fh;
-	assert_true(release->fh >> 63);
-	ask_send(&end);
-	assert_int_equal(fake_answered(end.req), 0);
-	ask_send(&flush);
-	assert_int_equal(fake_answered(flush.req), 0);
-	assert_false(server_run());
-
-	/* For writing: the host is asked; closing is told it later. */
-	in->flags = 1;
-	ask_send(&open);
-	assert_true(server_run());
-	server_reply(got.unique, 0, open.out, sizeof(struct fuse_open_out));
-	assert_int_equal(fake_answered(open.req), 0);
-	release->fh = 5;
-	doorbells = host_doorbells;
-	ask_send(&end);
-	assert_int_equal(fake_answered(end.req), 0);
-	assert_int_equal(host_doorbells, doorbells);
-	assert_false(server_run());
-	assert_true(fake_run_work());
-	assert_true(host_doorbells > doorbells);
-	assert_true(server_run());
-	assert_int_equal(got.opcode, FUSE_RELEASE);
-	assert_int_equal(((struct fuse_release_in *)got_body)->fh, 5);
-	server_reply(got.unique, 0, NULL, 0);
-	/* With flock: it is waited for. */
-	release->release_flags = FUSE_RELEASE_FLOCK_UNLOCK;
-	ask_send(&end);
-	assert_false(is_answered(&end));
-	assert_true(server_run());
-	server_reply(got.unique, 0, NULL, 0);
-	assert_int_equal(fake_answered(end.req), 0);
-	stop();
-}
-
-/* A POSIX lock: from now on FLUSH is sent, for that node. And so is RELEASE, of
- * any kind: the lock may be the open file's. Until the node is forgotten. */
-static void test_local_locks(void **state)
-{
-	struct ask end = ask_of(FUSE_RELEASE, sizeof(struct fuse_release_in),
-				0);
-	struct ask flush = ask_of(FUSE_FLUSH, sizeof(struct fuse_flush_in),
-				  0);
-	struct ask lock = ask_of(FUSE_SETLK, sizeof(struct fuse_lk_in), 0);
-	struct fuse_release_in *release = (void *)end.in;
-	struct fuse_lk_in *lk = (void *)lock.in;
-
-	(void)state;
-	start();
-	*lk = (struct fuse_lk_in){ .lk.type = F_WRLCK };
-	ask_send(&lock);
-	assert_true(server_run());
-	server_reply(got.unique, 0, NULL, 0);
-	assert_int_equal(fake_answered(lock.req), 0);
-	flush.ap.args.nodeid = 8;
-	ask_send(&flush);
-	assert_int_equal(fake_answered(flush.req), 0);
-	flush.ap.args.nodeid = 7;
-	ask_send(&flush);
-	assert_false(is_answered(&flush));
-	assert_true(server_run());
-	server_reply(got.unique, 0, NULL, 0);
-	assert_int_equal(fake_answered(flush.req), 0);
-	for (int i = 0; i < 2; i++) {
-		release->release_flags = 0;
-		release->fh = i == 0 ? 5 : 1ull << 63 | 1;
-		ask_send(&end);
-		assert_false(is_answered(&end));
-		assert_true(server_run());
-		assert_int_equal(((struct fuse_release_in *)got_body)->fh,
-				 release->fh);
-		server_reply(got.unique, 0, NULL, 0);
-		assert_int_equal(fake_answered(end.req), 0);
-	}
-	fake_forget(fm, 7, 1);
-	ask_send(&flush);
-	assert_int_equal(fake_answered(flush.req), 0);
-	stop();
-}
-
-/* Times: the kernel's writing of them is told later, a process' setting is
- * not. */
-static void test_times(void **state)
-{
-	struct ask ask = ask_of(FUSE_SETATTR, sizeof(struct fuse_setattr_in),
-				sizeof(struct fuse_attr_out));
-	struct fuse_setattr_in *in = (void *)ask.in;
-	struct address_space mapping = { 0 };
-	struct fuse_inode fi = { .inode = {
-		.nodeid = 7, .i_state = I_SYNC, .i_mapping = &mapping,
-	} };
-
-	(void)state;
-	start();
-	*in = (struct fuse_setattr_in){
-		.valid = FATTR_MTIME | FATTR_CTIME | FATTR_FH, .mtime = 5,
-	};
-	sb->inode = &fi.inode;
-	ask_send(&ask);
-	assert_int_equal(fake_answered(ask.req), 0);
-	fi.inode.locked = true;
-	ask_send(&ask);
-	assert_false(is_answered(&ask));
-	assert_true(server_run());
-	assert_int_equal(((struct fuse_setattr_in *)got_body)->mtime, 5);
-	server_reply(got.unique, 0, ask.out, sizeof(struct fuse_attr_out));
-	assert_true(server_run());
-	server_reply(got.unique, 0, ask.out, sizeof(struct fuse_attr_out));
-	assert_int_equal(fake_answered(ask.req), 0);
-	fi.inode.locked = false;
-	in->valid |= FATTR_ATIME;
-	ask_send(&ask);
-	assert_false(is_answered(&ask));
-	assert_true(server_run());
-	server_reply(got.unique, 0, ask.out, sizeof(struct fuse_attr_out));
-	assert_int_equal(fake_answered(ask.req), 0);
-	stop();
-}
-
-/* What a written file's blocks are comes with the answers to WRITE: after closing
- * it they are known, unless something else is not. */
-static void test_blocks(void **state)
-{
-	struct address_space mapping = { 0 };
-	struct fuse_inode fi = { .inode = {
-		.nodeid = 7, .i_mode = 0100644, .i_mapping = &mapping,
-	} };
-	struct ask end = ask_of(FUSE_RELEASE, sizeof(struct fuse_release_in),
-				0);
-	struct ask write = ask_of(FUSE_WRITE, 100, 8);
-	struct fuse_write_out out = { .size = 60, .padding = 24 };
-
-	(void)state;
-	start();
-	sb->inode = &fi.inode;
-	INIT_LIST_HEAD(&fi.queued_writes);
-	memset(end.in, 0, sizeof(end.in));
-	((struct fuse_release_in *)end.in)->fh = 3;
-	for (int i = 0; i < 6; i++) {
-		out.padding = i == 5 ? U32_MAX : 24 + i;
-		write.ended = false;
-		write.ap.args.in_args[0].value = write.in;
-		write.ap.args.out_args[0].value = write.out;
-		fake_request(fm, &write.ap.args, true);
-		fake_run_queues();
-		while (server_run()) {
-			server_reply(got.unique, 0, &out,
-				     got.opcode == FUSE_WRITE ? sizeof(out) :
-				     0);
-		}
-		fake_run_queues();
-		assert_true(write.ended);
-		assert_int_equal(fi.inode.i_blocks, i == 5 ? 28 : 24 + i);
-		fi.inval_mask = STATX_BLOCKS | (i == 1 ? 1 : 0);
-		mapping.dirty = i == 2;
-		fi.writectr = i == 3;
-		fi.inode.i_mode = i == 4 ? 0040755 : 0100644;
-		ask_send(&end);
-		assert_int_equal(fake_answered(end.req), 0);
-		assert_int_equal(fi.inval_mask, i == 0 || i == 5 ? 0 :
-				 STATX_BLOCKS | (i == 1 ? 1 : 0));
-	}
-	sb->inode = NULL;
-	stop();
-}
-
-/* A write by another user takes set-user-ID bits away: the mode is asked for
- * anew. */
-static void test_kill_suid(void **state)
-{
-	struct fuse_inode fi = { .inode = { .nodeid = 7 } };
-	struct ask write = ask_of(FUSE_WRITE, sizeof(struct fuse_write_in),
-				  8);
-	struct fuse_write_in *in = (void *)write.in;
-
-	(void)state;
-	start();
-	sb->inode = &fi.inode;
-	for (int kill = 0; kill < 2; kill++) {
-		*in = (struct fuse_write_in){
-			.write_flags = kill ? FUSE_WRITE_KILL_SUIDGID : 0,
-		};
-		ask_send(&write);
-		assert_true(server_run());
-		server_reply(got.unique, 0, write.out, 8);
-		assert_int_equal(fake_answered(write.req), 0);
-		assert_int_equal(fi.inval_mask, kill ? STATX_MODE : 0);
-	}
-	sb->inode = NULL;
-	stop();
-}
-
-/* A file that was just made has no capabilities, until somebody sets some. */
-static void test_capability(void **state)
-{
-	struct ask make = ask_of(FUSE_CREATE, 16,
-				 sizeof(struct fuse_entry_out));
-	struct ask get = ask_of(FUSE_GETXATTR, 8, 8), set = get;
-	struct fuse_entry_out entry = { .nodeid = 7 };
-
-	(void)state;
-	start();
-	get.ap.args.in_numargs = 2;
-	get.ap.args.in_args[1].size = 20;
-	get.ap.args.in_args[1].value = "security.capability";
-	set.ap.args.opcode = FUSE_SETXATTR;
-	for (int i = 0; i < 4; i++) {
-		if (i == 0) {
-			/* Not known yet. */
-		} else if (i == 1) {
-			ask_send(&make);
-			assert_true(server_run());
-			server_reply(got.unique, 0, &entry, sizeof(entry));
-			assert_int_equal(fake_answered(make.req), 0);
-		} else if (i == 2) {
-			get.ap.args.in_args[1].value = "security.capabilitz";
-		} else {
-			get.ap.args.in_args[1].value = "security.capability";
-			ask_send(&set);
-			assert_true(server_run());
-			server_reply(got.unique, 0, set.out, 8);
-			assert_int_equal(fake_answered(set.req), 0);
-		}
-		ask_send(&get);
-		assert_int_equal(is_answered(&get), i == 1);
-		if (i != 1) {
-			assert_true(server_run());
-			server_reply(got.unique, 0, get.out, 8);
-		}
-		assert_int_equal(fake_answered(get.req), i == 1 ? -ENODATA :
-				 0);
-	}
-	stop();
-}
-
 /* Requests of the background: sent by the work queue, many with one doorbell,
  * and ended where no lock is held. */
 static void test_background(void **state)
@@ -586,12 +330,6 @@ int main(void)
 		cmocka_unit_test(test_request_and_reply),
 		cmocka_unit_test(test_reply_sizes),
 		cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_local),
-		cmocka_unit_test(test_local_locks),
-		cmocka_unit_test(test_times),
-		cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_capability),
-		cmocka_unit_test(test_kill_suid),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_queue),
 	};

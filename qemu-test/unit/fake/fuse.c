@@ -130,6 +130,8 @@ int fuse_fill_super_common(struct super_block *sb,
 	sb->s_fs_info->sb = sb;
 	sb->s_root = calloc(1, sizeof(*sb->s_root));
 	sb->s_root->d_sb = sb;
+	sb->s_bdi = &sb->bdi;
+	sb->bdi.capabilities = BDI_CAP_STRICTLIMIT;
 	return 0;
 }
 

@@ -20,6 +20,8 @@
 #define F_UNLCK		2u
 #define S_IFDIR		0040000u
 #define I_SYNC		128u
+#define I_DIRTY_SYNC	1u
+#define I_DIRTY_DATASYNC	2u
 #define STATX_BLOCKS	0x400u
 #define STATX_MODE	2u
 #define PAGECACHE_TAG_DIRTY	0
@@ -124,13 +126,14 @@ struct user_namespace;
 
 struct fuse_conn {
 	int count;
+	struct user_namespace *user_ns;
 	struct fuse_iqueue iq;
 	spinlock_t bg_lock;
 	wait_queue_head_t blocked_waitq;
 	void (*release)(struct fuse_conn *fc);
 	unsigned int max_pages_limit;
 	int num_waiting;		/* requests that have not ended */
-	bool initialized, conn_error, conn_init;
+	bool initialized, conn_error, conn_init, no_flush;
 	bool delete_stale, auto_submounts, sync_fs;
 };
 
@@ -138,9 +141,14 @@ struct address_space {
 	bool dirty;
 };
 
+struct timespec64 {
+	long tv_sec, tv_nsec;
+};
+
 struct inode {
-	u64 nodeid, i_blocks;
-	unsigned int i_mode;
+	u64 nodeid, i_blocks, i_size;
+	unsigned int i_mode, i_nlink, i_uid, i_gid, i_blkbits;
+	struct timespec64 i_atime;
 	unsigned long i_state;
 	struct address_space *i_mapping;
 	bool locked;
@@ -150,6 +158,7 @@ struct fuse_inode {
 	struct inode inode;
 	spinlock_t lock;
 	u32 inval_mask;
+	u64 orig_ino;
 	int writectr;
 	struct list_head queued_writes;
 };
@@ -158,7 +167,16 @@ struct super_operations {
 	int unused;
 };
 
+#define BDI_CAP_STRICTLIMIT	4u
+
+struct backing_dev_info {
+	unsigned int capabilities, ratio;
+};
+
+#define bdi_set_max_ratio(bdi, r)	((bdi)->ratio = (r))
+
 struct super_block {
+	struct backing_dev_info *s_bdi, bdi;
 	struct fuse_mount *s_fs_info;
 	struct dentry *s_root;
 	unsigned int s_flags;
@@ -237,6 +255,10 @@ struct file_system_type {
 #define get_fuse_mount_super(sb)	((sb)->s_fs_info)
 #define get_node_id(inode)		((inode)->nodeid)
 #define get_fuse_inode(i)	container_of(i, struct fuse_inode, inode)
+#define inode_get_atime(i)	((i)->i_atime)
+#define i_size_read(i)		((i)->i_size)
+#define from_kuid(ns, id)	((void)(ns), (id))
+#define from_kgid(ns, id)	from_kuid(ns, id)
 #define mapping_tagged(m, tag)	((m)->dirty)
 #define S_ISREG(mode)		(((mode) & 0170000) == 0100000)
 #define cmpxchg(p, old, new)	(*(p) == (old) ? *(p) = (new) : 0)

@@ -103,8 +103,13 @@ typedef irqreturn_t irq_handler(int irq, void *data);
 #define FAKE_IRQ	40	/* of vector 0 */
 #define FAKE_PORT	0xc000u
 
+struct task_struct {
+	unsigned int flags;
+};
+
 struct fake_kernel {
 	/* Set by the test. */
+	struct task_struct task;	/* the one that runs */
 	void (*sleep)(void);		/* somebody waits */
 	void (*unlocked)(void);		/* a lock is about to be taken */
 	void (*doorbell)(void);		/* the driver rings */
@@ -286,7 +291,8 @@ long fake_wait(long left);
 #define DEFINE_WAIT(w)			int w = 0
 #define prepare_to_wait(q, w, s)	((void)(q), (void)(w), (void)(s))
 #define finish_wait(q, w)		((void)(q), (void)(w))
-#define current				NULL
+#define PF_KTHREAD			0x200000u
+#define current				(&fake.task)
 #define fatal_signal_pending(task)	((void)(task), fake.killed)
 /* Asks again until it is true, killed (-ERESTARTSYS) or time is up (0). */
 #define wait_event_killable_timeout(wq, condition, timeout) ({		\
