@@ -23,7 +23,8 @@
 struct fuse_wait {
 	struct fuse_wait *next;
 	struct fuse_later_reply *replies;
-	uint32_t ticks;			/* so often it was met */
+	uint32_t ticks;			/* so often it was met, */
+	uint32_t quiet;			/* the last times without a request */
 	unsigned count;
 	struct {
 		struct fuse_session *s;
@@ -165,10 +166,32 @@ void fuse_coherence_gone(struct fuse_session *s)
 	waits_check(s->server);
 }
 
+/* The session that a wait has not heard of for too long; NULL: none. One that
+ * sends requests is at work: it may have much to write. */
+static struct fuse_session *late_of(struct fuse_wait *wait)
+{
+	struct fuse_session *late = NULL;
+
+	for (unsigned i = 0; i < wait->count; i++) {
+		struct fuse_session *s = wait->on[i].s;
+
+		if (s == NULL || carried_out(s, &wait->on[i].due)) {
+			continue;
+		}
+		if (s->last_unique != s->heard) {
+			wait->quiet = 0;
+		}
+		late = s;
+	}
+	return wait->quiet >= FUSE_PATIENCE || wait->ticks >= FUSE_PATIENCE_MAX
+	       ? late : NULL;
+}
+
 /**
  * To be called once a second while fuse_server_waiting(). A session that has kept
- * others waiting for FUSE_PATIENCE of these is over: its connection ends, and
- * when it comes back it knows nothing.
+ * others waiting for FUSE_PATIENCE of these without a request, or for
+ * FUSE_PATIENCE_MAX in all, is over: its connection ends, and it does not come
+ * back.
  */
 void fuse_server_tick(struct fuse_server *server)
 {
@@ -183,14 +206,9 @@ void fuse_server_tick(struct fuse_server *server)
 	}
 	do {
 		late = NULL;
-		for (struct fuse_wait *w = server->coherence.waits; w;
-		     w = w->next) {
-			for (unsigned i = 0; i < w->count; i++) {
-				if (w->ticks >= FUSE_PATIENCE && w->on[i].s &&
-				    !carried_out(w->on[i].s, &w->on[i].due)) {
-					late = w->on[i].s;
-				}
-			}
+		for (struct fuse_wait *w = server->coherence.waits;
+		     w != NULL && late == NULL; w = w->next) {
+			late = late_of(w);
 		}
 		if (late != NULL) {
 			fuse_cut_off(late);
@@ -199,6 +217,10 @@ void fuse_server_tick(struct fuse_server *server)
 	} while (late != NULL);
 	for (struct fuse_wait *w = server->coherence.waits; w; w = w->next) {
 		w->ticks++;
+		w->quiet++;
+	}
+	for (struct fuse_session *s = server->sessions; s; s = s->next) {
+		s->heard = s->last_unique;
 	}
 	volume_origin(server->vol, NULL);
 }

@@ -56,8 +56,9 @@ void fuse_server_lock(struct fuse_server *server, uint32_t ino, uint32_t dir,
 		      const char *name, size_t len);
 void fuse_server_unlock(struct fuse_server *server);
 /* A session may keep others waiting for so many ticks, of a second each while
- * somebody waits; then it is cut off. */
-#define FUSE_PATIENCE	5u
+ * somebody waits, without a request and in all; then it is cut off. */
+#define FUSE_PATIENCE		5u
+#define FUSE_PATIENCE_MAX	60u
 bool fuse_server_waiting(const struct fuse_server *server);
 void fuse_server_tick(struct fuse_server *server);
 

@@ -129,6 +129,7 @@ struct fuse_session {
 	struct fuse_due owed, owed_console;
 	struct fuse_node *marked, *marked_last;
 	uint64_t drains, drained_made;
+	uint64_t heard;			/* last_unique at the last tick */
 	uint64_t recalled;
 	uint32_t kept_next;		/* the oldest */
 	struct fuse_kept kept[FUSE_CHANNEL_OUT_MAX];

@@ -167,6 +167,23 @@ static void the_deaf_are_cut_off(void **state)
 	assert_false(fuse_server_waiting(server));
 }
 
+/* One that has much to write is not deaf; but all has an end. */
+static void the_busy_are_waited_for(void **state)
+{
+	uint64_t made = make(A, "x");
+
+	(void)state;
+	ack_all(C);
+	for (unsigned i = 0; i < FUSE_PATIENCE_MAX; i++) {
+		fuse_server_tick(server);
+		assert_int_equal(reply(A, made), NONE);
+		(void)node_of(B, "nothing");
+	}
+	fuse_server_tick(server);
+	assert_true(B->ended && !C->ended);
+	assert_int_equal(reply(A, made), 0);
+}
+
 /* The console reads: what is open for writing is written first, by one session
  * after the other. */
 static void the_console_recalls(void **state)
@@ -277,6 +294,7 @@ int main(void)
 		TEST(files_are_locked),
 		TEST(acks_are_lost),
 		TEST(the_deaf_are_cut_off),
+		TEST(the_busy_are_waited_for),
 		TEST(the_console_recalls),
 		TEST(many_changes_are_one),
 		TEST(sizes_are_answered),
