@@ -36,7 +36,7 @@ def console_files(t):
                  "echo op$((1 + 1))")
     console.expect("op2")
     console.send("cat open")
-    console.expect("\nunflushed")
+    console.expect("unflushed")
     # A file that Linux has open for writing is changed by the console.
     console.send("cp welcome.txt open")
     console.expect("68 bytes")
@@ -61,9 +61,9 @@ WATCHED = [
 @case("watch-files", "inotify in Linux sees the console's changes, the "
       "console's watch Linux's")
 def watch_files(t):
-    overlay = t.overlay({"bin/watch": t.guest_program("watch")})
+    overlay = t.overlay({"bin/watcher": t.guest_program("watcher")})
     console = t.console("--overlay", overlay)
-    console.send("exec mkdir /mnt/host/w; watch /mnt/host/w > /tmp/w & "
+    console.send("exec mkdir /mnt/host/w; watcher /mnt/host/w > /tmp/w & "
                  "while ! [ -s /tmp/w ]; do :; done; echo on$((1 + 1))")
     console.expect("on2")
     for command, _ in WATCHED:

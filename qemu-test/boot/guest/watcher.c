@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* watch DIR: prints what inotify says of a directory, a line each, for ever. */
+/* watcher DIR: prints what inotify says of a directory, a line each, for ever. */
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <unistd.h>
