@@ -9,7 +9,7 @@ cat >/tmp/work.pl <<'END'
 use Fcntl qw(:flock SEEK_SET);
 my $me = shift;
 mkdir "own$me" or die "mkdir: $!";
-for my $i (1 .. 20) {
+for my $i (1 .. 6) {
 	open(my $f, ">", "own$me/$i") or die "open: $!";
 	print $f "$me $i\n" x 100;
 	close $f or die "close: $!";
