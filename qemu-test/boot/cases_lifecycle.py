@@ -44,15 +44,17 @@ def restart_20(t):
     console = t.console("--append", "panic=-1", timeout=900)
     console.ready()
     before = None
+    write = "exec echo still here > /mnt/host/f; cat /mnt/host/f"
     for i in range(ROUNDS):
         WAYS[i % len(WAYS)](console)
         if i == len(WAYS) - 1:          # each way has been gone once
+            console.run(write)          # and files have had their memory
             console.run("linux stop")
             before = owners(console)
             t.check("free" in before, f"memory shows {before}")
             console.send("linux start")
             console.ready()
-    said = console.run("exec echo still here > /mnt/host/f; cat /mnt/host/f")
+    said = console.run(write)
     t.check("still here" in said, f"the last Linux said {said!r}")
     console.run("linux stop")
     after = owners(console)
