@@ -285,6 +285,114 @@ static void sizes_are_answered(void **state)
 	assert_false(said_attr(A, at, node, &attr));
 }
 
+/* What a mount has under way in any_order(): its request, and how much each of
+ * the others has to carry out before the answer. */
+struct under_way {
+	uint64_t unique;		/* 0: nothing */
+	unsigned need[PEERS];
+};
+
+static unsigned pick(unsigned count)
+{
+	static uint64_t x = 88172645463325252;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (unsigned)(x % count);
+}
+
+/* The number of the last INVAL_ENTRY that p was told of that name. */
+static unsigned last_told(const struct peer *p, unsigned from,
+			  const char *name)
+{
+	unsigned last = 0;
+
+	for (unsigned at = from; at < p->count; at++) {
+		if (p->said[at].code == FUSE_NOTIFY_INVAL_ENTRY &&
+		    said_name(p, at, name)) {
+			last = at + 1;
+		}
+	}
+	return last;
+}
+
+/* A mount makes or removes a file; all others are told at once. */
+static void begin_one(struct peer *p, struct under_way *u)
+{
+	char name[2] = { (char)('a' + pick(4)), '\0' };
+	unsigned from[PEERS];
+	bool there = find(f.vol, ROOT, name) != 0;
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		from[i] = peers[i].count;
+	}
+	u->unique = there ? ask(p, FUSE_UNLINK, FUSE_ROOT_ID, NULL, 0, name) :
+			    make(p, name);
+	for (unsigned i = 0; i < PEERS; i++) {
+		u->need[i] = &peers[i] == p ? 0 :
+			     last_told(&peers[i], from[i], name);
+		assert_true(&peers[i] == p || u->need[i] > 0 ||
+			    peers[i].conn == NULL);
+	}
+}
+
+/* It is not answered before it may be, and is when nothing is missing. */
+static void look_at(const struct peer *p, struct under_way *u)
+{
+	bool may = true, must = true;
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		may = may && peers[i].acked >= u->need[i];
+		must = must && peers[i].acked == peers[i].count;
+	}
+	if (reply(p, u->unique) == 0) {
+		assert_true(may);
+		u->unique = 0;
+	} else {
+		assert_false(must);
+	}
+}
+
+/* Requests of three mounts, the console's changes and acknowledgements in any
+ * order: no answer goes before all have carried out what it means. */
+static void any_order(void **state)
+{
+	struct under_way under_way[PEERS] = { 0 };
+
+	(void)state;
+	for (unsigned step = 0; step < 4000; step++) {
+		unsigned n = pick(PEERS);
+		struct peer *p = &peers[n];
+
+		switch (pick(4)) {
+		case 0:
+			if (under_way[n].unique == 0) {
+				begin_one(p, &under_way[n]);
+			}
+			break;
+		case 1:
+			if (find(f.vol, ROOT, "c") != 0) {
+				assert_int_equal(volume_unlink(f.vol, ROOT,
+							       NAME("c")), 0);
+			} else {
+				(void)new_file(f.vol, ROOT, "c");
+			}
+			break;
+		default:
+			/* More than there is room for would be marks. */
+			ack(p, p->count - p->acked > 100 ? p->count : p->acked +
+			    pick(p->count - p->acked + 1));
+			break;
+		}
+		for (unsigned i = 0; i < PEERS; i++) {
+			if (under_way[i].unique != 0) {
+				look_at(&peers[i], &under_way[i]);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -295,6 +403,7 @@ int main(void)
 		TEST(acks_are_lost),
 		TEST(the_deaf_are_cut_off),
 		TEST(the_busy_are_waited_for),
+		TEST(any_order),
 		TEST(the_console_recalls),
 		TEST(many_changes_are_one),
 		TEST(sizes_are_answered),
