@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Files through /mnt/host: large, many, and every operation."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -8,6 +9,7 @@ import random
 import struct
 import tarfile
 
+from isthmus_lib import volume
 from runner import BOCHS, case
 
 MIB = 1 << 20
@@ -110,3 +112,30 @@ def file_check(t):
     overlay = t.overlay({"bin/fs_check": t.guest_program("fs_check")})
     result = t.exec("fs_check /mnt/host", "--overlay", overlay, timeout=400)
     t.check(result.out == "fs_check: OK\n", result.out[-2000:])
+
+
+def _local_ext4(t):
+    """An empty ext4 as the volume is one, for the overlay."""
+    plain, packed = t.path("ext4"), t.path("ext4.gz")
+    volume.make_ext4(plain, None, 16)
+    with open(plain, "rb") as source, gzip.open(packed, "wb") as target:
+        target.write(source.read())
+    return packed
+
+
+@case("as-ext4", "what is asked of /mnt/host is answered as by a local ext4: "
+      "errors, times, locks, watches, maps", later=BOCHS)
+def as_ext4(t):
+    programs = ("answers", "sharing")
+    overlay = t.overlay({"test/ext4.gz": _local_ext4(t),
+                         **{f"bin/{p}": t.guest_program(p) for p in programs}})
+    result = t.exec(
+        "cd /tmp; gunzip -c /test/ext4.gz > ext4; mkdir local; "
+        "mount -o loop ext4 local || exit; "
+        "for p in answers sharing; do "
+        "timeout 60 $p local/$p > local.txt; "
+        "timeout 60 $p /mnt/host/$p > host.txt; "
+        "tail -n 1 local.txt; diff local.txt host.txt; done",
+        "--overlay", overlay)
+    t.check(result.out == "answers: done\nsharing: done\n",
+            f"- is the local ext4, + is /mnt/host:\n{result.out}")
