@@ -15,7 +15,8 @@ ARTIFACTS := build/boot/BOOTX64.EFI build/hypervisor/hypervisor.elf \
 	build/guest/initrd.cpio
 TEST_ARTIFACTS :=
 # Where it cannot be had, the tests that want it are skipped and say so.
-OPTIONAL_ARTIFACTS := build/deps/nested-kernel build/deps/nested-qemu
+OPTIONAL_ARTIFACTS := build/deps/nested-kernel build/deps/nested-qemu \
+	build/deps/sqlite
 CHECKS :=
 # On a bare machine there is nothing yet to ask about flags.
 ifneq ($(shell command -v cc),)
@@ -25,7 +26,7 @@ endif
 # Asked every time, answered quickly: a changed recipe makes a new folder and
 # a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
-	debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
+	sqlite debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 

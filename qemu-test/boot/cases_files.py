@@ -10,7 +10,7 @@ import struct
 import tarfile
 
 from isthmus_lib import volume
-from runner import BOCHS, case
+from runner import BOCHS, BUILD, Skipped, case
 
 MIB = 1 << 20
 
@@ -139,3 +139,41 @@ def as_ext4(t):
         "--overlay", overlay)
     t.check(result.out == "answers: done\nsharing: done\n",
             f"- is the local ext4, + is /mnt/host:\n{result.out}")
+
+
+SQLITE = """\
+cd /mnt/host
+for mode in wal delete; do
+	sqlite3 $mode.db "pragma journal_mode = $mode;
+		create table t (who integer, n integer);"
+	for who in 1 2 3; do
+		seq 15 | sed "s/.*/insert into t values ($who, &);/" |
+			sqlite3 -cmd ".timeout 60000" $mode.db &
+	done
+	wait
+	sqlite3 $mode.db "select who, count(*), sum(n) from t group by who;
+		pragma integrity_check; pragma journal_mode;"
+	ls | grep -c $mode
+done
+"""
+
+
+@case("sqlite", "SQLite on /mnt/host, in WAL mode too: three writers at once",
+      later=BOCHS)
+def sqlite(t):
+    folder = os.path.realpath(os.path.join(BUILD, "deps", "sqlite"))
+    if not os.path.exists(folder):
+        raise Skipped("build/deps/sqlite could not be had")
+    script = t.path("script")
+    with open(script, "w", encoding="ascii") as f:
+        f.write(SQLITE)
+    files = {"test/script": script}
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(top, name)
+            files[os.path.relpath(path, folder)] = path
+    result = t.exec("sh /test/script", "--overlay", t.overlay(files),
+                    timeout=400)
+    each = "".join(f"{who}|15|120\n" for who in (1, 2, 3)) + "ok\n"
+    t.check(result.out == f"wal\n{each}wal\n1\ndelete\n{each}delete\n1\n",
+            result.out)

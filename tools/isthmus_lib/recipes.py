@@ -330,6 +330,33 @@ def _linux_source():
     return [Package(f"linux-source-{series('linux')}")]
 
 
+def _sqlite_packages(apt):
+    """SQLite's shell and the libraries it wants."""
+    names = ["sqlite3"]
+    for name in apt.depends("sqlite3"):
+        names += [name] + (apt.depends(name) if "readline" in name else [])
+    return [Package(name) for name in dict.fromkeys(names)
+            if name == "sqlite3" or name.startswith(("lib", "zlib"))]
+
+
+def sqlite(job):
+    """A part of a root: bin/sqlite3, and what it is linked with."""
+    lib = "lib/x86_64-linux-gnu"
+    files = {f"{lib}/{name}": name for name in (
+        "libc.so.6", "libm.so.6", "libreadline.so.8", "libsqlite3.so.0",
+        "libtinfo.so.6", "libz.so.1")}
+    files |= {"bin/sqlite3": "sqlite3",
+              "lib64/ld-linux-x86-64.so.2": "ld-linux-x86-64.so.2"}
+    for target, name in files.items():
+        found = [path for root in job.roots.values() for path in
+                 glob.glob(f"{root}/**/{name}", recursive=True)
+                 if os.path.isfile(path)]
+        if not found:
+            raise Failure(f"sqlite3's packages hold no {name}")
+        os.makedirs(os.path.dirname(f"{job.out}/{target}"), exist_ok=True)
+        shutil.copy(found[0], f"{job.out}/{target}")
+
+
 NESTED = "only the platforms nested-amd and nested-intel need it; " \
     "`make run` and all others work without"
 
@@ -345,6 +372,10 @@ RECIPES = {
     "linux-build": Recipe(linux_build, uses=("linux",), compiled=True,
                           inputs=(KERNEL_CONFIG, LZ4STORE, FAST)),
     "busybox": Recipe(busybox, [Package("busybox-static")]),
+    "sqlite": Recipe(
+        sqlite, _sqlite_packages, inputs=(inspect.getsource(_sqlite_packages),),
+        needed="only a test of databases in Linux needs it; `make run` and "
+        "all others work without"),
     "debian-kernel": Recipe(
         debian_kernel, _kernel_packages,
         inputs=(inspect.getsource(_replace),),
