@@ -13,7 +13,7 @@
 /* A number's lowest bit is INTERRUPT's, then comes the slot. */
 #define SLOT_SHIFT	1
 #define SLOT_BITS	9
-static_assert(FUSE_SLOTS == 1u << SLOT_BITS);
+static_assert(FUSE_SLOTS == 1u << SLOT_BITS, "a slot in a number");
 
 /**
  * A request of the driver's own, with the opcode, node and ids of head. It belongs
