@@ -14,6 +14,9 @@
  * overwritten by something older; nobody waits for ever, with all locks that the
  * kernel holds over a request: the page's, the inode's, the directory's.
  *
+ * Harder than the driver: its worker does not wait for the directory's lock, but has
+ * the name count as stale until that could be had.
+ *
  * WRITES, DIRECTS, READS, STATS, LOOKUPS, UNLINKS: how often Linux does so, one
  * process for each. HOST_WRITES, HOST_READS, HOST_NAMES: the same of the host.
  * TOUCH: a store by mmap, where only waiting is of interest. RESET: the channel
@@ -324,7 +327,7 @@ active proctype worker()
 end:	do
 	:: queue ? kind, what ->
 		if
-		:: kind == LOCK ->
+		:: kind == LOCK ->		/* UNLOCK is with ATTR here */
 			atomic { !inode_lock -> inode_lock = 1; mine = 1 };
 			write_out(WORKER);
 #ifdef BY_FLAG
