@@ -361,7 +361,7 @@ static void any_order(void **state)
 	struct under_way under_way[PEERS] = { 0 };
 
 	(void)state;
-	for (unsigned step = 0; step < 4000; step++) {
+	for (unsigned step = 0; step < 20000; step++) {
 		unsigned n = pick(PEERS);
 		struct peer *p = &peers[n];
 

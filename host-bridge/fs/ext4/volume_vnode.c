@@ -321,6 +321,9 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR), false);
 	vnode_free_content(vn);
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
+	/* There is no tree: e2fsck takes a block of the table for garbage, and
+	 * what is alive there with it, when half of it claims one. */
+	vn->in.i_flags &= ~EXT4_EXTENTS_FL;
 	vnode_set_size(vol, vn, 0);
 	/* In memory until it is written, so that the table says so too. */
 	vn->dead = true;
