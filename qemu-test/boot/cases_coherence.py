@@ -20,9 +20,9 @@ STEPS = [
 ]
 
 
-@case("console-files", "Linux sees the console's changes at once, and the "
+@case("coherence", "Linux sees the console's changes at once, and the "
       "console Linux's")
-def console_files(t):
+def coherence(t):
     console = t.console()
     for command, question, answer in STEPS:
         if command:
