@@ -50,7 +50,7 @@ struct fuse_node {
 	bool unsure;			/* does the kernel know its size? */
 	bool unflushed;
 	uint8_t marks;			/* MARK_: in session->marked if not 0 */
-	struct fuse_node *marked_next;
+	struct fuse_node *marked_next, *marked_before;
 };
 
 /* A file open for writing. */

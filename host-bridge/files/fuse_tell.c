@@ -70,6 +70,7 @@ static void mark(struct fuse_session *s, struct fuse_node *node,
 {
 	if (node->marks == 0) {
 		node->marked_next = NULL;
+		node->marked_before = s->marked_last;
 		*(s->marked == NULL ? &s->marked :
 		  &s->marked_last->marked_next) = node;
 		s->marked_last = node;
@@ -80,16 +81,11 @@ static void mark(struct fuse_session *s, struct fuse_node *node,
 /** Takes a node's marks away: it was said, or nobody needs to hear it. */
 void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node)
 {
-	struct fuse_node **link = &s->marked, *last = NULL;
+	struct fuse_node *before = node->marked_before;
+	struct fuse_node *next = node->marked_next;
 
-	while (*link != node) {
-		last = *link;
-		link = &last->marked_next;
-	}
-	*link = node->marked_next;
-	if (s->marked_last == node) {
-		s->marked_last = last;
-	}
+	*(before == NULL ? &s->marked : &before->marked_next) = next;
+	*(next == NULL ? &s->marked_last : &next->marked_before) = before;
 	node->marks = 0;
 	if (s->marked == NULL) {
 		s->drains++;

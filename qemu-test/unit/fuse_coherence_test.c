@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/files/fuse_server_int.h"
 #include "qemu-test/unit/fuse_peer.h"
 
 /* A name that somebody looked for in vain is made by another: nobody knows that
@@ -259,6 +260,48 @@ static void many_changes_are_one(void **state)
 	assert_true(names);
 }
 
+/* A mark goes with its node, wherever it is among the others. */
+static void what_is_forgotten_is_not_marked(void **state)
+{
+	struct fuse_session *s = server->sessions;
+	const struct fuse_node *marked = NULL;
+	struct fuse_channel_attr attr;
+	uint32_t ino[5];
+	uint64_t node[5];
+	char name[2] = "0";
+	unsigned at;
+
+	(void)state;
+	while (s->conn != A->conn) {
+		s = s->next;
+	}
+	for (unsigned i = 0; i < 5; i++, name[0]++) {
+		ino[i] = new_file(f.vol, ROOT, name);
+		assert_true(settle());
+		node[i] = node_of(A, name);
+	}
+	while (s->marked == NULL) {
+		put(f.vol, ino[0], 0, "x", 1);
+	}
+	for (unsigned i = 1; i < 5; i++) {
+		put(f.vol, ino[i], 0, "x", 1);
+	}
+	assert_ptr_equal(s->marked_last, fuse_node_find(s, ino[4]));
+	fuse_node_forget(s, node[2], 1);
+	fuse_node_forget(s, node[4], 1);
+	fuse_node_forget(s, node[0], 1);
+	assert_int_equal(s->marked->ino, ino[1]);
+	marked = s->marked->marked_next;
+	assert_true(marked == s->marked_last && marked->ino == ino[3]);
+	at = A->count;
+	assert_true(settle());
+	assert_true(said_attr(A, at, node[1], &attr));
+	assert_true(said_attr(A, at, node[3], &attr));
+	assert_false(said_attr(A, at, node[2], &attr));
+	assert_null(s->marked);
+	assert_null(s->marked_last);
+}
+
 /* Who asks for attributes because they have changed is told of the size again:
  * when the change was told he may have been about to make the inode. */
 static void sizes_are_answered(void **state)
@@ -401,6 +444,7 @@ int main(void)
 		TEST(the_console_waits),
 		TEST(files_are_locked),
 		TEST(acks_are_lost),
+		TEST(what_is_forgotten_is_not_marked),
 		TEST(the_deaf_are_cut_off),
 		TEST(the_busy_are_waited_for),
 		TEST(any_order),
