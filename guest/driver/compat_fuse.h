@@ -15,6 +15,10 @@ void fuse_session_interrupt(struct fuse_iqueue *fiq, struct fuse_req *req);
 void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req);
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+/* What write_cache_pages() hands out. */
+typedef struct folio compat_dirty;
+#define compat_dirty_page(folio)	(&(folio)->page)
+
 #define COMPAT_FUSE_OPS							\
 	.send_forget	= fuse_session_forget,				\
 	.send_interrupt	= fuse_session_interrupt,			\
@@ -35,6 +39,9 @@ static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
 	return page_address(ap->pages[i]) + ap->descs[i].offset;
 }
 #else
+typedef struct page compat_dirty;
+#define compat_dirty_page(page)		(page)
+
 /* 6.1 puts what there is to send on a list of the queue's, one at a time, and
  * calls with the queue locked. */
 static inline void compat_wake_forget(struct fuse_iqueue *fiq)

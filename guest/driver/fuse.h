@@ -4,7 +4,8 @@
  * system type and its mount; below it fuse_queue.c, what the kernel's fuse module
  * calls; fuse_conn.c, the connection to the host; fuse_receive.c, fuse_end.c and
  * fuse_put.c, messages off the ring and into it. fuse_local.c is what the host
- * need not be asked; fuse_notify.c carries out what it tells.
+ * need not be asked; fuse_write.c writes dirty pages; fuse_notify.c carries out
+ * what the host tells.
  *
  * A mount is one session with the host's file server, and a session outlives its
  * connections: when one is lost, requests stay, and go to the next one
@@ -161,6 +162,9 @@ struct fuse_session {
  * host has seen it. In its `req`, fm is NULL. */
 struct fuse_own {
 	struct fuse_req req;
+	/* Is told of its end, with ch->lock held, and frees it sometime; NULL:
+	 * there is nothing to do. */
+	void (*done)(struct fuse_session *s, struct fuse_own *own, int error);
 	struct fuse_args args;
 	u8 body[sizeof(struct fuse_setattr_in)];
 };
@@ -177,6 +181,9 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req);
 void fuse_local_locked(struct fuse_session *s);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
+
+/* fuse_write.c */
+void fuse_write_setup(struct fuse_session *s);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);

@@ -47,13 +47,20 @@ static void waiter_gone(struct fuse_session *s, const struct fuse_req *req)
  */
 void fuse_end(struct fuse_session *s, struct fuse_req *req, int error)
 {
+	struct fuse_own *own;
+
 	req->out.h.error = error;
 	clear_bit(FR_SENT, &req->flags);
 	if (unlikely(test_bit(FR_INTERRUPTED, &req->flags))) {
 		waiter_gone(s, req);
 	}
 	if (!req->fm) {
-		kfree(container_of(req, struct fuse_own, req));
+		own = container_of(req, struct fuse_own, req);
+		if (own->done) {
+			own->done(s, own, error);
+		} else {
+			kfree(own);
+		}
 	} else if (test_bit(FR_BACKGROUND, &req->flags) ||
 		   test_bit(FR_ASYNC, &req->flags)) {
 		bool slow = req->args->may_block;

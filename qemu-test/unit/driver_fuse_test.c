@@ -19,7 +19,7 @@ static void test_mount(void **state)
 	assert_true(fm->fc->conn_init);
 	assert_true(fm->fc->sync_fs);
 	assert_int_equal(sb->s_time_max, 15032385535);
-	assert_int_equal(sb->bdi.capabilities, 0);
+	assert_int_equal(sb->bdi.capabilities, BDI_CAP_WRITEBACK_ACCT);
 	/* A second mount is of the same superblock, without a message. */
 	assert_int_equal(fake_mount("allow_other", &second), 0);
 	assert_ptr_equal(second, sb);

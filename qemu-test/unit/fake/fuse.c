@@ -213,6 +213,41 @@ void fuse_mount_destroy(struct fuse_mount *fm)
 	free(fm);
 }
 
+/* ---- Files ---- */
+
+bool folio_clear_dirty_for_io(struct folio *folio)
+{
+	bool dirty = folio->page.dirty;
+
+	assert(folio->page.locked);
+	folio->page.dirty = false;
+	return dirty;
+}
+
+int write_cache_pages(struct address_space *mapping,
+		      struct writeback_control *wbc,
+		      int (*fn)(struct folio *folio,
+				struct writeback_control *wbc, void *data),
+		      void *data)
+{
+	for (unsigned int i = 0; i < mapping->count; i++) {
+		struct folio *folio = &mapping->folios[i];
+		int err;
+
+		assert(!folio->page.writeback);
+		if (folio->page.dirty) {
+			folio->page.locked = true;
+			folio->page.dirty = false;
+			err = fn(folio, wbc, data);
+			assert(!folio->page.locked);
+			if (err) {
+				return err;
+			}
+		}
+	}
+	return 0;
+}
+
 /* ---- File systems ---- */
 
 int fs_parse(struct fs_context *fsc, const struct fs_parameter_spec *spec,

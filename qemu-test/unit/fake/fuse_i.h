@@ -24,6 +24,14 @@
 #define I_DIRTY_DATASYNC	2u
 #define STATX_BLOCKS	0x400u
 #define STATX_MODE	2u
+#define STATX_NLINK	4u
+#define STATX_ATIME	0x20u
+#define STATX_MTIME	0x40u
+#define STATX_CTIME	0x80u
+#define STATX_BASIC_STATS	0x7ffu
+#define I_LINKABLE	0x400u
+#define BDI_CAP_STRICTLIMIT	4u
+#define BDI_CAP_WRITEBACK_ACCT	2u
 #define PAGECACHE_TAG_DIRTY	0
 #define XATTR_NAME_CAPS	"security.capability"
 #define SB_ACTIVE	1u
@@ -32,10 +40,13 @@
 
 struct page {
 	u8 bytes[PAGE_SIZE];
+	unsigned long index;
+	bool locked, dirty, writeback;
 };
 
 struct folio {
 	struct page page;
+	struct address_space *mapping;
 };
 
 #define page_address(p)		((p)->bytes)
@@ -135,10 +146,26 @@ struct fuse_conn {
 	int num_waiting;		/* requests that have not ended */
 	bool initialized, conn_error, conn_init, no_flush;
 	bool delete_stale, auto_submounts, sync_fs;
+	atomic64_t attr_version;
+};
+
+struct writeback_control;
+struct address_space;
+
+struct address_space_operations {
+	int (*writepage)(struct page *page, struct writeback_control *wbc);
+	int (*writepages)(struct address_space *mapping,
+			  struct writeback_control *wbc);
+	int (*launder_folio)(struct folio *folio);
 };
 
 struct address_space {
 	bool dirty;
+	struct inode *host;
+	const struct address_space_operations *a_ops;
+	struct folio *folios;		/* all there are */
+	unsigned int count;
+	int error;
 };
 
 struct timespec64 {
@@ -150,6 +177,7 @@ struct inode {
 	unsigned int i_mode, i_nlink, i_uid, i_gid, i_blkbits;
 	struct timespec64 i_atime;
 	unsigned long i_state;
+	struct super_block *i_sb;
 	struct address_space *i_mapping;
 	bool locked;
 };
@@ -157,6 +185,8 @@ struct inode {
 struct fuse_inode {
 	struct inode inode;
 	spinlock_t lock;
+	wait_queue_head_t page_waitq;
+	u64 attr_version, i_time;
 	u32 inval_mask;
 	u64 orig_ino;
 	int writectr;
@@ -164,10 +194,9 @@ struct fuse_inode {
 };
 
 struct super_operations {
-	int unused;
+	void (*dirty_inode)(struct inode *inode, int flags);
 };
 
-#define BDI_CAP_STRICTLIMIT	4u
 
 struct backing_dev_info {
 	unsigned int capabilities, ratio;
@@ -259,6 +288,27 @@ struct file_system_type {
 #define i_size_read(i)		((i)->i_size)
 #define from_kuid(ns, id)	((void)(ns), (id))
 #define from_kgid(ns, id)	from_kuid(ns, id)
+#define get_fuse_conn(i)	((i)->i_sb->s_fs_info->fc)
+#define fuse_is_bad(i)		((void)(i), false)
+#define page_offset(p)		((loff_t)(p)->index << 12)
+#define set_page_writeback(p)	(assert((p)->locked && !(p)->writeback), \
+				 (void)((p)->writeback = true))
+#define end_page_writeback(p)	(assert((p)->writeback && fake.locks == 0), \
+				 (void)((p)->writeback = false))
+#define unlock_page(p)		((void)((p)->locked = false))
+#define redirty_page_for_writepage(wbc, p) \
+	((void)(wbc), (void)((p)->dirty = true))
+#define filemap_dirty_folio(m, f)	((void)((f)->page.dirty = true))
+#define mapping_set_error(m, e)	((void)((m)->error = (e) ? (e) : (m)->error))
+#define get_jiffies_64()	((u64)fake.time)
+#define time_after64(a, b)	((a) > (b))
+
+bool folio_clear_dirty_for_io(struct folio *folio);
+int write_cache_pages(struct address_space *mapping,
+		      struct writeback_control *wbc,
+		      int (*fn)(struct folio *folio,
+				struct writeback_control *wbc, void *data),
+		      void *data);
 #define mapping_tagged(m, tag)	((m)->dirty)
 #define S_ISREG(mode)		(((mode) & 0170000) == 0100000)
 #define cmpxchg(p, old, new)	(*(p) == (old) ? *(p) = (new) : 0)

@@ -149,6 +149,8 @@ typedef struct {
 	bool held;
 } spinlock_t;
 
+#define DEFINE_SPINLOCK(l)	spinlock_t l
+
 struct mutex {
 	bool held;
 };
@@ -304,6 +306,21 @@ long fake_wait(long left);
 	}								\
 	done_ && left_ == 0 ? 1L : left_;				\
 })
+
+/* The same for a process that cannot be killed, and may wait for ever. */
+#define wait_event(wq, condition) do {					\
+	(void)(wq);							\
+	for (int n_ = 0; !(condition); n_++) {				\
+		assert(n_ < 100 && fake.sleep);				\
+		fake.sleep();						\
+	}								\
+} while (0)
+#define wait_event_timeout(wq, condition, timeout) do {			\
+	(void)(wq);							\
+	if (!(condition)) {						\
+		fake_wait(timeout);					\
+	}								\
+} while (0)
 
 /* ---- Work ---- */
 

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: dirty pages to the host. The fuse module does not trust its servers to
+ * answer ever: it writes copies of pages, from its background queue. Here a
+ * request's bytes are in the ring when it is sent, and the host needs nothing of
+ * Linux's memory to answer; so pages are written as they are, under the kernel's
+ * own writeback bit, many with one doorbell, and who writes them finds the
+ * answers in the ring itself.
+ *
+ * The fuse module's own way stays for an inode until its first change of time,
+ * which comes before its first dirty page but where the clock stood still; the
+ * two do not meet in one page, since who writes to it waits for the first.
+ *
+ * All in process context, where sleeping is allowed.
+ */
+#include <linux/backing-dev.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/writeback.h>
+
+#include "fuse.h"
+
+#define PAGES_MAX	(FUSE_CHANNEL_DATA_MAX / PAGE_SIZE)
+/* Before answers are waited for: what the host has room for at once. */
+#define BATCH_MAX	16u
+#define BLOCKS_UNKNOWN	U32_MAX
+
+struct batch;
+
+/* One request: pages in a row. */
+struct write {
+	struct fuse_own own;
+	struct fuse_args_pages ap;
+	struct fuse_write_in in;
+	struct fuse_write_out out;
+	struct batch *batch;
+	struct write *next;		/* sent after it */
+	int error;
+	u32 bytes;
+	struct page *page[PAGES_MAX];
+	struct fuse_page_desc desc[PAGES_MAX];
+};
+
+/* The writing of one inode. */
+struct batch {
+	struct fuse_session *s;
+	struct inode *inode;
+	struct write *write;		/* not sent yet */
+	struct write *sent, **last;
+	u32 count, bytes;		/* of these */
+	u32 left;			/* without an answer: under ch->lock */
+	wait_queue_head_t wait;
+};
+
+/* An answer, or none will come. ch->lock held. */
+static void write_done(struct fuse_session *s, struct fuse_own *own, int error)
+{
+	struct write *w = container_of(own, struct write, own);
+	const struct fuse_rx *rx = &s->rx;
+
+	if (error > 0 || error <= -ERESTARTSYS) {
+		error = -EIO;
+	}
+	if (error == 0 && rx->head.len != sizeof(rx->head) + sizeof(w->out)) {
+		error = -EIO;
+	}
+	if (error == 0) {
+		memcpy(&w->out, rx->first, sizeof(w->out));
+		/* The host that writes less has no room for more. */
+		error = w->out.size == w->bytes ? 0 : -ENOSPC;
+	}
+	w->error = error;
+	if (--w->batch->left == 0) {
+		wake_up(&w->batch->wait);
+	}
+}
+
+static struct write *write_new(struct batch *b, loff_t pos)
+{
+	struct write *w = kmalloc(sizeof(*w), GFP_NOFS | __GFP_NOWARN);
+
+	if (!w) {
+		return NULL;
+	}
+	memset(w, 0, offsetof(struct write, page));
+	INIT_LIST_HEAD(&w->own.req.list);
+	w->own.req.args = &w->ap.args;
+	w->own.req.in.h.opcode = FUSE_WRITE;
+	w->own.req.in.h.nodeid = get_node_id(b->inode);
+	w->own.done = write_done;
+	w->batch = b;
+	w->in.offset = pos;
+	w->in.write_flags = FUSE_WRITE_CACHE;
+	w->ap.pages = w->page;
+	w->ap.descs = w->desc;
+	w->ap.args.in_pages = true;
+	w->ap.args.in_numargs = 2;
+	w->ap.args.in_args[0].size = sizeof(w->in);
+	w->ap.args.in_args[0].value = &w->in;
+	return w;
+}
+
+/* What the answers say, in the order they came. The number of blocks is right
+ * only if nobody else was writing, and no older word of the host's may follow. */
+static void write_end(struct batch *b, struct write *w)
+{
+	struct fuse_inode *fi = get_fuse_inode(b->inode);
+	u32 i;
+
+	mapping_set_error(b->inode->i_mapping, w->error);
+	spin_lock(&fi->lock);
+	if (w->error || w->out.padding == BLOCKS_UNKNOWN ||
+	    fi->writectr != 1) {
+		set_mask_bits(&fi->inval_mask, 0, STATX_BASIC_STATS);
+	} else {
+		b->inode->i_blocks = w->out.padding;
+		fi->attr_version = atomic64_inc_return(
+			&get_fuse_conn(b->inode)->attr_version);
+	}
+	spin_unlock(&fi->lock);
+	for (i = 0; i < w->ap.num_pages; i++) {
+		end_page_writeback(w->page[i]);
+	}
+	kfree(w);
+}
+
+/* Publishes what was sent, and waits for all answers. */
+static void batch_end(struct batch *b)
+{
+	struct isthmus *ch = &isthmus_channel;
+	unsigned long flags;
+	struct write *w;
+
+	if (!b->sent) {
+		return;
+	}
+	spin_lock_irqsave(&ch->lock, flags);
+	if (ch->up) {
+		isthmus_tx_done(ch, flags);
+		spin_lock_irqsave(&ch->lock, flags);
+	}
+	/* Seen under the lock: whoever counted the last one has let go. */
+	while (b->left != 0) {
+		spin_unlock_irqrestore(&ch->lock, flags);
+		wait_event(b->wait, READ_ONCE(b->left) == 0);
+		spin_lock_irqsave(&ch->lock, flags);
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+	while ((w = b->sent) != NULL) {
+		b->sent = w->next;
+		write_end(b, w);
+	}
+	b->last = &b->sent;
+	b->count = b->bytes = 0;
+}
+
+/* Sends the request that was gathered. */
+static void batch_send(struct batch *b)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct write *w = b->write;
+	unsigned long flags;
+
+	if (!w) {
+		return;
+	}
+	b->write = NULL;
+	w->in.size = w->bytes;
+	w->ap.args.in_args[1].size = w->bytes;
+	w->own.req.in.h.len = sizeof(struct fuse_in_header) + sizeof(w->in) +
+			      w->bytes;
+	*b->last = w;
+	b->last = &w->next;
+	spin_lock_irqsave(&ch->lock, flags);
+	b->left++;
+	fuse_session_send(ch, b->s, &w->own.req);
+	spin_unlock_irqrestore(&ch->lock, flags);
+	b->count++;
+	b->bytes += w->bytes;
+	if (b->count == BATCH_MAX || b->bytes >= FUSE_CHANNEL_DATA_MAX) {
+		batch_end(b);
+	}
+}
+
+/* A locked page that is not dirty any more: to be written from now on. False:
+ * no memory. What lies behind the file's end is not the file's: cut off, while
+ * this page waited. */
+static bool batch_page(struct batch *b, struct page *page)
+{
+	loff_t pos = page_offset(page), size = i_size_read(b->inode);
+	struct write *w = b->write;
+	u32 length;
+
+	if (pos >= size) {
+		return true;
+	}
+	length = min_t(loff_t, size - pos, PAGE_SIZE);
+	if (w && (w->ap.num_pages == PAGES_MAX ||
+		  w->in.offset + w->bytes != pos)) {
+		batch_send(b);
+		w = NULL;
+	}
+	if (!w) {
+		w = b->write = write_new(b, pos);
+	}
+	if (!w) {
+		return false;
+	}
+	set_page_writeback(page);
+	w->page[w->ap.num_pages] = page;
+	w->desc[w->ap.num_pages++] = (struct fuse_page_desc){
+		.length = length,
+	};
+	w->bytes += length;
+	return true;
+}
+
+/* Who changes a file's size holds it still meanwhile (fuse_set_nowrite()): no
+ * bytes behind the new end may be written later. The fuse module wakes nobody
+ * when it lets go, so it is asked again; it has one request out at most. And
+ * from now on it waits for us. */
+static void batch_begin(struct batch *b, struct inode *inode)
+{
+	struct fuse_inode *fi = get_fuse_inode(inode);
+
+	*b = (struct batch){
+		.s = get_fuse_conn(inode)->iq.priv, .inode = inode,
+	};
+	b->last = &b->sent;
+	init_waitqueue_head(&b->wait);
+	spin_lock(&fi->lock);
+	while (fi->writectr < 0) {
+		spin_unlock(&fi->lock);
+		wait_event_timeout(fi->page_waitq,
+				   READ_ONCE(fi->writectr) >= 0, 1);
+		spin_lock(&fi->lock);
+	}
+	fi->writectr++;
+	spin_unlock(&fi->lock);
+}
+
+static void batch_finish(struct batch *b)
+{
+	struct fuse_inode *fi = get_fuse_inode(b->inode);
+
+	batch_send(b);
+	batch_end(b);
+	spin_lock(&fi->lock);
+	fi->writectr--;
+	spin_unlock(&fi->lock);
+	wake_up(&fi->page_waitq);
+}
+
+static int write_dirty(compat_dirty *dirty, struct writeback_control *wbc,
+		       void *data)
+{
+	struct page *page = compat_dirty_page(dirty);
+	bool ok = batch_page(data, page);
+
+	if (!ok) {
+		redirty_page_for_writepage(wbc, page);
+	}
+	unlock_page(page);
+	return ok ? 0 : -ENOMEM;
+}
+
+static int write_pages(struct address_space *mapping,
+		       struct writeback_control *wbc)
+{
+	struct batch b;
+	int err;
+
+	if (fuse_is_bad(mapping->host)) {
+		return -EIO;
+	}
+	batch_begin(&b, mapping->host);
+	err = write_cache_pages(mapping, wbc, write_dirty, &b);
+	batch_finish(&b);
+	return err;
+}
+
+/* One page, which stays locked: it is about to be dropped. */
+static int launder(struct folio *folio)
+{
+	struct inode *inode = folio->mapping->host;
+	struct batch b;
+	bool ok;
+
+	if (!folio_clear_dirty_for_io(folio)) {
+		return 0;
+	}
+	batch_begin(&b, inode);
+	ok = batch_page(&b, &folio->page);
+	if (!ok) {
+		filemap_dirty_folio(folio->mapping, folio);
+	}
+	batch_finish(&b);
+	return ok ? 0 : -ENOMEM;
+}
+
+/* The fuse module's functions for files, with ours in place of some. Made once;
+ * `made` guards that. */
+static struct address_space_operations file_ops;
+static DEFINE_SPINLOCK(made);
+
+/* An inode's time has changed, or will: if it is a file, its pages may be dirty
+ * soon. Also with locks held. */
+static void dirty_inode(struct inode *inode, int flags)
+{
+	if (!S_ISREG(inode->i_mode) || inode->i_mapping->a_ops == &file_ops) {
+		return;
+	}
+	spin_lock(&made);
+	if (!file_ops.writepages) {
+		file_ops = *inode->i_mapping->a_ops;
+		file_ops.launder_folio = launder;
+		/* One page at a time, for want of memory: the flusher has
+		 * more at once. */
+		file_ops.writepage = NULL;
+		file_ops.writepages = write_pages;
+	}
+	spin_unlock(&made);
+	WRITE_ONCE(inode->i_mapping->a_ops, &file_ops);
+}
+
+/**
+ * A mount whose superblock nobody uses yet: its files' pages are written as
+ * above. After fuse_notify_mount().
+ */
+void fuse_write_setup(struct fuse_session *s)
+{
+	s->ops.dirty_inode = dirty_inode;
+	/* The fuse module counts its copies itself. */
+	s->fm->sb->s_bdi->capabilities |= BDI_CAP_WRITEBACK_ACCT;
+}
