@@ -58,6 +58,15 @@ struct fuse_channel_hello_out {
 	uint64_t forgets;
 };
 
+/* Behind the reply to a request that changed names (CREATE MKNOD MKDIR SYMLINK
+ * LINK UNLINK RMDIR RENAME RENAME2) there may be one of these, or two for a
+ * rename: directories in which names changed, as they are after it. Linux's fuse
+ * module then knows nothing of them, and would ask. */
+struct fuse_channel_dir {
+	uint64_t nodeid;
+	uint8_t attr[88];	/* struct fuse_attr */
+};
+
 /* The body of FUSE_NOTIFY_REPLY: how many were carried out in this session. */
 struct fuse_channel_done {
 	uint64_t notified;

@@ -44,6 +44,7 @@
 /* A notification's body: the longest name, and what is before it. */
 #define FUSE_NOTICE_MAX		512u
 #define FUSE_FRESH		8u
+#define FUSE_DIRS		16u
 #define FUSE_UNIQUE_NONE	(~0ull)		/* HELLO's */
 
 /* DOWN: no connection, one is wanted. CONNECTING waits for RESPONSE, HELLO for
@@ -90,6 +91,8 @@ struct fuse_rx {
 		struct fuse_found found;
 		struct fuse_open_out open;
 	};
+	u32 tail;		/* bytes at its end that are dir[] */
+	struct fuse_channel_dir dir[2];
 	/* The place of the next byte in the request's memory. */
 	u32 arg, arg_at;
 	u32 page, page_at;
@@ -149,6 +152,8 @@ struct fuse_session {
 	u64 fresh[FUSE_FRESH];
 	u32 fresh_next;
 	atomic64_t last_fh;	/* of those the driver gives */
+	/* Directories as the host last told of them, by node: fuse_dir.c. */
+	struct fuse_channel_dir dirs[FUSE_DIRS];
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
 	struct xarray locked;
 	/* fuse_notify.c's: fuse's own functions but for one, and
@@ -207,6 +212,12 @@ void fuse_give_up(struct fuse_session *s, struct fuse_req *req, int error);
 void fuse_killed(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiter_add(struct fuse_session *s, struct fuse_req *req);
 void fuse_waiters_check(struct fuse_session *s);
+
+/* fuse_dir.c */
+u32 fuse_dir_tail(u32 opcode, u32 more);
+void fuse_dir_unknown(struct fuse_session *s);
+void fuse_dir_answered(struct fuse_session *s, const struct fuse_slot *slot);
+bool fuse_dir_attr(struct fuse_session *s, u64 nodeid, struct fuse_attr *attr);
 
 /* fuse_put.c */
 struct fuse_req *fuse_own_new(const struct fuse_in_header *head,

@@ -61,6 +61,7 @@ static void connection_lost(struct isthmus *ch, struct fuse_session *s)
 
 	kfree(s->rx.notice);
 	memset(&s->rx, 0, sizeof(s->rx));
+	fuse_dir_unknown(s);
 	for_each_set_bit(n, s->taken, FUSE_SLOTS) {
 		if (!s->slot[n].req) {
 			fuse_slot_free(s, &s->slot[n]);

@@ -102,6 +102,87 @@ static void setxattr_seen(struct fuse_session *s, const struct fuse_req *req)
 	}
 }
 
+/* What the fuse module knows of the file, as the host would say it. Size and the
+ * other times are the kernel's in any case. */
+static void fill_attr(struct fuse_session *s, struct inode *inode,
+		      struct fuse_attr_out *out)
+{
+	struct timespec64 atime = compat_atime(inode);
+
+	*out = (struct fuse_attr_out){
+		.attr_valid = U32_MAX,
+		.attr = {
+			.ino = get_fuse_inode(inode)->orig_ino,
+			.size = i_size_read(inode),
+			.blocks = inode->i_blocks,
+			.atime = atime.tv_sec,
+			.atimensec = atime.tv_nsec,
+			.mode = inode->i_mode,
+			.nlink = inode->i_nlink,
+			.uid = from_kuid(s->fm->fc->user_ns, inode->i_uid),
+			.gid = from_kgid(s->fm->fc->user_ns, inode->i_gid),
+			.blksize = 1u << inode->i_blkbits,
+		},
+	};
+}
+
+/* Does the kernel have all of a file's attributes right, but for these? */
+static bool is_known(struct inode *inode, u32 but)
+{
+	const struct fuse_inode *fi = get_fuse_inode(inode);
+
+	return S_ISREG(inode->i_mode) &&
+	       (READ_ONCE(fi->inval_mask) & ~but) == 0 &&
+	       time_after64(fi->i_time, get_jiffies_64());
+}
+
+/* Those that the fuse module does not know are right all the same: reading
+ * changes no time here, and the number of blocks came with the answers to
+ * writes. And directories: fuse_dir.c. */
+static bool getattr_answer(struct fuse_session *s, const struct fuse_req *req)
+{
+	struct fuse_attr_out *out = req->args->out_args[0].value;
+	struct inode *inode;
+	bool known;
+
+	if (fuse_dir_attr(s, req->in.h.nodeid, &out->attr)) {
+		out->attr_valid = U32_MAX;
+		return true;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, req->in.h.nodeid);
+	known = inode && is_known(inode, STATX_BLOCKS | STATX_ATIME);
+	if (known) {
+		fill_attr(s, inode, out);
+	}
+	rcu_read_unlock();
+	return known;
+}
+
+/* Times of a file that has no name any more, and gets none: whoever has it open
+ * sees the kernel's. It writes them with each name that goes. */
+static bool setattr_answer(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_setattr_in *in = req->args->in_args[0].value;
+	struct inode *inode;
+	bool is;
+
+	if ((in->valid & ~FATTR_FH) != (FATTR_MTIME | FATTR_CTIME)) {
+		return false;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, req->in.h.nodeid);
+	is = inode && inode->i_nlink == 0 &&
+	     !(READ_ONCE(inode->i_state) & I_LINKABLE) &&
+	     is_known(inode, STATX_BLOCKS | STATX_ATIME | STATX_MTIME |
+		      STATX_CTIME | STATX_NLINK);
+	if (is) {
+		fill_attr(s, inode, req->args->out_args[0].value);
+	}
+	rcu_read_unlock();
+	return is;
+}
+
 /* A node that has a POSIX lock, or may get one: from now on FLUSH is sent. */
 static void lock_seen(struct fuse_session *s, const struct fuse_req *req)
 {
@@ -147,9 +228,15 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 	case FUSE_FLUSH:
 		answered = flush_answer(s, req->in.h.nodeid);
 		break;
+	case FUSE_GETATTR:
+		answered = getattr_answer(s, req);
+		break;
 	case FUSE_GETXATTR:
 		answered = getxattr_answer(s, req);
 		error = -ENODATA;
+		break;
+	case FUSE_SETATTR:
+		answered = setattr_answer(s, req);
 		break;
 	case FUSE_SETXATTR:
 		setxattr_seen(s, req);
@@ -231,30 +318,6 @@ bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req)
 	rcu_read_unlock();
 	return (state & I_SYNC) &&
 	       (state & (I_DIRTY_SYNC | I_DIRTY_DATASYNC));
-}
-
-/* What the fuse module knows of the file, as the host would say it. Size and the
- * other times are the kernel's in any case. */
-static void fill_attr(struct fuse_session *s, struct inode *inode,
-		      struct fuse_attr_out *out)
-{
-	struct timespec64 atime = compat_atime(inode);
-
-	*out = (struct fuse_attr_out){
-		.attr_valid = U32_MAX,
-		.attr = {
-			.ino = get_fuse_inode(inode)->orig_ino,
-			.size = i_size_read(inode),
-			.blocks = inode->i_blocks,
-			.atime = atime.tv_sec,
-			.atimensec = atime.tv_nsec,
-			.mode = inode->i_mode,
-			.nlink = inode->i_nlink,
-			.uid = from_kuid(s->fm->fc->user_ns, inode->i_uid),
-			.gid = from_kgid(s->fm->fc->user_ns, inode->i_gid),
-			.blksize = 1u << inode->i_blkbits,
-		},
-	};
 }
 
 /* Is this the kernel writing a file's times, as it writes its pages? It does not

@@ -17,15 +17,17 @@
 /* What finding a reply's request and waking its process counts as. */
 #define REPLY_COST	256u
 
-/* Has the request room for this reply, which has no error? */
-static bool fits(const struct fuse_args *args, u32 len)
+/* Has the request room for this reply, which has no error? *tail is what is not
+ * for it, at the end. */
+static bool fits(const struct fuse_args *args, u32 len, u32 *tail)
 {
 	u32 i, room = 0;
 
 	for (i = 0; i < args->out_numargs; i++) {
 		room += args->out_args[i].size;
 	}
-	return len == room ||
+	*tail = fuse_dir_tail(args->opcode, len - room);
+	return len - *tail == room ||
 	       (args->out_argvar && len < room &&
 		room - len <= args->out_args[i - 1].size);
 }
@@ -48,8 +50,9 @@ static void reply_begin(struct fuse_session *s)
 	}
 	/* Of those that Linux gives to programs; an error's reply ends there. */
 	if (error > 0 || error <= -ERESTARTSYS ||
-	    (error ? len != 0 : !fits(rx->req->args, len))) {
+	    (error ? len != 0 : !fits(rx->req->args, len, &rx->tail))) {
 		rx->head.error = -EIO;
+		rx->tail = 0;
 		/* The rest is dropped, as for a request given up. */
 		rx->arg = rx->req->args->out_numargs;
 	}
@@ -84,7 +87,7 @@ static bool message_begin(struct fuse_session *s)
 
 	rx->slot = NULL;
 	rx->req = NULL;
-	rx->arg = rx->arg_at = rx->page = rx->page_at = 0;
+	rx->arg = rx->arg_at = rx->page = rx->page_at = rx->tail = 0;
 	if (rx->head.len < sizeof(rx->head) ||
 	    rx->head.len > FUSE_MESSAGE_MAX) {
 		return false;
@@ -147,7 +150,15 @@ static void message_body(struct isthmus *ch, struct fuse_rx *rx, u32 offset,
 			 u32 n)
 {
 	u32 at = rx->at - sizeof(rx->head);
+	u32 tail = rx->head.len - sizeof(rx->head) - rx->tail;
 
+	if (unlikely(at + n > tail)) {
+		u32 skip = tail > at ? tail - at : 0;
+
+		ring_rx_copy(&ch->ring, offset + skip,
+			     (u8 *)rx->dir + (at + skip - tail), n - skip);
+		n = skip;
+	}
 	if (rx->req && rx->req->fm) {
 		body_to_args(ch, rx, offset, n);
 	} else if (rx->notice) {
@@ -220,6 +231,7 @@ static void reply_end(struct fuse_session *s)
 		return;
 	}
 	fuse_forget_sure(s, slot->forgets);
+	fuse_dir_answered(s, slot);
 	fuse_slot_free(s, slot);
 	if (!req) {
 		fuse_forget_found(s, slot, rx);
@@ -288,6 +300,7 @@ static bool message_end(struct isthmus *ch, struct fuse_session *s)
 		return hello_end(ch, s);
 	}
 	if (rx->notice) {
+		fuse_dir_unknown(s);
 		list_add_tail(&rx->notice->list, &s->notices);
 		s->notices_received++;
 		rx->notice = NULL;

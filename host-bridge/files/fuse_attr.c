@@ -56,7 +56,41 @@ int fuse_entry_of(struct fuse_request *r, uint32_t ino,
 	return 0;
 }
 
-/** The same as the reply's next part. */
+/* One of them, by the id that Linux has for it. */
+static void dir_put(struct fuse_request *r, uint64_t nodeid, uint32_t ino)
+{
+	struct fuse_channel_dir *to = (void *)(r->out + r->out_len);
+	struct fuse_attr fa;
+	struct volume_attr attr;
+
+	_Static_assert(sizeof(fa) == sizeof(to->attr), "");
+	if (volume_getattr(r->vol, ino, &attr) == 0) {
+		to->nodeid = nodeid;
+		fuse_attr_of(&fa, &attr);
+		memcpy(to->attr, &fa, sizeof(fa));
+		r->out_len += sizeof(*to);
+	}
+}
+
+/**
+ * The reply's last part: the directories in which it has changed names, as they
+ * are now. It is complete without, if they cannot be read.
+ */
+void fuse_dirs_put(struct fuse_request *r)
+{
+	const struct fuse_rename_in *in = r->arg;
+	struct fuse_node *node;
+
+	dir_put(r, r->in.nodeid, r->node->ino);
+	/* Both of RENAME's begin with it. */
+	if ((r->in.opcode == FUSE_RENAME || r->in.opcode == FUSE_RENAME2) &&
+	    in->newdir != r->in.nodeid &&
+	    fuse_node_get(r->session, in->newdir, r->in.uid, &node) == 0) {
+		dir_put(r, in->newdir, node->ino);
+	}
+}
+
+/** An entry as the reply's next part. */
 int fuse_entry_put(struct fuse_request *r, uint32_t ino)
 {
 	struct fuse_entry_out *to = (void *)(r->out + r->out_len);

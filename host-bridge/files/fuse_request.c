@@ -14,6 +14,7 @@
 #define KEPT	FUSE_OP_KEPT
 #define SILENT	FUSE_OP_SILENT
 #define DATA	FUSE_OP_DATA
+#define NAMES	FUSE_OP_NAMES
 
 struct op {
 	fuse_handler run;
@@ -32,17 +33,17 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_SETATTR] = { fuse_setattr, sizeof(struct fuse_setattr_in), 0,
 			   NODE | KEPT },
 	[FUSE_READLINK] = { fuse_readlink, 0, 0, NODE },
-	[FUSE_SYMLINK] = { fuse_symlink, 0, 2, NODE | KEPT },
+	[FUSE_SYMLINK] = { fuse_symlink, 0, 2, NODE | KEPT | NAMES },
 	[FUSE_MKNOD] = { fuse_mknod, sizeof(struct fuse_mknod_in), 1,
-			 NODE | KEPT },
+			 NODE | KEPT | NAMES },
 	[FUSE_MKDIR] = { fuse_mkdir, sizeof(struct fuse_mkdir_in), 1,
-			 NODE | KEPT },
-	[FUSE_UNLINK] = { fuse_unlink, 0, 1, NODE | KEPT },
-	[FUSE_RMDIR] = { fuse_rmdir, 0, 1, NODE | KEPT },
+			 NODE | KEPT | NAMES },
+	[FUSE_UNLINK] = { fuse_unlink, 0, 1, NODE | KEPT | NAMES },
+	[FUSE_RMDIR] = { fuse_rmdir, 0, 1, NODE | KEPT | NAMES },
 	[FUSE_RENAME] = { fuse_rename, sizeof(struct fuse_rename_in), 2,
-			  NODE | KEPT },
+			  NODE | KEPT | NAMES },
 	[FUSE_LINK] = { fuse_link, sizeof(struct fuse_link_in), 1,
-			NODE | KEPT },
+			NODE | KEPT | NAMES },
 	[FUSE_OPEN] = { fuse_open, sizeof(struct fuse_open_in), 0,
 			NODE | KEPT },
 	[FUSE_READ] = { fuse_read, sizeof(struct fuse_read_in), 0, NODE },
@@ -67,7 +68,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_SETLK] = { fuse_lock_set, sizeof(struct fuse_lk_in), 0, NODE },
 	[FUSE_SETLKW] = { fuse_lock_wait, sizeof(struct fuse_lk_in), 0, NODE },
 	[FUSE_CREATE] = { fuse_create, sizeof(struct fuse_create_in), 1,
-			  NODE | KEPT },
+			  NODE | KEPT | NAMES },
 	[FUSE_INTERRUPT] = { fuse_interrupt, sizeof(struct fuse_interrupt_in),
 			     0, SILENT },
 	[FUSE_IOCTL] = { fuse_ioctl, sizeof(struct fuse_ioctl_in), 0,
@@ -86,7 +87,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_READDIRPLUS] = { fuse_readdirplus, sizeof(struct fuse_read_in),
 			       0, NODE | KEPT },
 	[FUSE_RENAME2] = { fuse_rename2, sizeof(struct fuse_rename2_in), 2,
-			   NODE | KEPT },
+			   NODE | KEPT | NAMES },
 	[FUSE_TMPFILE] = { fuse_tmpfile, sizeof(struct fuse_create_in), 1,
 			   NODE | KEPT },
 	[FUSE_SYNCFS] = { fuse_syncfs, 8, 0, 0 },
@@ -155,6 +156,14 @@ void fuse_request_done(struct fuse_request *r, int error)
 	}
 	if ((fuse_request_flags(r->in.opcode) & KEPT) != 0) {
 		fuse_kept_add(s, segs, r->seg_count + 1);
+	}
+	/* Not kept: when it comes again they may be different. */
+	if (error == 0 &&
+	    (fuse_request_flags(r->in.opcode) & NAMES) != 0) {
+		fuse_dirs_put(r);
+		header.len = (uint32_t)(sizeof(header) + r->out_len);
+		memcpy(server->reply, &header, sizeof(header));
+		segs[0].len = header.len;
 	}
 	fuse_send(s, segs, r->seg_count + 1);
 }

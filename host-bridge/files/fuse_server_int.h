@@ -226,6 +226,7 @@ int32_t fuse_errno(int error);
 #define FUSE_OP_KEPT		2u	/* must not be carried out twice */
 #define FUSE_OP_SILENT		4u	/* has no reply */
 #define FUSE_OP_DATA		8u	/* more of any length follows */
+#define FUSE_OP_NAMES		16u	/* changes names in its node */
 unsigned fuse_request_flags(uint32_t opcode);
 void fuse_request_begin(struct fuse_request *r, struct fuse_session *s,
 			const struct fuse_in_header *in);

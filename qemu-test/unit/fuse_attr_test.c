@@ -302,6 +302,52 @@ static void flags_forbid_opening(void **state)
 	}
 }
 
+static uint64_t links_of(unsigned i)
+{
+	struct fuse_attr attr;
+
+	memcpy(&attr, a.dirs[i].attr, sizeof(attr));
+	return attr.nlink;
+}
+
+/* What changes names tells of the directories, as GETATTR would; not when it
+ * failed, nor when it comes again. */
+static void directories_are_told(void **state)
+{
+	struct fuse_rename_in to = { 0 };
+	struct fuse_attr attr, now;
+	uint64_t d, e;
+
+	(void)state;
+	GO(make_dir(&a, ROOT_ID, "d", &d), 0);
+	GO(a.dir_count, 1);
+	GO(a.dirs[0].nodeid, ROOT_ID);
+	memcpy(&attr, a.dirs[0].attr, sizeof(attr));
+	GO(getattr(&a, ROOT_ID, &now), 0);
+	assert_memory_equal(&now, &attr, sizeof(now));
+	GO(make_dir(&a, d, "e", &e), 0);
+	GO(a.dirs[0].nodeid, d);
+	GO(links_of(0), 3);
+	to.newdir = ROOT_ID;
+	GO(ask(&a, FUSE_RENAME, d, &to, sizeof(to), "e", "f"), 0);
+	GO(a.dir_count, 2);
+	GO(a.dirs[0].nodeid, d);
+	GO(links_of(0), 2);
+	GO(a.dirs[1].nodeid, ROOT_ID);
+	GO(ask(&a, FUSE_RENAME, ROOT_ID, &to, sizeof(to), "f", "g"), 0);
+	GO(a.dir_count, 1);
+	GO(ask(&a, FUSE_RMDIR, ROOT_ID, NULL, 0, "f", NULL), 2);
+	GO(a.dir_count, 0);
+	GO(ask(&a, FUSE_RMDIR, ROOT_ID, NULL, 0, "g", NULL), 0);
+	GO(a.dir_count, 1);
+	disconnect(&a);
+	connect_to(&a);
+	GO(hello(&a, 0), 0);
+	a.unique -= 2;
+	GO(ask(&a, FUSE_RMDIR, ROOT_ID, NULL, 0, "g", NULL), 0);
+	GO(a.dir_count, 0);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -313,6 +359,7 @@ int main(void)
 		T(space_is_given_found_and_copied),
 		T(flags_are_shown_and_set),
 		T(flags_forbid_opening),
+		T(directories_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,36 @@ struct mount a, b;
 static struct mount *mounts;
 
 /* fuse_conn_ops.send: every byte of a message is looked at. */
+/* Bytes of a reply's body without what is told of directories behind it. */
+static size_t without_dirs(const struct mount *m, uint64_t unique, size_t len)
+{
+	const struct fuse_in_header *in = (const void *)m->request;
+	size_t own = sizeof(struct fuse_entry_out);
+
+	if (in->unique != unique) {
+		return len;
+	}
+	switch (in->opcode) {
+	case FUSE_CREATE:
+		own += sizeof(struct fuse_open_out);
+		break;
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+		break;
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+		own = 0;
+		break;
+	default:
+		return len;
+	}
+	return len < own ? len : own;
+}
+
 static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 {
 	static uint8_t all[MESSAGE_MAX + 16];
@@ -45,8 +75,13 @@ static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 		assert_true(header.error <= 0 && header.error > -200);
 		m->error = -header.error;
 		m->reply_unique = header.unique;
-		m->reply_len = (uint32_t)len;
+		m->reply_len = (uint32_t)without_dirs(m, header.unique, len);
 		memcpy(m->reply, all + sizeof(header), len);
+		len -= m->reply_len;
+		m->dir_count = (unsigned)(len / sizeof(m->dirs[0]));
+		assert_true(len <= sizeof(m->dirs) &&
+			    len % sizeof(m->dirs[0]) == 0);
+		memcpy(m->dirs, m->reply + m->reply_len, len);
 		m->replies++;
 	}
 	return !m->stop;

@@ -30,6 +30,9 @@ struct mount {
 	int32_t error;
 	uint32_t reply_len;		/* of its body */
 	_Alignas(8) uint8_t reply[MESSAGE_MAX];
+	/* What came behind it: directories in which names changed. */
+	unsigned dir_count;
+	struct fuse_channel_dir dirs[2];
 	/* The last notification. */
 	int32_t code;
 	uint32_t notice_len;
