@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What Linux keeps of the host's files is true: the console changes them."""
 
-from runner import case
+import os
+
+from runner import BOCHS, case
 
 # What the console does, what Linux is asked, and its answer.
 STEPS = [
@@ -12,7 +14,7 @@ STEPS = [
     ("cp welcome.txt s", "cat /mnt/host/s; stat -c size%s /mnt/host/s",
      "size68"),
     (None, "seq 1 9999 > /mnt/host/long; stat -c size%s /mnt/host/long",
-     "size48885"),
+     "size48888"),
     ("cp s long", "stat -c size%s /mnt/host/long; cat /mnt/host/long",
      "size68"),
     ("rm new", "cat /mnt/host/new 2>&1", "No such"),
@@ -20,10 +22,20 @@ STEPS = [
 ]
 
 
+def share(t):
+    """A volume with one file, of 68 bytes."""
+    folder = t.path("share")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "welcome.txt"), "w",
+              encoding="ascii") as f:
+        f.write(f"{'Files here are those of the host, and of Linux.':67}\n")
+    return "--share", folder
+
+
 @case("coherence", "Linux sees the console's changes at once, and the "
-      "console Linux's")
+      "console Linux's", later=BOCHS)
 def coherence(t):
-    console = t.console()
+    console = t.console(*share(t))
     for command, question, answer in STEPS:
         if command:
             console.send(command)
@@ -59,14 +71,16 @@ WATCHED = [
 
 
 @case("watch-files", "inotify in Linux sees the console's changes, the "
-      "console's watch Linux's")
+      "console's watch Linux's", later=BOCHS)
 def watch_files(t):
     overlay = t.overlay({"bin/watcher": t.guest_program("watcher")})
-    console = t.console("--overlay", overlay)
+    console = t.console("--overlay", overlay, *share(t))
     console.send("exec mkdir /mnt/host/w; watcher /mnt/host/w > /tmp/w & "
                  "while ! [ -s /tmp/w ]; do :; done; echo on$((1 + 1))")
     console.expect("on2")
-    for command, _ in WATCHED:
+    for command, line in WATCHED:
+        if line.startswith("modify"):       # with its name, if it is known
+            console.send("exec cat /mnt/host/w/a")
         console.send(command)
     console.send("exec cat /tmp/w; echo on$((1 + 2))")
     for _, line in WATCHED:
