@@ -12,7 +12,8 @@
 #include "fuse.h"
 
 static_assert(sizeof(((struct fuse_channel_dir *)0)->attr) ==
-	      sizeof(struct fuse_attr));
+	      sizeof(struct fuse_attr),
+	      "attributes as FUSE has them");
 
 static struct fuse_channel_dir *place(struct fuse_session *s, u64 nodeid)
 {
