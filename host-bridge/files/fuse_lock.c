@@ -3,8 +3,8 @@
  * Locks, of two kinds that do not see each other: those of flock(2), of whole
  * files, and those of fcntl(2), of bytes. They are between all sessions of a
  * server. An owner is a session and a number that Linux gives to an open file
- * (flock) or to a process's files (fcntl). Locks are advice: no read or write
- * looks at them.
+ * (flock, and F_OFD_SETLK of fcntl) or to a process's files (fcntl). Locks are
+ * advice: no read or write looks at them.
  *
  * Who waits for a lock is answered when he has it, by whatever frees it. Those
  * that wait for the same get it in the order in which they came.
@@ -60,19 +60,26 @@ static void wake(struct fuse_lock_file *file)
 	}
 }
 
-/* Given up, or its connection is lost: fuse_later.cancel. */
-static void wait_cancel(struct fuse_later *later)
+/* Nobody waits any more: it is on its file's list only. */
+static void wait_end(struct fuse_wait *wait)
 {
-	struct fuse_wait *wait = CONTAINER(later, struct fuse_wait, later);
-	struct fuse_server *server = later->session->server;
-	struct fuse_lock_file *file = wait->file;
-	struct fuse_wait **link = &file->waits;
+	struct fuse_wait **link = &wait->file->waits;
 
 	while (*link != wait) {
 		link = &(*link)->next;
 	}
 	*link = wait->next;
 	wait_free(wait);
+}
+
+/* Given up, or its connection is lost: fuse_later.cancel. */
+static void wait_cancel(struct fuse_later *later)
+{
+	struct fuse_wait *wait = CONTAINER(later, struct fuse_wait, later);
+	struct fuse_server *server = later->session->server;
+	struct fuse_lock_file *file = wait->file;
+
+	wait_end(wait);
 	fuse_lock_file_put(server, file);
 }
 
@@ -183,6 +190,7 @@ static int lock_read(struct fuse_request *r, struct fuse_lock *lock,
 	*kind = (in->lk_flags & FUSE_LK_FLOCK) != 0 ? 1 : 0;
 	*lock = (struct fuse_lock){
 		.session = r->session, .node = r->node, .owner = in->owner,
+		.fh = in->fh,
 		.start = in->lk.start, .end = in->lk.end,
 		.type = in->lk.type, .pid = in->lk.pid,
 		.user = fuse_user_get(r->session, r->in.uid),
@@ -299,6 +307,51 @@ void fuse_lock_release(struct fuse_session *s, struct fuse_node *node,
 			fuse_lock_drop(link);
 		} else {
 			link = &(*link)->next;
+		}
+	}
+	wake(file);
+	fuse_lock_file_put(s->server, file);
+}
+
+/* The next wait, from link on, of a file that was opened; NULL: none. */
+static struct fuse_wait *wait_through(struct fuse_wait *wait,
+				      const struct fuse_session *s, uint64_t fh)
+{
+	while (wait != NULL && (wait->want.session != s ||
+				wait->want.fh != fh)) {
+		wait = wait->next;
+	}
+	return wait;
+}
+
+/**
+ * What was opened under that number is closed: its locks are over, and nobody
+ * waits for one for it. Those of a process have ended before, by FLUSH; of an
+ * open file's own Linux says no more than this.
+ */
+void fuse_lock_close(struct fuse_session *s, struct fuse_node *node,
+		     uint64_t fh)
+{
+	struct fuse_lock_file *file;
+	struct fuse_wait *wait;
+
+	if (node->locks == 0) {
+		return;
+	}
+	file = fuse_lock_file_find(s->server, node->ino);
+	while ((wait = wait_through(file->waits, s, fh)) != NULL) {
+		fuse_later_answer(&wait->later, EINTR);
+		wait_end(wait);
+	}
+	for (unsigned kind = 0; kind < FUSE_LOCK_KINDS; kind++) {
+		struct fuse_lock **link = &file->locks[kind];
+
+		while (*link != NULL) {
+			if ((*link)->session == s && (*link)->fh == fh) {
+				fuse_lock_drop(link);
+			} else {
+				link = &(*link)->next;
+			}
 		}
 	}
 	wake(file);

@@ -17,7 +17,7 @@ struct fuse_lock {
 	struct fuse_session *session;
 	struct fuse_node *node;		/* the session's */
 	struct fuse_user *user;
-	uint64_t owner;
+	uint64_t owner, fh;		/* fh: set through that */
 	uint64_t start, end;		/* first and last byte */
 	uint32_t type, pid;
 };

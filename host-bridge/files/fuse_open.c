@@ -17,11 +17,11 @@ static struct fuse_open **bucket_of(struct fuse_session *s, uint64_t fh)
 }
 
 /**
- * Counts one more writer of a node. Returns 0, ENFILE (too many, or too many of
- * the user's) or ENOMEM.
+ * Counts one more writer of a node, by a new number. Returns 0, ENFILE (too many,
+ * or too many of the user's) or ENOMEM.
  */
 int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
-		  uint64_t *fh)
+		  uint64_t fh)
 {
 	struct fuse_user *user = fuse_user_get(s, uid);
 	struct fuse_open *open = malloc(sizeof(*open));
@@ -45,10 +45,9 @@ int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
 		}
 		return error;
 	}
-	*fh = ++s->last_fh;
-	bucket = bucket_of(s, *fh);
+	bucket = bucket_of(s, fh);
 	*open = (struct fuse_open){
-		.next = *bucket, .fh = *fh, .node = node, .user = user,
+		.next = *bucket, .fh = fh, .node = node, .user = user,
 	};
 	*bucket = open;
 	user->opens++;

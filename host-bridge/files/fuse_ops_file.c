@@ -14,7 +14,8 @@
 
 /**
  * The reply's next part: a file is open, for writing counted, so that others know
- * of changes that are not written yet. Number 0 is one for reading.
+ * of changes that are not written yet. One for reading is a number and no more:
+ * locks are had through it.
  */
 int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 		  uint32_t flags)
@@ -23,9 +24,11 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 	struct fuse_open_out *out = (void *)(r->out + r->out_len);
 	int error = 0;
 
-	*out = (struct fuse_open_out){ .open_flags = FOPEN_KEEP_CACHE };
+	*out = (struct fuse_open_out){
+		.fh = ++r->session->last_fh, .open_flags = FOPEN_KEEP_CACHE,
+	};
 	if (access == O_WRONLY || access == O_RDWR) {
-		error = fuse_open_new(r->session, node, r->in.uid, &out->fh);
+		error = fuse_open_new(r->session, node, r->in.uid, out->fh);
 	}
 	r->out_len += sizeof(*out);
 	return error;
@@ -88,6 +91,7 @@ int fuse_release(struct fuse_request *r)
 	if ((in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK) != 0) {
 		fuse_lock_release(r->session, r->node, in->lock_owner, true);
 	}
+	fuse_lock_close(r->session, r->node, in->fh);
 	fuse_open_end(r->session, in->fh);
 	return 0;
 }

@@ -208,7 +208,7 @@ static inline uint64_t fuse_node_id(uint32_t ino, uint32_t gen)
 
 /* fuse_open.c */
 int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
-		  uint64_t *fh);
+		  uint64_t fh);
 void fuse_open_end(struct fuse_session *s, uint64_t fh);
 bool fuse_open_end_some(struct fuse_session *s, uint64_t until);
 
@@ -276,6 +276,8 @@ int fuse_lock_wait(struct fuse_request *r);
 int fuse_lock_get(struct fuse_request *r);
 void fuse_lock_release(struct fuse_session *s, struct fuse_node *node,
 		       uint64_t owner, bool flock);
+void fuse_lock_close(struct fuse_session *s, struct fuse_node *node,
+		     uint64_t fh);
 void fuse_lock_end_session(struct fuse_session *s);
 void fuse_lock_free(struct fuse_server *server);
 

@@ -181,7 +181,7 @@ static void flocks_wait_and_end(void **state)
 	GO(b.replies, replies + 1);
 	GO(b.error, 0);
 	GO(flock(&a, 1, RD), 11);
-	GO(release(&b, node, 0, 2, 0), 0);
+	GO(release(&b, node, 99, 2, 0), 0);
 	GO(flock(&a, 1, RD), 11);
 	GO(flock(&b, 2, UN), 0);
 	GO(flock(&a, 1, RD), 0);
@@ -352,6 +352,51 @@ static void locks_push_no_answer_out(void **state)
 	GO(get(&b, 1, WR, 0, 9).type, RD);
 }
 
+/* Of a lock of an open file's own Linux says nothing when that is closed: it
+ * ends with the number through which it was set, and so does the wait for one. A
+ * file that is open for reading has such a number, too. */
+static void what_is_closed_has_no_locks(void **state)
+{
+	uint64_t one, two;
+	unsigned replies;
+
+	(void)state;
+	GO(open_file(&a, node, 01000, &one), 0);
+	GO(open_file(&a, node, 01000, &two), 0);
+	assert_int_not_equal(one, two);
+	a.fh = one;
+	GO(set(&a, 11, WR, 0, 9), 0);
+	GO(set(&a, 11, RD, 20, 29), 0);
+	a.fh = two;
+	GO(set(&a, 12, WR, 100, 109), 0);
+	GO(flock(&a, 12, RD), 0);
+	/* Another session's of the same number is another. */
+	b.fh = two;
+	GO(set(&b, 1, WR, 200, 209), 0);
+	GO(setw(&b, 1, WR, 5, 25), WAITS);
+	replies = a.replies;
+	GO(setw(&a, 13, WR, 200, 200), WAITS);
+	GO(release(&a, node, one, 0, 0), 0);
+	GO(b.error, 0);
+	GO(get(&a, 12, WR, 0, 99).end, 25);
+	GO(a.replies, replies + 2);
+	/* It comes a second time. */
+	GO(release(&a, node, one, 0, 0), 0);
+	GO(get(&b, 1, RD, 100, 100).type, WR);
+	GO(flock(&b, 1, WR), 11);
+	replies = a.replies;
+	begin(&a, FUSE_RELEASE, node);
+	put_bytes(&a, &(struct fuse_release_in){ .fh = two },
+		  sizeof(struct fuse_release_in));
+	GO(say(&a), 0);
+	/* The wait's, EINTR, and its own. */
+	GO(a.replies, replies + 2);
+	GO(get(&b, 1, WR, 100, 109).type, UN);
+	GO(flock(&b, 1, WR), 0);
+	GO(set(&b, 1, UN, 0, END), 0);
+	GO(get(&b, 1, WR, 0, END).type, UN);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, both, teardown)
@@ -369,6 +414,7 @@ int main(void)
 		T(a_users_only_lock_is_replaced),
 		T(there_is_something_left_for_others),
 		T(locks_push_no_answer_out),
+		T(what_is_closed_has_no_locks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

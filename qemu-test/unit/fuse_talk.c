@@ -390,7 +390,7 @@ int lock(struct mount *m, uint32_t opcode, uint64_t node, uint64_t owner,
 	 uint32_t type, uint64_t start, uint64_t end, uint32_t flags)
 {
 	struct fuse_lk_in in = {
-		.owner = owner, .lk_flags = flags,
+		.fh = m->fh, .owner = owner, .lk_flags = flags,
 		.lk = { .start = start, .end = end, .type = type, .pid = 42 },
 	};
 	unsigned replies = m->replies;
