@@ -158,7 +158,7 @@ static void wake(int kind, int way)
 /* What a child holds: its ranges, and nothing of the other kind. */
 static void conflicts(void)
 {
-	int ready[2], f = open("lk", O_RDWR | O_CREAT, 0644), g;
+	int ready[2], f = open("lk", O_RDWR | O_CREAT, 0644), g, h;
 	pid_t child;
 	char c;
 
@@ -208,6 +208,17 @@ static void conflicts(void)
 	close(g);
 	g = open("lk", O_RDWR);
 	ASK(lock(g, F_OFD_SETLK, F_WRLCK, 0, 0));
+	/* An open file's own: in everybody's way, also of who opened it. */
+	alarm(1);
+	ASK(lock(f, F_OFD_SETLKW, F_RDLCK, 0, 1));
+	alarm(1);
+	ASK(lock(f, F_SETLKW, F_RDLCK, 0, 1));
+	h = open("lk", O_RDONLY);
+	ASK(lock(g, F_OFD_SETLK, F_UNLCK, 0, 0));
+	ASK(lock(h, F_OFD_SETLK, F_RDLCK, 0, 0));
+	ASK(lock(f, F_OFD_SETLK, F_WRLCK, 0, 0));
+	close(h);
+	ASK(lock(f, F_OFD_SETLK, F_WRLCK, 0, 0));
 	ASK(flock(f, LOCK_UN));
 	ASK(flock(g, LOCK_EX | LOCK_NB));
 	close(g);
@@ -440,9 +451,7 @@ int main(int argc, char **argv)
 	mappings();
 	write_ahead();
 	for (int kind = BY_FLOCK; kind <= BY_OFD; kind++) {
-		/* Linux does not tell FUSE that an OFD lock's file is closed:
-		 * CAVEATS. */
-		for (int way = 0; way < (kind == BY_OFD ? 1 : 4); way++) {
+		for (int way = 0; way < 4; way++) {
 			wake(kind, way);
 		}
 	}
