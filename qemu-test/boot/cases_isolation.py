@@ -19,6 +19,12 @@ READABLE = {0x17, 0x8b, 0x176, 0x1a0, 0x6e0, 0xc0000080, 0x4b564d02,
             0x4b564d06}
 ANY_VALUE = {0x8b, 0x1a0, 0x6e0}
 HARMLESS = {"invd", "wbinvd", "cr8"}
+# What QEMU's TCG takes and no processor would: a SYSENTER_EIP that is no
+# address (it is the guest's own). And 10.0, up to where it was mended (group 9:
+# what it does not know there does nothing), which the computer around KVM has.
+TCG_TAKES = {name: [("msr-write", 0x176, "ok")] for name in QEMU}
+TCG_TAKES["nested-amd"] = [("msr-write", 0x176, "ok")] + [
+    (name, None, "ok") for name in ("vmxon", "vmclear", "vmptrld", "vmptrst")]
 
 
 def _overlap(a, b):
@@ -104,9 +110,8 @@ def payload(t):
     t.check(result.status == 0, f"status {result.status}: {result.err}")
     attempts = _attempts(result.linux)
     t.check(len(attempts) > 150, f"only {len(attempts)} attempts reported")
-    # TCG takes a SYSENTER_EIP that no processor would; it is the guest's own.
-    allowed = [("msr-write", 0x176, "ok")] if t.platform in QEMU else []
-    wrong = [a for a in attempts if _wrong(*a) and a not in allowed]
+    wrong = [a for a in attempts
+             if _wrong(*a) and a not in TCG_TAKES.get(t.platform, ())]
     t.check(not wrong, "\n".join(map(str, wrong)))
 
 
