@@ -20,7 +20,6 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
-#include "host-bridge/files/p9_service.h"
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
@@ -89,14 +88,12 @@ static void on_linux_down(void *arg)
 	fuse_server_peer_gone(arg, env.vsock);
 }
 
-/* The volume's files for Linux, by FUSE and by 9P. Returns whether they are
- * served. */
+/* The volume's files for Linux. Returns whether they are served. */
 static bool serve_files(void)
 {
 	struct fuse_server *files = fuse_server_new(env.volume);
 
-	if (!files || fuse_service_start(env.vsock, files) != 0 ||
-	    p9_service_start(env.vsock, env.volume) != 0) {
+	if (!files || fuse_service_start(env.vsock, files) != 0) {
 		return false;
 	}
 	linux_on_down(&guest, on_linux_down, files);

@@ -4,8 +4,8 @@
  * the fields. A reader that runs out of bytes returns zeros and remembers it;
  * a writer that runs out of room writes nothing more and remembers it; so a
  * message is read or written as a whole and judged once. Used on both sides of
- * the channel: by host-bridge's server and client, and by the agent's server in
- * Linux. Pure; knows nothing but the C library.
+ * the channel, for Linux's files: by host-bridge's client, and by the agent's
+ * server in Linux. Pure; knows nothing but the C library.
  * [Linux "net/9p/protocol.c", diod "protocol.md"]
  */
 #ifndef ISTHMUS_P9_H
@@ -25,30 +25,22 @@ enum p9_type {
 	P9_TLOPEN = 12,
 	P9_TLCREATE = 14,
 	P9_TSYMLINK = 16,
-	P9_TMKNOD = 18,
-	P9_TRENAME = 20,
 	P9_TREADLINK = 22,
 	P9_TGETATTR = 24,
 	P9_TSETATTR = 26,
-	P9_TXATTRWALK = 30,
-	P9_TXATTRCREATE = 32,
 	P9_TREADDIR = 40,
 	P9_TFSYNC = 50,
-	P9_TLOCK = 52,
-	P9_TGETLOCK = 54,
 	P9_TLINK = 70,
 	P9_TMKDIR = 72,
 	P9_TRENAMEAT = 74,
 	P9_TUNLINKAT = 76,
 	P9_TVERSION = 100,
-	P9_TAUTH = 102,
 	P9_TATTACH = 104,
 	P9_TFLUSH = 108,
 	P9_TWALK = 110,
 	P9_TREAD = 116,
 	P9_TWRITE = 118,
 	P9_TCLUNK = 120,
-	P9_TREMOVE = 122,
 };
 
 #define P9_VERSION	"9P2000.L"
@@ -56,9 +48,7 @@ enum p9_type {
 #define P9_NOFID	0xffffffffu	/* no fid: Tattach's afid */
 #define P9_HEADER	7u		/* size, type, tag */
 #define P9_IOHDR	24u		/* what msize has beyond data */
-#define P9_WRITE_HEAD	23u		/* a Twrite before its data */
 #define P9_MSIZE_MIN	4096u		/* Linux's minimum too */
-#define P9_MSIZE_MAX	(512u * 1024 + P9_IOHDR)
 #define P9_WALK_MAX	16u		/* names in one Twalk */
 #define P9_NAME_MAX	255u		/* bytes */
 
@@ -68,40 +58,27 @@ enum p9_type {
 
 /* Tlopen and Tlcreate flags: Linux's O_* as x86 numbers them.
  * [Linux "include/net/9p/9p.h: enum p9_open_mode_t"] */
-#define P9_O_ACCMODE	00000003u
 #define P9_O_WRONLY	00000001u
-#define P9_O_RDWR	00000002u
 #define P9_O_CREATE	00000100u
 #define P9_O_EXCL	00000200u
 #define P9_O_TRUNC	00001000u
-#define P9_O_APPEND	00002000u
 #define P9_O_DIRECTORY	00200000u
 
 /* Tgetattr masks: what is asked for, and what a reply holds. */
 #define P9_GETATTR_BASIC	0x7ffull
-#define P9_GETATTR_BTIME	0x800ull
-#define P9_GETATTR_GEN		0x1000ull
 
-/* Tsetattr: what is valid; the low six bits are VOLUME_SET_MODE.. _MTIME. */
+/* Tsetattr: what is valid. */
 #define P9_SETATTR_MODE		0x01u
 #define P9_SETATTR_UID		0x02u
 #define P9_SETATTR_GID		0x04u
 #define P9_SETATTR_SIZE		0x08u
 #define P9_SETATTR_ATIME	0x10u
 #define P9_SETATTR_MTIME	0x20u
-#define P9_SETATTR_CTIME	0x40u
 #define P9_SETATTR_ATIME_SET	0x80u
 #define P9_SETATTR_MTIME_SET	0x100u
 
 /* Tunlinkat flag: the name is a directory's. */
 #define P9_AT_REMOVEDIR		0x200u
-
-/* Types of a lock, then what Rlock says. */
-#define P9_LOCK_RDLCK		0u
-#define P9_LOCK_WRLCK		1u
-#define P9_LOCK_UNLCK		2u
-#define P9_LOCK_SUCCESS		0u
-#define P9_LOCK_BLOCKED		1u
 
 /* What names a file to a client: path is unique on the server, version changes
  * with the content. type is P9_QT*. */
@@ -263,11 +240,8 @@ void p9_putqid(struct p9_writer *w, const struct p9_qid *qid);
 struct p9_qid p9_getqid(struct p9_reader *r);
 void p9_putattr(struct p9_writer *w, const struct p9_attr *attr);
 void p9_getattr(struct p9_reader *r, struct p9_attr *attr);
-int64_t p9_gettime(struct p9_reader *r);
 void p9_begin(struct p9_writer *w, void *buf, size_t size, uint8_t type,
 	      uint16_t tag);
-size_t p9_end(struct p9_writer *w, size_t extra);
-uint32_t p9_errno_to_wire(int error);
-int p9_errno_from_wire(uint32_t code);
+size_t p9_end(struct p9_writer *w);
 
 #endif

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 9P2000.L: the composite fields, message heads, and error numbers, which on
- * the wire are Linux' whatever the C library in use calls them. A reader or
- * writer that went wrong says so once, at the end (p9.h). Multi-byte fields are
- * little endian, as this machine is.
+ * 9P2000.L: the composite fields, and message heads. A reader or writer that
+ * went wrong says so once, at the end (p9.h). Multi-byte fields are little
+ * endian, as this machine is.
  * [Linux "net/9p/protocol.c"]
  */
-#include <errno.h>
-
 #include "proto/p9.h"
 
 #define NS_PER_S	1000000000ll
@@ -73,11 +70,9 @@ int64_t p9_time(int64_t s, uint64_t ns)
 	return s * NS_PER_S + (int64_t)ns;
 }
 
-/**
- * Reads seconds and nanoseconds as p9_time() makes them, so that no peer's value
- * can overflow; odd nanoseconds make the message bad.
- */
-int64_t p9_gettime(struct p9_reader *r)
+/* Reads seconds and nanoseconds as p9_time() makes them, so that no peer's value
+ * can overflow; odd nanoseconds make the message bad. */
+static int64_t p9_gettime(struct p9_reader *r)
 {
 	int64_t s = (int64_t)p9_get64(r);
 	uint64_t ns = p9_get64(r);
@@ -152,81 +147,15 @@ void p9_begin(struct p9_writer *w, void *buf, size_t size, uint8_t type,
 	p9_put16(w, tag);
 }
 
-/**
- * Finishes a message that extra bytes will follow, which belong to it: they are
- * counted in its size but lie elsewhere (a Rread's data in the volume). Returns
- * the bytes in the buffer; 0 if they did not fit it.
- */
-size_t p9_end(struct p9_writer *w, size_t extra)
+/** Finishes a message. Returns its length; 0 if it did not fit the buffer. */
+size_t p9_end(struct p9_writer *w)
 {
 	size_t len = (size_t)(w->at - w->start);
-	uint32_t size = (uint32_t)(len + extra);
+	uint32_t size = (uint32_t)len;
 
 	if (w->bad) {
 		return 0;
 	}
 	memcpy(w->start, &size, sizeof(size));
 	return len;
-}
-
-/* Numbers that C libraries do not agree on, or that are above 34; on the left
- * whatever the library in use has, on the right Linux':
- * [Linux "include/uapi/asm-generic/errno.h"] */
-static const struct {
-	int error;
-	uint32_t wire;
-} errors[] = {
-	{ EDEADLK, 35 },
-	{ ENAMETOOLONG, 36 },
-	{ ENOLCK, 37 },
-	{ ENOSYS, 38 },
-	{ ENOTEMPTY, 39 },
-	{ ELOOP, 40 },
-	{ ENODATA, 61 },
-	{ EPROTO, 71 },
-	{ EOVERFLOW, 75 },
-	{ EMSGSIZE, 90 },
-	{ EOPNOTSUPP, 95 },
-	{ ENOBUFS, 105 },
-	{ ETIMEDOUT, 110 },
-	{ ESTALE, 116 },
-	{ EDQUOT, 122 },
-};
-
-/* 1 to 34 mean the same everywhere.
- * [Linux "include/uapi/asm-generic/errno-base.h"] */
-#define EQUAL_UP_TO	34
-
-/**
- * The number Linux has for an errno value, for Rlerror; EIO for one it does not
- * know, and for 0, which would be no error.
- */
-uint32_t p9_errno_to_wire(int error)
-{
-	if (error > 0 && error <= EQUAL_UP_TO) {
-		return (uint32_t)error;
-	}
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		if (errors[i].error == error) {
-			return errors[i].wire;
-		}
-	}
-	return EIO;
-}
-
-/**
- * The errno value for a number of Linux'; EIO if there is none. Never 0: a
- * server cannot make an error look like success.
- */
-int p9_errno_from_wire(uint32_t code)
-{
-	if (code > 0 && code <= EQUAL_UP_TO) {
-		return (int)code;
-	}
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		if (errors[i].wire == code) {
-			return errors[i].error;
-		}
-	}
-	return EIO;
 }

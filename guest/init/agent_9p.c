@@ -149,7 +149,7 @@ size_t p9_server_handle(struct p9_server *s, const uint8_t *t, size_t len,
 		p9_begin(&out, r, P9_MSIZE_MIN, P9_RLERROR, tag);
 		p9_put32(&out, (uint32_t)error);
 	}
-	return p9_end(&out, 0);
+	return p9_end(&out);
 }
 
 /**

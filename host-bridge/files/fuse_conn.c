@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "host-bridge/files/fuse_ops.h"
+#include "host-bridge/files/linux_errno.h"
 #include "host-bridge/rt/tsc.h"
 
 #define HEADER		sizeof(struct fuse_in_header)
@@ -183,7 +184,7 @@ static int conn_hello(struct fuse_conn *conn)
 				      &resumed);
 	}
 	if (s == NULL) {
-		reply.header.error = -fuse_errno(hello.version ==
+		reply.header.error = -linux_errno(hello.version ==
 						 FUSE_CHANNEL_VERSION ?
 						 EMFILE : EPROTONOSUPPORT);
 		reply.header.len = seg.len = sizeof(reply.header);

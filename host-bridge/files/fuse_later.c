@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/files/linux_errno.h"
 #include "host-bridge/rt/container.h"
 
 /**
@@ -51,7 +52,7 @@ void fuse_later_answer(struct fuse_later *later, int error)
 {
 	struct fuse_session *s = later->session;
 	struct fuse_out_header out = {
-		.len = sizeof(out), .error = -fuse_errno(error),
+		.len = sizeof(out), .error = -linux_errno(error),
 		.unique = later->unique,
 	};
 	struct volume_seg seg = { .data = &out, .len = sizeof(out) };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host-bridge/files/fuse_ops.h"
+#include "host-bridge/files/linux_errno.h"
 
 #define NODE	FUSE_OP_NODE
 #define KEPT	FUSE_OP_KEPT
@@ -137,7 +138,7 @@ void fuse_request_done(struct fuse_request *r, int error)
 	struct fuse_out_header header = { .unique = r->in.unique };
 
 	if (error != 0) {
-		header.error = -fuse_errno(error);
+		header.error = -linux_errno(error);
 		r->out_len = 0;
 		r->seg_count = 0;
 		r->seg_bytes = 0;

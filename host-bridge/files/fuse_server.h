@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Room files: protocols for files, both ways. The server that gives the volume
+ * to Linux (fuse_*.c) and its way over vsock (fuse_service.h); the client for
+ * Linux's own files (p9_client.h). Neither trusts the other end. May include the
+ * rooms up to vsock, and proto/ for the messages themselves.
+ *
  * A FUSE server for a volume: bytes in, replies and notifications out, over any
  * transport. A connection (struct fuse_conn) carries one mount's messages; what
  * the mount has here, its session, outlives it and is found again by HELLO.

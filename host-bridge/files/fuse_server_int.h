@@ -218,9 +218,6 @@ bool fuse_quota(const struct fuse_user *user, size_t used, size_t all,
 struct fuse_user *fuse_user_get(struct fuse_session *s, uint32_t uid);
 void fuse_user_put(struct fuse_session *s, struct fuse_user *user);
 
-/* fuse_errno.c */
-int32_t fuse_errno(int error);
-
 /* fuse_request.c */
 #define FUSE_OP_NODE		1u	/* in.nodeid is a node's */
 #define FUSE_OP_KEPT		2u	/* must not be carried out twice */

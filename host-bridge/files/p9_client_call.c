@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host-bridge/files/linux_errno.h"
 #include "host-bridge/files/p9_client_int.h"
 
 #define TAG	1u	/* one request at a time needs only one */
@@ -112,7 +113,7 @@ void client_request(struct p9_client *c, uint8_t type)
  * ENAMETOOLONG (nothing was sent), or why the connection ended. */
 static int client_send(struct p9_client *c)
 {
-	size_t len = p9_end(&c->tx, 0);
+	size_t len = p9_end(&c->tx);
 	size_t done = 0;
 	int error = len == 0 || len > c->msize ? ENAMETOOLONG : 0;
 
@@ -188,7 +189,7 @@ int client_call(struct p9_client *c)
 		return client_drop(c, EPROTO);
 	}
 	if (got == P9_RLERROR) {
-		return p9_errno_from_wire(p9_get32(&c->rx));
+		return linux_errno_from(p9_get32(&c->rx));
 	}
 	return got == type + 1 ? 0 : client_drop(c, EPROTO);
 }

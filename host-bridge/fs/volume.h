@@ -5,7 +5,7 @@
  * made up. May include rt, loop, dev and blk.
  *
  * The volume: an ext4 file system on a block device of ours (volume_dev.h),
- * used by the file servers and by the console. Files are named by inode number;
+ * used by the file server and by the console. Files are named by inode number;
  * every function returns 0 or an errno value and changes nothing when it
  * fails, unless it says so. Names are bytes with a length: 1 to 255, without
  * '/' and NUL. Symbolic links are data: nothing here follows one, except
@@ -176,13 +176,6 @@ int volume_fsync(struct volume *vol, uint32_t ino);
 
 int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, uint32_t *ino);
-/* The same, and the cookie of what was found: volume_entry_at(). */
-int volume_lookup_entry(struct volume *vol, uint32_t dir, const char *name,
-			size_t len, uint32_t *ino, uint64_t *cookie);
-/* Calls fn for the entry that has that cookie, if it is there still. */
-int volume_entry_at(struct volume *vol, uint32_t dir, uint64_t cookie,
-		    void (*fn)(void *arg, const struct volume_entry *entry),
-		    void *arg);
 /* Calls fn for each entry from cookie on (0: from the start) until it returns
  * false. fn must not change the volume. */
 int volume_readdir(struct volume *vol, uint32_t dir, uint64_t cookie,

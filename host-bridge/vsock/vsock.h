@@ -28,7 +28,6 @@
 #define VSOCK_PORT_ECHO		7u
 #define VSOCK_PORT_DISCARD	9u
 #define VSOCK_PORT_CHARGEN	19u
-#define VSOCK_PORT_9P		564u	/* host's files, served by host-bridge */
 
 #define VSOCK_SHUT_RCV		1u
 #define VSOCK_SHUT_SEND		2u

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: MIT
-# libFuzzer on the FUSE and 9P servers and the volume below them, and on the 9P
-# client and the commands above it: make fuzz-files FUZZ_SECONDS=600
+# libFuzzer on the FUSE server and the volume below it, and on the 9P client and
+# the commands above it: make fuzz-files FUZZ_SECONDS=600
 
 FILES_FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-Ihypervisor/include -I.
 FILES_FUZZ_RUN = -max_total_time=$(or $(FUZZ_SECONDS),60) -seed=1 \
 	-max_len=20000 -print_final_stats=1 -artifact_prefix=build/fuzz/
-
-build/fuzz/p9_server: qemu-test/fuzz/p9_server_fuzz.c $(VOLUME_SRCS) \
-		$(P9_SERVER_SRCS) \
-		$(wildcard $(addprefix host-bridge/, files/p9*.h blk/*.h fs/*.h fs/*/*.h))
-	@mkdir -p $(@D)
-	clang $(FILES_FUZZ_FLAGS) -o $@ $(filter %.c,$^) -lext2fs -lcom_err
 
 build/fuzz/fuse_server: qemu-test/fuzz/fuse_server_fuzz.c $(VOLUME_SRCS) \
 		$(FUSE_SERVER_SRCS) \
@@ -27,16 +21,12 @@ build/fuzz/p9_client: qemu-test/fuzz/p9_client_fuzz.c $(FILE_COMMANDS_SRCS) \
 		$(filter %.c,$^) -lext2fs -lcom_err
 
 .PHONY: fuzz-files
-fuzz-files: build/fuzz/fuse_server build/fuzz/p9_server build/fuzz/p9_client
-	@mkdir -p build/fuzz/p9_corpus build/fuzz/p9_client_corpus \
-		build/fuzz/fuse_corpus
-	@qemu-test/fuzz/p9_seeds.py build/fuzz/p9_seeds
+fuzz-files: build/fuzz/fuse_server build/fuzz/p9_client
+	@mkdir -p build/fuzz/p9_client_corpus build/fuzz/fuse_corpus
 	@qemu-test/fuzz/p9_client_seeds.py build/fuzz/p9_client_seeds
 	@/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 -O ^has_journal -N 64 \
-		build/fuzz/p9.ext4 1M
-	P9_FUZZ_IMAGE=build/fuzz/p9.ext4 build/fuzz/fuse_server \
+		build/fuzz/fuse.ext4 1M
+	FUSE_FUZZ_IMAGE=build/fuzz/fuse.ext4 build/fuzz/fuse_server \
 		$(FILES_FUZZ_RUN) -len_control=0 build/fuzz/fuse_corpus
-	P9_FUZZ_IMAGE=build/fuzz/p9.ext4 build/fuzz/p9_server \
-		$(FILES_FUZZ_RUN) build/fuzz/p9_corpus build/fuzz/p9_seeds
 	build/fuzz/p9_client $(FILES_FUZZ_RUN) build/fuzz/p9_client_corpus \
 		build/fuzz/p9_client_seeds

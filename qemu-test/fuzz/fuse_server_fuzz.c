@@ -5,7 +5,7 @@
  * mean something, and fields as the input has them; some are raw bytes. Between
  * them connections are reset, requests come again, the peer does not read,
  * notifications are sent, the device fails. Run by make fuzz-files;
- * P9_FUZZ_IMAGE names the ext4 image.
+ * FUSE_FUZZ_IMAGE names the ext4 image.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -421,11 +421,11 @@ static void action(struct mount *m, uint8_t what, struct input *in)
 
 static void load_image(void)
 {
-	const char *path = getenv("P9_FUZZ_IMAGE");
+	const char *path = getenv("FUSE_FUZZ_IMAGE");
 	FILE *file = path != NULL ? fopen(path, "rb") : NULL;
 
 	if (file == NULL) {
-		fprintf(stderr, "P9_FUZZ_IMAGE: no such image\n");
+		fprintf(stderr, "FUSE_FUZZ_IMAGE: no such image\n");
 		exit(2);
 	}
 	fseek(file, 0, SEEK_END);

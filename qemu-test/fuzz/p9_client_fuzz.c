@@ -58,7 +58,7 @@ static size_t answer(const uint8_t *request, size_t len, uint8_t *to,
 	}
 	p9_put(&w, input.at, n);
 	input.at += n;
-	return how & RAW ? n : p9_end(&w, 0);
+	return how & RAW ? n : p9_end(&w);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -43,7 +43,7 @@ static void begin(uint8_t type)
 static int send_request(void)
 {
 	uint8_t type = request[4];
-	size_t len = p9_end(&t, 0);
+	size_t len = p9_end(&t);
 
 	assert_int_not_equal(len, 0);
 	len = p9_server_handle(&server, request, len, reply);

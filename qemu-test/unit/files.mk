@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Tests of the volume and of 9P.
+# Tests of the volume and of files over the channel.
 VOLUME_SRCS := host-bridge/blk/volume_mem.c host-bridge/fs/volume_path.c \
 	$(wildcard host-bridge/fs/ext4/*.c)
-P9_SERVER_SRCS := proto/p9_codec.c host-bridge/rt/seed.c \
-	$(addprefix host-bridge/files/p9_, session.c fid.c lock.c quota.c \
-	ops_attr.c ops_file.c ops_name.c)
 
 UNIT_TESTS += volume
 volume_SRCS := qemu-test/unit/volume_test.c qemu-test/unit/volume_fixture.c \
@@ -47,35 +44,6 @@ volume_stress_SRCS := qemu-test/unit/volume_stress_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_stress_LIBS := -lext2fs -lcom_err
 
-UNIT_TESTS += p9_hostile
-p9_hostile_SRCS := qemu-test/unit/p9_hostile_test.c qemu-test/unit/p9_talk.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
-p9_hostile_LIBS := -lext2fs -lcom_err
-
-UNIT_TESTS += p9_server
-p9_server_SRCS := qemu-test/unit/p9_server_test.c qemu-test/unit/p9_talk.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
-p9_server_LIBS := -lext2fs -lcom_err
-
-UNIT_TESTS += p9_memory
-p9_memory_SRCS := qemu-test/unit/p9_memory_test.c qemu-test/unit/p9_talk.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS)
-p9_memory_LIBS := -lext2fs -lcom_err \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-
-UNIT_TESTS += p9_service
-p9_service_SRCS := qemu-test/unit/p9_service_test.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
-	$(addprefix host-bridge/files/p9_, service.c client_call.c client_ops.c)
-p9_service_LIBS := -lext2fs -lcom_err
-
-UNIT_TESTS += host_down
-host_down_SRCS := qemu-test/unit/host_down_test.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(P9_SERVER_SRCS) \
-	host-bridge/files/p9_service.c host-bridge/ui/commands_system.c \
-	$(addprefix host-bridge/vsock/vsock, _conn.c _link.c _packet.c)
-host_down_LIBS := -lext2fs -lcom_err
-
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err
@@ -86,20 +54,29 @@ host_watch_SRCS := qemu-test/unit/host_watch_test.c \
 	$(addprefix host-bridge/ui/, commands_watch.c words.c)
 host_watch_LIBS := -lext2fs -lcom_err
 
+P9_CLIENT_SRCS := proto/p9_codec.c host-bridge/files/linux_errno.c \
+	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)
+
 # The commands on files, against a Linux that means harm.
 FILE_COMMANDS_SRCS := qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
 	$(addprefix host-bridge/ui/, commands_files.c places.c \
 	words.c) qemu-test/unit/host_no_watch.c \
-	proto/p9_codec.c \
-	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)
+	$(P9_CLIENT_SRCS)
 UNIT_TESTS += p9_client
 p9_client_SRCS := qemu-test/unit/p9_client_test.c \
 	qemu-test/unit/volume_fixture.c $(FILE_COMMANDS_SRCS)
 p9_client_CFLAGS := -include qemu-test/unit/newlib.h
 p9_client_LIBS := -lext2fs -lcom_err
 
+# The client against the agent's server.
+UNIT_TESTS += p9_agent
+p9_agent_SRCS := qemu-test/unit/p9_agent_test.c $(P9_CLIENT_SRCS) \
+	$(addprefix guest/init/agent_, 9p.c 9p_ops.c 9p_fid.c 9p_text.c \
+	session.c proto.c watch.c)
+
 # FUSE.
-FUSE_SERVER_SRCS := host-bridge/rt/seed.c $(filter-out %_service.c, \
+FUSE_SERVER_SRCS := host-bridge/rt/seed.c host-bridge/files/linux_errno.c \
+	$(filter-out %_service.c, \
 	$(wildcard host-bridge/files/fuse_*.c))
 
 UNIT_TESTS += fuse_server
@@ -130,6 +107,12 @@ fuse_lock_SRCS := qemu-test/unit/fuse_lock_test.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_lock_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += fuse_hostile
+fuse_hostile_SRCS := qemu-test/unit/fuse_hostile_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_hostile_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += fuse_session
 fuse_session_SRCS := qemu-test/unit/fuse_session_test.c \
 	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
@@ -148,3 +131,10 @@ fuse_memory_SRCS := qemu-test/unit/fuse_memory_test.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_memory_LIBS := -lext2fs -lcom_err \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+UNIT_TESTS += host_down
+host_down_SRCS := qemu-test/unit/host_down_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
+	host-bridge/files/fuse_service.c host-bridge/ui/commands_system.c \
+	$(addprefix host-bridge/vsock/vsock, _conn.c _link.c _packet.c)
+host_down_LIBS := -lext2fs -lcom_err

@@ -331,48 +331,123 @@ static void a_session_outlives_its_connection(void **state)
 	close_it();
 }
 
-/* Many requests and nothing read: credit stops it, and nothing is lost. */
-static void a_client_that_does_not_read_is_stopped(void **state)
+/* Many requests, each numbered; and their answers, which come in order. */
+#define ONE	sizeof(struct fuse_in_header)
+#define ANSWER	(sizeof(struct fuse_out_header) + sizeof(struct fuse_statfs_out))
+
+static size_t flood_sent, flood_got;
+
+static void flood_begin(size_t bytes)
+{
+	mount_it(1);
+	room = bytes;
+	flood_sent = flood_got = 0;
+}
+
+/* Sends of the next request what is taken; returns how much. */
+static size_t flood_send(void)
 {
 	struct fuse_in_header in = {
 		.len = sizeof(in), .opcode = FUSE_STATFS, .nodeid = 1,
+		.unique = 1000 + flood_sent / ONE,
 	};
-	const size_t one = sizeof(struct fuse_out_header) +
-			   sizeof(struct fuse_statfs_out);
-	size_t sent = 0, got = 0, n;
+	size_t at = flood_sent % ONE;
+	size_t n = client_send((uint8_t *)&in + at, ONE - at);
 
-	(void)state;
-	mount_it(1);
-	room = 5000;
-	for (int i = 0; i < 1000; i++) {
-		in.unique = 1000 + sent / sizeof(in);
-		n = sent % sizeof(in);
-		sent += client_send((uint8_t *)&in + n, sizeof(in) - n);
-		if (i % 3 == 0) {
-			step();
+	flood_sent += n;
+	return n;
+}
+
+/* Reads what is there, or most of it: each of them, in order. */
+static void flood_read(size_t most)
+{
+	size_t n = most < end.out_len ? most : end.out_len;
+
+	for (size_t k = 0; k < n; k++, flood_got++) {
+		uint64_t number = 1000 + flood_got / ANSWER;
+		size_t at = flood_got % ANSWER;
+
+		if (at >= 8 && at < 16) {
+			GO(end.out[k], (uint8_t)(number >> (at - 8) * 8));
 		}
 	}
-	assert_true(sent < 20000);
-	while (sent % sizeof(in) != 0 || got < sent / sizeof(in) * one) {
-		n = sent % sizeof(in);
-		if (n != 0) {
-			sent += client_send((uint8_t *)&in + n,
-					    sizeof(in) - n);
-		}
-		/* Each of them is there, in order. */
-		for (size_t k = 0; k < end.out_len; k++, got++) {
-			uint64_t number = 1000 + got / one;
+	end.out_len -= n;
+	memmove(end.out, end.out + n, end.out_len);
+}
 
-			if (got % one >= 8 && got % one < 16) {
-				GO(end.out[k], (uint8_t)(number >>
-				   (got % one - 8) * 8));
-			}
+static void flood_end(void)
+{
+	chunk = QUEUE;
+	while (flood_sent % ONE != 0 ||
+	       flood_got < flood_sent / ONE * ANSWER) {
+		if (flood_sent % ONE != 0) {
+			flood_send();
 		}
-		end.out_len = 0;
+		flood_read(QUEUE);
 		step();
 	}
 	GO(end.held, 0);
 	close_it();
+}
+
+/* Nothing is read: credit stops it, and nothing is lost. */
+static void a_client_that_does_not_read_is_stopped(void **state)
+{
+	(void)state;
+	flood_begin(5000);
+	for (int i = 0; i < 1000; i++) {
+		flood_send();
+		if (i % 3 == 0) {
+			step();
+		}
+	}
+	assert_true(flood_sent < 20000);
+	flood_end();
+}
+
+/* A thousand requests in one packet, and the time for one: each turn answers
+ * one, in order, and the peer has no credit for what waits. */
+static void time_is_shared_out(void **state)
+{
+	unsigned turns = 0;
+
+	(void)state;
+	flood_begin(QUEUE);
+	for (unsigned i = 0; i < 1000; i++) {
+		flood_send();
+	}
+	no_time = true;
+	step();				/* the packet, and the first turn */
+	GO(end.out_len, 2 * ANSWER);
+	for (; end.held > 0; turns++) {
+		GO(end.out_len, (turns + 2) * ANSWER);
+		GO(end.len, 0);
+		step();
+	}
+	GO(turns, 998);
+	flood_end();
+	GO(flood_got, 1000 * ANSWER);
+}
+
+/* The queue of requests is never empty, for megabytes of them. */
+static void a_queue_that_never_empties_does_not_grow(void **state)
+{
+	(void)state;
+	flood_begin(5000);
+	chunk = 300;
+	while (flood_sent < 3u << 20) {
+		/* Twice as many as answers are read. */
+		for (unsigned i = 0; i < 2; i++) {
+			while (flood_send() > 0) {
+			}
+			step();
+		}
+		assert_false(end.gone);
+		/* Once it has filled, it stays so. */
+		assert_true(flood_sent < 20000 || end.held > 0);
+		flood_read(chunk);
+	}
+	flood_end();
 }
 
 int main(void)
@@ -383,6 +458,8 @@ int main(void)
 		T(a_port_of_anybodys_is_refused),
 		T(a_session_outlives_its_connection),
 		T(a_client_that_does_not_read_is_stopped),
+		T(time_is_shared_out),
+		T(a_queue_that_never_empties_does_not_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

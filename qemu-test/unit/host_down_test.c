@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "drivers/power.h"
@@ -15,7 +16,8 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/files/p9_service.h"
+#include "host-bridge/files/fuse_server.h"
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/heap.h"
@@ -23,19 +25,22 @@
 #include "qemu-test/unit/volume_fixture.h"
 #include "vsock_peer.h"
 
-#define PORT	600u		/* of the kernel's 9P transport */
+#define PORT	600u		/* of the driver's FUSE transport */
 
 static struct peer peer;
 static struct fixture f;
+static struct fuse_server *server;
 static jmp_buf end;
 static int steps_left;
 
-/* Linux does not go by itself: it is stopped, as HC_PARTITION_STOP does it. */
+/* Linux does not go by itself: it is stopped, as HC_PARTITION_STOP does it, and
+ * main.c's wiring ends what its mounts had. */
 bool commands_linux_shutdown(const struct command_env *env)
 {
 	(void)env;
 	peer.table[CHANNEL_ST_STATE(1)] = CHANNEL_STATE_DOWN;
 	peer.table[CHANNEL_ST_GENERATION]++;
+	fuse_server_peer_gone(server, peer.vs);
 	return false;
 }
 
@@ -45,6 +50,14 @@ static unsigned turns;
 void loop_work_add(struct loop_work *added)
 {
 	work = added;
+}
+
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
+		    void (*fn)(struct loop_timer *timer))
+{
+	(void)timer;
+	(void)delay_ms;
+	(void)fn;
 }
 
 bool loop_busy(void)
@@ -128,30 +141,48 @@ size_t heap_room(void)
 	return 0;
 }
 
-/* One message, whose reply is no Rlerror. */
-static void talk(const uint8_t *message, uint32_t len)
+/* One message, whose reply is no error. */
+static void talk(uint32_t opcode, const void *body, size_t len)
 {
+	static uint64_t unique;
+	uint8_t message[200];
+	struct fuse_in_header in = {
+		.len = (uint32_t)(sizeof(in) + len), .opcode = opcode,
+		.unique = opcode == FUSE_CHANNEL_HELLO ? UINT64_MAX
+						       : (unique += 2),
+		.nodeid = FUSE_ROOT_ID,
+	};
+	struct fuse_out_header out;
 	struct ring_packet packet;
 
-	peer_send(&peer, PORT, VSOCK_PORT_9P, OP_RW, 0, message, len);
+	memcpy(message, &in, sizeof(in));
+	memcpy(message + sizeof(in), body, len);
+	peer_send(&peer, PORT, FUSE_CHANNEL_PORT, OP_RW, 0, message, in.len);
 	peer_run(&peer, 100);
 	do {
 		assert_int_equal(peer_take(&peer, &packet), RING_OK);
 	} while (packet.op != OP_RW);
-	assert_int_equal(peer.payload[4], message[4] + 1);
+	memcpy(&out, peer.payload, sizeof(out));
+	assert_int_equal(out.unique, in.unique);
+	assert_int_equal(out.error, 0);
 }
 
-/* Tversion, Tattach: the fid holds the volume's root. */
-static void attach(void)
+/* A mount with an open file that has no name any more: the volume keeps it for
+ * the mount. */
+static void use_files(void)
 {
-	static const uint8_t version[] = { 21, 0, 0, 0, 100, 0xff, 0xff,
-		0, 0, 1, 0, 8, 0, '9', 'P', '2', '0', '0', '0', '.', 'L' };
-	static const uint8_t root[] = { 23, 0, 0, 0, 104, 1, 0, 1, 0, 0, 0,
-		0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0 };
+	struct fuse_channel_hello hello = { FUSE_CHANNEL_VERSION, 0, 1, 0 };
+	struct fuse_init_in init = { .major = 7, .minor = 41 };
+	struct {
+		struct fuse_create_in in;
+		char name[2];
+	} create = { { .flags = 2, .mode = 0100644 }, "x" };
 
-	peer_send(&peer, PORT, VSOCK_PORT_9P, OP_REQUEST, 0, NULL, 0);
-	talk(version, sizeof(version));
-	talk(root, sizeof(root));
+	peer_send(&peer, PORT, FUSE_CHANNEL_PORT, OP_REQUEST, 0, NULL, 0);
+	talk(FUSE_CHANNEL_HELLO, &hello, sizeof(hello));
+	talk(FUSE_INIT, &init, sizeof(init));
+	talk(FUSE_CREATE, &create, sizeof(create.in) + 2);
+	talk(FUSE_UNLINK, "x", 2);
 }
 
 static void volume_outlives_its_users(void **state)
@@ -161,8 +192,9 @@ static void volume_outlives_its_users(void **state)
 	(void)state;
 	fixture_open(&f, 8, "");
 	peer_init(&peer);
-	assert_int_equal(p9_service_start(peer.vs, f.vol), 0);
-	attach();
+	server = fuse_server_new(f.vol);
+	assert_int_equal(fuse_service_start(peer.vs, server), 0);
+	use_files();
 	env.volume = f.vol;
 	env.vsock = peer.vs;
 	steps_left = 5;

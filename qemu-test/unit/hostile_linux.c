@@ -31,7 +31,7 @@ static struct vsock_conn conn;
 static struct places places;
 static const struct command_env env = { .places = &places };
 static hostile_answer answer_to;
-static uint8_t request[2 * P9_MSIZE_MAX], answer[ANSWER_MAX];
+static uint8_t request[ANSWER_MAX], answer[ANSWER_MAX];
 static size_t request_len, answer_at, answer_len;
 
 struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,

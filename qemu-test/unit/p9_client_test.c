@@ -123,7 +123,7 @@ static size_t answer(const uint8_t *request, size_t len, uint8_t *to,
 	p9_begin(&w, to, room, (uint8_t)(request[4] + 1 + linux_has.type_off),
 		 (uint16_t)(tag + linux_has.tag_off));
 	put_body(request[4], request);
-	n = p9_end(&w, 0);
+	n = p9_end(&w);
 	size = (uint32_t)n + linux_has.size_off;
 	memcpy(to, &size, sizeof(size));
 	return n;

@@ -24,6 +24,7 @@ void *__wrap_realloc(void *old, size_t size);
 
 static long left = -1;			/* allocations until one fails */
 static bool failed;
+static bool no_large;			/* all large ones fail */
 
 static bool fails(void)
 {
@@ -36,7 +37,8 @@ static bool fails(void)
 
 void *__wrap_malloc(size_t size)
 {
-	return fails() ? NULL : __real_malloc(size);
+	return fails() || (no_large && size > 100000) ? NULL
+						      : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
@@ -234,12 +236,61 @@ static void test_no_block(void **state)
 	fixture_close(&f);
 }
 
+/* The same for data: as much of a write is done as there is memory for. */
+static void test_no_block_for_data(void **state)
+{
+	static const uint8_t data[400000];
+	struct volume_attr attr = { .size = 1 << 20 };
+	size_t size, done, more = 0;
+	struct volume_dev *dev;
+	struct volume *vol;
+	struct fixture f;
+	uint8_t *sparse;
+	uint32_t ino;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	sparse = make_sparse(&f, &size);
+	assert_int_equal(volume_mem_open(sparse, size, &dev), 0);
+	assert_int_equal(volume_open(dev, &vol), 0);
+	ino = new_file(vol, ROOT, "f");
+	/* The first piece of memory for blocks serves 64 of them. */
+	assert_int_equal(volume_write(vol, ino, 0, data, 100, &done), 0);
+	no_large = true;
+	assert_int_equal(volume_write(vol, ino, 4096, data, sizeof(data),
+				      &done), 0);
+	assert_in_range(done, 4096, 64 * 4096);
+	assert_int_equal(volume_write(vol, ino, 4096 + done, data, 100000,
+				      &done), ENOSPC);
+	no_large = false;
+	assert_int_equal(volume_write(vol, ino, 4096, data, sizeof(data),
+				      &done), 0);
+	assert_int_equal(done, sizeof(data));
+	/* Its share of the heap, and not more; what is free serves again. */
+	volume_mem_limit(dev, 3 * 65 * VOLUME_BLOCK);
+	for (uint64_t at = 1 << 20; volume_write(vol, ino, at, data, 100000,
+						 &done) == 0; at += done) {
+		more += done;
+	}
+	assert_in_range(more, 3 * 64 * 4096, 5 * 64 * 4096);
+	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 9, &done),
+			 ENOSPC);
+	assert_int_equal(volume_setattr(vol, ino, VOLUME_SET_SIZE, &attr), 0);
+	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 100000, &done),
+			 0);
+	assert_int_equal(volume_close(vol), 0);
+	dev->ops->close(dev);
+	free(sparse);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_no_block),
+		cmocka_unit_test(test_no_block_for_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

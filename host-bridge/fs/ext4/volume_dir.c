@@ -490,43 +490,6 @@ static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
 }
 
 /**
- * Shows the entry with that cookie to fn. There may be none any more, and
- * another's name where it began: so it is one only if its name is found, and
- * found there. Returns 0, ENOENT, EIO, EOPNOTSUPP or ENOMEM.
- */
-int dir_at(struct volume *vol, struct vnode *dir, uint64_t cookie,
-	   void (*fn)(void *arg, const struct volume_entry *entry), void *arg)
-{
-	uint32_t place = (uint32_t)(cookie - 1), found, ino;
-	const struct ext2_dir_entry_2 *entry;
-	struct volume_entry shown;
-	int error = index_load(vol, dir);
-
-	if (error != 0) {
-		return error;
-	}
-	if (place % 4 != 0 ||
-	    place >> VOLUME_BLOCK_SHIFT >= dir->index->block_count) {
-		return ENOENT;
-	}
-	entry = dir_entry(vol, dir, place, false);
-	if (entry == NULL) {
-		return EIO;
-	}
-	if (!index_sound(entry, place & (VOLUME_BLOCK - 1)) ||
-	    entry->inode == 0 || entry->name_len == 0) {
-		return ENOENT;
-	}
-	error = dir_find(vol, dir, entry->name, entry->name_len, &found, &ino);
-	if (error != 0 || found != place) {
-		return error != 0 ? error : ENOENT;
-	}
-	dir_show(entry, place, &shown);
-	fn(arg, &shown);
-	return 0;
-}
-
-/**
  * Shows the entries at places from cookie on to fn, until it returns false. A
  * cookie that no entry gave shows what begins behind it. fn must not call the
  * volume: that could drop dir. Returns 0, EIO, EOPNOTSUPP or ENOMEM.

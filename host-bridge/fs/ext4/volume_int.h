@@ -172,8 +172,6 @@ int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent);
 int dir_empty(struct volume *vol, struct vnode *dir, bool *empty);
 int dir_writeback(struct volume *vol, struct vnode *dir);
-int dir_at(struct volume *vol, struct vnode *dir, uint64_t cookie,
-	   void (*fn)(void *arg, const struct volume_entry *entry), void *arg);
 int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	     bool (*fn)(void *arg, const struct volume_entry *entry),
 	     void *arg);

@@ -106,18 +106,6 @@ static int name_make(struct volume *vol, struct vnode *parent,
 int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, uint32_t *ino)
 {
-	uint64_t cookie;
-
-	return volume_lookup_entry(vol, dir, name, len, ino, &cookie);
-}
-
-/**
- * As volume_lookup(), and the cookie that readdir gives with the entry. Both
- * are set only with 0.
- */
-int volume_lookup_entry(struct volume *vol, uint32_t dir, const char *name,
-			size_t len, uint32_t *ino, uint64_t *cookie)
-{
 	struct vnode *vn;
 	uint32_t place;
 	int error = name_check(name, len);
@@ -129,27 +117,7 @@ int volume_lookup_entry(struct volume *vol, uint32_t dir, const char *name,
 	if (error == 0) {
 		error = dir_find(vol, vn, name, len, &place, ino);
 	}
-	if (error == 0) {
-		*cookie = (uint64_t)place + 1;
-	}
 	return error;
-}
-
-/**
- * Shows the entry with that cookie to fn, as volume_readdir() would: at the cost
- * of one look-up, however large the directory. The cookie may be anything; 0 is
- * no entry's. Returns 0, ENOENT, ENOTDIR, ESTALE, EIO or ENOMEM.
- */
-int volume_entry_at(struct volume *vol, uint32_t dir, uint64_t cookie,
-		    void (*fn)(void *arg, const struct volume_entry *entry),
-		    void *arg)
-{
-	struct vnode *vn;
-	int error;
-
-	volume_trim(vol);
-	error = vnode_get_dir(vol, dir, &vn);
-	return error != 0 ? error : dir_at(vol, vn, cookie, fn, arg);
 }
 
 /**
