@@ -18,10 +18,20 @@
 
 #define NODES_A_LOOK	32u		/* at the clock, when many end */
 #define NODE_BITS	8u		/* of the number of buckets, at first */
+#define MOVED_AT_ONCE	2u		/* buckets, with each new node */
 
-/* The kernel there chooses which inodes it has, not knowing the seed. */
+/* The kernel there chooses which inodes it has, not knowing the seed. An old
+ * bucket's nodes are in the new ones of twice its number and the next. */
 static struct fuse_node **bucket_of(struct fuse_session *s, uint32_t ino)
 {
+	uint32_t old;
+
+	if (s->nodes_old != NULL) {
+		old = seed_bucket(s->seed, ino, s->node_bits - 1);
+		if (old >= s->node_moved) {
+			return &s->nodes_old[old];
+		}
+	}
 	return &s->nodes[seed_bucket(s->seed, ino, s->node_bits)];
 }
 
@@ -39,34 +49,53 @@ struct fuse_node *fuse_node_find(struct fuse_session *s, uint32_t ino)
 	return node;
 }
 
-/* Makes the table, or doubles it when there are as many nodes as buckets.
- * Returns 0 or ENOMEM; then the old table stays as it was. */
+/* Moves one of the old buckets. Those that it goes to nobody has looked at. */
+static void node_move(struct fuse_session *s)
+{
+	uint32_t i = s->node_moved++;
+	struct fuse_node *node = s->nodes_old[i];
+
+	s->nodes[2 * i] = s->nodes[2 * i + 1] = NULL;
+	while (node != NULL) {
+		struct fuse_node *next = node->next;
+		struct fuse_node **bucket = bucket_of(s, node->ino);
+
+		node->next = *bucket;
+		*bucket = node;
+		node = next;
+	}
+	if (s->node_moved == 1u << (s->node_bits - 1)) {
+		free(s->nodes_old);
+		s->nodes_old = NULL;
+	}
+}
+
+/* Makes the table, or begins to double it when there are as many nodes as
+ * buckets: it is done long before there are twice as many, and no request pays
+ * for all of it. Returns 0 or ENOMEM; then the table stays as it was. */
 static int node_grow(struct fuse_session *s)
 {
-	uint32_t old = s->nodes == NULL ? 0 : 1u << s->node_bits;
-	struct fuse_node **table, **from = s->nodes;
+	struct fuse_node **table;
 
-	if (s->nodes != NULL && s->node_count < old) {
+	for (unsigned i = 0; i < MOVED_AT_ONCE && s->nodes_old != NULL; i++) {
+		node_move(s);
+	}
+	if (s->nodes == NULL) {
+		s->node_bits = NODE_BITS;
+		s->nodes = calloc(1u << NODE_BITS, sizeof(*table));
+		return s->nodes == NULL ? ENOMEM : 0;
+	}
+	if (s->node_count < 1u << s->node_bits) {
 		return 0;
 	}
-	table = calloc(old == 0 ? 1u << NODE_BITS : 2 * (size_t)old,
-		       sizeof(*table));
+	table = malloc((sizeof(*table) << s->node_bits) * 2);
 	if (table == NULL) {
 		return ENOMEM;
 	}
+	s->nodes_old = s->nodes;
 	s->nodes = table;
-	s->node_bits = old == 0 ? NODE_BITS : s->node_bits + 1;
-	for (uint32_t i = 0; i < old; i++) {
-		while (from[i] != NULL) {
-			struct fuse_node *node = from[i];
-			struct fuse_node **bucket = bucket_of(s, node->ino);
-
-			from[i] = node->next;
-			node->next = *bucket;
-			*bucket = node;
-		}
-	}
-	free(from);
+	s->node_bits++;
+	s->node_moved = 0;
 	return 0;
 }
 
@@ -263,7 +292,9 @@ bool fuse_node_end_some(struct fuse_session *s, uint64_t until)
 			}
 			done = 0;
 		}
-		if (node == NULL) {
+		if (s->nodes_old != NULL) {
+			node_move(s);
+		} else if (node == NULL) {
 			while (s->nodes[s->node_sweep] == NULL) {
 				s->node_sweep++;
 			}
@@ -274,8 +305,9 @@ bool fuse_node_end_some(struct fuse_session *s, uint64_t until)
 			free(node);
 		}
 	}
+	free(s->nodes_old);
 	free(s->nodes);
-	s->nodes = NULL;
+	s->nodes_old = s->nodes = NULL;
 	s->node_sweep = 0;
 	return true;
 }

@@ -112,7 +112,8 @@ struct fuse_session {
 	uint32_t minor;			/* 0: no INIT yet */
 	uint64_t init_flags;
 	struct fuse_node **nodes;	/* hashed */
-	uint32_t node_bits, node_count, node_sweep;
+	struct fuse_node **nodes_old;	/* half as many: all from node_moved on */
+	uint32_t node_bits, node_count, node_sweep, node_moved;
 	struct fuse_node *node_spare;
 	struct fuse_open **opens;	/* hashed */
 	uint32_t open_count, lock_count, wait_count;

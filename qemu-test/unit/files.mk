@@ -113,6 +113,12 @@ fuse_hostile_SRCS := qemu-test/unit/fuse_hostile_test.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_hostile_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += fuse_limits
+fuse_limits_SRCS := qemu-test/unit/fuse_limits_test.c \
+	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_limits_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += fuse_session
 fuse_session_SRCS := qemu-test/unit/fuse_session_test.c \
 	qemu-test/unit/fuse_talk.c qemu-test/unit/volume_fixture.c \

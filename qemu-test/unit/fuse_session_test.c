@@ -555,22 +555,6 @@ static void replies_wait_for_room(void **state)
 	GO(ask(&a, FUSE_STATFS, ROOT_ID, NULL, 0, NULL, NULL), 0);
 }
 
-/* One user cannot have all nodes; what he has no more of, another has. */
-static void nodes_are_shared_out(void **state)
-{
-	struct fuse_user user = { .uid = 1 };
-
-	(void)state;
-	GO(fuse_quota(&user, 0, 0, 50, 100), true);
-	GO(fuse_quota(&user, 0, 0, 51, 100), false);
-	GO(fuse_quota(&user, 50, 50, 1, 100), false);
-	GO(fuse_quota(&user, 0, 50, 25, 100), true);
-	GO(fuse_quota(&user, 0, 101, 0, 100), false);
-	user.uid = 0;
-	GO(fuse_quota(&user, 50, 50, 50, 100), true);
-	GO(fuse_quota(&user, 50, 50, 51, 100), false);
-}
-
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -592,7 +576,6 @@ int main(void)
 		T(long_messages_are_skipped),
 		T(notifications_are_numbered_and_kept),
 		T(replies_wait_for_room),
-		T(nodes_are_shared_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
