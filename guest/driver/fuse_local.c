@@ -348,6 +348,15 @@ static bool writes_times(struct fuse_session *s, const struct fuse_req *req)
 	return is;
 }
 
+/* What the kernel says of times names an open file even if none is open any more:
+ * so the host knows it from what a process sets. */
+static void mark_times(struct fuse_req *copy)
+{
+	struct fuse_own *own = container_of(copy, struct fuse_own, req);
+
+	((struct fuse_setattr_in *)own->body)->valid |= FATTR_FH;
+}
+
 /**
  * A copy of a request that may be answered before the host has got it. NULL: it
  * may not, or there is no memory.
@@ -356,6 +365,7 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req)
 {
 	const struct fuse_in_arg *in = req->args->in_args;
+	struct fuse_req *copy;
 
 	switch (req->in.h.opcode) {
 	case FUSE_RELEASE:
@@ -375,6 +385,10 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 	if (req->args->in_numargs != 1) {
 		return NULL;
 	}
-	return fuse_own_new(&req->in.h, in->value, in->size,
+	copy = fuse_own_new(&req->in.h, in->value, in->size,
 			    GFP_NOFS | __GFP_NOWARN);
+	if (copy && req->in.h.opcode == FUSE_SETATTR) {
+		mark_times(copy);
+	}
+	return copy;
 }

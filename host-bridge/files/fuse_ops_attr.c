@@ -80,9 +80,28 @@ static struct volume_time time_of(uint32_t valid, uint32_t now, uint64_t sec,
 	};
 }
 
+/* Does a process set times to what it likes? That both are now it may say of a file
+ * that it may only add to; and what its kernel knows of a file that was written
+ * names an open file. [Linux "fs/attr.c: may_setattr"] */
+static bool sets_times(uint32_t valid)
+{
+	uint32_t touch = FATTR_ATIME | FATTR_ATIME_NOW | FATTR_MTIME;
+
+	return (valid & (FATTR_ATIME | FATTR_MTIME)) != 0 &&
+	       (valid & FATTR_FH) == 0 && (valid & touch) != touch;
+}
+
+static bool only_grows(struct fuse_request *r)
+{
+	struct volume_attr attr;
+
+	return volume_getattr(r->vol, r->node->ino, &attr) == 0 &&
+	       (attr.flags & VOLUME_FL_APPEND) != 0;
+}
+
 /**
  * SETATTR: fuse_setattr_in -> fuse_attr_out. All of it is changed or nothing.
- * EINVAL for a time that is none.
+ * EINVAL for a time that is none, EPERM for one of an append-only file.
  */
 int fuse_setattr(struct fuse_request *r)
 {
@@ -98,6 +117,9 @@ int fuse_setattr(struct fuse_request *r)
 	if (in->atimensec > NSEC_MAX || in->mtimensec > NSEC_MAX ||
 	    in->ctimensec > NSEC_MAX) {
 		return EINVAL;
+	}
+	if (sets_times(valid) && only_grows(r)) {
+		return EPERM;
 	}
 	attr.atime = time_of(valid, FATTR_ATIME_NOW, in->atime, in->atimensec);
 	attr.mtime = time_of(valid, FATTR_MTIME_NOW, in->mtime, in->mtimensec);

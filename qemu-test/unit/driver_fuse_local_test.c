@@ -170,6 +170,10 @@ static void test_times(void **state)
 		assert_true(server_run());
 		assert_int_equal(((struct fuse_setattr_in *)got_body)->mtime,
 				 5 + i);
+		/* The host sees who it was. */
+		assert_int_equal(((struct fuse_setattr_in *)got_body)->valid,
+				 cases[i].valid | (cases[i].later ? FATTR_FH :
+						   0));
 		server_reply(got.unique, 0, &answer, sizeof(answer));
 		assert_int_equal(fake_answered(ask.req), 0);
 	}

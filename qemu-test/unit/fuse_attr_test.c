@@ -302,6 +302,50 @@ static void flags_forbid_opening(void **state)
 	}
 }
 
+/* Times of an append-only file are set to now, by a process, or as it is written;
+ * and with another's writing privileges end there too. */
+static void an_append_only_files_times(void **state)
+{
+	uint32_t flags = VOLUME_FL_APPEND | 0x80000, now = FATTR_ATIME |
+			 FATTR_ATIME_NOW | FATTR_MTIME;
+	const struct {
+		uint32_t valid;
+		int error;
+	} cases[] = {
+		{ now | FATTR_CTIME, 0 },
+		{ now | FATTR_MTIME_NOW, 0 },
+		{ FATTR_MTIME | FATTR_CTIME | FATTR_FH, 0 },
+		{ FATTR_CTIME, 0 },
+		{ FATTR_MTIME | FATTR_CTIME, 1 },
+		{ FATTR_ATIME | FATTR_MTIME | FATTR_CTIME, 1 },
+		{ FATTR_ATIME | FATTR_ATIME_NOW | FATTR_CTIME, 1 },
+		{ FATTR_ATIME | FATTR_CTIME, 1 },
+		{ FATTR_MODE | FATTR_CTIME, 1 },
+		{ FATTR_UID | FATTR_CTIME | FATTR_KILL_SUIDGID, 1 },
+	};
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0106755 };
+	uint64_t node;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		in.valid = cases[i].valid;
+		in.mtime = 100 + i;
+		GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL),
+		   cases[i].error);
+	}
+	GO(attr_by(node).mtime, 102);
+	GO(attr_by(node).mode, 0106755);
+	GO(write_file(&a, node, 0, "x", 1, FUSE_WRITE_KILL_SUIDGID), 0);
+	GO(attr_by(node).mode, 0100755);
+	flags = VOLUME_FL_IMMUTABLE | 0x80000;
+	GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+	in.valid = now | FATTR_CTIME;
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 1);
+}
+
 static uint64_t links_of(unsigned i)
 {
 	struct fuse_attr attr;
@@ -359,6 +403,7 @@ int main(void)
 		T(space_is_given_found_and_copied),
 		T(flags_are_shown_and_set),
 		T(flags_forbid_opening),
+		T(an_append_only_files_times),
 		T(directories_are_told),
 	};
 

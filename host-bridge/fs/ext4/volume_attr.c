@@ -177,10 +177,11 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 static int setattr_try(struct volume *vol, struct vnode *vn, unsigned what,
 		       const struct volume_attr *attr)
 {
-	unsigned times = VOLUME_SET_ATIME | VOLUME_SET_MTIME |
-			 VOLUME_SET_CTIME;
-	/* Times of an append-only file change when it grows. */
-	int error = (what & ~times) != 0 ? flags_free(vn) : flags_growing(vn);
+	unsigned grows = VOLUME_SET_ATIME | VOLUME_SET_MTIME |
+			 VOLUME_SET_CTIME | VOLUME_SET_KILL_PRIV;
+	/* Times of an append-only file change when it grows, and privileges
+	 * end. */
+	int error = (what & ~grows) != 0 ? flags_free(vn) : flags_growing(vn);
 
 	if (error != 0) {
 		return error;
@@ -225,7 +226,8 @@ static void setattr_times(struct vnode *vn, unsigned what,
  * ENOMEM the size may be set and no more); the change time becomes now unless it
  * is given. Without bits only that. An access ACL follows the mode. Returns 0,
  * EISDIR or EINVAL (size of what has none), EFBIG, EOPNOTSUPP (size of a file
- * with block maps), EPERM (immutable; append-only, but for times), EROFS, ESTALE,
+ * with block maps), EPERM (immutable; append-only, but for what
+ * changes as it grows: times, privileges), EROFS, ESTALE,
  * ENOSPC, EIO or ENOMEM.
  */
 int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
