@@ -98,7 +98,7 @@ test-all: test
 # Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets
 # NAME_SRCS and, where needed, NAME_CFLAGS and NAME_LIBS.
 UNIT_TESTS :=
--include $(wildcard qemu-test/unit/*.mk) $(wildcard qemu-test/fuzz/*.mk)
+-include $(wildcard $(addprefix qemu-test/, unit/*.mk fuzz/*.mk suites/*.mk))
 UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Ihypervisor/include -I.
 

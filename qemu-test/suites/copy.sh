@@ -3,10 +3,10 @@
 # cp -a, rsync -aX and tar of a Debian root and of everything a file can have;
 # every attribute of the copy must be the original's.
 cd "$1" || exit
-# All of a tree: kinds, rights, owners, times, links, attributes, ACLs, sums.
+# All in a tree: kinds, rights, owners, times, links, attributes, ACLs, sums.
 # rsync keeps times of regular files only here, whatever the file system.
 all() (
-	cd "$1" && find . -type d -printf "%P %y %m %U %G $times\n" -o \
+	cd "$1" && find . -mindepth 1 -type d -printf "%P %y %m %U %G $times\n" -o \
 		-type f -printf '%P %y %m %U %G %n %s %T@\n' -o \
 		-printf "%P %y %m %U %G %n %s $times %l\n" | sort
 	find . -print0 | sort -z | xargs -0 getfattr -h -d -m - 2>&1
@@ -49,9 +49,10 @@ times=
 all /tmp/special >/tmp/original
 same "rsync -aXAH of all kinds" s2
 times=%T@
-tar -C /tmp/special --xattrs --acls --xattrs-include='*' -cf - . |
-	{ mkdir s3 && tar -C s3 --xattrs --acls --xattrs-include='*' -xpf -; }
-# tar writes no sockets.
+# tar writes no sockets, and does not believe in all times.
+tar -C /tmp/special --xattrs --acls --xattrs-include='*' --exclude=./sock -cf - . |
+	{ mkdir s3 && tar -C s3 --xattrs --acls --xattrs-include='*' \
+		--warning=no-timestamp -xpf - 2>&1 | grep -v implausibly; }
 rm -f /tmp/special/sock
 all /tmp/special >/tmp/original
 same "tar of all kinds" s3
@@ -70,10 +71,10 @@ find /tmp/r/r ! -type d | wc -l
 all /tmp/r/r >/tmp/original
 cp -a /tmp/r/r r1 && same "cp -a of a root" r1
 rm -rf r1
-rsync -aX /tmp/r/r/ r2
+rsync -aXH /tmp/r/r/ r2
 times=
 all /tmp/r/r >/tmp/original
-same "rsync -aX of a root" r2
+same "rsync -aXH of a root" r2
 rm -rf r2
 umount /tmp/r && rmdir /tmp/r /tmp/root
 rm -f /tmp/original /tmp/copy
