@@ -70,8 +70,8 @@ WATCHED = [
 ]
 
 
-@case("watch-files", "inotify in Linux sees the console's changes",
-      later=BOCHS)
+@case("watch-files", "inotify in Linux sees the console's changes, the "
+      "console's watch Linux's", later=BOCHS)
 def watch_files(t):
     overlay = t.overlay({"bin/watcher": t.guest_program("watcher")})
     console = t.console("--overlay", overlay, *share(t))
@@ -86,5 +86,18 @@ def watch_files(t):
     for _, line in WATCHED:
         console.expect(line)
     console.expect("on3")
-    console.send("poweroff")
+    console.send("exec (sleep 1; echo x > /mnt/host/w/new; rm "
+                 "/mnt/host/w/new) & echo on$((1 + 3))")
+    console.expect("on4")
+    console.send("watch w")
+    console.expect("create new")
+    console.expect("delete new")
+    # What follows in the same breath is the next command.
+    console.send("\x03exec (sleep 1; echo x > /tmp/new) & echo on$((1 + 4))")
+    console.expect(r"\^C")
+    console.expect("on5")
+    console.send("watch linux:/tmp")
+    console.expect("create new")
+    console.send("\x03poweroff")
+    console.expect(r"\^C")
     t.check(console.finish() == 0, "poweroff did not end the machine well")

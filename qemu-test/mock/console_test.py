@@ -40,7 +40,11 @@ SESSION = [
     ("rm docs 'a b'\r", ["docs: Directory not empty"]),
     ("ls\r", [" copy", " a c"]),
     ("cat docs/numbers\r", ["4999\r\n5000\r\n"]),
-    (f"cat docs/large\r{WAIT}\x03", ["^C"], f"\n{LARGE}\r\n"),
+    (f"cat docs/large\r{WAIT}\x03mkdir one\r", ["^C"], f"\n{LARGE}\r\n"),
+    ("", ["mkdir one"]),        # typed with the ctrl-c
+    ("watch docs\r\x03mkdir two\r", ["^C"]),
+    ("", ["mkdir two"]),
+    ("ls\r", [" one\r", " two\r"]),
     ("status\r", ["1 linux", "agent: not ready"]),
     ("linux start\r", ["FAILED stage 64 linux loaded", "no bzImage"]),
     ("exec true\r", ["Linux is not running"]),
@@ -98,6 +102,7 @@ class Machine:
             stderr=subprocess.DEVNULL)
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.end = time.monotonic() + TIMEOUT
+        self.rest = ""          # that came behind the last prompt
 
     def read_to(self, wanted, got=""):
         while wanted not in got:
@@ -113,13 +118,14 @@ class Machine:
 
     def type(self, text):
         """Types text and returns what comes back, up to the next prompt."""
-        got = ""
+        got = self.rest
         for i, keys in enumerate(text.split(WAIT)):
             if i > 0:
                 got = self.read_to(WAIT, got)
             self.process.stdin.write(keys.encode())
             self.process.stdin.flush()
-        return self.read_to(PROMPT, got)
+        got, prompt, self.rest = self.read_to(PROMPT, got).partition(PROMPT)
+        return got + prompt
 
 
 def converse(machine, wanted_first, session):
