@@ -39,7 +39,6 @@ static void tx_flush(struct isthmus *ch)
 		}
 	}
 	if (ch->up) {
-		isthmus_p9_flush(ch);
 		isthmus_fuse_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
@@ -285,13 +284,6 @@ static struct pci_driver channel_driver = {
 	.remove = channel_remove,
 };
 
-/* What is not for a socket. */
-static bool files_input(struct isthmus *ch, const struct ring_packet *packet)
-{
-	return isthmus_fuse_input(ch, packet) ||
-	       isthmus_p9_input(ch, packet);
-}
-
 /* A mount needs the device at mount time only. */
 static int __init channel_init(void)
 {
@@ -303,7 +295,7 @@ static int __init channel_init(void)
 	skb_queue_head_init(&ch->tx_queue);
 	init_waitqueue_head(&ch->wq);
 	INIT_DELAYED_WORK(&ch->publish, isthmus_publish);
-	ch->input = files_input;
+	ch->input = isthmus_fuse_input;
 
 	isthmus_clock_set();
 	err = isthmus_fuse_register();
@@ -313,20 +305,17 @@ static int __init channel_init(void)
 	err = pci_register_driver(&channel_driver);
 	if (err) {
 		isthmus_fuse_unregister();
-		return err;
 	}
-	isthmus_p9_register();
-	return 0;
+	return err;
 }
 
 static void __exit channel_exit(void)
 {
-	isthmus_p9_unregister();
 	isthmus_fuse_unregister();
 	pci_unregister_driver(&channel_driver);
 }
 
 module_init(channel_init);
 module_exit(channel_exit);
-MODULE_DESCRIPTION("Isthmus channel: vsock, FUSE and 9P transport");
+MODULE_DESCRIPTION("Isthmus channel: vsock and FUSE transport");
 MODULE_LICENSE("GPL");

@@ -12,8 +12,6 @@
 #include <linux/virtio_vsock.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-#include <linux/unaligned.h>
-
 /* Members of struct vsock_transport that 6.1 does not have, or has no helper
  * for. */
 #define COMPAT_VSOCK_TRANSPORT						\
@@ -45,8 +43,6 @@ static inline void compat_copy(void *to, const void *from, size_t n)
 }
 #define RING_COPY	compat_copy
 #else
-#include <asm/unaligned.h>
-
 #define COMPAT_VSOCK_TRANSPORT
 
 static inline void compat_skb_sent(struct sk_buff *skb)

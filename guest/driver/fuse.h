@@ -9,7 +9,7 @@
  *
  * A mount is one session with the host's file server, and a session outlives its
  * connections: when one is lost, requests stay, and go to the next one
- * (docs/channel.md "Files: FUSE").
+ * (docs/files.md).
  *
  * ch->lock covers everything here that is not marked otherwise. It may be taken
  * with fc->bg_lock or fi->lock held, so nothing of fuse's is locked under it
@@ -32,7 +32,7 @@
 #include "isthmus.h"
 #include "proto/fuse_channel.h"
 
-/* Ports 600 to 663, as the 9P transport: the host's port tells them apart. */
+/* Ports 600 to 663. [docs/channel.md "Packets: vsock"] */
 #define FUSE_PORT_FIRST		600
 #define FUSE_MOUNTS		64
 /* Requests without an answer: FUSE_CHANNEL_OUT_MAX, and those that wait for a

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * isthmus driver: what its parts share. ring.c is the ring; above it vsock.c,
- * the AF_VSOCK transport, p9.c, the 9P transport, and fuse*.c, the FUSE one;
+ * the AF_VSOCK transport, and fuse*.c, the FUSE one;
  * above these link.c, the state table; on top channel.c, the device and the
  * interrupts. Calls go down only, but for `input`.
  *
@@ -99,13 +99,6 @@ void isthmus_vsock_unregister(void);
 void isthmus_vsock_reset(void);
 u32 isthmus_vsock_receive(struct isthmus *ch,
 			  const struct ring_packet *packet, u32 offset);
-
-/* p9.c: with ch->lock held, but for (un)register. */
-void isthmus_p9_register(void);
-void isthmus_p9_unregister(void);
-bool isthmus_p9_input(struct isthmus *ch, const struct ring_packet *packet);
-void isthmus_p9_flush(struct isthmus *ch);
-void isthmus_p9_reset(struct isthmus *ch);
 
 /* fuse.c, and fuse_conn.c with ch->lock held. */
 int isthmus_fuse_register(void);

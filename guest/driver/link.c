@@ -10,9 +10,9 @@
 #include "isthmus.h"
 
 /**
- * Leaves the ring: sockets are reset, 9P requests fail, FUSE requests wait,
- * nothing more is written. The own state word becomes DOWN. From any state; reason is for the
- * log. May sleep.
+ * Leaves the ring: sockets are reset, FUSE requests wait, nothing more is written.
+ * The own state word becomes DOWN. From any state; reason is for the log. May
+ * sleep.
  */
 void isthmus_link_down(struct isthmus *ch, const char *reason)
 {
@@ -26,7 +26,6 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	ch->tx_blocked = false;
 	ch->rx_more = false;
 	ch->fault = RING_OK;
-	isthmus_p9_reset(ch);
 	isthmus_fuse_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 

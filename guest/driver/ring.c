@@ -6,9 +6,9 @@
  * The cheap round trip: who sends a packet first takes back the request for a
  * doorbell, publishes, rings the host, and then looks at the ring itself. Where
  * host and Linux share a CPU the answer is there when the doorbell instruction
- * returns, and no interrupt was spent on it. 9P replies are completed on the
- * spot, in any context, up to a budget; what is beyond it, and socket packets,
- * which need a process, go to the interrupt thread.
+ * returns, and no interrupt was spent on it. Replies of the file server's are
+ * completed on the spot, in any context, up to a budget; what is beyond it, and
+ * socket packets, which need a process, go to the interrupt thread.
  *
  * What the host writes into its section is checked as if it were hostile
  * (abi/ring.h): a wrong index or length resets the channel, and touches nothing
@@ -128,7 +128,7 @@ bool isthmus_tx_wait(struct isthmus *ch, u32 len)
 }
 
 /**
- * One turn: takes 9P packets off the ring up to the first socket packet, as
+ * One turn: takes packets of files off the ring up to the first socket packet, as
  * many as the budget allows (lock held).
  */
 enum isthmus_rx isthmus_rx_poll(struct isthmus *ch, struct ring_packet *packet)
@@ -148,9 +148,8 @@ enum isthmus_rx isthmus_rx_poll(struct isthmus *ch, struct ring_packet *packet)
 			ring_rx_done(&ch->ring);
 			status = ring_rx_next(&ch->ring, packet);
 		}
-		/* 9P packets may have been answered with packets of ours
-		 * (RST), so both directions are published; one doorbell
-		 * serves both. */
+		/* They may have been answered with packets of ours (RST), so
+		 * both directions are published; one doorbell serves both. */
 		bell = ring_rx_commit(&ch->ring);
 		bell |= ring_tx_commit(&ch->ring);
 		if (bell) {

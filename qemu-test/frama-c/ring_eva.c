@@ -31,7 +31,7 @@ static void receive(struct ring *r)
 
 		//@ assert packet.len <= RING_PAYLOAD_MAX;
 		ring_rx_copy(r, 0, buffer, packet.len);
-		/* A part of it, as the 9P transport takes it. */
+		/* A part of it, as the FUSE transport takes it. */
 		if (offset <= packet.len && n <= RING_PAYLOAD_MAX &&
 		    n <= packet.len - offset) {
 			//@ split offset;

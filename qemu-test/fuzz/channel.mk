@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz driver_fuzz driver_fuse_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz driver_fuse_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-Ihypervisor/include -I. -Iqemu-test/unit
@@ -13,12 +13,10 @@ vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
 	$(addprefix host-bridge/vsock/, vsock_conn.c vsock_packet.c vsock_link.c services.c)
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
-driver_fuzz_SRCS := qemu-test/fuzz/driver_fuzz.c $(DRIVER_SRCS) $(DRIVER_FAKES)
-driver_fuzz_FLAGS := $(DRIVER_FLAGS)
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
 driver_fuse_fuzz_FLAGS := $(DRIVER_FLAGS)
-build/fuzz/driver_fuzz build/fuzz/driver_fuse_fuzz: $(wildcard \
+build/fuzz/driver_fuse_fuzz: $(wildcard \
 	guest/driver/*.h qemu-test/unit/driver_*.h qemu-test/unit/fake/*.h) \
 	| $(DRIVER_HEADERS)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * libFuzzer target: the FUSE transport of Linux' channel driver against a host
+ * libFuzzer target: Linux' channel driver, with mounts and sockets, against a host
  * partition that the input plays. qemu-test/unit/driver_fuse_play.h says what
  * must hold.
  */

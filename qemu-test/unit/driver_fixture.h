@@ -12,15 +12,14 @@
 
 #define HOST_SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 #define HOST_CREDIT	0x100000u
-#define PORT_FILES	564u
 #define PORT_MOUNT	600u		/* of the first mount */
-#define P9_HEADER	7u
 
 static u32 *host_table;
 static struct ring host_ring;
 static bool host_polite = true;		/* follows the state table */
 static u8 host_payload[RING_PAYLOAD_MAX];	/* of the last packet taken */
 static unsigned int host_doorbells;
+static unsigned int host_inits;		/* of its ring */
 
 static inline u32 *host_word(unsigned int n)
 {
@@ -37,6 +36,7 @@ static inline bool host_step(void)
 			  CHANNEL_OUTPUT_OFFSET(0, HOST_SECTION),
 			  fake.region + CHANNEL_OUTPUT_OFFSET(1, HOST_SECTION),
 			  HOST_SECTION, host_table[CHANNEL_ST_GENERATION]);
+		host_inits++;
 		next = CHANNEL_STATE_INIT;
 	} else if (own == CHANNEL_STATE_INIT && peer != CHANNEL_STATE_DOWN) {
 		next = CHANNEL_STATE_READY;
@@ -92,18 +92,6 @@ static inline enum ring_status host_put(const struct ring_packet *packet,
 	return status;
 }
 
-/* A packet of the file server's to the mount at port. */
-static inline void host_send(u32 port, u16 op, const void *payload, u32 len)
-{
-	struct ring_packet packet = {
-		.src_cid = 2, .dst_cid = 3, .src_port = PORT_FILES,
-		.dst_port = port, .len = len, .op = op,
-		.type = VIRTIO_VSOCK_TYPE_STREAM, .buf_alloc = HOST_CREDIT,
-	};
-
-	assert(host_put(&packet, payload) == RING_OK);
-}
-
 /* The next packet of the driver's, if there is one. */
 static inline bool host_take(struct ring_packet *packet)
 {
@@ -151,7 +139,7 @@ static inline void driver_load(void)
 static inline void driver_unload(void)
 {
 	fake_module_exit();
-	assert(!fake.device && !fake.transport_registered && !fake_p9);
+	assert(!fake.device && !fake.transport_registered);
 	free(fake.region);
 }
 
@@ -162,91 +150,6 @@ static inline void driver_start(void)
 	settle();
 	assert(*host_word(0) == CHANNEL_STATE_READY &&
 	       *host_word(1) == CHANNEL_STATE_READY);
-}
-
-/* ---- The 9P client's side ---- */
-
-static u32 accept_port;
-
-/* What the host does while a mount waits for it: accepts. */
-static inline void host_accept(void)
-{
-	struct ring_packet packet;
-
-	settle();
-	while (host_take(&packet)) {
-		if (packet.op == VIRTIO_VSOCK_OP_REQUEST) {
-			accept_port = packet.src_port;
-			host_send(accept_port, VIRTIO_VSOCK_OP_RESPONSE, NULL,
-				  0);
-		}
-	}
-	ring_linux();
-	fake_run();
-}
-
-/* Mounts; the client's port goes to accept_port. */
-static inline int mount(struct p9_client *client)
-{
-	int err;
-
-	memset(client, 0, sizeof(*client));
-	fake.sleep = host_accept;
-	err = fake_p9->create(client, "host", NULL);
-	fake.sleep = NULL;
-	return err;
-}
-
-static inline void unmount(struct p9_client *client)
-{
-	fake_p9->close(client);
-	assert(!client->trans);
-	for (unsigned int i = 0; i < FAKE_TAGS; i++) {
-		assert(!client->tags[i]);
-	}
-}
-
-/* A request as the client makes it, with the client's reference and the
- * transport's. NULL, and both given back: it could not be sent. fid is the one it is
- * about. */
-static inline struct p9_req_t *request(struct p9_client *client, u8 id,
-				       u32 fid, u32 size, u32 room, int *err)
-{
-	struct p9_req_t *req = calloc(1, sizeof(*req));
-	u16 tag = 0;
-
-	while (client->tags[tag]) {
-		tag++;
-	}
-	assert(size >= P9_HEADER + 4);
-	INIT_LIST_HEAD(&req->req_list);
-	req->tc = (struct p9_fcall){ .size = size, .id = id, .tag = tag,
-				     .capacity = size,
-				     .sdata = calloc(1, size) };
-	put_unaligned_le32(size, req->tc.sdata);
-	req->tc.sdata[4] = id;
-	put_unaligned_le16(tag, req->tc.sdata + 5);
-	put_unaligned_le32(fid, req->tc.sdata + P9_HEADER);
-	req->rc = (struct p9_fcall){ .capacity = room,
-				     .sdata = malloc(room) };
-	req->refcount = 2;
-	client->tags[tag] = req;
-	*err = fake_p9->request(client, req);
-	if (*err) {
-		assert(!p9_req_put(client, req) && p9_req_put(client, req));
-		req = NULL;
-	}
-	return req;
-}
-
-/* The whole of a reply, in the host's hands. */
-static inline u32 reply_make(u8 *out, u16 tag, u32 size)
-{
-	memset(out, (int)tag + 1, size);
-	put_unaligned_le32(size, out);
-	out[4] = 1;
-	put_unaligned_le16(tag, out + 5);
-	return size;
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A script of bytes played against the driver's FUSE transport: what the host
- * writes and says, and what Linux does meanwhile. What must hold: the rules that
+ * A script of bytes played against the driver: what the host writes, into the
+ * ring's words too, and says, and what Linux does meanwhile, with mounts and
+ * sockets. What must hold: the rules that
  * the fake kernel asserts, no bad access, every request ended once; and at the
  * end, with a host that behaves again, a mount works.
  */
@@ -17,6 +18,7 @@ static struct {
 	const u8 *at, *end;
 	u32 sleeps;
 	bool mounted;
+	u32 poked;			/* host_inits of the ring that was */
 	struct ask asks[PLAY_ASKS];
 	bool used[PLAY_ASKS], background[PLAY_ASKS];
 	struct page pages[PLAY_PAGES];
@@ -92,6 +94,17 @@ static inline u32 play_message(u8 *out)
 					  (u32)sizeof(head) + len;
 }
 
+/* It says more than there is. */
+static inline void play_long_packet(struct ring_packet *packet)
+{
+	if (ring_tx_begin(&host_ring, 0) == RING_OK) {
+		packet->len = play_take(4);
+		ring_tx_put(&host_ring, 0, packet, RING_PACKET_HEADER);
+		ring_tx_end(&host_ring, 0);
+		ring_tx_commit(&host_ring);
+	}
+}
+
 static inline void play_packet(void)
 {
 	static const u16 ops[] = {
@@ -101,7 +114,7 @@ static inline void play_packet(void)
 		VIRTIO_VSOCK_OP_SHUTDOWN,
 	};
 	static u8 bytes[RING_PAYLOAD_MAX];
-	u32 bits = play_take(1);
+	u32 bits = play_take(2);
 	struct ring_packet packet = {
 		.src_cid = 2, .dst_cid = 3, .src_port = FUSE_CHANNEL_PORT,
 		.dst_port = server.port, .type = VIRTIO_VSOCK_TYPE_STREAM,
@@ -118,7 +131,55 @@ static inline void play_packet(void)
 	if ((bits & 0x50) == 0x50) {
 		packet.buf_alloc = play_take(2);
 	}
-	host_put(&packet, bytes);
+	if ((bits & 0x700) == 0x700) {
+		packet.type = (u16)play_take(1);
+		packet.op = (u16)play_take(1);
+		packet.dst_port = play_take(2);
+	}
+	if ((bits & 0xf000) == 0xf000) {
+		play_long_packet(&packet);
+	} else {
+		host_put(&packet, bytes);
+	}
+}
+
+/* Words of the host's that the driver reads, at will. What it reads itself makes
+ * no sense to the host either from here on, until its ring is made anew. */
+static inline void play_poke(void)
+{
+	static const u16 words[] = {
+		offsetof(struct ring_header, magic) / 4,
+		offsetof(struct ring_header, generation) / 4,
+		offsetof(struct ring_header, prod) / 4,
+		offsetof(struct ring_header, cons) / 4,
+		offsetof(struct ring_header, prod_event) / 4,
+		offsetof(struct ring_header, cons_event) / 4,
+	};
+	u32 bits = play_take(1);
+	u32 *word = (u32 *)host_ring.own + words[bits % 6];
+
+	play.poked = host_inits;
+	if (bits >> 4 == 0) {
+		*word = play_take(4);
+	} else if (bits >> 4 < 4) {
+		host_ring.tx_data[play_take(3) % host_ring.size] ^= bits | 1;
+	} else {
+		*word += (bits & 15) * 8;
+	}
+}
+
+/* A server that does its part, or takes without a word. */
+static inline void play_server(bool silent)
+{
+	struct ring_packet packet;
+
+	server.silent = silent;
+	if (play.poked != host_inits) {
+		server_run();
+		return;
+	}
+	while (host_take(&packet)) {
+	}
 }
 
 static inline void play_host(void)
@@ -131,9 +192,7 @@ static inline void play_host(void)
 		break;
 	case 8:
 	case 9:
-		/* A server that does its part, or takes without a word. */
-		server.silent = op & 0x80;
-		server_run();
+		play_server(op & 0x80);
 		break;
 	case 10:
 		fake_run();
@@ -153,6 +212,9 @@ static inline void play_host(void)
 	case 14:
 		server.forgets = play_take(1);
 		server.forgetful = (op & 0xc0) == 0xc0;
+		break;
+	case 15:
+		play_poke();
 		break;
 	}
 	if (op & 0x10) {
@@ -213,6 +275,32 @@ static inline void play_request(void)
 	ask->ap.args.in_args[0].value = ask->in;
 	ask->ap.args.out_args[0].value = ask->out;
 	ask->req = fake_request(fm, &ask->ap.args, play.background[i]);
+}
+
+static inline void play_socket(void)
+{
+	u32 n = play.at < play.end ? play_take(2) : 50000;
+	struct sk_buff *skb = fake_skb(n);
+	struct ring_packet header = { .len = n, .op = VIRTIO_VSOCK_OP_RW };
+
+	memcpy(skb->head, &header, sizeof(header));
+	memset(skb_put(skb, n), 1, n);
+	skb->data_len = n & 1 ? n : 0;
+	skb->reply = n & 2;
+	if (fake_transport) {
+		fake_transport->send_pkt(skb);
+	} else {
+		kfree_skb(skb);
+	}
+}
+
+/* One packet, or as many as the ring takes. */
+static inline void play_sockets(bool many)
+{
+	do {
+		play_socket();
+	} while (many && isthmus_channel.up &&
+		 skb_queue_empty(&isthmus_channel.tx_queue));
 }
 
 static inline void play_signal(u32 op)
@@ -294,6 +382,9 @@ static inline void play_linux(void)
 	case 9:
 		fake_run_queues();
 		break;
+	case 10:
+		play_sockets(op & 0x10);
+		break;
 	default:
 		play_request();
 	}
@@ -340,6 +431,7 @@ static inline void driver_fuse_play(const u8 *script, size_t size)
 	memset(&play, 0, sizeof(play));
 	play.at = script;
 	play.end = script + size;
+	host_inits = 0;
 	for (u32 i = 0; i < PLAY_PAGES; i++) {
 		play.list[i] = &play.pages[i];
 		play.descs[i] = (struct fuse_page_desc){ PAGE_SIZE, 0 };

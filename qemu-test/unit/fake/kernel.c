@@ -7,7 +7,6 @@
 
 struct fake_kernel fake;
 struct virtio_transport *fake_transport;
-struct p9_trans_module *fake_p9;
 
 static struct pci_driver *driver;
 static struct pci_dev pdev;
@@ -541,43 +540,6 @@ void virtio_transport_consume_skb_sent(struct sk_buff *skb, bool consume)
 	assert(consume);
 	fake.sent++;
 	kfree_skb(skb);
-}
-
-/* ---- The 9P client ---- */
-
-struct p9_req_t *p9_tag_lookup(struct p9_client *c, u16 tag)
-{
-	struct p9_req_t *req = tag < FAKE_TAGS ? c->tags[tag] : NULL;
-
-	if (req) {
-		assert(req->refcount > 0 && req->tc.tag == tag);
-		req->refcount++;
-	}
-	return req;
-}
-
-int p9_req_put(struct p9_client *c, struct p9_req_t *req)
-{
-	assert(req->refcount > 0);
-	if (--req->refcount > 0) {
-		return 0;
-	}
-	assert(list_empty(&req->req_list));
-	assert(c->tags[req->tc.tag] == req);
-	c->tags[req->tc.tag] = NULL;
-	free(req->tc.sdata);
-	free(req->rc.sdata);
-	free(req);
-	return 1;
-}
-
-void p9_client_cb(struct p9_client *c, struct p9_req_t *req, int status)
-{
-	assert(req->status == REQ_STATUS_SENT);
-	assert(status == REQ_STATUS_RCVD ? req->rc.size <= req->rc.capacity :
-					   req->t_err < 0);
-	req->status = status;
-	p9_req_put(c, req);
 }
 
 /* clock.c is not among what is tested here: only a boot has the two clocks. */

@@ -27,7 +27,6 @@ typedef unsigned int gfp_t;
 typedef long ssize_t;
 
 #define ERESTARTSYS		512
-#define U8_MAX			UINT8_MAX
 #define UINT_MAX		UINT32_MAX
 #define U32_MAX			UINT32_MAX
 #define S32_MIN			INT32_MIN
@@ -65,28 +64,9 @@ typedef long ssize_t;
 #define module_exit(f)		void fake_module_exit(void) { f(); }
 #define MODULE_DESCRIPTION(x)
 #define MODULE_LICENSE(x)
-#define MODULE_ALIAS_9P(x)
 #define MODULE_DEVICE_TABLE(a, b)
 int fake_module_init(void);
 void fake_module_exit(void);
-
-static inline u32 get_unaligned_le32(const void *p)
-{
-	u32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline void put_unaligned_le32(u32 v, void *p)
-{
-	memcpy(p, &v, sizeof(v));
-}
-
-static inline void put_unaligned_le16(u16 v, void *p)
-{
-	memcpy(p, &v, sizeof(v));
-}
 
 /* ---- The world: what the test sets, and what the driver did ---- */
 

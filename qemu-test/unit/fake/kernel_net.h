@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of kernel.h that is vsock's helpers and the 9P client. The client is
- * as strict as Linux' own: a request has two references, one of them the
- * transport's, and is answered once.
+ * The part of kernel.h that is vsock's helpers.
  */
 #ifndef FAKE_KERNEL_NET_H
 #define FAKE_KERNEL_NET_H
-
-/* ---- vsock ---- */
 
 enum {
 	VIRTIO_VSOCK_OP_REQUEST = 1, VIRTIO_VSOCK_OP_RESPONSE,
@@ -80,55 +76,5 @@ void virtio_transport_consume_skb_sent(struct sk_buff *skb, bool consume);
 #define virtio_vsock_hdr(skb)	((struct virtio_vsock_hdr *)(skb)->head)
 #define virtio_vsock_skb_reply(skb)		((skb)->reply)
 #define sk_error_report(sk)			((void)(sk))
-
-/* ---- The 9P client ---- */
-
-enum {
-	P9_TXATTRCREATE = 32, P9_TATTACH = 104, P9_TREAD = 116,
-	P9_TCLUNK = 120, P9_RCLUNK, P9_TREMOVE,
-};
-enum { Connected = 1 };
-enum { REQ_STATUS_UNSENT, REQ_STATUS_SENT, REQ_STATUS_RCVD,
-       REQ_STATUS_ERROR };
-
-#define FAKE_TAGS	300
-
-struct p9_fcall {
-	u32 size;
-	u8 id;
-	u16 tag;
-	size_t capacity;
-	u8 *sdata;
-};
-
-struct p9_req_t {
-	int status, t_err, refcount;
-	struct p9_fcall tc, rc;
-	struct list_head req_list;
-};
-
-struct p9_client {
-	void *trans;
-	int status;
-	struct p9_req_t *tags[FAKE_TAGS];
-};
-
-struct p9_trans_module {
-	const char *name;
-	int maxsize, def;
-	void *owner;
-	int (*create)(struct p9_client *c, const char *addr, char *args);
-	void (*close)(struct p9_client *c);
-	int (*request)(struct p9_client *c, struct p9_req_t *req);
-	int (*cancel)(struct p9_client *c, struct p9_req_t *req);
-	int (*cancelled)(struct p9_client *c, struct p9_req_t *req);
-};
-
-extern struct p9_trans_module *fake_p9;
-#define v9fs_register_trans(t)		(fake_p9 = (t))
-#define v9fs_unregister_trans(t)	((void)(t), fake_p9 = NULL)
-struct p9_req_t *p9_tag_lookup(struct p9_client *c, u16 tag);
-int p9_req_put(struct p9_client *c, struct p9_req_t *req);
-void p9_client_cb(struct p9_client *c, struct p9_req_t *req, int status);
 
 #endif
