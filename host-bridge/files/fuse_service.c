@@ -324,6 +324,7 @@ static const struct vsock_ops service_ops = {
 	.on_writable = on_writable,
 	.on_shutdown = on_shutdown,
 	.on_close = on_close,
+	.reads_once = true,	/* fuse_conn_input() does */
 };
 
 /**

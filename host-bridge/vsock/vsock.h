@@ -48,6 +48,8 @@ struct vsock_ops {
 	/* The connection is gone. error: 0 orderly, else an errno value
 	 * (ECONNRESET, ECONNREFUSED, ETIMEDOUT). Last callback. */
 	void (*on_close)(struct vsock_conn *conn, int error);
+	/* on_data reads each byte once: data may be the peer's own memory. */
+	bool reads_once;
 };
 
 /* Offers a service on a port. arg becomes vsock_arg() of new connections.

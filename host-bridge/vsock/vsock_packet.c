@@ -213,13 +213,19 @@ static void input_data(struct vsock_conn *conn,
 	if (len != 0 && conn->state == CONN_OPEN &&
 	    (conn->shut_wish & VSOCK_SHUT_RCV) == 0 &&
 	    conn->ops->on_data != NULL) {
+		const void *data = conn->ops->reads_once ?
+				   ring_rx_at(&vs->ring, len) : NULL;
+
 		/* Out of shared memory first: the service may look at it
 		 * twice. */
-		ring_rx_copy(&vs->ring, 0, vs->rx_buffer, len);
+		if (data == NULL) {
+			ring_rx_copy(&vs->ring, 0, vs->rx_buffer, len);
+			data = vs->rx_buffer;
+		}
 		/* What is sent from within on_data must not give its credit
 		 * back yet. */
 		conn->busy = len;
-		conn->ops->on_data(conn, vs->rx_buffer, len);
+		conn->ops->on_data(conn, data, len);
 		conn->busy = 0;
 	}
 	vsock_credit_check(conn);

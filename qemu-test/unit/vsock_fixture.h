@@ -64,7 +64,8 @@ static void on_close(struct vsock_conn *conn, int error)
 }
 
 static const struct vsock_ops seen_ops = {
-	on_open, on_data, on_writable, on_shutdown, on_close,
+	.on_open = on_open, .on_data = on_data, .on_writable = on_writable,
+	.on_shutdown = on_shutdown, .on_close = on_close,
 };
 
 #define SEEN_PORT	100u

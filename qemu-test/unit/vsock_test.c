@@ -301,6 +301,51 @@ static void test_small_window(void **state)
 	assert_int_equal(packet.fwd_cnt, 2048);
 }
 
+/* What a service got that reads each byte once: from the ring, or copied. */
+static struct {
+	unsigned in_ring, copied;
+	uint8_t next;
+} once;
+
+static void once_on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	const struct peer *p = vsock_arg(conn);
+	const uint8_t *bytes = data;
+
+	if (bytes >= p->region &&
+	    bytes < p->region + CHANNEL_REGION_SIZE(PEER_SECTION)) {
+		once.in_ring++;
+	} else {
+		once.copied++;
+	}
+	for (size_t i = 0; i < len; i++) {
+		assert_int_equal(bytes[i], once.next++);
+	}
+}
+
+/* It gets the ring's memory, but for a packet that lies on both ends of it. */
+static void test_reads_once(void **state)
+{
+	static const struct vsock_ops ops = {
+		.on_data = once_on_data, .reads_once = true,
+	};
+	struct peer *p = *state;
+	uint8_t data[5000];
+
+	assert_int_equal(vsock_listen(p->vs, 200, &ops, p), 0);
+	open_conn(p, 5000, 200);
+	for (unsigned i = 0; i < 120; i++) {
+		for (size_t n = 0; n < sizeof(data); n++) {
+			data[n] = (uint8_t)(i * sizeof(data) + n);
+		}
+		assert_int_equal(peer_send(p, 5000, 200, OP_RW, 0, data,
+					   sizeof(data)), RING_OK);
+		peer_run(p, 10);
+	}
+	assert_int_equal(once.copied, 2);
+	assert_int_equal(once.in_ring, 118);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -317,6 +362,7 @@ int main(void)
 		T(test_odd_credit),
 		T(test_hold),
 		T(test_small_window),
+		T(test_reads_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,6 +389,17 @@ static inline void ring_rx_copy(const struct ring *r, uint32_t offset,
 	ring_rx_get(r, RING_PACKET_HEADER + offset, dst, n);
 }
 
+/**
+ * The current packet's payload where it lies, for who reads each byte of it once:
+ * the other end may change it at any time. NULL: it is in two pieces.
+ */
+static inline const void *ring_rx_at(const struct ring *r, uint32_t n)
+{
+	uint32_t at = (r->cons + RING_PACKET_HEADER) & (r->size - 1);
+
+	return n <= r->size - at ? r->rx_data + at : NULL;
+}
+
 /** Done with the current packet; its space returns with ring_rx_commit(). */
 static inline void ring_rx_done(struct ring *r)
 {
