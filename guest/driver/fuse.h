@@ -4,8 +4,9 @@
  * system type and its mount; below it fuse_queue.c, what the kernel's fuse module
  * calls; fuse_conn.c, the connection to the host; fuse_receive.c, fuse_end.c and
  * fuse_put.c, messages off the ring and into it. fuse_local.c is what the host
- * need not be asked; fuse_write.c writes dirty pages; fuse_notify.c carries out
- * what the host tells.
+ * need not be asked; fuse_write.c writes dirty pages; fuse_stream.c lets large
+ * reads and writes go past Linux's cache; fuse_notify.c carries out what the host
+ * tells.
  *
  * A mount is one session with the host's file server, and a session outlives its
  * connections: when one is lost, requests stay, and go to the next one
@@ -187,8 +188,15 @@ bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req);
 void fuse_local_locked(struct fuse_session *s);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
+bool fuse_local_knows(struct inode *inode, u32 what);
+
 /* fuse_write.c */
 void fuse_write_setup(struct fuse_session *s);
+ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from);
+
+/* fuse_stream.c */
+bool fuse_stream_adopted(const struct inode *inode);
+void fuse_stream_adopt(struct inode *inode);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);

@@ -126,14 +126,20 @@ static void fill_attr(struct fuse_session *s, struct inode *inode,
 	};
 }
 
-/* Does the kernel have all of a file's attributes right, but for these? */
-static bool is_known(struct inode *inode, u32 but)
+/** Does the kernel have these of a file's attributes right? */
+bool fuse_local_knows(struct inode *inode, u32 what)
 {
 	const struct fuse_inode *fi = get_fuse_inode(inode);
 
 	return S_ISREG(inode->i_mode) &&
-	       (READ_ONCE(fi->inval_mask) & ~but) == 0 &&
+	       (READ_ONCE(fi->inval_mask) & what) == 0 &&
 	       time_after64(fi->i_time, get_jiffies_64());
+}
+
+/* All of them, but for these? */
+static bool is_known(struct inode *inode, u32 but)
+{
+	return fuse_local_knows(inode, ~but);
 }
 
 /* Those that the fuse module does not know are right all the same: reading

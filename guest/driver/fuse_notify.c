@@ -106,6 +106,14 @@ static bool is_stale(const struct inode *dir, const struct qstr *name)
  * again without. */
 static int revalidate(struct dentry *dentry, unsigned int flags)
 {
+	struct inode *inode = d_inode_rcu(dentry);
+
+	if (unlikely(inode && !fuse_stream_adopted(inode))) {
+		if (flags & LOOKUP_RCU) {
+			return -ECHILD;
+		}
+		fuse_stream_adopt(inode);
+	}
 	if (unlikely(READ_ONCE(stale_count) > 0)) {
 		struct name_snapshot name;
 		struct dentry *parent;
@@ -157,6 +165,7 @@ void fuse_notify_mount(struct super_block *sb)
 	s->ops.alloc_inode = alloc_inode;
 	sb->s_op = &s->ops;
 	sb->s_d_op = &dentry_ops;
+	fuse_stream_adopt(d_inode(sb->s_root));
 }
 
 /* Drops one name of a directory, if it is cached. */

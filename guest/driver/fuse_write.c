@@ -11,12 +11,15 @@
  * which comes before its first dirty page but where the clock stood still; the
  * two do not meet in one page, since who writes to it waits for the first.
  *
+ * And a process' own memory goes the same way, where the file has no pages.
+ *
  * All in process context, where sleeping is allowed.
  */
 #include <linux/backing-dev.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 #include <linux/writeback.h>
 
 #include "fuse.h"
@@ -46,6 +49,8 @@ struct write {
 struct batch {
 	struct fuse_session *s;
 	struct inode *inode;
+	bool user;			/* a process' pages: one request */
+	ssize_t written;		/* of these, or an error */
 	struct write *write;		/* not sent yet */
 	struct write *sent, **last;
 	u32 count, bytes;		/* of these */
@@ -101,6 +106,31 @@ static struct write *write_new(struct batch *b, loff_t pos)
 	return w;
 }
 
+static void put_pages(const struct write *w)
+{
+	u32 i;
+
+	for (i = 0; i < w->ap.num_pages; i++) {
+		put_page(w->page[i]);
+	}
+}
+
+/* A process' pages are let go; what of them is written belongs to the file now.
+ * fi->lock held. */
+static void user_end(struct batch *b, const struct write *w)
+{
+	loff_t end = w->in.offset + w->out.size;
+
+	put_pages(w);
+	b->written = w->error;
+	if (w->out.size != 0 && w->out.size <= w->bytes) {
+		b->written = w->out.size;
+		if (end > i_size_read(b->inode)) {
+			i_size_write(b->inode, end);
+		}
+	}
+}
+
 /* What the answers say, in the order they came. The number of blocks is right
  * only if nobody else was writing, and no older word of the host's may follow. */
 static void write_end(struct batch *b, struct write *w)
@@ -108,8 +138,13 @@ static void write_end(struct batch *b, struct write *w)
 	struct fuse_inode *fi = get_fuse_inode(b->inode);
 	u32 i;
 
-	mapping_set_error(b->inode->i_mapping, w->error);
+	if (!b->user) {
+		mapping_set_error(b->inode->i_mapping, w->error);
+	}
 	spin_lock(&fi->lock);
+	if (b->user) {
+		user_end(b, w);
+	}
 	if (w->error || w->out.padding == BLOCKS_UNKNOWN ||
 	    fi->writectr != 1) {
 		set_mask_bits(&fi->inval_mask, 0, STATX_BASIC_STATS);
@@ -119,10 +154,38 @@ static void write_end(struct batch *b, struct write *w)
 			&get_fuse_conn(b->inode)->attr_version);
 	}
 	spin_unlock(&fi->lock);
-	for (i = 0; i < w->ap.num_pages; i++) {
+	for (i = 0; i < w->ap.num_pages && !b->user; i++) {
 		end_page_writeback(w->page[i]);
 	}
 	kfree(w);
+}
+
+/* Waits for all answers. A process that is killed does not: what the host has got
+ * it carries out, and it counts as written, for a file may have holes but nothing
+ * behind its end. */
+static void batch_wait(struct batch *b)
+{
+	struct isthmus *ch = &isthmus_channel;
+	struct write *w = b->sent;
+	unsigned long flags;
+	bool sent;
+
+	if (!b->user) {
+		wait_event(b->wait, READ_ONCE(b->left) == 0);
+		return;
+	}
+	if (wait_event_killable(b->wait, READ_ONCE(b->left) == 0) == 0) {
+		return;
+	}
+	spin_lock_irqsave(&ch->lock, flags);
+	if (b->left != 0) {
+		sent = fuse_slot_of(b->s, &w->own.req);
+		fuse_give_up(b->s, &w->own.req, -EINTR);
+		if (sent) {
+			w->out.size = w->bytes;
+		}
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
 }
 
 /* Publishes what was sent, and waits for all answers. */
@@ -143,7 +206,7 @@ static void batch_end(struct batch *b)
 	/* Seen under the lock: whoever counted the last one has let go. */
 	while (b->left != 0) {
 		spin_unlock_irqrestore(&ch->lock, flags);
-		wait_event(b->wait, READ_ONCE(b->left) == 0);
+		batch_wait(b);
 		spin_lock_irqsave(&ch->lock, flags);
 	}
 	spin_unlock_irqrestore(&ch->lock, flags);
@@ -297,6 +360,67 @@ static int launder(struct folio *folio)
 	}
 	batch_finish(&b);
 	return ok ? 0 : -ENOMEM;
+}
+
+/* Pages of a process' memory into the batch's request. False: they are none, or
+ * not there. */
+static bool user_pages(struct write *w, struct iov_iter *from)
+{
+	size_t offset;
+	ssize_t n = iov_iter_get_pages2(from, w->page, FUSE_CHANNEL_DATA_MAX,
+					PAGES_MAX, &offset);
+
+	if (n <= 0) {
+		return false;
+	}
+	for (w->bytes = n; n > 0; w->ap.num_pages++) {
+		u32 length = min_t(u32, n, PAGE_SIZE - offset);
+
+		w->desc[w->ap.num_pages] = (struct fuse_page_desc){
+			.length = length, .offset = offset,
+		};
+		n -= length;
+		offset = 0;
+	}
+	return true;
+}
+
+/**
+ * Writes what a process has in its memory, not by pages of the file's: as much of
+ * `from` as one request can take, at pos. The inode is locked, so none of these
+ * pages can be made for writing; nor, meanwhile, for reading. Returns how many
+ * bytes are written, or an error; -EAGAIN: the file has such a page, or this is
+ * memory that has none, or there is no other: all that is left has to go by pages
+ * of the file's.
+ */
+ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct batch b;
+	struct write *w;
+	u32 bytes;
+
+	batch_begin(&b, inode);
+	b.user = true;
+	b.written = -EAGAIN;
+	w = write_new(&b, pos);
+	if (!w || !user_pages(w, from)) {
+		kfree(w);
+		batch_finish(&b);
+		return -EAGAIN;
+	}
+	bytes = w->bytes;
+	filemap_invalidate_lock(mapping);
+	if (filemap_range_has_page(mapping, pos, pos + bytes - 1)) {
+		put_pages(w);
+		kfree(w);
+	} else {
+		b.write = w;
+	}
+	batch_finish(&b);
+	filemap_invalidate_unlock(mapping);
+	iov_iter_revert(from, bytes - max_t(ssize_t, b.written, 0));
+	return b.written;
 }
 
 /* The fuse module's functions for files, with ours in place of some. Made once;

@@ -3,7 +3,8 @@
 # fake/fuse_i.h), which is what each header they include stands for.
 
 UNIT_TESTS += driver driver_fuse driver_fuse_local \
-	driver_fuse_known driver_fuse_resume driver_fuse_write
+	driver_fuse_known driver_fuse_resume driver_fuse_write \
+	driver_fuse_stream
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
@@ -46,3 +47,8 @@ driver_fuse_known_SRCS := qemu-test/unit/driver_fuse_known_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_known_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_fuse_known: | $(DRIVER_HEADERS)
+
+driver_fuse_stream_SRCS := qemu-test/unit/driver_fuse_stream_test.c \
+	$(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuse_stream_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_stream: | $(DRIVER_HEADERS)

@@ -248,6 +248,68 @@ int write_cache_pages(struct address_space *mapping,
 	return 0;
 }
 
+/* Takes the pages that hold it, which a device's memory has none of. */
+ssize_t iov_iter_get_pages2(struct iov_iter *iter, struct page **pages,
+			    size_t max, unsigned int most, size_t *start)
+{
+	size_t n = 0, room;
+
+	assert(!iter->kernel && fake.locks == 0);
+	if (iter->device) {
+		return -EFAULT;
+	}
+	*start = iter->at % PAGE_SIZE;
+	for (unsigned int i = 0; i < most && n < max && n < iter->count;
+	     i++) {
+		pages[i] = &iter->pages[(iter->at + n) / PAGE_SIZE];
+		pages[i]->refs++;
+		room = PAGE_SIZE - (iter->at + n) % PAGE_SIZE;
+		n += min(min(room, max - n), iter->count - n);
+	}
+	iter->at += n;
+	iter->count -= n;
+	iter->segment -= n;
+	return (ssize_t)n;
+}
+
+bool filemap_range_has_page(struct address_space *mapping, loff_t first,
+			    loff_t last)
+{
+	for (unsigned int i = 0; i < mapping->count; i++) {
+		unsigned long index = mapping->folios[i].page.index;
+
+		if (index >= (u64)first / PAGE_SIZE &&
+		    index <= (u64)last / PAGE_SIZE) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the fuse module and the VFS do beside it: tests of other things have none
+ * of it. */
+__attribute__((weak)) ssize_t generic_write_checks(struct kiocb *iocb,
+						   struct iov_iter *from)
+{
+	abort();
+}
+
+__attribute__((weak)) int file_modified(struct file *file)
+{
+	abort();
+}
+
+__attribute__((weak)) ssize_t __generic_file_write_iter(struct kiocb *iocb,
+							struct iov_iter *from)
+{
+	abort();
+}
+
+__attribute__((weak)) ssize_t generic_write_sync(struct kiocb *iocb, ssize_t n)
+{
+	abort();
+}
+
 /* ---- File systems ---- */
 
 int fs_parse(struct fs_context *fsc, const struct fs_parameter_spec *spec,

@@ -41,6 +41,7 @@
 struct page {
 	u8 bytes[PAGE_SIZE];
 	unsigned long index;
+	int refs;
 	bool locked, dirty, writeback;
 };
 
@@ -166,6 +167,7 @@ struct address_space {
 	struct folio *folios;		/* all there are */
 	unsigned int count;
 	int error;
+	bool no_new;			/* pages */
 };
 
 struct timespec64 {
@@ -179,6 +181,9 @@ struct inode {
 	unsigned long i_state;
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
+	const struct file_operations *i_fop;
+	const struct inode_operations *i_op;
+	void *i_private;
 	bool locked;
 };
 
@@ -258,6 +263,7 @@ struct fs_parse_result {
 
 struct dentry {
 	struct super_block *d_sb;
+	struct inode *inode;
 };
 
 struct fs_context_operations {
@@ -286,6 +292,7 @@ struct file_system_type {
 #define get_fuse_inode(i)	container_of(i, struct fuse_inode, inode)
 #define inode_get_atime(i)	((i)->i_atime)
 #define i_size_read(i)		((i)->i_size)
+#define i_size_write(i, n)	((void)((i)->i_size = (u64)(n)))
 #define from_kuid(ns, id)	((void)(ns), (id))
 #define from_kgid(ns, id)	from_kuid(ns, id)
 #define get_fuse_conn(i)	((i)->i_sb->s_fs_info->fc)
@@ -344,6 +351,8 @@ bool fuse_mount_remove(struct fuse_mount *fm);
 void fuse_conn_destroy(struct fuse_mount *fm);
 void fuse_mount_destroy(struct fuse_mount *fm);
 void fuse_request_end(struct fuse_req *req);
+
+#include "qemu-test/unit/fake/file.h"
 
 /* ---- What a test does ---- */
 

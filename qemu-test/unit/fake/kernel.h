@@ -295,6 +295,15 @@ long fake_wait(long left);
 		fake.sleep();						\
 	}								\
 } while (0)
+/* For one that can be. */
+#define wait_event_killable(wq, condition) ({				\
+	(void)(wq);							\
+	for (int n_ = 0; !fake.killed && !(condition); n_++) {		\
+		assert(n_ < 100 && fake.sleep);				\
+		fake.sleep();						\
+	}								\
+	(condition) ? 0 : -ERESTARTSYS;					\
+})
 #define wait_event_timeout(wq, condition, timeout) do {			\
 	(void)(wq);							\
 	if (!(condition)) {						\

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open files, and processes that read and write them, as much as the driver sees
+ * of them. Part of fuse_i.h.
+ */
+#ifndef FAKE_FILE_H
+#define FAKE_FILE_H
+
+#define S_ISUID			0004000u
+#define S_ISGID			0002000u
+#define S_ISDIR(mode)		(((mode) & 0170000) == 0040000)
+#define STATX_SIZE		0x200u
+#define IOCB_DIRECT		1u
+#define IOCB_NOWAIT		2u
+#define IOCB_APPEND		4u
+#define FMODE_OPENED		1u
+#define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
+
+typedef unsigned int umode_t;
+
+/* A process' memory: pages in a row, of which it begins somewhere in the first. */
+struct iov_iter {
+	struct page *pages;
+	size_t at, count, segment;
+	bool kernel, device;
+};
+
+struct file {
+	struct inode *f_inode;
+	struct address_space *f_mapping;
+	const struct file_operations *f_op;
+	unsigned int f_mode;
+	struct {
+		struct dentry *dentry;
+	} f_path;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+	loff_t ki_pos;
+	unsigned int ki_flags;
+	bool async;
+};
+
+struct file_operations {
+	ssize_t (*read_iter)(struct kiocb *iocb, struct iov_iter *to);
+	ssize_t (*write_iter)(struct kiocb *iocb, struct iov_iter *from);
+};
+
+struct inode_operations {
+	struct dentry *(*lookup)(struct inode *dir, struct dentry *entry,
+				 unsigned int flags);
+	int (*atomic_open)(struct inode *dir, struct dentry *entry,
+			   struct file *file, unsigned int flags,
+			   umode_t mode);
+};
+
+#define file_inode(f)			((f)->f_inode)
+#define d_inode(d)			((d)->inode)
+#define is_sync_kiocb(iocb)		(!(iocb)->async)
+#define user_backed_iter(i)		(!(i)->kernel)
+#define iov_iter_count(i)		((i)->count)
+#define iov_iter_single_seg_count(i)	((i)->segment)
+#define iov_iter_revert(i, n)	((void)((i)->at -= (n), (i)->count += (n), \
+					(i)->segment += (n)))
+#define put_page(p)		(assert((p)->refs > 0), (void)(p)->refs--)
+#define inode_lock(i)		(assert(!(i)->locked && fake.locks == 0), \
+				 (void)((i)->locked = true))
+#define inode_unlock(i)		(assert((i)->locked), \
+				 (void)((i)->locked = false))
+#define filemap_invalidate_lock(m)	(assert(!(m)->no_new), \
+					 (void)((m)->no_new = true))
+#define filemap_invalidate_unlock(m)	(assert((m)->no_new), \
+					 (void)((m)->no_new = false))
+
+ssize_t iov_iter_get_pages2(struct iov_iter *iter, struct page **pages,
+			    size_t max, unsigned int most, size_t *start);
+bool filemap_range_has_page(struct address_space *mapping, loff_t first,
+			    loff_t last);
+
+/* The test's. */
+ssize_t generic_write_checks(struct kiocb *iocb, struct iov_iter *from);
+int file_modified(struct file *file);
+ssize_t __generic_file_write_iter(struct kiocb *iocb, struct iov_iter *from);
+ssize_t generic_write_sync(struct kiocb *iocb, ssize_t n);
+
+#endif
