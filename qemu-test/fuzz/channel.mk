@@ -15,7 +15,7 @@ vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
-driver_fuse_fuzz_FLAGS := $(DRIVER_FLAGS)
+driver_fuse_fuzz_FLAGS := $(DRIVER_FLAGS) -O2 -fno-sanitize-coverage=trace-cmp
 build/fuzz/driver_fuse_fuzz: $(wildcard \
 	guest/driver/*.h qemu-test/unit/driver_*.h qemu-test/unit/fake/*.h) \
 	| $(DRIVER_HEADERS)

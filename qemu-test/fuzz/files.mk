@@ -5,14 +5,17 @@
 FILES_FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-Ihypervisor/include -I.
+# For inputs that are lists of what to do, in which no number is compared.
+SCRIPT_FUZZ_FLAGS := -O2 -fno-sanitize-coverage=trace-cmp
 FILES_FUZZ_RUN = -max_total_time=$(or $(FUZZ_SECONDS),60) -seed=1 \
 	-max_len=20000 -print_final_stats=1 -artifact_prefix=build/fuzz/
 
 build/fuzz/fuse_server: qemu-test/fuzz/fuse_server_fuzz.c $(VOLUME_SRCS) \
-		$(FUSE_SERVER_SRCS) \
+		$(filter-out %/seed.c,$(FUSE_SERVER_SRCS)) \
 		$(wildcard $(addprefix host-bridge/, files/fuse*.h blk/*.h fs/*.h fs/*/*.h))
 	@mkdir -p $(@D)
-	clang $(FILES_FUZZ_FLAGS) -o $@ $(filter %.c,$^) -lext2fs -lcom_err
+	clang $(FILES_FUZZ_FLAGS) $(SCRIPT_FUZZ_FLAGS) -o $@ $(filter %.c,$^) \
+		-lext2fs -lcom_err
 
 build/fuzz/p9_client: qemu-test/fuzz/p9_client_fuzz.c $(FILE_COMMANDS_SRCS) \
 		qemu-test/unit/hostile_linux.h $(wildcard host-bridge/*/*.h proto/*.h)
@@ -27,6 +30,6 @@ fuzz-files: build/fuzz/fuse_server build/fuzz/p9_client
 	@/sbin/mke2fs -q -F -t ext4 -b 4096 -m 0 -O ^has_journal -N 64 \
 		build/fuzz/fuse.ext4 1M
 	FUSE_FUZZ_IMAGE=build/fuzz/fuse.ext4 build/fuzz/fuse_server \
-		$(FILES_FUZZ_RUN) -len_control=0 build/fuzz/fuse_corpus
+		$(FILES_FUZZ_RUN) -entropic=0 build/fuzz/fuse_corpus
 	build/fuzz/p9_client $(FILES_FUZZ_RUN) build/fuzz/p9_client_corpus \
 		build/fuzz/p9_client_seeds

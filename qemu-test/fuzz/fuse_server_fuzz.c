@@ -13,6 +13,7 @@
 
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/rt/seed.h"
 
 #define NODES		16u
 #define MOUNTS		2u
@@ -21,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint8_t *pristine, *image;
 static size_t image_size;
+static bool *written;		/* blocks of image that may not be as pristine */
 
 struct input {
 	const uint8_t *at, *end;
@@ -419,6 +421,64 @@ static void action(struct mount *m, uint8_t what, struct input *in)
 	}
 }
 
+/* The same for each run, so that one that fails fails again. */
+uint64_t seed_make(void)
+{
+	return 0x9e3779b97f4a7c15ull;
+}
+
+static const struct volume_dev_ops *mem_ops;
+
+static void mark(const uint8_t *block)
+{
+	uintptr_t at = (uintptr_t)block - (uintptr_t)image;
+
+	if (at < image_size) {
+		written[at / VOLUME_BLOCK] = true;
+	}
+}
+
+static uint8_t *on_poke(struct volume_dev *dev, uint64_t block, bool whole)
+{
+	uint8_t *data = mem_ops->poke(dev, block, whole);
+
+	mark(data);
+	return data;
+}
+
+/* Memory that is free is written too. */
+static void on_discard(struct volume_dev *dev, uint64_t block, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		mark(mem_ops->peek(dev, block + i));
+	}
+	mem_ops->discard(dev, block, count);
+}
+
+/* A device of the image as it was; only what was written since is copied. */
+static struct volume_dev *open_image(void)
+{
+	static struct volume_dev_ops marking;
+	struct volume_dev *dev;
+
+	for (size_t i = 0; i < image_size / VOLUME_BLOCK; i++) {
+		if (written[i]) {
+			written[i] = false;
+			memcpy(image + i * VOLUME_BLOCK,
+			       pristine + i * VOLUME_BLOCK, VOLUME_BLOCK);
+		}
+	}
+	if (volume_mem_open(image, image_size, &dev) != 0) {
+		abort();
+	}
+	mem_ops = dev->ops;
+	marking = *mem_ops;
+	marking.poke = on_poke;
+	marking.discard = on_discard;
+	dev->ops = &marking;
+	return dev;
+}
+
 static void load_image(void)
 {
 	const char *path = getenv("FUSE_FUZZ_IMAGE");
@@ -437,6 +497,8 @@ static void load_image(void)
 		exit(2);
 	}
 	fclose(file);
+	memcpy(image, pristine, image_size);
+	written = calloc(image_size / VOLUME_BLOCK, sizeof(*written));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -452,9 +514,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (pristine == NULL) {
 		load_image();
 	}
-	memcpy(image, pristine, image_size);
-	if (volume_mem_open(image, image_size, &dev) != 0 ||
-	    volume_open(dev, &vol) != 0) {
+	dev = open_image();
+	if (volume_open(dev, &vol) != 0) {
 		abort();
 	}
 	server = fuse_server_new(vol);

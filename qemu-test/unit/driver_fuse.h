@@ -21,9 +21,9 @@ static struct {
 	bool forgetful;			/* knows no session */
 	u64 session, hellos, notified, forgets;
 	u64 received;			/* bytes, for credit */
-	u8 stream[STREAM_MAX];
-	u32 have;
 	u32 connects, rsts;
+	u32 have;			/* of the stream */
+	u8 stream[STREAM_MAX];
 } server;
 
 /* The message that server_next() has taken. */
@@ -215,7 +215,7 @@ static struct fuse_mount *fm;
 
 static inline void load(void)
 {
-	memset(&server, 0, sizeof(server));
+	memset(&server, 0, offsetof(__typeof__(server), stream));
 	server.credit = HOST_CREDIT;
 	driver_start();
 }
