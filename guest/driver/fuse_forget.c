@@ -47,13 +47,15 @@ bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s)
 
 /**
  * The host has carried out so many: they need not be sent again. A few at a time
- * are freed.
+ * are freed. Not those that are to be sent: a host may answer a request again
+ * before it has come again.
  */
 void fuse_forget_sure(struct fuse_session *s, u64 sure)
 {
 	struct fuse_forget_link *link;
 	int n;
 
+	sure = min(sure, s->forgets_sent);
 	if (sure > s->forgets_sure) {
 		s->forgets_sure = sure;
 	}

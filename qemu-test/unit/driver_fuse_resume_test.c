@@ -105,6 +105,37 @@ static void test_resume(void **state)
 	stop();
 }
 
+/* A host that answers a request before it has come again, which was sent after
+ * FORGETs that the host says not to have: these go again all the same. */
+static void test_answered_early(void **state)
+{
+	struct ask a = ask_of(FUSE_GETATTR, 10, 10);
+
+	(void)state;
+	start();
+	for (u64 node = 40; node < 43; node++) {
+		fake_forget(fm, node, 1);
+	}
+	server_settle();
+	assert_int_equal(server.forgets, 3);
+	ask_send(&a);
+	server.forgets = 0;
+	server.silent = true;
+	reset();
+	server_packet(VIRTIO_VSOCK_OP_RESPONSE, NULL, 0);
+	ring_linux();
+	fake_run();
+	while (server_next() && got.opcode != FUSE_CHANNEL_HELLO) {
+	}
+	server_hello();
+	server_reply(a.req->in.h.unique, 0, a.out, 10);
+	assert_int_equal(fake_answered(a.req), 0);
+	server.silent = false;
+	server_settle();
+	assert_int_equal(server.forgets, 3);
+	stop();
+}
+
 /* The host ends the connection by itself: the next one is tried a little later,
  * and no request notices. */
 static void test_server_restarts(void **state)
@@ -510,6 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_answered_early),
 		cmocka_unit_test(test_server_restarts),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_killed_without_credit),
