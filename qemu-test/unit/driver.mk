@@ -3,21 +3,22 @@
 # fake/fuse_i.h), which is what each header they include stands for.
 
 UNIT_TESTS += driver driver_fuse driver_fuse_local \
-	driver_fuse_known driver_fuse_resume driver_fuse_write \
-	driver_fuse_stream
+	driver_fuse_known driver_fuse_notify driver_fuse_resume \
+	driver_fuse_write driver_fuse_stream
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
 DRIVER_FAKES := qemu-test/unit/fake/kernel.c qemu-test/unit/fake/fuse.c
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
-	sed -n 's/^\#include <\(.*\)>/\1/p' $(DRIVER_SRCS) guest/driver/*.h \
+	sed -n 's/^\#include <\(.*\)>/\1/p' guest/driver/*.c guest/driver/*.h \
 	hypervisor/include/abi/ring.h proto/fuse_channel.h | grep / | sort -u))
 DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Iqemu-test/unit/fake \
-	-Wno-unused-parameter -Wno-sign-compare
+	-Wno-unused-parameter -Wno-sign-compare -Wno-pointer-sign
 
 $(DRIVER_HEADERS):
 	@mkdir -p $(@D)
-	@echo '#include "qemu-test/unit/fake/kernel.h"' >$@
+	@echo '#include "qemu-test/unit/fake/$(if $(filter \
+		%/linux/fs.h,$@),fuse_i,kernel).h"' >$@
 
 driver_SRCS := qemu-test/unit/driver_test.c $(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_CFLAGS := $(DRIVER_FLAGS)
@@ -52,3 +53,9 @@ driver_fuse_stream_SRCS := qemu-test/unit/driver_fuse_stream_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_stream_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_fuse_stream: | $(DRIVER_HEADERS)
+
+driver_fuse_notify_SRCS := qemu-test/unit/driver_fuse_notify_test.c \
+	$(DRIVER_SRCS) guest/driver/fuse_notify.c $(DRIVER_FAKES) \
+	qemu-test/unit/fake/vfs.c
+driver_fuse_notify_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_notify: | $(DRIVER_HEADERS)

@@ -51,7 +51,7 @@ static ssize_t fuse_write(struct kiocb *k, struct iov_iter *from)
 static struct dentry *fuse_lookup(struct inode *dir, struct dentry *entry,
 				  unsigned int flags)
 {
-	return flags ? ERR_PTR(-EIO) : other.inode ? &other : NULL;
+	return flags ? ERR_PTR(-EIO) : other.d_inode ? &other : NULL;
 }
 
 static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
@@ -59,7 +59,7 @@ static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
 {
 	f->f_path.dentry = opens ? entry : NULL;
 	f->f_mode = opens ? FMODE_OPENED : 0;
-	f->f_op = opens ? entry->inode->i_fop : NULL;
+	f->f_op = opens ? entry->d_inode->i_fop : NULL;
 	return flags ? -EIO : 0;
 }
 
@@ -153,7 +153,7 @@ static void begin(loff_t size)
 	iter = (struct iov_iter){
 		.pages = memory, .count = CHUNK, .segment = CHUNK,
 	};
-	name = (struct dentry){ .inode = &fi.inode };
+	name = (struct dentry){ .d_inode = &fi.inode };
 	other = (struct dentry){ 0 };
 	read_answer = 0;
 	error = 0;
@@ -390,15 +390,15 @@ static void test_adopt(void **state)
 	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
 	assert_ptr_equal(fi.inode.i_fop, ours);
 	fi.inode.i_fop = &fuse_files;
-	name.inode = NULL;
+	name.d_inode = NULL;
 	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
-	other.inode = &fi.inode;
+	other.d_inode = &fi.inode;
 	assert_ptr_equal(ops->lookup(&dir_fi.inode, &name, 0), &other);
 	assert_ptr_equal(fi.inode.i_fop, ours);
 	assert_true(IS_ERR(ops->lookup(&dir_fi.inode, &name, 1)));
 	/* Made and opened; found only; an error. */
 	fi.inode.i_fop = &fuse_files;
-	name.inode = &fi.inode;
+	name.d_inode = &fi.inode;
 	opens = true;
 	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
 			 0);

@@ -56,7 +56,6 @@ struct inode_operations {
 };
 
 #define file_inode(f)			((f)->f_inode)
-#define d_inode(d)			((d)->inode)
 #define is_sync_kiocb(iocb)		(!(iocb)->async)
 #define user_backed_iter(i)		(!(i)->kernel)
 #define iov_iter_count(i)		((i)->count)
@@ -64,10 +63,6 @@ struct inode_operations {
 #define iov_iter_revert(i, n)	((void)((i)->at -= (n), (i)->count += (n), \
 					(i)->segment += (n)))
 #define put_page(p)		(assert((p)->refs > 0), (void)(p)->refs--)
-#define inode_lock(i)		(assert(!(i)->locked && fake.locks == 0), \
-				 (void)((i)->locked = true))
-#define inode_unlock(i)		(assert((i)->locked), \
-				 (void)((i)->locked = false))
 #define filemap_invalidate_lock(m)	(assert(!(m)->no_new), \
 					 (void)((m)->no_new = true))
 #define filemap_invalidate_unlock(m)	(assert((m)->no_new), \

@@ -120,6 +120,29 @@ void fuse_free_conn(struct fuse_conn *fc)
 	free(fc);
 }
 
+static struct inode *alloc_one(struct super_block *sb)
+{
+	struct fuse_inode *fi = calloc(1, sizeof(*fi));
+
+	fi->inode.i_sb = sb;
+	return &fi->inode;
+}
+
+static int believe(struct dentry *dentry, unsigned int flags)
+{
+	(void)dentry;
+	(void)flags;
+	return 1;
+}
+
+static const struct super_operations fake_super_ops = {
+	.alloc_inode = alloc_one,
+};
+
+static const struct dentry_operations fake_dentry_ops = {
+	.d_revalidate = believe,
+};
+
 int fuse_fill_super_common(struct super_block *sb,
 			   struct fuse_fs_context *ctx)
 {
@@ -130,6 +153,8 @@ int fuse_fill_super_common(struct super_block *sb,
 	sb->s_fs_info->sb = sb;
 	sb->s_root = calloc(1, sizeof(*sb->s_root));
 	sb->s_root->d_sb = sb;
+	sb->s_op = &fake_super_ops;
+	sb->s_d_op = &fake_dentry_ops;
 	sb->s_bdi = &sb->bdi;
 	sb->bdi.capabilities = BDI_CAP_STRICTLIMIT;
 	return 0;
@@ -414,29 +439,49 @@ void fake_umount(struct super_block *sb)
 	deactivate_locked_super(sb);
 }
 
-/* fuse_notify.c is not among what is tested here. */
+/* fuse_notify.c, where it is not among what is tested. */
+#define WEAK	__attribute__((weak))
+
 struct fuse_session;
-void fuse_notify_mount(struct super_block *sb)
-{
-}
-
-void fuse_notify_unlock(struct fuse_session *s)
-{
-}
-
-void fuse_notify_unmount(struct fuse_session *s)
-{
-}
-
+void fuse_notify_mount(struct super_block *sb);
+void fuse_notify_unlock(struct fuse_session *s);
+void fuse_notify_unmount(struct fuse_session *s);
 void isthmus_fuse_notify(struct fuse_session *s, int code, const void *body,
 			 u32 len);
 
-__attribute__((weak)) void isthmus_fuse_notify(struct fuse_session *s,
-					       int code, const void *body,
-					       u32 len)
+WEAK void fuse_notify_mount(struct super_block *sb)
+{
+	(void)sb;
+}
+
+WEAK void fuse_notify_unlock(struct fuse_session *s)
+{
+	(void)s;
+}
+
+WEAK void fuse_notify_unmount(struct fuse_session *s)
+{
+	(void)s;
+}
+
+WEAK void isthmus_fuse_notify(struct fuse_session *s, int code,
+			      const void *body, u32 len)
 {
 	(void)s;
 	(void)code;
 	(void)body;
 	(void)len;
+}
+
+/* vfs.c's, where that is there, can be waited for. */
+WEAK void inode_lock(struct inode *inode)
+{
+	assert(!inode->locked && fake.locks == 0);
+	inode->locked = true;
+}
+
+WEAK void inode_unlock(struct inode *inode)
+{
+	assert(inode->locked);
+	inode->locked = false;
 }

@@ -11,6 +11,8 @@
 #include "kernel.h"
 #include "/usr/include/linux/fuse.h"
 
+#include "vfs.h"
+
 #define PAGE_SIZE	4096u
 #define O_ACCMODE	3u
 #define O_RDONLY	0u
@@ -177,7 +179,7 @@ struct timespec64 {
 struct inode {
 	u64 nodeid, i_blocks, i_size;
 	unsigned int i_mode, i_nlink, i_uid, i_gid, i_blkbits;
-	struct timespec64 i_atime;
+	struct timespec64 i_atime, i_mtime, i_ctime;
 	unsigned long i_state;
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
@@ -185,6 +187,12 @@ struct inode {
 	const struct inode_operations *i_op;
 	void *i_private;
 	bool locked;
+	/* fuse_notify.c's: vfs.h. */
+	struct rw_semaphore i_rwsem;
+	struct inode *next;		/* of its superblock's */
+	struct dentry *alias;
+	int count;
+	u64 version;
 };
 
 struct fuse_inode {
@@ -199,9 +207,9 @@ struct fuse_inode {
 };
 
 struct super_operations {
+	struct inode *(*alloc_inode)(struct super_block *sb);
 	void (*dirty_inode)(struct inode *inode, int flags);
 };
-
 
 struct backing_dev_info {
 	unsigned int capabilities, ratio;
@@ -217,6 +225,9 @@ struct super_block {
 	int active;
 	long s_time_min, s_time_max;
 	struct inode *inode;		/* the one that is known */
+	struct inode *inodes;		/* fuse_notify.c's */
+	const struct super_operations *s_op;
+	const struct dentry_operations *s_d_op;
 };
 
 struct fuse_mount {
@@ -259,11 +270,6 @@ struct fs_parameter_spec {
 
 struct fs_parse_result {
 	int unused;
-};
-
-struct dentry {
-	struct super_block *d_sb;
-	struct inode *inode;
 };
 
 struct fs_context_operations {

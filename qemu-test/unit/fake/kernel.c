@@ -99,6 +99,7 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *work)
 		return false;
 	}
 	work->pending = true;
+	work->wq = wq;
 	for (int i = 0; i < FAKE_WORKS; i++) {
 		if (!fake.works[i]) {
 			fake.works[i] = work;
@@ -127,7 +128,7 @@ bool fake_run_queues(void)
 	for (int i = 0; i < FAKE_WORKS; i++) {
 		struct work_struct *work = fake.works[i];
 
-		if (work) {
+		if (work && !work->wq->held) {
 			any = true;
 			fake.works[i] = NULL;
 			work->pending = false;

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int64_t s64;
 typedef uint64_t resource_size_t;
 typedef unsigned int gfp_t;
 typedef long ssize_t;
@@ -315,6 +317,7 @@ long fake_wait(long left);
 
 struct work_struct {
 	void (*function)(struct work_struct *work);
+	struct workqueue_struct *wq;
 	bool pending;
 };
 
@@ -324,7 +327,7 @@ struct delayed_work {
 };
 
 struct workqueue_struct {
-	int unused;
+	bool held;			/* by the test: nothing of it runs */
 };
 
 #define jiffies			(fake.time)
