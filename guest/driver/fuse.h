@@ -148,6 +148,7 @@ struct fuse_session {
 	 * host need not send again; and how many are carried out. */
 	struct list_head notices;
 	u64 notices_received, notices_done;
+	bool ready;		/* they can be carried out */
 	struct work_struct notice_work;
 	/* Nodes made last. 0: none. Also looked at without the lock. */
 	u64 fresh[FUSE_FRESH];
@@ -179,6 +180,7 @@ struct fuse_own {
 extern const struct fuse_iqueue_ops fuse_session_ops;
 void fuse_session_done(struct work_struct *work);
 void fuse_session_notices(struct work_struct *work);
+void fuse_session_ready(struct fuse_session *s);
 
 /* fuse_local.c: process context, where it may sleep. */
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);

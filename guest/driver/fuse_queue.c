@@ -207,7 +207,7 @@ static struct fuse_notice *next_notice(struct fuse_session *s, bool done)
 		s->notices_done++;
 		s->ack = true;
 	}
-	notice = s->stopping ? NULL :
+	notice = s->stopping || !s->ready ? NULL :
 		 list_first_entry_or_null(&s->notices, struct fuse_notice,
 					  list);
 	if (notice) {
@@ -240,6 +240,18 @@ void fuse_session_notices(struct work_struct *work)
 	if (READ_ONCE(s->state) >= SESSION_DEAD) {
 		fuse_notify_unlock(s);
 	}
+}
+
+/** The mount has its superblock: what the host has told is carried out. */
+void fuse_session_ready(struct fuse_session *s)
+{
+	struct isthmus *ch = &isthmus_channel;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	s->ready = true;
+	spin_unlock_irqrestore(&ch->lock, flags);
+	queue_work(isthmus_fuse_notice_wq, &s->notice_work);
 }
 
 const struct fuse_iqueue_ops fuse_session_ops = {

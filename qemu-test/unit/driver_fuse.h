@@ -19,6 +19,7 @@ static struct {
 	bool silent;			/* answers nothing by itself */
 	bool careless;			/* loses what has no space */
 	bool forgetful;			/* knows no session */
+	bool hasty;			/* tells something at once */
 	u64 session, hellos, notified, forgets;
 	u64 received;			/* bytes, for credit */
 	u32 connects, rsts;
@@ -71,6 +72,7 @@ static inline void server_reply(u64 unique, int error, const void *body,
 static inline void server_hello(void)
 {
 	const struct fuse_channel_hello *hello = (const void *)got_body;
+	const struct fuse_channel_node root = { FUSE_ROOT_ID };
 	struct fuse_channel_hello_out out = {
 		.version = FUSE_CHANNEL_VERSION, .forgets = server.forgets,
 		.flags = !server.forgetful && server.session == hello->session
@@ -82,6 +84,9 @@ static inline void server_hello(void)
 	server.notified = hello->notified;
 	server.hellos++;
 	server_say(FUSE_UNIQUE_NONE, 0, &out, sizeof(out));
+	if (server.hasty) {
+		server_say(0, FUSE_CHANNEL_NOTIFY_FLUSH, &root, sizeof(root));
+	}
 }
 
 /* Packets off the ring, to the stream. The next one rings. */

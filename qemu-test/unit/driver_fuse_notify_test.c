@@ -423,6 +423,19 @@ static void events(void **state)
 	assert_true(vfs_said(""));
 }
 
+/* A host that tells something before the mount has a superblock. */
+static void told_early(void **state)
+{
+	(void)state;
+	load();
+	server.hasty = true;
+	assert_int_equal(fuse_mounted(&sb), 0);
+	fm = sb->s_fs_info;
+	fake_run_queues();
+	assert_int_equal(session()->notices_done, 1);
+	stop();
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -438,6 +451,7 @@ int main(void)
 		TEST(locks_end),
 		TEST(locks_end_with_the_mount),
 		TEST(events),
+		cmocka_unit_test(told_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
