@@ -7,6 +7,7 @@ outlives close(), whatever way the tool ends.
 """
 
 import ctypes
+import glob
 import os
 import re
 import selectors
@@ -35,6 +36,22 @@ def die_with_parent():
     """In the child, before exec: no emulator survives its tool."""
     os.setsid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def busy_seconds(pid):
+    """Time in which the threads of a process ran, or would have but had no
+    processor: of all of them, so that it may be more than has passed. None:
+    there is no such process, or a kernel that does not tell.
+    (Linux's "Scheduler Statistics".)"""
+    total = None
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        try:
+            with open(path, encoding="ascii") as f:
+                ran, waited, _ = f.read().split()
+        except OSError:             # the thread has ended
+            continue
+        total = (total or 0) + (int(ran) + int(waited)) / 1e9
+    return total
 
 
 class Console:
@@ -168,6 +185,7 @@ class Machine:
         self.lines = [None, None]   # sockets of COM1 and COM2
         self.selector = selectors.DefaultSelector()
         self.spent = 0.0            # CPU seconds of emulators before this one
+        self.had = 0.0              # and their busy_seconds()
 
     def __enter__(self):
         return self
@@ -271,6 +289,7 @@ class Machine:
     def restart(self):
         """Power off and on: a new emulator with the same disk."""
         self.spent = self.cpu_seconds()
+        self.had = self.busy_seconds() or self.had
         self.stop()
         for line in filter(None, self.lines):
             if line in self.selector.get_map():
@@ -290,6 +309,11 @@ class Machine:
             return self.spent
         ticks = os.sysconf("SC_CLK_TCK")
         return self.spent + (int(fields[11]) + int(fields[12])) / ticks
+
+    def busy_seconds(self):
+        """See busy_seconds(): of emulators, this one and those before it."""
+        now = busy_seconds(self.process.pid)
+        return None if now is None else self.had + now
 
     def emulator_log(self):
         """The end of what the emulator says about itself."""

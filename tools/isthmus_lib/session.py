@@ -8,7 +8,7 @@ import time
 import tty
 
 from isthmus_lib.common import Failure, say
-from isthmus_lib.machine import Console
+from isthmus_lib.machine import Console, busy_seconds
 
 # Exit statuses of the tool itself; an exec run has its command's status.
 BOOT_FAILED = 125
@@ -21,7 +21,10 @@ HOST_STAGE = 50                 # the last that is written before the host runs
 ESCAPE = 0x01                   # Ctrl-A; then x ends, Ctrl-A is itself
 GRACE = 3                       # CPU seconds for the last words of a machine
 SILENCE = 3                     # seconds without a word after which none comes
-WALL_FACTOR = 8                 # elapsed time allowed per second of CPU time
+# Allowed for each second of CPU time: elapsed time; and of that, what an emulator
+# neither ran nor waited for a processor, as does one in which all is hung.
+WALL_FACTOR = 8
+IDLE_FACTOR = 2
 
 
 class Watcher:
@@ -174,11 +177,7 @@ class Session:
         if self.console.status is not None and (
                 ended or self._grace_is_over(cpu)):
             return self.console.status
-        limit = self.options.timeout
-        elapsed = time.monotonic() - self.started
-        if limit and (cpu > limit or elapsed > WALL_FACTOR * limit):
-            self._explain(f"not finished after {cpu:.0f} s of CPU time "
-                          f"({elapsed:.0f} s elapsed)")
+        if self.options.timeout and self._is_overdue(cpu):
             return TIMED_OUT
         if self.interactive and not self.options.until \
                 and self.machine.was_reset():
@@ -188,6 +187,22 @@ class Session:
             self._explain(self._fatal())
             return BOOT_FAILED
         return self._ended() if ended else None
+
+    def _is_overdue(self, cpu):
+        """Whether a limit is reached; then this was said. On a busy computer
+        the emulator waits, and so do we: neither is idleness."""
+        limit = self.options.timeout
+        elapsed = time.monotonic() - self.started
+        if cpu <= limit and elapsed <= IDLE_FACTOR * limit:
+            return False
+        busy, ours = self.machine.busy_seconds(), busy_seconds(os.getpid())
+        idle = 0 if busy is None else elapsed - busy - ours
+        if cpu <= limit and elapsed <= WALL_FACTOR * limit and \
+                idle <= IDLE_FACTOR * limit:
+            return False
+        self._explain(f"not finished after {cpu:.0f} s of CPU time "
+                      f"({elapsed:.0f} s elapsed, {max(idle, 0):.0f} s idle)")
+        return True
 
     def _start_again(self):
         self.machine.restart()
