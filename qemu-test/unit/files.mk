@@ -91,6 +91,12 @@ fuse_coherence_SRCS := qemu-test/unit/fuse_coherence_test.c \
 	$(VOLUME_SRCS) $(filter-out %/seed.c,$(FUSE_SERVER_SRCS))
 fuse_coherence_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += fuse_order
+fuse_order_SRCS := qemu-test/unit/fuse_order_test.c \
+	qemu-test/unit/fuse_peer.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(filter-out %/seed.c,$(FUSE_SERVER_SRCS))
+fuse_order_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += fuse_proto
 fuse_proto_SRCS := qemu-test/unit/fuse_proto_test.c \
 	qemu-test/unit/fuse_numbers_linux.c

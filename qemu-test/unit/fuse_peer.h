@@ -38,6 +38,8 @@ struct peer {
 extern struct fixture f;
 extern struct fuse_server *server;
 extern struct peer peers[PEERS];
+/* Takes notifications as they come, where they are not to be kept; or NULL. */
+extern void (*peer_told)(struct peer *p, const struct said *m);
 #define A (&peers[0])
 #define B (&peers[1])
 #define C (&peers[2])
