@@ -348,17 +348,23 @@ void isthmus_fuse_flush(struct isthmus *ch)
 
 /**
  * The channel went down (lock held): every mount's requests wait for it to come
- * back. When there is no device any more, they fail, and all later ones.
+ * back. When there is no device any more, they fail, and all later ones. Returns
+ * how many had been sent and had no answer yet.
  */
-void isthmus_fuse_reset(struct isthmus *ch)
+u32 isthmus_fuse_reset(struct isthmus *ch)
 {
 	struct fuse_session *s;
+	struct list_head *item;
+	u32 count = 0;
 	int i;
 
 	for (i = 0; i < FUSE_MOUNTS; i++) {
 		s = sessions[i];
 		if (!s) {
 			continue;
+		}
+		list_for_each(item, &s->out) {
+			count++;
 		}
 		if (s->state < SESSION_DEAD) {
 			s->failed = false;
@@ -371,6 +377,7 @@ void isthmus_fuse_reset(struct isthmus *ch)
 		}
 		rst_done(s);
 	}
+	return count;
 }
 
 /* What is looked at now and then: connections that ended, processes that were

@@ -105,7 +105,7 @@ int isthmus_fuse_register(void);
 void isthmus_fuse_unregister(void);
 bool isthmus_fuse_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_fuse_flush(struct isthmus *ch);
-void isthmus_fuse_reset(struct isthmus *ch);
+u32 isthmus_fuse_reset(struct isthmus *ch);
 
 /* clock.c */
 void isthmus_clock_set(void);

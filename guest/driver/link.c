@@ -18,6 +18,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 {
 	unsigned long flags;
 	bool was_up = ch->up;
+	u32 waiting;
 
 	spin_lock_irqsave(&ch->lock, flags);
 	/* Under the lock: whoever holds it next finds the channel down and
@@ -26,14 +27,16 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	ch->tx_blocked = false;
 	ch->rx_more = false;
 	ch->fault = RING_OK;
-	isthmus_fuse_reset(ch);
+	waiting = isthmus_fuse_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 
 	/* send_pkt() adds nothing more. */
 	skb_queue_purge(&ch->tx_queue);
 	isthmus_set_state(ch, CHANNEL_STATE_DOWN);
 	if (was_up) {
-		dev_info(&ch->pdev->dev, "channel down: %s\n", reason);
+		dev_info(&ch->pdev->dev,
+			 "channel down: %s; %u requests for files wait\n",
+			 reason, waiting);
 		isthmus_vsock_reset();
 	}
 	wake_up_all(&ch->wq);

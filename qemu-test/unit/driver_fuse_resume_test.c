@@ -67,6 +67,12 @@ static void test_resume(void **state)
 	assert_int_equal(fake_answered(c.req), 0);
 	server.forgets = 3;
 	server.silent = true;
+	host_polite = false;
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	fake_interrupt(0);
+	fake_run();
+	assert_non_null(strstr(fake.said, "; 3 requests for files wait\n"));
+	host_polite = true;
 	reset();
 	/* While it is down a request comes. */
 	ask_send(&late);
