@@ -154,6 +154,7 @@ struct fuse_session {
 	u64 fresh[FUSE_FRESH];
 	u32 fresh_next;
 	atomic64_t last_fh;	/* of those the driver gives */
+	bool full;		/* the host had no room. Without the lock */
 	/* Directories as the host last told of them, by node: fuse_dir.c. */
 	struct fuse_channel_dir dirs[FUSE_DIRS];
 	/* Nodes that had a POSIX lock. Has a lock of its own. */

@@ -268,6 +268,9 @@ void fuse_local_written(struct fuse_session *s, const struct fuse_req *req)
 	const struct fuse_write_out *out = arg->value;
 	struct inode *inode;
 
+	if (req->out.h.error == -ENOSPC) {
+		WRITE_ONCE(s->full, true);
+	}
 	if (req->out.h.error || arg->size != sizeof(*out) ||
 	    out->padding == U32_MAX) {
 		return;

@@ -13,6 +13,11 @@
  *
  * And a process' own memory goes the same way, where the file has no pages.
  *
+ * That the host has no room is seen when pages are written, long after their
+ * writers went on. From then on each writer waits for its page, and is told
+ * itself, until there is room again; what others had written before is lost, and
+ * said when the file is written to again, synced or closed.
+ *
  * All in process context, where sleeping is allowed.
  */
 #include <linux/backing-dev.h>
@@ -131,6 +136,18 @@ static void user_end(struct batch *b, const struct write *w)
 	}
 }
 
+/* Is the host full? Room was found where the file has more blocks now. */
+static void see_room(struct batch *b, const struct write *w)
+{
+	if (w->error == -ENOSPC) {
+		WRITE_ONCE(b->s->full, true);
+	} else if (w->error == 0 && READ_ONCE(b->s->full) &&
+		   w->out.padding != BLOCKS_UNKNOWN &&
+		   w->out.padding > b->inode->i_blocks) {
+		WRITE_ONCE(b->s->full, false);
+	}
+}
+
 /* What the answers say, in the order they came. The number of blocks is right
  * only if nobody else was writing, and no older word of the host's may follow. */
 static void write_end(struct batch *b, struct write *w)
@@ -141,6 +158,7 @@ static void write_end(struct batch *b, struct write *w)
 	if (!b->user) {
 		mapping_set_error(b->inode->i_mapping, w->error);
 	}
+	see_room(b, w);
 	spin_lock(&fi->lock);
 	if (b->user) {
 		user_end(b, w);
@@ -423,10 +441,49 @@ ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from)
 	return b.written;
 }
 
-/* The fuse module's functions for files, with ours in place of some. Made once;
- * `made` guards that. */
+/* The fuse module's functions for files, and with ours in place of some. Made
+ * once; `made` guards that. */
+static const struct address_space_operations *fuse_ops;
 static struct address_space_operations file_ops;
 static DEFINE_SPINLOCK(made);
+
+/* A write() that was refused: neither its bytes nor the size that they gave are
+ * the file's. */
+static void take_back(struct inode *inode, loff_t pos, loff_t size)
+{
+	struct fuse_inode *fi = get_fuse_inode(inode);
+
+	spin_lock(&fi->lock);
+	i_size_write(inode, size);
+	spin_unlock(&fi->lock);
+	invalidate_inode_pages2_range(inode->i_mapping, pos / PAGE_SIZE,
+				      pos / PAGE_SIZE);
+}
+
+/* A page has been written to, with the inode locked. Is the host full, it is
+ * asked at once: this page's or an older one's error is the writer's, and has
+ * been told then. */
+static int write_to(struct file *file, struct address_space *mapping,
+		    loff_t pos, unsigned int len, unsigned int copied,
+		    compat_dirty *page, void *data)
+{
+	struct inode *inode = mapping->host;
+	struct fuse_session *s = get_fuse_conn(inode)->iq.priv;
+	loff_t size = i_size_read(inode);
+	int done = fuse_ops->write_end(file, mapping, pos, len, copied, page,
+				       data);
+	int err = 0;
+
+	if (done > 0 && READ_ONCE(s->full)) {
+		err = file_write_and_wait_range(file, pos, pos + done - 1);
+		filemap_check_errors(mapping);
+	}
+	/* An older one's, if it is not full any more. */
+	if (err && READ_ONCE(s->full)) {
+		take_back(inode, pos, size);
+	}
+	return err ? err : done;
+}
 
 /* An inode's time has changed, or will: if it is a file, its pages may be dirty
  * soon. Also with locks held. */
@@ -437,7 +494,9 @@ static void dirty_inode(struct inode *inode, int flags)
 	}
 	spin_lock(&made);
 	if (!file_ops.writepages) {
-		file_ops = *inode->i_mapping->a_ops;
+		fuse_ops = inode->i_mapping->a_ops;
+		file_ops = *fuse_ops;
+		file_ops.write_end = write_to;
 		file_ops.launder_folio = launder;
 		/* One page at a time, for want of memory: the flusher has
 		 * more at once. */

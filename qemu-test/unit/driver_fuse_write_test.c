@@ -15,7 +15,13 @@
 static struct folio folios[PAGES];
 static struct address_space mapping;
 static struct fuse_inode fi;
-static const struct address_space_operations fuse_files;
+static int fuse_write_end(struct file *file, struct address_space *m,
+			  loff_t pos, unsigned int len, unsigned int copied,
+			  struct folio *folio, void *data);
+static const struct address_space_operations fuse_files = {
+	.write_end = fuse_write_end,
+};
+static struct file file = { .f_mapping = &mapping };
 
 /* What the host got, and what it says. */
 static struct {
@@ -24,7 +30,7 @@ static struct {
 } writes[16];
 static u32 count, turns;
 static int error;
-static u32 reply_size, reply_short;
+static u32 reply_size, reply_short, reply_blocks;
 static bool lose;
 
 static struct fuse_session *session(void)
@@ -39,7 +45,7 @@ static void host_turn(void)
 	while (server_run()) {
 		const struct fuse_write_in *in = (const void *)got_body;
 		struct fuse_write_out out[2] = {
-			{ in->size - reply_short, 77 }
+			{ in->size - reply_short, reply_blocks }
 		};
 
 		assert_int_equal(got.opcode, FUSE_WRITE);
@@ -92,6 +98,7 @@ static void begin(loff_t size)
 	count = turns = reply_short = 0;
 	error = 0;
 	reply_size = sizeof(struct fuse_write_out);
+	reply_blocks = 77;
 	session()->ops.dirty_inode(&fi.inode, 0);
 	assert_ptr_not_equal(mapping.a_ops, &fuse_files);
 	fake.sleep = host_turn;
@@ -248,6 +255,81 @@ static void test_reset(void **state)
 	end();
 }
 
+/* The fuse module's. */
+static int fuse_write_end(struct file *to, struct address_space *m,
+			  loff_t pos, unsigned int len, unsigned int copied,
+			  struct folio *folio, void *data)
+{
+	assert_ptr_equal(folio, &folios[pos / PAGE_SIZE]);
+	folio->page.dirty = copied != 0;
+	if (fi.inode.i_size < (u64)pos + copied) {
+		fi.inode.i_size = (u64)pos + copied;
+	}
+	return (int)copied;
+}
+
+/* write() of n bytes into one page. */
+static int write_to(loff_t pos, u32 n)
+{
+	return mapping.a_ops->write_end(&file, &mapping, pos, n, n,
+					&folios[pos / PAGE_SIZE], NULL);
+}
+
+/* A host that is full: who writes is told at once, nothing of it stays, and it is
+ * not told again; until there is room. */
+static void test_full(void **state)
+{
+	(void)state;
+	begin(PAGE_SIZE);
+	/* There is room: nobody waits. */
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 0);
+	/* The last write before it was known. */
+	error = -ENOSPC;
+	assert_int_equal(write_to(PAGE_SIZE, 100), 100);
+	assert_int_equal(write_out(), 0);
+	assert_int_equal(mapping.error, -ENOSPC);
+	assert_int_equal(fi.inode.i_size, PAGE_SIZE + 100);
+	/* It is known now. Of a page as it is, none at all, and no hole. */
+	for (u32 at = 0; at < 3; at++) {
+		static const loff_t pos[] = { 100, PAGE_SIZE + 100,
+					      3 * PAGE_SIZE };
+
+		count = 0;
+		assert_int_equal(write_to(pos[at], 200), -ENOSPC);
+		assert_int_equal(count, 1);
+		assert_int_equal(mapping.error, 0);
+		assert_int_equal(fi.inode.i_size, PAGE_SIZE + 100);
+		assert_int_equal(fi.writectr, 0);
+	}
+	assert_int_equal(write_to(0, 0), 0);
+	assert_int_equal(count, 1);
+	/* What has its blocks can be written. The host stays full. */
+	error = 0;
+	fi.inode.i_blocks = 77;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 2);
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 3);
+	/* There is room again: but this is the last to ask. */
+	reply_blocks = 85;
+	assert_int_equal(write_to(2 * PAGE_SIZE, 50), 50);
+	assert_int_equal(count, 4);
+	assert_int_equal(fi.inode.i_blocks, 85);
+	assert_int_equal(write_to(2 * PAGE_SIZE, 50), 50);
+	assert_int_equal(count, 4);
+	assert_int_equal(fi.inode.i_size, 2 * PAGE_SIZE + 50);
+	/* An older error is said even so, of what is written nothing lost. */
+	error = -ENOSPC;
+	assert_int_equal(write_out(), 0);
+	error = 0;
+	reply_blocks = 93;
+	assert_int_equal(write_to(2 * PAGE_SIZE, 80), -ENOSPC);
+	assert_int_equal(fi.inode.i_size, 2 * PAGE_SIZE + 80);
+	assert_int_equal(mapping.error, 0);
+	end();
+}
+
 static void test_launder(void **state)
 {
 	(void)state;
@@ -277,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_launder),
 	};
 

@@ -5,6 +5,8 @@
  */
 #include "fuse_i.h"
 
+#define WEAK	__attribute__((weak))
+
 struct file_system_type *fake_fs;
 
 static struct super_block *super;	/* the one there is */
@@ -249,6 +251,28 @@ bool folio_clear_dirty_for_io(struct folio *folio)
 	return dirty;
 }
 
+int file_write_and_wait_range(struct file *file, loff_t from, loff_t to)
+{
+	struct address_space *mapping = file->f_mapping;
+
+	assert(from / PAGE_SIZE == to / PAGE_SIZE);
+	(void)mapping->a_ops->writepages(mapping, NULL);
+	return mapping->error;
+}
+
+/* Without content a page is its number's. */
+WEAK int invalidate_inode_pages2_range(struct address_space *mapping,
+				  unsigned long first, unsigned long last)
+{
+	while (first <= last) {
+		assert(!mapping->folios[first].page.dirty);
+		memset(mapping->folios[first].page.bytes, (int)first,
+		       PAGE_SIZE);
+		first++;
+	}
+	return 0;
+}
+
 int write_cache_pages(struct address_space *mapping,
 		      struct writeback_control *wbc,
 		      int (*fn)(struct folio *folio,
@@ -440,8 +464,6 @@ void fake_umount(struct super_block *sb)
 }
 
 /* fuse_notify.c, where it is not among what is tested. */
-#define WEAK	__attribute__((weak))
-
 struct fuse_session;
 void fuse_notify_mount(struct super_block *sb);
 void fuse_notify_unlock(struct fuse_session *s);

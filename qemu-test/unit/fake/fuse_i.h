@@ -155,11 +155,16 @@ struct fuse_conn {
 struct writeback_control;
 struct address_space;
 
+struct file;
+
 struct address_space_operations {
 	int (*writepage)(struct page *page, struct writeback_control *wbc);
 	int (*writepages)(struct address_space *mapping,
 			  struct writeback_control *wbc);
 	int (*launder_folio)(struct folio *folio);
+	int (*write_end)(struct file *file, struct address_space *mapping,
+			 loff_t pos, unsigned int len, unsigned int copied,
+			 struct folio *folio, void *data);
 };
 
 struct address_space {
@@ -316,6 +321,11 @@ struct file_system_type {
 #define get_jiffies_64()	((u64)fake.time)
 #define time_after64(a, b)	((a) > (b))
 
+/* Of a file nobody else has open: told once, it is told. */
+#define filemap_check_errors(m)	((void)((m)->error = 0))
+int file_write_and_wait_range(struct file *file, loff_t from, loff_t to);
+int invalidate_inode_pages2_range(struct address_space *mapping,
+				  unsigned long first, unsigned long last);
 bool folio_clear_dirty_for_io(struct folio *folio);
 int write_cache_pages(struct address_space *mapping,
 		      struct writeback_control *wbc,

@@ -117,9 +117,6 @@ struct rw_semaphore {
 #define truncate_pagecache(i, size) \
 	vfs_log("cut %llu %lld\n", (unsigned long long)(i)->nodeid, \
 		(long long)(size))
-#define invalidate_inode_pages2_range(m, first, last) \
-	vfs_log("pages %llu %lx-%lx\n", (unsigned long long)(m)->host->nodeid, \
-		first, last)
 #define d_invalidate(d) \
 	(vfs_log("drop %s\n", (d)->d_name.name), \
 	 (void)((d)->hashed = false))
