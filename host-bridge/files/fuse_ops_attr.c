@@ -131,7 +131,14 @@ int fuse_setattr(struct fuse_request *r)
 	what |= (valid & FATTR_ATIME) != 0 ? VOLUME_SET_ATIME : 0;
 	what |= (valid & FATTR_MTIME) != 0 ? VOLUME_SET_MTIME : 0;
 	what |= (valid & FATTR_CTIME) != 0 ? VOLUME_SET_CTIME : 0;
-	what |= (valid & FATTR_KILL_SUIDGID) != 0 ? VOLUME_SET_KILL_PRIV : 0;
+	/* A new owner ends privileges, and Linux leaves that to us, if it does
+	 * not say the mode. [Linux "include/uapi/linux/fuse.h":
+	 * FUSE_HANDLE_KILLPRIV_V2] */
+	if ((valid & FATTR_KILL_SUIDGID) != 0 ||
+	    ((valid & (FATTR_UID | FATTR_GID)) != 0 &&
+	     (valid & FATTR_MODE) == 0)) {
+		what |= VOLUME_SET_KILL_PRIV;
+	}
 	error = volume_setattr(r->vol, r->node->ino, what, &attr);
 	return error != 0 ? error : attr_put(r);
 }

@@ -60,7 +60,7 @@ struct volume_attr {
 #define VOLUME_SET_ATIME	0x10u
 #define VOLUME_SET_MTIME	0x20u
 #define VOLUME_SET_CTIME	0x40u
-/* What a write or a new owner takes from a regular file: set-user-ID,
+/* What a write or a new owner takes from all but directories: set-user-ID,
  * set-group-ID where the group may execute, "security.capability". */
 #define VOLUME_SET_KILL_PRIV	0x80u
 

@@ -94,6 +94,47 @@ static void privileges_end_with_a_write(void **state)
 	GO(attr_by(node).size, 0);
 }
 
+/* Linux says only that there is a new owner. */
+static void privileges_end_with_an_owner(void **state)
+{
+	static const uint32_t kinds[] = { 0100000, 0010000, 0060000, 0140000 };
+	static const uint32_t owners[] = { FATTR_UID, FATTR_GID };
+	struct fuse_setattr_in in = { .uid = 7, .gid = 8 };
+	uint64_t node;
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		struct fuse_mknod_in make = { .mode = kinds[i / 2] | 0644 };
+		char name[2] = { (char)('a' + i), 0 };
+
+		GO(ask(&a, FUSE_MKNOD, ROOT_ID, &make, sizeof(make), name,
+		       NULL), 0);
+		node = lookup_id(&a, ROOT_ID, name);
+		in.valid = FATTR_MODE;
+		in.mode = 06755;
+		GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL),
+		   0);
+		if (i < 2) {
+			GO(setxattr(&a, node, "security.capability", "x", 1,
+				    0), 0);
+		}
+		in.valid = owners[i % 2];
+		GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL),
+		   0);
+		GO(attr_by(node).mode, kinds[i / 2] | 0755);
+		if (i < 2) {
+			GO(ask(&a, FUSE_REMOVEXATTR, node, NULL, 0,
+			       "security.capability", NULL), 61);
+		}
+	}
+	GO(make_dir(&a, ROOT_ID, "dir", &node), 0);
+	in.valid = FATTR_MODE;
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	in.valid = FATTR_UID | FATTR_GID;
+	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
+	GO(attr_by(node).mode, 0046755);
+}
+
 /* A directory's default ACL takes the place of the umask; an access ACL changes
  * the mode. */
 static void acls_come_with_a_directory(void **state)
@@ -398,6 +439,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(attributes_are_set),
 		T(privileges_end_with_a_write),
+		T(privileges_end_with_an_owner),
 		T(acls_come_with_a_directory),
 		T(attributes_have_names),
 		T(space_is_given_found_and_copied),

@@ -165,7 +165,7 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 	/* Whoever runs it would get rights for another content, or another
 	 * owner. [Linux "fs/attr.c: setattr_should_drop_suidgid"] */
 	if ((what & VOLUME_SET_KILL_PRIV) != 0 &&
-	    vnode_is(vn, VOLUME_S_IFREG)) {
+	    !vnode_is(vn, VOLUME_S_IFDIR)) {
 		vn->in.i_mode &= (uint16_t)~LINUX_S_ISUID;
 		if ((vn->in.i_mode & LINUX_S_IXGRP) != 0) {
 			vn->in.i_mode &= (uint16_t)~LINUX_S_ISGID;
