@@ -200,6 +200,7 @@ ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from);
 /* fuse_stream.c */
 bool fuse_stream_adopted(const struct inode *inode);
 void fuse_stream_adopt(struct inode *inode);
+int fuse_write_all(struct inode *inode);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);

@@ -10,6 +10,7 @@
  * otherwise.
  */
 #include <linux/fcntl.h>
+#include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/xattr.h>
@@ -189,6 +190,25 @@ static bool setattr_answer(struct fuse_session *s, const struct fuse_req *req)
 	return is;
 }
 
+/* What the host must have before: where a file has data and holes it cannot say of
+ * what is not written yet (LSEEK), and would refuse that once the file is
+ * immutable (chattr). Who asks has the file open: its inode stays. 0 or an
+ * error. */
+static int write_before(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_ioctl_in *in = req->args->in_args[0].value;
+	struct inode *inode;
+
+	if (req->in.h.opcode == FUSE_IOCTL && in->cmd != FS_IOC_SETFLAGS &&
+	    in->cmd != FS_IOC_FSSETXATTR) {
+		return 0;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, req->in.h.nodeid);
+	rcu_read_unlock();
+	return inode && S_ISREG(inode->i_mode) ? fuse_write_all(inode) : 0;
+}
+
 /* A node that has a POSIX lock, or may get one: from now on FLUSH is sent. */
 static void lock_seen(struct fuse_session *s, const struct fuse_req *req)
 {
@@ -214,8 +234,8 @@ void fuse_local_locked(struct fuse_session *s)
 }
 
 /**
- * Answers a request that a process waits for, if the host need not know of it.
- * False: it has to be sent.
+ * Answers a request that a process waits for, if the host need not know of it,
+ * or cannot be asked. False: it has to be sent.
  */
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 {
@@ -250,6 +270,11 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 	case FUSE_SETLK:
 	case FUSE_SETLKW:
 		lock_seen(s, req);
+		break;
+	case FUSE_LSEEK:
+	case FUSE_IOCTL:
+		error = write_before(s, req);
+		answered = error != 0;
 		break;
 	}
 	if (answered) {

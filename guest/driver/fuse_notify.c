@@ -383,29 +383,6 @@ static void attr_changed(struct super_block *sb,
 	iput(inode);
 }
 
-/* Have all writes been answered? While a file is cut none are sent; when that is
- * over nobody is woken, but then none is on its way either. */
-static bool idle(struct fuse_inode *fi)
-{
-	bool is;
-
-	spin_lock(&fi->lock);
-	is = (fi->writectr == 0 || fi->writectr == FUSE_NOWRITE) &&
-	     list_empty(&fi->queued_writes);
-	spin_unlock(&fi->lock);
-	return is;
-}
-
-/* Writes what is dirty of a file, its times too, and waits until the host has
- * it: fuse counts a page as written when it has a copy of it. */
-static void flush(struct inode *inode)
-{
-	struct fuse_inode *fi = get_fuse_inode(inode);
-
-	write_inode_now(inode, 1);
-	wait_event(fi->page_waitq, idle(fi));
-}
-
 /* Lets all files go that are locked, or the one. */
 static void unlock(struct fuse_session *s, const struct inode *inode)
 {
@@ -435,7 +412,7 @@ static void lock(struct fuse_session *s, struct inode *inode)
 	ihold(inode);
 	locked->inode = inode;
 	list_add(&locked->list, &s->locked_files);
-	flush(inode);
+	fuse_write_all(inode);
 }
 
 /* FLUSH, LOCK, UNLOCK. */
@@ -452,7 +429,7 @@ static void flush_node(struct fuse_session *s, int code, u64 nodeid)
 		if (code == FUSE_CHANNEL_NOTIFY_LOCK) {
 			lock(s, inode);
 		} else {
-			flush(inode);
+			fuse_write_all(inode);
 		}
 	}
 	iput(inode);

@@ -441,6 +441,33 @@ ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from)
 	return b.written;
 }
 
+/* Have all writes been answered? While a file is cut none are sent; when that is
+ * over nobody is woken, but then none is on its way either. */
+static bool idle(struct fuse_inode *fi)
+{
+	bool is;
+
+	spin_lock(&fi->lock);
+	is = (fi->writectr == 0 || fi->writectr == FUSE_NOWRITE) &&
+	     list_empty(&fi->queued_writes);
+	spin_unlock(&fi->lock);
+	return is;
+}
+
+/**
+ * Writes what is dirty of a file, its times too, and waits until the host has it:
+ * the fuse module counts a page as written when it has a copy of it. The inode is
+ * the caller's to keep. May sleep. Returns 0 or why something is lost.
+ */
+int fuse_write_all(struct inode *inode)
+{
+	struct fuse_inode *fi = get_fuse_inode(inode);
+	int err = write_inode_now(inode, 1);
+
+	wait_event(fi->page_waitq, idle(fi));
+	return err;
+}
+
 /* The fuse module's functions for files, and with ours in place of some. Made
  * once; `made` guards that. */
 static const struct address_space_operations *fuse_ops;

@@ -254,6 +254,61 @@ static void test_kill_suid(void **state)
 	stop();
 }
 
+/* Before the host says where data is, or makes a file immutable, it has all of
+ * it; what cannot be written is the answer. */
+static void test_written_before(void **state)
+{
+	struct address_space mapping = { 0 };
+	struct fuse_inode fi = { .inode = {
+		.nodeid = 7, .i_mode = 0100644, .i_mapping = &mapping,
+	} };
+	struct ask seek = ask_of(FUSE_LSEEK, sizeof(struct fuse_lseek_in),
+				 sizeof(struct fuse_lseek_out));
+	struct ask ctl = ask_of(FUSE_IOCTL, sizeof(struct fuse_ioctl_in),
+				sizeof(struct fuse_ioctl_out));
+	const struct {
+		struct ask *ask;
+		unsigned int cmd, mode, written;
+		int error;
+	} cases[] = {
+		{ &seek, 0, 0100644, 1, 0 },
+		{ &seek, 0, 0100644, 1, -ENOSPC },
+		{ &ctl, FS_IOC_SETFLAGS, 0100644, 1, 0 },
+		{ &ctl, FS_IOC_FSSETXATTR, 0100644, 1, 0 },
+		{ &ctl, FS_IOC_SETFLAGS, 0100644, 1, -EIO },
+		{ &ctl, FS_IOC_SETFLAGS, 0040755, 0, -EIO },
+		{ &ctl, 0x80086601, 0100644, 0, -EIO },
+	};
+
+	(void)state;
+	start();
+	INIT_LIST_HEAD(&fi.queued_writes);
+	sb->inode = &fi.inode;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ask *ask = cases[i].ask;
+		bool lost = cases[i].written && cases[i].error;
+
+		fi.inode.written = 0;
+		fi.inode.i_mode = cases[i].mode;
+		mapping.error = cases[i].error;
+		*(struct fuse_ioctl_in *)ctl.in = (struct fuse_ioctl_in){
+			.cmd = cases[i].cmd,
+		};
+		ask_send(ask);
+		assert_int_equal(fi.inode.written, cases[i].written);
+		assert_int_equal(is_answered(ask), lost);
+		if (!lost) {
+			assert_true(server_run());
+			server_reply(got.unique, 0, ask->out,
+				     ask->ap.args.out_args[0].size);
+		}
+		assert_int_equal(fake_answered(ask->req), lost ?
+				 cases[i].error : 0);
+	}
+	sb->inode = NULL;
+	stop();
+}
+
 /* A process closes a file that it has written: its pages and its times are one
  * doorbell, and both are done when it is answered; no work queue is needed. */
 static unsigned int close_doorbells;
@@ -371,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_kill_suid),
+		cmocka_unit_test(test_written_before),
 		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_capability),
 	};

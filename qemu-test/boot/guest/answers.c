@@ -351,16 +351,34 @@ static void flags(void)
 
 	ASK(ioctl(f, FS_IOC_GETFLAGS, &value));
 	printf("  %x\n", value & (FS_APPEND_FL | FS_IMMUTABLE_FL));
+	/* What is not written yet is seen, and not lost. */
+	ASK(pwrite(f, "more", 4, 100000));
+	printf("  data at %ld, hole at %ld\n",
+	       (long)lseek(f, 10000, SEEK_DATA), (long)lseek(f, 0, SEEK_HOLE));
+	ASK(pwrite(f, "late", 4, 2));
 	value |= FS_APPEND_FL;
 	ASK(ioctl(f, FS_IOC_SETFLAGS, &value));
+	ASK(fsync(f));
 	ASK(open("fl", O_WRONLY));
 	g = open("fl", O_WRONLY | O_APPEND);
 	ask("open to append", g < 0 ? -1 : 0);
 	close(g);
 	ASK(unlink("fl"));
 	ASK(truncate("fl", 0));
-	value = (value & ~FS_APPEND_FL) | FS_IMMUTABLE_FL;
+	ASK(utimensat(AT_FDCWD, "fl", NULL, 0));
+	ASK(utimensat(AT_FDCWD, "fl", (struct timespec[2]){ { 3, 4 }, { 5, 6 } },
+		      0));
+	ASK(utimensat(AT_FDCWD, "fl",
+		      (struct timespec[2]){ { 3, UTIME_OMIT }, { 5, 6 } }, 0));
+	ASK(chmod("fl", 0600));
+	ASK(chown("fl", 1, 1));
+	value &= ~FS_APPEND_FL;
 	ASK(ioctl(f, FS_IOC_SETFLAGS, &value));
+	ASK(pwrite(f, "last", 4, 0));
+	value |= FS_IMMUTABLE_FL;
+	ASK(ioctl(f, FS_IOC_SETFLAGS, &value));
+	ASK(fsync(f));
+	show_content(f);
 	ASK(open("fl", O_WRONLY | O_APPEND));
 	ASK(chmod("fl", 0600));
 	ASK(link("fl", "fl2"));

@@ -198,6 +198,7 @@ struct inode {
 	struct dentry *alias;
 	int count;
 	u64 version;
+	unsigned int written;		/* write_inode_now() */
 };
 
 struct fuse_inode {
@@ -332,6 +333,9 @@ int write_cache_pages(struct address_space *mapping,
 		      int (*fn)(struct folio *folio,
 				struct writeback_control *wbc, void *data),
 		      void *data);
+int write_inode_now(struct inode *inode, int sync);
+#define FS_IOC_SETFLAGS		0x40086602u
+#define FS_IOC_FSSETXATTR	0x401c5820u
 #define mapping_tagged(m, tag)	((m)->dirty)
 #define S_ISREG(mode)		(((mode) & 0170000) == 0100000)
 #define cmpxchg(p, old, new)	(*(p) == (old) ? *(p) = (new) : 0)

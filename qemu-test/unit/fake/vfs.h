@@ -112,8 +112,6 @@ struct rw_semaphore {
 		 (name_)->name, mask, cookie))
 #define fsnotify_inoderemove(i) \
 	vfs_log("gone %llu\n", (unsigned long long)(i)->nodeid)
-#define write_inode_now(i, sync) \
-	vfs_log("write %llu\n", (unsigned long long)(i)->nodeid)
 #define truncate_pagecache(i, size) \
 	vfs_log("cut %llu %lld\n", (unsigned long long)(i)->nodeid, \
 		(long long)(size))
