@@ -348,6 +348,7 @@ int fuse_service_start(struct vsock *vs, struct fuse_server *server)
 	}
 	service->work.fn = end_some;
 	service->work.due = is_ending;
+	service->work.rare = true;
 	loop_work_add(&service->work);
 	return 0;
 }

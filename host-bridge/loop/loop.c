@@ -150,7 +150,9 @@ void loop_step(uint64_t deadline)
 		run_timers();
 	}
 	for (struct loop_work *w = works; w; w = w->next) {
-		run_work(w);
+		if (!w->rare || w->more) {
+			run_work(w);
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ struct loop_work {
 	struct loop_work *next;
 	bool (*fn)(struct loop_work *work, uint64_t until);
 	bool (*due)(struct loop_work *work);
+	bool rare;			/* events make none: see due() */
 	bool more;			/* fn has left something */
 };
 

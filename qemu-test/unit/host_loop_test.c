@@ -93,12 +93,33 @@ static void what_a_command_left(void **state)
 	assert_int_equal(calls[1], 2);
 }
 
+/* What events bring none of is looked at when it is due, and goes on then. */
+static void rare_work(void **state)
+{
+	(void)state;
+	works[1].rare = true;
+	loop_step(LOOP_FOREVER);
+	assert_int_equal(calls[0], 1);
+	assert_int_equal(calls[1], 0);
+	is_due[1] = true;
+	loop_step(LOOP_FOREVER);
+	assert_int_equal(calls[1], 1);
+	is_due[1] = more[1] = true;
+	loop_step(LOOP_FOREVER);
+	assert_true(deadline == 0);
+	more[1] = false;
+	loop_step(LOOP_FOREVER);
+	assert_false(loop_busy());
+	works[1].rare = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(both_are_looked_at, setup),
 		cmocka_unit_test_setup(one_without_end, setup),
 		cmocka_unit_test_setup(what_a_command_left, setup),
+		cmocka_unit_test_setup(rare_work, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
