@@ -24,6 +24,9 @@
 /* Half of what goes with one message: below, the cache's own reading ahead is
  * as good. */
 #define STREAM_MIN	65536
+/* Who can read what he writes, a database, is likely to: so much at the beginning
+ * of his file is kept. */
+#define KEEP_READER	(1 << 20)
 
 /* fuse's own functions, and those with ours in place of some. Made once; `made`
  * guards that. */
@@ -98,6 +101,13 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	return done != 0 ? done : n;
 }
 
+/* Is it to pass the cache, if it can? */
+static bool stream_write(const struct kiocb *iocb)
+{
+	return !(iocb->ki_filp->f_mode & FMODE_READ) ||
+	       iocb->ki_pos >= KEEP_READER;
+}
+
 /* As generic_file_write_iter(). Before, the fuse module may have to ask for the
  * mode, and a program's set-user-ID bits go by the request that has the data. */
 static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -105,7 +115,8 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t n;
 
-	if (!can_pass(iocb, from, iov_iter_count(from)) ||
+	if (!stream_write(iocb) ||
+	    !can_pass(iocb, from, iov_iter_count(from)) ||
 	    !fuse_local_knows(inode, STATX_MODE | STATX_SIZE) ||
 	    (inode->i_mode & (S_ISUID | S_ISGID))) {
 		return fuse_files->write_iter(iocb, from);

@@ -248,8 +248,16 @@ static void test_through(void **state)
 	fi.inval_mask = 0;
 	fi.inode.i_mode |= S_ISUID;
 	do_write(0, CHUNK);
+	fi.inode.i_mode &= ~S_ISUID;
 	assert_int_equal(buffered, 4);
 	assert_int_equal(count, 0);
+	/* Who can read it has the first megabyte kept. */
+	file.f_mode = FMODE_READ;
+	do_write((1 << 20) - 1, CHUNK);
+	assert_int_equal(buffered, 5);
+	do_write(1 << 20, CHUNK);
+	assert_int_equal(buffered, 5);
+	assert_int_equal(count, 1);
 	end();
 }
 

@@ -14,6 +14,7 @@
 #define IOCB_NOWAIT		2u
 #define IOCB_APPEND		4u
 #define FMODE_OPENED		1u
+#define FMODE_READ		2u
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 
 typedef unsigned int umode_t;
