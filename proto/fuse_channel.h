@@ -53,8 +53,9 @@ struct fuse_channel_hello {
 struct fuse_channel_hello_out {
 	uint32_t version;
 	uint32_t flags;		/* FUSE_CHANNEL_RESUMED */
-	/* Messages that have no reply (FORGET, BATCH_FORGET) and were carried
-	 * out in this session: those after them have to be sent again. */
+	/* FORGETs that were carried out in this session, each of a BATCH_FORGET
+	 * counted: they have no reply, and those after them have to be sent
+	 * again. */
 	uint64_t forgets;
 };
 

@@ -53,6 +53,24 @@ static void tx_flush(struct isthmus *ch)
 	wake_up(&ch->wq);
 }
 
+/* Sends what waited since isthmus_tx_later(), and publishes what nobody else
+ * has. */
+static void publish(struct work_struct *work)
+{
+	struct isthmus *ch = container_of(to_delayed_work(work),
+					  struct isthmus, publish);
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	if (ch->up) {
+		isthmus_fuse_flush(ch);
+		if (ring_tx_commit(&ch->ring)) {
+			outl(0, ch->port + CHANNEL_IO_DOORBELL);
+		}
+	}
+	spin_unlock_irqrestore(&ch->lock, flags);
+}
+
 /* A turn, and the socket packet that ended it. Returns whether there may be
  * more. Only the holder of rx_mutex takes socket packets and nobody goes past
  * one, so that the packet's bytes stay where they are while the lock is not
@@ -294,7 +312,7 @@ static int __init channel_init(void)
 	spin_lock_init(&ch->lock);
 	skb_queue_head_init(&ch->tx_queue);
 	init_waitqueue_head(&ch->wq);
-	INIT_DELAYED_WORK(&ch->publish, isthmus_publish);
+	INIT_DELAYED_WORK(&ch->publish, publish);
 	ch->input = isthmus_fuse_input;
 
 	isthmus_clock_set();

@@ -140,9 +140,10 @@ struct fuse_session {
 	struct fuse_waiter waiter[FUSE_SLOTS];
 	u32 waiters;
 	/* FORGETs, oldest first: the host has carried out forgets_done, which
-	 * are not in the list any more; up to forget_next they are sent. */
+	 * are not in the list any more; up to forget_next they are sent; there
+	 * were forgets_made in all. */
 	struct fuse_forget_link *forget_first, *forget_last, *forget_next;
-	u64 forgets_sent, forgets_sure, forgets_done;
+	u64 forgets_made, forgets_sent, forgets_sure, forgets_done;
 	struct fuse_rx rx;
 	/* Notifications: not carried out yet; how many came in all, which the
 	 * host need not send again; and how many are carried out. */
@@ -245,7 +246,7 @@ struct fuse_slot *fuse_slot_of(struct fuse_session *s,
 void fuse_slot_free(struct fuse_session *s, struct fuse_slot *slot);
 
 /* fuse_forget.c */
-void fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link);
+bool fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link);
 bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s);
 void fuse_forget_sure(struct fuse_session *s, u64 sure);
 void fuse_forget_resume(struct fuse_session *s, u64 sure);

@@ -236,13 +236,14 @@ bool fuse_session_send(struct isthmus *ch, struct fuse_session *s,
 			 -EIO);
 		return false;
 	}
-	if (s->state == SESSION_UP && list_empty(&s->pending) &&
-	    fuse_put_request(ch, s, req)) {
-		list_add_tail(&req->list, &s->out);
-		if (unlikely(s->forget_next)) {
-			fuse_session_pump(ch, s);
+	if (s->state == SESSION_UP && list_empty(&s->pending)) {
+		/* Files without a name give their space back by it. */
+		while (unlikely(s->forget_next) && fuse_forget_put(ch, s)) {
 		}
-		return true;
+		if (fuse_put_request(ch, s, req)) {
+			list_add_tail(&req->list, &s->out);
+			return true;
+		}
 	}
 	list_add_tail(&req->list, &s->pending);
 	return false;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * isthmus: FORGET. Nobody waits for it and it has no answer, so it goes to the
- * host with the next request; and it is kept until the host is known to have
- * carried it out, which is when a request that was sent later is answered. All
- * with ch->lock held.
+ * host before the next request, or after 100 ms, or when there are many, all that
+ * there are in one message (BATCH_FORGET); and it is kept until the host is known
+ * to have carried it out, which is when a request that was sent later is answered.
+ * All with ch->lock held.
  */
 #include <linux/slab.h>
 
@@ -11,9 +12,12 @@
 
 /* What one answer may free: the rest waits for the next. */
 #define FREE_AT_ONCE	16
+/* What one message takes along. */
+#define BATCH_MAX	32
 
-/** One more, after all others. The list's from now on. */
-void fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link)
+/** One more, after all others. The list's from now on. True: there are enough for
+ * a message. */
+bool fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link)
 {
 	link->next = NULL;
 	if (s->forget_first) {
@@ -25,24 +29,45 @@ void fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link)
 	if (!s->forget_next) {
 		s->forget_next = link;
 	}
+	return ++s->forgets_made - s->forgets_sent >= BATCH_MAX;
 }
 
 /**
- * Writes the oldest that was not sent (there is one). False: no credit or
- * space.
+ * Writes the oldest that were not sent (there is one), as many as one message
+ * takes. False: no credit or space.
  */
 bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s)
 {
-	const struct fuse_forget_one *one = &s->forget_next->forget_one;
-	struct fuse_forget_in in = { .nlookup = one->nlookup };
+	struct {
+		struct fuse_batch_forget_in in;
+		struct fuse_forget_one one[BATCH_MAX];
+	} batch = { 0 };
+	struct fuse_forget_link *next = s->forget_next;
+	u32 n = 0;
+	bool put;
 
-	if (!fuse_put_small(ch, s, FUSE_FORGET, 0, one->nodeid, &in,
-			    sizeof(in))) {
-		return false;
+	while (next && n < BATCH_MAX) {
+		batch.one[n++] = next->forget_one;
+		next = next->next;
 	}
-	s->forgets_sent++;
-	s->forget_next = s->forget_next->next;
-	return true;
+	batch.in.count = n;
+	if (n == 1) {
+		struct fuse_forget_in in = {
+			.nlookup = batch.one[0].nlookup,
+		};
+
+		put = fuse_put_small(ch, s, FUSE_FORGET, 0,
+				     batch.one[0].nodeid, &in, sizeof(in));
+	} else {
+		put = fuse_put_small(ch, s, FUSE_BATCH_FORGET, 0, 0, &batch,
+				     sizeof(batch.in) +
+				     n * sizeof(batch.one[0]));
+	}
+	if (put) {
+		s->forgets_sent += n;
+		s->forget_next = next;
+	}
+	return put;
 }
 
 /**

@@ -149,13 +149,11 @@ void fuse_session_forget(struct fuse_iqueue *fiq,
 		kfree(link);
 		return;
 	}
-	fuse_forget_add(s, link);
-	if (s->state == SESSION_UP && list_empty(&s->pending) &&
-	    fuse_forget_put(ch, s)) {
-		isthmus_tx_later(ch, flags);
-	} else {
-		spin_unlock_irqrestore(&ch->lock, flags);
+	if (fuse_forget_add(s, link) && s->state == SESSION_UP &&
+	    list_empty(&s->pending)) {
+		fuse_forget_put(ch, s);
 	}
+	isthmus_tx_later(ch, flags);
 }
 
 /* ---- Signals ---- */

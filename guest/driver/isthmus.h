@@ -84,7 +84,6 @@ bool isthmus_tx_put_skb(struct isthmus *ch, struct sk_buff *skb);
 bool isthmus_tx_wait(struct isthmus *ch, u32 len);
 void isthmus_tx_done(struct isthmus *ch, unsigned long flags);
 void isthmus_tx_later(struct isthmus *ch, unsigned long flags);
-void isthmus_publish(struct work_struct *work);
 enum isthmus_rx isthmus_rx_poll(struct isthmus *ch,
 				struct ring_packet *packet);
 void isthmus_set_state(struct isthmus *ch, u32 state);

@@ -196,20 +196,6 @@ void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
 	spin_unlock_irqrestore(&ch->lock, flags);
 }
 
-/** Publishes what no other packet has published since isthmus_tx_later(). */
-void isthmus_publish(struct work_struct *work)
-{
-	struct isthmus *ch = container_of(to_delayed_work(work),
-					  struct isthmus, publish);
-	unsigned long flags;
-
-	spin_lock_irqsave(&ch->lock, flags);
-	if (ch->up && ring_tx_commit(&ch->ring)) {
-		outl(0, ch->port + CHANNEL_IO_DOORBELL);
-	}
-	spin_unlock_irqrestore(&ch->lock, flags);
-}
-
 /**
  * Like isthmus_tx_done() for packets whose answer nobody waits for: they go
  * with the next packet, or after 100 ms. So the host is not rung for them, and

@@ -269,14 +269,6 @@ static uint32_t wanted(const struct fuse_conn *conn)
 								: in->len;
 }
 
-/* Those that were carried out or refused; HELLO tells Linux. */
-static void count_forgets(struct fuse_session *s, uint32_t opcode)
-{
-	if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET) {
-		s->forgets++;
-	}
-}
-
 /* Answers a message that is not looked at, and skips the rest of it. */
 static void refuse(struct fuse_conn *conn, const struct fuse_in_header *in,
 		   int error)
@@ -285,7 +277,6 @@ static void refuse(struct fuse_conn *conn, const struct fuse_in_header *in,
 
 	conn->skip = in->len - conn->have;
 	conn->have = 0;
-	count_forgets(conn->session, in->opcode);
 	if ((fuse_request_flags(in->opcode) & FUSE_OP_SILENT) == 0) {
 		fuse_request_begin(&r, conn->session, in);
 		fuse_request_done(&r, error);
@@ -362,7 +353,6 @@ static int act(struct fuse_conn *conn)
 		fuse_request_done(&r, 0);
 		fuse_session_end(s);
 	} else {
-		count_forgets(s, in.opcode);
 		fuse_request_begin(&r, s, &in);
 		fuse_request_run(&r, conn->request + HEADER,
 				 in.len - HEADER);

@@ -76,11 +76,13 @@ int fuse_forget(struct fuse_request *r)
 {
 	const struct fuse_forget_in *in = r->arg;
 
+	r->session->forgets++;
 	fuse_node_forget(r->session, r->in.nodeid, in->nlookup);
 	return 0;
 }
 
-/** BATCH_FORGET: fuse_batch_forget_in fuse_forget_one .. No reply. */
+/** BATCH_FORGET: fuse_batch_forget_in fuse_forget_one .. No reply; each is
+ * counted. */
 int fuse_batch_forget(struct fuse_request *r)
 {
 	const struct fuse_batch_forget_in *in = r->arg;
@@ -90,6 +92,7 @@ int fuse_batch_forget(struct fuse_request *r)
 	    r->data_len % sizeof(*one) != 0) {
 		return EINVAL;
 	}
+	r->session->forgets += in->count;
 	for (uint32_t i = 0; i < in->count; i++) {
 		fuse_node_forget(r->session, one[i].nodeid, one[i].nlookup);
 	}

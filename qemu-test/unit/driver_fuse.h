@@ -171,6 +171,9 @@ static inline bool server_run(void)
 		case FUSE_FORGET:
 			server.forgets++;
 			break;
+		case FUSE_BATCH_FORGET:
+			server.forgets += *(const u32 *)got_body;
+			break;
 		default:
 			return true;
 		}

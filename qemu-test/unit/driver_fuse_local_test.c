@@ -418,6 +418,63 @@ static void test_capability(void **state)
 	stop();
 }
 
+/* FORGETs wait for each other: all there are go before the next request, or when
+ * there are many, or after 100 ms. */
+static void test_forgets(void **state)
+{
+	static const u32 counts[] = { 1, 2, 31, 70 };
+	const struct fuse_batch_forget_in *batch = (const void *)got_body;
+	const struct fuse_forget_one *one = (const void *)(batch + 1);
+	struct ask ask = ask_of(FUSE_GETATTR, 10, 10);
+	u64 forgets = 0;
+
+	(void)state;
+	start();
+	server.silent = true;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		u32 seen = 0, left = counts[i];
+		unsigned int doorbells = host_doorbells;
+
+		for (u32 j = 0; j < counts[i]; j++) {
+			fake_forget(fm, 100 + j, j + 1);
+		}
+		assert_int_equal(host_doorbells, doorbells);
+		if (i % 2 == 0) {
+			ask_send(&ask);
+		} else {
+			fake_run_work();
+		}
+		while (seen < counts[i]) {
+			assert_true(server_next());
+			if (left == 1) {
+				assert_int_equal(got.opcode, FUSE_FORGET);
+				assert_int_equal(got.nodeid, 100 + seen);
+				seen++;
+				break;
+			}
+			assert_int_equal(got.opcode, FUSE_BATCH_FORGET);
+			assert_int_equal(batch->count, min(left, 32u));
+			assert_int_equal(got.len, sizeof(got) + 8 +
+					 16 * batch->count);
+			for (u32 j = 0; j < batch->count; j++, seen++) {
+				assert_int_equal(one[j].nodeid, 100 + seen);
+				assert_int_equal(one[j].nlookup, seen + 1);
+			}
+			left = counts[i] - seen;
+		}
+		forgets += counts[i];
+		if (i % 2 == 0) {
+			assert_true(server_next());
+			assert_int_equal(got.opcode, FUSE_GETATTR);
+			server_reply(got.unique, 0, ask.out, 10);
+			assert_int_equal(fake_answered(ask.req), 0);
+		}
+		assert_false(server_next());
+	}
+	server.forgets = forgets;
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_kill_suid),
 		cmocka_unit_test(test_written_before),
 		cmocka_unit_test(test_closing),
+		cmocka_unit_test(test_forgets),
 		cmocka_unit_test(test_capability),
 	};
 

@@ -104,6 +104,7 @@ static void test_resume(void **state)
 	/* FORGETs beyond what the host has carried out go again. */
 	fake_forget(fm, 43, 1);
 	fake_forget(fm, 44, 1);
+	fake_run_work();
 	server.forgets = 4;
 	server.silent = false;
 	reset();
@@ -122,6 +123,7 @@ static void test_answered_early(void **state)
 	for (u64 node = 40; node < 43; node++) {
 		fake_forget(fm, node, 1);
 	}
+	fake_run_work();
 	server_settle();
 	assert_int_equal(server.forgets, 3);
 	ask_send(&a);
@@ -199,14 +201,15 @@ static void test_killed(void **state)
 	expect(FUSE_LOOKUP, unique);
 	expect(FUSE_INTERRUPT, unique | 1);
 	server_reply(unique, 0, &entry, sizeof(entry));
-	/* The node that nobody wants is forgotten, with the next request. */
+	/* The node that nobody wants is forgotten, before the next request. */
 	ask_send(&c);
 	assert_true(server_next());
-	fake_run_work();
+	assert_int_equal(got.opcode, FUSE_FORGET);
+	assert_int_equal(got.nodeid, 77);
+	expect(FUSE_GETATTR, c.req->in.h.unique);
 	server_reply(c.req->in.h.unique, 0, c.out, 10);
 	assert_int_equal(fake_answered(c.req), 0);
 	server_settle();
-	assert_int_equal(server.forgets, 1);
 
 	/* First a signal that is not fatal, later one that is. */
 	ask_send(&b);
