@@ -68,12 +68,33 @@ static void the_table_of_nodes_grows_in_steps(void **state)
 	assert_non_null(s->nodes_old);
 }
 
+/* When a Linux is gone, what only it had is free without another one's coming:
+ * locks at once, a file's blocks that had no name any more a little later. */
+static void the_end_of_a_linux_frees_what_it_had(void **state)
+{
+	static const uint8_t data[65536] = { 1 };
+	uint64_t node, fh, free = blocks_free(f.vol);
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, &fh), 0);
+	GO(write_file(&a, node, 0, data, sizeof(data), 0), 0);
+	GO(lock(&a, FUSE_SETLK, node, 1, 1, 0, 9, 0), 0);
+	GO(unlink_name(&a, ROOT_ID, "x"), 0);
+	GO(blocks_free(f.vol), free - 16);
+	fuse_server_peer_gone(server, &a);
+	assert_true(a.ended);
+	GO(fuse_server_ending(server), true);
+	GO(fuse_server_end_some(server, UINT64_MAX), false);
+	GO(blocks_free(f.vol), free);
+}
+
 int main(void)
 {
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(nodes_are_shared_out),
 		T(the_table_of_nodes_grows_in_steps),
+		T(the_end_of_a_linux_frees_what_it_had),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,6 +192,38 @@ static void a_crash_is_one_partitions(void **state)
 	assert_int_equal(seen[1].stops, 1);
 }
 
+static unsigned gone[2];
+
+static void on_gone(void *arg)
+{
+	(*(unsigned *)arg)++;
+}
+
+/* Whoever had something for a Linux (files' locks, the last hold of a file) hears
+ * whenever it is gone, and that it is the one: stopped, crashed, also if it is
+ * started again; not when it was down. */
+static void its_end_is_told(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		linux_on_down(&guest[i], on_gone, &gone[i]);
+	}
+	linux_stop(&guest[1]);
+	assert_int_equal(gone[1], 1);
+	linux_stop(&guest[1]);
+	assert_int_equal(gone[1], 1);
+	assert_true(linux_start(&guest[1]));
+	crash(2);
+	assert_int_equal(gone[1], 2);
+	assert_int_equal(gone[0], 0);
+	crash(1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	assert_int_equal(gone[0], 1);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_on_down(&guest[i], NULL, NULL);
+	}
+}
+
 /* The third quick one in a row keeps it down, whatever the other does. */
 static void crashes_are_counted_apart(void **state)
 {
@@ -228,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(memory_goes_to_each, setup),
 		cmocka_unit_test_setup(a_crash_is_one_partitions, setup),
+		cmocka_unit_test_setup(its_end_is_told, setup),
 		cmocka_unit_test_setup(crashes_are_counted_apart, setup),
 		cmocka_unit_test_setup(power_off_is_ones_own, setup),
 	};
