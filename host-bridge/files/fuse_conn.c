@@ -46,6 +46,7 @@ struct fuse_conn {
 	bool over;			/* nothing more is to be done */
 	bool blocked;			/* send() wants no more now */
 	struct fuse_message *first, *last;	/* that wait for that */
+	size_t waiting;			/* bytes of these */
 	uint32_t have;			/* bytes of a message in request */
 	uint32_t skip;			/* bytes to drop */
 	uint32_t acted;			/* messages of this fuse_conn_input() */
@@ -54,8 +55,9 @@ struct fuse_conn {
 	_Alignas(8) uint8_t small[FUSE_REQUEST_MAX];
 };
 
-/* Keeps a message until there is room. Without memory the stream would have a
- * hole: the connection ends, and Linux asks again on the next. */
+/* Keeps a message until there is room: one whose request waited, for others do not
+ * begin meanwhile. Without memory, or with more than such can be, the stream would
+ * have a hole: the connection ends, and Linux asks again on the next. */
 static void conn_keep(struct fuse_conn *conn, const struct volume_seg *segs,
 		      unsigned count)
 {
@@ -68,7 +70,8 @@ static void conn_keep(struct fuse_conn *conn, const struct volume_seg *segs,
 	for (unsigned i = 0; i < count; i++) {
 		len += segs[i].len;
 	}
-	m = malloc(sizeof(*m) + len);
+	m = conn->waiting + len <= FUSE_ANSWERS_BYTES_MAX ?
+	    malloc(sizeof(*m) + len) : NULL;
 	if (m == NULL) {
 		fuse_cut_off(conn->session);
 		return;
@@ -85,6 +88,7 @@ static void conn_keep(struct fuse_conn *conn, const struct volume_seg *segs,
 		conn->last->next = m;
 	}
 	conn->last = m;
+	conn->waiting += len;
 }
 
 /**
@@ -151,6 +155,7 @@ bool fuse_conn_writable(struct fuse_conn *conn)
 		struct volume_seg seg = { .data = m->bytes, .len = m->len };
 
 		conn->first = m->next;
+		conn->waiting -= m->len;
 		conn->blocked = !conn->ops->send(conn->arg, &seg, 1);
 		free(m);
 	}

@@ -15,8 +15,8 @@
 
 /**
  * Makes a notification: a body and, with name not NULL, a name; sends it when
- * there is room. Returns its number, or 0: there is no memory, too many are
- * unsent, or the session has not said INIT yet, and so knows nothing.
+ * there is room. Returns its number, or 0: there is no memory, too many or too
+ * long ones wait, or the session has not said INIT yet, and so knows nothing.
  */
 uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 		     size_t len, const char *name, size_t name_len)
@@ -29,7 +29,8 @@ uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 	};
 	struct fuse_message *m;
 
-	if (s->minor == 0 || n->made - n->sent >= FUSE_NOTIFY_QUEUE_MAX) {
+	if (s->minor == 0 || n->made - n->sent >= FUSE_NOTIFY_QUEUE_MAX ||
+	    n->bytes + sizeof(*m) + all > FUSE_NOTIFY_BYTES_MAX) {
 		return 0;
 	}
 	m = malloc(sizeof(*m) + all);
@@ -54,6 +55,7 @@ uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 		n->unsent = m;
 	}
 	n->made++;
+	n->bytes += sizeof(*m) + all;
 	fuse_notify_push(s);
 	return n->made;
 }
@@ -87,6 +89,7 @@ int fuse_notify_acked(struct fuse_session *s, uint64_t done)
 		struct fuse_message *m = n->first;
 
 		n->first = m->next;
+		n->bytes -= sizeof(*m) + m->len;
 		free(m);
 		n->done++;
 	}

@@ -22,6 +22,8 @@
 #define FUSE_XATTR_MAX		65536u	/* bytes of one attribute's value */
 #define FUSE_READDIR_MAX	4096u	/* of a reply that is kept */
 #define FUSE_NOTIFY_QUEUE_MAX	16384u	/* notifications not sent yet */
+#define FUSE_NOTIFY_BYTES_MAX	(4u << 20)	/* of those not done yet */
+#define FUSE_ANSWERS_BYTES_MAX	(1u << 20)	/* that wait for room */
 /* Seconds for which Linux may keep what it was told: for ever, for it is told
  * of changes. */
 #define FUSE_FOREVER		(1u << 30)
@@ -94,6 +96,7 @@ struct fuse_notices {
 	struct fuse_message *first, *last;	/* from number done + 1 on */
 	struct fuse_message *unsent;		/* the first of these */
 	uint64_t made, sent, done;
+	size_t bytes;			/* of all these */
 };
 
 /* Notifications that have to be carried out: up to a number, if drains is 0; else

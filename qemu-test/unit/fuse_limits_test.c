@@ -68,6 +68,70 @@ static void the_table_of_nodes_grows_in_steps(void **state)
 	assert_non_null(s->nodes_old);
 }
 
+/* A Linux that does not read what it is told: what waits for it is bounded, in
+ * number and bytes, others are served, and when it reads again it hears of
+ * all. */
+static void who_does_not_read_costs_no_more(void **state)
+{
+	struct fuse_session *s = server->sessions;
+	char name[VOLUME_NAME_MAX + 1];
+	struct volume_make how = { .mode = 0644 };
+	uint32_t ino;
+
+	(void)state;
+	GO(lookup_id(&a, ROOT_ID, "x"), 0);
+	a.stop = true;
+	memset(name, 'n', VOLUME_NAME_MAX);
+	name[VOLUME_NAME_MAX] = '\0';
+	for (unsigned i = 0; i < 6000; i++) {
+		GO(volume_create(f.vol, VOLUME_ROOT, name, VOLUME_NAME_MAX,
+				 &how, &ino), 0);
+		GO(volume_unlink(f.vol, VOLUME_ROOT, name, VOLUME_NAME_MAX), 0);
+		assert_in_range(s->notices.bytes, 1, FUSE_NOTIFY_BYTES_MAX);
+	}
+	assert_in_range(s->notices.bytes, FUSE_NOTIFY_BYTES_MAX - 1000,
+			FUSE_NOTIFY_BYTES_MAX);
+	assert_non_null(s->marked);
+	mount_it(&b, 1002);
+	GO(lookup_id(&b, ROOT_ID, name), 0);
+	a.stop = false;
+	GO(fuse_conn_writable(a.conn), true);
+	for (unsigned i = 0; i < 200 && s->notices.bytes > 0; i++) {
+		obey();
+	}
+	assert_null(s->marked);
+	GO(s->notices.bytes, 0);
+	GO(s->notices.done, s->notices.made);
+}
+
+/* Answers of requests that waited come when there may be no room for them: they
+ * are kept up to a bound; beyond it the connection ends, not the session. */
+static void answers_are_kept_up_to_a_bound(void **state)
+{
+	static uint8_t answer[4096];
+	struct fuse_out_header head = { .len = sizeof(answer), .unique = 9 };
+	struct volume_seg seg = { .data = answer, .len = sizeof(answer) };
+	struct fuse_session *s = server->sessions;
+	size_t used;
+
+	(void)state;
+	memcpy(answer, &head, sizeof(head));
+	a.stop = true;
+	for (size_t sum = 0; sum <= FUSE_ANSWERS_BYTES_MAX;
+	     sum += sizeof(answer)) {
+		assert_false(a.ended);
+		fuse_send(s, &seg, 1);
+	}
+	fuse_send(s, &seg, 1);
+	assert_true(a.ended);
+	GO(fuse_conn_input(a.conn, answer, 1, FOREVER, &used), EPROTO);
+	disconnect(&a);
+	a.stop = false;
+	connect_to(&a);
+	GO(hello(&a, a.done), 0);
+	assert_ptr_equal(server->sessions, s);
+}
+
 /* When a Linux is gone, what only it had is free without another one's coming:
  * locks at once, a file's blocks that had no name any more a little later. */
 static void the_end_of_a_linux_frees_what_it_had(void **state)
@@ -94,6 +158,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(nodes_are_shared_out),
 		T(the_table_of_nodes_grows_in_steps),
+		T(who_does_not_read_costs_no_more),
+		T(answers_are_kept_up_to_a_bound),
 		T(the_end_of_a_linux_frees_what_it_had),
 	};
 
