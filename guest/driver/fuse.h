@@ -4,9 +4,9 @@
  * system type and its mount; below it fuse_queue.c, what the kernel's fuse module
  * calls; fuse_conn.c, the connection to the host; fuse_receive.c, fuse_end.c and
  * fuse_put.c, messages off the ring and into it. fuse_local.c is what the host
- * need not be asked; fuse_write.c writes dirty pages; fuse_stream.c lets large
- * reads and writes go past Linux's cache; fuse_notify.c carries out what the host
- * tells.
+ * need not be asked, fuse_name.c that of names; fuse_write.c writes dirty pages;
+ * fuse_stream.c lets large reads and writes go past Linux's cache; fuse_notify.c
+ * carries out what the host tells.
  *
  * A mount is one session with the host's file server, and a session outlives its
  * connections: when one is lost, requests stay, and go to the next one
@@ -192,16 +192,20 @@ bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req);
 void fuse_local_locked(struct fuse_session *s);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
-bool fuse_local_knows(struct inode *inode, u32 what);
-
 /* fuse_write.c */
 void fuse_write_setup(struct fuse_session *s);
 ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from);
+int fuse_write_all(struct inode *inode);
 
 /* fuse_stream.c */
 bool fuse_stream_adopted(const struct inode *inode);
 void fuse_stream_adopt(struct inode *inode);
-int fuse_write_all(struct inode *inode);
+void fuse_stream_opened(struct file *file);
+
+/* fuse_name.c */
+bool fuse_name_is_new(const void *name);
+bool fuse_name_adopted(const struct inode *inode);
+void fuse_name_adopt(struct inode *inode);
 
 /* fuse_conn.c: these five in process context. */
 int fuse_session_open(struct fuse_session *s);
@@ -264,6 +268,16 @@ static inline int fuse_is_node(struct inode *inode, void *nodeid)
 static inline struct inode *fuse_find_inode(struct fuse_session *s, u64 nodeid)
 {
 	return find_inode_rcu(s->fm->sb, nodeid, fuse_is_node, &nodeid);
+}
+
+/** Does the kernel have these of a regular file's attributes right? */
+static inline bool fuse_knows(struct inode *inode, u32 what)
+{
+	const struct fuse_inode *fi = get_fuse_inode(inode);
+
+	return S_ISREG(inode->i_mode) &&
+	       (READ_ONCE(fi->inval_mask) & what) == 0 &&
+	       time_after64(fi->i_time, get_jiffies_64());
 }
 
 /** Has the thread do what is due: isthmus_fuse_flush(). ch->lock held. */

@@ -127,20 +127,10 @@ static void fill_attr(struct fuse_session *s, struct inode *inode,
 	};
 }
 
-/** Does the kernel have these of a file's attributes right? */
-bool fuse_local_knows(struct inode *inode, u32 what)
-{
-	const struct fuse_inode *fi = get_fuse_inode(inode);
-
-	return S_ISREG(inode->i_mode) &&
-	       (READ_ONCE(fi->inval_mask) & what) == 0 &&
-	       time_after64(fi->i_time, get_jiffies_64());
-}
-
-/* All of them, but for these? */
+/* Does the kernel have all of a file's attributes right, but for these? */
 static bool is_known(struct inode *inode, u32 but)
 {
-	return fuse_local_knows(inode, ~but);
+	return fuse_knows(inode, ~but);
 }
 
 /* Those that the fuse module does not know are right all the same: reading
@@ -260,6 +250,10 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 	case FUSE_GETXATTR:
 		answered = getxattr_answer(s, req);
 		error = -ENODATA;
+		break;
+	case FUSE_LOOKUP:
+		answered = fuse_name_is_new(req->args->in_args[0].value);
+		error = -ENOENT;
 		break;
 	case FUSE_SETATTR:
 		answered = setattr_answer(s, req);

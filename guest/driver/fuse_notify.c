@@ -108,11 +108,11 @@ static int revalidate(struct dentry *dentry, unsigned int flags)
 {
 	struct inode *inode = d_inode_rcu(dentry);
 
-	if (unlikely(inode && !fuse_stream_adopted(inode))) {
+	if (unlikely(inode && !fuse_name_adopted(inode))) {
 		if (flags & LOOKUP_RCU) {
 			return -ECHILD;
 		}
-		fuse_stream_adopt(inode);
+		fuse_name_adopt(inode);
 	}
 	if (unlikely(READ_ONCE(stale_count) > 0)) {
 		struct name_snapshot name;
@@ -165,7 +165,7 @@ void fuse_notify_mount(struct super_block *sb)
 	s->ops.alloc_inode = alloc_inode;
 	sb->s_op = &s->ops;
 	sb->s_d_op = &dentry_ops;
-	fuse_stream_adopt(d_inode(sb->s_root));
+	fuse_name_adopt(d_inode(sb->s_root));
 }
 
 /* Drops one name of a directory, if it is cached. */

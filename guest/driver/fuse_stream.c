@@ -11,9 +11,8 @@
  * writes. Everything else, and whatever stands in the way, goes through the cache
  * as ever.
  *
- * A file's functions are taken when it is opened, so ours are put into each inode
- * before: as its directory looks it up or makes it, or as its name is met in the
- * cache. Process context.
+ * A file's functions are taken when it is opened: fuse_name.c puts ours into each
+ * inode before. Process context.
  */
 #include <linux/fs.h>
 #include <linux/pagemap.h>
@@ -31,9 +30,7 @@
 /* fuse's own functions, and those with ours in place of some. Made once; `made`
  * guards that. */
 static const struct file_operations *fuse_files;
-static const struct inode_operations *fuse_dirs;
 static struct file_operations file_ops;
-static struct inode_operations dir_ops;
 static DEFINE_SPINLOCK(made);
 
 /* Can n bytes of this go past the cache? Of one piece of a process' memory, by
@@ -117,7 +114,7 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	if (!stream_write(iocb) ||
 	    !can_pass(iocb, from, iov_iter_count(from)) ||
-	    !fuse_local_knows(inode, STATX_MODE | STATX_SIZE) ||
+	    !fuse_knows(inode, STATX_MODE | STATX_SIZE) ||
 	    (inode->i_mode & (S_ISUID | S_ISGID))) {
 		return fuse_files->write_iter(iocb, from);
 	}
@@ -130,75 +127,33 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return n > 0 ? generic_write_sync(iocb, n) : n;
 }
 
-static struct dentry *lookup(struct inode *dir, struct dentry *entry,
-			     unsigned int flags)
-{
-	struct dentry *found = fuse_dirs->lookup(dir, entry, flags);
-
-	if (!IS_ERR(found)) {
-		fuse_stream_adopt(d_inode(found ? found : entry));
-	}
-	return found;
-}
-
-/* Looks a name up, and makes and opens a new file. */
-static int atomic_open(struct inode *dir, struct dentry *entry,
-		       struct file *file, unsigned int flags, umode_t mode)
-{
-	int err = fuse_dirs->atomic_open(dir, entry, file, flags, mode);
-
-	if (err) {
-		return err;
-	}
-	if (file->f_path.dentry) {
-		entry = file->f_path.dentry;
-	}
-	fuse_stream_adopt(d_inode(entry));
-	if ((file->f_mode & FMODE_OPENED) && file->f_op == fuse_files) {
-		file->f_op = &file_ops;
-	}
-	return 0;
-}
-
-/* Fuse has one set of functions for all files, and one for all directories. */
-static void make_ops(const struct inode *inode)
+/**
+ * Puts our functions into a regular file's inode, which has fuse's or ours: those
+ * of fuse are the same for all files.
+ */
+void fuse_stream_adopt(struct inode *inode)
 {
 	spin_lock(&made);
-	if (S_ISREG(inode->i_mode) && !fuse_files) {
+	if (!fuse_files) {
 		file_ops = *inode->i_fop;
 		file_ops.read_iter = read_iter;
 		file_ops.write_iter = write_iter;
 		fuse_files = inode->i_fop;
-	} else if (S_ISDIR(inode->i_mode) && !fuse_dirs) {
-		dir_ops = *inode->i_op;
-		dir_ops.lookup = lookup;
-		dir_ops.atomic_open = atomic_open;
-		fuse_dirs = inode->i_op;
 	}
 	spin_unlock(&made);
+	WRITE_ONCE(inode->i_fop, &file_ops);
 }
 
-/** Has an inode our functions, if it is to have any? Without a reference too:
- * then what it says of one that is being freed means nothing. */
+/** Has an inode our functions? */
 bool fuse_stream_adopted(const struct inode *inode)
 {
-	return S_ISREG(inode->i_mode) ? inode->i_fop == &file_ops :
-	       !S_ISDIR(inode->i_mode) || inode->i_op == &dir_ops;
+	return inode->i_fop == &file_ops;
 }
 
-/**
- * Puts our functions into an inode, to which the caller has a reference; NULL: a
- * name that is not there.
- */
-void fuse_stream_adopt(struct inode *inode)
+/** The same for a file that fuse has just opened. */
+void fuse_stream_opened(struct file *file)
 {
-	if (!inode || fuse_stream_adopted(inode)) {
-		return;
-	}
-	make_ops(inode);
-	if (S_ISREG(inode->i_mode)) {
-		WRITE_ONCE(inode->i_fop, &file_ops);
-	} else {
-		WRITE_ONCE(inode->i_op, &dir_ops);
+	if (file->f_op == fuse_files) {
+		file->f_op = &file_ops;
 	}
 }

@@ -13,8 +13,13 @@ STEPS = [
     (None, "echo short > /mnt/host/s; cat /mnt/host/s", "short"),
     ("cp welcome.txt s", "cat /mnt/host/s; stat -c size%s /mnt/host/s",
      "size68"),
-    (None, "seq 1 9999 > /mnt/host/long; stat -c size%s /mnt/host/long",
-     "size48888"),
+    (None, "rm /mnt/host/s; cat /mnt/host/s 2>&1", "No such"),
+    ("cp welcome.txt s", "cat /mnt/host/s; stat -c size%s /mnt/host/s",
+     "size68"),
+    # In pieces that go past Linux's cache.
+    (None, "seq 1 30000 | dd obs=100k of=/mnt/host/long 2>&1; "
+     "dd if=/mnt/host/long bs=100k | cksum; seq 1 30000 | cksum; "
+     "stat -c size%s /mnt/host/long", "size168894"),
     ("cp s long", "stat -c size%s /mnt/host/long; cat /mnt/host/long",
      "size68"),
     ("rm new", "cat /mnt/host/new 2>&1", "No such"),

@@ -4,7 +4,7 @@
 
 UNIT_TESTS += driver driver_fuse driver_fuse_local \
 	driver_fuse_known driver_fuse_notify driver_fuse_resume \
-	driver_fuse_write driver_fuse_stream
+	driver_fuse_write driver_fuse_stream driver_fuse_name
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
@@ -59,3 +59,8 @@ driver_fuse_notify_SRCS := qemu-test/unit/driver_fuse_notify_test.c \
 	qemu-test/unit/fake/vfs.c
 driver_fuse_notify_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_fuse_notify: | $(DRIVER_HEADERS)
+
+driver_fuse_name_SRCS := qemu-test/unit/driver_fuse_name_test.c \
+	$(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuse_name_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_name: | $(DRIVER_HEADERS)

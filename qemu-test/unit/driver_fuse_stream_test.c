@@ -16,11 +16,10 @@
 static struct page memory[PAGES];
 static struct folio cached;
 static struct address_space mapping;
-static struct fuse_inode fi, dir_fi;
+static struct fuse_inode fi;
 static struct file file;
 static struct kiocb iocb;
 static struct iov_iter iter;
-static struct dentry name, other;
 
 /* What the fuse module was asked for, and the host. */
 static u32 direct, buffered, locked_buffered, syncs, count;
@@ -31,7 +30,6 @@ static struct {
 static ssize_t read_answer;
 static int error;
 static u32 reply_size;
-static bool opens;
 
 static ssize_t fuse_read(struct kiocb *k, struct iov_iter *to)
 {
@@ -48,25 +46,7 @@ static ssize_t fuse_write(struct kiocb *k, struct iov_iter *from)
 	return (ssize_t)from->count;
 }
 
-static struct dentry *fuse_lookup(struct inode *dir, struct dentry *entry,
-				  unsigned int flags)
-{
-	return flags ? ERR_PTR(-EIO) : other.d_inode ? &other : NULL;
-}
-
-static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
-			    struct file *f, unsigned int flags, umode_t mode)
-{
-	f->f_path.dentry = opens ? entry : NULL;
-	f->f_mode = opens ? FMODE_OPENED : 0;
-	f->f_op = opens ? entry->d_inode->i_fop : NULL;
-	return flags ? -EIO : 0;
-}
-
 static const struct file_operations fuse_files = { fuse_read, fuse_write };
-static const struct inode_operations fuse_dirs = {
-	fuse_lookup, fuse_atomic_open,
-};
 
 ssize_t generic_write_checks(struct kiocb *k, struct iov_iter *from)
 {
@@ -138,10 +118,6 @@ static void begin(loff_t size)
 		.nodeid = 7, .i_mode = 0100644, .i_size = (u64)size, .i_sb = sb,
 		.i_mapping = &mapping, .i_fop = &fuse_files,
 	}, .i_time = ~0ull };
-	dir_fi = (struct fuse_inode){ .inode = {
-		.nodeid = 3, .i_mode = S_IFDIR | 0755, .i_sb = sb,
-		.i_op = &fuse_dirs,
-	} };
 	mapping = (struct address_space){ .host = &fi.inode };
 	cached.page.index = 3;
 	mapping.folios = &cached;
@@ -153,14 +129,11 @@ static void begin(loff_t size)
 	iter = (struct iov_iter){
 		.pages = memory, .count = CHUNK, .segment = CHUNK,
 	};
-	name = (struct dentry){ .d_inode = &fi.inode };
-	other = (struct dentry){ 0 };
 	read_answer = 0;
 	error = 0;
 	reply_size = UINT32_MAX;
 	rest();
 	fuse_stream_adopt(&fi.inode);
-	fuse_stream_adopt(&dir_fi.inode);
 	file.f_op = fi.inode.i_fop;
 	fake.sleep = host_turn;
 }
@@ -379,54 +352,6 @@ static void test_write_killed(void **state)
 	end();
 }
 
-/* Each way in which an inode comes. */
-static void test_adopt(void **state)
-{
-	const struct inode_operations *ops;
-	const struct file_operations *ours;
-
-	(void)state;
-	begin(0);
-	ours = fi.inode.i_fop;
-	ops = dir_fi.inode.i_op;
-	assert_ptr_not_equal(ours, &fuse_files);
-	assert_ptr_not_equal(ops, &fuse_dirs);
-	assert_true(fuse_stream_adopted(&fi.inode));
-	/* Looked up: this name's inode, another name's, none; an error. */
-	fi.inode.i_fop = &fuse_files;
-	assert_false(fuse_stream_adopted(&fi.inode));
-	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
-	assert_ptr_equal(fi.inode.i_fop, ours);
-	fi.inode.i_fop = &fuse_files;
-	name.d_inode = NULL;
-	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
-	other.d_inode = &fi.inode;
-	assert_ptr_equal(ops->lookup(&dir_fi.inode, &name, 0), &other);
-	assert_ptr_equal(fi.inode.i_fop, ours);
-	assert_true(IS_ERR(ops->lookup(&dir_fi.inode, &name, 1)));
-	/* Made and opened; found only; an error. */
-	fi.inode.i_fop = &fuse_files;
-	name.d_inode = &fi.inode;
-	opens = true;
-	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
-			 0);
-	assert_ptr_equal(fi.inode.i_fop, ours);
-	assert_ptr_equal(file.f_op, ours);
-	opens = false;
-	fi.inode.i_fop = &fuse_files;
-	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
-			 0);
-	assert_ptr_equal(fi.inode.i_fop, ours);
-	assert_null(file.f_op);
-	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 1, 0),
-			 -EIO);
-	/* Links and the like are left alone. */
-	fi.inode.i_mode = 0120777;
-	assert_true(fuse_stream_adopted(&fi.inode));
-	fi.inode.i_mode = 0100644;
-	end();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,7 +362,6 @@ int main(void)
 		cmocka_unit_test(test_write_errors),
 		cmocka_unit_test(test_write_falls_back),
 		cmocka_unit_test(test_write_killed),
-		cmocka_unit_test(test_adopt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,11 @@ struct inode_operations {
 	int (*atomic_open)(struct inode *dir, struct dentry *entry,
 			   struct file *file, unsigned int flags,
 			   umode_t mode);
+	int (*unlink)(struct inode *dir, struct dentry *entry);
 };
+
+#define MAX_JIFFY_OFFSET	(1l << 60)
+#define d_in_lookup(d)		((d)->in_lookup)
 
 #define file_inode(f)			((f)->f_inode)
 #define is_sync_kiocb(iocb)		(!(iocb)->async)

@@ -16,6 +16,8 @@
 #define PAGE_SIZE	4096u
 #define O_ACCMODE	3u
 #define O_RDONLY	0u
+#define O_CREAT		0100u
+#define O_EXCL		0200u
 #define O_TRUNC		01000u
 #define F_RDLCK		0u
 #define F_WRLCK		1u
@@ -338,7 +340,13 @@ int write_inode_now(struct inode *inode, int sync);
 #define FS_IOC_FSSETXATTR	0x401c5820u
 #define mapping_tagged(m, tag)	((m)->dirty)
 #define S_ISREG(mode)		(((mode) & 0170000) == 0100000)
-#define cmpxchg(p, old, new)	(*(p) == (old) ? *(p) = (new) : 0)
+#define cmpxchg(p, old, new) ({						\
+	__typeof__(*(p)) was_ = *(p);					\
+	if (was_ == (old)) {						\
+		*(p) = (new);						\
+	}								\
+	was_;								\
+})
 #define set_mask_bits(p, mask, bits) \
 	((void)(*(p) = (*(p) & ~(mask)) | (bits)))
 #define inode_is_locked(inode)		((inode)->locked)

@@ -45,7 +45,7 @@ void vfs_add(struct super_block *sb, struct inode *inode,
 	inode->i_sb = sb;
 	inode->i_fop = &files;
 	inode->i_op = &dirs;
-	fuse_stream_adopt(inode);
+	fuse_name_adopt(inode);
 	inode->count = 1;
 	inode->next = sb->inodes;
 	inode->alias = dentry;

@@ -56,7 +56,7 @@ struct dentry {
 	spinlock_t d_lock;
 	struct hlist_head d_children;
 	struct hlist_node d_sib;
-	bool hashed;
+	bool hashed, in_lookup;
 	int count;
 };
 
