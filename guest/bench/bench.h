@@ -42,7 +42,7 @@ void bench_skip(const char *what, const char *why);
 bool phases_run(const struct phase *list, const char *dir,
 		const char *prefix);
 bool phases_run_many(const struct phase *list, const char *dir,
-		     unsigned int part);
+		     const char *prefix, unsigned int part);
 
 /* Writes back and forgets what Linux keeps of files, names and attributes. */
 bool files_cold(void);

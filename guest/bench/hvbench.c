@@ -305,12 +305,15 @@ static void bench_more(const char *dir, const char *tmpfs)
 	bench_live = false;
 	if (phases_run(files_more, dir, "") &&
 	    phases_run(dirs_phases, dir, "") &&
-	    phases_run_many(files_known, dir, 1) &&
-	    phases_run_many(files_more, dir, 1) &&
-	    phases_run_many(dirs_phases, dir, 4) && tmpfs &&
+	    phases_run_many(files_known, dir, "", 1) &&
+	    phases_run_many(files_more, dir, "", 1) &&
+	    phases_run_many(dirs_phases, dir, "", 4) && tmpfs &&
 	    phases_run(files_known, tmpfs, "tmpfs:") &&
-	    phases_run(files_more, tmpfs, "tmpfs:")) {
-		phases_run(dirs_phases, tmpfs, "tmpfs:");
+	    phases_run(files_more, tmpfs, "tmpfs:") &&
+	    phases_run(dirs_phases, tmpfs, "tmpfs:") &&
+	    phases_run_many(files_known, tmpfs, "tmpfs:", 1) &&
+	    phases_run_many(files_more, tmpfs, "tmpfs:", 1)) {
+		phases_run_many(dirs_phases, tmpfs, "tmpfs:", 4);
 	}
 	fflush(stdout);
 }

@@ -110,13 +110,13 @@ static bool release(int down)
 }
 
 /* The parent's part: measures from their release to the last one's word. */
-static bool measure(const struct phase *list, unsigned int part,
-		    const struct pipes *pipes)
+static bool measure(const struct phase *list, const char *prefix,
+		    unsigned int part, const struct pipes *pipes)
 {
 	char name[64];
 
 	for (const struct phase *p = list; p->work; p++) {
-		snprintf(name, sizeof(name), "%s_8",
+		snprintf(name, sizeof(name), "%s%s_8", prefix,
 			 p->name ? p->name : "clearing up");
 		if (!collect(pipes->up[0])) {
 			bench_skip(name, "what comes before");
@@ -142,7 +142,7 @@ static bool measure(const struct phase *list, unsigned int part,
  * as above.
  */
 bool phases_run_many(const struct phase *list, const char *dir,
-		     unsigned int part)
+		     const char *prefix, unsigned int part)
 {
 	struct pipes pipes;
 	pid_t pids[PROCESSES];
@@ -162,7 +162,7 @@ bool phases_run_many(const struct phase *list, const char *dir,
 			child(list, path, part, &pipes);
 		}
 	}
-	ok = measure(list, part, &pipes);
+	ok = measure(list, prefix, part, &pipes);
 	for (unsigned int i = 0; i < PROCESSES; i++) {
 		if (!ok && pids[i] > 0) {
 			kill(pids[i], SIGKILL);
