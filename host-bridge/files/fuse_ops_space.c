@@ -126,17 +126,31 @@ static int get_flags(struct fuse_request *r, bool as_fsxattr)
 	return ioctl_put(r, &fsx, sizeof(fsx));
 }
 
+/* Linux's fuse module does not know that the time of change is another now, and
+ * takes it from no answer: it is told, before the answer. Not where it has times
+ * of its own, since it writes to the file. */
+static int put_flags(struct fuse_request *r, uint32_t flags)
+{
+	int error = volume_set_flags(r->vol, r->node->ino, flags);
+
+	if (error != 0) {
+		return error;
+	}
+	if (r->node->writers == 0) {
+		fuse_tell_size(r->session, r->node);
+	}
+	return ioctl_put(r, NULL, 0);
+}
+
 static int set_flags(struct fuse_request *r)
 {
 	uint32_t flags;
-	int error;
 
 	if (r->data_len != sizeof(flags)) {
 		return EINVAL;
 	}
 	memcpy(&flags, r->data, sizeof(flags));
-	error = volume_set_flags(r->vol, r->node->ino, flags);
-	return error != 0 ? error : ioctl_put(r, NULL, 0);
+	return put_flags(r, flags);
 }
 
 /* Flags that have another number, and those that have none there stay. */
@@ -163,8 +177,7 @@ static int set_fsxattr(struct fuse_request *r)
 	    fsx.cowextsize != 0) {
 		return EOPNOTSUPP;
 	}
-	error = volume_set_flags(r->vol, r->node->ino, flags);
-	return error != 0 ? error : ioctl_put(r, NULL, 0);
+	return put_flags(r, flags);
 }
 
 /** IOCTL: fuse_ioctl_in data -> fuse_ioctl_out data. ENOTTY: not one of these. */

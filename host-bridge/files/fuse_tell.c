@@ -353,7 +353,7 @@ void fuse_tell_end(struct fuse_server *server)
 
 /**
  * What a kernel keeps of a regular file by itself, its size and times, is as here:
- * it has asked for the attributes.
+ * it has asked for the attributes, or for a change of them that it does not see.
  */
 void fuse_tell_size(struct fuse_session *s, struct fuse_node *node)
 {

@@ -280,6 +280,46 @@ static int ioctl_on(uint64_t node, uint32_t cmd, const void *data,
 	return talk(&a);
 }
 
+/* Was Linux told of the file's times, before the answer? */
+static bool told(uint64_t node, unsigned notices)
+{
+	const struct fuse_channel_attr *said = (const void *)a.notice;
+	struct fuse_attr attr;
+
+	if (a.notices != notices + 1) {
+		return false;
+	}
+	GO(a.code, FUSE_CHANNEL_NOTIFY_ATTR);
+	GO(getattr(&a, node, &attr), 0);
+	return said->nodeid == node && said->length == 0 &&
+	       said->ctime == (int64_t)attr.ctime &&
+	       said->ctimensec == attr.ctimensec && said->size == attr.size;
+}
+
+/* Flags change the time of change, which Linux does not see. */
+static void flags_change_a_time(void **state)
+{
+	uint32_t flags = VOLUME_FL_NODUMP | 0x80000, fsx[7] = { 0x80 };
+	unsigned notices;
+	uint64_t node, fh;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, &fh), 0);
+	/* It has times of its own. */
+	notices = a.notices;
+	GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+	GO(a.notices, notices);
+	GO(release(&a, node, fh, 0, 0), 0);
+	GO(ioctl_on(node, 0x40086602, &flags, 4, 0), 0);
+	assert_true(told(node, notices));
+	notices = a.notices;
+	GO(ioctl_on(node, 0x401c5820, fsx, 28, 0), 0);
+	assert_true(told(node, notices));
+	notices = a.notices;
+	GO(ioctl_on(node, 0x40086602, &flags, 3, 0), 22);
+	GO(a.notices, notices);
+}
+
 static void flags_are_shown_and_set(void **state)
 {
 	uint32_t flags, fsx[7] = { 0 };
@@ -444,6 +484,7 @@ int main(void)
 		T(attributes_have_names),
 		T(space_is_given_found_and_copied),
 		T(flags_are_shown_and_set),
+		T(flags_change_a_time),
 		T(flags_forbid_opening),
 		T(an_append_only_files_times),
 		T(directories_are_told),
