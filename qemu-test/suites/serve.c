@@ -11,6 +11,7 @@
  * Returns when FOLDER is mounted. When it is unmounted, IMAGE is as it was left
  * there; it is locked until then.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 
 static int channel;			/* /dev/fuse */
 static struct fuse_in_header asked;	/* the last request's */
+static struct fuse_channel_done told;	/* notifications */
 static uint8_t request[MESSAGE_MAX + 4096];
 
 static void fail(const char *what)
@@ -72,8 +74,8 @@ static uint32_t without_dirs(const struct fuse_out_header *header)
 	return own;
 }
 
-/* fuse_conn_ops.send. Nobody but Linux changes anything here, so there is nothing
- * to notify it of. */
+/* fuse_conn_ops.send. Nobody but Linux changes anything here; of the little that it
+ * is to be told all the same its fuse module takes nothing. */
 static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 {
 	struct fuse_out_header header;
@@ -82,10 +84,7 @@ static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 	(void)arg;
 	memcpy(&header, segs[0].data, sizeof(header));
 	if (header.unique == 0 || header.unique == UINT64_MAX) {
-		if (header.unique == 0) {
-			fprintf(stderr, "serve: notification %d\n",
-				header.error);
-		}
+		told.notified += header.unique == 0;
 		return true;
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -111,22 +110,33 @@ static void on_end(void *arg)
 	fprintf(stderr, "serve: the server has ended the connection\n");
 }
 
+/* A message of the driver's own. */
+static void say(struct fuse_conn *conn, uint32_t opcode, uint64_t unique,
+		const void *body, size_t len)
+{
+	struct fuse_in_header header = {
+		.len = (uint32_t)(sizeof(header) + len), .opcode = opcode,
+		.unique = unique,
+	};
+	uint8_t message[sizeof(header) + 64];
+	size_t used;
+
+	memcpy(message, &header, sizeof(header));
+	memcpy(message + sizeof(header), body, len);
+	if (fuse_conn_input(conn, message, header.len, UINT64_MAX, &used) !=
+	    0) {
+		fprintf(stderr, "serve: message %u makes no sense\n", opcode);
+	}
+}
+
 /* The session, as the driver begins it. */
 static void hello(struct fuse_conn *conn)
 {
-	struct {
-		struct fuse_in_header header;
-		struct fuse_channel_hello in;
-	} hi = {
-		.header = { .len = sizeof(hi), .opcode = FUSE_CHANNEL_HELLO,
-			    .unique = UINT64_MAX },
-		.in = { .version = FUSE_CHANNEL_VERSION, .session = 1 },
+	struct fuse_channel_hello hi = {
+		.version = FUSE_CHANNEL_VERSION, .session = 1,
 	};
-	size_t used;
 
-	if (fuse_conn_input(conn, &hi, sizeof(hi), UINT64_MAX, &used) != 0) {
-		abort();
-	}
+	say(conn, FUSE_CHANNEL_HELLO, UINT64_MAX, &hi, sizeof(hi));
 }
 
 static void serve(struct volume *vol)
@@ -136,6 +146,7 @@ static void serve(struct volume *vol)
 	};
 	struct fuse_server *server = fuse_server_new(vol);
 	struct fuse_conn *conn = fuse_conn_new(server, &ops, NULL, PEER);
+	uint64_t done = 0;
 	ssize_t len;
 	size_t used;
 
@@ -151,6 +162,10 @@ static void serve(struct volume *vol)
 			fprintf(stderr, "serve: request %u makes no sense\n",
 				asked.opcode);
 			break;
+		}
+		if (done != told.notified) {
+			done = told.notified;
+			say(conn, FUSE_NOTIFY_REPLY, 0, &told, sizeof(told));
 		}
 	}
 	fuse_conn_free(conn);
@@ -183,7 +198,7 @@ static struct volume_dev *load(int file)
 	struct volume_dev *dev;
 	struct stat st;
 	uint8_t *image;
-	size_t have = 0;
+	off_t at = 0;
 
 	if (fstat(file, &st) != 0) {
 		fail("fstat");
@@ -193,16 +208,21 @@ static struct volume_dev *load(int file)
 	if (image == MAP_FAILED) {
 		fail("mmap");
 	}
-	while (have < (size_t)st.st_size) {
-		ssize_t n = pread(file, image + have,
-				  (size_t)st.st_size - have, (off_t)have);
+	/* Of what lies between is nothing to be read. */
+	while ((at = lseek(file, at, SEEK_DATA)) >= 0) {
+		off_t end = lseek(file, at, SEEK_HOLE);
 
-		if (n <= 0) {
-			fail("pread");
+		while (at < end) {
+			ssize_t n = pread(file, image + at, (size_t)(end - at),
+					  at);
+
+			if (n <= 0) {
+				fail("pread");
+			}
+			at += n;
 		}
-		have += (size_t)n;
 	}
-	if (volume_mem_open(image, have, &dev) != 0) {
+	if (volume_mem_open(image, (size_t)st.st_size, &dev) != 0) {
 		fail("volume_mem_open");
 	}
 	return dev;
