@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/fs/ext4/volume_int.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 struct count {
@@ -402,10 +403,41 @@ static void test_random_names(void **state)
 	}
 }
 
+/* More files are held than are kept in memory: what somebody does with one of
+ * them does not cost a look at all of them. When they are let go they go. */
+static void test_many_held(void **state)
+{
+	static uint32_t held[VOLUME_VNODES + 2000];
+	unsigned count = sizeof(held) / sizeof(held[0]), looks = 0;
+	struct vnode *first;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 16, "-N 16384 -O ^has_journal");
+	for (unsigned i = 0; i < count; i++) {
+		assert_int_equal(volume_tmpfile(f.vol, ROOT, &file_make,
+						&held[i]), 0);
+	}
+	assert_int_equal(vnode_get(f.vol, held[0], &first), 0);
+	for (unsigned i = 1; i < 100; i++) {
+		first->used = true;
+		assert_int_equal(attr_of(f.vol, held[i]).nlink, 0);
+		looks += !first->used;
+	}
+	assert_true(looks <= 1);
+	for (unsigned i = 0; i < count; i++) {
+		volume_release(f.vol, held[i]);
+	}
+	(void)attr_of(f.vol, ROOT);
+	assert_true(f.vol->vnodes <= VOLUME_VNODES);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ten_thousand_names),
+		cmocka_unit_test(test_many_held),
 		cmocka_unit_test(test_hashed_directory),
 		cmocka_unit_test(test_many_extents),
 		cmocka_unit_test(test_random_file),

@@ -81,6 +81,7 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 	 * look-ups. */
 	vol->generation = (uint32_t)now;
 	vol->seed = (uint64_t)now * 0x9e3779b97f4a7c15ull | 1;
+	vol->vnodes_most = VOLUME_VNODES;
 	vol->hash = calloc(VOLUME_VNODES, sizeof(*vol->hash));
 	error = vol->hash != NULL ? volume_load(vol) : ENOMEM;
 	if (error != 0) {
@@ -217,6 +218,9 @@ void volume_release(struct volume *vol, uint32_t ino)
 
 	if (vnode_get(vol, ino, &vn) == 0 && vn->holds > 0) {
 		vn->holds--;
+		if (vn->holds == 0 && vol->vnodes_most > VOLUME_VNODES) {
+			vol->vnodes_most--;
+		}
 		vnode_unref(vol, vn);
 	}
 }

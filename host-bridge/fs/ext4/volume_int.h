@@ -66,6 +66,7 @@ struct volume {
 	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
+	uint32_t vnodes_most;		/* before volume_trim() looks */
 	uint64_t goal;			/* where to look for free blocks */
 	/* No inode is free from inode_from to before inode_next. */
 	uint32_t inode_from, inode_next;

@@ -82,7 +82,9 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
 
 /**
  * Makes room when too many vnodes are in memory: writes back and forgets the
- * ones that are neither held nor lately used, an eighth of them at once. No
+ * ones that are neither held nor lately used, an eighth of them at once. Where
+ * most are held it is of no use, and costs as much as there are: so it is done
+ * again when as many have come, or were let go (volume_release()). No
  * vnode pointer may be in use: so it is called where a public function begins,
  * and nowhere else. One that cannot be written stays.
  */
@@ -91,7 +93,7 @@ void volume_trim(struct volume *vol)
 	/* Once around to take the marks away, once to find who has none. */
 	uint32_t steps = 2 * vol->vnodes;
 
-	if (vol->vnodes <= VOLUME_VNODES) {
+	if (vol->vnodes <= vol->vnodes_most) {
 		return;
 	}
 	for (; vol->vnodes > VOLUME_VNODES * 7 / 8 && steps > 0; steps--) {
@@ -105,6 +107,8 @@ void volume_trim(struct volume *vol)
 			vn->used = false;
 		}
 	}
+	vol->vnodes_most = vol->vnodes > VOLUME_VNODES * 7 / 8
+			   ? vol->vnodes + VOLUME_VNODES / 8 : VOLUME_VNODES;
 }
 
 /* Reads an inode that is not in memory. A number that came from a client or
