@@ -90,6 +90,11 @@ def memory_end(t):
     console.run("exec head -c 50000000 /dev/zero > /tmp/own")
     said = console.run("exec dd if=/dev/zero of=/mnt/host/all bs=1M")
     t.check("No space left" in said, f"dd said {said!r}")
+    # Who writes is told, also who writes little.
+    said = console.run("exec echo here > /mnt/host/small; "
+                       "stat -c 'has %s' /mnt/host/small")
+    t.check("No space left" in said and "has 0" in said,
+            f"echo said {said!r}")
     said = console.run("exec stat -c %s /mnt/host/all")
     mib = int(said.split()[0]) >> 20
     t.check(150 < mib < 300, f"{mib} MiB could be written")
