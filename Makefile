@@ -16,7 +16,7 @@ ARTIFACTS := build/boot/BOOTX64.EFI build/hypervisor/hypervisor.elf \
 TEST_ARTIFACTS :=
 # Where it cannot be had, the tests that want it are skipped and say so.
 OPTIONAL_ARTIFACTS := build/deps/nested-kernel build/deps/nested-qemu \
-	build/deps/sqlite
+	build/deps/sqlite build/deps/git
 CHECKS :=
 # On a bare machine there is nothing yet to ask about flags.
 ifneq ($(shell command -v cc),)
@@ -26,7 +26,7 @@ endif
 # Asked every time, answered quickly: a changed recipe makes a new folder and
 # a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs linux libfdt linux-build busybox \
-	sqlite debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
+	sqlite git debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 

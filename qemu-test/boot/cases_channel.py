@@ -5,7 +5,6 @@ import time
 
 from runner import QEMU, case
 
-TRIES = 60
 MOUNT = "mount -t isthmus host "
 AGAIN = f"umount -l /mnt/host; {MOUNT} /mnt/host; cat /mnt/host/f"
 
@@ -65,11 +64,11 @@ def detached(t, console, name):
     done = f"{name} is done"
     before = linux_log(t).count(done)
     console.run(f"exec setsid sh /test/{name} </dev/null >/dev/null 2>&1 &")
-    for _ in range(TRIES):
-        if linux_log(t).count(done) > before:
-            return console.run("exec cat /tmp/said")
-        time.sleep(1)
-    return t.check(False, f"{name} did not come to its end")
+    while linux_log(t).count(done) == before:
+        t.check(console.process.poll() is None,
+                f"{name} did not come to its end")
+        time.sleep(0.5)
+    return console.run("exec cat /tmp/said")
 
 
 def linux_log(t):

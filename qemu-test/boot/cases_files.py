@@ -39,13 +39,13 @@ def file_64m(t):
     t.check(f"size {64 * MIB}, digests equal" in result.out, result.out)
 
 
-def _make_tree(path, sums, modes):
-    """A tar of 2,000 small files in 40 folders, with links; what is in it."""
+def make_tree(path, sums, modes, count=2000):
+    """A tar of small files in 40 folders, with links; what is in it."""
     rng = random.Random(20)
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar, \
             open(sums, "w", encoding="ascii") as sum_file, \
             open(modes, "w", encoding="ascii") as mode_file:
-        for i in range(2000):
+        for i in range(count):
             name = f"tree/d{i % 40}/f{i}"
             if i < 40:
                 folder = tarfile.TarInfo(os.path.dirname(name))
@@ -67,7 +67,7 @@ def _make_tree(path, sums, modes):
 @case("tar-2000", "a tar of 2,000 files unpacked into /mnt/host, compared")
 def tar_2000(t):
     tar, sums, modes = (t.path(n) for n in ("t.tar", "sums", "modes"))
-    _make_tree(tar, sums, modes)
+    make_tree(tar, sums, modes)
     overlay = t.overlay({"test/t.tar": tar, "test/sums": sums,
                          "test/modes": modes})
     t.exec("set -e; cd /mnt/host; tar xf /test/t.tar; "
@@ -141,6 +141,16 @@ def as_ext4(t):
             f"- is the local ext4, + is /mnt/host:\n{result.out}")
 
 
+def program_of_debian(name):
+    """What build/deps has of one, for the overlay."""
+    folder = os.path.realpath(os.path.join(BUILD, "deps", name))
+    if not os.path.exists(folder):
+        raise Skipped(f"build/deps/{name} could not be had")
+    return {os.path.relpath(os.path.join(top, file), folder):
+            os.path.join(top, file)
+            for top, _, files in os.walk(folder) for file in files}
+
+
 SQLITE = """\
 cd /mnt/host
 for mode in wal delete; do
@@ -161,17 +171,10 @@ done
 @case("sqlite", "SQLite on /mnt/host, in WAL mode too: three writers at once",
       later=BOCHS)
 def sqlite(t):
-    folder = os.path.realpath(os.path.join(BUILD, "deps", "sqlite"))
-    if not os.path.exists(folder):
-        raise Skipped("build/deps/sqlite could not be had")
     script = t.path("script")
     with open(script, "w", encoding="ascii") as f:
         f.write(SQLITE)
-    files = {"test/script": script}
-    for top, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(top, name)
-            files[os.path.relpath(path, folder)] = path
+    files = {"test/script": script, **program_of_debian("sqlite")}
     result = t.exec("sh /test/script", "--overlay", t.overlay(files),
                     timeout=400)
     each = "".join(f"{who}|15|120\n" for who in (1, 2, 3)) + "ok\n"

@@ -31,7 +31,7 @@ from isthmus_lib.testing import Outcome  # noqa: E402
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_failures", "cases_isolation", "cases_mutants", "cases_both",
            "cases_debugging", "cases_channel", "cases_nested",
-           "cases_coherence")
+           "cases_coherence", "cases_resets")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
@@ -174,6 +174,7 @@ class Case:
     def __init__(self, name, logs, platform=None):
         self.name = name
         self.platform = platform
+        self.note = ""                  # what was seen, for the last line
         self.folder = os.path.join(logs, name)
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
@@ -304,7 +305,7 @@ def _run_one(job, logs):
         outcome.failed, outcome.details = 1, traceback.format_exc()
     finally:
         test.close()
-    outcome.note += f" [{time.monotonic() - start:.0f} s]"
+    outcome.note += f"{test.note} [{time.monotonic() - start:.0f} s]"
     if outcome.failed:
         outcome.details += f"\n(logs: {os.path.relpath(test.folder, ROOT)})"
     return outcome

@@ -338,22 +338,30 @@ def _sqlite_packages(apt):
             if name == "sqlite3" or name.startswith(("lib", "zlib"))]
 
 
-def sqlite(job):
-    """A part of a root: bin/sqlite3, and what it is linked with."""
+def _root_part(job, program, libraries):
+    """A part of a root: bin/PROGRAM, and what it is linked with."""
     lib = "lib/x86_64-linux-gnu"
-    files = {f"{lib}/{name}": name for name in (
-        "libc.so.6", "libm.so.6", "libreadline.so.8", "libsqlite3.so.0",
-        "libtinfo.so.6", "libz.so.1")}
-    files |= {"bin/sqlite3": "sqlite3",
+    files = {f"{lib}/{name}": name for name in ("libc.so.6", *libraries)}
+    files |= {f"bin/{program}": f"bin/{program}",
               "lib64/ld-linux-x86-64.so.2": "ld-linux-x86-64.so.2"}
     for target, name in files.items():
         found = [path for root in job.roots.values() for path in
                  glob.glob(f"{root}/**/{name}", recursive=True)
                  if os.path.isfile(path)]
         if not found:
-            raise Failure(f"sqlite3's packages hold no {name}")
+            raise Failure(f"{program}'s packages hold no {name}")
         os.makedirs(os.path.dirname(f"{job.out}/{target}"), exist_ok=True)
         shutil.copy(found[0], f"{job.out}/{target}")
+
+
+def sqlite(job):
+    _root_part(job, "sqlite3", (
+        "libm.so.6", "libreadline.so.8", "libsqlite3.so.0", "libtinfo.so.6",
+        "libz.so.1"))
+
+
+def git(job):
+    _root_part(job, "git", ("libpcre2-8.so.0", "libz.so.1"))
 
 
 NESTED = "only the platforms nested-amd and nested-intel need it; " \
@@ -375,6 +383,11 @@ RECIPES = {
         sqlite, _sqlite_packages, inputs=(inspect.getsource(_sqlite_packages),),
         needed="only a test of databases in Linux needs it; `make run` and "
         "all others work without"),
+    "git": Recipe(
+        git, [Package(name) for name in ("git", "libc6", "libpcre2-8-0",
+                                         "zlib1g")],
+        needed="only a test of resets needs it; `make run` and all others "
+        "work without"),
     "debian-kernel": Recipe(
         debian_kernel, _kernel_packages,
         inputs=(inspect.getsource(_replace),),
