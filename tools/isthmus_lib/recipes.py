@@ -33,10 +33,10 @@ LZ4STORE = os.path.join(ROOT, "guest", "lz4store.c")
 # is compiled for speed: 290 of the 6,800 instructions of a round trip through
 # pipes. This replaces the flags that the kernel's makefiles have for files of
 # these names; none matters without stack protector, tracing and ORC tables.
-FAST = ("af_vsock build_policy build_utility common core dcache fair file "
-        "inode ioprio iov_iter mutex namei open pipe process_64 read_write "
-        "slub socket sock stat timekeeping tlb virtio_transport_common wait "
-        "xarray").split()
+FAST = ("af_vsock build_policy build_utility common core dcache dev dir fair "
+        "file inode ioprio iov_iter mutex namei open pipe process_64 "
+        "read_write slub socket sock stat timekeeping tlb "
+        "virtio_transport_common wait xarray").split()
 
 
 def _gcc_headers():
