@@ -53,15 +53,40 @@ static void transmit(struct ring *r)
 	}
 }
 
+static bool begin(struct ring *r)
+{
+	Frama_C_make_unknown((char *)own, sizeof(own));
+	Frama_C_make_unknown((char *)peer, sizeof(peer));
+	Frama_C_make_unknown((char *)buffer, sizeof(buffer));
+	return ring_init(r, own, peer, SECTION, any) == RING_OK &&
+	       ring_attach(r) == RING_OK;
+}
+
+/* A payload of any length at any place, taken where it lies, as the file server
+ * does. By itself: each length with each place is looked at. */
+int place(void)
+{
+	struct ring r;
+	uint32_t len = any;
+	const void *at;
+
+	if (!begin(&r) || len > RING_PAYLOAD_MAX) {
+		return 1;
+	}
+	r.cons = any;
+	//@ split len;
+	at = ring_rx_at(&r, len);
+	if (at) {
+		memcpy(buffer, at, len);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	struct ring r;
 
-	Frama_C_make_unknown((char *)own, sizeof(own));
-	Frama_C_make_unknown((char *)peer, sizeof(peer));
-	Frama_C_make_unknown((char *)buffer, sizeof(buffer));
-	if (ring_init(&r, own, peer, SECTION, any) != RING_OK ||
-	    ring_attach(&r) != RING_OK) {
+	if (!begin(&r)) {
 		return 1;
 	}
 	while (any) {
