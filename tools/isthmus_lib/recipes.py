@@ -161,7 +161,7 @@ def libfdt(job):
 # for is so there without them. Firmware and processor are trusted to give
 # random numbers, and BASE_FULL is the absence of BASE_SMALL.
 CONFIG_GONE = {
-    "6.1": (),
+    "6.1": ("CONFIG_BLK_DEV_WRITE_MOUNTED",),
     "6.12": ("CONFIG_RANDOM_TRUST_CPU", "CONFIG_RANDOM_TRUST_BOOTLOADER",
              "CONFIG_BASE_FULL"),
 }
