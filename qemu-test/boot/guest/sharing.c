@@ -96,12 +96,12 @@ static void wake(int kind, int way)
 	static const char *const kinds[] = { "flock", "fcntl", "OFD" };
 	static const char *const ways[] = { "unlocked", "closed", "exited",
 					    "killed" };
-	int has[2], got[2], f;
+	int has[2], tried[2], got[2], f;
 	double start, at = 0;
 	pid_t holder;
-	char c;
+	char c = 0;
 
-	if (pipe(has) || pipe(got)) {
+	if (pipe(has) || pipe(tried) || pipe(got)) {
 		exit(1);
 	}
 	fflush(stdout);
@@ -109,14 +109,14 @@ static void wake(int kind, int way)
 	if (holder == 0) {
 		f = open("wake", O_RDWR | O_CREAT, 0644);
 		take(f, kind, true);
-		if (write(has[1], "h", 1) != 1) {
-		exit(1);
-	}
+		if (write(has[1], "h", 1) != 1 || read(tried[0], &c, 1) != 1) {
+			exit(1);
+		}
 		usleep(200000);
 		start = now();
 		if (write(got[1], &start, sizeof(start)) != 8) {
-		exit(1);
-	}
+			exit(1);
+		}
 		if (way == 0) {
 			release(f, kind);
 		} else if (way == 1) {
@@ -135,6 +135,9 @@ static void wake(int kind, int way)
 	f = open("wake", O_RDWR | O_CREAT, 0644);
 	printf("%s, %s: %s, ", kinds[kind], ways[way],
 	       take(f, kind, false) ? strerror(errno) : "got at once");
+	if (write(tried[1], &c, 1) != 1) {
+		exit(1);
+	}
 	/* Not for ever. */
 	alarm(5);
 	printf("%d, ", take(f, kind, true));
@@ -151,6 +154,8 @@ static void wake(int kind, int way)
 	waitpid(holder, NULL, 0);
 	close(has[0]);
 	close(has[1]);
+	close(tried[0]);
+	close(tried[1]);
 	close(got[0]);
 	close(got[1]);
 }
