@@ -28,6 +28,11 @@
 #define DMAR_FIRST		48u
 #define DMAR_UNIT		0
 
+/* Configuration space as memory: entries from MCFG_FIRST on. */
+#define MCFG_FIRST		44u
+#define MCFG_ENTRY		16u
+#define MCFG_BUS_SHIFT		20u
+
 /* Fixed ACPI description table. */
 #define FADT_PM_TMR_BLK		76u
 #define FADT_PM_TMR_LEN		91u
@@ -157,6 +162,35 @@ uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages, uint32_
 		if (e[0] == DMAR_UNIT && e[1] == 0 && len >= 16 && count < max &&
 		    get64(e + 8) != 0) {
 			pages[count++] = get64(e + 8);
+		}
+	}
+	return count;
+}
+
+/**
+ * The windows of PCI's configuration space that a MCFG of size bytes describes,
+ * at most max of them; returns how many there are. What makes no sense, or is of
+ * a bus that there is already, is left out. [PCI Firmware 3.3 "MCFG Table
+ * Description"]
+ */
+uint32_t acpi_mcfg(const uint8_t *table, uint32_t size, struct boot_ecam *ecam, uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t at = MCFG_FIRST; at + MCFG_ENTRY <= size && count < max; at += MCFG_ENTRY) {
+		const uint8_t *e = table + at;
+		struct boot_ecam w = { .base = get64(e), .bus_first = e[10], .bus_last = e[11],
+				       .segment = (uint16_t)(e[8] | e[9] << 8) };
+		bool sound = w.base != 0 && w.base % (1u << MCFG_BUS_SHIFT) == 0 &&
+			     w.base < 1ull << 52 && w.bus_first <= w.bus_last;
+
+		for (uint32_t i = 0; i < count; i++) {
+			sound = sound && (ecam[i].segment != w.segment ||
+					  ecam[i].bus_last < w.bus_first ||
+					  w.bus_last < ecam[i].bus_first);
+		}
+		if (sound) {
+			ecam[count++] = w;
 		}
 	}
 	return count;

@@ -30,6 +30,8 @@ bool acpi_madt(const uint8_t *table, uint32_t size,
 uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size);
 uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages,
 		   uint32_t max);
+uint32_t acpi_mcfg(const uint8_t *table, uint32_t size, struct boot_ecam *ecam,
+		   uint32_t max);
 const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size);
 
 #endif

@@ -31,8 +31,8 @@ enum stage {
 	STAGE_MODULES = 13,
 	STAGE_MACHINE = 14,
 	STAGE_MEMORY = 15,
-	STAGE_DEVICES = 16,
-	STAGE_EXIT = 17,
+	STAGE_EXIT = 16,
+	STAGE_DEVICES = 17,
 	STAGE_ENTER = 18,
 };
 
@@ -82,7 +82,9 @@ void machine_iommus(uint64_t rsdp);
 bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
 		    struct boot_region *region);
 void machine_clock(uint64_t *seconds, uint64_t *tsc);
-void machine_quiet_devices(void);
+void machine_ecam(uint64_t rsdp, struct boot_info *info);
+void machine_quiet_devices(struct boot_info *info, const struct manifest *manifest,
+			   const struct memmap *map);
 
 /* partitions.c */
 struct host_info *partitions_place(struct boot_info *info, const struct manifest *manifest,

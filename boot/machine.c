@@ -8,15 +8,7 @@
 
 #include "io.h"
 #include "loader.h"
-
-#define PCI_CONFIG_ADDRESS	0xcf8
-#define PCI_CONFIG_DATA		0xcfc
-#define PCI_CONFIG_ENABLE	0x80000000u
-#define PCI_ID			0x00
-#define PCI_COMMAND		0x04
-#define PCI_COMMAND_MASTER	0x4u
-#define PCI_HEADER		0x0c
-#define PCI_HEADER_MULTI	0x800000u
+#include "pci.h"
 
 #define PIC1_MASK		0x21
 #define PIC2_MASK		0xa1
@@ -27,6 +19,8 @@
 #define VTD_GSTS_IRES	(1u << 25)	/* interrupt remapping enabled */
 
 #define SCREEN_BYTES_MAX	(256 * MIB)
+
+static struct pci_machine pci;
 
 static EFI_GUID acpi2_guid = ACPI_20_TABLE_GUID;
 static EFI_GUID acpi1_guid = ACPI_TABLE_GUID;
@@ -209,42 +203,69 @@ void machine_clock(uint64_t *seconds, uint64_t *tsc)
 			      (t.TimeZone == EFI_UNSPECIFIED_TIMEZONE ? 0 : t.TimeZone * 60));
 }
 
-/* function: bus << 8 | device << 3 | function; the register address stays
- * set. */
-static uint32_t pci_read(uint32_t function, uint32_t reg)
+/* Where no device's memory may lie: controllers that the hypervisor runs, with
+ * all that chipsets have around them, and configuration space. */
+#define CHIPSET		0xfec00000ull
+#define CHIPSET_END	0xff000000ull
+
+static void ranges_take(const struct boot_info *info)
 {
-	out32(PCI_CONFIG_ADDRESS, PCI_CONFIG_ENABLE | function << 8 | reg);
-	return in32(PCI_CONFIG_DATA);
+	pci_take(&pci, CHIPSET, CHIPSET_END);
+	pci_take(&pci, info->lapic_phys, info->lapic_phys + PAGE_SIZE);
+	pci_take(&pci, info->ioapic_phys, info->ioapic_phys + PAGE_SIZE);
+	for (uint32_t i = 0; i < info->ecam_count; i++) {
+		const struct boot_ecam *w = &info->ecam[i];
+
+		pci_take(&pci, w->base + ((uint64_t)w->bus_first << 20),
+			 w->base + ((w->bus_last + 1ull) << 20));
+	}
+}
+
+/**
+ * Notes in *info where PCI's configuration space is in memory, as ACPI's MCFG says;
+ * without one it is reached by ports.
+ */
+void machine_ecam(uint64_t rsdp, struct boot_info *info)
+{
+	uint32_t size;
+	const uint8_t *table = acpi_find(rsdp, "MCFG", &size);
+
+	info->ecam_count = table != NULL ? acpi_mcfg(table, size, info->ecam, BOOT_MAX_ECAM) : 0;
 }
 
 /**
  * Stops every PCI function from reading or writing memory by itself, and masks
- * the legacy interrupt controllers: a device that the firmware has left
- * running would write into memory that has got another owner. The firmware can
- * use no disk after this, so everything must have been read. Bridges are
- * stopped too: who starts a device later starts what is between it and memory.
- * [PCI 3.0 "Configuration Mechanism #1"]
+ * the legacy interrupt controllers: a device that the firmware has left running
+ * would write into memory that has got another owner. Then says what is whose, in
+ * *info. The firmware is gone and interrupts are off, so it starts nothing again;
+ * on page tables that map all below info->ident_end.
  */
-void machine_quiet_devices(void)
+void machine_quiet_devices(struct boot_info *info, const struct manifest *manifest,
+			   const struct memmap *map)
 {
-	unsigned stopped = 0;
+	uint32_t owned = 0;
 
-	for (uint32_t f = 0; f < 1u << 16; f++) {
-		bool present = (pci_read(f, PCI_ID) & 0xffff) != 0xffff;
-		uint32_t command = present ? pci_read(f, PCI_COMMAND) : 0;
-
-		if ((command & PCI_COMMAND_MASTER) != 0) {
-			/* The address still stands; zeros leave the status
-			 * half as it is. */
-			out32(PCI_CONFIG_DATA, command & 0xffff & ~PCI_COMMAND_MASTER);
-			stopped++;
-		}
-		if (f % 8 == 0 &&
-		    (!present || (pci_read(f, PCI_HEADER) & PCI_HEADER_MULTI) == 0)) {
-			f += 7;			/* none, or a single function */
-		}
-	}
 	out8(PIC1_MASK, 0xff);
 	out8(PIC2_MASK, 0xff);
-	console_say("%u bus masters stopped", stopped);
+	pci.map = map;
+	pci.address_end = 1ull << (cpuid(0x80000008).eax & 0xff);
+	pci_config_set(info);
+	pci_scan(&pci, info, manifest);
+	pci_handoff(&pci, info->ident_end, info->tsc_hz);
+	pci_stop(&pci);
+	console_say("%u bus masters stopped", pci.stopped);
+	ranges_take(info);
+	pci_bars_read(&pci);
+	pci_give(&pci, info);
+	for (uint32_t i = 0; i < info->pci_count; i++) {
+		owned += info->pci[i].flags & BOOT_PCI_OWNED;
+	}
+	console_say("PCI: %u functions by %s, %u of them for the host partition%s", pci.count,
+		    info->ecam_count != 0 ? "the ACPI MCFG" : "ports 0xcf8, 0xcfc", owned,
+		    pci.too_many ? ": there are too many" : "");
+	if (pci.refused != 0) {
+		console_say("PCI: %u BARs overlap what is another's, or have no room: the host "
+			    "partition does not get them; the first is BAR %u of 0x%x", pci.refused,
+			    pci.refused_bar, pci.refused_address);
+	}
 }

@@ -111,6 +111,7 @@ static void processors_find(struct boot_info *info)
 	info->rsdp = machine_rsdp();
 	machine_cpus(info->rsdp, &machine);
 	machine_iommus(info->rsdp);
+	machine_ecam(info->rsdp, info);
 	info->lapic_phys = machine.lapic;
 	info->ioapic_phys = machine.ioapic;
 	info->cpu_count = machine.cpu_count;
@@ -127,7 +128,21 @@ static void processors_find(struct boot_info *info)
 	info->flags |= processor_erms_slow() ? BOOT_FLAG_ERMS_SLOW : 0;
 }
 
-/* Device memory must not be memory, nor a controller the hypervisor runs. */
+static bool in_ecam(const struct boot_info *info, uint64_t base, uint64_t end)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < info->ecam_count; i++) {
+		const struct boot_ecam *w = &info->ecam[i];
+
+		found |= base < w->base + ((w->bus_last + 1ull) << 20) &&
+			 end > w->base + ((uint64_t)w->bus_first << 20);
+	}
+	return found;
+}
+
+/* Device memory must not be memory, nor a controller the hypervisor runs, nor
+ * PCI's configuration space. */
 static void mmio_check(const struct boot_info *info)
 {
 	const struct boot_partition *p = &info->partitions[0];
@@ -135,12 +150,12 @@ static void mmio_check(const struct boot_info *info)
 	for (uint32_t i = 0; i < p->mmio_count; i++) {
 		uint64_t base = p->mmio[i].hpa, end = base + p->mmio[i].size;
 
-		if (memmap_overlaps(&map, base, end) ||
+		if (memmap_overlaps(&map, base, end) || in_ecam(info, base, end) ||
 		    (info->lapic_phys >= base && info->lapic_phys < end) ||
 		    (info->ioapic_phys >= base && info->ioapic_phys < end)) {
 			console_fail("\"mmio\" in the manifest gives the host partition 0x%lx to "
-				     "0x%lx, but that is RAM or an interrupt controller: correct "
-				     "it", base, end);
+				     "0x%lx, but that is RAM, an interrupt controller or PCI's "
+				     "configuration space: correct it", base, end);
 		}
 	}
 }
@@ -261,13 +276,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	memory_check();
 	host_tell(info, host);
 
-	console_stage(STAGE_DEVICES, "devices");
-	/* the last module has been read */
-	machine_quiet_devices();
 	console_stage(STAGE_EXIT, "exit");
 	memory_leave_firmware(&map);
 	info->mem_count = map.count;
 	memcpy(info->mem, map.mem, sizeof(info->mem));
+	console_stage(STAGE_DEVICES, "devices");
+	/* what the firmware's tables have besides memory, nobody knows */
+	__asm__ volatile("mov %0, %%cr3" : : "r"(cr3) : "memory");
+	machine_quiet_devices(info, &manifest, &map);
 	console_stage(STAGE_ENTER, "enter");
 	enter(cr3, entry, info);
 }

@@ -15,6 +15,21 @@
 #define MANIFEST_MAX_MODULES	16
 #define MANIFEST_ERROR_LEN	240
 
+#define MANIFEST_MAX_PCI_RULES	16
+
+enum pci_field {
+	PCI_BY_CLASS,		/* register 8 of its configuration space */
+	PCI_BY_ID,		/* register 0 */
+	PCI_BY_ADDRESS,		/* as in struct boot_pci */
+};
+
+/* Functions of PCI that are the host partition's: those in which the field,
+ * masked, has this value. */
+struct pci_rule {
+	enum pci_field field;
+	uint32_t mask, value;
+};
+
 /* Pointers lead into the blob. */
 struct manifest_module {
 	const char *name;
@@ -29,6 +44,9 @@ struct manifest {
 	uint32_t host_image;		/* index in module[] */
 	uint32_t partition_count;
 	uint32_t channel_count;
+	uint32_t dma_mib;		/* the host partition's DMA pool */
+	uint32_t pci_rule_count;
+	struct pci_rule pci_rule[MANIFEST_MAX_PCI_RULES];
 	uint64_t min_memory;		/* bytes the partitions begin with */
 	struct manifest_module module[MANIFEST_MAX_MODULES];
 	/* Regions and start state are left to the loader. */

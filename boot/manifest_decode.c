@@ -17,6 +17,7 @@
 
 #define MIB		(1ull << 20)
 #define MIN_MIB_DEFAULT	16u
+#define DMA_MIB_DEFAULT	32u
 #define GUEST_HOLE	0xe0000000ull	/* a guest's RAM leaves out from */
 #define GUEST_HIGH	0x100000000ull	/* here to here */
 #define CHANNEL_STRIDE	0x04000000ull	/* of guest-physical address space */
@@ -26,7 +27,7 @@
 /* What the tables fill in before it is reckoned into p. */
 struct raw_partition {
 	struct boot_partition p;
-	uint32_t memory_mib, min_mib;
+	uint32_t memory_mib, min_mib, dma_mib;
 	uint32_t kernel, initrd;	/* modules, checked only */
 	uint32_t module;
 };
@@ -72,7 +73,13 @@ static const struct prop host_props[] = {
 	{ "ports", PROP_PORTS, false, 0, 0, 0 },
 	{ "irqs", PROP_IRQS, false, 0, 0, 0 },
 	{ "mmio", PROP_MMIO, false, 0, 0, 0 },
+	{ "pci", PROP_PCI, false, 0, 0, 0 },
+	{ "dma-mib", PROP_U32, false, 2, HOST_DMA_MAX / MIB, RAW(dma_mib) },
 };
+
+/* Functions of PCI for the host partition, if it does not say: storage, network,
+ * USB [PCI Code and ID Assignment "Class Codes"]. */
+static const char pci_default[] = "class:01\0class:02\0class:0c03";
 
 /* What a guest may be given; its program is host-bridge's matter, so kernel
  * and initrd are only looked up. */
@@ -141,7 +148,7 @@ static void demand_set(struct boot_partition *p)
 static bool partition_read(struct decode *d, int node)
 {
 	bool host = fdt_getprop(d->blob, node, "host", NULL) != NULL;
-	struct raw_partition raw = { .min_mib = MIN_MIB_DEFAULT };
+	struct raw_partition raw = { .min_mib = MIN_MIB_DEFAULT, .dma_mib = DMA_MIB_DEFAULT };
 	struct manifest *m = d->manifest;
 	int len;
 	const fdt32_t *id = fdt_getprop(d->blob, node, "id", &len);
@@ -177,6 +184,11 @@ static bool partition_read(struct decode *d, int node)
 	if (host) {
 		raw.p.flags = BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART;
 		m->host_image = raw.module;
+		m->dma_mib = raw.dma_mib;
+	}
+	if (host && fdt_getprop(d->blob, node, "pci", NULL) == NULL &&
+	    !manifest_pci(d, NULL, pci_default, sizeof(pci_default))) {
+		return false;
 	}
 	m->min_memory += raw.min_mib * MIB;
 	m->partition[raw.p.id] = raw.p;

@@ -23,6 +23,7 @@ enum prop_kind {
 	PROP_FORWARD,	/* pairs: the same, forwarded */
 	PROP_IRQS,	/* pairs: into the partition's irqs */
 	PROP_MMIO,	/* pairs: into the partition's mmio */
+	PROP_PCI,	/* strings: into the manifest's pci_rule */
 };
 
 struct prop {
@@ -40,9 +41,14 @@ struct claim {
 	uint32_t first, last;
 };
 
+/* Lists that the manifest gives; the loader adds to them what PCI functions
+ * have, and the screen. */
+#define LIST_PORTS	24u
+#define LIST_MMIO	7u
+
 /* A partition's claims, and those of one more that is then refused. */
 #define CLAIM_MAX ((BOOT_MAX_PARTITIONS + 1) * \
-		   (BOOT_MAX_PORTS + BOOT_MAX_IRQS + BOOT_MAX_MMIO))
+		   (LIST_PORTS + BOOT_MAX_IRQS + LIST_MMIO))
 
 struct decode {
 	const void *blob;
@@ -57,6 +63,7 @@ struct decode {
 bool manifest_error(struct decode *d, const char *property, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool manifest_claim(struct decode *d, const struct prop *p, uint32_t first, uint32_t last);
+bool manifest_pci(struct decode *d, const struct prop *p, const char *list, uint32_t len);
 bool manifest_props(struct decode *d, int node, const struct prop *table, unsigned count,
 		    void *out);
 

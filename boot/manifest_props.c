@@ -17,6 +17,12 @@
 #define MMIO_FIRST	0xc0000000ull	/* the host partition's device memory */
 #define MMIO_END	0x100000000ull
 
+/* PCI's configuration ports [PCI 3.0 "Configuration Mechanism #1"], and among
+ * them the reset register of chipsets. */
+#define PCI_PORTS	0xcf8u
+#define PCI_PORTS_END	0xcffu
+#define RESET_PORT	0xcf9u
+
 /* Completes "it takes"; the lists have messages of their own. */
 static const char *const kind_takes[] = {
 	[PROP_FLAG] = "no value", [PROP_U32] = "one number", [PROP_PAIR] = "two numbers",
@@ -75,7 +81,7 @@ bool manifest_claim(struct decode *d, const struct prop *p, uint32_t first, uint
 /* Adds one pair of a list to the partition; false if it is out of range. */
 static bool pair_add(struct boot_partition *b, enum prop_kind kind, uint32_t x, uint32_t y)
 {
-	if (is_port(kind) && x <= y && y <= 0xffff && b->port_count < BOOT_MAX_PORTS) {
+	if (is_port(kind) && x <= y && y <= 0xffff && b->port_count < LIST_PORTS) {
 		b->ports[b->port_count++] = (struct boot_port) {
 			.first = (uint16_t)x, .last = (uint16_t)y,
 			.policy = kind == PROP_PORTS ? BOOT_PORT_NATIVE : BOOT_PORT_FORWARD };
@@ -87,10 +93,9 @@ static bool pair_add(struct boot_partition *b, enum prop_kind kind, uint32_t x, 
 		return true;
 	}
 	/* Device memory keeps its address: the host partition's tables map 4
-	 * GiB one to one, and all below MMIO_FIRST is spoken for. One more
-	 * entry stays free for the screen. */
+	 * GiB one to one, and all below MMIO_FIRST is spoken for. */
 	if (kind == PROP_MMIO && x >= MMIO_FIRST && x % PAGE == 0 && y % PAGE == 0 && y > 0 &&
-	    y <= MMIO_END - x && b->mmio_count < BOOT_MAX_MMIO - 1) {
+	    y <= MMIO_END - x && b->mmio_count < LIST_MMIO) {
 		b->mmio[b->mmio_count++] = (struct boot_region) {
 			.gpa = x, .hpa = x, .size = y,
 			.flags = BOOT_MAP_WRITE | BOOT_MAP_UNCACHED };
@@ -113,6 +118,11 @@ static bool list_store(struct decode *d, const struct prop *p, const fdt32_t *ce
 		if (!pair_add(d->partition, p->kind, x, y)) {
 			return manifest_error(d, p->name, "<0x%x 0x%x> is out of range, or one "
 					      "pair too many", x, y);
+		}
+		if (p->kind == PROP_PORTS && x <= PCI_PORTS_END && y >= PCI_PORTS &&
+		    (x != RESET_PORT || y != RESET_PORT)) {
+			return manifest_error(d, p->name, "0x%x to 0x%x has PCI's configuration "
+					      "ports in it, which are the hypervisor's", x, y);
 		}
 		if (!manifest_claim(d, p, x, last)) {
 			return false;
@@ -189,6 +199,8 @@ static bool prop_store(struct decode *d, const struct prop *p, const void *data,
 	case PROP_MODULE:
 		ok = module_ok(d->manifest, data, len, to);
 		break;
+	case PROP_PCI:
+		return manifest_pci(d, p, data, len);
 	default:
 		return list_store(d, p, data, len);
 	}

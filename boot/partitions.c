@@ -80,6 +80,21 @@ static void program(struct boot_partition *p, const struct module *file, const c
 	p->start_gdt = HOST_BOOT_GPA;
 }
 
+/* Memory for the host partition's devices to read and write, in one piece; it
+ * comes on top of the cap, too. */
+static void dma_pool(struct boot_info *info, uint32_t mib)
+{
+	struct boot_partition *p = &info->partitions[0];
+	uint64_t size = mib * MIB;
+	void *data = memory_alloc(size, PAGE_2M, BOOT_MEM_PARTITION, "\"dma-mib\"");
+
+	memset(data, 0, size);
+	region_add(p, HOST_DMA_GPA, data, size, BOOT_MAP_WRITE);
+	info->dma = p->regions[p->region_count - 1];
+	p->mem_cap += size;
+	p->mem_min += size;
+}
+
 /* Shows a module to the host partition at *gpa, which moves on. What is
  * loaded beforehand comes on top of the cap meant for its RAM. */
 static void module_add(struct boot_partition *p, struct host_info *host, const char *name,
@@ -121,6 +136,7 @@ struct host_info *partitions_place(struct boot_info *info, const struct manifest
 	memcpy(info->channels, manifest->channel, sizeof(info->channels));
 	host = low_memory(p);
 	program(p, &modules[image], manifest->module[image].path);
+	dma_pool(info, manifest->dma_mib);
 	/* the blob is the first module */
 	host->manifest_gpa = gpa;
 	host->manifest_size = blob->size;

@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct acpi_machine machine;
+	struct boot_ecam ecam[2];
 	uint64_t page[2];
 	struct elf_image image;
 	uint8_t *copy, *memory;
@@ -37,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    (machine.cpu_count == 0 || machine.cpu_count > BOOT_MAX_CPUS)) {
 			abort();
 		}
-		if (acpi_dmar(copy, (uint32_t)size - 1, page, 2) > 2) {
+		if (acpi_dmar(copy, (uint32_t)size - 1, page, 2) > 2 ||
+		    acpi_mcfg(copy, (uint32_t)size - 1, ecam, 2) > 2) {
 			abort();
 		}
 		if (acpi_pm_timer(copy, (uint32_t)size - 1) > 0xfffc) {

@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(strlen(m.module[i].name) <= 31 && m.module[i].path[0] == '\\');
 		REQUIRE(m.module[i].sha256 + 32 <= blob + size);
 	}
+	REQUIRE(m.pci_rule_count <= MANIFEST_MAX_PCI_RULES);
 	REQUIRE(m.partition_count >= 1 && m.partition_count <= BOOT_MAX_PARTITIONS);
 	for (uint32_t i = 0; i < m.partition_count; i++) {
 		const struct boot_partition *p = &m.partition[i];

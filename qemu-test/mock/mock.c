@@ -13,7 +13,7 @@
 #define TSC_HZ		1000000000ull
 #define RAM_END		(128ull << 20)
 #define LINUX_CAP	(256ull << 20)
-#define VOLUME_GPA	0x50000000ull
+#define VOLUME_GPA	0x70000000ull
 #define COM1		0x3f8
 #define COM2		0x2f8
 #define UART_IIR	2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the loader's pure parts.
 
-UNIT_TESTS += boot_manifest_test boot_parts_test
+UNIT_TESTS += boot_manifest_test boot_parts_test boot_pci_test
 
 # libfdt as the tests use it: with the sanitizers, without our warnings.
 build/unit/libfdt.o: build/deps/libfdt
@@ -12,7 +12,8 @@ build/unit/isthmus.dtb: boot/isthmus.dts
 	@mkdir -p $(@D)
 	dtc -q -I dts -O dtb -o $@ $<
 
-BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/fdt_check.c boot/fmt.c
+BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/manifest_pci.c \
+	boot/fdt_check.c boot/fmt.c
 
 boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
 build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb
@@ -21,3 +22,5 @@ boot_manifest_test_LIBS := build/unit/libfdt.o
 
 boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
 	boot/memmap.c boot/paging.c boot/sha256.c boot/virt.c
+
+boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c

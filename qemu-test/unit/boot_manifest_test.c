@@ -99,6 +99,13 @@ static void default_is_right(void **state)
 	assert_int_equal(m.channel[0].output_size, 1028u << 10);
 	assert_int_equal(m.min_memory, 448u << 20);
 	assert_int_equal(host->mem_min, 320u << 20);
+	/* storage, network, USB */
+	assert_int_equal(m.pci_rule_count, 3);
+	assert_int_equal(m.pci_rule[0].mask, 0xff000000);
+	assert_int_equal(m.pci_rule[0].value, 0x01000000);
+	assert_int_equal(m.pci_rule[2].mask, 0xffff0000);
+	assert_int_equal(m.pci_rule[2].value, 0x0c030000);
+	assert_int_equal(m.dma_mib, 32);
 }
 
 /* One change to the default each, and a piece of the message it must cause.
@@ -142,6 +149,20 @@ static const struct spoiled {
 	{ "/partitions/host", "mmio", 2, { 0xd0000000, 0x800 }, NULL, "\"mmio\"" },
 	{ "/partitions/host", "mmio", 4, { 0xd0000000, 0x2000, 0xd0001000, 0x1000 }, NULL,
 	  "overlaps" },
+	{ "/partitions/host", "ports", 2, { 0xcf8, 0xcf8 }, NULL, "which are the hypervisor's" },
+	{ "/partitions/host", "ports", 2, { 0xcf9, 0xcfa }, NULL, "which are the hypervisor's" },
+	{ "/partitions/host", "ports", 2, { 0xc00, 0xcff }, NULL, "which are the hypervisor's" },
+	{ "/partitions/linux", "ports", 2, { 0xcfc, 0xcfc }, NULL, "which are the hypervisor's" },
+	{ "/partitions/host", "pci", 0, { 0 }, "class:1", "\"pci\": it takes at most 16" },
+	{ "/partitions/host", "pci", 0, { 0 }, "class:010g", "\"pci\"" },
+	{ "/partitions/host", "pci", 0, { 0 }, "class:01060102", "\"pci\"" },
+	{ "/partitions/host", "pci", 0, { 0 }, "8086:100", "\"pci\"" },
+	{ "/partitions/host", "pci", 0, { 0 }, "0000:00:20.0", "\"pci\"" },
+	{ "/partitions/host", "pci", 0, { 0 }, "0000:00:1f.8", "\"pci\"" },
+	{ "/partitions/host", "pci", 0, { 0 }, "0000:00:1f.2 ", "\"pci\"" },
+	{ "/partitions/host", "pci", 1, { 0x41424344 }, NULL, "\"pci\"" },
+	{ "/partitions/host", "dma-mib", 1, { 513 }, NULL, "one number (2 to 512)" },
+	{ "/partitions/linux", "pci", 0, { 0 }, "class:01", "unknown property \"pci\"" },
 	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
 	{ "/partitions/linux", "id", 1, { 2 }, NULL, "\"peers\": there is no partition 1" },
 	{ "/partitions/linux", "id", 1, { 4 }, NULL, "\"id\": it takes one number" },
@@ -198,6 +219,28 @@ static void the_mark_is_kept(void **state)
 					    "0123456789abcdef"), 0);
 	assert_true(decode());
 	assert_string_equal(m.mark, "0123456789abcdef");
+}
+
+static void functions_are_chosen(void **state)
+{
+	static const char rules[] = "8086:100E\0class:010802\0abcd:7f:1F.2";
+	int node = node_at("/partitions/host");
+
+	(void)state;
+	assert_int_equal(fdt_setprop(blob, node, "pci", rules, sizeof(rules)), 0);
+	assert_true(decode());
+	assert_int_equal(m.pci_rule_count, 3);
+	assert_int_equal(m.pci_rule[0].field, PCI_BY_ID);
+	assert_int_equal(m.pci_rule[0].value, 0x100e8086);
+	assert_int_equal(m.pci_rule[1].field, PCI_BY_CLASS);
+	assert_int_equal(m.pci_rule[1].mask, 0xffffff00);
+	assert_int_equal(m.pci_rule[1].value, 0x01080200);
+	assert_int_equal(m.pci_rule[2].field, PCI_BY_ADDRESS);
+	assert_int_equal(m.pci_rule[2].value, 0xabcd7ffa);
+	/* none is a choice, too */
+	assert_int_equal(fdt_setprop(blob, node, "pci", NULL, 0), 0);
+	assert_true(decode());
+	assert_int_equal(m.pci_rule_count, 0);
 }
 
 static void nodes_must_be_known(void **state)
@@ -259,10 +302,10 @@ static void big_guests_get_memory_above_the_hole(void **state)
 
 static void too_many_ports_are_refused(void **state)
 {
-	fdt32_t cell[2 * (BOOT_MAX_PORTS + 1)];
+	fdt32_t cell[2 * (24 + 1)];
 
 	(void)state;
-	for (uint32_t i = 0; i < BOOT_MAX_PORTS + 1; i++) {
+	for (uint32_t i = 0; i < 24 + 1; i++) {
 		cell[2 * i] = cell[2 * i + 1] = cpu_to_fdt32(0x1000 + i);
 	}
 	assert_int_equal(fdt_setprop(blob, node_at("/partitions/host"), "ports", cell,
@@ -304,6 +347,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, blob_make, blob_free)
 	const struct CMUnitTest tests[] = {
 		TEST(default_is_right), TEST(each_change_is_refused), TEST(the_mark_is_kept),
+		TEST(functions_are_chosen),
 		TEST(nodes_must_be_known),
 		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),
 		TEST(ids_have_no_gap),

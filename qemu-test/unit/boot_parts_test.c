@@ -343,6 +343,42 @@ static void madt_is_read(void **state)
 	assert_false(acpi_madt(t, size, &machine));
 }
 
+static void mcfg_names_windows(void **state)
+{
+	static const struct {
+		uint64_t base;
+		uint8_t segment, first, last;
+	} entries[] = {
+		{ 0xe0000000, 0, 0, 0xff },
+		{ 0, 1, 0, 0xff },			/* nowhere */
+		{ 0xd0000800, 1, 0, 0xff },		/* no window starts there */
+		{ 0x4000000000, 1, 0x80, 0x7f },	/* no bus */
+		{ 0xb0000000, 0, 0x10, 0x20 },		/* there already */
+		{ 0x4000000000, 1, 0x40, 0x7f },
+		{ 0xc0000000, 2, 0, 0 },		/* one too many */
+	};
+	const unsigned count = sizeof(entries) / sizeof(entries[0]);
+	uint8_t t[44 + 16 * 7] = { 0 };
+	struct boot_ecam ecam[2];
+
+	(void)state;
+	for (unsigned i = 0; i < count; i++) {
+		put64(t + 44 + 16 * i, entries[i].base);
+		put16(t + 52 + 16 * i, entries[i].segment);
+		t[54 + 16 * i] = entries[i].first;
+		t[55 + 16 * i] = entries[i].last;
+	}
+	assert_int_equal(acpi_mcfg(t, sizeof(t), ecam, 2), 2);
+	assert_int_equal(ecam[0].base, 0xe0000000);
+	assert_int_equal(ecam[0].bus_last, 0xff);
+	assert_int_equal(ecam[1].base, 0x4000000000);
+	assert_int_equal(ecam[1].segment, 1);
+	assert_int_equal(ecam[1].bus_first, 0x40);
+	/* an entry that is cut off is none */
+	assert_int_equal(acpi_mcfg(t, 44 + 15, ecam, 2), 0);
+	assert_int_equal(acpi_mcfg(t, 0, ecam, 2), 0);
+}
+
 static void cpus_are_capped(void **state)
 {
 	struct acpi_machine machine;
@@ -511,6 +547,7 @@ int main(void)
 		cmocka_unit_test(memmap_rounds_to_pages),
 		cmocka_unit_test(memmap_refuses_absurdity),
 		cmocka_unit_test(madt_is_read), cmocka_unit_test(dmar_names_units),
+		cmocka_unit_test(mcfg_names_windows),
 		cmocka_unit_test(cpus_are_capped),
 		cmocka_unit_test(tables_are_found), cmocka_unit_test(verdicts),
 		cmocka_unit_test(tables_map_what_they_should),

@@ -18,7 +18,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	2
+#define BOOT_INFO_VERSION	3
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -29,12 +29,15 @@
 #define BOOT_MAX_MEM		512
 #define BOOT_MAX_CPUS		64
 #define BOOT_MAX_PARTITIONS	4
-#define BOOT_MAX_PORTS		24
+#define BOOT_MAX_PORTS		48
 #define BOOT_MAX_IRQS		16
-#define BOOT_MAX_MMIO		8
+#define BOOT_MAX_MMIO		64
 #define BOOT_MAX_REGIONS	32
 #define BOOT_MAX_DEMAND		4
 #define BOOT_MAX_CHANNELS	4
+#define BOOT_MAX_ECAM		16
+#define BOOT_MAX_PCI		64
+#define BOOT_PCI_BARS		6
 #define BOOT_NAME_LEN		16
 #define BOOT_MARK_LEN		16	/* characters of the manifest's "mark" */
 #define BOOT_MARK_BYTE		0x1e	/* stands before them on the wire */
@@ -135,6 +138,55 @@ struct boot_channel {
 				 * data area + one header page */
 };
 
+/* PCI's configuration space as memory: a function's 4 KiB are at base +
+ * ((address & 0xffff) << 12). What is in none of these is reached by ports
+ * 0xcf8 and 0xcfc: segment 0 only, and 256 bytes. */
+struct boot_ecam {
+	uint64_t base;		/* bus 0's, whether or not it is here */
+	uint16_t segment;
+	uint8_t bus_first;
+	uint8_t bus_last;
+	uint32_t reserved;
+};
+
+#define BOOT_BAR_IO		0x1u
+#define BOOT_BAR_64		0x2u	/* the next BAR is its upper half */
+#define BOOT_BAR_PREFETCH	0x4u
+
+/* A base address register, as the firmware has set it. Ports are in the
+ * partition's ports[], memory in its mmio[], without the pages that have an
+ * MSI-X table in them. */
+struct boot_pci_bar {
+	uint64_t base;		/* host-physical address, or first port */
+	uint64_t size;		/* 0: none, or of no use to the partition */
+	uint64_t gpa;		/* where the partition has base */
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+#define BOOT_PCI_OWNED		0x1u	/* the host partition's; all others are
+					 * bridges above such */
+#define BOOT_PCI_ROOT		0xffffu	/* parent: there is no bridge above */
+
+/* Offsets of capabilities are in configuration space; 0: it has none. */
+struct boot_pci {
+	uint32_t address;	/* segment << 16 | bus << 8 | device << 3 |
+				 * function */
+	uint32_t id;		/* register 0: vendor, device << 16 */
+	uint32_t class;		/* register 8: class << 8 | revision */
+	uint32_t flags;
+	uint16_t parent;	/* the bridge above, in pci[] */
+	uint16_t express;
+	uint16_t msi;
+	uint16_t msix;
+	uint16_t msix_count;	/* entries of its table */
+	uint8_t irq[2];		/* 1 + line in irqs[] of an IDE channel that
+				 * works as an ISA device */
+	uint32_t reserved;
+	uint64_t msix_table;	/* host-physical */
+	struct boot_pci_bar bar[BOOT_PCI_BARS];
+};
+
 #define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
 					 * per byte than REP MOVSQ/STOSQ */
 #define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
@@ -158,6 +210,8 @@ struct boot_info {
 	uint32_t mem_count;
 	uint32_t partition_count;
 	uint32_t channel_count;
+	uint32_t ecam_count;
+	uint32_t pci_count;
 	uint32_t reserved;
 	uint64_t wall_seconds;		/* UTC since 1970 (EFI GetTime) .. */
 	uint64_t wall_tsc;		/* .. at this TSC; 0, 0: not known */
@@ -168,6 +222,10 @@ struct boot_info {
 	struct boot_mem mem[BOOT_MAX_MEM];
 	struct boot_partition partitions[BOOT_MAX_PARTITIONS];
 	struct boot_channel channels[BOOT_MAX_CHANNELS];
+	struct boot_ecam ecam[BOOT_MAX_ECAM];
+	struct boot_pci pci[BOOT_MAX_PCI];
+	struct boot_region dma;		/* the host partition's DMA pool, one of
+					 * its regions[]; size 0: it has none */
 };
 
 #endif

@@ -49,6 +49,9 @@ enum hypercall {
 	/* RDI = own line, RSI = 1 unmask (level: also after service), 0 mask
 	 * [H] */
 	HC_IRQ = 11,
+	/* RDI = enum hc_pci, RSI = address of an own function, and more as
+	 * listed there [H] */
+	HC_PCI = 12,
 	HC_COUNT
 };
 
@@ -70,7 +73,12 @@ enum hypercall {
 #define HC_EVENT_LOG		(1ull << 2)	/* new text in the log */
 #define HC_EVENT_DOORBELL(c)	(1ull << (8 + (c)))	/* channel 0..7 */
 #define HC_EVENT_STATE(c)	(1ull << (16 + (c)))	/* peer's state word */
-#define HC_EVENT_IRQ(l)		(1ull << (32 + (l)))	/* own line 0..15 */
+#define HC_EVENT_IRQ(l)		(1ull << (32 + (l)))	/* own line 0..31 */
+
+/* Lines below are the manifest's, I/O APIC inputs; these are messages of PCI
+ * functions: HC_PCI_MSI. */
+#define HC_LINE_MSI		16u
+#define HC_LINES		32u
 
 /* The ioreq word (RSI of HC_IOREQ_GET): an I/O port access of 1, 2, 4 bytes.
  * Handle = partition << 16 | vCPU. */
@@ -124,5 +132,38 @@ enum hc_query {
 	 * tables included, RSI = bytes that it owns */
 	HC_QUERY_SURE = 7,
 };
+
+/* Functions of PCI that the caller owns. An address is segment << 16 | bus << 8
+ * | device << 3 | function; HC_ENOENT: it is no function of the caller's. */
+enum hc_pci {
+	/* RSI = index 0.. -> RDI = address, RSI = register 0 (ids) | register
+	 * 8 (class) << 32, RDX = messages it can send (0: none), R10 = lines
+	 * of an IDE controller that works as an ISA device: 1 + line of the
+	 * first channel | 1 + line of the second << 8; HC_ENOENT past the
+	 * last */
+	HC_PCI_FUNCTION = 0,
+	/* RDX = offset, R10 = size (1, 2, 4) -> RDI = value */
+	HC_PCI_READ = 1,
+	/* RDX = offset, R10 = size, R8 = value; HC_EPERM: not these bytes */
+	HC_PCI_WRITE = 2,
+	/* RDX = BAR 0..5 -> RDI = BOOT_BAR_* flags, RSI = GPA or first port,
+	 * RDX = size. The function answers there from now on. HC_ENOENT: it
+	 * has no such BAR, or one that it may not have */
+	HC_PCI_BAR = 3,
+	/* RDX = message 0.., R10 = own line HC_LINE_MSI.. that it raises;
+	 * HC_PCI_NO_LINE: none. HC_EBUSY: no message reaches this CPU */
+	HC_PCI_MSI = 4,
+	/* RDX = 1: it may read and write memory by itself; 0: no more */
+	HC_PCI_MASTER = 5,
+	/* A function-level reset; HC_EAGAIN: call again, 100 ms must pass;
+	 * HC_ENOSYS: it has none; HC_EBUSY: it is bus master */
+	HC_PCI_RESET = 6,
+	/* RSI is not looked at -> RDI = GPA of the DMA pool, RSI = bytes, RDX =
+	 * its address for functions, R10 = 1: an IOMMU lets them reach nothing
+	 * else. HC_ENOENT: there is no pool */
+	HC_PCI_DMA = 7,
+};
+
+#define HC_PCI_NO_LINE	(~0ull)
 
 #endif

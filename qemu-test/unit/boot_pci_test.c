@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loader's PCI over a configuration space of our own: what the host partition
+ * gets, and that no device's word about itself, however false, gives it more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "boot/pci.h"
+#include "hypervisor/include/abi/host_info.h"
+
+#define MAX		24
+#define MIB		(1ull << 20)
+#define AHCI		0x0106u
+#define NVME		0x0108u
+#define NETWORK		0x0200u
+#define DISPLAY		0x0300u
+#define HOST_BRIDGE	0x0600u
+#define PCI_BRIDGE	0x0604u
+
+static struct fake {
+	uint32_t address;
+	uint32_t reg[64], mask[64];	/* bits that can be written */
+} fakes[MAX];
+static unsigned fake_count, writes;
+
+static struct pci_machine m;
+static struct boot_info info;
+static struct manifest manifest;
+static struct memmap map;
+
+static struct fake *find(uint32_t address)
+{
+	for (unsigned i = 0; i < fake_count; i++) {
+		if (fakes[i].address == address) {
+			return &fakes[i];
+		}
+	}
+	return NULL;
+}
+
+uint32_t pci_config_read(uint32_t address, uint32_t reg)
+{
+	struct fake *f = find(address);
+
+	assert_true(reg % 4 == 0 && reg < 256);
+	return f ? f->reg[reg / 4] : UINT32_MAX;
+}
+
+void pci_config_write(uint32_t address, uint32_t reg, uint32_t value)
+{
+	struct fake *f = find(address);
+
+	assert_true(reg % 4 == 0 && reg < 256);
+	assert_non_null(f);
+	writes++;
+	/* what a BAR would decode while its length is found out */
+	if (reg >= PCI_BAR && reg < PCI_BAR + 24) {
+		assert_int_equal(f->reg[1] & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), 0);
+	}
+	f->reg[reg / 4] = (f->reg[reg / 4] & ~f->mask[reg / 4]) | (value & f->mask[reg / 4]);
+}
+
+/* A function that is on, and bus master. */
+static struct fake *add(uint32_t address, uint32_t class)
+{
+	struct fake *f = &fakes[fake_count++];
+
+	assert_true(fake_count <= MAX);
+	f->address = address;
+	f->reg[0] = 0x12348086;
+	f->reg[1] = 0x7;
+	f->mask[1] = 0x407;
+	f->reg[2] = class << 16;
+	f->reg[3] = class == PCI_BRIDGE ? 0x10000 : 0;
+	return f;
+}
+
+static void bar(struct fake *f, unsigned n, uint64_t base, uint64_t size, uint32_t kind)
+{
+	f->reg[4 + n] = (uint32_t)base | kind;
+	f->mask[4 + n] = (uint32_t)-size;
+	if ((kind & 7) == 4) {
+		f->reg[5 + n] = (uint32_t)(base >> 32);
+		f->mask[5 + n] = (uint32_t)(-size >> 32);
+	}
+}
+
+static void capability(struct fake *f, unsigned at, uint32_t head)
+{
+	f->reg[1] |= PCI_STATUS_LIST;
+	f->reg[PCI_CAPABILITIES / 4] = f->reg[PCI_CAPABILITIES / 4] ?
+				       f->reg[PCI_CAPABILITIES / 4] : at;
+	f->reg[at / 4] = head;
+	f->mask[at / 4] = PCI_MSIX_ENABLE | PCI_MSI_ENABLE;
+}
+
+static void bridge(struct fake *f, uint8_t secondary)
+{
+	f->reg[PCI_BUSES / 4] = (uint32_t)secondary << 16 | (uint32_t)secondary << 8 |
+				(f->address >> 8 & 0xff);
+}
+
+static int fresh(void **state)
+{
+	(void)state;
+	memset(fakes, 0, sizeof(fakes));
+	fake_count = writes = 0;
+	memset(&info, 0, sizeof(info));
+	memset(&m, 0, sizeof(m));
+	info.partition_count = 2;
+	map.inputs = 0;
+	assert_true(memmap_add(&map, 0, 0x80000000, BOOT_MEM_FREE));
+	assert_true(memmap_make(&map));
+	manifest.pci_rule_count = 2;
+	manifest.pci_rule[0] = (struct pci_rule) { PCI_BY_CLASS, 0xff000000, 0x01000000 };
+	manifest.pci_rule[1] = (struct pci_rule) { PCI_BY_CLASS, 0xff000000, 0x02000000 };
+	return 0;
+}
+
+static void run(void)
+{
+	m.map = &map;
+	m.address_end = 1ull << 40;
+	pci_scan(&m, &info, &manifest);
+	assert_int_equal(writes, 0);
+	pci_stop(&m);
+	pci_take(&m, 0xfec00000, 0xff000000);
+	pci_bars_read(&m);
+	pci_give(&m, &info);
+	for (unsigned i = 0; i < fake_count; i++) {
+		assert_int_equal(fakes[i].reg[1] & PCI_COMMAND_MASTER, 0);
+	}
+	/* whatever was given: nothing of it twice, nothing of RAM */
+	for (uint32_t i = 0; i < info.partitions[0].mmio_count; i++) {
+		const struct boot_region *r = &info.partitions[0].mmio[i];
+
+		assert_true(r->hpa >= 0x80000000 && r->hpa + r->size <= 1ull << 40);
+		assert_true(r->hpa + r->size <= 0xfec00000 || r->hpa >= 0xff000000);
+		assert_true(r->gpa >= HOST_BAR_GPA &&
+			    r->gpa + r->size <= HOST_BAR_GPA + HOST_BAR_SIZE);
+		assert_true(i == 0 || r->gpa >= r[-1].gpa + r[-1].size);
+		assert_int_equal((r->gpa | r->hpa | r->size) % 4096, 0);
+		assert_int_equal(r->flags, BOOT_MAP_WRITE | BOOT_MAP_UNCACHED);
+	}
+}
+
+static const struct boot_pci *given(uint32_t address)
+{
+	for (uint32_t i = 0; i < info.pci_count; i++) {
+		if (info.pci[i].address == address && (info.pci[i].flags & BOOT_PCI_OWNED) != 0) {
+			return &info.pci[i];
+		}
+	}
+	return NULL;
+}
+
+static void functions_are_described(void **state)
+{
+	struct fake *f;
+	const struct boot_pci *is;
+
+	(void)state;
+	add(0x0000, HOST_BRIDGE);
+	add(0x0008, DISPLAY);
+	f = add(0x0010, AHCI);
+	f->reg[2] |= 0x0100;
+	bar(f, 4, 0xc040, 0x20, 1);
+	bar(f, 5, 0x81000000, 0x1000, 0);
+	capability(f, 0x80, 0x00007005);
+	capability(f, 0x70, 0x00000001);
+	f = add(0x0018, NVME);
+	bar(f, 0, 0x8000000000, 0x4000, 4);
+	capability(f, 0x40, 0x80410010);
+	f->reg[0x40 / 4] = 0x00005010;
+	capability(f, 0x50, 0x80400011);
+	f->reg[0x54 / 4] = 0x2000;
+	f->reg[0x58 / 4] = 0x3000;
+	run();
+	assert_int_equal(m.stopped, 4);
+	assert_int_equal(info.pci_count, 2);
+	is = given(0x0010);
+	assert_non_null(is);
+	assert_int_equal(is->id, 0x12348086);
+	assert_int_equal(is->msi, 0x80);
+	assert_int_equal(is->msix, 0);
+	assert_int_equal(is->parent, BOOT_PCI_ROOT);
+	assert_int_equal(is->bar[4].flags, BOOT_BAR_IO);
+	assert_int_equal(is->bar[4].base, 0xc040);
+	assert_int_equal(is->bar[4].size, 0x20);
+	assert_int_equal(is->bar[5].size, 0x1000);
+	assert_int_equal(is->bar[5].gpa, HOST_BAR_GPA);
+	assert_int_equal(info.partitions[0].ports[0].first, 0xc040);
+	assert_int_equal(info.partitions[0].ports[0].last, 0xc05f);
+	assert_int_equal(info.partitions[0].ports[0].policy, BOOT_PORT_NATIVE);
+	is = given(0x0018);
+	assert_non_null(is);
+	assert_int_equal(is->express, 0x40);
+	assert_int_equal(is->msix_count, 0x41);
+	assert_int_equal(is->msix_table, 0x8000002000);
+	assert_int_equal(is->bar[0].flags, BOOT_BAR_64);
+	assert_int_equal(is->bar[0].size, 0x4000);
+	/* the pages of its table and of what is pending are nobody's */
+	assert_int_equal(info.partitions[0].mmio_count, 2);
+	assert_int_equal(info.partitions[0].mmio[1].hpa, 0x8000000000);
+	assert_int_equal(info.partitions[0].mmio[1].size, 0x2000);
+	/* and it sends no messages any more */
+	assert_int_equal(fakes[3].reg[0x50 / 4] & PCI_MSIX_ENABLE, 0);
+	/* what was found out left all as it was */
+	assert_int_equal(fakes[2].reg[9], 0x81000000);
+	assert_int_equal(fakes[3].reg[5], 0x80);
+	assert_int_equal(fakes[2].reg[1] & 7, 3);
+}
+
+static void rules_choose(void **state)
+{
+	(void)state;
+	add(0x0008, DISPLAY)->reg[0] = 0x11111234;
+	add(0x0010, NETWORK);
+	add(0x0018, PCI_BRIDGE);
+	add(0x0020, 0x0806);
+	manifest.pci_rule_count = 3;
+	manifest.pci_rule[0] = (struct pci_rule) { PCI_BY_ID, UINT32_MAX, 0x11111234 };
+	manifest.pci_rule[1] = (struct pci_rule) { PCI_BY_CLASS, 0xff000000, 0x06000000 };
+	manifest.pci_rule[2] = (struct pci_rule) { PCI_BY_CLASS, 0xffff0000, 0x08060000 };
+	run();
+	assert_non_null(given(0x0008));
+	assert_int_equal(info.pci_count, 1);
+	manifest.pci_rule_count = 1;
+	manifest.pci_rule[0] = (struct pci_rule) { PCI_BY_ADDRESS, UINT32_MAX, 0x0010 };
+	memset(&m, 0, sizeof(m));
+	memset(&info, 0, sizeof(info));
+	writes = 0;
+	run();
+	assert_non_null(given(0x0010));
+	assert_int_equal(info.pci_count, 1);
+}
+
+/* A BAR that is somebody else's, wholly or in part, is not given: RAM, the
+ * interrupt controllers, another function's, even within a page; nor one that
+ * cannot be addressed, or is nowhere. */
+static void bars_overlap_nothing(void **state)
+{
+	static const struct {
+		uint64_t base, size;
+		uint32_t kind;
+	} bad[] = {
+		{ 0x10000000, 0x1000, 0 }, { 0x7ffff000, 0x1000, 0 },
+		{ 0, 0x1000, 0 }, { 0, 0x80000000, 0 }, { 0xfee00000, 0x1000, 0 },
+		{ 0xfe000000, 0x1000000, 0 }, { 0x90000000, 0x1000, 0 },
+		{ 0x90000800, 0x100, 0 }, { 0x80000000, 0x20000000, 0 },
+		{ 1ull << 40, 0x1000, 4 }, { 1ull << 63, 1ull << 63, 4 },
+		{ 0xc0000000, 0x10000000, 4 }, { 0x4000000000, 0x80000000, 4 },
+		{ 0x0cf8, 8, 1 }, { 0x20, 0x20, 1 }, { 0xe000, 0x10, 1 }, { 0xd000, 0x100, 1 },
+	};
+	struct fake *f;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		fresh(state);
+		f = add(0x0008, DISPLAY);
+		bar(f, 0, 0x90000000, 0x800, 0);
+		bar(f, 1, 0xc8000000, 0x100000, 0);
+		bar(f, 2, 0xd080, 0x10, 1);
+		info.partitions[1].port_count = 1;
+		info.partitions[1].ports[0] = (struct boot_port) { 0xe00f, 0xe00f,
+								   BOOT_PORT_NATIVE };
+		f = add(0x0010, AHCI);
+		bar(f, 2, bad[i].base, bad[i].size, bad[i].kind);
+		bar(f, 5, 0x81000000, 0x800, 0);
+		run();
+		assert_int_equal(given(0x0010)->bar[2].size, 0);
+		assert_int_equal(given(0x0010)->bar[5].size, 0x800);
+		assert_int_equal(info.partitions[0].mmio_count, 1);
+		assert_int_equal(info.partitions[0].port_count, 0);
+	}
+}
+
+/* A table of messages outside its BAR, or in one that nobody gets, is none: no
+ * message is ever written there. */
+static void message_tables_are_checked(void **state)
+{
+	static const struct {
+		uint64_t base;
+		uint32_t table, pending;
+		bool good;
+	} tables[] = {
+		{ 0x81000000, 0x2000, 0x3000, true },
+		{ 0x81000000, 0x3ff0, 0x3000, false },	/* two entries */
+		{ 0x81000000, 0xfffffff8, 0x3000, false },
+		{ 0x81000000, 0x2000, 0x4000, false },
+		{ 0x81000000, 0x2001, 0x3000, false },	/* no such BAR */
+		{ 0x81000000, 0x2000, 0x3007, false },
+		{ 0x81000000, 0x2004, 0x3000, false },	/* ports */
+		{ 0x10000000, 0x2000, 0x3000, false },	/* RAM */
+	};
+
+	for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		struct fake *f;
+
+		fresh(state);
+		f = add(0x0010, NVME);
+		bar(f, 0, tables[i].base, 0x4000, 0);
+		bar(f, 4, 0xc000, 0x100, 1);
+		capability(f, 0x50, 0x00010011);
+		f->reg[0x54 / 4] = tables[i].table;
+		f->reg[0x58 / 4] = tables[i].pending;
+		run();
+		assert_int_equal(given(0x0010)->msix_count, tables[i].good ? 2 : 0);
+		assert_int_equal(given(0x0010)->msix, tables[i].good ? 0x50 : 0);
+	}
+}
+
+/* Two of ours in one page: neither shows the other's table. */
+static void a_table_is_hidden_from_neighbours(void **state)
+{
+	struct fake *f;
+
+	(void)state;
+	f = add(0x0010, NVME);
+	bar(f, 0, 0x81000000, 0x800, 0);
+	capability(f, 0x50, 0x00000011);
+	f->reg[0x54 / 4] = 0x400;
+	f->reg[0x58 / 4] = 0x600;
+	f = add(0x0018, AHCI);
+	bar(f, 5, 0x81000800, 0x800, 0);
+	run();
+	assert_int_equal(given(0x0010)->msix_count, 1);
+	assert_int_equal(info.partitions[0].mmio_count, 0);
+}
+
+static void lists_end(void **state)
+{
+	struct fake *f = add(0x0010, AHCI);
+
+	(void)state;
+	/* a circle, then a head that leads below the list's place */
+	capability(f, 0x40, 0x00004409);
+	capability(f, 0x44, 0x00004009);
+	f = add(0x0018, AHCI);
+	capability(f, 0x40, 0x00003c09);
+	f = add(0x0020, AHCI);
+	f->reg[1] |= PCI_STATUS_LIST;
+	f->reg[PCI_CAPABILITIES / 4] = 0x10;
+	run();
+	assert_int_equal(info.pci_count, 3);
+	assert_int_equal(given(0x0010)->msi, 0);
+}
+
+/* Function 0 without the others' bit, holes among functions, and an alias. */
+static void functions_are_where_function_0_says(void **state)
+{
+	(void)state;
+	add(0x0010, AHCI)->reg[3] |= PCI_HEADER_MULTI;
+	add(0x0013, AHCI);
+	add(0x0017, AHCI);
+	add(0x0018, AHCI);
+	add(0x0019, AHCI)->reg[1] = 0;
+	add(0x0021, AHCI)->reg[1] = 0;
+	run();
+	assert_non_null(given(0x0013));
+	assert_non_null(given(0x0017));
+	assert_null(given(0x0019));
+	assert_null(given(0x0021));
+	assert_int_equal(info.pci_count, 4);
+}
+
+static void bridges_come_along(void **state)
+{
+	const struct boot_pci *is;
+
+	(void)state;
+	bridge(add(0x0010, PCI_BRIDGE), 1);
+	bridge(add(0x0018, PCI_BRIDGE), 3);
+	bridge(add(0x0100, PCI_BRIDGE), 2);
+	add(0x0200, AHCI);
+	add(0x0208, NVME);
+	run();
+	assert_int_equal(info.pci_count, 4);
+	is = given(0x0208);
+	assert_int_equal(info.pci[is->parent].address, 0x0100);
+	assert_int_equal(info.pci[is->parent].flags, 0);
+	is = &info.pci[info.pci[is->parent].parent];
+	assert_int_equal(is->address, 0x0010);
+	assert_int_equal(is->parent, BOOT_PCI_ROOT);
+}
+
+/* Bridges that lead to themselves, to each other, to bus 0: no way up is endless. */
+static void bus_numbers_form_no_circle(void **state)
+{
+	(void)state;
+	bridge(add(0x0010, PCI_BRIDGE), 0);
+	bridge(add(0x0100, PCI_BRIDGE), 2);
+	bridge(add(0x0200, PCI_BRIDGE), 1);
+	bridge(add(0x0300, PCI_BRIDGE), 3);
+	bridge(add(0x0308, PCI_BRIDGE), 1);
+	add(0x0108, AHCI);
+	add(0x0208, AHCI);
+	add(0x0310, AHCI);
+	run();
+	assert_int_equal(given(0x0108)->parent, BOOT_PCI_ROOT);
+	assert_int_equal(info.pci[given(0x0208)->parent].address, 0x0100);
+	assert_int_equal(given(0x0310)->parent, BOOT_PCI_ROOT);
+}
+
+static void segments_are_scanned(void **state)
+{
+	(void)state;
+	info.ecam_count = 2;
+	info.ecam[0] = (struct boot_ecam) { .base = 0xe0000000, .bus_last = 255 };
+	info.ecam[1] = (struct boot_ecam) { .base = 0xd0000000, .segment = 0xffff,
+					    .bus_first = 0x80, .bus_last = 0xff };
+	add(0xffff0000, AHCI)->reg[1] = 0;
+	add(0xffff8010, AHCI);
+	add(0xfffffff8, AHCI);
+	run();
+	assert_null(given(0xffff0000));
+	assert_non_null(given(0xffff8010));
+	assert_non_null(given(0xfffffff8));
+}
+
+static void ide_of_old_has_ports_and_lines(void **state)
+{
+	const struct boot_pci *is;
+	struct boot_partition *p = &info.partitions[0];
+
+	(void)state;
+	p->irq_count = 2;
+	p->irqs[0].gsi = 4;
+	p->irqs[1].gsi = 15;
+	add(0x0009, PCI_CLASS_IDE)->reg[2] |= 0x8000;
+	add(0x0008, HOST_BRIDGE)->reg[3] = PCI_HEADER_MULTI;
+	run();
+	is = given(0x0009);
+	assert_int_equal(is->irq[0], 3);
+	assert_int_equal(is->irq[1], 2);
+	assert_int_equal(p->irq_count, 3);
+	assert_int_equal(p->irqs[2].gsi, 14);
+	assert_int_equal(p->irqs[2].flags, 0);
+	assert_int_equal(p->port_count, 4);
+	assert_int_equal(p->ports[0].first, 0x1f0);
+	assert_int_equal(p->ports[0].last, 0x1f7);
+	/* in native mode it has neither */
+	fresh(state);
+	add(0x0008, PCI_CLASS_IDE)->reg[2] |= 0x8500;
+	run();
+	assert_int_equal(p->port_count + p->irq_count, 0);
+}
+
+/* Every byte of a function's configuration space may be anything. */
+static void noise_is_survived(void **state)
+{
+	for (unsigned n = 0; n < 20000; n++) {
+		fresh(state);
+		srand(n);
+		for (unsigned i = 0; i < 6; i++) {
+			struct fake *f = add(i << 3, AHCI);
+
+			for (unsigned r = 0; r < 64; r++) {
+				if (r >= 2 && rand() % 4 != 0) {
+					f->reg[r] = (uint32_t)rand() << (rand() % 24);
+					f->mask[r] = r < 13 && r > 3 ?
+						     UINT32_MAX << (rand() % 32) : f->mask[r];
+				}
+			}
+			f->reg[1] |= rand() % 2 ? PCI_STATUS_LIST : 0;
+		}
+		run();
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup(f, fresh)
+	const struct CMUnitTest tests[] = {
+		TEST(functions_are_described), TEST(rules_choose), TEST(bars_overlap_nothing),
+		TEST(message_tables_are_checked), TEST(a_table_is_hidden_from_neighbours),
+		TEST(lists_end), TEST(functions_are_where_function_0_says),
+		TEST(bridges_come_along), TEST(bus_numbers_form_no_circle),
+		TEST(segments_are_scanned), TEST(ide_of_old_has_ports_and_lines),
+		TEST(noise_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
