@@ -12,6 +12,7 @@
  */
 #include <hv.h>
 #include <partition.h>
+#include <pci.h>
 #include <percpu.h>
 #include <x86.h>
 
@@ -322,6 +323,8 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 		return hc_log_read(v);
 	case HC_IRQ:
 		return irq_control(v->partition, v->regs.rdi, v->regs.rsi);
+	case HC_PCI:
+		return pci_call(v);
 	default:
 		return call_any(v, nr);
 	}

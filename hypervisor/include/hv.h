@@ -113,6 +113,7 @@ hv_status_t channel_query(struct partition *p, uint64_t local,
 /* x86: descriptor tables, CPUs, interrupts, policies */
 void paging_init(const struct boot_info *bi);
 void *paging_map_device(uint64_t pa);
+void *paging_window(uint64_t pa);
 void paging_trampoline(uint64_t pa, bool on);
 void desc_load(struct percpu *pc);
 void cpu_start_all(const struct boot_info *bi);
@@ -150,6 +151,7 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e);
 const uint32_t *msr_native_list(uint32_t *count);
 
 #define VECTOR_IRQ_BASE		0x40u	/* device lines */
+#define VECTOR_MSI_BASE		0x60u	/* lines from HC_LINE_MSI on */
 #define VECTOR_TIMER		0xf0u
 #define VECTOR_KICK		0xf1u
 #define VECTOR_SPURIOUS		0xffu

@@ -2,7 +2,8 @@
 /*
  * Device interrupts: an I/O APIC input that the manifest gives to a partition
  * becomes an event bit of that partition. Edge inputs are acknowledged at
- * once; level inputs stay masked until the partition has served the device.
+ * once; level inputs stay masked until the partition has served the device. So
+ * does a message of a PCI function, which core/pci.c has written: always an edge.
  * All go to the boot CPU, the host partition's: only there are the two I/O
  * APIC registers used, interrupts off, so they need no lock. [82093AA I/O APIC
  * data sheet "IOREDTBL"]
@@ -141,6 +142,10 @@ void irq_handle(uint32_t vector)
 			line_mask(&lines[i], true);
 		}
 		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
+	}
+	if (vector - VECTOR_MSI_BASE < HC_LINES - HC_LINE_MSI) {
+		partition_event(partition_host(), HC_EVENT_IRQ(
+			HC_LINE_MSI + vector - VECTOR_MSI_BASE));
 	}
 	/* one-shot: it is off now */
 	if (vector == VECTOR_TIMER) {

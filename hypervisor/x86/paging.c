@@ -25,6 +25,9 @@
 /* LAPIC and I/O APIC, page by page: see paging_map_device(). */
 #define DEVICE_BASE	0xfffffe8000000000ull
 
+/* The last page of the table that the pages before are in: see paging_window(). */
+#define DEVICE_WINDOW		(DEVICE_BASE + 511 * PAGE_SIZE)
+
 /* Tables for this many edges of ranges, and without 1 GiB pages for as many GiB;
  * more is a panic that says so. They lie in the image's .bss. */
 #define TABLE_POOL	160u
@@ -177,6 +180,19 @@ void *paging_map_device(uint64_t pa)
 	map_one(va, pa & ~PAGE_MASK,
 		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, PAGE_SIZE);
 	return (void *)(uintptr_t)va;
+}
+
+/**
+ * Device memory at pa, host-physical, uncached, until the next call: one page, of
+ * which the address of that byte is returned. hv_lock held: what this CPU knows of
+ * the page that another has seen there goes with the load of CR3.
+ */
+void *paging_window(uint64_t pa)
+{
+	map_one(DEVICE_WINDOW, pa & ~PAGE_MASK,
+		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, PAGE_SIZE);
+	write_cr3(paging_cr3);
+	return (void *)(uintptr_t)(DEVICE_WINDOW + (pa & PAGE_MASK));
 }
 
 /**

@@ -11,6 +11,7 @@
 #include <hv.h>
 #include <mc.h>
 #include <partition.h>
+#include <pci.h>
 #include <percpu.h>
 #include <x86.h>
 
@@ -324,6 +325,7 @@ void hv_start(uint64_t info)
 	partition_create_all(&boot);
 	channel_create_all(&boot);
 	irq_init();
+	pci_init();
 	reached(STAGE_PARTITIONS, "partitions built");
 	start_host();
 	reached(STAGE_HOST, "entering the host partition");

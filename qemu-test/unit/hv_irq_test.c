@@ -87,6 +87,17 @@ static void start_up(void **state)
 	assert_int_equal(irq_control(&part, 0, 1), HC_OK);
 	assert_false(WINDOW & MASKED);
 	assert_int_equal(irq_control(&part, 3, 1), HC_ENOENT);
+	/* messages raise lines of their own, and only those */
+	for (uint32_t v = VECTOR_MSI_BASE - 1; v <= VECTOR_MSI_BASE + 16; v++) {
+		uint32_t line = HC_LINE_MSI + v - VECTOR_MSI_BASE;
+
+		fake.events = 0;
+		irq_handle(v);
+		assert_int_equal(fake.events, v < VECTOR_MSI_BASE ||
+				 v > VECTOR_MSI_BASE + 15 ? 0 :
+				 HC_EVENT_IRQ(line));
+	}
+	assert_int_equal(eois, 1 + 18);
 }
 
 int main(void)

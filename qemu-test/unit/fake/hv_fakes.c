@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "hv_fakes.h"
+#include <pci.h>
 
 #define WEAK	__attribute__((weak))
 
@@ -416,6 +417,12 @@ WEAK bool channel_clear(struct partition *p, uint64_t *at)
 	(void)p;
 	(void)at;
 	return true;
+}
+
+WEAK hv_status_t pci_call(struct vcpu *v)
+{
+	(void)v;
+	return HC_ENOENT;
 }
 
 WEAK void cpu_stop_others(void)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Functions of PCI: what partitions may do with them. hv_lock held. */
+#ifndef ISTHMUS_PCI_H
+#define ISTHMUS_PCI_H
+
+#include <types.h>
+
+struct vcpu;
+
+/* core/pci.c */
+void pci_init(void);
+hv_status_t pci_call(struct vcpu *v);
+
+/* x86/pci_config.c */
+uint32_t pci_config_size(uint32_t address);
+uint32_t pci_config_read(uint32_t address, uint32_t reg);
+void pci_config_write(uint32_t address, uint32_t reg, uint32_t value);
+
+#endif
