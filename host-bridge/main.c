@@ -17,6 +17,8 @@
 #include "abi/host_info.h"
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/blk/volume_dev.h"
+#include "host-bridge/dev/dma.h"
+#include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
@@ -145,6 +147,8 @@ void main_entry(const struct host_info *info)
 	if (!config.exec && !config.quiet) {
 		console_banner(info);
 	}
+	dma_init();
+	pci_init();
 	open_volume();
 	open_channel();
 	places_init(&places, env.volume, env.files, env.vsock);

@@ -39,6 +39,7 @@
 #define XCR0_AVX		4u
 #define CR4_OSXSAVE		(1ull << 18)
 
+#define GIBS		((HOST_BAR_GPA + HOST_BAR_SIZE) >> 30)
 #define SMALL_TABLES	3	/* the first 6 MiB in 4 KiB pages */
 
 /* Symbols of host-bridge.lds, each at a page; only their addresses matter. */
@@ -51,8 +52,8 @@ struct table {
 } __attribute__((aligned(4096)));
 
 /* In .bss: identity mapped, so their addresses are what the entries hold. One
- * PDPT entry a GiB; nothing is mapped above 4 GiB. */
-static struct table pml4, pdpt, directory[4], small[SMALL_TABLES];
+ * PDPT entry a GiB; nothing is mapped above those. */
+static struct table pml4, pdpt, directory[GIBS], small[SMALL_TABLES];
 
 /* Null, unused, 64-bit code (0x10), data (0x18), TSS (0x20, two slots):
  * the selectors boot/ started us with stay valid. */
@@ -137,16 +138,17 @@ static uint64_t module_entry(uint64_t addr, const struct host_info *info)
 	return 0;
 }
 
-/* Entry for 2 MiB at addr: RAM, modules, channels, framebuffer. The ranges are
- * mapped whether or not each channel exists, as a map costs nothing; the
- * framebuffer's range exists only on machines that have one. Page attributes
+/* Entry for 2 MiB at addr: RAM, DMA pool, modules, channels, framebuffer, devices.
+ * The ranges are mapped whether or not each channel exists, as a map costs nothing;
+ * the framebuffer's range exists only on machines that have one. Page attributes
  * are the second level's matter: write-back here throughout. */
 static uint64_t large_entry(uint64_t addr, const struct host_info *info)
 {
 	uint64_t end = info->framebuffer.gpa ? 0xc0000000ull :
 					       HOST_FRAMEBUFFER_GPA;
 
-	if (addr < info->ram_end) {
+	if (addr < info->ram_end || addr >= HOST_BAR_GPA ||
+	    (addr >= HOST_DMA_GPA && addr < HOST_MODULE_GPA)) {
 		return addr | PTE_DATA | PTE_PS;
 	}
 	if (addr < HOST_MODULE_GPA || addr >= end) {
@@ -158,15 +160,15 @@ static uint64_t large_entry(uint64_t addr, const struct host_info *info)
 	return addr | PTE_DATA | PTE_PS;
 }
 
-/* 4 GiB: two levels of fixed size, the first 6 MiB one level deeper. The large
+/* 5 GiB: two levels of fixed size, the first 6 MiB one level deeper. The large
  * entries for those are replaced after they were made. */
 static void page_tables(const struct host_info *info)
 {
 	pml4.entry[0] = (uintptr_t)&pdpt | PTE_TABLE;
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < GIBS; i++) {
 		pdpt.entry[i] = (uintptr_t)&directory[i] | PTE_TABLE;
 	}
-	for (unsigned i = 0; i < 4 * 512; i++) {
+	for (unsigned i = 0; i < GIBS * 512; i++) {
 		directory[i / 512].entry[i % 512] =
 			large_entry(i * PAGE_2M, info);
 	}

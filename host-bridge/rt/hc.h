@@ -108,4 +108,14 @@ static inline int64_t hc_irq(unsigned line, unsigned unmask)
 	return hc_call(HC_IRQ, &regs);
 }
 
+/* An operation on a PCI function of ours, by its address; the other registers are
+ * arguments and become the results. */
+static inline int64_t hc_pci(enum hc_pci what, uint64_t address,
+			     struct hc_regs *regs)
+{
+	regs->rdi = what;
+	regs->rsi = address;
+	return hc_call(HC_PCI, regs);
+}
+
 #endif

@@ -3,7 +3,7 @@
 
 UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
 	host_linux_life host_loop host_console host_log_view host_agent_frame \
-	host_agent host_files host_mem host_trap host_heap
+	host_agent host_files host_mem host_trap host_heap host_pci
 
 host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
@@ -40,3 +40,6 @@ host_trap_SRCS := qemu-test/unit/host_trap_test.c host-bridge/rt/trap.c \
 host_mem_SRCS := qemu-test/unit/host_mem_test.c
 host_mem_LIBS := qemu-test/unit/host_mem_names.S
 host_heap_SRCS := qemu-test/unit/host_heap_test.c host-bridge/rt/heap.c
+host_pci_SRCS := qemu-test/unit/host_pci_test.c host-bridge/dev/pci.c \
+	host-bridge/dev/dma.c host-bridge/loop/loop.c
+host_pci_CFLAGS := -mno-red-zone
