@@ -4,9 +4,12 @@
  * what they lie on. Trusts the device to give back what was written; what the
  * blocks mean is their user's to check. May include rt, loop and dev.
  *
- * The block device under a volume: blocks of VOLUME_BLOCK bytes that are
- * reached through memory, be it all of the device (as here) or a cache before
- * a disk. A pointer stays good until the block is discarded.
+ * The block device under a volume: blocks that are reached through memory, be it
+ * all of the device (as in volume_mem.c) or a cache before a disk. How long they
+ * are the file system says: its user asks for that first.
+ *
+ * A pointer stays good until its block is discarded; before a disk, until the
+ * function of the volume that asked for it has returned, unless it is pinned.
  */
 #ifndef ISTHMUS_VOLUME_DEV_H
 #define ISTHMUS_VOLUME_DEV_H
@@ -15,22 +18,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VOLUME_BLOCK		4096u
-#define VOLUME_BLOCK_SHIFT	12u
+#define VOLUME_BLOCK_MAX	4096u	/* bytes; and 1024 at least */
 
 struct volume_dev;
 
 struct volume_dev_ops {
-	/* The block for reading. NULL: it cannot be read (EIO). */
+	/* The block for reading. NULL: it is on its way (dev->absent), or
+	 * cannot be read (EIO). */
 	const uint8_t *(*peek)(struct volume_dev *dev, uint64_t block);
 	/* The block for writing; whole: all of it will be overwritten, so
-	 * what it holds need not be fetched. NULL: no memory, or EIO; never
-	 * for a block that was poked since the last flush. */
+	 * what it holds need not be fetched. NULL: on its way (dev->absent),
+	 * no memory (dev->full), or EIO; none of them for a block that was
+	 * poked or changed since the last flush. */
 	uint8_t *(*poke)(struct volume_dev *dev, uint64_t block, bool whole);
+	/* As poke, for what is the file system's own: a journal keeps it whole
+	 * over a power cut. */
+	uint8_t *(*change)(struct volume_dev *dev, uint64_t block, bool whole);
 	/* The blocks' content is of no more use; they read as zeros or as
 	 * before. */
 	void (*discard)(struct volume_dev *dev, uint64_t block,
 			uint64_t count);
+	/* Blocks are 1 << shift bytes from now on (10, 11 or 12); nothing was
+	 * poked yet. 0, or an errno value. */
+	int (*set_block)(struct volume_dev *dev, uint32_t shift);
 	/* Makes all written blocks lasting; 0 or an errno value. NULL: the
 	 * device lives no longer than we do. */
 	int (*flush)(struct volume_dev *dev);
@@ -39,9 +49,15 @@ struct volume_dev_ops {
 
 struct volume_dev {
 	const struct volume_dev_ops *ops;
-	uint64_t blocks;
+	uint64_t blocks;		/* whole ones, of block_size bytes */
+	uint32_t block_size, block_shift;
+	/* Transactions of a journal: what is changed now belongs to running,
+	 * all up to lasting are on the disk. Without a journal both stay 0. */
+	uint64_t running, lasting;
 	bool read_only;
-	bool full;		/* the last poke found no memory */
+	/* Of the last peek, poke or change that gave NULL. */
+	bool full;			/* it found no memory */
+	bool absent;			/* the block is being read: try again */
 };
 
 int volume_mem_open(void *image, size_t size, struct volume_dev **out);

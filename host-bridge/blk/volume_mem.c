@@ -18,7 +18,8 @@
 #define CHUNK_RAW	0xcac1u		/* its blocks follow */
 #define CHUNK_FILL	0xcac2u		/* one word follows, for all of it */
 #define CHUNK_DONT_CARE	0xcac3u		/* zeros here */
-#define ARENA_BLOCKS	64u		/* blocks in one piece of the heap */
+#define ARENA_BYTES	(64u * VOLUME_BLOCK_MAX)	/* in one piece */
+#define FIRST_SHIFT	12u		/* until we are told otherwise */
 
 /* As in the file, little endian. The checksum is not looked at: the loader has
  * verified the whole image's. */
@@ -37,7 +38,7 @@ struct sparse_chunk {
 /* Memory for blocks that the image does not have. */
 struct arena {
 	struct arena *next;
-	uint8_t blocks[ARENA_BLOCKS][VOLUME_BLOCK];
+	uint8_t bytes[ARENA_BYTES];
 };
 
 /* The device. table has an address for each block: in the image, where a sparse
@@ -46,14 +47,16 @@ struct arena {
 struct mem_dev {
 	struct volume_dev dev;
 	uint8_t **table;
+	uint8_t *plain;			/* the image, if it is a plain one */
+	size_t size;			/* bytes of it */
 	uint8_t *free;			/* chained through their first bytes */
 	struct arena *arenas;
-	unsigned arena_used;		/* blocks taken of the first arena */
+	unsigned arena_used;		/* bytes taken of the first arena */
 	size_t arenas_left;		/* that may still be made */
 };
 
 /* What all blocks without memory share, for reading. */
-static const uint8_t zeros[VOLUME_BLOCK];
+static const uint8_t zeros[VOLUME_BLOCK_MAX];
 
 /* Memory for one block, with whatever is in it; NULL: none. Freed blocks are
  * used first, be they of the image or of an arena. */
@@ -65,7 +68,7 @@ static uint8_t *mem_alloc(struct mem_dev *mem)
 		memcpy(&mem->free, block, sizeof(mem->free));
 		return block;
 	}
-	if (mem->arenas == NULL || mem->arena_used == ARENA_BLOCKS) {
+	if (mem->arenas == NULL || mem->arena_used == ARENA_BYTES) {
 		struct arena *arena = mem->arenas_left > 0
 				      ? malloc(sizeof(*arena)) : NULL;
 
@@ -77,7 +80,9 @@ static uint8_t *mem_alloc(struct mem_dev *mem)
 		mem->arenas = arena;
 		mem->arena_used = 0;
 	}
-	return mem->arenas->blocks[mem->arena_used++];
+	block = &mem->arenas->bytes[mem->arena_used];
+	mem->arena_used += mem->dev.block_size;
+	return block;
 }
 
 /* A block for reading: volume_dev_ops. */
@@ -86,6 +91,7 @@ static const uint8_t *mem_peek(struct volume_dev *dev, uint64_t block)
 	struct mem_dev *mem = (struct mem_dev *)dev;
 
 	if (block >= dev->blocks) {
+		dev->full = false;
 		return NULL;
 	}
 	return mem->table[block] != NULL ? mem->table[block] : zeros;
@@ -105,7 +111,7 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 		uint8_t *data = mem_alloc(mem);
 
 		if (data != NULL && !whole) {
-			memset(data, 0, VOLUME_BLOCK);
+			memset(data, 0, dev->block_size);
 		}
 		mem->table[block] = data;
 		dev->full = data == NULL;
@@ -146,10 +152,79 @@ static void mem_close(struct volume_dev *dev)
 	free(mem);
 }
 
+/* The table of a plain image: all of it. Returns 0 or ENOMEM. */
+static int mem_load_plain(struct mem_dev *mem)
+{
+	uint32_t shift = mem->dev.block_shift;
+	/* A last piece shorter than a block is not part of the device. */
+	uint64_t blocks = mem->size >> shift;
+	uint8_t **table = calloc(blocks + 1, sizeof(*table));
+
+	if (table == NULL) {
+		return ENOMEM;
+	}
+	for (uint64_t i = 0; i < blocks; i++) {
+		table[i] = mem->plain + (i << shift);
+	}
+	free(mem->table);
+	mem->table = table;
+	mem->dev.blocks = blocks;
+	return 0;
+}
+
+/* Cuts each block of a sparse image into many. Returns 0, EINVAL (they cannot be
+ * made longer) or ENOMEM. */
+static int mem_split(struct mem_dev *mem, uint32_t shift)
+{
+	uint32_t by = mem->dev.block_shift - shift;
+	uint64_t blocks = mem->dev.blocks << by;
+	uint8_t **table;
+
+	if (shift > mem->dev.block_shift) {
+		return EINVAL;
+	}
+	table = calloc(blocks + 1, sizeof(*table));
+	if (table == NULL) {
+		return ENOMEM;
+	}
+	for (uint64_t i = 0; i < blocks; i++) {
+		uint8_t *whole = mem->table[i >> by];
+
+		table[i] = whole == NULL ? NULL
+			   : whole + ((i & ((1u << by) - 1)) << shift);
+	}
+	free(mem->table);
+	mem->table = table;
+	mem->dev.blocks = blocks;
+	return 0;
+}
+
+/* The length of blocks: volume_dev_ops. */
+static int mem_set_block(struct volume_dev *dev, uint32_t shift)
+{
+	struct mem_dev *mem = (struct mem_dev *)dev;
+	uint32_t before = dev->block_shift;
+	int error;
+
+	if (mem->plain == NULL) {
+		error = mem_split(mem, shift);
+		shift = error == 0 ? shift : before;
+	} else {
+		dev->block_shift = shift;
+		error = mem_load_plain(mem);
+		shift = error == 0 ? shift : before;
+	}
+	dev->block_shift = shift;
+	dev->block_size = 1u << shift;
+	return error;
+}
+
 static const struct volume_dev_ops mem_ops = {
 	.peek = mem_peek,
 	.poke = mem_poke,
+	.change = mem_poke,
 	.discard = mem_discard,
+	.set_block = mem_set_block,
 	.close = mem_close,
 };
 
@@ -170,7 +245,8 @@ static int mem_fill(struct mem_dev *mem, uint64_t block, uint32_t count,
 		if (data == NULL) {
 			return ENOMEM;
 		}
-		for (size_t i = 0; i < VOLUME_BLOCK; i += sizeof(value)) {
+		for (size_t i = 0; i < mem->dev.block_size;
+		     i += sizeof(value)) {
 			memcpy(data + i, &value, sizeof(value));
 		}
 	}
@@ -190,11 +266,12 @@ static int mem_chunk(struct mem_dev *mem, const struct sparse_chunk *chunk,
 	}
 	switch (chunk->type) {
 	case CHUNK_RAW:
-		if (body != (uint64_t)chunk->blocks * VOLUME_BLOCK) {
+		if (body != (uint64_t)chunk->blocks * mem->dev.block_size) {
 			return EINVAL;
 		}
 		for (uint32_t i = 0; i < chunk->blocks; i++) {
-			mem->table[block + i] = data + i * (size_t)VOLUME_BLOCK;
+			mem->table[block + i] = data +
+				(i << (uint64_t)mem->dev.block_shift);
 		}
 		return 0;
 	case CHUNK_FILL:
@@ -244,20 +321,16 @@ static int mem_load_sparse(struct mem_dev *mem, uint8_t *image, size_t size,
 static int mem_load(struct mem_dev *mem, uint8_t *image, size_t size,
 		    const struct sparse_header *header)
 {
-	/* 8 bytes for each block of 4096: what the device costs beside its
-	 * data. */
-	mem->table = calloc(mem->dev.blocks, sizeof(*mem->table));
-	if (mem->table == NULL) {
-		return ENOMEM;
+	if (header->magic != SPARSE_MAGIC) {
+		mem->plain = image;
+		mem->size = size;
+		return mem_load_plain(mem);
 	}
-	if (header->magic == SPARSE_MAGIC) {
-		return mem_load_sparse(mem, image, size, header);
-	}
-	/* A last piece shorter than a block is not part of the device. */
-	for (uint64_t i = 0; i < mem->dev.blocks; i++) {
-		mem->table[i] = image + (i << VOLUME_BLOCK_SHIFT);
-	}
-	return 0;
+	/* 8 bytes for each block: what the device costs beside its data. */
+	mem->dev.blocks = header->blocks;
+	mem->table = calloc(mem->dev.blocks + 1, sizeof(*mem->table));
+	return mem->table == NULL ? ENOMEM
+				  : mem_load_sparse(mem, image, size, header);
 }
 
 /**
@@ -279,7 +352,7 @@ int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 	if (header.magic == SPARSE_MAGIC &&
 	    (header.major != 1 || header.header_size != sizeof(header) ||
 	     header.chunk_header_size != sizeof(struct sparse_chunk) ||
-	     header.block_size != VOLUME_BLOCK)) {
+	     header.block_size != 1u << FIRST_SHIFT)) {
 		return EINVAL;
 	}
 	mem = calloc(1, sizeof(*mem));
@@ -288,8 +361,8 @@ int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 	}
 	mem->dev.ops = &mem_ops;
 	mem->arenas_left = SIZE_MAX;
-	mem->dev.blocks = header.magic == SPARSE_MAGIC
-			  ? header.blocks : size >> VOLUME_BLOCK_SHIFT;
+	mem->dev.block_shift = FIRST_SHIFT;
+	mem->dev.block_size = 1u << FIRST_SHIFT;
 	error = mem_load(mem, image, size, &header);
 	if (error != 0) {
 		mem_close(&mem->dev);

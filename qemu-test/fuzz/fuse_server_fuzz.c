@@ -427,6 +427,8 @@ uint64_t seed_make(void)
 	return 0x9e3779b97f4a7c15ull;
 }
 
+#define BLOCK	4096u			/* of the image */
+
 static const struct volume_dev_ops *mem_ops;
 
 static void mark(const uint8_t *block)
@@ -434,7 +436,7 @@ static void mark(const uint8_t *block)
 	uintptr_t at = (uintptr_t)block - (uintptr_t)image;
 
 	if (at < image_size) {
-		written[at / VOLUME_BLOCK] = true;
+		written[at / BLOCK] = true;
 	}
 }
 
@@ -461,11 +463,11 @@ static struct volume_dev *open_image(void)
 	static struct volume_dev_ops marking;
 	struct volume_dev *dev;
 
-	for (size_t i = 0; i < image_size / VOLUME_BLOCK; i++) {
+	for (size_t i = 0; i < image_size / BLOCK; i++) {
 		if (written[i]) {
 			written[i] = false;
-			memcpy(image + i * VOLUME_BLOCK,
-			       pristine + i * VOLUME_BLOCK, VOLUME_BLOCK);
+			memcpy(image + i * BLOCK,
+			       pristine + i * BLOCK, BLOCK);
 		}
 	}
 	if (volume_mem_open(image, image_size, &dev) != 0) {
@@ -473,7 +475,7 @@ static struct volume_dev *open_image(void)
 	}
 	mem_ops = dev->ops;
 	marking = *mem_ops;
-	marking.poke = on_poke;
+	marking.poke = marking.change = on_poke;
 	marking.discard = on_discard;
 	dev->ops = &marking;
 	return dev;
@@ -498,7 +500,7 @@ static void load_image(void)
 	}
 	fclose(file);
 	memcpy(image, pristine, image_size);
-	written = calloc(image_size / VOLUME_BLOCK, sizeof(*written));
+	written = calloc(image_size / BLOCK, sizeof(*written));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

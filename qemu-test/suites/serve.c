@@ -175,8 +175,9 @@ static void serve(struct volume *vol)
 /* What the device holds, into the file: holes stay holes. */
 static void save(struct volume_dev *dev, int file)
 {
-	static const uint8_t zeros[VOLUME_BLOCK];
-	off_t size = (off_t)(dev->blocks * VOLUME_BLOCK);
+	static const uint8_t zeros[VOLUME_BLOCK_MAX];
+	size_t block = dev->block_size;
+	off_t size = (off_t)(dev->blocks * block);
 
 	if (ftruncate(file, 0) != 0 || ftruncate(file, size) != 0) {
 		fail("ftruncate");
@@ -184,9 +185,9 @@ static void save(struct volume_dev *dev, int file)
 	for (uint64_t i = 0; i < dev->blocks; i++) {
 		const uint8_t *data = dev->ops->peek(dev, i);
 
-		if (memcmp(data, zeros, VOLUME_BLOCK) != 0 &&
-		    pwrite(file, data, VOLUME_BLOCK,
-			   (off_t)(i * VOLUME_BLOCK)) != VOLUME_BLOCK) {
+		if (memcmp(data, zeros, block) != 0 &&
+		    pwrite(file, data, block,
+			   (off_t)(i * block)) != (ssize_t)block) {
 			fail("pwrite");
 		}
 	}

@@ -22,6 +22,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
+#define BLOCK	4096u			/* of the fixture's volumes */
+
 static long left = -1;			/* allocations until one fails */
 static bool failed;
 static bool no_large;			/* all large ones fail */
@@ -171,27 +173,27 @@ static void add(uint8_t **at, const void *data, size_t len)
  * [Android "libsparse: sparse_format.h"] */
 static uint8_t *make_sparse(const struct fixture *f, size_t *size)
 {
-	static const uint8_t zeros[VOLUME_BLOCK];
-	uint32_t blocks = (uint32_t)(f->size / VOLUME_BLOCK);
-	uint8_t *image = malloc(28 + blocks * (12 + (size_t)VOLUME_BLOCK));
+	static const uint8_t zeros[BLOCK];
+	uint32_t blocks = (uint32_t)(f->size / BLOCK);
+	uint8_t *image = malloc(28 + blocks * (12 + (size_t)BLOCK));
 	uint8_t *at = image;
 	const uint32_t header[7] = {
-		0xed26ff3a, 1, 28 | 12u << 16, VOLUME_BLOCK, blocks, blocks, 0,
+		0xed26ff3a, 1, 28 | 12u << 16, BLOCK, blocks, blocks, 0,
 	};
 
 	assert_non_null(image);
 	add(&at, header, sizeof(header));
 	for (uint32_t i = 0; i < blocks; i++) {
-		const uint8_t *data = f->image + (size_t)i * VOLUME_BLOCK;
-		bool empty = memcmp(data, zeros, VOLUME_BLOCK) == 0;
+		const uint8_t *data = f->image + (size_t)i * BLOCK;
+		bool empty = memcmp(data, zeros, BLOCK) == 0;
 		uint32_t chunk[3] = {
 			empty ? 0xcac3 : 0xcac1, 1,
-			empty ? 12 : 12 + VOLUME_BLOCK,
+			empty ? 12 : 12 + BLOCK,
 		};
 
 		add(&at, chunk, sizeof(chunk));
 		if (!empty) {
-			add(&at, data, VOLUME_BLOCK);
+			add(&at, data, BLOCK);
 		}
 	}
 	*size = (size_t)(at - image);
@@ -267,7 +269,7 @@ static void test_no_block_for_data(void **state)
 				      &done), 0);
 	assert_int_equal(done, sizeof(data));
 	/* Its share of the heap, and not more; what is free serves again. */
-	volume_mem_limit(dev, 3 * 65 * VOLUME_BLOCK);
+	volume_mem_limit(dev, 3 * 65 * BLOCK);
 	for (uint64_t at = 1 << 20; volume_write(vol, ino, at, data, 100000,
 						 &done) == 0; at += done) {
 		more += done;

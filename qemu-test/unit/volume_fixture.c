@@ -49,7 +49,7 @@ static uint8_t *dev_poke(struct volume_dev *dev, uint64_t block, bool whole)
 	of(dev)->poked[block] = true;
 	data = of(dev)->mem->ops->poke(of(dev)->mem, block, whole);
 	if (whole && data != NULL) {
-		memset(data, 0xdb, VOLUME_BLOCK);	/* as a disk might */
+		memset(data, 0xdb, dev->block_size);	/* as a disk might */
 	}
 	return data;
 }
@@ -61,6 +61,23 @@ static void dev_discard(struct volume_dev *dev, uint64_t block,
 	(void)dev;
 	(void)block;
 	(void)count;
+}
+
+static void dev_numbers(struct fixture *f)
+{
+	f->dev.blocks = f->mem->blocks;
+	f->dev.block_size = f->mem->block_size;
+	f->dev.block_shift = f->mem->block_shift;
+	free(f->poked);
+	f->poked = calloc(f->mem->blocks, sizeof(*f->poked));
+}
+
+static int dev_set_block(struct volume_dev *dev, uint32_t shift)
+{
+	int error = of(dev)->mem->ops->set_block(of(dev)->mem, shift);
+
+	dev_numbers(of(dev));
+	return error;
 }
 
 static int dev_flush(struct volume_dev *dev)
@@ -75,7 +92,9 @@ static int dev_flush(struct volume_dev *dev)
 static const struct volume_dev_ops dev_ops = {
 	.peek = dev_peek,
 	.poke = dev_poke,
+	.change = dev_poke,
 	.discard = dev_discard,
+	.set_block = dev_set_block,
 	.flush = dev_flush,
 };
 
@@ -110,10 +129,8 @@ static void load(struct fixture *f)
 	assert_int_equal(fread(f->image, 1, f->size, file), f->size);
 	fclose(file);
 	assert_int_equal(volume_mem_open(f->image, f->size, &f->mem), 0);
-	f->dev = (struct volume_dev){
-		.ops = &dev_ops, .blocks = f->mem->blocks,
-	};
-	f->poked = calloc(f->mem->blocks, sizeof(*f->poked));
+	f->dev = (struct volume_dev){ .ops = &dev_ops };
+	dev_numbers(f);
 	f->fail_after = -1;
 	assert_int_equal(volume_open(&f->dev, &f->vol), 0);
 }
@@ -129,11 +146,12 @@ static void save(struct fixture *f)
 	for (uint64_t i = 0; i < f->mem->blocks; i++) {
 		const uint8_t *data = f->mem->ops->peek(f->mem, i);
 
-		assert_int_equal(fwrite(data, VOLUME_BLOCK, 1, file), 1);
+		assert_int_equal(fwrite(data, f->mem->block_size, 1, file), 1);
 	}
 	fclose(file);
 	f->mem->ops->close(f->mem);
 	free(f->poked);
+	f->poked = NULL;
 	free(f->image);
 	f->image = NULL;
 }

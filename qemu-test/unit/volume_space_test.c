@@ -352,6 +352,9 @@ static void random_step(struct volume *vol, const uint32_t *ino,
 
 static void test_random(void **state)
 {
+	static const char *const options[] = {
+		"-O ^metadata_csum", "", "-b 1024", "-b 2048",
+	};
 	struct model *m = calloc(FILES, sizeof(*m));
 	uint8_t *buf = malloc(MAX);
 
@@ -362,7 +365,7 @@ static void test_random(void **state)
 
 		srand(seed);
 		memset(m, 0, FILES * sizeof(*m));
-		fixture_open(&f, 16, seed % 2 ? "" : "-O ^metadata_csum");
+		fixture_open(&f, 16, options[seed]);
 		ino[0] = new_file(f.vol, ROOT, "a");
 		ino[1] = new_file(f.vol, ROOT, "b");
 		for (unsigned i = 0; i < 4000; i++) {
@@ -392,7 +395,8 @@ static void test_random_full(void **state)
 		uint32_t ino[2];
 
 		srand(seed);
-		fixture_open(&f, 4, "-O ^has_journal");
+		fixture_open(&f, 4, seed % 2 ? "-O ^has_journal"
+			     : "-O ^has_journal -b 1024");
 		ino[0] = new_file(f.vol, ROOT, "a");
 		ino[1] = new_file(f.vol, ROOT, "b");
 		for (unsigned i = 0; i < 6000; i++) {

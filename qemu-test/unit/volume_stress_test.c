@@ -375,14 +375,21 @@ static int random_step(struct volume *vol, uint32_t *dirs, uint32_t *held)
  * volume so small that it is often full. */
 static void test_random_names(void **state)
 {
+	static const char *const options[] = {
+		"-N 300 -O ^has_journal,^metadata_csum",
+		"-N 64 -O ^has_journal", "-N 64 -O ^has_journal -b 1024",
+		"-N 300 -O ^has_journal,^metadata_csum -b 1024",
+		"-N 64 -O ^has_journal -b 2048",
+		"-N 200 -O ^has_journal,^64bit -b 1024",
+	};
+
 	(void)state;
 	for (unsigned seed = 0; seed < 6; seed++) {
 		uint32_t dirs[DIRS], held[HELD] = { 0 };
 		struct fixture f;
 
 		srand(seed);
-		fixture_open(&f, 3, seed % 2 ? "-N 64 -O ^has_journal"
-			     : "-N 300 -O ^has_journal,^metadata_csum");
+		fixture_open(&f, 3, options[seed]);
 		for (int i = 0; i < DIRS; i++) {
 			dirs[i] = ROOT;
 		}

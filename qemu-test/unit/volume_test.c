@@ -14,6 +14,8 @@
 #include "host-bridge/fs/ext4/volume_dir.h"
 #include "qemu-test/unit/volume_fixture.h"
 
+#define BLOCK	4096u			/* of the fixture's volumes */
+
 static void assert_same_time(struct volume_time time, int64_t sec,
 			     uint32_t nsec)
 {
@@ -409,7 +411,8 @@ static void test_paths(void **state)
 /* Of a block's last bytes, too few for an entry, nothing behind is read. */
 static void test_entry_at_end_of_block(void **state)
 {
-	uint8_t *block = malloc(VOLUME_BLOCK);
+	const struct volume vol = { .block_size = BLOCK };
+	uint8_t *block = malloc(BLOCK);
 	struct fixture f;
 	struct vnode *vn;
 	struct ext2_dir_entry_2 *entry;
@@ -417,9 +420,9 @@ static void test_entry_at_end_of_block(void **state)
 
 	(void)state;
 	assert_non_null(block);
-	memset(block, 0, VOLUME_BLOCK);
-	for (uint32_t at = VOLUME_BLOCK - 8; at < VOLUME_BLOCK; at += 4) {
-		assert_false(index_sound((void *)(block + at), at));
+	memset(block, 0, BLOCK);
+	for (uint32_t at = BLOCK - 8; at < BLOCK; at += 4) {
+		assert_false(index_sound(&vol, (void *)(block + at), at));
 	}
 	free(block);
 	fixture_open(&f, 16, "-O ^metadata_csum");
@@ -450,9 +453,9 @@ static void test_name_over_checksum(void **state)
 	dir = new_dir(f.vol, ROOT, "d");
 	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
 	up = dir_entry(f.vol, vn, 12, true);
-	last = dir_entry(f.vol, vn, VOLUME_BLOCK - 24, true);
+	last = dir_entry(f.vol, vn, BLOCK - 24, true);
 	vn->in.i_flags |= EXT2_INDEX_FL;
-	up->rec_len = VOLUME_BLOCK - 24 - 12;
+	up->rec_len = BLOCK - 24 - 12;
 	last->rec_len = 24;
 	for (last->name_len = 16; last->name_len > 4; last->name_len--) {
 		index_free(vn);
@@ -486,7 +489,7 @@ static void test_directory_below_2_gib(void **state)
 	vn->index->slack_place = DIR_NOWHERE;
 	assert_int_equal(volume_create(f.vol, dir, NAME("b"), &file_make,
 				       &ino), ENOSPC);
-	assert_int_equal(vnode_size(vn), VOLUME_BLOCK);
+	assert_int_equal(vnode_size(vn), BLOCK);
 	vn->index->block_count = blocks;
 	new_file(f.vol, dir, "b");
 	fixture_reopen(&f);

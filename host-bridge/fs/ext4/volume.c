@@ -23,13 +23,35 @@ static int volume_check(const struct volume *vol)
 	       ? EOPNOTSUPP : 0;
 }
 
+/* Learns from the superblock how long blocks are, and tells the device. What no
+ * ext4 has is left to volume_check(). */
+static int volume_set_block(struct volume *vol)
+{
+	struct volume_dev *dev = vol->dev;
+	struct ext2_super_block sb;
+	int error = volume_super(dev, &sb);
+
+	if (error == 0 && sb.s_magic == EXT2_SUPER_MAGIC &&
+	    1024ull << (sb.s_log_block_size & 31) <= VOLUME_BLOCK_MAX &&
+	    sb.s_log_block_size + 10 != dev->block_shift) {
+		error = dev->ops->set_block(dev, sb.s_log_block_size + 10);
+	}
+	vol->block_size = dev->block_size;
+	vol->shift = dev->block_shift;
+	vol->node_entries = tree_node_entries(dev->block_size);
+	return error;
+}
+
 /* Reads superblock, group descriptors and bitmaps, and the root as a first
  * proof of what is there. volume_forget() cleans up after an error. */
 static int volume_load(struct volume *vol)
 {
-	int error = volume_errno(volume_io_open(vol->dev, &vol->fs));
+	int error = volume_set_block(vol);
 	struct vnode *root;
 
+	if (error == 0) {
+		error = volume_errno(volume_io_open(vol->dev, &vol->fs));
+	}
 	if (error == 0) {
 		error = volume_check(vol);
 	}
@@ -181,7 +203,7 @@ int volume_statfs(struct volume *vol, struct volume_stat *st)
 	struct ext2_super_block *sb = vol->fs->super;
 
 	*st = (struct volume_stat){
-		.block_size = VOLUME_BLOCK,
+		.block_size = vol->block_size,
 		.blocks = ext2fs_blocks_count(sb),
 		.blocks_free = ext2fs_free_blocks_count(sb),
 		.files = sb->s_inodes_count,

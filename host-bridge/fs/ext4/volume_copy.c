@@ -9,9 +9,10 @@
 #include "host-bridge/fs/ext4/volume_int.h"
 
 /* How far, up to len bytes, a file is a hole from offset on; 0: it is data. */
-static uint64_t copy_hole(struct vnode *vn, uint64_t offset, uint64_t len)
+static uint64_t copy_hole(const struct volume *vol, struct vnode *vn,
+			  uint64_t offset, uint64_t len)
 {
-	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	uint32_t lblk = (uint32_t)(offset >> vol->shift);
 	const struct run *run = run_find(vn, lblk);
 	uint64_t end = UINT64_MAX;
 
@@ -24,8 +25,8 @@ static uint64_t copy_hole(struct vnode *vn, uint64_t offset, uint64_t len)
 		return 0;
 	}
 	return end > UINT32_MAX ||
-	       (end << VOLUME_BLOCK_SHIFT) - offset > len
-	       ? len : (end << VOLUME_BLOCK_SHIFT) - offset;
+	       (end << vol->shift) - offset > len
+	       ? len : (end << vol->shift) - offset;
 }
 
 /* Copies one piece, at least a byte. Data is read where it lies: the target's
@@ -34,8 +35,8 @@ static int copy_piece(struct volume *vol, struct vnode *from, uint64_t offset,
 		      struct vnode *to, uint64_t to_offset, size_t len,
 		      size_t *done)
 {
-	uint64_t hole = copy_hole(from, offset, len);
-	uint64_t skip = hole > 0 ? copy_hole(to, to_offset, hole) : 0;
+	uint64_t hole = copy_hole(vol, from, offset, len);
+	uint64_t skip = hole > 0 ? copy_hole(vol, to, to_offset, hole) : 0;
 	const uint8_t *data;
 	int error;
 
@@ -75,7 +76,7 @@ static int copy_begin(struct volume *vol, uint32_t from, uint64_t from_offset,
 	} else if (*len > size - from_offset) {
 		*len = size - from_offset;
 	}
-	if (to_offset >= FILE_MAX || *len > FILE_MAX - to_offset) {
+	if (to_offset >= file_max(vol) || *len > file_max(vol) - to_offset) {
 		return EFBIG;
 	}
 	if (from == to && apart < *len) {

@@ -62,7 +62,7 @@ static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 		dir->index->blocks[lblk].dirty = true;
 	}
 	dir->dirty = true;
-	return vol->dev->ops->poke(vol->dev, block, false);
+	return vol->dev->ops->change(vol->dev, block, false);
 }
 
 /**
@@ -72,11 +72,11 @@ static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
 				   uint32_t place, bool write)
 {
-	uint8_t *data = dir_block(vol, dir, place >> VOLUME_BLOCK_SHIFT,
+	uint8_t *data = dir_block(vol, dir, place >> vol->shift,
 				  write);
 
 	return data == NULL ? NULL : (struct ext2_dir_entry_2 *)
-				     (data + (place & (VOLUME_BLOCK - 1)));
+				     (data + (place & (vol->block_size - 1)));
 }
 
 /**
@@ -124,7 +124,7 @@ static void block_init(struct volume *vol, uint8_t *data)
 {
 	struct ext2_dir_entry_2 *entry = (void *)data;
 
-	memset(data, 0, VOLUME_BLOCK);
+	memset(data, 0, vol->block_size);
 	entry->rec_len = (uint16_t)dir_limit(vol);
 	if (vol->csum) {
 		entry = (void *)(data + dir_limit(vol));
@@ -142,7 +142,7 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	uint64_t pblk;
 	uint32_t got;
 	uint8_t *data;
-	int error = lblk < DIR_BLOCKS_MAX ? index_blocks(index, lblk + 1)
+	int error = lblk < dir_blocks_max(vol) ? index_blocks(index, lblk + 1)
 					  : ENOSPC;
 
 	if (error == 0) {
@@ -152,7 +152,7 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	if (error != 0) {
 		return error;
 	}
-	data = vol->dev->ops->poke(vol->dev, pblk, true);
+	data = vol->dev->ops->change(vol->dev, pblk, true);
 	if (data == NULL) {
 		run_truncate(vol, dir, lblk);
 		return poke_error(vol);
@@ -164,8 +164,8 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	};
 	index->block_count = lblk + 1;
 	index->hint = lblk;
-	index->slack_place = lblk * VOLUME_BLOCK;
-	vnode_set_size(vol, dir, (uint64_t)(lblk + 1) << VOLUME_BLOCK_SHIFT);
+	index->slack_place = lblk * vol->block_size;
+	vnode_set_size(vol, dir, (uint64_t)(lblk + 1) << vol->shift);
 	return 0;
 }
 
@@ -190,13 +190,13 @@ static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 			(const void *)(data + offset);
 		uint32_t slack;
 
-		if (!index_sound(entry, offset)) {
+		if (!index_sound(vol, entry, offset)) {
 			break;
 		}
 		slack = entry_slack(entry);
 		if (slack >= need) {
 			dir->index->hint = lblk;
-			dir->index->slack_place = lblk * VOLUME_BLOCK + offset;
+			dir->index->slack_place = lblk * vol->block_size + offset;
 			return true;
 		}
 		most = slack > most ? slack : most;
@@ -235,7 +235,7 @@ static int dir_unhash(struct volume *vol, struct vnode *dir)
 			entry->file_type = TAIL_TYPE;
 		}
 		/* Found out anew when room is looked for here. */
-		dir->index->blocks[i].slack = VOLUME_BLOCK - DIR_TAIL;
+		dir->index->blocks[i].slack = (uint16_t)dir_limit(vol);
 	}
 	dir->in.i_flags &= ~(uint32_t)EXT2_INDEX_FL;
 	return 0;
@@ -340,8 +340,8 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
  */
 int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 {
-	uint32_t lblk = place >> VOLUME_BLOCK_SHIFT;
-	uint32_t target = place & (VOLUME_BLOCK - 1);
+	uint32_t lblk = place >> vol->shift;
+	uint32_t target = place & (vol->block_size - 1);
 	uint8_t *data = dir_block(vol, dir, lblk, true);
 	struct ext2_dir_entry_2 *entry, *before = NULL;
 	uint32_t offset = 0, slack;
@@ -363,7 +363,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	}
 	entry = (void *)(data + target);
 	if (before != NULL &&
-	    !index_sound(before, target - before->rec_len)) {
+	    !index_sound(vol, before, target - before->rec_len)) {
 		return EIO;
 	}
 	index_remove(dir->index, index_hash(vol, entry->name, entry->name_len),
@@ -380,7 +380,7 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	}
 	/* The new room is used first; its entry begins before the old one. */
 	dir->index->slack_place = (uint32_t)((uint8_t *)entry - data) +
-				  lblk * VOLUME_BLOCK;
+				  lblk * vol->block_size;
 	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }
@@ -498,11 +498,11 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	     bool (*fn)(void *arg, const struct volume_entry *entry),
 	     void *arg)
 {
-	uint64_t lblk = cookie >> VOLUME_BLOCK_SHIFT;
+	uint64_t lblk = cookie >> vol->shift;
 	int error = index_load(vol, dir);
 
 	for (; error == 0 && lblk < dir->index->block_count; lblk++) {
-		uint32_t base = (uint32_t)lblk << VOLUME_BLOCK_SHIFT;
+		uint32_t base = (uint32_t)lblk << vol->shift;
 		uint8_t *data = dir_block(vol, dir, (uint32_t)lblk, false);
 		uint32_t offset = 0;
 
@@ -514,7 +514,7 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 				(const void *)(data + offset);
 			struct volume_entry shown;
 
-			if (!index_sound(entry, offset)) {
+			if (!index_sound(vol, entry, offset)) {
 				return EIO;
 			}
 			dir_show(entry, base + offset, &shown);

@@ -11,9 +11,6 @@
 #define DIR_ENTRY_MIN	12u
 #define DIR_TAIL	12u	/* the checksum, disguised as an entry */
 #define DIR_NOWHERE	UINT32_MAX
-/* Blocks, so that it stays below 2 GiB: from there on libext2fs would give the
- * volume a feature (largedir) with which it is refused when next opened. */
-#define DIR_BLOCKS_MAX	((1u << (31 - VOLUME_BLOCK_SHIFT)) - 1)
 
 struct dir_slot {
 	uint32_t hash;			/* 0: free */
@@ -40,10 +37,18 @@ static inline uint32_t dir_entry_size(size_t name_len)
 	return (uint32_t)(name_len + DIR_ENTRY_HEAD + 3) & ~3u;
 }
 
+/* Blocks, so that a directory stays below 2 GiB: from there on libext2fs would
+ * give the volume a feature (largedir) with which it is refused when next
+ * opened. */
+static inline uint32_t dir_blocks_max(const struct volume *vol)
+{
+	return (1u << (31 - vol->shift)) - 1;
+}
+
 /* Where the entries of a block end. */
 static inline uint32_t dir_limit(const struct volume *vol)
 {
-	return VOLUME_BLOCK - (vol->csum ? DIR_TAIL : 0);
+	return vol->block_size - (vol->csum ? DIR_TAIL : 0);
 }
 
 uint32_t index_hash(const struct volume *vol, const char *name, size_t len);
@@ -52,6 +57,7 @@ int index_reserve(struct dir_index *index);
 void index_add(struct dir_index *index, uint32_t hash, uint32_t place);
 void index_remove(struct dir_index *index, uint32_t hash, uint32_t place);
 int index_blocks(struct dir_index *index, uint32_t count);
-bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset);
+bool index_sound(const struct volume *vol,
+		 const struct ext2_dir_entry_2 *entry, uint32_t offset);
 
 #endif

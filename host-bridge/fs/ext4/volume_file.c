@@ -13,7 +13,7 @@
 #include "host-bridge/fs/ext4/volume_int.h"
 
 /* What holes read as. */
-static const uint8_t hole[VOLUME_BLOCK];
+static const uint8_t hole[VOLUME_BLOCK_MAX];
 
 /**
  * Gets a file that has content, with its runs loaded. Returns 0, EISDIR, EINVAL
@@ -52,45 +52,46 @@ static int file_begin(struct volume *vol, uint32_t ino, uint64_t offset,
 }
 
 /* Bytes from an offset to the end of its block, at most len. */
-static size_t block_rest(uint64_t offset, size_t len)
+static size_t block_rest(const struct volume *vol, uint64_t offset,
+			 size_t len)
 {
-	size_t rest = VOLUME_BLOCK - (size_t)(offset & (VOLUME_BLOCK - 1));
+	size_t rest = vol->block_size - (size_t)(offset & (vol->block_size - 1));
 
 	return rest < len ? rest : len;
 }
 
-/* Memory for reading at an offset, to the end of its block; NULL: EIO. The runs
- * are loaded. */
-static const uint8_t *file_peek_block(struct volume *vol, struct vnode *vn,
-				      uint64_t offset)
-{
-	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
-	const struct run *run = run_find(vn, lblk);
-	const uint8_t *data = hole;
-
-	if (run != NULL && run->lblk <= lblk && !run->unwritten) {
-		data = vol->dev->ops->peek(vol->dev,
-					   run->pblk + (lblk - run->lblk));
-	}
-	return data == NULL ? NULL : data + (offset & (VOLUME_BLOCK - 1));
-}
-
 /**
  * Memory for reading at an offset: *data, len bytes or as many as lie together.
- * The runs are loaded. Returns 0 or EIO.
+ * The runs are loaded. Returns 0, EIO or EAGAIN.
  */
 int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t *len, const uint8_t **data)
 {
-	size_t there = block_rest(offset, *len);
+	uint32_t lblk = (uint32_t)(offset >> vol->shift);
+	const struct run *run = run_find(vn, lblk);
+	size_t there = block_rest(vol, offset, *len), want = *len;
+	struct volume_dev *dev = vol->dev;
+	uint64_t block, end;
+	const uint8_t *first;
 
-	*data = file_peek_block(vol, vn, offset);
-	while (*data != NULL && there < *len &&
-	       file_peek_block(vol, vn, offset + there) == *data + there) {
-		there += block_rest(offset + there, *len - there);
-	}
 	*len = there;
-	return *data == NULL ? EIO : 0;
+	if (run == NULL || run->lblk > lblk || run->unwritten) {
+		*data = hole + (offset & (vol->block_size - 1));
+		return 0;
+	}
+	block = run->pblk + (lblk - run->lblk);
+	end = run->pblk + run->len;
+	first = dev->ops->peek(dev, block);
+	if (first == NULL) {
+		return poke_error(vol);
+	}
+	*data = first + (offset & (vol->block_size - 1));
+	while (there < want && ++block < end &&
+	       dev->ops->peek(dev, block) == *data + there) {
+		there += vol->block_size;
+	}
+	*len = there < want ? there : want;
+	return 0;
 }
 
 /**
@@ -158,10 +159,11 @@ int volume_read(struct volume *vol, uint32_t ino, uint64_t offset, void *buf,
 }
 
 /* Zeroes what a write to a new block leaves of it. */
-static void clear_around(uint8_t *data, size_t skip, size_t len)
+static void clear_around(const struct volume *vol, uint8_t *data,
+			 size_t skip, size_t len)
 {
 	memset(data, 0, skip);
-	memset(data + skip + len, 0, VOLUME_BLOCK - skip - len);
+	memset(data + skip + len, 0, vol->block_size - skip - len);
 }
 
 /* Writes into blocks of the device that belong together in the file, from block
@@ -173,15 +175,15 @@ static size_t write_blocks(struct volume *vol, uint64_t block, size_t skip,
 	size_t done = 0;
 
 	while (done < len) {
-		size_t piece = block_rest(skip, len - done);
+		size_t piece = block_rest(vol, skip, len - done);
 		uint8_t *data = vol->dev->ops->poke(
-			vol->dev, block, fresh || piece == VOLUME_BLOCK);
+			vol->dev, block, fresh || piece == vol->block_size);
 
 		if (data == NULL) {
 			break;
 		}
-		if (fresh && piece < VOLUME_BLOCK) {
-			clear_around(data, skip, piece);
+		if (fresh && piece < vol->block_size) {
+			clear_around(vol, data, skip, piece);
 		}
 		memcpy(data + skip, buf + done, piece);
 		done += piece;
@@ -227,9 +229,9 @@ static int write_target(struct volume *vol, struct vnode *vn, uint32_t lblk,
 static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 		       const uint8_t *buf, size_t len, size_t *done)
 {
-	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
-	size_t skip = (size_t)(offset & (VOLUME_BLOCK - 1));
-	uint64_t want = (skip + len + VOLUME_BLOCK - 1) >> VOLUME_BLOCK_SHIFT;
+	uint32_t lblk = (uint32_t)(offset >> vol->shift);
+	size_t skip = (size_t)(offset & (vol->block_size - 1));
+	uint64_t want = (skip + len + vol->block_size - 1) >> vol->shift;
 	struct target to;
 	uint32_t whole;
 	int error = write_target(vol, vn, lblk, want < RUN_MAX
@@ -238,12 +240,12 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 	if (error != 0) {
 		return error;
 	}
-	if (len > ((size_t)to.count << VOLUME_BLOCK_SHIFT) - skip) {
-		len = ((size_t)to.count << VOLUME_BLOCK_SHIFT) - skip;
+	if (len > ((size_t)to.count << vol->shift) - skip) {
+		len = ((size_t)to.count << vol->shift) - skip;
 	}
 	*done = write_blocks(vol, to.pblk, skip, buf, len, to.fresh);
-	whole = *done == 0 ? 0 : (uint32_t)((skip + *done + VOLUME_BLOCK - 1)
-					    >> VOLUME_BLOCK_SHIFT);
+	whole = *done == 0 ? 0 : (uint32_t)((skip + *done + vol->block_size - 1)
+					    >> vol->shift);
 	if (to.unwritten && whole > 0) {
 		run_written(vn, lblk, whole);
 	} else if (to.fresh && !to.unwritten && whole < to.count) {
@@ -266,7 +268,8 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	int error = tree_load(vol, vn);
 
 	*done = 0;
-	if (error == 0 && (offset >= FILE_MAX || len > FILE_MAX - offset)) {
+	if (error == 0 && (offset >= file_max(vol) ||
+			   len > file_max(vol) - offset)) {
 		error = EFBIG;
 	}
 	while (error == 0 && *done < len) {
@@ -327,7 +330,7 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t len)
 {
-	uint32_t lblk = (uint32_t)(offset >> VOLUME_BLOCK_SHIFT);
+	uint32_t lblk = (uint32_t)(offset >> vol->shift);
 	const struct run *run = run_find(vn, lblk);
 	uint8_t *data;
 
@@ -339,7 +342,7 @@ int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
 	if (data == NULL) {
 		return poke_error(vol);
 	}
-	memset(data + (offset & (VOLUME_BLOCK - 1)), 0, len);
+	memset(data + (offset & (vol->block_size - 1)), 0, len);
 	return 0;
 }
 
@@ -350,21 +353,21 @@ int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
  */
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 {
-	uint32_t keep = (uint32_t)((size + VOLUME_BLOCK - 1) >>
-				   VOLUME_BLOCK_SHIFT);
-	size_t tail = (size_t)(size & (VOLUME_BLOCK - 1));
+	uint32_t keep = (uint32_t)((size + vol->block_size - 1) >>
+				   vol->shift);
+	size_t tail = (size_t)(size & (vol->block_size - 1));
 	int error;
 
 	if (!vnode_is(vn, VOLUME_S_IFREG)) {
 		return vnode_is(vn, VOLUME_S_IFDIR) ? EISDIR : EINVAL;
 	}
-	if (size > FILE_MAX) {
+	if (size > file_max(vol)) {
 		return EFBIG;
 	}
 	error = tree_load(vol, vn);
 	/* What is cut off of the last block is zeroed. */
 	if (error == 0 && size < vnode_size(vn) && tail != 0) {
-		error = file_zero(vol, vn, size, VOLUME_BLOCK - tail);
+		error = file_zero(vol, vn, size, vol->block_size - tail);
 	}
 	if (error != 0) {
 		return error;
@@ -399,7 +402,7 @@ int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 		return error;
 	}
 	*len = (size_t)vnode_size(vn);
-	if (*len >= VOLUME_BLOCK || *len == 0) {
+	if (*len >= vol->block_size || *len == 0) {
 		return EIO;
 	}
 	if (*len > size) {
@@ -409,7 +412,12 @@ int volume_readlink(struct volume *vol, uint32_t ino, char *buf, size_t size,
 	text = (const uint8_t *)vn->in.i_block;
 	if ((vn->in.i_flags & EXT4_EXTENTS_FL) != 0) {
 		error = tree_load(vol, vn);
-		text = error == 0 ? file_peek_block(vol, vn, 0) : NULL;
+		if (error == 0) {
+			size_t there = *len;
+
+			error = file_peek(vol, vn, 0, &there, &text);
+		}
+		text = error == 0 ? text : NULL;
 	} else if (*len >= sizeof(vn->in.i_block)) {
 		text = NULL;
 	}

@@ -144,9 +144,10 @@ int index_blocks(struct dir_index *index, uint32_t count)
  * rec_len, which is larger, so a walk ends.
  * [Linux "ext4/directory.rst: Linear (Classic) Directories"]
  */
-bool index_sound(const struct ext2_dir_entry_2 *entry, uint32_t offset)
+bool index_sound(const struct volume *vol,
+		 const struct ext2_dir_entry_2 *entry, uint32_t offset)
 {
-	uint32_t left = VOLUME_BLOCK - offset;
+	uint32_t left = vol->block_size - offset;
 
 	/* The first is for what is left of a block, 4 or 8 bytes: an entry's
 	 * head would not be within it. */
@@ -181,7 +182,7 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 			(const void *)(data + offset);
 		uint32_t slack;
 
-		if (!index_sound(entry, offset) ||
+		if (!index_sound(vol, entry, offset) ||
 		    !index_in_limit(entry, offset, limit, hashed)) {
 			return EIO;
 		}
@@ -197,7 +198,7 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 			}
 			index_add(index, index_hash(vol, entry->name,
 						    entry->name_len),
-				  lblk * VOLUME_BLOCK + offset);
+				  lblk * vol->block_size + offset);
 			slack -= dir_entry_size(entry->name_len);
 		}
 		most = slack > most ? slack : most;
@@ -213,11 +214,11 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 static int index_load_blocks(struct volume *vol, struct vnode *dir)
 {
 	uint64_t size = vnode_size(dir);
-	uint32_t blocks = (uint32_t)(size >> VOLUME_BLOCK_SHIFT);
+	uint32_t blocks = (uint32_t)(size >> vol->shift);
 	int error;
 
-	if (size % VOLUME_BLOCK != 0 || size == 0 ||
-	    size >> VOLUME_BLOCK_SHIFT > DIR_BLOCKS_MAX) {
+	if (size % vol->block_size != 0 || size == 0 ||
+	    size >> vol->shift > dir_blocks_max(vol)) {
 		return EIO;
 	}
 	error = index_blocks(dir->index, blocks);

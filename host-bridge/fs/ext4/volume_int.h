@@ -63,6 +63,8 @@ struct vnode {
 struct volume {
 	ext2_filsys fs;
 	struct volume_dev *dev;
+	uint32_t block_size, shift;	/* the device's, from now on */
+	uint32_t node_entries;		/* in a block of an extent tree */
 	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
@@ -79,6 +81,7 @@ struct volume {
 };
 
 /* volume_io.c */
+int volume_super(struct volume_dev *dev, struct ext2_super_block *sb);
 extern const io_manager volume_io_manager;
 errcode_t volume_io_open(struct volume_dev *dev, ext2_filsys *fs);
 int volume_errno(errcode_t code);
@@ -93,10 +96,15 @@ int vnode_writeback(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
 void volume_trim(struct volume *vol);
 
-/* Why the device's poke gave no block. */
+/* Why the device gave no block. */
+static inline int dev_error(const struct volume_dev *dev)
+{
+	return dev->absent ? EAGAIN : dev->full ? ENOSPC : EIO;
+}
+
 static inline int poke_error(const struct volume *vol)
 {
-	return vol->dev->full ? ENOSPC : EIO;
+	return dev_error(vol->dev);
 }
 
 static inline bool vnode_is(const struct vnode *vn, uint32_t type)
@@ -133,6 +141,7 @@ void volume_count_blocks(struct volume *vol, uint64_t first, uint32_t count,
 void volume_count_inode(struct volume *vol, uint32_t ino, bool dir, bool used);
 
 /* volume_tree.c */
+uint32_t tree_node_entries(uint32_t block_size);
 void tree_init(struct vnode *vn);
 int tree_load(struct volume *vol, struct vnode *vn);
 int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count);
@@ -185,7 +194,12 @@ int name_find(struct volume *vol, struct vnode *dir, const char *name,
 	      size_t len, uint32_t *place, struct vnode **vn);
 
 /* volume_file.c */
-#define FILE_MAX	((uint64_t)UINT32_MAX << VOLUME_BLOCK_SHIFT)
+/* No file can be longer. */
+static inline uint64_t file_max(const struct volume *vol)
+{
+	return (uint64_t)UINT32_MAX << vol->shift;
+}
+
 int file_get(struct volume *vol, uint32_t ino, struct vnode **vn);
 int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t *len, const uint8_t **data);

@@ -12,6 +12,8 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
+#define SUPER_OFFSET	1024u		/* bytes, whatever the block size */
+
 /* Between volume_io_open() and io_open(), which it calls. */
 static struct volume_dev *opening;
 
@@ -52,7 +54,7 @@ static errcode_t io_close(io_channel io)
 	return 0;
 }
 
-/* What the library counts in; the device's blocks stay VOLUME_BLOCK bytes. */
+/* What the library counts in; the device's blocks stay as they are. */
 static errcode_t io_set_blksize(io_channel io, int size)
 {
 	io->block_size = size;
@@ -68,26 +70,25 @@ static errcode_t io_copy(io_channel io, uint64_t at, uint64_t len,
 	struct volume_dev *dev = io->private_data;
 
 	while (len > 0) {
-		uint64_t block = at >> VOLUME_BLOCK_SHIFT;
-		size_t skip = at & (VOLUME_BLOCK - 1);
-		size_t n = VOLUME_BLOCK - skip;
+		uint64_t block = at >> dev->block_shift;
+		size_t skip = at & (dev->block_size - 1);
+		size_t n = dev->block_size - skip;
 
 		n = n < len ? n : len;
 		if (to != NULL) {
 			const uint8_t *data = dev->ops->peek(dev, block);
 
 			if (data == NULL) {
-				return EXT2_ET_SHORT_READ;
+				return dev_error(dev);
 			}
 			memcpy(to, data + skip, n);
 			to += n;
 		} else {
-			uint8_t *data = dev->ops->poke(dev, block,
-						       n == VOLUME_BLOCK);
+			uint8_t *data = dev->ops->change(dev, block,
+							 n == dev->block_size);
 
 			if (data == NULL) {
-				return dev->full ? ENOSPC
-						 : EXT2_ET_SHORT_WRITE;
+				return dev_error(dev);
 			}
 			memcpy(data + skip, from, n);
 			from += n;
@@ -167,6 +168,22 @@ static struct struct_io_manager manager = {
 const io_manager volume_io_manager = &manager;
 
 /**
+ * Reads the superblock as it is on the device. Returns 0, EIO or EAGAIN; then
+ * *sb is not changed.
+ */
+int volume_super(struct volume_dev *dev, struct ext2_super_block *sb)
+{
+	uint64_t block = SUPER_OFFSET >> dev->block_shift;
+	const uint8_t *data = dev->ops->peek(dev, block);
+
+	if (data == NULL) {
+		return dev_error(dev);
+	}
+	memcpy(sb, data + (SUPER_OFFSET & (dev->block_size - 1)), sizeof(*sb));
+	return 0;
+}
+
+/**
  * Opens the file system on dev with libext2fs; superblock and group descriptors
  * are read. Returns the library's code; *fs is NULL if that is not 0.
  */
@@ -211,6 +228,8 @@ int volume_errno(errcode_t code)
 	case EXT2_ET_UNSUPP_FEATURE:
 	case EXT2_ET_RO_UNSUPP_FEATURE:
 		return EOPNOTSUPP;
+	case EAGAIN:
+		return EAGAIN;
 	case 0:
 		return 0;
 	default:

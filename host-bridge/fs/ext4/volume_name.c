@@ -213,7 +213,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 	if (target_len == 0 || memchr(target, '\0', target_len) != NULL) {
 		return EINVAL;
 	}
-	if (target_len >= VOLUME_BLOCK) {
+	if (target_len >= vol->block_size) {
 		return ENAMETOOLONG;
 	}
 	link.mode = VOLUME_S_IFLNK | 0777;

@@ -21,20 +21,22 @@ struct range {
 	uint32_t first, count;
 };
 
-static struct range range_of(uint64_t offset, uint64_t len)
+static struct range range_of(const struct volume *vol, uint64_t offset,
+			     uint64_t len)
 {
 	struct range r = { .from = offset, .end = offset + len };
-	uint64_t last = r.end >> VOLUME_BLOCK_SHIFT;
+	uint64_t last = r.end >> vol->shift;
 
-	r.first = (uint32_t)((offset + VOLUME_BLOCK - 1) >>
-			     VOLUME_BLOCK_SHIFT);
+	r.first = (uint32_t)((offset + vol->block_size - 1) >>
+			     vol->shift);
 	r.count = last > r.first ? (uint32_t)last - r.first : 0;
 	return r;
 }
 
 /* Whether Linux would take that mode, and that range with it: 0, EINVAL,
  * EOPNOTSUPP or EFBIG. */
-static int space_check(unsigned mode, uint64_t offset, uint64_t len)
+static int space_check(const struct volume *vol, unsigned mode,
+		       uint64_t offset, uint64_t len)
 {
 	unsigned whole = mode & (COLLAPSE | INSERT);
 
@@ -49,18 +51,18 @@ static int space_check(unsigned mode, uint64_t offset, uint64_t len)
 	if (whole != 0 && (mode & (mode - 1)) != 0) {
 		return EINVAL;
 	}
-	if (offset + len > FILE_MAX) {
+	if (offset + len > file_max(vol)) {
 		return EFBIG;
 	}
-	return whole != 0 && (offset | len) % VOLUME_BLOCK != 0 ? EINVAL : 0;
+	return whole != 0 && (offset | len) % vol->block_size != 0 ? EINVAL : 0;
 }
 
 /* Zeroes what a range has of blocks that it does not have whole. */
 static int space_zero_edges(struct volume *vol, struct vnode *vn,
 			    const struct range *r)
 {
-	uint64_t head = (uint64_t)r->first << VOLUME_BLOCK_SHIFT;
-	uint64_t tail = (uint64_t)(r->first + r->count) << VOLUME_BLOCK_SHIFT;
+	uint64_t head = (uint64_t)r->first << vol->shift;
+	uint64_t tail = (uint64_t)(r->first + r->count) << vol->shift;
 	int error;
 
 	/* All of it within one block. */
@@ -77,9 +79,9 @@ static int space_zero_edges(struct volume *vol, struct vnode *vn,
 static int space_fill(struct volume *vol, struct vnode *vn,
 		      const struct range *r)
 {
-	uint32_t first = (uint32_t)(r->from >> VOLUME_BLOCK_SHIFT);
-	uint32_t count = (uint32_t)((r->end + VOLUME_BLOCK - 1) >>
-				    VOLUME_BLOCK_SHIFT) - first;
+	uint32_t first = (uint32_t)(r->from >> vol->shift);
+	uint32_t count = (uint32_t)((r->end + vol->block_size - 1) >>
+				    vol->shift) - first;
 
 	if (run_missing(vn, first, count) >
 	    ext2fs_free_blocks_count(vol->fs->super)) {
@@ -109,7 +111,7 @@ static int space_insert(struct volume *vol, struct vnode *vn,
 	uint64_t len = r->end - r->from;
 	int error;
 
-	if (len > FILE_MAX - vnode_size(vn)) {
+	if (len > file_max(vol) - vnode_size(vn)) {
 		return EFBIG;
 	}
 	error = r->from >= vnode_size(vn) ? EINVAL
@@ -169,7 +171,7 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 {
 	struct vnode *vn;
 	struct range r;
-	int error = space_check(mode, offset, len);
+	int error = space_check(vol, mode, offset, len);
 
 	volume_trim(vol);
 	if (error == 0) {
@@ -183,7 +185,7 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 	if (error != 0) {
 		return error;
 	}
-	r = range_of(offset, len);
+	r = range_of(vol, offset, len);
 	error = space_do(vol, vn, mode, &r);
 	/* An error on the way may have left zeros. */
 	if (error == 0 || (mode & (PUNCH | ZERO)) != 0) {
@@ -242,16 +244,16 @@ int volume_seek(struct volume *vol, uint32_t ino, uint64_t offset,
 	if (error != 0) {
 		return error;
 	}
-	lblk = space_next(vn, (uint32_t)(offset >> VOLUME_BLOCK_SHIFT),
+	lblk = space_next(vn, (uint32_t)(offset >> vol->shift),
 			  whence == VOLUME_SEEK_DATA);
 	if (lblk > UINT32_MAX ||
-	    lblk << VOLUME_BLOCK_SHIFT >= vnode_size(vn)) {
+	    lblk << vol->shift >= vnode_size(vn)) {
 		if (whence == VOLUME_SEEK_DATA) {
 			return ENXIO;
 		}
 		*found = vnode_size(vn);
 	} else {
-		*found = lblk << VOLUME_BLOCK_SHIFT;
+		*found = lblk << vol->shift;
 	}
 	if (*found < offset) {
 		*found = offset;	/* in the middle of its block */

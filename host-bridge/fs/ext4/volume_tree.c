@@ -17,9 +17,6 @@
 #include "host-bridge/fs/ext4/volume_int.h"
 
 #define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
-#define NODE_ENTRIES	340u	/* (4096 - header - checksum) / entry */
-/* Two levels below the root: what tree_blocks() and tree_store() can do. */
-#define RUNS_MAX	(ROOT_ENTRIES * NODE_ENTRIES * NODE_ENTRIES)
 #define NODE_MAGIC	0xf30a
 
 /* The tree as it is stored: a header and 12-byte entries. */
@@ -43,6 +40,16 @@ static_assert(sizeof(struct node_header) == 12, "as stored");
 static_assert(sizeof(struct node_extent) == 12, "as stored");
 static_assert(sizeof(struct node_index) == 12, "as stored");
 
+/**
+ * How many entries a block of the tree has, beside its header; what is left is
+ * enough for a checksum.
+ */
+uint32_t tree_node_entries(uint32_t block_size)
+{
+	return (block_size - (uint32_t)sizeof(struct node_header)) /
+	       (uint32_t)sizeof(struct node_extent);
+}
+
 static uint32_t div_up(uint32_t n, uint32_t by)
 {
 	return (n + by - 1) / by;
@@ -50,15 +57,16 @@ static uint32_t div_up(uint32_t n, uint32_t by)
 
 /* Blocks the tree of so many runs needs beside the inode: leaves, and above
  * them one level of index when the root has no room for all. */
-static uint32_t tree_blocks(uint32_t runs)
+static uint32_t tree_blocks(const struct volume *vol, uint32_t runs)
 {
-	uint32_t leaves = div_up(runs, NODE_ENTRIES);
+	uint32_t leaves;
 
 	if (runs <= ROOT_ENTRIES) {
 		return 0;
 	}
+	leaves = div_up(runs, vol->node_entries);
 	return leaves <= ROOT_ENTRIES
-	       ? leaves : leaves + div_up(leaves, NODE_ENTRIES);
+	       ? leaves : leaves + div_up(leaves, vol->node_entries);
 }
 
 /* Makes room in an array for need entries of size bytes, twice as much as there
@@ -94,7 +102,7 @@ static int tree_grow(struct volume *vol, struct vnode *vn)
 	if (error != 0) {
 		return error;
 	}
-	if (vol->dev->ops->poke(vol->dev, block, true) == NULL) {
+	if (vol->dev->ops->change(vol->dev, block, true) == NULL) {
 		error = poke_error(vol);
 		volume_free(vol, block, 1);
 		return error;
@@ -112,10 +120,11 @@ static int tree_grow(struct volume *vol, struct vnode *vn)
  */
 int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 {
-	uint32_t need = tree_blocks(count);
+	uint32_t need = tree_blocks(vol, count);
 	int error;
 
-	if (count > RUNS_MAX) {
+	/* Two levels below the root are what is done here. */
+	if (count > ROOT_ENTRIES * vol->node_entries * vol->node_entries) {
 		return EFBIG;
 	}
 	/* One more than there will be: run_punch() has it for a moment. */
@@ -251,7 +260,7 @@ int tree_load(struct volume *vol, struct vnode *vn)
  */
 void tree_trim(struct volume *vol, struct vnode *vn)
 {
-	while (vn->tree_count > tree_blocks(vn->run_count)) {
+	while (vn->tree_count > tree_blocks(vol, vn->run_count)) {
 		volume_free(vol, vn->tree[--vn->tree_count], 1);
 		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
 		vn->dirty = vn->tree_dirty = true;
@@ -313,24 +322,24 @@ static void put_index(void *node, const struct vnode *vn, uint32_t first,
 static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 		      uint32_t leaves)
 {
-	uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[at], true);
+	uint8_t *node = vol->dev->ops->change(vol->dev, vn->tree[at], true);
 	bool leaf = at < leaves;
-	uint32_t first = (leaf ? at : at - leaves) * NODE_ENTRIES;
+	uint32_t first = (leaf ? at : at - leaves) * vol->node_entries;
 	uint32_t count = (leaf ? vn->run_count : leaves) - first;
 
 	if (node == NULL) {
 		return poke_error(vol);
 	}
-	if (count > NODE_ENTRIES) {
-		count = NODE_ENTRIES;
+	if (count > vol->node_entries) {
+		count = vol->node_entries;
 	}
-	memset(node, 0, VOLUME_BLOCK);
-	put_header(node, count, NODE_ENTRIES, leaf ? 0 : 1);
+	memset(node, 0, vol->block_size);
+	put_header(node, count, vol->node_entries, leaf ? 0 : 1);
 	if (leaf) {
 		put_extents(node, vn, first, count);
 	} else {
-		put_index(node, vn, first, count, first * NODE_ENTRIES,
-			  NODE_ENTRIES);
+		put_index(node, vn, first, count, first * vol->node_entries,
+			  vol->node_entries);
 	}
 	return 0;
 }
@@ -345,7 +354,7 @@ int tree_seal(struct volume *vol, struct vnode *vn)
 	int error = 0;
 
 	for (uint32_t i = 0; error == 0 && i < vn->tree_count; i++) {
-		uint8_t *node = vol->dev->ops->poke(vol->dev, vn->tree[i],
+		uint8_t *node = vol->dev->ops->change(vol->dev, vn->tree[i],
 						    false);
 
 		error = node == NULL ? poke_error(vol)
@@ -366,8 +375,9 @@ int tree_seal(struct volume *vol, struct vnode *vn)
 int tree_store(struct volume *vol, struct vnode *vn)
 {
 	uint32_t runs = vn->run_count;
-	uint32_t leaves = runs <= ROOT_ENTRIES ? 0 : div_up(runs, NODE_ENTRIES);
-	uint32_t nodes = tree_blocks(runs);
+	uint32_t leaves = runs <= ROOT_ENTRIES ? 0
+			  : div_up(runs, vol->node_entries);
+	uint32_t nodes = tree_blocks(vol, runs);
 	uint8_t *root = (uint8_t *)vn->in.i_block;
 
 	tree_trim(vol, vn);
@@ -384,11 +394,11 @@ int tree_store(struct volume *vol, struct vnode *vn)
 		put_extents(root, vn, 0, runs);
 	} else if (nodes == leaves) {
 		put_header(root, leaves, ROOT_ENTRIES, 1);
-		put_index(root, vn, 0, leaves, 0, NODE_ENTRIES);
+		put_index(root, vn, 0, leaves, 0, vol->node_entries);
 	} else {
 		put_header(root, nodes - leaves, ROOT_ENTRIES, 2);
 		put_index(root, vn, leaves, nodes - leaves, 0,
-			  NODE_ENTRIES * NODE_ENTRIES);
+			  vol->node_entries * vol->node_entries);
 	}
 	return 0;
 }

@@ -236,8 +236,8 @@ static int vnode_ready(struct volume *vol, uint32_t ino)
 	uint64_t block = ext2fs_inode_table_loc(vol->fs,
 						(ino - 1) / per_group);
 
-	block += (ino - 1) % per_group / (VOLUME_BLOCK / VOLUME_INODE_SIZE);
-	return vol->dev->ops->poke(vol->dev, block, false) != NULL
+	block += (ino - 1) % per_group / (vol->block_size / VOLUME_INODE_SIZE);
+	return vol->dev->ops->change(vol->dev, block, false) != NULL
 	       ? 0 : poke_error(vol);
 }
 

@@ -8,7 +8,7 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
-#define SUPER_OFFSET	1024u
+#define BLOCK_LOG_MAX	2u		/* of VOLUME_BLOCK_MAX / 1024 */
 
 /* Features of ext4 that this code keeps right; others are refused. A journal
  * that must be replayed is one of those (RECOVER); one that is clean is left
@@ -104,12 +104,12 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
 			 "it");
 		return true;
 	}
-	if (sb->s_log_block_size != VOLUME_BLOCK_SHIFT - 10) {
+	if (sb->s_log_block_size > BLOCK_LOG_MAX) {
 		/* A size that no ext4 has would shift too far. */
 		snprintf(text, VOLUME_WHY, "its blocks are of %llu bytes, "
-			 "which must be %u (mke2fs -b %u)",
-			 1024ull << (sb->s_log_block_size & 31), VOLUME_BLOCK,
-			 VOLUME_BLOCK);
+			 "which must be %u at most (mke2fs -b %u)",
+			 1024ull << (sb->s_log_block_size & 31),
+			 VOLUME_BLOCK_MAX, VOLUME_BLOCK_MAX);
 		return true;
 	}
 	if (EXT2_INODE_SIZE(sb) != VOLUME_INODE_SIZE) {
@@ -140,12 +140,9 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
  */
 void volume_why(struct volume_dev *dev, char text[VOLUME_WHY])
 {
-	const uint8_t *block = dev->blocks > 0 ? dev->ops->peek(dev, 0) : NULL;
 	struct ext2_super_block sb = { 0 };
 
-	if (block) {
-		memcpy(&sb, block + SUPER_OFFSET, sizeof(sb));
-	}
+	volume_super(dev, &sb);
 	if (!volume_refused(&sb, dev->blocks, text)) {
 		snprintf(text, VOLUME_WHY, "its ext4 file system is damaged: "
 			 "e2fsck repairs it");
