@@ -443,15 +443,15 @@ int dir_empty(struct volume *vol, struct vnode *dir, bool *empty)
 
 /**
  * Sets the checksums of the blocks that were changed; for a volume that has
- * them, with the index in memory. The inode must be in the table: its
- * generation is part of them. Returns 0 or EIO; then what is left stays dirty.
+ * them, with the index in memory. Returns 0, EAGAIN or EIO; then what is left
+ * stays dirty.
  */
 int dir_writeback(struct volume *vol, struct vnode *dir)
 {
 	for (uint32_t i = 0; i < dir->index->block_count; i++) {
 		struct dir_block *block = &dir->index->blocks[i];
+		struct ext2_dir_entry_tail *tail;
 		uint8_t *data;
-		errcode_t code;
 
 		if (!block->dirty) {
 			continue;
@@ -460,11 +460,9 @@ int dir_writeback(struct volume *vol, struct vnode *dir)
 		if (data == NULL) {
 			return poke_error(vol);
 		}
-		code = ext2fs_dir_block_csum_set(vol->fs, dir->ino,
-						 (void *)data);
-		if (code != 0) {
-			return volume_errno(code);
-		}
+		tail = (void *)(data + dir_limit(vol));
+		tail->det_checksum = inode_block_csum(vol, dir, data,
+						      dir_limit(vol));
 		block->dirty = false;
 	}
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the volume. libext2fs reads and writes superblock, group
- * descriptors, bitmaps, inodes and extended attributes; what every request
+ * descriptors, bitmaps and extended attributes; what every request
  * needs is held in memory in our own form and written back later:
  *
  *   vnode       an inode, with its extents as a sorted array of runs
@@ -86,6 +86,13 @@ extern const io_manager volume_io_manager;
 errcode_t volume_io_open(struct volume_dev *dev, ext2_filsys *fs);
 int volume_errno(errcode_t code);
 
+/* volume_inode.c */
+int inode_read(struct volume *vol, struct vnode *vn);
+int inode_write(struct volume *vol, struct vnode *vn);
+int inode_ready(struct volume *vol, uint32_t ino, bool fresh);
+uint32_t inode_block_csum(const struct volume *vol, const struct vnode *vn,
+			  const void *data, size_t len);
+
 /* volume_vnode.c */
 int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
@@ -147,7 +154,6 @@ int tree_load(struct volume *vol, struct vnode *vn);
 int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count);
 void tree_trim(struct volume *vol, struct vnode *vn);
 int tree_store(struct volume *vol, struct vnode *vn);
-int tree_seal(struct volume *vol, struct vnode *vn);
 
 /* volume_run.c */
 const struct run *run_find(struct vnode *vn, uint32_t lblk);

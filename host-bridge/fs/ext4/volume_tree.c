@@ -18,6 +18,7 @@
 
 #define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
 #define NODE_MAGIC	0xf30a
+#define DEPTH_MAX	5u		/* that anybody makes */
 
 /* The tree as it is stored: a header and 12-byte entries. */
 struct node_header {
@@ -142,10 +143,14 @@ int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 
 /* Enters one extent of the tree as read. Returns 0, EIO for one that breaks the
  * invariants, or ENOMEM. */
-static int load_leaf(const struct volume *vol, struct vnode *vn,
-		     const struct ext2fs_extent *ext)
+static int load_extent(const struct volume *vol, struct vnode *vn,
+		       const struct node_extent *ext)
 {
 	uint64_t end = ext2fs_blocks_count(vol->fs->super);
+	uint64_t pblk = (uint64_t)ext->pblk_high << 32 | ext->pblk;
+	/* Above what a written one can have: unwritten. */
+	bool unwritten = ext->len > RUN_MAX;
+	uint32_t len = ext->len - (unwritten ? RUN_MAX : 0);
 	uint64_t from = 0;		/* the first block it may begin at */
 	int error = grow((void **)&vn->runs, &vn->run_space,
 			 vn->run_count + 1, sizeof(*vn->runs));
@@ -158,34 +163,103 @@ static int load_leaf(const struct volume *vol, struct vnode *vn,
 		from = vn->runs[vn->run_count - 1].lblk;
 		from += vn->runs[vn->run_count - 1].len;
 	}
-	if (ext->e_len == 0 || ext->e_len > RUN_MAX || ext->e_pblk == 0 ||
-	    ext->e_pblk >= end || ext->e_len > end - ext->e_pblk ||
-	    ext->e_lblk > UINT32_MAX - ext->e_len || ext->e_lblk < from) {
+	if (len == 0 || pblk == 0 || pblk >= end || len > end - pblk ||
+	    ext->lblk > UINT32_MAX - len || ext->lblk < from) {
 		return EIO;
 	}
 	vn->runs[vn->run_count++] = (struct run){
-		.lblk = (uint32_t)ext->e_lblk,
-		.len = ext->e_len,
-		.pblk = ext->e_pblk,
-		.unwritten = (ext->e_flags & EXT2_EXTENT_FLAGS_UNINIT) != 0,
+		.lblk = ext->lblk, .len = len, .pblk = pblk,
+		.unwritten = unwritten,
 	};
 	return 0;
 }
 
-/* Enters one node of the tree: a leaf's extent or a block of the tree. Those
- * blocks are used again when the tree is next written. */
-static int load_node(struct volume *vol, struct vnode *vn,
-		     const struct ext2fs_extent *ext)
-{
-	int error;
+/* Where a way down through the tree stands in an index: what is left of it. */
+struct level {
+	const struct node_index *next;
+	uint32_t left;
+};
 
-	if ((ext->e_flags & EXT2_EXTENT_FLAGS_LEAF) != 0) {
-		return load_leaf(vol, vn, ext);
+static uint64_t child_block(const struct node_index *index)
+{
+	return (uint64_t)index->node_high << 32 | index->node;
+}
+
+/* Notes the children of an index as blocks of the tree, and has all of them
+ * read at once. They are used again when the tree is next written. */
+static int load_children(struct volume *vol, struct vnode *vn,
+			 const struct level *level)
+{
+	int error = grow((void **)&vn->tree, &vn->tree_space,
+			 vn->tree_count + level->left, sizeof(*vn->tree));
+
+	for (uint32_t i = 0; i < level->left && error != ENOMEM; i++) {
+		uint64_t block = child_block(&level->next[i]);
+
+		vn->tree[vn->tree_count++] = block;
+		if (vol->dev->ops->peek(vol->dev, block) == NULL &&
+		    error != EIO) {
+			error = poke_error(vol);
+		}
 	}
-	error = grow((void **)&vn->tree, &vn->tree_space, vn->tree_count + 1,
-		     sizeof(*vn->tree));
-	if (error == 0) {
-		vn->tree[vn->tree_count++] = ext->e_pblk;
+	return error;
+}
+
+/* A node that was read, at its height above the leaves: 0 or EIO. */
+static int check_node(const struct volume *vol, const struct vnode *vn,
+		      const struct node_header *node, uint32_t depth)
+{
+	bool root = (const void *)node == (const void *)vn->in.i_block;
+	uint32_t max = root ? ROOT_ENTRIES : vol->node_entries;
+	uint32_t size = (uint32_t)sizeof(*node) +
+			node->max * (uint32_t)sizeof(struct node_extent);
+	uint32_t csum;
+
+	if (node->magic != NODE_MAGIC || node->depth != depth ||
+	    node->max > max || node->entries > node->max) {
+		return EIO;
+	}
+	if (!vol->csum || root) {
+		return 0;
+	}
+	memcpy(&csum, (const uint8_t *)node + size, sizeof(csum));
+	return csum == inode_block_csum(vol, vn, node, size) ? 0 : EIO;
+}
+
+/* Reads all nodes, from the root down and from left to right. */
+static int load_nodes(struct volume *vol, struct vnode *vn)
+{
+	const struct node_header *node = (const void *)vn->in.i_block;
+	uint32_t depth = node->depth, top = 0;
+	struct level levels[DEPTH_MAX];
+	int error = depth <= DEPTH_MAX ? 0 : EIO;
+
+	while (error == 0) {
+		error = check_node(vol, vn, node, depth - top);
+		if (error == 0 && top == depth) {
+			const struct node_extent *ext =
+				(const struct node_extent *)(node + 1);
+
+			for (uint32_t i = 0; error == 0 && i < node->entries;
+			     i++) {
+				error = load_extent(vol, vn, &ext[i]);
+			}
+		} else if (error == 0) {
+			levels[top].next = (const struct node_index *)
+					   (node + 1);
+			levels[top].left = node->entries;
+			error = load_children(vol, vn, &levels[top++]);
+		}
+		while (top > 0 && levels[top - 1].left == 0) {
+			top--;
+		}
+		if (error != 0 || top == 0) {
+			break;
+		}
+		levels[top - 1].left--;
+		node = (const void *)vol->dev->ops->peek(
+			vol->dev, child_block(levels[top - 1].next++));
+		error = node == NULL ? poke_error(vol) : 0;
 	}
 	return error;
 }
@@ -211,11 +285,7 @@ void tree_init(struct vnode *vn)
 int tree_load(struct volume *vol, struct vnode *vn)
 {
 	const struct node_header *root = (const void *)vn->in.i_block;
-	ext2_extent_handle_t handle;
-	struct ext2fs_extent ext;
-	errcode_t code;
-	int error = 0;
-	int op = EXT2_EXTENT_ROOT;
+	int error;
 
 	if (vn->runs_valid) {
 		return 0;
@@ -229,22 +299,7 @@ int tree_load(struct volume *vol, struct vnode *vn)
 		vn->runs_valid = true;
 		return 0;
 	}
-	code = ext2fs_extent_open2(vol->fs, vn->ino, &vn->in_small, &handle);
-	if (code != 0) {
-		return volume_errno(code);
-	}
-	while (error == 0 &&
-	       (code = ext2fs_extent_get(handle, op, &ext)) == 0) {
-		/* The walk meets an index again on its way back up. */
-		if ((ext.e_flags & EXT2_EXTENT_FLAGS_SECOND_VISIT) == 0) {
-			error = load_node(vol, vn, &ext);
-		}
-		op = EXT2_EXTENT_NEXT;
-	}
-	ext2fs_extent_free(handle);
-	if (error == 0 && code != EXT2_ET_EXTENT_NO_NEXT) {
-		error = EIO;
-	}
+	error = load_nodes(vol, vn);
 	/* No sound tree has fewer blocks than ours would; this one may not be
 	 * sound. */
 	if (error == 0) {
@@ -341,36 +396,21 @@ static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 		put_index(node, vn, first, count, first * vol->node_entries,
 			  vol->node_entries);
 	}
+	if (vol->csum) {
+		uint32_t size = vol->node_entries *
+				(uint32_t)sizeof(struct node_extent) +
+				(uint32_t)sizeof(struct node_header);
+		uint32_t csum = inode_block_csum(vol, vn, node, size);
+
+		memcpy(node + size, &csum, sizeof(csum));
+	}
 	return 0;
 }
 
 /**
- * Sets the checksums of the tree's blocks. They cover the inode's generation,
- * which libext2fs takes from the table: so the inode was written before.
- * Returns 0 or EIO; then the tree stays dirty, and all is done again.
- */
-int tree_seal(struct volume *vol, struct vnode *vn)
-{
-	int error = 0;
-
-	for (uint32_t i = 0; error == 0 && i < vn->tree_count; i++) {
-		uint8_t *node = vol->dev->ops->change(vol->dev, vn->tree[i],
-						    false);
-
-		error = node == NULL ? poke_error(vol)
-			: volume_errno(ext2fs_extent_block_csum_set(
-				vol->fs, vn->ino, (void *)node));
-	}
-	if (error == 0) {
-		vn->tree_dirty = false;
-	}
-	return error;
-}
-
-/**
  * Writes the extent tree of a file from its runs, into its inode (in memory)
- * and the tree's blocks, in the same places as before where there were any;
- * tree_seal() must follow when the inode is written. Returns 0 or EIO.
+ * and the tree's blocks, in the same places as before where there were any; the
+ * inode is to be written next. Returns 0, EAGAIN or EIO.
  */
 int tree_store(struct volume *vol, struct vnode *vn)
 {
@@ -400,5 +440,6 @@ int tree_store(struct volume *vol, struct vnode *vn)
 		put_index(root, vn, leaves, nodes - leaves, 0,
 			  vol->node_entries * vol->node_entries);
 	}
+	vn->tree_dirty = false;
 	return 0;
 }

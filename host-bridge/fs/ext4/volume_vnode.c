@@ -118,7 +118,7 @@ void volume_trim(struct volume *vol)
 static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
 {
 	struct vnode *vn;
-	errcode_t code;
+	int error;
 
 	if (ino != VOLUME_ROOT && (ino < EXT2_FIRST_INO(vol->fs->super) ||
 				   ino > vol->fs->super->s_inodes_count)) {
@@ -128,11 +128,13 @@ static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
 	if (vn == NULL) {
 		return ENOMEM;
 	}
-	code = ext2fs_read_inode_full(vol->fs, ino, &vn->in_small,
-				      VOLUME_INODE_SIZE);
-	if (code != 0 || vn->in.i_links_count == 0) {
+	error = inode_read(vol, vn);
+	if (error == 0 && vn->in.i_links_count == 0) {
+		error = ESTALE;
+	}
+	if (error != 0) {
 		vnode_drop(vol, vn);
-		return code != 0 ? volume_errno(code) : ESTALE;
+		return error;
 	}
 	*out = vn;
 	return 0;
@@ -227,20 +229,6 @@ static void vnode_init(struct volume *vol, struct vnode *vn,
 	vn->dead = vn->linkable = vn->hands_nothing = false;
 }
 
-/* Gets hold of the block of the table where an inode is, so that there is memory
- * to write it back to: a volume that is full then says so at once. Returns 0,
- * ENOSPC or EIO. */
-static int vnode_ready(struct volume *vol, uint32_t ino)
-{
-	uint32_t per_group = vol->fs->super->s_inodes_per_group;
-	uint64_t block = ext2fs_inode_table_loc(vol->fs,
-						(ino - 1) / per_group);
-
-	block += (ino - 1) % per_group / (vol->block_size / VOLUME_INODE_SIZE);
-	return vol->dev->ops->change(vol->dev, block, false) != NULL
-	       ? 0 : poke_error(vol);
-}
-
 /**
  * Takes a free inode, in dir's group or else in another, and makes a file of it
  * that has one link (a directory two) and no content. Returns 0, ENOSPC, ENOMEM
@@ -263,7 +251,7 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 	if (vn != NULL && !vn->dead) {
 		return EIO;
 	}
-	error = vnode_ready(vol, ino);
+	error = inode_ready(vol, ino, false);
 	if (error == 0 && vn == NULL) {
 		vn = vnode_alloc(vol, ino);
 		error = vn == NULL ? ENOMEM : 0;
@@ -335,9 +323,8 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 
 /**
  * Writes an inode, its extent tree and its directory blocks' checksums, if it
- * was changed. In this order: the tree's root is in the inode, and checksums
- * cover the inode as it is in the table. Returns 0, EIO or ENOMEM; then it
- * stays dirty.
+ * was changed. The tree's root is in the inode, so the tree comes first.
+ * Returns 0, EAGAIN, EIO or ENOSPC; then it stays dirty.
  */
 int vnode_writeback(struct volume *vol, struct vnode *vn)
 {
@@ -349,15 +336,11 @@ int vnode_writeback(struct volume *vol, struct vnode *vn)
 	if (vn->tree_dirty) {
 		error = tree_store(vol, vn);
 	}
-	if (error == 0) {
-		error = volume_errno(ext2fs_write_inode_full(
-			vol->fs, vn->ino, &vn->in_small, VOLUME_INODE_SIZE));
-	}
-	if (error == 0 && vn->tree_dirty) {
-		error = tree_seal(vol, vn);
-	}
 	if (error == 0 && vn->index != NULL && vol->csum) {
 		error = dir_writeback(vol, vn);
+	}
+	if (error == 0) {
+		error = inode_write(vol, vn);
 	}
 	vn->dirty = error != 0;
 	return error;

@@ -42,6 +42,8 @@ static int xattr_open(struct volume *vol, struct vnode *vn,
 	if (error != 0) {
 		return error;
 	}
+	/* The library keeps the block of the table that it saw last. */
+	ext2fs_flush_icache(vol->fs);
 	code = ext2fs_xattrs_open(vol->fs, vn->ino, handle);
 	if (code == 0) {
 		/* ACLs as they are: the library would turn them. */
@@ -184,8 +186,7 @@ int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 		const void *value, size_t len, unsigned flags)
 {
 	struct ext2_xattr_handle *handle;
-	errcode_t code;
-	int error;
+	int error, again;
 
 	/* Nothing to remove, for most files. */
 	if (value == NULL && !xattr_any(vol, vn)) {
@@ -203,9 +204,8 @@ int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 			: ext2fs_xattr_remove(handle, name));
 	}
 	ext2fs_xattrs_close(&handle);
-	code = ext2fs_read_inode_full(vol->fs, vn->ino, &vn->in_small,
-				      VOLUME_INODE_SIZE);
-	return error != 0 ? error : volume_errno(code);
+	again = inode_read(vol, vn);
+	return error != 0 ? error : again;
 }
 
 /* Begins a change: refuses where nothing may be changed. */
