@@ -44,6 +44,11 @@ volume_stress_SRCS := qemu-test/unit/volume_stress_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_stress_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_orphan
+volume_orphan_SRCS := qemu-test/unit/volume_orphan_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_orphan_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err

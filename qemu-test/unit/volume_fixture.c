@@ -98,7 +98,7 @@ static const struct volume_dev_ops dev_ops = {
 	.flush = dev_flush,
 };
 
-static void run(const struct fixture *f, const char *command)
+void fixture_run(const struct fixture *f, const char *command)
 {
 	char line[512];
 
@@ -135,25 +135,63 @@ static void load(struct fixture *f)
 	assert_int_equal(volume_open(&f->dev, &f->vol), 0);
 }
 
-static void save(struct fixture *f)
+void fixture_write(const struct fixture *f, const char *name,
+		   struct volume_dev *dev)
 {
 	char path[96];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/image", f->folder);
+	snprintf(path, sizeof(path), "%s/%s", f->folder, name);
 	file = fopen(path, "wb");
 	assert_non_null(file);
-	for (uint64_t i = 0; i < f->mem->blocks; i++) {
-		const uint8_t *data = f->mem->ops->peek(f->mem, i);
+	for (uint64_t i = 0; i < dev->blocks; i++) {
+		const uint8_t *data = dev->ops->peek(dev, i);
 
-		assert_int_equal(fwrite(data, f->mem->block_size, 1, file), 1);
+		assert_int_equal(fwrite(data, dev->block_size, 1, file), 1);
 	}
 	fclose(file);
+}
+
+void fixture_copy(struct fixture *f, const char *file)
+{
+	fixture_write(f, file, f->mem);
+}
+
+uint8_t *fixture_image(struct fixture *f, size_t *size)
+{
+	uint32_t block = f->mem->block_size;
+	uint8_t *image = malloc(f->mem->blocks * block);
+
+	assert_non_null(image);
+	for (uint64_t i = 0; i < f->mem->blocks; i++) {
+		memcpy(image + i * block, f->mem->ops->peek(f->mem, i), block);
+	}
+	*size = f->mem->blocks * block;
+	return image;
+}
+
+static void unload(struct fixture *f)
+{
 	f->mem->ops->close(f->mem);
 	free(f->poked);
 	f->poked = NULL;
 	free(f->image);
 	f->image = NULL;
+}
+
+void fixture_crash(struct fixture *f)
+{
+	fixture_copy(f, "image");
+	/* For its memory: nobody reads what it writes. */
+	volume_close(f->vol);
+	unload(f);
+	load(f);
+}
+
+static void save(struct fixture *f)
+{
+	fixture_copy(f, "image");
+	unload(f);
 }
 
 void fixture_open(struct fixture *f, unsigned mib, const char *options)
@@ -166,7 +204,7 @@ void fixture_open(struct fixture *f, unsigned mib, const char *options)
 	snprintf(command, sizeof(command),
 		 "/sbin/mke2fs -q -t ext4 -b 4096 -m 0 %s image %uM", options,
 		 mib);
-	run(f, command);
+	fixture_run(f, command);
 	load(f);
 }
 
@@ -174,7 +212,7 @@ void fixture_command(struct fixture *f, const char *command)
 {
 	assert_int_equal(volume_close(f->vol), 0);
 	save(f);
-	run(f, command);
+	fixture_run(f, command);
 	load(f);
 }
 
@@ -182,7 +220,7 @@ void fixture_check(struct fixture *f)
 {
 	assert_int_equal(volume_close(f->vol), 0);
 	save(f);
-	run(f, "/sbin/e2fsck -fn image");
+	fixture_run(f, "/sbin/e2fsck -fn image");
 }
 
 void fixture_reopen(struct fixture *f)

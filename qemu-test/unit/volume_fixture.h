@@ -24,6 +24,15 @@ struct fixture {
 void fixture_open(struct fixture *f, unsigned mib, const char *options);
 /* Replaces the volume by what a shell command makes of the image ("%s"). */
 void fixture_command(struct fixture *f, const char *command);
+/* What the device holds now, in a file of the fixture's folder, or in memory. */
+void fixture_copy(struct fixture *f, const char *file);
+void fixture_write(const struct fixture *f, const char *file,
+		   struct volume_dev *dev);
+uint8_t *fixture_image(struct fixture *f, size_t *size);
+/* Runs a shell command in that folder. */
+void fixture_run(const struct fixture *f, const char *command);
+/* Opens the volume anew as the device holds it now; nothing is closed. */
+void fixture_crash(struct fixture *f);
 /* Closes the volume; e2fsck -fn must find nothing. */
 void fixture_check(struct fixture *f);
 /* As fixture_check(), and opens the volume again. */

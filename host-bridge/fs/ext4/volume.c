@@ -56,6 +56,7 @@ static int volume_load(struct volume *vol)
 		error = volume_check(vol);
 	}
 	if (error == 0) {
+		vol->csum = ext2fs_has_feature_metadata_csum(vol->fs->super);
 		/* A plain array of bits: searched for runs at every
 		 * allocation. */
 		vol->fs->default_bitmap_type = EXT2FS_BMAP64_BITARRAY;
@@ -64,7 +65,7 @@ static int volume_load(struct volume *vol)
 	if (error == 0) {
 		error = vnode_get_dir(vol, VOLUME_ROOT, &root);
 	}
-	return error;
+	return error != 0 ? error : orphan_recover(vol);
 }
 
 /* Frees all memory, written back or not; good for a volume that was opened
@@ -110,54 +111,26 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 		volume_forget(vol);
 		return error;
 	}
-	vol->csum = ext2fs_has_feature_metadata_csum(vol->fs->super);
 	*out = vol;
 	return 0;
 }
 
-/* Counts the blocks and inodes of held files that have no name as free, or as
- * used again: on the device they are gone already, so that nothing is lost if we
- * never get to free them. Called in pairs, with nothing allocated in
- * between. */
-static void volume_orphans(struct volume *vol, bool used)
-{
-	struct vnode *vn = vol->hand;
-
-	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
-		blk64_t xattrs = ext2fs_file_acl_block(vol->fs, &vn->in_small);
-
-		if (vn->in.i_links_count != 0 || vn->dead) {
-			continue;
-		}
-		if (xattrs != 0) {
-			volume_count_blocks(vol, xattrs, 1, used);
-		}
-		for (uint32_t i = 0; i < vn->run_count; i++) {
-			volume_count_blocks(vol, vn->runs[i].pblk,
-					    vn->runs[i].len, used);
-		}
-		for (uint32_t i = 0; i < vn->tree_count; i++) {
-			volume_count_blocks(vol, vn->tree[i], 1, used);
-		}
-		volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR),
-				   used);
-	}
-}
-
 /**
- * Writes everything to the device: all vnodes, then with the orphans counted
- * out the library's superblock, descriptors and bitmaps. What could not be
- * written stays dirty, and then those are not written either. Returns 0 or EIO.
- * Costs a walk over all vnodes.
+ * Writes everything to the device: all vnodes, then the library's superblock,
+ * descriptors and bitmaps. What could not be written stays dirty, and then those
+ * are not written either. Returns 0, EAGAIN or EIO. Costs a walk over all
+ * vnodes.
  */
 int volume_flush(struct volume *vol)
 {
-	struct vnode *vn = vol->hand;
-	int error = 0;
+	struct vnode *vn;
+	int error;
 
 	if (vol->dev->read_only) {
 		return 0;
 	}
+	error = orphan_reap(vol);
+	vn = vol->hand;
 	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
 		int failed = vnode_writeback(vol, vn);
 
@@ -165,13 +138,11 @@ int volume_flush(struct volume *vol)
 			error = failed;
 		}
 	}
-	volume_orphans(vol, false);
 	/* The superblock's time of last write. */
 	vol->fs->now = (time_t)volume_now().sec;
 	if (error == 0) {
 		error = volume_errno(ext2fs_flush(vol->fs));
 	}
-	volume_orphans(vol, true);
 	return error;
 }
 

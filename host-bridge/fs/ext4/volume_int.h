@@ -47,6 +47,9 @@ struct vnode {
 	bool dead;		/* freed; to be written as such */
 	bool linkable;		/* has had no name yet: volume_tmpfile() */
 	bool hands_nothing;	/* known to have no default ACL */
+	bool orphan;		/* in the list of those: volume_orphan.c */
+	bool unfreed;		/* an orphan that nobody holds any more */
+	struct vnode *orphan_prev, *orphan_next;
 	struct run *runs;
 	uint32_t run_count, run_space;
 	uint32_t cursor;	/* the run found last */
@@ -69,6 +72,8 @@ struct volume {
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
+	struct vnode *orphans;
+	uint32_t unfreed;		/* of them: to be freed */
 	uint64_t goal;			/* where to look for free blocks */
 	/* No inode is free from inode_from to before inode_next. */
 	uint32_t inode_from, inode_next;
@@ -93,7 +98,16 @@ int inode_ready(struct volume *vol, uint32_t ino, bool fresh);
 uint32_t inode_block_csum(const struct volume *vol, const struct vnode *vn,
 			  const void *data, size_t len);
 
+/* volume_orphan.c */
+void orphan_add(struct volume *vol, struct vnode *vn);
+void orphan_remove(struct volume *vol, struct vnode *vn);
+int orphan_recover(struct volume *vol);
+int orphan_reap(struct volume *vol);
+uint32_t orphan_csum(const struct volume *vol, const struct vnode *file,
+		     uint64_t block, const void *data);
+
 /* volume_vnode.c */
+int vnode_load_any(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_new(struct volume *vol, const struct vnode *dir,

@@ -284,7 +284,7 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		return error;
 	}
 	vn->linkable = false;
-	vn->in.i_dtime = 0;		/* a file from volume_tmpfile() had one */
+	orphan_remove(vol, vn);		/* a file from volume_tmpfile() is one */
 	vnode_touch(vn, VNODE_CTIME);
 	event_attrib(vol, vn);
 	event_name(vol, VOLUME_CREATED, parent, name, len, vn);

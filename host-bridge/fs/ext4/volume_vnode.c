@@ -96,11 +96,12 @@ void volume_trim(struct volume *vol)
 	if (vol->vnodes <= vol->vnodes_most) {
 		return;
 	}
+	orphan_reap(vol);
 	for (; vol->vnodes > VOLUME_VNODES * 7 / 8 && steps > 0; steps--) {
 		struct vnode *vn = vol->hand;
 
 		vol->hand = vn->ring_next;
-		if (vn->holds == 0 && !vn->used &&
+		if (vn->holds == 0 && !vn->used && !vn->orphan &&
 		    vnode_writeback(vol, vn) == 0) {
 			vnode_drop(vol, vn);
 		} else {
@@ -111,33 +112,53 @@ void volume_trim(struct volume *vol)
 			   ? vol->vnodes + VOLUME_VNODES / 8 : VOLUME_VNODES;
 }
 
+/**
+ * The vnode of an inode, in use or not, be it one that no name can mean. Returns
+ * 0, ESTALE (there is no such inode), EAGAIN, EIO or ENOMEM.
+ */
+int vnode_load_any(struct volume *vol, uint32_t ino, struct vnode **out)
+{
+	struct vnode *vn;
+	int error;
+
+	if (ino == 0 || ino > vol->fs->super->s_inodes_count) {
+		return ESTALE;
+	}
+	vn = *vnode_slot(vol, ino);
+	if (vn == NULL) {
+		vn = vnode_alloc(vol, ino);
+		error = vn != NULL ? inode_read(vol, vn) : ENOMEM;
+		if (error != 0) {
+			if (vn != NULL) {
+				vnode_drop(vol, vn);
+			}
+			return error;
+		}
+	}
+	*out = vn;
+	return 0;
+}
+
 /* Reads an inode that is not in memory. A number that came from a client or
  * from a damaged directory may be anything: ESTALE for the reserved inodes
  * (journal, resize and the like, which are no files), for one beyond the table,
  * and for one without links, which is free. */
 static int vnode_load(struct volume *vol, uint32_t ino, struct vnode **out)
 {
-	struct vnode *vn;
+	struct ext2_super_block *sb = vol->fs->super;
 	int error;
 
-	if (ino != VOLUME_ROOT && (ino < EXT2_FIRST_INO(vol->fs->super) ||
-				   ino > vol->fs->super->s_inodes_count)) {
+	if ((ino != VOLUME_ROOT && ino < EXT2_FIRST_INO(sb)) ||
+	    (ino == sb->s_orphan_file_inum &&
+	     ext2fs_has_feature_orphan_file(sb))) {
 		return ESTALE;
 	}
-	vn = vnode_alloc(vol, ino);
-	if (vn == NULL) {
-		return ENOMEM;
-	}
-	error = inode_read(vol, vn);
-	if (error == 0 && vn->in.i_links_count == 0) {
+	error = vnode_load_any(vol, ino, out);
+	if (error == 0 && (*out)->in.i_links_count == 0) {
+		vnode_drop(vol, *out);
 		error = ESTALE;
 	}
-	if (error != 0) {
-		vnode_drop(vol, vn);
-		return error;
-	}
-	*out = vn;
-	return 0;
+	return error;
 }
 
 /**
@@ -152,7 +173,7 @@ int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out)
 	if (vn == NULL) {
 		return vnode_load(vol, ino, out);
 	}
-	if (vn->dead) {
+	if (vn->dead || vn->unfreed) {
 		return ESTALE;
 	}
 	vn->used = true;
@@ -265,53 +286,55 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 	return 0;
 }
 
-/* Frees a file's extended attributes that are in a block, if that is its own
- * or if it must be. Shared with other files its count cannot be right while the
- * file is held: on the device it is gone. */
-static void vnode_free_xattrs(struct volume *vol, struct vnode *vn, bool must)
+/* Gives back a file's block of extended attributes, or its share of it. Returns
+ * 0 or EAGAIN; what cannot be read is left alone. */
+static int vnode_free_xattrs(struct volume *vol, struct vnode *vn)
 {
-	blk64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
-	const struct ext2_ext_attr_header *header =
-		block != 0 ? (const void *)vol->dev->ops->peek(vol->dev, block)
-			   : NULL;
+	uint64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
+	struct ext2_ext_attr_header *header;
 
-	if (block != 0 && (must || header == NULL || header->h_refcount > 1)) {
-		ext2fs_free_ext_attr(vol->fs, vn->ino, &vn->in);
-		vn->dirty = true;
+	if (block == 0) {
+		return 0;
 	}
+	header = (void *)vol->dev->ops->change(vol->dev, block, false);
+	if (header == NULL) {
+		return vol->dev->absent ? EAGAIN : 0;
+	}
+	if (header->h_refcount > 1) {
+		header->h_refcount--;
+		ext2fs_ext_attr_block_csum_set(vol->fs, vn->ino, block,
+					       header);
+	} else {
+		volume_free(vol, block, 1);
+	}
+	ext2fs_file_acl_block_set(vol->fs, &vn->in_small, 0);
+	ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
+	vn->dirty = true;
+	return 0;
 }
 
-/**
- * To be called whenever a link or a hold has gone. Lets a file go that has no
- * links and no holders: its extended attributes, blocks and inode. With holders
- * it is marked, otherwise does nothing.
- */
-void vnode_unref(struct volume *vol, struct vnode *vn)
+/* Frees a file that has no links and no holders: its extended attributes, blocks
+ * and inode. Returns 0, or EAGAIN for a block that is not there; then it is to
+ * be done again. What is damaged is not freed. */
+static int vnode_free(struct volume *vol, struct vnode *vn)
 {
-	bool runs;
+	bool runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0;
+	int error = runs ? tree_load(vol, vn) : 0;
 
-	if (vn->in.i_links_count != 0 || vn->dead) {
-		return;
+	if (error != EAGAIN && error != ENOMEM) {
+		runs = runs && error == 0;
+		error = vnode_free_xattrs(vol, vn);
 	}
-	vnode_free_xattrs(vol, vn, vn->holds == 0);
-	/* Loaded also for volume_orphans(), which must know the blocks. */
-	runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
-	       tree_load(vol, vn) == 0;
-	vn->in.i_dtime = (uint32_t)volume_now().sec;
-	vn->dirty = true;
-	/* Without links, with a time of deletion: on the device it is free, see
-	 * volume_orphans(). */
-	if (vn->holds == 0 && vol->keeper != NULL) {
-		vn->holds = vol->keeper->fn(vol->keeper, vn->ino);
-	}
-	if (vn->holds != 0) {
-		return;
+	if (error != 0) {
+		return EAGAIN;
 	}
 	if (runs) {
 		run_truncate(vol, vn, 0);
 	}
+	orphan_remove(vol, vn);
 	volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR), false);
 	vnode_free_content(vn);
+	vn->in.i_dtime = (uint32_t)volume_now().sec;
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
 	/* There is no tree: e2fsck takes a block of the table for garbage, and
 	 * what is alive there with it, when half of it claims one. */
@@ -319,6 +342,35 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	vnode_set_size(vol, vn, 0);
 	/* In memory until it is written, so that the table says so too. */
 	vn->dead = true;
+	return 0;
+}
+
+/**
+ * To be called whenever a link or a hold has gone. Lets a file go that has no
+ * links: frees it if it has no holders either, now or (orphan_reap()) when what
+ * is needed for that is there; else it is an orphan. Otherwise does nothing.
+ */
+void vnode_unref(struct volume *vol, struct vnode *vn)
+{
+	if (vn->in.i_links_count != 0 || vn->dead) {
+		return;
+	}
+	if (vn->holds == 0 && vol->keeper != NULL && !vn->unfreed) {
+		vn->holds = vol->keeper->fn(vol->keeper, vn->ino);
+	}
+	vn->dirty = true;
+	if (vn->holds == 0 && vnode_free(vol, vn) == 0) {
+		vol->unfreed -= vn->unfreed;
+		vn->unfreed = false;
+		return;
+	}
+	if (!vn->orphan) {
+		orphan_add(vol, vn);
+	}
+	if (vn->holds == 0 && !vn->unfreed) {
+		vn->unfreed = true;
+		vol->unfreed++;
+	}
 }
 
 /**

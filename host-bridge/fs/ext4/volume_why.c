@@ -29,7 +29,8 @@
 			 EXT4_FEATURE_RO_COMPAT_GDT_CSUM | \
 			 EXT4_FEATURE_RO_COMPAT_DIR_NLINK | \
 			 EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | \
-			 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)
+			 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM | \
+			 EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT)
 
 /* By bit; as mke2fs and dumpe2fs call them. */
 static const char *const incompat_names[32] = {
