@@ -11,8 +11,9 @@ import re
 # and what stands before it; rooms that stand together do not know each other.
 # "" is what lies in the part's own folder.
 ROOMS = {
-    "host-bridge": (("rt",), ("loop",), ("dev",), ("blk",), ("fs",),
-                    ("vsock",), ("files",), ("guest",), ("agent",), ("ui",),
+    "host-bridge": (("rt",), ("loop",), ("dev",), ("blk",),
+                    ("fs/jbd2",), ("fs",), ("vsock",), ("files",), ("guest",),
+                    ("agent",), ("ui",),
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
                    ("core", "x86", "vmx", "svm")),
@@ -42,7 +43,7 @@ LAYERED = ("guest/driver", "guest/init")
 INSIDE = ("_int.h", "_internal.h", "_impl.h")
 
 SEARCHED = ("hypervisor/include/", "")      # -I, as the build.mk files have it
-PURPOSE = re.compile(r"^ \* Room (\w+): ", re.M)
+PURPOSE = re.compile(r"^ \* Room ([\w/]+): ", re.M)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+[<"]([^>"]+)[>"]', re.M)
 DEFINED = re.compile(r"^(?!static\b)[A-Za-z_][^;={}#()]*?\b(\w+)"
                      r"\([^;{}]*\)\n\{\n", re.M)
