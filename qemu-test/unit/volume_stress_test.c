@@ -440,11 +440,59 @@ static void test_many_held(void **state)
 	fixture_close(&f);
 }
 
+static struct volume *looked_at;
+
+static void look(struct volume_observer *observer,
+		 const struct volume_event *event)
+{
+	(void)observer;
+	(void)event;
+	(void)attr_of(looked_at, ROOT);
+}
+
+/* As many files are in memory as may be, and a name of one more goes: an observer
+ * looks at the volume before that is over. */
+static void test_observed_when_many(void **state)
+{
+	struct volume_observer observer = { .fn = look };
+	struct fixture f;
+	uint32_t ino;
+	char name[16];
+	unsigned n = 0;
+
+	(void)state;
+	fixture_open(&f, 64, "-N 32768 -O ^has_journal");
+	looked_at = f.vol;
+	assert_int_equal(volume_create(f.vol, ROOT, "first", 5, &file_make,
+				       &ino), 0);
+	assert_int_equal(volume_link(f.vol, ino, ROOT, "second", 6), 0);
+	/* Until it has gone from memory, and again up to the limit. */
+	while (n < VOLUME_VNODES + 100 || f.vol->vnodes < VOLUME_VNODES) {
+		int len = snprintf(name, sizeof(name), "%u", n++);
+
+		assert_int_equal(volume_create(f.vol, ROOT, name, (size_t)len,
+					       &file_make, &ino), 0);
+	}
+	volume_observe(f.vol, &observer);
+	/* All were used lately: the root would be the first to go. */
+	assert_int_equal(vnode_get(f.vol, ROOT, &f.vol->hand), 0);
+	for (n = 0; n < VOLUME_VNODES; n++) {
+		f.vol->hand->used = true;
+		f.vol->hand = f.vol->hand->ring_next;
+	}
+	assert_int_equal(volume_unlink(f.vol, ROOT, "first", 5), 0);
+	volume_unobserve(f.vol, &observer);
+	(void)attr_of(f.vol, ROOT);
+	assert_true(f.vol->vnodes < VOLUME_VNODES);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ten_thousand_names),
 		cmocka_unit_test(test_many_held),
+		cmocka_unit_test(test_observed_when_many),
 		cmocka_unit_test(test_hashed_directory),
 		cmocka_unit_test(test_many_extents),
 		cmocka_unit_test(test_random_file),

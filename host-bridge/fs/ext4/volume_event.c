@@ -39,14 +39,17 @@ void volume_origin(struct volume *vol, const void *who)
 	vol->origin = who;
 }
 
-/** Tells all observers of an event; the origin is put in. */
+/** Tells all observers of an event; the origin is put in. The caller's vnodes stay,
+ * whatever they look at. */
 void event_send(struct volume *vol, struct volume_event *event)
 {
 	event->origin = vol->origin;
+	vol->telling = true;
 	for (struct volume_observer *to = vol->observers; to != NULL;
 	     to = to->next) {
 		to->fn(to, event);
 	}
+	vol->telling = false;
 }
 
 /** A name in dir, for vn, was made or deleted. */

@@ -81,6 +81,7 @@ struct volume {
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
 	struct volume_observer *observers;
+	bool telling;			/* them: vnodes are in use */
 	struct volume_keeper *keeper;
 	const void *origin;		/* of changes: volume_origin() */
 };

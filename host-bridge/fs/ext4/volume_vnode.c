@@ -86,14 +86,15 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
  * most are held it is of no use, and costs as much as there are: so it is done
  * again when as many have come, or were let go (volume_release()). No
  * vnode pointer may be in use: so it is called where a public function begins,
- * and nowhere else. One that cannot be written stays.
+ * and nowhere else, and one that an observer calls keeps all. One that cannot be
+ * written stays.
  */
 void volume_trim(struct volume *vol)
 {
 	/* Once around to take the marks away, once to find who has none. */
 	uint32_t steps = 2 * vol->vnodes;
 
-	if (vol->vnodes <= vol->vnodes_most) {
+	if (vol->vnodes <= vol->vnodes_most || vol->telling) {
 		return;
 	}
 	orphan_reap(vol);
