@@ -12,8 +12,7 @@
 
 /* A number's lowest bit is INTERRUPT's, then comes the slot. */
 #define SLOT_SHIFT	1
-#define SLOT_BITS	9
-static_assert(FUSE_SLOTS == 1u << SLOT_BITS, "a slot in a number");
+static_assert((FUSE_SLOTS & (FUSE_SLOTS - 1)) == 0, "a slot in a number");
 
 /**
  * A request of the driver's own, with the opcode, node and ids of head. It belongs
@@ -139,7 +138,7 @@ static bool begin(struct isthmus *ch, struct fuse_session *s, struct put *p,
 /* Numbers rise in the order of the stream. */
 static u64 number_new(struct fuse_session *s, u32 slot)
 {
-	return s->next++ << (SLOT_SHIFT + SLOT_BITS) |
+	return s->next++ * (FUSE_SLOTS << SLOT_SHIFT) |
 	       (u64)slot << SLOT_SHIFT;
 }
 

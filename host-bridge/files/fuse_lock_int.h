@@ -5,7 +5,6 @@
 
 #include "host-bridge/files/fuse_server_int.h"
 
-#define FUSE_LOCK_FILE_BITS	8u
 #define FUSE_LOCK_FILES		(1u << FUSE_LOCK_FILE_BITS)
 #define FUSE_RDLCK		0u
 #define FUSE_WRLCK		1u

@@ -5,8 +5,8 @@
 FUZZ_RUNS ?= 20000
 FUZZ_CHANNEL := ring_fuzz vsock_fuzz driver_fuse_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
-	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	-Ihypervisor/include -I. -Iqemu-test/unit
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
 
 ring_fuzz_SRCS := qemu-test/fuzz/ring_fuzz.c
 vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
@@ -15,16 +15,24 @@ vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
-driver_fuse_fuzz_FLAGS := $(DRIVER_FLAGS) -O2 -fno-sanitize-coverage=trace-cmp
+driver_fuse_fuzz_FLAGS := -Ibuild/fuzz/small $(DRIVER_FLAGS) -O2 \
+	-fno-sanitize-coverage=trace-cmp -include qemu-test/fuzz/driver_small.h
 build/fuzz/driver_fuse_fuzz: $(wildcard \
 	guest/driver/*.h qemu-test/unit/driver_*.h qemu-test/unit/fake/*.h) \
+	qemu-test/fuzz/driver_small.h build/fuzz/small/abi/ring.h \
 	| $(DRIVER_HEADERS)
+# Rings and packets an eighth as long: more wraps around, and less to clear.
+build/fuzz/small/abi/ring.h: hypervisor/include/abi/ring.h
+	@mkdir -p $(@D)
+	@sed -E -e '/RING_DATA_MIN\s/s/0x40000u/0x8000u/' \
+		-e '/RING_PAYLOAD_MAX\s/s/0x10000u/0x2000u/' $< >$@
 
 define fuzz_channel_rule
 build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
 		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock/vsock*.h)
 	@mkdir -p $$(@D)
-	clang $$(FUZZ_FLAGS) $$($(1)_FLAGS) -o $$@ $$($(1)_SRCS)
+	clang $$(FUZZ_FLAGS) $$($(1)_FLAGS) $$(FUZZ_INCLUDES) -o $$@ \
+		$$($(1)_SRCS)
 endef
 $(foreach target,$(FUZZ_CHANNEL),$(eval $(call fuzz_channel_rule,$(target))))
 

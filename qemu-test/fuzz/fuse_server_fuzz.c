@@ -7,6 +7,7 @@
  * notifications are sent, the device fails. Run by make fuzz-files;
  * FUSE_FUZZ_IMAGE names the ext4 image.
  */
+#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,16 @@
 
 #define NODES		16u
 #define MOUNTS		2u
+#define REDZONE		64u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__asan_default_options(void);
+
+/* A run is over soon: what it has freed need not be remembered for long. */
+const char *__asan_default_options(void)
+{
+	return "malloc_context_size=2:quarantine_size_mb=2";
+}
 
 static uint8_t *pristine, *image;
 static size_t image_size;
@@ -33,7 +42,7 @@ struct mount {
 	uint64_t session, unique, done;
 	bool ended, stop;
 	uint32_t len;			/* of the last request */
-	_Alignas(8) uint8_t request[FUSE_CHANNEL_DATA_MAX + 8192];
+	_Alignas(8) uint8_t request[2 * FUSE_CHANNEL_DATA_MAX];
 };
 
 static struct fuse_server *server;
@@ -41,11 +50,10 @@ static struct mount mounts[MOUNTS];
 static uint64_t nodes[NODES], handles[NODES];
 static unsigned next_node;
 static uint8_t sum;
+static int64_t now;
 
 int64_t volume_now_ns(void)
 {
-	static int64_t now = 1700000000000000000ll;
-
 	return now += 1000;
 }
 
@@ -115,13 +123,18 @@ static void disconnect(struct mount *m)
 	m->conn = NULL;
 }
 
-/* From memory of just that size; a connection that has ended is replaced. */
+/* From memory of just that size: what is around it is poisoned, and all of it
+ * afterwards. A connection that has ended is replaced. */
 static bool feed(struct mount *m, const uint8_t *data, size_t len)
 {
-	uint8_t *copy = malloc(len);
+	static _Alignas(8) uint8_t memory[REDZONE + sizeof(m->request)];
+	uint8_t *copy = memory + sizeof(memory) - len;
+	uint8_t *from = copy - REDZONE + 8 - (uintptr_t)copy % 8;
 	size_t at = 0, used;
 	int error = 0;
 
+	ASAN_POISON_MEMORY_REGION(from, (size_t)(copy - from));
+	ASAN_UNPOISON_MEMORY_REGION(copy, len);
 	memcpy(copy, data, len);
 	while (error == 0 && at < len) {
 		error = fuse_conn_input(m->conn, copy + at, len - at,
@@ -132,7 +145,7 @@ static bool feed(struct mount *m, const uint8_t *data, size_t len)
 			fuse_conn_writable(m->conn);
 		}
 	}
-	free(copy);
+	ASAN_POISON_MEMORY_REGION(copy, len);
 	return error == 0;
 }
 
@@ -264,7 +277,7 @@ static uint32_t data_of(struct input *in, uint8_t opcode)
 {
 	switch (opcode) {
 	case FUSE_WRITE:
-		return (uint32_t)take(in, 2) * 3;
+		return (uint32_t)take(in, 2) % (FUSE_CHANNEL_DATA_MAX * 3 / 2);
 	case FUSE_SETXATTR:
 		return (uint32_t)take(in, 1);
 	case FUSE_IOCTL:
@@ -516,6 +529,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (pristine == NULL) {
 		load_image();
 	}
+	now = 1700000000000000000ll;
 	dev = open_image();
 	if (volume_open(dev, &vol) != 0) {
 		abort();

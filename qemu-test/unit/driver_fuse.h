@@ -11,6 +11,9 @@
 #include "guest/driver/fuse.h"
 
 #define STREAM_MAX	0x60000u
+#ifndef ASK_BYTES
+#define ASK_BYTES	4096u		/* of a request's body */
+#endif
 
 /* The host's server: what it knows of the session, what it has received. */
 static struct {
@@ -249,7 +252,7 @@ static inline void stop(void)
 struct ask {
 	struct fuse_args_pages ap;
 	struct fuse_req *req;
-	u8 in[4096], out[256];
+	u8 in[ASK_BYTES], out[256];
 	bool ended;
 	int error;
 };

@@ -9,6 +9,10 @@
 #ifndef DRIVER_FUSE_PLAY_H
 #define DRIVER_FUSE_PLAY_H
 
+#ifndef ASK_BYTES
+#define ASK_BYTES	64u
+#endif
+
 #include "driver_fuse.h"
 
 #define PLAY_ASKS	24u
@@ -19,11 +23,12 @@ static struct {
 	u32 sleeps;
 	bool mounted;
 	u32 poked;			/* host_inits of the ring that was */
-	struct ask asks[PLAY_ASKS];
 	bool used[PLAY_ASKS], background[PLAY_ASKS];
-	struct page pages[PLAY_PAGES];
 	struct page *list[PLAY_PAGES];
 	struct fuse_page_desc descs[PLAY_PAGES];
+	/* What does not begin as zeros: most of it a script never uses. */
+	struct ask asks[PLAY_ASKS];
+	struct page pages[PLAY_PAGES];
 } play;
 
 static inline u32 play_take(unsigned int bytes)
@@ -253,7 +258,7 @@ static inline void play_request(void)
 		return;
 	}
 	ask = &play.asks[i];
-	*ask = ask_of(opcodes[bits & 7], 64, bits >> 3 & 63);
+	*ask = ask_of(opcodes[bits & 7], ASK_BYTES, bits >> 3 & 63);
 	memset(ask->in, (int)(bits >> 9), sizeof(ask->in));
 	ask->ap.pages = play.list;
 	ask->ap.descs = play.descs;
@@ -428,7 +433,7 @@ static inline void play_end(void)
 /** Plays a whole script, from the module's loading to its end. */
 static inline void driver_fuse_play(const u8 *script, size_t size)
 {
-	memset(&play, 0, sizeof(play));
+	memset(&play, 0, offsetof(__typeof__(play), asks));
 	play.at = script;
 	play.end = script + size;
 	host_inits = 0;
