@@ -187,15 +187,35 @@ static void zero_rest(const struct fuse_args *args, u32 len)
 	}
 }
 
+/* By this request a file lost its set-user-ID bits, perhaps: its mode is to be
+ * asked for. The fuse module does not look for them. */
+static void note_mode(struct fuse_session *s, const struct fuse_req *req)
+{
+	const void *in = req->args->in_args[0].value;
+	u64 nodeid = req->in.h.nodeid;
+	struct inode *inode;
+
+	if (req->in.h.opcode == FUSE_COPY_FILE_RANGE) {
+		nodeid = ((const struct fuse_copy_file_range_in *)in)->nodeid_out;
+	} else if (req->in.h.opcode == FUSE_WRITE &&
+		   !(((const struct fuse_write_in *)in)->write_flags &
+		     FUSE_WRITE_KILL_SUIDGID)) {
+		return;
+	}
+	rcu_read_lock();
+	inode = fuse_find_inode(s, nodeid);
+	if (inode && READ_ONCE(inode->i_mode) & (S_ISUID | S_ISGID)) {
+		set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
+			      STATX_MODE);
+	}
+	rcu_read_unlock();
+}
+
 /* What is to be known of a request that went well, before its process goes on: a
- * file that was made (fuse_local.c); a write that took the set-user-ID bits away,
- * which the fuse module does not look for. */
+ * file that was made (fuse_local.c); what is not as it was. */
 static void note_answer(struct fuse_session *s, const struct fuse_req *req)
 {
-	const struct fuse_args *args = req->args;
-	const struct fuse_entry_out *entry = args->out_args[0].value;
-	const struct fuse_write_in *write = args->in_args[0].value;
-	struct inode *inode;
+	const struct fuse_entry_out *entry = req->args->out_args[0].value;
 
 	switch (req->in.h.opcode) {
 	case FUSE_CREATE:
@@ -204,16 +224,9 @@ static void note_answer(struct fuse_session *s, const struct fuse_req *req)
 			   entry->nodeid);
 		break;
 	case FUSE_WRITE:
-		if (!(write->write_flags & FUSE_WRITE_KILL_SUIDGID)) {
-			break;
-		}
-		rcu_read_lock();
-		inode = fuse_find_inode(s, req->in.h.nodeid);
-		if (inode) {
-			set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
-				      STATX_MODE);
-		}
-		rcu_read_unlock();
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		note_mode(s, req);
 		break;
 	}
 }

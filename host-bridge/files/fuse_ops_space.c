@@ -15,6 +15,8 @@
 #define IOC_FSGETXATTR	0x801c581fu
 #define IOC_FSSETXATTR	0x401c5820u
 
+#define MODE_PRIVILEGES	06000u		/* set-user-ID, set-group-ID */
+
 /* struct fsxattr; we know flags only. */
 struct fsxattr {
 	uint32_t xflags, extsize, nextents, projid, cowextsize;
@@ -33,17 +35,33 @@ static const struct {
 	{ VOLUME_FL_NODUMP, XFLAG_NODUMP },
 };
 
+/* A file has got another content by these: as with a WRITE, set-user-ID and
+ * set-group-ID end if it is not by root. Linux does not say that it should be so,
+ * nor with which capabilities. */
+static int end_privileges(struct fuse_request *r, uint32_t ino)
+{
+	struct volume_attr attr;
+	int error = volume_getattr(r->vol, ino, &attr);
+
+	if (error != 0 || r->in.uid == 0 || (attr.mode & MODE_PRIVILEGES) == 0) {
+		return error;
+	}
+	return volume_setattr(r->vol, ino, VOLUME_SET_KILL_PRIV, &attr);
+}
+
 /** FALLOCATE: fuse_fallocate_in. */
 int fuse_fallocate(struct fuse_request *r)
 {
 	const struct fuse_fallocate_in *in = r->arg;
+	int error;
 
 	if (in->length > (uint64_t)INT64_MAX ||
 	    in->offset > (uint64_t)INT64_MAX - in->length) {
 		return EFBIG;
 	}
-	return volume_fallocate(r->vol, r->node->ino, in->mode, in->offset,
-				in->length);
+	error = volume_fallocate(r->vol, r->node->ino, in->mode, in->offset,
+				 in->length);
+	return error != 0 ? error : end_privileges(r, r->node->ino);
 }
 
 /** LSEEK: fuse_lseek_in -> fuse_lseek_out. Only for data and holes. */
@@ -84,6 +102,9 @@ int fuse_copy_file_range(struct fuse_request *r)
 	if (error == 0) {
 		error = volume_copy(r->vol, r->node->ino, in->off_in, to->ino,
 				    in->off_out, in->len, &done);
+	}
+	if (error == 0 && done > 0) {
+		error = end_privileges(r, to->ino);
 	}
 	*out = (struct fuse_write_out){ .size = (uint32_t)done };
 	r->out_len = sizeof(*out);

@@ -228,27 +228,52 @@ static void test_blocks(void **state)
 	stop();
 }
 
-/* A write by another user takes set-user-ID bits away: the mode is asked for
- * anew. */
+/* A write by another user takes set-user-ID bits away, and so do fallocate and
+ * copy_file_range: the mode is asked for anew, if it has any. */
 static void test_kill_suid(void **state)
 {
 	struct fuse_inode fi = { .inode = { .nodeid = 7 } };
 	struct ask write = ask_of(FUSE_WRITE, sizeof(struct fuse_write_in),
 				  8);
-	struct fuse_write_in *in = (void *)write.in;
+	struct ask fall = ask_of(FUSE_FALLOCATE,
+				 sizeof(struct fuse_fallocate_in), 0);
+	struct ask copy = ask_of(FUSE_COPY_FILE_RANGE,
+				 sizeof(struct fuse_copy_file_range_in), 8);
+	const struct {
+		struct ask *ask;
+		u32 mode, flags;
+		u64 to;
+		u32 unknown;
+	} cases[] = {
+		{ &write, 0104755, 0, 0, 0 },
+		{ &write, 0104755, FUSE_WRITE_KILL_SUIDGID, 0, STATX_MODE },
+		{ &write, 0102755, FUSE_WRITE_KILL_SUIDGID, 0, STATX_MODE },
+		{ &write, 0100755, FUSE_WRITE_KILL_SUIDGID, 0, 0 },
+		{ &fall, 0104755, 0, 0, STATX_MODE },
+		{ &fall, 0100755, 0, 0, 0 },
+		{ &copy, 0104755, 0, 7, STATX_MODE },
+		{ &copy, 0104755, 0, 8, 0 },
+	};
 
 	(void)state;
 	start();
 	sb->inode = &fi.inode;
-	for (int kill = 0; kill < 2; kill++) {
-		*in = (struct fuse_write_in){
-			.write_flags = kill ? FUSE_WRITE_KILL_SUIDGID : 0,
-		};
-		ask_send(&write);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ask *ask = cases[i].ask;
+
+		((struct fuse_write_in *)write.in)->write_flags =
+			cases[i].flags;
+		((struct fuse_copy_file_range_in *)copy.in)->nodeid_out =
+			cases[i].to;
+		copy.ap.args.nodeid = 9;
+		fi.inode.i_mode = cases[i].mode;
+		fi.inval_mask = 0;
+		ask_send(ask);
 		assert_true(server_run());
-		server_reply(got.unique, 0, write.out, 8);
-		assert_int_equal(fake_answered(write.req), 0);
-		assert_int_equal(fi.inval_mask, kill ? STATX_MODE : 0);
+		server_reply(got.unique, 0, ask->out,
+			     ask->ap.args.out_args[0].size);
+		assert_int_equal(fake_answered(ask->req), 0);
+		assert_int_equal(fi.inval_mask, cases[i].unknown);
 	}
 	sb->inode = NULL;
 	stop();

@@ -94,6 +94,45 @@ static void privileges_end_with_a_write(void **state)
 	GO(attr_by(node).size, 0);
 }
 
+/* With FALLOCATE and COPY_FILE_RANGE Linux does not say that they should: they do
+ * with all users but root. */
+static void privileges_end_with_another_content(void **state)
+{
+	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0106755 };
+	struct fuse_fallocate_in fall = { .length = 5000 };
+	struct fuse_copy_file_range_in copy = { .len = 100 };
+	uint64_t x, y;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &x, NULL), 0);
+	GO(make_file(&a, ROOT_ID, "y", &y, NULL), 0);
+	GO(write_file(&a, y, 0, "data", 4, 0), 0);
+	copy.nodeid_out = x;
+	for (unsigned i = 0; i < 8; i++) {
+		bool copies = i & 1, root = i & 2, exec = i & 4;
+
+		in.mode = exec ? 0106755 : 0106644;
+		GO(ask(&a, FUSE_SETATTR, x, &in, sizeof(in), NULL, NULL), 0);
+		a.uid = root ? 0 : 1000;
+		GO(copies ? ask(&a, FUSE_COPY_FILE_RANGE, y, &copy,
+				sizeof(copy), NULL, NULL) :
+			    ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall),
+				NULL, NULL), 0);
+		a.uid = 0;
+		GO(attr_by(x).mode, root ? in.mode : exec ? 0100755 : 0102644);
+	}
+	/* Nothing was copied; it could not be done. */
+	GO(ask(&a, FUSE_SETATTR, x, &in, sizeof(in), NULL, NULL), 0);
+	a.uid = 1000;
+	copy.off_in = 4;
+	GO(ask(&a, FUSE_COPY_FILE_RANGE, y, &copy, sizeof(copy), NULL, NULL),
+	   0);
+	fall.mode = 0x100;
+	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 95);
+	a.uid = 0;
+	GO(attr_by(x).mode, in.mode);
+}
+
 /* Linux says only that there is a new owner. */
 static void privileges_end_with_an_owner(void **state)
 {
@@ -479,6 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(attributes_are_set),
 		T(privileges_end_with_a_write),
+		T(privileges_end_with_another_content),
 		T(privileges_end_with_an_owner),
 		T(acls_come_with_a_directory),
 		T(attributes_have_names),
