@@ -203,7 +203,6 @@ void fuse_stream_adopt(struct inode *inode);
 void fuse_stream_opened(struct file *file);
 
 /* fuse_name.c */
-bool fuse_name_is_new(const void *name);
 bool fuse_name_adopted(const struct inode *inode);
 void fuse_name_adopt(struct inode *inode);
 

@@ -251,10 +251,6 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 		answered = getxattr_answer(s, req);
 		error = -ENODATA;
 		break;
-	case FUSE_LOOKUP:
-		answered = fuse_name_is_new(req->args->in_args[0].value);
-		error = -ENOENT;
-		break;
 	case FUSE_SETATTR:
 		answered = setattr_answer(s, req);
 		break;

@@ -5,8 +5,9 @@
  *
  * A name that is not there need not be asked for:
  *
- * - A file that must be new (O_EXCL) is made at once: the host says EEXIST if it
- *   is not. The fuse module looks it up before; that is answered here.
+ * - A file that may be made (O_CREAT), of a name that Linux does not know, is made
+ *   at once: the host makes only what is new. If it does not, the name is looked
+ *   up after all, and what it says then counts.
  * - A name that was just removed is gone until the host says otherwise, as it
  *   does of any name. An answer that is older than its word is met by what
  *   fuse_notify.c does: the directory is locked here.
@@ -19,42 +20,11 @@
 
 #include "fuse.h"
 
-#define NEW_NAMES	8u
-
 /* Fuse's functions for all directories, and those with ours in place of some.
  * Made once; `made` guards that. */
 static const struct inode_operations *fuse_dirs;
 static struct inode_operations dir_ops;
 static DEFINE_SPINLOCK(made);
-
-/* Names in dentries that must be new and are being made. */
-static const void *new_names[NEW_NAMES];
-
-/** Is this the name, in its dentry, of a file that must be new? */
-bool fuse_name_is_new(const void *name)
-{
-	u32 i;
-
-	for (i = 0; i < NEW_NAMES; i++) {
-		if (READ_ONCE(new_names[i]) == name) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* A place for the name, if one is free; else it is looked up. */
-static const void **new_name(const void *name)
-{
-	u32 i;
-
-	for (i = 0; i < NEW_NAMES; i++) {
-		if (!cmpxchg(&new_names[i], NULL, name)) {
-			return &new_names[i];
-		}
-	}
-	return NULL;
-}
 
 static struct dentry *lookup(struct inode *dir, struct dentry *entry,
 			     unsigned int flags)
@@ -67,19 +37,38 @@ static struct dentry *lookup(struct inode *dir, struct dentry *entry,
 	return found;
 }
 
+/* What was taken to be new could not be made: perhaps it is there. Then the VFS opens
+ * it, and checks whether the caller may, which it does not for what was made.
+ * Nobody else looks the name up meanwhile: the directory's lock is held. */
+static int look_first(struct inode *dir, struct dentry *entry,
+		      struct file *file, unsigned int flags, umode_t mode)
+{
+	struct dentry *found;
+
+	file->f_mode &= ~FMODE_CREATED;
+	d_drop(entry);
+	found = lookup(dir, entry, 0);
+	if (IS_ERR(found)) {
+		return PTR_ERR(found);
+	}
+	return found || d_inode(entry) ? finish_no_open(file, found) :
+	       fuse_dirs->atomic_open(dir, entry, file, flags, mode);
+}
+
 /* Looks a name up, and makes and opens a new file. */
 static int atomic_open(struct inode *dir, struct dentry *entry,
 		       struct file *file, unsigned int flags, umode_t mode)
 {
-	const void **place = NULL;
+	bool unknown = (flags & O_CREAT) && d_in_lookup(entry);
 	int err;
 
-	if ((flags & O_CREAT) && (flags & O_EXCL) && d_in_lookup(entry)) {
-		place = new_name(entry->d_name.name);
+	if (unknown) {
+		/* As a name that is not there, which nobody is to believe. */
+		d_add(entry, NULL);
 	}
 	err = fuse_dirs->atomic_open(dir, entry, file, flags, mode);
-	if (place) {
-		WRITE_ONCE(*place, NULL);
+	if (err && err != -EEXIST && unknown && !d_inode(entry)) {
+		err = look_first(dir, entry, file, flags, mode);
 	}
 	if (err) {
 		return err;

@@ -13,52 +13,50 @@
 static struct fuse_inode fi, dir_fi;
 static struct file file;
 static struct dentry name, other;
+static struct inode *there;	/* what the host has of the name */
 
-/* What the fuse module does: whether it opens, and its answer. */
+/* What the fuse module does: whether it opens, and its answers, the first to who
+ * makes what was not looked up. */
 static bool opens;
-static int answer;
-static bool asked;		/* the LOOKUP went to the host */
+static int answer, first_answer;
+static u32 lookups, creates;
 
 static struct dentry *fuse_lookup(struct inode *dir, struct dentry *entry,
 				  unsigned int flags)
 {
-	return flags ? ERR_PTR(-EIO) : other.d_inode ? &other : NULL;
-}
-
-/* Is a LOOKUP of this dentry's name answered by the driver? */
-static bool is_answered_here(const struct dentry *entry)
-{
-	struct ask ask = ask_of(FUSE_LOOKUP, 2, sizeof(struct fuse_entry_out));
-	bool here;
-
-	ask.ap.args.in_args[0].value = entry->d_name.name;
-	ask.ap.args.out_args[0].value = ask.out;
-	ask.req = fake_request(fm, &ask.ap.args, false);
-	here = is_answered(&ask);
-	if (!here) {
-		settle();
-		assert_true(server_run());
-		assert_int_equal(got.opcode, FUSE_LOOKUP);
-		server_reply(got.unique, -ENOENT, NULL, 0);
+	lookups++;
+	if (flags) {
+		return ERR_PTR(-EIO);
 	}
-	assert_int_equal(fake_answered(ask.req), -ENOENT);
-	return here;
+	if (other.d_inode) {
+		return &other;
+	}
+	d_add(entry, there);
+	return NULL;
 }
 
+/* The host makes what is not there. */
 static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
 			    struct file *f, unsigned int flags, umode_t mode)
 {
-	struct dentry same = *entry;
-	unsigned char bytes[] = "n";
+	int err = lookups == 0 ? first_answer : answer;
 
-	asked = !is_answered_here(entry);
-	/* Another dentry of that name is none of ours. */
-	same.d_name.name = bytes;
-	assert_false(is_answered_here(&same));
-	f->f_path.dentry = opens ? entry : NULL;
-	f->f_mode = opens ? FMODE_OPENED : 0;
-	f->f_op = opens ? entry->d_inode->i_fop : NULL;
-	return answer;
+	if (d_in_lookup(entry)) {
+		fuse_lookup(dir, entry, 0);
+	}
+	if (!(flags & O_CREAT) || entry->d_inode) {
+		return finish_no_open(f, NULL);
+	}
+	assert_true(entry->hashed && entry->d_fsdata == NULL);
+	creates++;
+	f->f_mode |= FMODE_CREATED;
+	if (err == 0) {
+		entry->d_inode = &fi.inode;
+		f->f_mode |= opens ? FMODE_OPENED : 0;
+		f->f_path.dentry = opens ? entry : NULL;
+		f->f_op = opens ? fi.inode.i_fop : NULL;
+	}
+	return err;
 }
 
 static int fuse_unlink(struct inode *dir, struct dentry *entry)
@@ -72,6 +70,14 @@ static const struct inode_operations fuse_dirs = {
 	fuse_lookup, fuse_atomic_open, fuse_unlink,
 };
 
+/* A name that Linux does not know. */
+static void unknown(void)
+{
+	name = (struct dentry){ .in_lookup = true };
+	file = (struct file){ 0 };
+	lookups = creates = 0;
+}
+
 static const struct inode_operations *begin(void)
 {
 	start();
@@ -81,13 +87,11 @@ static const struct inode_operations *begin(void)
 	dir_fi = (struct fuse_inode){ .inode = {
 		.nodeid = 3, .i_mode = S_IFDIR | 0755, .i_op = &fuse_dirs,
 	} };
-	name = (struct dentry){
-		.d_inode = &fi.inode, .d_name.name = (const u8 *)"n",
-	};
+	there = &fi.inode;
 	other = (struct dentry){ 0 };
-	file = (struct file){ 0 };
 	opens = true;
-	answer = 0;
+	answer = first_answer = 0;
+	unknown();
 	assert_false(fuse_name_adopted(&dir_fi.inode));
 	fuse_name_adopt(&dir_fi.inode);
 	assert_true(fuse_name_adopted(&dir_fi.inode));
@@ -102,65 +106,122 @@ static void test_adopt(void **state)
 
 	(void)state;
 	fuse_name_adopt(NULL);
-	/* Looked up: this name's inode, another name's, none; an error. */
+	/* Looked up: this name's inode, none, another name's; an error. */
 	assert_false(fuse_name_adopted(&fi.inode));
 	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
 	ours = fi.inode.i_fop;
 	assert_ptr_not_equal(ours, &fuse_files);
 	assert_true(fuse_name_adopted(&fi.inode));
 	fi.inode.i_fop = &fuse_files;
-	name.d_inode = NULL;
+	there = NULL;
+	unknown();
 	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
 	other.d_inode = &fi.inode;
+	unknown();
 	assert_ptr_equal(ops->lookup(&dir_fi.inode, &name, 0), &other);
 	assert_ptr_equal(fi.inode.i_fop, ours);
+	other.d_inode = NULL;
 	assert_true(IS_ERR(ops->lookup(&dir_fi.inode, &name, 1)));
-	/* Made and opened; found only; an error. */
+	/* Made and opened; made only; found; an error. */
 	fi.inode.i_fop = &fuse_files;
-	name.d_inode = &fi.inode;
-	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
-			 0);
+	unknown();
+	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, O_CREAT,
+					  0), 0);
 	assert_ptr_equal(fi.inode.i_fop, ours);
 	assert_ptr_equal(file.f_op, ours);
 	opens = false;
 	fi.inode.i_fop = &fuse_files;
+	unknown();
+	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, O_CREAT,
+					  0), 0);
+	assert_ptr_equal(fi.inode.i_fop, ours);
+	assert_null(file.f_op);
+	there = &fi.inode;
+	fi.inode.i_fop = &fuse_files;
+	unknown();
 	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
 			 0);
 	assert_ptr_equal(fi.inode.i_fop, ours);
-	assert_null(file.f_op);
-	answer = -EIO;
-	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, 0, 0),
-			 -EIO);
+	assert_int_equal(file.f_mode, 0);
 	/* Links and the like are left alone. */
 	fi.inode.i_mode = 0120777;
 	assert_true(fuse_name_adopted(&fi.inode));
 	stop();
 }
 
-/* A file that must be new is not looked up: if it has to be looked up, and for
- * as long as it is made. */
+/* A file that may be made is not looked up, if Linux does not know its name. */
 static void test_new(void **state)
 {
 	const struct inode_operations *ops = begin();
 	unsigned int both = O_CREAT | O_EXCL;
 
 	(void)state;
-	for (u32 i = 0; i < 20; i++) {
-		name.in_lookup = true;
-		answer = i % 2 ? -EEXIST : 0;
+	there = NULL;
+	for (u32 excl = 0; excl < 2; excl++) {
+		unknown();
 		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
-						  both, 0), answer);
-		assert_false(asked);
-		assert_false(is_answered_here(&name));
+						  excl ? both : O_CREAT, 0),
+				 0);
+		assert_int_equal(lookups, 0);
+		assert_int_equal(creates, 1);
+		assert_int_equal(file.f_mode, FMODE_CREATED | FMODE_OPENED);
 	}
-	answer = 0;
-	ops->atomic_open(&dir_fi.inode, &name, &file, O_CREAT, 0);
-	assert_true(asked);
+	unknown();
 	ops->atomic_open(&dir_fi.inode, &name, &file, O_EXCL, 0);
-	assert_true(asked);
-	name.in_lookup = false;
-	ops->atomic_open(&dir_fi.inode, &name, &file, both, 0);
-	assert_true(asked);
+	assert_int_equal(lookups, 1);
+	/* It is known that there is none: nothing is asked twice. */
+	first_answer = -EIO;
+	unknown();
+	d_add(&name, NULL);
+	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, both,
+					  0), -EIO);
+	assert_int_equal(lookups, 0);
+	/* EEXIST says it all. */
+	first_answer = -EEXIST;
+	unknown();
+	assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file, both,
+					  0), -EEXIST);
+	assert_int_equal(lookups, 0);
+	stop();
+}
+
+/* If the host does not make it, for whatever reason, it is looked up. What is
+ * there is not made, nor opened unchecked. */
+static void test_not_new(void **state)
+{
+	static const int errors[] = { -ESTALE, -EROFS, -EPERM, -ENOSPC };
+	const struct inode_operations *ops = begin();
+
+	(void)state;
+	for (u32 i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		first_answer = errors[i];
+		there = &fi.inode;
+		unknown();
+		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
+						  O_CREAT, 0), 0);
+		assert_int_equal(lookups, 1);
+		assert_int_equal(creates, 1);
+		assert_int_equal(file.f_mode, 0);
+		assert_null(file.f_path.dentry);
+		assert_ptr_equal(name.d_inode, there);
+		assert_true(fuse_name_adopted(there));
+		/* A directory's one dentry, in place of this. */
+		other.d_inode = &dir_fi.inode;
+		unknown();
+		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
+						  O_CREAT, 0), 0);
+		assert_ptr_equal(file.f_path.dentry, &other);
+		assert_int_equal(file.f_mode, 0);
+		other.d_inode = NULL;
+		/* Gone by then: it is made. Or cannot be, indeed. */
+		there = NULL;
+		answer = i % 2 ? errors[i] : 0;
+		unknown();
+		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
+						  O_CREAT, 0), answer);
+		assert_int_equal(lookups, 1);
+		assert_int_equal(creates, 2);
+	}
 	stop();
 }
 
@@ -183,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_adopt),
 		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_not_new),
 		cmocka_unit_test(test_unlink),
 	};
 

@@ -15,6 +15,7 @@
 #define IOCB_APPEND		4u
 #define FMODE_OPENED		1u
 #define FMODE_READ		2u
+#define FMODE_CREATED		4u
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 
 typedef unsigned int umode_t;
@@ -59,6 +60,16 @@ struct inode_operations {
 
 #define MAX_JIFFY_OFFSET	(1l << 60)
 #define d_in_lookup(d)		((d)->in_lookup)
+#define d_drop(d)		((void)((d)->hashed = false))
+#define d_add(d, i)							\
+	(assert(!(d)->hashed && !(d)->d_inode), (void)((d)->d_inode = (i)), \
+	 (void)((d)->in_lookup = false), (void)((d)->hashed = true))
+
+static inline int finish_no_open(struct file *file, struct dentry *entry)
+{
+	file->f_path.dentry = entry;
+	return 0;
+}
 
 #define file_inode(f)			((f)->f_inode)
 #define is_sync_kiocb(iocb)		(!(iocb)->async)
