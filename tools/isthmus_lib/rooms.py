@@ -28,7 +28,8 @@ OTHERS = {
     "host-bridge": ("hypervisor/include/abi/", "drivers/", "proto/"),
     "hypervisor": (),
     "guest": ("hypervisor/include/abi/", "drivers/", "proto/"),
-    "drivers": (),
+    "drivers": ("host-bridge/loop/", "host-bridge/dev/dma.h",
+                "host-bridge/blk/block.h"),
     "proto": (),
     "boot": ("hypervisor/include/abi/",),
 }

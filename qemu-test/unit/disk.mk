@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the disk drivers: each against a device of the test's.
+DISK_UNIT := disk_virtio
+UNIT_TESTS += $(DISK_UNIT)
+
+disk_virtio_UNDER := virtio_blk.c
+
+$(foreach t,$(DISK_UNIT),\
+	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
+		qemu-test/unit/fake/$(t).c \
+		qemu-test/unit/disk_fixture.c drivers/disk.c \
+		host-bridge/blk/block.c \
+		$(addprefix drivers/,$($(t)_UNDER)))\
+	$(eval $(t)_CFLAGS := -Iqemu-test/unit \
+		-include qemu-test/unit/fake/disk_machine.h))

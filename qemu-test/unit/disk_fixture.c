@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* See disk_fixture.h. */
+#include "disk_fixture.h"
+
+#define ALLOCS		512u
+#define BUS_BASE	0x40000000ull
+
+uint8_t medium[MEDIUM_BYTES];
+bool chaos;
+unsigned cuts;
+bool (*fake_device)(void);
+
+static struct {
+	uint8_t *data;
+	size_t size;
+	uint64_t bus;
+} allocs[ALLOCS];
+static uint64_t next_bus = BUS_BASE;
+static uint64_t now_ms;
+static struct loop_timer *timers[64];
+
+void *dma_alloc(size_t size, size_t align)
+{
+	for (unsigned i = 0; i < ALLOCS; i++) {
+		if (!allocs[i].data) {
+			allocs[i].data = aligned_alloc(align,
+				(size + align - 1) / align * align);
+			assert_non_null(allocs[i].data);
+			memset(allocs[i].data, 0, size);
+			allocs[i].size = size;
+			next_bus = (next_bus + align - 1) / align * align;
+			allocs[i].bus = next_bus;
+			next_bus += size + 64;
+			return allocs[i].data;
+		}
+	}
+	fail_msg("too many allocations");
+	return NULL;
+}
+
+void dma_free(void *p, size_t size)
+{
+	(void)size;
+	for (unsigned i = 0; i < ALLOCS; i++) {
+		if (p && allocs[i].data == p) {
+			free(p);
+			allocs[i].data = NULL;
+			return;
+		}
+	}
+	assert_null(p);
+}
+
+uint64_t dma_bus(const void *p)
+{
+	for (unsigned i = 0; i < ALLOCS; i++) {
+		if (allocs[i].data && (const uint8_t *)p >= allocs[i].data &&
+		    (const uint8_t *)p < allocs[i].data + allocs[i].size) {
+			return allocs[i].bus +
+			       (uint64_t)((const uint8_t *)p - allocs[i].data);
+		}
+	}
+	fail_msg("an address that is not for DMA");
+	return 0;
+}
+
+void *fake_bus(uint64_t bus, size_t len)
+{
+	for (unsigned i = 0; i < ALLOCS; i++) {
+		if (allocs[i].data && bus >= allocs[i].bus &&
+		    bus + len <= allocs[i].bus + allocs[i].size) {
+			return allocs[i].data + (bus - allocs[i].bus);
+		}
+	}
+	fail_msg("DMA of %zu bytes at %llx, where nothing is", len,
+		 (unsigned long long)bus);
+	return NULL;
+}
+
+void loop_timer_cancel(struct loop_timer *timer)
+{
+	for (unsigned i = 0; i < 64; i++) {
+		if (timers[i] == timer) {
+			timers[i] = NULL;
+		}
+	}
+	timer->deadline = 0;
+}
+
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
+		    void (*fn)(struct loop_timer *timer))
+{
+	unsigned i = 0;
+
+	loop_timer_cancel(timer);
+	while (timers[i]) {
+		i++;
+	}
+	timers[i] = timer;
+	timer->fn = fn;
+	timer->deadline = now_ms + delay_ms;
+}
+
+uint64_t loop_uptime_ms(void)
+{
+	return now_ms;
+}
+
+void fake_cut(void *arg)
+{
+	(void)arg;
+	cuts++;
+}
+
+void fake_run(struct disk *disk, unsigned ms)
+{
+	while (ms-- > 0) {
+		now_ms++;
+		for (unsigned i = 0; i < 64; i++) {
+			struct loop_timer *timer = timers[i];
+
+			if (timer && timer->deadline <= now_ms) {
+				timers[i] = NULL;
+				timer->deadline = 0;
+				timer->fn(timer);
+			}
+		}
+		if (fake_device()) {
+			disk_interrupt(disk);
+		}
+		block_run(&disk->dev);
+	}
+}
+
+void fake_start(struct disk *disk)
+{
+	disk_start(disk);
+	for (unsigned i = 0; disk->state == DISK_STARTING ||
+	     disk->state == DISK_STOPPING; i++) {
+		assert_true(i < 200000);
+		fake_run(disk, 1);
+	}
+	fake_open(disk);
+}
+
+void fake_open(struct disk *disk)
+{
+	if (disk->state == DISK_READY && !disk->dev.queue_end) {
+		block_init(&disk->dev);
+		block_open_write(&disk->dev);
+	}
+}
+
+static void on_done(struct block_req *req)
+{
+	struct io *io = (struct io *)req;
+
+	io->ended++;
+}
+
+struct io *io_new(struct disk *disk, enum block_op op, uint64_t sector,
+		  uint32_t sectors, uint32_t piece, uint32_t gap)
+{
+	static uint32_t seed;
+	struct io *io = calloc(1, sizeof(*io));
+	uint32_t bytes = sectors * disk->dev.sector_size;
+
+	assert_non_null(io);
+	io->req = (struct block_req) {
+		.op = op, .sector = sector, .sectors = sectors,
+		.segs = io->segs, .done = on_done, .error = -1,
+	};
+	if (op > BLOCK_WRITE) {
+		return io;
+	}
+	io->data = dma_alloc((bytes / piece + 1) * (piece + gap), 4096);
+	for (uint32_t at = 0; at < bytes; at += piece) {
+		uint8_t *data = io->data + at / piece * (piece + gap);
+		uint32_t len = bytes - at < piece ? bytes - at : piece;
+
+		for (uint32_t i = 0; i < len; i++) {
+			seed = seed * 1103515245 + 12345;
+			data[i] = (uint8_t)(seed >> 16);
+		}
+		assert_true(io->req.seg_count < 64);
+		io->segs[io->req.seg_count++] = (struct block_seg) { data, len };
+	}
+	return io;
+}
+
+void io_submit(struct disk *disk, struct io *io)
+{
+	block_submit(&disk->dev, &io->req);
+	assert_int_equal(io->ended, 0);		/* never from within */
+}
+
+struct io *io_now(struct disk *disk, enum block_op op, uint64_t sector,
+		  uint32_t sectors)
+{
+	struct io *io = io_new(disk, op, sector, sectors,
+			       sectors * disk->dev.sector_size + 1, 0);
+
+	io_submit(disk, io);
+	return io;
+}
+
+int io_wait(struct disk *disk, struct io *io)
+{
+	int error;
+
+	for (unsigned i = 0; !io->ended; i++) {
+		assert_true(i < 200000);
+		fake_run(disk, 1);
+	}
+	assert_int_equal(io->ended, 1);
+	error = io->req.error;
+	io_free(io);
+	return error;
+}
+
+bool io_is_medium(struct disk *disk, const struct io *io)
+{
+	const uint8_t *at = medium + io->req.sector * disk->dev.sector_size;
+
+	for (unsigned i = 0; i < io->req.seg_count; i++) {
+		if (memcmp(at, io->segs[i].data, io->segs[i].len) != 0) {
+			return false;
+		}
+		at += io->segs[i].len;
+	}
+	return true;
+}
+
+void io_free(struct io *io)
+{
+	dma_free(io->data, 0);
+	free(io);
+}
+
+/* Small numbers, single bits, all of it. */
+uint32_t chaos_value(void)
+{
+	uint32_t value = (uint32_t)rand() << 16 ^ (uint32_t)rand();
+
+	switch (rand() % 4) {
+	case 0: return value % 70;
+	case 1: return 1u << value % 32;
+	case 2: return rand() % 2 ? 0 : ~0u;
+	default: return value;
+	}
+}
+
+static bool chaos_step(void)
+{
+	for (unsigned i = 0; i < 50; i++) {
+		unsigned n = (unsigned)rand() % ALLOCS;
+		uint32_t value = chaos_value();
+		size_t at;
+
+		if (!allocs[n].data) {
+			continue;
+		}
+		at = (size_t)rand() % allocs[n].size;
+		if (rand() % 2) {
+			at %= 16384;
+		}
+		if (at + 4 <= allocs[n].size) {
+			memcpy(allocs[n].data + at / 2 * 2, &value, 4);
+		}
+	}
+	return rand() % 2;
+}
+
+void fake_chaos(struct disk *disk, unsigned rounds)
+{
+	struct io *ios[40] = { NULL };
+	bool (*device)(void) = fake_device;
+
+	chaos = true;
+	fake_device = chaos_step;
+	for (unsigned round = 0; round < rounds; round++) {
+		struct io **io = &ios[rand() % 40];
+
+		if (*io && (*io)->ended) {
+			assert_int_equal((*io)->ended, 1);
+			io_free(*io);
+			*io = NULL;
+		}
+		if (!*io) {
+			*io = io_now(disk, (enum block_op)(rand() % 5),
+				     (unsigned)rand() % 500,
+				     (unsigned)rand() % 32 + 1);
+		}
+		fake_run(disk, rand() % 100 ? 3 : 3000);
+	}
+	for (unsigned i = 0; i < 40; i++) {
+		if (ios[i]) {
+			(void)io_wait(disk, ios[i]);
+		}
+	}
+	chaos = false;
+	fake_device = device;
+}
+
+void fake_over(void)
+{
+	chaos = false;
+	for (unsigned i = 0; i < ALLOCS; i++) {
+		free(allocs[i].data);
+		allocs[i].data = NULL;
+	}
+	memset(timers, 0, sizeof(timers));
+	cuts = 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of the disk drivers share: memory for DMA with bus addresses
+ * of its own, the loop's clock, requests with data, and a medium. A device of a
+ * test reaches memory by fake_bus() only, which holds it to what the driver has
+ * set aside.
+ */
+#ifndef DISK_FIXTURE_H
+#define DISK_FIXTURE_H
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/disk.h"
+#include "host-bridge/dev/dma.h"
+
+#define MEDIUM_BYTES	(4u << 20)
+
+/* A request of a test, and what became of it. */
+struct io {
+	struct block_req req;
+	struct block_seg segs[64];
+	uint8_t *data;			/* all of it, in one piece */
+	unsigned ended;			/* how often */
+};
+
+extern uint8_t medium[MEDIUM_BYTES];
+extern unsigned cuts;			/* the bus was taken from a device */
+
+/* Memory at a bus address. A device that goes astray ends the test. */
+void *fake_bus(uint64_t bus, size_t len);
+/* The device: looked at in each millisecond of fake_run(). True: it has raised
+ * its interrupt. */
+extern bool (*fake_device)(void);
+/* Time goes by. */
+void fake_run(struct disk *disk, unsigned ms);
+/* Until the disk is ready or has failed. */
+void fake_start(struct disk *disk);
+/* One that is ready may be written to from now on. */
+void fake_open(struct disk *disk);
+void fake_cut(void *arg);
+
+/* A request in pieces of "piece" bytes, which lie "gap" apart; writes have data
+ * of their own. It is not yet submitted. */
+struct io *io_new(struct disk *disk, enum block_op op, uint64_t sector,
+		  uint32_t sectors, uint32_t piece, uint32_t gap);
+void io_submit(struct disk *disk, struct io *io);
+/* In one piece, submitted. */
+struct io *io_now(struct disk *disk, enum block_op op, uint64_t sector,
+		  uint32_t sectors);
+/* Runs until it has ended; its error. It is freed. */
+int io_wait(struct disk *disk, struct io *io);
+/* What a read request got is what the medium has there. */
+bool io_is_medium(struct disk *disk, const struct io *io);
+void io_free(struct io *io);
+/* From now on the device's registers read as anything, and it writes anything to
+ * any memory that the driver has set aside; requests go on for so many rounds.
+ * Each ends, once. The device is of no more use. */
+extern bool chaos;
+uint32_t chaos_value(void);
+void fake_chaos(struct disk *disk, unsigned rounds);
+/* After a test: no request left over, no memory. */
+void fake_over(void);
+
+#endif
