@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/* The driver of PCI IDE channels, against a channel with two disks that does
+ * what ATA/ATAPI-6 and the bus-master interface say, or something else. */
+#include "fake/disk_ata.h"
+
+static struct ata_channel *channel;
+
+static int setup(void **state)
+{
+	struct ata_ports ports = { COMMAND, CONTROL, BUS_MASTER };
+
+	(void)state;
+	memset(&ch, 0, sizeof(ch));
+	make(&drives[0], 512);
+	make(&drives[1], 512);
+	for (unsigned i = 0; i < MEDIUM_BYTES; i++) {
+		medium[i] = (uint8_t)(i * 13 + i / 509);
+	}
+	fake_device = fake_step;
+	channel = ata_channel_new(&ports);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(channel);
+	fake_over();
+	return 0;
+}
+
+/* Both at once, as it is done at boot. */
+static struct disk *ready(void)
+{
+	disk_start(ata_disk(channel, 1));
+	fake_start(ata_disk(channel, 0));
+	while (ata_disk(channel, 1)->state == DISK_STARTING) {
+		fake_run(ata_disk(channel, 1), 1);
+	}
+	fake_open(ata_disk(channel, 1));
+	assert_int_equal(ata_disk(channel, 0)->state, DISK_READY);
+	return ata_disk(channel, 0);
+}
+
+static void check(struct disk *disk, struct io *io, uint64_t base)
+{
+	uint32_t size = disk->dev.sector_size;
+
+	while (!io->ended) {
+		fake_run(disk, 1);
+	}
+	assert_int_equal(io->req.error, 0);
+	io->req.sector += base / size;
+	assert_true(io_is_medium(disk, io));
+	io_free(io);
+}
+
+static void says_what_it_is(void **state)
+{
+	char line[200];
+
+	(void)state;
+	disk_describe(ready(), line, sizeof(line));
+	assert_string_equal(line, "FAKE disk, serial S-0001, 2 MiB in sectors "
+			    "of 512, flush, FUA, discard, rotational, 1 at a "
+			    "time");
+	disk_describe(ata_disk(channel, 1), line, sizeof(line));
+	assert_non_null(strstr(line, "Other ? disk,"));
+}
+
+static void reads_and_writes(void **state)
+{
+	struct disk *disk = ready();
+	struct io *io;
+
+	(void)state;
+	/* The most, in pieces that cross 64 KiB somewhere. */
+	io = io_new(disk, BLOCK_WRITE, 1000, 256, 4096, 512);
+	io_submit(disk, io);
+	check(disk, io, 0);
+	io = io_new(disk, BLOCK_READ, 1001, 256, 256 * 512, 0);
+	io_submit(disk, io);
+	check(disk, io, 0);
+	io = io_new(disk, BLOCK_READ, 3, 1, 512, 0);
+	io_submit(disk, io);
+	check(disk, io, 0);
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_FLUSH, 0, 0)), 0);
+	assert_int_equal(drives[0].commands[0xea], 1);
+	io = io_new(disk, BLOCK_WRITE, 7, 9, 512, 0);
+	io->req.flags = BLOCK_FUA;
+	io_submit(disk, io);
+	check(disk, io, 0);
+	assert_int_equal(drives[0].commands[0x3d], 1);
+	assert_int_equal(drives[0].commands[0xca], 1);
+	assert_int_equal(drives[0].commands[0xc8], 2);
+}
+
+/* Two disks on a channel take turns, whoever has more to do. */
+static void both_disks(void **state)
+{
+	struct disk *a = ready(), *b = ata_disk(channel, 1);
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		struct io *x = io_now(a, BLOCK_WRITE, i * 8, 8);
+		struct io *y = io_now(b, BLOCK_WRITE, i * 8 + 1, 8);
+
+		for (unsigned ms = 0; !x->ended || !y->ended; ms++) {
+			assert_true(ms < 300);
+			fake_run(ms % 2 ? a : b, 1);
+			ata_interrupt(channel);
+		}
+		check(a, x, 0);
+		check(b, y, MEDIUM_BYTES / 2);
+	}
+	assert_int_equal(a->nonsense + b->nonsense, 0);
+}
+
+/* Above 2^28 sectors two bytes go to each register. */
+static void beyond_28_bits(void **state)
+{
+	struct disk *disk;
+	struct io *io;
+
+	(void)state;
+	drives[0].identify[102] = 1;
+	sum(drives[0].identify);
+	disk = ready();
+	assert_int_equal(disk->dev.sectors >> 32, 1);
+	drives[0].error_at = 0x0ffffff8;
+	io = io_now(disk, BLOCK_READ, 0x0ffffff8, 8);
+	assert_int_equal(io_wait(disk, io), EIO);
+	assert_int_equal(drives[0].commands[0xc8], 1);
+	drives[0].error_at = 0x0ffffff9;
+	io = io_now(disk, BLOCK_READ, 0x0ffffff9, 8);
+	assert_int_equal(io_wait(disk, io), EIO);
+	assert_int_equal(drives[0].commands[0x25], 1);
+}
+
+static void trims(void **state)
+{
+	const uint64_t all = 64 * 65535ull + 100;
+	struct disk *disk;
+
+	(void)state;
+	drives[0].identify[102] = 1;
+	sum(drives[0].identify);
+	disk = ready();
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 8, 100)),
+			 0);
+	assert_int_equal(medium[8 * 512 + 99 * 512], 0);
+	assert_int_equal(medium[108 * 512], (uint8_t)(108 * 512 * 13 +
+						      108 * 512 / 509));
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 0,
+					      (uint32_t)all)), 0);
+	assert_int_equal(drives[0].commands[0x06], 3);
+}
+
+static void large_sectors(void **state)
+{
+	struct disk *disk;
+	struct io *io;
+
+	(void)state;
+	make(&drives[0], 4096);
+	disk = ready();
+	assert_int_equal(disk->dev.sector_size, 4096);
+	assert_int_equal(disk->dev.max_sectors, 32);
+	io = io_new(disk, BLOCK_WRITE, 100, 32, 8192, 4096);
+	io_submit(disk, io);
+	check(disk, io, 0);
+}
+
+static void errors_go_up(void **state)
+{
+	struct disk *disk = ready();
+	struct io *io;
+
+	(void)state;
+	drives[0].error_at = 50;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 50, 8)), EIO);
+	assert_int_equal(disk->errors, 1);
+	drives[0].short_dma = true;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
+	assert_int_equal(disk->nonsense, 1);
+	drives[0].short_dma = false;
+	drives[0].drq_stays = true;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
+	assert_int_equal(disk->nonsense, 2);
+	drives[0].drq_stays = false;
+	ch.status = 0x50;
+	drives[0].bm_error = true;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
+	drives[0].bm_error = false;
+	io = io_now(disk, BLOCK_READ, 0, 8);
+	check(disk, io, 0);
+	assert_int_equal(ch.resets, 2);
+}
+
+static void hangs_once(void **state)
+{
+	struct disk *a = ready(), *b = ata_disk(channel, 1);
+	struct io *x, *y;
+
+	(void)state;
+	drives[0].hang_next = 1;
+	x = io_now(a, BLOCK_READ, 0, 8);
+	y = io_now(b, BLOCK_READ, 0, 8);
+	fake_run(a, 15000);
+	check(a, x, 0);
+	check(b, y, MEDIUM_BYTES / 2);
+	assert_int_equal(ch.resets, 3);
+	assert_int_equal(a->hangs, 1);
+	assert_int_equal(b->hangs, 0);
+}
+
+/* One disk is given up; the other goes on. */
+static void hangs_for_good(void **state)
+{
+	struct disk *a = ready(), *b = ata_disk(channel, 1);
+	struct io *y;
+
+	(void)state;
+	drives[0].hangs = true;
+	assert_int_equal(io_wait(a, io_now(a, BLOCK_READ, 0, 8)), EIO);
+	assert_int_equal(a->state, DISK_FAILED);
+	assert_int_equal(ch.bm_status & 1, 0);
+	ch.status = 0x50;		/* of the other, which is not busy */
+	y = io_now(b, BLOCK_READ, 5, 8);
+	check(b, y, MEDIUM_BYTES / 2);
+	assert_int_equal(io_wait(a, io_now(a, BLOCK_READ, 0, 8)), EIO);
+}
+
+static void reset_without_end(void **state)
+{
+	struct disk *disk = ready();
+
+	(void)state;
+	drives[0].hangs = drives[0].no_reset = true;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
+	assert_int_equal(disk->state, DISK_FAILED);
+	assert_string_equal(disk->why, "it does not answer");
+}
+
+static void another_disk_after_a_reset(void **state)
+{
+	struct disk *disk = ready();
+
+	(void)state;
+	drives[0].hang_next = 1;
+	set_text(drives[0].identify + 10, "S-0002", 10);
+	sum(drives[0].identify);
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
+	assert_string_equal(disk->why, "it is another disk than before");
+}
+
+static void nothing_there(void **state)
+{
+	(void)state;
+	drives[1].present = false;
+	ready();
+	assert_true(ata_disk(channel, 1)->absent);
+	assert_int_equal(ata_disk(channel, 1)->state, DISK_FAILED);
+	ch.floats = true;
+	drives[0].present = false;
+	fake_start(ata_disk(channel, 0));
+	assert_true(ata_disk(channel, 0)->absent);
+}
+
+static void not_a_disk(void **state)
+{
+	(void)state;
+	drives[1].packet = true;
+	ready();
+	assert_true(ata_disk(channel, 1)->absent);
+}
+
+static void refuses(const char *why)
+{
+	struct disk *disk = ata_disk(channel, 0);
+
+	disk->why = NULL;
+	fake_start(disk);
+	assert_int_equal(disk->state, DISK_FAILED);
+	assert_string_equal(disk->why, why);
+	make(&drives[0], 512);
+}
+
+static void odd_disks(void **state)
+{
+	(void)state;
+	drives[0].identify[60]++;
+	refuses("what it says of itself is damaged");
+	drives[0].identify[49] = 0x200;
+	sum(drives[0].identify);
+	refuses("it has no LBA, or no DMA");
+	drives[0].identify[106] = 0x5000;
+	drives[0].identify[117] = 520;
+	sum(drives[0].identify);
+	refuses("its sectors are neither of 512 nor 4096 bytes");
+}
+
+/* Interrupts without a cause, before, with and after a request. */
+static void stray_interrupts(void **state)
+{
+	struct disk *disk;
+	struct io *io;
+
+	(void)state;
+	ata_interrupt(channel);
+	disk = ready();
+	ata_interrupt(channel);
+	io = io_now(disk, BLOCK_READ, 0, 8);
+	for (unsigned i = 0; i < 10; i++) {
+		ata_interrupt(channel);
+	}
+	assert_int_equal(io->ended, 0);
+	/* The bit is set while the drive is busy. */
+	ch.bm_status |= 4;
+	ata_interrupt(channel);
+	assert_int_equal(io->ended, 0);
+	assert_int_equal(disk->nonsense, 1);
+	check(disk, io, 0);
+}
+
+/* A device that is quite mad reaches nothing, and holds up nobody. */
+static void chaotic(void **state)
+{
+	struct disk *disk = ready();
+
+	(void)state;
+	for (unsigned seed = 1; seed < 30; seed++) {
+		srand(seed);
+		fake_chaos(disk, 300);
+		fake_start(disk);
+		assert_int_equal(disk->state, DISK_READY);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(says_what_it_is), TEST(reads_and_writes),
+		TEST(both_disks), TEST(beyond_28_bits), TEST(trims),
+		TEST(large_sectors), TEST(errors_go_up), TEST(hangs_once),
+		TEST(hangs_for_good), TEST(reset_without_end),
+		TEST(another_disk_after_a_reset), TEST(nothing_there),
+		TEST(not_a_disk), TEST(odd_disks), TEST(stray_interrupts),
+		TEST(chaotic),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
