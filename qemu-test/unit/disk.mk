@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the disk drivers: each against a device of the test's.
-DISK_UNIT := disk_virtio disk_ata disk_nvme
+DISK_UNIT := disk_virtio disk_ata disk_nvme disk_ahci
 UNIT_TESTS += $(DISK_UNIT)
 
 disk_virtio_UNDER := virtio_blk.c
 disk_ata_UNDER := ata.c ata_identify.c
 disk_nvme_UNDER := nvme_queue.c nvme_start.c
+disk_ahci_UNDER := ahci_port.c ahci_start.c ata_identify.c
 
 $(foreach t,$(DISK_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
