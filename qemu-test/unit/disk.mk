@@ -16,3 +16,7 @@ $(foreach t,$(DISK_UNIT),\
 		$(addprefix drivers/,$($(t)_UNDER)))\
 	$(eval $(t)_CFLAGS := -Iqemu-test/unit \
 		-include qemu-test/unit/fake/disk_machine.h))
+
+UNIT_TESTS += disk_gpt
+disk_gpt_SRCS := qemu-test/unit/disk_gpt_test.c host-bridge/blk/gpt.c \
+	host-bridge/blk/block.c
