@@ -17,11 +17,10 @@
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
-#include "host-bridge/vsock/vsock.h"
+#include "host-bridge/vsock/vsock_inbox.h"
 
 #define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
 #define CONNS_MAX	64u		/* as many as Linux makes mounts */
-#define INPUT_MAX	(1u << 20)	/* far above any credit we give */
 #define GATHER_MAX	16384u		/* sent as one piece */
 
 struct link {
@@ -30,8 +29,7 @@ struct link {
 	struct fuse_conn *conn;
 	uint8_t *out;			/* the rest of a message, or NULL */
 	size_t out_at, out_len;		/* sent so far; in all */
-	uint8_t *in;			/* requests that wait */
-	size_t in_at, in_len, in_space;	/* taken; kept; allocated */
+	struct vsock_inbox in;		/* requests that wait */
 	bool failed;			/* was reset; on_close will follow */
 };
 
@@ -176,44 +174,16 @@ static size_t link_input(struct link *link, const uint8_t *data, size_t len)
 	return used;
 }
 
-/* Keeps bytes for later, and the peer's credit with them. Room at the front is
- * used again only when there is none behind, and more than half was taken: a
- * byte is moved at most once for each that was taken, and what is allocated
- * stays below twice the credit and a packet. */
-static void link_queue(struct link *link, const uint8_t *data, size_t len)
-{
-	size_t rest = link->in_len - link->in_at;
-
-	if (link->in_len + len > link->in_space && link->in_at > rest) {
-		memmove(link->in, link->in + link->in_at, rest);
-		link->in_at = 0;
-		link->in_len = rest;
-	}
-	if (link->in_len + len > link->in_space) {
-		size_t space = link->in_len + len;
-		uint8_t *bigger = space > INPUT_MAX ? NULL
-						    : realloc(link->in, space);
-
-		if (bigger == NULL) {
-			link_fail(link);
-			return;
-		}
-		link->in = bigger;
-		link->in_space = space;
-	}
-	memcpy(link->in + link->in_len, data, len);
-	link->in_len += len;
-	vsock_hold(link->vsock, len);
-}
-
 static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
 {
 	struct link *link = vsock_arg(vsock);
 	/* What came before is served before: nothing overtakes the queue. */
-	size_t used = link->in_len == 0 ? link_input(link, data, len) : 0;
+	size_t used = link->in.len == 0 ? link_input(link, data, len) : 0;
 
-	if (used < len && !link->failed) {
-		link_queue(link, (const uint8_t *)data + used, len - used);
+	if (used < len && !link->failed &&
+	    !vsock_inbox_keep(&link->in, vsock, (const uint8_t *)data + used,
+			      len - used)) {
+		link_fail(link);
 	}
 }
 
@@ -239,23 +209,16 @@ static bool link_flush(struct link *link)
 static void on_writable(struct vsock_conn *vsock)
 {
 	struct link *link = vsock_arg(vsock);
-	size_t used;
+	const uint8_t *data;
+	size_t used, len = vsock_inbox_rest(&link->in, &data);
 
 	if (link->failed || !link_flush(link) ||
-	    !fuse_conn_writable(link->conn) || link->in_len == 0) {
+	    !fuse_conn_writable(link->conn) || len == 0) {
 		return;
 	}
-	used = link_input(link, link->in + link->in_at,
-			  link->in_len - link->in_at);
-	link->in_at += used;
-	if (link->in_at == link->in_len) {
-		free(link->in);
-		link->in = NULL;
-		link->in_at = link->in_len = link->in_space = 0;
-	}
-	/* Only now may the peer replace them. */
-	if (used > 0 && !link->failed) {
-		vsock_release(vsock, used);
+	used = link_input(link, data, len);
+	if (!link->failed) {
+		vsock_inbox_taken(&link->in, vsock, used);
 	}
 }
 
@@ -312,7 +275,7 @@ static void on_close(struct vsock_conn *vsock, int error)
 		link->failed = true;
 		fuse_conn_free(link->conn);
 		free(link->out);
-		free(link->in);
+		vsock_inbox_free(&link->in);
 		link->service->links--;
 		free(link);
 	}

@@ -138,8 +138,9 @@ fuse_session_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += fuse_service
 fuse_service_SRCS := qemu-test/unit/fuse_service_test.c \
-	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
-	host-bridge/files/fuse_service.c
+	qemu-test/unit/fake/vsock.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS) host-bridge/files/fuse_service.c \
+	host-bridge/vsock/vsock_inbox.c
 fuse_service_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += fuse_memory
@@ -153,5 +154,5 @@ UNIT_TESTS += host_down
 host_down_SRCS := qemu-test/unit/host_down_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
 	host-bridge/files/fuse_service.c host-bridge/ui/commands_system.c \
-	$(addprefix host-bridge/vsock/vsock, _conn.c _link.c _packet.c)
+	$(addprefix host-bridge/vsock/vsock, _conn.c _inbox.c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err

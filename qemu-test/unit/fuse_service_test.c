@@ -15,105 +15,17 @@
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/vsock/vsock.h"
+#include "qemu-test/unit/fake/vsock.h"
 #include "qemu-test/unit/volume_fixture.h"
 
 #define GO	assert_int_equal
-#define QUEUE	(400u << 10)
+#define QUEUE	FAKE_QUEUE
 
-/* The service's end. What it sends is in out; what it has not taken, with the
- * credit that it holds, counts against room. */
-struct vsock_conn {
-	void *arg;
-	size_t len, held;		/* of in */
-	bool want_room, gone;
-	uint8_t in[QUEUE], out[QUEUE];
-	size_t out_len;
-};
-
-static struct vsock_conn end;
-static const struct vsock_ops *ops;
-static void *service;
 static struct loop_work *work;
 static struct fixture f;
 static struct fuse_server *server;
-static size_t room, chunk;
-static bool no_time;
-static uint32_t port;
+static struct vsock_conn *const end = &fake_vsock.end;
 static uint64_t unique;
-
-int vsock_listen(struct vsock *vs, uint32_t listen_port,
-		 const struct vsock_ops *listen_ops, void *arg)
-{
-	assert_null(vs);
-	GO(listen_port, FUSE_CHANNEL_PORT);
-	ops = listen_ops;
-	service = arg;
-	return 0;
-}
-
-size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
-{
-	size_t space = conn->out_len < room ? room - conn->out_len : 0;
-	size_t n = len < space ? len : space;
-
-	assert_false(conn->gone);
-	memcpy(conn->out + conn->out_len, data, n);
-	conn->out_len += n;
-	conn->want_room = n < len;
-	return n;
-}
-
-void vsock_hold(struct vsock_conn *conn, size_t bytes)
-{
-	conn->held += bytes;
-	assert_true(conn->held <= room);
-}
-
-void vsock_release(struct vsock_conn *conn, size_t bytes)
-{
-	assert_true(bytes <= conn->held);
-	conn->held -= bytes;
-}
-
-void vsock_shutdown(struct vsock_conn *conn, unsigned flags)
-{
-	(void)flags;
-	conn->gone = true;
-}
-
-void vsock_reset(struct vsock_conn *conn)
-{
-	conn->gone = true;
-}
-
-uint64_t vsock_slice_end(const struct vsock_conn *conn)
-{
-	assert_ptr_equal(conn, &end);
-	return no_time ? 0 : UINT64_MAX;
-}
-
-void vsock_again(struct vsock_conn *conn)
-{
-	assert_false(conn->gone);
-	conn->want_room = true;
-}
-
-uint32_t vsock_peer_port(const struct vsock_conn *conn)
-{
-	assert_ptr_equal(conn, &end);
-	return port;
-}
-
-void *vsock_arg(const struct vsock_conn *conn)
-{
-	return conn->arg;
-}
-
-void vsock_set_arg(struct vsock_conn *conn, void *arg)
-{
-	conn->arg = arg;
-}
 
 void loop_work_add(struct loop_work *added)
 {
@@ -135,48 +47,11 @@ void loop_step(uint64_t deadline)
 	fail();
 }
 
-/* The client sends; returns how much there was room for. */
-static size_t client_send(const void *data, size_t len)
-{
-	size_t used = end.len + end.held;
-	size_t space = used < room ? room - used : 0;
-	size_t n = len < space ? len : space;
-
-	memcpy(end.in + end.len, data, n);
-	end.len += n;
-	return n;
-}
-
 /* The event loop's next round. */
 static void step(void)
 {
-	static uint8_t data[QUEUE];
-	size_t n = end.len < chunk ? end.len : chunk;
-
-	if (n > 0 && !end.gone) {
-		memcpy(data, end.in, n);
-		end.len -= n;
-		memmove(end.in, end.in + n, end.len);
-		ops->on_data(&end, data, n);
-	}
-	if (end.want_room && !end.gone && end.out_len < room) {
-		end.want_room = false;
-		ops->on_writable(&end);
-	}
+	fake_vsock_step();
 	(void)work->fn(work, 0);
-}
-
-static void close_it(void)
-{
-	ops->on_close(&end, ECONNRESET);
-}
-
-static void open_it(void)
-{
-	memset(&end, 0, offsetof(struct vsock_conn, in));
-	end.out_len = 0;
-	end.arg = service;
-	ops->on_open(&end);
 }
 
 /* One message there and its answer back, piece by piece. Returns its error. */
@@ -197,14 +72,12 @@ static int32_t call(uint32_t opcode, uint64_t node, const void *body,
 	memcpy(message + sizeof(in), body, len);
 	for (int i = 0; got < out.len; i++) {
 		assert_true(i < 100000);
-		sent += client_send(message + sent, in.len - sent);
+		sent += fake_vsock_send(message + sent, in.len - sent);
 		step();
-		if (end.gone) {
+		if (end->gone) {
 			return -1;
 		}
-		memcpy(reply + got, end.out, end.out_len);
-		got += end.out_len;
-		end.out_len = 0;
+		got += fake_vsock_take(reply + got);
 		if (got >= sizeof(out)) {
 			memcpy(&out, reply, sizeof(out));
 		}
@@ -233,7 +106,7 @@ static void mount_it(uint64_t session)
 		.major = 7, .minor = 41, .flags = UINT32_MAX,
 	};
 
-	open_it();
+	fake_vsock_open();
 	GO(hello(session), 0);
 	GO(call(FUSE_INIT, 0, &init, sizeof(init), reply, &reply_len), 0);
 }
@@ -244,9 +117,8 @@ static int setup(void **state)
 	fixture_open(&f, 16, "");
 	server = fuse_server_new(f.vol);
 	GO(fuse_service_start(NULL, server), 0);
-	room = chunk = QUEUE;
-	port = 600;
-	no_time = false;
+	GO(fake_vsock.listens, FUSE_CHANNEL_PORT);
+	fake_vsock_setup();
 	return 0;
 }
 
@@ -254,7 +126,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	fuse_server_free(server);
-	free(service);
+	free(fake_vsock.service);
 	fixture_check(&f);
 	fixture_close(&f);
 	return 0;
@@ -278,9 +150,9 @@ static void files_come_and_go(void **state)
 	}
 	write->size = sizeof(data) - 40;
 	for (int how = 0; how < 3; how++) {
-		room = how == 1 ? 3000 : QUEUE;
-		chunk = how == 1 ? 1000 : QUEUE;
-		no_time = how == 2;
+		fake_vsock.room = how == 1 ? 3000 : QUEUE;
+		fake_vsock.chunk = how == 1 ? 1000 : QUEUE;
+		fake_vsock.no_time = how == 2;
 		mount_it(how + 1);
 		create.name[5] = (char)('0' + how);
 		GO(call(FUSE_CREATE, 1, &create, sizeof(create.in) + 7, reply,
@@ -293,20 +165,20 @@ static void files_come_and_go(void **state)
 		GO(reply_len, sizeof(data) - 40);
 		assert_memory_equal(reply, data + 40, reply_len);
 		GO(call(FUSE_DESTROY, 0, data, 0, reply, &reply_len), 0);
-		close_it();
+		fake_vsock_close();
 	}
 }
 
 static void a_port_of_anybodys_is_refused(void **state)
 {
 	(void)state;
-	port = 1024;
-	open_it();
-	assert_true(end.gone);
-	close_it();
-	port = 1023;
+	fake_vsock.port = 1024;
+	fake_vsock_open();
+	assert_true(end->gone);
+	fake_vsock_close();
+	fake_vsock.port = 1023;
 	mount_it(1);
-	close_it();
+	fake_vsock_close();
 }
 
 static void a_session_outlives_its_connection(void **state)
@@ -315,20 +187,20 @@ static void a_session_outlives_its_connection(void **state)
 
 	(void)state;
 	mount_it(5);
-	close_it();
-	open_it();
+	fake_vsock_close();
+	fake_vsock_open();
 	GO(hello(5), 0);
 	GO(out->flags, FUSE_CHANNEL_RESUMED);
 	/* Linux is gone, and with it all that it had. */
 	fuse_server_peer_gone(server, NULL);
-	assert_true(end.gone);
-	close_it();
-	open_it();
+	assert_true(end->gone);
+	fake_vsock_close();
+	fake_vsock_open();
 	GO(hello(5), 0);
 	GO(out->flags, 0);
 	/* What makes no sense ends the connection. */
 	GO(hello(6), -1);
-	close_it();
+	fake_vsock_close();
 }
 
 /* Many requests, each numbered; and their answers, which come in order. */
@@ -340,7 +212,7 @@ static size_t flood_sent, flood_got;
 static void flood_begin(size_t bytes)
 {
 	mount_it(1);
-	room = bytes;
+	fake_vsock.room = bytes;
 	flood_sent = flood_got = 0;
 }
 
@@ -352,7 +224,7 @@ static size_t flood_send(void)
 		.unique = 1000 + flood_sent / ONE,
 	};
 	size_t at = flood_sent % ONE;
-	size_t n = client_send((uint8_t *)&in + at, ONE - at);
+	size_t n = fake_vsock_send((uint8_t *)&in + at, ONE - at);
 
 	flood_sent += n;
 	return n;
@@ -361,23 +233,23 @@ static size_t flood_send(void)
 /* Reads what is there, or most of it: each of them, in order. */
 static void flood_read(size_t most)
 {
-	size_t n = most < end.out_len ? most : end.out_len;
+	size_t n = most < end->out_len ? most : end->out_len;
 
 	for (size_t k = 0; k < n; k++, flood_got++) {
 		uint64_t number = 1000 + flood_got / ANSWER;
 		size_t at = flood_got % ANSWER;
 
 		if (at >= 8 && at < 16) {
-			GO(end.out[k], (uint8_t)(number >> (at - 8) * 8));
+			GO(end->out[k], (uint8_t)(number >> (at - 8) * 8));
 		}
 	}
-	end.out_len -= n;
-	memmove(end.out, end.out + n, end.out_len);
+	end->out_len -= n;
+	memmove(end->out, end->out + n, end->out_len);
 }
 
 static void flood_end(void)
 {
-	chunk = QUEUE;
+	fake_vsock.chunk = QUEUE;
 	while (flood_sent % ONE != 0 ||
 	       flood_got < flood_sent / ONE * ANSWER) {
 		if (flood_sent % ONE != 0) {
@@ -386,8 +258,8 @@ static void flood_end(void)
 		flood_read(QUEUE);
 		step();
 	}
-	GO(end.held, 0);
-	close_it();
+	GO(end->held, 0);
+	fake_vsock_close();
 }
 
 /* Nothing is read: credit stops it, and nothing is lost. */
@@ -416,12 +288,12 @@ static void time_is_shared_out(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		flood_send();
 	}
-	no_time = true;
+	fake_vsock.no_time = true;
 	step();				/* the packet, and the first turn */
-	GO(end.out_len, 2 * ANSWER);
-	for (; end.held > 0; turns++) {
-		GO(end.out_len, (turns + 2) * ANSWER);
-		GO(end.len, 0);
+	GO(end->out_len, 2 * ANSWER);
+	for (; end->held > 0; turns++) {
+		GO(end->out_len, (turns + 2) * ANSWER);
+		GO(end->len, 0);
 		step();
 	}
 	GO(turns, 998);
@@ -434,7 +306,7 @@ static void a_queue_that_never_empties_does_not_grow(void **state)
 {
 	(void)state;
 	flood_begin(5000);
-	chunk = 300;
+	fake_vsock.chunk = 300;
 	while (flood_sent < 3u << 20) {
 		/* Twice as many as answers are read. */
 		for (unsigned i = 0; i < 2; i++) {
@@ -442,10 +314,10 @@ static void a_queue_that_never_empties_does_not_grow(void **state)
 			}
 			step();
 		}
-		assert_false(end.gone);
+		assert_false(end->gone);
 		/* Once it has filled, it stays so. */
-		assert_true(flood_sent < 20000 || end.held > 0);
-		flood_read(chunk);
+		assert_true(flood_sent < 20000 || end->held > 0);
+		flood_read(fake_vsock.chunk);
 	}
 	flood_end();
 }
