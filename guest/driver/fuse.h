@@ -25,12 +25,11 @@
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/fuse.h>
-#include <linux/interrupt.h>
 #include <linux/xarray.h>
 
 #include "fuse_i.h"
 #include "compat_fuse.h"
-#include "isthmus.h"
+#include "stream.h"
 #include "proto/fuse_channel.h"
 
 /* Ports 600 to 663. [docs/channel.md "Packets: vsock"] */
@@ -119,12 +118,7 @@ struct fuse_session {
 	bool interrupt;		/* INTERRUPT is due for some */
 	bool stopping;		/* the mount goes: */
 	unsigned long stop;	/* its last requests have until then */
-	u32 port;		/* local; 0: none yet */
-	/* Credit, as in virtio-vsock. */
-	u32 tx_cnt;		/* bytes ever sent */
-	u32 peer_fwd;		/* of these, consumed */
-	u32 peer_alloc;		/* the host's buffer */
-	u32 rx_cnt;		/* bytes ever received */
+	struct stream stream;
 	/* Requests in their order, by their `list`: to be sent, then sent. */
 	struct list_head pending, out;
 	/* Answered, to be ended by who may: fuse_session_complete(). Those
@@ -238,7 +232,6 @@ bool fuse_dir_attr(struct fuse_session *s, u64 nodeid, struct fuse_attr *attr);
 /* fuse_put.c */
 struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
 			      const void *body, u32 len, gfp_t gfp);
-bool fuse_put_packet(struct isthmus *ch, struct fuse_session *s, u16 op);
 bool fuse_put_small(struct isthmus *ch, struct fuse_session *s, u32 opcode,
 		    u64 unique, u64 nodeid, const void *body, u32 len);
 bool fuse_put_request(struct isthmus *ch, struct fuse_session *s,
@@ -277,13 +270,6 @@ static inline bool fuse_knows(struct inode *inode, u32 what)
 	return S_ISREG(inode->i_mode) &&
 	       (READ_ONCE(fi->inval_mask) & what) == 0 &&
 	       time_after64(fi->i_time, get_jiffies_64());
-}
-
-/** Has the thread do what is due: isthmus_fuse_flush(). ch->lock held. */
-static inline void fuse_flush_later(struct isthmus *ch)
-{
-	ch->tx_blocked = true;
-	irq_wake_thread(ch->irq, ch);
 }
 
 /**

@@ -82,7 +82,7 @@ static void connection_lost(struct isthmus *ch, struct fuse_session *s)
  * thread does. */
 static void send_rst(struct isthmus *ch, struct fuse_session *s)
 {
-	s->rst = !fuse_put_packet(ch, s, VIRTIO_VSOCK_OP_RST);
+	s->rst = !stream_packet(ch, &s->stream, VIRTIO_VSOCK_OP_RST);
 }
 
 /* The mount's end, or what is as good: the host is told, and all requests
@@ -105,7 +105,7 @@ static void rst_done(struct fuse_session *s)
 {
 	s->rst = false;
 	if (s->state == SESSION_GONE) {
-		sessions[s->port - FUSE_PORT_FIRST] = NULL;
+		sessions[s->stream.port - FUSE_PORT_FIRST] = NULL;
 		kfree(s);
 	}
 }
@@ -114,11 +114,9 @@ static void rst_done(struct fuse_session *s)
  * now; then the thread tries, or tells ch->wq. */
 static bool connect(struct isthmus *ch, struct fuse_session *s)
 {
-	if (!ch->up || !skb_queue_empty(&ch->tx_queue) ||
-	    !fuse_put_packet(ch, s, VIRTIO_VSOCK_OP_REQUEST)) {
+	if (!stream_connect(ch, &s->stream)) {
 		return false;
 	}
-	s->tx_cnt = s->peer_fwd = s->peer_alloc = s->rx_cnt = 0;
 	s->state = SESSION_CONNECTING;
 	return true;
 }
@@ -253,19 +251,14 @@ bool fuse_session_send(struct isthmus *ch, struct fuse_session *s,
 static void input(struct isthmus *ch, struct fuse_session *s,
 		  const struct ring_packet *packet)
 {
-	/* A credit claim that cannot be true ends the connection. */
-	bool ok = packet->fwd_cnt - s->peer_fwd <= s->tx_cnt - s->peer_fwd;
+	bool ok;
 
 	if (s->state == SESSION_DOWN || s->state >= SESSION_DEAD) {
 		return;
 	}
-	s->peer_fwd = packet->fwd_cnt;
-	s->peer_alloc = packet->buf_alloc;
+	ok = stream_credit(&s->stream, packet);
 	switch (packet->op) {
 	case VIRTIO_VSOCK_OP_RW:
-		/* Not checked against our buf_alloc: nothing is buffered, a
-		 * host that sends more than it may gains nothing. */
-		s->rx_cnt += packet->len;
 		ok = ok && s->state >= SESSION_HELLO &&
 		     fuse_receive(ch, s, packet->len);
 		break;
@@ -293,7 +286,7 @@ static void input(struct isthmus *ch, struct fuse_session *s,
 	} else if (unlikely(s->hello || s->ack || s->interrupt ||
 			    !list_empty(&s->pending))) {
 		/* Credit, or a number for the next. */
-		fuse_flush_later(ch);
+		isthmus_flush_later(ch);
 	}
 }
 
@@ -430,7 +423,8 @@ static int first_connect(struct isthmus *ch, struct fuse_session *s)
 	spin_lock_irqsave(&ch->lock, flags);
 	for (i = 0; i < FUSE_MOUNTS && sessions[i]; i++) {
 	}
-	s->port = FUSE_PORT_FIRST + i;
+	s->stream.port = FUSE_PORT_FIRST + i;
+	s->stream.peer = FUSE_CHANNEL_PORT;
 	if (i == FUSE_MOUNTS) {
 		err = -EMFILE;
 	} else if (!READ_ONCE(ch->bound)) {
@@ -442,7 +436,7 @@ static int first_connect(struct isthmus *ch, struct fuse_session *s)
 		isthmus_tx_done(ch, flags);
 		return 0;
 	}
-	s->port = 0;
+	s->stream.port = 0;
 	spin_unlock_irqrestore(&ch->lock, flags);
 	return err;
 }
@@ -531,7 +525,7 @@ void fuse_session_release(struct fuse_iqueue *fiq)
 	spin_lock_irqsave(&ch->lock, flags);
 	fuse_forget_free(s);
 	s->state = SESSION_GONE;
-	if (s->port == 0) {
+	if (s->stream.port == 0) {
 		kfree(s);
 	} else if (!s->rst) {
 		rst_done(s);

@@ -42,99 +42,6 @@ struct fuse_req *fuse_own_new(const struct fuse_in_header *head,
 	return &own->req;
 }
 
-/* A message on its way into the ring, packet by packet. */
-struct put {
-	struct isthmus *ch;
-	struct ring_packet packet;
-	u32 left;	/* of the message, from this packet on */
-	u32 at;		/* bytes of this packet's payload written */
-};
-
-static void put_begin(struct put *p)
-{
-	p->packet.len = min(p->left, RING_PAYLOAD_MAX);
-	p->at = 0;
-	ring_tx_put(&p->ch->ring, 0, &p->packet, RING_PACKET_HEADER);
-}
-
-static void put_bytes(struct put *p, const void *data, u32 n)
-{
-	while (n != 0) {
-		u32 part = min(n, p->packet.len - p->at);
-
-		ring_tx_put(&p->ch->ring, RING_PACKET_HEADER + p->at, data,
-			    part);
-		p->at += part;
-		data += part;
-		n -= part;
-		if (p->at == p->packet.len) {
-			ring_tx_end(&p->ch->ring, p->packet.len);
-			p->left -= p->packet.len;
-			if (p->left != 0) {
-				put_begin(p);
-			}
-		}
-	}
-}
-
-/* All bytes received count as consumed (fwd_cnt): they are where they belong. */
-static void fill_packet(struct fuse_session *s, struct ring_packet *packet,
-			u16 op)
-{
-	*packet = (struct ring_packet){
-		.src_cid = ISTHMUS_CID_LOCAL,
-		.dst_cid = ISTHMUS_CID_HOST,
-		.src_port = s->port,
-		.dst_port = FUSE_CHANNEL_PORT,
-		.type = VIRTIO_VSOCK_TYPE_STREAM,
-		.op = op,
-		/* Replies go to memory their requests have set aside: no need
-		 * to slow the host down. */
-		.buf_alloc = 0x40000000u,
-		.fwd_cnt = s->rx_cnt,
-	};
-}
-
-/**
- * A packet without payload. False: no space; ch->wq and the thread will be told
- * of it. The second try is for space that came while we asked for it.
- */
-bool fuse_put_packet(struct isthmus *ch, struct fuse_session *s, u16 op)
-{
-	struct ring_packet packet;
-
-	fill_packet(s, &packet, op);
-	return isthmus_tx_put(ch, &packet, NULL) ||
-	       (!isthmus_tx_wait(ch, 0) && isthmus_tx_put(ch, &packet, NULL));
-}
-
-/* Is there credit and space for a message of size bytes? Then it is begun. */
-static bool begin(struct isthmus *ch, struct fuse_session *s, struct put *p,
-		  u32 size)
-{
-	u32 packets = DIV_ROUND_UP(size, RING_PAYLOAD_MAX);
-	/* With all headers and padding: ring_tx_begin() adds one more
-	 * header. */
-	u32 whole = size + packets * (RING_PACKET_HEADER + RING_ALIGN);
-
-	if (size > s->peer_alloc - (s->tx_cnt - s->peer_fwd)) {
-		return false;
-	}
-	/* Socket packets that wait for space go first: else requests could keep
-	 * them waiting for ever. */
-	if (!skb_queue_empty(&ch->tx_queue) ||
-	    (ring_tx_begin(&ch->ring, whole) != RING_OK &&
-	     isthmus_tx_wait(ch, whole))) {
-		return false;
-	}
-	s->tx_cnt += size;
-	p->ch = ch;
-	p->left = size;
-	fill_packet(s, &p->packet, VIRTIO_VSOCK_OP_RW);
-	put_begin(p);
-	return true;
-}
-
 /* Numbers rise in the order of the stream. */
 static u64 number_new(struct fuse_session *s, u32 slot)
 {
@@ -156,13 +63,13 @@ bool fuse_put_small(struct isthmus *ch, struct fuse_session *s, u32 opcode,
 		.unique = unique ? unique : number_new(s, 0),
 		.nodeid = nodeid,
 	};
-	struct put p;
+	struct stream_put p;
 
-	if (!begin(ch, s, &p, head.len)) {
+	if (!stream_begin(ch, &s->stream, &p, head.len)) {
 		return false;
 	}
-	put_bytes(&p, &head, sizeof(head));
-	put_bytes(&p, body, len);
+	stream_bytes(&p, &head, sizeof(head));
+	stream_bytes(&p, body, len);
 	return true;
 }
 
@@ -234,7 +141,7 @@ static void slot_take(struct fuse_session *s, struct fuse_slot *slot,
 	req->in.h.unique = slot->unique;
 }
 
-static void put_pages(struct put *p, const struct fuse_args *args, u32 n)
+static void put_pages(struct stream_put *p, const struct fuse_args *args, u32 n)
 {
 	const struct fuse_args_pages *ap =
 		container_of(args, struct fuse_args_pages, args);
@@ -244,7 +151,7 @@ static void put_pages(struct put *p, const struct fuse_args *args, u32 n)
 		const u8 *data = compat_fuse_page(ap, i, &length);
 
 		length = min(length, n);
-		put_bytes(p, data, length);
+		stream_bytes(p, data, length);
 		n -= length;
 	}
 }
@@ -260,10 +167,10 @@ bool fuse_put_request(struct isthmus *ch, struct fuse_session *s,
 {
 	const struct fuse_args *args = req->args;
 	struct fuse_slot *slot = slot_find(s, req);
-	struct put p;
+	struct stream_put p;
 	u32 i;
 
-	if (!slot || !begin(ch, s, &p, req->in.h.len)) {
+	if (!slot || !stream_begin(ch, &s->stream, &p, req->in.h.len)) {
 		return false;
 	}
 	if (slot->unique == 0) {
@@ -271,14 +178,14 @@ bool fuse_put_request(struct isthmus *ch, struct fuse_session *s,
 	}
 	slot->told = false;
 	slot->forgets = s->forgets_sent;
-	put_bytes(&p, &req->in.h, sizeof(req->in.h));
+	stream_bytes(&p, &req->in.h, sizeof(req->in.h));
 	for (i = 0; i < args->in_numargs; i++) {
 		const struct fuse_in_arg *arg = &args->in_args[i];
 
 		if (args->in_pages && i == args->in_numargs - 1) {
 			put_pages(&p, args, arg->size);
 		} else {
-			put_bytes(&p, arg->value, arg->size);
+			stream_bytes(&p, arg->value, arg->size);
 		}
 	}
 	return true;

@@ -296,7 +296,7 @@ static bool hello_end(struct isthmus *ch, struct fuse_session *s)
 	s->ack = s->notices_done != 0;
 	if (!list_empty(&s->pending) || s->forget_next || s->interrupt ||
 	    s->ack) {
-		fuse_flush_later(ch);
+		isthmus_flush_later(ch);
 	}
 	wake_up(&ch->wq);
 	return true;

@@ -18,6 +18,7 @@
 #ifndef ISTHMUS_H
 #define ISTHMUS_H
 
+#include <linux/interrupt.h>
 #include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -74,6 +75,13 @@ enum isthmus_rx { RX_NOTHING, RX_SOCKET, RX_MORE };
 static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
 {
 	ch->rx_budget -= min(ch->rx_budget, cost);
+}
+
+/** Has the thread do what is due of files (lock held). */
+static inline void isthmus_flush_later(struct isthmus *ch)
+{
+	ch->tx_blocked = true;
+	irq_wake_thread(ch->irq, ch);
 }
 
 /* ring.c */
