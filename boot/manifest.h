@@ -13,6 +13,7 @@
 
 #define MANIFEST_MAX_SIZE	(256u << 10)
 #define MANIFEST_MAX_MODULES	16
+#define MANIFEST_MAX_DISKS	8
 #define MANIFEST_ERROR_LEN	240
 
 #define MANIFEST_MAX_PCI_RULES	16
@@ -47,6 +48,7 @@ struct manifest {
 	uint32_t dma_mib;		/* the host partition's DMA pool */
 	uint32_t pci_rule_count;
 	struct pci_rule pci_rule[MANIFEST_MAX_PCI_RULES];
+	uint32_t disk_count;
 	uint64_t min_memory;		/* bytes the partitions begin with */
 	struct manifest_module module[MANIFEST_MAX_MODULES];
 	/* Regions and start state are left to the loader. */

@@ -37,10 +37,17 @@ struct raw_channel {
 	uint32_t output_kib;
 };
 
+/* For the host partition's program; checked here, used there. */
+struct raw_disk {
+	uint32_t partition, size_mib;
+	const char *file;
+};
+
 /* Where a value goes. Properties that are not stored have 0 there. */
 #define MODULE(field)	offsetof(struct manifest_module, field)
 #define RAW(field)	offsetof(struct raw_partition, field)
 #define CHANNEL(field)	offsetof(struct raw_channel, field)
+#define DISK(field)	offsetof(struct raw_disk, field)
 
 /* Each line: name, kind, required?, least, most, place; see struct prop. */
 static const struct prop root_props[] = {
@@ -100,6 +107,13 @@ static const struct prop channel_props[] = {
 	{ "peers", PROP_PAIR, true, 0, BOOT_MAX_PARTITIONS - 1, CHANNEL(peer) },
 	/* The least that a ring takes (abi/ring.h); two of the most fit the stride. */
 	{ "output-kib", PROP_U32, true, 260, 16388, CHANNEL(output_kib) },
+};
+
+/* Where Linux's disk is: on the host's volume, 16 TiB at most. */
+static const struct prop disk_props[] = {
+	{ "partition", PROP_U32, true, 1, BOOT_MAX_PARTITIONS - 1, DISK(partition) },
+	{ "file", PROP_STRING, true, 2, 255, DISK(file) },
+	{ "size-mib", PROP_U32, false, 1, (1u << 24) - 1, DISK(size_mib) },
 };
 
 /* A guest's channel registers: no other ports of it may lie there. */
@@ -229,6 +243,20 @@ static bool channel_read(struct decode *d, int node)
 	return true;
 }
 
+static bool disk_read(struct decode *d, int node)
+{
+	struct raw_disk raw = { 0 };
+
+	if (!manifest_props(d, node, disk_props, COUNT(disk_props), &raw)) {
+		return false;
+	}
+	return (d->manifest->disk_count++ < MANIFEST_MAX_DISKS && strlen(d->name) <= 31 &&
+		raw.file[0] == '/' && d->manifest->partition[raw.partition].name[0] != '\0') ||
+	       manifest_error(d, NULL, "it is one disk too many, its name is longer than 31 "
+			      "characters, \"file\" does not begin with a slash, or there is no "
+			      "such partition");
+}
+
 /* /chosen has properties, no nodes. */
 static bool chosen_read(struct decode *d, int node)
 {
@@ -236,7 +264,7 @@ static bool chosen_read(struct decode *d, int node)
 	return manifest_error(d, NULL, "the node is unknown");
 }
 
-/* The groups below the root, read in this order: channels refer to
+/* The groups below the root, read in this order: channels and disks refer to
  * partitions and these to modules. */
 static const struct group {
 	const char *name;
@@ -248,6 +276,7 @@ static const struct group {
 	{ "modules", module_read, NULL, 0 },
 	{ "partitions", partition_read, NULL, 0 },
 	{ "channels", channel_read, NULL, 0 },
+	{ "disks", disk_read, NULL, 0 },
 };
 
 /* A group's own properties, then its elements in their order. */

@@ -20,6 +20,7 @@
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
@@ -28,6 +29,7 @@
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/heap.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/commands.h"
@@ -103,6 +105,31 @@ static bool serve_files(void)
 	return true;
 }
 
+/* The disks that the manifest gives Linux. One that cannot be is said and left
+ * out. */
+static void serve_disks(void)
+{
+	for (unsigned i = 0; i < config.disk_count; i++) {
+		const struct config_disk *disk = &config.disks[i];
+		struct nbd_store *store;
+		int error = ENODEV;
+
+		if (env.volume && (env.disks || nbd_service_start(
+					env.vsock, &env.disks) == 0)) {
+			error = nbd_file_open(env.volume, disk->file,
+					       disk->size, &store);
+		}
+		if (error == 0) {
+			error = nbd_service_add(env.disks, disk->name, store);
+		}
+		if (error != 0) {
+			notice("disk \"%s\": %s: %s", disk->name, disk->file,
+			       error == ENODEV ? "there is no volume"
+					       : strerror(error));
+		}
+	}
+}
+
 /* Linux is not started yet. No channel in the manifest is no error: Linux can
  * run without. The services listen before any connection can come. */
 static void open_channel(void)
@@ -116,6 +143,7 @@ static void open_channel(void)
 	    (env.volume && !serve_files())) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
+	serve_disks();
 }
 
 /**

@@ -19,13 +19,20 @@ static const char *string_property(const void *fdt, int node,
 	return text && len > 0 && text[len - 1] == '\0' ? text : NULL;
 }
 
+/* A number of the manifest's, or what it is without. */
+static uint32_t number_property(const void *fdt, int node, const char *name,
+				uint32_t absent)
+{
+	int len;
+	const fdt32_t *cell = fdt_getprop(fdt, node, name, &len);
+
+	return cell && len == 4 ? fdt32_to_cpu(*cell) : absent;
+}
+
 /* boot/ has checked the manifest; what is absent here is optional there. */
 static void read_guest(const void *fdt, int node, struct config_guest *guest)
 {
-	int len;
-	const fdt32_t *id = fdt_getprop(fdt, node, "id", &len);
-
-	guest->id = id && len == 4 ? fdt32_to_cpu(*id) : 0;
+	guest->id = number_property(fdt, node, "id", 0);
 	guest->bootargs = string_property(fdt, node, "bootargs");
 	guest->kernel = string_property(fdt, node, "kernel");
 	guest->initrd = string_property(fdt, node, "initrd");
@@ -34,6 +41,30 @@ static void read_guest(const void *fdt, int node, struct config_guest *guest)
 	}
 	guest->absent = guest->kernel ? NULL :
 		"the manifest names no kernel for the Linux partition";
+}
+
+#define DISK_MIB_DEFAULT	8192u	/* of hole, mostly */
+
+/* The disks of the Linux that there is. */
+static void read_disks(const void *fdt, struct config *config)
+{
+	int node;
+
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/disks")) {
+		struct config_disk disk = {
+			.name = fdt_get_name(fdt, node, NULL),
+			.file = string_property(fdt, node, "file"),
+			.size = (uint64_t)number_property(fdt, node, "size-mib",
+					DISK_MIB_DEFAULT) << 20,
+		};
+
+		if (disk.name && disk.file &&
+		    config->disk_count < CONFIG_DISKS &&
+		    number_property(fdt, node, "partition", 0) ==
+		    config->guest.id) {
+			config->disks[config->disk_count++] = disk;
+		}
+	}
 }
 
 /**
@@ -67,6 +98,7 @@ void config_read(const struct host_info *info, struct config *config)
 			break;
 		}
 	}
+	read_disks(fdt, config);
 }
 
 /**

@@ -21,12 +21,22 @@ struct config_guest {
 	const char *initrd;	/* NULL: none wanted */
 };
 
+#define CONFIG_DISKS	8
+
+/* A disk for it, in a file of the volume's. */
+struct config_disk {
+	const char *name, *file;
+	uint64_t size;		/* bytes, if the file is not there yet */
+};
+
 struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
 	bool quiet;		/* no banner */
 	const char *mark;	/* see stage.h; NULL: none */
 	struct config_guest guest;
+	struct config_disk disks[CONFIG_DISKS];
+	unsigned disk_count;
 };
 
 void config_read(const struct host_info *info, struct config *config);

@@ -26,6 +26,7 @@ struct command_env {
 	struct agent *agent;	/* in it */
 	const struct places *places;	/* the volume's files, and its */
 	struct fuse_server *files;	/* the volume's, for Linux; or NULL */
+	struct nbd_service *disks;	/* its disks; NULL: none */
 };
 
 struct command {
@@ -50,6 +51,7 @@ void commands_complete(const struct command_env *env, const char *text,
 extern const struct command commands_system[];	/* commands_system.c */
 extern const struct command commands_devices[];	/* commands_devices.c */
 extern const struct command commands_linux[];	/* commands_linux.c */
+extern const struct command commands_vdisk[];	/* commands_vdisk.c */
 extern const struct command commands_files[];	/* commands_files.c */
 
 #endif

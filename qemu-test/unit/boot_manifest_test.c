@@ -29,7 +29,17 @@ static int node_at(const char *path)
 	return node;
 }
 
-/* The default manifest, completed with digests as the image tool does. */
+static void disk_add(const char *name)
+{
+	int node = fdt_add_subnode(blob, node_at("/disks"), name);
+
+	assert_true(node > 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "partition", 1), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "file", "/linux-disk"), 0);
+}
+
+/* The default manifest, completed with digests and a disk as the image tool
+ * does. */
 static int blob_make(void **state)
 {
 	static const char *const modules[] = { "hypervisor", "host-bridge", "kernel", "initrd",
@@ -52,6 +62,8 @@ static int blob_make(void **state)
 		snprintf(path, sizeof(path), "/modules/%s", modules[i]);
 		assert_int_equal(fdt_setprop(blob, node_at(path), "sha256", digest, 32), 0);
 	}
+	assert_true(fdt_add_subnode(blob, 0, "disks") > 0);
+	disk_add("root");
 	return 0;
 }
 
@@ -93,6 +105,7 @@ static void default_is_right(void **state)
 	assert_int_equal(linux_->demand[0].size, 384u << 20);
 	assert_int_equal(linux_->ports[1].last, 0xcff);
 	assert_int_equal(linux_->ports[1].policy, BOOT_PORT_FORWARD);
+	assert_int_equal(m.disk_count, 1);
 	assert_int_equal(m.channel_count, 1);
 	assert_int_equal(m.channel[0].gpa[0], 0xa0000000u);
 	assert_int_equal(m.channel[0].gpa[1], 0xe4000000u);
@@ -177,6 +190,11 @@ static const struct spoiled {
 	{ "/channels/files", "peers", 2, { 0, 0 }, NULL, "peers are the same" },
 	{ "/channels/files", "peers", 2, { 0, 2 }, NULL, "there is no partition 2" },
 	{ "/channels/files", "peers", 2, { 0, 9 }, NULL, "\"peers\": it takes two numbers" },
+	{ "/disks/root", "partition", 1, { 2 }, NULL, "no such partition" },
+	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 3)" },
+	{ "/disks/root", "size-mib", 1, { 1 << 24 }, NULL, "it takes one number" },
+	{ "/disks/root", "file", 0, { 0 }, "disk", "does not begin with a slash" },
+	{ "/disks/root", "file", 0, { 0 }, NULL, "\"file\": it is missing" },
 	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },
 	{ "/channels/files", "output-kib", 1, { 132 }, NULL,
 	  "\"output-kib\": it takes one number (260 to 16388)" },
@@ -208,6 +226,25 @@ static void each_change_is_refused(void **state)
 				 s->message, error);
 		}
 	}
+}
+
+static void disks_are_bounded(void **state)
+{
+	char name[2] = "a";
+
+	(void)state;
+	for (; name[0] < 'h'; name[0]++) {
+		disk_add(name);
+		assert_true(decode());
+	}
+	assert_int_equal(m.disk_count, MANIFEST_MAX_DISKS);
+	disk_add(name);
+	assert_false(decode());
+	assert_non_null(strstr(error, "one disk too many"));
+	blob_free(state);
+	blob_make(state);
+	disk_add("a-name-that-has-thirty-two-bytes");
+	assert_false(decode());
 }
 
 static void the_mark_is_kept(void **state)
@@ -271,6 +308,7 @@ static void ids_have_no_gap(void **state)
 {
 	(void)state;
 	assert_int_equal(fdt_del_node(blob, node_at("/channels")), 0);
+	assert_int_equal(fdt_del_node(blob, node_at("/disks")), 0);
 	assert_int_equal(fdt_setprop_u32(blob, node_at("/partitions/linux"), "id", 2), 0);
 	assert_false(decode());
 	assert_non_null(strstr(error, "/partitions: there is none with the \"id\" 1"));
@@ -346,7 +384,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, blob_make, blob_free)
 	const struct CMUnitTest tests[] = {
-		TEST(default_is_right), TEST(each_change_is_refused), TEST(the_mark_is_kept),
+		TEST(default_is_right), TEST(each_change_is_refused), TEST(disks_are_bounded),
+		TEST(the_mark_is_kept),
 		TEST(functions_are_chosen),
 		TEST(nodes_must_be_known),
 		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),

@@ -156,3 +156,10 @@ host_down_SRCS := qemu-test/unit/host_down_test.c \
 	host-bridge/files/fuse_service.c host-bridge/ui/commands_system.c \
 	$(addprefix host-bridge/vsock/vsock, _conn.c _inbox.c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += nbd
+nbd_SRCS := qemu-test/unit/nbd_test.c qemu-test/unit/fake/nbd.c \
+	qemu-test/unit/fake/vsock.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
+	$(wildcard host-bridge/nbd/*.c) host-bridge/vsock/vsock_inbox.c
+nbd_LIBS := -lext2fs -lcom_err

@@ -81,6 +81,8 @@ BAD = [
     ("boot --image {}/folder", 2, "--image {}/folder: Is a directory"),
     ("boot --image {}/empty", 2, "--image {}/empty: it is empty"),
     ("boot --image {}/file --exec true", 2, "--exec is for a disk that is"),
+    ("boot --linux-disk 0", 2, "--linux-disk: '0' is no number from 1 to"),
+    ("boot --image {}/file --linux-disk 8", 2, "--linux-disk is for a disk"),
     ("boot --image {}/file --append quiet", 2, "--append is for a disk"),
     (["boot", "--kernel", "{}/" + BYTES], 2, "a\\udcff: No such file"),
     (["image", "{}/" + BYTES + "/x"], 2, "No such file"),

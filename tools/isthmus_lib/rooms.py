@@ -12,7 +12,8 @@ import re
 # "" is what lies in the part's own folder.
 ROOMS = {
     "host-bridge": (("rt",), ("loop",), ("dev",), ("blk",),
-                    ("fs/jbd2",), ("fs",), ("vsock",), ("files",), ("guest",),
+                    ("fs/jbd2",), ("fs",), ("vsock",), ("files", "nbd"),
+                    ("guest",),
                     ("agent",), ("ui",),
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),

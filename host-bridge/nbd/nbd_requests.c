@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests to a disk. A WRITE's data go to the store as they arrive, out of the
+ * ring; a READ's go into the ring from where the store has them.
+ * [NBD "The NBD protocol: Transmission"]
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host-bridge/nbd/nbd_int.h"
+#include "host-bridge/fs/volume.h"
+
+#define PIECES	40u		/* of one look at the store */
+
+/* An errno value as the protocol has it. */
+static uint32_t nbd_error(int error)
+{
+	switch (error) {
+	case 0:
+		return 0;
+	case EROFS:
+	case EPERM:
+		return NBD_EPERM;
+	case ENOMEM:
+		return NBD_ENOMEM;
+	case EINVAL:
+		return NBD_EINVAL;
+	case ENOSPC:
+	case EFBIG:
+		return NBD_ENOSPC;
+	case EOPNOTSUPP:
+		return NBD_ENOTSUP;
+	default:
+		return NBD_EIO;
+	}
+}
+
+static void answer(struct nbd_conn *conn, uint32_t error)
+{
+	const struct nbd_answer head = {
+		.magic = NBD_BE32(NBD_ANSWER_MAGIC),
+		.error = NBD_BE32(error),
+		.cookie = conn->request.cookie,
+	};
+
+	conn->disk->errors += error != 0;
+	conn->state = ON_REQUEST;
+	nbd_conn_put(conn, &head, sizeof(head));
+}
+
+/* What the request is refused for, or 0. */
+static uint32_t check(const struct nbd_conn *conn)
+{
+	const struct nbd_request *req = &conn->request;
+	const struct nbd_store *store = conn->disk->store;
+	unsigned known = NBD_FLAG_FUA;
+
+	if (req->type == NBD_ZEROES) {
+		known |= NBD_FLAG_NO_HOLE;
+	}
+	if (req->type > NBD_ZEROES || req->type == NBD_ZEROES - 1 ||
+	    (req->flags & ~known) != 0) {
+		return NBD_EINVAL;
+	}
+	if (req->type == NBD_FLUSH) {
+		return 0;
+	}
+	if (req->offset > store->size || req->len > store->size - req->offset) {
+		return req->type == NBD_WRITE || req->type == NBD_ZEROES
+		       ? NBD_ENOSPC : NBD_EINVAL;
+	}
+	if (req->len == 0 ||
+	    (req->type == NBD_READ && req->len > NBD_DATA_MAX)) {
+		return NBD_EINVAL;
+	}
+	return req->type != NBD_READ && store->read_only ? NBD_EPERM : 0;
+}
+
+/* What a WRITE, TRIM or ZEROES ends with. */
+static void finish(struct nbd_conn *conn, int error)
+{
+	struct nbd_store *store = conn->disk->store;
+
+	if (error == 0 && (conn->request.flags & NBD_FLAG_FUA) != 0) {
+		error = store->ops->flush(store);
+	}
+	answer(conn, nbd_error(error));
+}
+
+/* Sends pieces of a READ's data. False: there was no room for all. */
+static bool send_pieces(struct nbd_conn *conn, const struct volume_seg *segs,
+			unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		size_t sent = vsock_send(conn->vsock, segs[i].data,
+					 segs[i].len);
+
+		conn->offset += sent;
+		conn->left -= (uint32_t)sent;
+		if (sent < segs[i].len) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * Goes on with a READ whose data are next to be sent. False: there is no room
+ * for more now, or the connection has failed.
+ */
+bool nbd_read_more(struct nbd_conn *conn)
+{
+	struct nbd_store *store = conn->disk->store;
+	struct volume_seg segs[PIECES];
+	unsigned count;
+	size_t done;
+
+	while (conn->left != 0) {
+		if (store->ops->map(store, conn->offset, conn->left, segs,
+				    PIECES, &count, &done) != 0) {
+			/* That it went well is said already: this answer has no
+			 * end. */
+			nbd_conn_fail(conn);
+			return false;
+		}
+		if (!send_pieces(conn, segs, count)) {
+			return false;
+		}
+	}
+	conn->reading = false;
+	return true;
+}
+
+/* The head, and what there is room for of the data. */
+static void start_read(struct nbd_conn *conn)
+{
+	struct nbd_store *store = conn->disk->store;
+	struct volume_seg segs[PIECES];
+	unsigned count;
+	size_t done;
+	int error = store->ops->map(store, conn->offset, conn->left, segs,
+				    PIECES, &count, &done);
+
+	answer(conn, nbd_error(error));
+	if (error != 0) {
+		return;
+	}
+	conn->disk->reads++;
+	conn->disk->read_bytes += conn->left;
+	conn->reading = true;
+	if (conn->out_len == 0 && send_pieces(conn, segs, count)) {
+		(void)nbd_read_more(conn);
+	}
+}
+
+/** A request's head is here. */
+void nbd_on_request(struct nbd_conn *conn)
+{
+	struct nbd_request *req = &conn->request;
+	struct nbd_store *store = conn->disk->store;
+
+	memcpy(req, conn->head, sizeof(*req));
+	if (req->magic != NBD_BE32(NBD_REQUEST_MAGIC)) {
+		nbd_conn_fail(conn);
+		return;
+	}
+	req->flags = NBD_BE16(req->flags);
+	req->type = NBD_BE16(req->type);
+	req->offset = NBD_BE64(req->offset);
+	req->len = NBD_BE32(req->len);
+	conn->offset = req->offset;
+	conn->left = req->len;
+	if (req->type == NBD_DISCONNECT) {
+		conn->ending = true;
+		vsock_shutdown(conn->vsock, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+		return;
+	}
+	conn->error = check(conn);
+	if (req->type == NBD_WRITE) {
+		/* A length that no error excuses: its data would never end. */
+		if (req->len > NBD_DATA_MAX) {
+			nbd_conn_fail(conn);
+			return;
+		}
+		conn->state = ON_DATA;
+		if (req->len != 0) {
+			return;
+		}
+	}
+	if (conn->error != 0) {
+		answer(conn, conn->error);
+		return;
+	}
+	switch (req->type) {
+	case NBD_READ:
+		start_read(conn);
+		break;
+	case NBD_FLUSH:
+		conn->disk->flushes++;
+		answer(conn, nbd_error(store->ops->flush(store)));
+		break;
+	default:
+		finish(conn, store->ops->zero(store, req->offset, req->len,
+					      req->flags & NBD_FLAG_NO_HOLE));
+	}
+}
+
+/**
+ * Bytes of a WRITE's data; returns how many it took. Of one that fails the rest
+ * is dropped, and the answer says so at its end.
+ */
+size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len)
+{
+	struct nbd_store *store = conn->disk->store;
+	size_t n = len < conn->left ? len : conn->left;
+	size_t at = 0;
+
+	while (conn->error == 0 && at < n) {
+		size_t done;
+		int error = store->ops->write(store, conn->offset + at,
+					      data + at, n - at, &done);
+
+		conn->error = nbd_error(error);
+		at += done;
+	}
+	conn->offset += n;
+	conn->left -= (uint32_t)n;
+	if (conn->left == 0 && conn->error != 0) {
+		answer(conn, conn->error);
+	} else if (conn->left == 0) {
+		conn->disk->writes++;
+		conn->disk->written_bytes += conn->request.len;
+		finish(conn, 0);
+	}
+	return n;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Room nbd: disks for a Linux. A disk is bytes somewhere (nbd_store), under a
+ * name, served over a channel by the NBD protocol (proto/nbd.h). Does not trust
+ * Linux: each field of a request is checked before it is used, and a connection
+ * that breaks the protocol is reset, no other touched. May include rt, loop,
+ * blk, fs and vsock.
+ *
+ * Everything runs from the event loop. Requests of a connection are carried out
+ * in the order in which they come, each to its end.
+ */
+#ifndef ISTHMUS_NBD_SERVER_H
+#define ISTHMUS_NBD_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct volume;
+struct volume_seg;
+struct vsock;
+
+#define NBD_SECTOR		512u	/* all sizes are multiples */
+#define NBD_DISKS		8u	/* of one Linux */
+
+struct nbd_store;
+
+/* All return 0 or an errno value. The range has bytes, and lies within size;
+ * offset and len are of any alignment. */
+struct nbd_store_ops {
+	/* The bytes from offset on, in at most max pieces, which stay until
+	 * the next call: *done of them, at least one. */
+	int (*map)(struct nbd_store *store, uint64_t offset, size_t len,
+		   struct volume_seg *segs, unsigned max, unsigned *count,
+		   size_t *done);
+	/* *done: how many were written, at least one if 0 is returned. data
+	 * may be shared memory, and is read once. */
+	int (*write)(struct nbd_store *store, uint64_t offset,
+		     const void *data, size_t len, size_t *done);
+	/* The range has no more use; it reads as zeros. keep: its room stays
+	 * set aside. */
+	int (*zero)(struct nbd_store *store, uint64_t offset, uint64_t len,
+		    bool keep);
+	/* What was written lasts. */
+	int (*flush)(struct nbd_store *store);
+};
+
+struct nbd_store {
+	const struct nbd_store_ops *ops;
+	uint64_t size;			/* bytes */
+	bool read_only;
+};
+
+/* A disk as Linux has it. Counts are since the start. */
+struct nbd_disk {
+	const char *name;
+	struct nbd_store *store;
+	uint64_t reads, writes, read_bytes, written_bytes, flushes, errors;
+	unsigned users;			/* connections */
+};
+
+struct nbd_service;
+
+int nbd_service_start(struct vsock *vs, struct nbd_service **out);
+int nbd_service_add(struct nbd_service *service, const char *name,
+		     struct nbd_store *store);
+/* The disk of that index, or NULL. */
+const struct nbd_disk *nbd_service_get(const struct nbd_service *service,
+				    unsigned index);
+/* The store has another size now: who has it is told. */
+void nbd_service_resized(struct nbd_service *service, unsigned index);
+
+int nbd_file_open(struct volume *vol, const char *path, uint64_t size,
+		   struct nbd_store **out);
+int nbd_file_grow(struct nbd_store *store, uint64_t size);
+
+#endif

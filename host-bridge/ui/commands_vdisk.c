@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command "vdisk": the disks that Linux has of the host.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/nbd/nbd_server.h"
+#include "host-bridge/ui/commands.h"
+
+#define MIB	(1ull << 20)
+
+static void list(const struct command_env *env)
+{
+	const struct nbd_disk *disk = NULL;
+
+	for (unsigned i = 0; env->disks &&
+	     (disk = nbd_service_get(env->disks, i)); i++) {
+		printf("  %-12s %8llu MiB  %s, %llu reads (%llu KiB), "
+		       "%llu writes (%llu KiB), %llu flushes, %llu errors\n",
+		       disk->name, (unsigned long long)(disk->store->size / MIB),
+		       disk->users > 0 ? "in use" : "not in use",
+		       (unsigned long long)disk->reads,
+		       (unsigned long long)disk->read_bytes >> 10,
+		       (unsigned long long)disk->writes,
+		       (unsigned long long)disk->written_bytes >> 10,
+		       (unsigned long long)disk->flushes,
+		       (unsigned long long)disk->errors);
+	}
+	if (!env->disks || !nbd_service_get(env->disks, 0)) {
+		printf("Linux has no disk: the manifest names none\n");
+	}
+}
+
+/* The index of the disk of that name, or -1. */
+static int find(const struct command_env *env, const char *name)
+{
+	const struct nbd_disk *disk;
+
+	for (unsigned i = 0; env->disks &&
+	     (disk = nbd_service_get(env->disks, i)); i++) {
+		if (strcmp(disk->name, name) == 0) {
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+static void grow(const struct command_env *env, const char *name,
+		 const char *text)
+{
+	int index = find(env, name), error;
+	char *end;
+	unsigned long long mib = strtoull(text, &end, 10);
+
+	if (index < 0) {
+		printf("Linux has no disk \"%s\"\n", name);
+		return;
+	}
+	if (*end != '\0' || end == text || mib > UINT64_MAX / MIB) {
+		printf("\"%s\" is no number of MiB\n", text);
+		return;
+	}
+	error = nbd_file_grow(nbd_service_get(env->disks,
+					      (unsigned)index)->store,
+			      mib * MIB);
+	if (error != 0) {
+		printf("%s: %s\n", name, error == EINVAL
+		       ? "a disk can only become larger" : strerror(error));
+		return;
+	}
+	nbd_service_resized(env->disks, (unsigned)index);
+	printf("%s has %llu MiB now\n", name, mib);
+}
+
+static void run_vdisk(const struct command_env *env, int argc, char **argv,
+		      const char *rest)
+{
+	(void)rest;
+	if (argc == 1) {
+		list(env);
+	} else if (argc == 4 && strcmp(argv[1], "grow") == 0) {
+		grow(env, argv[2], argv[3]);
+	} else {
+		printf("usage: vdisk [grow NAME MIB]\n");
+	}
+}
+
+static void complete_vdisk(const struct command_env *env,
+			   struct completion *c)
+{
+	(void)env;
+	completion_add(c, "grow", 4);
+}
+
+const struct command commands_vdisk[] = {
+	{ "vdisk", "[grow NAME MIB]", "the disks that Linux has of the host",
+	  "  Each is a file of the volume; the manifest says which. Without\n"
+	  "  arguments: their size and what was done with them.\n"
+	  "  grow  makes one larger, while Linux uses it\n",
+	  0, 3, run_vdisk, complete_vdisk },
+	{ 0 }
+};
