@@ -44,13 +44,14 @@ $(guest_out)/gen_init_cpio: build/deps/linux
 guest_own_build := $(guest_kernel)/build
 guest_debian_build := $(guest_debian)/headers
 guest_abi := $(wildcard hypervisor/include/abi/*.h)
+guest_proto := proto/fuse_channel.h proto/nbd.h
 
 $(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi) \
-		proto/fuse_channel.h build/deps/linux
+		$(guest_proto) build/deps/linux
 	@rm -rf $(@D) && mkdir -p $(@D)/abi $(@D)/proto
 	@cp $(guest_driver_src) build/deps/linux/fs/fuse/fuse_i.h $(@D)
 	@cp $(guest_abi) $(@D)/abi
-	@cp proto/fuse_channel.h $(@D)/proto
+	@cp $(guest_proto) $(@D)/proto
 	$(MAKE) -s -C $(guest_$*_build) M=$(abspath $(@D)) \
 		CONFIG_DEBUG_INFO_BTF_MODULES= modules
 

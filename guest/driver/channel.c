@@ -40,6 +40,7 @@ static void tx_flush(struct isthmus *ch)
 	}
 	if (ch->up) {
 		isthmus_fuse_flush(ch);
+		isthmus_disk_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
 		}
@@ -64,6 +65,7 @@ static void publish(struct work_struct *work)
 	spin_lock_irqsave(&ch->lock, flags);
 	if (ch->up) {
 		isthmus_fuse_flush(ch);
+		isthmus_disk_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
 		}
@@ -130,7 +132,7 @@ out:
 	return IRQ_HANDLED;
 }
 
-/* Vector 1, hard interrupt. Completes replies of the file server's; the rest is the thread's.
+/* Vector 1, hard interrupt. Completes replies of files and disks; the rest is the thread's.
  * While that has more to do, an interrupt adds nothing: a host that rings
  * without end gets no turn here for each ring. */
 static irqreturn_t doorbell_irq(int irq, void *data)
@@ -145,6 +147,7 @@ static irqreturn_t doorbell_irq(int irq, void *data)
 	wake = ch->rx_more || isthmus_rx_poll(ch, &packet) != RX_NOTHING ||
 	       ch->tx_blocked;
 	spin_unlock(&ch->lock);
+	isthmus_disk_complete(ch);
 	return wake ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
@@ -302,6 +305,13 @@ static struct pci_driver channel_driver = {
 	.remove = channel_remove,
 };
 
+/* A packet of the driver's own connections. */
+static bool input(struct isthmus *ch, const struct ring_packet *packet)
+{
+	return isthmus_fuse_input(ch, packet) ||
+	       isthmus_disk_input(ch, packet);
+}
+
 /* A mount needs the device at mount time only. */
 static int __init channel_init(void)
 {
@@ -313,17 +323,24 @@ static int __init channel_init(void)
 	skb_queue_head_init(&ch->tx_queue);
 	init_waitqueue_head(&ch->wq);
 	INIT_DELAYED_WORK(&ch->publish, publish);
-	ch->input = isthmus_fuse_input;
+	ch->input = input;
 
 	isthmus_clock_set();
 	err = isthmus_fuse_register();
 	if (err) {
 		return err;
 	}
-	err = pci_register_driver(&channel_driver);
+	err = isthmus_disk_register();
 	if (err) {
-		isthmus_fuse_unregister();
+		goto no_disks;
 	}
+	err = pci_register_driver(&channel_driver);
+	if (!err) {
+		return 0;
+	}
+	isthmus_disk_unregister();
+no_disks:
+	isthmus_fuse_unregister();
 	return err;
 }
 
@@ -331,9 +348,10 @@ static void __exit channel_exit(void)
 {
 	isthmus_fuse_unregister();
 	pci_unregister_driver(&channel_driver);
+	isthmus_disk_unregister();
 }
 
 module_init(channel_init);
 module_exit(channel_exit);
-MODULE_DESCRIPTION("Isthmus channel: vsock and FUSE transport");
+MODULE_DESCRIPTION("Isthmus channel: vsock, FUSE transport, disks");
 MODULE_LICENSE("GPL");

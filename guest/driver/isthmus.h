@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * isthmus driver: what its parts share. ring.c is the ring; above it vsock.c,
- * the AF_VSOCK transport, and fuse*.c, the FUSE one;
+ * the AF_VSOCK transport, fuse*.c, the FUSE one, and disk*.c, disks by NBD, both
+ * of which have connections of the driver's own (stream.c);
  * above these link.c, the state table; on top channel.c, the device and the
  * interrupts. Calls go down only, but for `input`.
  *
@@ -61,7 +62,7 @@ struct isthmus {
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
 	struct delayed_work publish;	/* packets that nobody waits for */
-	/* Takes a packet of files (lock held); false: it is for a socket. Set
+	/* Takes a packet of files or disks (lock held); false: it is for a socket. Set
 	 * once, before the first device. */
 	bool (*input)(struct isthmus *ch, const struct ring_packet *packet);
 };
@@ -77,7 +78,7 @@ static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
 	ch->rx_budget -= min(ch->rx_budget, cost);
 }
 
-/** Has the thread do what is due of files (lock held). */
+/** Has the thread do what is due of files and disks (lock held). */
 static inline void isthmus_flush_later(struct isthmus *ch)
 {
 	ch->tx_blocked = true;
@@ -113,6 +114,14 @@ void isthmus_fuse_unregister(void);
 bool isthmus_fuse_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_fuse_flush(struct isthmus *ch);
 u32 isthmus_fuse_reset(struct isthmus *ch);
+
+/* disk.c, and disk_conn.c with ch->lock held. */
+int isthmus_disk_register(void);
+void isthmus_disk_unregister(void);
+void isthmus_disk_complete(struct isthmus *ch);
+bool isthmus_disk_input(struct isthmus *ch, const struct ring_packet *packet);
+void isthmus_disk_flush(struct isthmus *ch);
+u32 isthmus_disk_reset(struct isthmus *ch);
 
 /* clock.c */
 void isthmus_clock_set(void);

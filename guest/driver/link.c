@@ -27,7 +27,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	ch->tx_blocked = false;
 	ch->rx_more = false;
 	ch->fault = RING_OK;
-	waiting = isthmus_fuse_reset(ch);
+	waiting = isthmus_fuse_reset(ch) + isthmus_disk_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 
 	/* send_pkt() adds nothing more. */
@@ -35,7 +35,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	isthmus_set_state(ch, CHANNEL_STATE_DOWN);
 	if (was_up) {
 		dev_info(&ch->pdev->dev,
-			 "channel down: %s; %u requests for files wait\n",
+			 "channel down: %s; %u requests wait\n",
 			 reason, waiting);
 		isthmus_vsock_reset();
 	}

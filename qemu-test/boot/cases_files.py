@@ -114,7 +114,7 @@ def file_check(t):
     t.check(result.out == "fs_check: OK\n", result.out[-2000:])
 
 
-def _local_ext4(t):
+def local_ext4(t):
     """An empty ext4 as the volume is one, for the overlay."""
     plain, packed = t.path("ext4"), t.path("ext4.gz")
     volume.make_ext4(plain, None, 16)
@@ -127,7 +127,7 @@ def _local_ext4(t):
       "errors, times, locks, watches, maps", later=BOCHS)
 def as_ext4(t):
     programs = ("answers", "making", "sharing")
-    overlay = t.overlay({"test/ext4.gz": _local_ext4(t),
+    overlay = t.overlay({"test/ext4.gz": local_ext4(t),
                          **{f"bin/{p}": t.guest_program(p) for p in programs}})
     result = t.exec(
         "cd /tmp; gunzip -c /test/ext4.gz > ext4; mkdir local; "

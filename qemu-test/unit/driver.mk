@@ -4,21 +4,22 @@
 
 UNIT_TESTS += driver driver_fuse driver_fuse_local \
 	driver_fuse_known driver_fuse_notify driver_fuse_resume \
-	driver_fuse_write driver_fuse_stream driver_fuse_name
+	driver_fuse_write driver_fuse_stream driver_fuse_name driver_disk
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
-DRIVER_FAKES := qemu-test/unit/fake/kernel.c qemu-test/unit/fake/fuse.c
+DRIVER_FAKES := $(addprefix qemu-test/unit/fake/,blk.c kernel.c fuse.c)
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
 	sed -n 's/^\#include <\(.*\)>/\1/p' guest/driver/*.c guest/driver/*.h \
-	hypervisor/include/abi/ring.h proto/fuse_channel.h | grep / | sort -u))
+	hypervisor/include/abi/ring.h proto/fuse_channel.h proto/nbd.h | grep / | sort -u))
 DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Iqemu-test/unit/fake \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-pointer-sign
 
 $(DRIVER_HEADERS):
 	@mkdir -p $(@D)
-	@echo '#include "qemu-test/unit/fake/$(if $(filter \
-		%/linux/fs.h,$@),fuse_i,kernel).h"' >$@
+	@echo '#include "qemu-test/unit/fake/$(or \
+		$(if $(filter %/linux/fs.h,$@),fuse_i), \
+		$(if $(filter %/linux/blk-mq.h,$@),kernel_blk),kernel).h"' >$@
 
 driver_SRCS := qemu-test/unit/driver_test.c $(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_CFLAGS := $(DRIVER_FLAGS)
@@ -64,3 +65,8 @@ driver_fuse_name_SRCS := qemu-test/unit/driver_fuse_name_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_name_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_fuse_name: | $(DRIVER_HEADERS)
+
+driver_disk_SRCS := qemu-test/unit/driver_disk_test.c $(DRIVER_SRCS) \
+	$(DRIVER_FAKES)
+driver_disk_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_disk: | $(DRIVER_HEADERS)

@@ -71,7 +71,7 @@ static void test_resume(void **state)
 	*host_word(0) = CHANNEL_STATE_DOWN;
 	fake_interrupt(0);
 	fake_run();
-	assert_non_null(strstr(fake.said, "; 3 requests for files wait\n"));
+	assert_non_null(strstr(fake.said, "; 3 requests wait\n"));
 	host_polite = true;
 	reset();
 	/* While it is down a request comes. */

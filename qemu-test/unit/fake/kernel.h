@@ -169,6 +169,11 @@ struct list_head {
 	     &pos->member != (head);					\
 	     pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
 
+#define list_for_each_entry(pos, head, member)				\
+	for (pos = list_entry((head)->next, __typeof__(*pos), member);	\
+	     &pos->member != (head);					\
+	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
+
 #define LIST_HEAD(name)	struct list_head name = { &name, &name }
 #define list_empty_careful(head)	list_empty(head)
 #define list_first_entry(head, type, member) \
@@ -336,6 +341,7 @@ struct workqueue_struct {
 #define jiffies			(fake.time)
 #define time_after(a, b)	((long)((b) - (a)) < 0)
 #define WQ_MEM_RECLAIM		1
+#define WQ_HIGHPRI		2
 #define alloc_workqueue(name, flags, most) \
 	((struct workqueue_struct *)calloc(1, sizeof(struct workqueue_struct)))
 #define destroy_workqueue(wq)	free(wq)
