@@ -41,6 +41,9 @@ struct volume_dev_ops {
 	/* Blocks are 1 << shift bytes from now on (10, 11 or 12); nothing was
 	 * poked yet. 0, or an errno value. */
 	int (*set_block)(struct volume_dev *dev, uint32_t shift);
+	/* Somebody waits for the running transaction to be on the disk. NULL:
+	 * there are none. */
+	void (*commit)(struct volume_dev *dev);
 	/* Makes all written blocks lasting; 0 or an errno value. NULL: the
 	 * device lives no longer than we do. */
 	int (*flush)(struct volume_dev *dev);

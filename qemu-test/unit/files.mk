@@ -49,6 +49,11 @@ volume_orphan_SRCS := qemu-test/unit/volume_orphan_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_orphan_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_group
+volume_group_SRCS := qemu-test/unit/volume_group_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_group_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err

@@ -42,7 +42,7 @@ static int volume_set_block(struct volume *vol)
 	return error;
 }
 
-/* Reads superblock, group descriptors and bitmaps, and the root as a first
+/* Reads superblock and group descriptors, and the root as a first
  * proof of what is there. volume_forget() cleans up after an error. */
 static int volume_load(struct volume *vol)
 {
@@ -57,10 +57,8 @@ static int volume_load(struct volume *vol)
 	}
 	if (error == 0) {
 		vol->csum = ext2fs_has_feature_metadata_csum(vol->fs->super);
-		/* A plain array of bits: searched for runs at every
-		 * allocation. */
-		vol->fs->default_bitmap_type = EXT2FS_BMAP64_BITARRAY;
-		error = volume_errno(ext2fs_read_bitmaps(vol->fs));
+		volume_alloc_hooks(vol);
+		error = group_open(vol);
 	}
 	if (error == 0) {
 		error = vnode_get_dir(vol, VOLUME_ROOT, &root);
@@ -78,6 +76,9 @@ static void volume_forget(struct volume *vol)
 	if (vol->fs != NULL) {
 		ext2fs_free(vol->fs);
 	}
+	free(vol->groups);
+	free(vol->freed.all);
+	free(vol->waiting.all);
 	free(vol->hash);
 	free(vol);
 }
@@ -116,10 +117,10 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 }
 
 /**
- * Writes everything to the device: all vnodes, then the library's superblock,
- * descriptors and bitmaps. What could not be written stays dirty, and then those
- * are not written either. Returns 0, EAGAIN or EIO. Costs a walk over all
- * vnodes.
+ * Writes everything to the device: all vnodes, then what was freed into the
+ * bitmaps, then descriptors and superblock. What could not be written stays
+ * dirty, and then those are not written either. Returns 0, EAGAIN, ENOSPC or
+ * EIO. Costs a walk over all vnodes.
  */
 int volume_flush(struct volume *vol)
 {
@@ -138,10 +139,15 @@ int volume_flush(struct volume *vol)
 			error = failed;
 		}
 	}
-	/* The superblock's time of last write. */
-	vol->fs->now = (time_t)volume_now().sec;
+	/* Trees that were written may have been cut. */
 	if (error == 0) {
-		error = volume_errno(ext2fs_flush(vol->fs));
+		error = free_flush(vol);
+	}
+	if (error == 0) {
+		error = group_flush(vol);
+	}
+	if (error == 0 && vol->dev->ops->flush != NULL) {
+		error = vol->dev->ops->flush(vol->dev);
 	}
 	return error;
 }

@@ -1,196 +1,277 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Free blocks and inodes: found in libext2fs' bitmaps, blocks from a goal on
- * and then from the start, and taken in runs. The counts of groups and of the
- * superblock are kept here; the checksums of both the library sets when it
- * writes the bitmaps, once instead of at every change. Nothing is reserved for
- * root.
+ * Free blocks and inodes: found in the groups' bitmaps, blocks from a goal on
+ * and then from the start, and taken in runs. Groups that have none are passed
+ * over by their counts, so that their bitmaps are not read. Nothing is reserved
+ * for root.
  *
- * Blocks that hold the file system's own tables are marked in the bitmap like
- * any others, also in groups that were never used (the library does that when
- * it reads the bitmaps), so they cannot be found here.
+ * Blocks that hold the file system's own tables are marked in the bitmaps like
+ * any others, so they cannot be found here.
  */
-#include <errno.h>
+#include <string.h>
 
-#include "host-bridge/fs/ext4/volume_int.h"
+#include "host-bridge/fs/ext4/volume_group.h"
 
-/**
- * Marks blocks as used or free in bitmap and counts, group by group. They were
- * the other before.
- */
-void volume_count_blocks(struct volume *vol, uint64_t first, uint32_t count,
-			 bool used)
+/* The first bit in [from, end) that is set, or that is not; end if there is
+ * none. The bitmap has whole words, aligned to 4 bytes only. */
+static uint32_t find_bit(const uint8_t *map, uint32_t from, uint32_t end,
+			 bool set)
 {
-	ext2_filsys fs = vol->fs;
+	uint64_t skip = ~0ull << from % 64;
 
-	if (used) {
-		ext2fs_mark_block_bitmap_range2(fs->block_map, first, count);
-	} else {
-		ext2fs_unmark_block_bitmap_range2(fs->block_map, first, count);
-	}
-	ext2fs_free_blocks_count_add(fs->super, used ? -(blk64_t)count
-						     : count);
-	while (count > 0) {
-		dgrp_t group = ext2fs_group_of_blk2(fs, first);
-		uint64_t n = ext2fs_group_last_block2(fs, group) - first + 1;
-		uint32_t left = ext2fs_bg_free_blocks_count(fs, group);
+	for (uint32_t at = from & ~63u; at < end; at += 64, skip = ~0ull) {
+		uint64_t word;
 
-		n = n < count ? n : count;
-		ext2fs_bg_free_blocks_count_set(fs, group, used
-						? left - (uint32_t)n
-						: left + (uint32_t)n);
-		ext2fs_bg_flags_clear(fs, group, EXT2_BG_BLOCK_UNINIT);
-		first += n;
-		count -= (uint32_t)n;
-	}
-	ext2fs_mark_super_dirty(fs);
-	ext2fs_mark_bb_dirty(fs);
-}
-
-/**
- * Marks an inode as used or free in bitmap and counts; it was the other before.
- * Where a group counts the inodes at its table's end that were never used, it
- * has one of them less. [Linux "Documentation/filesystems/ext4/group_descr.rst"]
- */
-void volume_count_inode(struct volume *vol, uint32_t ino, bool dir, bool used)
-{
-	ext2_filsys fs = vol->fs;
-	uint32_t per_group = fs->super->s_inodes_per_group;
-	dgrp_t group = (ino - 1) / per_group;
-	uint32_t behind = per_group - 1 - (ino - 1) % per_group;
-	int change = used ? 1 : -1;
-
-	if (used) {
-		ext2fs_mark_inode_bitmap2(fs->inode_map, ino);
-	} else {
-		ext2fs_unmark_inode_bitmap2(fs->inode_map, ino);
-		if (ino >= vol->inode_from && ino < vol->inode_next) {
-			vol->inode_next = ino;
+		memcpy(&word, map + at / 8, sizeof(word));
+		word = (set ? word : ~word) & skip;
+		if (word != 0) {
+			at += (uint32_t)__builtin_ctzll(word);
+			return at < end ? at : end;
 		}
 	}
-	ext2fs_bg_free_inodes_count_set(
-		fs, group, (uint32_t)((int)ext2fs_bg_free_inodes_count(
-					fs, group) - change));
-	if (dir) {
-		ext2fs_bg_used_dirs_count_set(
-			fs, group, (uint32_t)((int)ext2fs_bg_used_dirs_count(
-						fs, group) + change));
-	}
-	ext2fs_bg_flags_clear(fs, group, EXT2_BG_INODE_UNINIT);
-	if (ext2fs_has_group_desc_csum(fs) &&
-	    ext2fs_bg_itable_unused(fs, group) > behind) {
-		ext2fs_bg_itable_unused_set(fs, group, behind);
-	}
-	fs->super->s_free_inodes_count -= (uint32_t)change;
-	ext2fs_mark_super_dirty(fs);
-	ext2fs_mark_ib_dirty(fs);
+	return end;
 }
 
-/**
- * Takes a free inode: in the group of dir, or after it, or anywhere. Searches go
- * on where the last one of that group ended, or where one was freed since.
- * Returns 0 or ENOSPC.
- */
-int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
-		       uint32_t *ino)
+/* Marks free blocks of a group as used, in the bitmap and all counts. */
+static void take_blocks(struct volume *vol, uint32_t group, uint8_t *map,
+			uint32_t bit, uint32_t count)
 {
-	const struct ext2_super_block *sb = vol->fs->super;
-	uint32_t first = EXT2_FIRST_INO(sb), last = sb->s_inodes_count;
-	uint32_t from = dir - (dir - 1) % sb->s_inodes_per_group;
-	ext2_ino_t found;
+	uint32_t left = group_free_blocks(vol, group) - count;
 
-	from = from < first ? first : from;
-	if (from != vol->inode_from) {
-		vol->inode_from = vol->inode_next = from;
+	for (uint32_t i = bit; i < bit + count; i++) {
+		map[i / 8] |= (uint8_t)(1u << i % 8);
 	}
-	if (vol->inode_next <= last &&
-	    ext2fs_find_first_zero_inode_bitmap2(vol->fs->inode_map,
-						 vol->inode_next, last,
-						 &found) == 0) {
-		vol->inode_next = found + 1;
-	} else {
-		vol->inode_next = last + 1;
-		if (from <= first || ext2fs_find_first_zero_inode_bitmap2(
-			vol->fs->inode_map, first, from - 1, &found) != 0) {
+	group_free_blocks_set(vol, group, left);
+	ext2fs_free_blocks_count_add(vol->fs->super, -(blk64_t)count);
+	ext2fs_mark_super_dirty(vol->fs);
+}
+
+/* Takes up to *count blocks of a group, from bit on. Returns 0 and which, ENOSPC
+ * when it has none there, EAGAIN or EIO. */
+static int alloc_in(struct volume *vol, uint32_t group, uint32_t bit,
+		    uint64_t *block, uint32_t *count)
+{
+	uint64_t begin = vol->fs->super->s_first_data_block +
+			 (uint64_t)group * vol->group_blocks;
+	uint32_t size = group_size(vol, group), end, want = *count;
+	uint8_t *map;
+	int error;
+
+	if (group_free_blocks(vol, group) == 0) {
+		return ENOSPC;
+	}
+	error = group_map(vol, group, true, true, &map);
+	if (error != 0) {
+		return error == EUCLEAN ? ENOSPC : error;
+	}
+	for (;;) {
+		bit = find_bit(map, bit, size, false);
+		if (bit == size) {
 			return ENOSPC;
 		}
+		end = want < size - bit ? bit + want : size;
+		*count = find_bit(map, bit, end, true) - bit;
+		*block = begin + bit;
+		end = bit + *count;
+		if (free_usable(vol, block, count)) {
+			break;
+		}
+		bit = end;
 	}
-	volume_count_inode(vol, found, is_dir, true);
-	*ino = found;
+	take_blocks(vol, group, map, (uint32_t)(*block - begin), *count);
 	return 0;
 }
 
-/* The first free block in [from, end); false if there is none. */
-static bool alloc_search(struct volume *vol, uint64_t from, uint64_t end,
-			 uint64_t *found)
+/* Looks through all groups, beginning at a goal and ending before it. */
+static int alloc_search(struct volume *vol, uint64_t goal, uint64_t *block,
+			uint32_t *count)
 {
-	blk64_t block;
+	uint32_t want = *count, groups = vol->fs->group_desc_count;
+	uint32_t bit, group;
 
-	if (from >= end ||
-	    ext2fs_find_first_zero_block_bitmap2(vol->fs->block_map, from,
-						 end - 1, &block) != 0) {
-		return false;
+	goal -= vol->fs->super->s_first_data_block;
+	group = (uint32_t)(goal / vol->group_blocks);
+	bit = (uint32_t)(goal % vol->group_blocks);
+	for (uint32_t n = 0; n <= groups; n++) {
+		int error;
+
+		*count = want;
+		error = alloc_in(vol, group, bit, block, count);
+		if (error != ENOSPC) {
+			return error;
+		}
+		bit = 0;
+		group = group + 1 < groups ? group + 1 : 0;
 	}
-	*found = block;
-	return true;
+	return ENOSPC;
 }
 
 /**
  * Takes between 1 and want (at least 1) free blocks that lie together, near
  * goal (0: where the last search ended). Their content is undefined: what
  * another file left there is still in them, so each must be overwritten whole
- * before anybody can read it. Returns 0 or ENOSPC.
+ * before anybody can read it. Returns 0, ENOSPC, EAGAIN or EIO.
  */
 int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 		 uint64_t *first, uint32_t *got)
 {
-	ext2_filsys fs = vol->fs;
-	uint64_t start = fs->super->s_first_data_block;
-	uint64_t end = ext2fs_blocks_count(fs->super);
-	uint64_t found;
-	blk64_t used;
+	struct ext2_super_block *sb = vol->fs->super;
+	int error;
 
 	/* A full volume is not searched again and again. */
-	if (ext2fs_free_blocks_count(fs->super) == 0) {
+	if (ext2fs_free_blocks_count(sb) == 0) {
 		return ENOSPC;
 	}
 	if (goal == 0) {
 		goal = vol->goal;
 	}
-	if (goal < start || goal >= end) {
-		goal = start;
+	if (goal < sb->s_first_data_block ||
+	    goal >= ext2fs_blocks_count(sb)) {
+		goal = sb->s_first_data_block;
 	}
-	if (!alloc_search(vol, goal, end, &found) &&
-	    !alloc_search(vol, start, goal, &found)) {
+	do {
+		*got = want;
+		error = alloc_search(vol, goal, first, got);
+	} while (error == ENOSPC && (error = free_soon(vol)) == 0);
+	if (error == 0) {
+		vol->goal = *first + *got;
+	}
+	return error;
+}
+
+/* Marks a free inode as used, in the bitmap and all counts. Where a group counts
+ * the inodes at its table's end that were never used, it has fewer of them;
+ * fresh: nor was any in this one's block of the table.
+ * [Linux "Documentation/filesystems/ext4/group_descr.rst"] */
+static void take_inode(struct volume *vol, uint32_t group, uint8_t *map,
+		       uint32_t bit, bool dir, bool *fresh)
+{
+	uint32_t left = group_free_inodes(vol, group) - 1;
+	uint32_t behind = vol->group_inodes - 1 - bit;
+	uint32_t in_block = vol->block_size / VOLUME_INODE_SIZE;
+	ext2_filsys fs = vol->fs;
+
+	map[bit / 8] |= (uint8_t)(1u << bit % 8);
+	group_free_inodes_set(vol, group, left);
+	if (dir) {
+		group_dirs_set(vol, group, group_dirs(vol, group) + 1);
+	}
+	*fresh = false;
+	if (vol->uninit && group_unused(vol, group) > behind) {
+		uint32_t unused = group_unused(vol, group);
+
+		*fresh = bit - bit % in_block >= vol->group_inodes - unused;
+		group_unused_set(vol, group, behind);
+	}
+	fs->super->s_free_inodes_count--;
+	ext2fs_mark_super_dirty(fs);
+}
+
+/* Takes an inode of a group, from bit on. Returns as alloc_in(). */
+static int alloc_inode_in(struct volume *vol, uint32_t group, uint32_t bit,
+			  bool is_dir, uint32_t *ino, bool *fresh)
+{
+	uint32_t size = vol->group_inodes;
+	uint8_t *map;
+	int error;
+
+	if (group_free_inodes(vol, group) == 0) {
 		return ENOSPC;
 	}
-	if (want > end - found) {
-		want = (uint32_t)(end - found);
+	error = group_map(vol, group, false, true, &map);
+	if (error != 0) {
+		return error == EUCLEAN ? ENOSPC : error;
 	}
-	/* The run ends at the next block that is in use. */
-	if (want > 1 &&
-	    ext2fs_find_first_set_block_bitmap2(fs->block_map, found,
-						found + want - 1,
-						&used) == 0) {
-		want = (uint32_t)(used - found);
+	bit = find_bit(map, bit, size, false);
+	if (bit == size) {
+		return ENOSPC;
 	}
-	volume_count_blocks(vol, found, want, true);
-	vol->goal = found + want;
-	*first = found;
-	*got = want;
+	take_inode(vol, group, map, bit, is_dir, fresh);
+	*ino = group * size + bit + 1;
 	return 0;
 }
 
 /**
- * Gives blocks back, which were in use. Their memory on the device is given
- * back too: no pointer into them may be used any more.
+ * Takes a free inode: in the group of dir, or after it, or anywhere. Searches go
+ * on where the last one of that group ended, or where one was freed since.
+ * fresh: see inode_ready(). Returns 0, ENOSPC, EAGAIN or EIO.
  */
-void volume_free(struct volume *vol, uint64_t first, uint32_t count)
+int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
+		       uint32_t *ino, bool *fresh)
 {
-	volume_count_blocks(vol, first, count, false);
-	vol->dev->ops->discard(vol->dev, first, count);
-	/* What was taken last and is free again is used next. */
-	if (first < vol->goal && first + count == vol->goal) {
-		vol->goal = first;
+	const struct ext2_super_block *sb = vol->fs->super;
+	uint32_t first = EXT2_FIRST_INO(sb), groups = vol->fs->group_desc_count;
+	uint32_t from = dir - (dir - 1) % vol->group_inodes;
+	uint32_t group, bit;
+
+	from = from < first ? first : from;
+	if (from != vol->inode_from) {
+		vol->inode_from = vol->inode_next = from;
 	}
+	if (sb->s_free_inodes_count == 0) {
+		return ENOSPC;
+	}
+	group = (vol->inode_next - 1) / vol->group_inodes;
+	bit = (vol->inode_next - 1) % vol->group_inodes;
+	for (uint32_t n = 0; n <= groups; n++) {
+		int error;
+
+		/* Before that are the file system's own. */
+		if (group >= groups) {
+			group = 0;
+			bit = first - 1;
+		}
+		error = alloc_inode_in(vol, group, bit, is_dir, ino, fresh);
+		if (error == 0 && *ino >= vol->inode_next) {
+			vol->inode_next = *ino + 1;
+		}
+		if (error != ENOSPC) {
+			return error;
+		}
+		bit = 0;
+		group++;
+	}
+	return ENOSPC;
+}
+
+/* libext2fs' way to a block, for extended attributes: which one. It is taken at
+ * once; that the library then counts it too is undone by hook_stats(). */
+static errcode_t hook_block(ext2_filsys fs, blk64_t goal, blk64_t *block)
+{
+	struct volume *vol = fs->priv_data;
+	uint64_t found = 0;
+	uint32_t got;
+	int error = volume_alloc(vol, goal, 1, &found, &got);
+
+	/* The library would not give it back if it could not be written. */
+	if (error == 0 &&
+	    vol->dev->ops->change(vol->dev, found, true) == NULL) {
+		error = poke_error(vol);
+		volume_free(vol, found, 1);
+	}
+	*block = found;
+	return error;
+}
+
+/* The library has counted a block as used or free, wrongly: it is counted
+ * here. */
+static void hook_stats(ext2_filsys fs, blk64_t block, int used)
+{
+	struct volume *vol = fs->priv_data;
+	uint32_t group = ext2fs_group_of_blk2(fs, block);
+	uint32_t left = group_free_blocks(vol, group);
+
+	group_free_blocks_set(vol, group, used > 0 ? left + 1 : left - 1);
+	ext2fs_free_blocks_count_add(fs->super, used > 0 ? 1 : -(blk64_t)1);
+	if (used < 0) {
+		volume_free(vol, block, 1);
+	}
+}
+
+/** Has libext2fs take and give blocks here. */
+void volume_alloc_hooks(struct volume *vol)
+{
+	vol->fs->priv_data = vol;
+	ext2fs_set_alloc_block_callback(vol->fs, hook_block, NULL);
+	ext2fs_set_block_alloc_stats_callback(vol->fs, hook_stats, NULL);
 }

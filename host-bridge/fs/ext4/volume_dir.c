@@ -154,8 +154,9 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 	}
 	data = vol->dev->ops->change(vol->dev, pblk, true);
 	if (data == NULL) {
+		error = poke_error(vol);
 		run_truncate(vol, dir, lblk);
-		return poke_error(vol);
+		return error;
 	}
 	block_init(vol, data);
 	index->blocks[lblk] = (struct dir_block){

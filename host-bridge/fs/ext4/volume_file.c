@@ -244,6 +244,7 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 		len = ((size_t)to.count << vol->shift) - skip;
 	}
 	*done = write_blocks(vol, to.pblk, skip, buf, len, to.fresh);
+	error = *done > 0 ? 0 : poke_error(vol);
 	whole = *done == 0 ? 0 : (uint32_t)((skip + *done + vol->block_size - 1)
 					    >> vol->shift);
 	if (to.unwritten && whole > 0) {
@@ -252,7 +253,7 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 		/* New blocks that were not reached would show old data. */
 		run_undo(vol, vn, to.count - whole);
 	}
-	return *done > 0 ? 0 : poke_error(vol);
+	return error;
 }
 
 /**

@@ -7,17 +7,17 @@
  */
 #include <string.h>
 
-#include "host-bridge/fs/ext4/volume_int.h"
+#include "host-bridge/fs/ext4/volume_group.h"
 
 /* The block of the table where an inode is, and the place in it. */
 static uint64_t inode_place(struct volume *vol, uint32_t ino, uint32_t *offset)
 {
-	uint32_t per_group = vol->fs->super->s_inodes_per_group;
+	uint32_t per_group = vol->group_inodes;
 	uint32_t group = (ino - 1) / per_group;
 	uint32_t at = (ino - 1) % per_group * VOLUME_INODE_SIZE;
 
 	*offset = at & (vol->block_size - 1);
-	return ext2fs_inode_table_loc(vol->fs, group) + (at >> vol->shift);
+	return group_inode_table(vol, group) + (at >> vol->shift);
 }
 
 /**

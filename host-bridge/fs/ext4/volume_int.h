@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the volume. libext2fs reads and writes superblock, group
- * descriptors, bitmaps and extended attributes; what every request
- * needs is held in memory in our own form and written back later:
+ * Inside the volume. libext2fs reads superblock and group descriptors, and
+ * reads and writes extended attributes; bitmaps are changed where they lie
+ * (volume_group.c); what every request needs is held in memory in our own form
+ * and written back later:
  *
  *   vnode       an inode, with its extents as a sorted array of runs
  *   dir_index   a directory's names, hashed to places in its blocks
@@ -63,6 +64,24 @@ struct vnode {
 	};
 };
 
+/* What is given back, and the bitmaps do not say so yet, or nobody may use yet:
+ * volume_free.c. */
+enum freed_what { FREED_BLOCKS, FREED_INODE, FREED_DIR };
+
+struct freed {
+	uint64_t first;
+	uint32_t count;
+	enum freed_what what;
+	uint64_t tid;			/* the transaction it waits for */
+};
+
+struct freed_list {
+	struct freed *all;
+	uint32_t count, space;
+};
+
+struct group;
+
 struct volume {
 	ext2_filsys fs;
 	struct volume_dev *dev;
@@ -72,6 +91,15 @@ struct volume {
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
+	struct group *groups;
+	uint32_t group_dirty;		/* first in the list of those */
+	uint32_t group_blocks, group_inodes;	/* that each has */
+	uint32_t desc_size;		/* bytes of a descriptor */
+	bool desc_long;			/* it has the counts' upper halves */
+	bool uninit;			/* bitmaps may be unwritten */
+	struct freed_list freed, waiting;
+	uint64_t waiting_next;		/* of those: what is lasting first */
+	uint64_t waiting_all;		/* what all free blocks wait for */
 	struct vnode *orphans;
 	uint32_t unfreed;		/* of them: to be freed */
 	uint64_t goal;			/* where to look for free blocks */
@@ -114,6 +142,7 @@ int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_new(struct volume *vol, const struct vnode *dir,
 	      const struct volume_make *make, struct vnode **out);
 void vnode_unref(struct volume *vol, struct vnode *vn);
+int vnode_free(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
 void volume_trim(struct volume *vol);
@@ -155,12 +184,18 @@ void vnode_times(const struct vnode *vn, struct volume_attr *attr);
 /* volume_alloc.c */
 int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 		 uint64_t *first, uint32_t *got);
-void volume_free(struct volume *vol, uint64_t first, uint32_t count);
 int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
-		       uint32_t *ino);
-void volume_count_blocks(struct volume *vol, uint64_t first, uint32_t count,
-			 bool used);
-void volume_count_inode(struct volume *vol, uint32_t ino, bool dir, bool used);
+		       uint32_t *ino, bool *fresh);
+void volume_alloc_hooks(struct volume *vol);
+
+/* volume_free.c */
+void volume_free(struct volume *vol, uint64_t first, uint32_t count);
+void volume_free_inode(struct volume *vol, uint32_t ino, bool dir);
+int free_flush(struct volume *vol);
+
+/* volume_group.c */
+int group_open(struct volume *vol);
+int group_flush(struct volume *vol);
 
 /* volume_tree.c */
 uint32_t tree_node_entries(uint32_t block_size);

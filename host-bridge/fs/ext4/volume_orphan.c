@@ -63,28 +63,24 @@ void orphan_remove(struct volume *vol, struct vnode *vn)
 }
 
 /* Ends what a crash has interrupted: frees the file, or what it has beyond its
- * size. Its runs are loaded. */
-static int orphan_end(struct volume *vol, struct vnode *vn)
+ * size. What cannot be freed stays. */
+static void orphan_end(struct volume *vol, struct vnode *vn)
 {
 	uint64_t size = vnode_size(vn);
 	size_t tail = (size_t)(size & (vol->block_size - 1));
-	int error = 0;
 
 	if (vn->in.i_links_count == 0) {
 		vnode_unref(vol, vn);
-		return vn->dead ? 0 : EAGAIN;
-	}
-	if (tail != 0 && vn->runs_valid) {
-		error = file_zero(vol, vn, size, vol->block_size - tail);
-	}
-	if (error == 0) {
+	} else if (!vn->runs_valid ||
+		   (tail != 0 && file_zero(vol, vn, size,
+					   vol->block_size - tail) == 0) ||
+		   tail == 0) {
 		if (vn->runs_valid) {
 			run_truncate(vol, vn, (uint32_t)((size +
 				     vol->block_size - 1) >> vol->shift));
 		}
 		orphan_remove(vol, vn);
 	}
-	return error;
 }
 
 /* A file of the list or of the orphan file, and all that will be needed to free
@@ -106,6 +102,14 @@ static int orphan_load(struct volume *vol, uint32_t ino, struct vnode **out)
 	}
 	if (error != EAGAIN && ((*out)->in.i_flags & EXT4_EXTENTS_FL) != 0) {
 		error = tree_load(vol, *out);
+	}
+	if (error == 0 && (*out)->in.i_links_count != 0 &&
+	    (*out)->runs_valid) {
+		const uint8_t *last;
+		size_t one = 1;
+
+		/* The block that the end is in, to be zeroed. */
+		error = file_peek(vol, *out, vnode_size(*out), &one, &last);
 	}
 	return error == EAGAIN || error == ENOMEM ? error : 0;
 }
@@ -241,8 +245,11 @@ int orphan_recover(struct volume *vol)
 		error = file_walk(vol, false);
 		ext2fs_clear_feature_orphan_present(sb);
 	}
-	while (error == 0 && vol->orphans != NULL) {
-		error = orphan_end(vol, vol->orphans);
+	for (struct vnode *vn = vol->orphans; error == 0 && vn != NULL; ) {
+		struct vnode *next = vn->orphan_next;
+
+		orphan_end(vol, vn);
+		vn = next;
 	}
 	ext2fs_mark_super_dirty(vol->fs);
 	return error;
@@ -251,19 +258,20 @@ int orphan_recover(struct volume *vol)
 /**
  * Frees orphans that nobody holds and that could not be freed as their last
  * holder went, for a block that was not there. Returns 0, or EAGAIN while there
- * are more.
+ * are more. What is damaged stays an orphan, for e2fsck.
  */
 int orphan_reap(struct volume *vol)
 {
 	struct vnode *vn = vol->orphans;
+	int error = 0;
 
 	while (vn != NULL && vol->unfreed > 0) {
 		struct vnode *next = vn->orphan_next;
 
-		if (vn->unfreed) {
-			vnode_unref(vol, vn);
+		if (vn->unfreed && vnode_free(vol, vn) == EAGAIN) {
+			error = EAGAIN;
 		}
 		vn = next;
 	}
-	return vol->unfreed > 0 ? EAGAIN : 0;
+	return error;
 }

@@ -262,7 +262,8 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 	bool is_dir = LINUX_S_ISDIR(make->mode);
 	struct vnode *vn;
 	uint32_t ino;
-	int error = volume_alloc_inode(vol, dir->ino, is_dir, &ino);
+	bool fresh;
+	int error = volume_alloc_inode(vol, dir->ino, is_dir, &ino, &fresh);
 
 	if (error != 0) {
 		return error;
@@ -273,13 +274,13 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 	if (vn != NULL && !vn->dead) {
 		return EIO;
 	}
-	error = inode_ready(vol, ino, false);
+	error = inode_ready(vol, ino, fresh);
 	if (error == 0 && vn == NULL) {
 		vn = vnode_alloc(vol, ino);
 		error = vn == NULL ? ENOMEM : 0;
 	}
 	if (error != 0) {
-		volume_count_inode(vol, ino, is_dir, false);
+		volume_free_inode(vol, ino, is_dir);
 		return error;
 	}
 	vnode_init(vol, vn, dir, make);
@@ -288,7 +289,7 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 }
 
 /* Gives back a file's block of extended attributes, or its share of it. Returns
- * 0 or EAGAIN; what cannot be read is left alone. */
+ * 0, EAGAIN, ENOSPC or EIO. */
 static int vnode_free_xattrs(struct volume *vol, struct vnode *vn)
 {
 	uint64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
@@ -299,7 +300,7 @@ static int vnode_free_xattrs(struct volume *vol, struct vnode *vn)
 	}
 	header = (void *)vol->dev->ops->change(vol->dev, block, false);
 	if (header == NULL) {
-		return vol->dev->absent ? EAGAIN : 0;
+		return poke_error(vol);
 	}
 	if (header->h_refcount > 1) {
 		header->h_refcount--;
@@ -314,26 +315,27 @@ static int vnode_free_xattrs(struct volume *vol, struct vnode *vn)
 	return 0;
 }
 
-/* Frees a file that has no links and no holders: its extended attributes, blocks
- * and inode. Returns 0, or EAGAIN for a block that is not there; then it is to
- * be done again. What is damaged is not freed. */
-static int vnode_free(struct volume *vol, struct vnode *vn)
+/**
+ * Frees a file that has no links and no holders: its extended attributes, blocks
+ * and inode. Returns 0, or EAGAIN, ENOMEM, ENOSPC or EIO; then it is still an
+ * orphan, and this is to be called again.
+ */
+int vnode_free(struct volume *vol, struct vnode *vn)
 {
 	bool runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0;
 	int error = runs ? tree_load(vol, vn) : 0;
 
-	if (error != EAGAIN && error != ENOMEM) {
-		runs = runs && error == 0;
+	if (error == 0) {
 		error = vnode_free_xattrs(vol, vn);
 	}
 	if (error != 0) {
-		return EAGAIN;
+		return error;
 	}
 	if (runs) {
 		run_truncate(vol, vn, 0);
 	}
 	orphan_remove(vol, vn);
-	volume_count_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR), false);
+	volume_free_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR));
 	vnode_free_content(vn);
 	vn->in.i_dtime = (uint32_t)volume_now().sec;
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
@@ -343,6 +345,8 @@ static int vnode_free(struct volume *vol, struct vnode *vn)
 	vnode_set_size(vol, vn, 0);
 	/* In memory until it is written, so that the table says so too. */
 	vn->dead = true;
+	vol->unfreed -= vn->unfreed;
+	vn->unfreed = false;
 	return 0;
 }
 
@@ -356,13 +360,11 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	if (vn->in.i_links_count != 0 || vn->dead) {
 		return;
 	}
-	if (vn->holds == 0 && vol->keeper != NULL && !vn->unfreed) {
+	if (vn->holds == 0 && vol->keeper != NULL) {
 		vn->holds = vol->keeper->fn(vol->keeper, vn->ino);
 	}
 	vn->dirty = true;
 	if (vn->holds == 0 && vnode_free(vol, vn) == 0) {
-		vol->unfreed -= vn->unfreed;
-		vn->unfreed = false;
 		return;
 	}
 	if (!vn->orphan) {

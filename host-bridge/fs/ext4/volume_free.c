@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks and inodes that are given back. Freeing cannot fail and does not wait:
+ * where the bitmap is not in memory, what was freed is noted, and the bitmap is
+ * changed with the next flush.
+ *
+ * Before a device with a journal that is so for all blocks, because they may be
+ * used again only when the transaction that freed them is on the disk: until
+ * then a crash brings the file back that had them. So they stay marked until the
+ * flush that ends the transaction, and after it wait for the disk.
+ */
+#include <stdlib.h>
+
+#include "host-bridge/fs/ext4/volume_group.h"
+
+#define MIN_SPACE	64u
+
+/* Makes room in a list for one more. */
+static bool list_grow(struct freed_list *list)
+{
+	uint32_t space = list->space == 0 ? MIN_SPACE : list->space * 2;
+	struct freed *bigger;
+
+	if (list->count < list->space) {
+		return true;
+	}
+	bigger = realloc(list->all, space * sizeof(*bigger));
+	if (bigger == NULL) {
+		return false;
+	}
+	list->all = bigger;
+	list->space = space;
+	return true;
+}
+
+/* Notes what is freed later. Without memory for that it is lost, and e2fsck
+ * finds it: the superblock says that it should look. */
+static void note(struct volume *vol, uint64_t first, uint32_t count,
+		 enum freed_what what)
+{
+	struct freed_list *list = &vol->freed;
+	struct freed *last = list->count > 0 ? &list->all[list->count - 1]
+					     : NULL;
+
+	if (last != NULL && what == FREED_BLOCKS && last->what == what &&
+	    last->first + last->count == first &&
+	    last->count <= UINT32_MAX - count) {
+		last->count += count;
+		return;
+	}
+	if (!list_grow(list)) {
+		vol->fs->super->s_state |= EXT2_ERROR_FS;
+		return;
+	}
+	list->all[list->count++] = (struct freed){
+		.first = first, .count = count, .what = what,
+	};
+}
+
+/* Clears bits of a group's blocks, and counts them. Returns 0, EAGAIN, ENOSPC or
+ * EIO; a damaged group keeps them. */
+static int clear_blocks(struct volume *vol, uint32_t group, uint32_t bit,
+			uint32_t count)
+{
+	uint32_t left = group_free_blocks(vol, group) + count;
+	uint8_t *map;
+	int error = group_map(vol, group, true, true, &map);
+
+	if (error != 0) {
+		return error == EUCLEAN ? 0 : error;
+	}
+	for (uint32_t i = bit; i < bit + count; i++) {
+		map[i / 8] &= (uint8_t)~(1u << i % 8);
+	}
+	group_free_blocks_set(vol, group, left);
+	return 0;
+}
+
+/* Clears what it can of a range, from its beginning; *range is what is left. */
+static int clear_range(struct volume *vol, struct freed *range)
+{
+	uint64_t first = vol->fs->super->s_first_data_block;
+
+	while (range->count > 0) {
+		uint32_t group = (uint32_t)((range->first - first) /
+					    vol->group_blocks);
+		uint32_t bit = (uint32_t)((range->first - first) %
+					  vol->group_blocks);
+		uint32_t n = vol->group_blocks - bit;
+		int error;
+
+		n = n < range->count ? n : range->count;
+		error = clear_blocks(vol, group, bit, n);
+		if (error != 0) {
+			return error;
+		}
+		range->first += n;
+		range->count -= n;
+	}
+	return 0;
+}
+
+/* Clears an inode's bit, and counts it. */
+static int clear_inode(struct volume *vol, uint32_t ino, bool dir)
+{
+	uint32_t group = (ino - 1) / vol->group_inodes;
+	uint32_t bit = (ino - 1) % vol->group_inodes;
+	uint32_t left = group_free_inodes(vol, group) + 1;
+	uint8_t *map;
+	int error = group_map(vol, group, false, true, &map);
+
+	if (error != 0) {
+		return error == EUCLEAN ? 0 : error;
+	}
+	map[bit / 8] &= (uint8_t)~(1u << bit % 8);
+	group_free_inodes_set(vol, group, left);
+	if (dir) {
+		group_dirs_set(vol, group, group_dirs(vol, group) - 1);
+	}
+	if (ino >= vol->inode_from && ino < vol->inode_next) {
+		vol->inode_next = ino;
+	}
+	return 0;
+}
+
+static int clear(struct volume *vol, struct freed *freed)
+{
+	return freed->what == FREED_BLOCKS ? clear_range(vol, freed)
+	       : clear_inode(vol, (uint32_t)freed->first,
+			     freed->what == FREED_DIR);
+}
+
+/**
+ * Gives blocks back, which were in use. Their memory on the device is given
+ * back too: no pointer into them may be used any more.
+ */
+void volume_free(struct volume *vol, uint64_t first, uint32_t count)
+{
+	struct freed range = {
+		.first = first, .count = count, .what = FREED_BLOCKS,
+	};
+
+	ext2fs_free_blocks_count_add(vol->fs->super, count);
+	ext2fs_mark_super_dirty(vol->fs);
+	vol->dev->ops->discard(vol->dev, first, count);
+	if (vol->dev->running != 0 || clear(vol, &range) != 0) {
+		note(vol, range.first, range.count, FREED_BLOCKS);
+		return;
+	}
+	/* What was taken last and is free again is used next. */
+	if (first < vol->goal && first + count == vol->goal) {
+		vol->goal = first;
+	}
+}
+
+/** Gives an inode back, which was in use; dir: as a directory. */
+void volume_free_inode(struct volume *vol, uint32_t ino, bool dir)
+{
+	vol->fs->super->s_free_inodes_count++;
+	ext2fs_mark_super_dirty(vol->fs);
+	if (clear_inode(vol, ino, dir) != 0) {
+		note(vol, ino, 1, dir ? FREED_DIR : FREED_INODE);
+	}
+}
+
+static int by_first(const void *a, const void *b)
+{
+	uint64_t x = ((const struct freed *)a)->first;
+	uint64_t y = ((const struct freed *)b)->first;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Forgets those whose transaction is on the disk. */
+static void wait_no_more(struct volume *vol)
+{
+	struct freed_list *list = &vol->waiting;
+	uint32_t kept = 0;
+
+	vol->waiting_next = UINT64_MAX;
+	for (uint32_t i = 0; i < list->count; i++) {
+		uint64_t tid = list->all[i].tid;
+
+		if (tid > vol->dev->lasting) {
+			list->all[kept++] = list->all[i];
+			vol->waiting_next = tid < vol->waiting_next
+					    ? tid : vol->waiting_next;
+		}
+	}
+	list->count = kept;
+}
+
+/* Blocks whose bits are cleared wait for the transaction that is being ended.
+ * Without memory to note that, all blocks do. */
+static void wait_for(struct volume *vol, const struct freed *range)
+{
+	struct freed_list *list = &vol->waiting;
+	uint64_t tid = vol->dev->running;
+
+	if (!list_grow(list)) {
+		vol->waiting_all = tid;
+		return;
+	}
+	list->all[list->count] = *range;
+	list->all[list->count++].tid = tid;
+	vol->waiting_next = tid < vol->waiting_next ? tid : vol->waiting_next;
+}
+
+/**
+ * Leaves of a range of free blocks, not empty, a part that may be used now: the
+ * first. false: there is none.
+ */
+bool free_usable(struct volume *vol, uint64_t *first, uint32_t *count)
+{
+	struct freed_list *list = &vol->waiting;
+	uint64_t end = *first + *count;
+	uint32_t low = 0, high;
+
+	if (vol->waiting_all > vol->dev->lasting) {
+		return false;
+	}
+	if (list->count > 0 && vol->dev->lasting >= vol->waiting_next) {
+		wait_no_more(vol);
+	}
+	high = list->count;
+	/* The first that ends behind the range's beginning. */
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (list->all[mid].first + list->all[mid].count <= *first) {
+			low = mid + 1;
+		} else {
+			high = mid;
+		}
+	}
+	for (; low < list->count && list->all[low].first <= *first; low++) {
+		*first = list->all[low].first + list->all[low].count;
+	}
+	if (*first >= end) {
+		return false;
+	}
+	if (low < list->count && list->all[low].first < end) {
+		end = list->all[low].first;
+	}
+	*count = (uint32_t)(end - *first);
+	return true;
+}
+
+/* Has all bitmaps read that what was freed is in. Returns 0, EAGAIN, ENOSPC or
+ * EIO. */
+static int free_ready(struct volume *vol)
+{
+	uint64_t first = vol->fs->super->s_first_data_block;
+	int error = 0;
+
+	for (uint32_t i = 0; i < vol->freed.count; i++) {
+		const struct freed *f = &vol->freed.all[i];
+		bool blocks = f->what == FREED_BLOCKS;
+		uint32_t group = blocks
+			? (uint32_t)((f->first - first) / vol->group_blocks)
+			: (uint32_t)((f->first - 1) / vol->group_inodes);
+		uint32_t last = blocks
+			? (uint32_t)((f->first + f->count - 1 - first) /
+				     vol->group_blocks) : group;
+
+		for (; group <= last; group++) {
+			uint8_t *map;
+			int failed = group_map(vol, group, blocks, true, &map);
+
+			if (failed != 0 && failed != EUCLEAN &&
+			    error != EIO) {
+				error = failed;
+			}
+		}
+	}
+	return error;
+}
+
+/**
+ * Changes the bitmaps for all that was freed: where a transaction ends. Returns
+ * 0, or EAGAIN, ENOSPC or EIO for bitmaps that cannot be had; then nothing was
+ * changed.
+ */
+int free_flush(struct volume *vol)
+{
+	struct freed_list *list = &vol->freed;
+	int error = free_ready(vol);
+
+	if (error != 0) {
+		return error;
+	}
+	if (vol->waiting.count > 0) {
+		wait_no_more(vol);
+	}
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (list->all[i].what == FREED_BLOCKS &&
+		    vol->dev->running != 0) {
+			wait_for(vol, &list->all[i]);
+		}
+		clear(vol, &list->all[i]);
+	}
+	list->count = 0;
+	if (vol->waiting.count > 1) {
+		qsort(vol->waiting.all, vol->waiting.count,
+		      sizeof(*vol->waiting.all), by_first);
+	}
+	return 0;
+}
+
+/**
+ * When no block was found, and some are freed and cannot be used yet: gets them
+ * nearer to it. Returns 0 when it is worth looking again, EAGAIN when it will
+ * be, or ENOSPC.
+ */
+int free_soon(struct volume *vol)
+{
+	struct volume_dev *dev = vol->dev;
+
+	if (dev->running == 0 && vol->freed.count > 0) {
+		return free_flush(vol);
+	}
+	if (vol->freed.count == 0 && vol->waiting.count == 0 &&
+	    vol->waiting_all <= dev->lasting) {
+		return ENOSPC;
+	}
+	if (dev->ops->commit != NULL) {
+		dev->ops->commit(dev);
+	}
+	return EAGAIN;
+}
