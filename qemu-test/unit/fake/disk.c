@@ -139,6 +139,9 @@ bool fake_disk_step(struct fake_disk *disk)
 		return false;
 	}
 	n = (unsigned)(fake_chance(&disk->seed) % disk->pending_count);
+	if (disk->unfair && n == 0 && fake_chance(&disk->seed) % 64 != 0) {
+		n = disk->pending_count - 1;
+	}
 	req = disk->pending[n];
 	if (disk->fails != NULL && disk->fails(disk, req)) {
 		error = EIO;

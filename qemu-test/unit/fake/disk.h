@@ -41,6 +41,7 @@ struct fake_disk {
 	unsigned pending_log[FAKE_DISK_DEPTH];
 	unsigned pending_count;
 	uint64_t seed;			/* what chance comes from */
+	bool unfair;			/* one of several waits for long */
 	/* Whether the request ends with EIO; NULL: none does. */
 	bool (*fails)(struct fake_disk *disk, const struct block_req *req);
 	void *arg;

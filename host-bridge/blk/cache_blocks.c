@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which blocks are in memory, and which of them go when room is needed: the one
+ * that nobody has looked at for the longest time, if it is clean, not the
+ * journal's, not fetched for one who waits, and not of this turn. One thread, no
+ * locks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/blk/cache_int.h"
+
+static struct cache *of(struct volume_dev *dev)
+{
+	return (struct cache *)dev;
+}
+
+void cache_unlist(struct cache *cache, struct cache_buf *buf)
+{
+	struct cache_list *list = &cache->lists[buf->list];
+
+	if (buf->list == LIST_NONE) {
+		return;
+	}
+	*(buf->prev != NULL ? &buf->prev->next : &list->first) = buf->next;
+	*(buf->next != NULL ? &buf->next->prev : &list->last) = buf->prev;
+	list->count--;
+	buf->list = LIST_NONE;
+}
+
+void cache_list(struct cache *cache, struct cache_buf *buf, unsigned which)
+{
+	struct cache_list *list = &cache->lists[which];
+
+	cache_unlist(cache, buf);
+	buf->list = (uint8_t)which;
+	buf->prev = list->last;
+	buf->next = NULL;
+	*(list->last != NULL ? &list->last->next : &list->first) = buf;
+	list->last = buf;
+	list->count++;
+}
+
+static struct cache_buf **slot(const struct cache *cache, uint64_t block)
+{
+	return &cache->hash[(block * 0x9e3779b97f4a7c15ull >> 32) &
+			    cache->hash_mask];
+}
+
+/** The block's buffer, whatever its state; NULL: it is not in memory. */
+struct cache_buf *cache_find(const struct cache *cache, uint64_t block)
+{
+	struct cache_buf *buf = *slot(cache, block);
+
+	while (buf != NULL && buf->block != block) {
+		buf = buf->hash_next;
+	}
+	return buf;
+}
+
+static void unhash(struct cache *cache, struct cache_buf *buf)
+{
+	struct cache_buf **at = slot(cache, buf->block);
+
+	while (*at != buf) {
+		at = &(*at)->hash_next;
+	}
+	*at = buf->hash_next;
+}
+
+static void make_free(struct cache *cache, struct cache_buf *buf)
+{
+	buf->valid = buf->dirty = buf->frame = buf->failed = false;
+	buf->of = NULL;
+	buf->next = cache->free;
+	cache->free = buf;
+}
+
+/* Puts a buffer where it belongs by what it is. */
+void cache_place(struct cache *cache, struct cache_buf *buf)
+{
+	if (buf->queued) {
+		return;				/* in a queue, by itself */
+	}
+	if (buf->frame || buf->held || buf->reading) {
+		cache_unlist(cache, buf);
+	} else if (buf->dirty) {
+		if (buf->list != LIST_DIRTY) {
+			buf->since = cache->now;
+			cache_list(cache, buf, LIST_DIRTY);
+		}
+	} else if (buf->writing) {
+		cache_unlist(cache, buf);
+	} else if (buf->valid || buf->failed || buf->pins != NULL) {
+		cache_list(cache, buf, LIST_CLEAN);
+	} else {
+		cache_unlist(cache, buf);
+		unhash(cache, buf);
+		make_free(cache, buf);
+	}
+}
+
+/* Puts whose turn it is among those who are told when there is room. */
+static void wait_room(struct cache *cache)
+{
+	cache->dev.absent = true;
+	if (cache->wait != NULL) {
+		cache_wait_room(cache, cache->wait);
+	}
+}
+
+/* A buffer for a new use. NULL: there is none now; dev says whether it is worth
+ * waiting. */
+static struct cache_buf *grab(struct cache *cache)
+{
+	struct cache_buf *buf = cache->free;
+
+	if (buf != NULL) {
+		cache->free = buf->next;
+		return buf;
+	}
+	for (uint32_t n = cache->lists[LIST_CLEAN].count; n > 0; n--) {
+		buf = cache->lists[LIST_CLEAN].first;
+		if (buf->turn == cache->turn) {
+			break;			/* and so are all after it */
+		}
+		if (buf->pins == NULL) {
+			cache_unlist(cache, buf);
+			unhash(cache, buf);
+			buf->valid = buf->failed = false;
+			return buf;
+		}
+		cache_list(cache, buf, LIST_CLEAN);
+	}
+	cache->short_of = true;
+	if (cache->journal != NULL && cache->held > 0) {
+		cache->journal->pressure(cache->journal);
+	}
+	return NULL;
+}
+
+static void pin(struct cache *cache, struct cache_buf *buf)
+{
+	struct volume_wait *wait = cache->wait;
+	struct cache_pin *p;
+
+	if (wait == NULL) {
+		return;
+	}
+	for (p = buf->pins; p != NULL; p = p->of_buf) {
+		if (p->wait == wait) {
+			return;
+		}
+	}
+	p = cache->pins;
+	if (p == NULL) {
+		wait_room(cache);	/* told of, but not kept for him */
+		return;
+	}
+	cache->pins = p->of_wait;
+	*p = (struct cache_pin){
+		.buf = buf, .wait = wait, .of_buf = buf->pins,
+		.of_wait = wait->pins, .missing = true,
+	};
+	buf->pins = p;
+	wait->pins = p;
+	wait->missing++;
+}
+
+/* The block's buffer, with its content or, if it will be overwritten, without.
+ * NULL: why is in dev. */
+static struct cache_buf *get(struct cache *cache, uint64_t block, bool whole,
+			     bool ahead)
+{
+	struct cache_buf *buf;
+
+	cache->dev.absent = cache->dev.full = false;
+	if (block >= cache->dev.blocks) {
+		return NULL;
+	}
+	buf = cache_find(cache, block);
+	if (buf == NULL) {
+		buf = grab(cache);
+		if (buf == NULL) {
+			if (!ahead) {
+				wait_room(cache);
+			}
+			return NULL;
+		}
+		buf->block = block;
+		buf->hash_next = *slot(cache, block);
+		*slot(cache, block) = buf;
+	}
+	buf->turn = cache->turn;
+	if (whole && !buf->valid && !buf->reading && !buf->queued) {
+		buf->valid = true;
+		buf->failed = false;
+	}
+	if (buf->valid) {
+		cache->stats.hits++;
+		return buf;
+	}
+	if (buf->failed) {		/* EIO, to each who waited for it */
+		if (buf->pins == NULL) {
+			buf->failed = false;
+			cache_place(cache, buf);
+		}
+		return NULL;
+	}
+	cache->stats.misses++;
+	if (!buf->reading && !buf->queued) {
+		buf->queued = true;
+		cache_list(cache, buf, LIST_READ);
+	}
+	cache->dev.absent = true;
+	if (!ahead) {
+		pin(cache, buf);
+	}
+	return NULL;
+}
+
+static const uint8_t *cache_peek(struct volume_dev *dev, uint64_t block)
+{
+	struct cache_buf *buf = get(of(dev), block, false, false);
+
+	if (buf == NULL) {
+		cache_read_begin(of(dev));
+		return NULL;
+	}
+	if (buf->list == LIST_CLEAN) {
+		cache_list(of(dev), buf, LIST_CLEAN);
+	}
+	return buf->data;
+}
+
+/* What the journal has is changed through it alone. */
+static uint8_t *cache_poke(struct volume_dev *dev, uint64_t block, bool whole)
+{
+	struct cache *cache = of(dev);
+	struct cache_buf *buf;
+
+	if (dev->read_only) {
+		dev->absent = dev->full = false;
+		return NULL;
+	}
+	buf = get(cache, block, whole, false);
+	if (buf == NULL || buf->held) {
+		cache_read_begin(cache);
+		return NULL;
+	}
+	if (!buf->dirty) {
+		buf->dirty = true;
+		cache_place(cache, buf);
+		if (cache->lists[LIST_DIRTY].count > cache->count / 2) {
+			cache->short_of = true;
+		}
+	}
+	return buf->data;
+}
+
+static uint8_t *cache_change(struct volume_dev *dev, uint64_t block,
+			     bool whole)
+{
+	struct cache_journal *journal = of(dev)->journal;
+
+	return journal != NULL ? journal->change(journal, block, whole)
+			       : cache_poke(dev, block, whole);
+}
+
+/* What is on its way to the disk goes there, which does no harm. */
+static void cache_discard(struct volume_dev *dev, uint64_t block,
+			  uint64_t count)
+{
+	struct cache *cache = of(dev);
+
+	if (cache->journal != NULL) {
+		cache->journal->discard(cache->journal, block, count);
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		struct cache_buf *buf = cache_find(cache, block + i);
+
+		if (buf != NULL && buf->dirty && !buf->held && !buf->queued &&
+		    !buf->writing) {
+			buf->dirty = false;
+			cache_place(cache, buf);
+		}
+	}
+}
+
+/* All memory anew: nothing in it is of use, nothing under way. */
+static void reset(struct cache *cache, uint32_t shift)
+{
+	uint32_t per_sector = cache->disk->sector_size;
+
+	cache->dev.block_shift = shift;
+	cache->dev.block_size = 1u << shift;
+	cache->dev.blocks = cache->disk->sectors * per_sector >> shift;
+	memset(cache->hash, 0, (cache->hash_mask + 1) * sizeof(*cache->hash));
+	memset(cache->lists, 0, sizeof(cache->lists));
+	cache->count = (uint32_t)(cache->bytes >> shift);
+	cache->free = NULL;
+	cache->pins = NULL;
+	for (uint32_t i = 0; i < cache->count; i++) {
+		struct cache_buf *buf = &cache->bufs[i];
+
+		*buf = (struct cache_buf){
+			.data = cache->memory + ((size_t)i << shift),
+		};
+		make_free(cache, buf);
+		cache->pin_memory[i].of_wait = cache->pins;
+		if (i < cache->count / 2) {
+			cache->pins = &cache->pin_memory[i];
+		}
+	}
+}
+
+static int cache_set_block(struct volume_dev *dev, uint32_t shift)
+{
+	struct cache *cache = of(dev);
+
+	if ((1u << shift) < cache->disk->sector_size ||
+	    cache->io_free == NULL || cache->lists[LIST_DIRTY].count > 0 ||
+	    cache->held > 0) {
+		return EINVAL;
+	}
+	if (shift != dev->block_shift) {
+		reset(cache, shift);
+	}
+	return 0;
+}
+
+static void close_dev(struct volume_dev *dev)
+{
+	cache_close(of(dev));
+}
+
+static const struct volume_dev_ops cache_ops = {
+	.peek = cache_peek, .poke = cache_poke, .change = cache_change,
+	.discard = cache_discard, .set_block = cache_set_block,
+	.flush = cache_flush, .close = close_dev,
+};
+
+/**
+ * A cache before a disk, in `bytes` of memory that devices reach, which stays the
+ * caller's but must not be touched before cache_close(). Blocks are as long as the
+ * disk's sectors, and 1024 bytes at least, until somebody says set_block().
+ * Returns 0 or ENOMEM.
+ */
+int cache_open(struct block_dev *disk, void *memory, size_t bytes,
+	       struct cache **out)
+{
+	uint32_t shift = disk->sector_size > 1024 ? 12 : 10;
+	uint32_t most = (uint32_t)(bytes >> shift);
+	struct cache *cache = calloc(1, sizeof(*cache));
+
+	if (cache == NULL) {
+		return ENOMEM;
+	}
+	for (cache->hash_mask = 1; cache->hash_mask < most;) {
+		cache->hash_mask *= 2;
+	}
+	cache->hash_mask--;
+	cache->hash = calloc(cache->hash_mask + 1, sizeof(*cache->hash));
+	cache->bufs = calloc(most, sizeof(*cache->bufs));
+	cache->pin_memory = calloc(most, sizeof(*cache->pin_memory));
+	if (cache->hash == NULL || cache->bufs == NULL ||
+	    cache->pin_memory == NULL) {
+		cache_close(cache);
+		return ENOMEM;
+	}
+	cache->disk = disk;
+	cache->memory = memory;
+	cache->bytes = bytes;
+	cache->turn = 1;
+	cache->dev.ops = &cache_ops;
+	cache->dev.read_only = !disk->writable;
+	cache_io_init(cache);
+	reset(cache, shift);
+	*out = cache;
+	return 0;
+}
+
+/** Nothing may be under way; what is dirty is lost. */
+void cache_close(struct cache *cache)
+{
+	free(cache->hash);
+	free(cache->bufs);
+	free(cache->pin_memory);
+	free(cache);
+}
+
+struct volume_dev *cache_dev(struct cache *cache)
+{
+	return &cache->dev;
+}
+
+struct block_dev *cache_disk(struct cache *cache)
+{
+	return cache->disk;
+}
+
+void cache_stats(const struct cache *cache, struct cache_stats *stats)
+{
+	*stats = cache->stats;
+	stats->frames = cache->count;
+	stats->dirty = cache->lists[LIST_DIRTY].count;
+	stats->held = cache->held;
+}
+
+/**
+ * A call of the volume begins, for one who may wait; NULL: for one who cannot, and
+ * looks again by himself. Pointers of the turn before are worth nothing now.
+ */
+void cache_turn(struct cache *cache, struct volume_wait *wait)
+{
+	cache->turn++;
+	cache->wait = wait;
+}
+
+/* Takes one out of those who wait for room. */
+static void room_leave(struct volume_wait *wait)
+{
+	if (wait->at != NULL) {
+		*wait->at = wait->next;
+		if (wait->next != NULL) {
+			wait->next->at = wait->at;
+		}
+		wait->at = NULL;
+	}
+}
+
+/** ready() is called when there is room, or a transaction has ended. */
+void cache_wait_room(struct cache *cache, struct volume_wait *wait)
+{
+	if (wait->at == NULL) {
+		wait->next = cache->room;
+		wait->at = &cache->room;
+		if (wait->next != NULL) {
+			wait->next->at = &wait->next;
+		}
+		cache->room = wait;
+	}
+}
+
+/** The request has run to its end, or is given up: nothing is kept for it. */
+void cache_wait_end(struct cache *cache, struct volume_wait *wait)
+{
+	room_leave(wait);
+	while (wait->pins != NULL) {
+		struct cache_pin *p = wait->pins;
+		struct cache_pin **at = &p->buf->pins;
+
+		while (*at != p) {
+			at = &(*at)->of_buf;
+		}
+		*at = p->of_buf;
+		wait->pins = p->of_wait;
+		p->of_wait = cache->pins;
+		cache->pins = p;
+		if (p->buf->pins == NULL && p->buf->failed) {
+			p->buf->failed = false;
+			cache_place(cache, p->buf);
+		}
+	}
+	wait->missing = 0;
+	if (cache->wait == wait) {
+		cache->wait = NULL;
+	}
+}
+
+/** Tells all who wait for room, or for a transaction, in the next run. */
+void cache_wake(struct cache *cache)
+{
+	cache->wake = true;
+}
+
+/* A read has ended, well or not: those who wait for nothing else go on. */
+void cache_arrived(struct cache *cache, struct cache_buf *buf)
+{
+	struct volume_wait *go = NULL;
+
+	cache_place(cache, buf);
+	for (struct cache_pin *p = buf->pins; p != NULL; p = p->of_buf) {
+		if (p->missing) {
+			p->missing = false;
+			if (--p->wait->missing == 0) {
+				room_leave(p->wait);
+				p->wait->next = go;
+				go = p->wait;
+			}
+		}
+	}
+	while (go != NULL) {
+		struct volume_wait *wait = go;
+
+		go = wait->next;
+		wait->ready(wait);
+	}
+}
+
+/** Fetches blocks that will be wanted, as far as there is room. */
+void cache_ahead(struct cache *cache, uint64_t block, uint64_t count)
+{
+	for (uint64_t i = 0; i < count && i < cache->count / 4; i++) {
+		if (get(cache, block + i, false, true) == NULL &&
+		    !cache->dev.absent) {
+			break;
+		}
+	}
+	cache_read_begin(cache);
+}
+
+/** From now on the journal is asked about what is the file system's own. */
+void cache_set_journal(struct cache *cache, struct cache_journal *journal)
+{
+	cache->journal = journal;
+}
+
+/**
+ * The block's buffer, for the journal alone from now on: neither written nor
+ * dropped before cache_release(). What was on its way to the disk as a file's data
+ * is not written any more, unless the disk has it already. NULL: as with poke.
+ */
+struct cache_buf *cache_hold(struct cache *cache, uint64_t block, bool whole)
+{
+	struct cache_buf *buf = get(cache, block, whole, false);
+
+	if (buf == NULL) {
+		cache_read_begin(cache);
+		return NULL;
+	}
+	if (!buf->held) {
+		buf->held = true;
+		cache->held++;
+		buf->dirty = false;
+		cache_place(cache, buf);
+	}
+	return buf;
+}
+
+/** Its content is on the disk: it is as any other block now. */
+void cache_release(struct cache *cache, struct cache_buf *buf)
+{
+	buf->held = false;
+	cache->held--;
+	cache_place(cache, buf);
+}
+
+/** Its content is of no more use, and it is not held any more. */
+void cache_drop(struct cache *cache, struct cache_buf *buf)
+{
+	buf->dirty = false;
+	cache_release(cache, buf);
+}
+
+/** A number below the number of buffers, of its own for each. */
+unsigned cache_index(const struct cache *cache, const struct cache_buf *buf)
+{
+	return (unsigned)(buf - cache->bufs);
+}
+
+/** Memory of a block's size, the caller's until he frees it; NULL: none now. */
+struct cache_buf *cache_frame(struct cache *cache)
+{
+	struct cache_buf *buf = grab(cache);
+
+	if (buf != NULL) {
+		buf->frame = true;
+	}
+	return buf;
+}
+
+void cache_frame_free(struct cache *cache, struct cache_buf *frame)
+{
+	make_free(cache, frame);
+}

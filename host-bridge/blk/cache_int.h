@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the cache: cache_blocks.c has the blocks, cache_io.c what goes to the disk and
+ * comes from it. */
+#ifndef ISTHMUS_CACHE_INT_H
+#define ISTHMUS_CACHE_INT_H
+
+#include "host-bridge/blk/cache.h"
+
+#define IO_SEGS		32u		/* blocks in one request, at most */
+#define IOS		16u		/* requests at a time */
+
+/* A wait's hold on a block. */
+struct cache_pin {
+	struct cache_buf *buf;
+	struct volume_wait *wait;
+	struct cache_pin *of_buf, *of_wait;
+	bool missing;			/* counted in wait->missing */
+};
+
+enum { LIST_NONE, LIST_CLEAN, LIST_DIRTY, LIST_READ, LIST_WRITE, LISTS };
+
+struct cache_list {
+	struct cache_buf *first, *last;
+	uint32_t count;
+};
+
+struct cache_io {
+	struct block_req req;		/* first: its done() finds the rest */
+	struct cache *cache;
+	struct block_seg segs[IO_SEGS];
+	struct cache_buf *bufs[IO_SEGS];
+	struct cache_io *next;
+};
+
+struct cache {
+	struct volume_dev dev;		/* first: ops find the rest */
+	struct block_dev *disk;
+	struct cache_journal *journal;
+	uint8_t *memory;
+	size_t bytes;
+	uint32_t count;			/* buffers */
+	struct cache_buf *bufs;
+	struct cache_buf **hash;
+	uint32_t hash_mask;
+	struct cache_pin *pin_memory, *pins;	/* those not in use */
+	struct cache_list lists[LISTS];
+	struct cache_buf *free;			/* by next */
+	struct volume_wait *wait;		/* whose turn it is */
+	struct volume_wait *room;		/* those who wait for any */
+	uint32_t turn, now;
+	uint32_t held;
+	struct cache_io ios[IOS], *io_free;
+	struct cache_batch *first, **last;	/* data batches, in order */
+	struct cache_batch background;
+	bool background_on, wake;
+	bool short_of;			/* memory: write what is dirty, when
+					 * this turn is over */
+	bool failed;			/* a write of data, not yet told */
+	struct block_req flush;
+	struct cache_batch flush_batch;
+	enum { FLUSH_NONE, FLUSH_DATA, FLUSH_DISK, FLUSH_DONE } flushing;
+	struct cache_stats stats;
+};
+
+/* cache_blocks.c */
+void cache_unlist(struct cache *cache, struct cache_buf *buf);
+void cache_list(struct cache *cache, struct cache_buf *buf, unsigned list);
+void cache_place(struct cache *cache, struct cache_buf *buf);
+void cache_arrived(struct cache *cache, struct cache_buf *buf);
+
+/* cache_io.c */
+void cache_io_init(struct cache *cache);
+void cache_read_begin(struct cache *cache);
+void cache_write_back(struct cache *cache, uint32_t older);
+int cache_flush(struct volume_dev *dev);
+
+#endif

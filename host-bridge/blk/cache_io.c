@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes from the cache to the disk, and comes from it: two queues, and requests
+ * made of neighbours in them. A block is written once at a time; changed meanwhile,
+ * it is written again. Batches of data end in the order in which they began, so
+ * that the end of one means that all is written that was dirty when it began.
+ *
+ * Data are written from where they lie, so what is changed meanwhile may get to the
+ * disk half: nobody was promised either. What must be whole is written from a frame.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host-bridge/blk/cache_int.h"
+
+static void pump_writes(struct cache *cache);
+
+/* One write less to wait for. The batch's end is told by cache_run(). */
+static void batch_less(struct cache *cache, struct cache_batch *batch,
+		       int error)
+{
+	if (error != 0 && batch->data) {
+		cache->failed = true;
+	} else if (error != 0) {
+		batch->error = error;
+	}
+	batch->left--;
+	if (!batch->data && batch->left == 0) {
+		batch->done(batch);
+	}
+}
+
+static void read_done(struct cache *cache, struct cache_buf *buf, int error)
+{
+	buf->reading = false;
+	buf->valid = error == 0;
+	buf->failed = error != 0;
+	cache_arrived(cache, buf);
+}
+
+static void enqueue(struct cache *cache, struct cache_buf *buf,
+		    struct cache_batch *batch)
+{
+	buf->batch = batch;
+	buf->queued = true;
+	cache_list(cache, buf, LIST_WRITE);
+}
+
+/* Writes what was wanted again while it was written. */
+static void write_again(struct cache *cache, struct cache_buf *buf)
+{
+	struct cache_batch *again = buf->again;
+
+	buf->again = NULL;
+	if (again != NULL && !buf->held && !buf->queued) {
+		enqueue(cache, buf, again);
+	} else if (again != NULL) {
+		batch_less(cache, again, 0);
+	}
+}
+
+static void write_done(struct cache *cache, struct cache_buf *buf, int error)
+{
+	struct cache_batch *batch = buf->batch;
+	struct cache_buf *home = buf->frame ? buf->of : buf;
+
+	if (error != 0) {
+		cache->stats.failed++;
+	} else {
+		cache->stats.written++;
+	}
+	buf->batch = NULL;
+	buf->of = NULL;
+	if (home != NULL) {
+		home->writing = false;
+		write_again(cache, home);
+		cache_place(cache, home);
+	}
+	batch_less(cache, batch, error);
+}
+
+static void io_done(struct block_req *req)
+{
+	struct cache_io *io = (struct cache_io *)req;
+	struct cache *cache = io->cache;
+	bool read = req->op == BLOCK_READ;
+	struct cache_buf *bufs[IO_SEGS];
+	unsigned count = req->seg_count;
+	int error = req->error;
+
+	/* Those who are told may ask for more at once. */
+	memcpy(bufs, io->bufs, sizeof(bufs));
+	io->next = cache->io_free;
+	cache->io_free = io;
+	for (unsigned i = 0; i < count; i++) {
+		(read ? read_done : write_done)(cache, bufs[i], error);
+	}
+	cache->wake = true;
+	cache_read_begin(cache);
+	pump_writes(cache);
+	cache_run(cache);
+}
+
+void cache_io_init(struct cache *cache)
+{
+	cache->last = &cache->first;
+	for (unsigned i = 0; i < IOS; i++) {
+		cache->ios[i].cache = cache;
+		cache->ios[i].next = cache->io_free;
+		cache->io_free = &cache->ios[i];
+	}
+}
+
+/* Takes the first of a queue and its neighbours after it into a request. */
+static struct cache_io *io_make(struct cache *cache, unsigned list,
+				enum block_op op)
+{
+	struct cache_list *queue = &cache->lists[list];
+	struct cache_io *io = cache->io_free;
+	uint32_t sectors = cache->dev.block_size / cache->disk->sector_size;
+	uint32_t most = cache->disk->max_sectors / sectors;
+	unsigned n = 0;
+
+	most = most < IO_SEGS ? most : IO_SEGS;
+	most = most < cache->disk->max_segs ? most : cache->disk->max_segs;
+	cache->io_free = io->next;
+	while (n < most && queue->first != NULL &&
+	       (n == 0 || (queue->first->block == io->bufs[0]->block + n &&
+			   !queue->first->held))) {
+		struct cache_buf *buf = queue->first;
+
+		cache_unlist(cache, buf);
+		buf->queued = false;
+		io->bufs[n] = buf;
+		io->segs[n] = (struct block_seg){
+			buf->data, cache->dev.block_size,
+		};
+		n++;
+	}
+	io->req = (struct block_req){
+		.op = op, .sector = io->bufs[0]->block * sectors,
+		.sectors = n * sectors, .segs = io->segs, .seg_count = n,
+		.done = io_done,
+	};
+	return io;
+}
+
+/* Begins what was queued to be read. */
+void cache_read_begin(struct cache *cache)
+{
+	while (cache->lists[LIST_READ].first != NULL &&
+	       cache->io_free != NULL) {
+		struct cache_io *io = io_make(cache, LIST_READ, BLOCK_READ);
+
+		for (unsigned i = 0; i < io->req.seg_count; i++) {
+			io->bufs[i]->reading = true;
+		}
+		block_submit(cache->disk, &io->req);
+	}
+}
+
+/* Begins what was queued to be written. */
+static void pump_writes(struct cache *cache)
+{
+	struct cache_list *queue = &cache->lists[LIST_WRITE];
+
+	while (queue->first != NULL && cache->io_free != NULL) {
+		struct cache_buf *buf = queue->first;
+		struct cache_io *io;
+
+		if (buf->held) {	/* the journal's since */
+			struct cache_batch *batch = buf->batch;
+
+			buf->queued = false;
+			buf->batch = NULL;
+			cache_place(cache, buf);
+			batch_less(cache, batch, 0);
+			continue;
+		}
+		io = io_make(cache, LIST_WRITE, BLOCK_WRITE);
+		for (unsigned i = 0; i < io->req.seg_count; i++) {
+			buf = io->bufs[i];
+			if (!buf->frame) {
+				buf->dirty = false;
+				buf->writing = true;
+			}
+		}
+		block_submit(cache->disk, &io->req);
+	}
+}
+
+/**
+ * Queues a frame to be written to a block. of: the block's buffer, if it is in
+ * memory, which is not being written now and not until the frame is. The frame
+ * comes back to the caller with the batch's end.
+ */
+void cache_write(struct cache *cache, struct cache_batch *batch,
+		 struct cache_buf *frame, uint64_t block,
+		 struct cache_buf *of)
+{
+	frame->block = block;
+	frame->of = of;
+	if (of != NULL) {
+		of->writing = true;
+	}
+	batch->left++;
+	enqueue(cache, frame, batch);
+}
+
+/** Begins what was queued by cache_write(). */
+void cache_write_begin(struct cache *cache)
+{
+	pump_writes(cache);
+}
+
+static int by_block(const void *a, const void *b)
+{
+	const struct cache_buf *x = *(struct cache_buf *const *)a;
+	const struct cache_buf *y = *(struct cache_buf *const *)b;
+
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/* Wants the dirty blocks written for a batch, those that are dirty since `older` or
+ * longer; neighbours after each other. */
+static void batch_fill(struct cache *cache, struct cache_batch *batch,
+		       uint32_t older)
+{
+	struct cache_buf *few[64];
+
+	batch->data = true;
+	batch->error = 0;
+	batch->next = NULL;
+	*cache->last = batch;
+	cache->last = &batch->next;
+	for (;;) {
+		struct cache_buf *buf = cache->lists[LIST_DIRTY].first;
+		unsigned n = 0;
+
+		for (; buf != NULL && n < 64 && buf->since <= older;
+		     buf = cache->lists[LIST_DIRTY].first) {
+			cache_unlist(cache, buf);
+			few[n++] = buf;
+		}
+		if (n == 0) {
+			break;
+		}
+		qsort(few, n, sizeof(*few), by_block);
+		for (unsigned i = 0; i < n; i++) {
+			batch->left++;
+			if (few[i]->writing) {
+				few[i]->again = batch;
+			} else {
+				enqueue(cache, few[i], batch);
+			}
+		}
+	}
+}
+
+static void background_done(struct cache_batch *batch)
+{
+	struct cache *cache = (struct cache *)((char *)batch -
+				offsetof(struct cache, background));
+
+	cache->background_on = false;
+	/* Nobody was told: the next who asks is. */
+	cache->failed = cache->failed || batch->error != 0;
+}
+
+/* Begins to write what is dirty since that second or longer, unless some of it is
+ * under way. */
+void cache_write_back(struct cache *cache, uint32_t older)
+{
+	struct cache_buf *first = cache->lists[LIST_DIRTY].first;
+
+	if (cache->background_on || first == NULL || first->since > older) {
+		return;
+	}
+	cache->background_on = true;
+	cache->background = (struct cache_batch){ .done = background_done };
+	batch_fill(cache, &cache->background, older);
+	pump_writes(cache);
+}
+
+/**
+ * Writes all data that are dirty now. batch->done() is called when they are with
+ * the disk, which still has to be flushed; batch->error is EIO if a write of data
+ * has failed since the last batch that was told so.
+ */
+void cache_sync(struct cache *cache, struct cache_batch *batch)
+{
+	batch->left = 0;
+	batch_fill(cache, batch, UINT32_MAX);
+	pump_writes(cache);
+}
+
+/** Whether cache_run() has something to do. */
+bool cache_due(const struct cache *cache)
+{
+	return (cache->first != NULL && cache->first->left == 0) ||
+	       (cache->wake && cache->room != NULL) || cache->short_of;
+}
+
+/** Tells of batches that have ended, and those who wait for room. From the loop. */
+void cache_run(struct cache *cache)
+{
+	struct volume_wait *room;
+
+	/* Not before: who has a block in hand has not changed it yet. */
+	if (cache->short_of) {
+		cache->short_of = false;
+		cache_write_back(cache, cache->now);
+	}
+	while (cache->first != NULL && cache->first->left == 0) {
+		struct cache_batch *batch = cache->first;
+
+		cache->first = batch->next;
+		if (cache->first == NULL) {
+			cache->last = &cache->first;
+		}
+		batch->error = cache->failed ? EIO : 0;
+		cache->failed = false;
+		batch->done(batch);
+	}
+	if (!cache->wake) {
+		return;
+	}
+	cache->wake = false;
+	room = cache->room;
+	cache->room = NULL;
+	if (room != NULL) {
+		room->at = &room;
+	}
+	while (room != NULL) {
+		struct volume_wait *wait = room;
+
+		room = wait->next;
+		if (room != NULL) {
+			room->at = &room;
+		}
+		wait->at = NULL;
+		if (wait->missing == 0) {
+			wait->ready(wait);
+		}
+	}
+}
+
+/**
+ * Begins to write what has been dirty for CACHE_SECONDS; seconds: any clock that
+ * does not go back. Once a second, about.
+ */
+void cache_tick(struct cache *cache, uint32_t seconds)
+{
+	cache->now = seconds;
+	if (seconds >= CACHE_SECONDS) {
+		cache_write_back(cache, seconds - CACHE_SECONDS);
+	}
+}
+
+static void flush_done(struct block_req *req)
+{
+	struct cache *cache = (struct cache *)((char *)req -
+				offsetof(struct cache, flush));
+
+	if (req->error != 0) {
+		cache->flush_batch.error = req->error;
+	}
+	cache->flushing = FLUSH_DONE;
+	cache->wake = true;
+	cache_run(cache);
+}
+
+static void flush_data_done(struct cache_batch *batch)
+{
+	struct cache *cache = (struct cache *)((char *)batch -
+				offsetof(struct cache, flush_batch));
+
+	cache->flushing = FLUSH_DISK;
+	cache->flush = (struct block_req){
+		.op = BLOCK_FLUSH, .done = flush_done,
+	};
+	block_submit(cache->disk, &cache->flush);
+}
+
+/* Makes what is dirty lasting: volume_dev_ops, EAGAIN (absent) while that is not
+ * so. What the journal holds is not ours to write. */
+int cache_flush(struct volume_dev *dev)
+{
+	struct cache *cache = (struct cache *)dev;
+
+	dev->absent = dev->full = false;
+	if (cache->flushing == FLUSH_DONE) {
+		cache->flushing = FLUSH_NONE;
+		return cache->flush_batch.error;
+	}
+	if (cache->flushing == FLUSH_NONE) {
+		cache->flushing = FLUSH_DATA;
+		cache->flush_batch.done = flush_data_done;
+		cache_sync(cache, &cache->flush_batch);
+	}
+	dev->absent = true;
+	if (cache->wait != NULL) {
+		cache_wait_room(cache, cache->wait);
+	}
+	return EAGAIN;
+}

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cache before the recording disk: what is fetched and for whom it stays, what
+ * is written and when, what is told of errors; and at random against an array.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host-bridge/blk/cache.h"
+#include "qemu-test/unit/fake/disk.h"
+
+#define BLOCK		1024u
+#define BLOCKS		256u
+#define FRAMES		32u
+
+static uint8_t image[BLOCKS * BLOCK], memory[FRAMES * BLOCK];
+static struct fake_disk disk;
+static struct cache *cache;
+static struct volume_dev *dev;
+
+/* Each block begins with its number. */
+static void open_cache(void)
+{
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		memcpy(image + i * BLOCK, &i, sizeof(i));
+	}
+	fake_disk_open(&disk, image, sizeof(image), 512, BLOCK_HAS_FLUSH);
+	assert_int_equal(cache_open(&disk.dev, memory, sizeof(memory), &cache),
+			 0);
+	dev = cache_dev(cache);
+	assert_int_equal(dev->ops->set_block(dev, 10), 0);
+	assert_int_equal(dev->blocks, BLOCKS);
+}
+
+static bool step(void)
+{
+	if (cache_due(cache)) {
+		cache_run(cache);
+		return true;
+	}
+	return fake_disk_step(&disk);
+}
+
+static void settle(void)
+{
+	while (step()) {
+	}
+}
+
+static void close_cache(void)
+{
+	settle();
+	cache_close(cache);
+	fake_disk_close(&disk);
+}
+
+struct waiter {
+	struct volume_wait wait;	/* first */
+	unsigned told;
+};
+
+static void ready(struct volume_wait *wait)
+{
+	((struct waiter *)wait)->told++;
+}
+
+static struct waiter new_waiter(void)
+{
+	return (struct waiter){ .wait = { .ready = ready } };
+}
+
+static uint32_t word(const uint8_t *data)
+{
+	uint32_t w;
+
+	memcpy(&w, data, sizeof(w));
+	return w;
+}
+
+static uint32_t on_disk(uint32_t block)
+{
+	return word(disk.now + block * BLOCK);
+}
+
+/* The block, however often it takes. */
+static uint8_t *must_poke(uint32_t block)
+{
+	uint8_t *data;
+
+	while ((data = dev->ops->poke(dev, block, false)) == NULL) {
+		assert_true(dev->absent);
+		assert_true(step());
+	}
+	return data;
+}
+
+static void put(uint32_t block, uint32_t value)
+{
+	memcpy(must_poke(block), &value, sizeof(value));
+}
+
+static int flush(void)
+{
+	int error;
+
+	while ((error = dev->ops->flush(dev)) == EAGAIN) {
+		assert_true(step());
+	}
+	return error;
+}
+
+static void test_fetch(void **state)
+{
+	struct waiter a = new_waiter(), b = new_waiter();
+
+	(void)state;
+	open_cache();
+	cache_turn(cache, &a.wait);
+	assert_null(dev->ops->peek(dev, 7));
+	assert_true(dev->absent);
+	assert_null(dev->ops->peek(dev, 9));
+	cache_turn(cache, &b.wait);
+	assert_null(dev->ops->peek(dev, 9));	/* one read for both */
+	assert_int_equal(disk.pending_count, 2);
+	settle();
+	/* Told once, when all is there. */
+	assert_int_equal(a.told, 1);
+	assert_int_equal(b.told, 1);
+	cache_turn(cache, &a.wait);
+	assert_int_equal(word(dev->ops->peek(dev, 7)), 7);
+	assert_int_equal(word(dev->ops->peek(dev, 9)), 9);
+	assert_null(dev->ops->peek(dev, BLOCKS));
+	assert_false(dev->absent);
+	cache_wait_end(cache, &a.wait);
+	cache_wait_end(cache, &b.wait);
+	/* Neighbours go in one request, as many as one may have. */
+	cache_ahead(cache, 100, 8);
+	assert_int_equal(disk.pending_count, 1);
+	assert_int_equal(disk.pending[0]->sectors, 16);
+	settle();
+	for (uint32_t i = 100; i < 108; i++) {
+		assert_int_equal(word(dev->ops->peek(dev, i)), i);
+	}
+	/* Never more than a quarter of the memory. */
+	cache_ahead(cache, 0, BLOCKS);
+	settle();
+	assert_null(dev->ops->peek(dev, FRAMES / 4));
+	close_cache();
+}
+
+/* Two that each need most of the memory both come to their end. */
+static void test_pins(void **state)
+{
+	struct waiter w[2] = { new_waiter(), new_waiter() };
+	unsigned done = 0;
+
+	(void)state;
+	open_cache();
+	for (unsigned tries = 0; done != 3; tries++) {
+		unsigned who = tries % 2;
+		uint32_t missing = 0;
+
+		assert_true(tries < 100);
+		if ((done >> who & 1) != 0) {
+			continue;
+		}
+		cache_turn(cache, &w[who].wait);
+		for (uint32_t i = 0; i < 14; i++) {
+			missing += dev->ops->peek(dev, who * 100 + i) == NULL;
+		}
+		if (missing == 0) {
+			cache_wait_end(cache, &w[who].wait);
+			done |= 1u << who;
+		} else {
+			/* Others come by. */
+			for (uint32_t i = 0; i < 3; i++) {
+				cache_turn(cache, NULL);
+				dev->ops->peek(dev, 200 + tries * 3 % 50 + i);
+				settle();
+			}
+		}
+	}
+	close_cache();
+}
+
+/* What was looked at in a turn stays where it is until the next. */
+static void test_turn(void **state)
+{
+	const uint8_t *first;
+
+	(void)state;
+	open_cache();
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		dev->ops->peek(dev, i);
+		settle();
+	}
+	cache_turn(cache, NULL);
+	first = dev->ops->peek(dev, 0);
+	assert_non_null(first);
+	for (uint32_t i = 1; i < FRAMES; i++) {
+		assert_non_null(dev->ops->peek(dev, i));
+	}
+	for (uint32_t i = FRAMES; i < 2 * FRAMES; i++) {
+		assert_null(dev->ops->peek(dev, i));
+		settle();
+	}
+	assert_int_equal(word(first), 0);
+	cache_turn(cache, NULL);
+	dev->ops->peek(dev, FRAMES);
+	settle();
+	assert_int_equal(word(dev->ops->peek(dev, FRAMES)), FRAMES);
+	close_cache();
+}
+
+static void test_write_back(void **state)
+{
+	struct cache_stats stats;
+
+	(void)state;
+	open_cache();
+	cache_tick(cache, 100);
+	put(5, 500);
+	cache_tick(cache, 104);
+	put(6, 600);
+	settle();
+	assert_int_equal(on_disk(5), 5);
+	cache_tick(cache, 105);
+	settle();
+	assert_int_equal(on_disk(5), 500);
+	assert_int_equal(on_disk(6), 6);
+	cache_tick(cache, 109);
+	settle();
+	assert_int_equal(on_disk(6), 600);
+	/* What is of no more use is not written; and reads as anything. */
+	put(7, 700);
+	dev->ops->discard(dev, 7, 1);
+	assert_int_equal(flush(), 0);
+	assert_int_equal(on_disk(7), 7);
+	/* Changed as it is written, it is written again. */
+	put(8, 800);
+	assert_int_equal(dev->ops->flush(dev), EAGAIN);
+	put(8, 801);
+	assert_int_equal(flush(), 0);
+	assert_int_equal(flush(), 0);
+	assert_int_equal(on_disk(8), 801);
+	/* Neighbours together, whatever the order in which they were changed. */
+	settle();
+	cache_stats(cache, &stats);
+	assert_int_equal(stats.dirty, 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		put(50 + (i * 5) % 8, i);
+	}
+	settle();
+	disk.dev.stats.writes = 0;
+	assert_int_equal(flush(), 0);
+	assert_int_equal(disk.dev.stats.writes, 1);
+	/* More than there is memory for: written as it fills. */
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		cache_turn(cache, NULL);
+		put(i, i + 1000);
+	}
+	assert_int_equal(flush(), 0);
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		assert_int_equal(on_disk(i), i + 1000);
+	}
+	close_cache();
+}
+
+static bool fails(struct fake_disk *d, const struct block_req *req)
+{
+	return req->op == *(enum block_op *)d->arg;
+}
+
+static void test_errors(void **state)
+{
+	struct waiter a = new_waiter(), b = new_waiter();
+	enum block_op failing = BLOCK_READ;
+
+	(void)state;
+	open_cache();
+	disk.fails = fails;
+	disk.arg = &failing;
+	cache_turn(cache, &a.wait);
+	assert_null(dev->ops->peek(dev, 3));
+	cache_turn(cache, &b.wait);
+	assert_null(dev->ops->poke(dev, 3, false));
+	settle();
+	/* EIO for both, and for nobody later. */
+	assert_int_equal(a.told, 1);
+	assert_null(dev->ops->peek(dev, 3));
+	assert_false(dev->absent);
+	assert_null(dev->ops->poke(dev, 3, false));
+	assert_false(dev->absent);
+	cache_wait_end(cache, &a.wait);
+	cache_wait_end(cache, &b.wait);
+	cache_turn(cache, NULL);
+	assert_null(dev->ops->peek(dev, 3));
+	assert_true(dev->absent);
+	settle();
+	assert_null(dev->ops->peek(dev, 3));	/* who has no wait, too */
+	assert_false(dev->absent);
+	disk.fails = NULL;
+	put(3, 300);
+	/* A write that fails is told to the next flush, once. */
+	failing = BLOCK_WRITE;
+	disk.fails = fails;
+	cache_tick(cache, 100);
+	settle();
+	assert_int_equal(on_disk(3), 3);
+	disk.fails = NULL;
+	assert_int_equal(flush(), EIO);
+	assert_int_equal(flush(), 0);
+	/* And so is a flush. */
+	failing = BLOCK_FLUSH;
+	disk.fails = fails;
+	assert_int_equal(flush(), EIO);
+	disk.fails = NULL;
+	assert_int_equal(flush(), 0);
+	close_cache();
+	/* What must not be written to is not. */
+	open_cache();
+	dev->read_only = true;
+	assert_null(dev->ops->poke(dev, 3, false));
+	assert_false(dev->absent);
+	assert_int_equal(dev->ops->set_block(dev, 8), EINVAL);
+	close_cache();
+}
+
+/* At random, against an array; and after each flush the disk has it. */
+static void test_random(void **state)
+{
+	static uint32_t want[BLOCKS];
+	uint64_t seed = 5;
+
+	(void)state;
+	open_cache();
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		want[i] = i;
+	}
+	for (uint32_t n = 1; n < 20000; n++) {
+		uint32_t block = (uint32_t)(fake_chance(&seed) % 60);
+
+		cache_turn(cache, NULL);
+		switch (fake_chance(&seed) % 8) {
+		case 0:
+			cache_tick(cache, n / 100);
+			break;
+		case 1:
+			if (n % 5 == 0) {
+				assert_int_equal(flush(), 0);
+				for (uint32_t i = 0; i < BLOCKS; i++) {
+					assert_int_equal(on_disk(i), want[i]);
+				}
+			}
+			break;
+		case 2:
+		case 3:
+		case 4:
+			put(block, n);
+			want[block] = n;
+			break;
+		default:
+			while (dev->ops->peek(dev, block) == NULL) {
+				assert_true(step());
+			}
+			assert_int_equal(word(dev->ops->peek(dev, block)),
+					 want[block]);
+			break;
+		}
+		while (fake_chance(&seed) % 2 == 0 && step()) {
+		}
+	}
+	close_cache();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fetch),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_turn),
+		cmocka_unit_test(test_write_back),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
