@@ -192,6 +192,32 @@ void image_make(struct image *im, uint32_t block_size, const char *size,
 	find_log(im);
 }
 
+void image_blank(struct image *im, uint32_t block_size, uint64_t blocks,
+		 uint32_t log_blocks)
+{
+	struct jbd2_super sb = {
+		.header = { to_be32(JBD2_MAGIC), to_be32(JBD2_SUPER_V2),
+			    to_be32(0) },
+		.block_size = to_be32(block_size),
+		.blocks = to_be32(log_blocks), .first = to_be32(1),
+		.users = to_be32(1), .uuid = "isthmus's test",
+	};
+
+	*im = (struct image){
+		.size = blocks * block_size, .block_size = block_size,
+		.blocks = blocks,
+		.place = { log_block, im, log_blocks, block_size },
+	};
+	im->data = calloc(blocks, block_size);
+	im->log = calloc(log_blocks, sizeof(*im->log));
+	assert_true(im->data != NULL && im->log != NULL);
+	for (uint32_t i = 0; i < log_blocks; i++) {
+		im->log[i] = 1 + i;
+	}
+	jbd2_super_set(&sb, 1, 0);
+	memcpy(im->data + block_size, &sb, sizeof(sb));
+}
+
 void image_copy(struct image *to, const struct image *from)
 {
 	*to = *from;

@@ -23,6 +23,9 @@ struct image {
  * looks like a journal's blocks. */
 void image_make(struct image *im, uint32_t block_size, const char *size,
 		const char *options, const char *script);
+/* Nothing but an empty journal, from block 1 on. */
+void image_blank(struct image *im, uint32_t block_size, uint64_t blocks,
+		 uint32_t log_blocks);
 void image_copy(struct image *to, const struct image *from);
 void image_free(struct image *im);
 /* Runs a command on it, with $image its file. Returns the exit status. */

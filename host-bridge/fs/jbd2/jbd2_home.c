@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way home: what is in the log is written to its places, so that the log's tail
+ * can move on.
+ *
+ *   1. Blocks of the oldest transactions are written, as they were committed last:
+ *      those that the running one has changed wait until that is in the log too.
+ *   2. A flush: they are lasting.
+ *   3. The superblock with the new tail, lasting. Only now is there room in the log
+ *      for something else; before, a recovery could still begin there.
+ */
+#include <string.h>
+
+#include "host-bridge/fs/jbd2/jbd2_int.h"
+
+static struct journal *of_req(struct block_req *req)
+{
+	return (struct journal *)((char *)req -
+				  offsetof(struct journal, home_req));
+}
+
+/* Whether the log is so full, or so many blocks are held, that it is time. */
+static bool is_time(const struct journal *j)
+{
+	struct cache_stats stats;
+
+	if (j->used > (j->blocks - j->first) / 2 || j->txn_count > TXNS / 2) {
+		return true;
+	}
+	cache_stats(j->cache, &stats);
+	return stats.held > stats.frames / 4;
+}
+
+/** Whether there is something to do, and nothing on its way. */
+bool jbd2_home_due(const struct journal *j)
+{
+	if (!j->ready || j->home != HOME_NONE || j->home_stuck) {
+		return false;
+	}
+	if (j->closing && !j->closed && j->commit == COMMIT_NONE &&
+	    !j->wanted && j->txn_count == 0) {
+		return true;
+	}
+	return j->txn_count > 0 && (j->homes_wanted || is_time(j));
+}
+
+/* Whether a block can go home now: its content is what was committed, and nothing
+ * of it is on its way. What was freed may have been changed before, in the same
+ * transaction; that it need not go home at all is known when this is lasting. */
+static bool can_go(const struct jblock *jb)
+{
+	return !jb->running && !jb->committing && jb->forget == 0 &&
+	       !jb->buf->writing;
+}
+
+static void home_done(struct cache_batch *batch);
+
+/* Sends as many as there are frames, from the oldest transactions. Returns their
+ * number. */
+static unsigned send_home(struct journal *j)
+{
+	unsigned n = 0;
+
+	for (uint32_t t = 0; t < j->txn_count && n < HOMES; t++) {
+		struct jbd2_txn *txn = &j->txns[(j->txn_first + t) % TXNS];
+
+		for (struct jblock *jb = txn->first; jb != NULL && n < HOMES;
+		     jb = jb->next) {
+			struct cache_buf *frame;
+
+			if (!can_go(jb)) {
+				continue;
+			}
+			frame = cache_frame(j->cache);
+			if (frame == NULL) {
+				break;
+			}
+			memcpy(frame->data, jb->buf->data, j->block_size);
+			j->home_frames[n] = frame;
+			j->home_blocks[n] = jb;
+			j->home_txns[n++] = txn;
+		}
+	}
+	j->home_count = n;
+	if (n > 0) {
+		j->home = HOME_WRITE;
+		j->home_batch = (struct cache_batch){ .done = home_done };
+	}
+	for (unsigned i = 0; i < n; i++) {
+		cache_write(j->cache, &j->home_batch, j->home_frames[i],
+			    j->home_blocks[i]->buf->block,
+			    j->home_blocks[i]->buf);
+	}
+	cache_write_begin(j->cache);
+	return n;
+}
+
+static void super_done(struct block_req *req)
+{
+	struct journal *j = of_req(req);
+
+	if (req->error != 0) {
+		jbd2_fail(j);
+		return;
+	}
+	j->home = HOME_NONE;
+	j->used -= j->to_used;
+	j->tail_number = j->to_number;
+	j->ready = true;
+	j->closed = j->to_start == 0;
+	j->homes_wanted = j->homes_wanted && j->txn_count > 0;
+	cache_wake(j->cache);
+}
+
+/** Writes the superblock: the log begins there, with that number; start 0: it is
+ * empty for good. */
+void jbd2_super_write(struct journal *j, uint32_t number, uint32_t start)
+{
+	uint64_t block = j->place.block(j->place.arg, 0);
+	uint32_t sectors = j->block_size / j->disk->sector_size;
+
+	j->home = HOME_SUPER;
+	j->to_number = number;
+	j->to_start = start;
+	jbd2_super_set(&j->sb, number, start);
+	memset(j->super->data, 0, j->block_size);
+	memcpy(j->super->data, &j->sb, sizeof(j->sb));
+	j->home_seg = (struct block_seg){ j->super->data, j->block_size };
+	j->home_req = (struct block_req){
+		.op = BLOCK_WRITE, .flags = BLOCK_FUA,
+		.sector = block * sectors, .sectors = sectors,
+		.segs = &j->home_seg, .seg_count = 1, .done = super_done,
+	};
+	block_submit(j->disk, &j->home_req);
+}
+
+static void flush_done(struct block_req *req)
+{
+	struct journal *j = of_req(req);
+
+	if (req->error != 0) {
+		jbd2_fail(j);
+		return;
+	}
+	jbd2_super_write(j, j->to_number, j->to_start);
+}
+
+/* Moves the tail over the transactions of which all blocks are at home; false:
+ * there is none. */
+static bool move_tail(struct journal *j)
+{
+	bool over = j->closing && j->txn_count == 0;
+
+	j->to_used = 0;
+	while (j->txn_count > 0 && j->txns[j->txn_first].first == NULL) {
+		j->to_used += j->txns[j->txn_first].blocks;
+		j->txn_first = (j->txn_first + 1) % TXNS;
+		j->txn_count--;
+		j->stats.checkpoints++;
+	}
+	if (j->to_used == 0 && !over) {
+		return false;
+	}
+	if (j->txn_count > 0) {
+		j->to_number = j->txns[j->txn_first].number;
+		j->to_start = j->txns[j->txn_first].start;
+	} else if (j->commit != COMMIT_NONE && j->commit_blocks > 0) {
+		j->to_number = j->number - 1;
+		j->to_start = j->commit_start;
+	} else {
+		j->to_number = j->number;
+		j->to_start = over ? 0 : j->head;
+	}
+	j->home = HOME_FLUSH;
+	j->home_req = (struct block_req){
+		.op = BLOCK_FLUSH, .done = flush_done,
+	};
+	block_submit(j->disk, &j->home_req);
+	return true;
+}
+
+static void home_done(struct cache_batch *batch)
+{
+	struct journal *j = (struct journal *)((char *)batch -
+				offsetof(struct journal, home_batch));
+
+	for (unsigned i = 0; i < j->home_count; i++) {
+		struct jblock *jb = j->home_blocks[i];
+
+		cache_frame_free(j->cache, j->home_frames[i]);
+		/* Else it was committed again meanwhile, or freed. */
+		if (batch->error == 0 && jb->txn == j->home_txns[i]) {
+			jbd2_unlink(jb);
+			jbd2_let_go(j, jb);
+		}
+	}
+	j->home = HOME_NONE;
+	if (batch->error != 0) {
+		jbd2_fail(j);
+	}
+	cache_wake(j->cache);
+}
+
+/** Does the next step; what hinders it is the running transaction, which is then
+ * wanted in the log. */
+void jbd2_home_begin(struct journal *j)
+{
+	if (move_tail(j) || send_home(j) > 0) {
+		return;
+	}
+	if (j->commit == COMMIT_NONE &&
+	    (j->running_count > 0 || j->forgets != NULL)) {
+		j->wanted = true;
+	}
+	j->home_stuck = true;
+	cache_wait_room(j->cache, &j->home_wait);
+}
