@@ -211,6 +211,8 @@ static inline void play_host(void)
 		fake_interrupt(0);
 		break;
 	case 13:
+		/* Linux may make its ring anew, and the host does not. */
+		play.poked = host_inits;
 		*host_word(0) = op >> 6;
 		fake_interrupt(0);
 		break;
