@@ -2,8 +2,9 @@
 /*
  * A mount's requests over resets of the channel: guest/driver/fuse_resume.c and
  * host-bridge/files/fuse_session.c. What Linux sends are requests, each of which
- * changes something, and messages without a reply (FORGET); they are numbered
- * in the order in which Linux sent them first. The host may put a request off (a
+ * changes something, and messages without a reply (FORGET, of which two in a row
+ * may be one message, each time that they are sent); they are numbered in the order
+ * in which Linux sent them first. The host may put a request off (a
  * lock that somebody has) and carry it out later. At most OUT requests are
  * without an answer, and the host keeps the last OUT answers.
  *
@@ -27,11 +28,11 @@
 #else
 #define WINDOW		OUT
 #endif
-#define MESSAGES	6
-/* Numbers 0 and 3 may be put off; 1 and 4 are FORGETs. */
-#define IS_FORGET(n)	((n) == 1 || (n) == 4)
+#define MESSAGES	7
+/* Numbers 0 and 3 may be put off; 1, 2 and 4 are FORGETs. */
+#define IS_FORGET(n)	((n) == 1 || (n) == 2 || (n) == 4)
 #define MAY_WAIT(n)	((n) == 0 || (n) == 3)
-#define FORGETS(n)	(((n) > 1) + ((n) > 4))	/* before number n */
+#define FORGETS(n)	(((n) > 1) + ((n) > 2) + ((n) > 4))	/* before n */
 
 #ifdef NO_OLD_FIRST
 #define MAY_SEND	1
@@ -39,7 +40,7 @@
 #define MAY_SEND	connected
 #endif
 
-mtype = { MESSAGE, HELLO, REPLY };
+mtype = { MESSAGE, BATCH, HELLO, REPLY };	/* BATCH: that and the next */
 mtype = { UNSENT, SENT, ANSWERED };
 
 chan to_host = [8] of { mtype, byte };
@@ -99,6 +100,13 @@ inline answer(n)
 #endif
 }
 
+inline forget(n)
+{
+	times[n]++;
+	assert(times[n] == 1 && n + 1 > last_forget);
+	last_forget = n + 1
+}
+
 inline carry_out(n)
 {
 	times[n]++;
@@ -126,10 +134,16 @@ end:	do
 #endif
 			to_linux ! HELLO, forgets
 		:: kind == MESSAGE && IS_FORGET(n) ->
-			times[n]++;
-			assert(times[n] == 1 && n + 1 > last_forget);
-			last_forget = n + 1;
+			forget(n);
 			forgets++
+		:: kind == BATCH ->
+			forget(n);
+			forget(n + 1);
+#ifdef NO_EACH_COUNTED
+			forgets++
+#else
+			forgets = forgets + 2
+#endif
 		:: else ->
 #ifndef NO_RING
 			find(n);
@@ -153,7 +167,7 @@ end:	do
 	:: atomic { put_off[0] -> put_off[0] = 0; carry_out(0) }
 	:: atomic { put_off[3] -> put_off[3] = 0; carry_out(3) }
 #ifdef NO_REPLY_AT_ONCE
-	:: atomic { late[2] -> late[2] = 0; to_linux ! REPLY, 2 }
+	:: atomic { late[6] -> late[6] = 0; to_linux ! REPLY, 6 }
 	:: atomic { late[0] -> late[0] = 0; to_linux ! REPLY, 0 }
 	:: atomic { late[3] -> late[3] = 0; to_linux ! REPLY, 3 }
 	:: atomic { late[5] -> late[5] = 0; to_linux ! REPLY, 5 }
@@ -177,21 +191,25 @@ inline resume(count)
 #ifdef NO_FORGET_COUNT
 		:: state[k] == SENT && IS_FORGET(k) -> to_host ! MESSAGE, k
 #else
-		:: state[k] == SENT && IS_FORGET(k) && FORGETS(k) >= count ->
-			to_host ! MESSAGE, k
+		:: state[k] == SENT && IS_FORGET(k) && FORGETS(k) >= count &&
+		   !(k == 2 && batch) -> to_host ! MESSAGE, k
+		:: k == 1 && state[1] == SENT && state[2] == SENT &&
+		   count == 0 -> to_host ! BATCH, 1; batch = 1
 #endif
 #endif
 		:: else
 		fi
 	};
 	i = 0;
-	k = 0
+	k = 0;
+	batch = 0
 }
 
 active proctype driver()
 {
 	mtype kind;
 	byte n, i, k;
+	bit batch;
 
 	do
 	:: atomic {
@@ -213,6 +231,12 @@ active proctype driver()
 		outstanding = outstanding + !IS_FORGET(sent);
 		to_host ! MESSAGE, sent;
 		sent++
+	}
+	:: atomic { sent == 1 && MAY_SEND ->
+		state[1] = SENT;
+		state[2] = SENT;
+		to_host ! BATCH, 1;
+		sent = 3
 	}
 	:: atomic { resets < RESETS ->		/* both directions are lost */
 		resets++;
