@@ -44,8 +44,7 @@ static void bar_read(uint32_t address, uint32_t reg, bool last, struct boot_pci_
 		     (wide ? BOOT_BAR_64 : 0) | (low & BAR_PREFETCH ? BOOT_BAR_PREFETCH : 0);
 	bar->base = (uint64_t)high << 32 | (low & ~fixed);
 	bar->size = wide ? -((uint64_t)mask_high << 32 | mask) : (uint32_t)-mask;
-	if (wide != is_64 || bar->base == 0 || (bar->size & (bar->size - 1)) != 0 ||
-	    (bar->base & (bar->size - 1)) != 0) {
+	if (wide != is_64 || bar->base == 0 || (bar->size & (bar->size - 1)) != 0) {
 		bar->size = 0;
 	}
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the loader's pure parts.
 
-UNIT_TESTS += boot_manifest_test boot_parts_test boot_pci_test
+UNIT_TESTS += boot_manifest_test boot_parts_test boot_pci_test \
+	boot_handoff_test
 
 # libfdt as the tests use it: with the sanitizers, without our warnings.
 build/unit/libfdt.o: build/deps/libfdt
@@ -24,3 +25,4 @@ boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c 
 	boot/memmap.c boot/paging.c boot/sha256.c boot/virt.c
 
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
+boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c

@@ -60,6 +60,8 @@ void pci_config_write(uint32_t address, uint32_t reg, uint32_t value)
 	assert_true(reg % 4 == 0 && reg < 256);
 	assert_non_null(f);
 	writes++;
+	/* nothing behind the last BAR, a bridge's numbers of buses for one */
+	assert_true(reg < PCI_BAR + 4 * (f->reg[3] >> 16 & 1 ? 2 : 6) || reg >= 0x40);
 	/* what a BAR would decode while its length is found out */
 	if (reg >= PCI_BAR && reg < PCI_BAR + 24) {
 		assert_int_equal(f->reg[1] & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY), 0);
@@ -225,6 +227,9 @@ static void rules_choose(void **state)
 	add(0x0010, NETWORK);
 	add(0x0018, PCI_BRIDGE);
 	add(0x0020, 0x0806);
+	/* no bridge by its class, but by what it can do */
+	add(0x0028, DISPLAY)->reg[3] = 0x10000;
+	fakes[4].reg[0] = 0x11111234;
 	manifest.pci_rule_count = 3;
 	manifest.pci_rule[0] = (struct pci_rule) { PCI_BY_ID, UINT32_MAX, 0x11111234 };
 	manifest.pci_rule[1] = (struct pci_rule) { PCI_BY_CLASS, 0xff000000, 0x06000000 };
@@ -257,6 +262,7 @@ static void bars_overlap_nothing(void **state)
 		{ 0x90000800, 0x100, 0 }, { 0x80000000, 0x20000000, 0 },
 		{ 1ull << 40, 0x1000, 4 }, { 1ull << 63, 1ull << 63, 4 },
 		{ 0xc0000000, 0x10000000, 4 }, { 0x4000000000, 0x80000000, 4 },
+		{ 0, 0x1000, 4 },
 		{ 0x0cf8, 8, 1 }, { 0x20, 0x20, 1 }, { 0xe000, 0x10, 1 }, { 0xd000, 0x100, 1 },
 	};
 	struct fake *f;
@@ -332,6 +338,25 @@ static void a_table_is_hidden_from_neighbours(void **state)
 	run();
 	assert_int_equal(given(0x0010)->msix_count, 1);
 	assert_int_equal(info.partitions[0].mmio_count, 0);
+}
+
+/* The last register has no upper half. */
+static void halves_stay_within(void **state)
+{
+	struct fake *f = add(0x0010, AHCI);
+
+	(void)state;
+	bar(f, 5, 0x81000000, 0x1000, 4);
+	f->mask[10] = UINT32_MAX;
+	bar(f, 3, 0x82000000, 0x1000, 0);
+	f = add(0x0018, PCI_BRIDGE);
+	bridge(f, 1);
+	bar(f, 1, 0x83000000, 0x1000, 4);
+	f->reg[6] = 0x00010100;
+	f->mask[6] = UINT32_MAX;
+	run();
+	assert_int_equal(given(0x0010)->bar[5].size, 0);
+	assert_int_equal(given(0x0010)->bar[3].size, 0x1000);
 }
 
 static void lists_end(void **state)
@@ -480,6 +505,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(functions_are_described), TEST(rules_choose), TEST(bars_overlap_nothing),
 		TEST(message_tables_are_checked), TEST(a_table_is_hidden_from_neighbours),
+		TEST(halves_stay_within),
 		TEST(lists_end), TEST(functions_are_where_function_0_says),
 		TEST(bridges_come_along), TEST(bus_numbers_form_no_circle),
 		TEST(segments_are_scanned), TEST(ide_of_old_has_ports_and_lines),

@@ -22,7 +22,7 @@
 
 #define PAGES		64u
 #define PAGE		4096u
-#define BUS		0x7e00000ull
+#define BUS		0x7e03000ull
 
 static uint8_t pool[PAGES * PAGE] __attribute__((aligned(0x200000)));
 static uint8_t config[256];
