@@ -21,6 +21,7 @@ class Settings:
         self.memory = memory or 1024    # MiB
         self.machine = None             # QEMU's machine type
         self.disk = None                # how QEMU attaches the boot disk
+        self.devices = []               # QEMU's, besides
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.deterministic = False

@@ -46,6 +46,8 @@ def _machine(variables, disk, settings, lines):
     line += _firmware(variables, settings)
     for where in lines:
         line += ["-serial", where]
+    for more in settings.devices:
+        line += ["-device", more]
     return line + debugging.qemu_arguments(settings)
 
 
