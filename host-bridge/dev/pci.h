@@ -76,8 +76,9 @@ unsigned pci_capability(const struct pci_dev *dev, unsigned id,
 int pci_bar(const struct pci_dev *dev, unsigned number, struct pci_bar *bar);
 
 /* Message `message` of the function calls fn(arg) from the loop; each takes a line
- * of its own. ENOENT: it has no such message; ENOSPC: no line is left. Again for
- * the same message: another fn. */
+ * of its own. A message is a write to memory: only a bus master sends it. ENOENT:
+ * it has no such message; ENOSPC: no line is left. Again for the same message:
+ * another fn. */
 int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 	    void *arg);
 /* It sends none any more; one on its way may still call fn. */

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""PCI: what the host partition has, and what it has not."""
+
+import re
+
+from runner import BOCHS, QEMU, case
+
+PROBE = "build/host-bridge/host-bridge-probe.elf"
+MANIFEST = "qemu-test/pci/probe.dts"
+LOUD = "isthmus: NO IOMMU: the host partition's drivers are inside the trusted"
+# What probe.c says on any machine, and of QEMU's device edu.
+EVERYWHERE = {"port-address": 1, "port-data": 1, "port-data8": 1,
+              "foreign-reached": 0, "functions": 1}
+EDU = {"edu-claim": 0, "edu-bar": 0, "edu-no-bar": 1, "edu-id": 0xed,
+       "edu-live": 1, "edu-irq": 0, "edu-no-irq": 1, "edu-message-off": 0,
+       "edu-dma-off": 0, "edu-master": 0, "edu-message-on": 1,
+       "edu-dma-on": 256, "edu-irq-off": 0, "edu-master-off": 0,
+       "edu-dma-off-again": 0, "edu-reset": 1}
+DISKS = {"qemu": "8086:2922 AHCI controller +driver ",
+         "bochs": "8086:7010 IDE controller +driver "}
+
+
+@case("pci", "its own functions are listed, others not reached; messages and "
+      "memory by name", only=(*BOCHS, *QEMU), why="its machine is QEMU's")
+def pci(t):
+    t.need(PROBE)
+    qemu = t.platform in QEMU
+    console = t.console("--manifest", MANIFEST, *(
+        ("--device", "edu,dma_mask=0xffffffff") if qemu else ()))
+    console.expect("PROBE end")
+    console.expect("isthmus: stage 62 ")
+    found = {name: int(value) for name, value in
+             re.findall(r"PROBE (\S+) (-?\d+)", console.seen)}
+    wanted = {**EVERYWHERE, **EDU} if qemu else EVERYWHERE
+    t.check(found == wanted, f"the probe found {found}")
+    said = console.run("pci")
+    t.check(re.search(DISKS["qemu" if qemu else "bochs"], said),
+            f"the boot disk's controller is missing in {said!r}")
+    t.check("DMA pool: 32768 KiB, 32768 of them free" in said,
+            f"another pool: {said!r}")
+    t.check(not qemu or re.search(r"1234:11e8 other +driver edu; "
+                                  r"interrupts: \d+ possible", said),
+            f"edu is missing in {said!r}")
+    t.check("host bridge" not in said and len(re.findall(
+        r"^ +\w{4}:\w\w:\w\w\.\d ", said, re.M)) == 2, f"more: {said!r}")
+    t.check(LOUD in console.run("log"), "nothing says that there is no IOMMU")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
