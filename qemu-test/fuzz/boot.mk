@@ -19,10 +19,14 @@ build/fuzz/boot_images: qemu-test/fuzz/boot_images.c boot/elf.c boot/acpi.c
 	@mkdir -p $(@D)
 	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
 
+build/fuzz/boot_pci: qemu-test/fuzz/boot_pci.c boot/pci.c boot/pci_bars.c boot/memmap.c
+	@mkdir -p $(@D)
+	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
+
 # Where the fuzzers start from: the default manifest with digests in it, and a
 # static program ('f' chooses the ELF checker).
 build/fuzz/boot-seeds: build/unit/isthmus.dtb
-	@mkdir -p $@/manifest $@/images $@/memmap
+	@mkdir -p $@/manifest $@/images $@/memmap $@/pci
 	cp $< $@/manifest/default
 	for module in $$(fdtget -l $< /modules); do \
 		fdtput -t bx $@/manifest/default /modules/$$module sha256 $$(seq 10 41); \
@@ -34,8 +38,9 @@ build/fuzz/boot-seeds: build/unit/isthmus.dtb
 
 .PHONY: fuzz-boot
 fuzz-boot: build/fuzz/boot_manifest build/fuzz/boot_memmap build/fuzz/boot_images \
+		build/fuzz/boot_pci \
 		build/fuzz/boot-seeds
-	for part in manifest memmap images; do \
+	for part in manifest memmap images pci; do \
 		build/fuzz/boot_$$part $(BOOT_FUZZ_RUN) -max_len=16384 build/fuzz/boot-seeds/$$part \
 			|| exit 1; \
 	done
