@@ -64,6 +64,7 @@
 #define FIS_COMMAND	0x80u
 #define HEADER_FIS	5u		/* its length in words */
 #define HEADER_WRITE	(1u << 6)
+#define HEADER_PIECES	16		/* shift */
 
 struct header {
 	uint32_t flags;			/* entries << 16 | HEADER_* */
@@ -115,11 +116,13 @@ struct ahci {
 };
 
 int ahci_begin(struct disk *disk);
-/* A command's FIS; tag: NCQ's, which has its count elsewhere. */
+/* Memory for a command's data, its nth piece. */
+void ahci_prd(struct port *port, unsigned slot, unsigned n, const void *data,
+	      uint32_t len);
+/* The command. flags: how many pieces << 16, and HEADER_WRITE; queued: NCQ's,
+ * which has its count elsewhere. */
 void ahci_put(struct port *port, unsigned slot, const struct ata_command *c,
-	      bool queued);
-/* Gives it memory for its data, in order; after ahci_put(). */
-void ahci_add(struct port *port, unsigned slot, const void *data, uint32_t len);
+	      uint32_t flags, bool queued);
 void ahci_issue(struct port *port, unsigned slot, bool queued);
 
 static inline uint32_t port_reg(struct port *port, uint32_t at)

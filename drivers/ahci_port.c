@@ -15,9 +15,18 @@
 #include "drivers/ahci_int.h"
 #include "host-bridge/dev/dma.h"
 
+/** See ahci_int.h. No piece is as long as an entry may be, 4 MiB. */
+void ahci_prd(struct port *port, unsigned slot, unsigned n, const void *data,
+	      uint32_t len)
+{
+	port->shared->tables[slot].prds[n] = (struct prd) {
+		.address = dma_bus(data), .last = len - 1,
+	};
+}
+
 /** See ahci_int.h. [SATA "Register - Host to Device"] */
 void ahci_put(struct port *port, unsigned slot, const struct ata_command *c,
-	      bool queued)
+	      uint32_t flags, bool queued)
 {
 	struct table *table = &port->shared->tables[slot];
 	struct header *header = &port->shared->headers[slot];
@@ -42,21 +51,9 @@ void ahci_put(struct port *port, unsigned slot, const struct ata_command *c,
 	table->fis[11] = (uint8_t)(features >> 8);
 	table->fis[12] = (uint8_t)count;
 	table->fis[13] = c->ext ? (uint8_t)(count >> 8) : 0;
-	header->flags = HEADER_FIS;
+	header->flags = HEADER_FIS | flags;
 	header->bytes = 0;
 	header->table = dma_bus(table);
-}
-
-/** See ahci_int.h. No segment is as long as an entry may be, 4 MiB. */
-void ahci_add(struct port *port, unsigned slot, const void *data, uint32_t len)
-{
-	struct header *header = &port->shared->headers[slot];
-	uint32_t n = header->flags >> 16;
-
-	port->shared->tables[slot].prds[n] = (struct prd) {
-		.address = dma_bus(data), .last = len - 1,
-	};
-	header->flags += 1u << 16;
 }
 
 /** [AHCI 1.3.1 "System Software Rules", "Building a Command"] */
@@ -80,6 +77,7 @@ static void execute(struct port *port, unsigned tag, bool queued)
 	const struct block_req *req = cmd->req;
 	uint64_t *trim = port->shared->trims[tag];
 	struct ata_command c;
+	uint32_t n = 0;
 
 	disk_again(&port->disk, tag);
 	ata_command(&port->id, cmd, trim, &c);
@@ -94,16 +92,15 @@ static void execute(struct port *port, unsigned tag, bool queued)
 			c.device |= ATA_FUA;
 		}
 	}
-	ahci_put(port, tag, &c, queued);
-	for (unsigned i = 0; i < req->seg_count; i++) {
-		ahci_add(port, tag, req->segs[i].data, req->segs[i].len);
-	}
 	if (req->op == BLOCK_DISCARD) {
-		ahci_add(port, tag, trim, ATA_TRIM_BYTES);
+		ahci_prd(port, tag, n++, trim, ATA_TRIM_BYTES);
 	}
-	if (req->op != BLOCK_READ) {
-		port->shared->headers[tag].flags |= HEADER_WRITE;
+	for (unsigned i = 0; req->op <= BLOCK_WRITE && i < req->seg_count;
+	     i++) {
+		ahci_prd(port, tag, n++, req->segs[i].data, req->segs[i].len);
 	}
+	ahci_put(port, tag, &c, n << HEADER_PIECES |
+		 (req->op == BLOCK_READ ? 0 : HEADER_WRITE), queued);
 	port->held &= ~(1u << tag);
 	*(queued ? &port->queued : &port->plain) |= 1u << tag;
 	ahci_issue(port, tag, queued);

@@ -131,9 +131,9 @@ static int ask(struct port *port)
 	}
 	port_set(port, PORT_CMD, port_reg(port, PORT_CMD) | CMD_ST);
 	memset(port->shared->identify, 0, sizeof(port->shared->identify));
-	ahci_put(port, 0, &c, false);
-	ahci_add(port, 0, port->shared->identify,
+	ahci_prd(port, 0, 0, port->shared->identify,
 		 sizeof(port->shared->identify));
+	ahci_put(port, 0, &c, 1u << HEADER_PIECES, false);
 	ahci_issue(port, 0, false);
 	return next(port, STEP_IDENTIFY, DISK_START_MS);
 }

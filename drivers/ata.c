@@ -132,7 +132,8 @@ static void set_prds(struct ata_channel *channel, const struct block_req *req)
 	if (req->op == BLOCK_DISCARD) {
 		n = add_prds(prds, n, channel->shared->trim, ATA_TRIM_BYTES);
 	}
-	for (unsigned i = 0; i < req->seg_count; i++) {
+	for (unsigned i = 0; req->op <= BLOCK_WRITE && i < req->seg_count;
+	     i++) {
 		n = add_prds(prds, n, req->segs[i].data, req->segs[i].len);
 	}
 	prds[n - 1].bytes |= PRD_LAST;

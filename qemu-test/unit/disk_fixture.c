@@ -171,6 +171,7 @@ struct io *io_new(struct disk *disk, enum block_op op, uint64_t sector,
 		.segs = io->segs, .done = on_done, .error = -1,
 	};
 	if (op > BLOCK_WRITE) {
+		io->req.seg_count = 64;		/* nobody may look at them */
 		return io;
 	}
 	io->data = dma_alloc((bytes / piece + 1) * (piece + gap), 4096);
