@@ -24,10 +24,6 @@
 #define MADT_LOCAL_X2APIC	9
 #define MADT_CPU_ENABLED	0x1u
 
-/* DMA remapping table: structures from DMAR_FIRST on. */
-#define DMAR_FIRST		48u
-#define DMAR_UNIT		0
-
 /* Configuration space as memory: entries from MCFG_FIRST on. */
 #define MCFG_FIRST		44u
 #define MCFG_ENTRY		16u
@@ -121,6 +117,7 @@ bool acpi_madt(const uint8_t *table, uint32_t size, struct acpi_machine *machine
 			acpi_add_cpu(machine, get32(e + 4));
 		} else if (e[0] == MADT_IO_APIC && len >= 12 && get32(e + 8) == 0) {
 			machine->ioapic = get32(e + 4);
+			machine->ioapic_id = e[2];
 		} else if (e[0] == MADT_LAPIC_ADDRESS && len >= 12) {
 			machine->lapic = get64(e + 4);
 		}
@@ -140,31 +137,6 @@ uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size)
 		return 0;
 	}
 	return get32(table + FADT_PM_TMR_BLK);
-}
-
-/**
- * The register pages of the DMA remapping units (VT-d) that a DMAR of size bytes
- * describes, at most max of them; returns how many there are. What is malformed
- * ends the list; a unit at address 0, which firmware is known to tell of, is
- * none. [VT-d "DMA Remapping Reporting Structure"]
- */
-uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages, uint32_t max)
-{
-	uint32_t count = 0, len;
-
-	for (uint32_t at = DMAR_FIRST; at < size && size - at >= 4; at += len) {
-		const uint8_t *e = table + at;
-
-		len = e[2] | (uint32_t)e[3] << 8;
-		if (len < 4 || len > size - at) {
-			break;
-		}
-		if (e[0] == DMAR_UNIT && e[1] == 0 && len >= 16 && count < max &&
-		    get64(e + 8) != 0) {
-			pages[count++] = get64(e + 8);
-		}
-	}
-	return count;
 }
 
 /**

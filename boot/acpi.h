@@ -20,6 +20,7 @@ struct acpi_machine {
 	uint32_t apic_id[BOOT_MAX_CPUS];
 	uint64_t lapic;
 	uint64_t ioapic;		/* the one that serves GSI 0 */
+	uint32_t ioapic_id;		/* its number in other tables */
 	uint32_t pm_timer;		/* I/O port; 0: none */
 };
 
@@ -28,8 +29,6 @@ void acpi_add_cpu(struct acpi_machine *machine, uint32_t apic_id);
 bool acpi_madt(const uint8_t *table, uint32_t size,
 	       struct acpi_machine *machine);
 uint32_t acpi_pm_timer(const uint8_t *table, uint32_t size);
-uint32_t acpi_dmar(const uint8_t *table, uint32_t size, uint64_t *pages,
-		   uint32_t max);
 uint32_t acpi_mcfg(const uint8_t *table, uint32_t size, struct boot_ecam *ecam,
 		   uint32_t max);
 const uint8_t *acpi_find(uint64_t rsdp, const char *signature, uint32_t *size);

@@ -78,7 +78,7 @@ uint32_t processor_apic_id(void);
 /* machine.c */
 uint64_t machine_rsdp(void);
 void machine_cpus(uint64_t rsdp, struct acpi_machine *machine);
-void machine_iommus(uint64_t rsdp);
+void machine_iommus(struct boot_info *info, uint32_t ioapic_id);
 bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
 		    struct boot_region *region);
 void machine_clock(uint64_t *seconds, uint64_t *tsc);

@@ -7,16 +7,12 @@
 #include <string.h>
 
 #include "io.h"
+#include "iommu.h"
 #include "loader.h"
 #include "pci.h"
 
 #define PIC1_MASK		0x21
 #define PIC2_MASK		0xa1
-
-#define IOMMUS_MAX	16
-#define VTD_GSTS	0x1c
-#define VTD_GSTS_TES	(1u << 31)	/* translation enabled */
-#define VTD_GSTS_IRES	(1u << 25)	/* interrupt remapping enabled */
 
 #define SCREEN_BYTES_MAX	(256 * MIB)
 
@@ -117,28 +113,29 @@ void machine_cpus(uint64_t rsdp, struct acpi_machine *machine)
 }
 
 /**
- * Says which IOMMUs the firmware has left on: they stay so, and what they let
- * devices reach, and what interrupts, is still the firmware's choice. Nobody
- * here programs them. [VT-d "Global Status Register"]
+ * Finds the IOMMUs, with what the firmware says of them: in the DMAR (Intel) or
+ * the IVRS (AMD). A table that is not understood, or says more than there is
+ * room for, counts as none: a unit of which half is known would protect nothing.
  */
-void machine_iommus(uint64_t rsdp)
+void machine_iommus(struct boot_info *info, uint32_t ioapic_id)
 {
-	uint64_t page[IOMMUS_MAX];
-	uint32_t size, count;
-	const uint8_t *table = acpi_find(rsdp, "DMAR", &size);
+	struct boot_iommus *iommus = &info->iommus;
+	const char *name = "DMAR", *wrong = NULL;
+	const uint8_t *table;
+	uint32_t size;
 
-	count = table != NULL ? acpi_dmar(table, size, page, IOMMUS_MAX) : 0;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t status = *(volatile uint32_t *)(page[i] + VTD_GSTS);
-
-		/* all ones: there is nothing */
-		if (status != UINT32_MAX && (status & (VTD_GSTS_TES | VTD_GSTS_IRES)) != 0) {
-			console_say("the firmware has left the IOMMU (VT-d) at 0x%lx on:%s%s; if a "
-				    "device or its interrupts do not work, turn VT-d off in the "
-				    "firmware's setup", page[i],
-				    (status & VTD_GSTS_TES) != 0 ? " DMA remapping" : "",
-				    (status & VTD_GSTS_IRES) != 0 ? " interrupt remapping" : "");
-		}
+	/* our page tables are not there yet: by ports, segment 0 */
+	pci_config_set(info);
+	table = acpi_find(info->rsdp, name, &size);
+	if (table != NULL) {
+		wrong = iommu_dmar(table, size, ioapic_id, pci_config_read, iommus);
+	} else if ((table = acpi_find(info->rsdp, name = "IVRS", &size)) != NULL) {
+		wrong = iommu_ivrs(table, size, ioapic_id, iommus);
+	}
+	if (wrong != NULL) {
+		console_say("the ACPI %s is of no use: %s; IOMMUs are not used. Update the "
+			    "firmware", name, wrong);
+		memset(iommus, 0, sizeof(*iommus));
 	}
 }
 
@@ -213,6 +210,10 @@ static void ranges_take(const struct boot_info *info)
 	pci_take(&pci, CHIPSET, CHIPSET_END);
 	pci_take(&pci, info->lapic_phys, info->lapic_phys + PAGE_SIZE);
 	pci_take(&pci, info->ioapic_phys, info->ioapic_phys + PAGE_SIZE);
+	for (uint32_t i = 0; i < info->iommus.unit_count; i++) {
+		pci_take(&pci, info->iommus.units[i].base,
+			 info->iommus.units[i].base + BOOT_IOMMU_REGISTERS);
+	}
 	for (uint32_t i = 0; i < info->ecam_count; i++) {
 		const struct boot_ecam *w = &info->ecam[i];
 

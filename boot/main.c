@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "elf.h"
+#include "iommu.h"
 #include "loader.h"
 #include "paging.h"
 
@@ -110,8 +111,8 @@ static void processors_find(struct boot_info *info)
 
 	info->rsdp = machine_rsdp();
 	machine_cpus(info->rsdp, &machine);
-	machine_iommus(info->rsdp);
 	machine_ecam(info->rsdp, info);
+	machine_iommus(info, machine.ioapic_id);
 	info->lapic_phys = machine.lapic;
 	info->ioapic_phys = machine.ioapic;
 	info->cpu_count = machine.cpu_count;
@@ -152,12 +153,33 @@ static void mmio_check(const struct boot_info *info)
 
 		if (memmap_overlaps(&map, base, end) || in_ecam(info, base, end) ||
 		    (info->lapic_phys >= base && info->lapic_phys < end) ||
-		    (info->ioapic_phys >= base && info->ioapic_phys < end)) {
+		    (info->ioapic_phys >= base && info->ioapic_phys < end) ||
+		    iommu_overlaps(&info->iommus, base, end)) {
 			console_fail("\"mmio\" in the manifest gives the host partition 0x%lx to "
-				     "0x%lx, but that is RAM, an interrupt controller or PCI's "
-				     "configuration space: correct it", base, end);
+				     "0x%lx, but that is RAM, an interrupt controller, an IOMMU "
+				     "or PCI's configuration space: correct it", base, end);
 		}
 	}
+}
+
+/* What a device may reach beside the DMA pool must be the firmware's own: a
+ * range that is memory of anybody else is no device's, whatever the table says. */
+static void reserved_check(struct boot_iommus *iommus)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < iommus->reserved_count; i++) {
+		const struct boot_reserved *r = &iommus->reserved[i];
+
+		if (memmap_in_use(&map, r->base, r->base + r->size)) {
+			console_say("the firmware wants 0x%lx to 0x%lx to be reached by a device, "
+				    "but that is memory in use: it will not be", r->base,
+				    r->base + r->size);
+		} else {
+			iommus->reserved[kept++] = *r;
+		}
+	}
+	iommus->reserved_count = kept;
 }
 
 /* What is promised to partitions must be free now; the hypervisor's own tables
@@ -274,6 +296,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	/* again: the tables were allocated in between */
 	memory_read_map(&map);
 	memory_check();
+	reserved_check(&info->iommus);
 	host_tell(info, host);
 
 	console_stage(STAGE_EXIT, "exit");

@@ -147,3 +147,15 @@ bool memmap_overlaps(const struct memmap *map, uint64_t base, uint64_t end)
 	}
 	return overlaps;
 }
+
+/** Whether any part of [base, end) is memory, but for the firmware's. */
+bool memmap_in_use(const struct memmap *map, uint64_t base, uint64_t end)
+{
+	bool used = false;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		used |= map->mem[i].base < end && map->mem[i].base + map->mem[i].size > base &&
+			map->mem[i].type != BOOT_MEM_FIRMWARE;
+	}
+	return used;
+}

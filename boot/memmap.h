@@ -34,5 +34,6 @@ bool memmap_add_efi(struct memmap *map, const void *desc, uint64_t size, uint64_
 bool memmap_make(struct memmap *map);
 uint64_t memmap_total(const struct memmap *map, uint32_t type);
 bool memmap_overlaps(const struct memmap *map, uint64_t base, uint64_t end);
+bool memmap_in_use(const struct memmap *map, uint64_t base, uint64_t end);
 
 #endif

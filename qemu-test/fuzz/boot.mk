@@ -15,7 +15,7 @@ build/fuzz/boot_manifest: qemu-test/fuzz/boot_manifest.c $(BOOT_MANIFEST_SRCS) b
 build/fuzz/boot_memmap: qemu-test/fuzz/boot_memmap.c boot/memmap.c
 	@mkdir -p $(@D)
 	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
-build/fuzz/boot_images: qemu-test/fuzz/boot_images.c boot/elf.c boot/acpi.c
+build/fuzz/boot_images: qemu-test/fuzz/boot_images.c boot/elf.c boot/acpi.c boot/iommu.c
 	@mkdir -p $(@D)
 	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
 

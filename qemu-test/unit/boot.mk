@@ -2,7 +2,7 @@
 # Unit tests of the loader's pure parts.
 
 UNIT_TESTS += boot_manifest_test boot_parts_test boot_pci_test \
-	boot_handoff_test
+	boot_handoff_test boot_iommu_test
 
 # libfdt as the tests use it: with the sanitizers, without our warnings.
 build/unit/libfdt.o: build/deps/libfdt
@@ -26,3 +26,4 @@ boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c 
 
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
 boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c
+boot_iommu_test_SRCS := qemu-test/unit/boot_iommu_test.c boot/iommu.c

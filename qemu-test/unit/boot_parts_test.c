@@ -433,34 +433,6 @@ static void tables_are_found(void **state)
 	assert_null(acpi_find(0, "FACP", &size));
 }
 
-static void dmar_names_units(void **state)
-{
-	static const uint8_t units[] = {
-		0, 0, 16, 0, 0, 0, 0, 0, 0x00, 0x10, 0xd9, 0xfe, 0, 0, 0, 0,
-		1, 0, 8, 0, 0, 0, 0, 0,			/* reserved memory */
-		0, 0, 24, 0, 1, 0, 0, 0, 0x00, 0x20, 0xd9, 0xfe, 1, 0, 0, 0,
-		1, 8, 0, 0, 0, 0, 0, 0,			/* its scope */
-	};
-	uint8_t table[48 + sizeof(units)] = { 0 };
-	uint64_t page[4] = { 0 };
-
-	(void)state;
-	memcpy(table + 48, units, sizeof(units));
-	assert_int_equal(acpi_dmar(table, sizeof(table), page, 4), 2);
-	assert_int_equal(page[0], 0xfed91000);
-	assert_int_equal(page[1], 0x1fed92000);
-	assert_int_equal(acpi_dmar(table, sizeof(table), page, 1), 1);
-	/* cut short, and a length of 0 */
-	assert_int_equal(acpi_dmar(table, 48 + 15, page, 4), 0);
-	assert_int_equal(acpi_dmar(table, 20, page, 4), 0);
-	assert_int_equal(acpi_dmar(table, 48 + 16 + 8 + 20, page, 4), 1);
-	table[48 + 18] = 0;
-	assert_int_equal(acpi_dmar(table, sizeof(table), page, 4), 1);
-	/* a unit at address 0 */
-	memset(table + 48 + 8, 0, 8);
-	assert_int_equal(acpi_dmar(table, sizeof(table), page, 4), 0);
-}
-
 /* ---- virtualization ---- */
 
 static void verdicts(void **state)
@@ -546,8 +518,7 @@ int main(void)
 		cmocka_unit_test(memmap_sorts_and_merges),
 		cmocka_unit_test(memmap_rounds_to_pages),
 		cmocka_unit_test(memmap_refuses_absurdity),
-		cmocka_unit_test(madt_is_read), cmocka_unit_test(dmar_names_units),
-		cmocka_unit_test(mcfg_names_windows),
+		cmocka_unit_test(madt_is_read), cmocka_unit_test(mcfg_names_windows),
 		cmocka_unit_test(cpus_are_capped),
 		cmocka_unit_test(tables_are_found), cmocka_unit_test(verdicts),
 		cmocka_unit_test(tables_map_what_they_should),

@@ -18,7 +18,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	3
+#define BOOT_INFO_VERSION	4
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -38,6 +38,9 @@
 #define BOOT_MAX_ECAM		16
 #define BOOT_MAX_PCI		64
 #define BOOT_PCI_BARS		6
+#define BOOT_MAX_IOMMUS		16
+#define BOOT_MAX_SCOPES		96
+#define BOOT_MAX_RESERVED	32
 #define BOOT_NAME_LEN		16
 #define BOOT_MARK_LEN		16	/* characters of the manifest's "mark" */
 #define BOOT_MARK_BYTE		0x1e	/* stands before them on the wire */
@@ -187,6 +190,59 @@ struct boot_pci {
 	struct boot_pci_bar bar[BOOT_PCI_BARS];
 };
 
+/* PCI functions by number: segment << 16 | bus << 8 | device << 3 | function. */
+#define BOOT_FUNCTION_NONE	0xffffffffu
+
+enum boot_iommu_kind {
+	BOOT_IOMMU_NONE = 0,
+	BOOT_IOMMU_INTEL = 1,	/* DMAR */
+	BOOT_IOMMU_AMD = 2,	/* IVRS */
+};
+
+#define BOOT_IOMMU_REGISTERS	0x4000ull	/* bytes of a unit's at most */
+#define BOOT_IOMMU_ALL		0x1u	/* has all of its segment's functions that
+					 * are in no other's scope */
+
+struct boot_iommu {
+	uint64_t base;		/* of its registers, 4 KiB aligned */
+	uint32_t segment;
+	uint32_t function;	/* itself, if it is one; it is nobody's */
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+/* Functions first to last, inclusive, are behind that unit. */
+struct boot_scope {
+	uint32_t unit;
+	uint32_t first, last;
+};
+
+/* Memory of the firmware's that these functions go on using. */
+struct boot_reserved {
+	uint64_t base;		/* 4 KiB granular */
+	uint64_t size;
+	uint32_t first, last;	/* functions, inclusive */
+	uint32_t flags;		/* BOOT_MAP_WRITE */
+	uint32_t reserved;
+};
+
+#define BOOT_IOMMUS_INTERRUPTS	0x1u	/* interrupts may be remapped */
+
+struct boot_iommus {
+	uint32_t kind;		/* enum boot_iommu_kind: all are of one */
+	uint32_t flags;
+	uint32_t unit_count;
+	uint32_t scope_count;
+	uint32_t reserved_count;
+	uint32_t ioapic_unit;	/* that the I/O APIC is behind .. */
+	uint32_t ioapic_function; /* .. as which its interrupts come, or
+				 * BOOT_FUNCTION_NONE: not told */
+	uint32_t reserved_word;
+	struct boot_iommu units[BOOT_MAX_IOMMUS];
+	struct boot_scope scopes[BOOT_MAX_SCOPES];
+	struct boot_reserved reserved[BOOT_MAX_RESERVED];
+};
+
 #define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
 					 * per byte than REP MOVSQ/STOSQ */
 #define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
@@ -226,6 +282,7 @@ struct boot_info {
 	struct boot_pci pci[BOOT_MAX_PCI];
 	struct boot_region dma;		/* the host partition's DMA pool, one of
 					 * its regions[]; size 0: it has none */
+	struct boot_iommus iommus;
 };
 
 #endif
