@@ -28,7 +28,8 @@ struct phase {
 	bool (*work)(struct phase_place *place);
 };
 
-extern const struct phase files_known[], files_more[], dirs_phases[];
+extern const struct phase files_known[], files_more[], dirs_phases[],
+	disks_phases[];
 
 /* Each figure is passed on at once. */
 extern bool bench_live;

@@ -37,7 +37,7 @@
 #define TOUCH_BYTES	(48u << 20)
 #define UART_LSR	0x3fd
 
-unsigned char bench_buffer[1u << 20];
+unsigned char bench_buffer[1u << 20] __attribute__((aligned(4096)));
 bool bench_live = true;
 static unsigned long start;
 
@@ -326,6 +326,13 @@ int main(int argc, char **argv)
 	/* What a copy of this program is executed for. */
 	if (argc > 1 && strcmp(argv[1], "true") == 0) {
 		_exit(0);
+	}
+	/* Of a device, or of a file system on it. */
+	if (argc > 2 && strcmp(argv[1], "disk") == 0) {
+		return phases_run(disks_phases, argv[2], "") ? 0 : 1;
+	}
+	if (argc > 2 && strcmp(argv[1], "dirs") == 0) {
+		return phases_run(dirs_phases, argv[2], "ext4:") ? 0 : 1;
 	}
 	start = 0;
 	bench_end("now", 1, "ticks");
