@@ -43,6 +43,8 @@
 #define IVMD_UNITY	0x1u
 #define IVMD_WRITE	0x4u
 #define IVMD_EXCLUDED	0x8u
+/* flags of the bus's ordering, to where the control register has them */
+#define CONTROL_OF(f)	(((f) & 0x1u) << 1 | ((f) & 0x6u) << 7 | ((f) & 0x8u) << 8)
 #define IVHD_SPECIAL	72
 #define IVHD_ACPI_HID	240
 #define SPECIAL_IOAPIC	1
@@ -287,7 +289,7 @@ static const char *ivhd(const uint8_t *e, uint32_t len, uint32_t ioapic_id,
 	}
 	unit = (struct boot_iommu) {
 		.base = get(e + 8, 8), .segment = (uint32_t)get(e + 16, 2),
-		.flags = BOOT_IOMMU_ALL };
+		.flags = BOOT_IOMMU_ALL, .settings = CONTROL_OF(e[1]) };
 	unit.function = unit.segment << 16 | (uint32_t)get(e + 4, 2);
 	while (at < out->unit_count && out->units[at].function != unit.function) {
 		at++;

@@ -114,7 +114,39 @@ static void print_cpus(void)
 	}
 }
 
-/* The machine, each partition, each CPU, and whether the agent is there. */
+/* What keeps devices from memory that is not theirs, or that nothing does. */
+static void print_iommus(void)
+{
+	struct hc_regs r;
+	uint64_t i;
+
+	for (i = 0; hc_query(HC_QUERY_IOMMU, i, 0, &r) == HC_OK; i++) {
+		printf("  IOMMU %llu: %s at 0x%llx, %s, %llu accesses blocked\n",
+		       (unsigned long long)i,
+		       r.rdi & HC_IOMMU_AMD ? "AMD-Vi" : "VT-d",
+		       (unsigned long long)r.rsi,
+		       (r.rdi & 0xff) == HC_IOMMU_FAILED ? "DOES NOT ANSWER" :
+		       r.rdi & HC_IOMMU_INTERRUPTS ? "memory and interrupts checked" :
+		       "memory checked, INTERRUPTS NOT",
+		       (unsigned long long)r.rdx);
+		if (r.rdx) {
+			printf("    the last: %04llx:%02llx:%02llx.%llu, %s 0x%llx\n",
+			       (unsigned long long)(r.r10 >> 16 & 0xffff),
+			       (unsigned long long)(r.r10 >> 8 & 0xff),
+			       (unsigned long long)(r.r10 >> 3 & 0x1f),
+			       (unsigned long long)(r.r10 & 7),
+			       r.r10 & HC_IOMMU_MESSAGE ? "an interrupt by" :
+			       r.r10 & HC_IOMMU_WRITE ? "a write to" : "a read of",
+			       (unsigned long long)r.r8);
+		}
+	}
+	if (i == 0) {
+		printf("  no IOMMU: device drivers are inside the trusted base\n");
+	}
+}
+
+/* The machine, each partition, each CPU, IOMMUs, and whether the agent is
+ * there. */
 static void run_status(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
@@ -139,6 +171,7 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 		}
 	}
 	print_cpus();
+	print_iommus();
 	printf("  Linux agent: %s\n", linux_ready(env->guest) ? "ready" : "not ready");
 }
 

@@ -11,6 +11,7 @@
  * and take no lock. HC_WAIT blocks only afterwards, in vcpu_prepare().
  */
 #include <hv.h>
+#include <iommu.h>
 #include <partition.h>
 #include <pci.h>
 #include <percpu.h>
@@ -266,7 +267,9 @@ static hv_status_t hc_query(struct vcpu *v)
 	case HC_QUERY_OWNER:
 		return query_owner(v, index);
 	case HC_QUERY_CHANNEL:
-		st = channel_query(v->partition, index, out);
+	case HC_QUERY_IOMMU:
+		st = what == HC_QUERY_IOMMU ? iommu_report_query(index, out) :
+		     channel_query(v->partition, index, out);
 		if (!st) {
 			v->regs.rdi = out[0];
 			v->regs.rsi = out[1];

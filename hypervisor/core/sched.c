@@ -8,6 +8,7 @@
  * virtual timers; the CPU's own timer is used only while it is idle.
  */
 #include <hv.h>
+#include <iommu.h>
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
@@ -133,6 +134,10 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 	uint32_t i;
 
 	channel_poll();
+	if (now >= iommu_report_at && pc->index == 0 && hv_trylock()) {
+		iommu_report_poll(now);
+		hv_unlock();
+	}
 	for (i = 0; i < pc->vcpu_count; i++) {
 		struct vcpu *v = pc->vcpus[i];
 

@@ -167,6 +167,33 @@ static inline void outl(uint16_t port, uint32_t v)
 	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
 }
 
+/* Registers of a device, uncached. */
+static inline uint32_t read_device32(const volatile uint8_t *at)
+{
+	return *(const volatile uint32_t *)at;
+}
+
+static inline uint64_t read_device64(const volatile uint8_t *at)
+{
+	return *(const volatile uint64_t *)at;
+}
+
+static inline void write_device32(volatile uint8_t *at, uint32_t v)
+{
+	*(volatile uint32_t *)at = v;
+}
+
+static inline void write_device64(volatile uint8_t *at, uint64_t v)
+{
+	*(volatile uint64_t *)at = v;
+}
+
+/* Writes one line of the cache back to memory. */
+static inline void cache_flush(const void *at)
+{
+	__asm__ volatile("clflush (%0)" : : "r"(at) : "memory");
+}
+
 #define X86_RW_REG(name, reg)						\
 static inline uint64_t read_##name(void)				\
 {									\

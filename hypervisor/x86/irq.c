@@ -9,6 +9,7 @@
  * data sheet "IOREDTBL"]
  */
 #include <hv.h>
+#include <iommu.h>
 #include <partition.h>
 #include <percpu.h>
 #include <x86.h>
@@ -61,12 +62,6 @@ static void add_line(struct partition *p, uint32_t index)
 		panic("partition %s: interrupt %u is not at the I/O APIC "
 		      "(%u inputs)", p->config->name, irq->gsi, pins);
 	}
-	/* its entries have 8 bits for a destination */
-	if (cpus[0]->apic_id > 254) {
-		panic("partition %s: interrupt %u cannot reach CPU 0: APIC id "
-		      "%u needs interrupt remapping (IOMMU)", p->config->name,
-		      irq->gsi, cpus[0]->apic_id);
-	}
 	*l = (struct irq_line){
 		.owner = p,
 		.line = index,
@@ -77,7 +72,9 @@ static void add_line(struct partition *p, uint32_t index)
 	};
 	line_count++;
 	/* the destination before the unmask */
-	ioapic_write(IOAPIC_REDIR(l->gsi) + 1, cpus[0]->apic_id << 24);
+	ioapic_write(IOAPIC_REDIR(l->gsi) + 1,
+		     iommu_ioapic((uint8_t)l->redir,
+				  irq->flags & BOOT_IRQ_LEVEL));
 	line_mask(l, false);
 }
 

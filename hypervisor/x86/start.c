@@ -9,6 +9,7 @@
  * lacks ends in stage_failed(), what contradicts itself in a panic.
  */
 #include <hv.h>
+#include <iommu.h>
 #include <mc.h>
 #include <partition.h>
 #include <pci.h>
@@ -317,6 +318,7 @@ void hv_start(uint64_t info)
 	cpu_sti();
 	cpu_init(pc);
 	reached(STAGE_VIRT, hvm->name);
+	iommu_init(&boot);
 	cpu_start_all(&boot);
 	log_write("isthmus: %u CPU%s, TSC %llu kHz", cpu_count,
 		  cpu_count == 1 ? "" : "s",

@@ -241,7 +241,7 @@ static uint32_t ivhd(uint8_t type, uint16_t self, uint16_t segment, uint64_t bas
 	uint32_t at = size;
 
 	put(type, 1);
-	put(0, 1);
+	put(0xf, 1);
 	put(type == 0x10 ? 24 : 40, 2);
 	put(self, 2);
 	put(0x40, 2);
@@ -311,6 +311,7 @@ static void ivrs_is_read(void **state)
 	assert_int_equal(out.unit_count, 1);
 	assert_int_equal(out.units[0].base, 0xfed80000);
 	assert_int_equal(out.units[0].function, 0x10);
+	assert_int_equal(out.units[0].settings, 0xb02);
 	assert_int_equal(out.ioapic_unit, 0);
 	assert_int_equal(out.ioapic_function, 0xa0);
 	assert_int_equal(out.reserved_count, 3);

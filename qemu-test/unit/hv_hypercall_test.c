@@ -5,6 +5,8 @@
  */
 #include "hv_fakes.h"
 
+#include <iommu.h>
+
 static struct boot_partition config[2];
 static struct partition part[2];
 static struct vcpu host_vcpu, linux_vcpu[2];
@@ -67,6 +69,16 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 {
 	return note(p, NULL, n, value, 0);
+}
+
+hv_status_t iommu_report_query(uint64_t index, uint64_t out[5])
+{
+	uint32_t i;
+
+	for (i = 0; !index && i < 5; i++) {
+		out[i] = 200 + i;
+	}
+	return index ? HC_ENOENT : HC_OK;
 }
 
 hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
@@ -414,9 +426,12 @@ static void queries_refused(void **state)
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, 5, 0, 0, 0);
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, ~0ull, 0, 0,
 		0);
-	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_SURE + 1, 0, 0, 0,
+	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_IOMMU + 1, 0, 0, 0,
 		0);
 	refused(&host_vcpu, HC_EINVAL, HC_QUERY, ~0ull, 0, 0, 0, 0);
+	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_IOMMU, 1, 0, 0, 0);
+	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_IOMMU, ~0ull, 0, 0,
+		0);
 	asked.answer = HC_ENOENT;
 	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_CHANNEL, 3, 7, 8,
 			      9), HC_ENOENT);
@@ -486,6 +501,10 @@ static void queries(void **state)
 			      0), HC_OK);
 	assert_int_equal(r->rdi, 100);
 	assert_int_equal(r->r8, 104);
+	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_IOMMU, 0, 0, 0,
+			      0), HC_OK);
+	assert_int_equal(r->rdi, 200);
+	assert_int_equal(r->r8, 204);
 }
 
 static void log_text(void **state)

@@ -5,6 +5,8 @@
  */
 #include "hv_fakes.h"
 
+#include <iommu.h>
+
 static struct boot_partition config;
 static struct partition part;
 static struct vcpu v, far;
@@ -35,6 +37,18 @@ void lapic_timer_stop(void)
 
 void channel_poll(void)
 {
+}
+
+/* Devices are asked about seldom, on CPU 0, with the lock held. */
+uint64_t iommu_report_at = ~0ull;
+static uint32_t reports;
+
+void iommu_report_poll(uint64_t now)
+{
+	assert_true(now >= iommu_report_at);
+	assert_int_equal(this_cpu()->index, 0);
+	iommu_report_at = ~0ull;
+	reports++;
 }
 
 void vlapic_timer_check(struct vcpu *x, uint64_t now)
@@ -159,6 +173,17 @@ static void plain_run(void **state)
 	assert_false(v.running);
 }
 
+/* What devices have tried is looked at when that is due, by CPU 0. */
+static void reports_due(void **state)
+{
+	(void)state;
+	assert_int_equal(reports, 0);
+	iommu_report_at = rdtsc();
+	go();
+	assert_int_equal(reports, 1);
+	assert_int_equal(entries, 1);
+}
+
 /* A bit raised after vcpu_prepare() has looked, by who finds the CPU here. */
 static void late_attention(void **state)
 {
@@ -194,7 +219,7 @@ static void kick_in_exit(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_interrupt), TEST(plain_run), TEST(late_attention),
+		TEST(one_interrupt), TEST(plain_run), TEST(reports_due), TEST(late_attention),
 		TEST(late_kick), TEST(kick_in_exit),
 	};
 

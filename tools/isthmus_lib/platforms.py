@@ -22,6 +22,7 @@ class Settings:
         self.machine = None             # QEMU's machine type
         self.disk = None                # how QEMU attaches the boot disk
         self.devices = []               # QEMU's, besides
+        self.iommu = None               # which IOMMU QEMU's machine has
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.deterministic = False

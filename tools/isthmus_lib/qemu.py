@@ -23,6 +23,9 @@ KVM_CPU = "host,migratable=no"
 # How the boot disk is attached; ide is AHCI on q35.
 DISKS = {"ide": ["if=ide"], "virtio": ["if=virtio"],
          "nvme": ["if=none,id=boot", "-device", "nvme,drive=boot,serial=1"]}
+# The IOMMU, which must come before the devices behind it.
+IOMMUS = {"none": [], "intel": ["-device", "intel-iommu,intremap=on"],
+          "amd": ["-device", "amd-iommu,intremap=on"]}
 
 
 def _firmware(variables, settings):
@@ -32,9 +35,9 @@ def _firmware(variables, settings):
             "-drive", f"if=pflash,format=raw,file={variables}"]
 
 
-def _machine(variables, disk, settings, lines):
+def _machine(variables, disk, settings, lines, iommu):
     """What emulation and KVM have in common. `lines`: the serial ports, as
-    QEMU names what they are connected to."""
+    QEMU names what they are connected to; `iommu`: the default on q35."""
     machine = settings.machine or MACHINES[0]
     if machine not in MACHINES:
         raise Failure(f"--machine {machine}: known are "
@@ -42,6 +45,7 @@ def _machine(variables, disk, settings, lines):
     bus, *device = DISKS[settings.disk or "ide"]
     line = [QEMU, "-M", machine, "-m", str(settings.memory),
             "-smp", str(settings.smp), "-display", "none", "-nodefaults",
+            *IOMMUS[settings.iommu or (iommu if machine == "q35" else "none")],
             "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
     line += _firmware(variables, settings)
     for where in lines:
@@ -51,19 +55,19 @@ def _machine(variables, disk, settings, lines):
     return line + debugging.qemu_arguments(settings)
 
 
-def _here(folder, disk, settings, ports):
+def _here(folder, disk, settings, ports, iommu):
     """The machine with its files in `folder`, its serial ports ours."""
     variables = os.path.join(folder, "vars.fd")
     if settings.pflash:
         shutil.copyfile(PFLASH_VARS, variables)
     return _machine(variables, disk, settings,
-                    [f"tcp:127.0.0.1:{port}" for port in ports])
+                    [f"tcp:127.0.0.1:{port}" for port in ports], iommu)
 
 
 def tcg_command(folder, disk, settings, ports):
     """Emulation: one thread when time is counted in instructions."""
     one = settings.deterministic or settings.smp == 1
-    return _here(folder, disk, settings, ports) + [
+    return _here(folder, disk, settings, ports, "amd") + [
         "-accel", "tcg,thread=" + ("single" if one else "multi"),
         "-cpu", settings.cpu or TCG_CPU]
 
@@ -86,12 +90,12 @@ def _kvm(settings):
 
 def kvm_command(folder, disk, settings, ports):
     """KVM: the computer's own processor, its virtualization passed on."""
-    return _here(folder, disk, settings, ports) + _kvm(settings)
+    return _here(folder, disk, settings, ports, "none") + _kvm(settings)
 
 
 def kvm_inside(variables, disk, settings, lines):
     """The same machine, with the paths that another one has it at."""
-    return _machine(variables, disk, settings, lines) + _kvm(settings)
+    return _machine(variables, disk, settings, lines, "none") + _kvm(settings)
 
 
 def tcg_missing():

@@ -17,7 +17,7 @@ ROOMS = {
                     ("agent",), ("ui",),
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
-                   ("core", "x86", "vmx", "svm")),
+                   ("core", "x86", "vmx", "svm", "iommu")),
     "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
     "drivers": (("",),),
     "proto": (("",),),

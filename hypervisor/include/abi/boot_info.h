@@ -208,7 +208,8 @@ struct boot_iommu {
 	uint32_t segment;
 	uint32_t function;	/* itself, if it is one; it is nobody's */
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t settings;	/* AMD's: bits of its control register that the
+				 * firmware wants */
 };
 
 /* Functions first to last, inclusive, are behind that unit. */

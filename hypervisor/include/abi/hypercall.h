@@ -131,7 +131,23 @@ enum hc_query {
 	/* index = partition -> RDI = bytes that it can own whatever others do,
 	 * tables included, RSI = bytes that it owns */
 	HC_QUERY_SURE = 7,
+	/* index = IOMMU -> RDI = enum hc_iommu, HC_IOMMU_* bits, RSI = address
+	 * of its registers, RDX = accesses that it has blocked; of the last
+	 * of them R10 = function, HC_IOMMU_* bits, R8 = address; HC_ENOENT
+	 * past the last */
+	HC_QUERY_IOMMU = 8,
 };
+
+enum hc_iommu {
+	HC_IOMMU_NONE = 0,	/* devices reach all memory */
+	HC_IOMMU_ON = 1,	/* they reach what they have been given */
+	HC_IOMMU_FAILED = 2,	/* it does not answer: no device is given */
+};
+
+#define HC_IOMMU_INTERRUPTS	(1ull << 8)	/* checked, too */
+#define HC_IOMMU_AMD		(1ull << 9)	/* else Intel's */
+#define HC_IOMMU_WRITE		(1ull << 32)	/* else it read */
+#define HC_IOMMU_MESSAGE	(1ull << 33)	/* a forged interrupt */
 
 /* Functions of PCI that the caller owns. An address is segment << 16 | bus << 8
  * | device << 3 | function; HC_ENOENT: it is no function of the caller's. */

@@ -44,8 +44,18 @@
 #define write_cr0	machine_write_cr0
 #define write_cr3	machine_write_cr3
 #define write_cr4	machine_write_cr4
+#define read_device32 machine_read_device32
+#define read_device64 machine_read_device64
+#define write_device32 machine_write_device32
+#define write_device64 machine_write_device64
+#define cache_flush machine_cache_flush
 #include <x86.h>
 #undef cpuid
+#undef read_device32
+#undef read_device64
+#undef write_device32
+#undef write_device64
+#undef cache_flush
 #undef rdmsr
 #undef wrmsr
 #undef rdtsc
@@ -82,6 +92,11 @@
 #undef write_cr4
 
 struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub);
+uint32_t read_device32(const volatile uint8_t *at);
+uint64_t read_device64(const volatile uint8_t *at);
+void write_device32(volatile uint8_t *at, uint32_t v);
+void write_device64(volatile uint8_t *at, uint64_t v);
+void cache_flush(const void *at);
 uint64_t rdmsr(uint32_t msr);
 void wrmsr(uint32_t msr, uint64_t v);
 uint64_t rdtsc(void);
