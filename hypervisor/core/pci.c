@@ -13,6 +13,7 @@
  */
 #include <abi/hypercall.h>
 #include <hv.h>
+#include <iommu.h>
 #include <partition.h>
 #include <pci.h>
 #include <percpu.h>
@@ -44,9 +45,6 @@
 #define EXPRESS_CONTROL		8u
 #define EXPRESS_CONTROL_RESET	BIT32(15)
 
-/* [SDM3 "Message Address Register Format"]: fixed, physical, edge */
-#define MESSAGE_ADDRESS		0xfee00000u
-
 /* Bits of configuration space that the owner of a function may change: those of a
  * register, for a class; what is not here he may not. */
 static const struct {
@@ -63,16 +61,10 @@ static const struct {
 static struct pci_state {
 	bool master;
 	bool messages;		/* MSI-X is on, its table in order */
+	bool given;		/* the IOMMU knows it as the caller's */
+	uint32_t lines;		/* bits: MSI lines that it raises */
 	uint64_t reset_until;	/* host TSC; 0: none goes on */
 } states[BOOT_MAX_PCI];
-
-/** Says what is not so without an IOMMU. Boot CPU, at start-up. */
-void pci_init(void)
-{
-	log_write("isthmus: NO IOMMU: the host partition's drivers are inside "
-		  "the trusted base, for a device they program can reach all "
-		  "memory");
-}
 
 /* The caller's function at the address; NULL: it is none of its. */
 static const struct boot_pci *find(uint64_t address)
@@ -146,8 +138,9 @@ static hv_status_t pci_dma(struct guest_regs *r)
 	}
 	r->rdi = boot.dma.gpa;
 	r->rsi = boot.dma.size;
-	r->rdx = boot.dma.hpa;
-	r->r10 = 0;
+	/* with an IOMMU, functions have the caller's addresses */
+	r->r10 = iommu_state() != HC_IOMMU_NONE;
+	r->rdx = r->r10 ? boot.dma.gpa : boot.dma.hpa;
 	return HC_OK;
 }
 
@@ -222,7 +215,7 @@ static void table_write(const struct boot_pci *f, uint32_t entry, uint32_t word,
 		(uint64_t)entry * MSIX_ENTRY + word * 4) = value;
 }
 
-/* One entry of an MSI-X table; data 0: it is masked. Before the first one all are:
+/* One entry of an MSI-X table; address 0: it is masked. Before the first one all are:
  * nobody knows what they hold. */
 static void msix_set(const struct boot_pci *f, uint32_t entry, uint32_t address,
 		     uint32_t data)
@@ -243,12 +236,12 @@ static void msix_set(const struct boot_pci *f, uint32_t entry, uint32_t address,
 	table_write(f, entry, 0, address);
 	table_write(f, entry, 1, 0);
 	table_write(f, entry, 2, data);
-	table_write(f, entry, 3, data ? 0 : MSIX_MASKED);
+	table_write(f, entry, 3, address ? 0 : MSIX_MASKED);
 	pci_config_write(f->address, f->msix,
 			 (head | MSIX_ENABLE) & ~MSIX_MASK_ALL);
 }
 
-/* The one message of MSI; data 0: none. */
+/* The one message of MSI; address 0: none. */
 static void msi_set(const struct boot_pci *f, uint32_t address, uint32_t data)
 {
 	uint32_t head = pci_config_read(f->address, f->msi);
@@ -256,7 +249,7 @@ static void msi_set(const struct boot_pci *f, uint32_t address, uint32_t data)
 
 	head &= ~(MSI_ENABLE | MSI_COUNT);
 	pci_config_write(f->address, f->msi, head);
-	if (!data) {
+	if (!address) {
 		return;
 	}
 	pci_config_write(f->address, at, address);
@@ -271,10 +264,46 @@ static void msi_set(const struct boot_pci *f, uint32_t address, uint32_t data)
 	pci_config_write(f->address, f->msi, head | MSI_ENABLE);
 }
 
+/* The function reaches the DMA pool, and may send what it could before it was taken
+ * back; as bus master, that is. */
+static hv_status_t give(const struct boot_pci *f)
+{
+	const struct iommu_pool pool = {
+		HPA(boot.dma.hpa), GPA(boot.dma.gpa), boot.dma.size };
+	struct pci_state *s = state_of(f);
+	hv_status_t st = HC_OK;
+	uint64_t address;
+	uint32_t i, data;
+
+	if (!s->given) {
+		st = iommu_attach(partition_host(), f->address, &pool);
+		s->given = !st;
+		for (i = 0; !st && i < HC_LINES - HC_LINE_MSI; i++) {
+			if (s->lines & BIT32(i)) {
+				st = iommu_msi(f->address,
+					       (uint8_t)(VECTOR_MSI_BASE + i),
+					       &address, &data);
+			}
+		}
+	}
+	return st;
+}
+
+/* It reaches nothing when this is HC_OK. */
+static hv_status_t take(const struct boot_pci *f)
+{
+	struct pci_state *s = state_of(f);
+	hv_status_t st = s->given ? iommu_detach(f->address) : HC_OK;
+
+	s->given = s->given && st;
+	return st;
+}
+
 static hv_status_t pci_msi(const struct boot_pci *f, const struct guest_regs *r)
 {
 	bool off = r->r10 == HC_PCI_NO_LINE;
-	uint32_t address, data = 0;
+	uint64_t address = 0;
+	uint32_t data = 0, line;
 
 	if (r->rdx >= messages(f)) {
 		return HC_ENOENT;
@@ -282,34 +311,38 @@ static hv_status_t pci_msi(const struct boot_pci *f, const struct guest_regs *r)
 	if (!off && (r->r10 < HC_LINE_MSI || r->r10 >= HC_LINES)) {
 		return HC_EINVAL;
 	}
-	/* a message has 8 bits for a destination */
-	if (cpus[0]->apic_id > 254) {
-		return HC_EBUSY;
-	}
-	address = MESSAGE_ADDRESS | cpus[0]->apic_id << 12;
 	if (!off) {
-		data = VECTOR_MSI_BASE + (uint32_t)r->r10 - HC_LINE_MSI;
+		line = (uint32_t)r->r10 - HC_LINE_MSI;
+		/* whatever is in the way of a message: none comes */
+		if (give(f) || iommu_msi(f->address,
+					 (uint8_t)(VECTOR_MSI_BASE + line),
+					 &address, &data)) {
+			return HC_EBUSY;
+		}
+		state_of(f)->lines |= BIT32(line);
 	}
 	if (f->msix) {
-		msix_set(f, (uint32_t)r->rdx, address, data);
+		msix_set(f, (uint32_t)r->rdx, (uint32_t)address, data);
 	} else {
-		msi_set(f, address, data);
+		msi_set(f, (uint32_t)address, data);
 	}
 	return HC_OK;
 }
 
 static hv_status_t pci_master(const struct boot_pci *f, uint64_t on)
 {
-	if (on > 1) {
-		return HC_EINVAL;
-	}
-	if (on) {
-		command_set(f, COMMAND_MASTER);
-	} else {
-		command_change(f, COMMAND_MASTER, 0);
+	hv_status_t st = on > 1 ? HC_EINVAL : on ? give(f) : HC_OK;
+
+	if (st) {
+		return st == HC_EINVAL ? st : HC_EBUSY;
 	}
 	state_of(f)->master = on;
-	return HC_OK;
+	if (on) {
+		command_set(f, COMMAND_MASTER);
+		return HC_OK;
+	}
+	command_change(f, COMMAND_MASTER, 0);
+	return take(f);
 }
 
 /* What a reset has taken from it: BARs. Bits that cannot be written say what they
@@ -349,6 +382,9 @@ static hv_status_t pci_reset(const struct boot_pci *f)
 		return HC_ENOSYS;
 	}
 	if (s->master) {
+		return HC_EBUSY;
+	}
+	if (take(f)) {
 		return HC_EBUSY;
 	}
 	command_change(f, COMMAND_IO | COMMAND_MEMORY, 0);

@@ -8,7 +8,6 @@
 struct vcpu;
 
 /* core/pci.c */
-void pci_init(void);
 hv_status_t pci_call(struct vcpu *v);
 
 /* x86/pci_config.c */

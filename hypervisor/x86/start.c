@@ -12,7 +12,6 @@
 #include <iommu.h>
 #include <mc.h>
 #include <partition.h>
-#include <pci.h>
 #include <percpu.h>
 #include <x86.h>
 
@@ -327,7 +326,6 @@ void hv_start(uint64_t info)
 	partition_create_all(&boot);
 	channel_create_all(&boot);
 	irq_init();
-	pci_init();
 	reached(STAGE_PARTITIONS, "partitions built");
 	start_host();
 	reached(STAGE_HOST, "entering the host partition");

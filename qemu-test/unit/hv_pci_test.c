@@ -5,6 +5,8 @@
  * refused; and what messages and resets do.
  */
 #include "hv_fakes.h"
+
+#include <iommu.h>
 #include <pci.h>
 
 #define DISK		0x0000fau	/* 00:1f.2, MSI-X */
@@ -61,6 +63,71 @@ void pci_config_write(uint32_t address, uint32_t reg, uint32_t value)
 	changes++;
 }
 
+/* The IOMMU: who is given, and the messages that it lets through. */
+static struct {
+	enum hc_iommu state;
+	bool hangs;
+	uint32_t given[4], count, messages;
+} units;
+
+enum hc_iommu iommu_state(void)
+{
+	return units.state;
+}
+
+static uint32_t *given_find(uint32_t function)
+{
+	uint32_t i;
+
+	for (i = 0; i < units.count; i++) {
+		if (units.given[i] == function) {
+			return &units.given[i];
+		}
+	}
+	return NULL;
+}
+
+hv_status_t iommu_attach(struct partition *p, uint32_t function,
+			 const struct iommu_pool *pool)
+{
+	assert_ptr_equal(p, &part);
+	assert_null(given_find(function));
+	/* it may reach nothing before the units know of it */
+	assert_false(function_at(function)->reg[1] & 4);
+	if (units.hangs || !pool->size) {
+		return pool->size ? HC_EBUSY : HC_EINVAL;
+	}
+	assert_int_equal(pool->hpa.v, 0x8000000);
+	assert_int_equal(pool->gpa.v, 0x40000000);
+	units.given[units.count++] = function;
+	return HC_OK;
+}
+
+hv_status_t iommu_detach(uint32_t function)
+{
+	uint32_t *at = given_find(function);
+
+	assert_non_null(at);
+	assert_false(function_at(function)->reg[1] & 4);
+	if (units.hangs) {
+		return HC_EBUSY;
+	}
+	*at = units.given[--units.count];
+	units.messages = 0;
+	return HC_OK;
+}
+
+/* An entry's number may be in the address, and the data 0. */
+hv_status_t iommu_msi(uint32_t function, uint8_t vector, uint64_t *address,
+		      uint32_t *data)
+{
+	assert_non_null(given_find(function));
+	units.messages |= BIT32(vector - VECTOR_MSI_BASE);
+	*address = units.state ? 0xfee00010 | vector << 5 : 0xfee05000;
+	*data = units.state ? 0 : vector;
+	return cpus[0]->apic_id > 254 ? HC_EINVAL : HC_OK;
+}
+
 /* The table can be written only while the function answers. */
 void *paging_window(uint64_t pa)
 {
@@ -93,6 +160,9 @@ static void start(void)
 		functions[i].size = i == 1 ? 256 : 4096;
 	}
 	memset(table, 0xaa, sizeof(table));
+	partitions[0] = &part;
+	partition_count = 1;
+	part.flags = BOOT_PARTITION_HOST;
 	boot.pci_count = 4;
 	boot.pci[0] = disk;
 	boot.pci[1] = (struct boot_pci){ .address = BRIDGE,
@@ -265,6 +335,49 @@ static void mastering_is_by_name(void **state)
 	assert_int_equal(function_at(NIC)->reg[1], 0);
 }
 
+/* Under an IOMMU: given before it is master, taken back after, and its messages
+ * with it; they are there again when it is master again. */
+static void devices_are_given(void **state)
+{
+	struct fake_function *fn;
+	uint32_t others;
+
+	(void)state;
+	start();
+	(void)ask(HC_PCI_MASTER, DISK, 0, 0, 0);
+	others = units.count;
+	fn = function_at(DISK);
+	units.state = HC_IOMMU_ON;
+	assert_int_equal(ask(HC_PCI_DMA, 0, 0, 0, 0), HC_OK);
+	assert_int_equal(vcpu.regs.rdx, 0x40000000);
+	assert_int_equal(vcpu.regs.r10, 1);
+	assert_int_equal(ask(HC_PCI_MSI, DISK, 1, 18, 0), HC_OK);
+	assert_non_null(given_find(DISK));
+	assert_int_equal(table[4], 0xfee00010 | (VECTOR_MSI_BASE + 2) << 5);
+	assert_int_equal(table[6], 0);
+	assert_int_equal(table[7], 0);
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_OK);
+	assert_int_equal(units.count, others + 1);
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 0, 0, 0), HC_OK);
+	assert_int_equal(units.count, others);
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_OK);
+	assert_int_equal(units.messages & BIT32(2), BIT32(2));
+	/* it is no master whatever the unit says, and stays given */
+	units.hangs = true;
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 0, 0, 0), HC_EBUSY);
+	assert_false(fn->reg[1] & 4);
+	units.hangs = false;
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 0, 0, 0), HC_OK);
+	units.hangs = true;
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_EBUSY);
+	assert_false(fn->reg[1] & 4);
+	assert_int_equal(ask(HC_PCI_MSI, DISK, 0, 16, 0), HC_EBUSY);
+	units.hangs = false;
+	boot.dma.size = 0;
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_EINVAL);
+	units.state = HC_IOMMU_NONE;
+}
+
 static void msix_raises_lines(void **state)
 {
 	struct fake_function *fn;
@@ -378,6 +491,7 @@ int main(void)
 		cmocka_unit_test(mastering_is_by_name),
 		cmocka_unit_test(msix_raises_lines),
 		cmocka_unit_test(msi_raises_a_line),
+		cmocka_unit_test(devices_are_given),
 		cmocka_unit_test(resets_take_their_time),
 	};
 

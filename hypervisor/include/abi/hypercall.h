@@ -166,10 +166,14 @@ enum hc_pci {
 	 * RDX = size. The function answers there from now on. HC_ENOENT: it
 	 * has no such BAR, or one that it may not have */
 	HC_PCI_BAR = 3,
-	/* RDX = message 0.., R10 = own line HC_LINE_MSI.. that it raises;
+	/* RDX = message 0.., R10 = own line HC_LINE_MSI.. that it raises,
+	 * of no other function;
 	 * HC_PCI_NO_LINE: none. HC_EBUSY: no message reaches this CPU */
 	HC_PCI_MSI = 4,
-	/* RDX = 1: it may read and write memory by itself; 0: no more */
+	/* RDX = 1: it may read and write memory by itself, under an IOMMU the
+	 * DMA pool only; 0: no more. HC_EBUSY: the IOMMU does not let it, or
+	 * does not answer: what it reached must not be used any more;
+	 * HC_EINVAL: there is no pool that an IOMMU could show it */
 	HC_PCI_MASTER = 5,
 	/* A function-level reset; HC_EAGAIN: call again, 100 ms must pass;
 	 * HC_ENOSYS: it has none; HC_EBUSY: it is bus master */
