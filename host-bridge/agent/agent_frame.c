@@ -10,14 +10,6 @@
 #include "host-bridge/agent/agent_frame.h"
 
 /**
- * Prepares for the first byte of a connection; zeroed memory is prepared too.
- */
-void agent_decoder_reset(struct agent_decoder *dec)
-{
-	memset(dec, 0, sizeof(*dec));
-}
-
-/**
  * Encodes a request. Fields must not contain NUL, which separates them; the
  * last is not followed by one. Returns the bytes written, or 0 when they do
  * not fit.

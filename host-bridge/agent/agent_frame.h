@@ -14,6 +14,7 @@
 #define AGENT_TEXT_MAX	200u
 #define AGENT_TOOL_HEAD	32u	/* room for the head of a frame to the tool */
 
+/* Of zeroes for the first byte of a connection. */
 struct agent_decoder {
 	uint8_t header[AGENT_HEADER];
 	unsigned header_len;
@@ -31,7 +32,6 @@ struct agent_sink {
 	void *arg;
 };
 
-void agent_decoder_reset(struct agent_decoder *dec);
 /* Takes len bytes as they came. Returns 0, or -1 when the peer does not
  * speak the protocol: nothing more can be decoded then. */
 int agent_decode(struct agent_decoder *dec, const struct agent_sink *sink,

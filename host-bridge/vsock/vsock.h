@@ -65,8 +65,6 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 /* Queues up to len bytes as credit, ring space and the connection's own
  * bound allow. Returns the bytes taken (0: wait for on_writable). */
 size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len);
-/* Bytes vsock_send() would take now. */
-size_t vsock_room(const struct vsock_conn *conn);
 
 /* Flow control towards the peer: while held, received bytes are not
  * credited back. vsock_release() credits bytes that were held. */

@@ -271,15 +271,6 @@ size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 }
 
 /**
- * Bytes that vsock_send() takes at least, by the room in the queue. 0 when it
- * takes none any more.
- */
-size_t vsock_room(const struct vsock_conn *conn)
-{
-	return may_send(conn) ? VSOCK_QUEUE_SIZE - conn->queued : 0;
-}
-
-/**
  * Within on_data: takes bytes out of what is credited back to the peer when it
  * returns, so that a service that cannot use them now is sent no more than its
  * credit. They are counted, not named: any bytes will do.

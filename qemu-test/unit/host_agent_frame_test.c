@@ -43,11 +43,10 @@ static const struct agent_sink sink = { output, exited, failed, NULL };
 /* Decodes the bytes in pieces of the given size. */
 static int decode(const char *bytes, size_t len, size_t piece)
 {
-	struct agent_decoder dec;
+	struct agent_decoder dec = { 0 };
 	int error = 0;
 
 	seen[0] = '\0';
-	agent_decoder_reset(&dec);
 	for (size_t at = 0; at < len && error == 0; at += piece) {
 		error = agent_decode(&dec, &sink, bytes + at,
 				     len - at < piece ? len - at : piece);
