@@ -29,7 +29,7 @@ extern char image_start[], text_end[], rodata_end[], image_end[];
 extern uint64_t paging_cr3;
 
 static bool gib_pages;
-static uint64_t efer, cr3;
+static uint64_t efer, cr3, flushes;
 
 struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
 {
@@ -65,6 +65,7 @@ void write_cr3(uint64_t v)
 	/* NX bits are reserved ones without NXE */
 	assert_true(efer & EFER_NXE);
 	cr3 = v;
+	flushes++;
 }
 
 uint64_t read_cr4(void)
@@ -192,11 +193,40 @@ static void without_gib_pages(void **state)
 	assert_panics(machine(200 * GIB));
 }
 
+/* The page that shows device memory in turn: never executable, flushed each time,
+ * and in the way of no other. */
+static void a_window(void **state)
+{
+	uint64_t size, e, lapic, before;
+	uint8_t *p;
+
+	(void)state;
+	fakes_reset();
+	gib_pages = true;
+	machine(5 * GIB);
+	lapic = (uintptr_t)paging_map_device(0xfee00000);
+	before = flushes;
+	p = paging_window(0xe00fa044);
+	assert_int_equal((uintptr_t)p & PAGE_MASK, 0x44);
+	e = leaf((uintptr_t)p, &size);
+	assert_int_equal(e & PTE_ADDR, 0xe00fa000);
+	assert_int_equal(size, PAGE_SIZE);
+	assert_int_equal(e & (PTE_W | PTE_NX | BIT64(3) | BIT64(4) | BIT64(8)),
+			 PTE_W | PTE_NX | BIT64(3) | BIT64(4));
+	assert_ptr_equal(paging_window(0x8000000000), p - 0x44);
+	e = leaf((uintptr_t)p, &size);
+	assert_int_equal(e & PTE_ADDR, 0x8000000000);
+	assert_int_equal(flushes, before + 2);
+	e = leaf(lapic, &size);
+	assert_int_equal(e & PTE_ADDR, 0xfee00000);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(terabytes),
 		cmocka_unit_test(without_gib_pages),
+		cmocka_unit_test(a_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

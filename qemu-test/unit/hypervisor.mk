@@ -12,7 +12,7 @@ HV_UNIT += hv_paging
 HV_UNIT += hv_lapic
 HV_UNIT += hv_trap
 HV_UNIT += hv_irq
-HV_UNIT += hv_pci
+HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd
 UNIT_TESTS += $(HV_UNIT)
 
@@ -33,6 +33,7 @@ hv_paging_UNDER := x86/paging.c
 hv_trap_UNDER := x86/desc.c
 hv_irq_UNDER := x86/irq.c
 hv_pci_UNDER := core/pci.c
+hv_pci_config_UNDER := x86/pci_config.c
 hv_lapic_UNDER := x86/lapic.c x86/tsc.c
 hv_sched_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c

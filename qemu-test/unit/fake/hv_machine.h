@@ -15,6 +15,8 @@
 #define rdtsc		machine_rdtsc
 #define inb		machine_inb
 #define outb		machine_outb
+#define inl		machine_inl
+#define outl		machine_outl
 #define xsetbv		machine_xsetbv
 #define xgetbv		machine_xgetbv
 #define cpu_halt_forever machine_halt_forever
@@ -61,6 +63,8 @@
 #undef rdtsc
 #undef inb
 #undef outb
+#undef inl
+#undef outl
 #undef xsetbv
 #undef xgetbv
 #undef cpu_halt_forever
@@ -102,6 +106,8 @@ void wrmsr(uint32_t msr, uint64_t v);
 uint64_t rdtsc(void);
 uint8_t inb(uint16_t port);
 void outb(uint16_t port, uint8_t v);
+uint32_t inl(uint16_t port);
+void outl(uint16_t port, uint32_t v);
 void xsetbv(uint32_t reg, uint64_t v);
 uint64_t xgetbv(uint32_t reg);
 void NORETURN cpu_halt_forever(void);
