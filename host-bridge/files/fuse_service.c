@@ -21,7 +21,7 @@
 
 #define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
 #define CONNS_MAX	64u		/* as many as Linux makes mounts */
-#define GATHER_MAX	16384u		/* sent as one piece */
+#define PIECES_MAX	64u		/* sent at once */
 
 struct link {
 	struct service *service;
@@ -106,44 +106,30 @@ static void link_keep(struct link *link, const struct volume_seg *segs,
 	}
 }
 
-/* Joins the pieces of a short message, head and data: one packet is cheaper than
- * two. Returns whether it is short enough. The buffer is good until vsock_send()
- * has returned, which copies. */
-static bool gather(struct volume_seg *to, const struct volume_seg *segs,
-		   unsigned count)
-{
-	static uint8_t joined[GATHER_MAX];
-
-	to->data = joined;
-	to->len = 0;
-	for (unsigned i = 0; i < count; i++) {
-		if (segs[i].len > sizeof(joined) - to->len) {
-			return false;
-		}
-		memcpy(joined + to->len, segs[i].data, segs[i].len);
-		to->len += segs[i].len;
-	}
-	return true;
-}
-
 /* Sends a message: fuse_conn_ops.send. False stops the connection: some of it is
  * kept, and vsock calls on_writable() when there is room again, because it took
  * less than it was given. */
 static bool link_send(void *arg, const struct volume_seg *segs, unsigned count)
 {
 	struct link *link = arg;
-	struct volume_seg one;
 
-	if (count > 1 && gather(&one, segs, count)) {
-		segs = &one;
-		count = 1;
-	}
-	for (unsigned i = 0; i < count && !link->failed; i++) {
-		size_t done = vsock_send(link->vsock, segs[i].data,
-					 segs[i].len);
+	for (unsigned at = 0; at < count && !link->failed; ) {
+		struct vsock_piece pieces[PIECES_MAX];
+		unsigned first = at, n = 0;
+		size_t done;
 
-		if (done < segs[i].len) {
-			link_keep(link, segs, count, i, done);
+		for (; at < count && n < PIECES_MAX; at++) {
+			if (segs[at].len != 0) {
+				pieces[n++] = (struct vsock_piece){
+					segs[at].data, segs[at].len };
+			}
+		}
+		done = vsock_send_pieces(link->vsock, pieces, n);
+		while (first < at && done >= segs[first].len) {
+			done -= segs[first++].len;
+		}
+		if (first < at) {
+			link_keep(link, segs, count, first, done);
 			return false;
 		}
 	}

@@ -35,13 +35,19 @@ static uint32_t nbd_error(int error)
 	}
 }
 
-static void answer(struct nbd_conn *conn, uint32_t error)
+static struct nbd_answer answer_head(const struct nbd_conn *conn,
+				     uint32_t error)
 {
-	const struct nbd_answer head = {
+	return (struct nbd_answer){
 		.magic = NBD_BE32(NBD_ANSWER_MAGIC),
 		.error = NBD_BE32(error),
 		.cookie = conn->request.cookie,
 	};
+}
+
+static void answer(struct nbd_conn *conn, uint32_t error)
+{
+	struct nbd_answer head = answer_head(conn, error);
 
 	conn->disk->errors += error != 0;
 	conn->state = ON_REQUEST;
@@ -87,21 +93,31 @@ static void finish(struct nbd_conn *conn, int error)
 	answer(conn, nbd_error(error));
 }
 
-/* Sends pieces of a READ's data. False: there was no room for all. */
-static bool send_pieces(struct nbd_conn *conn, const struct volume_seg *segs,
-			unsigned count)
+/* Sends pieces of a READ's data, behind the answer's head if there is one. What
+ * of that has no room waits. False: there was no room for all. */
+static bool send_pieces(struct nbd_conn *conn, const struct nbd_answer *head,
+			const struct volume_seg *segs, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++) {
-		size_t sent = vsock_send(conn->vsock, segs[i].data,
-					 segs[i].len);
+	struct vsock_piece pieces[PIECES + 1] = { { 0 } };
+	size_t len = 0, sent, before = head != NULL ? sizeof(*head) : 0;
+	unsigned n = 0;
 
-		conn->offset += sent;
-		conn->left -= (uint32_t)sent;
-		if (sent < segs[i].len) {
-			return false;
-		}
+	if (head != NULL) {
+		pieces[n++] = (struct vsock_piece){ head, sizeof(*head) };
 	}
-	return true;
+	for (unsigned i = 0; i < count; i++) {
+		pieces[n++] = (struct vsock_piece){ segs[i].data, segs[i].len };
+		len += segs[i].len;
+	}
+	sent = vsock_send_pieces(conn->vsock, pieces, n);
+	if (sent < before) {
+		memcpy(conn->out, (const uint8_t *)head + sent, before - sent);
+		conn->out_len = before - sent;
+		return false;
+	}
+	conn->offset += sent - before;
+	conn->left -= (uint32_t)(sent - before);
+	return sent - before == len;
 }
 
 /**
@@ -123,7 +139,7 @@ bool nbd_read_more(struct nbd_conn *conn)
 			nbd_conn_fail(conn);
 			return false;
 		}
-		if (!send_pieces(conn, segs, count)) {
+		if (!send_pieces(conn, NULL, segs, count)) {
 			return false;
 		}
 	}
@@ -136,19 +152,21 @@ static void start_read(struct nbd_conn *conn)
 {
 	struct nbd_store *store = conn->disk->store;
 	struct volume_seg segs[PIECES];
+	struct nbd_answer head;
 	unsigned count;
 	size_t done;
 	int error = store->ops->map(store, conn->offset, conn->left, segs,
 				    PIECES, &count, &done);
 
-	answer(conn, nbd_error(error));
 	if (error != 0) {
+		answer(conn, nbd_error(error));
 		return;
 	}
+	head = answer_head(conn, 0);
 	conn->disk->reads++;
 	conn->disk->read_bytes += conn->left;
 	conn->reading = true;
-	if (conn->out_len == 0 && send_pieces(conn, segs, count)) {
+	if (send_pieces(conn, &head, segs, count)) {
 		(void)nbd_read_more(conn);
 	}
 }

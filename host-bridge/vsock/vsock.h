@@ -66,6 +66,15 @@ struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
  * bound allow. Returns the bytes taken (0: wait for on_writable). */
 size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len);
 
+/* The same for pieces that are one stream: packets as large as may be, whatever
+ * the pieces are. */
+struct vsock_piece {
+	const void *data;
+	size_t len;
+};
+size_t vsock_send_pieces(struct vsock_conn *conn,
+			 const struct vsock_piece *pieces, unsigned count);
+
 /* Flow control towards the peer: while held, received bytes are not
  * credited back. vsock_release() credits bytes that were held. */
 void vsock_hold(struct vsock_conn *conn, size_t bytes);

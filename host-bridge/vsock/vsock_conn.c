@@ -271,6 +271,45 @@ size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 }
 
 /**
+ * As vsock_send() for count pieces, none of them empty. What the ring has no room
+ * for goes to the queue, piece by piece.
+ */
+size_t vsock_send_pieces(struct vsock_conn *conn,
+			 const struct vsock_piece *pieces, unsigned count)
+{
+	size_t len = 0, done = 0, skip = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		len += pieces[i].len;
+	}
+	while (done < len && may_send(conn) && conn->queued == 0 &&
+	       conn->state == CONN_OPEN && (conn->owed & OWE_RESPONSE) == 0) {
+		size_t n = vsock_conn_credit(conn);
+
+		n = n < len - done ? n : len - done;
+		n = n < RING_PAYLOAD_MAX ? n : RING_PAYLOAD_MAX;
+		if (n == 0 || !vsock_send_gathered(conn, pieces, skip,
+						   (uint32_t)n)) {
+			break;
+		}
+		done += n;
+		for (skip += n; skip > 0 && skip >= pieces->len; pieces++) {
+			skip -= pieces->len;
+		}
+	}
+	for (; done < len; pieces++, skip = 0) {
+		size_t n = vsock_send(conn, (const uint8_t *)pieces->data +
+				      skip, pieces->len - skip);
+
+		done += n;
+		if (n < pieces->len - skip) {
+			break;
+		}
+	}
+	return done;
+}
+
+/**
  * Within on_data: takes bytes out of what is credited back to the peer when it
  * returns, so that a service that cannot use them now is sent no more than its
  * credit. They are counted, not named: any bytes will do.

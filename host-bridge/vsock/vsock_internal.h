@@ -135,6 +135,9 @@ const struct vsock_listener *vsock_listener_find(const struct vsock *vs,
 uint32_t vsock_conn_credit(const struct vsock_conn *conn);
 void vsock_credit_check(struct vsock_conn *conn);
 bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len);
+bool vsock_send_gathered(struct vsock_conn *conn,
+			 const struct vsock_piece *pieces, size_t skip,
+			 uint32_t len);
 void vsock_input(struct vsock *vs, const struct ring_packet *packet);
 bool vsock_service(struct vsock_conn *conn);
 void vsock_send_late(struct vsock *vs);

@@ -52,28 +52,32 @@ void vsock_credit_check(struct vsock_conn *conn)
 	}
 }
 
-/* The one place packets enter the ring; the peer sees them after finish().
- * payload is copied. False: no space now, or the ring is at fault; the loop
- * deals with either. */
-static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
-		       const void *payload)
+/* What became of a packet with len bytes, which the peer sees after finish().
+ * False: no space now, or the ring is at fault; the loop deals with either. */
+static bool put_done(struct vsock *vs, enum ring_status status, uint32_t len)
 {
-	enum ring_status status = ring_tx_packet(&vs->ring, packet, payload);
-
 	/* Also when it failed: the loop is to look. */
 	vs->due = true;
 	if (status == RING_OK) {
 		vs->stats.tx_packets++;
-		vs->stats.tx_bytes += packet->len;
+		vs->stats.tx_bytes += len;
 		return true;
 	}
 	if (status == RING_FULL) {
 		vs->tx_blocked = true;
-		vs->tx_need = packet->len;
+		vs->tx_need = len;
 	} else {
 		vs->fault = status;
 	}
 	return false;
+}
+
+/* Puts a packet into the ring; payload is copied. False as put_done(). */
+static bool put_packet(struct vsock *vs, const struct ring_packet *packet,
+		       const void *payload)
+{
+	return put_done(vs, ring_tx_packet(&vs->ring, packet, payload),
+			packet->len);
 }
 
 /* A packet's header for the connection, with the credit it tells of. */
@@ -120,6 +124,40 @@ bool vsock_send_data(struct vsock_conn *conn, const void *data, uint32_t len)
 	if (!send_conn(conn, VSOCK_OP_RW, 0, data, len)) {
 		return false;
 	}
+	conn->tx_cnt += len;
+	return true;
+}
+
+/**
+ * Sends len bytes (within credit and RING_PAYLOAD_MAX) of pieces, from skip bytes
+ * in the first one on, as one packet. False as vsock_send_data().
+ */
+bool vsock_send_gathered(struct vsock_conn *conn,
+			 const struct vsock_piece *pieces, size_t skip,
+			 uint32_t len)
+{
+	struct vsock *vs = conn->vs;
+	struct ring_packet packet = conn_packet(conn, VSOCK_OP_RW, 0, len);
+	enum ring_status status = ring_tx_begin(&vs->ring, len);
+	uint32_t done = 0;
+
+	if (!put_done(vs, status, len)) {
+		return false;
+	}
+	ring_tx_put(&vs->ring, 0, &packet, RING_PACKET_HEADER);
+	for (; done < len; pieces++) {
+		size_t n = pieces->len - skip;
+
+		n = n < len - done ? n : len - done;
+		ring_tx_put(&vs->ring, RING_PACKET_HEADER + done,
+			    (const uint8_t *)pieces->data + skip,
+			    (uint32_t)n);
+		done += (uint32_t)n;
+		skip = 0;
+	}
+	ring_tx_end(&vs->ring, len);
+	conn->fwd_sent = packet.fwd_cnt;
+	conn->owed &= (uint8_t)~OWE_CREDIT;
 	conn->tx_cnt += len;
 	return true;
 }

@@ -258,6 +258,68 @@ static void test_odd_credit(void **state)
 	expect_none(p);
 }
 
+/* Pieces are one stream, in as few packets as may be, whatever their sizes and
+ * however much there is room for; what was not taken can be sent on. */
+static void test_pieces(void **state)
+{
+	struct peer *p = *state;
+	static uint8_t data[0x50000], back[sizeof(data)];
+	struct vsock_piece pieces[64];
+	size_t pieces_sent = 0;
+	struct ring_packet packet;
+
+	for (size_t i = 0; i < sizeof(data); i++) {
+		data[i] = (uint8_t)(i * 2654435761u >> 23);
+	}
+	open_conn(p, 5000, SEEN_PORT);
+	for (unsigned seed = 1; seed < 60; seed++) {
+		size_t len = 0, sent = 0, got = 0;
+		unsigned count = 0, first = 0, packets = 0;
+		size_t skip = 0;
+
+		while (count < 1 + seed && len + 20000 < sizeof(data)) {
+			size_t n = 1 + (seed * 7919u + count * 104729u) %
+				   (seed % 3 == 0 ? 20000 : 4096);
+
+			pieces[count++] = (struct vsock_piece){ data + len, n };
+			len += n;
+		}
+		for (int turns = 0; got < len; turns++) {
+			assert_true(turns < 1000);
+			if (sent < len) {
+				size_t n = vsock_send_pieces(seen.conn,
+						pieces + first, count - first);
+
+				sent += n;
+				for (skip = n; skip > 0 &&
+				     skip >= pieces[first].len; first++) {
+					skip -= pieces[first].len;
+				}
+				if (skip > 0) {
+					pieces[first].data = (const uint8_t *)
+						pieces[first].data + skip;
+					pieces[first].len -= skip;
+				}
+			}
+			peer_run(p, 10);
+			while (peer_take(p, &packet) == RING_OK) {
+				memcpy(back + got, p->payload, packet.len);
+				got += packet.len;
+				packets++;
+			}
+			peer_send(p, 5000, SEEN_PORT, OP_CREDIT_UPDATE,
+				  (uint32_t)(pieces_sent + got), NULL, 0);
+		}
+		pieces_sent += got;
+		assert_memory_equal(back, data, len);
+		if (len <= RING_PAYLOAD_MAX) {
+			assert_int_equal(packets, 1);
+		}
+	}
+	vsock_reset(seen.conn);
+	assert_int_equal(vsock_send_pieces(seen.conn, pieces, 1), 0);
+}
+
 /* Held bytes are not credited; released ones are. */
 static void test_hold(void **state)
 {
@@ -360,6 +422,7 @@ int main(void)
 		T(test_peer_reset),
 		T(test_send_credit),
 		T(test_odd_credit),
+		T(test_pieces),
 		T(test_hold),
 		T(test_small_window),
 		T(test_reads_once),

@@ -40,6 +40,23 @@ size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 	return n;
 }
 
+size_t vsock_send_pieces(struct vsock_conn *conn,
+			 const struct vsock_piece *pieces, unsigned count)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t n = vsock_send(conn, pieces[i].data, pieces[i].len);
+
+		assert_true(pieces[i].len > 0);
+		done += n;
+		if (n < pieces[i].len) {
+			break;
+		}
+	}
+	return done;
+}
+
 void vsock_hold(struct vsock_conn *conn, size_t bytes)
 {
 	conn->held += bytes;
