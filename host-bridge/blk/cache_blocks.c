@@ -330,6 +330,17 @@ static int cache_set_block(struct volume_dev *dev, uint32_t shift)
 	return 0;
 }
 
+/* Whoever asks gets EAGAIN, and is told. */
+static void cache_commit(struct volume_dev *dev)
+{
+	struct cache *cache = of(dev);
+
+	if (cache->journal != NULL) {
+		cache->journal->pressure(cache->journal);
+	}
+	wait_room(cache);
+}
+
 static void close_dev(struct volume_dev *dev)
 {
 	cache_close(of(dev));
@@ -338,6 +349,7 @@ static void close_dev(struct volume_dev *dev)
 static const struct volume_dev_ops cache_ops = {
 	.peek = cache_peek, .poke = cache_poke, .change = cache_change,
 	.discard = cache_discard, .set_block = cache_set_block,
+	.commit = cache_commit,
 	.flush = cache_flush, .close = close_dev,
 };
 

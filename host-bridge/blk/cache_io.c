@@ -384,12 +384,15 @@ static void flush_data_done(struct cache_batch *batch)
 }
 
 /* Makes what is dirty lasting: volume_dev_ops, EAGAIN (absent) while that is not
- * so. What the journal holds is not ours to write. */
+ * so. With a journal that is what a round is for. */
 int cache_flush(struct volume_dev *dev)
 {
 	struct cache *cache = (struct cache *)dev;
 
 	dev->absent = dev->full = false;
+	if (cache->journal != NULL) {
+		return 0;
+	}
 	if (cache->flushing == FLUSH_DONE) {
 		cache->flushing = FLUSH_NONE;
 		return cache->flush_batch.error;

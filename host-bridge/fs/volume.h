@@ -150,6 +150,7 @@ int volume_open(struct volume_dev *dev, struct volume **out);
 void volume_why(struct volume_dev *dev, char text[VOLUME_WHY]);
 int volume_flush(struct volume *vol);
 int volume_close(struct volume *vol);
+void volume_drop(struct volume *vol);
 int volume_statfs(struct volume *vol, struct volume_stat *st);
 
 /* Anybody may observe, from outside of an observer's fn. */

@@ -11,3 +11,11 @@ JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \
 	$(addprefix qemu-test/unit/journal_,fixture.c world.c)
 UNIT_TESTS += journal_crash
 journal_crash_SRCS := qemu-test/unit/journal_crash_test.c $(JOURNAL_WORLD_SRCS)
+
+UNIT_TESTS += volume_crash
+volume_crash_SRCS := qemu-test/unit/volume_crash_test.c \
+	qemu-test/unit/volume_tree.c qemu-test/unit/journal_fixture.c \
+	$(FAKE_DISK_SRCS) $(JOURNAL_SRCS) host-bridge/blk/volume_mem.c \
+	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
+	$(wildcard host-bridge/fs/ext4/*.c)
+volume_crash_LIBS := -lext2fs -lcom_err

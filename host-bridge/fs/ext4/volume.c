@@ -14,13 +14,17 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
-/* Whether this is a file system that we can keep right: 0, or EOPNOTSUPP. */
+/* Whether this is a file system that we can keep right: 0, or EOPNOTSUPP. That it
+ * needs its journal is right while the journal is open. */
 static int volume_check(const struct volume *vol)
 {
+	struct ext2_super_block sb = *vol->fs->super;
 	char why[VOLUME_WHY];
 
-	return volume_refused(vol->fs->super, vol->dev->blocks, why)
-	       ? EOPNOTSUPP : 0;
+	if (vol->dev->running != 0) {
+		sb.s_feature_incompat &= ~EXT3_FEATURE_INCOMPAT_RECOVER;
+	}
+	return volume_refused(&sb, vol->dev->blocks, why) ? EOPNOTSUPP : 0;
 }
 
 /* Learns from the superblock how long blocks are, and tells the device. What no
@@ -169,6 +173,12 @@ int volume_close(struct volume *vol)
 	error = volume_flush(vol);
 	volume_forget(vol);
 	return error;
+}
+
+/** Frees all memory of a volume whose device is gone: nothing is written. */
+void volume_drop(struct volume *vol)
+{
+	volume_forget(vol);
 }
 
 /**

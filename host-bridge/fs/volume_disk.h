@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A volume on a disk: cache, journal and file system put together. All that may
+ * wait returns EAGAIN, and is called again when something has happened.
+ */
+#ifndef ISTHMUS_VOLUME_DISK_H
+#define ISTHMUS_VOLUME_DISK_H
+
+#include "host-bridge/fs/jbd2/jbd2.h"
+#include "host-bridge/fs/volume.h"
+
+struct volume_disk;
+
+int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,
+		    struct volume_disk **out);
+int volume_disk_open(struct volume_disk *disk, struct volume **out,
+		     char why[JOURNAL_WHY]);
+int volume_disk_begin(struct volume_disk *disk, struct volume_wait *wait);
+int volume_disk_sync(struct volume_disk *disk, struct volume_wait *wait);
+void volume_disk_end(struct volume_disk *disk, struct volume_wait *wait);
+void volume_disk_tick(struct volume_disk *disk, uint32_t seconds);
+bool volume_disk_due(const struct volume_disk *disk);
+void volume_disk_run(struct volume_disk *disk);
+int volume_disk_close(struct volume_disk *disk, struct volume_wait *wait);
+void volume_disk_free(struct volume_disk *disk);
+struct volume_dev *volume_disk_dev(struct volume_disk *disk);
+/* fn hears of each round as it is closed, with all that was done before: maybe more
+ * than once, until it is under way. For tests. */
+void volume_disk_tell(struct volume_disk *disk,
+		      void (*closed)(void *arg, uint64_t round), void *arg);
+
+#endif

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A volume on a disk over power cuts: workloads of one and of two operations, each
+ * with and without a sync after it, cut at instants of the disk in all the ways that
+ * its flushes allow. What is left must open by itself, with e2fsck finding nothing,
+ * and be what the volume was between two operations, not older than what was synced;
+ * no byte of a file may be what it never was. CRASH_STATES: how many, about.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host-bridge/fs/volume_disk.h"
+#include "qemu-test/unit/fake/disk.h"
+#include "qemu-test/unit/journal_fixture.h"
+#include "qemu-test/unit/volume_tree.h"
+
+#define FRAMES		6144u	/* all of it, and what the journal takes */
+#define MOST		16u		/* states of a workload */
+#define ROUNDS		64u
+#define NAME(s)		(s), strlen(s)
+
+struct run {
+	struct fake_disk disk;
+	struct volume_disk *vd;
+	struct volume *vol;
+	uint8_t *memory;
+	struct tree trees[MOST];	/* after so many operations */
+	unsigned done;			/* operations */
+	unsigned closed_done[ROUNDS], closed_at[ROUNDS], rounds;
+	unsigned synced, synced_at;	/* that many are lasting, since then */
+	unsigned before, before_at;
+};
+
+static struct image made, cut;
+static unsigned states;
+static int64_t fake_time;
+
+int64_t volume_now_ns(void)
+{
+	return 1700000000000000000ll + (fake_time += 1000);
+}
+
+static bool step(struct run *r)
+{
+	if (volume_disk_due(r->vd)) {
+		volume_disk_run(r->vd);
+		return true;
+	}
+	return fake_disk_step(&r->disk);
+}
+
+static void again(void *arg)
+{
+	if (!step(arg)) {
+		fail_msg("nothing is under way, and somebody waits");
+	}
+}
+
+static void ready(struct volume_wait *wait)
+{
+	(void)wait;
+}
+
+static void closed(void *arg, uint64_t round)
+{
+	struct run *r = arg;
+
+	assert_true(round < ROUNDS);
+	r->closed_done[round] = r->done;
+	r->closed_at[round] = r->disk.time;
+	r->rounds = (unsigned)round + 1;
+}
+
+/* One operation on names that the set-up has made. */
+typedef int (*operation)(struct run *r);
+
+static uint32_t find(struct run *r, const char *path)
+{
+	uint32_t ino = 0;
+	int error;
+
+	while ((error = volume_path(r->vol, path, false, &ino)) == EAGAIN) {
+		again(r);
+	}
+	return error == 0 ? ino : 0;
+}
+
+static const struct volume_make file_make = {
+	.mode = VOLUME_S_IFREG | 0644, .uid = 7,
+};
+static const struct volume_make dir_make = { .mode = VOLUME_S_IFDIR | 0755 };
+
+static int op_create(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_create(r->vol, VOLUME_ROOT, NAME("new"), &file_make,
+			     &ino);
+}
+
+static int op_mkdir(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_create(r->vol, find(r, "/d"), NAME("newdir"), &dir_make,
+			     &ino);
+}
+
+static int op_symlink(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_symlink(r->vol, VOLUME_ROOT, NAME("sym"), NAME("d/a"),
+			      &file_make, &ino);
+}
+
+static int op_link(struct run *r)
+{
+	return volume_link(r->vol, find(r, "/a"), find(r, "/d"), NAME("hard"));
+}
+
+static int op_unlink(struct run *r)
+{
+	return volume_unlink(r->vol, VOLUME_ROOT, NAME("a"));
+}
+
+static int op_rmdir(struct run *r)
+{
+	return volume_rmdir(r->vol, VOLUME_ROOT, NAME("empty"));
+}
+
+static int op_rename(struct run *r)
+{
+	return volume_rename(r->vol, VOLUME_ROOT, NAME("b"), find(r, "/d"),
+			     NAME("a"), 0);
+}
+
+static int write_at(struct run *r, const char *path, uint64_t at, size_t len)
+{
+	static uint8_t data[16384];
+	uint32_t ino = find(r, path);
+	size_t done;
+
+	memset(data, 'A' + (int)r->done, len);
+	return ino != 0 ? volume_write(r->vol, ino, at, data, len, &done)
+			: ENOENT;
+}
+
+static int op_write(struct run *r)
+{
+	return write_at(r, "/b", 1000, 3000);
+}
+
+static int op_append(struct run *r)
+{
+	return write_at(r, "/d/a", 5000, 7000);
+}
+
+static int op_truncate(struct run *r)
+{
+	struct volume_attr attr = { .size = 1500 };
+	uint32_t ino = find(r, "/b");
+
+	return ino != 0 ? volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr)
+			: ENOENT;
+}
+
+static int op_fallocate(struct run *r)
+{
+	uint32_t ino = find(r, "/a");
+
+	return ino != 0 ? volume_fallocate(r->vol, ino, 0, 2000, 9000)
+			: ENOENT;
+}
+
+static int op_xattr(struct run *r)
+{
+	uint32_t ino = find(r, "/a");
+	char value[300];
+
+	memset(value, 'x', sizeof(value));
+	return ino != 0 ? volume_xattr_set(r->vol, ino, "user.x", value,
+					   sizeof(value), 0) : ENOENT;
+}
+
+static const operation operations[] = {
+	op_create, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir,
+	op_rename, op_write, op_append, op_truncate, op_fallocate, op_xattr,
+};
+#define OPERATIONS	(sizeof(operations) / sizeof(*operations))
+
+static void sync_all(struct run *r)
+{
+	struct volume_wait wait = { .ready = ready };
+	int error;
+
+	while ((error = volume_disk_sync(r->vd, &wait)) == EAGAIN) {
+		again(r);
+	}
+	assert_int_equal(error, 0);
+	volume_disk_end(r->vd, &wait);
+	r->before = r->synced;
+	r->before_at = r->synced_at;
+	r->synced = r->done;
+	r->synced_at = r->disk.time;
+}
+
+static void operate(struct run *r, operation op)
+{
+	struct volume_wait wait = { .ready = ready };
+	int error;
+
+	for (;;) {
+		error = volume_disk_begin(r->vd, &wait);
+		if (error == 0) {
+			error = op(r);
+		}
+		if (error != EAGAIN) {
+			break;
+		}
+		again(r);
+	}
+	volume_disk_end(r->vd, &wait);
+	/* What the one before has taken away cannot be done again. */
+	assert_true(error == 0 || error == ENOENT || error == EEXIST ||
+		    error == ESTALE);
+	r->done++;
+	assert_true(r->done < MOST);
+	tree_take(&r->trees[r->done], r->vol, again, r);
+}
+
+static int op_set_up(struct run *r)
+{
+	(void)r;
+	return 0;
+}
+
+/* Whether the volume's code tries again what was missing is another test's matter:
+ * here nothing is. */
+static void fetch_all(struct run *r)
+{
+	struct volume_dev *dev = volume_disk_dev(r->vd);
+
+	for (uint64_t i = 0; i < dev->blocks; i++) {
+		while (dev->ops->peek(dev, i) == NULL) {
+			again(r);
+		}
+	}
+}
+
+static void start(struct run *r, unsigned features, uint64_t seed)
+{
+	char why[JOURNAL_WHY];
+	int error;
+
+	memset(r, 0, sizeof(*r));
+	r->memory = malloc(FRAMES * 1024);
+	assert_non_null(r->memory);
+	fake_disk_open(&r->disk, made.data, made.size, 512, features);
+	r->disk.seed = seed;
+	r->disk.unfair = seed % 2 != 0;
+	assert_int_equal(volume_disk_new(&r->disk.dev, r->memory,
+					 FRAMES * 1024, &r->vd), 0);
+	while ((error = volume_disk_open(r->vd, &r->vol, why)) == EAGAIN) {
+		again(r);
+	}
+	if (error != 0) {
+		fail_msg("%d: %s", error, why);
+	}
+	volume_disk_tell(r->vd, closed, r);
+	fetch_all(r);
+	tree_take(&r->trees[0], r->vol, again, r);
+	operate(r, op_set_up);
+}
+
+static void finish(struct run *r)
+{
+	while (step(r)) {
+	}
+	volume_disk_free(r->vd);
+	fake_disk_close(&r->disk);
+	for (unsigned i = 0; i <= r->done; i++) {
+		tree_free(&r->trees[i]);
+	}
+	free(r->memory);
+}
+
+/* Whether each byte of a file is what it was after that operation or a later one. */
+static bool content_right(const struct run *r, unsigned k,
+			  const struct tree_file *file)
+{
+	for (uint64_t at = 0; at < file->size; at++) {
+		bool right = false;
+
+		for (unsigned i = k; i <= r->done && !right; i++) {
+			const struct tree_file *was =
+				tree_file(&r->trees[i], file->ino, file->gen);
+
+			right = was != NULL && file->data[at] ==
+				(at < was->size ? was->data[at] : 0);
+		}
+		if (!right) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_state(const struct run *r, unsigned k, const struct tree *tree)
+{
+	if (strcmp(tree->text, r->trees[k].text) != 0) {
+		return false;
+	}
+	for (unsigned i = 0; i < tree->count; i++) {
+		if (!content_right(r, k, &tree->files[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void never(void *arg)
+{
+	(void)arg;
+	fail_msg("a volume in memory has no block that is absent");
+}
+
+/* Opens what the cut has left, as it would be opened from a disk. */
+static void judge(struct run *r, unsigned time)
+{
+	unsigned least = r->synced_at <= time ? r->synced
+			 : r->before_at <= time ? r->before : 0;
+	struct journal_found found;
+	struct image_dev dev;
+	struct volume_dev *mem;
+	struct volume *vol;
+	char why[JOURNAL_WHY];
+	static struct tree tree;
+	bool right = false;
+
+	states++;
+	image_dev_open(&dev, &cut);
+	if (image_recover(&dev, &found, why) != 0) {
+		fail_msg("at %u: %s", time, why);
+	}
+	image_needs_recovery(&cut, false);
+	assert_int_equal(volume_mem_open(cut.data, cut.size, &mem), 0);
+	assert_int_equal(volume_open(mem, &vol), 0);
+	tree_take(&tree, vol, never, NULL);
+	assert_int_equal(volume_close(vol), 0);
+	mem->ops->close(mem);
+	if (image_run(&cut, "e2fsck -fn $image") != 0) {
+		system("tail -20 /tmp/isthmus-journal-*/log");
+		fail_msg("at %u: e2fsck finds something", time);
+	}
+	for (unsigned k = least; k <= r->done && !right; k++) {
+		right = is_state(r, k, &tree);
+	}
+	if (!right) {
+		print_message("is:\n%swas, after %u:\n%s", tree.text, least,
+			      r->trees[least].text);
+		fail_msg("at %u: not what it was at any time", time);
+	}
+	tree_free(&tree);
+}
+
+static void judge_all(struct run *r, unsigned from, unsigned most)
+{
+	unsigned span = (r->disk.time - from + 1) * FAKE_CUTS;
+	unsigned every = span / most + 1;
+	struct fake_cuts cuts;
+	uint64_t seed = r->disk.seed;
+	unsigned at = (unsigned)(seed % every);
+
+	fake_cuts_begin(&cuts, &r->disk);
+	for (; at < span; at += every) {
+		fake_cuts_to(&cuts, from + at / FAKE_CUTS);
+		if (fake_cuts_make(&cuts, at % FAKE_CUTS, &seed, cut.data)) {
+			judge(r, from + at / FAKE_CUTS);
+		}
+	}
+	fake_cuts_end(&cuts);
+}
+
+static void workload(operation one, operation two, bool sync, uint64_t seed,
+		     unsigned most)
+{
+	struct run r;
+	unsigned from;
+
+	start(&r, seed % 2 ? BLOCK_HAS_FLUSH
+			   : BLOCK_HAS_FLUSH | BLOCK_HAS_FUA, seed);
+	sync_all(&r);
+	from = r.disk.time;
+	operate(&r, one);
+	if (sync || two == NULL) {
+		sync_all(&r);
+	}
+	if (two != NULL) {
+		operate(&r, two);
+		sync_all(&r);
+	}
+	judge_all(&r, from, most);
+	finish(&r);
+}
+
+static void make_image(void)
+{
+	image_make(&made, 1024, "4M", "-N 64 -J size=1",
+		   "mkdir d\nmkdir empty\nwrite a a\nwrite b b\nwrite c d/a\n");
+	image_copy(&cut, &made);
+}
+
+static unsigned wanted(unsigned otherwise)
+{
+	const char *value = getenv("CRASH_STATES");
+
+	return value != NULL ? (unsigned)atoi(value) : otherwise;
+}
+
+static void test_one(void **state)
+{
+	unsigned most = wanted(600) / 4;
+
+	(void)state;
+	make_image();
+	for (unsigned i = 0; i < OPERATIONS; i++) {
+		workload(operations[i], NULL, true, i, most / OPERATIONS);
+	}
+	image_free(&made);
+	image_free(&cut);
+	print_message("%u states\n", states);
+}
+
+static void test_two(void **state)
+{
+	unsigned most = wanted(600) / OPERATIONS / OPERATIONS + 1;
+
+	(void)state;
+	make_image();
+	for (unsigned i = 0; i < OPERATIONS * OPERATIONS; i++) {
+		workload(operations[i / OPERATIONS],
+			 operations[i % OPERATIONS], i % 3 == 0, i, most);
+	}
+	image_free(&made);
+	image_free(&cut);
+	print_message("%u states\n", states);
+}
+
+/* Closed properly: nothing to bring back, and all is there. */
+static void test_close(void **state)
+{
+	struct volume_wait wait = { .ready = ready };
+	struct run r;
+	int error;
+
+	(void)state;
+	make_image();
+	start(&r, BLOCK_HAS_FLUSH, 1);
+	for (unsigned i = 0; i < OPERATIONS; i++) {
+		operate(&r, operations[i]);
+	}
+	while ((error = volume_disk_close(r.vd, &wait)) == EAGAIN) {
+		again(&r);
+	}
+	assert_int_equal(error, 0);
+	volume_disk_end(r.vd, &wait);
+	memcpy(cut.data, r.disk.now, cut.size);
+	assert_int_equal(image_run(&cut, "e2fsck -fn $image"), 0);
+	assert_int_equal(image_run(&cut, "dumpe2fs -h $image | "
+				   "grep -q needs_recovery"), 1);
+	finish(&r);
+	image_free(&made);
+	image_free(&cut);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_one),
+		cmocka_unit_test(test_two),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
