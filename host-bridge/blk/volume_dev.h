@@ -24,7 +24,8 @@ struct volume_dev;
 
 struct volume_dev_ops {
 	/* The block for reading. NULL: it is on its way (dev->absent), or
-	 * cannot be read (EIO). */
+	 * cannot be read (EIO); neither for one that was poked or changed
+	 * since the last flush, or that this function has had already. */
 	const uint8_t *(*peek)(struct volume_dev *dev, uint64_t block);
 	/* The block for writing; whole: all of it will be overwritten, so
 	 * what it holds need not be fetched. NULL: on its way (dev->absent),
@@ -58,6 +59,7 @@ struct volume_dev {
 	 * all up to lasting are on the disk. Without a journal both stay 0. */
 	uint64_t running, lasting;
 	bool read_only;
+	bool waits;			/* blocks may be absent */
 	/* Of the last peek, poke or change that gave NULL. */
 	bool full;			/* it found no memory */
 	bool absent;			/* the block is being read: try again */

@@ -7,7 +7,9 @@
  * The volume: an ext4 file system on a block device of ours (volume_dev.h),
  * used by the file server and by the console. Files are named by inode number;
  * every function returns 0 or an errno value and changes nothing when it
- * fails, unless it says so. Names are bytes with a length: 1 to 255, without
+ * fails, unless it says so. On a device that waits for a disk each may return
+ * EAGAIN: a block is being read, and the call is to be made again when it is
+ * there. Names are bytes with a length: 1 to 255, without
  * '/' and NUL. Symbolic links are data: nothing here follows one, except
  * volume_path(). Access rights are stored and never checked, but for immutable
  * and append-only: whoever holds the volume is trusted with all of it. One

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Tests of the volume and of files over the channel.
+comma := ,
 VOLUME_SRCS := host-bridge/blk/volume_mem.c host-bridge/fs/volume_path.c \
 	$(wildcard host-bridge/fs/ext4/*.c)
 
@@ -53,6 +54,39 @@ UNIT_TESTS += volume_group
 volume_group_SRCS := qemu-test/unit/volume_group_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_group_LIBS := -lext2fs -lcom_err
+
+# The same before a device whose blocks are not there at once.
+AGAIN_SRCS := qemu-test/unit/volume_again.c qemu-test/unit/volume_fixture.c \
+	$(VOLUME_SRCS)
+AGAIN_LIBS := -lext2fs -lcom_err \
+	$(addprefix -Wl$(comma)--wrap=volume_,hold getattr setattr lookup create tmpfile symlink link \
+	unlink rmdir rename readlink read map fallocate seek copy \
+	get_flags set_flags xattr_get xattr_list xattr_set \
+	xattr_remove open flush fsync close write readdir)
+
+UNIT_TESTS += volume_again
+volume_again_SRCS := qemu-test/unit/volume_test.c $(AGAIN_SRCS)
+volume_again_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += volume_again_name
+volume_again_name_SRCS := qemu-test/unit/volume_name_test.c $(AGAIN_SRCS)
+volume_again_name_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += volume_again_space
+volume_again_space_SRCS := qemu-test/unit/volume_space_test.c $(AGAIN_SRCS)
+volume_again_space_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += volume_again_acl
+volume_again_acl_SRCS := qemu-test/unit/volume_acl_test.c $(AGAIN_SRCS)
+volume_again_acl_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += volume_again_flags
+volume_again_flags_SRCS := qemu-test/unit/volume_flags_test.c $(AGAIN_SRCS)
+volume_again_flags_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += volume_again_stress
+volume_again_stress_SRCS := qemu-test/unit/volume_stress_test.c $(AGAIN_SRCS)
+volume_again_stress_LIBS := $(AGAIN_LIBS)
 
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)

@@ -34,19 +34,66 @@ static bool fails(struct volume_dev *dev)
 	return f->fail_after >= 0 && f->fail_after-- == 0;
 }
 
+bool fixture_waits;
+
+/* Whether a block has to be waited for. */
+static bool absent(struct volume_dev *dev, uint64_t block)
+{
+	struct fixture *f = of(dev);
+	bool was = !fixture_waits || f->poked[block] ||
+		   f->there[block] != 0;
+
+	f->there[block] = f->turn;
+	dev->full = false;
+	dev->absent = !was;
+	return dev->absent;
+}
+
+/* Forgets some of what was not asked for in this turn. */
+static void evict(struct fixture *f)
+{
+	static uint32_t seed = 1;
+
+	for (uint64_t i = 0; i < f->dev.blocks; i++) {
+		seed = seed * 1664525 + 1013904223;
+		if (f->there[i] != f->turn && seed >> 31 != 0) {
+			f->there[i] = 0;
+		}
+	}
+}
+
+void fixture_again(struct volume_dev *dev)
+{
+	evict(of(dev));
+}
+
+void fixture_turn(struct volume_dev *dev)
+{
+	of(dev)->turn++;
+	if (of(dev)->turn % 4 == 0) {
+		evict(of(dev));
+	}
+}
+
 static const uint8_t *dev_peek(struct volume_dev *dev, uint64_t block)
 {
-	return fails(dev) ? NULL : of(dev)->mem->ops->peek(of(dev)->mem, block);
+	if (block >= dev->blocks ||
+	    (!of(dev)->poked[block] && fails(dev)) || absent(dev, block)) {
+		return NULL;
+	}
+	return of(dev)->mem->ops->peek(of(dev)->mem, block);
 }
 
 static uint8_t *dev_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	uint8_t *data;
 
-	if (!of(dev)->poked[block] && fails(dev)) {
+	if (block >= dev->blocks || (!of(dev)->poked[block] && fails(dev)) ||
+	    (!whole && absent(dev, block))) {
 		return NULL;
 	}
 	of(dev)->poked[block] = true;
+	of(dev)->there[block] = of(dev)->turn;
 	data = of(dev)->mem->ops->poke(of(dev)->mem, block, whole);
 	if (whole && data != NULL) {
 		memset(data, 0xdb, dev->block_size);	/* as a disk might */
@@ -70,6 +117,9 @@ static void dev_numbers(struct fixture *f)
 	f->dev.block_shift = f->mem->block_shift;
 	free(f->poked);
 	f->poked = calloc(f->mem->blocks, sizeof(*f->poked));
+	free(f->there);
+	f->there = calloc(f->mem->blocks, sizeof(*f->there));
+	f->turn = 1;
 }
 
 static int dev_set_block(struct volume_dev *dev, uint32_t shift)
@@ -129,7 +179,7 @@ static void load(struct fixture *f)
 	assert_int_equal(fread(f->image, 1, f->size, file), f->size);
 	fclose(file);
 	assert_int_equal(volume_mem_open(f->image, f->size, &f->mem), 0);
-	f->dev = (struct volume_dev){ .ops = &dev_ops };
+	f->dev = (struct volume_dev){ .ops = &dev_ops, .waits = fixture_waits };
 	dev_numbers(f);
 	f->fail_after = -1;
 	assert_int_equal(volume_open(&f->dev, &f->vol), 0);
@@ -174,7 +224,9 @@ static void unload(struct fixture *f)
 {
 	f->mem->ops->close(f->mem);
 	free(f->poked);
+	free(f->there);
 	f->poked = NULL;
+	f->there = NULL;
 	free(f->image);
 	f->image = NULL;
 }

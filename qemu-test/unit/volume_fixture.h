@@ -17,9 +17,17 @@ struct fixture {
 	struct volume_dev dev;		/* before mem: can fail */
 	bool *poked;			/* blocks, since the last flush */
 	long fail_after;		/* calls until one fails; <0: never */
+	uint32_t *there;		/* by block: see fixture_waits */
+	uint32_t turn;
 	struct volume *vol;
 };
 
+/* From now on blocks are absent when they are asked for first, and there when
+ * they are asked for again in the same turn. Between turns, which
+ * fixture_turn() ends, many become absent that are not to be written. */
+extern bool fixture_waits;
+void fixture_turn(struct volume_dev *dev);
+void fixture_again(struct volume_dev *dev);	/* the same turn, once more */
 /* options: for mke2fs, beside type, block size and the file. */
 void fixture_open(struct fixture *f, unsigned mib, const char *options);
 /* Replaces the volume by what a shell command makes of the image ("%s"). */

@@ -158,8 +158,8 @@ int volume_flush(struct volume *vol)
 
 /**
  * Flushes and closes; held files are let go, those without a name freed. The
- * volume is gone whatever is returned: 0 or EIO. The device remains the
- * caller's to close.
+ * volume is gone when 0, ENOSPC or EIO is returned; with EAGAIN it is still
+ * there, to be closed again. The device remains the caller's to close.
  */
 int volume_close(struct volume *vol)
 {
@@ -171,7 +171,9 @@ int volume_close(struct volume *vol)
 		vnode_unref(vol, vn);
 	}
 	error = volume_flush(vol);
-	volume_forget(vol);
+	if (error != EAGAIN) {
+		volume_forget(vol);
+	}
 	return error;
 }
 

@@ -139,6 +139,47 @@ int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 	return error;
 }
 
+/**
+ * Has the bitmaps read that count blocks will be taken from, near goal as
+ * volume_alloc() has it, so that taking them need not wait. Returns 0 or EAGAIN:
+ * all else is found out by who takes them.
+ */
+int alloc_ready(struct volume *vol, uint64_t goal, uint64_t count)
+{
+	uint32_t groups = vol->fs->group_desc_count, group;
+	uint64_t start = vol->fs->super->s_first_data_block, found = 0;
+	bool again = false;
+	uint8_t *map;
+
+	if (!vol->dev->waits) {
+		return 0;
+	}
+	/* It begins only when it will not have to wait for them half way. */
+	if ((vol->freed.count > 0 || vol->waiting.count > 0) &&
+	    count + free_pending(vol) >
+	    ext2fs_free_blocks_count(vol->fs->super) &&
+	    free_soon(vol) == EAGAIN) {
+		return EAGAIN;
+	}
+	goal = goal == 0 ? vol->goal : goal;
+	if (goal < start || goal >= ext2fs_blocks_count(vol->fs->super)) {
+		goal = start;
+	}
+	group = (uint32_t)((goal - start) / vol->group_blocks);
+	/* Of the first what is free may lie before the goal. */
+	for (uint32_t n = 0; n <= groups && found < count; n++) {
+		uint32_t left = group_free_blocks(vol, group);
+
+		if (left > 0) {
+			again |= group_map(vol, group, true, false, &map) ==
+				 EAGAIN;
+			found += n > 0 ? left : 0;
+		}
+		group = group + 1 < groups ? group + 1 : 0;
+	}
+	return again ? EAGAIN : 0;
+}
+
 /* Marks a free inode as used, in the bitmap and all counts. Where a group counts
  * the inodes at its table's end that were never used, it has fewer of them;
  * fresh: nor was any in this one's block of the table.
@@ -232,6 +273,47 @@ int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
 		group++;
 	}
 	return ENOSPC;
+}
+
+/**
+ * The same for an inode of a new file in dir, and its place in the table.
+ */
+int alloc_inode_ready(struct volume *vol, uint32_t dir)
+{
+	uint32_t ino, groups = vol->fs->group_desc_count;
+	uint32_t group = (dir - 1) / vol->group_inodes;
+	uint8_t *map;
+	int error;
+
+	if (!vol->dev->waits) {
+		return 0;
+	}
+	if (vol->inode_from / vol->group_inodes == group) {
+		group = (vol->inode_next - 1) / vol->group_inodes;
+	}
+	for (uint32_t n = 0; n <= groups; n++, group++) {
+		uint32_t bit = 0;
+
+		group = group < groups ? group : 0;
+		if (group_free_inodes(vol, group) == 0) {
+			continue;
+		}
+		error = group_map(vol, group, false, false, &map);
+		if (error != 0 && error != EUCLEAN) {
+			return error;
+		}
+		if (group == 0) {
+			bit = EXT2_FIRST_INO(vol->fs->super) - 1;
+		}
+		ino = group * vol->group_inodes + 1;
+		if (error == 0) {
+			bit = find_bit(map, bit, vol->group_inodes, false);
+			if (bit < vol->group_inodes) {
+				return inode_touch(vol, ino + bit);
+			}
+		}
+	}
+	return 0;
 }
 
 /* libext2fs' way to a block, for extended attributes: which one. It is taken at

@@ -183,10 +183,13 @@ static int setattr_try(struct volume *vol, struct vnode *vn, unsigned what,
 	 * end. */
 	int error = (what & ~grows) != 0 ? flags_free(vn) : flags_growing(vn);
 
+	if (error == 0 &&
+	    (what & (VOLUME_SET_MODE | VOLUME_SET_KILL_PRIV)) != 0) {
+		error = xattr_ready(vol, vn, false);
+	}
 	if (error != 0) {
 		return error;
 	}
-
 	if ((what & VOLUME_SET_SIZE) != 0) {
 		error = file_resize(vol, vn, attr->size);
 	}

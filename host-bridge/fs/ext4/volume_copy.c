@@ -87,6 +87,18 @@ static int copy_begin(struct volume *vol, uint32_t from, uint64_t from_offset,
 						: flags_growing(files[1]);
 }
 
+/* Has read what is copied and where it goes: pieces begin and end within
+ * blocks. */
+static int copy_ready(struct volume *vol, struct vnode *files[2],
+		      uint64_t from_offset, uint64_t to_offset, uint64_t len)
+{
+	int from = file_touch(vol, files[0], from_offset, len);
+	int to = file_touch(vol, files[1], to_offset, len);
+	int error = file_write_ready(vol, files[1], to_offset, (size_t)len);
+
+	return from != 0 ? from : to != 0 ? to : error;
+}
+
 /**
  * Copies up to len bytes of a regular file into another, or elsewhere into
  * itself; at most VOLUME_COPY_MAX at once, so that nobody waits long. *done says
@@ -103,6 +115,9 @@ int volume_copy(struct volume *vol, uint32_t from, uint64_t from_offset,
 	*done = 0;
 	volume_trim(vol);
 	error = copy_begin(vol, from, from_offset, to, to_offset, &len, files);
+	if (error == 0) {
+		error = copy_ready(vol, files, from_offset, to_offset, len);
+	}
 	while (error == 0 && *done < len) {
 		size_t n = 0;
 

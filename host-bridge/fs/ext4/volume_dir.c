@@ -52,6 +52,7 @@ static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 	uint64_t block;
 
 	if (run == NULL || run->lblk > lblk) {
+		vol->dev->absent = vol->dev->full = false;
 		return NULL;
 	}
 	block = run->pblk + (lblk - run->lblk);
@@ -66,8 +67,8 @@ static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
 }
 
 /**
- * The entry at a place that the index gave; write as for dir_block(). NULL
- * means EIO.
+ * The entry at a place that the index gave; write as for dir_block(). NULL: see
+ * poke_error().
  */
 struct ext2_dir_entry_2 *dir_entry(struct volume *vol, struct vnode *dir,
 				   uint32_t place, bool write)
@@ -106,7 +107,7 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 		}
 		entry = dir_entry(vol, dir, slot->place, false);
 		if (entry == NULL) {
-			return EIO;
+			return poke_error(vol);
 		}
 		if (entry->name_len == len &&
 		    memcmp(entry->name, name, len) == 0) {
@@ -179,14 +180,18 @@ static uint32_t entry_slack(const struct ext2_dir_entry_2 *entry)
 
 /* Looks in block lblk for an entry with need bytes to spare, and remembers it
  * as slack_place; sets the block's slack to what there really is when none has,
- * so that it is not searched for as much again. */
-static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
+ * so that it is not searched for as much again. Returns 0, ENOSPC, EAGAIN or
+ * EIO. */
+static int block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		       uint32_t need)
 {
 	const uint8_t *data = dir_block(vol, dir, lblk, false);
 	uint32_t most = 0;
 
-	for (uint32_t offset = 0; data != NULL && offset < dir_limit(vol); ) {
+	if (data == NULL) {
+		return poke_error(vol);
+	}
+	for (uint32_t offset = 0; offset < dir_limit(vol); ) {
 		const struct ext2_dir_entry_2 *entry =
 			(const void *)(data + offset);
 		uint32_t slack;
@@ -197,14 +202,15 @@ static bool block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		slack = entry_slack(entry);
 		if (slack >= need) {
 			dir->index->hint = lblk;
-			dir->index->slack_place = lblk * vol->block_size + offset;
-			return true;
+			dir->index->slack_place = (lblk << vol->shift) +
+						  offset;
+			return 0;
 		}
 		most = slack > most ? slack : most;
 		offset += entry->rec_len;
 	}
 	dir->index->blocks[lblk].slack = (uint16_t)most;
-	return false;
+	return ENOSPC;
 }
 
 /*
@@ -254,14 +260,19 @@ static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 		const struct ext2_dir_entry_2 *entry =
 			dir_entry(vol, dir, index->slack_place, false);
 
-		if (entry != NULL && entry_slack(entry) >= need) {
+		if (entry == NULL) {
+			return poke_error(vol);
+		}
+		if (entry_slack(entry) >= need) {
 			return 0;
 		}
 	}
 	for (uint32_t n = 0, i = index->hint; n < index->block_count; n++) {
-		if (index->blocks[i].slack >= need &&
-		    block_room(vol, dir, i, need)) {
-			return 0;
+		int error = index->blocks[i].slack >= need
+			    ? block_room(vol, dir, i, need) : ENOSPC;
+
+		if (error != ENOSPC) {
+			return error;
 		}
 		i = i + 1 < index->block_count ? i + 1 : 0;
 	}
@@ -491,7 +502,8 @@ static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
 /**
  * Shows the entries at places from cookie on to fn, until it returns false. A
  * cookie that no entry gave shows what begins behind it. fn must not call the
- * volume: that could drop dir. Returns 0, EIO, EOPNOTSUPP or ENOMEM.
+ * volume: that could drop dir. Returns 0, EAGAIN when the first to be shown is
+ * not there yet, EIO, EOPNOTSUPP or ENOMEM.
  */
 int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	     bool (*fn)(void *arg, const struct volume_entry *entry),
@@ -499,6 +511,7 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 {
 	uint64_t lblk = cookie >> vol->shift;
 	int error = index_load(vol, dir);
+	bool any = false;
 
 	for (; error == 0 && lblk < dir->index->block_count; lblk++) {
 		uint32_t base = (uint32_t)lblk << vol->shift;
@@ -506,7 +519,8 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 		uint32_t offset = 0;
 
 		if (data == NULL) {
-			return EIO;
+			error = poke_error(vol);
+			return any && error == EAGAIN ? 0 : error;
 		}
 		while (offset < dir_limit(vol)) {
 			const struct ext2_dir_entry_2 *entry =
@@ -517,9 +531,11 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 				return EIO;
 			}
 			dir_show(entry, base + offset, &shown);
-			if (entry->inode != 0 && base + offset >= cookie &&
-			    !fn(arg, &shown)) {
-				return 0;
+			if (entry->inode != 0 && base + offset >= cookie) {
+				any = true;
+				if (!fn(arg, &shown)) {
+					return 0;
+				}
 			}
 			offset += entry->rec_len;
 		}

@@ -95,6 +95,36 @@ int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
 }
 
 /**
+ * Has all blocks read that len bytes from offset on are in. The runs are loaded.
+ * Returns 0 or EAGAIN, for any of them: EIO is found out by who wants one.
+ */
+int file_touch(struct volume *vol, struct vnode *vn, uint64_t offset,
+	       uint64_t len)
+{
+	uint64_t end = (offset + len + vol->block_size - 1) >> vol->shift;
+	uint64_t lblk = offset >> vol->shift;
+	struct volume_dev *dev = vol->dev;
+	const struct run *run;
+	bool again = false;
+
+	if (!dev->waits) {
+		return 0;
+	}
+	while (lblk < end && lblk < UINT32_MAX &&
+	       (run = run_find(vn, (uint32_t)lblk)) != NULL) {
+		lblk = lblk < run->lblk ? run->lblk : lblk;
+		for (; lblk < end && lblk - run->lblk < run->len; lblk++) {
+			if (!run->unwritten &&
+			    dev->ops->peek(dev, run->pblk +
+					   (lblk - run->lblk)) == NULL) {
+				again |= dev->absent;
+			}
+		}
+	}
+	return again ? EAGAIN : 0;
+}
+
+/**
  * Shows len bytes of a regular file from offset on as at most max pieces of
  * memory, good for reading until the volume is next changed. done: how many
  * bytes they hold, less than len at the file's end or when max is too few.
@@ -114,6 +144,9 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
+	if (error == 0) {
+		error = file_touch(vol, vn, offset, len);
+	}
 	while (error == 0 && *done < len && n < max) {
 		size_t piece = len - *done;
 		const uint8_t *data;
@@ -144,6 +177,9 @@ int volume_read(struct volume *vol, uint32_t ino, uint64_t offset, void *buf,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
+	if (error == 0) {
+		error = file_touch(vol, vn, offset, len);
+	}
 	while (error == 0 && *done < len) {
 		size_t piece = len - *done;
 		const uint8_t *data;
@@ -257,6 +293,37 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 }
 
 /**
+ * Has read what a write will not overwrite whole, its first and last block, and
+ * the bitmaps that it takes blocks from. The runs are loaded. Returns 0 or
+ * EAGAIN.
+ */
+int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
+		     size_t len)
+{
+	uint64_t first = offset >> vol->shift, last;
+	uint32_t count;
+	int error = 0;
+
+	if (!vol->dev->waits || len == 0) {
+		return 0;
+	}
+	last = (offset + len - 1) >> vol->shift;
+	count = (uint32_t)(last - first + 1);
+	if ((offset & (vol->block_size - 1)) != 0 ||
+	    len < vol->block_size) {
+		error = file_touch(vol, vn, offset, 1);
+	}
+	if (((offset + len) & (vol->block_size - 1)) != 0 &&
+	    file_touch(vol, vn, offset + len - 1, 1) != 0) {
+		error = EAGAIN;
+	}
+	if (run_ready(vol, vn, (uint32_t)first, count) != 0) {
+		error = EAGAIN;
+	}
+	return error;
+}
+
+/**
  * Writes len bytes to a file's content from offset on, with blocks as needed,
  * and lets the file grow; its times are the caller's. done: how many were
  * written, at least one when 0 is returned and len is not 0, and fewer than len
@@ -272,6 +339,9 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	if (error == 0 && (offset >= file_max(vol) ||
 			   len > file_max(vol) - offset)) {
 		error = EFBIG;
+	}
+	if (error == 0) {
+		error = file_write_ready(vol, vn, offset, len);
 	}
 	while (error == 0 && *done < len) {
 		size_t n;

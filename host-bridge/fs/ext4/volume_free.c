@@ -307,6 +307,21 @@ int free_flush(struct volume *vol)
 	return 0;
 }
 
+/** Blocks that count as free and cannot be used yet. */
+uint64_t free_pending(const struct volume *vol)
+{
+	uint64_t blocks = 0;
+
+	for (uint32_t i = 0; i < vol->freed.count; i++) {
+		blocks += vol->freed.all[i].what == FREED_BLOCKS
+			  ? vol->freed.all[i].count : 0;
+	}
+	for (uint32_t i = 0; i < vol->waiting.count; i++) {
+		blocks += vol->waiting.all[i].count;
+	}
+	return blocks;
+}
+
 /**
  * When no block was found, and some are freed and cannot be used yet: gets them
  * nearer to it. Returns 0 when it is worth looking again, EAGAIN when it will

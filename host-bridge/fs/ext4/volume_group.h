@@ -73,6 +73,7 @@ int group_map(struct volume *vol, uint32_t group, bool blocks, bool write,
 
 /* volume_free.c */
 bool free_usable(struct volume *vol, uint64_t *first, uint32_t *count);
+uint64_t free_pending(const struct volume *vol);
 int free_soon(struct volume *vol);
 
 #endif

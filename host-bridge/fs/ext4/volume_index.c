@@ -221,7 +221,10 @@ static int index_load_blocks(struct volume *vol, struct vnode *dir)
 	    size >> vol->shift > dir_blocks_max(vol)) {
 		return EIO;
 	}
-	error = index_blocks(dir->index, blocks);
+	error = file_touch(vol, dir, 0, size);
+	if (error == 0) {
+		error = index_blocks(dir->index, blocks);
+	}
 	for (uint32_t i = 0; error == 0 && i < blocks; i++) {
 		const struct run *run = run_find(dir, i);
 		const uint8_t *data;
@@ -231,8 +234,8 @@ static int index_load_blocks(struct volume *vol, struct vnode *dir)
 		}
 		data = vol->dev->ops->peek(vol->dev,
 					   run->pblk + (i - run->lblk));
-		error = data != NULL
-			? index_load_block(vol, dir, i, data) : EIO;
+		error = data != NULL ? index_load_block(vol, dir, i, data)
+				     : poke_error(vol);
 	}
 	dir->index->block_count = blocks;
 	return error;

@@ -55,6 +55,16 @@ int inode_write(struct volume *vol, struct vnode *vn)
 	return 0;
 }
 
+/** Has the block of the table read where an inode is. Returns 0, EAGAIN or EIO. */
+int inode_touch(struct volume *vol, uint32_t ino)
+{
+	uint32_t offset;
+	uint64_t block = inode_place(vol, ino, &offset);
+
+	return vol->dev->ops->peek(vol->dev, block) != NULL ? 0
+							    : poke_error(vol);
+}
+
 /**
  * Gets hold of the block of the table where an inode is, so that there is memory
  * to write it back to: a volume that is full then says so at once. fresh: no

@@ -127,6 +127,7 @@ int volume_errno(errcode_t code);
 /* volume_inode.c */
 int inode_read(struct volume *vol, struct vnode *vn);
 int inode_write(struct volume *vol, struct vnode *vn);
+int inode_touch(struct volume *vol, uint32_t ino);
 int inode_ready(struct volume *vol, uint32_t ino, bool fresh);
 uint32_t inode_block_csum(const struct volume *vol, const struct vnode *vn,
 			  const void *data, size_t len);
@@ -146,6 +147,7 @@ int vnode_get_dir(struct volume *vol, uint32_t ino, struct vnode **out);
 int vnode_new(struct volume *vol, const struct vnode *dir,
 	      const struct volume_make *make, struct vnode **out);
 void vnode_unref(struct volume *vol, struct vnode *vn);
+int vnode_free_ready(struct volume *vol, struct vnode *vn);
 int vnode_free(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
@@ -190,6 +192,8 @@ int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 		 uint64_t *first, uint32_t *got);
 int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
 		       uint32_t *ino, bool *fresh);
+int alloc_ready(struct volume *vol, uint64_t goal, uint64_t count);
+int alloc_inode_ready(struct volume *vol, uint32_t dir);
 void volume_alloc_hooks(struct volume *vol);
 
 /* volume_free.c */
@@ -211,6 +215,7 @@ int tree_store(struct volume *vol, struct vnode *vn);
 
 /* volume_run.c */
 const struct run *run_find(struct vnode *vn, uint32_t lblk);
+uint64_t run_goal(const struct vnode *vn, uint32_t at);
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got);
 void run_undo(struct volume *vol, struct vnode *vn, uint32_t count);
@@ -221,6 +226,8 @@ int run_written_ready(struct volume *vol, struct vnode *vn);
 void run_written(struct vnode *vn, uint32_t lblk, uint32_t count);
 int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
 		uint32_t count);
+int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	      uint32_t count);
 uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count);
 int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	     uint32_t count);
@@ -265,6 +272,10 @@ int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t *len, const uint8_t **data);
 int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t len);
+int file_touch(struct volume *vol, struct vnode *vn, uint64_t offset,
+	       uint64_t len);
+int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
+		     size_t len);
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);
@@ -272,6 +283,7 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 /* volume_xattr.c; values as they are stored */
 int xattr_read(struct volume *vol, struct vnode *vn, const char *name,
 	       void **value, size_t *len);
+int xattr_ready(struct volume *vol, struct vnode *vn, bool write);
 int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 		const void *value, size_t len, unsigned flags);
 

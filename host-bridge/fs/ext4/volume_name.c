@@ -12,6 +12,7 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
+#define NEW_BLOCKS	8u	/* of a new file and its name, at most */
 #define FAST_LINK_MAX	59u	/* longest link text kept in the inode */
 
 /**
@@ -56,10 +57,23 @@ static int name_begin(struct volume *vol, uint32_t ino, const char *name,
 	return error != 0 ? error : flags_growing(*dir);
 }
 
+/* Has all read that making a file in dir needs beside the name: an inode, blocks
+ * for what it has from the beginning, the ACLs that dir hands on. */
+static int name_make_ready(struct volume *vol, struct vnode *dir)
+{
+	int error = alloc_inode_ready(vol, dir->ino);
+	int acls = xattr_ready(vol, dir, false);
+
+	if (error == 0) {
+		error = alloc_ready(vol, 0, NEW_BLOCKS);
+	}
+	return error != 0 ? error : acls;
+}
+
 /* As name_begin(), for a new name: EEXIST when it is there ("." and ".." always
- * are), and makes room. */
+ * are), and makes room; make: for a new file. */
 static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
-			  size_t len, struct vnode **dir)
+			  size_t len, bool make, struct vnode **dir)
 {
 	uint32_t place, found;
 	int error = name_begin(vol, ino, name, len, dir);
@@ -71,7 +85,11 @@ static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
 	if (error == 0) {
 		return EEXIST;
 	}
-	return error == ENOENT ? dir_reserve(vol, *dir, len) : error;
+	if (error == ENOENT) {
+		error = make && vol->dev->waits ? name_make_ready(vol, *dir)
+						: 0;
+	}
+	return error != 0 ? error : dir_reserve(vol, *dir, len);
 }
 
 /* Takes back a file that was just made and has no name yet, its blocks and
@@ -135,7 +153,7 @@ int volume_create(struct volume *vol, uint32_t dir, const char *name,
 	int error;
 
 	volume_trim(vol);
-	error = name_begin_new(vol, dir, name, len, &parent);
+	error = name_begin_new(vol, dir, name, len, true, &parent);
 	if (error == 0) {
 		error = name_make(vol, parent, make, &vn);
 	}
@@ -183,6 +201,9 @@ int volume_tmpfile(struct volume *vol, uint32_t dir,
 		error = EINVAL;
 	}
 	if (error == 0) {
+		error = name_make_ready(vol, parent);
+	}
+	if (error == 0) {
 		error = name_make(vol, parent, make, &vn);
 	}
 	if (error != 0) {
@@ -218,7 +239,7 @@ int volume_symlink(struct volume *vol, uint32_t dir, const char *name,
 	}
 	link.mode = VOLUME_S_IFLNK | 0777;
 	volume_trim(vol);
-	error = name_begin_new(vol, dir, name, len, &parent);
+	error = name_begin_new(vol, dir, name, len, true, &parent);
 	if (error == 0) {
 		error = vnode_new(vol, parent, &link, &vn);
 	}
@@ -270,7 +291,8 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		error = flags_free(vn);
 	}
 	if (error == 0) {
-		error = name_begin_new(vol, dir, name, len, &parent);
+		error = name_begin_new(vol, dir, name, len, false,
+				       &parent);
 	}
 	if (error == 0) {
 		error = vnode_set_links(vol, vn, 1);
@@ -362,6 +384,9 @@ int volume_unlink(struct volume *vol, uint32_t dir, const char *name,
 		error = name_loose(parent, vn);
 	}
 	if (error == 0) {
+		error = vnode_free_ready(vol, vn);
+	}
+	if (error == 0) {
 		error = dir_remove(vol, parent, place);
 	}
 	if (error == 0) {
@@ -404,6 +429,9 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
 		error = ENOTEMPTY;
 	}
 	if (error == 0) {
+		error = vnode_free_ready(vol, vn);
+	}
+	if (error == 0) {
 		error = dir_remove(vol, parent, place);
 	}
 	if (error == 0) {
@@ -417,7 +445,8 @@ int volume_rmdir(struct volume *vol, uint32_t dir, const char *name,
  * Shows the entries of a directory to fn, from cookie on (0: all), in an order
  * that stays: what is there all the time is shown once, what comes or goes
  * meanwhile may be or not. "." and ".." are among them. fn must not call the
- * volume. Returns 0, ENOTDIR, ESTALE, EIO or ENOMEM.
+ * volume. Before a disk that may be some of them only, at least one: the end is
+ * where none is shown. Returns 0, ENOTDIR, ESTALE, EIO or ENOMEM.
  */
 int volume_readdir(struct volume *vol, uint32_t dir, uint64_t cookie,
 		   bool (*fn)(void *arg, const struct volume_entry *entry),

@@ -25,8 +25,8 @@ struct rename {
 	int new_links;			/* what new_dir gets, old_dir loses */
 };
 
-/* Whether dir is, or is below, the directory ino: 0 no, EINVAL yes, EIO or
- * ENOMEM. Else a directory moved into itself would be cut off from the root.
+/* Whether dir is, or is below, the directory ino: 0 no, EINVAL yes, EAGAIN, EIO
+ * or ENOMEM. Else a directory moved into itself would be cut off from the root.
  * More steps up than there are inodes: the tree is damaged, and goes in a
  * circle. */
 static int rename_below(struct volume *vol, struct vnode *dir, uint32_t ino)
@@ -44,6 +44,9 @@ static int rename_below(struct volume *vol, struct vnode *dir, uint32_t ino)
 		if (error == 0) {
 			error = vnode_get_dir(vol, up, &dir);
 		}
+		if (error == EAGAIN || error == ENOMEM) {
+			return error;
+		}
 		if (error != 0 || steps == 0) {
 			return EIO;
 		}
@@ -52,7 +55,7 @@ static int rename_below(struct volume *vol, struct vnode *dir, uint32_t ino)
 }
 
 /* Whether the target may be replaced: its type, and emptiness. Returns 0,
- * ENOTDIR, EISDIR, ENOTEMPTY, EIO or ENOMEM. */
+ * ENOTDIR, EISDIR, ENOTEMPTY, EAGAIN, EIO or ENOMEM. */
 static int rename_target(struct volume *vol, const struct rename *r)
 {
 	bool dir = vnode_is(r->vn, VOLUME_S_IFDIR);
@@ -63,13 +66,16 @@ static int rename_target(struct volume *vol, const struct rename *r)
 		return 0;
 	}
 	if (!vnode_is(r->target, VOLUME_S_IFDIR)) {
-		return dir ? ENOTDIR : 0;
+		return dir ? ENOTDIR : vnode_free_ready(vol, r->target);
 	}
 	if (!dir) {
 		return EISDIR;
 	}
 	error = dir_empty(vol, r->target, &empty);
-	return error != 0 ? error : empty ? 0 : ENOTEMPTY;
+	if (error == 0 && !empty) {
+		error = ENOTEMPTY;
+	}
+	return error != 0 ? error : vnode_free_ready(vol, r->target);
 }
 
 /* What the flags say of the target that is there or not. */
@@ -170,13 +176,7 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	r->target_moves = other && exchange &&
 			  vnode_is(r->target, VOLUME_S_IFDIR);
 	r->new_links = (int)r->moves - (int)r->target_moves;
-	if (r->target == NULL) {
-		error = dir_reserve(vol, r->new_dir, len);
-	} else if (dir_entry(vol, r->new_dir, r->new_place, true) == NULL) {
-		error = poke_error(vol);
-	}
-	if (error == 0 &&
-	    dir_entry(vol, r->old_dir, r->old_place, true) == NULL) {
+	if (dir_entry(vol, r->old_dir, r->old_place, true) == NULL) {
 		error = poke_error(vol);
 	}
 	if (error == 0 && r->moves) {
@@ -184,6 +184,16 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	}
 	if (error == 0 && r->target_moves) {
 		error = rename_ready_up(vol, r->target, &r->target_up_place);
+	}
+	if (error == 0 && (r->flags & VOLUME_RENAME_WHITEOUT) != 0) {
+		error = alloc_inode_ready(vol, r->old_dir->ino);
+	}
+	/* From here on there is something to see. */
+	if (error == 0 && r->target == NULL) {
+		error = dir_reserve(vol, r->new_dir, len);
+	} else if (error == 0 &&
+		   dir_entry(vol, r->new_dir, r->new_place, true) == NULL) {
+		error = poke_error(vol);
 	}
 	if (error == 0 && r->new_links != 0) {
 		error = vnode_set_links(vol, r->new_links > 0 ? r->new_dir

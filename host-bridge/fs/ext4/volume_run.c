@@ -122,6 +122,15 @@ static void run_enter(struct vnode *vn, uint32_t at, struct run new)
 }
 
 /**
+ * Where blocks of a file should lie that come before run number at: behind the
+ * run before, if that is free: then it just gets longer. 0: anywhere.
+ */
+uint64_t run_goal(const struct vnode *vn, uint32_t at)
+{
+	return at > 0 ? vn->runs[at - 1].pblk + vn->runs[at - 1].len : 0;
+}
+
+/**
  * Gives a file blocks for its hole at lblk: at most want, as many as lie
  * together and fit the hole; *pblk and *got say which. Their content is
  * undefined: they are unwritten, or the caller's to fill, or to give back by
@@ -134,7 +143,6 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	const struct run *next = run_find(vn, lblk);
 	uint32_t at = next != NULL ? (uint32_t)(next - vn->runs)
 				   : vn->run_count;
-	uint64_t goal = 0;
 	int error = tree_reserve(vol, vn, vn->run_count + 1);
 
 	if (error != 0) {
@@ -146,11 +154,7 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	if (at < vn->run_count && want > vn->runs[at].lblk - lblk) {
 		want = vn->runs[at].lblk - lblk;
 	}
-	/* Behind the run before, if that is free: then it just gets longer. */
-	if (at > 0) {
-		goal = vn->runs[at - 1].pblk + vn->runs[at - 1].len;
-	}
-	error = volume_alloc(vol, goal, want, pblk, got);
+	error = volume_alloc(vol, run_goal(vn, at), want, pblk, got);
 	if (error != 0) {
 		return error;
 	}
@@ -310,6 +314,35 @@ uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count)
 }
 
 /**
+ * Has the bitmaps read that the blocks are taken from that are missing in count
+ * from lblk on, and those of the tree. Returns 0 or EAGAIN.
+ */
+int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	      uint32_t count)
+{
+	uint32_t missing, at;
+	const struct run *run;
+	int error, tree;
+
+	if (!vol->dev->waits) {
+		return 0;
+	}
+	missing = run_missing(vn, lblk, count);
+	run = run_find(vn, lblk);
+	at = run != NULL ? (uint32_t)(run - vn->runs) : vn->run_count;
+	error = missing > 0 ? alloc_ready(vol, run_goal(vn, at), missing) : 0;
+	/* What has holes has as many places where blocks are looked for. */
+	for (; missing > 0 && at < vn->run_count &&
+	     vn->runs[at].lblk < lblk + count; at++) {
+		int more = alloc_ready(vol, run_goal(vn, at + 1), missing);
+
+		error = error != 0 ? error : more;
+	}
+	tree = alloc_ready(vol, 0, 4 + missing / vol->node_entries);
+	return error != 0 ? error : tree;
+}
+
+/**
  * Gives a file the blocks that are missing in count from lblk on, unwritten.
  * Returns as run_extend(): when the space ends on the way, without those that
  * there was none for.
@@ -318,7 +351,7 @@ int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	     uint32_t count)
 {
 	uint32_t end = lblk + count;
-	int error = 0;
+	int error = run_ready(vol, vn, lblk, count);
 
 	while (error == 0 && lblk < end) {
 		const struct run *run = run_find(vn, lblk);

@@ -122,6 +122,34 @@ static int space_insert(struct volume *vol, struct vnode *vn,
 	return error;
 }
 
+/* Has all read that changing the range needs: the blocks at its edges, so that
+ * neither is zeroed before the other is there, and the bitmaps for blocks that it
+ * does not have and for the tree. */
+static int space_ready(struct volume *vol, struct vnode *vn, unsigned mode,
+		       const struct range *r)
+{
+	uint32_t first = (uint32_t)(r->from >> vol->shift);
+	uint32_t count = (uint32_t)((r->end + vol->block_size - 1) >>
+				    vol->shift) - first;
+	int error = 0;
+
+	if (!vol->dev->waits) {
+		return 0;
+	}
+	if ((mode & (PUNCH | ZERO)) != 0) {
+		int last = file_touch(vol, vn, r->end - 1, 1);
+
+		error = file_touch(vol, vn, r->from, 1);
+		error = error != 0 ? error : last;
+	}
+	if (error == 0) {
+		error = (mode & (PUNCH | COLLAPSE | INSERT)) != 0
+			? alloc_ready(vol, 0, 4)
+			: run_ready(vol, vn, first, count);
+	}
+	return error;
+}
+
 /* Does what the mode, which was checked, says. */
 static int space_do(struct volume *vol, struct vnode *vn, unsigned mode,
 		    const struct range *r)
@@ -186,6 +214,10 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 		return error;
 	}
 	r = range_of(vol, offset, len);
+	error = space_ready(vol, vn, mode, &r);
+	if (error != 0) {
+		return error;
+	}
 	error = space_do(vol, vn, mode, &r);
 	/* An error on the way may have left zeros. */
 	if (error == 0 || (mode & (PUNCH | ZERO)) != 0) {

@@ -114,14 +114,24 @@ static int tree_grow(struct volume *vol, struct vnode *vn)
 	return 0;
 }
 
+/* Frees all blocks of the tree but the first keep. */
+static void tree_cut(struct volume *vol, struct vnode *vn, uint32_t keep)
+{
+	while (vn->tree_count > keep) {
+		volume_free(vol, vn->tree[--vn->tree_count], 1);
+		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
+		vn->dirty = vn->tree_dirty = true;
+	}
+}
+
 /**
  * Makes sure that runs and tree can take count runs. Returns 0, EFBIG, ENOMEM,
- * ENOSPC or EIO. Tree blocks that were taken before it failed stay: tree_trim()
- * gives back what is too much.
+ * ENOSPC, EAGAIN or EIO. But for EAGAIN, tree blocks that were taken before it
+ * failed stay: tree_trim() gives back what is too much.
  */
 int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 {
-	uint32_t need = tree_blocks(vol, count);
+	uint32_t need = tree_blocks(vol, count), before = vn->tree_count;
 	int error;
 
 	/* Two levels below the root are what is done here. */
@@ -135,8 +145,14 @@ int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 		error = grow((void **)&vn->tree, &vn->tree_space, need,
 			     sizeof(*vn->tree));
 	}
+	if (error == 0 && vn->tree_count < need) {
+		error = alloc_ready(vol, 0, need - before);
+	}
 	while (error == 0 && vn->tree_count < need) {
 		error = tree_grow(vol, vn);
+	}
+	if (error == EAGAIN) {
+		tree_cut(vol, vn, before);
 	}
 	return error;
 }
@@ -315,10 +331,10 @@ int tree_load(struct volume *vol, struct vnode *vn)
  */
 void tree_trim(struct volume *vol, struct vnode *vn)
 {
-	while (vn->tree_count > tree_blocks(vol, vn->run_count)) {
-		volume_free(vol, vn->tree[--vn->tree_count], 1);
-		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
-		vn->dirty = vn->tree_dirty = true;
+	uint32_t need = tree_blocks(vol, vn->run_count);
+
+	if (vn->tree_count > need) {
+		tree_cut(vol, vn, need);
 	}
 }
 

@@ -316,6 +316,28 @@ static int vnode_free_xattrs(struct volume *vol, struct vnode *vn)
 }
 
 /**
+ * Has read what freeing a file needs, which is to lose a name; nothing for one
+ * that will live on. Returns 0 or EAGAIN: what is damaged is found out later.
+ */
+int vnode_free_ready(struct volume *vol, struct vnode *vn)
+{
+	uint64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
+	bool dir = vnode_is(vn, VOLUME_S_IFDIR);
+	struct volume_dev *dev = vol->dev;
+
+	if (!dev->waits || vn->holds > 0 ||
+	    (vn->in.i_links_count > 1 && !dir)) {
+		return 0;
+	}
+	if ((vn->in.i_flags & EXT4_EXTENTS_FL) != 0 &&
+	    tree_load(vol, vn) == EAGAIN) {
+		return EAGAIN;
+	}
+	return block != 0 && dev->ops->peek(dev, block) == NULL && dev->absent
+	       ? EAGAIN : 0;
+}
+
+/**
  * Frees a file that has no links and no holders: its extended attributes, blocks
  * and inode. Returns 0, or EAGAIN, ENOMEM, ENOSPC or EIO; then it is still an
  * orphan, and this is to be called again.

@@ -178,6 +178,31 @@ static int xattr_set_flags(struct ext2_xattr_handle *handle, const char *name,
 }
 
 /**
+ * Has read what the attributes of a file are in; write: and what is needed to
+ * change them. Returns 0 or EAGAIN: all else is found out by who does it.
+ */
+int xattr_ready(struct volume *vol, struct vnode *vn, bool write)
+{
+	uint64_t block = ext2fs_file_acl_block(vol->fs, &vn->in_small);
+	struct volume_dev *dev = vol->dev;
+	int error = 0;
+
+	if (!dev->waits || (!write && !xattr_any(vol, vn))) {
+		return 0;
+	}
+	if (inode_touch(vol, vn->ino) == EAGAIN) {
+		error = EAGAIN;
+	}
+	if (block != 0 && dev->ops->peek(dev, block) == NULL && dev->absent) {
+		error = EAGAIN;
+	}
+	if (write && alloc_ready(vol, 0, 2) != 0) {
+		error = EAGAIN;
+	}
+	return error;
+}
+
+/**
  * Stores an attribute as it is, or removes it (value NULL), which then need not
  * be there. libext2fs changes the inode in the table, so ours is read again.
  * Returns 0, EEXIST, ENODATA, ENOSPC, ERANGE, EIO or ENOMEM.
@@ -192,7 +217,10 @@ int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 	if (value == NULL && !xattr_any(vol, vn)) {
 		return (flags & VOLUME_XATTR_REPLACE) != 0 ? ENODATA : 0;
 	}
-	error = xattr_open(vol, vn, &handle);
+	error = xattr_ready(vol, vn, true);
+	if (error == 0) {
+		error = xattr_open(vol, vn, &handle);
+	}
 	if (error != 0) {
 		return error;
 	}
@@ -215,7 +243,10 @@ static int xattr_begin(struct volume *vol, uint32_t ino, struct vnode **vn)
 
 	volume_trim(vol);
 	error = vol->dev->read_only ? EROFS : vnode_get(vol, ino, vn);
-	return error != 0 ? error : flags_free(*vn);
+	if (error == 0) {
+		error = flags_free(*vn);
+	}
+	return error != 0 ? error : xattr_ready(vol, *vn, true);
 }
 
 /* Ends a change that went as error says. */
