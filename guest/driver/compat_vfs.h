@@ -8,6 +8,8 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+typedef struct mnt_idmap compat_idmap;
+
 #define compat_for_each_child(child, parent) \
 	hlist_for_each_entry(child, &(parent)->d_children, d_sib)
 
@@ -21,6 +23,8 @@ static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
 	inode_set_ctime(inode, sec, nsec);
 }
 #else
+typedef struct user_namespace compat_idmap;
+
 #define compat_for_each_child(child, parent) \
 	list_for_each_entry(child, &(parent)->d_subdirs, d_child)
 

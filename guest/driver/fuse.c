@@ -113,12 +113,14 @@ static int fill_super(struct super_block *sb, struct fs_context *fsc)
 	sb->s_time_min = S32_MIN;
 	sb->s_time_max = (1ll << 34) + S32_MIN - 1;
 	fuse_notify_mount(sb);
-	fuse_write_setup(s);
 	fuse_session_ready(s);
 	/* The fuse module lets a file system have 1 % of what may be dirty, and
 	 * stops its writers there, for its daemon may never write it. This one
 	 * is the only one, and is as good as a disk. */
 	sb->s_bdi->capabilities &= ~BDI_CAP_STRICTLIMIT;
+	/* And counts pages that are being written itself, since they are
+	 * copies; ours are not. */
+	sb->s_bdi->capabilities |= BDI_CAP_WRITEBACK_ACCT;
 	bdi_set_max_ratio(sb->s_bdi, 100);
 	/* Until there is a POSIX lock: fuse_local.c. */
 	fm->fc->no_flush = 1;

@@ -43,7 +43,6 @@
 #define FUSE_MESSAGE_MAX	(FUSE_CHANNEL_DATA_MAX + FUSE_CHANNEL_HEAD_MAX)
 /* A notification's body: the longest name, and what is before it. */
 #define FUSE_NOTICE_MAX		512u
-#define FUSE_FRESH		8u
 #define FUSE_DIRS		16u
 #define FUSE_UNIQUE_NONE	(~0ull)		/* HELLO's */
 
@@ -125,8 +124,6 @@ struct fuse_session {
 	 * of the second may sleep as they end. */
 	struct list_head done, done_slow;
 	struct work_struct done_work;
-	bool company;		/* some wait for the next to be published */
-	u32 collectors;		/* who will end what is in `done` */
 	u64 next;		/* request's number */
 	u32 busy, locks;	/* slots taken: by others, by SETLKW */
 	DECLARE_BITMAP(taken, FUSE_SLOTS);
@@ -145,9 +142,6 @@ struct fuse_session {
 	u64 notices_received, notices_done;
 	bool ready;		/* they can be carried out */
 	struct work_struct notice_work;
-	/* Nodes made last. 0: none. Also looked at without the lock. */
-	u64 fresh[FUSE_FRESH];
-	u32 fresh_next;
 	atomic64_t last_fh;	/* of those the driver gives */
 	bool full;		/* the host had no room. Without the lock */
 	/* Directories as the host last told of them, by node: fuse_dir.c. */
@@ -182,12 +176,11 @@ void fuse_session_ready(struct fuse_session *s);
 bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
-bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req);
 void fuse_local_locked(struct fuse_session *s);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_write.c */
-void fuse_write_setup(struct fuse_session *s);
+void fuse_write_adopt(struct inode *inode);
 ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from);
 int fuse_write_all(struct inode *inode);
 
@@ -200,8 +193,9 @@ void fuse_stream_opened(struct file *file);
 bool fuse_name_adopted(const struct inode *inode);
 void fuse_name_adopt(struct inode *inode);
 
-/* fuse_conn.c: these five in process context. */
+/* fuse_conn.c: these six in process context. */
 int fuse_session_open(struct fuse_session *s);
+bool fuse_session_tell(struct fuse_session *s, struct fuse_req *own);
 void fuse_session_stop(struct fuse_session *s);
 void fuse_session_close(struct fuse_session *s);
 void fuse_session_release(struct fuse_iqueue *fiq);

@@ -247,6 +247,26 @@ bool fuse_session_send(struct isthmus *ch, struct fuse_session *s,
 	return false;
 }
 
+/**
+ * Sends a request of the driver's own that nobody waits for: with the next one, or
+ * a little later. False: the host will never get it. ch->lock is taken here.
+ */
+bool fuse_session_tell(struct fuse_session *s, struct fuse_req *own)
+{
+	struct isthmus *ch = &isthmus_channel;
+	unsigned long flags;
+	bool alive;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	alive = s->state < SESSION_DEAD;
+	if (fuse_session_send(ch, s, own)) {
+		isthmus_tx_later(ch, flags);
+	} else {
+		spin_unlock_irqrestore(&ch->lock, flags);
+	}
+	return alive;
+}
+
 /* One packet for the session, in any state of it. */
 static void input(struct isthmus *ch, struct fuse_session *s,
 		  const struct ring_packet *packet)

@@ -66,9 +66,7 @@ void fuse_end(struct fuse_session *s, struct fuse_req *req, int error)
 		bool slow = req->args->may_block;
 
 		list_add_tail(&req->list, slow ? &s->done_slow : &s->done);
-		if (slow || s->collectors == 0) {
-			queue_work(isthmus_fuse_wq, &s->done_work);
-		}
+		queue_work(isthmus_fuse_wq, &s->done_work);
 	} else {
 		end_waiter(req);
 	}

@@ -13,7 +13,6 @@
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
-#include <linux/xattr.h>
 
 #include "fuse.h"
 
@@ -65,42 +64,6 @@ static bool release_answer(struct fuse_session *s, const struct fuse_req *req)
 static bool flush_answer(struct fuse_session *s, u64 nodeid)
 {
 	return !had_lock(s, nodeid);
-}
-
-/* Capabilities of a program: the kernel asks for them at the first write to each
- * file. One that was just made has none. */
-static bool is_capability(const struct fuse_args *args, u32 name)
-{
-	return args->in_numargs > name &&
-	       strcmp(args->in_args[name].value, XATTR_NAME_CAPS) == 0;
-}
-
-static u64 *fresh_node(struct fuse_session *s, u64 nodeid)
-{
-	u32 i;
-
-	for (i = 0; i < FUSE_FRESH; i++) {
-		if (READ_ONCE(s->fresh[i]) == nodeid) {
-			return &s->fresh[i];
-		}
-	}
-	return NULL;
-}
-
-static bool getxattr_answer(struct fuse_session *s, const struct fuse_req *req)
-{
-	return is_capability(req->args, 1) &&
-	       fresh_node(s, req->in.h.nodeid);
-}
-
-/* From now on the host is asked. */
-static void setxattr_seen(struct fuse_session *s, const struct fuse_req *req)
-{
-	u64 *fresh = fresh_node(s, req->in.h.nodeid);
-
-	if (fresh) {
-		WRITE_ONCE(*fresh, 0);
-	}
 }
 
 /* What the fuse module knows of the file, as the host would say it. Size and the
@@ -247,15 +210,8 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 	case FUSE_GETATTR:
 		answered = getattr_answer(s, req);
 		break;
-	case FUSE_GETXATTR:
-		answered = getxattr_answer(s, req);
-		error = -ENODATA;
-		break;
 	case FUSE_SETATTR:
 		answered = setattr_answer(s, req);
-		break;
-	case FUSE_SETXATTR:
-		setxattr_seen(s, req);
 		break;
 	case FUSE_SETLK:
 	case FUSE_SETLKW:
@@ -320,28 +276,6 @@ static void blocks_known(struct fuse_session *s, u64 nodeid)
 		spin_unlock(&fi->lock);
 	}
 	rcu_read_unlock();
-}
-
-/**
- * A WRITE of the background is to be sent: does a message of this process' own
- * follow at once, which can take it along? When a process closes a file its
- * pages are written and then, if they changed, its times. The kernel's own
- * threads rather collect many files' pages. Any context, no sleep.
- */
-bool fuse_local_follows(struct fuse_session *s, const struct fuse_req *req)
-{
-	struct inode *inode;
-	unsigned long state;
-
-	if (req->in.h.opcode != FUSE_WRITE || (current->flags & PF_KTHREAD)) {
-		return false;
-	}
-	rcu_read_lock();
-	inode = fuse_find_inode(s, req->in.h.nodeid);
-	state = inode ? READ_ONCE(inode->i_state) : 0;
-	rcu_read_unlock();
-	return (state & I_SYNC) &&
-	       (state & (I_DIRTY_SYNC | I_DIRTY_DATASYNC));
 }
 
 /* Is this the kernel writing a file's times, as it writes its pages? It does not

@@ -18,6 +18,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 
+#include "compat_vfs.h"
 #include "fuse.h"
 
 /* Fuse's functions for all directories, and those with ours in place of some.
@@ -35,6 +36,15 @@ static struct dentry *lookup(struct inode *dir, struct dentry *entry,
 		fuse_name_adopt(d_inode(found ? found : entry));
 	}
 	return found;
+}
+
+/* A file was made, and is open. It has no capabilities, for which the first write
+ * would ask. */
+static void opened_new(struct file *file)
+{
+	fuse_name_adopt(file_inode(file));
+	fuse_stream_opened(file);
+	inode_has_no_xattr(file_inode(file));
 }
 
 /* What was taken to be new could not be made: perhaps it is there. Then the VFS opens
@@ -73,14 +83,25 @@ static int atomic_open(struct inode *dir, struct dentry *entry,
 	if (err) {
 		return err;
 	}
-	if (file->f_path.dentry) {
-		entry = file->f_path.dentry;
-	}
-	fuse_name_adopt(d_inode(entry));
 	if (file->f_mode & FMODE_OPENED) {
-		fuse_stream_opened(file);
+		opened_new(file);
+	} else {
+		fuse_name_adopt(d_inode(file->f_path.dentry ?
+					file->f_path.dentry : entry));
 	}
 	return 0;
+}
+
+/* Makes and opens a file without a name. */
+static int make_unnamed(compat_idmap *idmap, struct inode *dir,
+			struct file *file, umode_t mode)
+{
+	int err = fuse_dirs->tmpfile(idmap, dir, file, mode);
+
+	if (err == 0) {
+		opened_new(file);
+	}
+	return err;
 }
 
 /* The entry stays as a name that is not there, if nobody else has it. Fuse's
@@ -103,6 +124,7 @@ static void adopt_dir(struct inode *dir)
 		dir_ops = *dir->i_op;
 		dir_ops.lookup = lookup;
 		dir_ops.atomic_open = atomic_open;
+		dir_ops.tmpfile = make_unnamed;
 		dir_ops.unlink = unlink;
 		fuse_dirs = dir->i_op;
 	}

@@ -5,11 +5,10 @@
  *
  * The cheap round trip: who sends a request that a process waits for looks for
  * its answer in the ring before that process begins to wait, and it does not
- * have to. A request of the background (writing dirty pages) is sent with
- * fc->bg_lock held, which its end takes: it goes to the host from the work
- * queue, many with one doorbell, or with the next request of the mount's; and
- * whoever has no lock ends those that are answered. When a process closes a file
- * it has written, the next is one of its own, and no other process is needed.
+ * have to. A request of the background (reading ahead) is sent with fc->bg_lock
+ * held, which its end takes: it goes to the host from the work queue, many with
+ * one doorbell, or with the next request of the mount's; and whoever has no lock
+ * ends those that are answered.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -59,30 +58,12 @@ void fuse_session_done(struct work_struct *work)
 /* Answered here, and told to the host later. False: it has to be sent. */
 static bool send_copy(struct fuse_session *s, struct fuse_req *req)
 {
-	struct isthmus *ch = &isthmus_channel;
 	struct fuse_req *copy = fuse_local_copy(s, req);
-	unsigned long flags;
-	bool dead;
 
 	if (!copy) {
 		return false;
 	}
-	spin_lock_irqsave(&ch->lock, flags);
-	dead = s->state >= SESSION_DEAD;
-	if (!fuse_session_send(ch, s, copy)) {
-		spin_unlock_irqrestore(&ch->lock, flags);
-	} else if (s->company) {
-		s->company = false;
-		s->collectors++;
-		isthmus_tx_done(ch, flags);
-		spin_lock_irqsave(&ch->lock, flags);
-		s->collectors--;
-		spin_unlock_irqrestore(&ch->lock, flags);
-		complete_list(s, &s->done);
-	} else {
-		isthmus_tx_later(ch, flags);
-	}
-	fuse_end(s, req, dead ? -ENOTCONN : 0);
+	fuse_end(s, req, fuse_session_tell(s, copy) ? 0 : -ENOTCONN);
 	return true;
 }
 
@@ -95,7 +76,6 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	struct isthmus *ch = &isthmus_channel;
 	struct fuse_session *s = fiq->priv;
 	bool background = test_bit(FR_BACKGROUND, &req->flags);
-	bool follows = background && fuse_local_follows(s, req);
 	unsigned long flags;
 	u32 opcode;
 	bool sent;
@@ -109,11 +89,6 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	set_bit(FR_SENT, &req->flags);
 	spin_lock_irqsave(&ch->lock, flags);
 	sent = fuse_session_send(ch, s, req);
-	if (sent && follows) {
-		s->company = true;
-		isthmus_tx_later(ch, flags);
-		return;
-	}
 	if (sent && background) {
 		queue_work(isthmus_fuse_wq, &s->done_work);
 	}
@@ -121,7 +96,6 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 		spin_unlock_irqrestore(&ch->lock, flags);
 		return;
 	}
-	s->company = false;
 	opcode = req->in.h.opcode;
 	isthmus_tx_done(ch, flags);
 	if (unlikely(opcode == FUSE_SETLK || opcode == FUSE_SETLKW)) {

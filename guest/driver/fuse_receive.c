@@ -211,18 +211,10 @@ static void note_mode(struct fuse_session *s, const struct fuse_req *req)
 	rcu_read_unlock();
 }
 
-/* What is to be known of a request that went well, before its process goes on: a
- * file that was made (fuse_local.c); what is not as it was. */
+/* What is to be known of a request that went well, before its process goes on. */
 static void note_answer(struct fuse_session *s, const struct fuse_req *req)
 {
-	const struct fuse_entry_out *entry = req->args->out_args[0].value;
-
 	switch (req->in.h.opcode) {
-	case FUSE_CREATE:
-	case FUSE_TMPFILE:
-		WRITE_ONCE(s->fresh[s->fresh_next++ % FUSE_FRESH],
-			   entry->nodeid);
-		break;
 	case FUSE_WRITE:
 	case FUSE_FALLOCATE:
 	case FUSE_COPY_FILE_RANGE:

@@ -141,6 +141,7 @@ void fuse_stream_adopt(struct inode *inode)
 		fuse_files = inode->i_fop;
 	}
 	spin_unlock(&made);
+	fuse_write_adopt(inode);
 	WRITE_ONCE(inode->i_fop, &file_ops);
 }
 

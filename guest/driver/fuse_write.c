@@ -7,9 +7,9 @@
  * own writeback bit, many with one doorbell, and who writes them finds the
  * answers in the ring itself.
  *
- * The fuse module's own way stays for an inode until its first change of time,
- * which comes before its first dirty page but where the clock stood still; the
- * two do not meet in one page, since who writes to it waits for the first.
+ * The fuse module's own way stays for an inode that was met without a name
+ * (fuse_name.c), until it has one; the two do not meet in one page, since who
+ * writes to it waits for the first.
  *
  * And a process' own memory goes the same way, where the file has no pages.
  *
@@ -512,35 +512,20 @@ static int write_to(struct file *file, struct address_space *mapping,
 	return err ? err : done;
 }
 
-/* An inode's time has changed, or will: if it is a file, its pages may be dirty
- * soon. Also with locks held. */
-static void dirty_inode(struct inode *inode, int flags)
+/** Puts our functions into a regular file's inode, for its pages. */
+void fuse_write_adopt(struct inode *inode)
 {
-	if (!S_ISREG(inode->i_mode) || inode->i_mapping->a_ops == &file_ops) {
-		return;
-	}
 	spin_lock(&made);
-	if (!file_ops.writepages) {
-		fuse_ops = inode->i_mapping->a_ops;
-		file_ops = *fuse_ops;
+	if (!fuse_ops) {
+		file_ops = *inode->i_mapping->a_ops;
 		file_ops.write_end = write_to;
 		file_ops.launder_folio = launder;
 		/* One page at a time, for want of memory: the flusher has
 		 * more at once. */
 		file_ops.writepage = NULL;
 		file_ops.writepages = write_pages;
+		fuse_ops = inode->i_mapping->a_ops;
 	}
 	spin_unlock(&made);
 	WRITE_ONCE(inode->i_mapping->a_ops, &file_ops);
-}
-
-/**
- * A mount whose superblock nobody uses yet: its files' pages are written as
- * above. After fuse_notify_mount().
- */
-void fuse_write_setup(struct fuse_session *s)
-{
-	s->ops.dirty_inode = dirty_inode;
-	/* The fuse module counts its copies itself. */
-	s->fm->sb->s_bdi->capabilities |= BDI_CAP_WRITEBACK_ACCT;
 }

@@ -334,115 +334,6 @@ static void test_written_before(void **state)
 	stop();
 }
 
-/* A process closes a file that it has written: its pages and its times are one
- * doorbell, and both are done when it is answered; no work queue is needed. */
-static unsigned int close_doorbells;
-
-static void close_doorbell(void)
-{
-	struct fuse_write_out out = { .size = 60, .padding = 8 };
-
-	close_doorbells++;
-	while (server_run()) {
-		server_say(got.unique, 0, &out,
-			   got.opcode == FUSE_WRITE ? sizeof(out) : 0);
-	}
-}
-
-static void test_closing(void **state)
-{
-	struct address_space mapping = { 0 };
-	struct fuse_inode fi = { .inode = {
-		.nodeid = 7, .i_mapping = &mapping,
-		.i_state = I_SYNC | I_DIRTY_DATASYNC,
-	} };
-	struct ask write = ask_of(FUSE_WRITE, 100, 8);
-	struct ask times = ask_of(FUSE_SETATTR, sizeof(struct fuse_setattr_in),
-				  sizeof(struct fuse_attr_out));
-
-	(void)state;
-	start();
-	server_run();
-	sb->inode = &fi.inode;
-	fake.doorbell = close_doorbell;
-	*(struct fuse_setattr_in *)times.in = (struct fuse_setattr_in){
-		.valid = FATTR_MTIME | FATTR_CTIME,
-	};
-	write.ap.args.in_args[0].value = write.in;
-	write.ap.args.out_args[0].value = write.out;
-	for (int thread = 0; thread < 2; thread++) {
-		close_doorbells = 0;
-		write.ended = false;
-		fake.task.flags = thread ? PF_KTHREAD : 0;
-		fake_request(fm, &write.ap.args, true);
-		assert_false(write.ended);
-		ask_send(&times);
-		assert_int_equal(fake_answered(times.req), 0);
-		assert_int_equal(close_doorbells, !thread);
-		assert_int_equal(write.ended, !thread);
-		assert_int_equal(fake_run_queues(), thread);
-		assert_int_equal(close_doorbells, 1);
-		fake_run_queues();
-		assert_true(write.ended);
-	}
-	/* If nothing follows: 100 ms. */
-	fake.task.flags = 0;
-	write.ended = false;
-	fake_request(fm, &write.ap.args, true);
-	fake_run_queues();
-	assert_false(write.ended);
-	fake_run_work();
-	ring_linux();
-	fake_run_queues();
-	assert_true(write.ended);
-	fake.doorbell = host_doorbell;
-	sb->inode = NULL;
-	stop();
-}
-
-/* A file that was just made has no capabilities, until somebody sets some. */
-static void test_capability(void **state)
-{
-	struct ask make = ask_of(FUSE_CREATE, 16,
-				 sizeof(struct fuse_entry_out));
-	struct ask get = ask_of(FUSE_GETXATTR, 8, 8), set = get;
-	struct fuse_entry_out entry = { .nodeid = 7 };
-
-	(void)state;
-	start();
-	get.ap.args.in_numargs = 2;
-	get.ap.args.in_args[1].size = 20;
-	get.ap.args.in_args[1].value = "security.capability";
-	set.ap.args.opcode = FUSE_SETXATTR;
-	for (int i = 0; i < 4; i++) {
-		if (i == 0) {
-			/* Not known yet. */
-		} else if (i == 1) {
-			ask_send(&make);
-			assert_true(server_run());
-			server_reply(got.unique, 0, &entry, sizeof(entry));
-			assert_int_equal(fake_answered(make.req), 0);
-		} else if (i == 2) {
-			get.ap.args.in_args[1].value = "security.capabilitz";
-		} else {
-			get.ap.args.in_args[1].value = "security.capability";
-			ask_send(&set);
-			assert_true(server_run());
-			server_reply(got.unique, 0, set.out, 8);
-			assert_int_equal(fake_answered(set.req), 0);
-		}
-		ask_send(&get);
-		assert_int_equal(is_answered(&get), i == 1);
-		if (i != 1) {
-			assert_true(server_run());
-			server_reply(got.unique, 0, get.out, 8);
-		}
-		assert_int_equal(fake_answered(get.req), i == 1 ? -ENODATA :
-				 0);
-	}
-	stop();
-}
-
 /* FORGETs wait for each other: all there are go before the next request, or when
  * there are many, or after 100 ms. */
 static void test_forgets(void **state)
@@ -509,9 +400,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_kill_suid),
 		cmocka_unit_test(test_written_before),
-		cmocka_unit_test(test_closing),
 		cmocka_unit_test(test_forgets),
-		cmocka_unit_test(test_capability),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,9 +54,18 @@ static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
 		entry->d_inode = &fi.inode;
 		f->f_mode |= opens ? FMODE_OPENED : 0;
 		f->f_path.dentry = opens ? entry : NULL;
+		f->f_inode = opens ? &fi.inode : NULL;
 		f->f_op = opens ? fi.inode.i_fop : NULL;
 	}
 	return err;
+}
+
+static int fuse_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
+			struct file *f, umode_t mode)
+{
+	f->f_inode = &fi.inode;
+	f->f_op = fi.inode.i_fop;
+	return answer;
 }
 
 static int fuse_unlink(struct inode *dir, struct dentry *entry)
@@ -66,8 +75,10 @@ static int fuse_unlink(struct inode *dir, struct dentry *entry)
 }
 
 static const struct file_operations fuse_files;
+static const struct address_space_operations fuse_pages;
+static struct address_space mapping;
 static const struct inode_operations fuse_dirs = {
-	fuse_lookup, fuse_atomic_open, fuse_unlink,
+	fuse_lookup, fuse_atomic_open, fuse_tmpfile, fuse_unlink,
 };
 
 /* A name that Linux does not know. */
@@ -83,7 +94,9 @@ static const struct inode_operations *begin(void)
 	start();
 	fi = (struct fuse_inode){ .inode = {
 		.nodeid = 7, .i_mode = 0100644, .i_fop = &fuse_files,
+		.i_mapping = &mapping,
 	} };
+	mapping = (struct address_space){ .a_ops = &fuse_pages };
 	dir_fi = (struct fuse_inode){ .inode = {
 		.nodeid = 3, .i_mode = S_IFDIR | 0755, .i_op = &fuse_dirs,
 	} };
@@ -111,6 +124,7 @@ static void test_adopt(void **state)
 	assert_null(ops->lookup(&dir_fi.inode, &name, 0));
 	ours = fi.inode.i_fop;
 	assert_ptr_not_equal(ours, &fuse_files);
+	assert_ptr_not_equal(mapping.a_ops, &fuse_pages);
 	assert_true(fuse_name_adopted(&fi.inode));
 	fi.inode.i_fop = &fuse_files;
 	there = NULL;
@@ -143,6 +157,17 @@ static void test_adopt(void **state)
 			 0);
 	assert_ptr_equal(fi.inode.i_fop, ours);
 	assert_int_equal(file.f_mode, 0);
+	/* Without a name; or not made. */
+	fi.inode.i_fop = &fuse_files;
+	fi.inode.i_flags = 0;
+	answer = -ENOSPC;
+	assert_int_equal(ops->tmpfile(NULL, &dir_fi.inode, &file, 0), -ENOSPC);
+	assert_ptr_equal(file.f_op, &fuse_files);
+	answer = 0;
+	assert_int_equal(ops->tmpfile(NULL, &dir_fi.inode, &file, 0), 0);
+	assert_ptr_equal(fi.inode.i_fop, ours);
+	assert_ptr_equal(file.f_op, ours);
+	assert_int_equal(fi.inode.i_flags, S_NOSEC);
 	/* Links and the like are left alone. */
 	fi.inode.i_mode = 0120777;
 	assert_true(fuse_name_adopted(&fi.inode));
@@ -165,6 +190,7 @@ static void test_new(void **state)
 		assert_int_equal(lookups, 0);
 		assert_int_equal(creates, 1);
 		assert_int_equal(file.f_mode, FMODE_CREATED | FMODE_OPENED);
+		assert_int_equal(fi.inode.i_flags, S_NOSEC);
 	}
 	unknown();
 	ops->atomic_open(&dir_fi.inode, &name, &file, O_EXCL, 0);
@@ -196,6 +222,7 @@ static void test_not_new(void **state)
 	for (u32 i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		first_answer = errors[i];
 		there = &fi.inode;
+		there->i_flags = 0;
 		unknown();
 		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
 						  O_CREAT, 0), 0);
@@ -205,6 +232,7 @@ static void test_not_new(void **state)
 		assert_null(file.f_path.dentry);
 		assert_ptr_equal(name.d_inode, there);
 		assert_true(fuse_name_adopted(there));
+		assert_int_equal(there->i_flags, 0);
 		/* A directory's one dentry, in place of this. */
 		other.d_inode = &dir_fi.inode;
 		unknown();

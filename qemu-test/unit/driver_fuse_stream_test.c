@@ -46,7 +46,10 @@ static ssize_t fuse_write(struct kiocb *k, struct iov_iter *from)
 	return (ssize_t)from->count;
 }
 
-static const struct file_operations fuse_files = { fuse_read, fuse_write };
+static const struct file_operations fuse_files = {
+	.read_iter = fuse_read, .write_iter = fuse_write,
+};
+static const struct address_space_operations fuse_pages;
 
 ssize_t generic_write_checks(struct kiocb *k, struct iov_iter *from)
 {
@@ -118,7 +121,9 @@ static void begin(loff_t size)
 		.nodeid = 7, .i_mode = 0100644, .i_size = (u64)size, .i_sb = sb,
 		.i_mapping = &mapping, .i_fop = &fuse_files,
 	}, .i_time = ~0ull };
-	mapping = (struct address_space){ .host = &fi.inode };
+	mapping = (struct address_space){
+		.host = &fi.inode, .a_ops = &fuse_pages,
+	};
 	cached.page.index = 3;
 	mapping.folios = &cached;
 	for (u32 i = 0; i < PAGES; i++) {

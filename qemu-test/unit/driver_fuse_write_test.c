@@ -33,11 +33,6 @@ static int error;
 static u32 reply_size, reply_short, reply_blocks;
 static bool lose;
 
-static struct fuse_session *session(void)
-{
-	return fm->fc->iq.priv;
-}
-
 static void host_turn(void)
 {
 	turns++;
@@ -99,7 +94,7 @@ static void begin(loff_t size)
 	error = 0;
 	reply_size = sizeof(struct fuse_write_out);
 	reply_blocks = 77;
-	session()->ops.dirty_inode(&fi.inode, 0);
+	fuse_write_adopt(&fi.inode);
 	assert_ptr_not_equal(mapping.a_ops, &fuse_files);
 	fake.sleep = host_turn;
 }
@@ -131,14 +126,9 @@ static void end(void)
 
 static void test_setup(void **state)
 {
-	struct inode dir = { .i_mode = S_IFDIR, .i_mapping = &mapping };
-
 	(void)state;
 	begin(0);
 	assert_int_equal(sb->s_bdi->capabilities, BDI_CAP_WRITEBACK_ACCT);
-	mapping.a_ops = &fuse_files;
-	session()->ops.dirty_inode(&dir, 0);
-	assert_ptr_equal(mapping.a_ops, &fuse_files);
 	end();
 }
 

@@ -49,12 +49,19 @@ struct file_operations {
 	ssize_t (*write_iter)(struct kiocb *iocb, struct iov_iter *from);
 };
 
+#define S_NOSEC			1u
+#define inode_has_no_xattr(i)	((void)((i)->i_flags |= S_NOSEC))
+
+struct mnt_idmap;
+
 struct inode_operations {
 	struct dentry *(*lookup)(struct inode *dir, struct dentry *entry,
 				 unsigned int flags);
 	int (*atomic_open)(struct inode *dir, struct dentry *entry,
 			   struct file *file, unsigned int flags,
 			   umode_t mode);
+	int (*tmpfile)(struct mnt_idmap *idmap, struct inode *dir,
+		       struct file *file, umode_t mode);
 	int (*unlink)(struct inode *dir, struct dentry *entry);
 };
 

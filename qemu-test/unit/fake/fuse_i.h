@@ -37,7 +37,6 @@
 #define BDI_CAP_STRICTLIMIT	4u
 #define BDI_CAP_WRITEBACK_ACCT	2u
 #define PAGECACHE_TAG_DIRTY	0
-#define XATTR_NAME_CAPS	"security.capability"
 #define SB_ACTIVE	1u
 
 /* ---- Requests ---- */
@@ -185,7 +184,7 @@ struct timespec64 {
 
 struct inode {
 	u64 nodeid, i_blocks, i_size;
-	unsigned int i_mode, i_nlink, i_uid, i_gid, i_blkbits;
+	unsigned int i_mode, i_nlink, i_uid, i_gid, i_blkbits, i_flags;
 	struct timespec64 i_atime, i_mtime, i_ctime;
 	unsigned long i_state;
 	struct super_block *i_sb;
@@ -216,7 +215,6 @@ struct fuse_inode {
 
 struct super_operations {
 	struct inode *(*alloc_inode)(struct super_block *sb);
-	void (*dirty_inode)(struct inode *inode, int flags);
 };
 
 struct backing_dev_info {

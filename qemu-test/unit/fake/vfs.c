@@ -41,10 +41,14 @@ void vfs_add(struct super_block *sb, struct inode *inode,
 {
 	static const struct file_operations files;
 	static const struct inode_operations dirs;
+	static const struct address_space_operations pages;
 
 	inode->i_sb = sb;
 	inode->i_fop = &files;
 	inode->i_op = &dirs;
+	if (inode->i_mapping) {
+		inode->i_mapping->a_ops = &pages;
+	}
 	fuse_name_adopt(inode);
 	inode->count = 1;
 	inode->next = sb->inodes;
