@@ -6,6 +6,8 @@
 #ifndef ISTHMUS_COMPAT_FUSE_H
 #define ISTHMUS_COMPAT_FUSE_H
 
+#include <linux/slab.h>
+
 #include "compat.h"
 
 /* What fuse_queue.c defines. */
@@ -25,6 +27,19 @@ typedef struct folio compat_dirty;
 	.send_req	= fuse_session_request,
 
 #define compat_atime(inode)	inode_get_atime(inode)
+
+/* What the fuse module knows of an open file, which has left its inode's list. */
+static inline void compat_fuse_file_free(struct fuse_inode *fi,
+					 struct fuse_file *ff)
+{
+	spin_lock(&fi->lock);
+	if (ff->iomode == IOM_CACHED && --fi->iocachectr == 0) {
+		clear_bit(FUSE_I_CACHE_IO_MODE, &fi->state);
+	}
+	spin_unlock(&fi->lock);
+	kfree(ff->args);
+	kfree(ff);
+}
 
 /* The memory of a request's page i, and its length. A folio's is contiguous. */
 static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
@@ -81,6 +96,14 @@ static inline void compat_wake_pending(struct fuse_iqueue *fiq)
 	.wake_pending_and_unlock	= compat_wake_pending,
 
 #define compat_atime(inode)	((inode)->i_atime)
+
+static inline void compat_fuse_file_free(struct fuse_inode *fi,
+					 struct fuse_file *ff)
+{
+	kfree(ff->release_args);
+	mutex_destroy(&ff->readdir.lock);
+	kfree(ff);
+}
 
 static inline u8 *compat_fuse_page(const struct fuse_args_pages *ap, u32 i,
 				   u32 *length)

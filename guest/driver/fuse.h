@@ -177,6 +177,8 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req);
 struct fuse_req *fuse_local_copy(struct fuse_session *s,
 				 const struct fuse_req *req);
 void fuse_local_locked(struct fuse_session *s);
+bool fuse_local_flush(struct file *file);
+bool fuse_local_release(struct inode *inode, struct file *file);
 void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_write.c */

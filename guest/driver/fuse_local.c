@@ -350,3 +350,65 @@ struct fuse_req *fuse_local_copy(struct fuse_session *s,
 	}
 	return copy;
 }
+
+/**
+ * A process closes a file. True: nothing is to be done, for it could only be read
+ * (the fuse module would write what others have written), and no locks go.
+ */
+bool fuse_local_flush(struct file *file)
+{
+	const struct fuse_file *ff = file->private_data;
+	struct fuse_session *s = ff->fm->fc->iq.priv;
+
+	return (ff->fh & OWN_FH) && !had_lock(s, ff->nodeid);
+}
+
+/* RELEASE of a file that was open for writing: later. */
+static bool tell_release(struct fuse_session *s, const struct file *file)
+{
+	const struct fuse_file *ff = file->private_data;
+	struct fuse_in_header head = {
+		.opcode = FUSE_RELEASE, .nodeid = ff->nodeid,
+	};
+	struct fuse_release_in in = {
+		.fh = ff->fh, .flags = file->f_flags,
+	};
+	struct fuse_req *own = fuse_own_new(&head, &in, sizeof(in),
+					    GFP_NOFS | __GFP_NOWARN);
+
+	if (own) {
+		blocks_known(s, ff->nodeid);
+		fuse_session_tell(s, own);
+	}
+	return own;
+}
+
+/**
+ * An open file's end, as the fuse module has it, without a request of its. False:
+ * it has to do it: there are locks, or requests under way that name the file.
+ */
+bool fuse_local_release(struct inode *inode, struct file *file)
+{
+	struct fuse_inode *fi = get_fuse_inode(inode);
+	struct fuse_file *ff = file->private_data;
+	struct fuse_session *s = ff->fm->fc->iq.priv;
+	bool written = !(ff->fh & OWN_FH), alone;
+
+	if (ff->flock || had_lock(s, ff->nodeid) ||
+	    !RB_EMPTY_NODE(&ff->polled_node)) {
+		return false;
+	}
+	/* By a mapping, perhaps; the host is to hear of it before. */
+	if (written) {
+		write_inode_now(inode, 1);
+	}
+	spin_lock(&fi->lock);
+	list_del_init(&ff->write_entry);
+	alone = refcount_read(&ff->count) == 1;
+	spin_unlock(&fi->lock);
+	if (!alone || (written && !tell_release(s, file))) {
+		return false;
+	}
+	compat_fuse_file_free(fi, ff);
+	return true;
+}

@@ -127,6 +127,17 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return n > 0 ? generic_write_sync(iocb, n) : n;
 }
 
+static int flush(struct file *file, fl_owner_t id)
+{
+	return fuse_local_flush(file) ? 0 : fuse_files->flush(file, id);
+}
+
+static int release(struct inode *inode, struct file *file)
+{
+	return fuse_local_release(inode, file) ? 0 :
+	       fuse_files->release(inode, file);
+}
+
 /**
  * Puts our functions into a regular file's inode, which has fuse's or ours: those
  * of fuse are the same for all files.
@@ -138,6 +149,8 @@ void fuse_stream_adopt(struct inode *inode)
 		file_ops = *inode->i_fop;
 		file_ops.read_iter = read_iter;
 		file_ops.write_iter = write_iter;
+		file_ops.flush = flush;
+		file_ops.release = release;
 		fuse_files = inode->i_fop;
 	}
 	spin_unlock(&made);

@@ -4,7 +4,8 @@
 
 UNIT_TESTS += driver driver_fuse driver_fuse_local \
 	driver_fuse_known driver_fuse_notify driver_fuse_resume \
-	driver_fuse_write driver_fuse_stream driver_fuse_name driver_disk
+	driver_fuse_write driver_fuse_stream driver_fuse_name driver_fuse_close \
+	driver_disk
 
 DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 	$(wildcard guest/driver/*.c))
@@ -70,3 +71,8 @@ driver_disk_SRCS := qemu-test/unit/driver_disk_test.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
 driver_disk_CFLAGS := $(DRIVER_FLAGS)
 build/unit/driver_disk: | $(DRIVER_HEADERS)
+
+driver_fuse_close_SRCS := qemu-test/unit/driver_fuse_close_test.c \
+	$(DRIVER_SRCS) $(DRIVER_FAKES)
+driver_fuse_close_CFLAGS := $(DRIVER_FLAGS)
+build/unit/driver_fuse_close: | $(DRIVER_HEADERS)

@@ -19,6 +19,7 @@
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 
 typedef unsigned int umode_t;
+typedef void *fl_owner_t;
 
 /* A process' memory: pages in a row, of which it begins somewhere in the first. */
 struct iov_iter {
@@ -31,7 +32,8 @@ struct file {
 	struct inode *f_inode;
 	struct address_space *f_mapping;
 	const struct file_operations *f_op;
-	unsigned int f_mode;
+	unsigned int f_mode, f_flags;
+	void *private_data;
 	struct {
 		struct dentry *dentry;
 	} f_path;
@@ -47,8 +49,25 @@ struct kiocb {
 struct file_operations {
 	ssize_t (*read_iter)(struct kiocb *iocb, struct iov_iter *to);
 	ssize_t (*write_iter)(struct kiocb *iocb, struct iov_iter *from);
+	int (*flush)(struct file *file, fl_owner_t id);
+	int (*release)(struct inode *inode, struct file *file);
 };
 
+/* What the fuse module knows of an open file. */
+struct fuse_file {
+	struct fuse_mount *fm;
+	void *args;
+	u64 fh, nodeid;
+	int count;
+	struct list_head write_entry;
+	bool polled_node;
+	enum { IOM_NONE, IOM_CACHED } iomode;
+	bool flock;
+};
+
+#define refcount_read(count)	(*(count))
+#define RB_EMPTY_NODE(node)	(!*(node))
+#define FUSE_I_CACHE_IO_MODE	5
 #define S_NOSEC			1u
 #define inode_has_no_xattr(i)	((void)((i)->i_flags |= S_NOSEC))
 

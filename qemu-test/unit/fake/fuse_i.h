@@ -209,7 +209,8 @@ struct fuse_inode {
 	u64 attr_version, i_time;
 	u32 inval_mask;
 	u64 orig_ino;
-	int writectr;
+	int writectr, iocachectr;
+	unsigned long state;
 	struct list_head queued_writes;
 };
 
