@@ -13,7 +13,7 @@ HV_UNIT += hv_lapic
 HV_UNIT += hv_trap
 HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
-HV_UNIT += hv_vtd
+HV_UNIT += hv_vtd hv_amdvi
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -40,6 +40,7 @@ hv_mc_UNDER := x86/mc.c
 hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 	iommu/vtd.c iommu/amdvi.c
 hv_vtd_UNDER := $(hv_iommu_UNDER)
+hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
@@ -56,6 +57,7 @@ $(foreach t,$(HV_UNIT),\
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
+hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
 # The same test on a processor of each vendor.
 $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \
