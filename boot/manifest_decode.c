@@ -57,6 +57,7 @@ static const struct prop root_props[] = {
 /* For the host partition's program; checked here, used there. The mark is for
  * the hypervisor too. */
 static const struct prop chosen_props[] = {
+	{ "writable-disks", PROP_TEXT, false, 1, 255, 0 },
 	{ "exec", PROP_TEXT, false, 1, 16383, 0 },
 	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
 	  offsetof(struct manifest, mark) },

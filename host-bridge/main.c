@@ -16,6 +16,7 @@
 
 #include "abi/host_info.h"
 #include "host-bridge/agent/agent.h"
+#include "host-bridge/blk/disks.h"
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"
@@ -177,6 +178,7 @@ void main_entry(const struct host_info *info)
 	}
 	dma_init();
 	pci_init();
+	disks_init(config.writable);
 	open_volume();
 	open_channel();
 	places_init(&places, env.volume, env.files, env.vsock);

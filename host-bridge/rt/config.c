@@ -88,6 +88,8 @@ void config_read(const struct host_info *info, struct config *config)
 	if (chosen >= 0) {
 		config->exec = string_property(fdt, chosen, "exec");
 		config->mark = string_property(fdt, chosen, "mark");
+		config->writable = string_property(fdt, chosen,
+						   "writable-disks");
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
 	}
 	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {

@@ -50,6 +50,7 @@ void commands_complete(const struct command_env *env, const char *text,
 /* The groups, each ended by an entry without name. */
 extern const struct command commands_system[];	/* commands_system.c */
 extern const struct command commands_devices[];	/* commands_devices.c */
+extern const struct command commands_disk[];	/* commands_disk.c */
 extern const struct command commands_linux[];	/* commands_linux.c */
 extern const struct command commands_vdisk[];	/* commands_vdisk.c */
 extern const struct command commands_files[];	/* commands_files.c */

@@ -134,6 +134,8 @@ static const struct spoiled {
 	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: unknown property \"loud\"" },
 	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
+	{ "/chosen", "writable-disks", 0, { 0 }, "", "\"writable-disks\": it takes one string" },
+	{ "/chosen", "writable-disks", 2, { 0x61006100, 0 }, NULL, "\"writable-disks\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde", "\"mark\": it takes one printable" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcdef0", "\"mark\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde\036", "\"mark\"" },

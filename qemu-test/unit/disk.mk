@@ -20,3 +20,12 @@ $(foreach t,$(DISK_UNIT),\
 UNIT_TESTS += disk_gpt
 disk_gpt_SRCS := qemu-test/unit/disk_gpt_test.c host-bridge/blk/gpt.c \
 	host-bridge/blk/block.c
+
+# disks.c is part of the test.
+UNIT_TESTS += disk_list
+disk_list_SRCS := qemu-test/unit/disk_list_test.c \
+	qemu-test/unit/disk_fixture.c drivers/disk.c \
+	host-bridge/blk/gpt.c host-bridge/blk/block.c
+
+UNIT_TESTS += disk_pci
+disk_pci_SRCS := qemu-test/unit/disk_pci_test.c host-bridge/blk/disks_pci.c

@@ -10,6 +10,8 @@
 
 #include <stdarg.h>
 #include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
