@@ -41,13 +41,13 @@ def pc_pflash(t):
 @case("disk-virtio", "the boot disk is a virtio disk", only=(*QEMU, *NESTED),
       why="Bochs has IDE")
 def disk_virtio(t):
-    sound(t, "--disk", "virtio")
+    sound(t, "--boot-disk", "virtio")
 
 
 @case("disk-nvme", "the boot disk is an NVMe disk", only=(*QEMU, *NESTED),
       why="Bochs has IDE")
 def disk_nvme(t):
-    sound(t, "--disk", "nvme")
+    sound(t, "--boot-disk", "nvme")
 
 
 @case("cpu-host", "-cpu host, and no word more", only=NESTED,

@@ -67,7 +67,7 @@ def amd_life(t):
 @case("nested-amd-smp2", "nested AMD-V: 2 CPUs, files, sockets", only=())
 def amd_smp2(t):
     t.on("nested-amd")
-    two_cpus(t, "--machine", "pc", "--disk", "virtio")
+    two_cpus(t, "--machine", "pc", "--boot-disk", "virtio")
 
 
 @case("nested-amd-hog", "nested AMD-V: cli; jmp $ does not keep the processor",

@@ -13,9 +13,9 @@ RESET = r"(?m)^0*[1-9]\d*i\[SYS   \] bx_pc_system_c::Reset"
 LOG = "bochs.log"
 
 
-def start(folder, disk, cpu, smp, memory, lines):
+def start(folder, disk, cpu, smp, memory, lines, data=None):
     """Writes the configuration; returns the command. `lines`: the serial
-    ports, as Bochs names what they are connected to."""
+    ports, as Bochs names what they are connected to; `data`: --disk's."""
     config = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -35,6 +35,8 @@ def start(folder, disk, cpu, smp, memory, lines):
         "info: action=ignore, pc_system=report",
         "debug: action=ignore",
     ]
+    if data:
+        config.append(data.bochs(folder))
     config += [f"com{i + 1}: enabled=1, {where}"
                for i, where in enumerate(lines)]
     for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
@@ -54,7 +56,7 @@ def command(cpu):
     def make(folder, disk, settings, ports):
         return debugging.bochs_prefix(folder, settings) + start(
             folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
-            sockets(ports))
+            sockets(ports), settings.data)
     return make
 
 

@@ -25,7 +25,7 @@ class Options:
     """What a boot disk depends on; None or False: the manifest decides."""
 
     manifest = kernel = initrd = append = overlay = share = exec = None
-    smp = mark = linux_disk = None
+    smp = mark = linux_disk = disks = None
 
     def __init__(self, **values):
         for key, value in values.items():

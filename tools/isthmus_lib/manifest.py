@@ -71,6 +71,8 @@ def fill_in(tree, files, options):
         chosen.set_text("exec", options.exec)
     if options.mark is not None:
         chosen.set_text("mark", options.mark)
+    if options.disks is not None:
+        chosen.set_text("writable-disks", options.disks)
     partitions = tree.find("partitions")
     for node in partitions.children if partitions else []:
         if "kernel" not in node.props:

@@ -23,6 +23,7 @@ class Settings:
         self.disk = None                # how QEMU attaches the boot disk
         self.devices = []               # QEMU's, besides
         self.iommu = None               # which IOMMU QEMU's machine has
+        self.data = None                # datadisk.DataDisk
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.deterministic = False

@@ -47,6 +47,8 @@ def _machine(variables, disk, settings, lines, iommu):
             "-smp", str(settings.smp), "-display", "none", "-nodefaults",
             *IOMMUS[settings.iommu or (iommu if machine == "q35" else "none")],
             "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
+    if settings.data:
+        line += settings.data.qemu(machine)
     line += _firmware(variables, settings)
     for where in lines:
         line += ["-serial", where]

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Disks: each driver finds the disk of --disk, reads all of it but for a bad
+sector, and what is written is there after a reboot, and in the file; what the
+manifest does not name is not written to."""
+
+import os
+import re
+
+from runner import BOCHS, QEMU, case
+
+MIB = 20
+BAD = 20000                     # a sector of 512 bytes
+
+
+def write_first(t, console, name, other, last):
+    """A few sectors; and what must not be possible."""
+    for number, text in ((0, "first"), (last, "last"), (7, "gone")):
+        said = console.run(f"disk write {name} {number} {text}")
+        t.check("is written" in said, f"write {number} said {said!r}")
+    console.run(f"disk write {name} 7 seventh")
+    said = console.run(f"disk write {name} {last + 1} beyond")
+    t.check("Invalid argument" in said, f"beyond the end: {said!r}")
+    said = console.run(f"disk write {other} 0 harm")
+    t.check("Read-only" in said, f"the boot disk: {said!r}")
+
+
+def read_all(t, console, name, last, bad):
+    """What was written, then all of it; a bad sector costs its request."""
+    for number, text in ((0, "first"), (last, "last"), (7, "seventh")):
+        said = console.run(f"disk read {name} {number}")
+        t.check(text in said, f"sector {number} has {said!r}")
+    said = console.run(f"disk check {name}")
+    t.check(f"{last + 1} of {last + 1} sectors" in said and
+            f" {int(bad is not None)} requests failed" in said,
+            f"check said {said!r}")
+    if bad is not None:
+        said = console.run(f"disk read {name} {bad}")
+        t.check("I/O error" in said, f"the bad sector: {said!r}")
+        said = console.run(f"disk read {name} {bad - 1}")
+        t.check("error" not in said, f"the one before it: {said!r}")
+    said = console.run("disk")
+    wrong = re.findall(r"errors (\d+), nonsense (\d+), hangs (\d+)", said)
+    t.check(sorted(wrong) == [("0", "0", "0"),
+                              ("0" if bad is None else "2", "0", "0")],
+            f"disk says {said!r}")
+
+
+def kept(t, name, other, *options, sector=512):
+    """The disk of --disk is `name`, the boot disk is `other`."""
+    path, bad = t.path("kept.img"), None
+    if t.platform in QEMU:
+        bad = BAD * 512 // sector
+        options += ("--disk-bad", str(BAD))
+    console = t.console("--disk", path, "--disk-size", str(MIB), *options,
+                        timeout=300)
+    console.ready()
+    last = os.path.getsize(path) // sector - 1
+    said = console.run("disk")
+    t.check(f"  {name}: " in said and f" in sectors of {sector}" in said,
+            f"there is no {name}: {said!r}")
+    t.check(said.count("may be written to") == 1, f"open are: {said!r}")
+    write_first(t, console, name, other, last)
+    console.send("reboot")
+    console.ready()
+    read_all(t, console, name, last, bad)
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    with open(path, "rb") as f:
+        for number, text in ((0, b"first"), (last, b"last"), (7, b"seventh")):
+            f.seek(number * sector)
+            data = f.read(sector)
+            t.check(data == text.ljust(sector, b"\0"),
+                    f"the file's sector {number} is {data[:20]!r}")
+
+
+@case("disk-kept-virtio", "a virtio disk keeps what is written", only=QEMU,
+      why="Bochs has IDE only")
+def kept_virtio(t):
+    kept(t, "virtio0", "ahci0")
+
+
+@case("disk-kept-nvme", "an NVMe disk of 4096-byte sectors likewise",
+      only=QEMU, why="Bochs has IDE only")
+def kept_nvme(t):
+    kept(t, "nvme0", "ahci0", "--disk-bus", "nvme", "--disk-sector", "4096",
+         sector=4096)
+
+
+@case("disk-kept-ahci", "a SATA disk likewise", only=QEMU,
+      why="Bochs has IDE only")
+def kept_ahci(t):
+    kept(t, "ahci1", "ahci0", "--disk-bus", "ahci")
+
+
+@case("disk-kept-ide", "an IDE disk likewise", only=(*QEMU, *BOCHS),
+      why="KVM's machines have other tests")
+def kept_ide(t):
+    if t.platform in BOCHS:
+        kept(t, "ide1", "ide0")
+    else:
+        kept(t, "ide1", "ide0", "--disk-bus", "ide", "--machine", "pc")

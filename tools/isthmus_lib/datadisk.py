@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The disk of --disk: a file that is kept between runs, beside the boot disk,
+which is made anew for each. The manifest names it, so host-bridge may write to
+it."""
+
+import os
+import stat
+
+from isthmus_lib import arguments
+from isthmus_lib.common import Failure
+
+MIB = 1 << 20
+CYLINDER = 16 * 63 * 512        # Bochs likes whole ones; 8 KiB divide it
+SIZE_DEFAULT = 256              # MiB
+SERIAL = "isthmus"
+BUSES = ("virtio", "nvme", "ahci", "ide")
+LINK = "data.img"               # in the machine's folder
+
+
+class DataDisk:
+    """Its file and how it is attached."""
+
+    def __init__(self, path, bus, sector, bad):
+        self.path = os.path.abspath(path)
+        self.bus = bus
+        self.sector = sector
+        self.bad = bad
+
+    def _blocks(self):
+        """What is below the device. A bad sector is blkdebug's doing."""
+        line = ["-blockdev", "driver=file,discard=unmap,node-name=data-file,"
+                "filename=" + self.path.replace(",", ",,")]
+        below = "data-file"
+        if self.bad is not None:
+            below = "data-bad"
+            line += ["-blockdev", "driver=blkdebug,discard=unmap,node-name="
+                     f"{below},image=data-file,inject-error.0.event=none,"
+                     f"inject-error.0.sector={self.bad}"]
+        return line + ["-blockdev", "driver=raw,discard=unmap,node-name=data,"
+                       f"file={below}"]
+
+    def qemu(self, machine):
+        """QEMU's arguments for it."""
+        line = self._blocks()
+        device = {"virtio": "virtio-blk-pci,disable-legacy=on,"
+                  "iommu_platform=on", "nvme": "nvme", "ahci": "ide-hd,bus="
+                  + ("ide.1" if machine == "q35" else "data-ahci.0"),
+                  "ide": "ide-hd,bus=ide.0,unit=1"}[self.bus]
+        if self.bus == "ahci" and machine != "q35":
+            line += ["-device", "ahci,id=data-ahci"]
+        if self.sector != 512:
+            device += f",logical_block_size={self.sector}," \
+                f"physical_block_size={self.sector}"
+        return line + ["-device", f"{device},drive=data,serial={SERIAL}"]
+
+    def bochs(self, folder):
+        """Bochs's line for it. The link keeps its lock file in the folder."""
+        link = os.path.join(folder, LINK)
+        for path in (link, link + ".lock"):
+            if os.path.lexists(path):
+                os.unlink(path)
+        os.symlink(self.path, link)
+        return f"ata0-slave: type=disk, path={link}, mode=flat" + (
+            "" if self.sector == 512 else f", sect_size={self.sector}")
+
+
+def _bus(args, platform):
+    """What it is attached to, and the manifest's word for it."""
+    if platform.name.startswith("nested"):
+        raise Failure(f"--disk: platform {platform.name} has none", 2)
+    bochs = platform.name.startswith("bochs")
+    bus = args.disk_bus or ("ide" if bochs else "virtio")
+    if bochs and bus != "ide":
+        raise Failure(f"--disk-bus {bus}: Bochs has only ide", 2)
+    if not bochs and bus == "ide" and args.machine != "pc":
+        raise Failure("--disk-bus ide: QEMU has it with --machine pc only", 2)
+    return bus, "ide1" if bochs else "serial:" + SERIAL
+
+
+def check(args, platform):
+    """Refuses what is of no use; returns the disk and the manifest's word, or
+    (None, None)."""
+    if args.disk is None:
+        for name in ("disk_size", "disk_bus", "disk_sector", "disk_bad"):
+            if getattr(args, name) is not None:
+                raise Failure(f"--{name.replace('_', '-')} is for the disk of "
+                              "--disk", 2)
+        return None, None
+    bus, word = _bus(args, platform)
+    if os.path.exists(args.disk):
+        if not stat.S_ISREG(os.stat(args.disk).st_mode):
+            arguments.refuse("--disk", args.disk, "it is not a regular file")
+        if args.disk_size is not None and \
+                os.path.getsize(args.disk) != _bytes(args.disk_size):
+            raise Failure(f"--disk-size {args.disk_size}: {args.disk} is "
+                          f"there already and has "
+                          f"{os.path.getsize(args.disk)} bytes", 2)
+    sector = args.disk_sector or 512
+    if sector != 512 and bus in ("ahci", "ide") and word != "ide1":
+        raise Failure(f"--disk-sector {sector}: QEMU has it with virtio and "
+                      "nvme only", 2)
+    if args.disk_bad is not None and word == "ide1":
+        raise Failure("--disk-bad: Bochs has no bad sectors", 2)
+    return DataDisk(args.disk, bus, sector, args.disk_bad), word
+
+
+def _bytes(mib):
+    """At least as many MiB, in whole cylinders."""
+    return -(-mib * MIB // CYLINDER) * CYLINDER
+
+
+def make(disk, mib):
+    """Makes the file when it is absent: holes only."""
+    if os.path.exists(disk.path):
+        return
+    try:
+        with open(disk.path, "xb") as f:
+            f.truncate(_bytes(mib or SIZE_DEFAULT))
+    except OSError as error:
+        arguments.refuse("--disk", disk.path, error.strerror)
