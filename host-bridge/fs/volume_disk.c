@@ -38,8 +38,6 @@ struct volume_disk {
 	struct place places[PLACES];	/* of inode 8 */
 	uint32_t place_count;
 	struct journal_found found;
-	void (*closed)(void *arg, uint64_t round);
-	void *closed_arg;
 	char *why;
 };
 
@@ -244,12 +242,8 @@ static int flush(struct volume_disk *d)
 static int close_round(void *arg)
 {
 	struct volume_disk *d = arg;
-	int error = d->vol != NULL ? volume_flush(d->vol) : 0;
 
-	if (error == 0 && d->closed != NULL) {
-		d->closed(d->closed_arg, d->dev->running);
-	}
-	return error;
+	return d->vol != NULL ? volume_flush(d->vol) : 0;
 }
 
 static void lasting(void *arg, uint64_t round)
@@ -444,14 +438,8 @@ void volume_disk_free(struct volume_disk *d)
 	free(d);
 }
 
+/** The device under the volume: its cache. */
 struct volume_dev *volume_disk_dev(struct volume_disk *d)
 {
 	return d->dev;
-}
-
-void volume_disk_tell(struct volume_disk *d,
-		      void (*closed)(void *arg, uint64_t round), void *arg)
-{
-	d->closed = closed;
-	d->closed_arg = arg;
 }

@@ -24,9 +24,5 @@ void volume_disk_run(struct volume_disk *disk);
 int volume_disk_close(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_free(struct volume_disk *disk);
 struct volume_dev *volume_disk_dev(struct volume_disk *disk);
-/* fn hears of each round as it is closed, with all that was done before: maybe more
- * than once, until it is under way. For tests. */
-void volume_disk_tell(struct volume_disk *disk,
-		      void (*closed)(void *arg, uint64_t round), void *arg);
 
 #endif

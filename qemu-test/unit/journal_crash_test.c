@@ -111,10 +111,10 @@ static void test_cuts(void **state)
 	(void)state;
 	states = 0;
 	for (uint64_t seed = 1; states < most; seed++) {
-		image_blank(&im, 1024, 256, 40 + (uint32_t)(seed * 7 % 60));
+		image_blank(&im, 1024, 256, 38 + (uint32_t)(seed * 7 % 24));
 		image_copy(&ours, &im);
 		run_one(200, 80 + seed * 13 % 60, seed % 2 ? CACHED : FUA,
-			seed, 150, most / 8, 0);
+			seed, 150, most / 24, 0);
 		image_free(&ours);
 		image_free(&im);
 	}
@@ -147,11 +147,86 @@ static void test_cuts_e2fsck(void **state)
 		      by_e2fsck);
 }
 
+/* From some instant on a kind of request fails. */
+struct failing {
+	enum block_op op;
+	uint64_t from, to;		/* sectors of writes */
+	unsigned since;
+};
+
+static bool fails(struct fake_disk *disk, const struct block_req *req)
+{
+	const struct failing *f = disk->arg;
+
+	return disk->time >= f->since && req->op == f->op &&
+	       (req->op == BLOCK_FLUSH ||
+		(req->sector >= f->from && req->sector < f->to));
+}
+
+/* The log, or a flush, fails: nothing more is promised, and nothing that was is
+ * lost; what is open is read-only. */
+static void test_log_fails(void **state)
+{
+	(void)state;
+	states = 0;
+	for (uint64_t seed = 1; seed < 40; seed++) {
+		struct failing f = {
+			.op = seed % 2 ? BLOCK_WRITE : BLOCK_FLUSH,
+			.from = 2, .to = 2 * 41, .since = 40 * seed,
+		};
+		struct world w;
+
+		image_blank(&im, 1024, 256, 40);
+		image_copy(&ours, &im);
+		world_open(&w, &im, 200, 100, CACHED, seed);
+		w.disk.fails = fails;
+		w.disk.arg = &f;
+		world_play(&w, 150);
+		if (w.disk.time >= f.since) {
+			assert_int_equal(world_sync(&w), EIO);
+			assert_true(w.failed);
+			assert_int_equal(world_close(&w), EIO);
+		}
+		judge_all(&w, 60, 0);
+		world_free(&w);
+		image_free(&ours);
+		image_free(&im);
+	}
+	print_message("%u states\n", states);
+}
+
+/* A block of data cannot be written: that is told to who wants it lasting, once; the
+ * journal goes on. */
+static void test_data_fails(void **state)
+{
+	struct failing f = { BLOCK_WRITE, 2 * 250, 2 * 251, 0 };
+	struct volume_dev *dev;
+	struct world w;
+
+	(void)state;
+	image_blank(&im, 1024, 256, 40);
+	world_open(&w, &im, 200, 100, CACHED, 1);
+	w.disk.fails = fails;
+	w.disk.arg = &f;
+	dev = cache_dev(w.cache);
+	assert_int_equal(world_sync(&w), 0);
+	assert_non_null(dev->ops->poke(dev, 250, true));
+	assert_non_null(dev->ops->poke(dev, 251, true));
+	assert_int_equal(world_sync(&w), EIO);
+	assert_int_equal(world_sync(&w), 0);
+	assert_false(w.failed);
+	assert_int_equal(world_close(&w), 0);
+	world_free(&w);
+	image_free(&im);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_cuts_e2fsck),
+		cmocka_unit_test(test_log_fails),
+		cmocka_unit_test(test_data_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,7 +142,7 @@ void world_open(struct world *w, struct image *image, uint64_t base,
 	w->seed = seed;
 	fake_disk_open(&w->disk, image->data, image->size, SECTOR, features);
 	w->disk.seed = seed;
-	w->disk.unfair = seed % 4 != 0;
+	w->disk.unfair = seed / 2 % 3;
 	w->memory = malloc((size_t)frames * image->block_size);
 	assert_non_null(w->memory);
 	assert_int_equal(cache_open(&w->disk.dev, w->memory, (size_t)frames *

@@ -125,6 +125,28 @@ void fake_disk_close(struct fake_disk *disk)
 	free(disk->now);
 }
 
+/* Which of those that are pending is not served when others are. */
+static unsigned victim(const struct fake_disk *disk)
+{
+	unsigned found = FAKE_DISK_DEPTH;
+
+	if (disk->unfair == 1) {
+		return 0;
+	}
+	for (unsigned i = 0; disk->unfair == 2 && i < disk->pending_count;
+	     i++) {
+		const struct block_req *req = disk->pending[i];
+
+		if ((req->op == BLOCK_FLUSH ||
+		     (req->op == BLOCK_WRITE && (req->flags & BLOCK_FUA))) &&
+		    (found == FAKE_DISK_DEPTH ||
+		     disk->pending_log[i] < disk->pending_log[found])) {
+			found = i;
+		}
+	}
+	return found;
+}
+
 bool fake_disk_step(struct fake_disk *disk)
 {
 	struct block_req *req;
@@ -139,8 +161,8 @@ bool fake_disk_step(struct fake_disk *disk)
 		return false;
 	}
 	n = (unsigned)(fake_chance(&disk->seed) % disk->pending_count);
-	if (disk->unfair && n == 0 && fake_chance(&disk->seed) % 64 != 0) {
-		n = disk->pending_count - 1;
+	if (n == victim(disk) && fake_chance(&disk->seed) % 64 != 0) {
+		n = (n + 1) % disk->pending_count;
 	}
 	req = disk->pending[n];
 	if (disk->fails != NULL && disk->fails(disk, req)) {

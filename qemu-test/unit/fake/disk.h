@@ -41,7 +41,9 @@ struct fake_disk {
 	unsigned pending_log[FAKE_DISK_DEPTH];
 	unsigned pending_count;
 	uint64_t seed;			/* what chance comes from */
-	bool unfair;			/* one of several waits for long */
+	/* Of several one waits for long: 1: any, 2: the flush, or the write
+	 * with FUA, that has waited longest. */
+	unsigned unfair;
 	/* Whether the request ends with EIO; NULL: none does. */
 	bool (*fails)(struct fake_disk *disk, const struct block_req *req);
 	void *arg;
