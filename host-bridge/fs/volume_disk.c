@@ -38,6 +38,7 @@ struct volume_disk {
 	struct place places[PLACES];	/* of inode 8 */
 	uint32_t place_count;
 	struct journal_found found;
+	uint32_t begun;			/* changes since the last flush */
 	char *why;
 };
 
@@ -331,19 +332,40 @@ int volume_disk_open(struct volume_disk *d, struct volume **out,
 }
 
 /**
- * Before each function of the volume, for a request that may wait. Returns 0, EAGAIN
- * (wait is told), or EIO when the journal has failed.
+ * Before a function of the volume that changes nothing, for a request that may wait;
+ * NULL: for one that tries again by itself.
+ */
+void volume_disk_look(struct volume_disk *d, struct volume_wait *wait)
+{
+	cache_turn(d->cache, wait);
+}
+
+/**
+ * Before each function of the volume that changes something, for a request that may
+ * wait. Returns 0, EAGAIN (wait is told), or EIO when the journal has failed.
  */
 int volume_disk_begin(struct volume_disk *d, struct volume_wait *wait)
 {
 	struct journal_state state;
-	int error = 0;
+	int error;
 
-	if (d->journal != NULL) {
-		journal_look(d->journal, &state);
-		error = journal_begin(d->journal, state.most / 2, wait);
-	}
 	cache_turn(d->cache, wait);
+	if (d->journal == NULL) {
+		return 0;
+	}
+	/* What the volume has changed in its own memory will be changed in
+	 * blocks when the round closes, and must have room then: now and then
+	 * it is done before, so that the journal sees how much it is. */
+	journal_look(d->journal, &state);
+	if (d->begun >= state.most / 8) {
+		error = volume_flush(d->vol);
+		if (error != 0) {
+			return error;
+		}
+		d->begun = 0;
+	}
+	error = journal_begin(d->journal, state.most / 2, wait);
+	d->begun += error == 0;
 	return error;
 }
 
@@ -436,10 +458,4 @@ void volume_disk_free(struct volume_disk *d)
 	journal_recovery_free(d->recovery);
 	cache_close(d->cache);
 	free(d);
-}
-
-/** The device under the volume: its cache. */
-struct volume_dev *volume_disk_dev(struct volume_disk *d)
-{
-	return d->dev;
 }

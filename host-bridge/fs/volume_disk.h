@@ -15,6 +15,7 @@ int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,
 		    struct volume_disk **out);
 int volume_disk_open(struct volume_disk *disk, struct volume **out,
 		     char why[JOURNAL_WHY]);
+void volume_disk_look(struct volume_disk *disk, struct volume_wait *wait);
 int volume_disk_begin(struct volume_disk *disk, struct volume_wait *wait);
 int volume_disk_sync(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_end(struct volume_disk *disk, struct volume_wait *wait);
@@ -23,6 +24,5 @@ bool volume_disk_due(const struct volume_disk *disk);
 void volume_disk_run(struct volume_disk *disk);
 int volume_disk_close(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_free(struct volume_disk *disk);
-struct volume_dev *volume_disk_dev(struct volume_disk *disk);
 
 #endif

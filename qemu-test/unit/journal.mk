@@ -14,6 +14,7 @@ journal_crash_SRCS := qemu-test/unit/journal_crash_test.c $(JOURNAL_WORLD_SRCS)
 
 UNIT_TESTS += volume_crash
 volume_crash_SRCS := qemu-test/unit/volume_crash_test.c \
+	qemu-test/unit/volume_crash_ops.c \
 	qemu-test/unit/volume_tree.c qemu-test/unit/journal_fixture.c \
 	$(FAKE_DISK_SRCS) $(JOURNAL_SRCS) host-bridge/blk/volume_mem.c \
 	$(addprefix host-bridge/fs/volume_,disk.c path.c) \

@@ -17,26 +17,10 @@
 
 #include <cmocka.h>
 
-#include "host-bridge/fs/volume_disk.h"
-#include "qemu-test/unit/fake/disk.h"
 #include "qemu-test/unit/journal_fixture.h"
-#include "qemu-test/unit/volume_tree.h"
+#include "qemu-test/unit/volume_crash.h"
 
-#define FRAMES		4096u	/* all of it, and what the journal takes */
-#define MOST		220u		/* operations of a workload */
-#define NAME(s)		(s), strlen(s)
-
-struct run {
-	struct fake_disk disk;
-	struct volume_disk *vd;
-	struct volume *vol;
-	uint8_t *memory;
-	struct tree trees[MOST];	/* after so many operations */
-	unsigned done;			/* operations */
-	unsigned synced[MOST], synced_at[MOST], syncs;	/* so many operations
-							 * last since then */
-	uint64_t seed;
-};
+#define FRAMES		256u	/* a tenth of the blocks of the volume */
 
 static struct run the_run;
 static struct image made, cut;
@@ -57,7 +41,7 @@ static bool step(struct run *r)
 	return fake_disk_step(&r->disk);
 }
 
-static void again(void *arg)
+void again(void *arg)
 {
 	if (!step(arg)) {
 		fail_msg("nothing is under way, and somebody waits");
@@ -67,181 +51,6 @@ static void again(void *arg)
 static void ready(struct volume_wait *wait)
 {
 	(void)wait;
-}
-
-/* One operation on names that the set-up has made. */
-typedef int (*operation)(struct run *r);
-
-static uint32_t find(struct run *r, const char *path)
-{
-	uint32_t ino = 0;
-	int error;
-
-	while ((error = volume_path(r->vol, path, false, &ino)) == EAGAIN) {
-		again(r);
-	}
-	return error == 0 ? ino : 0;
-}
-
-static const struct volume_make file_make = {
-	.mode = VOLUME_S_IFREG | 0644, .uid = 7,
-};
-static const struct volume_make dir_make = { .mode = VOLUME_S_IFDIR | 0755 };
-
-static int op_create(struct run *r)
-{
-	uint32_t ino;
-
-	return volume_create(r->vol, VOLUME_ROOT, NAME("new"), &file_make,
-			     &ino);
-}
-
-static int op_mkdir(struct run *r)
-{
-	uint32_t ino;
-
-	return volume_create(r->vol, find(r, "/d"), NAME("newdir"), &dir_make,
-			     &ino);
-}
-
-static int op_symlink(struct run *r)
-{
-	uint32_t ino;
-
-	return volume_symlink(r->vol, VOLUME_ROOT, NAME("sym"), NAME("d/a"),
-			      &file_make, &ino);
-}
-
-static int op_link(struct run *r)
-{
-	return volume_link(r->vol, find(r, "/a"), find(r, "/d"), NAME("hard"));
-}
-
-static int op_unlink(struct run *r)
-{
-	return volume_unlink(r->vol, VOLUME_ROOT, NAME("a"));
-}
-
-static int op_rmdir(struct run *r)
-{
-	return volume_rmdir(r->vol, VOLUME_ROOT, NAME("empty"));
-}
-
-static int op_rename(struct run *r)
-{
-	return volume_rename(r->vol, VOLUME_ROOT, NAME("b"), find(r, "/d"),
-			     NAME("a"), 0);
-}
-
-static int write_at(struct run *r, const char *path, uint64_t at, size_t len)
-{
-	static uint8_t data[16384];
-	uint32_t ino = find(r, path);
-	size_t done;
-
-	memset(data, 'A' + (int)r->done, len);
-	return ino != 0 ? volume_write(r->vol, ino, at, data, len, &done)
-			: ENOENT;
-}
-
-static int op_write(struct run *r)
-{
-	return write_at(r, "/b", 1000, 3000);
-}
-
-static int op_append(struct run *r)
-{
-	return write_at(r, "/d/a", 5000, 7000);
-}
-
-static int op_truncate(struct run *r)
-{
-	struct volume_attr attr = { .size = 1500 };
-	uint32_t ino = find(r, "/b");
-
-	return ino != 0 ? volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr)
-			: ENOENT;
-}
-
-static int op_fallocate(struct run *r)
-{
-	uint32_t ino = find(r, "/a");
-
-	return ino != 0 ? volume_fallocate(r->vol, ino, 0, 2000, 9000)
-			: ENOENT;
-}
-
-static int op_xattr(struct run *r)
-{
-	uint32_t ino = find(r, "/a");
-	char value[300];
-
-	memset(value, 'x', sizeof(value));
-	return ino != 0 ? volume_xattr_set(r->vol, ino, "user.x", value,
-					   sizeof(value), 0) : ENOENT;
-}
-
-static const operation operations[] = {
-	op_create, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir,
-	op_rename, op_write, op_append, op_truncate, op_fallocate, op_xattr,
-};
-#define OPERATIONS	(sizeof(operations) / sizeof(*operations))
-
-/* Anything, on a few names in two directories; the same each time it is tried. */
-static int op_random(struct run *r)
-{
-	static const char *const dirs[] = { "/", "/d" };
-	static uint8_t data[6000];
-	uint64_t seed = r->seed;
-	char name[8], other[8], path[32];
-	uint32_t from = find(r, dirs[fake_chance(&seed) % 2]);
-	uint32_t to = find(r, dirs[fake_chance(&seed) % 2]), ino;
-	struct volume_attr attr;
-	size_t done;
-	uint64_t at, len;
-
-	sprintf(name, "n%u", (unsigned)(fake_chance(&seed) % 5));
-	sprintf(other, "n%u", (unsigned)(fake_chance(&seed) % 5));
-	sprintf(path, "%s/%s", from == VOLUME_ROOT ? "" : "/d", name);
-	at = fake_chance(&seed) % 9000;
-	len = 1 + fake_chance(&seed) % sizeof(data);
-	memset(data, 'A' + (int)(r->done % 50), len);
-	attr = (struct volume_attr){ .size = at };
-	ino = find(r, path);
-	switch (fake_chance(&seed) % 16) {
-	case 0:
-		return volume_create(r->vol, from, NAME(name), &dir_make, &ino);
-	case 1:
-		return volume_symlink(r->vol, from, NAME(name), NAME(path),
-				      &file_make, &ino);
-	case 2:
-		return volume_link(r->vol, ino, to, NAME(other));
-	case 3:
-	case 4:
-		return volume_unlink(r->vol, from, NAME(name));
-	case 5:
-		return volume_rmdir(r->vol, from, NAME(name));
-	case 6:
-	case 7:
-		return volume_rename(r->vol, from, NAME(name), to, NAME(other),
-				     0);
-	case 8:
-		return volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr);
-	case 9:
-		return volume_fallocate(r->vol, ino, fake_chance(&seed) % 2
-					? VOLUME_FALLOC_PUNCH |
-					  VOLUME_FALLOC_KEEP_SIZE : 0, at, len);
-	case 10:
-		return volume_xattr_set(r->vol, ino, "user.x", data,
-					len % 700, 0);
-	case 11:
-	case 12:
-	case 13:
-		return volume_write(r->vol, ino, at, data, len, &done);
-	default:
-		return volume_create(r->vol, from, NAME(name), &file_make,
-				     &ino);
-	}
 }
 
 static void sync_all(struct run *r)
@@ -288,19 +97,6 @@ static int op_set_up(struct run *r)
 	return 0;
 }
 
-/* Whether the volume's code tries again what was missing is another test's matter:
- * here nothing is. */
-static void fetch_all(struct run *r)
-{
-	struct volume_dev *dev = volume_disk_dev(r->vd);
-
-	for (uint64_t i = 0; i < dev->blocks; i++) {
-		while (dev->ops->peek(dev, i) == NULL) {
-			again(r);
-		}
-	}
-}
-
 static void start(struct run *r, unsigned features, uint64_t seed)
 {
 	char why[JOURNAL_WHY];
@@ -320,7 +116,6 @@ static void start(struct run *r, unsigned features, uint64_t seed)
 	if (error != 0) {
 		fail_msg("%d: %s", error, why);
 	}
-	fetch_all(r);
 	tree_take(&r->trees[0], r->vol, again, r);
 	operate(r, op_set_up);
 }
@@ -474,7 +269,7 @@ static unsigned wanted(unsigned otherwise)
 
 static void test_one(void **state)
 {
-	unsigned most = wanted(600) / 4;
+	unsigned most = wanted(600) / 4 + OPERATIONS;
 
 	(void)state;
 	make_image();
@@ -504,7 +299,7 @@ static void test_two(void **state)
 /* Long ones, at random. */
 static void test_random(void **state)
 {
-	unsigned most = wanted(600) / 2, runs = 6;
+	unsigned most = wanted(600) / 2 + 6, runs = 6;
 	struct run *r = &the_run;
 
 	(void)state;
@@ -535,6 +330,40 @@ static void test_random(void **state)
 	image_free(&made);
 	image_free(&cut);
 	print_message("%u states\n", states);
+}
+
+/* Many inodes change in one transaction, in a small log before a small memory: it
+ * is ended before it is too large. */
+static void test_many(void **state)
+{
+	struct volume_wait wait = { .ready = ready };
+	struct run *r = &the_run;
+	int error;
+
+	(void)state;
+	image_make(&made, 1024, "2900K", "-N 1024 -J size=1", NULL);
+	image_copy(&cut, &made);
+	start(r, BLOCK_HAS_FLUSH, 1);
+	for (r->files = 0; r->files < 1400; r->files++) {
+		do {
+			error = volume_disk_begin(r->vd, &wait);
+			error = error == 0 ? op_many(r) : error;
+			if (error == EAGAIN) {
+				again(r);
+			}
+		} while (error == EAGAIN);
+		assert_int_equal(error, 0);
+		volume_disk_end(r->vd, &wait);
+	}
+	sync_all(r);
+	memcpy(cut.data, r->disk.now, cut.size);
+	image_e2fsck(&cut);
+	assert_int_equal(image_run(&cut, "e2fsck -fn $image"), 0);
+	assert_int_equal(image_run(&cut, "debugfs -R 'ls -p /' $image | "
+				   "grep -c /f699/"), 0);
+	finish(r);
+	image_free(&made);
+	image_free(&cut);
 }
 
 /* Closed properly: nothing to bring back, and all is there. */
@@ -568,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_one),
 		cmocka_unit_test(test_two),
 		cmocka_unit_test(test_random),

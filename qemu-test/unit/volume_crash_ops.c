@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qemu-test/unit/volume_crash.h"
+
+static uint32_t find(struct run *r, const char *path)
+{
+	uint32_t ino = 0;
+	int error;
+
+	while ((error = volume_path(r->vol, path, false, &ino)) == EAGAIN) {
+		again(r);
+	}
+	return error == 0 ? ino : 0;
+}
+
+static const struct volume_make file_make = {
+	.mode = VOLUME_S_IFREG | 0644, .uid = 7,
+};
+static const struct volume_make dir_make = { .mode = VOLUME_S_IFDIR | 0755 };
+
+static int op_create(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_create(r->vol, VOLUME_ROOT, NAME("new"), &file_make,
+			     &ino);
+}
+
+static int op_mkdir(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_create(r->vol, find(r, "/d"), NAME("newdir"), &dir_make,
+			     &ino);
+}
+
+static int op_symlink(struct run *r)
+{
+	uint32_t ino;
+
+	return volume_symlink(r->vol, VOLUME_ROOT, NAME("sym"), NAME("d/a"),
+			      &file_make, &ino);
+}
+
+static int op_link(struct run *r)
+{
+	return volume_link(r->vol, find(r, "/a"), find(r, "/d"), NAME("hard"));
+}
+
+static int op_unlink(struct run *r)
+{
+	return volume_unlink(r->vol, VOLUME_ROOT, NAME("a"));
+}
+
+static int op_rmdir(struct run *r)
+{
+	return volume_rmdir(r->vol, VOLUME_ROOT, NAME("empty"));
+}
+
+static int op_rename(struct run *r)
+{
+	return volume_rename(r->vol, VOLUME_ROOT, NAME("b"), find(r, "/d"),
+			     NAME("a"), 0);
+}
+
+static int write_at(struct run *r, const char *path, uint64_t at, size_t len)
+{
+	static uint8_t data[16384];
+	uint32_t ino = find(r, path);
+	size_t done;
+
+	memset(data, 'A' + (int)r->done, len);
+	return ino != 0 ? volume_write(r->vol, ino, at, data, len, &done)
+			: ENOENT;
+}
+
+static int op_write(struct run *r)
+{
+	return write_at(r, "/b", 1000, 3000);
+}
+
+static int op_append(struct run *r)
+{
+	return write_at(r, "/d/a", 5000, 7000);
+}
+
+static int op_truncate(struct run *r)
+{
+	struct volume_attr attr = { .size = 1500 };
+	uint32_t ino = find(r, "/b");
+
+	return ino != 0 ? volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr)
+			: ENOENT;
+}
+
+static int op_fallocate(struct run *r)
+{
+	uint32_t ino = find(r, "/a");
+
+	return ino != 0 ? volume_fallocate(r->vol, ino, 0, 2000, 9000)
+			: ENOENT;
+}
+
+static int op_xattr(struct run *r)
+{
+	uint32_t ino = find(r, "/a");
+	char value[300];
+
+	memset(value, 'x', sizeof(value));
+	return ino != 0 ? volume_xattr_set(r->vol, ino, "user.x", value,
+					   sizeof(value), 0) : ENOENT;
+}
+
+const operation operations[OPERATIONS] = {
+	op_create, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir,
+	op_rename, op_write, op_append, op_truncate, op_fallocate, op_xattr,
+};
+/* Anything, on a few names in two directories; the same each time it is tried. */
+int op_random(struct run *r)
+{
+	static const char *const dirs[] = { "/", "/d" };
+	static uint8_t data[6000];
+	uint64_t seed = r->seed;
+	char name[8], other[8], path[32];
+	uint32_t from = find(r, dirs[fake_chance(&seed) % 2]);
+	uint32_t to = find(r, dirs[fake_chance(&seed) % 2]), ino;
+	struct volume_attr attr;
+	size_t done;
+	uint64_t at, len;
+
+	sprintf(name, "n%u", (unsigned)(fake_chance(&seed) % 5));
+	sprintf(other, "n%u", (unsigned)(fake_chance(&seed) % 5));
+	sprintf(path, "%s/%s", from == VOLUME_ROOT ? "" : "/d", name);
+	at = fake_chance(&seed) % 9000;
+	len = 1 + fake_chance(&seed) % sizeof(data);
+	memset(data, 'A' + (int)(r->done % 50), len);
+	attr = (struct volume_attr){ .size = at };
+	ino = find(r, path);
+	switch (fake_chance(&seed) % 16) {
+	case 0:
+		return volume_create(r->vol, from, NAME(name), &dir_make, &ino);
+	case 1:
+		return volume_symlink(r->vol, from, NAME(name), NAME(path),
+				      &file_make, &ino);
+	case 2:
+		return volume_link(r->vol, ino, to, NAME(other));
+	case 3:
+	case 4:
+		return volume_unlink(r->vol, from, NAME(name));
+	case 5:
+		return volume_rmdir(r->vol, from, NAME(name));
+	case 6:
+	case 7:
+		return volume_rename(r->vol, from, NAME(name), to, NAME(other),
+				     0);
+	case 8:
+		return volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr);
+	case 9:
+		return volume_fallocate(r->vol, ino, fake_chance(&seed) % 2
+					? VOLUME_FALLOC_PUNCH |
+					  VOLUME_FALLOC_KEEP_SIZE : 0, at, len);
+	case 10:
+		return volume_xattr_set(r->vol, ino, "user.x", data,
+					len % 700, 0);
+	case 11:
+	case 12:
+	case 13:
+		return volume_write(r->vol, ino, at, data, len, &done);
+	default:
+		return volume_create(r->vol, from, NAME(name), &file_make,
+				     &ino);
+	}
+}
+
+int op_many(struct run *r)
+{
+	struct volume_attr attr = { .mode = 0600 };
+	char name[16];
+	uint32_t ino;
+
+	sprintf(name, "f%u", r->files % 700);
+	if (r->files >= 700) {
+		sprintf(name, "/f%u", r->files % 700);
+		return volume_setattr(r->vol, find(r, name), VOLUME_SET_MODE,
+				      &attr);
+	}
+	return volume_create(r->vol, VOLUME_ROOT, NAME(name), &file_make,
+			     &ino);
+}
