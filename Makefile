@@ -92,6 +92,7 @@ check-suites: all
 
 # Everything: more tests, AMD-V on Bochs as a second opinion, KVM's, Debian 13.
 test-all: export TEST_ALL := 1
+test-all: export CRASH_STATES := 90000
 test-all: export PLATFORMS := bochs qemu-tcg bochs-amd nested-amd
 test-all: test
 
@@ -123,9 +124,9 @@ boot-test: all $(sort $(TEST_ARTIFACTS))
 	@$(MAKE) --no-print-directory -k $(OPTIONAL_ARTIFACTS) || :
 	@tools/run-tests --boot "$(TESTS)"
 
-CHECKS += count-lines tools models fuzz
+CHECKS += count-lines tools models fuzz $(if $(TEST_ALL),mutants)
 .PHONY: check-build check-build-tests check-count-lines check-tools \
-	check-models check-fuzz
+	check-models check-fuzz check-mutants
 check-build:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 # As much of it as can be: the other tests run without what is missing.
@@ -135,6 +136,8 @@ check-count-lines:
 	@tools/count-lines
 # The ring's model and proof; then a few seconds of each fuzzer, from its seeds.
 check-models: model-channel
+check-mutants:
+	@qemu-test/mutants/journal
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
 	@$(MAKE) --no-print-directory fuzz-boot fuzz-files FUZZ_SECONDS=5
