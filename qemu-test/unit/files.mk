@@ -88,6 +88,11 @@ UNIT_TESTS += volume_again_stress
 volume_again_stress_SRCS := qemu-test/unit/volume_stress_test.c $(AGAIN_SRCS)
 volume_again_stress_LIBS := $(AGAIN_LIBS)
 
+UNIT_TESTS += volume_htree
+volume_htree_SRCS := qemu-test/unit/volume_htree_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_htree_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_why
 volume_why_SRCS := qemu-test/unit/volume_why_test.c $(VOLUME_SRCS)
 volume_why_LIBS := -lext2fs -lcom_err

@@ -4,7 +4,8 @@
  * joins an entry's room to the one before it, adding splits room off one that
  * has some to spare: no entry moves, so readdir cookies are offsets. Checksums
  * are set when the directory is written back. A directory that Linux gave a
- * hash tree is turned into a plain one when a name is added.
+ * hash tree keeps it (volume_htree.c); one of a kind that is not known, or
+ * damaged, is turned into a plain one when a name is added.
  * [Linux "Documentation/filesystems/ext4/directory.rst"]
  *
  * Every entry was found sound when the index was made (index_load()); names
@@ -42,11 +43,13 @@ static uint8_t dir_ext2_type(uint32_t mode)
 	}
 }
 
-/* Block lblk of a directory, in memory; write: it will be changed, so its
+/**
+ * Block lblk of a directory, in memory; write: it will be changed, so its
  * checksum and the inode are dirty from now on. NULL: no such block, or the
- * device fails. */
-static uint8_t *dir_block(struct volume *vol, struct vnode *dir,
-			  uint32_t lblk, bool write)
+ * device fails: see poke_error().
+ */
+uint8_t *dir_block(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		   bool write)
 {
 	const struct run *run = run_find(dir, lblk);
 	uint64_t block;
@@ -121,7 +124,7 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 
 /* Makes block lblk one free entry, and a checksum's tail where the volume has
  * them. The content before is another file's, so all of it is overwritten. */
-static void block_init(struct volume *vol, uint8_t *data)
+void dir_block_init(struct volume *vol, uint8_t *data)
 {
 	struct ext2_dir_entry_2 *entry = (void *)data;
 
@@ -136,7 +139,7 @@ static void block_init(struct volume *vol, uint8_t *data)
 
 /* Gives a directory one more, empty block, and notes its room. Returns 0,
  * ENOSPC, EIO, EFBIG or ENOMEM; then it is as it was. */
-static int dir_append_block(struct volume *vol, struct vnode *dir)
+int dir_append_block(struct volume *vol, struct vnode *dir)
 {
 	struct dir_index *index = dir->index;
 	uint32_t lblk = index->block_count;
@@ -159,7 +162,7 @@ static int dir_append_block(struct volume *vol, struct vnode *dir)
 		run_truncate(vol, dir, lblk);
 		return error;
 	}
-	block_init(vol, data);
+	dir_block_init(vol, data);
 	index->blocks[lblk] = (struct dir_block){
 		.slack = (uint16_t)dir_limit(vol),
 		.dirty = true,
@@ -182,8 +185,8 @@ static uint32_t entry_slack(const struct ext2_dir_entry_2 *entry)
  * as slack_place; sets the block's slack to what there really is when none has,
  * so that it is not searched for as much again. Returns 0, ENOSPC, EAGAIN or
  * EIO. */
-static int block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
-		       uint32_t need)
+int dir_block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		   uint32_t need)
 {
 	const uint8_t *data = dir_block(vol, dir, lblk, false);
 	uint32_t most = 0;
@@ -269,7 +272,7 @@ static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 	}
 	for (uint32_t n = 0, i = index->hint; n < index->block_count; n++) {
 		int error = index->blocks[i].slack >= need
-			    ? block_room(vol, dir, i, need) : ENOSPC;
+			    ? dir_block_room(vol, dir, i, need) : ENOSPC;
 
 		if (error != ENOSPC) {
 			return error;
@@ -284,17 +287,24 @@ static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
  * the index, and in a block that is in memory for writing. Returns 0, ENOSPC,
  * EFBIG, EIO, EOPNOTSUPP or ENOMEM. What it made stays, used or not.
  */
-int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
+int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
+		size_t len)
 {
 	int error = index_load(vol, dir);
+	bool hashed = false;
 
 	if (error == 0) {
 		error = index_reserve(dir->index);
 	}
 	if (error == 0 && (dir->in.i_flags & EXT2_INDEX_FL) != 0) {
-		error = dir_unhash(vol, dir);
+		hashed = ext2fs_has_feature_dir_index(vol->fs->super);
+		error = hashed ? htree_room(vol, dir, name, len) : EOPNOTSUPP;
+		if (error == EOPNOTSUPP) {
+			hashed = false;
+			error = dir_unhash(vol, dir);
+		}
 	}
-	if (error == 0) {
+	if (error == 0 && !hashed) {
 		error = dir_find_room(vol, dir, dir_entry_size(len));
 	}
 	if (error == 0 &&
@@ -311,7 +321,7 @@ int dir_reserve(struct volume *vol, struct vnode *dir, size_t len)
 int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	       size_t len, uint32_t ino, uint32_t mode)
 {
-	int error = dir_reserve(vol, dir, len);
+	int error = dir_reserve(vol, dir, name, len);
 	struct dir_index *index = dir->index;
 	struct ext2_dir_entry_2 *entry;
 	uint32_t place;
@@ -472,6 +482,11 @@ int dir_writeback(struct volume *vol, struct vnode *dir)
 		if (data == NULL) {
 			return poke_error(vol);
 		}
+		if ((dir->in.i_flags & EXT2_INDEX_FL) != 0 &&
+		    htree_seal(vol, dir, i, data)) {
+			block->dirty = false;
+			continue;
+		}
 		tail = (void *)(data + dir_limit(vol));
 		tail->det_checksum = inode_block_csum(vol, dir, data,
 						      dir_limit(vol));
@@ -480,10 +495,9 @@ int dir_writeback(struct volume *vol, struct vnode *dir)
 	return 0;
 }
 
-/* An entry as readdir shows it. The cookie is its place plus 1, for 0 means the
- * beginning. */
-static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
-		     struct volume_entry *out)
+/** An entry as readdir shows it. */
+void dir_show(const struct ext2_dir_entry_2 *entry, uint64_t cookie,
+	      struct volume_entry *out)
 {
 	/* DT_* by EXT2_FT_*: unknown, file, directory, character and block
 	 * device, FIFO, socket, link. */
@@ -495,13 +509,14 @@ static void dir_show(const struct ext2_dir_entry_2 *entry, uint32_t place,
 			? types[entry->file_type] : 0,
 		.name = entry->name,
 		.name_len = entry->name_len,
-		.cookie = (uint64_t)place + 1,
+		.cookie = cookie,
 	};
 }
 
 /**
- * Shows the entries at places from cookie on to fn, until it returns false. A
- * cookie that no entry gave shows what begins behind it. fn must not call the
+ * Shows the entries at places from cookie on to fn, until it returns false; in a
+ * directory with a hash tree in the order of hashes. A cookie that no entry gave
+ * shows what begins behind it. fn must not call the
  * volume: that could drop dir. Returns 0, EAGAIN when the first to be shown is
  * not there yet, EIO, EOPNOTSUPP or ENOMEM.
  */
@@ -512,6 +527,14 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	uint64_t lblk = cookie >> vol->shift;
 	int error = index_load(vol, dir);
 	bool any = false;
+
+	if (error == 0 && (dir->in.i_flags & EXT2_INDEX_FL) != 0) {
+		error = htree_each(vol, dir, cookie, fn, arg);
+		if (error != EOPNOTSUPP) {
+			return error;
+		}
+		error = 0;
+	}
 
 	for (; error == 0 && lblk < dir->index->block_count; lblk++) {
 		uint32_t base = (uint32_t)lblk << vol->shift;
@@ -530,7 +553,8 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 			if (!index_sound(vol, entry, offset)) {
 				return EIO;
 			}
-			dir_show(entry, base + offset, &shown);
+			/* 0 means the beginning. */
+			dir_show(entry, (uint64_t)base + offset + 1, &shown);
 			if (entry->inode != 0 && base + offset >= cookie) {
 				any = true;
 				if (!fn(arg, &shown)) {

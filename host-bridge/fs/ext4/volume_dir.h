@@ -51,6 +51,26 @@ static inline uint32_t dir_limit(const struct volume *vol)
 	return vol->block_size - (vol->csum ? DIR_TAIL : 0);
 }
 
+/* volume_dir.c */
+uint8_t *dir_block(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		   bool write);
+int dir_block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		   uint32_t need);
+int dir_append_block(struct volume *vol, struct vnode *dir);
+void dir_block_init(struct volume *vol, uint8_t *data);
+void dir_show(const struct ext2_dir_entry_2 *entry, uint64_t cookie,
+	      struct volume_entry *out);
+
+/* volume_htree.c */
+bool htree_seal(const struct volume *vol, const struct vnode *dir,
+		uint32_t lblk, uint8_t *data);
+int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
+	       bool (*fn)(void *arg, const struct volume_entry *entry),
+	       void *arg);
+int htree_room(struct volume *vol, struct vnode *dir, const char *name,
+	       size_t len);
+
+/* volume_index.c */
 uint32_t index_hash(const struct volume *vol, const char *name, size_t len);
 int index_new(struct vnode *dir);
 int index_reserve(struct dir_index *index);

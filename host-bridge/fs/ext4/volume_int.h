@@ -242,7 +242,8 @@ int dir_find(struct volume *vol, struct vnode *dir, const char *name,
 	     size_t len, uint32_t *place, uint32_t *ino);
 int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	       size_t len, uint32_t ino, uint32_t mode);
-int dir_reserve(struct volume *vol, struct vnode *dir, size_t len);
+int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
+		size_t len);
 int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place);
 int dir_replace(struct volume *vol, struct vnode *dir, uint32_t place,
 		uint32_t ino, uint32_t mode);

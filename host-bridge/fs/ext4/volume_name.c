@@ -89,7 +89,7 @@ static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
 		error = make && vol->dev->waits ? name_make_ready(vol, *dir)
 						: 0;
 	}
-	return error != 0 ? error : dir_reserve(vol, *dir, len);
+	return error != 0 ? error : dir_reserve(vol, *dir, name, len);
 }
 
 /* Takes back a file that was just made and has no name yet, its blocks and

@@ -166,7 +166,8 @@ static int rename_whiteout(struct volume *vol, struct rename *r)
  * Gets hold of every block that will change, of the whiteout, and of a link in
  * the directory that gets one: after this nothing can fail.
  */
-static int rename_ready(struct volume *vol, struct rename *r, size_t len)
+static int rename_ready(struct volume *vol, struct rename *r,
+			const char *name, size_t len)
 {
 	bool exchange = (r->flags & VOLUME_RENAME_EXCHANGE) != 0;
 	bool other = r->old_dir != r->new_dir;
@@ -190,7 +191,7 @@ static int rename_ready(struct volume *vol, struct rename *r, size_t len)
 	}
 	/* From here on there is something to see. */
 	if (error == 0 && r->target == NULL) {
-		error = dir_reserve(vol, r->new_dir, len);
+		error = dir_reserve(vol, r->new_dir, name, len);
 	} else if (error == 0 &&
 		   dir_entry(vol, r->new_dir, r->new_place, true) == NULL) {
 		error = poke_error(vol);
@@ -285,11 +286,19 @@ static int rename_do(struct volume *vol, struct rename *r,
 	if (error != 0 || r->target == r->vn) {
 		return error;
 	}
-	error = rename_ready(vol, r, new_len);
+	error = rename_ready(vol, r, new_name, new_len);
 	if (error != 0) {
 		return error;
 	}
 	if (r->target == NULL) {
+		uint32_t ino;
+
+		/* Making room in a hash tree may have moved it. */
+		if (r->old_dir == r->new_dir &&
+		    (r->old_dir->in.i_flags & EXT2_INDEX_FL) != 0) {
+			dir_find(vol, r->old_dir, old_name, old_len,
+				 &r->old_place, &ino);
+		}
 		dir_insert(vol, r->new_dir, new_name, new_len, r->vn->ino,
 			   r->vn->in.i_mode);
 	} else {

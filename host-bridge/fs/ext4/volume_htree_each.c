@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names of a directory with a hash tree in the order of their hashes: what is
+ * there all the time is shown once, whatever leaves are split between two calls.
+ */
+#include <stdlib.h>
+
+#include "host-bridge/fs/ext4/volume_htree.h"
+
+/* What readdir continues behind: names in the order of their hashes, after "."
+ * and "..". Two names with the same in all its bits are shown together or the
+ * second not at all; it takes 2^31 tries to find such. */
+static uint64_t item_key(const struct htree_item *item)
+{
+	return ((uint64_t)item->hash >> 1 << 32 | item->minor) + 2;
+}
+
+/* Shows "." and "..", from cookie on. */
+static bool show_dots(const uint8_t *root, uint64_t cookie,
+		      bool (*fn)(void *arg, const struct volume_entry *entry),
+		      void *arg)
+{
+	for (uint32_t i = cookie < 2 ? (uint32_t)cookie : 2; i < 2; i++) {
+		const struct ext2_dir_entry_2 *entry =
+			(const void *)(root + i * DIR_ENTRY_MIN);
+		struct volume_entry shown;
+
+		dir_show(entry, i + 1, &shown);
+		if (!fn(arg, &shown)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Entries of some leaves that have names of one hash in common. */
+struct batch {
+	struct htree_item *items;
+	uint32_t count, space;
+};
+
+/* Adds a leaf's entries. Returns 0, EAGAIN, EIO, EOPNOTSUPP or ENOMEM. */
+static int batch_add(struct volume *vol, struct vnode *dir,
+		     const struct htree_way *way, struct batch *batch)
+{
+	uint32_t more = vol->block_size / DIR_ENTRY_MIN, count;
+	struct htree_item *bigger = batch->items;
+	const uint8_t *data;
+	int error;
+
+	if (way->leaf == 0 || way->leaf >= dir->index->block_count) {
+		return EIO;
+	}
+	if (batch->count + more > batch->space) {
+		bigger = realloc(bigger, (batch->count + more) *
+				 sizeof(*bigger));
+		if (bigger == NULL) {
+			return ENOMEM;
+		}
+		batch->items = bigger;
+		batch->space = batch->count + more;
+	}
+	data = dir_block(vol, dir, way->leaf, false);
+	if (data == NULL) {
+		return poke_error(vol);
+	}
+	error = htree_leaf(vol, way->hash_version, data,
+			   bigger + batch->count, &count);
+	for (uint32_t i = 0; error == 0 && i < count; i++) {
+		bigger[batch->count + i].lblk = way->leaf;
+	}
+	batch->count += error == 0 ? count : 0;
+	return error;
+}
+
+/* Shows a batch, from cookie on; false when fn has had enough. */
+static bool batch_show(struct volume *vol, struct vnode *dir,
+		       const struct batch *batch, uint64_t cookie, bool *any,
+		       bool (*fn)(void *arg, const struct volume_entry *entry),
+		       void *arg)
+{
+	qsort(batch->items, batch->count, sizeof(*batch->items), htree_by_hash);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct htree_item *item = &batch->items[i];
+		const uint8_t *data = dir_block(vol, dir, item->lblk, false);
+		struct volume_entry shown;
+
+		if (item_key(item) < cookie) {
+			continue;
+		}
+		dir_show((const void *)(data + item->offset),
+			 item_key(item) + 1, &shown);
+		*any = true;
+		if (!fn(arg, &shown)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * Shows the names of a hashed directory as dir_each() does. Entries may move
+ * while somebody reads it in several calls; their hashes do not. Returns as
+ * dir_each(), or EOPNOTSUPP for a tree that is not sound.
+ */
+int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
+	       bool (*fn)(void *arg, const struct volume_entry *entry),
+	       void *arg)
+{
+	uint64_t key = cookie > 2 ? cookie - 2 : 0;
+	struct batch batch = { 0 };
+	struct htree_way way;
+	uint32_t hash;
+	bool more, any = cookie < 2;
+	int error = htree_down(vol, dir, (uint32_t)(key >> 32) << 1, &way);
+
+	if (error != 0) {
+		return error;
+	}
+	more = show_dots((const uint8_t *)way.nodes[0].entries -
+			 HTREE_ROOT_ENTRIES, cookie, fn, arg);
+	while (more && error == 0) {
+		bool next;
+
+		batch.count = 0;
+		do {
+			error = batch_add(vol, dir, &way, &batch);
+			next = error == 0 && htree_next(vol, dir, &way, &hash,
+						      &error);
+		} while (next && (hash & 1) != 0);
+		if (error == 0) {
+			more = batch_show(vol, dir, &batch, cookie, &any, fn,
+					  arg) && next;
+		}
+	}
+	free(batch.items);
+	return error == EAGAIN && any ? 0 : error;
+}
