@@ -59,7 +59,7 @@ struct volume_dev {
 	 * all up to lasting are on the disk. Without a journal both stay 0. */
 	uint64_t running, lasting;
 	bool read_only;
-	bool waits;			/* blocks may be absent */
+	bool instant;			/* no block is ever absent */
 	/* Of the last peek, poke or change that gave NULL. */
 	bool full;			/* it found no memory */
 	bool absent;			/* the block is being read: try again */

@@ -360,6 +360,7 @@ int volume_mem_open(void *image, size_t size, struct volume_dev **out)
 		return ENOMEM;
 	}
 	mem->dev.ops = &mem_ops;
+	mem->dev.instant = true;
 	mem->arenas_left = SIZE_MAX;
 	mem->dev.block_shift = FIRST_SHIFT;
 	mem->dev.block_size = 1u << FIRST_SHIFT;

@@ -179,7 +179,9 @@ static void load(struct fixture *f)
 	assert_int_equal(fread(f->image, 1, f->size, file), f->size);
 	fclose(file);
 	assert_int_equal(volume_mem_open(f->image, f->size, &f->mem), 0);
-	f->dev = (struct volume_dev){ .ops = &dev_ops, .waits = fixture_waits };
+	f->dev = (struct volume_dev){
+		.ops = &dev_ops, .instant = !fixture_waits,
+	};
 	dev_numbers(f);
 	f->fail_after = -1;
 	assert_int_equal(volume_open(&f->dev, &f->vol), 0);

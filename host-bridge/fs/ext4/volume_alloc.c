@@ -151,7 +151,7 @@ int alloc_ready(struct volume *vol, uint64_t goal, uint64_t count)
 	bool again = false;
 	uint8_t *map;
 
-	if (!vol->dev->waits) {
+	if (vol->dev->instant) {
 		return 0;
 	}
 	/* It begins only when it will not have to wait for them half way. */
@@ -285,7 +285,7 @@ int alloc_inode_ready(struct volume *vol, uint32_t dir)
 	uint8_t *map;
 	int error;
 
-	if (!vol->dev->waits) {
+	if (vol->dev->instant) {
 		return 0;
 	}
 	if (vol->inode_from / vol->group_inodes == group) {

@@ -107,7 +107,7 @@ int file_touch(struct volume *vol, struct vnode *vn, uint64_t offset,
 	const struct run *run;
 	bool again = false;
 
-	if (!dev->waits) {
+	if (dev->instant) {
 		return 0;
 	}
 	while (lblk < end && lblk < UINT32_MAX &&
@@ -144,7 +144,7 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
-	if (error == 0 && vol->dev->waits) {
+	if (error == 0 && !vol->dev->instant) {
 		error = file_touch(vol, vn, offset, len);
 	}
 	while (error == 0 && *done < len && n < max) {
@@ -177,7 +177,7 @@ int volume_read(struct volume *vol, uint32_t ino, uint64_t offset, void *buf,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
-	if (error == 0 && vol->dev->waits) {
+	if (error == 0 && !vol->dev->instant) {
 		error = file_touch(vol, vn, offset, len);
 	}
 	while (error == 0 && *done < len) {
@@ -304,7 +304,7 @@ int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
 	uint32_t count;
 	int error = 0;
 
-	if (!vol->dev->waits || len == 0) {
+	if (vol->dev->instant || len == 0) {
 		return 0;
 	}
 	last = (offset + len - 1) >> vol->shift;
@@ -340,7 +340,7 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 			   len > file_max(vol) - offset)) {
 		error = EFBIG;
 	}
-	if (error == 0 && vol->dev->waits) {
+	if (error == 0 && !vol->dev->instant) {
 		error = file_write_ready(vol, vn, offset, len);
 	}
 	while (error == 0 && *done < len) {

@@ -86,7 +86,7 @@ static int name_begin_new(struct volume *vol, uint32_t ino, const char *name,
 		return EEXIST;
 	}
 	if (error == ENOENT) {
-		error = make && vol->dev->waits ? name_make_ready(vol, *dir)
+		error = make && !vol->dev->instant ? name_make_ready(vol, *dir)
 						: 0;
 	}
 	return error != 0 ? error : dir_reserve(vol, *dir, name, len);

@@ -324,7 +324,7 @@ int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	const struct run *run;
 	int error, tree;
 
-	if (!vol->dev->waits) {
+	if (vol->dev->instant) {
 		return 0;
 	}
 	missing = run_missing(vn, lblk, count);

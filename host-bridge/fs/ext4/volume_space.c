@@ -133,7 +133,7 @@ static int space_ready(struct volume *vol, struct vnode *vn, unsigned mode,
 				    vol->shift) - first;
 	int error = 0;
 
-	if (!vol->dev->waits) {
+	if (vol->dev->instant) {
 		return 0;
 	}
 	if ((mode & (PUNCH | ZERO)) != 0) {

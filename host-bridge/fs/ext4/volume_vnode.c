@@ -325,7 +325,7 @@ int vnode_free_ready(struct volume *vol, struct vnode *vn)
 	bool dir = vnode_is(vn, VOLUME_S_IFDIR);
 	struct volume_dev *dev = vol->dev;
 
-	if (!dev->waits || vn->holds > 0 ||
+	if (dev->instant || vn->holds > 0 ||
 	    (vn->in.i_links_count > 1 && !dir)) {
 		return 0;
 	}

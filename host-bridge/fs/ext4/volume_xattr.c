@@ -187,7 +187,7 @@ int xattr_ready(struct volume *vol, struct vnode *vn, bool write)
 	struct volume_dev *dev = vol->dev;
 	int error = 0;
 
-	if (!dev->waits || (!write && !xattr_any(vol, vn))) {
+	if (dev->instant || (!write && !xattr_any(vol, vn))) {
 		return 0;
 	}
 	if (inode_touch(vol, vn->ino) == EAGAIN) {
