@@ -92,11 +92,14 @@ static void check(struct volume *vol, const char *what)
 			if (old->ino != now.ino) {
 				continue;
 			}
-			/* Read now, or known then. */
-			now.runs = old->runs == 0 ? 0 : now.runs;
-			now.tree = old->runs == 0 ? 0 : now.tree;
-			old->tree = old->runs == 0 ? 0 : old->tree;
-			now.names = old->names == 0 ? 0 : now.names;
+			/* Not known then, or forgotten now. */
+			if (old->runs == 0 || now.runs == 0) {
+				now.runs = old->runs;
+				now.tree = old->tree;
+			}
+			if (old->names == 0 || now.names == 0) {
+				now.names = old->names;
+			}
 			if (memcmp(old, &now, sizeof(now)) != 0) {
 				fail_msg("%s has changed file %u and gave "
 					 "EAGAIN", what, now.ino);

@@ -110,6 +110,7 @@ int volume_open(struct volume_dev *dev, struct volume **out)
 	vol->generation = (uint32_t)now;
 	vol->seed = (uint64_t)now * 0x9e3779b97f4a7c15ull | 1;
 	vol->vnodes_most = VOLUME_VNODES;
+	vol->content_limit = vol->content_most = VOLUME_CONTENT;
 	vol->hash = calloc(VOLUME_VNODES, sizeof(*vol->hash));
 	error = vol->hash != NULL ? volume_load(vol) : ENOMEM;
 	if (error != 0) {

@@ -294,7 +294,12 @@ int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
 	bool hashed = false;
 
 	if (error == 0) {
+		uint32_t mask = dir->index->mask;
+
 		error = index_reserve(dir->index);
+		if (dir->index->mask != mask) {
+			vnode_count(vol, dir);
+		}
 	}
 	if (error == 0 && (dir->in.i_flags & EXT2_INDEX_FL) != 0) {
 		hashed = ext2fs_has_feature_dir_index(vol->fs->super);

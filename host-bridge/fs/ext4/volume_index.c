@@ -278,7 +278,19 @@ int index_load(struct volume *vol, struct vnode *dir)
 	if (error != 0) {
 		index_free(dir);
 	}
+	vnode_count(vol, dir);
 	return error;
+}
+
+/** The memory that a directory's names take. */
+size_t index_bytes(const struct vnode *dir)
+{
+	const struct dir_index *index = dir->index;
+
+	return index == NULL ? 0
+	       : sizeof(*index) +
+		 (index->mask + (size_t)1) * sizeof(*index->slots) +
+		 index->block_space * sizeof(*index->blocks);
 }
 
 /**

@@ -28,6 +28,7 @@
 #define EUCLEAN			117
 #endif
 #define VOLUME_VNODES		8192u	/* kept in memory, held ones apart */
+#define VOLUME_CONTENT		(16u << 20)	/* bytes of what is beside them */
 #define VOLUME_LINK_MAX		65000u
 #define RUN_MAX			32768u	/* blocks of one extent */
 
@@ -61,6 +62,7 @@ struct vnode {
 	uint64_t *tree;		/* blocks of the extent tree */
 	uint32_t tree_count, tree_space;
 	struct dir_index *index;
+	size_t content;			/* bytes of the three, as counted last */
 	union {
 		struct ext2_inode_large in;
 		struct ext2_inode in_small;
@@ -95,6 +97,9 @@ struct volume {
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
+	/* Bytes of all runs, trees and names; how many there should be, and how
+	 * many before volume_trim() looks. */
+	size_t content, content_limit, content_most;
 	struct group *groups;
 	uint32_t group_dirty;		/* first in the list of those */
 	uint32_t group_blocks, group_inodes;	/* that each has */
@@ -150,8 +155,20 @@ void vnode_unref(struct volume *vol, struct vnode *vn);
 int vnode_free_ready(struct volume *vol, struct vnode *vn);
 int vnode_free(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
+void vnode_count(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
-void volume_trim(struct volume *vol);
+void volume_make_room(struct volume *vol);
+
+/* Makes room where too much is in memory. No vnode pointer may be in use: so it
+ * is called where a public function begins, and nowhere else; when an observer
+ * calls that, all stays. */
+static inline void volume_trim(struct volume *vol)
+{
+	if ((vol->vnodes > vol->vnodes_most ||
+	     vol->content > vol->content_most) && !vol->telling) {
+		volume_make_room(vol);
+	}
+}
 
 /* Why the device gave no block. */
 static inline int dev_error(const struct volume_dev *dev)
@@ -322,5 +339,6 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
 /* volume_index.c */
 int index_load(struct volume *vol, struct vnode *dir);
 void index_free(struct vnode *dir);
+size_t index_bytes(const struct vnode *dir);
 
 #endif

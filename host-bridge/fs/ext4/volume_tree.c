@@ -132,6 +132,7 @@ static void tree_cut(struct volume *vol, struct vnode *vn, uint32_t keep)
 int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 {
 	uint32_t need = tree_blocks(vol, count), before = vn->tree_count;
+	uint32_t space = vn->run_space;
 	int error;
 
 	/* Two levels below the root are what is done here. */
@@ -144,6 +145,9 @@ int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
 	if (error == 0) {
 		error = grow((void **)&vn->tree, &vn->tree_space, need,
 			     sizeof(*vn->tree));
+	}
+	if (vn->run_space != space) {
+		vnode_count(vol, vn);
 	}
 	if (error == 0 && vn->tree_count < need) {
 		error = alloc_ready(vol, 0, need - before);
@@ -322,6 +326,7 @@ int tree_load(struct volume *vol, struct vnode *vn)
 		error = tree_reserve(vol, vn, vn->run_count);
 	}
 	vn->runs_valid = error == 0;
+	vnode_count(vol, vn);
 	return error;
 }
 

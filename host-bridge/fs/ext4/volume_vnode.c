@@ -52,8 +52,18 @@ static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
 	return vn;
 }
 
+/** To be called when what a vnode has beside the inode takes more or less. */
+void vnode_count(struct volume *vol, struct vnode *vn)
+{
+	size_t bytes = vn->run_space * sizeof(*vn->runs) +
+		       vn->tree_space * sizeof(*vn->tree) + index_bytes(vn);
+
+	vol->content += bytes - vn->content;
+	vn->content = bytes;
+}
+
 /* Frees what was read or made beside the inode; it can be read again. */
-static void vnode_free_content(struct vnode *vn)
+static void vnode_free_content(struct volume *vol, struct vnode *vn)
 {
 	index_free(vn);
 	free(vn->runs);
@@ -63,6 +73,8 @@ static void vnode_free_content(struct vnode *vn)
 	vn->run_space = vn->tree_space = 0;
 	vn->run_count = vn->tree_count = vn->cursor = 0;
 	vn->runs_valid = vn->tree_dirty = false;
+	vol->content -= vn->content;
+	vn->content = 0;
 }
 
 /** Forgets a vnode, written back or not. Nobody may hold it. */
@@ -76,25 +88,49 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
 	vn->ring_prev->ring_next = vn->ring_next;
 	vn->ring_next->ring_prev = vn->ring_prev;
 	vol->vnodes--;
-	vnode_free_content(vn);
+	vnode_free_content(vol, vn);
 	free(vn);
 }
 
+/* Makes room when runs, trees and names take too much memory: forgets those of
+ * the vnodes that were not lately used, also of held ones. Where that is of no
+ * use, all being in use, it is done again when an eighth more has come. */
+static void volume_shrink(struct volume *vol)
+{
+	size_t enough = vol->content_limit / 8 * 7;
+	uint32_t steps = 2 * vol->vnodes;
+
+	for (; vol->content > enough && steps > 0; steps--) {
+		struct vnode *vn = vol->hand;
+
+		vol->hand = vn->ring_next;
+		if (!vn->used && vn->content > 0 &&
+		    vnode_writeback(vol, vn) == 0) {
+			vnode_free_content(vol, vn);
+		}
+		vn->used = false;
+	}
+	vol->content_most = vol->content > enough
+			    ? vol->content + vol->content_limit / 8
+			    : vol->content_limit;
+}
+
 /**
- * Makes room when too many vnodes are in memory: writes back and forgets the
- * ones that are neither held nor lately used, an eighth of them at once. Where
- * most are held it is of no use, and costs as much as there are: so it is done
- * again when as many have come, or were let go (volume_release()). No
- * vnode pointer may be in use: so it is called where a public function begins,
- * and nowhere else, and one that an observer calls keeps all. One that cannot be
- * written stays.
+ * Makes room when too many vnodes are in memory, or too much that belongs to
+ * them: writes back and forgets the ones that are neither held nor lately used,
+ * an eighth of them at once. Where most are held it is of no use, and costs as
+ * much as there are: so it is done again when as many have come, or were let go
+ * (volume_release()). One that cannot be written stays. For volume_trim().
  */
-void volume_trim(struct volume *vol)
+void volume_make_room(struct volume *vol)
 {
 	/* Once around to take the marks away, once to find who has none. */
 	uint32_t steps = 2 * vol->vnodes;
 
-	if (vol->vnodes <= vol->vnodes_most || vol->telling) {
+	if (vol->content > vol->content_most) {
+		volume_shrink(vol);
+	}
+	if (vol->vnodes <= vol->vnodes_most) {
 		return;
 	}
 	orphan_reap(vol);
@@ -358,7 +394,7 @@ int vnode_free(struct volume *vol, struct vnode *vn)
 	}
 	orphan_remove(vol, vn);
 	volume_free_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR));
-	vnode_free_content(vn);
+	vnode_free_content(vol, vn);
 	vn->in.i_dtime = (uint32_t)volume_now().sec;
 	memset(vn->in.i_block, 0, sizeof(vn->in.i_block));
 	/* There is no tree: e2fsck takes a block of the table for garbage, and
