@@ -57,6 +57,14 @@ struct fuse_channel_hello_out {
 	 * counted: they have no reply, and those after them have to be sent
 	 * again. */
 	uint64_t forgets;
+	uint64_t room;		/* as in fuse_channel_room */
+};
+
+/* Behind the reply to a WRITE there may be this: how many blocks of 4 KiB the host
+ * has room for after it. Linux keeps no more than these waiting to be written, so
+ * that who is told that he has written has. */
+struct fuse_channel_room {
+	uint64_t blocks;
 };
 
 /* Behind the reply to a request that changed names (CREATE MKNOD MKDIR SYMLINK

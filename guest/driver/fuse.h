@@ -90,8 +90,11 @@ struct fuse_rx {
 		struct fuse_found found;
 		struct fuse_open_out open;
 	};
-	u32 tail;		/* bytes at its end that are dir[] */
-	struct fuse_channel_dir dir[2];
+	u32 tail;		/* bytes at its end that are of these: */
+	union {
+		struct fuse_channel_dir dir[2];
+		struct fuse_channel_room room;
+	};
 	/* The place of the next byte in the request's memory. */
 	u32 arg, arg_at;
 	u32 page, page_at;
@@ -143,7 +146,9 @@ struct fuse_session {
 	bool ready;		/* they can be carried out */
 	struct work_struct notice_work;
 	atomic64_t last_fh;	/* of those the driver gives */
-	bool full;		/* the host had no room. Without the lock */
+	/* The host had no room; it has so many blocks. Without the lock. */
+	bool full;
+	u64 room;
 	/* Directories as the host last told of them, by node: fuse_dir.c. */
 	struct fuse_channel_dir dirs[FUSE_DIRS];
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
@@ -185,6 +190,13 @@ void fuse_local_written(struct fuse_session *s, const struct fuse_req *req);
 void fuse_write_adopt(struct inode *inode);
 ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from);
 int fuse_write_all(struct inode *inode);
+
+/* fuse_room.c */
+void fuse_room_told(struct fuse_session *s, u64 blocks);
+void fuse_room_answered(struct fuse_session *s, const struct fuse_req *req);
+bool fuse_room_for(struct fuse_session *s, u64 more);
+bool fuse_room_make(struct fuse_session *s, u64 more);
+void fuse_room_before(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_stream.c */
 bool fuse_stream_adopted(const struct inode *inode);

@@ -225,6 +225,8 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 	}
 	if (answered) {
 		fuse_end(s, req, error);
+	} else {
+		fuse_room_before(s, req);
 	}
 	return answered;
 }

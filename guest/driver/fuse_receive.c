@@ -26,7 +26,9 @@ static bool fits(const struct fuse_args *args, u32 len, u32 *tail)
 	for (i = 0; i < args->out_numargs; i++) {
 		room += args->out_args[i].size;
 	}
-	*tail = fuse_dir_tail(args->opcode, len - room);
+	*tail = args->opcode == FUSE_WRITE &&
+		len - room == sizeof(struct fuse_channel_room) ? len - room :
+		fuse_dir_tail(args->opcode, len - room);
 	return len - *tail == room ||
 	       (args->out_argvar && len < room &&
 		room - len <= args->out_args[i - 1].size);
@@ -255,6 +257,7 @@ static void reply_end(struct fuse_session *s)
 		}
 	}
 	if (rx->head.error == 0) {
+		fuse_room_answered(s, req);
 		note_answer(s, req);
 	}
 	list_del_init(&req->list);
@@ -283,6 +286,7 @@ static bool hello_end(struct isthmus *ch, struct fuse_session *s)
 	s->known = true;
 	s->state = SESSION_UP;
 	fuse_forget_resume(s, hello.forgets);
+	fuse_room_told(s, hello.room);
 	s->interrupt = s->waiters != 0;
 	/* Of what is carried out the last connection may have told nothing. */
 	s->ack = s->notices_done != 0;

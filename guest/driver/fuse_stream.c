@@ -112,6 +112,10 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t n;
 
+	if (iocb->ki_flags & IOCB_DIRECT) {
+		fuse_room_make(get_fuse_conn(inode)->iq.priv,
+			       iov_iter_count(from) / PAGE_SIZE + 1);
+	}
 	if (!stream_write(iocb) ||
 	    !can_pass(iocb, from, iov_iter_count(from)) ||
 	    !fuse_knows(inode, STATX_MODE | STATX_SIZE) ||

@@ -13,9 +13,9 @@
  *
  * And a process' own memory goes the same way, where the file has no pages.
  *
- * That the host has no room is seen when pages are written, long after their
- * writers went on. From then on each writer waits for its page, and is told
- * itself, until there is room again; what others had written before is lost, and
+ * Where the host has little room (fuse_room.c), or none, each writer waits for its
+ * page, and is told itself. That it has none although it said so is seen when pages
+ * are written, long after their writers went on: what they had written is lost, and
  * said when the file is written to again, synced or closed.
  *
  * All in process context, where sleeping is allowed.
@@ -68,11 +68,16 @@ static void write_done(struct fuse_session *s, struct fuse_own *own, int error)
 {
 	struct write *w = container_of(own, struct write, own);
 	const struct fuse_rx *rx = &s->rx;
+	u32 len = rx->head.len - sizeof(rx->head);
+	struct fuse_channel_room room;
 
 	if (error > 0 || error <= -ERESTARTSYS) {
 		error = -EIO;
 	}
-	if (error == 0 && rx->head.len != sizeof(rx->head) + sizeof(w->out)) {
+	if (error == 0 && len == sizeof(w->out) + sizeof(room)) {
+		memcpy(&room, rx->first + sizeof(w->out), sizeof(room));
+		fuse_room_told(s, room.blocks);
+	} else if (error == 0 && len != sizeof(w->out)) {
 		error = -EIO;
 	}
 	if (error == 0) {
@@ -418,6 +423,8 @@ ssize_t fuse_write_past(struct inode *inode, loff_t pos, struct iov_iter *from)
 	struct write *w;
 	u32 bytes;
 
+	fuse_room_make(get_fuse_conn(inode)->iq.priv,
+		       iov_iter_count(from) / PAGE_SIZE + 1);
 	batch_begin(&b, inode);
 	b.user = true;
 	b.written = -EAGAIN;
@@ -487,9 +494,9 @@ static void take_back(struct inode *inode, loff_t pos, loff_t size)
 				      pos / PAGE_SIZE);
 }
 
-/* A page has been written to, with the inode locked. Is the host full, it is
- * asked at once: this page's or an older one's error is the writer's, and has
- * been told then. */
+/* A page has been written to, with the inode locked. Is the host full, or nearly,
+ * it is asked at once: this page's or an older one's error is the writer's, and
+ * has been told then. */
 static int write_to(struct file *file, struct address_space *mapping,
 		    loff_t pos, unsigned int len, unsigned int copied,
 		    compat_dirty *page, void *data)
@@ -501,7 +508,8 @@ static int write_to(struct file *file, struct address_space *mapping,
 				       data);
 	int err = 0;
 
-	if (done > 0 && READ_ONCE(s->full)) {
+	if (done > 0 && (READ_ONCE(s->full) || !fuse_room_for(s, 0))) {
+		fuse_room_make(s, 0);
 		err = file_write_and_wait_range(file, pos, pos + done - 1);
 		filemap_check_errors(mapping);
 	}

@@ -45,6 +45,9 @@ struct volume_dev_ops {
 	/* Somebody waits for the running transaction to be on the disk. NULL:
 	 * there are none. */
 	void (*commit)(struct volume_dev *dev);
+	/* Blocks never written, or discarded, for which there is room yet.
+	 * NULL: for all. */
+	uint64_t (*room)(struct volume_dev *dev);
 	/* Makes all written blocks lasting; 0 or an errno value. NULL: the
 	 * device lives no longer than we do. */
 	int (*flush)(struct volume_dev *dev);

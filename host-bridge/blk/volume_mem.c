@@ -49,7 +49,9 @@ struct mem_dev {
 	uint8_t **table;
 	uint8_t *plain;			/* the image, if it is a plain one */
 	size_t size;			/* bytes of it */
+	uint64_t missing;		/* blocks without memory */
 	uint8_t *free;			/* chained through their first bytes */
+	uint64_t frees;			/* of these */
 	struct arena *arenas;
 	unsigned arena_used;		/* bytes taken of the first arena */
 	size_t arenas_left;		/* that may still be made */
@@ -66,6 +68,7 @@ static uint8_t *mem_alloc(struct mem_dev *mem)
 
 	if (block != NULL) {
 		memcpy(&mem->free, block, sizeof(mem->free));
+		mem->frees--;
 		return block;
 	}
 	if (mem->arenas == NULL || mem->arena_used == ARENA_BYTES) {
@@ -114,6 +117,7 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 			memset(data, 0, dev->block_size);
 		}
 		mem->table[block] = data;
+		mem->missing -= data != NULL;
 		dev->full = data == NULL;
 	}
 	return mem->table[block];
@@ -132,9 +136,25 @@ static void mem_discard(struct volume_dev *dev, uint64_t block, uint64_t count)
 		if (data != NULL) {
 			memcpy(data, &mem->free, sizeof(mem->free));
 			mem->free = data;
+			mem->frees++;
 			mem->table[block] = NULL;
+			mem->missing++;
 		}
 	}
+}
+
+/* How many blocks can get memory: volume_dev_ops. The heap may have less. */
+static uint64_t mem_room(struct volume_dev *dev)
+{
+	const struct mem_dev *mem = (const struct mem_dev *)dev;
+	uint64_t room = mem->frees, more = ARENA_BYTES >> dev->block_shift;
+
+	if (mem->arenas != NULL) {
+		room += (ARENA_BYTES - mem->arena_used) >> dev->block_shift;
+	}
+	return room >= mem->missing ||
+	       mem->arenas_left > (mem->missing - room) / more
+	       ? UINT64_MAX : room + mem->arenas_left * more;
 }
 
 /* The image's memory is not ours to free. */
@@ -196,6 +216,7 @@ static int mem_split(struct mem_dev *mem, uint32_t shift)
 	free(mem->table);
 	mem->table = table;
 	mem->dev.blocks = blocks;
+	mem->missing <<= by;
 	return 0;
 }
 
@@ -225,6 +246,7 @@ static const struct volume_dev_ops mem_ops = {
 	.change = mem_poke,
 	.discard = mem_discard,
 	.set_block = mem_set_block,
+	.room = mem_room,
 	.close = mem_close,
 };
 
@@ -273,6 +295,7 @@ static int mem_chunk(struct mem_dev *mem, const struct sparse_chunk *chunk,
 			mem->table[block + i] = data +
 				(i << (uint64_t)mem->dev.block_shift);
 		}
+		mem->missing -= chunk->blocks;
 		return 0;
 	case CHUNK_FILL:
 		if (body != sizeof(uint32_t)) {
@@ -327,7 +350,7 @@ static int mem_load(struct mem_dev *mem, uint8_t *image, size_t size,
 		return mem_load_plain(mem);
 	}
 	/* 8 bytes for each block: what the device costs beside its data. */
-	mem->dev.blocks = header->blocks;
+	mem->dev.blocks = mem->missing = header->blocks;
 	mem->table = calloc(mem->dev.blocks + 1, sizeof(*mem->table));
 	return mem->table == NULL ? ENOMEM
 				  : mem_load_sparse(mem, image, size, header);

@@ -204,6 +204,7 @@ static int conn_hello(struct fuse_conn *conn)
 	s->conn = conn;
 	reply.out.flags = resumed ? FUSE_CHANNEL_RESUMED : 0;
 	reply.out.forgets = s->forgets;
+	reply.out.room = fuse_room(s->vol);
 	fuse_send(s, &seg, 1);
 	fuse_notify_push(s);
 	return 0;

@@ -67,6 +67,7 @@ int fuse_entry_of(struct fuse_request *r, uint32_t ino,
 		  struct fuse_entry_out *to);
 int fuse_entry_put(struct fuse_request *r, uint32_t ino);
 void fuse_dirs_put(struct fuse_request *r);
+uint64_t fuse_room(struct volume *vol);
 int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 		  uint32_t flags);
 

@@ -121,6 +121,15 @@ int fuse_notify_reply(struct fuse_request *r)
 	return 0;
 }
 
+/** What is said in struct fuse_channel_room. */
+uint64_t fuse_room(struct volume *vol)
+{
+	struct volume_stat st;
+
+	return volume_statfs(vol, &st) == 0 ?
+	       st.blocks_room * st.block_size / PAGE : 0;
+}
+
 /** STATFS: -> fuse_statfs_out. There is one volume. */
 int fuse_statfs(struct fuse_request *r)
 {
@@ -133,7 +142,7 @@ int fuse_statfs(struct fuse_request *r)
 	}
 	*out = (struct fuse_statfs_out){ .st = {
 		.blocks = st.blocks, .bfree = st.blocks_free,
-		.bavail = st.blocks_free,	/* none are reserved */
+		.bavail = st.blocks_room,	/* none are reserved */
 		.files = st.files, .ffree = st.files_free,
 		.bsize = st.block_size, .frsize = st.block_size,
 		.namelen = NAME_MAX_BYTES,

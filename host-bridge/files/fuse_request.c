@@ -125,6 +125,23 @@ void fuse_request_begin(struct fuse_request *r, struct fuse_session *s,
 	};
 }
 
+/* What is true now: behind the reply. Whether there is anything. */
+static bool put_more(struct fuse_request *r)
+{
+	struct fuse_channel_room *room = (void *)(r->out + r->out_len);
+
+	if (r->in.opcode == FUSE_WRITE) {
+		room->blocks = fuse_room(r->vol);
+		r->out_len += sizeof(*room);
+		return true;
+	}
+	if ((fuse_request_flags(r->in.opcode) & NAMES) != 0) {
+		fuse_dirs_put(r);
+		return true;
+	}
+	return false;
+}
+
 /**
  * Sends the reply, or hands it to who wants it to wait. error is the handler's,
  * with what it has left in r.
@@ -159,9 +176,7 @@ void fuse_request_done(struct fuse_request *r, int error)
 		fuse_kept_add(s, segs, r->seg_count + 1);
 	}
 	/* Not kept: when it comes again they may be different. */
-	if (error == 0 &&
-	    (fuse_request_flags(r->in.opcode) & NAMES) != 0) {
-		fuse_dirs_put(r);
+	if (error == 0 && put_more(r)) {
 		header.len = (uint32_t)(sizeof(header) + r->out_len);
 		memcpy(server->reply, &header, sizeof(header));
 		segs[0].len = header.len;

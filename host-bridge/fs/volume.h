@@ -69,6 +69,7 @@ struct volume_attr {
 struct volume_stat {
 	uint32_t block_size;		/* bytes */
 	uint64_t blocks, blocks_free, files, files_free;
+	uint64_t blocks_room;		/* of these free, that can be written */
 	uint64_t id;
 };
 

@@ -59,7 +59,9 @@ static uint32_t without_dirs(const struct fuse_out_header *header)
 
 	if (header->error != 0 || header->unique != asked.unique ||
 	    (fuse_request_flags(asked.opcode) & FUSE_OP_NAMES) == 0) {
-		return header->len;
+		return asked.opcode == FUSE_WRITE && header->error == 0 ?
+		       own + (uint32_t)sizeof(struct fuse_write_out) :
+		       header->len;
 	}
 	switch (asked.opcode) {
 	case FUSE_CREATE:

@@ -24,6 +24,7 @@ static struct {
 	bool forgetful;			/* knows no session */
 	bool hasty;			/* tells something at once */
 	u64 session, hellos, notified, forgets;
+	u64 room;			/* blocks that it says it has */
 	u64 received;			/* bytes, for credit */
 	u32 connects, rsts;
 	u32 have;			/* of the stream */
@@ -78,6 +79,7 @@ static inline void server_hello(void)
 	const struct fuse_channel_node root = { FUSE_ROOT_ID };
 	struct fuse_channel_hello_out out = {
 		.version = FUSE_CHANNEL_VERSION, .forgets = server.forgets,
+		.room = server.room,
 		.flags = !server.forgetful && server.session == hello->session
 			 ? FUSE_CHANNEL_RESUMED : 0,
 	};
@@ -228,6 +230,7 @@ static inline void load(void)
 {
 	memset(&server, 0, offsetof(__typeof__(server), stream));
 	server.credit = HOST_CREDIT;
+	server.room = 1 << 20;
 	driver_start();
 }
 

@@ -357,6 +357,22 @@ static void test_write_killed(void **state)
 	end();
 }
 
+/* What goes past the cache takes no room from pages that wait to be written. */
+static void test_write_room(void **state)
+{
+	(void)state;
+	begin(4 * CHUNK);
+	for (u32 i = 0; i < 4; i++) {
+		sb->bdi.wb.stat[WB_RECLAIMABLE] = 8;
+		((struct fuse_session *)fm->fc->iq.priv)->room =
+			i & 1 ? 286 : 287;
+		iocb.ki_flags = i & 2 ? IOCB_DIRECT : 0;
+		assert_int_equal(do_write(0, CHUNK), CHUNK);
+		assert_int_equal(sb->syncs, i & 1 ? i / 2 + 1 : i / 2);
+	}
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_write_errors),
 		cmocka_unit_test(test_write_falls_back),
 		cmocka_unit_test(test_write_killed),
+		cmocka_unit_test(test_write_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static struct {
 } writes[16];
 static u32 count, turns;
 static int error;
-static u32 reply_size, reply_short, reply_blocks;
+static u32 reply_size, reply_short, reply_blocks, reply_room;
 static bool lose;
 
 static void host_turn(void)
@@ -40,7 +40,8 @@ static void host_turn(void)
 	while (server_run()) {
 		const struct fuse_write_in *in = (const void *)got_body;
 		struct fuse_write_out out[2] = {
-			{ in->size - reply_short, reply_blocks }
+			{ in->size - reply_short, reply_blocks },
+			{ reply_room, 0 },
 		};
 
 		assert_int_equal(got.opcode, FUSE_WRITE);
@@ -320,6 +321,75 @@ static void test_full(void **state)
 	end();
 }
 
+/* The host says how much room it has. No more waits to be written than fits there;
+ * what would be too much is preceded by all that waits, and waited for. */
+static void test_room(void **state)
+{
+	struct ask dir = ask_of(FUSE_MKDIR, 8, 0);
+	struct ask fall = ask_of(FUSE_FALLOCATE,
+				 sizeof(struct fuse_fallocate_in), 0);
+	struct ask *asks[] = { &dir, &fall };
+	struct fuse_session *s;
+	s64 *waits;
+
+	(void)state;
+	begin(PAGE_SIZE);
+	s = fm->fc->iq.priv;
+	waits = sb->bdi.wb.stat;
+	assert_int_equal(s->room, server.room);
+	reply_size = sizeof(struct fuse_write_out) +
+		     sizeof(struct fuse_channel_room);
+	reply_room = 300;
+	dirty(0, 1);
+	assert_int_equal(write_out(), 0);
+	assert_int_equal(mapping.error, 0);
+	assert_int_equal(s->room, 300);
+	count = 0;
+	waits[WB_RECLAIMABLE] = 30;
+	waits[WB_WRITEBACK] = 5;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 0);
+	/* One more, and blocks that lead to them, would be too much. */
+	waits[WB_WRITEBACK] = 6;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 1);
+	assert_int_equal(sb->syncs, 1);
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 1);
+	/* Also if somebody has the mount's lock. */
+	waits[WB_RECLAIMABLE] = 60;
+	sb->s_umount.writer = true;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(count, 2);
+	assert_int_equal(sb->syncs, 1);
+	sb->s_umount.writer = false;
+	/* Near the end only the writer's page waits. */
+	reply_room = 200;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(sb->syncs, 2);
+	waits[WB_RECLAIMABLE] = 1;
+	assert_int_equal(write_to(0, 50), 50);
+	assert_int_equal(sb->syncs, 2);
+	assert_int_equal(count, 4);
+	error = -ENOSPC;
+	assert_int_equal(write_to(PAGE_SIZE, 50), -ENOSPC);
+	assert_int_equal(fi.inode.i_size, PAGE_SIZE);
+	error = 0;
+	/* What others take counts too, before and after. */
+	s->room = 1000;
+	((struct fuse_fallocate_in *)fall.in)->length = 400 * PAGE_SIZE;
+	for (u32 i = 0; i < 2; i++) {
+		waits[WB_RECLAIMABLE] = 300;
+		ask_send(asks[i]);
+		assert_true(server_run());
+		server_reply(got.unique, 0, NULL, 0);
+		assert_int_equal(fake_answered(asks[i]->req), 0);
+		assert_int_equal(sb->syncs, 2 + i);
+		assert_int_equal(s->room, i == 0 ? 996 : 592);
+	}
+	end();
+}
+
 static void test_launder(void **state)
 {
 	(void)state;
@@ -350,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_launder),
 	};
 

@@ -133,6 +133,50 @@ static void privileges_end_with_another_content(void **state)
 	GO(attr_by(x).mode, in.mode);
 }
 
+static uint64_t few_blocks(struct volume_dev *dev)
+{
+	(void)dev;
+	return 5;
+}
+
+static uint64_t room_said(void)
+{
+	return ((const struct fuse_channel_room *)
+		(a.reply + sizeof(struct fuse_write_out)))->blocks;
+}
+
+/* How much room there is, is told with each WRITE, and when a mount is there again:
+ * free blocks, and memory for them. */
+static void room_is_told(void **state)
+{
+	const struct fuse_statfs_out *statfs = (const void *)a.reply;
+	struct volume_dev_ops ops = *f.dev.ops;
+	const struct volume_dev_ops *before = f.dev.ops;
+	uint64_t node, room;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		GO(write_file(&a, node, i * 8192, "x", 1, 0), 0);
+		GO(room_said(), blocks_free(f.vol));
+	}
+	room = room_said();
+	GO(write_file(&a, node, 0, "x", 1, 0), 0);
+	GO(room_said(), room);
+	disconnect(&a);
+	connect_to(&a);
+	GO(hello(&a, 0), 0);
+	GO(((const struct fuse_channel_hello_out *)a.reply)->room, room);
+	ops.room = few_blocks;
+	f.dev.ops = &ops;
+	GO(write_file(&a, node, 0, "x", 1, 0), 0);
+	GO(room_said(), 5);
+	GO(ask(&a, FUSE_STATFS, ROOT_ID, NULL, 0, NULL, NULL), 0);
+	GO(statfs->st.bavail, 5);
+	GO(statfs->st.bfree, room);
+	f.dev.ops = before;
+}
+
 /* Linux says only that there is a new owner. */
 static void privileges_end_with_an_owner(void **state)
 {
@@ -519,6 +563,7 @@ int main(void)
 		T(attributes_are_set),
 		T(privileges_end_with_a_write),
 		T(privileges_end_with_another_content),
+		T(room_is_told),
 		T(privileges_end_with_an_owner),
 		T(acls_come_with_a_directory),
 		T(attributes_have_names),

@@ -157,6 +157,14 @@ static void requests_that_come_again_are_not_done_twice(void **state)
 	GO(ask(&a, FUSE_RMDIR, ROOT_ID, NULL, 0, "e", NULL), 0);
 	again(&a);
 	GO(resend(&a), 0);
+	/* Of room it says nothing any more: it may be less. */
+	GO(make_file(&a, ROOT_ID, "w", &node, &fh), 0);
+	GO(write_file(&a, node, 0, "x", 1, 0), 0);
+	GO(a.reply_len, sizeof(struct fuse_write_out) +
+			sizeof(struct fuse_channel_room));
+	again(&a);
+	GO(resend(&a), 0);
+	GO(a.reply_len, sizeof(struct fuse_write_out));
 	/* An error is one too. */
 	GO(unlink_name(&a, ROOT_ID, "e"), 2);
 	GO(make_dir(&a, ROOT_ID, "e", &dir), 0);

@@ -238,12 +238,21 @@ static void test_no_block(void **state)
 	fixture_close(&f);
 }
 
+static uint64_t blocks_room(struct volume *vol)
+{
+	struct volume_stat st;
+
+	assert_int_equal(volume_statfs(vol, &st), 0);
+	return st.blocks_room;
+}
+
 /* The same for data: as much of a write is done as there is memory for. */
 static void test_no_block_for_data(void **state)
 {
 	static const uint8_t data[400000];
 	struct volume_attr attr = { .size = 1 << 20 };
 	size_t size, done, more = 0;
+	uint64_t room;
 	struct volume_dev *dev;
 	struct volume *vol;
 	struct fixture f;
@@ -269,15 +278,22 @@ static void test_no_block_for_data(void **state)
 				      &done), 0);
 	assert_int_equal(done, sizeof(data));
 	/* Its share of the heap, and not more; what is free serves again. */
+	assert_int_equal(blocks_room(vol), blocks_free(vol));
 	volume_mem_limit(dev, 3 * 65 * BLOCK);
+	room = blocks_room(vol);
+	assert_in_range(room, 3 * 64, 4 * 64);
 	for (uint64_t at = 1 << 20; volume_write(vol, ino, at, data, 100000,
 						 &done) == 0; at += done) {
 		more += done;
+		assert_true(blocks_room(vol) < room);
+		room = blocks_room(vol);
 	}
+	assert_int_equal(blocks_room(vol), 0);
 	assert_in_range(more, 3 * 64 * 4096, 5 * 64 * 4096);
 	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 9, &done),
 			 ENOSPC);
 	assert_int_equal(volume_setattr(vol, ino, VOLUME_SET_SIZE, &attr), 0);
+	assert_in_range(blocks_room(vol), 3 * 64, 5 * 64);
 	assert_int_equal(volume_write(vol, ino, 3 << 20, data, 100000, &done),
 			 0);
 	assert_int_equal(volume_close(vol), 0);

@@ -184,6 +184,17 @@ void volume_drop(struct volume *vol)
 	volume_forget(vol);
 }
 
+/* How many blocks can be written that are not used yet: the device may have room
+ * for fewer than are free. */
+static uint64_t volume_room(struct volume *vol)
+{
+	uint64_t room = vol->dev->ops->room != NULL ?
+			vol->dev->ops->room(vol->dev) : UINT64_MAX;
+	uint64_t free = ext2fs_free_blocks_count(vol->fs->super);
+
+	return room < free ? room : free;
+}
+
 /**
  * Space and files, of the whole volume: none are reserved for root here. id is
  * the first half of the UUID. Returns 0.
@@ -196,6 +207,7 @@ int volume_statfs(struct volume *vol, struct volume_stat *st)
 		.block_size = vol->block_size,
 		.blocks = ext2fs_blocks_count(sb),
 		.blocks_free = ext2fs_free_blocks_count(sb),
+		.blocks_room = volume_room(vol),
 		.files = sb->s_inodes_count,
 		.files_free = sb->s_free_inodes_count,
 	};

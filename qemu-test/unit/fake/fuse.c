@@ -433,6 +433,25 @@ struct inode *find_inode_rcu(struct super_block *sb, unsigned long hash,
 /* Where there is a log. */
 #pragma weak vfs_log
 
+bool down_read_trylock(struct rw_semaphore *sem)
+{
+	sem->readers += !sem->writer;
+	return !sem->writer;
+}
+
+void up_read(struct rw_semaphore *sem)
+{
+	assert(sem->readers-- > 0);
+}
+
+/* All that is dirty is written by now. */
+void sync_inodes_sb(struct super_block *of)
+{
+	assert(of->s_umount.readers && fake.locks + fake.irq + fake.rcu == 0);
+	of->syncs++;
+	memset(of->bdi.wb.stat, 0, sizeof(of->bdi.wb.stat));
+}
+
 int write_inode_now(struct inode *inode, int sync)
 {
 	assert(sync && fake.locks + fake.irq + fake.rcu == 0);

@@ -218,8 +218,19 @@ struct super_operations {
 	struct inode *(*alloc_inode)(struct super_block *sb);
 };
 
+enum { WB_RECLAIMABLE, WB_WRITEBACK };
+
+struct bdi_writeback {
+	s64 stat[2];
+};
+
+#define wb_stat(wb, item)	((wb)->stat[item])
+#define wb_stat_sum		wb_stat
+#define wb_stat_error()		0u
+
 struct backing_dev_info {
 	unsigned int capabilities, ratio;
+	struct bdi_writeback wb;
 };
 
 #define bdi_set_max_ratio(bdi, r)	((bdi)->ratio = (r))
@@ -230,6 +241,8 @@ struct super_block {
 	struct dentry *s_root;
 	unsigned int s_flags;
 	int active;
+	struct rw_semaphore s_umount;
+	unsigned int syncs;		/* sync_inodes_sb() */
 	long s_time_min, s_time_max;
 	struct inode *inode;		/* the one that is known */
 	struct inode *inodes;		/* fuse_notify.c's */
@@ -335,6 +348,9 @@ int write_cache_pages(struct address_space *mapping,
 				struct writeback_control *wbc, void *data),
 		      void *data);
 int write_inode_now(struct inode *inode, int sync);
+bool down_read_trylock(struct rw_semaphore *sem);
+void up_read(struct rw_semaphore *sem);
+void sync_inodes_sb(struct super_block *sb);
 #define FS_IOC_SETFLAGS		0x40086602u
 #define FS_IOC_FSSETXATTR	0x401c5820u
 #define mapping_tagged(m, tag)	((m)->dirty)

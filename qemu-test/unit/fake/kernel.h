@@ -31,6 +31,7 @@ typedef long ssize_t;
 #define ERESTARTSYS		512
 #define UINT_MAX		UINT32_MAX
 #define U32_MAX			UINT32_MAX
+#define U64_MAX			(~0ull)
 #define S32_MIN			INT32_MIN
 #define HZ			100
 #define GFP_KERNEL		1u
