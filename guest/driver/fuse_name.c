@@ -84,6 +84,11 @@ static int atomic_open(struct inode *dir, struct dentry *entry,
 		return err;
 	}
 	if (file->f_mode & FMODE_OPENED) {
+		/* Whoever met it meanwhile did not believe it, and has dropped
+		 * it. What the host dropped is so again (fuse_notify.c). */
+		if (d_unhashed(entry)) {
+			d_rehash(entry);
+		}
 		opened_new(file);
 	} else {
 		fuse_name_adopt(d_inode(file->f_path.dentry ?

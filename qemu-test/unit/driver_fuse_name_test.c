@@ -17,7 +17,7 @@ static struct inode *there;	/* what the host has of the name */
 
 /* What the fuse module does: whether it opens, and its answers, the first to who
  * makes what was not looked up. */
-static bool opens;
+static bool opens, dropped;
 static int answer, first_answer;
 static u32 lookups, creates;
 
@@ -49,6 +49,8 @@ static int fuse_atomic_open(struct inode *dir, struct dentry *entry,
 	}
 	assert_true(entry->hashed && entry->d_fsdata == NULL);
 	creates++;
+	/* By another process that looks for the name, or by the host. */
+	entry->hashed = !dropped;
 	f->f_mode |= FMODE_CREATED;
 	if (err == 0) {
 		entry->d_inode = &fi.inode;
@@ -182,16 +184,19 @@ static void test_new(void **state)
 
 	(void)state;
 	there = NULL;
-	for (u32 excl = 0; excl < 2; excl++) {
+	for (u32 i = 0; i < 4; i++) {
 		unknown();
+		dropped = i / 2;
 		assert_int_equal(ops->atomic_open(&dir_fi.inode, &name, &file,
-						  excl ? both : O_CREAT, 0),
+						  i % 2 ? both : O_CREAT, 0),
 				 0);
+		assert_true(name.hashed);
 		assert_int_equal(lookups, 0);
 		assert_int_equal(creates, 1);
 		assert_int_equal(file.f_mode, FMODE_CREATED | FMODE_OPENED);
 		assert_int_equal(fi.inode.i_flags, S_NOSEC);
 	}
+	dropped = false;
 	unknown();
 	ops->atomic_open(&dir_fi.inode, &name, &file, O_EXCL, 0);
 	assert_int_equal(lookups, 1);

@@ -87,6 +87,8 @@ struct inode_operations {
 #define MAX_JIFFY_OFFSET	(1l << 60)
 #define d_in_lookup(d)		((d)->in_lookup)
 #define d_drop(d)		((void)((d)->hashed = false))
+#define d_unhashed(d)		(!(d)->hashed)
+#define d_rehash(d)		(assert(!(d)->hashed), (void)((d)->hashed = true))
 #define d_add(d, i)							\
 	(assert(!(d)->hashed && !(d)->d_inode), (void)((d)->d_inode = (i)), \
 	 (void)((d)->in_lookup = false), (void)((d)->hashed = true))
