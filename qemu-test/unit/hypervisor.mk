@@ -65,3 +65,9 @@ $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))
 # hv_interleave.h: the CPU's flags in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
+
+# What the tests of the IOMMUs are worth.
+CHECKS += iommu-mutants
+.PHONY: check-iommu-mutants
+check-iommu-mutants:
+	@qemu-test/mutants/iommu
