@@ -13,7 +13,7 @@ enum { TE = 31, RTP = 30, WBF = 27, QIE = 26, IRE = 25, IRTP = 24, CFI = 23 };
 
 struct unit {
 	uint64_t cap, ecap, rtaddr, root, irta, remap, iqa, fault_low, fault_high;
-	uint32_t gsts, fsts, fectl, pmen, head, tail, sleep;
+	uint32_t gsts, fsts, fectl, pmen, head, tail, sleep, last;
 	bool hangs;
 	struct kept contexts[KEPT], pages[KEPT], entries[KEPT];
 };
@@ -30,6 +30,7 @@ static bool is_on(const struct unit *u, unsigned bit)
 
 static void descriptor(struct unit *u, uint64_t low, uint64_t high)
 {
+	u->last = low & 0xf;
 	switch (low & 0xf) {
 	case 1:
 		assert_int_equal(low >> 4 & 3, 1);
@@ -89,7 +90,9 @@ static void command(struct unit *u, uint32_t v)
 		u->gsts |= 1u << IRTP;
 	}
 	if (changed >> QIE & 1) {
-		assert_true(is_on(u, QIE) ? !u->tail : u->head == u->tail);
+		/* off when all is done, and the last was a wait [VT-d "Queued
+		 * Invalidation Interface"] */
+		assert_true(is_on(u, QIE) ? !u->tail : u->head == u->tail && u->last == 5);
 		u->head = 0;
 	}
 	if (changed >> TE & 1 && is_on(u, TE)) {
