@@ -216,6 +216,10 @@ static unsigned open_count(void)
 static void nothing_is_named(void **state)
 {
 	(void)state;
+	/* One without a serial number, its part without a label. */
+	disks[2].disk.dev.serial[0] = 0;
+	memset(disks[2].bytes, 0, sizeof(disks[2].bytes));
+	table(disks[2].bytes, "", 0x80);
 	disks_init(NULL);
 	assert_int_equal(open_count(), 0);
 	assert_non_null(disks_find("fake2"));

@@ -423,6 +423,16 @@ static void around_the_table(void **state)
 	virtio_cap(f, 0x8c, 2, 4, 0x3000, 0x1000);
 	disks_probe();
 	assert_int_equal(virtios, 1);
+	/* Behind the table, in its page. */
+	setup(state);
+	f = add_virtio();
+	f->config[0x44] = 4;
+	f->config[0x45] = 0x10;
+	virtio_cap(f, 0x50, 1, 4, 0x1800, 0x100);
+	virtio_cap(f, 0x78, 4, 4, 0x2000, 0x1000);
+	virtio_cap(f, 0x8c, 2, 4, 0x3000, 0x1000);
+	disks_probe();
+	assert_int_equal(virtios, 0);
 }
 
 /* No interrupt, no bus: no disk, and the bus is not its own. */
