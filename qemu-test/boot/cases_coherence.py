@@ -37,31 +37,99 @@ def share(t):
     return "--share", folder
 
 
+# What is done in Linux, in the volume: `exec sh NAME`.
+SCRIPTS = {
+    "first": "cp one run; ./run",
+    "second": "./run; (./run stay >/tmp/new &); "
+              "until [ -s /tmp/new ]; do :; done",
+    "third": "chmod 755 run; ./run; touch /tmp/1; "
+             "until [ $(wc -l </tmp/new) = 2 ]; do :; done; cat /tmp/new",
+    "map": "echo first words >mapped; (./one map mapped >/tmp/map 2>&1 &); "
+           "until [ -s /tmp/map ]; do :; done",
+    "unmap": "touch /tmp/2; until grep -q written /tmp/map; do :; done; "
+              "cat /tmp/map",
+}
+
+
+def add_programs(t):
+    """Two versions of a program, "one" and "two", and the scripts."""
+    with open(t.guest_program("seen"), "rb") as f:
+        one = f.read()
+    two = one.replace(b"version A", b"version B")
+    t.check(one != two, "the program does not hold its version")
+    files = {name: f"cd /mnt/host; {text}\n".encode()
+             for name, text in SCRIPTS.items()}
+    for name, data in {"one": one, "two": two, **files}.items():
+        path = os.path.join(t.path("share"), name)
+        with open(path, "wb") as f:
+            f.write(data)
+        os.chmod(path, 0o755)
+
+
+def script(t, console, name, answer):
+    """Runs it in Linux."""
+    said = console.run(f"exec sh /mnt/host/{name}")
+    t.check(said == answer + "[exit status 0]\n", f"{name} said {said!r}")
+
+
+def unwritten(t, console):
+    """What Linux has not written yet of a file that stays open: the console
+    reads it, and what it writes itself is not written over."""
+    console.send("exec (echo unflushed; echo started > /tmp/st; until "
+                 "[ -e /tmp/go ]; do :; done; echo over the 2nd; echo again "
+                 "> /tmp/st; sleep 60) > /mnt/host/open & while ! "
+                 "[ -s /tmp/st ]; do :; done; echo op$((1 + 1))")
+    console.expect("op2")
+    console.send("cat open")
+    console.expect("unflushed")
+    console.send("exec touch /tmp/go; until grep -q again /tmp/st; do :; "
+                 "done; echo op$((1 + 2))")
+    console.expect("op3")
+    console.send("cp welcome.txt open")
+    console.expect("68 bytes")
+    console.send("exec cmp /mnt/host/open /mnt/host/welcome.txt && stat -c "
+                 "size%s /mnt/host/open; echo op$((1 + 3))")
+    console.expect("size68")
+    console.expect("op4")
+
+
+def replaced(t, console):
+    """A program that the console replaces, by other content when it has run,
+    and by another file while it runs: who starts it has the new one."""
+    script(t, console, "first", "version A\n")
+    console.run("cp two run")
+    script(t, console, "second", "version B\n")
+    console.run("rm run")
+    console.run("cp one run")
+    script(t, console, "third", "version A\nversion B\nversion B\n")
+
+
+def mapped(t, console):
+    """A shared mapping shows what the console writes, and the console what is
+    written by it."""
+    script(t, console, "map", "")
+    console.run("cp welcome.txt mapped")
+    script(t, console, "unmap", "map first\nmap Files\nwritten\n")
+    said = console.run("cat mapped")
+    t.check(said.startswith("Zebra here are"), f"the console saw {said!r}")
+    console.run("exec touch /tmp/3")
+
+
 @case("coherence", "Linux sees the console's changes at once, and the "
-      "console Linux's", later=BOCHS)
+      "console Linux's, in programs and mappings too", later=BOCHS)
 def coherence(t):
-    console = t.console(*share(t))
+    options = share(t)
+    add_programs(t)
+    console = t.console(*options)
     for command, question, answer in STEPS:
         if command:
             console.send(command)
         console.send(f"exec {question}; echo end-$((100 + {len(question)}))")
         console.expect(answer)
         console.expect(f"end-{100 + len(question)}")
-    # What Linux has not written yet: the file stays open.
-    console.send("exec (echo unflushed; echo started > /tmp/st; sleep 60) "
-                 "> /mnt/host/open & while ! [ -s /tmp/st ]; do :; done; "
-                 "echo op$((1 + 1))")
-    console.expect("op2")
-    console.send("cat open")
-    console.expect("unflushed")
-    # A file that Linux has open for writing is changed by the console.
-    console.send("cp welcome.txt open")
-    console.expect("68 bytes")
-    console.send("exec stat -c size%s /mnt/host/open; head -c 5 "
-                 "/mnt/host/open; echo; echo op$((1 + 2))")
-    console.expect("size68")
-    console.expect("Files")
-    console.expect("op3")
+    unwritten(t, console)
+    replaced(t, console)
+    mapped(t, console)
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
