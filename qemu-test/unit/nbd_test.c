@@ -422,6 +422,8 @@ static void a_broken_device_is_told(void **state)
 	(void)state;
 	attach();
 	GO(nbd_request(NBD_WRITE, 0, 0, sizeof(data), data), 0);
+	/* What was written since the last flush does not fail. */
+	GO(nbd_request(NBD_FLUSH, 0, 0, 0, NULL), 0);
 	for (long after = 0; after < 40; after++) {
 		int error;
 
@@ -443,6 +445,7 @@ static void a_broken_device_is_told(void **state)
 	GO(nbd_request(NBD_READ, 0, 0, 512, NULL), 0);
 	/* With no room for the answer it looks again, when it is too late to
 	 * say so. */
+	GO(nbd_request(NBD_FLUSH, 0, 0, 0, NULL), 0);
 	fake_vsock.room = 5000;
 	for (long after = 0; after < 600; after++) {
 		int error;
