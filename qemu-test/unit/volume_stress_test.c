@@ -371,6 +371,17 @@ static int random_step(struct volume *vol, uint32_t *dirs, uint32_t *held)
 	}
 }
 
+/* A flush has found all that was to be written. */
+static void assert_clean(const struct volume *vol)
+{
+	const struct vnode *vn = vol->hand;
+
+	assert_null(vol->seen);
+	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+		assert_false(vn->dirty);
+	}
+}
+
 /* What may be refused is, nothing else goes wrong, and e2fsck agrees; on a
  * volume so small that it is often full. */
 static void test_random_names(void **state)
@@ -406,6 +417,7 @@ static void test_random_names(void **state)
 			assert_int_not_equal(error, ENOMEM);
 			if (i % 100 == 0) {
 				assert_int_equal(volume_flush(f.vol), 0);
+				assert_clean(f.vol);
 			}
 			if (seed > 0) {
 				/* One call's work is not cut short. */

@@ -125,23 +125,25 @@ int volume_open(struct volume_dev *dev, struct volume **out)
  * Writes everything to the device: all vnodes, then what was freed into the
  * bitmaps, then descriptors and superblock. What could not be written stays
  * dirty, and then those are not written either. Returns 0, EAGAIN, ENOSPC or
- * EIO. Costs a walk over all vnodes.
+ * EIO. Costs a walk over the vnodes that were used since the last one.
  */
 int volume_flush(struct volume *vol)
 {
-	struct vnode *vn;
+	struct vnode *vn, *next;
 	int error;
 
 	if (vol->dev->read_only) {
 		return 0;
 	}
 	error = orphan_reap(vol);
-	vn = vol->hand;
-	for (uint32_t n = vol->vnodes; n > 0; n--, vn = vn->ring_next) {
+	for (vn = vol->seen; vn != NULL; vn = next) {
 		int failed = vnode_writeback(vol, vn);
 
+		next = vn->seen_next;
 		if (failed != 0) {
 			error = failed;
+		} else {
+			vnode_unsee(vol, vn);
 		}
 	}
 	/* Trees that were written may have been cut. */

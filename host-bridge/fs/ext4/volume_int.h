@@ -44,9 +44,12 @@ struct dir_index;
 struct vnode {
 	struct vnode *hash_next;
 	struct vnode *ring_prev, *ring_next;
+	/* Those that were looked at since they were last written back. */
+	struct vnode *seen_prev, *seen_next;
 	uint32_t ino;
 	uint32_t holds;
 	bool used;		/* since the clock hand passed */
+	bool seen;		/* in that list */
 	bool dirty;		/* the inode differs from the table's */
 	bool tree_dirty;	/* the runs differ from the extent tree */
 	bool runs_valid;
@@ -95,6 +98,7 @@ struct volume {
 	uint32_t node_entries;		/* in a block of an extent tree */
 	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
+	struct vnode *seen;		/* all that are dirty are in it */
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
 	/* Bytes of all runs, trees and names; how many there should be, and how
@@ -155,6 +159,8 @@ void vnode_unref(struct volume *vol, struct vnode *vn);
 int vnode_free_ready(struct volume *vol, struct vnode *vn);
 int vnode_free(struct volume *vol, struct vnode *vn);
 int vnode_writeback(struct volume *vol, struct vnode *vn);
+void vnode_see(struct volume *vol, struct vnode *vn);
+void vnode_unsee(struct volume *vol, struct vnode *vn);
 void vnode_count(struct volume *vol, struct vnode *vn);
 void vnode_drop(struct volume *vol, struct vnode *vn);
 void volume_make_room(struct volume *vol);

@@ -29,6 +29,7 @@ void orphan_add(struct volume *vol, struct vnode *vn)
 		next->orphan_prev = vn;
 	}
 	vol->orphans = vn;
+	vnode_see(vol, vn);
 	vol->fs->super->s_last_orphan = vn->ino;
 	ext2fs_mark_super_dirty(vol->fs);
 	vn->in.i_dtime = next != NULL ? next->ino : 0;
@@ -51,11 +52,13 @@ void orphan_remove(struct volume *vol, struct vnode *vn)
 		prev->orphan_next = next;
 		prev->in.i_dtime = ino;
 		prev->dirty = true;
+		vnode_see(vol, prev);
 	} else {
 		vol->orphans = next;
 		vol->fs->super->s_last_orphan = ino;
 		ext2fs_mark_super_dirty(vol->fs);
 	}
+	vnode_see(vol, vn);
 	vn->orphan = false;
 	vn->orphan_prev = vn->orphan_next = NULL;
 	vn->in.i_dtime = 0;

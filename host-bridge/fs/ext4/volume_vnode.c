@@ -26,6 +26,41 @@ static struct vnode **vnode_slot(struct volume *vol, uint32_t ino)
 	return slot;
 }
 
+/**
+ * Enters a vnode among those that a flush looks at: whoever gets one may make it
+ * dirty.
+ */
+void vnode_see(struct volume *vol, struct vnode *vn)
+{
+	if (vn->seen) {
+		return;
+	}
+	vn->seen = true;
+	vn->seen_prev = NULL;
+	vn->seen_next = vol->seen;
+	if (vol->seen != NULL) {
+		vol->seen->seen_prev = vn;
+	}
+	vol->seen = vn;
+}
+
+/** Takes a vnode out of them, which is clean, or goes. */
+void vnode_unsee(struct volume *vol, struct vnode *vn)
+{
+	if (!vn->seen) {
+		return;
+	}
+	if (vn->seen_next != NULL) {
+		vn->seen_next->seen_prev = vn->seen_prev;
+	}
+	if (vn->seen_prev != NULL) {
+		vn->seen_prev->seen_next = vn->seen_next;
+	} else {
+		vol->seen = vn->seen_next;
+	}
+	vn->seen = false;
+}
+
 /* A vnode without content for an inode that has none, in hash and ring; NULL:
  * no memory. It goes behind the clock hand, so it is looked at last. */
 static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
@@ -49,6 +84,7 @@ static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
 		vn->ring_next->ring_prev = vn;
 	}
 	vol->vnodes++;
+	vnode_see(vol, vn);
 	return vn;
 }
 
@@ -88,6 +124,7 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
 	vn->ring_prev->ring_next = vn->ring_next;
 	vn->ring_next->ring_prev = vn->ring_prev;
 	vol->vnodes--;
+	vnode_unsee(vol, vn);
 	vnode_free_content(vol, vn);
 	free(vn);
 }
@@ -172,6 +209,7 @@ int vnode_load_any(struct volume *vol, uint32_t ino, struct vnode **out)
 			return error;
 		}
 	}
+	vnode_see(vol, vn);
 	*out = vn;
 	return 0;
 }
@@ -214,6 +252,7 @@ int vnode_get(struct volume *vol, uint32_t ino, struct vnode **out)
 		return ESTALE;
 	}
 	vn->used = true;
+	vnode_see(vol, vn);
 	*out = vn;
 	return 0;
 }
@@ -320,6 +359,7 @@ int vnode_new(struct volume *vol, const struct vnode *dir,
 		return error;
 	}
 	vnode_init(vol, vn, dir, make);
+	vnode_see(vol, vn);
 	*out = vn;
 	return 0;
 }
