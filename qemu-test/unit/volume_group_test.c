@@ -227,6 +227,41 @@ static void test_large(void **state)
 	assert_in_range(large, small - small / 10, small + small / 10);
 }
 
+/* Of a file in a thousand pieces a change at its end writes the end of its tree,
+ * not all of it. */
+static unsigned long changes;
+
+static uint8_t *count_tree(struct volume_dev *dev, uint64_t block, bool whole)
+{
+	changes++;
+	return mem_ops->change(dev, block, whole);
+}
+
+static void test_tree(void **state)
+{
+	struct volume_dev_ops ops;
+	struct fixture f;
+	uint32_t ino;
+
+	(void)state;
+	fixture_open(&f, 32, "-b 1024");
+	ino = new_file(f.vol, ROOT, "f");
+	for (uint64_t i = 0; i < 1000; i++) {
+		put(f.vol, ino, i * 2048, data, 1024);
+	}
+	assert_int_equal(volume_flush(f.vol), 0);
+	mem_ops = f.dev.ops;
+	ops = *mem_ops;
+	ops.change = count_tree;
+	f.dev.ops = &ops;
+	put(f.vol, ino, 1000 * 2048, data, 1024);
+	assert_int_equal(volume_flush(f.vol), 0);
+	/* A leaf, bitmap, descriptors, superblock, inode; of 14 nodes. */
+	assert_in_range(changes, 4, 9);
+	f.dev.ops = mem_ops;
+	fixture_close(&f);
+}
+
 /* The blocks that a file has, for a look at what is used again. */
 static uint64_t first_block(struct volume *vol, uint32_t ino)
 {
@@ -291,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_tree),
 		cmocka_unit_test(test_journal),
 	};
 

@@ -121,6 +121,7 @@ struct volume {
 	uint64_t seed;			/* of the name hash */
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
+	uint8_t scratch[VOLUME_BLOCK_MAX] __attribute__((aligned(8)));
 	struct volume_observer *observers;
 	bool telling;			/* them: vnodes are in use */
 	struct volume_keeper *keeper;

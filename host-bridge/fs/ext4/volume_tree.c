@@ -394,18 +394,17 @@ static void put_index(void *node, const struct vnode *vn, uint32_t first,
 
 /* Fills block number at of the tree: a leaf, or an index to leaves. Leaves come
  * first in vn->tree, then the index blocks. All are full but the last of each
- * kind. Returns 0 or EIO. */
+ * kind. One that is the same as before is left alone, for a journal's sake.
+ * Returns 0, ENOSPC or EIO. */
 static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 		      uint32_t leaves)
 {
-	uint8_t *node = vol->dev->ops->change(vol->dev, vn->tree[at], true);
+	uint8_t *node = vol->scratch, *to;
+	const uint8_t *was;
 	bool leaf = at < leaves;
 	uint32_t first = (leaf ? at : at - leaves) * vol->node_entries;
 	uint32_t count = (leaf ? vn->run_count : leaves) - first;
 
-	if (node == NULL) {
-		return poke_error(vol);
-	}
 	if (count > vol->node_entries) {
 		count = vol->node_entries;
 	}
@@ -425,6 +424,15 @@ static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 
 		memcpy(node + size, &csum, sizeof(csum));
 	}
+	was = vol->dev->ops->peek(vol->dev, vn->tree[at]);
+	if (was != NULL && memcmp(was, node, vol->block_size) == 0) {
+		return 0;
+	}
+	to = vol->dev->ops->change(vol->dev, vn->tree[at], true);
+	if (to == NULL) {
+		return poke_error(vol);
+	}
+	memcpy(to, node, vol->block_size);
 	return 0;
 }
 
