@@ -42,6 +42,10 @@ struct command {
 	void (*complete)(const struct command_env *env, struct completion *c);
 };
 
+/* commands_vdisk.c; for "disk" too. */
+void commands_vdisk_grow(const struct command_env *env, const char *name,
+			 const char *text);
+
 void commands_run(const struct command_env *env, char *line);
 /* Finds what the word that ends at text[len] could become. */
 void commands_complete(const struct command_env *env, const char *text,

@@ -273,10 +273,13 @@ static void run_disk(const struct command_env *env, int argc, char **argv,
 {
 	struct block_dev *dev;
 
-	(void)env;
 	(void)rest;
 	if (argc == 1) {
 		list();
+		return;
+	}
+	if (argc == 4 && strcmp(argv[1], "grow") == 0) {
+		commands_vdisk_grow(env, argv[2], argv[3]);
 		return;
 	}
 	dev = argc > 2 ? disks_find(argv[2]) : NULL;
@@ -295,11 +298,12 @@ static void run_disk(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_disk[] = {
-	{ "disk", "[read|write|check NAME ...]", "disks, their parts, errors",
+	{ "disk", "[read|write|check|grow NAME ...]", "disks, their parts, errors",
 	  "  disk read NAME SECTOR         shows a sector\n"
 	  "  disk write NAME SECTOR TEXT   a sector of text and zeroes, where\n"
 	  "                                the manifest allows it\n"
-	  "  disk check NAME               reads all of it; ctrl-c ends it\n",
+	  "  disk check NAME               reads all of it; ctrl-c ends it\n"
+	  "  disk grow NAME MIB            a disk of Linux's: see vdisk\n",
 	  0, 4, run_disk, NULL },
 	{ 0 }
 };

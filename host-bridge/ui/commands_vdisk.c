@@ -48,8 +48,12 @@ static int find(const struct command_env *env, const char *name)
 	return -1;
 }
 
-static void grow(const struct command_env *env, const char *name,
-		 const char *text)
+/**
+ * Makes a disk of Linux's larger: its name, and MiB as they were typed. What
+ * becomes of it is printed.
+ */
+void commands_vdisk_grow(const struct command_env *env, const char *name,
+			 const char *text)
 {
 	int index = find(env, name), error;
 	char *end;
@@ -82,7 +86,7 @@ static void run_vdisk(const struct command_env *env, int argc, char **argv,
 	if (argc == 1) {
 		list(env);
 	} else if (argc == 4 && strcmp(argv[1], "grow") == 0) {
-		grow(env, argv[2], argv[3]);
+		commands_vdisk_grow(env, argv[2], argv[3]);
 	} else {
 		printf("usage: vdisk [grow NAME MIB]\n");
 	}

@@ -88,12 +88,13 @@ def linux_disk_lives(t):
             ("vdisk grow root 8", "a disk can only become larger"),
             ("vdisk grow data 32", 'Linux has no disk "data"'),
             ("vdisk grow root x", '"x" is no number of MiB'),
+            ("disk grow data 32", 'Linux has no disk "data"'),
             ("vdisk grow", "usage: vdisk [grow NAME MIB]")):
         said = console.run(line)
         t.check(answer in said, f"{line}: {said}")
     console.run("exec sh /test/busy")
     for size in (20, 24, 32):
-        said = console.run(f"vdisk grow root {size}")
+        said = console.run(f"disk grow root {size}")
         t.check(f"root has {size} MiB now" in said, said)
         console.run("exec sleep 0.4")
     said = console.run("exec sh /test/end")
