@@ -84,6 +84,10 @@ UNIT_TESTS += volume_again_flags
 volume_again_flags_SRCS := qemu-test/unit/volume_flags_test.c $(AGAIN_SRCS)
 volume_again_flags_LIBS := $(AGAIN_LIBS)
 
+UNIT_TESTS += volume_again_htree
+volume_again_htree_SRCS := qemu-test/unit/volume_htree_test.c $(AGAIN_SRCS)
+volume_again_htree_LIBS := $(AGAIN_LIBS)
+
 UNIT_TESTS += volume_again_stress
 volume_again_stress_SRCS := qemu-test/unit/volume_stress_test.c $(AGAIN_SRCS)
 volume_again_stress_LIBS := $(AGAIN_LIBS)
