@@ -15,6 +15,8 @@
 
 #include "compat.h"
 #include "isthmus.h"
+#include "proto/fuse_channel.h"
+#include "proto/nbd.h"
 
 /* Moves queued socket packets to the ring as space allows, in their order; what
  * does not fit goes back to the front. Then what the mounts' ends have to say.
@@ -308,8 +310,14 @@ static struct pci_driver channel_driver = {
 /* A packet of the driver's own connections. */
 static bool input(struct isthmus *ch, const struct ring_packet *packet)
 {
-	return isthmus_fuse_input(ch, packet) ||
-	       isthmus_disk_input(ch, packet);
+	switch (packet->src_port) {
+	case FUSE_CHANNEL_PORT:
+		return isthmus_fuse_input(ch, packet);
+	case NBD_PORT:
+		return isthmus_disk_input(ch, packet);
+	default:
+		return false;
+	}
 }
 
 /* A mount needs the device at mount time only. */

@@ -16,6 +16,9 @@
 #define SEGMENTS	128u
 #define PREFERRED	4096u
 
+/* No disk from this one on. */
+static unsigned int made;
+
 /* Takes what is answered. */
 static bool take_done(struct isthmus *ch, struct disk *d,
 		      struct list_head *done)
@@ -63,7 +66,7 @@ void isthmus_disk_complete(struct isthmus *ch)
 	struct disk *d;
 	LIST_HEAD(done);
 
-	for (d = isthmus_disks; d < isthmus_disks + DISKS; d++) {
+	for (d = isthmus_disks; d < isthmus_disks + READ_ONCE(made); d++) {
 		if (d->gendisk && take_done(ch, d, &done)) {
 			list_for_each_entry_safe(cmd, next, &done, list) {
 				list_del_init(&cmd->list);
@@ -183,6 +186,7 @@ static int add(struct disk *d, u64 size, u16 flags)
 	set_capacity(gendisk, size >> SECTOR_SHIFT);
 	set_disk_ro(gendisk, flags & NBD_HAS_READ_ONLY);
 	d->gendisk = gendisk;
+	WRITE_ONCE(made, max_t(unsigned int, made, d - isthmus_disks + 1));
 	err = device_add_disk(NULL, gendisk, disk_groups);
 	if (err) {
 		d->gendisk = NULL;

@@ -43,6 +43,7 @@ typedef long ssize_t;
 
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
+#define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 #define clamp(v, a, b)		((v) < (a) ? (a) : (v) > (b) ? (b) : (v))
 #define unlikely(x)		(x)
 #define struct_size(p, member, n) \
