@@ -90,6 +90,7 @@ BAD = [
      2, "--disk-sector 4096: QEMU has it with virtio and nvme only"),
     ("boot --disk {}/none/d --platform qemu-tcg", 2,
      "{}/none/d: No such file"),
+    ("boot --iommu arm", 2, "--iommu"),
     ("boot --gdb nowhere --platform qemu-tcg", 2, "--gdb nowhere"),
     ("boot --platform qemu-tcg --log {}/none/log", 2, "{}/none/log: No such"),
     ("boot --platform qemu-tcg --log {}/folder", 2, "{}/folder: Is a direct"),
