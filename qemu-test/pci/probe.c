@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "abi/boot_info.h"
+#include "abi/host_info.h"
 #include "drivers/portio.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"
@@ -36,6 +37,8 @@
 #define WAIT_MS		2000u
 #define NONE_MS		100u		/* for what must not come */
 #define BYTES		256u
+#define CANARY_BYTES	0x20000u
+#define RANDOM		16u
 
 void __real_pci_init(void);
 void __wrap_pci_init(void);
@@ -165,8 +168,86 @@ static void try_memory(const char *what)
 	dma_free(to, BYTES);
 }
 
+/* All accesses that the first IOMMU has blocked. */
+static uint64_t blocked(void)
+{
+	struct hc_regs r;
+
+	return hc_query(HC_QUERY_IOMMU, 0, 0, &r) == HC_OK ? r.rdx : 0;
+}
+
+/* Our program and its constants, word by word. */
+static uint32_t canary(void)
+{
+	const uint32_t *at = (const uint32_t *)(uintptr_t)HOST_IMAGE_GPA;
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < CANARY_BYTES / 4; i++) {
+		sum = sum * 31 + at[i];
+	}
+	return sum;
+}
+
+/* Bytes that the device has got of the firmware, which ends at 4 GiB with code. */
+static int64_t read_firmware(void)
+{
+	uint8_t *to = dma_alloc(BYTES, 1);
+	int64_t got = 0;
+
+	if (!to) {
+		return -1;
+	}
+	transfer(0x100000000ull - BYTES, EDU_BUFFER, 0);
+	transfer(EDU_BUFFER, dma_bus(to), EDU_DMA_TO_RAM);
+	for (unsigned i = 0; i < BYTES; i++) {
+		got += ((volatile uint8_t *)to)[i] != 0;
+	}
+	dma_free(to, BYTES);
+	return got;
+}
+
+/* A driver that is an enemy: the device is to write over the firmware's memory, the
+ * hypervisor's, ours and Linux's, whether a bus address is physical or one of ours,
+ * to read there, and to send interrupts of others. */
+static void try_hostile(struct pci_dev *dev, const struct hc_regs *pool)
+{
+	const uint64_t wanted[] = {
+		0, 0x1000, 0x8000, HOST_IMAGE_GPA, HOST_IMAGE_GPA + 0x10000,
+		pool->rdi - BYTES, pool->rdi + pool->rsi, 0x100000, 0x1000000,
+		0x7ff000, 0xfffff000, HOST_CHANNEL_GPA };
+	uint32_t seed = 1, sum = canary();
+	uint64_t before, tried = 0;
+
+	say("hostile-master", pci_master(dev, true));
+	before = blocked();
+	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		transfer(EDU_BUFFER, wanted[i], EDU_DMA_TO_RAM);
+		tried++;
+	}
+	for (unsigned i = 0; i < RANDOM; i++) {
+		/* a page of the first GiB, in which the pool is not */
+		seed = seed * 1103515245 + 12345;
+		transfer(i % 4 ? EDU_BUFFER : (seed & 0x3ffff000u),
+			 i % 4 ? (seed & 0x3ffff000u) : EDU_BUFFER,
+			 i % 4 ? EDU_DMA_TO_RAM : 0);
+		tried++;
+	}
+	say("hostile-unblocked", (int64_t)(tried - (blocked() - before)));
+	say("hostile-read", read_firmware());
+	interrupts = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		transfer(EDU_BUFFER, 0xfee00010u + (0x40u + i) * 32, EDU_DMA_TO_RAM);
+	}
+	say("hostile-interrupts", interrupts);
+	say("hostile-canary", canary() == sum);
+	say("hostile-off", pci_master(dev, false));
+	say("pool-first", (int64_t)pool->rdi);
+	say("pool-bytes", (int64_t)pool->rsi);
+}
+
 static void try_edu(struct pci_dev *dev)
 {
+	struct hc_regs pool = { 0 };
 	struct pci_bar bar;
 
 	say("edu-claim", pci_claim(dev, "edu"));
@@ -188,6 +269,9 @@ static void try_edu(struct pci_dev *dev)
 	say("edu-master-off", pci_master(dev, false));
 	try_memory("edu-dma-off-again");
 	say("edu-reset", pci_reset(dev) == ENOTSUP);
+	if (hc_pci(HC_PCI_DMA, 0, &pool) == HC_OK && pool.r10) {
+		try_hostile(dev, &pool);
+	}
 }
 
 /** In the place of pci_init(), by the linker. */
