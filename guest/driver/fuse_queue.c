@@ -106,12 +106,17 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 	}
 }
 
-/** "Send this FORGET." Process context. */
+/**
+ * "Send this FORGET." Process context. Where the host has little room it goes at
+ * once: the file may have no name any more, and its room is wanted.
+ */
 void fuse_session_forget(struct fuse_iqueue *fiq,
 			 struct fuse_forget_link *link)
 {
 	struct isthmus *ch = &isthmus_channel;
 	struct fuse_session *s = fiq->priv;
+	bool scarce = READ_ONCE(s->full) ||
+		      (READ_ONCE(s->ready) && !fuse_room_for(s, 0));
 	unsigned long flags;
 
 	if (!xa_empty(&s->locked)) {
@@ -123,11 +128,15 @@ void fuse_session_forget(struct fuse_iqueue *fiq,
 		kfree(link);
 		return;
 	}
-	if (fuse_forget_add(s, link) && s->state == SESSION_UP &&
+	if ((fuse_forget_add(s, link) || scarce) && s->state == SESSION_UP &&
 	    list_empty(&s->pending)) {
 		fuse_forget_put(ch, s);
 	}
-	isthmus_tx_later(ch, flags);
+	if (scarce && s->state == SESSION_UP) {
+		isthmus_tx_done(ch, flags);
+	} else {
+		isthmus_tx_later(ch, flags);
+	}
 }
 
 /* ---- Signals ---- */

@@ -321,6 +321,13 @@ static void test_full(void **state)
 	end();
 }
 
+static unsigned int bells;
+
+static void bell(void)
+{
+	bells++;
+}
+
 /* The host says how much room it has. No more waits to be written than fits there;
  * what would be too much is preceded by all that waits, and waited for. */
 static void test_room(void **state)
@@ -387,6 +394,22 @@ static void test_room(void **state)
 		assert_int_equal(sb->syncs, 2 + i);
 		assert_int_equal(s->room, i == 0 ? 996 : 592);
 	}
+	/* A file that goes gives its room back, later if there is enough. */
+	s->full = false;
+	fake.doorbell = bell;
+	for (u32 i = 0; i < 2; i++) {
+		s->room = i == 0 ? 1u << 20 : 100;
+		bells = 0;
+		ring_rx_arm(&host_ring);
+		fake_forget(fm, 100, 1);
+		assert_int_equal(bells, i);
+		if (i == 0) {
+			fake_run_work();
+		}
+		assert_true(server_next());
+		assert_int_equal(got.opcode, FUSE_FORGET);
+	}
+	server.forgets += 2;
 	end();
 }
 
