@@ -26,7 +26,8 @@ def _bulk_data():
     return struct.pack(f"<{len(words)}Q", *words)
 
 
-@case("file-64m", "64 MiB written to /mnt/host, read back, SHA-256 equal")
+@case("file-64m", "64 MiB written to /mnt/host, read back, SHA-256 equal",
+      later=BOCHS)
 def file_64m(t):
     overlay = t.overlay({"bin/bulk": t.guest_program("bulk")})
     result = t.exec("bulk /mnt/host/a && rm /mnt/host/a",
@@ -64,7 +65,8 @@ def make_tree(path, sums, modes, count=2000):
             tar.addfile(link)
 
 
-@case("tar-2000", "a tar of 2,000 files unpacked into /mnt/host, compared")
+@case("tar-2000", "a tar of 2,000 files unpacked into /mnt/host, compared",
+      later=BOCHS)
 def tar_2000(t):
     tar, sums, modes = (t.path(n) for n in ("t.tar", "sums", "modes"))
     make_tree(tar, sums, modes)

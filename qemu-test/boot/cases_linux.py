@@ -105,7 +105,8 @@ def one_clock(t):
             f"us between a file's time and Linux's clock: {apart}")
 
 
-@case("until", "--until ends the run; --append and --overlay reach Linux")
+@case("until", "--until ends the run; --append and --overlay reach Linux",
+      later=BOCHS)
 def until(t):
     extra = t.path("extra")
     with open(extra, "w", encoding="utf-8") as f:
