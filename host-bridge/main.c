@@ -25,6 +25,7 @@
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/config.h"
@@ -55,6 +56,33 @@ static struct command_env env = {
 	.config = &config, .guest = &guest, .places = &places,
 };
 
+/* The volume of the manifest's word. If it cannot be used, no other is in its place:
+ * what is written there would be lost. */
+static void open_disk_volume(const char *word)
+{
+	struct block_dev *dev = disks_open(word);
+	char why[JOURNAL_WHY];
+	int error;
+
+	if (!dev) {
+		stage_failed(STAGE_VOLUME_READY, "volume-disk \"%s\": there is "
+			     "no such disk, or more than one", word);
+		return;
+	}
+	if (!dev->writable) {
+		stage_failed(STAGE_VOLUME_READY, "disk %s: it cannot be written "
+			     "to", dev->name);
+		return;
+	}
+	error = volume_loop_open(dev, &env.volume, &env.turns, why);
+	if (error != 0) {
+		env.volume = NULL;
+		stage_failed(STAGE_VOLUME_READY, "disk %s: %s", dev->name, why);
+		return;
+	}
+	stage_reached(STAGE_VOLUME_READY);
+}
+
 /* Without a volume, or with a broken one, everything else still works: the file
  * service and the commands on files are then not there. The volume lives in its
  * module's memory, which cpu.c maps writable, and in three quarters of the heap. */
@@ -66,6 +94,10 @@ static void open_volume(void)
 	struct volume_dev *dev;
 	int error;
 
+	if (config.volume_disk) {
+		open_disk_volume(config.volume_disk);
+		return;
+	}
 	if (!module) {
 		return;
 	}
@@ -96,7 +128,7 @@ static void on_linux_down(void *arg)
 /* The volume's files for Linux. Returns whether they are served. */
 static bool serve_files(void)
 {
-	struct fuse_server *files = fuse_server_new(env.volume);
+	struct fuse_server *files = fuse_server_new(env.volume, env.turns);
 
 	if (!files || fuse_service_start(env.vsock, files) != 0) {
 		return false;

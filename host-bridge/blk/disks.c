@@ -211,6 +211,17 @@ struct block_dev *disks_find(const char *word)
 	return count == 1 ? dev : NULL;
 }
 
+/** See disks.h. */
+struct block_dev *disks_open(const char *word)
+{
+	struct block_dev *dev = disks_find(word);
+
+	if (dev) {
+		block_open_write(dev);
+	}
+	return dev;
+}
+
 static void open_named(const char *named)
 {
 	char words[NAMED_MAX], *save = NULL;

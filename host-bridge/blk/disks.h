@@ -24,6 +24,8 @@ void disks_init(const char *named);
 struct disks_disk *disks_get(unsigned index);
 /* The one disk or part that such a word is for, or NULL. */
 struct block_dev *disks_find(const char *word);
+/* The same, and it may be written to from now on. For the manifest's word alone. */
+struct block_dev *disks_open(const char *word);
 
 /* For disks_pci.c: one that a driver has made, not started yet. */
 void disks_add(struct disk *disk, const char *kind, unsigned number);

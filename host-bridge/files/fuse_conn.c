@@ -34,7 +34,8 @@ struct write {
 	uint32_t left;			/* bytes to come; 0: none under way */
 	uint32_t count;			/* written */
 	uint32_t ino;
-	int error;
+	int error;			/* EAGAIN: the rest is gathered */
+	struct fuse_again *again;	/* who has to wait for blocks */
 };
 
 struct fuse_conn {
@@ -116,6 +117,16 @@ bool fuse_can_send(const struct fuse_session *s)
 	return s->conn != NULL && !s->conn->blocked;
 }
 
+/** Its input was held, for too many requests waited, and need not be. */
+void fuse_conn_go_on(struct fuse_session *s)
+{
+	struct fuse_conn *conn = s->conn;
+
+	if (conn != NULL && !conn->over && conn->ops->go_on != NULL) {
+		conn->ops->go_on(conn->arg);
+	}
+}
+
 /**
  * A session's connection, if it has one, is of no use any more. From anywhere:
  * that the session has none is seen when fuse_conn_free() is called.
@@ -139,6 +150,8 @@ void fuse_conn_forget(struct fuse_session *s)
 	if (s->conn != NULL) {
 		s->conn->session = NULL;
 		s->conn->write.error = EIO;
+		fuse_again_end(s->conn->write.again);
+		s->conn->write.again = NULL;
 		s->conn = NULL;
 	}
 }
@@ -210,6 +223,25 @@ static int conn_hello(struct fuse_conn *conn)
 	return 0;
 }
 
+/* The rest of a WRITE, beginning with these bytes, is kept until its blocks have
+ * come. 0 or ENOMEM. */
+static int write_gather(struct write *w, const uint8_t *data, uint32_t len)
+{
+	struct fuse_again *again = w->again;
+
+	if (again->body == NULL) {
+		again->body = malloc(w->left);
+		again->len = 0;
+		again->count = w->count;
+		if (again->body == NULL) {
+			return ENOMEM;
+		}
+	}
+	memcpy(again->body + again->len, data, len);
+	again->len += len;
+	return EAGAIN;
+}
+
 /* A WRITE's head is there: its data follows, and is written as it comes, or taken
  * off the stream unused. */
 static void write_begin(struct fuse_conn *conn, const struct fuse_in_header *in)
@@ -222,8 +254,15 @@ static void write_begin(struct fuse_conn *conn, const struct fuse_in_header *in)
 	w->count = 0;
 	w->offset = arg->offset;
 	fuse_request_begin(&w->r, conn->session, in);
-	w->error = fuse_write_begin(&w->r, arg, w->left);
+	w->error = fuse_again_turn(&w->r, true);
+	if (w->error == 0) {
+		w->error = fuse_write_begin(&w->r, arg, w->left);
+	}
 	w->ino = w->error == 0 ? w->r.node->ino : 0;
+	w->again = w->r.again;
+	if (w->again != NULL) {
+		w->again->write = *arg;
+	}
 }
 
 /* The next bytes of a WRITE; after an error they are dropped, so that what was
@@ -232,15 +271,17 @@ static void write_data(struct write *w, const uint8_t *data, uint32_t len)
 {
 	size_t done = 0;
 
-	if (w->error != 0) {
-		return;
+	if (w->error == 0) {
+		w->error = fuse_write_some(&w->r, w->ino, w->offset, data, len,
+					   &done);
+		w->offset += done;
+		w->count += (uint32_t)done;
+		w->left -= (uint32_t)done;
 	}
-	w->error = volume_write(w->r.vol, w->ino, w->offset, data, len, &done);
-	w->offset += done;
-	w->count += (uint32_t)done;
-	if (w->error == 0 && done < len) {
-		w->error = ENOSPC;	/* the rest would leave a gap */
+	if (w->error == EAGAIN) {
+		w->error = write_gather(w, data + done, len - (uint32_t)done);
 	}
+	w->left -= len - (uint32_t)done;
 }
 
 /* All of a WRITE's data was there. An error after the first bytes is a short
@@ -249,11 +290,23 @@ static void write_end(struct fuse_conn *conn)
 {
 	struct write *w = &conn->write;
 
-	if (conn->session != NULL) {
-		/* Others had their turn meanwhile. */
-		fuse_request_begin(&w->r, conn->session, &w->r.in);
-		fuse_write_end(&w->r, w->ino, w->count, w->error);
+	struct fuse_again *again = w->again;
+
+	w->again = NULL;
+	if (conn->session == NULL) {
+		return;			/* and again has ended */
 	}
+	/* Others had their turn meanwhile. */
+	fuse_request_begin(&w->r, conn->session, &w->r.in);
+	w->r.again = again;
+	if (w->error == EAGAIN) {
+		w->error = fuse_again_put(&w->r, "", 0);
+		if (w->error == 0) {
+			return;
+		}
+	}
+	fuse_write_end(&w->r, w->ino, w->count, w->error);
+	fuse_again_end(again);
 }
 
 /* Whether a message may be longer than conn->small. */
@@ -371,6 +424,13 @@ static int act(struct fuse_conn *conn)
 	return error;
 }
 
+/** Whether the next message must not begin yet, for too many requests wait. */
+bool fuse_conn_held(const struct fuse_conn *conn)
+{
+	return conn->session != NULL && conn->have == 0 && conn->skip == 0 &&
+	       conn->write.left == 0 && fuse_again_full(conn->session);
+}
+
 static uint32_t at_most(size_t n, uint32_t most)
 {
 	return n < most ? (uint32_t)n : most;
@@ -393,7 +453,6 @@ static int step(struct fuse_conn *conn, const uint8_t *data, size_t len,
 	if (conn->write.left > 0) {
 		*used = at_most(len, conn->write.left);
 		write_data(&conn->write, data, *used);
-		conn->write.left -= *used;
 		if (conn->write.left == 0) {
 			write_end(conn);
 		}
@@ -444,6 +503,9 @@ int fuse_conn_input(struct fuse_conn *conn, const void *data, size_t len,
 
 		/* A stamp costs less than a message. */
 		if (conn->acted > 0 && conn->have == 0 && tsc_now() >= until) {
+			break;
+		}
+		if (fuse_conn_held(conn)) {
 			break;
 		}
 		error = step(conn, (const uint8_t *)data + *used, len - *used,

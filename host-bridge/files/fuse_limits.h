@@ -21,6 +21,7 @@
 #define FUSE_READDIR_MAX	4096u	/* of a reply that is kept */
 #define FUSE_NOTIFY_QUEUE_MAX	16384u	/* notifications not sent yet */
 #define FUSE_NOTIFY_BYTES_MAX	(4u << 20)	/* of those not done yet */
+#define FUSE_AGAIN_MAX		128u	/* requests that wait for blocks */
 #define FUSE_ANSWERS_BYTES_MAX	(1u << 20)	/* that wait for room */
 
 #endif

@@ -46,6 +46,9 @@ int fuse_removexattr(struct fuse_request *r);
 /* fuse_ops_file.c; for WRITE fuse_conn.c has the data */
 int fuse_write_begin(struct fuse_request *r, const struct fuse_write_in *in,
 		     uint32_t len);
+int fuse_write_some(struct fuse_request *r, uint32_t ino, uint64_t offset,
+		    const uint8_t *data, size_t len, size_t *done);
+void fuse_write_again(struct fuse_request *r);
 void fuse_write_end(struct fuse_request *r, uint32_t ino, uint32_t count,
 		    int error);
 int fuse_open(struct fuse_request *r);

@@ -91,12 +91,14 @@ static bool sets_times(uint32_t valid)
 	       (valid & FATTR_FH) == 0 && (valid & touch) != touch;
 }
 
-static bool only_grows(struct fuse_request *r)
+/* EPERM for a file that may only grow. */
+static int may_set_times(struct fuse_request *r)
 {
 	struct volume_attr attr;
+	int error = volume_getattr(r->vol, r->node->ino, &attr);
 
-	return volume_getattr(r->vol, r->node->ino, &attr) == 0 &&
-	       (attr.flags & VOLUME_FL_APPEND) != 0;
+	return error == 0 && (attr.flags & VOLUME_FL_APPEND) != 0 ? EPERM
+								   : error;
 }
 
 /**
@@ -112,14 +114,17 @@ int fuse_setattr(struct fuse_request *r)
 		.size = in->size,
 	};
 	unsigned what = 0;
-	int error;
+	int error = 0;
 
 	if (in->atimensec > NSEC_MAX || in->mtimensec > NSEC_MAX ||
 	    in->ctimensec > NSEC_MAX) {
 		return EINVAL;
 	}
-	if (sets_times(valid) && only_grows(r)) {
-		return EPERM;
+	if (sets_times(valid)) {
+		error = may_set_times(r);
+	}
+	if (error != 0) {
+		return error;
 	}
 	attr.atime = time_of(valid, FATTR_ATIME_NOW, in->atime, in->atimensec);
 	attr.mtime = time_of(valid, FATTR_MTIME_NOW, in->mtime, in->mtimensec);

@@ -72,6 +72,26 @@ static bool is_dots(const struct fuse_dirent *dirent)
 				  (dirent->namelen == 2 && name[1] == '.'));
 }
 
+/* Looks at all files that are listed, so that none has to be waited for when the
+ * first has been counted; 0 or EAGAIN. */
+static int look_ahead(struct fuse_request *r)
+{
+	int error = 0;
+
+	for (uint32_t at = 0; at < r->out_len; ) {
+		struct fuse_direntplus *entry = (void *)(r->out + at);
+		struct volume_attr attr;
+
+		if (!is_dots(&entry->dirent) &&
+		    volume_getattr(r->vol, (uint32_t)entry->dirent.ino,
+				   &attr) == EAGAIN) {
+			error = EAGAIN;
+		}
+		at += ALIGN8(sizeof(*entry) + entry->dirent.namelen);
+	}
+	return error;
+}
+
 /**
  * READDIRPLUS: the same with a fuse_entry_out before each, as LOOKUP would give
  * it. Of "." and ".." Linux wants none; a file for which there is no node is
@@ -83,6 +103,9 @@ int fuse_readdirplus(struct fuse_request *r)
 	int error = list_dir(r, sizeof(struct fuse_entry_out),
 			     FUSE_READDIR_MAX);
 
+	if (error == 0 && s->server->turns != NULL) {
+		error = look_ahead(r);
+	}
 	/* What follows changes what the volume has in memory, so not before it
 	 * has shown the entries. */
 	for (uint32_t at = 0; error == 0 && at < r->out_len; ) {

@@ -66,6 +66,9 @@ int fuse_open(struct fuse_request *r)
 	if (error == 0 && !flags_allow(&attr, in->flags)) {
 		error = EPERM;
 	}
+	if (error == 0 && (in->flags & FUSE_O_TRUNC) != 0) {
+		error = fuse_again_turn(r, true);
+	}
 	if (error == 0) {
 		error = fuse_open_put(r, r->node, in->flags);
 	}
@@ -161,6 +164,66 @@ void fuse_write_end(struct fuse_request *r, uint32_t ino, uint32_t count,
 	fuse_request_done(r, error);
 }
 
+/**
+ * Writes the next bytes of a WRITE; *done: how many, also when it says EAGAIN. After
+ * another error the rest is not written: it would leave a gap.
+ */
+int fuse_write_some(struct fuse_request *r, uint32_t ino, uint64_t offset,
+		    const uint8_t *data, size_t len, size_t *done)
+{
+	int error = 0;
+
+	for (*done = 0; error == 0 && *done < len; ) {
+		size_t some = 0;
+
+		error = fuse_again_turn(r, true);
+		if (error == 0) {
+			error = volume_write(r->vol, ino, offset + *done,
+					     data + *done, len - *done, &some);
+		}
+		*done += some;
+		/* On a disk it was as far as was in memory. */
+		if (error == 0 && *done < len &&
+		    (r->again == NULL || some == 0)) {
+			error = ENOSPC;
+		}
+	}
+	return error;
+}
+
+/** A WRITE that has waited: what is left of it, which r->again has. */
+void fuse_write_again(struct fuse_request *r)
+{
+	struct fuse_again *again = r->again;
+	const struct fuse_write_in *in = &again->write;
+	uint32_t ino = 0;
+	size_t done = 0;
+	int error = fuse_again_turn(r, true);
+
+	if (error == 0) {
+		error = again->count == 0
+			? fuse_write_begin(r, in, in->size)
+			: fuse_node_get(r->session, r->in.nodeid, r->in.uid,
+					&r->node);
+	}
+	if (error == 0) {
+		ino = r->node->ino;
+		error = fuse_write_some(r, ino, in->offset + again->count,
+					again->body, again->len, &done);
+	}
+	again->count += (uint32_t)done;
+	again->len -= (uint32_t)done;
+	if (error == EAGAIN) {
+		memmove(again->body, again->body + done, again->len);
+		error = fuse_again_put(r, NULL, 0);
+		if (error == 0) {
+			return;
+		}
+	}
+	fuse_write_end(r, ino, again->count, error);
+	fuse_again_end(again);
+}
+
 /** FLUSH: fuse_flush_in: a process has closed it, and loses its locks. */
 int fuse_flush(struct fuse_request *r)
 {
@@ -173,5 +236,6 @@ int fuse_flush(struct fuse_request *r)
 /** FSYNC, FSYNCDIR: fuse_fsync_in. As lasting as the volume's device is. */
 int fuse_fsync(struct fuse_request *r)
 {
-	return volume_fsync(r->vol, r->node->ino);
+	return r->again != NULL ? fuse_again_sync(r)
+				: volume_fsync(r->vol, r->node->ino);
 }

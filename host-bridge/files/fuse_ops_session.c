@@ -154,5 +154,5 @@ int fuse_statfs(struct fuse_request *r)
 /** SYNCFS: all of the volume, as lasting as its device is. */
 int fuse_syncfs(struct fuse_request *r)
 {
-	return volume_flush(r->vol);
+	return fuse_again_sync(r);
 }

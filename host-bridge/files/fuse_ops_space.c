@@ -53,15 +53,24 @@ static int end_privileges(struct fuse_request *r, uint32_t ino)
 int fuse_fallocate(struct fuse_request *r)
 {
 	const struct fuse_fallocate_in *in = r->arg;
-	int error;
+	bool last = false;
+	int error = 0;
 
 	if (in->length > (uint64_t)INT64_MAX ||
 	    in->offset > (uint64_t)INT64_MAX - in->length) {
 		return EFBIG;
 	}
-	error = volume_fallocate(r->vol, r->node->ino, in->mode, in->offset,
-				 in->length);
-	return error != 0 ? error : end_privileges(r, r->node->ino);
+	/* What must not be done twice is done last: the other may have to
+	 * wait. */
+	if ((in->mode & (VOLUME_FALLOC_COLLAPSE | VOLUME_FALLOC_INSERT)) != 0) {
+		error = end_privileges(r, r->node->ino);
+		last = true;
+	}
+	if (error == 0) {
+		error = volume_fallocate(r->vol, r->node->ino, in->mode,
+					 in->offset, in->length);
+	}
+	return error != 0 || last ? error : end_privileges(r, r->node->ino);
 }
 
 /** LSEEK: fuse_lseek_in -> fuse_lseek_out. Only for data and holes. */
@@ -152,8 +161,11 @@ static int get_flags(struct fuse_request *r, bool as_fsxattr)
  * of its own, since it writes to the file. */
 static int put_flags(struct fuse_request *r, uint32_t flags)
 {
-	int error = volume_set_flags(r->vol, r->node->ino, flags);
+	int error = fuse_again_turn(r, true);
 
+	if (error == 0) {
+		error = volume_set_flags(r->vol, r->node->ino, flags);
+	}
 	if (error != 0) {
 		return error;
 	}

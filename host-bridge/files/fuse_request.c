@@ -15,7 +15,9 @@
 #define KEPT	FUSE_OP_KEPT
 #define SILENT	FUSE_OP_SILENT
 #define DATA	FUSE_OP_DATA
-#define NAMES	FUSE_OP_NAMES
+#define NAMES	(FUSE_OP_NAMES | FUSE_OP_CHANGES)
+#define CHANGES	FUSE_OP_CHANGES
+#define LOCKS	FUSE_OP_LOCKS
 
 struct op {
 	fuse_handler run;
@@ -32,7 +34,7 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_GETATTR] = { fuse_getattr, sizeof(struct fuse_getattr_in), 0,
 			   NODE },
 	[FUSE_SETATTR] = { fuse_setattr, sizeof(struct fuse_setattr_in), 0,
-			   NODE | KEPT },
+			   NODE | KEPT | CHANGES },
 	[FUSE_READLINK] = { fuse_readlink, 0, 0, NODE },
 	[FUSE_SYMLINK] = { fuse_symlink, 0, 2, NODE | KEPT | NAMES },
 	[FUSE_MKNOD] = { fuse_mknod, sizeof(struct fuse_mknod_in), 1,
@@ -52,22 +54,27 @@ static const struct op ops[FUSE_OPCODES] = {
 	[FUSE_RELEASE] = { fuse_release, sizeof(struct fuse_release_in), 0,
 			   NODE | KEPT },
 	[FUSE_FSYNC] = { fuse_fsync, sizeof(struct fuse_fsync_in), 0, NODE },
-	[FUSE_SETXATTR] = { fuse_setxattr, 0, 0, NODE | KEPT | DATA },
+	[FUSE_SETXATTR] = { fuse_setxattr, 0, 0,
+			    NODE | KEPT | DATA | CHANGES },
 	[FUSE_GETXATTR] = { fuse_getxattr, sizeof(struct fuse_getxattr_in), 1,
 			    NODE },
 	[FUSE_LISTXATTR] = { fuse_listxattr, sizeof(struct fuse_getxattr_in),
 			     0, NODE },
-	[FUSE_REMOVEXATTR] = { fuse_removexattr, 0, 1, NODE | KEPT },
+	[FUSE_REMOVEXATTR] = { fuse_removexattr, 0, 1,
+			       NODE | KEPT | CHANGES },
 	[FUSE_FLUSH] = { fuse_flush, sizeof(struct fuse_flush_in), 0, NODE },
 	[FUSE_INIT] = { fuse_init, 0, 0, KEPT | DATA },
 	[FUSE_READDIR] = { fuse_readdir, sizeof(struct fuse_read_in), 0,
 			   NODE },
 	[FUSE_FSYNCDIR] = { fuse_fsync, sizeof(struct fuse_fsync_in), 0,
 			    NODE },
-	[FUSE_GETLK] = { fuse_lock_get, sizeof(struct fuse_lk_in), 0, NODE },
+	[FUSE_GETLK] = { fuse_lock_get, sizeof(struct fuse_lk_in), 0,
+			 NODE | LOCKS },
 	/* Not kept: one that unlocks answers any number of others. */
-	[FUSE_SETLK] = { fuse_lock_set, sizeof(struct fuse_lk_in), 0, NODE },
-	[FUSE_SETLKW] = { fuse_lock_wait, sizeof(struct fuse_lk_in), 0, NODE },
+	[FUSE_SETLK] = { fuse_lock_set, sizeof(struct fuse_lk_in), 0,
+			 NODE | LOCKS },
+	[FUSE_SETLKW] = { fuse_lock_wait, sizeof(struct fuse_lk_in), 0,
+			  NODE | LOCKS },
 	[FUSE_CREATE] = { fuse_create, sizeof(struct fuse_create_in), 1,
 			  NODE | KEPT | NAMES },
 	[FUSE_INTERRUPT] = { fuse_interrupt, sizeof(struct fuse_interrupt_in),
@@ -80,17 +87,17 @@ static const struct op ops[FUSE_OPCODES] = {
 				sizeof(struct fuse_batch_forget_in), 0,
 				SILENT | DATA },
 	[FUSE_FALLOCATE] = { fuse_fallocate, sizeof(struct fuse_fallocate_in),
-			     0, NODE | KEPT },
+			     0, NODE | KEPT | CHANGES },
 	[FUSE_LSEEK] = { fuse_lseek, sizeof(struct fuse_lseek_in), 0, NODE },
 	[FUSE_COPY_FILE_RANGE] = { fuse_copy_file_range,
 				   sizeof(struct fuse_copy_file_range_in), 0,
-				   NODE | KEPT },
+				   NODE | KEPT | CHANGES },
 	[FUSE_READDIRPLUS] = { fuse_readdirplus, sizeof(struct fuse_read_in),
 			       0, NODE | KEPT },
 	[FUSE_RENAME2] = { fuse_rename2, sizeof(struct fuse_rename2_in), 2,
 			   NODE | KEPT | NAMES },
 	[FUSE_TMPFILE] = { fuse_tmpfile, sizeof(struct fuse_create_in), 1,
-			   NODE | KEPT },
+			   NODE | KEPT | CHANGES },
 	[FUSE_SYNCFS] = { fuse_syncfs, 8, 0, 0 },
 	[FUSE_STATX] = { fuse_statx, sizeof(struct fuse_statx_in), 0, NODE },
 };
@@ -107,7 +114,7 @@ unsigned fuse_request_flags(uint32_t opcode)
 	const struct op *op = op_of(opcode);
 
 	if (opcode == FUSE_WRITE) {
-		return NODE | KEPT | DATA;
+		return NODE | KEPT | DATA | CHANGES;
 	}
 	return op != NULL ? op->flags : 0;
 }
@@ -135,7 +142,7 @@ static bool put_more(struct fuse_request *r)
 		r->out_len += sizeof(*room);
 		return true;
 	}
-	if ((fuse_request_flags(r->in.opcode) & NAMES) != 0) {
+	if ((fuse_request_flags(r->in.opcode) & FUSE_OP_NAMES) != 0) {
 		fuse_dirs_put(r);
 		return true;
 	}
@@ -239,6 +246,9 @@ static int check(struct fuse_request *r, const struct op *op,
 		return EPROTO;
 	}
 	error = take_apart(r, op, body, len);
+	if (error == 0 && (op->flags & SILENT) == 0) {
+		error = fuse_again_turn(r, (op->flags & CHANGES) != 0);
+	}
 	if (error == 0 && (op->flags & NODE) != 0) {
 		error = fuse_node_get(s, r->in.nodeid, r->in.uid, &r->node);
 	}
@@ -253,9 +263,16 @@ void fuse_request_run(struct fuse_request *r, const void *body, uint32_t len)
 {
 	const struct op *op = op_of(r->in.opcode);
 	int error = check(r, op, body, len);
+	bool waits = error == EAGAIN;
 
 	if (error == 0) {
 		error = op->run(r);
+		waits = error == EAGAIN && r->again != NULL &&
+			(op->flags & LOCKS) == 0;
+	}
+	if (waits) {
+		error = fuse_again_put(r, body, len);
+		error = error == 0 ? FUSE_LATER : error;
 	}
 	if (error != FUSE_LATER && (op == NULL || (op->flags & SILENT) == 0)) {
 		fuse_request_done(r, error);
@@ -264,4 +281,5 @@ void fuse_request_run(struct fuse_request *r, const void *body, uint32_t len)
 	if (r->node != NULL) {
 		fuse_node_put(r->session, r->node);
 	}
+	fuse_again_end(r->again);
 }

@@ -18,7 +18,8 @@
 #include "proto/fuse.h"
 #include "proto/fuse_channel.h"
 
-#define FUSE_SEGS_MAX	(FUSE_CHANNEL_DATA_MAX / 4096 + 3)
+/* The shortest blocks have 1024 bytes, and before a disk lie anywhere. */
+#define FUSE_SEGS_MAX	(FUSE_CHANNEL_DATA_MAX / 1024 + 3)
 
 struct fuse_server;		/* a volume as it is served */
 struct fuse_conn;
@@ -31,9 +32,14 @@ struct fuse_conn_ops {
 	/* Its session has another connection now, or was cut off: it is of no
 	 * use any more. fuse_conn_free() is still due, but not from here. */
 	void (*end)(void *arg);
+	/* Input that fuse_conn_input() did not take may be given again. NULL: it
+	 * is anyway. */
+	void (*go_on)(void *arg);
 };
 
-struct fuse_server *fuse_server_new(struct volume *vol);
+/* turns: of a volume on a disk; NULL: of one in memory. */
+struct fuse_server *fuse_server_new(struct volume *vol,
+				    struct volume_turns *turns);
 void fuse_server_free(struct fuse_server *server);
 /* peer says who it is: a session is found only by the peer it was made by. */
 struct fuse_conn *fuse_conn_new(struct fuse_server *server,
@@ -42,11 +48,14 @@ struct fuse_conn *fuse_conn_new(struct fuse_server *server,
 void fuse_conn_free(struct fuse_conn *conn);
 
 /* Takes received bytes; *used is how many, less than len only when send
- * returned false, or when it is later than until (TSC); a message in any case.
+ * returned false, or when it is later than until (TSC), a message in any case; or
+ * when too many requests wait for blocks, until go_on().
  * Returns 0, or EPROTO: the stream makes no sense any more and the connection
  * should be reset. */
 int fuse_conn_input(struct fuse_conn *conn, const void *data, size_t len,
 		    uint64_t until, size_t *used);
+/* Whether it takes nothing for now: see there. */
+bool fuse_conn_held(const struct fuse_conn *conn);
 /* Sends what has waited for room. Returns whether input can go on. */
 bool fuse_conn_writable(struct fuse_conn *conn);
 
@@ -72,5 +81,8 @@ void fuse_server_peer_gone(struct fuse_server *server, const void *peer);
 /* What sessions had that are over is ended in pieces. Whether some is left. */
 bool fuse_server_end_some(struct fuse_server *server, uint64_t until);
 bool fuse_server_ending(const struct fuse_server *server);
+/* Requests whose blocks have come are gone on with. Whether some are left. */
+bool fuse_server_go_on(struct fuse_server *server, uint64_t until);
+bool fuse_server_ready(const struct fuse_server *server);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef ISTHMUS_FUSE_SERVER_INT_H
 #define ISTHMUS_FUSE_SERVER_INT_H
 
+#include "host-bridge/blk/cache.h"
 #include "host-bridge/files/fuse_limits.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/rt/seed.h"
@@ -62,6 +63,21 @@ struct fuse_later {
 	void (*cancel)(struct fuse_later *later);
 };
 
+/* A request that may have to wait for blocks: fuse_again.c. */
+struct fuse_again {
+	struct fuse_later later;
+	struct fuse_server *server;
+	struct volume_wait wait;
+	struct fuse_again *next, **link;	/* those that are ready; or NULL */
+	bool ready, waits;		/* waits: it is a session's */
+	struct fuse_in_header in;
+	uint32_t len;
+	uint8_t *body;			/* of the message; NULL: not kept yet */
+	/* WRITE: body is data that is not written yet. */
+	struct fuse_write_in write;
+	uint32_t count;			/* written before it */
+};
+
 /* An answer that is kept, for a request that may come again. */
 struct fuse_kept {
 	uint64_t unique;		/* 0: none */
@@ -111,7 +127,7 @@ struct fuse_session {
 	uint64_t last_fh, seed;
 	struct fuse_user *users[1u << FUSE_USER_BITS];
 	struct fuse_later *later;
-	uint32_t later_count;
+	uint32_t later_count, again_count;
 	uint64_t forgets;		/* see fuse_channel_hello_out */
 	uint64_t last_unique, again_unique;	/* up to it may come again */
 	struct fuse_notices notices;
@@ -146,6 +162,9 @@ struct fuse_coherence {
  * reply is made. */
 struct fuse_server {
 	struct volume *vol;
+	struct volume_turns *turns;	/* NULL: nobody waits for blocks */
+	struct fuse_again *again_first, **again_last;	/* that are ready */
+	struct fuse_again *again_spare;
 	struct volume_keeper keeper;
 	struct fuse_session *sessions;	/* all that are not over */
 	struct fuse_session *ending;
@@ -177,6 +196,7 @@ struct fuse_request {
 	uint32_t out_len;
 	unsigned seg_count;		/* server->segs[1] on: behind it */
 	size_t seg_bytes;
+	struct fuse_again *again;	/* if it may have to wait */
 };
 
 typedef int (*fuse_handler)(struct fuse_request *r);
@@ -216,6 +236,8 @@ void fuse_user_put(struct fuse_session *s, struct fuse_user *user);
 #define FUSE_OP_SILENT		4u	/* has no reply */
 #define FUSE_OP_DATA		8u	/* more of any length follows */
 #define FUSE_OP_NAMES		16u	/* changes names in its node */
+#define FUSE_OP_CHANGES		32u	/* changes the volume */
+#define FUSE_OP_LOCKS		64u	/* its EAGAIN is an answer */
 unsigned fuse_request_flags(uint32_t opcode);
 void fuse_request_begin(struct fuse_request *r, struct fuse_session *s,
 			const struct fuse_in_header *in);
@@ -231,6 +253,13 @@ void fuse_later_drop(struct fuse_session *s, bool all);
 void fuse_later_interrupt(struct fuse_session *s, uint64_t unique);
 bool fuse_later_known(const struct fuse_session *s, uint64_t unique);
 
+/* fuse_again.c: requests that wait for blocks */
+int fuse_again_turn(struct fuse_request *r, bool changes);
+int fuse_again_sync(struct fuse_request *r);
+int fuse_again_put(struct fuse_request *r, const void *body, uint32_t len);
+void fuse_again_end(struct fuse_again *again);
+bool fuse_again_full(const struct fuse_session *s);
+
 /* fuse_kept.c: answers that are kept */
 void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
 		   unsigned count);
@@ -240,6 +269,7 @@ void fuse_kept_end(struct fuse_session *s);
 /* fuse_conn.c */
 void fuse_send(struct fuse_session *s, const struct volume_seg *segs,
 	       unsigned count);
+void fuse_conn_go_on(struct fuse_session *s);
 bool fuse_can_send(const struct fuse_session *s);
 void fuse_cut_off(struct fuse_session *s);
 void fuse_conn_forget(struct fuse_session *s);

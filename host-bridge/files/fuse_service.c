@@ -38,7 +38,8 @@ struct service {
 	struct fuse_server *server;
 	struct vsock *vs;
 	unsigned links;		/* against CONNS_MAX */
-	struct loop_work work;	/* ends what sessions had that are over */
+	struct loop_work work;	/* goes on with what has waited, and ends
+				 * what sessions had that are over */
 	struct loop_timer tick;	/* set while somebody waits for a session */
 };
 
@@ -51,8 +52,11 @@ static void on_tick(struct loop_timer *timer)
 
 static bool end_some(struct loop_work *work, uint64_t until)
 {
-	return fuse_server_end_some(CONTAINER(work, struct service,
-					      work)->server, until);
+	struct fuse_server *server = CONTAINER(work, struct service,
+					       work)->server;
+	bool more = fuse_server_go_on(server, until);
+
+	return fuse_server_end_some(server, until) || more;
 }
 
 /* Looked at before each wait, by which time a request, or the console, may have
@@ -65,7 +69,8 @@ static bool is_ending(struct loop_work *work)
 	    service->tick.deadline == 0) {
 		loop_timer_set(&service->tick, TICK_MS, on_tick);
 	}
-	return fuse_server_ending(service->server);
+	return fuse_server_ending(service->server) ||
+	       fuse_server_ready(service->server);
 }
 
 /* Resets the connection, once. Its callbacks may go on to the end of the
@@ -136,10 +141,6 @@ static bool link_send(void *arg, const struct volume_seg *segs, unsigned count)
 	return !link->failed;
 }
 
-static const struct fuse_conn_ops conn_ops = {
-	.send = link_send, .end = link_fail,
-};
-
 /* Gives bytes to the server; returns how many it took: none while a message
  * waits, and no more than its slice of the time allows. */
 static size_t link_input(struct link *link, const uint8_t *data, size_t len)
@@ -154,11 +155,26 @@ static size_t link_input(struct link *link, const uint8_t *data, size_t len)
 		link_fail(link);
 	}
 	/* Not for want of room, which would bring on_writable() by itself. */
-	if (used < len && link->out == NULL && !link->failed) {
+	if (used < len && link->out == NULL && !link->failed &&
+	    !fuse_conn_held(link->conn)) {
 		vsock_again(link->vsock);
 	}
 	return used;
 }
+
+/* fuse_conn_ops.go_on. */
+static void link_go_on(void *arg)
+{
+	struct link *link = arg;
+
+	if (!link->failed) {
+		vsock_again(link->vsock);
+	}
+}
+
+static const struct fuse_conn_ops conn_ops = {
+	.send = link_send, .end = link_fail, .go_on = link_go_on,
+};
 
 static void on_data(struct vsock_conn *vsock, const void *data, size_t len)
 {

@@ -10,12 +10,15 @@
 #include "host-bridge/files/fuse_server_int.h"
 
 /** A server for a volume, which must outlive it; NULL: no memory. */
-struct fuse_server *fuse_server_new(struct volume *vol)
+struct fuse_server *fuse_server_new(struct volume *vol,
+				    struct volume_turns *turns)
 {
 	struct fuse_server *server = calloc(1, sizeof(*server));
 
 	if (server != NULL) {
 		server->vol = vol;
+		server->turns = turns;
+		server->again_last = &server->again_first;
 		server->lock_seed = seed_make();
 		server->keeper.fn = fuse_node_keep;
 		volume_keep(vol, &server->keeper);
@@ -142,6 +145,9 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
  */
 bool fuse_server_end_some(struct fuse_server *server, uint64_t until)
 {
+	if (server->turns != NULL) {
+		server->turns->look(server->turns, NULL);
+	}
 	while (server->ending != NULL) {
 		struct fuse_session *s = server->ending;
 
@@ -171,5 +177,6 @@ void fuse_server_free(struct fuse_server *server)
 	fuse_lock_free(server);
 	volume_keep(server->vol, NULL);
 	fuse_tell_end(server);
+	free(server->again_spare);
 	free(server);
 }

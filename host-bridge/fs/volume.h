@@ -147,6 +147,24 @@ static inline struct volume_time volume_now(void)
 	};
 }
 
+/*
+ * How a volume on a disk is waited for: one of these goes before functions of the
+ * volume that belong together, all of which may then say EAGAIN.
+ */
+struct volume_wait;			/* blk/cache.h */
+
+struct volume_turns {
+	/* Nothing will be changed. */
+	void (*look)(struct volume_turns *turns, struct volume_wait *wait);
+	/* 0; EAGAIN; EIO: nothing can be changed any more. */
+	int (*begin)(struct volume_turns *turns, struct volume_wait *wait);
+	/* 0 when all that was done before its first call is lasting; EAGAIN;
+	 * EIO. */
+	int (*sync)(struct volume_turns *turns, struct volume_wait *wait);
+	/* Who waited has come to his end. */
+	void (*end)(struct volume_turns *turns, struct volume_wait *wait);
+};
+
 int volume_open(struct volume_dev *dev, struct volume **out);
 /* Why it did not, as the end of a sentence. */
 #define VOLUME_WHY		120u

@@ -27,6 +27,8 @@ struct place {
 };
 
 struct volume_disk {
+	struct volume_turns turns;
+	void (*on_failure)(void);	/* or NULL */
 	struct cache *cache;
 	struct volume_dev *dev;
 	struct journal *journal;
@@ -255,7 +257,11 @@ static void lasting(void *arg, uint64_t round)
 
 static void failed(void *arg)
 {
-	(void)arg;
+	struct volume_disk *d = arg;
+
+	if (d->on_failure != NULL) {
+		d->on_failure();
+	}
 }
 
 static int64_t now_ns(void *arg)
@@ -284,6 +290,44 @@ static int open_volume(struct volume_disk *d)
 	return error;
 }
 
+static struct volume_disk *disk_of(struct volume_turns *turns)
+{
+	return (struct volume_disk *)((char *)turns -
+				      offsetof(struct volume_disk, turns));
+}
+
+static void turn_look(struct volume_turns *turns, struct volume_wait *wait)
+{
+	volume_disk_look(disk_of(turns), wait);
+}
+
+static int turn_begin(struct volume_turns *turns, struct volume_wait *wait)
+{
+	return volume_disk_begin(disk_of(turns), wait);
+}
+
+static int turn_sync(struct volume_turns *turns, struct volume_wait *wait)
+{
+	return volume_disk_sync(disk_of(turns), wait);
+}
+
+static void turn_end(struct volume_turns *turns, struct volume_wait *wait)
+{
+	volume_disk_end(disk_of(turns), wait);
+}
+
+/** See volume_disk.h. */
+struct volume_turns *volume_disk_turns(struct volume_disk *d)
+{
+	return &d->turns;
+}
+
+/** See volume_disk.h. */
+void volume_disk_on_failure(struct volume_disk *d, void (*fn)(void))
+{
+	d->on_failure = fn;
+}
+
 /**
  * Begins to open the volume on dev, with so much memory for its blocks, which
  * devices reach and which stays the caller's. Returns 0 or ENOMEM.
@@ -298,6 +342,9 @@ int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,
 		return ENOMEM;
 	}
 	d->dev = cache_dev(d->cache);
+	d->turns = (struct volume_turns){
+		turn_look, turn_begin, turn_sync, turn_end,
+	};
 	*out = d;
 	return 0;
 }

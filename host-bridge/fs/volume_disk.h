@@ -11,6 +11,10 @@
 
 struct volume_disk;
 
+/* What to call before functions of the volume; it ends with the disk. */
+struct volume_turns *volume_disk_turns(struct volume_disk *disk);
+/* fn(): once, when nothing can be written any more. */
+void volume_disk_on_failure(struct volume_disk *disk, void (*fn)(void));
 int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,
 		    struct volume_disk **out);
 int volume_disk_open(struct volume_disk *disk, struct volume **out,

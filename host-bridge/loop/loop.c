@@ -27,6 +27,7 @@ static struct loop_work *works;		/* one for each channel */
 /* Earliest first; a handful (tick, agent's report), so a list is enough. */
 static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
+static bool turn;		/* the next wait does not block */
 static uint64_t ticks_per_ms = 1;
 static uint64_t start;
 
@@ -61,6 +62,12 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 void loop_again(uint64_t event)
 {
 	pending |= event;
+}
+
+/** See loop.h. From work functions and handlers. */
+void loop_turn(void)
+{
+	turn = true;
 }
 
 /**
@@ -134,7 +141,8 @@ void loop_step(uint64_t deadline)
 		deadline = timers->deadline;
 	}
 	/* Deferred events first, but look for new ones at the same time. */
-	events |= hc_wait(more || events ? 0 : deadline);
+	events |= hc_wait(more || events || turn ? 0 : deadline);
+	turn = false;
 	/* Before the handlers: one that is not done (loop_again) puts its bit
 	 * back. */
 	pending = 0;

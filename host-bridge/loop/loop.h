@@ -45,6 +45,9 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
 /* In a handler that leaves something to do: its event comes again in the next
  * turn, which does not wait; all others get theirs before. */
 void loop_again(uint64_t event);
+/* The next wait does not block: who waits at top level, or other work, may have
+ * something to do now. */
+void loop_turn(void);
 /* From now on its work is done; *work must stay, and is part of an object of
  * the caller's. */
 void loop_work_add(struct loop_work *work);

@@ -90,6 +90,8 @@ void config_read(const struct host_info *info, struct config *config)
 		config->mark = string_property(fdt, chosen, "mark");
 		config->writable = string_property(fdt, chosen,
 						   "writable-disks");
+		config->volume_disk = string_property(fdt, chosen,
+						      "volume-disk");
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
 	}
 	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {

@@ -34,6 +34,7 @@ struct config {
 	const char *exec;	/* command to run in Linux, then power off */
 	bool quiet;		/* no banner */
 	const char *mark;	/* see stage.h; NULL: none */
+	const char *volume_disk;	/* word; NULL: the module "volume" */
 	const char *writable;	/* words for disks to write to; NULL: none */
 	struct config_guest guest;
 	struct config_disk disks[CONFIG_DISKS];

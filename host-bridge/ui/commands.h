@@ -21,6 +21,7 @@ struct vsock;
 struct command_env {
 	const struct config *config;
 	struct volume *volume;
+	struct volume_turns *turns;	/* of one on a disk; or NULL */
 	struct guest *guest;
 	struct vsock *vsock;	/* the channel to it */
 	struct agent *agent;	/* in it */

@@ -11,6 +11,7 @@
 #include "drivers/power.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
@@ -26,6 +27,7 @@
 #define MAX_PARTITIONS	16u
 #define MAX_CHANNELS	8u
 #define POWER_MS	1000u	/* what the machine may take to obey */
+#define CLOSE_MS	60000u	/* and a disk, to take all that is written */
 
 /* A 16-byte name in two registers, first character in the lowest byte. Valid
  * until the next call. */
@@ -278,6 +280,22 @@ static void run_log(const struct command_env *env, int argc, char **argv,
 	}
 }
 
+/* Nobody uses it any more. */
+static void close_volume(const struct command_env *env)
+{
+	int error = 0;
+
+	if (env->turns) {
+		error = volume_loop_close(CLOSE_MS);
+	} else if (env->volume) {
+		error = volume_close(env->volume);
+	}
+	if (error != 0) {
+		notice("isthmus: the volume could not be closed: %s",
+		       strerror(error));
+	}
+}
+
 /**
  * The end of the system: Linux, then the volume (everything written is made
  * lasting), then the machine. Never returns. Where the machine cannot do it by
@@ -296,9 +314,7 @@ void system_down(const struct command_env *env, bool reboot)
 	do {
 		loop_step(0);
 	} while (loop_busy() && loop_now() < until);
-	if (env->volume && volume_close(env->volume) != 0) {
-		notice("isthmus: the volume could not be closed");
-	}
+	close_volume(env);
 	/* All text must be out before the machine is gone. */
 	fflush(stdout);
 	serial_drain();

@@ -99,3 +99,50 @@ def kept_ide(t):
         kept(t, "ide1", "ide0")
     else:
         kept(t, "ide1", "ide0", "--disk-bus", "ide", "--machine", "pc")
+
+
+def on_disk(t, bus):
+    """Linux writes to a volume on a disk; the next boots find it."""
+    path, share = t.path("volume.img"), t.path("share")
+    os.mkdir(share)
+    with open(os.path.join(share, "given"), "w", encoding="ascii") as f:
+        f.write("from the share\n")
+    options = ("--disk", path, "--disk-bus", bus, "--disk-volume")
+    # More than there is memory for blocks.
+    made = t.exec("set -e; cd /mnt/host; cat given; mkdir d; "
+                  "for i in $(seq 200); do echo $i > d/$i; done; "
+                  "ln -s d/7 link; "
+                  "dd if=/dev/zero bs=1M count=24 | tr '\\0' x > big; "
+                  "dd if=/dev/urandom of=noise bs=1M count=4; "
+                  "sha256sum noise > sum; rm d/100; mv d/101 d/new; sync",
+                  "--disk-size", "128", "--share", share, *options,
+                  timeout=300)
+    t.check("from the share" in made.out, f"the share: {made.out!r}")
+    t.tool(["e2fsck", "-fn", path])
+    found = t.exec("set -e; cd /mnt/host; ls d | wc -l; cat link d/new; "
+                   "tr -d x < big | wc -c; wc -c < big; sha256sum -c sum; "
+                   "(cat big & cat noise & ls -l d & wait) > /dev/null; "
+                   "echo more >> link; rm big; cp noise copy; sync; cat link",
+                   *options, timeout=300)
+    want = f"199\n7\n101\n0\n{24 << 20}\nnoise: OK\n7\nmore\n"
+    t.check(found.out.replace("\r", "") == want, f"found {found.out!r}")
+    t.tool(["e2fsck", "-fn", path])
+    # A volume that cannot be used has no other in its place.
+    with open(path, "r+b") as f:
+        f.seek(1024)
+        f.write(bytes(1024))
+    result = t.boot("--exec", "ls /mnt/host", *options)
+    t.check(re.search(r"FAILED stage 62 volume ready: disk \S+: ",
+                      result.serial), f"it says {result.serial[-2000:]!r}")
+
+
+@case("volume-on-disk", "the volume is on a virtio disk, and lasts", only=QEMU,
+      why="Bochs has IDE only")
+def volume_virtio(t):
+    on_disk(t, "virtio")
+
+
+@case("volume-on-disk-ahci", "the volume is on a SATA disk likewise",
+      only=QEMU, why="Bochs has IDE only")
+def volume_ahci(t):
+    on_disk(t, "ahci")

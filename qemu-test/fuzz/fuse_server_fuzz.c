@@ -534,7 +534,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (volume_open(dev, &vol) != 0) {
 		abort();
 	}
-	server = fuse_server_new(vol);
+	server = fuse_server_new(vol, NULL);
 	next_node = 0;
 	memset(nodes, 0, sizeof(nodes));
 	for (unsigned i = 0; i < MOUNTS; i++) {

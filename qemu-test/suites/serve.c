@@ -146,7 +146,7 @@ static void serve(struct volume *vol)
 	static const struct fuse_conn_ops ops = {
 		.send = on_send, .end = on_end,
 	};
-	struct fuse_server *server = fuse_server_new(vol);
+	struct fuse_server *server = fuse_server_new(vol, NULL);
 	struct fuse_conn *conn = fuse_conn_new(server, &ops, NULL, PEER);
 	uint64_t done = 0;
 	ssize_t len;

@@ -136,6 +136,8 @@ static const struct spoiled {
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
 	{ "/chosen", "writable-disks", 0, { 0 }, "", "\"writable-disks\": it takes one string" },
 	{ "/chosen", "writable-disks", 2, { 0x61006100, 0 }, NULL, "\"writable-disks\"" },
+	{ "/chosen", "volume-disk", 0, { 0 }, "", "\"volume-disk\": it takes one string" },
+	{ "/chosen", "volume-disk", 2, { 0x61006100, 0 }, NULL, "\"volume-disk\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde", "\"mark\": it takes one printable" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcdef0", "\"mark\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde\036", "\"mark\"" },

@@ -138,6 +138,26 @@ fuse_server_SRCS := qemu-test/unit/fuse_server_test.c \
 	$(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
 fuse_server_LIBS := -lext2fs -lcom_err
 
+# The same before a device whose blocks are not there at once.
+FUSE_AGAIN_SRCS := qemu-test/unit/fuse_talk.c qemu-test/unit/fuse_again.c \
+	$(AGAIN_SRCS) $(FUSE_SERVER_SRCS)
+UNIT_TESTS += $(addprefix fuse_again_,server attr lock hostile session)
+fuse_again_server_SRCS := qemu-test/unit/fuse_server_test.c $(FUSE_AGAIN_SRCS)
+fuse_again_server_LIBS := $(AGAIN_LIBS)
+fuse_again_attr_SRCS := qemu-test/unit/fuse_attr_test.c $(FUSE_AGAIN_SRCS)
+fuse_again_attr_LIBS := $(AGAIN_LIBS)
+fuse_again_lock_SRCS := qemu-test/unit/fuse_lock_test.c $(FUSE_AGAIN_SRCS)
+fuse_again_lock_LIBS := $(AGAIN_LIBS)
+fuse_again_hostile_SRCS := qemu-test/unit/fuse_hostile_test.c $(FUSE_AGAIN_SRCS)
+fuse_again_hostile_LIBS := $(AGAIN_LIBS)
+fuse_again_session_SRCS := qemu-test/unit/fuse_session_test.c $(FUSE_AGAIN_SRCS)
+fuse_again_session_LIBS := $(AGAIN_LIBS)
+
+UNIT_TESTS += fuse_wait
+fuse_wait_SRCS := qemu-test/unit/fuse_wait_test.c qemu-test/unit/fuse_talk.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS)
+fuse_wait_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += fuse_coherence
 fuse_coherence_SRCS := qemu-test/unit/fuse_coherence_test.c \
 	qemu-test/unit/fuse_peer.c qemu-test/unit/volume_fixture.c \

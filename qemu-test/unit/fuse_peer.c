@@ -135,7 +135,7 @@ int setup(void **state)
 {
 	(void)state;
 	fixture_open(&f, 16, "-N 4096");
-	server = fuse_server_new(f.vol);
+	server = fuse_server_new(f.vol, NULL);
 	for (unsigned i = 0; i < PEERS; i++) {
 		struct peer *p = &peers[i];
 		struct fuse_init_in in = {

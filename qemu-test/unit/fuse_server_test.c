@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/fs/ext4/volume_int.h"
 #include "qemu-test/unit/fuse_talk.h"
 
 #define GO	assert_int_equal
@@ -351,6 +352,40 @@ static void figures_are_told(void **state)
 	       NULL), 0);
 }
 
+/* Two files in turns, so that no two of a file's blocks lie together. */
+static void the_shortest_blocks_are_read(void **state)
+{
+	static uint8_t data[FUSE_CHANNEL_DATA_MAX];
+	uint64_t x, y;
+
+	(void)state;
+	assert_int_equal(f.vol->block_size, 1024);
+	for (size_t i = 0; i < sizeof(data); i++) {
+		data[i] = (uint8_t)(i * 7 + (i >> 10));
+	}
+	GO(make_file(&a, ROOT_ID, "x", &x, NULL), 0);
+	GO(make_file(&a, ROOT_ID, "y", &y, NULL), 0);
+	for (unsigned at = 0; at < FUSE_CHANNEL_DATA_MAX; at += 1024) {
+		GO(write_file(&a, x, at, data + at, 1024, 0), 0);
+		GO(write_file(&a, y, at, data, 1024, 0), 0);
+	}
+	GO(read_file(&a, x, 3, FUSE_CHANNEL_DATA_MAX - 3), 0);
+	GO(a.reply_len, FUSE_CHANNEL_DATA_MAX - 3);
+	assert_memory_equal(a.reply, data + 3, FUSE_CHANNEL_DATA_MAX - 3);
+}
+
+static int setup_short(void **state)
+{
+	talk_options = "-b 1024";
+	return setup(state);
+}
+
+static int teardown_short(void **state)
+{
+	talk_options = "";
+	return teardown(state);
+}
+
 static void large_data_goes_through(void **state)
 {
 	static uint8_t data[FUSE_CHANNEL_DATA_MAX + 8];
@@ -515,6 +550,8 @@ int main(void)
 		T(unknown_requests_are_refused_once),
 		T(figures_are_told),
 		T(large_data_goes_through),
+		cmocka_unit_test_setup_teardown(the_shortest_blocks_are_read,
+						setup_short, teardown_short),
 		T(a_full_volume_says_so),
 		T(removed_files_live_until_forgotten),
 	};

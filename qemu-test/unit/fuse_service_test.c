@@ -115,7 +115,7 @@ static int setup(void **state)
 {
 	(void)state;
 	fixture_open(&f, 16, "");
-	server = fuse_server_new(f.vol);
+	server = fuse_server_new(f.vol, NULL);
 	GO(fuse_service_start(NULL, server), 0);
 	GO(fake_vsock.listens, FUSE_CHANNEL_PORT);
 	fake_vsock_setup();

@@ -15,6 +15,10 @@ struct fixture f;
 struct fuse_server *server;
 struct mount a, b;
 static struct mount *mounts;
+const char *talk_options = "";
+struct volume_turns *talk_turns;
+void (*talk_inside)(bool inside);
+void (*talk_settle)(void);
 
 /* fuse_conn_ops.send: every byte of a message is looked at. */
 /* Bytes of a reply's body without what is told of directories behind it. */
@@ -136,7 +140,14 @@ int feed(struct mount *m, const void *data, size_t len)
 		/* fuse_memory_test.c's is one that may fail, once. */
 		copy = copy != NULL ? copy : malloc(n);
 		memcpy(copy, bytes, n);
+		if (talk_inside != NULL) {
+			talk_inside(true);
+		}
 		error = fuse_conn_input(m->conn, copy, n, FOREVER, &used);
+		if (talk_inside != NULL) {
+			talk_settle();
+			talk_inside(false);
+		}
 		free(copy);
 		if (error == 0) {
 			assert_int_equal(used, n);
@@ -409,8 +420,8 @@ int unlink_name(struct mount *m, uint64_t dir, const char *name)
 int setup(void **state)
 {
 	(void)state;
-	fixture_open(&f, 16, "");
-	server = fuse_server_new(f.vol);
+	fixture_open(&f, 16, talk_options);
+	server = fuse_server_new(f.vol, talk_turns);
 	assert_non_null(server);
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));

@@ -86,6 +86,13 @@ int lock(struct mount *m, uint32_t opcode, uint64_t node, uint64_t owner,
 	 uint32_t type, uint64_t start, uint64_t end, uint32_t flags);
 int unlink_name(struct mount *m, uint64_t dir, const char *name);
 
+extern const char *talk_options;		/* for mke2fs */
+/* For tests before a device whose blocks are absent at first; NULL: none.
+ * fuse_again.c sets them. */
+extern struct volume_turns *talk_turns;
+extern void (*talk_inside)(bool inside);	/* the server's code runs */
+extern void (*talk_settle)(void);		/* what waits need not any more */
+
 int setup(void **state);
 int teardown(void **state);
 

@@ -3,6 +3,7 @@
  * The end of the system on a machine that does not power off: channel, files
  * and volume are the real ones, and go on being called.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/dev/serial.h"
@@ -46,6 +48,14 @@ bool commands_linux_shutdown(const struct command_env *env)
 
 static struct loop_work *work;
 static unsigned turns;
+
+/* The volume is in memory here. */
+int volume_loop_close(uint64_t ms)
+{
+	(void)ms;
+	fail_msg("there is no disk");
+	return EIO;
+}
 
 void loop_work_add(struct loop_work *added)
 {
@@ -192,7 +202,7 @@ static void volume_outlives_its_users(void **state)
 	(void)state;
 	fixture_open(&f, 8, "");
 	peer_init(&peer);
-	server = fuse_server_new(f.vol);
+	server = fuse_server_new(f.vol, NULL);
 	assert_int_equal(fuse_service_start(peer.vs, server), 0);
 	use_files();
 	env.volume = f.vol;

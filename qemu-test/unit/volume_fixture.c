@@ -34,7 +34,7 @@ static bool fails(struct volume_dev *dev)
 	return f->fail_after >= 0 && f->fail_after-- == 0;
 }
 
-bool fixture_waits;
+bool fixture_waits, fixture_passes;
 
 /* Whether a block has to be waited for. */
 static bool absent(struct volume_dev *dev, uint64_t block)

@@ -26,6 +26,8 @@ struct fixture {
  * they are asked for again in the same turn. Between turns, which
  * fixture_turn() ends, many become absent that are not to be written. */
 extern bool fixture_waits;
+/* volume_again.c: EAGAIN is passed on now, for who asks tries again by himself. */
+extern bool fixture_passes;
 void fixture_turn(struct volume_dev *dev);
 void fixture_again(struct volume_dev *dev);	/* the same turn, once more */
 /* options: for mke2fs, beside type, block size and the file. */

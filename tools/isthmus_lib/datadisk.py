@@ -4,7 +4,9 @@ which is made anew for each. The manifest names it, so host-bridge may write to
 it."""
 
 import os
+import shutil
 import stat
+import subprocess
 
 from isthmus_lib import arguments
 from isthmus_lib.common import Failure
@@ -81,7 +83,8 @@ def check(args, platform):
     """Refuses what is of no use; returns the disk and the manifest's word, or
     (None, None)."""
     if args.disk is None:
-        for name in ("disk_size", "disk_bus", "disk_sector", "disk_bad"):
+        for name in ("disk_size", "disk_bus", "disk_sector", "disk_bad",
+                     "disk_volume"):
             if getattr(args, name) is not None:
                 raise Failure(f"--{name.replace('_', '-')} is for the disk of "
                               "--disk", 2)
@@ -95,6 +98,12 @@ def check(args, platform):
             raise Failure(f"--disk-size {args.disk_size}: {args.disk} is "
                           f"there already and has "
                           f"{os.path.getsize(args.disk)} bytes", 2)
+        if args.disk_volume and args.share:
+            raise Failure(f"--share {args.share}: the volume is on "
+                          f"{args.disk}, which is there already; a copy is "
+                          "made for a new one only", 2)
+    if args.disk_volume and not shutil.which("mke2fs"):
+        raise Failure("--disk-volume: there is no mke2fs", 2)
     sector = args.disk_sector or 512
     if sector != 512 and bus in ("ahci", "ide") and word != "ide1":
         raise Failure(f"--disk-sector {sector}: QEMU has it with virtio and "
@@ -109,12 +118,32 @@ def _bytes(mib):
     return -(-mib * MIB // CYLINDER) * CYLINDER
 
 
-def make(disk, mib):
-    """Makes the file when it is absent: holes only."""
+def make(disk, mib, volume=False, share=None):
+    """Makes the file when it is absent: holes only, or with a file system by
+    mke2fs's own defaults, which begins as a copy of the folder `share`."""
     if os.path.exists(disk.path):
         return
+    new = disk.path + ".new" if volume else disk.path
     try:
-        with open(disk.path, "xb") as f:
+        with open(new, "xb") as f:
             f.truncate(_bytes(mib or SIZE_DEFAULT))
     except OSError as error:
-        arguments.refuse("--disk", disk.path, error.strerror)
+        arguments.refuse("--disk", new, error.strerror)
+    if volume:
+        _make_volume(new, disk.sector, share)
+        os.rename(new, disk.path)
+
+
+def _make_volume(path, sector, share):
+    """The name that counts is given when it is whole."""
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus"]
+    if sector > 1024:
+        command += ["-b", str(sector)]
+    if share:
+        command += ["-d", share]
+    done = subprocess.run(command + [path], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        os.unlink(path)
+        text = done.stdout.decode("utf-8", "replace").strip()
+        raise Failure(f"--disk-volume: mke2fs failed: {text}", 2)

@@ -25,7 +25,7 @@ class Options:
     """What a boot disk depends on; None or False: the manifest decides."""
 
     manifest = kernel = initrd = append = overlay = share = exec = None
-    smp = mark = linux_disk = disks = None
+    smp = mark = linux_disk = disks = volume_disk = None
 
     def __init__(self, **values):
         for key, value in values.items():
@@ -82,7 +82,9 @@ def _modules(tree, options, scratch):
         own["initrd"] = _initrd(base, options, scratch)
     if tree.find("modules/volume") is not None:
         own["volume"] = os.path.join(scratch, "volume")
-        volume.make(own["volume"], options.share, scratch)
+        # With the volume on a disk it is not used, and stays empty.
+        volume.make(own["volume"], None if options.volume_disk
+                    else options.share, scratch)
     return {name: _without_symbols(name, path, scratch)
             for name, path in manifest.module_files(tree, own).items()}
 

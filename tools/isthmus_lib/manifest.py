@@ -73,6 +73,8 @@ def fill_in(tree, files, options):
         chosen.set_text("mark", options.mark)
     if options.disks is not None:
         chosen.set_text("writable-disks", options.disks)
+    if options.volume_disk is not None:
+        chosen.set_text("volume-disk", options.volume_disk)
     partitions = tree.find("partitions")
     for node in partitions.children if partitions else []:
         if "kernel" not in node.props:

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The volume on a disk at work: its memory, its part of the event loop, what is
+ * said when the disk cannot be written any more. There is one.
+ */
+#ifndef ISTHMUS_VOLUME_LOOP_H
+#define ISTHMUS_VOLUME_LOOP_H
+
+#include "host-bridge/fs/volume_disk.h"
+
+/* Both at top level: they wait in the loop. */
+int volume_loop_open(struct block_dev *dev, struct volume **vol,
+		     struct volume_turns **turns, char why[JOURNAL_WHY]);
+int volume_loop_close(uint64_t ms);
+
+#endif
