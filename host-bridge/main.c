@@ -213,7 +213,7 @@ void main_entry(const struct host_info *info)
 	disks_init(config.writable);
 	open_volume();
 	open_channel();
-	places_init(&places, env.volume, env.files, env.vsock);
+	places_init(&places, env.volume, env.turns, env.files, env.vsock);
 	linux_init(&guest, &config, !config.exec);
 	(void)linux_start(&guest);
 	if (config.exec) {

@@ -10,7 +10,9 @@
 
 #include "drivers/power.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
@@ -335,6 +337,28 @@ void system_down(const struct command_env *env, bool reboot)
 	}
 }
 
+/* What Linux has not written yet, too. */
+static void run_sync(const struct command_env *env, int argc, char **argv,
+		     const char *rest)
+{
+	int error;
+
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	if (!env->volume) {
+		printf("there is no volume\n");
+		return;
+	}
+	fuse_service_recall(env->files);
+	error = volume_call_sync(env->volume, env->turns);
+	if (error != 0) {
+		printf("not all could be written: %s\n", strerror(error));
+	} else if (!env->turns) {
+		printf("the volume is in memory, and ends with the machine\n");
+	}
+}
+
 /* Both do not return; see system_down(). */
 static void run_reboot(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
@@ -363,6 +387,8 @@ const struct command commands_system[] = {
 	  0, 0, run_channel, NULL },
 	{ "log", "[LINES]", "the hypervisor's log, or its last lines", "",
 	  0, 1, run_log, NULL },
+	{ "sync", "", "make lasting what is written to the volume", "",
+	  0, 0, run_sync, NULL },
 	{ "reboot", "", "shut Linux down and restart the machine", "",
 	  0, 0, run_reboot, NULL },
 	{ "poweroff", "", "shut Linux down and power the machine off", "",

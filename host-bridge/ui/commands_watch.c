@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "host-bridge/agent/agent.h"
+#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
 #include "host-bridge/ui/commands.h"
@@ -33,6 +34,7 @@ struct watch {
 	/* Which files have names in it: sorted, by inode number. */
 	uint32_t *inos;
 	size_t count, space;
+	uint64_t cookie;		/* of the last that was found */
 	size_t last;			/* where the last line begins */
 	size_t len;
 	char text[TEXT_MAX];
@@ -92,9 +94,12 @@ static void leave(struct watch *w, uint32_t ino)
 
 static bool enter_entry(void *arg, const struct volume_entry *entry)
 {
+	struct watch *w = arg;
+
+	w->cookie = entry->cookie;
 	if (entry->name[0] != '.' || (entry->name_len != 1 &&
 	    (entry->name_len != 2 || entry->name[1] != '.'))) {
-		enter(arg, entry->ino);
+		enter(w, entry->ino);
 	}
 	return true;
 }
@@ -177,7 +182,11 @@ static void changed(struct watch *w, uint32_t ino, const char *word)
 	if (ino == w->ino) {
 		line(w, word, ".", 1, NULL, 0);
 	} else if (at < w->count && w->inos[at] == ino) {
-		(void)volume_readdir(w->volume, w->ino, 0, line_of_entry, &by);
+		/* Not from here: what is not in memory cannot be waited for. */
+		if (volume_readdir(w->volume, w->ino, 0, line_of_entry,
+				   &by) == EAGAIN) {
+			w->lost = true;
+		}
 	}
 }
 
@@ -264,14 +273,17 @@ static void watch_volume(const struct command_env *env, const char *path)
 {
 	struct watch *w = calloc(1, sizeof(*w));
 	int error = !w ? ENOMEM : !env->volume ? ENODEV : 0;
+	uint64_t shown;
 
 	if (error == 0) {
 		w->volume = env->volume;
 		w->observer.fn = observed;
-		error = volume_path(w->volume, path, true, &w->ino);
+		error = VOLUME_LOOK(env->turns, volume_path(w->volume, path,
+							    true, &w->ino));
 	}
 	if (error == 0) {
-		error = volume_hold(w->volume, w->ino);
+		error = VOLUME_LOOK(env->turns, volume_hold(w->volume,
+							    w->ino));
 	}
 	if (error != 0) {
 		printf("%s: %s\n", path, error == ENODEV ?
@@ -279,8 +291,13 @@ static void watch_volume(const struct command_env *env, const char *path)
 		free(w);
 		return;
 	}
-	/* ENOTDIR: it is a file. */
-	(void)volume_readdir(w->volume, w->ino, 0, enter_entry, w);
+	/* ENOTDIR: it is a file. On a disk it may be shown in parts. */
+	do {
+		shown = w->cookie;
+		error = VOLUME_LOOK(env->turns,
+				    volume_readdir(w->volume, w->ino, shown,
+						   enter_entry, w));
+	} while (error == 0 && env->turns && w->cookie != shown);
 	printf("watching %s; ctrl-c ends it\n", path);
 	volume_observe(w->volume, &w->observer);
 	show(w);

@@ -2,7 +2,8 @@
 /*
  * Paths on the volume, or in Linux through the agent's 9P server. Linux's side
  * is asked while the event loop runs, so every call may take as long as Linux
- * likes; ctrl-c ends it with EINTR. The volume answers at once.
+ * likes; ctrl-c ends it with EINTR. The volume in memory answers at once, one on a
+ * disk when its blocks are there.
  *
  * Nothing that Linux says is believed beyond what is shown: a name, a size or a
  * mode of its may be anything.
@@ -12,6 +13,7 @@
 
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/files/p9_client.h"
+#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/places.h"
@@ -31,9 +33,11 @@ static bool wait_for_linux(void *arg)
  * client Linux's side is not there.
  */
 void places_init(struct places *places, struct volume *volume,
-		 struct fuse_server *files, struct vsock *vs)
+		 struct volume_turns *turns, struct fuse_server *files,
+		 struct vsock *vs)
 {
 	places->volume = volume;
+	places->turns = turns;
 	places->files = files;
 	places->client = vs ? p9_client_new(vs, AGENT_PORT_9P,
 					    wait_for_linux, NULL) : NULL;
@@ -92,15 +96,18 @@ static int stat_linux(struct p9_client *client, const char *path, bool follow,
 	return error;
 }
 
-static int stat_volume(struct volume *volume, const char *path, bool follow,
+static int stat_volume(const struct places *p, const char *path, bool follow,
 		       struct place_stat *st)
 {
+	struct volume *volume = p->volume;
 	struct volume_attr attr;
 	uint32_t ino;
-	int error = volume_path(volume, path, follow, &ino);
+	int error = VOLUME_LOOK(p->turns, volume_path(volume, path, follow,
+						      &ino));
 
 	if (error == 0) {
-		error = volume_getattr(volume, ino, &attr);
+		error = VOLUME_LOOK(p->turns, volume_getattr(volume, ino,
+							     &attr));
 	}
 	if (error == 0) {
 		*st = (struct place_stat){
@@ -128,20 +135,40 @@ int place_stat(const struct places *places, const char *path, bool follow,
 		return error;
 	}
 	return in_linux ? stat_linux(places->client, in_linux, follow, st) :
-			  stat_volume(places->volume, path, follow, st);
+			  stat_volume(places, path, follow, st);
 }
 
 struct list_arg {
 	bool (*fn)(void *arg, const char *name, size_t len);
 	void *arg;
+	uint64_t cookie;		/* behind the last */
+	bool any, ended;		/* one was shown; fn has seen enough */
 };
 
 /* The volume's entries as place_list() shows them. */
 static bool list_entry(void *arg, const struct volume_entry *entry)
 {
-	const struct list_arg *list = arg;
+	struct list_arg *list = arg;
 
-	return list->fn(list->arg, entry->name, entry->name_len);
+	list->any = true;
+	list->cookie = entry->cookie;
+	list->ended = !list->fn(list->arg, entry->name, entry->name_len);
+	return !list->ended;
+}
+
+/* A directory on a disk may be shown in parts; nothing is shown at its end. */
+static int list_volume(const struct places *p, uint32_t ino,
+		       struct list_arg *list)
+{
+	int error;
+
+	do {
+		list->any = false;
+		error = VOLUME_LOOK(p->turns,
+				    volume_readdir(p->volume, ino, list->cookie,
+						   list_entry, list));
+	} while (error == 0 && list->any && !list->ended && p->turns);
+	return error;
 }
 
 /**
@@ -153,7 +180,7 @@ int place_list(const struct places *places, const char *path,
 	       bool (*fn)(void *arg, const char *name, size_t len), void *arg)
 {
 	const char *in_linux = linux_path(path);
-	struct list_arg list = { fn, arg };
+	struct list_arg list = { .fn = fn, .arg = arg };
 	int error = side(places, in_linux);
 	uint32_t ino;
 
@@ -161,10 +188,11 @@ int place_list(const struct places *places, const char *path,
 		return p9_client_list(places->client, in_linux, fn, arg);
 	}
 	if (error == 0) {
-		error = volume_path(places->volume, path, true, &ino);
+		error = VOLUME_LOOK(places->turns,
+				    volume_path(places->volume, path, true,
+						&ino));
 	}
-	return error ? error : volume_readdir(places->volume, ino, 0,
-					      list_entry, &list);
+	return error ? error : list_volume(places, ino, &list);
 }
 
 /* As p9_client_open(), on the volume: *ino is held after 0. */
@@ -178,38 +206,42 @@ static int open_volume(const struct places *places, const char *path,
 	const char *name = "";
 	uint32_t dir = 0;
 	size_t len;
-	int error = volume_path(volume, path, true, ino);
+	struct volume_turns *turns = places->turns;
+	int error = VOLUME_LOOK(turns, volume_path(volume, path, true, ino));
 
 	if (error == ENOENT && create) {
 		/* EEXIST from volume_create(): the name is a link that leads
 		 * nowhere. */
-		error = volume_path_parent(volume, path, &dir, &name, &len);
+		error = VOLUME_LOOK(turns, volume_path_parent(
+					    volume, path, &dir, &name, &len));
 		if (error == 0) {
-			error = volume_create(volume, dir, name, len, &make,
-					      ino);
+			error = VOLUME_CHANGE(turns, volume_create(
+				volume, dir, name, len, &make, ino));
 		}
 	} else if (error == 0 && create) {
 		/* That waits, and Linux may remove it meanwhile. */
-		if (volume_path_parent(volume, path, &dir, &name, &len) != 0) {
+		if (VOLUME_LOOK(turns, volume_path_parent(
+				volume, path, &dir, &name, &len)) != 0) {
 			len = 0;
 		}
-		error = volume_hold(volume, *ino);
+		error = VOLUME_LOOK(turns, volume_hold(volume, *ino));
 		if (error == 0) {
 			fuse_service_lock(places->files, *ino, dir, name, len);
-			error = volume_setattr(volume, *ino, VOLUME_SET_SIZE,
-					       &empty);
+			error = VOLUME_CHANGE(turns, volume_setattr(
+				volume, *ino, VOLUME_SET_SIZE, &empty));
 			volume_release(volume, *ino);
 		}
 	}
 	if (error == 0) {
-		error = volume_getattr(volume, *ino, &attr);
+		error = VOLUME_LOOK(turns, volume_getattr(volume, *ino,
+							  &attr));
 	}
 	if (error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFREG) {
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ?
 			EISDIR : EINVAL;
 	}
 	/* Held, so that it can be read to its end even if Linux removes it. */
-	return error ? error : volume_hold(volume, *ino);
+	return error ? error : VOLUME_LOOK(turns, volume_hold(volume, *ino));
 }
 
 /**
@@ -244,7 +276,8 @@ int place_read(struct place_file *file, uint64_t offset, void *buf,
 
 	return file->linux_side ?
 	       p9_client_read(p->client, file->id, offset, buf, len, done) :
-	       volume_read(p->volume, file->id, offset, buf, len, done);
+	       VOLUME_LOOK(p->turns, volume_read(p->volume, file->id, offset,
+						 buf, len, done));
 }
 
 /**
@@ -258,7 +291,8 @@ int place_write(struct place_file *file, uint64_t offset, const void *buf,
 
 	return file->linux_side ?
 	       p9_client_write(p->client, file->id, offset, buf, len, done) :
-	       volume_write(p->volume, file->id, offset, buf, len, done);
+	       VOLUME_CHANGE(p->turns, volume_write(p->volume, file->id, offset,
+						    buf, len, done));
 }
 
 /**
@@ -292,13 +326,16 @@ int place_mkdir(const struct places *places, const char *path)
 		return error ? error :
 		       p9_client_mkdir(places->client, in_linux);
 	}
-	error = volume_path(volume, path, true, &ino);
+	error = VOLUME_LOOK(places->turns, volume_path(volume, path, true,
+						       &ino));
 	if (error != ENOENT) {
 		return error ? error : EEXIST;
 	}
-	error = volume_path_parent(volume, path, &dir, &name, &len);
-	return error ? error : volume_create(volume, dir, name, len, &make,
-					     &ino);
+	error = VOLUME_LOOK(places->turns, volume_path_parent(
+				    volume, path, &dir, &name, &len));
+	return error ? error :
+	       VOLUME_CHANGE(places->turns, volume_create(
+				     volume, dir, name, len, &make, &ino));
 }
 
 /**
@@ -318,9 +355,13 @@ int place_remove(const struct places *places, const char *path)
 		return error ? error :
 		       p9_client_remove(places->client, in_linux);
 	}
-	error = volume_path_parent(volume, path, &dir, &name, &len);
+	error = VOLUME_LOOK(places->turns, volume_path_parent(
+				    volume, path, &dir, &name, &len));
 	if (error == 0) {
-		error = volume_unlink(volume, dir, name, len);
+		error = VOLUME_CHANGE(places->turns, volume_unlink(
+					      volume, dir, name, len));
 	}
-	return error == EISDIR ? volume_rmdir(volume, dir, name, len) : error;
+	return error != EISDIR ? error :
+	       VOLUME_CHANGE(places->turns, volume_rmdir(volume, dir, name,
+							 len));
 }

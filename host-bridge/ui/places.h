@@ -32,6 +32,7 @@ struct place_stat {
  * is opened for writing is Linux's again with fuse_service_settle(). */
 struct places {
 	struct volume *volume;
+	struct volume_turns *turns;	/* of one on a disk; or NULL */
 	struct fuse_server *files;	/* who serves it to Linux, or NULL */
 	struct p9_client *client;	/* of one Linux's files */
 };
@@ -44,7 +45,7 @@ struct place_file {
 
 /* volume and vs may be NULL: that side is then not there; files too. */
 void places_init(struct places *places, struct volume *volume,
-		 struct fuse_server *files, struct vsock *vs);
+		 struct volume_turns *turns, struct fuse_server *files, struct vsock *vs);
 bool place_in_linux(const char *path);
 int place_stat(const struct places *places, const char *path, bool follow,
 	       struct place_stat *st);

@@ -136,6 +136,40 @@ def on_disk(t, bus):
                       result.serial), f"it says {result.serial[-2000:]!r}")
 
 
+@case("volume-console", "the console's commands on a volume on a disk",
+      only=(*QEMU, *BOCHS), why="KVM's machines have other tests")
+def volume_console(t):
+    path, share = t.path("volume.img"), t.path("share")
+    os.mkdir(share)
+    for i in range(300):
+        with open(os.path.join(share, f"file-{i}"), "w",
+                  encoding="ascii") as f:
+            f.write(f"this is {i}\n" * 300)
+    console = t.console("--disk", path, "--disk-volume", "--disk-size", "64",
+                        "--share", share, timeout=300)
+    console.ready()
+    said = console.run("ls")
+    t.check(said.count("file-") == 300, f"ls said {said[-400:]!r}")
+    said = console.run("cat file-77")
+    t.check(said == "this is 77\n" * 300, f"cat said {said[-400:]!r}")
+    for line in ("mkdir d", "cp file-5 d/copy", "cp linux:/proc/version d",
+                 "cp linux:/bin/busybox d", "rm file-6", "sync"):
+        said = console.run(line)
+        t.check(said == "" or line.startswith("cp ") and
+                said.endswith(" bytes\n"), f"{line} said {said!r}")
+    said = console.run("exec cmp /bin/busybox /mnt/host/d/busybox && "
+                       "cat /mnt/host/d/version")
+    t.check("Linux version" in said and "status 0" in said,
+            f"Linux says {said!r}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    t.tool(["e2fsck", "-fn", path])
+    copy = t.path("copy")
+    t.tool(["debugfs", "-R", f"dump /d/copy {copy}", path])
+    with open(copy, encoding="ascii") as f:
+        t.check(f.read() == "this is 5\n" * 300, "the copy is another")
+
+
 @case("volume-on-disk", "the volume is on a virtio disk, and lasts", only=QEMU,
       why="Bochs has IDE only")
 def volume_virtio(t):

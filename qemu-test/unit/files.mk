@@ -104,14 +104,16 @@ volume_why_LIBS := -lext2fs -lcom_err
 UNIT_TESTS += host_watch
 host_watch_SRCS := qemu-test/unit/host_watch_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
-	$(addprefix host-bridge/ui/, commands_watch.c words.c)
+	$(addprefix host-bridge/ui/, commands_watch.c words.c) \
+	host-bridge/fs/volume_call.c
 host_watch_LIBS := -lext2fs -lcom_err
 
 P9_CLIENT_SRCS := proto/p9_codec.c host-bridge/files/linux_errno.c \
 	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)
 
 # The commands on files, against a Linux that means harm.
-FILE_COMMANDS_SRCS := qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
+FILE_COMMANDS_SRCS := host-bridge/fs/volume_call.c \
+	qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
 	$(addprefix host-bridge/ui/, commands_files.c places.c \
 	words.c) qemu-test/unit/host_no_watch.c \
 	$(P9_CLIENT_SRCS)
@@ -222,6 +224,7 @@ UNIT_TESTS += host_down
 host_down_SRCS := qemu-test/unit/host_down_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
 	host-bridge/files/fuse_service.c host-bridge/ui/commands_system.c \
+	host-bridge/fs/volume_call.c \
 	$(addprefix host-bridge/vsock/vsock, _conn.c _inbox.c _link.c _packet.c)
 host_down_LIBS := -lext2fs -lcom_err
 

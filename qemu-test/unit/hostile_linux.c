@@ -141,7 +141,7 @@ static const struct command *begin(hostile_answer answer_now,
 	const struct command *c = commands_files;
 
 	if (!made) {
-		places_init(&places, NULL, NULL, (struct vsock *)&conn);
+		places_init(&places, NULL, NULL, NULL, (struct vsock *)&conn);
 		made = true;
 	}
 	if (conn.there) {
