@@ -149,8 +149,8 @@ static void serve_disks(void)
 
 		if (env.volume && (env.disks || nbd_service_start(
 					env.vsock, &env.disks) == 0)) {
-			error = nbd_file_open(env.volume, disk->file,
-					       disk->size, &store);
+			error = nbd_file_open(env.volume, env.turns, disk->file,
+					      disk->size, &store);
 		}
 		if (error == 0) {
 			error = nbd_service_add(env.disks, disk->name, store);

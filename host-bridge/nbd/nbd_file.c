@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "host-bridge/nbd/nbd_server.h"
-#include "host-bridge/fs/volume.h"
+#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/rt/container.h"
 
 #define FILE_MODE	(VOLUME_S_IFREG | 0600u)
@@ -61,29 +61,32 @@ static const struct nbd_store_ops file_ops = {
 };
 
 /* The file of that path, made if there is none. */
-static int find(struct volume *vol, const char *path, uint32_t *ino)
+static int find(struct volume *vol, struct volume_turns *turns,
+		const char *path, uint32_t *ino)
 {
 	const struct volume_make make = { .mode = FILE_MODE };
 	const char *name;
 	uint32_t dir;
 	size_t len;
-	int error = volume_path(vol, path, true, ino);
+	int error = VOLUME_LOOK(turns, volume_path(vol, path, true, ino));
 
 	if (error != ENOENT) {
 		return error;
 	}
-	error = volume_path_parent(vol, path, &dir, &name, &len);
+	error = VOLUME_LOOK(turns, volume_path_parent(vol, path, &dir, &name,
+						      &len));
 	return error != 0 ? error
-			  : volume_create(vol, dir, name, len, &make, ino);
+			  : VOLUME_CHANGE(turns, volume_create(
+					vol, dir, name, len, &make, ino));
 }
 
 /* What the file is to be: regular, and of whole sectors. A new one, which has
  * nothing in it, gets the size; another keeps its own. */
-static int fit(struct volume *vol, uint32_t ino, uint64_t size,
-	       uint64_t *has)
+static int fit(struct volume *vol, struct volume_turns *turns, uint32_t ino,
+	       uint64_t size, uint64_t *has)
 {
 	struct volume_attr attr;
-	int error = volume_getattr(vol, ino, &attr);
+	int error = VOLUME_LOOK(turns, volume_getattr(vol, ino, &attr));
 
 	if (error != 0) {
 		return error;
@@ -93,7 +96,8 @@ static int fit(struct volume *vol, uint32_t ino, uint64_t size,
 	}
 	if (attr.size == 0) {
 		attr.size = size;
-		error = volume_setattr(vol, ino, VOLUME_SET_SIZE, &attr);
+		error = VOLUME_CHANGE(turns, volume_setattr(
+				vol, ino, VOLUME_SET_SIZE, &attr));
 	}
 	*has = attr.size / NBD_SECTOR * NBD_SECTOR;
 	return error == 0 && *has == 0 ? EINVAL : error;
@@ -105,17 +109,18 @@ static int fit(struct volume *vol, uint32_t ino, uint64_t size,
  * the program. Returns 0, EINVAL (no regular file, or of no whole sector), or
  * what the volume's functions say of the path.
  */
-int nbd_file_open(struct volume *vol, const char *path, uint64_t size,
-		   struct nbd_store **out)
+int nbd_file_open(struct volume *vol, struct volume_turns *turns,
+		  const char *path, uint64_t size, struct nbd_store **out)
 {
 	struct nbd_file *file = calloc(1, sizeof(*file));
-	int error = file == NULL ? ENOMEM : find(vol, path, &file->ino);
+	int error = file == NULL ? ENOMEM : find(vol, turns, path,
+							&file->ino);
 
 	if (error == 0) {
-		error = volume_hold(vol, file->ino);
+		error = VOLUME_LOOK(turns, volume_hold(vol, file->ino));
 	}
 	if (error == 0) {
-		error = fit(vol, file->ino, size, &file->store.size);
+		error = fit(vol, turns, file->ino, size, &file->store.size);
 		if (error != 0) {
 			volume_release(vol, file->ino);
 		}
@@ -126,6 +131,7 @@ int nbd_file_open(struct volume *vol, const char *path, uint64_t size,
 	}
 	file->vol = vol;
 	file->store.ops = &file_ops;
+	file->store.turns = turns;
 	*out = &file->store;
 	return 0;
 }
@@ -144,7 +150,8 @@ int nbd_file_grow(struct nbd_store *store, uint64_t size)
 	if (size <= store->size || size % NBD_SECTOR != 0) {
 		return EINVAL;
 	}
-	error = volume_setattr(file->vol, file->ino, VOLUME_SET_SIZE, &attr);
+	error = VOLUME_CHANGE(store->turns, volume_setattr(
+			file->vol, file->ino, VOLUME_SET_SIZE, &attr));
 	if (error == 0) {
 		store->size = size;
 	}

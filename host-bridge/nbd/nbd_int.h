@@ -7,6 +7,7 @@
 #ifndef ISTHMUS_NBD_INT_H
 #define ISTHMUS_NBD_INT_H
 
+#include "host-bridge/blk/cache.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/vsock/vsock_inbox.h"
 #include "proto/nbd.h"
@@ -47,6 +48,10 @@ struct nbd_conn {
 	uint8_t out[OUT_MAX];
 	size_t out_at, out_len;
 	bool reading;			/* offset, left are what is still read */
+	/* A request that waits for the store, and those behind it. */
+	struct volume_wait wait;
+	bool waits;			/* and ready() will be called */
+	enum { NOTHING_DUE, CARRY_DUE, FINISH_DUE } due;	/* then */
 };
 
 struct nbd_service {
@@ -69,6 +74,9 @@ void nbd_on_option_data(struct nbd_conn *conn);
 /* nbd_requests.c */
 void nbd_on_request(struct nbd_conn *conn);
 size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len);
+void nbd_on_ready(struct volume_wait *wait);
+void nbd_go_on(struct nbd_conn *conn);
+void nbd_wait_end(struct nbd_conn *conn);
 bool nbd_read_more(struct nbd_conn *conn);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "host-bridge/nbd/nbd_int.h"
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/rt/container.h"
 
 #define PIECES	40u		/* of one look at the store */
 
@@ -45,8 +46,84 @@ static struct nbd_answer answer_head(const struct nbd_conn *conn,
 	};
 }
 
+/** volume_wait.ready: what is due is done when it is the connection's turn. */
+void nbd_on_ready(struct volume_wait *wait)
+{
+	struct nbd_conn *conn = CONTAINER(wait, struct nbd_conn, wait);
+
+	if (conn->waits && !conn->failed) {
+		conn->waits = false;
+		vsock_again(conn->vsock);
+	}
+}
+
+/** Nobody waits any more. */
+void nbd_wait_end(struct nbd_conn *conn)
+{
+	struct volume_turns *turns = conn->disk != NULL
+				     ? conn->disk->store->turns : NULL;
+
+	conn->waits = false;
+	if (turns != NULL) {
+		turns->end(turns, &conn->wait);
+		conn->wait = (struct volume_wait){ .ready = nbd_on_ready };
+	}
+}
+
+/* Before the store is asked for something; 0, EAGAIN, or what is wrong. */
+static int turn(struct nbd_conn *conn, bool changes)
+{
+	struct volume_turns *turns = conn->disk->store->turns;
+
+	if (turns == NULL) {
+		return 0;
+	}
+	conn->wait.ready = nbd_on_ready;
+	if (changes) {
+		return turns->begin(turns, &conn->wait);
+	}
+	turns->look(turns, &conn->wait);
+	return 0;
+}
+
+static int flush_store(struct nbd_conn *conn)
+{
+	struct nbd_store *store = conn->disk->store;
+	int error = turn(conn, false);
+
+	if (error != 0) {
+		return error;
+	}
+	return store->turns != NULL
+	       ? store->turns->sync(store->turns, &conn->wait)
+	       : store->ops->flush(store);
+}
+
+/* Whether the request has to wait: what is due then. */
+static bool put_off(struct nbd_conn *conn, int error, int due)
+{
+	if (conn->disk->store->turns == NULL || error != EAGAIN) {
+		return false;
+	}
+	conn->waits = true;
+	conn->due = due;
+	return true;
+}
+
+static int map(struct nbd_conn *conn, struct volume_seg *segs, unsigned *count)
+{
+	struct nbd_store *store = conn->disk->store;
+	size_t done;
+	int error = turn(conn, false);
+
+	return error != 0 ? error
+			  : store->ops->map(store, conn->offset, conn->left,
+					    segs, PIECES, count, &done);
+}
+
 static void answer(struct nbd_conn *conn, uint32_t error)
 {
+	nbd_wait_end(conn);
 	struct nbd_answer head = answer_head(conn, error);
 
 	conn->disk->errors += error != 0;
@@ -85,10 +162,11 @@ static uint32_t check(const struct nbd_conn *conn)
 /* What a WRITE, TRIM or ZEROES ends with. */
 static void finish(struct nbd_conn *conn, int error)
 {
-	struct nbd_store *store = conn->disk->store;
-
 	if (error == 0 && (conn->request.flags & NBD_FLAG_FUA) != 0) {
-		error = store->ops->flush(store);
+		error = flush_store(conn);
+	}
+	if (put_off(conn, error, FINISH_DUE)) {
+		return;
 	}
 	answer(conn, nbd_error(error));
 }
@@ -126,14 +204,16 @@ static bool send_pieces(struct nbd_conn *conn, const struct nbd_answer *head,
  */
 bool nbd_read_more(struct nbd_conn *conn)
 {
-	struct nbd_store *store = conn->disk->store;
 	struct volume_seg segs[PIECES];
 	unsigned count;
-	size_t done;
 
 	while (conn->left != 0) {
-		if (store->ops->map(store, conn->offset, conn->left, segs,
-				    PIECES, &count, &done) != 0) {
+		int error = map(conn, segs, &count);
+
+		if (put_off(conn, error, NOTHING_DUE)) {
+			return false;
+		}
+		if (error != 0) {
 			/* That it went well is said already: this answer has no
 			 * end. */
 			nbd_conn_fail(conn);
@@ -144,20 +224,21 @@ bool nbd_read_more(struct nbd_conn *conn)
 		}
 	}
 	conn->reading = false;
+	nbd_wait_end(conn);
 	return true;
 }
 
 /* The head, and what there is room for of the data. */
 static void start_read(struct nbd_conn *conn)
 {
-	struct nbd_store *store = conn->disk->store;
 	struct volume_seg segs[PIECES];
 	struct nbd_answer head;
 	unsigned count;
-	size_t done;
-	int error = store->ops->map(store, conn->offset, conn->left, segs,
-				    PIECES, &count, &done);
+	int error = map(conn, segs, &count);
 
+	if (put_off(conn, error, CARRY_DUE)) {
+		return;
+	}
 	if (error != 0) {
 		answer(conn, nbd_error(error));
 		return;
@@ -171,11 +252,55 @@ static void start_read(struct nbd_conn *conn)
 	}
 }
 
+/* One that has no data to come, checked. */
+static void carry_out(struct nbd_conn *conn)
+{
+	const struct nbd_request *req = &conn->request;
+	struct nbd_store *store = conn->disk->store;
+	int error;
+
+	switch (req->type) {
+	case NBD_READ:
+		start_read(conn);
+		return;
+	case NBD_FLUSH:
+		error = flush_store(conn);
+		break;
+	default:
+		error = turn(conn, true);
+		if (error == 0) {
+			error = store->ops->zero(store, req->offset, req->len,
+						 req->flags & NBD_FLAG_NO_HOLE);
+		}
+	}
+	if (put_off(conn, error, CARRY_DUE)) {
+		return;
+	}
+	if (req->type == NBD_FLUSH) {
+		conn->disk->flushes++;
+		answer(conn, nbd_error(error));
+	} else {
+		finish(conn, error);
+	}
+}
+
+/** What had to wait for the store is tried again. */
+void nbd_go_on(struct nbd_conn *conn)
+{
+	int due = conn->due;
+
+	conn->due = NOTHING_DUE;
+	if (due == CARRY_DUE) {
+		carry_out(conn);
+	} else if (due == FINISH_DUE) {
+		finish(conn, 0);
+	}
+}
+
 /** A request's head is here. */
 void nbd_on_request(struct nbd_conn *conn)
 {
 	struct nbd_request *req = &conn->request;
-	struct nbd_store *store = conn->disk->store;
 
 	memcpy(req, conn->head, sizeof(*req));
 	if (req->magic != NBD_BE32(NBD_REQUEST_MAGIC)) {
@@ -209,18 +334,7 @@ void nbd_on_request(struct nbd_conn *conn)
 		answer(conn, conn->error);
 		return;
 	}
-	switch (req->type) {
-	case NBD_READ:
-		start_read(conn);
-		break;
-	case NBD_FLUSH:
-		conn->disk->flushes++;
-		answer(conn, nbd_error(store->ops->flush(store)));
-		break;
-	default:
-		finish(conn, store->ops->zero(store, req->offset, req->len,
-					      req->flags & NBD_FLAG_NO_HOLE));
-	}
+	carry_out(conn);
 }
 
 /**
@@ -234,12 +348,20 @@ size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len)
 	size_t at = 0;
 
 	while (conn->error == 0 && at < n) {
-		size_t done;
-		int error = store->ops->write(store, conn->offset + at,
-					      data + at, n - at, &done);
+		size_t done = 0;
+		int error = turn(conn, true);
 
-		conn->error = nbd_error(error);
+		if (error == 0) {
+			error = store->ops->write(store, conn->offset + at,
+						  data + at, n - at, &done);
+		}
 		at += done;
+		/* They are given again from there. */
+		if (put_off(conn, error, NOTHING_DUE)) {
+			n = at;
+			break;
+		}
+		conn->error = nbd_error(error);
 	}
 	conn->offset += n;
 	conn->left -= (uint32_t)n;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct volume;
+struct volume_turns;
 struct volume_seg;
 struct vsock;
 
@@ -49,6 +50,9 @@ struct nbd_store {
 	const struct nbd_store_ops *ops;
 	uint64_t size;			/* bytes */
 	bool read_only;
+	/* What goes before the functions above, which may say EAGAIN then, and
+	 * instead of flush(); NULL: nothing. */
+	struct volume_turns *turns;
 };
 
 /* A disk as Linux has it. Counts are since the start. */
@@ -70,8 +74,9 @@ const struct nbd_disk *nbd_service_get(const struct nbd_service *service,
 /* The store has another size now: who has it is told. */
 void nbd_service_resized(struct nbd_service *service, unsigned index);
 
-int nbd_file_open(struct volume *vol, const char *path, uint64_t size,
-		   struct nbd_store **out);
+/* Both at top level: they may wait. */
+int nbd_file_open(struct volume *vol, struct volume_turns *turns,
+		  const char *path, uint64_t size, struct nbd_store **out);
 int nbd_file_grow(struct nbd_store *store, uint64_t size);
 
 #endif

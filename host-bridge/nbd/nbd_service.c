@@ -39,6 +39,12 @@ static bool flush(struct nbd_conn *conn)
 		return false;
 	}
 	conn->out_at = conn->out_len = 0;
+	if (!conn->waits) {
+		nbd_go_on(conn);
+	}
+	if (conn->waits || conn->out_len != 0) {
+		return false;
+	}
 	return !conn->reading || nbd_read_more(conn);
 }
 
@@ -211,6 +217,7 @@ static void on_close(struct vsock_conn *vsock, int error)
 	if (conn->disk != NULL) {
 		conn->disk->users--;
 	}
+	nbd_wait_end(conn);
 	vsock_inbox_free(&conn->in);
 	free(conn);
 }

@@ -136,6 +136,24 @@ def on_disk(t, bus):
                       result.serial), f"it says {result.serial[-2000:]!r}")
 
 
+@case("volume-linux-disk", "Linux's own disk is a file of a volume on a disk",
+      only=QEMU, why="the disk's driver is another elsewhere, not the file")
+def volume_linux_disk(t):
+    """More is written than is kept in memory."""
+    path = t.path("volume.img")
+    options = ("--disk", path, "--disk-volume", "--linux-disk", "40")
+    made = t.exec("set -e; dd if=/dev/urandom of=/r bs=1M count=30; "
+                  "dd if=/r of=/dev/isthmus0 bs=1M; sync; "
+                  "echo 3 > /proc/sys/vm/drop_caches; "
+                  "head -c 31457280 /dev/isthmus0 | cmp - /r; sha256sum < /r",
+                  "--disk-size", "128", *options, timeout=300)
+    t.tool(["e2fsck", "-fn", path])
+    found = t.exec("head -c 31457280 /dev/isthmus0 | sha256sum", *options,
+                   timeout=300)
+    t.check(len(found.out) > 64 and found.out[:64] in made.out,
+            f"there was {made.out!r}, is {found.out!r}")
+
+
 @case("volume-console", "the console's commands on a volume on a disk",
       only=(*QEMU, *BOCHS), why="KVM's machines have other tests")
 def volume_console(t):

@@ -229,8 +229,14 @@ host_down_SRCS := qemu-test/unit/host_down_test.c \
 host_down_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += nbd
-nbd_SRCS := qemu-test/unit/nbd_test.c qemu-test/unit/fake/nbd.c \
+nbd_SRCS := host-bridge/fs/volume_call.c qemu-test/unit/nbd_test.c qemu-test/unit/fake/nbd.c \
 	qemu-test/unit/fake/vsock.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
 	$(wildcard host-bridge/nbd/*.c) host-bridge/vsock/vsock_inbox.c
 nbd_LIBS := -lext2fs -lcom_err
+
+# The same before a device whose blocks are not there at once.
+UNIT_TESTS += nbd_again
+nbd_again_SRCS := qemu-test/unit/nbd_again.c $(AGAIN_SRCS) \
+	$(filter-out $(AGAIN_SRCS),$(nbd_SRCS))
+nbd_again_LIBS := $(AGAIN_LIBS)

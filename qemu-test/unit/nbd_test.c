@@ -21,7 +21,7 @@
 #define MIB	(1u << 20)
 
 static struct vsock_conn *const end = &fake_vsock.end;
-static struct fixture f;
+struct fixture f;
 static struct nbd_service *service;
 static struct nbd_store *store;
 
@@ -41,7 +41,7 @@ static int setup(void **state)
 	fixture_open(&f, 16, "");
 	GO(nbd_service_start(NULL, &service), 0);
 	GO(fake_vsock.listens, NBD_PORT);
-	GO(nbd_file_open(f.vol, "/disk", 8 * MIB, &store), 0);
+	GO(nbd_file_open(f.vol, nbd_turns, "/disk", 8 * MIB, &store), 0);
 	GO(store->size, 8 * MIB);
 	GO(nbd_service_add(service, "root", store), 0);
 	fake_vsock_setup();
@@ -420,6 +420,9 @@ static void a_broken_device_is_told(void **state)
 	unsigned reset = 0;
 
 	(void)state;
+	if (nbd_turns != NULL) {
+		skip();		/* one that fails once is asked again there */
+	}
 	attach();
 	GO(nbd_request(NBD_WRITE, 0, 0, sizeof(data), data), 0);
 	/* What was written since the last flush does not fail. */
@@ -497,18 +500,18 @@ static void a_file_is_a_disk_if_it_can_be_one(void **state)
 
 	(void)state;
 	put(f.vol, ino, 0, "x", 1);
-	GO(nbd_file_open(f.vol, "/odd", MIB, &other), EINVAL);
+	GO(nbd_file_open(f.vol, nbd_turns, "/odd", MIB, &other), EINVAL);
 	put(f.vol, ino, 1000, "x", 1);
-	GO(nbd_file_open(f.vol, "/odd", MIB, &other), 0);
+	GO(nbd_file_open(f.vol, nbd_turns, "/odd", MIB, &other), 0);
 	GO(other->size, 512);
 	volume_release(f.vol, ino);
 	free(other);
 	new_dir(f.vol, ROOT, "dir");
-	GO(nbd_file_open(f.vol, "/dir", MIB, &other), EINVAL);
-	GO(nbd_file_open(f.vol, "/no/disk", MIB, &other), ENOENT);
-	GO(nbd_file_open(f.vol, "/odd/disk", MIB, &other), ENOTDIR);
+	GO(nbd_file_open(f.vol, nbd_turns, "/dir", MIB, &other), EINVAL);
+	GO(nbd_file_open(f.vol, nbd_turns, "/no/disk", MIB, &other), ENOENT);
+	GO(nbd_file_open(f.vol, nbd_turns, "/odd/disk", MIB, &other), ENOTDIR);
 	/* The same again is the same disk. */
-	GO(nbd_file_open(f.vol, "/disk", MIB, &other), 0);
+	GO(nbd_file_open(f.vol, nbd_turns, "/disk", MIB, &other), 0);
 	GO(other->size, 8 * MIB);
 	volume_release(f.vol, find(f.vol, ROOT, "disk"));
 	free(other);

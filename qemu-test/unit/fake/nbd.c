@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/loop/loop.h"
 #include "qemu-test/unit/fake/nbd.h"
 
 #define GO	assert_int_equal
@@ -17,6 +18,14 @@
 uint8_t nbd_got[FAKE_QUEUE];
 size_t nbd_got_len;
 static uint64_t cookie;
+struct volume_turns *nbd_turns;
+void (*nbd_settle)(void);
+
+/* From top-level code that waits. */
+void loop_step(uint64_t deadline)
+{
+	(void)deadline;
+}
 
 /* Sends all of it, while answers are read, and waits until `want` bytes of those
  * have come. False: the connection is gone. */
@@ -30,6 +39,9 @@ bool nbd_talk(const void *data, size_t len, size_t want)
 		sent += fake_vsock_send((const uint8_t *)data + sent,
 					len - sent);
 		fake_vsock_step();
+		if (nbd_settle != NULL) {
+			nbd_settle();
+		}
 		nbd_got_len += fake_vsock_take(nbd_got + nbd_got_len);
 		if (fake_vsock.end.gone) {
 			return false;

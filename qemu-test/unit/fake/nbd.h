@@ -25,4 +25,8 @@ void nbd_go(uint32_t number, const char *name, uint64_t *size,
 int nbd_request(uint16_t type, uint16_t flags, uint64_t offset, uint32_t len,
 		const void *data);
 
+/* Before a device whose blocks are absent at first: nbd_again.c sets them. */
+extern struct volume_turns *nbd_turns;
+extern void (*nbd_settle)(void);
+
 #endif
