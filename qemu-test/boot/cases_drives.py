@@ -5,6 +5,7 @@ manifest does not name is not written to."""
 
 import os
 import re
+import time
 
 from runner import BOCHS, QEMU, case
 
@@ -198,3 +199,31 @@ def volume_virtio(t):
       only=QEMU, why="Bochs has IDE only")
 def volume_ahci(t):
     on_disk(t, "ahci")
+
+
+@case("volume-killed", "what fsync promised is there when the power goes",
+      only=QEMU, why="Bochs has IDE only")
+def volume_killed(t):
+    """Linux writes and syncs without end; the emulator ends in the middle."""
+    path = t.path("volume.img")
+    options = ("--disk", path, "--disk-volume")
+    last = 0
+    for instant in (0.3, 1.1, 2.0):
+        size = ("--disk-size", "64") if not os.path.exists(path) else ()
+        console = t.console(*options, *size, timeout=300)
+        console.ready()
+        console.send("exec cd /mnt/host; i=" + str(last) + "; while :; do "
+                     "i=$((i + 1)); seq $i $((i + 2000)) > n$((i % 7)); "
+                     "echo $i > new; sync; mv new at; sync; echo at-$i; done")
+        console.expect(r"\nat-\d+\r?\n")
+        time.sleep(instant)
+        console.close()
+        promised = int(re.findall(r"\nat-(\d+)\r?\n", console.seen)[-1])
+        found = t.exec("set -e; cd /mnt/host; cat at; i=$(cat at); "
+                       "seq $i $((i + 2000)) | cmp - n$((i % 7)) && echo same",
+                       *options, timeout=300)
+        t.tool(["e2fsck", "-fn", path])
+        said = found.out.replace("\r", "").split()
+        t.check(int(said[0]) >= promised, f"{promised} was promised, "
+                f"there is {said}")
+        last = int(said[0])
