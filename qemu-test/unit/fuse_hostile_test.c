@@ -149,6 +149,10 @@ static void a_link_is_no_longer_than_links_are(void **state)
 	uint64_t link;
 
 	(void)state;
+	/* It looks inside, and does not wait. */
+	if (fixture_waits) {
+		skip();
+	}
 	GO(ask(&a, FUSE_SYMLINK, ROOT_ID, NULL, 0, "l", "target"), 0);
 	link = entry()->nodeid;
 	GO(vnode_get(f.vol, (uint32_t)link, &vn), 0);
@@ -286,6 +290,10 @@ static void names_cost_the_same_in_a_large_directory(void **state)
 	char name[32];
 
 	(void)state;
+	/* It counts calls of the device; those of each new try are more. */
+	if (fixture_waits) {
+		skip();
+	}
 	GO(make_file(&a, ROOT_ID, "seed", &node, NULL), 0);
 	for (unsigned i = 0; i < 20000; i++) {
 		snprintf(name, sizeof(name), "a-name-of-some-length-%u", i);
