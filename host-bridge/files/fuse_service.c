@@ -19,7 +19,6 @@
 #include "host-bridge/rt/container.h"
 #include "host-bridge/vsock/vsock_inbox.h"
 
-#define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
 #define CONNS_MAX	64u		/* as many as Linux makes mounts */
 #define PIECES_MAX	64u		/* sent at once */
 
@@ -228,7 +227,7 @@ static void on_writable(struct vsock_conn *vsock)
  * reserved port, so no other process can say so falsely. */
 static bool is_trusted(const struct vsock_conn *vsock)
 {
-	return vsock_peer_port(vsock) <= RESERVED_PORT_LAST;
+	return vsock_peer_port(vsock) < VSOCK_PORT_RIGHT;
 }
 
 /* A connection was accepted. Refused by a reset: one too many, or from a port

@@ -15,8 +15,6 @@
 #include "host-bridge/nbd/nbd_int.h"
 #include "host-bridge/loop/loop.h"
 
-#define RESERVED_PORT_LAST 1023u	/* bind() needs privilege */
-
 /** Resets the connection, once. Callbacks go on to their end: they look at
  * failed. */
 void nbd_conn_fail(struct nbd_conn *conn)
@@ -178,7 +176,7 @@ static void on_open(struct vsock_conn *vsock)
 	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
 	if (service->conns < NBD_DISKS * 2 &&
-	    vsock_peer_port(vsock) <= RESERVED_PORT_LAST) {
+	    vsock_peer_port(vsock) < VSOCK_PORT_RIGHT) {
 		conn = calloc(1, sizeof(*conn));
 	}
 	if (conn == NULL) {

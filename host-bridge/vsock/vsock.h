@@ -29,6 +29,9 @@
 #define VSOCK_PORT_DISCARD	9u
 #define VSOCK_PORT_CHARGEN	19u
 
+/* Below it only Linux's kernel, and who may, can have a port. */
+#define VSOCK_PORT_RIGHT	1024u
+
 #define VSOCK_SHUT_RCV		1u
 #define VSOCK_SHUT_SEND		2u
 

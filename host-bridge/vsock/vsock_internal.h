@@ -15,7 +15,6 @@
 #define VSOCK_CONNS		256
 #define VSOCK_CONNS_PEER	240	/* the rest is for our own connects */
 #define VSOCK_CONNS_ANY		176	/* of them for ports that need no right */
-#define VSOCK_PORT_RIGHT	1024u	/* the first such port in Linux */
 #define VSOCK_LISTENERS		16
 #define VSOCK_BUCKET_BITS	8
 #define VSOCK_BUF_ALLOC		0x40000u	/* receive credit we offer */
