@@ -175,11 +175,17 @@ static void one_sector(struct block_dev *dev, const char *number,
 	dma_free(data, dev->sector_size);
 }
 
-/* "disk check": all of it is read, some requests at a time. */
+/*
+ * "disk check": all of it is read, some requests at a time. One that fails
+ * does not say which sector is bad, nor that any of its own is: a device may
+ * have joined it with its neighbours. So what lies from the first to the last
+ * that failed is read again, sector by sector with nothing beside it.
+ */
 struct check {
 	struct block_dev *dev;
-	uint64_t next, end;		/* sectors */
-	uint64_t done, bad, first_bad;
+	uint64_t next, end;		/* sectors; those before "next" are read */
+	uint64_t failed, failed_end;	/* to be read again; 0, 0: nothing */
+	uint64_t bad, first_bad;
 	unsigned under_way;
 	bool stop;
 	struct check_req {
@@ -189,43 +195,81 @@ struct check {
 	} reqs[CHECK_AT_ONCE];
 };
 
+static void check_read(struct check_req *r, uint64_t sector, uint64_t sectors)
+{
+	struct block_dev *dev = r->check->dev;
+
+	r->seg.len = (uint32_t)sectors * dev->sector_size;
+	r->req.sector = sector;
+	r->req.sectors = (uint32_t)sectors;
+	r->check->under_way++;
+	block_submit(dev, &r->req);
+}
+
 static void check_next(struct check_req *r)
 {
 	struct check *check = r->check;
-	struct block_dev *dev = check->dev;
-	uint64_t sectors = CHECK_BYTES / dev->sector_size;
+	uint64_t sectors = CHECK_BYTES / check->dev->sector_size;
 
-	if (check->stop || check->next == check->end) {
+	if (check->stop || check->failed_end > 0 ||
+	    check->next == check->end) {
 		return;
 	}
-	if (sectors > dev->max_sectors) {
-		sectors = dev->max_sectors;
+	if (sectors > check->dev->max_sectors) {
+		sectors = check->dev->max_sectors;
 	}
 	if (sectors > check->end - check->next) {
 		sectors = check->end - check->next;
 	}
-	r->seg.len = (uint32_t)sectors * dev->sector_size;
-	r->req.sector = check->next;
-	r->req.sectors = (uint32_t)sectors;
 	check->next += sectors;
-	check->under_way++;
-	block_submit(dev, &r->req);
+	check_read(r, check->next - sectors, sectors);
 }
 
 static void check_done(struct block_req *req)
 {
 	struct check_req *r = (struct check_req *)req;
 	struct check *check = r->check;
+	uint64_t end = req->sector + req->sectors;
 
 	check->under_way--;
-	check->done += req->sectors;
 	if (req->error != 0) {
-		check->first_bad = check->bad == 0 ||
-				   req->sector < check->first_bad ?
-				   req->sector : check->first_bad;
-		check->bad++;
+		check->failed = check->failed_end == 0 ||
+				req->sector < check->failed ?
+				req->sector : check->failed;
+		check->failed_end = end > check->failed_end ?
+				    end : check->failed_end;
 	}
 	check_next(r);
+}
+
+static void check_wait(struct check *check)
+{
+	while (check->under_way > 0) {
+		loop_step(LOOP_FOREVER);
+		check->stop = check->stop || console_interrupted();
+	}
+}
+
+/* One by one, what was read among others and failed. */
+static void check_again(struct check *check)
+{
+	uint64_t sector = check->failed, end = check->failed_end;
+
+	for (; sector < end && !check->stop; sector++) {
+		check->failed = 0;
+		check->failed_end = UINT64_MAX;		/* nothing follows */
+		check_read(&check->reqs[0], sector, 1);
+		check_wait(check);
+		if (check->reqs[0].req.error != 0) {
+			check->first_bad = check->bad == 0 ? sector :
+					   check->first_bad;
+			check->bad++;
+		}
+	}
+	check->failed = check->failed_end = 0;
+	if (sector < end) {
+		check->next = sector;
+	}
 }
 
 static void check_run(struct check *check, uint8_t *data)
@@ -239,11 +283,13 @@ static void check_run(struct check *check, uint8_t *data)
 			.op = BLOCK_READ, .segs = &r->seg, .seg_count = 1,
 			.done = check_done,
 		};
-		check_next(r);
 	}
-	while (check->under_way > 0) {
-		loop_step(LOOP_FOREVER);
-		check->stop = check->stop || console_interrupted();
+	while (check->next < check->end && !check->stop) {
+		for (unsigned i = 0; i < CHECK_AT_ONCE; i++) {
+			check_next(&check->reqs[i]);
+		}
+		check_wait(check);
+		check_again(check);
 	}
 }
 
@@ -259,10 +305,10 @@ static void check(struct block_dev *dev)
 	}
 	check_run(&state, data);
 	printf("%s: %" PRIu64 " of %" PRIu64 " sectors read in %" PRIu64
-	       " ms, %" PRIu64 " requests failed", dev->name, state.done,
+	       " ms, %" PRIu64 " of them bad", dev->name, state.next,
 	       dev->sectors, loop_uptime_ms() - from, state.bad);
 	if (state.bad > 0) {
-		printf(", the first at sector %" PRIu64, state.first_bad);
+		printf(", the first is %" PRIu64, state.first_bad);
 	}
 	printf("\n");
 	dma_free(data, CHECK_AT_ONCE * CHECK_BYTES);
