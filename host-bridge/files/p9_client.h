@@ -39,5 +39,6 @@ void p9_client_close(struct p9_client *c, uint32_t fid);
 int p9_client_mkdir(struct p9_client *c, const char *path);
 /* A file, or an empty directory. */
 int p9_client_remove(struct p9_client *c, const char *path);
+int p9_client_rename(struct p9_client *c, const char *from, const char *to);
 
 #endif

@@ -511,3 +511,33 @@ int p9_client_remove(struct p9_client *c, const char *path)
 	}
 	return client_end(c, error);
 }
+
+/**
+ * Gives a file or directory another name, in another directory if need be; a file,
+ * or an empty directory, that has the name is replaced.
+ */
+int p9_client_rename(struct p9_client *c, const char *from, const char *to)
+{
+	struct p9_str name, new_name;
+	uint32_t fid, new_fid;
+	int error = client_begin(c);
+
+	if (error != 0) {
+		return error;
+	}
+	error = walk_parent(c, from, &fid, &name);
+	if (error == 0) {
+		error = walk_parent(c, to, &new_fid, &new_name);
+		if (error == 0) {
+			client_request(c, P9_TRENAMEAT);
+			p9_put32(&c->tx, fid);
+			p9_putstr(&c->tx, name.s, name.len);
+			p9_put32(&c->tx, new_fid);
+			p9_putstr(&c->tx, new_name.s, new_name.len);
+			error = client_call(c);
+			clunk(c, new_fid);
+		}
+		clunk(c, fid);
+	}
+	return client_end(c, error);
+}

@@ -48,9 +48,17 @@ void commands_vdisk_grow(const struct command_env *env, const char *name,
 			 const char *text);
 
 void commands_run(const struct command_env *env, char *line);
+/* commands_complete.c: completes a path. */
+void commands_complete_path(const struct command_env *env,
+			    struct completion *c);
 /* Finds what the word that ends at text[len] could become. */
 void commands_complete(const struct command_env *env, const char *text,
 		       size_t len, struct completion *c);
+
+/* Bytes of a path, with the "linux:" and the NUL; longer ones are refused. */
+#define COMMANDS_PATH	1024
+/* Names of one directory; Linux could go on for ever. */
+#define COMMANDS_NAMES	65536u
 
 /* The groups, each ended by an entry without name. */
 extern const struct command commands_system[];	/* commands_system.c */

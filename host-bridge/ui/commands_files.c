@@ -22,11 +22,7 @@
 #include "host-bridge/ui/places.h"
 
 #define CHUNK		(64u << 10)	/* what one 9P message can carry */
-/* Bytes, with the "linux:" and the NUL; longer paths are refused. */
-#define PATH_SIZE	1024
 #define PROGRESS_MS	1000u
-/* Names of one directory; Linux could go on for ever. */
-#define NAMES_MAX	65536u
 
 static char chunk[CHUNK];
 
@@ -63,14 +59,14 @@ static bool reachable(const struct command_env *env, int argc, char **argv)
 
 /* Directory and name joined, with a slash where one is missing ("linux:" takes
  * none); false when that is too long. */
-static bool join(char out[PATH_SIZE], const char *dir, const char *name,
+static bool join(char out[COMMANDS_PATH], const char *dir, const char *name,
 		 size_t len)
 {
 	const char *slash = dir[0] && dir[strlen(dir) - 1] != '/' &&
 			    dir[strlen(dir) - 1] != ':' ? "/" : "";
 
-	return snprintf(out, PATH_SIZE, "%s%s%.*s", dir, slash, (int)len,
-			name) < PATH_SIZE;
+	return snprintf(out, COMMANDS_PATH, "%s%s%.*s", dir, slash, (int)len,
+			name) < COMMANDS_PATH;
 }
 
 /* ---- ls ---- */
@@ -80,7 +76,7 @@ struct names {
 	char *bytes;		/* each NUL terminated */
 	size_t len, size, count;
 	bool failed;
-	bool cut;		/* there are more than NAMES_MAX */
+	bool cut;		/* there are more than COMMANDS_NAMES */
 };
 
 /* Names are kept until the listing is over: looking at a file meanwhile would
@@ -94,7 +90,7 @@ static bool collect(void *arg, const char *name, size_t len)
 	    (len == 2 && memcmp(name, "..", 2) == 0)) {
 		return true;
 	}
-	if (names->count == NAMES_MAX) {
+	if (names->count == COMMANDS_NAMES) {
 		names->cut = true;
 		return false;
 	}
@@ -182,7 +178,7 @@ static void print_entries(const struct places *places, const char *path,
 	 * memory". */
 	const char **list = calloc(names->count + 1, sizeof(*list));
 	const char *at = names->bytes;
-	char full[PATH_SIZE];
+	char full[COMMANDS_PATH];
 
 	if (!list) {
 		report(path, ENOMEM);
@@ -200,7 +196,7 @@ static void print_entries(const struct places *places, const char *path,
 	}
 	if (names->cut) {
 		printf("%s: there are more; these are %u of them\n", path,
-		       NAMES_MAX);
+		       COMMANDS_NAMES);
 	}
 	free(list);
 }
@@ -337,7 +333,7 @@ static bool same_file(const struct place_stat *a, const struct place_stat *b)
  * Refuses to copy a file onto itself (EEXIST). Fills copy->size, to, existed;
  * full holds the path that copy->to points to. 0 or an errno. */
 static int copy_target(struct copy *copy, const char *to,
-		       char full[PATH_SIZE])
+		       char full[COMMANDS_PATH])
 {
 	const char *slash = strrchr(copy->from, '/');
 	const char *base = slash ? slash + 1 : copy->from;
@@ -356,7 +352,7 @@ static int copy_target(struct copy *copy, const char *to,
 	}
 	copy->size = source.size;
 	copy->to = copy->wrong = full;
-	if (strlcpy(full, to, PATH_SIZE) >= PATH_SIZE) {
+	if (strlcpy(full, to, COMMANDS_PATH) >= COMMANDS_PATH) {
 		return ENAMETOOLONG;
 	}
 	error = place_stat(copy->places, full, true, &target);
@@ -418,7 +414,7 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 		   const char *rest)
 {
 	struct copy copy = { .places = env->places, .from = argv[1] };
-	char full[PATH_SIZE];
+	char full[COMMANDS_PATH];
 	int error;
 
 	(void)rest;
@@ -439,7 +435,42 @@ static void run_cp(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* ---- rm, mkdir ---- */
+/* ---- mv, rm, mkdir ---- */
+
+/* "mv a dir": it is dir/a then. */
+static void run_mv(const struct command_env *env, int argc, char **argv,
+		   const char *rest)
+{
+	const char *slash = strrchr(argv[1], '/');
+	const char *base = slash ? slash + 1 : argv[1];
+	const char *to = argv[2];
+	char full[COMMANDS_PATH];
+	struct place_stat st;
+	int error;
+
+	(void)rest;
+	if (!reachable(env, argc, argv)) {
+		return;
+	}
+	if (!slash && place_in_linux(base)) {
+		base += strlen(PLACE_LINUX);
+	}
+	error = place_stat(env->places, argv[1], false, &st);
+	if (error == 0 && place_stat(env->places, to, true, &st) == 0 &&
+	    (st.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
+		error = join(full, to, base, strlen(base)) ? 0 : ENAMETOOLONG;
+		to = full;
+	}
+	if (error == 0) {
+		error = place_rename(env->places, argv[1], to);
+	}
+	if (error == EXDEV) {
+		printf("%s and %s are not on one side: cp and rm do it\n",
+		       argv[1], to);
+	} else if (error != 0) {
+		report(argv[1], error);
+	}
+}
 
 /* One function on each path; an error is printed and the others go on, but for
  * ctrl-c. */
@@ -474,103 +505,28 @@ static void run_mkdir(const struct command_env *env, int argc, char **argv,
 	run_each(env, argc, argv, place_mkdir);
 }
 
-/* ---- Completion of paths ---- */
-
-struct path_completion {
-	struct completion *c;
-	size_t dir_len;		/* of the prefix: up to the last slash */
-	unsigned seen;		/* names */
-};
-
-/* A name of the directory. Names that begin with a dot are offered to those who
- * type the dot; ones with blanks are completed without quotes. Of too many
- * names nobody knows what they have in common: then there is nothing to
- * offer. */
-static bool complete_entry(void *arg, const char *name, size_t len)
-{
-	struct path_completion *path = arg;
-	const struct completion *c = path->c;
-	bool dot = path->dir_len < c->prefix_len &&
-		   c->prefix[path->dir_len] == '.';
-	char full[PATH_SIZE];
-
-	if (++path->seen > NAMES_MAX) {
-		completion_init(path->c, c->prefix, c->prefix_len);
-		return false;
-	}
-	for (size_t i = 0, n; i < len; i += n) {
-		n = words_visible(name + i, len - i);
-		if (n == 0) {
-			return true;	/* not to be typed by anybody */
-		}
-	}
-	if ((name[0] != '.' || dot) && path->dir_len + len < sizeof(full)) {
-		memcpy(full, c->prefix, path->dir_len);
-		memcpy(full + path->dir_len, name, len);
-		completion_add(path->c, full, path->dir_len + len);
-	}
-	return true;
-}
-
-/* Completes the last component; what is before it is kept as typed. Linux is
- * asked only when it is up: nobody waits for it at a tab. Errors show as no
- * candidates. */
-static void complete_path(const struct command_env *env, struct completion *c)
-{
-	struct path_completion path = { c, c->prefix_len, 0 };
-	char dir[PATH_SIZE];
-	struct place_stat st;
-
-	while (path.dir_len > 0 && c->prefix[path.dir_len - 1] != '/' &&
-	       c->prefix[path.dir_len - 1] != ':') {
-		path.dir_len--;
-	}
-	if (path.dir_len >= sizeof(dir)) {
-		return;
-	}
-	memcpy(dir, c->prefix, path.dir_len);
-	dir[path.dir_len] = '\0';
-	/* Nothing typed before the name: the root's names, and "linux:"
-	 * itself. */
-	if (path.dir_len == 0) {
-		strcpy(dir, "/");
-		completion_add(c, PLACE_LINUX, strlen(PLACE_LINUX));
-	}
-	if (place_in_linux(dir) && !linux_ready(env->guest)) {
-		return;
-	}
-	(void)place_list(env->places, dir, complete_entry, &path);
-	/* A directory is gone on with: its slash is added, and the console
-	 * leaves the blank out. */
-	if (c->count == 1 && c->common_len + 1 < sizeof(c->common)) {
-		c->common[c->common_len] = '\0';
-		if (place_stat(env->places, c->common, true, &st) == 0 &&
-		    (st.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR &&
-		    c->common[c->common_len - 1] != ':') {
-			c->common[c->common_len++] = '/';
-		}
-	}
-}
-
 const struct command commands_files[] = {
 	{ "ls", "[PATH]", "list a directory",
 	  "  A path is on the volume; linux:PATH is in Linux. Quotes or a\n"
 	  "  backslash keep blanks in a name.\n",
-	  0, 1, run_ls, complete_path },
+	  0, 1, run_ls, commands_complete_path },
 	{ "cat", "PATH", "show a file", "  PATH may be linux:PATH.\n",
-	  1, 1, run_cat, complete_path },
+	  1, 1, run_cat, commands_complete_path },
 	{ "cp", "FROM TO", "copy a file",
 	  "  One or both may be linux:PATH; TO may be a directory.\n",
-	  2, 2, run_cp, complete_path },
+	  2, 2, run_cp, commands_complete_path },
+	{ "mv", "FROM TO", "rename a file or directory, or move it",
+	  "  Both may be linux:PATH; TO may be a directory.\n",
+	  2, 2, run_mv, commands_complete_path },
 	{ "rm", "PATH...", "remove files or empty directories",
 	  "  PATH may be linux:PATH.\n",
-	  1, WORDS_MAX, run_rm, complete_path },
+	  1, WORDS_MAX, run_rm, commands_complete_path },
 	{ "mkdir", "PATH...", "make directories",
 	  "  PATH may be linux:PATH.\n", 1, WORDS_MAX, run_mkdir,
-	  complete_path },
+	  commands_complete_path },
 	{ "watch", "PATH", "show what happens to a file, or in a directory",
 	  "  A line for each change, whoever makes it, until ctrl-c: create,\n"
 	  "  modify, attrib, move, delete. PATH may be linux:PATH.\n",
-	  1, 1, commands_watch, complete_path },
+	  1, 1, commands_watch, commands_complete_path },
 	{ 0 }
 };

@@ -365,3 +365,38 @@ int place_remove(const struct places *places, const char *path)
 	       VOLUME_CHANGE(places->turns, volume_rmdir(volume, dir, name,
 							 len));
 }
+
+/**
+ * Gives a file or directory another name, in one step: who looks finds the one or
+ * the other. What had the name is replaced, if it is not a directory with names in
+ * it. EXDEV: the names are on two sides. A link is renamed itself.
+ */
+int place_rename(const struct places *places, const char *from,
+		 const char *to)
+{
+	struct volume *volume = places->volume;
+	const char *in_linux = linux_path(from), *to_linux = linux_path(to);
+	const char *name, *new_name;
+	size_t len, new_len;
+	uint32_t dir, new_dir;
+	int error = side(places, in_linux);
+
+	if (error == 0 && !in_linux != !to_linux) {
+		error = EXDEV;
+	}
+	if (error != 0 || in_linux) {
+		return error ? error : p9_client_rename(places->client,
+							in_linux, to_linux);
+	}
+	error = VOLUME_LOOK(places->turns, volume_path_parent(
+				    volume, from, &dir, &name, &len));
+	if (error == 0) {
+		error = VOLUME_LOOK(places->turns, volume_path_parent(
+					    volume, to, &new_dir, &new_name,
+					    &new_len));
+	}
+	return error ? error :
+	       VOLUME_CHANGE(places->turns, volume_rename(
+				     volume, dir, name, len, new_dir, new_name,
+				     new_len, 0));
+}

@@ -65,5 +65,8 @@ void place_close(struct place_file *file);
 int place_mkdir(const struct places *places, const char *path);
 /* Removes a file, or an empty directory. */
 int place_remove(const struct places *places, const char *path);
+/* Another name for a file or directory of one side; replaces what has it. */
+int place_rename(const struct places *places, const char *from,
+		 const char *to);
 
 #endif

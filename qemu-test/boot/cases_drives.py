@@ -176,11 +176,19 @@ def volume_console(t):
     t.check(said.count("file-") == 300, f"ls said {said[-400:]!r}")
     said = console.run("cat file-77")
     t.check(said == "this is 77\n" * 300, f"cat said {said[-400:]!r}")
-    for line in ("mkdir d", "cp file-5 d/copy", "cp linux:/proc/version d",
-                 "cp linux:/bin/busybox d", "rm file-6", "sync"):
+    for line in ("mkdir d", "cp file-5 d/copied", "mv d/copied file-6",
+                 "mv file-6 d/copy", "cp linux:/proc/version d",
+                 "cp linux:/bin/busybox linux:/tmp/box",
+                 "mv linux:/tmp/box linux:/tmp/busybox",
+                 "cp linux:/tmp/busybox d", "rm file-7", "sync"):
         said = console.run(line)
         t.check(said == "" or line.startswith("cp ") and
                 said.endswith(" bytes\n"), f"{line} said {said!r}")
+    for line, why in (("mv d d/in", "Invalid"), ("mv no d", "No such file"),
+                      ("mv d linux:/", "not on one side"),
+                      ("mv file-8 d/copy/x", "Not a directory")):
+        said = console.run(line)
+        t.check(why in said, f"{line} said {said!r}")
     said = console.run("exec cmp /bin/busybox /mnt/host/d/busybox && "
                        "cat /mnt/host/d/version")
     t.check("Linux version" in said and "status 0" in said,

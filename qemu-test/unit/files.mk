@@ -114,8 +114,8 @@ P9_CLIENT_SRCS := proto/p9_codec.c host-bridge/files/linux_errno.c \
 # The commands on files, against a Linux that means harm.
 FILE_COMMANDS_SRCS := host-bridge/fs/volume_call.c \
 	qemu-test/unit/hostile_linux.c $(VOLUME_SRCS) \
-	$(addprefix host-bridge/ui/, commands_files.c places.c \
-	words.c) qemu-test/unit/host_no_watch.c \
+	$(addprefix host-bridge/ui/, commands_complete.c commands_files.c \
+	places.c words.c) qemu-test/unit/host_no_watch.c \
 	$(P9_CLIENT_SRCS)
 UNIT_TESTS += p9_client
 p9_client_SRCS := qemu-test/unit/p9_client_test.c \

@@ -32,7 +32,8 @@ host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
 host_agent_SRCS := qemu-test/unit/host_agent_test.c \
 	host-bridge/agent/agent.c host-bridge/agent/agent_frame.c
 host_files_SRCS := qemu-test/unit/host_files_test.c \
-	host-bridge/ui/commands_files.c host-bridge/ui/words.c \
+	host-bridge/ui/commands_files.c host-bridge/ui/commands_complete.c \
+	host-bridge/ui/words.c \
 	qemu-test/unit/host_no_watch.c
 host_files_CFLAGS := -include qemu-test/unit/newlib.h
 host_trap_SRCS := qemu-test/unit/host_trap_test.c host-bridge/rt/trap.c \

@@ -65,6 +65,14 @@ int place_remove(const struct places *places, const char *path)
 	return ask(path);
 }
 
+int place_rename(const struct places *places, const char *from,
+		 const char *to)
+{
+	(void)places;
+	(void)to;
+	return ask(from);
+}
+
 int place_mkdir(const struct places *places, const char *path)
 {
 	(void)places;

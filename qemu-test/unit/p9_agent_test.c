@@ -210,6 +210,12 @@ static void use_files(void)
 	GO(n, 0);
 	p9_client_close(client, fid);
 	GO(p9_client_remove(client, "dir"), ENOTEMPTY);
+	GO(p9_client_rename(client, "dir/none", "other"), ENOENT);
+	GO(p9_client_rename(client, "dir/file", "none/other"), ENOENT);
+	GO(p9_client_rename(client, "dir/file", "other"), 0);
+	GO(p9_client_stat(client, "dir/file", true, &attr), ENOENT);
+	GO(p9_client_rename(client, "other", "dir/file"), 0);
+	GO(p9_client_rename(client, "dir", "dir/in"), EINVAL);
 	GO(p9_client_remove(client, "dir/file"), 0);
 	GO(p9_client_remove(client, "dir"), 0);
 	GO(p9_client_stat(client, "dir", true, &attr), ENOENT);
