@@ -153,7 +153,7 @@ struct fuse_session {
 	struct fuse_channel_dir dirs[FUSE_DIRS];
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
 	struct xarray locked;
-	/* fuse_notify.c's: fuse's own functions but for one, and
+	/* fuse_notify.c's: fuse's own functions but for two, and
 	 * fc->attr_version when an inode was told of that is not there. */
 	struct super_operations ops;
 	u64 missed;

@@ -28,6 +28,7 @@
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
 #include <linux/slab.h>
+#include <linux/statfs.h>
 
 #include "compat_vfs.h"
 #include "fuse.h"
@@ -64,6 +65,7 @@ static DECLARE_WORK(settle_work, settle);
 static struct dentry_operations dentry_ops;
 static int (*fuse_revalidate)(struct dentry *dentry, unsigned int flags);
 static struct inode *(*fuse_alloc)(struct super_block *sb);
+static int (*fuse_stat_fs)(struct dentry *dentry, struct kstatfs *buf);
 
 static struct fuse_session *session_of(struct super_block *sb)
 {
@@ -147,6 +149,16 @@ static struct inode *alloc_inode(struct super_block *sb)
 	return inode;
 }
 
+/* Without a number to tell file systems apart by, as fuse leaves it, fanotify
+ * watches nothing. */
+static int stat_fs(struct dentry *dentry, struct kstatfs *buf)
+{
+	int err = fuse_stat_fs(dentry, buf);
+
+	buf->f_fsid = u64_to_fsid(huge_encode_dev(dentry->d_sb->s_dev));
+	return err;
+}
+
 /**
  * Puts our functions between the VFS and fuse. For each mount, after fuse has
  * filled its superblock and before anybody uses it; calls may not overlap.
@@ -157,12 +169,14 @@ void fuse_notify_mount(struct super_block *sb)
 
 	if (!fuse_alloc) {
 		fuse_alloc = sb->s_op->alloc_inode;
+		fuse_stat_fs = sb->s_op->statfs;
 		dentry_ops = *sb->s_d_op;
 		fuse_revalidate = dentry_ops.d_revalidate;
 		dentry_ops.d_revalidate = revalidate;
 	}
 	s->ops = *sb->s_op;
 	s->ops.alloc_inode = alloc_inode;
+	s->ops.statfs = stat_fs;
 	sb->s_op = &s->ops;
 	sb->s_d_op = &dentry_ops;
 	fuse_name_adopt(d_inode(sb->s_root));

@@ -138,18 +138,23 @@ WATCHED = [
     ("cp welcome.txt w/a", "create a"),
     ("cp w/a w/b", "create b"),
     ("cp welcome.txt w/a", "modify a"),
+    ("mv w/b w/c", "move b"),
+    ("ls w", "move c"),
+    ("mv welcome.txt w", "move welcome.txt"),
+    ("mv w/welcome.txt /", "move welcome.txt"),
     ("rm w/a", "delete a"),
     ("mkdir w/d", "create d"),
 ]
 
 
-@case("watch-files", "inotify in Linux sees the console's changes, the "
-      "console's watch Linux's", later=BOCHS)
+@case("watch-files", "inotify and fanotify in Linux see the console's "
+      "changes, the console's watch Linux's", later=BOCHS)
 def watch_files(t):
     overlay = t.overlay({"bin/watcher": t.guest_program("watcher")})
     console = t.console("--overlay", overlay, *share(t))
-    console.send("exec mkdir /mnt/host/w; watcher /mnt/host/w > /tmp/w & "
-                 "while ! [ -s /tmp/w ]; do :; done; echo on$((1 + 1))")
+    console.send("exec mkdir /mnt/host/w; cd /mnt/host; watcher w >/tmp/w & "
+                 "watcher -f w >/tmp/f & until [ -s /tmp/w ] && "
+                 "[ -s /tmp/f ]; do :; done; echo on$((1 + 1))")
     console.expect("on2")
     for command, line in WATCHED:
         if line.startswith("modify"):       # with its name, if it is known
@@ -159,6 +164,9 @@ def watch_files(t):
     for _, line in WATCHED:
         console.expect(line)
     console.expect("on3")
+    said = console.run("exec cat /tmp/f")
+    t.check(all(f"fan {line}" in said for _, line in WATCHED),
+            f"fanotify said {said!r}")
     console.send("exec (sleep 1; echo x > /mnt/host/w/new; rm "
                  "/mnt/host/w/new) & echo on$((1 + 3))")
     console.expect("on4")

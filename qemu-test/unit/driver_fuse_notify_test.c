@@ -325,6 +325,20 @@ static void attributes_of_what_comes(void **state)
 	free(get_fuse_inode(inode));
 }
 
+/* Each mount has a number, without which fanotify takes none. */
+static void file_system_has_a_number(void **state)
+{
+	struct kstatfs buf = { 0 };
+
+	(void)state;
+	sb->s_dev = 35;
+	assert_int_equal(sb->s_op->statfs(sb->s_root, &buf), 0);
+	assert_int_equal(buf.f_fsid, 35);
+	fake.no_memory = true;
+	assert_int_equal(sb->s_op->statfs(sb->s_root, &buf), -ENOMEM);
+	fake.no_memory = false;
+}
+
 static void answered(void)
 {
 	file[0].writectr = 0;
@@ -447,6 +461,7 @@ int main(void)
 		TEST(attributes),
 		TEST(attributes_that_are_none),
 		TEST(attributes_of_what_comes),
+		TEST(file_system_has_a_number),
 		TEST(files_are_locked),
 		TEST(locks_end),
 		TEST(locks_end_with_the_mount),

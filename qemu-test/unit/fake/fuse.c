@@ -137,8 +137,16 @@ static int believe(struct dentry *dentry, unsigned int flags)
 	return 1;
 }
 
+static int stat_fs(struct dentry *dentry, struct kstatfs *buf)
+{
+	(void)dentry;
+	buf->f_fsid = 0;
+	return fake.no_memory ? -ENOMEM : 0;
+}
+
 static const struct super_operations fake_super_ops = {
 	.alloc_inode = alloc_one,
+	.statfs = stat_fs,
 };
 
 static const struct dentry_operations fake_dentry_ops = {

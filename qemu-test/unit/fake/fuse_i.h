@@ -214,8 +214,16 @@ struct fuse_inode {
 	struct list_head queued_writes;
 };
 
+struct kstatfs {
+	u64 f_fsid;
+};
+
+#define u64_to_fsid(v)		(v)
+#define huge_encode_dev(dev)	(dev)
+
 struct super_operations {
 	struct inode *(*alloc_inode)(struct super_block *sb);
+	int (*statfs)(struct dentry *dentry, struct kstatfs *buf);
 };
 
 enum { WB_RECLAIMABLE, WB_WRITEBACK };
@@ -239,6 +247,7 @@ struct super_block {
 	struct backing_dev_info *s_bdi, bdi;
 	struct fuse_mount *s_fs_info;
 	struct dentry *s_root;
+	unsigned int s_dev;
 	unsigned int s_flags;
 	int active;
 	struct rw_semaphore s_umount;
