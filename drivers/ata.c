@@ -220,6 +220,14 @@ static void give(struct disk *disk, unsigned tag)
 	}
 }
 
+/* Interrupts again, and none of before: a start turns them off for both disks. */
+static void listen(struct ata_channel *channel)
+{
+	(void)in(channel, REG_STATUS);
+	port_out8(channel->ports.control, 0);
+	bm_stop(channel);
+}
+
 /* How the command went: the device's word, and the engine's: one that is still
  * active has been given less than it has memory for [Bus Master IDE "Bus Master
  * IDE Status Register"]. */
@@ -323,9 +331,7 @@ static int identified(struct ata_disk *ata)
 	}
 	ata->disk.dev.max_sectors = BYTES_MAX / ata->id.sector_size;
 	ata->disk.dev.max_segs = SEGS_MAX;
-	(void)in(channel, REG_STATUS);
-	port_out8(channel->ports.control, 0);
-	bm_stop(channel);
+	listen(channel);
 	release(ata);
 	return 0;
 }
@@ -371,7 +377,7 @@ static bool stop(struct disk *disk, bool at_last)
 	(void)at_last;
 	ata->waits = false;
 	if (ata->channel->holder == ata) {
-		bm_stop(ata->channel);
+		listen(ata->channel);
 		release(ata);
 	}
 	return true;

@@ -267,6 +267,32 @@ static void nothing_there(void **state)
 	assert_true(ata_disk(channel, 0)->absent);
 }
 
+/* Whoever is started last, and is not there: the other one's requests end by
+ * their interrupts. */
+static void alone(void **state)
+{
+	struct disk *disk = ata_disk(channel, 0);
+	struct disk *other = ata_disk(channel, 1);
+
+	(void)state;
+	fake_start(disk);
+	drives[1].present = false;
+	for (unsigned i = 0; i < 2; i++) {
+		struct io *io;
+
+		fake_start(other);
+		assert_int_equal(other->state, DISK_FAILED);
+		io = io_now(disk, BLOCK_READ, 8 * i, 8);
+		for (unsigned ms = 0; !io->ended; ms++) {
+			assert_true(ms < 50);
+			fake_run(disk, 1);
+		}
+		check(disk, io, 0);
+		drives[1].present = drives[1].packet = true;
+	}
+	assert_int_equal(disk->hangs, 0);
+}
+
 static void not_a_disk(void **state)
 {
 	(void)state;
@@ -346,7 +372,7 @@ int main(void)
 		TEST(both_disks), TEST(beyond_28_bits), TEST(trims),
 		TEST(large_sectors), TEST(errors_go_up), TEST(hangs_once),
 		TEST(hangs_for_good), TEST(reset_without_end),
-		TEST(another_disk_after_a_reset), TEST(nothing_there),
+		TEST(another_disk_after_a_reset), TEST(nothing_there), TEST(alone),
 		TEST(not_a_disk), TEST(odd_disks), TEST(stray_interrupts),
 		TEST(chaotic),
 	};
