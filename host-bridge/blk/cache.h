@@ -57,6 +57,8 @@ struct cache_buf {
 	uint32_t since;			/* seconds: dirty */
 	uint8_t list;
 	bool valid, dirty, queued, reading, writing, failed;
+	bool alone;			/* to be read or written: among others
+					 * it has failed */
 	bool held;			/* the journal's: not ours to write */
 	bool frame;
 };

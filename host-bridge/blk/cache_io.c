@@ -80,6 +80,18 @@ static void write_done(struct cache *cache, struct cache_buf *buf, int error)
 	batch_less(cache, batch, error);
 }
 
+/* One bad block must not cost its neighbours: each is tried by itself. */
+static void by_itself(struct cache *cache, struct cache_buf *buf, bool read)
+{
+	buf->alone = buf->queued = true;
+	if (read) {
+		buf->reading = false;
+	} else if (!buf->frame) {
+		buf->writing = false;
+	}
+	cache_list(cache, buf, read ? LIST_READ : LIST_WRITE);
+}
+
 static void io_done(struct block_req *req)
 {
 	struct cache_io *io = (struct cache_io *)req;
@@ -94,6 +106,11 @@ static void io_done(struct block_req *req)
 	io->next = cache->io_free;
 	cache->io_free = io;
 	for (unsigned i = 0; i < count; i++) {
+		if (error != 0 && count > 1) {
+			by_itself(cache, bufs[i], read);
+			continue;
+		}
+		bufs[i]->alone = false;
 		(read ? read_done : write_done)(cache, bufs[i], error);
 	}
 	cache->wake = true;
@@ -127,7 +144,8 @@ static struct cache_io *io_make(struct cache *cache, unsigned list,
 	cache->io_free = io->next;
 	while (n < most && queue->first != NULL &&
 	       (n == 0 || (queue->first->block == io->bufs[0]->block + n &&
-			   !queue->first->held))) {
+			   !queue->first->held && !queue->first->alone &&
+			   !io->bufs[0]->alone))) {
 		struct cache_buf *buf = queue->first;
 
 		cache_unlist(cache, buf);

@@ -333,6 +333,61 @@ static void test_errors(void **state)
 	close_cache();
 }
 
+static bool touches(struct fake_disk *d, const struct block_req *req)
+{
+	uint64_t bad = *(uint64_t *)d->arg * (BLOCK / d->dev.sector_size);
+
+	return req->op != BLOCK_FLUSH && bad >= req->sector &&
+	       bad < req->sector + req->sectors;
+}
+
+/* A bad block fails alone, whatever was to be read or written with it. */
+static void test_bad_block(void **state)
+{
+	struct waiter a = new_waiter();
+	uint64_t bad = 13;
+
+	(void)state;
+	open_cache();
+	disk.arg = &bad;
+	disk.fails = touches;
+	cache_turn(cache, &a.wait);
+	cache_ahead(cache, 10, 7);
+	assert_null(dev->ops->peek(dev, 10));
+	settle();
+	for (uint32_t block = 10; block < 17; block++) {
+		const uint8_t *data = dev->ops->peek(dev, block);
+
+		assert_false(dev->absent);
+		assert_true(block == bad ? data == NULL : data != NULL &&
+			    word(data) == block);
+	}
+	disk.fails = NULL;
+	for (uint32_t block = 10; block < 17; block++) {
+		put(block, block * 100);
+	}
+	disk.fails = touches;
+	assert_int_equal(flush(), EIO);
+	for (uint32_t block = 10; block < 17; block++) {
+		assert_int_equal(on_disk(block),
+				 block == bad ? block : block * 100);
+	}
+	/* Changed again while it is tried again. */
+	put(12, 5);
+	put(13, 5);
+	put(14, 5);
+	cache_tick(cache, 200);
+	assert_true(fake_disk_step(&disk));
+	put(14, 6);
+	assert_int_equal(flush(), EIO);
+	assert_int_equal(on_disk(12), 5);
+	assert_int_equal(on_disk(13), 13);
+	assert_int_equal(on_disk(14), 6);
+	assert_int_equal(flush(), 0);
+	cache_wait_end(cache, &a.wait);
+	close_cache();
+}
+
 /* At random, against an array; and after each flush the disk has it. */
 static void test_random(void **state)
 {
@@ -387,7 +442,7 @@ int main(void)
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_write_back),
-		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_errors), cmocka_unit_test(test_bad_block),
 		cmocka_unit_test(test_random),
 	};
 
