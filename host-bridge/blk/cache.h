@@ -76,6 +76,7 @@ struct cache_journal {
 struct cache_stats {
 	uint64_t hits, misses, written, failed;
 	uint32_t frames, dirty, held;
+	uint32_t queued;		/* to be written, or on their way */
 };
 
 struct cache;

@@ -417,6 +417,7 @@ void cache_stats(const struct cache *cache, struct cache_stats *stats)
 	*stats = cache->stats;
 	stats->frames = cache->count;
 	stats->dirty = cache->lists[LIST_DIRTY].count;
+	stats->queued = cache->lists[LIST_WRITE].count + cache->under_way;
 	stats->held = cache->held;
 }
 

@@ -50,6 +50,7 @@ struct cache {
 	uint32_t turn, now;
 	uint32_t held;
 	struct cache_io ios[IOS], *io_free;
+	uint32_t under_way;			/* blocks being written */
 	struct cache_batch *first, **last;	/* data batches, in order */
 	struct cache_batch background;
 	bool background_on, wake;

@@ -105,6 +105,7 @@ static void io_done(struct block_req *req)
 	memcpy(bufs, io->bufs, sizeof(bufs));
 	io->next = cache->io_free;
 	cache->io_free = io;
+	cache->under_way -= read ? 0 : count;
 	for (unsigned i = 0; i < count; i++) {
 		if (error != 0 && count > 1) {
 			by_itself(cache, bufs[i], read);
@@ -197,6 +198,7 @@ static void pump_writes(struct cache *cache)
 			continue;
 		}
 		io = io_make(cache, LIST_WRITE, BLOCK_WRITE);
+		cache->under_way += io->req.seg_count;
 		for (unsigned i = 0; i < io->req.seg_count; i++) {
 			buf = io->bufs[i];
 			if (!buf->frame) {

@@ -389,7 +389,7 @@ void volume_disk_look(struct volume_disk *d, struct volume_wait *wait)
 
 /**
  * Before each function of the volume that changes something, for a request that may
- * wait. Returns 0, EAGAIN (wait is told), or EIO when the journal has failed.
+ * wait. Returns 0, EAGAIN (wait is told), or EROFS when the journal has failed.
  */
 int volume_disk_begin(struct volume_disk *d, struct volume_wait *wait)
 {
@@ -446,6 +446,24 @@ bool volume_disk_due(const struct volume_disk *d)
 {
 	return cache_due(d->cache) ||
 	       (d->journal != NULL && journal_due(d->journal));
+}
+
+/** See volume_disk.h. */
+void volume_disk_look_at(const struct volume_disk *d,
+			 struct volume_disk_state *state)
+{
+	struct journal_state journal = { 0 };
+	struct cache_stats cache;
+
+	cache_stats(d->cache, &cache);
+	if (d->journal != NULL) {
+		journal_look(d->journal, &journal);
+	}
+	*state = (struct volume_disk_state){
+		.failed = journal.failed,
+		.unwritten = cache.failed + cache.dirty + cache.queued +
+			     journal.running + journal.committing,
+	};
 }
 
 /** Does what is due; from the loop, between two functions of the volume. */

@@ -11,6 +11,12 @@
 
 struct volume_disk;
 
+struct volume_disk_state {
+	bool failed;			/* nothing can be changed any more */
+	uint64_t unwritten;		/* blocks that were, of which the disk
+					 * does not know, or could not be told */
+};
+
 /* What to call before functions of the volume; it ends with the disk. */
 struct volume_turns *volume_disk_turns(struct volume_disk *disk);
 /* fn(): once, when nothing can be written any more. */
@@ -24,6 +30,8 @@ int volume_disk_begin(struct volume_disk *disk, struct volume_wait *wait);
 int volume_disk_sync(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_end(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_tick(struct volume_disk *disk, uint32_t seconds);
+void volume_disk_look_at(const struct volume_disk *disk,
+			 struct volume_disk_state *state);
 bool volume_disk_due(const struct volume_disk *disk);
 void volume_disk_run(struct volume_disk *disk);
 int volume_disk_close(struct volume_disk *disk, struct volume_wait *wait);

@@ -22,6 +22,7 @@ static struct volume_disk *disk;
 static struct loop_work work;
 static struct loop_timer tick;
 static char name[16];
+static bool opened;
 
 static bool work_due(struct loop_work *w)
 {
@@ -100,6 +101,7 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 		disk = NULL;
 		return error;
 	}
+	opened = true;
 	*turns = volume_disk_turns(disk);
 	loop_timer_set(&tick, TICK_MS, on_tick);
 	return 0;
@@ -110,22 +112,54 @@ static void on_ready(struct volume_wait *wait)
 	(void)wait;
 }
 
-/**
- * Closes it, so that all is on the disk. Returns 0, EIO, or ETIMEDOUT when that
- * takes longer; nobody may use it any more then.
- */
-int volume_loop_close(uint64_t ms)
+/** See volume_loop.h. */
+void volume_loop_describe(char *text, size_t size)
+{
+	struct volume_disk_state state;
+
+	text[0] = '\0';
+	if (!opened) {
+		return;
+	}
+	volume_disk_look_at(disk, &state);
+	snprintf(text, size, "on disk %s%s, %llu blocks not written yet", name,
+		 state.failed ? ", READ ONLY: it could not be written" : "",
+		 (unsigned long long)state.unwritten);
+}
+
+static int close_in(uint64_t ms)
 {
 	static struct volume_wait wait = { .ready = on_ready };
 	uint64_t until = loop_now() + loop_ms_to_ticks(ms);
 	int error;
 
-	loop_timer_cancel(&tick);
 	while ((error = volume_disk_close(disk, &wait)) == EAGAIN) {
 		if (loop_now() >= until) {
 			return ETIMEDOUT;
 		}
 		loop_step(until);
 	}
+	return error;
+}
+
+/**
+ * Closes it, so that all is on the disk. Returns 0, EIO, or ETIMEDOUT when that
+ * takes longer, and then has said what is not; nobody may use it any more.
+ */
+int volume_loop_close(uint64_t ms)
+{
+	struct volume_disk_state state;
+	int error;
+
+	loop_timer_cancel(&tick);
+	error = close_in(ms);
+	if (error != 0) {
+		volume_disk_look_at(disk, &state);
+		notice("isthmus: disk %s: the volume on it could not be closed: "
+		       "%s; what was written and not made lasting is lost, up "
+		       "to %llu blocks", name, strerror(error),
+		       (unsigned long long)state.unwritten);
+	}
+	opened = false;
 	return error;
 }

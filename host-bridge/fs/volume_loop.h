@@ -12,5 +12,7 @@
 int volume_loop_open(struct block_dev *dev, struct volume **vol,
 		     struct volume_turns **turns, char why[JOURNAL_WHY]);
 int volume_loop_close(uint64_t ms);
+/* The line of `status`; empty when there is none. */
+void volume_loop_describe(char *text, size_t size);
 
 #endif

@@ -149,8 +149,19 @@ static void print_iommus(void)
 	}
 }
 
-/* The machine, each partition, each CPU, IOMMUs, and whether the agent is
- * there. */
+/* Where the volume is, if it is not in memory. */
+static void print_volume(void)
+{
+	char text[120];
+
+	volume_loop_describe(text, sizeof(text));
+	if (*text) {
+		printf("  volume: %s\n", text);
+	}
+}
+
+/* The machine, each partition, each CPU, IOMMUs, the volume, and whether the
+ * agent is there. */
 static void run_status(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
@@ -176,6 +187,7 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	}
 	print_cpus();
 	print_iommus();
+	print_volume();
 	printf("  Linux agent: %s\n", linux_ready(env->guest) ? "ready" : "not ready");
 }
 
@@ -288,7 +300,7 @@ static void close_volume(const struct command_env *env)
 	int error = 0;
 
 	if (env->turns) {
-		error = volume_loop_close(CLOSE_MS);
+		(void)volume_loop_close(CLOSE_MS);	/* it says so itself */
 	} else if (env->volume) {
 		error = volume_close(env->volume);
 	}

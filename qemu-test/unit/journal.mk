@@ -20,3 +20,8 @@ volume_crash_SRCS := qemu-test/unit/volume_crash_test.c \
 	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
 	$(wildcard host-bridge/fs/ext4/*.c)
 volume_crash_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += volume_loop
+volume_loop_SRCS := qemu-test/unit/volume_loop_test.c \
+	host-bridge/fs/volume_loop.c
+volume_loop_CFLAGS := -include qemu-test/unit/fake/clock.h

@@ -183,8 +183,12 @@ static void test_log_fails(void **state)
 		w.disk.arg = &f;
 		world_play(&w, 150);
 		if (w.disk.time >= f.since) {
+			struct volume_wait wait = { 0 };
+
 			assert_int_equal(world_sync(&w), EIO);
 			assert_true(w.failed);
+			assert_int_equal(journal_begin(w.journal, 1, &wait),
+					 EROFS);
 			assert_int_equal(world_close(&w), EIO);
 		}
 		judge_all(&w, 60, 0);

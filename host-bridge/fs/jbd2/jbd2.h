@@ -69,6 +69,7 @@ struct journal_state {
 	uint32_t blocks, used;		/* of the log */
 	uint32_t most;			/* blocks in a transaction */
 	uint32_t running;		/* blocks in this one */
+	uint32_t committing;		/* in the one on its way to the log */
 	uint32_t transactions;		/* in the log */
 	uint64_t commits, revokes, checkpoints;
 	bool failed;

@@ -199,7 +199,7 @@ static void pressure(struct cache_journal *hooks)
  * Before a function of the volume after which it and all that is left for the
  * round's close() change at most so many blocks: whether they
  * fit into the running transaction. Returns 0; EAGAIN: not before it is through, and
- * wait is told; EFBIG: never; EIO when the journal has failed.
+ * wait is told; EFBIG: never; EROFS when the journal has failed.
  */
 int journal_begin(struct journal *j, uint32_t blocks,
 		  struct volume_wait *wait)
@@ -207,7 +207,7 @@ int journal_begin(struct journal *j, uint32_t blocks,
 	uint32_t cost = jbd2_cost(j, j->running_count + blocks, 0);
 
 	if (j->error != 0) {
-		return j->error;
+		return EROFS;
 	}
 	if (blocks > j->most) {
 		return EFBIG;
@@ -446,5 +446,6 @@ void journal_look(const struct journal *j, struct journal_state *state)
 	state->used = j->used;
 	state->most = j->most;
 	state->running = j->running_count;
+	state->committing = j->committing_count;
 	state->transactions = j->txn_count;
 }
