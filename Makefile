@@ -97,25 +97,27 @@ test-all: export PLATFORMS := bochs qemu-tcg bochs-amd nested-amd
 test-all: test
 
 # Host tests: qemu-test/unit/PART.mk adds names to UNIT_TESTS and sets
-# NAME_SRCS and, where needed, NAME_CFLAGS and NAME_LIBS.
-UNIT_TESTS :=
--include $(wildcard $(addprefix qemu-test/, unit/*.mk fuzz/*.mk suites/*.mk))
+# NAME_SRCS and, where needed, NAME_CFLAGS, NAME_LIBS and NAME_NEEDS, what is
+# made before any of them is compiled. A source is compiled once for all tests
+# with the same flags: these are the name of a folder.
+empty :=
+unit_folder = build/unit/obj$(subst =,_,$(subst /,+,$(subst $(empty) ,,$($(1)_CFLAGS))))
+unit_objects = $(addprefix $(unit_folder)/,$(addsuffix .o,$($(1)_SRCS)))
 UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Ihypervisor/include -I.
+UNIT_TESTS :=
+-include $(wildcard $(addprefix qemu-test/, unit/*.mk fuzz/*.mk suites/*.mk))
 
-# Each source is a target without a rule, so that one that has moved since is
-# no error.
 define unit_rule
-build/unit/$(1): $$($(1)_SRCS)
-	@mkdir -p build/unit
-	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -MM -MP -MT $$@ \
-		$$(filter %.c,$$($(1)_SRCS)) >$$@.d
-	@printf '%s:\n' $$(filter %.c,$$($(1)_SRCS)) >>$$@.d
-	@gcc $$(UNIT_FLAGS) $$($(1)_CFLAGS) -o $$@ \
-		$$(filter %.c %.S,$$($(1)_SRCS)) $$($(1)_LIBS) -lcmocka
--include build/unit/$(1).d
+$(unit_folder)/%.o: %
+	@mkdir -p $$(@D)
+	@gcc $$(UNIT_FLAGS) $($(1)_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(unit_objects): $($(1)_NEEDS)
+build/unit/$(1): $(unit_objects)
+	@gcc $$(UNIT_FLAGS) -o $$@ $$(filter %.o,$$^) $$($(1)_LIBS) -lcmocka
 endef
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
+-include $(patsubst %.o,%.d,$(sort $(foreach test,$(UNIT_TESTS),$(call unit_objects,$(test)))))
 
 unit:
 	@tools/run-tests --units "$(UNIT_TESTS)"

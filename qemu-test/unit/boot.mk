@@ -19,7 +19,7 @@ BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/manifest
 boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
 build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb
 boot_manifest_test_CFLAGS := -isystem build/deps/libfdt
-boot_manifest_test_LIBS := build/unit/libfdt.o
+boot_manifest_test_NEEDS := build/deps/libfdt
 
 boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
 	boot/memmap.c boot/paging.c boot/sha256.c boot/virt.c

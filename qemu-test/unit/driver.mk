@@ -24,55 +24,55 @@ $(DRIVER_HEADERS):
 
 driver_SRCS := qemu-test/unit/driver_test.c $(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver: | $(DRIVER_HEADERS)
+driver_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_SRCS := qemu-test/unit/driver_fuse_test.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
 driver_fuse_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse: | $(DRIVER_HEADERS)
+driver_fuse_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_resume_SRCS := qemu-test/unit/driver_fuse_resume_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_resume_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_resume: | $(DRIVER_HEADERS)
+driver_fuse_resume_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_local_SRCS := qemu-test/unit/driver_fuse_local_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_local_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_local: | $(DRIVER_HEADERS)
+driver_fuse_local_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_write_SRCS := qemu-test/unit/driver_fuse_write_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_write_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_write: | $(DRIVER_HEADERS)
+driver_fuse_write_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_known_SRCS := qemu-test/unit/driver_fuse_known_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_known_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_known: | $(DRIVER_HEADERS)
+driver_fuse_known_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_stream_SRCS := qemu-test/unit/driver_fuse_stream_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_stream_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_stream: | $(DRIVER_HEADERS)
+driver_fuse_stream_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_notify_SRCS := qemu-test/unit/driver_fuse_notify_test.c \
 	$(DRIVER_SRCS) guest/driver/fuse_notify.c $(DRIVER_FAKES) \
 	qemu-test/unit/fake/vfs.c
 driver_fuse_notify_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_notify: | $(DRIVER_HEADERS)
+driver_fuse_notify_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_name_SRCS := qemu-test/unit/driver_fuse_name_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_name_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_name: | $(DRIVER_HEADERS)
+driver_fuse_name_NEEDS := $(DRIVER_HEADERS)
 
 driver_disk_SRCS := qemu-test/unit/driver_disk_test.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
 driver_disk_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_disk: | $(DRIVER_HEADERS)
+driver_disk_NEEDS := $(DRIVER_HEADERS)
 
 driver_fuse_close_SRCS := qemu-test/unit/driver_fuse_close_test.c \
 	$(DRIVER_SRCS) $(DRIVER_FAKES)
 driver_fuse_close_CFLAGS := $(DRIVER_FLAGS)
-build/unit/driver_fuse_close: | $(DRIVER_HEADERS)
+driver_fuse_close_NEEDS := $(DRIVER_HEADERS)

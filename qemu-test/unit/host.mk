@@ -38,8 +38,8 @@ host_files_SRCS := qemu-test/unit/host_files_test.c \
 host_files_CFLAGS := -include qemu-test/unit/newlib.h
 host_trap_SRCS := qemu-test/unit/host_trap_test.c host-bridge/rt/trap.c \
 	host-bridge/rt/sink.c
-host_mem_SRCS := qemu-test/unit/host_mem_test.c
-host_mem_LIBS := qemu-test/unit/host_mem_names.S
+host_mem_SRCS := qemu-test/unit/host_mem_test.c \
+	qemu-test/unit/host_mem_names.S
 host_heap_SRCS := qemu-test/unit/host_heap_test.c host-bridge/rt/heap.c
 host_pci_SRCS := qemu-test/unit/host_pci_test.c host-bridge/dev/pci.c \
 	host-bridge/dev/dma.c host-bridge/loop/loop.c
