@@ -50,6 +50,11 @@ volume_orphan_SRCS := qemu-test/unit/volume_orphan_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
 volume_orphan_LIBS := -lext2fs -lcom_err
 
+UNIT_TESTS += volume_leaf
+volume_leaf_SRCS := qemu-test/unit/volume_leaf_test.c \
+	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)
+volume_leaf_LIBS := -lext2fs -lcom_err
+
 UNIT_TESTS += volume_group
 volume_group_SRCS := qemu-test/unit/volume_group_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS)

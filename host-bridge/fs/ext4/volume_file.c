@@ -257,7 +257,8 @@ static int write_target(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	if (to->count > want) {
 		to->count = want;
 	}
-	return to->unwritten ? run_written_ready(vol, vn) : 0;
+	return to->unwritten ? leaf_reserve(vol, vn, lblk, lblk + to->count, 2)
+			     : 0;
 }
 
 /* Writes what fits in the run or hole at offset, allocating where it is a hole.
@@ -284,7 +285,7 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 	whole = *done == 0 ? 0 : (uint32_t)((skip + *done + vol->block_size - 1)
 					    >> vol->shift);
 	if (to.unwritten && whole > 0) {
-		run_written(vn, lblk, whole);
+		run_written(vol, vn, lblk, whole);
 	} else if (to.fresh && !to.unwritten && whole < to.count) {
 		/* New blocks that were not reached would show old data. */
 		run_undo(vol, vn, to.count - whole);

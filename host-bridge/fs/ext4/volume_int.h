@@ -39,6 +39,14 @@ struct run {
 	uint64_t pblk : 63, unwritten : 1;	/* then it reads as zeros */
 };
 
+/* A leaf of an extent tree, with the runs that follow those of the one before. */
+#define TREE_ROOT_ENTRIES	4u	/* in the inode's 60 bytes */
+struct tree_leaf {
+	uint64_t block;
+	uint32_t count;
+	bool changed;			/* since it was written */
+};
+
 struct dir_index;
 
 struct vnode {
@@ -62,10 +70,14 @@ struct vnode {
 	struct run *runs;
 	uint32_t run_count, run_space;
 	uint32_t cursor;	/* the run found last */
-	uint64_t *tree;		/* blocks of the extent tree */
+	struct tree_leaf *leaves;
+	uint32_t leaf_count, leaf_space, leaves_changed;
+	uint32_t leaf, leaf_first;	/* looked at last; its first run */
+	uint64_t *tree;		/* the extent tree's other blocks */
 	uint32_t tree_count, tree_space;
+	uint32_t tree_due;	/* counted in vol->tree_due */
 	struct dir_index *index;
-	size_t content;			/* bytes of the three, as counted last */
+	size_t content;			/* bytes of the four, as counted last */
 	union {
 		struct ext2_inode_large in;
 		struct ext2_inode in_small;
@@ -99,6 +111,7 @@ struct volume {
 	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	struct vnode *seen;		/* all that are dirty are in it */
+	uint32_t tree_due;		/* blocks of extent trees to be written */
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
 	/* Bytes of all runs, trees and names; how many there should be, and how
@@ -233,12 +246,27 @@ int group_flush(struct volume *vol);
 uint32_t tree_node_entries(uint32_t block_size);
 void tree_init(struct vnode *vn);
 int tree_load(struct volume *vol, struct vnode *vn);
-int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count);
-void tree_trim(struct volume *vol, struct vnode *vn);
 int tree_store(struct volume *vol, struct vnode *vn);
+
+/* volume_leaf.c */
+uint32_t leaf_index(const struct volume *vol, uint32_t leaves);
+void leaf_due(struct volume *vol, struct vnode *vn);
+void leaf_changed(struct volume *vol, struct vnode *vn, uint32_t at);
+void leaf_changed_from(struct volume *vol, struct vnode *vn, uint32_t at);
+uint32_t leaf_cost(const struct volume *vol, struct vnode *vn, uint32_t at);
+void leaf_added(struct volume *vol, struct vnode *vn, uint32_t at);
+void leaf_removed(struct volume *vol, struct vnode *vn, uint32_t at,
+		  uint32_t count);
+void leaf_none(struct volume *vol, struct vnode *vn);
+int leaf_memory(struct vnode *vn, uint32_t runs, uint32_t leaves,
+		uint32_t others);
+void leaf_trim(struct volume *vol, struct vnode *vn);
+int leaf_reserve(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		 uint32_t end, uint32_t more);
 
 /* volume_run.c */
 const struct run *run_find(struct vnode *vn, uint32_t lblk);
+uint32_t run_number(struct vnode *vn, uint32_t lblk);
 uint64_t run_goal(const struct vnode *vn, uint32_t at);
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got);
@@ -246,8 +274,8 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count);
 void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk);
 int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	      uint32_t count);
-int run_written_ready(struct volume *vol, struct vnode *vn);
-void run_written(struct vnode *vn, uint32_t lblk, uint32_t count);
+void run_written(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		 uint32_t count);
 int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
 		uint32_t count);
 int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
@@ -255,7 +283,8 @@ int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count);
 int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	     uint32_t count);
-void run_collapse(struct vnode *vn, uint32_t lblk, uint32_t count);
+void run_collapse(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		  uint32_t count);
 int run_make_gap(struct volume *vol, struct vnode *vn, uint32_t lblk,
 		 uint32_t count);
 

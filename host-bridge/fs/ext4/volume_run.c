@@ -6,7 +6,8 @@
  *
  * Invariants: runs do not overlap, are sorted by lblk, have 1 to RUN_MAX
  * blocks (one less when unwritten), all within the volume. Whatever may add
- * runs makes room for them first (tree_reserve()), and then cannot fail.
+ * runs makes room for them first (leaf_reserve()), and then cannot fail. What
+ * changes one says so (volume_leaf.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -42,6 +43,14 @@ const struct run *run_find(struct vnode *vn, uint32_t lblk)
 	return low < vn->run_count ? &vn->runs[low] : NULL;
 }
 
+/** The number of what run_find() finds, or of all there are. */
+uint32_t run_number(struct vnode *vn, uint32_t lblk)
+{
+	const struct run *run = run_find(vn, lblk);
+
+	return run != NULL ? (uint32_t)(run - vn->runs) : vn->run_count;
+}
+
 /* The most blocks that a run can have. */
 static uint32_t run_max(bool unwritten)
 {
@@ -59,39 +68,43 @@ static bool run_follows(const struct run *before, const struct run *run)
 }
 
 /* Enters a run as number at. Room was reserved. */
-static void run_insert(struct vnode *vn, uint32_t at, struct run new)
+static void run_insert(struct volume *vol, struct vnode *vn, uint32_t at,
+		       struct run new)
 {
 	memmove(&vn->runs[at + 1], &vn->runs[at],
 		(vn->run_count - at) * sizeof(*vn->runs));
 	vn->runs[at] = new;
 	vn->run_count++;
+	leaf_added(vol, vn, at);
 }
 
 /* Takes count runs out of the array, from number at on. */
-static void run_remove(struct vnode *vn, uint32_t at, uint32_t count)
+static void run_remove(struct volume *vol, struct vnode *vn, uint32_t at,
+		       uint32_t count)
 {
 	vn->run_count -= count;
 	memmove(&vn->runs[at], &vn->runs[at + count],
 		(vn->run_count - at) * sizeof(*vn->runs));
+	leaf_removed(vol, vn, at, count);
 }
 
 /* Joins run number at to the one before it, if it follows that. */
-static void run_join(struct vnode *vn, uint32_t at)
+static void run_join(struct volume *vol, struct vnode *vn, uint32_t at)
 {
 	if (at > 0 && at < vn->run_count &&
 	    run_follows(&vn->runs[at - 1], &vn->runs[at])) {
 		vn->runs[at - 1].len += vn->runs[at].len;
-		run_remove(vn, at, 1);
+		leaf_changed(vol, vn, at - 1);
+		run_remove(vol, vn, at, 1);
 	}
 }
 
 /* Splits the run that lblk lies within, so that a run may begin there; room was
  * reserved. Returns the number of the first run from lblk on. */
-static uint32_t run_border(struct vnode *vn, uint32_t lblk)
+static uint32_t run_border(struct volume *vol, struct vnode *vn, uint32_t lblk)
 {
 	const struct run *found = run_find(vn, lblk);
-	uint32_t at = found != NULL ? (uint32_t)(found - vn->runs)
-				    : vn->run_count;
+	uint32_t at = run_number(vn, lblk);
 	struct run rest;
 	uint32_t keep;
 
@@ -104,20 +117,23 @@ static uint32_t run_border(struct vnode *vn, uint32_t lblk)
 		.pblk = found->pblk + keep, .unwritten = found->unwritten,
 	};
 	vn->runs[at].len = keep;
-	run_insert(vn, at + 1, rest);
+	leaf_changed(vol, vn, at);
+	run_insert(vol, vn, at + 1, rest);
 	return at + 1;
 }
 
 /* Enters new blocks before run number at, joined to the run before if they
  * follow it. Room was reserved. The cursor is then at the run that has them. */
-static void run_enter(struct vnode *vn, uint32_t at, struct run new)
+static void run_enter(struct volume *vol, struct vnode *vn, uint32_t at,
+		      struct run new)
 {
 	if (at > 0 && run_follows(&vn->runs[at - 1], &new)) {
 		vn->runs[at - 1].len += new.len;
 		vn->cursor = at - 1;
+		leaf_changed(vol, vn, at - 1);
 		return;
 	}
-	run_insert(vn, at, new);
+	run_insert(vol, vn, at, new);
 	vn->cursor = at;
 }
 
@@ -140,10 +156,8 @@ uint64_t run_goal(const struct vnode *vn, uint32_t at)
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got)
 {
-	const struct run *next = run_find(vn, lblk);
-	uint32_t at = next != NULL ? (uint32_t)(next - vn->runs)
-				   : vn->run_count;
-	int error = tree_reserve(vol, vn, vn->run_count + 1);
+	uint32_t at = run_number(vn, lblk);
+	int error = leaf_reserve(vol, vn, lblk, lblk, 1);
 
 	if (error != 0) {
 		return error;
@@ -158,12 +172,11 @@ int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	if (error != 0) {
 		return error;
 	}
-	run_enter(vn, at, (struct run){
+	run_enter(vol, vn, at, (struct run){
 		.lblk = lblk, .len = *got, .pblk = *pblk,
 		.unwritten = unwritten,
 	});
 	ext2fs_iblk_add_blocks(vol->fs, &vn->in_small, *got);
-	vn->dirty = vn->tree_dirty = true;
 	return 0;
 }
 
@@ -178,8 +191,9 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 	run->len -= count;
 	volume_free(vol, run->pblk + run->len, count);
 	ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, count);
+	leaf_changed(vol, vn, vn->cursor);
 	if (run->len == 0) {
-		run_remove(vn, vn->cursor, 1);
+		run_remove(vol, vn, vn->cursor, 1);
 	}
 }
 
@@ -202,12 +216,12 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small,
 				       last->len - keep);
 		last->len = keep;
+		leaf_changed(vol, vn, vn->run_count - 1);
 		if (keep == 0) {
-			vn->run_count--;
+			run_remove(vol, vn, vn->run_count - 1, 1);
 		}
-		vn->dirty = vn->tree_dirty = true;
 	}
-	tree_trim(vol, vn);
+	leaf_trim(vol, vn);
 }
 
 /**
@@ -218,83 +232,91 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	      uint32_t count)
 {
-	int error = tree_reserve(vol, vn, vn->run_count + 1);
+	int error = leaf_reserve(vol, vn, lblk, lblk + count, 1);
 	uint32_t first, last;
 
 	if (error != 0) {
 		return error;
 	}
-	first = run_border(vn, lblk);
-	last = run_border(vn, lblk + count);
+	first = run_border(vol, vn, lblk);
+	last = run_border(vol, vn, lblk + count);
 	for (uint32_t i = first; i < last; i++) {
 		volume_free(vol, vn->runs[i].pblk, vn->runs[i].len);
 		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small,
 				       vn->runs[i].len);
 	}
-	run_remove(vn, first, last - first);
-	vn->dirty = vn->tree_dirty = true;
-	tree_trim(vol, vn);
+	run_remove(vol, vn, first, last - first);
+	leaf_trim(vol, vn);
 	return 0;
 }
 
 /**
- * Makes room for run_written() of blocks in one run. Returns as run_punch().
+ * Notes that count blocks from lblk on, of an unwritten run, are written.
+ * leaf_reserve() has made room.
  */
-int run_written_ready(struct volume *vol, struct vnode *vn)
+void run_written(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		 uint32_t count)
 {
-	return tree_reserve(vol, vn, vn->run_count + 2);
+	uint32_t at = run_border(vol, vn, lblk);
+
+	run_border(vol, vn, lblk + count);
+	vn->runs[at].unwritten = false;
+	leaf_changed(vol, vn, at);
+	run_join(vol, vn, at + 1);
+	run_join(vol, vn, at);
 }
 
-/** Notes that count blocks from lblk on, of an unwritten run, are written. */
-void run_written(struct vnode *vn, uint32_t lblk, uint32_t count)
+/* The part of a file's blocks from lblk to before end that becomes unwritten at
+ * once: of one run, and no more than one can have. Returns how many, or 0 with
+ * what leaf_reserve() said. */
+static uint32_t unwrite_some(struct volume *vol, struct vnode *vn,
+			     uint32_t lblk, uint32_t end, int *error)
 {
-	uint32_t at = run_border(vn, lblk);
+	const struct run *run = &vn->runs[run_number(vn, lblk)];
+	uint32_t to = run->lblk + run->len, at;
 
-	run_border(vn, lblk + count);
-	vn->runs[at].unwritten = false;
-	run_join(vn, at + 1);
-	run_join(vn, at);
-	vn->dirty = vn->tree_dirty = true;
+	to = to < end ? to : end;
+	to = to - lblk < run_max(true) ? to : lblk + run_max(true);
+	if (run->unwritten) {
+		return to - lblk;
+	}
+	*error = leaf_reserve(vol, vn, lblk, to, 2);
+	if (*error != 0) {
+		return 0;
+	}
+	at = run_border(vol, vn, lblk);
+	run_border(vol, vn, to);
+	vol->dev->ops->discard(vol->dev, vn->runs[at].pblk, to - lblk);
+	vn->runs[at].unwritten = true;
+	leaf_changed(vol, vn, at);
+	run_join(vol, vn, at + 1);
+	run_join(vol, vn, at);
+	return to - lblk;
 }
 
 /**
  * Makes the blocks that a file has in count from lblk on unwritten: what is in
- * them is of no more use. Returns as run_punch().
+ * them is of no more use. Returns as run_punch(), after some were made so.
  */
 int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
 		uint32_t count)
 {
-	uint32_t more = 2, first, last;
-	int error;
+	uint32_t end = lblk + count;
+	int error = 0;
 
-	/* One that is as long as can be is then two. */
-	for (uint32_t i = 0; i < vn->run_count; i++) {
-		more += vn->runs[i].len > run_max(true);
-	}
-	error = tree_reserve(vol, vn, vn->run_count + more);
-	if (error != 0) {
-		return error;
-	}
-	first = run_border(vn, lblk);
-	last = run_border(vn, lblk + count);
-	for (uint32_t i = first; i < last; i++) {
-		struct run *run = &vn->runs[i];
+	while (error == 0) {
+		const struct run *run = run_find(vn, lblk);
 
-		if (run->len > run_max(true)) {
-			run_border(vn, run->lblk + run_max(true));
-			last++;
+		if (run == NULL || run->lblk >= end) {
+			break;
 		}
-		if (!run->unwritten) {
-			vol->dev->ops->discard(vol->dev, run->pblk, run->len);
+		lblk = run->lblk > lblk ? run->lblk : lblk;
+		if (lblk >= end) {
+			break;
 		}
-		run->unwritten = true;
+		lblk += unwrite_some(vol, vn, lblk, end, &error);
 	}
-	/* From the end: those still to be looked at keep their numbers. */
-	for (uint32_t i = last + 1; i-- > first; ) {
-		run_join(vn, i);
-	}
-	vn->dirty = vn->tree_dirty = true;
-	return 0;
+	return error;
 }
 
 /** The blocks that are missing in count from lblk on. */
@@ -321,15 +343,13 @@ int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	      uint32_t count)
 {
 	uint32_t missing, at;
-	const struct run *run;
 	int error, tree;
 
 	if (vol->dev->instant) {
 		return 0;
 	}
 	missing = run_missing(vn, lblk, count);
-	run = run_find(vn, lblk);
-	at = run != NULL ? (uint32_t)(run - vn->runs) : vn->run_count;
+	at = run_number(vn, lblk);
 	error = missing > 0 ? alloc_ready(vol, run_goal(vn, at), missing) : 0;
 	/* What has holes has as many places where blocks are looked for. */
 	for (; missing > 0 && at < vn->run_count &&
@@ -373,16 +393,17 @@ int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
  * Moves all blocks of a file from lblk on back by count: those between must be
  * missing.
  */
-void run_collapse(struct vnode *vn, uint32_t lblk, uint32_t count)
+void run_collapse(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		  uint32_t count)
 {
-	uint32_t first = run_border(vn, lblk);
+	uint32_t first = run_border(vol, vn, lblk);
 
 	for (uint32_t i = first; i < vn->run_count; i++) {
 		vn->runs[i].lblk -= count;
 	}
-	run_join(vn, first);
+	leaf_changed_from(vol, vn, first);
+	run_join(vol, vn, first);
 	vn->cursor = 0;
-	vn->dirty = vn->tree_dirty = true;
 }
 
 /**
@@ -395,20 +416,22 @@ int run_make_gap(struct volume *vol, struct vnode *vn, uint32_t lblk,
 {
 	const struct run *last = vn->run_count > 0
 				 ? &vn->runs[vn->run_count - 1] : NULL;
+	uint32_t first;
 	int error;
 
 	if (last != NULL && last->lblk + last->len > lblk &&
 	    count > UINT32_MAX - (last->lblk + last->len)) {
 		return EFBIG;
 	}
-	error = tree_reserve(vol, vn, vn->run_count + 1);
+	error = leaf_reserve(vol, vn, lblk, lblk, 1);
 	if (error != 0) {
 		return error;
 	}
-	for (uint32_t i = run_border(vn, lblk); i < vn->run_count; i++) {
+	first = run_border(vol, vn, lblk);
+	for (uint32_t i = first; i < vn->run_count; i++) {
 		vn->runs[i].lblk += count;
 	}
+	leaf_changed_from(vol, vn, first);
 	vn->cursor = 0;
-	vn->dirty = vn->tree_dirty = true;
 	return 0;
 }

@@ -98,7 +98,7 @@ static int space_collapse(struct volume *vol, struct vnode *vn,
 		    : run_punch(vol, vn, r->first, r->count);
 
 	if (error == 0) {
-		run_collapse(vn, r->first + r->count, r->count);
+		run_collapse(vol, vn, r->first + r->count, r->count);
 		vnode_set_size(vol, vn, vnode_size(vn) - (r->end - r->from));
 	}
 	return error;

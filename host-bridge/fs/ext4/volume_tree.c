@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The extent tree as the device has it: read once into a sorted array of runs
- * (volume_run.c), and written anew from that when the inode is written back.
- * The tree's blocks are taken when the array grows, with their memory, so that
- * writing it back cannot fail for want of space.
+ * (volume_run.c) and one of leaves (volume_leaf.c), and written from them when the
+ * inode is written back: the leaves that have changed, and the index above all.
  * [Linux "Documentation/filesystems/ext4/ifork.rst: Extent Tree"]
  *
- * Invariant: tree_count is at least tree_blocks(run_count). Extents that the
- * device holds are checked as they are read.
+ * Extents that the device holds are checked as they are read.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,7 +14,7 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
-#define ROOT_ENTRIES	4u		/* in the inode's 60 bytes */
+#define ROOT_ENTRIES	TREE_ROOT_ENTRIES
 #define NODE_MAGIC	0xf30a
 #define DEPTH_MAX	5u		/* that anybody makes */
 
@@ -51,116 +49,6 @@ uint32_t tree_node_entries(uint32_t block_size)
 	       (uint32_t)sizeof(struct node_extent);
 }
 
-static uint32_t div_up(uint32_t n, uint32_t by)
-{
-	return (n + by - 1) / by;
-}
-
-/* Blocks the tree of so many runs needs beside the inode: leaves, and above
- * them one level of index when the root has no room for all. */
-static uint32_t tree_blocks(const struct volume *vol, uint32_t runs)
-{
-	uint32_t leaves;
-
-	if (runs <= ROOT_ENTRIES) {
-		return 0;
-	}
-	leaves = div_up(runs, vol->node_entries);
-	return leaves <= ROOT_ENTRIES
-	       ? leaves : leaves + div_up(leaves, vol->node_entries);
-}
-
-/* Makes room in an array for need entries of size bytes, twice as much as there
- * was where that is more. Returns 0 or ENOMEM; then it is as it was. */
-static int grow(void **array, uint32_t *space, uint32_t need, size_t size)
-{
-	uint32_t want = *space == 0 ? ROOT_ENTRIES : *space * 2;
-	void *bigger;
-
-	if (need <= *space) {
-		return 0;
-	}
-	if (want < need) {
-		want = need;
-	}
-	bigger = realloc(*array, want * size);
-	if (bigger == NULL) {
-		return ENOMEM;
-	}
-	*array = bigger;
-	*space = want;
-	return 0;
-}
-
-/* Takes one more block for the tree, which the array has room for. Returns 0,
- * ENOSPC or EIO. */
-static int tree_grow(struct volume *vol, struct vnode *vn)
-{
-	uint64_t block;
-	uint32_t got;
-	int error = volume_alloc(vol, 0, 1, &block, &got);
-
-	if (error != 0) {
-		return error;
-	}
-	if (vol->dev->ops->change(vol->dev, block, true) == NULL) {
-		error = poke_error(vol);
-		volume_free(vol, block, 1);
-		return error;
-	}
-	vn->tree[vn->tree_count++] = block;
-	vn->dirty = vn->tree_dirty = true;
-	ext2fs_iblk_add_blocks(vol->fs, &vn->in_small, 1);
-	return 0;
-}
-
-/* Frees all blocks of the tree but the first keep. */
-static void tree_cut(struct volume *vol, struct vnode *vn, uint32_t keep)
-{
-	while (vn->tree_count > keep) {
-		volume_free(vol, vn->tree[--vn->tree_count], 1);
-		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, 1);
-		vn->dirty = vn->tree_dirty = true;
-	}
-}
-
-/**
- * Makes sure that runs and tree can take count runs. Returns 0, EFBIG, ENOMEM,
- * ENOSPC, EAGAIN or EIO. But for EAGAIN, tree blocks that were taken before it
- * failed stay: tree_trim() gives back what is too much.
- */
-int tree_reserve(struct volume *vol, struct vnode *vn, uint32_t count)
-{
-	uint32_t need = tree_blocks(vol, count), before = vn->tree_count;
-	uint32_t space = vn->run_space;
-	int error;
-
-	/* Two levels below the root are what is done here. */
-	if (count > ROOT_ENTRIES * vol->node_entries * vol->node_entries) {
-		return EFBIG;
-	}
-	/* One more than there will be: run_punch() has it for a moment. */
-	error = grow((void **)&vn->runs, &vn->run_space, count + 1,
-		     sizeof(*vn->runs));
-	if (error == 0) {
-		error = grow((void **)&vn->tree, &vn->tree_space, need,
-			     sizeof(*vn->tree));
-	}
-	if (vn->run_space != space) {
-		vnode_count(vol, vn);
-	}
-	if (error == 0 && vn->tree_count < need) {
-		error = alloc_ready(vol, 0, need - before);
-	}
-	while (error == 0 && vn->tree_count < need) {
-		error = tree_grow(vol, vn);
-	}
-	if (error == EAGAIN) {
-		tree_cut(vol, vn, before);
-	}
-	return error;
-}
-
 /* Enters one extent of the tree as read. Returns 0, EIO for one that breaks the
  * invariants, or ENOMEM. */
 static int load_extent(const struct volume *vol, struct vnode *vn,
@@ -172,8 +60,7 @@ static int load_extent(const struct volume *vol, struct vnode *vn,
 	bool unwritten = ext->len > RUN_MAX;
 	uint32_t len = ext->len - (unwritten ? RUN_MAX : 0);
 	uint64_t from = 0;		/* the first block it may begin at */
-	int error = grow((void **)&vn->runs, &vn->run_space,
-			 vn->run_count + 1, sizeof(*vn->runs));
+	int error = leaf_memory(vn, vn->run_count + 1, 0, 0);
 
 	if (error != 0) {
 		return error;
@@ -205,22 +92,46 @@ static uint64_t child_block(const struct node_index *index)
 	return (uint64_t)index->node_high << 32 | index->node;
 }
 
-/* Notes the children of an index as blocks of the tree, and has all of them
- * read at once. They are used again when the tree is next written. */
+/* Notes the children of an index as blocks of the tree, if they are not leaves,
+ * and has all of them read at once. */
 static int load_children(struct volume *vol, struct vnode *vn,
-			 const struct level *level)
+			 const struct level *level, bool leaves)
 {
-	int error = grow((void **)&vn->tree, &vn->tree_space,
-			 vn->tree_count + level->left, sizeof(*vn->tree));
+	int error = leaf_memory(vn, 0, vn->leaf_count +
+				(leaves ? level->left : 0), vn->tree_count +
+				(leaves ? 0 : level->left));
 
 	for (uint32_t i = 0; i < level->left && error != ENOMEM; i++) {
 		uint64_t block = child_block(&level->next[i]);
 
-		vn->tree[vn->tree_count++] = block;
+		if (!leaves) {
+			vn->tree[vn->tree_count++] = block;
+		}
 		if (vol->dev->ops->peek(vol->dev, block) == NULL &&
 		    error != EIO) {
 			error = poke_error(vol);
 		}
+	}
+	return error;
+}
+
+/* Enters the extents of a leaf, or of the root (block 0). An empty leaf is one
+ * that the index can have. */
+static int load_leaf(const struct volume *vol, struct vnode *vn,
+		     const struct node_header *node, uint64_t block)
+{
+	const struct node_extent *ext = (const void *)(node + 1);
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && i < node->entries; i++) {
+		error = load_extent(vol, vn, &ext[i]);
+	}
+	if (error == 0 && block != 0 && node->entries > 0) {
+		vn->leaves[vn->leaf_count++] = (struct tree_leaf){
+			.block = block, .count = node->entries,
+		};
+	} else if (error == 0 && block != 0) {
+		vn->tree[vn->tree_count++] = block;
 	}
 	return error;
 }
@@ -252,23 +163,20 @@ static int load_nodes(struct volume *vol, struct vnode *vn)
 	const struct node_header *node = (const void *)vn->in.i_block;
 	uint32_t depth = node->depth, top = 0;
 	struct level levels[DEPTH_MAX];
+	uint64_t block = 0;
 	int error = depth <= DEPTH_MAX ? 0 : EIO;
 
 	while (error == 0) {
 		error = check_node(vol, vn, node, depth - top);
 		if (error == 0 && top == depth) {
-			const struct node_extent *ext =
-				(const struct node_extent *)(node + 1);
-
-			for (uint32_t i = 0; error == 0 && i < node->entries;
-			     i++) {
-				error = load_extent(vol, vn, &ext[i]);
-			}
+			error = load_leaf(vol, vn, node, block);
 		} else if (error == 0) {
 			levels[top].next = (const struct node_index *)
 					   (node + 1);
 			levels[top].left = node->entries;
-			error = load_children(vol, vn, &levels[top++]);
+			error = load_children(vol, vn, &levels[top],
+					      top + 1 == depth);
+			top++;
 		}
 		while (top > 0 && levels[top - 1].left == 0) {
 			top--;
@@ -277,8 +185,8 @@ static int load_nodes(struct volume *vol, struct vnode *vn)
 			break;
 		}
 		levels[top - 1].left--;
-		node = (const void *)vol->dev->ops->peek(
-			vol->dev, child_block(levels[top - 1].next++));
+		block = child_block(levels[top - 1].next++);
+		node = (const void *)vol->dev->ops->peek(vol->dev, block);
 		error = node == NULL ? poke_error(vol) : 0;
 	}
 	return error;
@@ -314,33 +222,16 @@ int tree_load(struct volume *vol, struct vnode *vn)
 		return EOPNOTSUPP;
 	}
 	vn->run_count = vn->tree_count = vn->cursor = 0;
+	vn->leaf_count = vn->leaf = vn->leaf_first = 0;
 	/* An empty file needs no walk. */
 	if (root->magic == NODE_MAGIC && root->entries == 0) {
 		vn->runs_valid = true;
 		return 0;
 	}
 	error = load_nodes(vol, vn);
-	/* No sound tree has fewer blocks than ours would; this one may not be
-	 * sound. */
-	if (error == 0) {
-		error = tree_reserve(vol, vn, vn->run_count);
-	}
 	vn->runs_valid = error == 0;
 	vnode_count(vol, vn);
 	return error;
-}
-
-/**
- * Frees the tree's blocks that the runs do not need. What leaves a surplus may
- * leave it to the next write-back.
- */
-void tree_trim(struct volume *vol, struct vnode *vn)
-{
-	uint32_t need = tree_blocks(vol, vn->run_count);
-
-	if (vn->tree_count > need) {
-		tree_cut(vol, vn, need);
-	}
 }
 
 /* A node's header: how many entries it has, how many it could have, and how far
@@ -376,46 +267,54 @@ static void put_extents(void *node, const struct vnode *vn, uint32_t first,
 	}
 }
 
-/* Writes an index to the tree's blocks from number first on, each of which
- * covers stride runs, the first of them from run number run on. */
-static void put_index(void *node, const struct vnode *vn, uint32_t first,
-		      uint32_t count, uint32_t run, uint32_t stride)
+/* Where a way through the leaves stands: at one, and its first run. */
+struct walk {
+	uint32_t leaf, run;
+};
+
+static uint32_t walk_to(const struct vnode *vn, struct walk *walk,
+			uint32_t leaf)
+{
+	while (walk->leaf < leaf) {
+		walk->run += vn->leaves[walk->leaf++].count;
+	}
+	return walk->run;
+}
+
+/* A level of the index: count children, each over stride leaves; they are leaves,
+ * or blocks of the tree from number below on. */
+struct index_level {
+	uint32_t count, stride, below;
+};
+
+/* Writes an index to children from number first on. */
+static void put_index(void *node, const struct vnode *vn,
+		      const struct index_level *level, struct walk *walk,
+		      uint32_t first, uint32_t count)
 {
 	struct node_index *to = (struct node_index *)node + 1;
 
-	for (; count > 0; first++, run += stride, count--) {
+	for (; count > 0; first++, count--) {
+		uint64_t block = level->stride == 1
+				 ? vn->leaves[first].block
+				 : vn->tree[level->below + first];
+		uint32_t run = walk_to(vn, walk, first * level->stride);
+
 		*to++ = (struct node_index){
 			.lblk = vn->runs[run].lblk,
-			.node = (uint32_t)vn->tree[first],
-			.node_high = (uint16_t)(vn->tree[first] >> 32),
+			.node = (uint32_t)block,
+			.node_high = (uint16_t)(block >> 32),
 		};
 	}
 }
 
-/* Fills block number at of the tree: a leaf, or an index to leaves. Leaves come
- * first in vn->tree, then the index blocks. All are full but the last of each
- * kind. One that is the same as before is left alone, for a journal's sake.
- * Returns 0, ENOSPC or EIO. */
-static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
-		      uint32_t leaves)
+/* Writes a node that was made in vol->scratch into its block, unless it is the
+ * same as before, for a journal's sake. Returns 0, ENOSPC, EAGAIN or EIO. */
+static int put_node(struct volume *vol, const struct vnode *vn, uint64_t block)
 {
 	uint8_t *node = vol->scratch, *to;
 	const uint8_t *was;
-	bool leaf = at < leaves;
-	uint32_t first = (leaf ? at : at - leaves) * vol->node_entries;
-	uint32_t count = (leaf ? vn->run_count : leaves) - first;
 
-	if (count > vol->node_entries) {
-		count = vol->node_entries;
-	}
-	memset(node, 0, vol->block_size);
-	put_header(node, count, vol->node_entries, leaf ? 0 : 1);
-	if (leaf) {
-		put_extents(node, vn, first, count);
-	} else {
-		put_index(node, vn, first, count, first * vol->node_entries,
-			  vol->node_entries);
-	}
 	if (vol->csum) {
 		uint32_t size = vol->node_entries *
 				(uint32_t)sizeof(struct node_extent) +
@@ -424,11 +323,11 @@ static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 
 		memcpy(node + size, &csum, sizeof(csum));
 	}
-	was = vol->dev->ops->peek(vol->dev, vn->tree[at]);
+	was = vol->dev->ops->peek(vol->dev, block);
 	if (was != NULL && memcmp(was, node, vol->block_size) == 0) {
 		return 0;
 	}
-	to = vol->dev->ops->change(vol->dev, vn->tree[at], true);
+	to = vol->dev->ops->change(vol->dev, block, true);
 	if (to == NULL) {
 		return poke_error(vol);
 	}
@@ -436,39 +335,99 @@ static int tree_block(struct volume *vol, struct vnode *vn, uint32_t at,
 	return 0;
 }
 
-/**
- * Writes the extent tree of a file from its runs, into its inode (in memory)
- * and the tree's blocks, in the same places as before where there were any; the
- * inode is to be written next. Returns 0, EAGAIN or EIO.
- */
-int tree_store(struct volume *vol, struct vnode *vn)
+/* Writes the leaves that were changed. Returns as put_node(). */
+static int store_leaves(struct volume *vol, struct vnode *vn)
 {
-	uint32_t runs = vn->run_count;
-	uint32_t leaves = runs <= ROOT_ENTRIES ? 0
-			  : div_up(runs, vol->node_entries);
-	uint32_t nodes = tree_blocks(vol, runs);
-	uint8_t *root = (uint8_t *)vn->in.i_block;
+	struct walk walk = { 0 };
 
-	tree_trim(vol, vn);
-	memset(root, 0, sizeof(vn->in.i_block));
-	for (uint32_t i = 0; i < nodes; i++) {
-		int error = tree_block(vol, vn, i, leaves);
+	for (uint32_t i = 0; i < vn->leaf_count && vn->leaves_changed > 0;
+	     i++) {
+		struct tree_leaf *leaf = &vn->leaves[i];
+		int error;
 
+		if (!leaf->changed) {
+			continue;
+		}
+		memset(vol->scratch, 0, vol->block_size);
+		put_header(vol->scratch, leaf->count, vol->node_entries, 0);
+		put_extents(vol->scratch, vn, walk_to(vn, &walk, i),
+			    leaf->count);
+		error = put_node(vol, vn, leaf->block);
 		if (error != 0) {
 			return error;
 		}
+		leaf->changed = false;
+		vn->leaves_changed--;
 	}
-	if (nodes == 0) {
-		put_header(root, runs, ROOT_ENTRIES, 0);
-		put_extents(root, vn, 0, runs);
-	} else if (nodes == leaves) {
-		put_header(root, leaves, ROOT_ENTRIES, 1);
-		put_index(root, vn, 0, leaves, 0, vol->node_entries);
-	} else {
-		put_header(root, nodes - leaves, ROOT_ENTRIES, 2);
-		put_index(root, vn, leaves, nodes - leaves, 0,
-			  vol->node_entries * vol->node_entries);
-	}
-	vn->tree_dirty = false;
 	return 0;
+}
+
+/* Writes the index above the leaves, from the lowest level up, and the root into
+ * the inode. Returns as put_node(). */
+static int store_index(struct volume *vol, struct vnode *vn)
+{
+	struct index_level level = { .count = vn->leaf_count, .stride = 1 };
+	uint8_t *root = (uint8_t *)vn->in.i_block;
+	uint32_t used = 0, depth = 1;
+	struct walk walk = { 0 };
+
+	for (; level.count > ROOT_ENTRIES; depth++) {
+		uint32_t from = used, first = 0;
+
+		walk = (struct walk){ 0 };
+		while (first < level.count) {
+			uint32_t n = level.count - first;
+			int error;
+
+			n = n < vol->node_entries ? n : vol->node_entries;
+			memset(vol->scratch, 0, vol->block_size);
+			put_header(vol->scratch, n, vol->node_entries, depth);
+			put_index(vol->scratch, vn, &level, &walk, first, n);
+			error = put_node(vol, vn, vn->tree[used]);
+			if (error != 0) {
+				return error;
+			}
+			used++;
+			first += n;
+		}
+		level = (struct index_level){
+			.count = used - from, .below = from,
+			.stride = level.stride * vol->node_entries,
+		};
+	}
+	memset(root, 0, sizeof(vn->in.i_block));
+	walk = (struct walk){ 0 };
+	put_header(root, level.count, ROOT_ENTRIES, depth);
+	put_index(root, vn, &level, &walk, 0, level.count);
+	return 0;
+}
+
+/**
+ * Writes the extent tree of a file from its runs, into its inode (in memory)
+ * and the tree's blocks, those that have changed; the inode is to be written
+ * next. Returns 0, EAGAIN or EIO; then it is to be called again.
+ */
+int tree_store(struct volume *vol, struct vnode *vn)
+{
+	uint8_t *root = (uint8_t *)vn->in.i_block;
+	int error;
+
+	if (vn->run_count <= ROOT_ENTRIES && vn->leaf_count > 0) {
+		leaf_none(vol, vn);
+	}
+	leaf_trim(vol, vn);
+	error = store_leaves(vol, vn);
+	if (error == 0 && vn->leaf_count > 0) {
+		error = store_index(vol, vn);
+	} else if (error == 0) {
+		memset(root, 0, sizeof(vn->in.i_block));
+		put_header(root, vn->run_count, ROOT_ENTRIES, 0);
+		put_extents(root, vn, 0, vn->run_count);
+	}
+	if (error == 0) {
+		vol->tree_due -= vn->tree_due;
+		vn->tree_due = 0;
+		vn->tree_dirty = false;
+	}
+	return error;
 }

@@ -92,6 +92,7 @@ static struct vnode *vnode_alloc(struct volume *vol, uint32_t ino)
 void vnode_count(struct volume *vol, struct vnode *vn)
 {
 	size_t bytes = vn->run_space * sizeof(*vn->runs) +
+		       vn->leaf_space * sizeof(*vn->leaves) +
 		       vn->tree_space * sizeof(*vn->tree) + index_bytes(vn);
 
 	vol->content += bytes - vn->content;
@@ -103,11 +104,16 @@ static void vnode_free_content(struct volume *vol, struct vnode *vn)
 {
 	index_free(vn);
 	free(vn->runs);
+	free(vn->leaves);
 	free(vn->tree);
 	vn->runs = NULL;
+	vn->leaves = NULL;
 	vn->tree = NULL;
-	vn->run_space = vn->tree_space = 0;
-	vn->run_count = vn->tree_count = vn->cursor = 0;
+	vn->run_space = vn->leaf_space = vn->tree_space = 0;
+	vn->run_count = vn->leaf_count = vn->tree_count = vn->cursor = 0;
+	vn->leaf = vn->leaf_first = vn->leaves_changed = 0;
+	vol->tree_due -= vn->tree_due;
+	vn->tree_due = 0;
 	vn->runs_valid = vn->tree_dirty = false;
 	vol->content -= vn->content;
 	vn->content = 0;
