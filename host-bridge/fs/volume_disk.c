@@ -95,7 +95,8 @@ static int read_super(struct volume_disk *d)
 	if (sb.s_magic == EXT2_SUPER_MAGIC && shift >= 10 && shift <= 12 &&
 	    shift != d->dev->block_shift) {
 		error = d->dev->ops->set_block(d->dev, shift);
-		return error == 0 ? EAGAIN : error;
+		/* All that was read is forgotten. */
+		return error == 0 ? read_super(d) : error;
 	}
 	if (sb.s_magic != EXT2_SUPER_MAGIC ||
 	    !(sb.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)) {

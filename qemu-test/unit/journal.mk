@@ -12,13 +12,15 @@ JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \
 UNIT_TESTS += journal_crash
 journal_crash_SRCS := qemu-test/unit/journal_crash_test.c $(JOURNAL_WORLD_SRCS)
 
-UNIT_TESTS += volume_crash
-volume_crash_SRCS := qemu-test/unit/volume_crash_test.c \
-	qemu-test/unit/volume_crash_ops.c \
+VOLUME_CRASH_SRCS := qemu-test/unit/volume_crash_ops.c \
+	qemu-test/unit/volume_crash_run.c \
 	qemu-test/unit/volume_tree.c qemu-test/unit/journal_fixture.c \
 	$(FAKE_DISK_SRCS) $(JOURNAL_SRCS) host-bridge/blk/volume_mem.c \
 	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
 	$(wildcard host-bridge/fs/ext4/*.c)
+UNIT_TESTS += volume_crash
+volume_crash_SRCS := qemu-test/unit/volume_crash_test.c \
+	qemu-test/unit/volume_crash_judge.c $(VOLUME_CRASH_SRCS)
 volume_crash_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += volume_loop

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For volume_crash_test.c: a volume on the recording disk, and what is done to
- * it. */
+/* For volume_crash_test.c: a volume on the recording disk, what is done to it and
+ * what that promises; the states that power cuts leave of it, and their judges. */
 #ifndef ISTHMUS_VOLUME_CRASH_H
 #define ISTHMUS_VOLUME_CRASH_H
 
@@ -8,33 +8,79 @@
 
 #include "host-bridge/fs/volume_disk.h"
 #include "qemu-test/unit/fake/disk.h"
+#include "qemu-test/unit/journal_fixture.h"
 #include "qemu-test/unit/volume_tree.h"
 
 #define MOST		220u		/* operations of a workload */
 #define OPERATIONS	12u
+#define FRAMES		256u		/* blocks in memory */
+#define LENGTH		200u		/* of a random one */
 #define NAME(s)		(s), strlen(s)
+
+/* From that instant of the disk on, a cut leaves what the volume was after so many
+ * operations, or later. */
+struct promise {
+	unsigned at, least;
+};
 
 struct run {
 	struct fake_disk disk;
 	struct volume_disk *vd;
 	struct volume *vol;
 	uint8_t *memory;
+	const struct image *image;	/* as it was before */
 	struct tree trees[MOST];	/* after so many operations */
 	unsigned done;			/* operations */
 	unsigned files;
-	unsigned synced[MOST], synced_at[MOST], syncs;	/* so many operations
-							 * last since then */
+	struct promise promises[2 * MOST];
+	unsigned promised;
 	uint64_t seed;
 };
 
-/* Brings about what was missing. */
-void again(void *arg);
+enum lasting { NOT, FSYNC, SYNC };
 
-/* Each is tried again until it is not EAGAIN. The first twelve are on names that
- * the image has. */
 typedef int (*operation)(struct run *r);
-extern const operation operations[OPERATIONS];
+
+/* What an operation is for fsync: the file or directory that it has changed. */
+struct step {
+	operation op;
+	const char *path;
+};
+
+/* Each is tried again until it is not EAGAIN. These are on names that the image
+ * has. */
+extern const struct step steps[OPERATIONS];
 int op_random(struct run *r);	/* by r->seed */
 int op_many(struct run *r);	/* by r->files: 700 are made, then changed */
+
+/* volume_crash_run.c. The image is the caller's until the end. */
+void crash_start(struct run *r, const struct image *image, uint64_t seed);
+bool crash_step(struct run *r);
+void crash_ready(struct volume_wait *wait);
+/* Brings about what was missing. */
+void again(void *arg);
+void crash_operate(struct run *r, operation op);
+void crash_sync(struct run *r);
+/* As the file server does it, of what lies there; if nothing does, of the root. */
+void crash_fsync(struct run *r, const char *path);
+void crash_lasting(struct run *r, enum lasting how, const char *path);
+/* 200 operations by that seed, now and then lasting, at the end all. */
+void crash_random(struct run *r, uint64_t seed);
+void crash_close(struct run *r);
+void crash_finish(struct run *r);
+
+/* volume_crash_judge.c: a copy of the image is what states are made in. */
+struct crash_counts {
+	unsigned states, judged, twice, refused;
+};
+
+void judge_open(const struct image *image, struct crash_counts *counts);
+/* So many different states, about, or as many as there are, of the instants from
+ * one on. */
+void judge_all(struct run *r, unsigned from, unsigned wanted);
+/* As if the log had been damaged before that: each of so many states has one other
+ * byte there. */
+void judge_damaged(struct run *r, unsigned count);
+void judge_close(void);
 
 #endif

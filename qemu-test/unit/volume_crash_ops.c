@@ -66,25 +66,40 @@ static int op_rename(struct run *r)
 			     NAME("a"), 0);
 }
 
-static int write_at(struct run *r, const char *path, uint64_t at, size_t len)
+/* No two operations write the same at a place, so that it shows whose it is. */
+static void fill(const struct run *r, uint8_t *data, size_t len)
+{
+	uint64_t seed = r->done;
+
+	for (size_t i = 0; i < len; i++) {
+		data[i] = (uint8_t)(fake_chance(&seed) % 255 + 1);
+	}
+}
+
+/* at: from the end of the file on, if from_end. */
+static int write_at(struct run *r, const char *path, bool from_end,
+		    uint64_t at, size_t len)
 {
 	static uint8_t data[16384];
+	struct volume_attr attr = { .size = 0 };
 	uint32_t ino = find(r, path);
 	size_t done;
+	int error = ino == 0 ? ENOENT : from_end
+		    ? volume_getattr(r->vol, ino, &attr) : 0;
 
-	memset(data, 'A' + (int)r->done, len);
-	return ino != 0 ? volume_write(r->vol, ino, at, data, len, &done)
-			: ENOENT;
+	fill(r, data, len);
+	return error == 0 ? volume_write(r->vol, ino, attr.size + at, data, len,
+					 &done) : error;
 }
 
 static int op_write(struct run *r)
 {
-	return write_at(r, "/b", 1000, 3000);
+	return write_at(r, "/b", false, 1000, 3000);
 }
 
 static int op_append(struct run *r)
 {
-	return write_at(r, "/d/a", 5000, 7000);
+	return write_at(r, "/d/a", true, 0, 7000);
 }
 
 static int op_truncate(struct run *r)
@@ -98,10 +113,12 @@ static int op_truncate(struct run *r)
 
 static int op_fallocate(struct run *r)
 {
+	struct volume_attr attr;
 	uint32_t ino = find(r, "/a");
+	int error = ino != 0 ? volume_getattr(r->vol, ino, &attr) : ENOENT;
 
-	return ino != 0 ? volume_fallocate(r->vol, ino, 0, 2000, 9000)
-			: ENOENT;
+	return error == 0 ? volume_fallocate(r->vol, ino, 0, attr.size - 500,
+					     9000) : error;
 }
 
 static int op_xattr(struct run *r)
@@ -114,14 +131,33 @@ static int op_xattr(struct run *r)
 					   sizeof(value), 0) : ENOENT;
 }
 
-const operation operations[OPERATIONS] = {
-	op_create, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir,
-	op_rename, op_write, op_append, op_truncate, op_fallocate, op_xattr,
+const struct step steps[OPERATIONS] = {
+	{ op_create, "/new" }, { op_mkdir, "/d" }, { op_symlink, "/" },
+	{ op_link, "/d/hard" }, { op_unlink, "/" }, { op_rmdir, "/" },
+	{ op_rename, "/d/a" }, { op_write, "/b" }, { op_append, "/d/a" },
+	{ op_truncate, "/b" }, { op_fallocate, "/a" }, { op_xattr, "/a" },
 };
+
+/* For Linux only files and directories have attributes of users. */
+static bool no_link(struct run *r, uint32_t ino)
+{
+	struct volume_attr attr;
+	int error;
+
+	while ((error = volume_getattr(r->vol, ino, &attr)) == EAGAIN) {
+		again(r);
+	}
+	return error == 0 && (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFLNK;
+}
+
 /* Anything, on a few names in two directories; the same each time it is tried. */
 int op_random(struct run *r)
 {
 	static const char *const dirs[] = { "/", "/d" };
+	static const unsigned modes[] = {
+		0, VOLUME_FALLOC_KEEP_SIZE, VOLUME_FALLOC_ZERO,
+		VOLUME_FALLOC_PUNCH | VOLUME_FALLOC_KEEP_SIZE,
+	};
 	static uint8_t data[6000];
 	uint64_t seed = r->seed;
 	char name[8], other[8], path[32];
@@ -136,7 +172,7 @@ int op_random(struct run *r)
 	sprintf(path, "%s/%s", from == VOLUME_ROOT ? "" : "/d", name);
 	at = fake_chance(&seed) % 9000;
 	len = 1 + fake_chance(&seed) % sizeof(data);
-	memset(data, 'A' + (int)(r->done % 50), len);
+	fill(r, data, len);
 	attr = (struct volume_attr){ .size = at };
 	ino = find(r, path);
 	switch (fake_chance(&seed) % 16) {
@@ -159,12 +195,12 @@ int op_random(struct run *r)
 	case 8:
 		return volume_setattr(r->vol, ino, VOLUME_SET_SIZE, &attr);
 	case 9:
-		return volume_fallocate(r->vol, ino, fake_chance(&seed) % 2
-					? VOLUME_FALLOC_PUNCH |
-					  VOLUME_FALLOC_KEEP_SIZE : 0, at, len);
+		return volume_fallocate(r->vol, ino, modes[fake_chance(&seed)
+					% 4], at, len);
 	case 10:
-		return volume_xattr_set(r->vol, ino, "user.x", data,
-					len % 700, 0);
+		memset(data, 'A' + (int)(r->done % 50), len);
+		return no_link(r, ino) ? volume_xattr_set(r->vol, ino,
+				"user.x", data, len % 700, 0) : EPERM;
 	case 11:
 	case 12:
 	case 13:
