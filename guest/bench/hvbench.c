@@ -13,6 +13,9 @@
  * other hypervisors were taken with the same ones. So a change of a count, an
  * order or a flag here makes a new benchmark, and what is new comes last.
  *
+ * With HVBENCH_IDLE=PORT in the environment what the host says there to have been
+ * idle time is not counted: waiting for a disk is no instruction.
+ *
  * The counter is read on whatever CPU the process is; it is the same on all.
  * Children end by _exit(), so that buffered output is not printed twice.
  */
@@ -39,7 +42,48 @@
 
 unsigned char bench_buffer[1u << 20] __attribute__((aligned(4096)));
 bool bench_live = true;
-static unsigned long start;
+unsigned int bench_idle_port;
+static unsigned long start, idle;
+
+/* A connected socket, or -1 with errno. */
+static int connect_host(unsigned int port)
+{
+	struct sockaddr_vm host = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST,
+		.svm_port = port,
+	};
+	int s = socket(AF_VSOCK, SOCK_STREAM, 0);
+
+	if (s >= 0 && connect(s, (struct sockaddr *)&host, sizeof(host))) {
+		close(s);
+		s = -1;
+	}
+	return s;
+}
+
+/* The ticks so far in which the machine's CPU had nothing to do. */
+static unsigned long idle_now(void)
+{
+	char line[24] = "";
+	ssize_t n = 0, got;
+	int s;
+
+	if (bench_idle_port == 0) {
+		return 0;
+	}
+	s = connect_host(bench_idle_port);
+	while (s >= 0 && n < (ssize_t)sizeof(line) - 1 &&
+	       (got = read(s, line + n, sizeof(line) - 1 - (size_t)n)) > 0) {
+		n += got;
+	}
+	if (n == 0) {
+		bench_skip("idle", "the host's service");
+		exit(1);
+	}
+	close(s);
+	return strtoul(line, NULL, 10);
+}
 
 /**
  * bench_begin() and bench_end() enclose what is measured; not nested. Their own
@@ -47,6 +91,7 @@ static unsigned long start;
  */
 void bench_begin(void)
 {
+	idle = idle_now();
 	start = __rdtsc();
 }
 
@@ -57,6 +102,7 @@ void bench_end(const char *name, unsigned long count, const char *unit)
 {
 	unsigned long ticks = __rdtsc() - start;
 
+	ticks -= idle_now() - idle;
 	printf("BENCH %s %.1f %s\n", name, (double)ticks / (double)count,
 	       unit);
 	if (bench_live) {
@@ -195,23 +241,6 @@ static void bench_process(void)
 	bench_end("vfork_exit", forks, "ticks");
 }
 
-/* A connected socket, or -1 with errno. */
-static int connect_host(unsigned int port)
-{
-	struct sockaddr_vm host = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_HOST,
-		.svm_port = port,
-	};
-	int s = socket(AF_VSOCK, SOCK_STREAM, 0);
-
-	if (s >= 0 && connect(s, (struct sockaddr *)&host, sizeof(host))) {
-		close(s);
-		s = -1;
-	}
-	return s;
-}
-
 /* In a child: sends count chunks and exits. Separate, since an echo that is not
  * read back fills both directions and would stop a single process. */
 static void send_chunks(int s, unsigned int count)
@@ -321,8 +350,10 @@ static void bench_more(const char *dir, const char *tmpfs)
 /* "now" is the counter itself at this moment: what it all cost until here. */
 int main(int argc, char **argv)
 {
+	const char *port = getenv("HVBENCH_IDLE");
 	bool files = argc > 1 && strcmp(argv[1], "-") != 0;
 
+	bench_idle_port = port ? (unsigned int)atoi(port) : 0;
 	/* What a copy of this program is executed for. */
 	if (argc > 1 && strcmp(argv[1], "true") == 0) {
 		_exit(0);

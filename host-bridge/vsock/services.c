@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Three services on vsock for tests and benches: echo, discard and chargen,
- * after RFC 862, 863 and 864. Any process in Linux may use them; each
- * connection is bounded by the credit it is given and by its send queue.
+ * Services on vsock for tests and benches: echo, discard and chargen, after RFC
+ * 862, 863 and 864, and idle, which tells how long this CPU has had nothing to do.
+ * Any process in Linux may use them; each connection is bounded by the credit it
+ * is given and by its send queue.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,12 +192,34 @@ static const struct vsock_ops chargen_ops = {
 	.on_shutdown = discard_on_shutdown,
 };
 
+/* ---- Idle: one line, the ticks of the time stamp counter since the start in which
+ * CPU 0 had nobody to run, and the end. With it a bench leaves out what it waited
+ * for a disk. ---- */
+
+static uint64_t (*idle_ticks)(void);
+
+static void idle_on_open(struct vsock_conn *conn)
+{
+	char line[24];
+	int len = snprintf(line, sizeof(line), "%llu\n",
+			   (unsigned long long)idle_ticks());
+
+	/* A connection's queue takes as much, whatever its credit. */
+	(void)vsock_send(conn, line, (size_t)len);
+	vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+}
+
+static const struct vsock_ops idle_ops = {
+	.on_open = idle_on_open,
+};
+
 /**
- * Offers the three services on ports 7, 9 and 19; called once. They are open to
+ * Offers the services on ports 7, 9, 19 and 20; called once. They are open to
  * every process in Linux: what each can use of host-bridge is bounded by its
- * credit and queue. Returns 0, EADDRINUSE or ENOMEM.
+ * credit and queue. idle: what the last of them tells. Returns 0, EADDRINUSE or
+ * ENOMEM.
  */
-int services_init(struct vsock *vs)
+int services_init(struct vsock *vs, uint64_t (*idle)(void))
 {
 	int error = vsock_listen(vs, VSOCK_PORT_ECHO, &echo_ops, NULL);
 
@@ -207,6 +231,10 @@ int services_init(struct vsock *vs)
 	if (error == 0) {
 		error = vsock_listen(vs, VSOCK_PORT_CHARGEN, &chargen_ops,
 				     NULL);
+	}
+	idle_ticks = idle;
+	if (error == 0) {
+		error = vsock_listen(vs, VSOCK_PORT_IDLE, &idle_ops, NULL);
 	}
 	return error;
 }

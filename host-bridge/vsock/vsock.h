@@ -28,6 +28,7 @@
 #define VSOCK_PORT_ECHO		7u
 #define VSOCK_PORT_DISCARD	9u
 #define VSOCK_PORT_CHARGEN	19u
+#define VSOCK_PORT_IDLE		20u
 
 /* Below it only Linux's kernel, and who may, can have a port. */
 #define VSOCK_PORT_RIGHT	1024u

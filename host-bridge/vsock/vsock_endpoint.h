@@ -54,6 +54,6 @@ void vsock_tick(struct vsock *vs, uint64_t now_ms);
 void vsock_get_status(const struct vsock *vs, struct vsock_status *status);
 
 /* services.c: echo, discard and chargen. Returns 0 or an errno value. */
-int services_init(struct vsock *vs);
+int services_init(struct vsock *vs, uint64_t (*idle)(void));
 
 #endif

@@ -9,6 +9,11 @@
 
 #include "vsock_peer.h"
 
+static uint64_t idle(void)
+{
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct input {
@@ -91,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ring_packet packet;
 
 	peer_init(&peer);
-	services_init(peer.vs);
+	services_init(peer.vs, idle);
 	while (in.at < in.end) {
 		step(&peer, &in);
 		vsock_get_status(peer.vs, &status);

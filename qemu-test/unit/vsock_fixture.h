@@ -70,6 +70,11 @@ static const struct vsock_ops seen_ops = {
 
 #define SEEN_PORT	100u
 
+static uint64_t fixture_idle(void)
+{
+	return UINT64_MAX;
+}
+
 static int setup(void **state)
 {
 	struct peer *p = malloc(sizeof(*p));
@@ -77,7 +82,7 @@ static int setup(void **state)
 	memset(&seen, 0, sizeof(seen));
 	seen.error = -1;
 	peer_init(p);
-	assert_int_equal(services_init(p->vs), 0);
+	assert_int_equal(services_init(p->vs, fixture_idle), 0);
 	assert_int_equal(vsock_listen(p->vs, SEEN_PORT, &seen_ops, NULL), 0);
 	*state = p;
 	return 0;

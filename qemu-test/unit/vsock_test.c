@@ -20,6 +20,21 @@ static void test_echo(void **state)
 	expect_none(p);
 }
 
+/* The line, and the end. */
+static void test_idle(void **state)
+{
+	static const char line[] = "18446744073709551615\n";
+	struct peer *p = *state;
+	struct ring_packet packet;
+
+	open_conn(p, 5000, VSOCK_PORT_IDLE);
+	packet = expect(p, OP_RW);
+	assert_int_equal(packet.len, sizeof(line) - 1);
+	assert_memory_equal(p->payload, line, sizeof(line) - 1);
+	packet = expect(p, OP_SHUTDOWN);
+	expect_none(p);
+}
+
 /* 8 MiB through echo, with a peer that reads only now and then: the credit
  * rules hold both ways and every byte comes back in order. */
 static void test_echo_bulk(void **state)
@@ -413,6 +428,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_echo),
+		T(test_idle),
 		T(test_echo_bulk),
 		T(test_echo_half_close),
 		T(test_refused),
