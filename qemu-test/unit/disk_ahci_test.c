@@ -5,12 +5,20 @@
 
 static struct ahci *ahci;
 
+/* Interrupts are the controller's, which asks its ports. */
+static bool step(void)
+{
+	if (fake_step()) {
+		ahci_interrupt(ahci);
+	}
+	return false;
+}
+
 static int setup(void **state)
 {
 	struct ahci_regs regs = { .base = REGS, .size = SIZE,
 				  .cut = fake_cut };
 
-	(void)state;
 	memset(&dev, 0, sizeof(dev));
 	memset(ports, 0, sizeof(ports));
 	dev.cap = 1u << 31 | 1u << 30 | 31u << 8;
@@ -18,11 +26,10 @@ static int setup(void **state)
 	ports[2].sig = 0x101;
 	ports[2].cmd = 0xc011;		/* the firmware has used it */
 	make(512);
-	fake_device = fake_step;
-	for (unsigned i = 0; i < MEDIUM_BYTES; i++) {
-		medium[i] = (uint8_t)(i * 17 + i / 507);
-	}
+	fake_device = step;
+	fake_fill();
 	ahci = ahci_new(&regs);
+	*state = ahci_disk(ahci, 2);
 	return 0;
 }
 
@@ -37,32 +44,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct disk *ready(void)
-{
-	struct disk *disk = ahci_disk(ahci, 2);
-
-	fake_start(disk);
-	assert_int_equal(disk->state, DISK_READY);
-	return disk;
-}
-
-static void check(struct disk *disk, struct io *io)
-{
-	while (!io->ended) {
-		fake_run(disk, 1);
-		ahci_interrupt(ahci);
-	}
-	assert_int_equal(io->req.error, 0);
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
-}
-
 static void says_what_it_is(void **state)
 {
 	char line[200];
 
-	(void)state;
-	disk_describe(ready(), line, sizeof(line));
+	disk_describe(fake_ready(state), line, sizeof(line));
 	assert_string_equal(line, "FAKE SATA, serial S9, 4 MiB in sectors of "
 			    "512, flush, FUA, discard, 32 at a time");
 	assert_null(ahci_disk(ahci, 1));
@@ -74,22 +60,17 @@ static void says_what_it_is(void **state)
 
 static void reads_and_writes(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
-	(void)state;
-	io = io_new(disk, BLOCK_WRITE, 100, 400, 4096, 512);
-	io_submit(disk, io);
-	check(disk, io);
-	io = io_new(disk, BLOCK_READ, 99, 2048, 2048 * 512, 0);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_WRITE, 100, 400, 4096, 512);
+	io_do(disk, BLOCK_READ, 99, 2048, 2048 * 512, 0);
 	assert_int_equal(dev.commands[0x60], 1);
 	assert_int_equal(dev.commands[0x61], 1);
 	io = io_new(disk, BLOCK_WRITE, 7, 9, 512, 0);
 	io->req.flags = BLOCK_FUA;
 	io_submit(disk, io);
-	check(disk, io);
+	io_check(disk, io);
 	assert_int_equal(dev.last_device, 0xc0);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_FLUSH, 0, 0)), 0);
 	assert_int_equal(dev.commands[0xea], 1);
@@ -101,10 +82,9 @@ static void reads_and_writes(void **state)
 /* Queued ones in any order, with others among them. */
 static void many_in_any_order(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 	struct io *ios[50], *flush = NULL;
 
-	(void)state;
 	dev.reverse = true;
 	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned i = 0; i < 50; i++) {
@@ -115,7 +95,7 @@ static void many_in_any_order(void **state)
 			}
 		}
 		for (unsigned i = 0; i < 50; i++) {
-			check(disk, ios[i]);
+			io_check(disk, ios[i]);
 		}
 		assert_int_equal(io_wait(disk, flush), 0);
 	}
@@ -129,16 +109,15 @@ static void without_queueing(void **state)
 	struct disk *disk;
 	struct io *ios[10];
 
-	(void)state;
 	dev.identify[76] = 0;
-	disk = ready();
+	disk = fake_ready(state);
 	assert_int_equal(disk->dev.depth, 1);
 	for (unsigned i = 0; i < 10; i++) {
 		ios[i] = io_now(disk, i % 2 ? BLOCK_WRITE : BLOCK_READ,
 				i * 300, 300);
 	}
 	for (unsigned i = 0; i < 10; i++) {
-		check(disk, ios[i]);
+		io_check(disk, ios[i]);
 	}
 	assert_int_equal(dev.commands[0x25], 5);
 	dev.short_read = true;
@@ -150,22 +129,20 @@ static void large_sectors(void **state)
 {
 	struct disk *disk;
 
-	(void)state;
 	make(4096);
-	disk = ready();
+	disk = fake_ready(state);
 	assert_int_equal(disk->dev.sector_size, 4096);
 	assert_int_equal(disk->dev.max_sectors, 256);
-	check(disk, io_now(disk, BLOCK_WRITE, 3, 256));
-	check(disk, io_now(disk, BLOCK_READ, 2, 256));
+	io_check(disk, io_now(disk, BLOCK_WRITE, 3, 256));
+	io_check(disk, io_now(disk, BLOCK_READ, 2, 256));
 }
 
 /* One of many fails: the others are done all the same. */
 static void errors_go_up(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 	struct io *ios[32];
 
-	(void)state;
 	for (unsigned kept = 0; kept < 2; kept++) {
 		dev.keeps_ci = kept;
 		dev.error_at = 100;
@@ -177,7 +154,7 @@ static void errors_go_up(void **state)
 			if (i == 5) {
 				assert_int_equal(io_wait(disk, ios[i]), EIO);
 			} else {
-				check(disk, ios[i]);
+				io_check(disk, ios[i]);
 			}
 		}
 		assert_int_equal(disk->errors, kept + 1);
@@ -187,48 +164,37 @@ static void errors_go_up(void **state)
 	/* It queues again. */
 	dev.error_at = -1;
 	memset(dev.commands, 0, sizeof(dev.commands));
-	check(disk, io_now(disk, BLOCK_READ, 0, 8));
+	io_check(disk, io_now(disk, BLOCK_READ, 0, 8));
 	assert_int_equal(dev.commands[0x60], 1);
 }
 
 static void hangs_once(void **state)
 {
-	struct disk *disk = ready();
-	struct io *ios[40];
+	struct disk *disk = fake_ready(state);
 
-	(void)state;
 	dev.hang_next = 1;
-	for (unsigned i = 0; i < 40; i++) {
-		ios[i] = io_now(disk, BLOCK_WRITE, i * 8, 8);
-	}
-	for (unsigned i = 0; i < 40; i++) {
-		check(disk, ios[i]);
-	}
+	io_writes(disk, 40);
 	assert_int_equal(dev.resets, 2);
 	assert_int_equal(disk->hangs, 32);
 }
 
 static void hangs_for_good(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 
-	(void)state;
 	dev.hangs = true;
-	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 1)), EIO);
-	assert_int_equal(disk->state, DISK_FAILED);
+	fake_fails(disk);
 	assert_int_equal(ports[2].cmd & 0xc011, 0);
 	assert_int_equal(cuts, 0);
-	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 1)), EIO);
 }
 
 /* An engine that does not stop may write to memory: not before the controller has
  * lost the bus are its requests ended. */
 static void engine_without_end(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
-	(void)state;
 	dev.hangs = dev.engine_stuck = true;
 	io = io_now(disk, BLOCK_READ, 0, 1);
 	while (cuts == 0) {
@@ -241,9 +207,8 @@ static void engine_without_end(void **state)
 
 static void pulled_out(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 
-	(void)state;
 	dev.hangs = true;
 	dev.sector_size = 0;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 1)), EIO);
@@ -252,9 +217,8 @@ static void pulled_out(void **state)
 
 static void another_after_a_reset(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 
-	(void)state;
 	dev.hang_next = 1;
 	set_text(dev.identify + 10, "S10", 10);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
@@ -264,26 +228,21 @@ static void another_after_a_reset(void **state)
 /* The firmware's driver is asked to leave. */
 static void hand_off(void **state)
 {
-	struct disk *disk = ahci_disk(ahci, 2);
-
-	(void)state;
 	dev.cap2 = dev.bohc = 1;
 	dev.bohc_delay = 500;
-	ready();
+	fake_ready(state);
 	assert_int_equal(dev.bohc, 2);
 	dev.bohc = 1;
 	dev.bohc_delay = 0;
-	fake_start(disk);
-	assert_string_equal(disk->why, "it does not answer");
+	fake_refuses(*state, "it does not answer");
 }
 
 /* Bits of slots that have nothing, and errors without a cause. */
 static void nonsense(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
-	(void)state;
 	dev.hangs = true;
 	io = io_now(disk, BLOCK_READ, 0, 8);
 	cause(&ports[2], 0x0fffff00);
@@ -297,33 +256,22 @@ static void nonsense(void **state)
 	fake_run(disk, 1);
 	assert_int_equal(disk->state, DISK_STARTING);
 	dev.hangs = false;
-	check(disk, io);
+	io_check(disk, io);
 	assert_int_equal(dev.is, 0);
 }
 
 static void not_a_disk(void **state)
 {
-	(void)state;
 	ports[2].sig = 0xeb140101;
-	fake_start(ahci_disk(ahci, 2));
-	assert_true(ahci_disk(ahci, 2)->absent);
+	fake_start(*state);
+	assert_true(((struct disk *)*state)->absent);
 }
 
 /* A device that is quite mad reaches nothing, and holds up nobody. */
 static void chaotic(void **state)
 {
-	struct disk *disk = ready();
-
-	(void)state;
-	for (unsigned seed = 1; seed < 30; seed++) {
-		srand(seed);
-		fake_chaos(disk, 300);
-		fake_start(disk);
-		assert_int_equal(disk->state, DISK_READY);
-	}
+	fake_chaotic(fake_ready(state));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

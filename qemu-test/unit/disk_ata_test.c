@@ -9,15 +9,13 @@ static int setup(void **state)
 {
 	struct ata_ports ports = { COMMAND, CONTROL, BUS_MASTER };
 
-	(void)state;
 	memset(&ch, 0, sizeof(ch));
 	make(&drives[0], 512);
 	make(&drives[1], 512);
-	for (unsigned i = 0; i < MEDIUM_BYTES; i++) {
-		medium[i] = (uint8_t)(i * 13 + i / 509);
-	}
+	fake_fill();
 	fake_device = fake_step;
 	channel = ata_channel_new(&ports);
+	*state = ata_disk(channel, 0);
 	return 0;
 }
 
@@ -30,37 +28,24 @@ static int teardown(void **state)
 }
 
 /* Both at once, as it is done at boot. */
-static struct disk *ready(void)
+static struct disk *ready(void **state)
 {
-	disk_start(ata_disk(channel, 1));
-	fake_start(ata_disk(channel, 0));
-	while (ata_disk(channel, 1)->state == DISK_STARTING) {
-		fake_run(ata_disk(channel, 1), 1);
-	}
-	fake_open(ata_disk(channel, 1));
-	assert_int_equal(ata_disk(channel, 0)->state, DISK_READY);
-	return ata_disk(channel, 0);
-}
+	struct disk *other = ata_disk(channel, 1);
 
-static void check(struct disk *disk, struct io *io, uint64_t base)
-{
-	uint32_t size = disk->dev.sector_size;
-
-	while (!io->ended) {
-		fake_run(disk, 1);
+	disk_start(other);
+	fake_ready(state);
+	while (other->state == DISK_STARTING) {
+		fake_run(other, 1);
 	}
-	assert_int_equal(io->req.error, 0);
-	io->req.sector += base / size;
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
+	fake_open(other);
+	return *state;
 }
 
 static void says_what_it_is(void **state)
 {
 	char line[200];
 
-	(void)state;
-	disk_describe(ready(), line, sizeof(line));
+	disk_describe(ready(state), line, sizeof(line));
 	assert_string_equal(line, "FAKE disk, serial S-0001, 2 MiB in sectors "
 			    "of 512, flush, FUA, discard, rotational, 1 at a "
 			    "time");
@@ -70,26 +55,19 @@ static void says_what_it_is(void **state)
 
 static void reads_and_writes(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = ready(state);
 	struct io *io;
 
-	(void)state;
 	/* The most, in pieces that cross 64 KiB somewhere. */
-	io = io_new(disk, BLOCK_WRITE, 1000, 256, 4096, 512);
-	io_submit(disk, io);
-	check(disk, io, 0);
-	io = io_new(disk, BLOCK_READ, 1001, 256, 256 * 512, 0);
-	io_submit(disk, io);
-	check(disk, io, 0);
-	io = io_new(disk, BLOCK_READ, 3, 1, 512, 0);
-	io_submit(disk, io);
-	check(disk, io, 0);
+	io_do(disk, BLOCK_WRITE, 1000, 256, 4096, 512);
+	io_do(disk, BLOCK_READ, 1001, 256, 256 * 512, 0);
+	io_do(disk, BLOCK_READ, 3, 1, 512, 0);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_FLUSH, 0, 0)), 0);
 	assert_int_equal(drives[0].commands[0xea], 1);
 	io = io_new(disk, BLOCK_WRITE, 7, 9, 512, 0);
 	io->req.flags = BLOCK_FUA;
 	io_submit(disk, io);
-	check(disk, io, 0);
+	io_check(disk, io);
 	assert_int_equal(drives[0].commands[0x3d], 1);
 	assert_int_equal(drives[0].commands[0xca], 1);
 	assert_int_equal(drives[0].commands[0xc8], 2);
@@ -98,9 +76,8 @@ static void reads_and_writes(void **state)
 /* Two disks on a channel take turns, whoever has more to do. */
 static void both_disks(void **state)
 {
-	struct disk *a = ready(), *b = ata_disk(channel, 1);
+	struct disk *a = ready(state), *b = ata_disk(channel, 1);
 
-	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
 		struct io *x = io_now(a, BLOCK_WRITE, i * 8, 8);
 		struct io *y = io_now(b, BLOCK_WRITE, i * 8 + 1, 8);
@@ -110,8 +87,8 @@ static void both_disks(void **state)
 			fake_run(ms % 2 ? a : b, 1);
 			ata_interrupt(channel);
 		}
-		check(a, x, 0);
-		check(b, y, MEDIUM_BYTES / 2);
+		io_check(a, x);
+		io_check_at(b, y, MEDIUM_BYTES / 2);
 	}
 	assert_int_equal(a->nonsense + b->nonsense, 0);
 }
@@ -122,10 +99,9 @@ static void beyond_28_bits(void **state)
 	struct disk *disk;
 	struct io *io;
 
-	(void)state;
 	drives[0].identify[102] = 1;
 	sum(drives[0].identify);
-	disk = ready();
+	disk = ready(state);
 	assert_int_equal(disk->dev.sectors >> 32, 1);
 	drives[0].error_at = 0x0ffffff8;
 	io = io_now(disk, BLOCK_READ, 0x0ffffff8, 8);
@@ -142,15 +118,13 @@ static void trims(void **state)
 	const uint64_t all = 64 * 65535ull + 100;
 	struct disk *disk;
 
-	(void)state;
 	drives[0].identify[102] = 1;
 	sum(drives[0].identify);
-	disk = ready();
+	disk = ready(state);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 8, 100)),
 			 0);
 	assert_int_equal(medium[8 * 512 + 99 * 512], 0);
-	assert_int_equal(medium[108 * 512], (uint8_t)(108 * 512 * 13 +
-						      108 * 512 / 509));
+	assert_int_equal(medium[108 * 512], fake_filled(108 * 512));
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 0,
 					      (uint32_t)all)), 0);
 	assert_int_equal(drives[0].commands[0x06], 3);
@@ -159,24 +133,18 @@ static void trims(void **state)
 static void large_sectors(void **state)
 {
 	struct disk *disk;
-	struct io *io;
 
-	(void)state;
 	make(&drives[0], 4096);
-	disk = ready();
+	disk = ready(state);
 	assert_int_equal(disk->dev.sector_size, 4096);
 	assert_int_equal(disk->dev.max_sectors, 32);
-	io = io_new(disk, BLOCK_WRITE, 100, 32, 8192, 4096);
-	io_submit(disk, io);
-	check(disk, io, 0);
+	io_do(disk, BLOCK_WRITE, 100, 32, 8192, 4096);
 }
 
 static void errors_go_up(void **state)
 {
-	struct disk *disk = ready();
-	struct io *io;
+	struct disk *disk = ready(state);
 
-	(void)state;
 	drives[0].error_at = 50;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 50, 8)), EIO);
 	assert_int_equal(disk->errors, 1);
@@ -192,23 +160,21 @@ static void errors_go_up(void **state)
 	drives[0].bm_error = true;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
 	drives[0].bm_error = false;
-	io = io_now(disk, BLOCK_READ, 0, 8);
-	check(disk, io, 0);
+	io_check(disk, io_now(disk, BLOCK_READ, 0, 8));
 	assert_int_equal(ch.resets, 2);
 }
 
 static void hangs_once(void **state)
 {
-	struct disk *a = ready(), *b = ata_disk(channel, 1);
+	struct disk *a = ready(state), *b = ata_disk(channel, 1);
 	struct io *x, *y;
 
-	(void)state;
 	drives[0].hang_next = 1;
 	x = io_now(a, BLOCK_READ, 0, 8);
 	y = io_now(b, BLOCK_READ, 0, 8);
 	fake_run(a, 15000);
-	check(a, x, 0);
-	check(b, y, MEDIUM_BYTES / 2);
+	io_check(a, x);
+	io_check_at(b, y, MEDIUM_BYTES / 2);
 	assert_int_equal(ch.resets, 3);
 	assert_int_equal(a->hangs, 1);
 	assert_int_equal(b->hangs, 0);
@@ -217,36 +183,29 @@ static void hangs_once(void **state)
 /* One disk is given up; the other goes on. */
 static void hangs_for_good(void **state)
 {
-	struct disk *a = ready(), *b = ata_disk(channel, 1);
-	struct io *y;
+	struct disk *a = ready(state), *b = ata_disk(channel, 1);
 
-	(void)state;
 	drives[0].hangs = true;
-	assert_int_equal(io_wait(a, io_now(a, BLOCK_READ, 0, 8)), EIO);
-	assert_int_equal(a->state, DISK_FAILED);
+	fake_fails(a);
 	assert_int_equal(ch.bm_status & 1, 0);
 	ch.status = 0x50;		/* of the other, which is not busy */
-	y = io_now(b, BLOCK_READ, 5, 8);
-	check(b, y, MEDIUM_BYTES / 2);
-	assert_int_equal(io_wait(a, io_now(a, BLOCK_READ, 0, 8)), EIO);
+	io_check_at(b, io_now(b, BLOCK_READ, 5, 8), MEDIUM_BYTES / 2);
+	fake_fails(a);
 }
 
 static void reset_without_end(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = ready(state);
 
-	(void)state;
 	drives[0].hangs = drives[0].no_reset = true;
-	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
-	assert_int_equal(disk->state, DISK_FAILED);
+	fake_fails(disk);
 	assert_string_equal(disk->why, "it does not answer");
 }
 
 static void another_disk_after_a_reset(void **state)
 {
-	struct disk *disk = ready();
+	struct disk *disk = ready(state);
 
-	(void)state;
 	drives[0].hang_next = 1;
 	set_text(drives[0].identify + 10, "S-0002", 10);
 	sum(drives[0].identify);
@@ -256,9 +215,8 @@ static void another_disk_after_a_reset(void **state)
 
 static void nothing_there(void **state)
 {
-	(void)state;
 	drives[1].present = false;
-	ready();
+	ready(state);
 	assert_true(ata_disk(channel, 1)->absent);
 	assert_int_equal(ata_disk(channel, 1)->state, DISK_FAILED);
 	ch.floats = true;
@@ -271,10 +229,9 @@ static void nothing_there(void **state)
  * their interrupts. */
 static void alone(void **state)
 {
-	struct disk *disk = ata_disk(channel, 0);
+	struct disk *disk = *state;
 	struct disk *other = ata_disk(channel, 1);
 
-	(void)state;
 	fake_start(disk);
 	drives[1].present = false;
 	for (unsigned i = 0; i < 2; i++) {
@@ -287,7 +244,7 @@ static void alone(void **state)
 			assert_true(ms < 50);
 			fake_run(disk, 1);
 		}
-		check(disk, io, 0);
+		io_check(disk, io);
 		drives[1].present = drives[1].packet = true;
 	}
 	assert_int_equal(disk->hangs, 0);
@@ -295,35 +252,24 @@ static void alone(void **state)
 
 static void not_a_disk(void **state)
 {
-	(void)state;
 	drives[1].packet = true;
-	ready();
+	ready(state);
 	assert_true(ata_disk(channel, 1)->absent);
-}
-
-static void refuses(const char *why)
-{
-	struct disk *disk = ata_disk(channel, 0);
-
-	disk->why = NULL;
-	fake_start(disk);
-	assert_int_equal(disk->state, DISK_FAILED);
-	assert_string_equal(disk->why, why);
-	make(&drives[0], 512);
 }
 
 static void odd_disks(void **state)
 {
-	(void)state;
 	drives[0].identify[60]++;
-	refuses("what it says of itself is damaged");
+	fake_refuses(*state, "what it says of itself is damaged");
+	make(&drives[0], 512);
 	drives[0].identify[49] = 0x200;
 	sum(drives[0].identify);
-	refuses("it has no LBA, or no DMA");
+	fake_refuses(*state, "it has no LBA, or no DMA");
+	make(&drives[0], 512);
 	drives[0].identify[106] = 0x5000;
 	drives[0].identify[117] = 520;
 	sum(drives[0].identify);
-	refuses("its sectors are neither of 512 nor 4096 bytes");
+	fake_refuses(*state, "its sectors are neither of 512 nor 4096 bytes");
 }
 
 /* Interrupts without a cause, before, with and after a request. */
@@ -332,9 +278,8 @@ static void stray_interrupts(void **state)
 	struct disk *disk;
 	struct io *io;
 
-	(void)state;
 	ata_interrupt(channel);
-	disk = ready();
+	disk = ready(state);
 	ata_interrupt(channel);
 	io = io_now(disk, BLOCK_READ, 0, 8);
 	for (unsigned i = 0; i < 10; i++) {
@@ -346,24 +291,14 @@ static void stray_interrupts(void **state)
 	ata_interrupt(channel);
 	assert_int_equal(io->ended, 0);
 	assert_int_equal(disk->nonsense, 1);
-	check(disk, io, 0);
+	io_check(disk, io);
 }
 
 /* A device that is quite mad reaches nothing, and holds up nobody. */
 static void chaotic(void **state)
 {
-	struct disk *disk = ready();
-
-	(void)state;
-	for (unsigned seed = 1; seed < 30; seed++) {
-		srand(seed);
-		fake_chaos(disk, 300);
-		fake_start(disk);
-		assert_int_equal(disk->state, DISK_READY);
-	}
+	fake_chaotic(ready(state));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

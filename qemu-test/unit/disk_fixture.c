@@ -77,6 +77,18 @@ void *fake_bus(uint64_t bus, size_t len)
 	return NULL;
 }
 
+void fake_fill(void)
+{
+	for (uint32_t i = 0; i < MEDIUM_BYTES; i++) {
+		medium[i] = fake_filled(i);
+	}
+}
+
+uint8_t fake_filled(uint32_t at)
+{
+	return (uint8_t)(at * 13 + at / 509);
+}
+
 void loop_timer_cancel(struct loop_timer *timer)
 {
 	for (unsigned i = 0; i < 64; i++) {
@@ -151,6 +163,32 @@ void fake_open(struct disk *disk)
 	}
 }
 
+struct disk *fake_ready(void **state)
+{
+	struct disk *disk = *state;
+
+	fake_start(disk);
+	assert_int_equal(disk->state, DISK_READY);
+	return disk;
+}
+
+void fake_refuses(struct disk *disk, const char *why)
+{
+	disk->why = NULL;
+	fake_start(disk);
+	assert_int_equal(disk->state, DISK_FAILED);
+	assert_string_equal(disk->why, why);
+}
+
+void fake_fails(struct disk *disk)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)),
+				 EIO);
+		assert_int_equal(disk->state, DISK_FAILED);
+	}
+}
+
 static void on_done(struct block_req *req)
 {
 	struct io *io = (struct io *)req;
@@ -205,18 +243,79 @@ struct io *io_now(struct disk *disk, enum block_op op, uint64_t sector,
 	return io;
 }
 
-int io_wait(struct disk *disk, struct io *io)
+static void run_to_end(struct disk *disk, struct io *io)
 {
-	int error;
-
 	for (unsigned i = 0; !io->ended; i++) {
 		assert_true(i < 200000);
 		fake_run(disk, 1);
 	}
 	assert_int_equal(io->ended, 1);
+}
+
+int io_wait(struct disk *disk, struct io *io)
+{
+	int error;
+
+	run_to_end(disk, io);
 	error = io->req.error;
 	io_free(io);
 	return error;
+}
+
+void io_check(struct disk *disk, struct io *io)
+{
+	io_check_at(disk, io, 0);
+}
+
+void io_check_at(struct disk *disk, struct io *io, uint32_t base)
+{
+	run_to_end(disk, io);
+	assert_int_equal(io->req.error, 0);
+	io->req.sector += base / disk->dev.sector_size;
+	assert_true(io_is_medium(disk, io));
+	io_free(io);
+}
+
+void io_do(struct disk *disk, enum block_op op, uint64_t sector,
+	   uint32_t sectors, uint32_t piece, uint32_t gap)
+{
+	struct io *io = io_new(disk, op, sector, sectors, piece, gap);
+
+	io_submit(disk, io);
+	io_check(disk, io);
+}
+
+void io_writes(struct disk *disk, unsigned count)
+{
+	struct io *ios[100];
+
+	assert_true(count <= 100);
+	for (unsigned i = 0; i < count; i++) {
+		ios[i] = io_now(disk, BLOCK_WRITE, i * 8, 8);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		io_check(disk, ios[i]);
+	}
+}
+
+void io_rounds(struct disk *disk, unsigned count)
+{
+	struct io *ios[100];
+
+	assert_true(count <= 100);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < count; i++) {
+			ios[i] = io_now(disk, round % 2 ? BLOCK_READ :
+					BLOCK_WRITE, i * 16, 16);
+		}
+		fake_run(disk, 1);
+		for (unsigned i = 0; i < count; i++) {
+			assert_true(ios[i]->ended || i >= disk->dev.depth);
+			io_check(disk, ios[i]);
+		}
+	}
+	assert_int_equal(disk->nonsense, 0);
+	assert_int_equal(disk->taken, 0);
 }
 
 bool io_is_medium(struct disk *disk, const struct io *io)
@@ -301,6 +400,16 @@ void fake_chaos(struct disk *disk, unsigned rounds)
 	}
 	chaos = false;
 	fake_device = device;
+}
+
+void fake_chaotic(struct disk *disk)
+{
+	for (unsigned seed = 1; seed < 30; seed++) {
+		srand(seed);
+		fake_chaos(disk, 300);
+		fake_start(disk);
+		assert_int_equal(disk->state, DISK_READY);
+	}
 }
 
 void fake_over(void)

@@ -35,6 +35,9 @@ extern unsigned cuts;			/* the bus was taken from a device */
 
 /* Memory at a bus address. A device that goes astray ends the test. */
 void *fake_bus(uint64_t bus, size_t len);
+/* The medium has something else at each place, which this is. */
+void fake_fill(void);
+uint8_t fake_filled(uint32_t at);
 /* The device: looked at in each millisecond of fake_run(). True: it has raised
  * its interrupt. */
 extern bool (*fake_device)(void);
@@ -45,6 +48,12 @@ void fake_start(struct disk *disk);
 /* One that is ready may be written to from now on. */
 void fake_open(struct disk *disk);
 void fake_cut(void *arg);
+/* Of a test whose state is its disk: started, and ready. */
+struct disk *fake_ready(void **state);
+/* Its start fails, and says so. */
+void fake_refuses(struct disk *disk, const char *why);
+/* A request ends with an error, the disk has failed, and the next one ends, too. */
+void fake_fails(struct disk *disk);
 
 /* A request in pieces of "piece" bytes, which lie "gap" apart; writes have data
  * of their own. It is not yet submitted. */
@@ -56,7 +65,18 @@ struct io *io_now(struct disk *disk, enum block_op op, uint64_t sector,
 		  uint32_t sectors);
 /* Runs until it has ended; its error. It is freed. */
 int io_wait(struct disk *disk, struct io *io);
-/* What a read request got is what the medium has there. */
+/* Likewise, but it must end well, and its data be what the medium has there. */
+void io_check(struct disk *disk, struct io *io);
+/* Of a disk whose first sector is there in the medium. */
+void io_check_at(struct disk *disk, struct io *io, uint32_t base);
+/* io_new(), submitted and checked. */
+void io_do(struct disk *disk, enum block_op op, uint64_t sector,
+	   uint32_t sectors, uint32_t piece, uint32_t gap);
+/* So many writes of 8 sectors at once, all checked. */
+void io_writes(struct disk *disk, unsigned count);
+/* Rounds of so many at once; as many as the disk takes end in the first ms, in
+ * whatever order. */
+void io_rounds(struct disk *disk, unsigned count);
 bool io_is_medium(struct disk *disk, const struct io *io);
 void io_free(struct io *io);
 /* From now on the device's registers read as anything, and it writes anything to
@@ -65,7 +85,11 @@ void io_free(struct io *io);
 extern bool chaos;
 uint32_t chaos_value(void);
 void fake_chaos(struct disk *disk, unsigned rounds);
+/* The test that it reaches nothing, and holds up nobody. */
+void fake_chaotic(struct disk *disk);
 /* After a test: no request left over, no memory. */
 void fake_over(void);
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -19,9 +19,7 @@ static int setup(void **state)
 	dev.error_at = UINT64_MAX;
 	dev.csts = dev.cc = 1;		/* the firmware has used it */
 	fake_device = fake_step;
-	for (unsigned i = 0; i < MEDIUM_BYTES; i++) {
-		medium[i] = (uint8_t)(i * 11 + i / 513);
-	}
+	fake_fill();
 	*state = nvme_new(&regs);
 	return 0;
 }
@@ -33,26 +31,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct disk *ready(void **state)
-{
-	fake_start(*state);
-	assert_int_equal(((struct disk *)*state)->state, DISK_READY);
-	return *state;
-}
-
-static void check(struct disk *disk, struct io *io)
-{
-	while (!io->ended) {
-		fake_run(disk, 1);
-	}
-	assert_int_equal(io->req.error, 0);
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
-}
-
 static void says_what_it_is(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	char line[200];
 
 	disk_describe(disk, line, sizeof(line));
@@ -65,27 +46,22 @@ static void says_what_it_is(void **state)
 
 static void reads_and_writes(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
 	/* Whole pages go in one command; 1024 sectors are 128 pages. */
-	io = io_new(disk, BLOCK_WRITE, 100, 480, 4096, 4096);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_WRITE, 100, 480, 4096, 4096);
 	assert_int_equal(dev.opcodes[1], 1);
-	io = io_new(disk, BLOCK_READ, 99, 1024, 1024 * 512, 0);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_READ, 99, 1024, 1024 * 512, 0);
 	assert_int_equal(dev.opcodes[2], 1);
 	/* One, two, and two that begin within a page. */
 	for (unsigned sectors = 1; sectors < 20; sectors++) {
-		io = io_now(disk, BLOCK_READ, sectors, sectors);
-		check(disk, io);
+		io_check(disk, io_now(disk, BLOCK_READ, sectors, sectors));
 	}
 	io = io_new(disk, BLOCK_WRITE, 0, 8, 4096, 0);
 	io->req.flags = BLOCK_FUA;
 	io_submit(disk, io);
-	check(disk, io);
+	io_check(disk, io);
 	assert_int_equal(dev.last_cdw12, 1 << 30 | 7);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_FLUSH, 0, 0)), 0);
 	assert_int_equal(dev.opcodes[0], 1);
@@ -94,20 +70,14 @@ static void reads_and_writes(void **state)
 /* Pieces of memory that pages cannot name together are commands of their own. */
 static void in_pieces(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
-	io = io_new(disk, BLOCK_WRITE, 7, 60, 1024, 1024);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_WRITE, 7, 60, 1024, 1024);
 	assert_int_equal(dev.opcodes[1], 30);
-	io = io_new(disk, BLOCK_READ, 7, 60, 1024, 1024);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_READ, 7, 60, 1024, 1024);
 	/* One behind the other they are one. */
-	io = io_new(disk, BLOCK_WRITE, 9, 60, 1024, 0);
-	io_submit(disk, io);
-	check(disk, io);
+	io_do(disk, BLOCK_WRITE, 9, 60, 1024, 0);
 	assert_int_equal(dev.opcodes[1], 31);
 	/* From within a page to its end, whole ones, and the beginning of
 	 * one. */
@@ -119,37 +89,24 @@ static void in_pieces(void **state)
 	io->req.seg_count = 3;
 	io->req.sectors = 11;
 	io_submit(disk, io);
-	check(disk, io);
+	io_check(disk, io);
 }
 
 static void many_in_any_order(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *ios[100];
+	struct disk *disk = fake_ready(state);
 
 	dev.reverse = true;
-	for (unsigned round = 0; round < 20; round++) {
-		for (unsigned i = 0; i < 100; i++) {
-			ios[i] = io_now(disk, round % 2 ? BLOCK_READ :
-					BLOCK_WRITE, i * 16, 16);
-		}
-		for (unsigned i = 0; i < 100; i++) {
-			check(disk, ios[i]);
-		}
-	}
-	assert_int_equal(disk->nonsense, 0);
-	assert_int_equal(disk->taken, 0);
+	io_rounds(disk, 100);
 }
 
 static void ranges(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_ZERO, 8, 5000)), 0);
 	assert_int_equal(medium[8 * 512 + 4999 * 512 + 511], 0);
-	assert_int_equal(medium[5008 * 512 + 1],
-			 (uint8_t)((5008 * 512 + 1) * 11 +
-				   (5008 * 512 + 1) / 513));
+	assert_int_equal(medium[5008 * 512 + 1], fake_filled(5008 * 512 + 1));
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 5008,
 					      100)), 0);
 	assert_int_equal(medium[5008 * 512 + 1], 0);
@@ -160,38 +117,32 @@ static void large_sectors(void **state)
 	struct disk *disk;
 
 	dev.shift = 12;
-	disk = ready(state);
+	disk = fake_ready(state);
 	assert_int_equal(disk->dev.sector_size, 4096);
 	assert_int_equal(disk->dev.max_sectors, 128);
-	check(disk, io_now(disk, BLOCK_WRITE, 3, 128));
-	check(disk, io_now(disk, BLOCK_READ, 2, 128));
+	io_check(disk, io_now(disk, BLOCK_WRITE, 3, 128));
+	io_check(disk, io_now(disk, BLOCK_READ, 2, 128));
 }
 
 static void small_controller(void **state)
 {
 	struct disk *disk;
-	struct io *ios[10];
 
 	dev.mqes = 2;
 	dev.mdts = 1;
 	dev.vwc = dev.oncs = 0;
 	dev.no_log = true;
-	disk = ready(state);
+	disk = fake_ready(state);
 	assert_int_equal(disk->dev.depth, 2);
 	assert_int_equal(disk->dev.max_sectors, 16);
 	assert_int_equal(disk->dev.features, BLOCK_HAS_FUA);
 	assert_int_equal(disk->wear, -1);
-	for (unsigned i = 0; i < 10; i++) {
-		ios[i] = io_now(disk, BLOCK_WRITE, i * 16, 16);
-	}
-	for (unsigned i = 0; i < 10; i++) {
-		check(disk, ios[i]);
-	}
+	io_rounds(disk, 10);
 }
 
 static void errors_go_up(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.error_at = 50;
 	dev.status = 2 << 8 | 0x81;	/* unrecovered read error */
@@ -199,45 +150,35 @@ static void errors_go_up(void **state)
 	dev.status = 1;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_ZERO, 50, 8)),
 			 ENOTSUP);
-	check(disk, io_now(disk, BLOCK_READ, 51, 8));
+	io_check(disk, io_now(disk, BLOCK_READ, 51, 8));
 	assert_int_equal(disk->errors, 2);
 	assert_int_equal(dev.starts, 1);
 }
 
 static void hangs_once(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *ios[70];
+	struct disk *disk = fake_ready(state);
 
 	dev.hang_next = 3;
-	for (unsigned i = 0; i < 70; i++) {
-		ios[i] = io_now(disk, BLOCK_WRITE, i * 8, 8);
-	}
-	for (unsigned i = 0; i < 70; i++) {
-		check(disk, ios[i]);
-	}
+	io_writes(disk, 70);
 	assert_int_equal(dev.starts, 2);
 	assert_int_equal(disk->hangs, 3);
 }
 
 static void hangs_for_good(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *io;
+	struct disk *disk = fake_ready(state);
 
 	dev.hangs = true;
-	io = io_now(disk, BLOCK_READ, 0, 1);
-	assert_int_equal(io_wait(disk, io), EIO);
-	assert_int_equal(disk->state, DISK_FAILED);
+	fake_fails(disk);
 	assert_int_equal(dev.cc & 1, 0);
 	assert_int_equal(cuts, 1);
-	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 1)), EIO);
 }
 
 /* What it says itself to be fatal, and one that is not there any more. */
 static void fatal(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
 	dev.hangs = true;
@@ -245,7 +186,7 @@ static void fatal(void **state)
 	dev.csts |= 2;
 	fake_run(disk, 200);
 	dev.hangs = false;
-	check(disk, io);
+	io_check(disk, io);
 	assert_int_equal(dev.starts, 2);
 	dev.hangs = true;
 	io = io_now(disk, BLOCK_READ, 0, 1);
@@ -284,7 +225,7 @@ static void nonsense(void **state)
 	assert_string_equal(disk->why, "it does not answer");
 	assert_int_equal(disk->nonsense, 1);
 	disk->why = NULL;
-	disk = ready(state);
+	disk = fake_ready(state);
 	dev.hangs = true;
 	io = io_now(disk, BLOCK_READ, 0, 8);
 	for (unsigned i = 0; i < sizeof(cids) / sizeof(*cids); i++) {
@@ -294,7 +235,7 @@ static void nonsense(void **state)
 		assert_int_equal(io->ended, 0);
 	}
 	dev.hangs = false;
-	check(disk, io);
+	io_check(disk, io);
 	/* Twice the same. */
 	complete(1, 0, 0);
 	fake_run(disk, 1);
@@ -302,41 +243,31 @@ static void nonsense(void **state)
 	assert_int_equal(disk->taken, 0);
 }
 
-static void refuses(void **state, const char *why)
-{
-	struct disk *disk = *state;
-
-	disk->why = NULL;
-	fake_start(disk);
-	assert_int_equal(disk->state, DISK_FAILED);
-	assert_string_equal(disk->why, why);
-}
-
 static void odd_controllers(void **state)
 {
 	dev.shift = 11;
-	refuses(state, "its sectors are neither of 512 nor 4096 bytes");
+	fake_refuses(*state, "its sectors are neither of 512 nor 4096 bytes");
 	dev.shift = 9;
 	dev.metadata = 8;
-	refuses(state, "it is formatted with metadata");
+	fake_refuses(*state, "it is formatted with metadata");
 	dev.metadata = 0;
 	dev.mps_min = 1;
-	refuses(state, "its pages are larger than 4 KiB");
+	fake_refuses(*state, "its pages are larger than 4 KiB");
 	dev.mps_min = 0;
 	dev.mqes = 0;
-	refuses(state, "its queues are not usable");
+	fake_refuses(*state, "its queues are not usable");
 	dev.mqes = 100;
 	dev.refuses = true;
-	refuses(state, "it refuses a command of its start");
+	fake_refuses(*state, "it refuses a command of its start");
 	dev.refuses = false;
 	dev.nsid = 0;
-	refuses(state, "it has no namespace");
+	fake_refuses(*state, "it has no namespace");
 	assert_true(((struct disk *)*state)->absent);
 }
 
 static void another_after_a_reset(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.hang_next = 1;
 	dev.shift = 12;
@@ -347,17 +278,8 @@ static void another_after_a_reset(void **state)
 /* A device that is quite mad reaches nothing, and holds up nobody. */
 static void chaotic(void **state)
 {
-	struct disk *disk = ready(state);
-
-	for (unsigned seed = 1; seed < 30; seed++) {
-		srand(seed);
-		fake_chaos(disk, 300);
-		fake_start(disk);
-		assert_int_equal(disk->state, DISK_READY);
-	}
+	fake_chaotic(fake_ready(state));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

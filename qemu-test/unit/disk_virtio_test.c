@@ -24,9 +24,7 @@ static int setup(void **state)
 	dev.discard_max = 1000;
 	dev.hang_sector = -1;
 	fake_device = fake_step;
-	for (unsigned i = 0; i < MEDIUM_BYTES; i++) {
-		medium[i] = (uint8_t)(i * 7 + i / 511);
-	}
+	fake_fill();
 	*state = new(true);
 	return 0;
 }
@@ -38,16 +36,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct disk *ready(void **state)
-{
-	fake_start(*state);
-	assert_int_equal(((struct disk *)*state)->state, DISK_READY);
-	return *state;
-}
-
 static void says_what_it_is(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	char line[200];
 
 	disk_describe(disk, line, sizeof(line));
@@ -60,23 +51,10 @@ static void says_what_it_is(void **state)
 
 static void reads_and_writes(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *io = io_new(disk, BLOCK_WRITE, 100, 60, 1024, 512);
+	struct disk *disk = fake_ready(state);
 
-	io_submit(disk, io);
-	while (!io->ended) {
-		fake_run(disk, 1);
-	}
-	assert_int_equal(io->req.error, 0);
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
-	io = io_new(disk, BLOCK_READ, 99, 62, 4096, 0);
-	io_submit(disk, io);
-	while (!io->ended) {
-		fake_run(disk, 1);
-	}
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
+	io_do(disk, BLOCK_WRITE, 100, 60, 1024, 512);
+	io_do(disk, BLOCK_READ, 99, 62, 4096, 0);
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_FLUSH, 0, 0)), 0);
 	assert_int_equal(dev.types[4], 1);
 }
@@ -84,40 +62,23 @@ static void reads_and_writes(void **state)
 /* All that it takes at once, ended in the other order, for many rounds. */
 static void many_in_any_order(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *ios[64];
+	struct disk *disk = fake_ready(state);
 
 	dev.reverse = true;
-	for (unsigned round = 0; round < 20; round++) {
-		for (unsigned i = 0; i < 64; i++) {
-			ios[i] = io_now(disk, round % 2 ? BLOCK_READ :
-					BLOCK_WRITE, i * 16, 16);
-		}
-		fake_run(disk, 1);
-		for (unsigned i = 0; i < 64; i++) {
-			assert_int_equal(ios[i]->ended, 1);
-			assert_int_equal(ios[i]->req.error, 0);
-			assert_true(io_is_medium(disk, ios[i]));
-			io_free(ios[i]);
-		}
-	}
-	assert_int_equal(disk->nonsense, 0);
-	assert_int_equal(disk->taken, 0);
+	io_rounds(disk, 64);
 }
 
 /* More than the device takes in one request becomes several. */
 static void ranges_in_pieces(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_ZERO, 8, 2500)), 0);
 	assert_int_equal(dev.types[13], 3);
 	for (unsigned i = 8 * 512; i < 2508 * 512; i++) {
 		assert_int_equal(medium[i], 0);
 	}
-	assert_int_equal(medium[2508 * 512 + 3],
-			 (uint8_t)((2508 * 512 + 3) * 7 +
-				   (2508 * 512 + 3) / 511));
+	assert_int_equal(medium[2508 * 512 + 3], fake_filled(2508 * 512 + 3));
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_DISCARD, 0, 1000)),
 			 0);
 	assert_int_equal(dev.types[11], 1);
@@ -126,16 +87,12 @@ static void ranges_in_pieces(void **state)
 static void large_sectors(void **state)
 {
 	struct disk *disk = *state;
-	struct io *io;
 
 	dev.blk_size = 4096;
 	fake_start(disk);
 	assert_int_equal(disk->dev.sector_size, 4096);
 	assert_int_equal(disk->dev.sectors, 1024);
-	io = io_now(disk, BLOCK_WRITE, 1020, 4);
-	fake_run(disk, 1);
-	assert_true(io_is_medium(disk, io));
-	io_free(io);
+	io_check(disk, io_now(disk, BLOCK_WRITE, 1020, 4));
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_ZERO, 1, 250)), 0);
 	assert_int_equal(dev.types[13], 2);
 	assert_int_equal(medium[4096 * 250 + 4095], 0);
@@ -143,7 +100,7 @@ static void large_sectors(void **state)
 
 static void errors_go_up(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.answer = 1;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
@@ -162,7 +119,7 @@ static void errors_go_up(void **state)
 
 static void short_reads(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.short_read = true;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 8)), EIO);
@@ -173,16 +130,10 @@ static void short_reads(void **state)
 /* What the device lost it gets again, after a reset. */
 static void hangs_once(void **state)
 {
-	struct disk *disk = ready(state);
-	struct io *ios[8];
+	struct disk *disk = fake_ready(state);
 
 	dev.hang_next = 3;
-	for (unsigned i = 0; i < 8; i++) {
-		ios[i] = io_now(disk, BLOCK_WRITE, i * 8, 8);
-	}
-	for (unsigned i = 0; i < 8; i++) {
-		assert_int_equal(io_wait(disk, ios[i]), 0);
-	}
+	io_writes(disk, 8);
 	assert_int_equal(dev.resets, 2);
 	assert_int_equal(disk->resets, 1);
 	assert_int_equal(disk->hangs, 3);
@@ -192,7 +143,7 @@ static void hangs_once(void **state)
 /* One request that makes the device hang each time costs only itself. */
 static void a_request_that_hangs(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *bad;
 
 	dev.hang_sector = 640;
@@ -209,7 +160,7 @@ static void a_request_that_hangs(void **state)
 
 static void hangs_for_good(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *ios[64];
 
 	dev.hangs = true;
@@ -229,7 +180,7 @@ static void hangs_for_good(void **state)
 /* After each reset it is as good as new, and does nothing. */
 static void hangs_again(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.hang_sector = 7;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 7, 1)), EIO);
@@ -240,18 +191,17 @@ static void hangs_again(void **state)
 
 static void reset_without_end(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.hangs = dev.stuck_reset = true;
-	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_READ, 0, 1)), EIO);
-	assert_int_equal(disk->state, DISK_FAILED);
+	fake_fails(disk);
 	assert_string_equal(disk->why, "it does not answer");
 	assert_int_equal(cuts, 1);
 }
 
 static void asks_for_a_reset(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
 	dev.hangs = true;
@@ -269,7 +219,7 @@ static void nonsense(void **state)
 {
 	static const uint32_t ids[] = { 5, 63, 64, 255, 256, 0x80000001,
 					0xffffffff };
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 	struct io *io;
 
 	dev.hangs = true;
@@ -327,11 +277,7 @@ static void plain_descriptors(void **state)
 
 static void refuses(void **state, const char *why)
 {
-	struct disk *disk = *state;
-
-	fake_start(disk);
-	assert_int_equal(disk->state, DISK_FAILED);
-	assert_string_equal(disk->why, why);
+	fake_refuses(*state, why);
 	assert_int_equal(cuts, 1);
 }
 
@@ -380,7 +326,7 @@ static void odd_devices(void **state)
 /* A disk that is another one after its reset is not used any more. */
 static void changes_at_a_reset(void **state)
 {
-	struct disk *disk = ready(state);
+	struct disk *disk = fake_ready(state);
 
 	dev.hang_next = 1;
 	dev.features &= ~F_FLUSH;
@@ -391,17 +337,8 @@ static void changes_at_a_reset(void **state)
 /* A device that is quite mad reaches nothing, and holds up nobody. */
 static void chaotic(void **state)
 {
-	struct disk *disk = ready(state);
-
-	for (unsigned seed = 1; seed < 30; seed++) {
-		srand(seed);
-		fake_chaos(disk, 300);
-		fake_start(disk);
-		assert_int_equal(disk->state, DISK_READY);
-	}
+	fake_chaotic(fake_ready(state));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
