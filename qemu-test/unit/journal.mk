@@ -27,3 +27,7 @@ UNIT_TESTS += volume_loop
 volume_loop_SRCS := qemu-test/unit/volume_loop_test.c \
 	host-bridge/fs/volume_loop.c
 volume_loop_CFLAGS := -include qemu-test/unit/fake/clock.h
+
+UNIT_TESTS += volume_mount
+volume_mount_SRCS := qemu-test/unit/volume_mount_test.c $(VOLUME_CRASH_SRCS)
+volume_mount_LIBS := -lext2fs -lcom_err
