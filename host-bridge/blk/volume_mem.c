@@ -124,20 +124,25 @@ static uint8_t *mem_poke(struct volume_dev *dev, uint64_t block, bool whole)
 }
 
 /* The blocks read as zeros from now on; their memory goes to the next that is
- * written. Its content stays there until then: mem_poke() clears it, unless all
- * of it is to be overwritten. */
+ * written, the first block's first: what lay together does so again. Its content
+ * stays there until then: mem_poke() clears it, unless all of it is to be
+ * overwritten. */
 static void mem_discard(struct volume_dev *dev, uint64_t block, uint64_t count)
 {
 	struct mem_dev *mem = (struct mem_dev *)dev;
 
-	for (; count > 0 && block < dev->blocks; block++, count--) {
-		uint8_t *data = mem->table[block];
+	if (block >= dev->blocks) {
+		return;
+	}
+	count = count < dev->blocks - block ? count : dev->blocks - block;
+	while (count-- > 0) {
+		uint8_t *data = mem->table[block + count];
 
 		if (data != NULL) {
 			memcpy(data, &mem->free, sizeof(mem->free));
 			mem->free = data;
 			mem->frees++;
-			mem->table[block] = NULL;
+			mem->table[block + count] = NULL;
 			mem->missing++;
 		}
 	}

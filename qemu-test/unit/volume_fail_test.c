@@ -246,6 +246,40 @@ static uint64_t blocks_room(struct volume *vol)
 	return st.blocks_room;
 }
 
+/* Memory of a file that was removed lies together in the next one's too. */
+static void test_memory_again(void **state)
+{
+	static const uint8_t data[65536];
+	struct volume_seg segs[16];
+	struct volume_dev *dev;
+	struct volume *vol;
+	struct fixture f;
+	uint8_t *sparse;
+	unsigned pieces;
+	size_t size, done;
+	uint32_t ino;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	sparse = make_sparse(&f, &size);
+	assert_int_equal(volume_mem_open(sparse, size, &dev), 0);
+	assert_int_equal(volume_open(dev, &vol), 0);
+	for (int i = 0; i < 3; i++) {
+		ino = new_file(vol, ROOT, "f");
+		assert_int_equal(volume_write(vol, ino, 0, data, sizeof(data),
+					      &done), 0);
+		assert_int_equal(volume_map(vol, ino, 0, sizeof(data), segs,
+					    16, &pieces, &done), 0);
+		assert_int_equal(done, sizeof(data));
+		assert_int_equal(pieces, 1);
+		assert_int_equal(volume_unlink(vol, ROOT, NAME("f")), 0);
+	}
+	volume_close(vol);
+	dev->ops->close(dev);
+	free(sparse);
+	fixture_close(&f);
+}
+
 /* The same for data: as much of a write is done as there is memory for. */
 static void test_no_block_for_data(void **state)
 {
@@ -313,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_no_block),
+		cmocka_unit_test(test_memory_again),
 		cmocka_unit_test(test_no_block_for_data),
 	};
 
