@@ -43,7 +43,8 @@ struct fuse_in_header {
 	uint32_t len, opcode;
 	uint64_t unique, nodeid;
 	uint32_t uid, gid, pid;
-	uint16_t total_extlen, padding;		/* the first in 8 bytes */
+	uint16_t total_extlen;	/* in 8 bytes */
+	uint16_t padding;	/* ours: FUSE_CHANNEL_KILL_, proto/fuse_channel.h */
 };
 
 struct fuse_out_header {

@@ -60,6 +60,14 @@ struct fuse_channel_hello_out {
 	uint64_t room;		/* as in fuse_channel_room */
 };
 
+/* In `padding` of a request's header, of WRITE, OPEN, SETATTR, FALLOCATE and
+ * COPY_FILE_RANGE. KILL_SUIDGID: set-user-ID ends, and set-group-ID where the group
+ * may execute, as by FUSE's flags of that name, which the last two have not.
+ * KILL_SGID: wherever these end, set-group-ID does in any case: the process is not
+ * in the file's group. */
+#define FUSE_CHANNEL_KILL_SUIDGID	1u
+#define FUSE_CHANNEL_KILL_SGID		2u
+
 /* Behind the reply to a WRITE there may be this: how many blocks of 4 KiB the host
  * has room for after it. Linux keeps no more than these waiting to be written, so
  * that who is told that he has written has. */

@@ -3,6 +3,7 @@
 #ifndef ISTHMUS_COMPAT_VFS_H
 #define ISTHMUS_COMPAT_VFS_H
 
+#include <linux/capability.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/version.h>
@@ -22,6 +23,11 @@ static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
 {
 	inode_set_ctime(inode, sec, nsec);
 }
+
+static inline bool compat_capable(const struct inode *inode, int cap)
+{
+	return capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, cap);
+}
 #else
 typedef struct user_namespace compat_idmap;
 
@@ -36,6 +42,11 @@ static inline void compat_set_mtime(struct inode *inode, s64 sec, u32 nsec)
 static inline void compat_set_ctime(struct inode *inode, s64 sec, u32 nsec)
 {
 	inode->i_ctime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
+}
+
+static inline bool compat_capable(const struct inode *inode, int cap)
+{
+	return capable_wrt_inode_uidgid(&init_user_ns, inode, cap);
 }
 #endif
 

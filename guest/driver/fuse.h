@@ -4,9 +4,10 @@
  * system type and its mount; below it fuse_queue.c, what the kernel's fuse module
  * calls; fuse_conn.c, the connection to the host; fuse_receive.c, fuse_end.c and
  * fuse_put.c, messages off the ring and into it. fuse_local.c is what the host
- * need not be asked, fuse_name.c that of names; fuse_write.c writes dirty pages;
- * fuse_stream.c lets large reads and writes go past Linux's cache; fuse_notify.c
- * carries out what the host tells.
+ * need not be asked, fuse_name.c that of names, and fuse_privs.c what it cannot
+ * know of a process; fuse_write.c writes dirty pages; fuse_stream.c lets large
+ * reads and writes go past Linux's cache; fuse_notify.c carries out what the host
+ * tells.
  *
  * A mount is one session with the host's file server, and a session outlives its
  * connections: when one is lost, requests stay, and go to the next one
@@ -197,6 +198,10 @@ void fuse_room_answered(struct fuse_session *s, const struct fuse_req *req);
 bool fuse_room_for(struct fuse_session *s, u64 more);
 bool fuse_room_make(struct fuse_session *s, u64 more);
 void fuse_room_before(struct fuse_session *s, const struct fuse_req *req);
+
+/* fuse_privs.c: the first in process context, the second with ch->lock held. */
+void fuse_privs_before(struct fuse_session *s, struct fuse_req *req);
+void fuse_privs_after(struct fuse_session *s, const struct fuse_req *req);
 
 /* fuse_stream.c */
 bool fuse_stream_adopted(const struct inode *inode);

@@ -227,6 +227,7 @@ bool fuse_local_answer(struct fuse_session *s, struct fuse_req *req)
 		fuse_end(s, req, error);
 	} else {
 		fuse_room_before(s, req);
+		fuse_privs_before(s, req);
 	}
 	return answered;
 }

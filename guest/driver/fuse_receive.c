@@ -189,42 +189,6 @@ static void zero_rest(const struct fuse_args *args, u32 len)
 	}
 }
 
-/* By this request a file lost its set-user-ID bits, perhaps: its mode is to be
- * asked for. The fuse module does not look for them. */
-static void note_mode(struct fuse_session *s, const struct fuse_req *req)
-{
-	const void *in = req->args->in_args[0].value;
-	u64 nodeid = req->in.h.nodeid;
-	struct inode *inode;
-
-	if (req->in.h.opcode == FUSE_COPY_FILE_RANGE) {
-		nodeid = ((const struct fuse_copy_file_range_in *)in)->nodeid_out;
-	} else if (req->in.h.opcode == FUSE_WRITE &&
-		   !(((const struct fuse_write_in *)in)->write_flags &
-		     FUSE_WRITE_KILL_SUIDGID)) {
-		return;
-	}
-	rcu_read_lock();
-	inode = fuse_find_inode(s, nodeid);
-	if (inode && READ_ONCE(inode->i_mode) & (S_ISUID | S_ISGID)) {
-		set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
-			      STATX_MODE);
-	}
-	rcu_read_unlock();
-}
-
-/* What is to be known of a request that went well, before its process goes on. */
-static void note_answer(struct fuse_session *s, const struct fuse_req *req)
-{
-	switch (req->in.h.opcode) {
-	case FUSE_WRITE:
-	case FUSE_FALLOCATE:
-	case FUSE_COPY_FILE_RANGE:
-		note_mode(s, req);
-		break;
-	}
-}
-
 /* The answer is here, all of it. */
 static void reply_end(struct fuse_session *s)
 {
@@ -258,7 +222,7 @@ static void reply_end(struct fuse_session *s)
 	}
 	if (rx->head.error == 0) {
 		fuse_room_answered(s, req);
-		note_answer(s, req);
+		fuse_privs_after(s, req);
 	}
 	list_del_init(&req->list);
 	fuse_end(s, req, rx->head.error);

@@ -74,6 +74,14 @@ uint64_t fuse_room(struct volume *vol);
 int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 		  uint32_t flags);
 
+/* What ends with set-user-ID, if that ends by this request. */
+static inline unsigned fuse_kill_of(const struct fuse_request *r)
+{
+	return (r->in.padding & FUSE_CHANNEL_KILL_SGID) != 0 ?
+	       VOLUME_SET_KILL_PRIV | VOLUME_SET_KILL_SGID :
+	       VOLUME_SET_KILL_PRIV;
+}
+
 /* Open flags, as Linux on x86 numbers them. */
 #define FUSE_O_ACCMODE	03u
 #define FUSE_O_EXCL	0200u

@@ -142,7 +142,7 @@ int fuse_setattr(struct fuse_request *r)
 	if ((valid & FATTR_KILL_SUIDGID) != 0 ||
 	    ((valid & (FATTR_UID | FATTR_GID)) != 0 &&
 	     (valid & FATTR_MODE) == 0)) {
-		what |= VOLUME_SET_KILL_PRIV;
+		what |= fuse_kill_of(r);
 	}
 	error = volume_setattr(r->vol, r->node->ino, what, &attr);
 	return error != 0 ? error : attr_put(r);

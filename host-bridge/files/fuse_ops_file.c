@@ -78,7 +78,7 @@ int fuse_open(struct fuse_request *r)
 		error = volume_setattr(r->vol, r->node->ino, VOLUME_SET_SIZE |
 				       ((in->open_flags &
 					 FUSE_OPEN_KILL_SUIDGID) != 0 ?
-					VOLUME_SET_KILL_PRIV : 0), &attr);
+					fuse_kill_of(r) : 0), &attr);
 		if (error != 0) {
 			fuse_open_end(r->session, out->fh);
 		}
@@ -133,8 +133,8 @@ int fuse_write_begin(struct fuse_request *r, const struct fuse_write_in *in,
 	}
 	error = fuse_node_get(r->session, r->in.nodeid, r->in.uid, &r->node);
 	if (error == 0 && (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0) {
-		error = volume_setattr(r->vol, r->node->ino,
-				       VOLUME_SET_KILL_PRIV, &attr);
+		error = volume_setattr(r->vol, r->node->ino, fuse_kill_of(r),
+				       &attr);
 	}
 	return error;
 }

@@ -35,18 +35,21 @@ static const struct {
 	{ VOLUME_FL_NODUMP, XFLAG_NODUMP },
 };
 
-/* A file has got another content by these: as with a WRITE, set-user-ID and
- * set-group-ID end if it is not by root. Linux does not say that it should be so,
- * nor with which capabilities. */
+/* A file has got another content by these, as by a WRITE; but it is the driver that
+ * says whether set-user-ID and set-group-ID end. */
 static int end_privileges(struct fuse_request *r, uint32_t ino)
 {
 	struct volume_attr attr;
-	int error = volume_getattr(r->vol, ino, &attr);
+	int error;
 
-	if (error != 0 || r->in.uid == 0 || (attr.mode & MODE_PRIVILEGES) == 0) {
+	if ((r->in.padding & FUSE_CHANNEL_KILL_SUIDGID) == 0) {
+		return 0;
+	}
+	error = volume_getattr(r->vol, ino, &attr);
+	if (error != 0 || (attr.mode & MODE_PRIVILEGES) == 0) {
 		return error;
 	}
-	return volume_setattr(r->vol, ino, VOLUME_SET_KILL_PRIV, &attr);
+	return volume_setattr(r->vol, ino, fuse_kill_of(r), &attr);
 }
 
 /** FALLOCATE: fuse_fallocate_in. */

@@ -65,6 +65,7 @@ struct volume_attr {
 /* What a write or a new owner takes from all but directories: set-user-ID,
  * set-group-ID where the group may execute, "security.capability". */
 #define VOLUME_SET_KILL_PRIV	0x80u
+#define VOLUME_SET_KILL_SGID	0x100u	/* with it: set-group-ID in any case */
 
 struct volume_stat {
 	uint32_t block_size;		/* bytes */

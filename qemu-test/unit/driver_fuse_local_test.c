@@ -228,53 +228,113 @@ static void test_blocks(void **state)
 	stop();
 }
 
-/* A write by another user takes set-user-ID bits away, and so do fallocate and
- * copy_file_range: the mode is asked for anew, if it has any. */
+/* Who may not set set-user-ID ends it by a write, and by fallocate and
+ * copy_file_range, of which the fuse module does not say so. If the file had any the
+ * mode is asked for anew. */
 static void test_kill_suid(void **state)
 {
-	struct fuse_inode fi = { .inode = { .nodeid = 7 } };
+	struct fuse_inode fi = { .inode = { .nodeid = 7, .i_gid = 5 } };
 	struct ask write = ask_of(FUSE_WRITE, sizeof(struct fuse_write_in),
 				  8);
+	struct ask open = ask_of(FUSE_OPEN, sizeof(struct fuse_open_in), 16);
+	struct ask set = ask_of(FUSE_SETATTR, sizeof(struct fuse_setattr_in),
+				sizeof(struct fuse_attr_out));
 	struct ask fall = ask_of(FUSE_FALLOCATE,
 				 sizeof(struct fuse_fallocate_in), 0);
 	struct ask copy = ask_of(FUSE_COPY_FILE_RANGE,
 				 sizeof(struct fuse_copy_file_range_in), 8);
 	const struct {
 		struct ask *ask;
-		u32 mode, flags;
+		u32 mode;
+		bool said;		/* by the fuse module */
+		bool fsetid;
 		u64 to;
+		u16 kill;
 		u32 unknown;
 	} cases[] = {
-		{ &write, 0104755, 0, 0, 0 },
-		{ &write, 0104755, FUSE_WRITE_KILL_SUIDGID, 0, STATX_MODE },
-		{ &write, 0102755, FUSE_WRITE_KILL_SUIDGID, 0, STATX_MODE },
-		{ &write, 0100755, FUSE_WRITE_KILL_SUIDGID, 0, 0 },
-		{ &fall, 0104755, 0, 0, STATX_MODE },
-		{ &fall, 0100755, 0, 0, 0 },
-		{ &copy, 0104755, 0, 7, STATX_MODE },
-		{ &copy, 0104755, 0, 8, 0 },
+		{ &write, 0104755, false, false, 0, 0, 0 },
+		{ &write, 0104755, true, false, 0, 1, STATX_MODE },
+		{ &write, 0102755, true, false, 0, 1, STATX_MODE },
+		{ &write, 0100755, true, false, 0, 1, 0 },
+		{ &open, 0104755, false, false, 0, 0, 0 },
+		{ &open, 0104755, true, false, 0, 1, STATX_MODE },
+		{ &set, 0104755, true, false, 0, 1, 0 },
+		{ &set, 0104755, false, false, 0, 0, 0 },
+		{ &fall, 0104755, false, false, 0, 1, STATX_MODE },
+		{ &fall, 0104755, false, true, 0, 0, 0 },
+		{ &fall, 0100755, false, false, 0, 1, 0 },
+		{ &copy, 0104755, false, false, 7, 1, STATX_MODE },
+		{ &copy, 0104755, false, true, 7, 0, 0 },
+		{ &copy, 0104755, false, false, 8, 3, 0 },
 	};
 
 	(void)state;
 	start();
 	sb->inode = &fi.inode;
+	fake.group = 5;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct ask *ask = cases[i].ask;
 
 		((struct fuse_write_in *)write.in)->write_flags =
-			cases[i].flags;
+			cases[i].said ? FUSE_WRITE_KILL_SUIDGID : 0;
+		*(struct fuse_open_in *)open.in = (struct fuse_open_in){
+			.flags = 01001,
+			.open_flags = cases[i].said ? FUSE_OPEN_KILL_SUIDGID :
+						      0,
+		};
+		((struct fuse_setattr_in *)set.in)->valid = FATTR_SIZE |
+			(cases[i].said ? FATTR_KILL_SUIDGID : 0);
 		((struct fuse_copy_file_range_in *)copy.in)->nodeid_out =
 			cases[i].to;
 		copy.ap.args.nodeid = 9;
+		fake.fsetid = cases[i].fsetid;
 		fi.inode.i_mode = cases[i].mode;
 		fi.inval_mask = 0;
 		ask_send(ask);
 		assert_true(server_run());
+		assert_int_equal(got.padding, cases[i].kill);
 		server_reply(got.unique, 0, ask->out,
 			     ask->ap.args.out_args[0].size);
 		assert_int_equal(fake_answered(ask->req), 0);
 		assert_int_equal(fi.inval_mask, cases[i].unknown);
 	}
+	fake.fsetid = false;
+	sb->inode = NULL;
+	stop();
+}
+
+/* Set-group-ID of a file that the group may not execute ends for who is not in the
+ * group, nor has the right over the file: the host is told. */
+static void test_kill_sgid(void **state)
+{
+	struct fuse_inode fi = { .inode = {
+		.nodeid = 7, .i_gid = 5, .i_mode = 0102644,
+	} };
+	struct ask fall = ask_of(FUSE_FALLOCATE,
+				 sizeof(struct fuse_fallocate_in), 0);
+	struct ask set = ask_of(FUSE_SETATTR, sizeof(struct fuse_setattr_in),
+				sizeof(struct fuse_attr_out));
+
+	(void)state;
+	start();
+	sb->inode = &fi.inode;
+	((struct fuse_setattr_in *)set.in)->valid = FATTR_SIZE |
+						    FATTR_KILL_SUIDGID;
+	for (int i = 0; i < 8; i++) {
+		struct ask *ask = i & 4 ? &set : &fall;
+		bool member = i & 1, may = i & 2;
+
+		fake.group = member ? 5 : 6;
+		fake.fsetid_here = may;
+		ask_send(ask);
+		assert_true(server_run());
+		assert_int_equal(got.padding, FUSE_CHANNEL_KILL_SUIDGID |
+				 (member || may ? 0 : FUSE_CHANNEL_KILL_SGID));
+		server_reply(got.unique, 0, ask->out,
+			     ask->ap.args.out_args[0].size);
+		assert_int_equal(fake_answered(ask->req), 0);
+	}
+	fake.fsetid_here = false;
 	sb->inode = NULL;
 	stop();
 }
@@ -399,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_kill_suid),
+		cmocka_unit_test(test_kill_sgid),
 		cmocka_unit_test(test_written_before),
 		cmocka_unit_test(test_forgets),
 	};

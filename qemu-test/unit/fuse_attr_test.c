@@ -72,9 +72,21 @@ static void attributes_are_set(void **state)
 	GO(talk(&a), 22);
 }
 
+/* By what Linux flags: a write, O_TRUNC, a new size. Set-group-ID that the group
+ * cannot use ends if the driver says so. */
 static void privileges_end_with_a_write(void **state)
 {
-	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0106755 };
+	const struct {
+		uint32_t before;
+		uint16_t kill;
+		uint32_t after;
+	} cases[] = {
+		{ 06755, 0, 0755 }, { 06755, 2, 0755 }, { 06644, 0, 02644 },
+		{ 06644, 1, 02644 }, { 06644, 3, 0644 }, { 02644, 2, 0644 },
+	};
+	struct fuse_setattr_in in = { .valid = FATTR_MODE };
+	struct fuse_setattr_in cut = { .valid = FATTR_SIZE |
+					       FATTR_KILL_SUIDGID };
 	struct fuse_open_in open = {
 		.flags = O_WRONLY | O_TRUNC,
 		.open_flags = FUSE_OPEN_KILL_SUIDGID,
@@ -83,22 +95,29 @@ static void privileges_end_with_a_write(void **state)
 
 	(void)state;
 	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
-	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
-	GO(write_file(&a, node, 0, "x", 1, 0), 0);
-	GO(attr_by(node).mode, 0106755);
-	GO(write_file(&a, node, 0, "x", 1, FUSE_WRITE_KILL_SUIDGID), 0);
-	GO(attr_by(node).mode, 0100755);
-	GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL), 0);
-	GO(ask(&a, FUSE_OPEN, node, &open, sizeof(open), NULL, NULL), 0);
-	GO(attr_by(node).mode, 0100755);
-	GO(attr_by(node).size, 0);
+	for (size_t i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
+		in.mode = cases[i / 3].before;
+		GO(ask(&a, FUSE_SETATTR, node, &in, sizeof(in), NULL, NULL),
+		   0);
+		a.kill = cases[i / 3].kill;
+		GO(write_file(&a, node, 0, "x", 1, 0), 0);
+		GO(attr_by(node).mode, 0100000 | in.mode);
+		GO(i % 3 == 0 ? write_file(&a, node, 0, "x", 1,
+					   FUSE_WRITE_KILL_SUIDGID) :
+		   i % 3 == 1 ? ask(&a, FUSE_OPEN, node, &open, sizeof(open),
+				    NULL, NULL) :
+		   ask(&a, FUSE_SETATTR, node, &cut, sizeof(cut), NULL, NULL),
+		   0);
+		GO(attr_by(node).mode, 0100000 | cases[i / 3].after);
+		GO(attr_by(node).size, i % 3 == 0);
+	}
 }
 
-/* With FALLOCATE and COPY_FILE_RANGE Linux does not say that they should: they do
- * with all users but root. */
+/* With FALLOCATE and COPY_FILE_RANGE Linux does not say that they should: the
+ * driver does, whoever it is. */
 static void privileges_end_with_another_content(void **state)
 {
-	struct fuse_setattr_in in = { .valid = FATTR_MODE, .mode = 0106755 };
+	struct fuse_setattr_in in = { .valid = FATTR_MODE };
 	struct fuse_fallocate_in fall = { .length = 5000 };
 	struct fuse_copy_file_range_in copy = { .len = 100 };
 	uint64_t x, y;
@@ -108,29 +127,30 @@ static void privileges_end_with_another_content(void **state)
 	GO(make_file(&a, ROOT_ID, "y", &y, NULL), 0);
 	GO(write_file(&a, y, 0, "data", 4, 0), 0);
 	copy.nodeid_out = x;
-	for (unsigned i = 0; i < 8; i++) {
-		bool copies = i & 1, root = i & 2, exec = i & 4;
+	for (unsigned i = 0; i < 32; i++) {
+		bool copies = i & 1, exec = i & 2;
 
-		in.mode = exec ? 0106755 : 0106644;
+		in.mode = exec ? 06755 : 06644;
 		GO(ask(&a, FUSE_SETATTR, x, &in, sizeof(in), NULL, NULL), 0);
-		a.uid = root ? 0 : 1000;
+		a.uid = i & 4 ? 0 : 1000;
+		a.kill = (uint16_t)(i >> 3);
 		GO(copies ? ask(&a, FUSE_COPY_FILE_RANGE, y, &copy,
 				sizeof(copy), NULL, NULL) :
 			    ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall),
 				NULL, NULL), 0);
-		a.uid = 0;
-		GO(attr_by(x).mode, root ? in.mode : exec ? 0100755 : 0102644);
+		GO(attr_by(x).mode & 07777, (a.kill & 1) == 0 ? in.mode :
+		   exec ? 0755 : a.kill == 3 ? 0644 : 02644);
 	}
+	a.uid = 0;
 	/* Nothing was copied; it could not be done. */
 	GO(ask(&a, FUSE_SETATTR, x, &in, sizeof(in), NULL, NULL), 0);
-	a.uid = 1000;
+	a.kill = 3;
 	copy.off_in = 4;
 	GO(ask(&a, FUSE_COPY_FILE_RANGE, y, &copy, sizeof(copy), NULL, NULL),
 	   0);
 	fall.mode = 0x100;
 	GO(ask(&a, FUSE_FALLOCATE, x, &fall, sizeof(fall), NULL, NULL), 95);
-	a.uid = 0;
-	GO(attr_by(x).mode, in.mode);
+	GO(attr_by(x).mode, 0100000 | in.mode);
 }
 
 static uint64_t few_blocks(struct volume_dev *dev)

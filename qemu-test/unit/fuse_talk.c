@@ -105,6 +105,7 @@ int begin(struct mount *m, uint32_t opcode, uint64_t nodeid)
 	struct fuse_in_header in = {
 		.opcode = opcode, .unique = m->unique += 2, .nodeid = nodeid,
 		.uid = m->uid, .gid = m->gid, .pid = m->pid,
+		.padding = m->kill,
 	};
 
 	memcpy(m->request, &in, sizeof(in));

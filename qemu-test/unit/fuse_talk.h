@@ -19,6 +19,7 @@ struct mount {
 	const void *peer;		/* its Linux; NULL: one of its own */
 	uint64_t session, unique;
 	uint32_t uid, gid, pid;
+	uint16_t kill;			/* FUSE_CHANNEL_KILL_ */
 	uint64_t fh;			/* through which it locks */
 	bool ended;			/* by the server */
 	bool stop;			/* there is no room */

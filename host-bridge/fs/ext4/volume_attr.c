@@ -167,7 +167,8 @@ static void setattr_owner(struct vnode *vn, unsigned what,
 	if ((what & VOLUME_SET_KILL_PRIV) != 0 &&
 	    !vnode_is(vn, VOLUME_S_IFDIR)) {
 		vn->in.i_mode &= (uint16_t)~LINUX_S_ISUID;
-		if ((vn->in.i_mode & LINUX_S_IXGRP) != 0) {
+		if ((vn->in.i_mode & LINUX_S_IXGRP) != 0 ||
+		    (what & VOLUME_SET_KILL_SGID) != 0) {
 			vn->in.i_mode &= (uint16_t)~LINUX_S_ISGID;
 		}
 	}
@@ -178,7 +179,8 @@ static int setattr_try(struct volume *vol, struct vnode *vn, unsigned what,
 		       const struct volume_attr *attr)
 {
 	unsigned grows = VOLUME_SET_ATIME | VOLUME_SET_MTIME |
-			 VOLUME_SET_CTIME | VOLUME_SET_KILL_PRIV;
+			 VOLUME_SET_CTIME | VOLUME_SET_KILL_PRIV |
+			 VOLUME_SET_KILL_SGID;
 	/* Times of an append-only file change when it grows, and privileges
 	 * end. */
 	int error = (what & ~grows) != 0 ? flags_free(vn) : flags_growing(vn);

@@ -71,7 +71,15 @@ struct fuse_file {
 #define S_NOSEC			1u
 #define inode_has_no_xattr(i)	((void)((i)->i_flags |= S_NOSEC))
 
+#define in_group_p(gid)		((gid) == fake.group)
+#define capable(cap)		((void)(cap), fake.fsetid)
+#define capable_wrt_inode_uidgid(idmap, inode, cap)	\
+	((void)(idmap), (void)(inode), (void)(cap), fake.fsetid_here)
+
+enum { CAP_FSETID = 4 };
+
 struct mnt_idmap;
+extern struct mnt_idmap nop_mnt_idmap;
 
 struct inode_operations {
 	struct dentry *(*lookup)(struct inode *dir, struct dentry *entry,

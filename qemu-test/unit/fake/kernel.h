@@ -45,6 +45,7 @@ typedef long ssize_t;
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 #define clamp(v, a, b)		((v) < (a) ? (a) : (v) > (b) ? (b) : (v))
+#define likely(x)		(x)
 #define unlikely(x)		(x)
 #define struct_size(p, member, n) \
 	(offsetof(__typeof__(*(p)), member) + (n) * sizeof((p)->member[0]))
@@ -102,6 +103,8 @@ struct fake_kernel {
 	u8 *region;
 	size_t region_size;
 	bool killed;			/* the current process */
+	unsigned int group;		/* its one group */
+	bool fsetid, fsetid_here;	/* CAP_FSETID; over a file */
 	bool no_memory;			/* allocations that may fail do */
 	bool foreign_transport;		/* another driver has vsock */
 	/* The machine's state. */

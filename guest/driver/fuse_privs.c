@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * isthmus: set-user-ID and set-group-ID, which end when somebody who may not set
+ * them changes a file. The host does that, and cannot know what the process may:
+ * its capabilities and groups are Linux's. The fuse module says of some requests
+ * that the bits end; of fallocate and copy_file_range it does not, and of none
+ * that the process is not in the file's group. Then set-group-ID ends even where
+ * the group may not execute. [Linux "fs/attr.c: setattr_should_drop_sgid"]
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+
+#include "compat_vfs.h"
+#include "fuse.h"
+
+/* Does the process that sends this end what it may not set? */
+static bool ends(const struct fuse_req *req)
+{
+	const void *in = req->args->in_args[0].value;
+
+	switch (req->in.h.opcode) {
+	case FUSE_OPEN:
+		return ((const struct fuse_open_in *)in)->open_flags &
+		       FUSE_OPEN_KILL_SUIDGID;
+	case FUSE_SETATTR:
+		return ((const struct fuse_setattr_in *)in)->valid &
+		       FATTR_KILL_SUIDGID;
+	case FUSE_WRITE:
+		return ((const struct fuse_write_in *)in)->write_flags &
+		       FUSE_WRITE_KILL_SUIDGID;
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		return !capable(CAP_FSETID);
+	}
+	return false;
+}
+
+/* The file that is changed. NULL: it is not known any more. In an RCU read
+ * section. */
+static struct inode *changed(struct fuse_session *s, const struct fuse_req *req)
+{
+	const struct fuse_copy_file_range_in *in =
+		req->args->in_args[0].value;
+
+	return fuse_find_inode(s, req->in.h.opcode == FUSE_COPY_FILE_RANGE ?
+			       in->nodeid_out : req->in.h.nodeid);
+}
+
+/** A request is about to be sent, by the process that waits for it. */
+void fuse_privs_before(struct fuse_session *s, struct fuse_req *req)
+{
+	struct inode *inode;
+
+	if (!ends(req)) {
+		return;
+	}
+	req->in.h.padding = FUSE_CHANNEL_KILL_SUIDGID;
+	rcu_read_lock();
+	inode = changed(s, req);
+	if (!inode || !(in_group_p(inode->i_gid) ||
+			compat_capable(inode, CAP_FSETID))) {
+		req->in.h.padding |= FUSE_CHANNEL_KILL_SGID;
+	}
+	rcu_read_unlock();
+}
+
+/** It went well, and its process has not gone on. If the file had such bits its
+ * mode is to be asked for, if the answer has not said it: the fuse module does not
+ * look for them. */
+void fuse_privs_after(struct fuse_session *s, const struct fuse_req *req)
+{
+	struct inode *inode;
+
+	if (likely(!(req->in.h.padding & FUSE_CHANNEL_KILL_SUIDGID)) ||
+	    req->in.h.opcode == FUSE_SETATTR) {
+		return;
+	}
+	rcu_read_lock();
+	inode = changed(s, req);
+	if (inode && READ_ONCE(inode->i_mode) & (S_ISUID | S_ISGID)) {
+		set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
+			      STATX_MODE);
+	}
+	rcu_read_unlock();
+}
