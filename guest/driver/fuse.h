@@ -61,6 +61,7 @@ struct fuse_slot {
 	struct fuse_req *req;		/* NULL: nobody wants the answer */
 	u64 forgets;			/* sent before it */
 	u64 nodeid;
+	u64 privs;			/* fuse_privs_node() */
 	u32 opcode;			/* 0: its answer says nothing */
 	bool lock;			/* SETLKW */
 	bool told;			/* INTERRUPT is sent */
@@ -199,9 +200,10 @@ bool fuse_room_for(struct fuse_session *s, u64 more);
 bool fuse_room_make(struct fuse_session *s, u64 more);
 void fuse_room_before(struct fuse_session *s, const struct fuse_req *req);
 
-/* fuse_privs.c: the first in process context, the second with ch->lock held. */
+/* fuse_privs.c: the first in process context, the others with ch->lock held. */
 void fuse_privs_before(struct fuse_session *s, struct fuse_req *req);
-void fuse_privs_after(struct fuse_session *s, const struct fuse_req *req);
+u64 fuse_privs_node(const struct fuse_req *req);
+void fuse_privs_after(struct fuse_session *s, u64 nodeid);
 
 /* fuse_stream.c */
 bool fuse_stream_adopted(const struct inode *inode);

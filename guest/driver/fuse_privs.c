@@ -36,15 +36,14 @@ static bool ends(const struct fuse_req *req)
 	return false;
 }
 
-/* The file that is changed. NULL: it is not known any more. In an RCU read
- * section. */
-static struct inode *changed(struct fuse_session *s, const struct fuse_req *req)
+/* The node that is changed. */
+static u64 changed(const struct fuse_req *req)
 {
 	const struct fuse_copy_file_range_in *in =
 		req->args->in_args[0].value;
 
-	return fuse_find_inode(s, req->in.h.opcode == FUSE_COPY_FILE_RANGE ?
-			       in->nodeid_out : req->in.h.nodeid);
+	return req->in.h.opcode == FUSE_COPY_FILE_RANGE ? in->nodeid_out :
+	       req->in.h.nodeid;
 }
 
 /** A request is about to be sent, by the process that waits for it. */
@@ -57,7 +56,7 @@ void fuse_privs_before(struct fuse_session *s, struct fuse_req *req)
 	}
 	req->in.h.padding = FUSE_CHANNEL_KILL_SUIDGID;
 	rcu_read_lock();
-	inode = changed(s, req);
+	inode = fuse_find_inode(s, changed(req));
 	if (!inode || !(in_group_p(inode->i_gid) ||
 			compat_capable(inode, CAP_FSETID))) {
 		req->in.h.padding |= FUSE_CHANNEL_KILL_SGID;
@@ -65,19 +64,22 @@ void fuse_privs_before(struct fuse_session *s, struct fuse_req *req)
 	rcu_read_unlock();
 }
 
-/** It went well, and its process has not gone on. If the file had such bits its
- * mode is to be asked for, if the answer has not said it: the fuse module does not
- * look for them. */
-void fuse_privs_after(struct fuse_session *s, const struct fuse_req *req)
+/** The node in which such bits end by this request; 0: none. */
+u64 fuse_privs_node(const struct fuse_req *req)
+{
+	return unlikely(req->in.h.padding & FUSE_CHANNEL_KILL_SUIDGID) ?
+	       changed(req) : 0;
+}
+
+/** The host has carried out such a request, or may have, and nobody has gone on who
+ * waits for it. If the node had such bits its mode is to be asked for: the fuse
+ * module does not look for them. */
+void fuse_privs_after(struct fuse_session *s, u64 nodeid)
 {
 	struct inode *inode;
 
-	if (likely(!(req->in.h.padding & FUSE_CHANNEL_KILL_SUIDGID)) ||
-	    req->in.h.opcode == FUSE_SETATTR) {
-		return;
-	}
 	rcu_read_lock();
-	inode = changed(s, req);
+	inode = fuse_find_inode(s, nodeid);
 	if (inode && READ_ONCE(inode->i_mode) & (S_ISUID | S_ISGID)) {
 		set_mask_bits(&get_fuse_inode(inode)->inval_mask, 0,
 			      STATX_MODE);

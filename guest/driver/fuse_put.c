@@ -102,6 +102,9 @@ void fuse_slot_free(struct fuse_session *s, struct fuse_slot *slot)
 	}
 	slot->unique = 0;
 	slot->req = NULL;
+	if (slot->privs) {
+		fuse_privs_after(s, slot->privs);
+	}
 }
 
 /* The request's slot: the one it has, or a free one. NULL: as many are out as
@@ -130,6 +133,7 @@ static void slot_take(struct fuse_session *s, struct fuse_slot *slot,
 	__set_bit(slot - s->slot, s->taken);
 	slot->req = req;
 	slot->nodeid = req->in.h.nodeid;
+	slot->privs = fuse_privs_node(req);
 	slot->opcode = req->in.h.opcode;
 	slot->lock = slot->opcode == FUSE_SETLKW;
 	if (slot->lock) {

@@ -222,7 +222,6 @@ static void reply_end(struct fuse_session *s)
 	}
 	if (rx->head.error == 0) {
 		fuse_room_answered(s, req);
-		fuse_privs_after(s, req);
 	}
 	list_del_init(&req->list);
 	fuse_end(s, req, rx->head.error);

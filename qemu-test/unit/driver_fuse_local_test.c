@@ -258,7 +258,7 @@ static void test_kill_suid(void **state)
 		{ &write, 0100755, true, false, 0, 1, 0 },
 		{ &open, 0104755, false, false, 0, 0, 0 },
 		{ &open, 0104755, true, false, 0, 1, STATX_MODE },
-		{ &set, 0104755, true, false, 0, 1, 0 },
+		{ &set, 0104755, true, false, 0, 1, STATX_MODE },
 		{ &set, 0104755, false, false, 0, 0, 0 },
 		{ &fall, 0104755, false, false, 0, 1, STATX_MODE },
 		{ &fall, 0104755, false, true, 0, 0, 0 },

@@ -297,6 +297,32 @@ static void kill_and_answer(struct ask *ask, const void *reply, u32 len)
 	server_reply(unique, 0, reply, len);
 }
 
+/* A process changes a file that it may not keep set-user-ID of, and is killed as it
+ * waits: whether it was done or not, and also if no answer comes any more, the mode
+ * that Linux has is not to be believed. */
+static void test_killed_privileges(void **state)
+{
+	struct fuse_inode fi = { .inode = { .nodeid = 7, .i_mode = 0104777 } };
+	struct ask ask = ask_of(FUSE_FALLOCATE,
+				sizeof(struct fuse_fallocate_in), 0);
+
+	(void)state;
+	start();
+	sb->inode = &fi.inode;
+	kill_and_answer(&ask, NULL, 0);
+	assert_int_equal(fi.inval_mask, STATX_MODE);
+	fi.inval_mask = 0;
+	ask_send(&ask);
+	expect(FUSE_FALLOCATE, ask.req->in.h.unique);
+	fake_signal(ask.req, true);
+	assert_int_equal(fake_answered(ask.req), -EINTR);
+	assert_int_equal(fi.inval_mask, 0);
+	reset();
+	assert_int_equal(fi.inval_mask, STATX_MODE);
+	sb->inode = NULL;
+	stop();
+}
+
 static void expect_release(u64 nodeid, u64 fh)
 {
 	expect(FUSE_RELEASE, 0);
@@ -554,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_server_restarts),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_killed_without_credit),
+		cmocka_unit_test(test_killed_privileges),
 		cmocka_unit_test(test_killed_opens),
 		cmocka_unit_test(test_device_removed),
 		cmocka_unit_test(test_unmount_down),
