@@ -94,6 +94,7 @@ BAD = [
     ("boot --disk {}/none/d --platform qemu-tcg", 2,
      "{}/none/d: No such file"),
     ("boot --iommu arm", 2, "--iommu"),
+    ("boot --qmp {}/q --platform bochs", 2, "--qmp needs QEMU"),
     ("boot --gdb nowhere --platform qemu-tcg", 2, "--gdb nowhere"),
     ("boot --platform qemu-tcg --log {}/none/log", 2, "{}/none/log: No such"),
     ("boot --platform qemu-tcg --log {}/folder", 2, "{}/folder: Is a direct"),

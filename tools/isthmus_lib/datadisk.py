@@ -53,7 +53,8 @@ class DataDisk:
         if self.sector != 512:
             device += f",logical_block_size={self.sector}," \
                 f"physical_block_size={self.sector}"
-        return line + ["-device", f"{device},drive=data,serial={SERIAL}"]
+        return line + ["-device", f"{device},drive=data,id=data-disk,"
+                       f"serial={SERIAL}"]
 
     def bochs(self, folder):
         """Bochs's line for it. The link keeps its lock file in the folder."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`isthmus boot --gdb` and `--deterministic`: what they add to an emulator's
-command line, and what the user is told. docs/debugging.md explains both."""
+"""`isthmus boot --gdb`, `--qmp` and `--deterministic`: what they add to an
+emulator's command line, and what the user is told. docs/debugging.md explains
+them."""
 
 import os
 import re
@@ -24,6 +25,8 @@ def add_options(group):
                        "instruction (QEMU only): tcp::PORT of this computer "
                        f"(default tcp::{GDB_PORT}) or unix:PATH; then: gdb -x "
                        + SCRIPT)
+    group.add_argument("--qmp", metavar="FILE", help="QEMU: its monitor (QMP) "
+                       "listens on the socket FILE")
     group.add_argument("--deterministic", action="store_true", help="the "
                        "same run every time, byte for byte (Bochs is so "
                        "anyway; QEMU counts instructions, and is slower)")
@@ -38,7 +41,13 @@ def qemu_arguments(settings):
         added[1] = "shift=0,sleep=on"
     if settings.gdb:
         added += ["-S", "-gdb", stub(settings.gdb)]
+    if settings.qmp:
+        added += ["-qmp", f"unix:{_quoted(settings.qmp)},server=on,wait=off"]
     return added
+
+
+def _quoted(path):
+    return os.path.abspath(path).replace(",", ",,")
 
 
 def bochs_prefix(folder, settings):
@@ -67,6 +76,8 @@ def check(platform, settings):
     if settings.deterministic and platform.name not in REPEATING:
         raise Failure(f"--deterministic: {platform.name} does not repeat "
                       "itself; --platform qemu-tcg or bochs does", 2)
+    if settings.qmp and not platform.name.startswith("qemu"):
+        raise Failure(f"--qmp needs QEMU; the platform is {platform.name}", 2)
     if not settings.gdb:
         return
     if not platform.name.startswith("qemu"):

@@ -26,6 +26,7 @@ class Settings:
         self.data = None                # datadisk.DataDisk
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
+        self.qmp = None                 # likewise
         self.deterministic = False
 
 
