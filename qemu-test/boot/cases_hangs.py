@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Disks that hang: one that is well after its reset, one that is not."""
+"""Disks that hang: one that is well after its reset, one that is not; and
+disks that fail with the volume on them."""
 
 import os
 import re
@@ -145,3 +146,74 @@ def disk_hangs(t):
         qmp.close()
     repair(t, path)
     t.note += f", Linux waited for {longest / 100} s at most"
+
+
+# What a bad sector in a file costs; then until the log cannot be written.
+FILE = """
+cd /mnt/host
+cat bad > /dev/null; echo "read $?"
+cmp good1 good2 && echo same
+dd if=good1 of=bad bs=4096 count=1 conv=notrunc,fsync; echo "write $?"
+echo new > other; dd if=other of=other2 conv=fsync 2> /dev/null
+echo "other $?"
+"""
+LOG = """
+cd /mnt/host
+i=0
+while echo $i | dd of=n$i conv=fsync 2> /dev/null; do i=$((i + 1)); done
+echo "last $i"
+mkdir d; echo "mkdir $?"
+cat n0
+"""
+
+
+def blocks(t, image, what):
+    """The blocks that a file of an ext4 lies in."""
+    said = t.tool(["debugfs", "-R", f"blocks {what}", image])
+    return [int(n) for n in said.splitlines()[-1].split()]
+
+
+@case("volume-disk-fails", "a volume on a disk that cannot be written: EIO, "
+      "then read-only, and what was promised is there", only=QEMU,
+      why="Bochs's disks do not fail")
+def volume_disk_fails(t):
+    path, share = t.path("volume.img"), t.path("share")
+    os.mkdir(share)
+    for name in ("good1", "bad", "good2"):
+        with open(os.path.join(share, name), "wb") as f:
+            f.write(b"a" * 8192)
+    with open(path, "wb") as f:
+        f.truncate(64 << 20)
+    t.tool(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "-d", share,
+            path])
+    bad = 2 * blocks(t, path, "/bad")[3]
+    log = 2 * blocks(t, path, "<8>")[60]
+    files = {}
+    for name, text in (("file", FILE), ("log", LOG)):
+        files[f"test/{name}"] = t.path(name)
+        with open(t.path(name), "w", encoding="ascii") as f:
+            f.write(text)
+    console = t.console("--disk", path, "--disk-volume", "--overlay",
+                        t.overlay(files), "--disk-bad", str(bad),
+                        "--disk-bad", str(log))
+    console.ready()
+    said = console.run("exec sh /test/file")
+    for word in "read 1", "same", "write 1", "other 0":
+        t.check(word + "\n" in said, f"no \"{word}\": {said!r}")
+    t.check(said.count("Input/output error") == 2, said)
+    said = console.run("exec sh /test/log")
+    last = int(re.search(r"last (\d+)", said)[1])
+    t.check(last > 1 and "Read-only file system\n" in said and
+            "mkdir 1\n0\n" in said, said)
+    t.check(re.search(r"isthmus: the volume's disk virtio0 cannot be written",
+                      console.seen), "the console says nothing")
+    said = console.run("status")
+    t.check("volume: on disk virtio0, READ ONLY: " in said, said)
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    t.check(NOT_CLOSED.search(console.seen), console.seen[-1000:])
+    # All that an fsync promised is in the log.
+    repair(t, path)
+    for i in range(last):
+        said = t.tool(["debugfs", "-R", f"cat /n{i}", path])
+        t.check(said.endswith(f"\n{i}\n"), f"n{i} has {said!r}")

@@ -29,15 +29,17 @@ class DataDisk:
         self.bad = bad
 
     def _blocks(self):
-        """What is below the device. A bad sector is blkdebug's doing."""
+        """What is below the device. Bad sectors are blkdebug's doing."""
         line = ["-blockdev", "driver=file,discard=unmap,node-name=data-file,"
                 "filename=" + self.path.replace(",", ",,")]
         below = "data-file"
         if self.bad is not None:
             below = "data-bad"
             line += ["-blockdev", "driver=blkdebug,discard=unmap,node-name="
-                     f"{below},image=data-file,inject-error.0.event=none,"
-                     f"inject-error.0.sector={self.bad}"]
+                     f"{below},image=data-file" + "".join(
+                         f",inject-error.{i}.event=none,"
+                         f"inject-error.{i}.sector={sector}"
+                         for i, sector in enumerate(self.bad))]
         return line + ["-blockdev", "driver=raw,discard=unmap,node-name=data,"
                        f"file={below}"]
 
