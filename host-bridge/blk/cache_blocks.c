@@ -262,10 +262,19 @@ static uint8_t *cache_poke(struct volume_dev *dev, uint64_t block, bool whole)
 static uint8_t *cache_change(struct volume_dev *dev, uint64_t block,
 			     bool whole)
 {
-	struct cache_journal *journal = of(dev)->journal;
+	struct cache *cache = of(dev);
+	struct cache_journal *journal = cache->journal;
+	uint8_t *data;
 
-	return journal != NULL ? journal->change(journal, block, whole)
-			       : cache_poke(dev, block, whole);
+	if (journal == NULL) {
+		return cache_poke(dev, block, whole);
+	}
+	data = journal->change(journal, block, whole);
+	if (data == NULL && dev->absent &&
+	    (cache->wait == NULL || cache->wait->missing == 0)) {
+		wait_room(cache);	/* for the transaction's end */
+	}
+	return data;
 }
 
 /* What is on its way to the disk goes there, which does no harm. */

@@ -61,6 +61,9 @@ struct volume_dev {
 	/* Transactions of a journal: what is changed now belongs to running,
 	 * all up to lasting are on the disk. Without a journal both stay 0. */
 	uint64_t running, lasting;
+	/* Blocks changed by the running one; how many of them there should be where
+	 * a function ends, with those still to be changed by a flush (0: any). */
+	uint32_t changed, most;
 	bool read_only;
 	bool instant;			/* no block is ever absent */
 	/* Of the last peek, poke or change that gave NULL. */

@@ -171,6 +171,11 @@ int volume_open(struct volume_dev *dev, struct volume **out);
 #define VOLUME_WHY		120u
 void volume_why(struct volume_dev *dev, char text[VOLUME_WHY]);
 int volume_flush(struct volume *vol);
+/* Before a journal: how many blocks a flush will change, at most; and what is done
+ * between other calls, as long as there is something. */
+uint32_t volume_due(const struct volume *vol);
+bool volume_unended(const struct volume *vol);
+int volume_end(struct volume *vol);
 int volume_close(struct volume *vol);
 void volume_drop(struct volume *vol);
 int volume_statfs(struct volume *vol, struct volume_stat *st);

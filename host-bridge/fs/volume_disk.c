@@ -40,7 +40,8 @@ struct volume_disk {
 	struct place places[PLACES];	/* of inode 8 */
 	uint32_t place_count;
 	struct journal_found found;
-	uint32_t begun;			/* changes since the last flush */
+	struct volume_wait end_wait;	/* of what is ended in between */
+	bool end_waits;
 	char *why;
 };
 
@@ -291,6 +292,15 @@ static int open_volume(struct volume_disk *d)
 	return error;
 }
 
+/* volume_wait.ready of what is ended in between. */
+static void end_ready(struct volume_wait *wait)
+{
+	struct volume_disk *d = (struct volume_disk *)((char *)wait -
+				offsetof(struct volume_disk, end_wait));
+
+	d->end_waits = false;
+}
+
 static struct volume_disk *disk_of(struct volume_turns *turns)
 {
 	return (struct volume_disk *)((char *)turns -
@@ -343,6 +353,7 @@ int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,
 		return ENOMEM;
 	}
 	d->dev = cache_dev(d->cache);
+	d->end_wait.ready = end_ready;
 	d->turns = (struct volume_turns){
 		turn_look, turn_begin, turn_sync, turn_end,
 	};
@@ -394,27 +405,23 @@ void volume_disk_look(struct volume_disk *d, struct volume_wait *wait)
  */
 int volume_disk_begin(struct volume_disk *d, struct volume_wait *wait)
 {
-	struct journal_state state;
-	int error;
+	uint32_t most = d->dev->most;
 
 	cache_turn(d->cache, wait);
 	if (d->journal == NULL) {
 		return 0;
 	}
 	/* What the volume has changed in its own memory will be changed in
-	 * blocks when the round closes, and must have room then: now and then
-	 * it is done before, so that the journal sees how much it is. */
-	journal_look(d->journal, &state);
-	if (d->begun >= state.most / 8) {
-		error = volume_flush(d->vol);
+	 * blocks when the round closes, and must have room then: when that
+	 * may be too much it is done before, and known. */
+	if (d->dev->changed + volume_due(d->vol) > most / 2) {
+		int error = volume_flush(d->vol);
+
 		if (error != 0) {
 			return error;
 		}
-		d->begun = 0;
 	}
-	error = journal_begin(d->journal, state.most / 2, wait);
-	d->begun += error == 0;
-	return error;
+	return journal_begin(d->journal, volume_due(d->vol) + most / 2, wait);
 }
 
 /** Makes lasting all that was done before its first call: as journal_sync(). */
@@ -443,9 +450,28 @@ void volume_disk_tick(struct volume_disk *d, uint32_t seconds)
 	}
 }
 
+/* Files that are to be freed or cut off, when nobody asks for it any more. */
+static bool end_due(const struct volume_disk *d)
+{
+	return d->phase == OPEN && !d->end_waits && volume_unended(d->vol);
+}
+
+static void end_some(struct volume_disk *d)
+{
+	int error = volume_disk_begin(d, &d->end_wait);
+
+	if (error == 0) {
+		error = volume_end(d->vol);
+	}
+	d->end_waits = error != 0;
+	if (error != EAGAIN) {
+		volume_disk_end(d, &d->end_wait);
+	}
+}
+
 bool volume_disk_due(const struct volume_disk *d)
 {
-	return cache_due(d->cache) ||
+	return end_due(d) || cache_due(d->cache) ||
 	       (d->journal != NULL && journal_due(d->journal));
 }
 
@@ -474,6 +500,9 @@ void volume_disk_run(struct volume_disk *d)
 	if (d->journal != NULL) {
 		journal_run(d->journal);
 	}
+	if (end_due(d)) {
+		end_some(d);
+	}
 }
 
 /**
@@ -486,10 +515,16 @@ int volume_disk_close(struct volume_disk *d, struct volume_wait *wait)
 
 	cache_turn(d->cache, wait);
 	if (d->phase == OPEN) {
+		/* What has no name is freed, which changes much: or nothing can
+		 * be changed any more. */
+		if (volume_disk_begin(d, wait) == EAGAIN) {
+			return EAGAIN;
+		}
 		error = volume_close(d->vol);
 		if (error == EAGAIN) {
 			return error;
 		}
+		volume_disk_end(d, &d->end_wait);
 		d->vol = NULL;
 		d->phase = d->journal != NULL ? CLOSE_JOURNAL : UNMARK_FLUSH;
 	}

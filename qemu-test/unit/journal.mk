@@ -31,3 +31,8 @@ volume_loop_CFLAGS := -include qemu-test/unit/fake/clock.h
 UNIT_TESTS += volume_mount
 volume_mount_SRCS := qemu-test/unit/volume_mount_test.c $(VOLUME_CRASH_SRCS)
 volume_mount_LIBS := -lext2fs -lcom_err
+
+UNIT_TESTS += volume_large
+volume_large_SRCS := qemu-test/unit/volume_large_test.c \
+	$(filter-out qemu-test/unit/volume_%,$(VOLUME_CRASH_SRCS))
+volume_large_LIBS := -lext2fs -lcom_err

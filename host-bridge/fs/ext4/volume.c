@@ -135,7 +135,8 @@ int volume_flush(struct volume *vol)
 	if (vol->dev->read_only) {
 		return 0;
 	}
-	error = orphan_reap(vol);
+	/* With a journal that is no part of a flush, which must end. */
+	error = vol->dev->running == 0 ? volume_end(vol) : 0;
 	for (vn = vol->seen; vn != NULL; vn = next) {
 		int failed = vnode_writeback(vol, vn);
 
@@ -173,7 +174,8 @@ int volume_close(struct volume *vol)
 		vn->holds = 0;
 		vnode_unref(vol, vn);
 	}
-	error = volume_flush(vol);
+	error = volume_unended(vol) && volume_end(vol) == EAGAIN
+		? EAGAIN : volume_flush(vol);
 	if (error != EAGAIN) {
 		volume_forget(vol);
 	}

@@ -55,12 +55,16 @@ static int alloc_in(struct volume *vol, uint32_t group, uint32_t bit,
 			 (uint64_t)group * vol->group_blocks;
 	uint32_t size = group_size(vol, group), end, want = *count;
 	uint8_t *map;
+	bool sure;
 	int error;
 
 	if (group_free_blocks(vol, group) == 0) {
 		return ENOSPC;
 	}
-	error = group_map(vol, group, true, true, &map);
+	/* What waits for a transaction is not taken: it is looked at first, so
+	 * that the bitmaps of all groups on the way need not change. */
+	sure = vol->waiting.count == 0 && vol->waiting_all == 0;
+	error = group_map(vol, group, true, sure, &map);
 	if (error != 0) {
 		return error == EUCLEAN ? ENOSPC : error;
 	}
@@ -77,6 +81,10 @@ static int alloc_in(struct volume *vol, uint32_t group, uint32_t bit,
 			break;
 		}
 		bit = end;
+	}
+	error = sure ? 0 : group_map(vol, group, true, true, &map);
+	if (error != 0) {
+		return error;
 	}
 	take_blocks(vol, group, map, (uint32_t)(*block - begin), *count);
 	return 0;

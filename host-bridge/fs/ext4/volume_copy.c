@@ -125,6 +125,9 @@ int volume_copy(struct volume *vol, uint32_t from, uint64_t from_offset,
 				   files[1], to_offset + *done,
 				   (size_t)(len - *done), &n);
 		*done += n;
+		if (!file_room(vol)) {
+			break;
+		}
 	}
 	if (*done > 0) {
 		vnode_touch(files[1], VNODE_MTIME | VNODE_CTIME);

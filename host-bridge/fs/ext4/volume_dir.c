@@ -219,12 +219,15 @@ int dir_block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 /*
  * Turns a hashed directory into a plain one: its index blocks look like empty
  * entries already, only the room of the checksum's tail must be cut off. Linux
- * needs no tree to find a name. Returns 0, or EIO when the device fails half
- * way.
+ * needs no tree to find a name. Returns 0, EFBIG (more than a transaction), or EIO
+ * when the device fails half way.
  * [Linux "Documentation/filesystems/ext4/directory.rst: Hash Tree Directories"]
  */
 static int dir_unhash(struct volume *vol, struct vnode *dir)
 {
+	if (!due_possible(vol, dir->index->block_count)) {
+		return EFBIG;
+	}
 	for (uint32_t i = 0; i < dir->index->block_count; i++) {
 		uint8_t *data = dir_block(vol, dir, i, true);
 		struct ext2_dir_entry_2 *entry = (void *)data;

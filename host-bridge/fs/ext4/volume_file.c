@@ -12,6 +12,8 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
+#define PIECE	1024u			/* blocks of a write that lie together */
+
 /* What holes read as. */
 static const uint8_t hole[VOLUME_BLOCK_MAX];
 
@@ -293,6 +295,12 @@ static int write_piece(struct volume *vol, struct vnode *vn, uint64_t offset,
 	return error;
 }
 
+/** Whether the transaction has room for another piece of a write. */
+bool file_room(const struct volume *vol)
+{
+	return due_fits(vol, run_cost(vol, 1, PIECE));
+}
+
 /**
  * Has read what a write will not overwrite whole, its first and last block, and
  * the bitmaps that it takes blocks from. The runs are loaded. Returns 0 or
@@ -328,8 +336,8 @@ int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
  * Writes len bytes to a file's content from offset on, with blocks as needed,
  * and lets the file grow; its times are the caller's. done: how many were
  * written, at least one when 0 is returned and len is not 0, and fewer than len
- * if it failed on the way. Returns 0, or ENOSPC, EFBIG, EOPNOTSUPP, EIO or
- * ENOMEM if not even one byte was.
+ * if it failed on the way, or a transaction has no room for more. Returns 0, or
+ * ENOSPC, EFBIG, EOPNOTSUPP, EIO or ENOMEM if not even one byte was.
  */
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done)
@@ -337,6 +345,9 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	int error = tree_load(vol, vn);
 
 	*done = 0;
+	if (error == 0) {
+		error = orphan_settle(vol, vn);
+	}
 	if (error == 0 && (offset >= file_max(vol) ||
 			   len > file_max(vol) - offset)) {
 		error = EFBIG;
@@ -353,6 +364,9 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 		if (error == 0) {
 			*done += n;
 		}
+		if (!file_room(vol)) {
+			break;
+		}
 	}
 	/* A short write: the error comes back when the caller goes on. */
 	if (*done > 0) {
@@ -366,7 +380,8 @@ int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 
 /**
  * Writes len bytes of a regular file from offset on. done: how many; fewer than
- * len when the volume became full or failed on the way. Returns 0, EISDIR,
+ * len when the volume became full or failed on the way, or before a journal, for
+ * which it was enough: the caller goes on then. Returns 0, EISDIR,
  * EINVAL (no regular file), ENOSPC, EFBIG, EPERM (immutable; append-only, and a
  * byte would change), EOPNOTSUPP (block maps), EROFS, ESTALE, EIO or ENOMEM. buf
  * may be shared memory: it is read once, but for an append-only file.
@@ -419,15 +434,17 @@ int file_zero(struct volume *vol, struct vnode *vn, uint64_t offset,
 }
 
 /**
- * Sets the size of a regular file: frees the blocks beyond, or leaves a hole.
- * Its times are the caller's. Returns 0, EISDIR, EINVAL (no regular file),
- * EFBIG, EOPNOTSUPP, ENOSPC, EIO or ENOMEM; then nothing has changed.
+ * Sets the size of a regular file: frees the blocks beyond, now or (as an orphan)
+ * in the transactions that follow, or leaves a hole. Its times are the caller's.
+ * Returns 0, EISDIR, EINVAL (no regular file), EFBIG, EOPNOTSUPP, ENOSPC, EIO
+ * or ENOMEM; then nothing has changed.
  */
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 {
 	uint32_t keep = (uint32_t)((size + vol->block_size - 1) >>
 				   vol->shift);
 	size_t tail = (size_t)(size & (vol->block_size - 1));
+	bool all;
 	int error;
 
 	if (!vnode_is(vn, VOLUME_S_IFREG)) {
@@ -437,6 +454,9 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 		return EFBIG;
 	}
 	error = tree_load(vol, vn);
+	if (error == 0) {
+		error = orphan_settle(vol, vn);
+	}
 	/* What is cut off of the last block is zeroed. */
 	if (error == 0 && size < vnode_size(vn) && tail != 0) {
 		error = file_zero(vol, vn, size, vol->block_size - tail);
@@ -445,10 +465,14 @@ int file_resize(struct volume *vol, struct vnode *vn, uint64_t size)
 		return error;
 	}
 	/* What was set aside beyond the end stays when the file grows. */
-	if (size <= vnode_size(vn)) {
-		run_truncate(vol, vn, keep);
-	}
+	all = size > vnode_size(vn) || run_truncate(vol, vn, keep);
 	vnode_set_size(vol, vn, size);
+	if (!all) {
+		if (!vn->orphan) {
+			orphan_add(vol, vn);
+		}
+		orphan_unended(vol, vn, &vn->cut);
+	}
 	return 0;
 }
 

@@ -33,14 +33,58 @@ static bool list_grow(struct freed_list *list)
 	return true;
 }
 
+/* Notes that a group's bitmap will be changed, and its descriptor; or that it
+ * was. */
+static void group_counts(struct volume *vol, uint32_t group, bool due)
+{
+	struct group *g = &vol->groups[group];
+
+	if (((g->state & GROUP_FREED) != 0) == due) {
+		return;
+	}
+	g->state ^= GROUP_FREED;
+	vol->group_due += due ? 2 : -2u;
+}
+
+/* The groups that something freed is in. */
+static void freed_groups(const struct volume *vol, const struct freed *f,
+			 uint32_t *first, uint32_t *last)
+{
+	uint64_t begin = vol->fs->super->s_first_data_block;
+
+	if (f->what == FREED_BLOCKS) {
+		*first = (uint32_t)((f->first - begin) / vol->group_blocks);
+		*last = (uint32_t)((f->first + f->count - 1 - begin) /
+				   vol->group_blocks);
+	} else {
+		*first = *last = (uint32_t)((f->first - 1) /
+					    vol->group_inodes);
+	}
+}
+
+static void freed_counts(struct volume *vol, const struct freed *f, bool due)
+{
+	uint32_t group, last;
+
+	freed_groups(vol, f, &group, &last);
+	for (; group <= last; group++) {
+		group_counts(vol, group, due);
+	}
+}
+
 /* Notes what is freed later. Without memory for that it is lost, and e2fsck
  * finds it: the superblock says that it should look. */
 static void note(struct volume *vol, uint64_t first, uint32_t count,
 		 enum freed_what what)
 {
+	const struct freed freed = {
+		.first = first, .count = count, .what = what,
+	};
 	struct freed_list *list = &vol->freed;
 	struct freed *last = list->count > 0 ? &list->all[list->count - 1]
 					     : NULL;
+
+	freed_counts(vol, &freed, true);
 
 	if (last != NULL && what == FREED_BLOCKS && last->what == what &&
 	    last->first + last->count == first &&
@@ -52,9 +96,7 @@ static void note(struct volume *vol, uint64_t first, uint32_t count,
 		vol->fs->super->s_state |= EXT2_ERROR_FS;
 		return;
 	}
-	list->all[list->count++] = (struct freed){
-		.first = first, .count = count, .what = what,
-	};
+	list->all[list->count++] = freed;
 }
 
 /* Clears bits of a group's blocks, and counts them. Returns 0, EAGAIN, ENOSPC or
@@ -250,19 +292,14 @@ bool free_usable(struct volume *vol, uint64_t *first, uint32_t *count)
  * EIO. */
 static int free_ready(struct volume *vol)
 {
-	uint64_t first = vol->fs->super->s_first_data_block;
 	int error = 0;
 
 	for (uint32_t i = 0; i < vol->freed.count; i++) {
 		const struct freed *f = &vol->freed.all[i];
 		bool blocks = f->what == FREED_BLOCKS;
-		uint32_t group = blocks
-			? (uint32_t)((f->first - first) / vol->group_blocks)
-			: (uint32_t)((f->first - 1) / vol->group_inodes);
-		uint32_t last = blocks
-			? (uint32_t)((f->first + f->count - 1 - first) /
-				     vol->group_blocks) : group;
+		uint32_t group, last;
 
+		freed_groups(vol, f, &group, &last);
 		for (; group <= last; group++) {
 			uint8_t *map;
 			int failed = group_map(vol, group, blocks, true, &map);
@@ -297,6 +334,7 @@ int free_flush(struct volume *vol)
 		    vol->dev->running != 0) {
 			wait_for(vol, &list->all[i]);
 		}
+		freed_counts(vol, &list->all[i], false);
 		clear(vol, &list->all[i]);
 	}
 	list->count = 0;
@@ -335,7 +373,8 @@ int free_soon(struct volume *vol)
 		return free_flush(vol);
 	}
 	if (vol->freed.count == 0 && vol->waiting.count == 0 &&
-	    vol->waiting_all <= dev->lasting) {
+	    vol->waiting_all <= dev->lasting &&
+	    (vol->unended == 0 || dev->running == 0)) {
 		return ENOSPC;
 	}
 	if (dev->ops->commit != NULL) {

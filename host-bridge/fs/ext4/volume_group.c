@@ -62,6 +62,7 @@ void group_dirty(struct volume *vol, uint32_t group, unsigned what)
 	if ((g->state & GROUP_DIRTY) == 0) {
 		g->next = vol->group_dirty;
 		vol->group_dirty = group;
+		vol->group_due++;
 	}
 	g->state |= (uint8_t)(GROUP_DIRTY | what);
 }
@@ -262,6 +263,7 @@ int group_flush(struct volume *vol)
 			return error;
 		}
 		vol->group_dirty = g->next;
+		vol->group_due--;
 		g->state &= (uint8_t)~(GROUP_DIRTY | GROUP_BLOCKS_DUE |
 				       GROUP_INODES_DUE);
 	}

@@ -14,6 +14,8 @@
 #define GROUP_BLOCKS_DUE	0x08u	/* the bitmap's checksum is old */
 #define GROUP_INODES_DUE	0x10u
 #define GROUP_BAD		0x20u	/* damaged: left alone */
+#define GROUP_FREED		0x40u	/* counted in vol->group_due for what was
+					 * freed */
 
 struct group {
 	uint32_t next;			/* in the list, if it is DIRTY */

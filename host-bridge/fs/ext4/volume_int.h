@@ -66,6 +66,8 @@ struct vnode {
 	bool hands_nothing;	/* known to have no default ACL */
 	bool orphan;		/* in the list of those: volume_orphan.c */
 	bool unfreed;		/* an orphan that nobody holds any more */
+	bool cut;		/* one that has blocks beyond its end */
+	bool spoilt;		/* one that cannot be ended: for e2fsck */
 	struct vnode *orphan_prev, *orphan_next;
 	struct run *runs;
 	uint32_t run_count, run_space;
@@ -111,7 +113,10 @@ struct volume {
 	struct vnode **hash;		/* VOLUME_VNODES buckets */
 	struct vnode *hand;		/* clock hand in the ring of vnodes */
 	struct vnode *seen;		/* all that are dirty are in it */
-	uint32_t tree_due;		/* blocks of extent trees to be written */
+	uint32_t seen_count;
+	/* Blocks that the flush will change: of extent trees; bitmaps of what was
+	 * freed, and descriptors. */
+	uint32_t tree_due, group_due;
 	uint32_t vnodes;
 	uint32_t vnodes_most;		/* before volume_trim() looks */
 	/* Bytes of all runs, trees and names; how many there should be, and how
@@ -127,7 +132,8 @@ struct volume {
 	uint64_t waiting_next;		/* of those: what is lasting first */
 	uint64_t waiting_all;		/* what all free blocks wait for */
 	struct vnode *orphans;
-	uint32_t unfreed;		/* of them: to be freed */
+	uint32_t unended;		/* of them: to be freed, or cut off */
+	bool orphan_file;		/* names some that are not there yet */
 	uint64_t goal;			/* where to look for free blocks */
 	/* No inode is free from inode_from to before inode_next. */
 	uint32_t inode_from, inode_next;
@@ -155,11 +161,17 @@ int inode_ready(struct volume *vol, uint32_t ino, bool fresh);
 uint32_t inode_block_csum(const struct volume *vol, const struct vnode *vn,
 			  const void *data, size_t len);
 
+/* volume_due.c */
+bool due_fits(const struct volume *vol, uint32_t blocks);
+bool due_possible(const struct volume *vol, uint32_t blocks);
+int due_wait(struct volume *vol);
+
 /* volume_orphan.c */
 void orphan_add(struct volume *vol, struct vnode *vn);
+void orphan_unended(struct volume *vol, struct vnode *vn, bool *what);
+int orphan_settle(struct volume *vol, struct vnode *vn);
 void orphan_remove(struct volume *vol, struct vnode *vn);
 int orphan_recover(struct volume *vol);
-int orphan_reap(struct volume *vol);
 uint32_t orphan_csum(const struct volume *vol, const struct vnode *file,
 		     uint64_t block, const void *data);
 
@@ -267,11 +279,12 @@ int leaf_reserve(struct volume *vol, struct vnode *vn, uint32_t lblk,
 /* volume_run.c */
 const struct run *run_find(struct vnode *vn, uint32_t lblk);
 uint32_t run_number(struct vnode *vn, uint32_t lblk);
+uint32_t run_cost(const struct volume *vol, uint32_t runs, uint32_t blocks);
 uint64_t run_goal(const struct vnode *vn, uint32_t at);
 int run_extend(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	       uint32_t want, bool unwritten, uint64_t *pblk, uint32_t *got);
 void run_undo(struct volume *vol, struct vnode *vn, uint32_t count);
-void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk);
+bool run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk);
 int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	      uint32_t count);
 void run_written(struct volume *vol, struct vnode *vn, uint32_t lblk,
@@ -321,6 +334,7 @@ static inline uint64_t file_max(const struct volume *vol)
 	return (uint64_t)UINT32_MAX << vol->shift;
 }
 
+bool file_room(const struct volume *vol);
 int file_get(struct volume *vol, uint32_t ino, struct vnode **vn);
 int file_peek(struct volume *vol, struct vnode *vn, uint64_t offset,
 	      size_t *len, const uint8_t **data);

@@ -306,7 +306,9 @@ int volume_link(struct volume *vol, uint32_t ino, uint32_t dir,
 		return error;
 	}
 	vn->linkable = false;
-	orphan_remove(vol, vn);		/* a file from volume_tmpfile() is one */
+	if (!vn->cut) {
+		orphan_remove(vol, vn);	/* one from volume_tmpfile() is */
+	}
 	vnode_touch(vn, VNODE_CTIME);
 	event_attrib(vol, vn);
 	event_name(vol, VOLUME_CREATED, parent, name, len, vn);

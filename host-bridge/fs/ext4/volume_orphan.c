@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that have no name and are held: orphans. On the device they are a list
- * that begins in the superblock and goes on in their i_dtime, so that after a
- * crash the next to open the volume frees them, be it Linux, e2fsck or
- * orphan_recover(). What is found there may also be a file that was being cut
- * off, which has a name: then what lies beyond its size is freed.
+ * Orphans: files that have no name and are held, or are being freed; and files
+ * that are being cut off, which takes several transactions. On the device they are
+ * a list that begins in the superblock and goes on in their i_dtime, so that after
+ * a crash the next to open the volume ends that, be it Linux, e2fsck or
+ * volume_end(): what has no link is freed, of others what lies beyond their size.
  *
  * Linux may have kept them in a file instead (orphan_file). That is emptied when
  * the volume is opened and not used: the list serves all readers.
@@ -59,62 +59,63 @@ void orphan_remove(struct volume *vol, struct vnode *vn)
 		ext2fs_mark_super_dirty(vol->fs);
 	}
 	vnode_see(vol, vn);
-	vn->orphan = false;
+	if ((vn->unfreed || vn->cut) && !vn->spoilt) {
+		vol->unended--;
+	}
+	vn->orphan = vn->unfreed = vn->cut = vn->spoilt = false;
 	vn->orphan_prev = vn->orphan_next = NULL;
 	vn->in.i_dtime = 0;
 	vn->dirty = true;
 }
 
-/* Ends what a crash has interrupted: frees the file, or what it has beyond its
- * size. What cannot be freed stays. */
-static void orphan_end(struct volume *vol, struct vnode *vn)
+/**
+ * An orphan is to be freed (vn->unfreed) or cut off (vn->cut), by volume_end() if
+ * nobody does it before.
+ */
+void orphan_unended(struct volume *vol, struct vnode *vn, bool *what)
+{
+	vol->unended += !vn->unfreed && !vn->cut && !vn->spoilt;
+	*what = true;
+}
+
+/* What was read as an orphan: which of the two is to be ended. */
+static void orphan_found(struct volume *vol, struct vnode *vn)
+{
+	orphan_unended(vol, vn, vn->in.i_links_count == 0 ? &vn->unfreed
+							   : &vn->cut);
+}
+
+/**
+ * Ends the cutting off of a file, before it is changed otherwise: as much as the
+ * transaction has room for. Returns 0, or EAGAIN, ENOMEM, EIO or ENOSPC.
+ */
+int orphan_settle(struct volume *vol, struct vnode *vn)
 {
 	uint64_t size = vnode_size(vn);
 	size_t tail = (size_t)(size & (vol->block_size - 1));
+	int error;
 
-	if (vn->in.i_links_count == 0) {
-		vnode_unref(vol, vn);
-	} else if (!vn->runs_valid ||
-		   (tail != 0 && file_zero(vol, vn, size,
-					   vol->block_size - tail) == 0) ||
-		   tail == 0) {
-		if (vn->runs_valid) {
-			run_truncate(vol, vn, (uint32_t)((size +
-				     vol->block_size - 1) >> vol->shift));
-		}
-		orphan_remove(vol, vn);
+	if (!vn->cut) {
+		return 0;
 	}
-}
-
-/* A file of the list or of the orphan file, and all that will be needed to free
- * it. Returns 0, or EAGAIN when that is not all there yet; what is damaged is
- * left out (*out NULL). */
-static int orphan_load(struct volume *vol, uint32_t ino, struct vnode **out)
-{
-	int error = vnode_load_any(vol, ino, out);
-	uint64_t xattrs;
-
+	error = tree_load(vol, vn);
+	if (error == 0 && tail != 0) {
+		error = file_zero(vol, vn, size, vol->block_size - tail);
+	}
+	if (error == 0 && !run_truncate(vol, vn, (uint32_t)
+			((size + vol->block_size - 1) >> vol->shift))) {
+		error = due_wait(vol);
+	}
 	if (error != 0) {
-		*out = NULL;
-		return error == EAGAIN || error == ENOMEM ? error : 0;
+		return error;
 	}
-	xattrs = ext2fs_file_acl_block(vol->fs, &(*out)->in_small);
-	if (xattrs != 0 &&
-	    vol->dev->ops->peek(vol->dev, xattrs) == NULL) {
-		error = poke_error(vol);
+	if (vn->in.i_links_count != 0) {
+		orphan_remove(vol, vn);
+	} else {
+		vn->cut = false;
+		vol->unended -= !vn->unfreed && !vn->spoilt;
 	}
-	if (error != EAGAIN && ((*out)->in.i_flags & EXT4_EXTENTS_FL) != 0) {
-		error = tree_load(vol, *out);
-	}
-	if (error == 0 && (*out)->in.i_links_count != 0 &&
-	    (*out)->runs_valid) {
-		const uint8_t *last;
-		size_t one = 1;
-
-		/* The block that the end is in, to be zeroed. */
-		error = file_peek(vol, *out, vnode_size(*out), &one, &last);
-	}
-	return error == EAGAIN || error == ENOMEM ? error : 0;
+	return 0;
 }
 
 /* Block number at of the orphan file, and where it is; NULL: none, or not there
@@ -143,138 +144,179 @@ uint32_t orphan_csum(const struct volume *vol, const struct vnode *file,
 	return ext2fs_crc32c_le(seed, data, vol->block_size - TAIL);
 }
 
-/* Empties a block that has entries. */
-static int file_clear(struct volume *vol, struct vnode *file, uint32_t at)
+/* Has the files read that a block of the orphan file names. Returns 0, EAGAIN or
+ * ENOMEM. */
+static int file_touch_all(struct volume *vol, const uint32_t *data)
 {
-	uint64_t block;
-	uint32_t *data = file_block(vol, file, at, true, &block);
-	uint32_t words = vol->block_size / 4;
+	uint32_t words = (vol->block_size - TAIL) / 4;
+	int error = 0;
 
-	if (data == NULL) {
-		return poke_error(vol);
+	for (uint32_t i = 0; i < words; i++) {
+		struct vnode *vn;
+		int failed = data[i] == 0 ? 0
+			     : vnode_load_any(vol, data[i], &vn);
+
+		error = failed == EAGAIN || failed == ENOMEM ? failed : error;
 	}
-	memset(data, 0, vol->block_size - TAIL);
-	data[words - 2] = TAIL_MAGIC;
-	data[words - 1] = vol->csum ? orphan_csum(vol, file, block, data) : 0;
-	return 0;
+	return error;
 }
 
-/* Walks the orphan file: looks at what its entries name, or enters that in the
- * list and empties it. Returns 0, EAGAIN, ENOMEM or EIO. */
-static int file_walk(struct volume *vol, bool look)
+/* Enters in the list what a block of the orphan file names, as many as the
+ * transaction has room for, and takes them out there. What it names and is none is
+ * forgotten. Returns 0, EAGAIN, ENOMEM or EIO. */
+static int file_move(struct volume *vol, struct vnode *file, uint32_t at)
 {
-	uint32_t ino = vol->fs->super->s_orphan_file_inum;
-	struct vnode *file, *vn;
-	uint32_t blocks, words = vol->block_size / 4 - TAIL / 4;
-	int error = vnode_load_any(vol, ino, &file);
+	uint32_t words = (vol->block_size - TAIL) / 4;
+	uint64_t block;
+	uint32_t *data = file_block(vol, file, at, false, &block);
+	int error = data != NULL ? file_touch_all(vol, data) : poke_error(vol);
+	bool any = false;
+
+	for (uint32_t i = 0; error == 0 && i < words; i++) {
+		struct vnode *vn;
+
+		if (data[i] == 0) {
+			continue;
+		}
+		if (!due_fits(vol, 4)) {
+			error = due_wait(vol);
+			break;
+		}
+		data = file_block(vol, file, at, true, &block);
+		if (data == NULL) {
+			return poke_error(vol);
+		}
+		if (vnode_load_any(vol, data[i], &vn) == 0 && !vn->orphan) {
+			orphan_add(vol, vn);
+			orphan_found(vol, vn);
+		}
+		data[i] = 0;
+		any = true;
+	}
+	if (any) {
+		data[words] = TAIL_MAGIC;
+		data[words + 1] = vol->csum
+				  ? orphan_csum(vol, file, block, data) : 0;
+	}
+	return error;
+}
+
+/* Empties the orphan file into the list. Returns as file_move(). */
+static int file_empty(struct volume *vol)
+{
+	struct vnode *file;
+	uint32_t blocks;
+	int error = vnode_load_any(vol, vol->fs->super->s_orphan_file_inum,
+				   &file);
 
 	if (error == 0) {
 		error = tree_load(vol, file);
 	}
 	blocks = error == 0 ? (uint32_t)(vnode_size(file) >> vol->shift) : 0;
 	for (uint32_t at = 0; error == 0 && at < blocks; at++) {
-		uint64_t block;
-		const uint32_t *data = file_block(vol, file, at, false,
-						  &block);
-		bool any = false;
-
-		if (data == NULL) {
-			return poke_error(vol);
-		}
-		for (uint32_t i = 0; error == 0 && i < words; i++) {
-			if (data[i] == 0) {
-				continue;
-			}
-			any = true;
-			error = orphan_load(vol, data[i], &vn);
-			if (!look && error == 0 && vn != NULL && !vn->orphan) {
-				orphan_add(vol, vn);
-			}
-		}
-		if (!look && any && error == 0) {
-			error = file_clear(vol, file, at);
-		}
+		error = file_move(vol, file, at);
+	}
+	if (error == 0) {
+		vol->orphan_file = false;
+		ext2fs_clear_feature_orphan_present(vol->fs->super);
+		ext2fs_mark_super_dirty(vol->fs);
 	}
 	return error;
 }
 
-/* Walks the list that the superblock begins: looks at what is in it, or makes it
- * the one in memory. It ends where it is damaged. */
-static int list_walk(struct volume *vol, uint32_t ino, bool look)
+/* Makes the list that begins in the superblock the one in memory, as it is. It ends
+ * where it is damaged. Returns 0, EAGAIN or ENOMEM. */
+static int list_read(struct volume *vol)
 {
-	uint32_t steps = vol->fs->super->s_inodes_count;
-	int error = 0;
+	struct ext2_super_block *sb = vol->fs->super;
+	uint32_t ino = sb->s_last_orphan, steps = sb->s_inodes_count;
+	struct vnode *last = NULL, *vn;
 
-	while (error == 0 && ino != 0 && steps-- > 0) {
-		struct vnode *vn;
+	while (ino != 0 && steps-- > 0) {
+		int error = vnode_load_any(vol, ino, &vn);
 
-		error = orphan_load(vol, ino, &vn);
-		if (error != 0 || vn == NULL || vn->orphan) {
+		if (error == EAGAIN || error == ENOMEM) {
+			return error;
+		}
+		if (error != 0 || vn->orphan) {
 			break;
 		}
 		ino = vn->in.i_dtime;
-		if (!look) {
-			orphan_add(vol, vn);
-		}
+		vn->orphan = true;
+		vn->orphan_prev = last;
+		*(last != NULL ? &last->orphan_next : &vol->orphans) = vn;
+		last = vn;
+		orphan_found(vol, vn);
 	}
-	return error;
+	if (ino != 0 && last != NULL) {
+		last->in.i_dtime = 0;
+		last->dirty = true;
+	} else if (ino != 0) {
+		sb->s_last_orphan = 0;
+		ext2fs_mark_super_dirty(vol->fs);
+	}
+	return 0;
 }
 
 /**
- * When a volume is opened: ends what was not ended when it was last used. All
- * that is needed is looked at first. Returns 0, EAGAIN, ENOMEM or EIO.
+ * When a volume is opened: finds what was not ended when it was last used, and ends
+ * what can be at once; the rest is volume_end()'s. Returns 0, EAGAIN or ENOMEM;
+ * then nothing has changed.
  */
 int orphan_recover(struct volume *vol)
 {
 	struct ext2_super_block *sb = vol->fs->super;
-	bool file = ext2fs_has_feature_orphan_file(sb) &&
-		    ext2fs_has_feature_orphan_present(sb);
-	uint32_t first = sb->s_last_orphan;
-	int error = 0;
+	int error = vol->dev->read_only ? 0 : list_read(vol);
 
-	if (vol->dev->read_only || (first == 0 && !file)) {
-		return 0;
+	if (error == 0 && !vol->dev->read_only) {
+		vol->orphan_file = ext2fs_has_feature_orphan_file(sb) &&
+				   ext2fs_has_feature_orphan_present(sb);
+		volume_end(vol);
 	}
-	error = list_walk(vol, first, true);
-	if (error == 0 && file) {
-		error = file_walk(vol, true);
-	}
-	if (error != 0) {
-		return error;
-	}
-	sb->s_last_orphan = 0;
-	error = list_walk(vol, first, false);
-	if (error == 0 && file) {
-		error = file_walk(vol, false);
-		ext2fs_clear_feature_orphan_present(sb);
-	}
-	for (struct vnode *vn = vol->orphans; error == 0 && vn != NULL; ) {
-		struct vnode *next = vn->orphan_next;
-
-		orphan_end(vol, vn);
-		vn = next;
-	}
-	ext2fs_mark_super_dirty(vol->fs);
 	return error;
 }
 
-/**
- * Frees orphans that nobody holds and that could not be freed as their last
- * holder went, for a block that was not there. Returns 0, or EAGAIN while there
- * are more. What is damaged stays an orphan, for e2fsck.
- */
-int orphan_reap(struct volume *vol)
+/** Whether volume_end() has something to do. */
+bool volume_unended(const struct volume *vol)
 {
-	struct vnode *vn = vol->orphans;
-	int error = 0;
+	return (vol->unended > 0 || vol->orphan_file) && !vol->dev->read_only;
+}
 
-	while (vn != NULL && vol->unfreed > 0) {
-		struct vnode *next = vn->orphan_next;
+/**
+ * Frees files that nobody holds, and cuts off those of which that was begun: as much
+ * as the transaction has room for. Before a journal it is called as a function that
+ * changes something, now and then while volume_unended(). Returns 0, EAGAIN while
+ * there is more, or ENOMEM. What is damaged stays an orphan, for e2fsck.
+ */
+int volume_end(struct volume *vol)
+{
+	int error = vol->orphan_file ? file_empty(vol) : 0;
+	struct vnode *next;
 
-		if (vn->unfreed && vnode_free(vol, vn) == EAGAIN) {
-			error = EAGAIN;
+	if (vol->orphan_file && error != EAGAIN && error != ENOMEM) {
+		vol->orphan_file = false;
+		error = 0;
+	}
+	for (struct vnode *vn = vol->orphans; vn != NULL && vol->unended > 0;
+	     vn = next) {
+		int failed;
+
+		next = vn->orphan_next;
+		if (vn->spoilt || (!vn->unfreed && !vn->cut)) {
+			continue;
 		}
-		vn = next;
+		if (!due_fits(vol, run_cost(vol, 1, 1))) {
+			return due_wait(vol);
+		}
+		vnode_see(vol, vn);
+		failed = vn->unfreed ? vnode_free(vol, vn)
+				     : orphan_settle(vol, vn);
+		if (failed == EAGAIN || failed == ENOMEM) {
+			error = failed;
+		} else if (failed != 0) {
+			vn->spoilt = true;
+			vol->unended--;
+		}
 	}
 	return error;
 }

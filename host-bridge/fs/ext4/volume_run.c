@@ -43,6 +43,26 @@ const struct run *run_find(struct vnode *vn, uint32_t lblk)
 	return low < vn->run_count ? &vn->runs[low] : NULL;
 }
 
+/**
+ * Blocks that freeing some blocks in so many runs changes at most, or giving them:
+ * bitmaps and descriptors of the groups that they are in, leaves and index.
+ */
+uint32_t run_cost(const struct volume *vol, uint32_t runs, uint32_t blocks)
+{
+	return 2 * (blocks / vol->group_blocks + 2 * runs) + 6;
+}
+
+/* The most blocks of a run that are freed, or given, at a time. */
+static uint32_t run_step(const struct volume *vol)
+{
+	uint32_t most = RUN_MAX;
+
+	while (!due_possible(vol, run_cost(vol, 1, most)) && most > 1) {
+		most /= 2;
+	}
+	return most;
+}
+
 /** The number of what run_find() finds, or of all there are. */
 uint32_t run_number(struct vnode *vn, uint32_t lblk)
 {
@@ -198,13 +218,17 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 }
 
 /**
- * Frees the blocks of a file from lblk on, and their memory; the runs are
- * loaded. Cannot fail. The size and the rest of the last block are the
+ * Frees the blocks of a file from lblk on, from the end, as many as the
+ * transaction has room for; the runs are loaded. Returns whether these were all:
+ * one run goes in any case. The size and the rest of the last block are the
  * caller's.
  */
-void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
+bool run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 {
-	while (vn->run_count > 0) {
+	uint32_t most = run_step(vol);
+	bool all = true;
+
+	while (vn->run_count > 0 && all) {
 		/* From the end: the array never has a gap. */
 		struct run *last = &vn->runs[vn->run_count - 1];
 		uint32_t keep = last->lblk < lblk ? lblk - last->lblk : 0;
@@ -212,6 +236,7 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 		if (keep >= last->len) {
 			break;
 		}
+		keep = last->len - keep > most ? last->len - most : keep;
 		volume_free(vol, last->pblk + keep, last->len - keep);
 		ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small,
 				       last->len - keep);
@@ -220,17 +245,14 @@ void run_truncate(struct volume *vol, struct vnode *vn, uint32_t lblk)
 		if (keep == 0) {
 			run_remove(vol, vn, vn->run_count - 1, 1);
 		}
+		all = due_fits(vol, run_cost(vol, 1, most));
 	}
 	leaf_trim(vol, vn);
+	return all || vn->run_count == 0;
 }
 
-/**
- * Frees the blocks that a file has in count from lblk on. Returns 0, or before
- * anything is changed ENOSPC, EFBIG, EIO or ENOMEM: what is left may be in more
- * pieces.
- */
-int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
-	      uint32_t count)
+static int punch_some(struct volume *vol, struct vnode *vn, uint32_t lblk,
+		      uint32_t count)
 {
 	int error = leaf_reserve(vol, vn, lblk, lblk + count, 1);
 	uint32_t first, last;
@@ -248,6 +270,59 @@ int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	run_remove(vol, vn, first, last - first);
 	leaf_trim(vol, vn);
 	return 0;
+}
+
+/* Blocks that freeing those of a file from lblk to before end changes at most. */
+static uint32_t punch_cost(const struct volume *vol, struct vnode *vn,
+			   uint32_t lblk, uint32_t end)
+{
+	uint32_t runs = run_number(vn, end) - run_number(vn, lblk) + 1;
+	uint64_t blocks = (uint64_t)runs * RUN_MAX;
+
+	return run_cost(vol, runs, blocks < end - lblk ? (uint32_t)blocks
+						       : end - lblk);
+}
+
+/* How far back from end a transaction has room for. */
+static uint32_t punch_from(const struct volume *vol, struct vnode *vn,
+			   uint32_t lblk, uint32_t end)
+{
+	while (end - lblk > 1 &&
+	       !due_possible(vol, punch_cost(vol, vn, lblk, end))) {
+		uint32_t last = run_number(vn, end);
+		uint32_t runs = last - run_number(vn, lblk);
+
+		lblk = runs > 1 ? vn->runs[last - runs / 2].lblk
+				: lblk + (end - lblk) / 2;
+	}
+	return lblk;
+}
+
+/**
+ * Frees the blocks that a file has in count from lblk on. Returns 0, or ENOSPC,
+ * EFBIG, EIO or ENOMEM (what is left may be in more pieces), or EAGAIN: there are
+ * more than a transaction has room for. Some are freed then, from the end.
+ */
+int run_punch(struct volume *vol, struct vnode *vn, uint32_t lblk,
+	      uint32_t count)
+{
+	uint32_t end = lblk + count;
+	int error = 0;
+
+	while (error == 0) {
+		uint32_t from = punch_from(vol, vn, lblk, end);
+
+		error = punch_some(vol, vn, from, end - from);
+		if (error != 0 || from == lblk) {
+			break;
+		}
+		end = from;
+		from = punch_from(vol, vn, lblk, end);
+		if (!due_fits(vol, punch_cost(vol, vn, from, end))) {
+			error = due_wait(vol);
+		}
+	}
+	return error;
 }
 
 /**
@@ -315,6 +390,10 @@ int run_unwrite(struct volume *vol, struct vnode *vn, uint32_t lblk,
 			break;
 		}
 		lblk += unwrite_some(vol, vn, lblk, end, &error);
+		if (error == 0 && lblk < end &&
+		    !due_fits(vol, run_cost(vol, 1, 1))) {
+			error = due_wait(vol);
+		}
 	}
 	return error;
 }
@@ -365,12 +444,13 @@ int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 /**
  * Gives a file the blocks that are missing in count from lblk on, unwritten.
  * Returns as run_extend(): when the space ends on the way, without those that
- * there was none for.
+ * there was none for; or EAGAIN, without those that a transaction has no room
+ * for.
  */
 int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	     uint32_t count)
 {
-	uint32_t end = lblk + count;
+	uint32_t end = lblk + count, most = run_step(vol);
 	int error = run_ready(vol, vn, lblk, count);
 
 	while (error == 0 && lblk < end) {
@@ -382,9 +462,13 @@ int run_fill(struct volume *vol, struct vnode *vn, uint32_t lblk,
 			lblk = run->lblk + run->len;
 			continue;
 		}
-		error = run_extend(vol, vn, lblk, end - lblk, true, &pblk,
-				   &got);
+		got = end - lblk < most ? end - lblk : most;
+		error = run_extend(vol, vn, lblk, got, true, &pblk, &got);
 		lblk += error == 0 ? got : 0;
+		if (error == 0 && lblk < end &&
+		    !due_fits(vol, run_cost(vol, 1, most))) {
+			error = due_wait(vol);
+		}
 	}
 	return error;
 }

@@ -90,13 +90,35 @@ static int space_fill(struct volume *vol, struct vnode *vn,
 	return run_fill(vol, vn, first, count);
 }
 
+/* Blocks that change when all that follows a range is moved. */
+static uint32_t move_cost(const struct volume *vol, struct vnode *vn,
+			  const struct range *r)
+{
+	return leaf_cost(vol, vn, run_number(vn, r->first)) +
+	       run_cost(vol, 1, 1);
+}
+
+/* Moving is done in one transaction or not at all: else a power cut in between would
+ * leave it half done. Returns 0 or EFBIG. */
+static int move_check(const struct volume *vol, struct vnode *vn,
+		      const struct range *r)
+{
+	return due_possible(vol, move_cost(vol, vn, r)) ? 0 : EFBIG;
+}
+
 /* What follows the range moves to its place. */
 static int space_collapse(struct volume *vol, struct vnode *vn,
 			  const struct range *r)
 {
 	int error = r->end >= vnode_size(vn) ? EINVAL
-		    : run_punch(vol, vn, r->first, r->count);
+		    : move_check(vol, vn, r);
 
+	if (error == 0) {
+		error = run_punch(vol, vn, r->first, r->count);
+	}
+	if (error == 0 && !due_fits(vol, move_cost(vol, vn, r))) {
+		error = due_wait(vol);
+	}
 	if (error == 0) {
 		run_collapse(vol, vn, r->first + r->count, r->count);
 		vnode_set_size(vol, vn, vnode_size(vn) - (r->end - r->from));
@@ -114,8 +136,10 @@ static int space_insert(struct volume *vol, struct vnode *vn,
 	if (len > file_max(vol) - vnode_size(vn)) {
 		return EFBIG;
 	}
-	error = r->from >= vnode_size(vn) ? EINVAL
-		: run_make_gap(vol, vn, r->first, r->count);
+	error = r->from >= vnode_size(vn) ? EINVAL : move_check(vol, vn, r);
+	if (error == 0) {
+		error = run_make_gap(vol, vn, r->first, r->count);
+	}
 	if (error == 0) {
 		vnode_set_size(vol, vn, vnode_size(vn) + len);
 	}
@@ -192,7 +216,8 @@ static int space_do(struct volume *vol, struct vnode *vn, unsigned mode,
  * (a mode that ext4 has not; block maps), EFBIG, ENOSPC, EPERM (immutable; but
  * for more space, append-only), EISDIR or ENODEV (no regular file), EROFS,
  * ESTALE, EIO or ENOMEM. After an error parts of the range may have blocks
- * already, or be zeros where they are to be.
+ * already, or be zeros where they are to be. Before a journal what is more than
+ * a transaction says EAGAIN after each; EFBIG: what would move is more.
  */
 int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 		     uint64_t offset, uint64_t len)
@@ -214,7 +239,10 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 		return error;
 	}
 	r = range_of(vol, offset, len);
-	error = space_ready(vol, vn, mode, &r);
+	error = orphan_settle(vol, vn);
+	if (error == 0) {
+		error = space_ready(vol, vn, mode, &r);
+	}
 	if (error != 0) {
 		return error;
 	}

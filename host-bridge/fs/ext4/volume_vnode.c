@@ -36,6 +36,7 @@ void vnode_see(struct volume *vol, struct vnode *vn)
 		return;
 	}
 	vn->seen = true;
+	vol->seen_count++;
 	vn->seen_prev = NULL;
 	vn->seen_next = vol->seen;
 	if (vol->seen != NULL) {
@@ -58,6 +59,7 @@ void vnode_unsee(struct volume *vol, struct vnode *vn)
 	} else {
 		vol->seen = vn->seen_next;
 	}
+	vol->seen_count--;
 	vn->seen = false;
 }
 
@@ -176,7 +178,6 @@ void volume_make_room(struct volume *vol)
 	if (vol->vnodes <= vol->vnodes_most) {
 		return;
 	}
-	orphan_reap(vol);
 	for (; vol->vnodes > VOLUME_VNODES * 7 / 8 && steps > 0; steps--) {
 		struct vnode *vn = vol->hand;
 
@@ -420,23 +421,24 @@ int vnode_free_ready(struct volume *vol, struct vnode *vn)
 }
 
 /**
- * Frees a file that has no links and no holders: its extended attributes, blocks
- * and inode. Returns 0, or EAGAIN, ENOMEM, ENOSPC or EIO; then it is still an
- * orphan, and this is to be called again.
+ * Frees a file that has no links and no holders: its blocks, as many as the
+ * transaction has room for, extended attributes and inode. Returns 0, or EAGAIN,
+ * ENOMEM, ENOSPC or EIO; then it is still an orphan, and this is to be called
+ * again.
  */
 int vnode_free(struct volume *vol, struct vnode *vn)
 {
 	bool runs = (vn->in.i_flags & EXT4_EXTENTS_FL) != 0;
 	int error = runs ? tree_load(vol, vn) : 0;
 
+	if (error == 0 && runs && !run_truncate(vol, vn, 0)) {
+		error = due_wait(vol);
+	}
 	if (error == 0) {
 		error = vnode_free_xattrs(vol, vn);
 	}
 	if (error != 0) {
 		return error;
-	}
-	if (runs) {
-		run_truncate(vol, vn, 0);
 	}
 	orphan_remove(vol, vn);
 	volume_free_inode(vol, vn->ino, vnode_is(vn, VOLUME_S_IFDIR));
@@ -449,14 +451,12 @@ int vnode_free(struct volume *vol, struct vnode *vn)
 	vnode_set_size(vol, vn, 0);
 	/* In memory until it is written, so that the table says so too. */
 	vn->dead = true;
-	vol->unfreed -= vn->unfreed;
-	vn->unfreed = false;
 	return 0;
 }
 
 /**
  * To be called whenever a link or a hold has gone. Lets a file go that has no
- * links: frees it if it has no holders either, now or (orphan_reap()) when what
+ * links: frees it if it has no holders either, now or (volume_end()) when what
  * is needed for that is there; else it is an orphan. Otherwise does nothing.
  */
 void vnode_unref(struct volume *vol, struct vnode *vn)
@@ -474,9 +474,8 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 	if (!vn->orphan) {
 		orphan_add(vol, vn);
 	}
-	if (vn->holds == 0 && !vn->unfreed) {
-		vn->unfreed = true;
-		vol->unfreed++;
+	if (vn->holds == 0) {
+		orphan_unended(vol, vn, &vn->unfreed);
 	}
 }
 

@@ -303,7 +303,8 @@ static void freeze(struct journal *j)
 	j->committing = j->running;
 	j->committing_count = j->running_count;
 	j->running = empty;
-	j->running_count = 0;
+	j->running_count = j->dev->changed = 0;
+	j->begun = false;
 	j->forgets_committing = j->forgets;
 	j->forgets = NULL;
 	j->commit_start = j->head;

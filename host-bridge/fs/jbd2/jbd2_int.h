@@ -76,6 +76,7 @@ struct journal {
 	struct jblock *forgets, *forgets_committing;
 	struct jbd2_live_table live, spare;
 	bool wanted;			/* a commit */
+	bool begun;			/* somebody has something to commit */
 	bool waiting;			/* its beginning, for a block or room */
 	bool over;			/* a change has found no room */
 	uint64_t failed_rounds[2];	/* bits, by round % 128 */

@@ -125,12 +125,13 @@ static uint8_t *change(struct cache_journal *hooks, uint64_t block,
 	if (jb->forget == j->dev->running) {
 		jb->forget = 0;
 	}
-	if (j->running_count == 0) {
+	if (j->running_count == 0 && !j->begun) {
 		j->since = j->seconds;
 	}
 	jb->running = true;
 	jb->index = j->running_count;
 	j->running[j->running_count++] = jb;
+	j->dev->changed = j->running_count;
 	return buf->data;
 }
 
@@ -153,6 +154,7 @@ static void forget(struct journal *j, struct jblock *jb)
 		jb->running = false;
 		last->index = jb->index;
 		j->running[jb->index] = last;
+		j->dev->changed = j->running_count;
 	}
 	if ((jb->committing || jb->txn != NULL) && jb->forget == 0) {
 		/* Kept until this transaction is lasting, for until then the
@@ -191,7 +193,7 @@ static void pressure(struct cache_journal *hooks)
 {
 	struct journal *j = jbd2_of(hooks);
 
-	j->wanted = j->wanted || j->running_count > 0;
+	j->wanted = j->wanted || j->running_count > 0 || j->begun;
 	j->homes_wanted = true;
 }
 
@@ -204,7 +206,9 @@ static void pressure(struct cache_journal *hooks)
 int journal_begin(struct journal *j, uint32_t blocks,
 		  struct volume_wait *wait)
 {
-	uint32_t cost = jbd2_cost(j, j->running_count + blocks, 0);
+	/* A change may take more than it said, if it sees to it that all has
+	 * room: there is for twice as much. */
+	uint32_t cost = jbd2_cost(j, 2 * j->most, 0);
 
 	if (j->error != 0) {
 		return EROFS;
@@ -214,9 +218,14 @@ int journal_begin(struct journal *j, uint32_t blocks,
 	}
 	if (!j->closing && j->running_count + blocks <= j->most &&
 	    cost <= room(j)) {
+		if (!j->begun) {
+			j->begun = true;
+			j->since = j->seconds;
+		}
 		return 0;
 	}
-	j->wanted = j->wanted || j->running_count > 0 || j->revokes > 0;
+	j->wanted = j->wanted || j->running_count > 0 || j->revokes > 0 ||
+		    j->begun;
 	j->homes_wanted = j->homes_wanted || cost > room(j);
 	cache_wait_room(j->cache, wait);
 	return EAGAIN;
@@ -257,7 +266,7 @@ int journal_sync(struct journal *j, struct volume_wait *wait)
 void journal_tick(struct journal *j, uint32_t seconds)
 {
 	j->seconds = seconds;
-	if ((j->running_count > 0 || j->revokes > 0) &&
+	if ((j->running_count > 0 || j->revokes > 0 || j->begun) &&
 	    seconds - j->since >= SECONDS) {
 		j->wanted = true;
 	}
@@ -313,6 +322,7 @@ int journal_close(struct journal *j, struct volume_wait *wait)
 void journal_free(struct journal *j)
 {
 	cache_set_journal(j->cache, NULL);
+	j->dev->most = 0;
 	cache_wait_end(j->cache, &j->wait);
 	cache_wait_end(j->cache, &j->home_wait);
 	for (uint32_t i = 0; i < j->frame_count; i++) {
@@ -433,6 +443,8 @@ int journal_open(struct cache *cache, const struct journal_place *place,
 	}
 	dev->running = 1;
 	dev->lasting = 0;
+	dev->changed = 0;
+	dev->most = j->most;
 	cache_set_journal(cache, &j->hooks);
 	jbd2_super_write(j, j->number, j->head);
 	*out = j;
