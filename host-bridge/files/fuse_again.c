@@ -106,13 +106,19 @@ int fuse_again_turn(struct fuse_request *r, bool changes)
 	return 0;
 }
 
-/** All that was done before the request becomes lasting. As above. */
-int fuse_again_sync(struct fuse_request *r)
+/** All that was done before the request becomes lasting; or what was done to a file,
+ * if ino is not 0, with or without more. As above. */
+int fuse_again_sync(struct fuse_request *r, uint32_t ino)
 {
 	struct volume_turns *turns = r->session->server->turns;
 
-	return turns == NULL ? volume_flush(r->vol)
-			     : turns->sync(turns, &r->again->wait);
+	if (turns == NULL) {
+		return volume_flush(r->vol);
+	}
+	if (ino != 0 && r->again->wait.number == 0) {
+		r->again->wait.number = volume_round(r->vol, ino);
+	}
+	return turns->sync(turns, &r->again->wait);
 }
 
 /* One less waits: its connection's input may go on. */

@@ -299,6 +299,10 @@ static void write_end(struct fuse_conn *conn)
 	/* Others had their turn meanwhile. */
 	fuse_request_begin(&w->r, conn->session, &w->r.in);
 	w->r.again = again;
+	if (w->error == 0 && again != NULL) {
+		w->error = fuse_write_lasts(&w->r, &again->write, w->ino);
+		again->count = w->count;
+	}
 	if (w->error == EAGAIN) {
 		w->error = fuse_again_put(&w->r, "", 0);
 		if (w->error == 0) {

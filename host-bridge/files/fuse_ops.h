@@ -46,6 +46,8 @@ int fuse_removexattr(struct fuse_request *r);
 /* fuse_ops_file.c; for WRITE fuse_conn.c has the data */
 int fuse_write_begin(struct fuse_request *r, const struct fuse_write_in *in,
 		     uint32_t len);
+int fuse_write_lasts(struct fuse_request *r, const struct fuse_write_in *in,
+		     uint32_t ino);
 int fuse_write_some(struct fuse_request *r, uint32_t ino, uint64_t offset,
 		    const uint8_t *data, size_t len, size_t *done);
 void fuse_write_again(struct fuse_request *r);
@@ -87,5 +89,6 @@ static inline unsigned fuse_kill_of(const struct fuse_request *r)
 #define FUSE_O_EXCL	0200u
 #define FUSE_O_TRUNC	01000u
 #define FUSE_O_APPEND	02000u
+#define FUSE_O_DSYNC	010000u		/* in O_SYNC, too */
 
 #endif

@@ -149,6 +149,11 @@ void fuse_write_end(struct fuse_request *r, uint32_t ino, uint32_t count,
 	struct fuse_write_out *out = (void *)r->out;
 	struct volume_attr attr;
 
+	/* What is short would be taken for lasting, as far as it goes. */
+	if (error != 0 && r->again != NULL &&
+	    (r->again->write.flags & FUSE_O_DSYNC) != 0) {
+		count = 0;
+	}
 	if (error == 0 || count > 0) {
 		*out = (struct fuse_write_out){
 			.size = count, .padding = UINT32_MAX,
@@ -191,6 +196,17 @@ int fuse_write_some(struct fuse_request *r, uint32_t ino, uint64_t offset,
 	return error;
 }
 
+/**
+ * A WRITE to be answered when it is lasting (O_SYNC, O_DSYNC): Linux asks for that
+ * by itself, but not with O_DIRECT. What is written is. Returns 0, EAGAIN or EIO.
+ */
+int fuse_write_lasts(struct fuse_request *r, const struct fuse_write_in *in,
+		     uint32_t ino)
+{
+	return (in->flags & FUSE_O_DSYNC) == 0 || r->again == NULL
+	       ? 0 : fuse_again_sync(r, ino);
+}
+
 /** A WRITE that has waited: what is left of it, which r->again has. */
 void fuse_write_again(struct fuse_request *r)
 {
@@ -198,7 +214,9 @@ void fuse_write_again(struct fuse_request *r)
 	const struct fuse_write_in *in = &again->write;
 	uint32_t ino = 0;
 	size_t done = 0;
-	int error = fuse_again_turn(r, true);
+	/* Or all is written, and not lasting yet. */
+	bool over = again->count > 0 && again->len == 0;
+	int error = fuse_again_turn(r, !over);
 
 	if (error == 0) {
 		error = again->count == 0
@@ -213,6 +231,9 @@ void fuse_write_again(struct fuse_request *r)
 	}
 	again->count += (uint32_t)done;
 	again->len -= (uint32_t)done;
+	if (error == 0) {
+		error = fuse_write_lasts(r, in, ino);
+	}
 	if (error == EAGAIN) {
 		memmove(again->body, again->body + done, again->len);
 		error = fuse_again_put(r, NULL, 0);
@@ -236,6 +257,6 @@ int fuse_flush(struct fuse_request *r)
 /** FSYNC, FSYNCDIR: fuse_fsync_in. As lasting as the volume's device is. */
 int fuse_fsync(struct fuse_request *r)
 {
-	return r->again != NULL ? fuse_again_sync(r)
+	return r->again != NULL ? fuse_again_sync(r, r->node->ino)
 				: volume_fsync(r->vol, r->node->ino);
 }

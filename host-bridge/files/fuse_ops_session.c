@@ -154,5 +154,5 @@ int fuse_statfs(struct fuse_request *r)
 /** SYNCFS: all of the volume, as lasting as its device is. */
 int fuse_syncfs(struct fuse_request *r)
 {
-	return fuse_again_sync(r);
+	return fuse_again_sync(r, 0);
 }

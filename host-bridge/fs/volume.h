@@ -159,8 +159,8 @@ struct volume_turns {
 	void (*look)(struct volume_turns *turns, struct volume_wait *wait);
 	/* 0; EAGAIN; EIO: nothing can be changed any more. */
 	int (*begin)(struct volume_turns *turns, struct volume_wait *wait);
-	/* 0 when all that was done before its first call is lasting; EAGAIN;
-	 * EIO. */
+	/* 0 when all that was done before its first call is lasting, or all up to
+	 * the transaction that is wait->number then; EAGAIN; EIO. */
 	int (*sync)(struct volume_turns *turns, struct volume_wait *wait);
 	/* Who waited has come to his end. */
 	void (*end)(struct volume_turns *turns, struct volume_wait *wait);
@@ -201,6 +201,8 @@ int volume_getattr(struct volume *vol, uint32_t ino, struct volume_attr *attr);
 int volume_setattr(struct volume *vol, uint32_t ino, unsigned what,
 		   const struct volume_attr *attr);
 int volume_fsync(struct volume *vol, uint32_t ino);
+/* For volume_turns.sync(), as the wait's number. */
+uint64_t volume_round(struct volume *vol, uint32_t ino);
 
 int volume_lookup(struct volume *vol, uint32_t dir, const char *name,
 		  size_t len, uint32_t *ino);

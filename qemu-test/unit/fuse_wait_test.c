@@ -46,8 +46,18 @@ static int begin_change(struct volume_turns *turns, struct volume_wait *wait)
 	return blocked ? EAGAIN_HERE : 0;
 }
 
+static bool not_lasting;
+static unsigned syncs;
+
 static int sync_all(struct volume_turns *turns, struct volume_wait *wait)
 {
+	syncs++;
+	if (not_lasting) {
+		blocked = true;
+		begin_change(turns, wait);
+		blocked = false;
+		return EAGAIN_HERE;
+	}
 	return begin_change(turns, wait);
 }
 
@@ -229,6 +239,41 @@ static void too_many_hold_the_input(void **state)
 	assert_int_equal(a.replies, replies + FUSE_AGAIN_MAX + 1);
 }
 
+/* O_DIRECT and O_SYNC together: Linux asks for nothing more. */
+static void a_lasting_write_waits(void **state)
+{
+	struct fuse_write_in in = { .size = 5, .flags = 04050001 };
+	const struct fuse_write_out *out = (const void *)a.reply;
+	unsigned replies;
+	uint64_t node;
+
+	(void)state;
+	assert_int_equal(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	syncs = 0;
+	assert_int_equal(write_file(&a, node, 0, "first", 5, 0), 0);
+	assert_int_equal(syncs, 0);
+	replies = a.replies;
+	not_lasting = true;
+	begin(&a, FUSE_WRITE, node);
+	put_bytes(&a, &in, 40);
+	put_bytes(&a, "hello", 5);
+	assert_int_equal(say(&a), 0);
+	assert_int_equal(a.replies, replies);
+	assert_int_equal(syncs, 1);
+	waits[0]->ready(waits[0]);
+	while (fuse_server_go_on(server, FOREVER)) {
+	}
+	assert_int_equal(a.replies, replies);
+	assert_int_equal(syncs, 2);
+	not_lasting = false;
+	go();
+	assert_int_equal(a.replies, replies + 1);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(out->size, 5);
+	assert_int_equal(read_file(&a, node, 0, 10), 0);
+	assert_memory_equal(a.reply, "hello", 5);
+}
+
 static int set_up(void **state)
 {
 	talk_turns = &turns;
@@ -247,6 +292,7 @@ int main(void)
 		T(a_lost_connection_drops_it),
 		T(a_sessions_end_drops_it),
 		T(a_write_waits_with_its_data),
+		T(a_lasting_write_waits),
 		T(too_many_hold_the_input),
 	};
 

@@ -311,9 +311,79 @@ static void test_large(void **state)
 	image_free(&cut);
 }
 
+static uint32_t other;
+
+static int op_other(struct run *r)
+{
+	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
+
+	return volume_create(r->vol, VOLUME_ROOT, NAME("g"), &make, &other);
+}
+
+static int op_mode(struct run *r)
+{
+	struct volume_attr attr = { .mode = 0600 };
+
+	return volume_setattr(r->vol, file, VOLUME_SET_MODE, &attr);
+}
+
+/* What fsync does. Returns how many requests the disk has got for it. */
+static unsigned fsync_of(struct run *r, uint32_t ino)
+{
+	struct volume_wait wait = { .ready = ready };
+	unsigned before = r->disk.count;
+	int error;
+
+	told = false;
+	wait.number = volume_round(r->vol, ino);
+	assert_int_not_equal(wait.number, 0);
+	while ((error = volume_disk_sync(r->vd, &wait)) == EAGAIN) {
+		wait_told(r);
+	}
+	assert_int_equal(error, 0);
+	volume_disk_end(r->vd, &wait);
+	return r->disk.count - before;
+}
+
+/* A file whose last change is lasting costs nothing to make so, whatever was done to
+ * others; a change that is in memory only is written after five seconds. */
+static void test_fsync(void **state)
+{
+	struct run *r = &the_run;
+	unsigned before;
+
+	(void)state;
+	image_make(&made, 1024, "8M", "-N 256 -J size=1", NULL);
+	open_disk(r, &made);
+	assert_int_equal(operate(r, op_create), 0);
+	r->files = 0;
+	assert_int_equal(operate(r, op_piece), 0);
+	assert_true(fsync_of(r, file) > 0);
+	assert_int_equal(fsync_of(r, file), 0);
+	assert_int_equal(operate(r, op_other), 0);
+	assert_int_equal(fsync_of(r, file), 0);
+	assert_true(fsync_of(r, other) > 0);
+	assert_int_equal(fsync_of(r, other), 0);
+	assert_int_equal(operate(r, op_piece), 0);
+	assert_int_equal(fsync_of(r, other), 0);
+	assert_true(fsync_of(r, file) > 0);
+	volume_disk_tick(r->vd, 1);
+	assert_int_equal(operate(r, op_mode), 0);
+	before = r->disk.count;
+	volume_disk_tick(r->vd, 7);
+	while (step(r)) {
+	}
+	assert_true(r->disk.count > before);
+	assert_int_equal(fsync_of(r, file), 0);
+	close_disk(r);
+	free_disk(r);
+	image_free(&made);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fsync),
 		cmocka_unit_test(test_large),
 	};
 

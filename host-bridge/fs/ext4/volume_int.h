@@ -56,6 +56,7 @@ struct vnode {
 	struct vnode *seen_prev, *seen_next;
 	uint32_t ino;
 	uint32_t holds;
+	uint64_t round;		/* the transaction it was last written in */
 	bool used;		/* since the clock hand passed */
 	bool seen;		/* in that list */
 	bool dirty;		/* the inode differs from the table's */
@@ -131,6 +132,7 @@ struct volume {
 	struct freed_list freed, waiting;
 	uint64_t waiting_next;		/* of those: what is lasting first */
 	uint64_t waiting_all;		/* what all free blocks wait for */
+	uint64_t dropped_round;		/* the last of a vnode that was dropped */
 	struct vnode *orphans;
 	uint32_t unended;		/* of them: to be freed, or cut off */
 	bool orphan_file;		/* names some that are not there yet */

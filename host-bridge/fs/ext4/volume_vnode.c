@@ -132,6 +132,9 @@ void vnode_drop(struct volume *vol, struct vnode *vn)
 	vn->ring_prev->ring_next = vn->ring_next;
 	vn->ring_next->ring_prev = vn->ring_prev;
 	vol->vnodes--;
+	if (vn->round > vol->dropped_round) {
+		vol->dropped_round = vn->round;
+	}
 	vnode_unsee(vol, vn);
 	vnode_free_content(vol, vn);
 	free(vn);
@@ -501,7 +504,22 @@ int vnode_writeback(struct volume *vol, struct vnode *vn)
 		error = inode_write(vol, vn);
 	}
 	vn->dirty = error != 0;
+	vn->round = vol->dev->running;
 	return error;
+}
+
+/**
+ * The transaction that a file's last change is in, data or inode, or an earlier
+ * change of another file: when that is lasting, so is the file. 0: there are no
+ * transactions.
+ */
+uint64_t volume_round(struct volume *vol, uint32_t ino)
+{
+	const struct vnode *vn = *vnode_slot(vol, ino);
+	uint64_t round = vn == NULL ? 0 : vn->dirty ? vol->dev->running
+						    : vn->round;
+
+	return round != 0 ? round : vol->dropped_round;
 }
 
 /**

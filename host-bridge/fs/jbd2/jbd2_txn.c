@@ -234,13 +234,14 @@ int journal_begin(struct journal *j, uint32_t blocks,
 /* How a round ended: a bit for each of the last 128. */
 static bool round_failed(const struct journal *j, uint64_t round)
 {
-	return (j->failed_rounds[round / 64 % 2] >> round % 64 & 1) != 0;
+	return round + 128 > j->dev->running &&
+	       (j->failed_rounds[round / 64 % 2] >> round % 64 & 1) != 0;
 }
 
 /**
  * Makes lasting what was done before the first call with this wait, whose number
- * is 0 then. Returns 0 when it is so, EAGAIN until then, EIO if data could not be
- * written, or the log.
+ * is 0 then; or else that round, and those before it. Returns 0 when it is so,
+ * EAGAIN until then, EIO if data could not be written, or the log.
  */
 int journal_sync(struct journal *j, struct volume_wait *wait)
 {
@@ -248,8 +249,8 @@ int journal_sync(struct journal *j, struct volume_wait *wait)
 
 	if (round == 0) {
 		round = wait->number = j->dev->running;
-		j->wanted = true;
 	}
+	j->wanted = j->wanted || round == j->dev->running;
 	if (round <= j->dev->lasting) {
 		wait->number = 0;
 		return round_failed(j, round) ? EIO : 0;
