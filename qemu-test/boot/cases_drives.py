@@ -8,6 +8,8 @@ import os
 import re
 import time
 
+from parts import Parts
+from qmp import Qmp
 from runner import BOCHS, QEMU, case
 
 MIB = 20
@@ -22,8 +24,21 @@ def write_first(t, console, name, other, last):
     console.run(f"disk write {name} 7 seventh")
     said = console.run(f"disk write {name} {last + 1} beyond")
     t.check("Invalid argument" in said, f"beyond the end: {said!r}")
-    said = console.run(f"disk write {other} 0 harm")
-    t.check("Read-only" in said, f"the boot disk: {said!r}")
+    for foreign in (other, other + "p1"):
+        said = console.run(f"disk write {foreign} 0 harm")
+        t.check("Read-only" in said, f"{foreign} of the boot disk: {said!r}")
+    said = console.run("disk")
+    found = re.search(rf"^  {other}: .*\n.*\n +\d+ reads .*", said, re.M)
+    t.check(found and ", 0 writes (0), 0 flushes, 0 discards" in found[0],
+            f"of the boot disk disk says {said!r}")
+
+
+def writes(qmp):
+    """What the emulator has written to the boot disk. (It has the firmware's
+    variables, too.)"""
+    return [{name: d["stats"][name] for name in (
+        "wr_operations", "wr_bytes", "flush_operations", "unmap_operations")}
+            for d in qmp.run("query-blockstats") if d["device"]]
 
 
 def read_all(t, console, name, last, bad):
@@ -58,18 +73,25 @@ def kept(t, name, other, *options, sector=512):
     if t.platform in QEMU:
         bad = BAD * 512 // sector
         options += ("--disk-bad", str(BAD))
+        options += ("--qmp", t.path("qmp"))
     # a machine with AMD's IOMMU, which is the default, then one with Intel's
     other_unit = ("--iommu", "intel") if t.platform in QEMU and \
         "pc" not in options else ()
     console = t.console("--disk", path, "--disk-size", str(MIB), *options,
                         timeout=300)
     console.ready()
+    qmp = Qmp(t.path("qmp")) if t.platform in QEMU else None
+    before = qmp and writes(qmp)
     last = os.path.getsize(path) // sector - 1
     said = console.run("disk")
     t.check(f"  {name}: " in said and f" in sectors of {sector}" in said,
             f"there is no {name}: {said!r}")
     t.check(said.count("may be written to") == 1, f"open are: {said!r}")
     write_first(t, console, name, other, last)
+    if qmp:
+        t.check(len(before) == 1 and writes(qmp) == before,
+                f"the boot disk was written to: {before}, {writes(qmp)}")
+        qmp.close()
     if other_unit:
         console.send("poweroff")
         t.check(console.finish() == 0, "poweroff did not end the machine well")
@@ -171,18 +193,31 @@ def volume_linux_disk(t):
             f"there was {made.out!r}, is {found.out!r}")
 
 
-@case("volume-console", "the console's commands on a volume on a disk",
-      only=(*QEMU, *BOCHS), why="KVM's machines have other tests")
+@case("volume-console", "the console's commands on a volume in a part of a "
+      "disk, whose other parts are left alone", only=(*QEMU, *BOCHS),
+      why="KVM's machines have other tests")
 def volume_console(t):
-    path, share = t.path("volume.img"), t.path("share")
+    share, volume, noise = t.path("share"), t.path("volume"), t.path("noise")
     os.mkdir(share)
     for i in range(300):
         with open(os.path.join(share, f"file-{i}"), "w",
                   encoding="ascii") as f:
             f.write(f"this is {i}\n" * 300)
-    console = t.console("--disk", path, "--disk-volume", "--disk-size", "64",
-                        "--share", share, timeout=300)
+    with open(volume, "wb") as f:
+        f.truncate(48 << 20)
+    t.tool(["mke2fs", "-q", "-F", "-t", "ext4", "-d", share, volume])
+    with open(noise, "wb") as f:
+        f.write(os.urandom(1 << 20))
+    disk = Parts(t.path("disk.img"), {"one": noise, "two": volume,
+                                      "three": noise})
+    before = disk.besides("two")
+    console = t.console("--disk", disk.path, "--disk-volume", "--disk-part",
+                        "two", timeout=300)
     console.ready()
+    name = "ide1" if t.platform in BOCHS else "virtio0"
+    for foreign in (name, name + "p1", name + "p3"):
+        said = console.run(f"disk write {foreign} 3 harm")
+        t.check("Read-only" in said, f"{foreign}: {said!r}")
     said = console.run("ls")
     t.check(said.count("file-") == 300, f"ls said {said[-400:]!r}")
     said = console.run("cat file-77")
@@ -206,9 +241,11 @@ def volume_console(t):
             f"Linux says {said!r}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
-    t.tool(["e2fsck", "-fn", path])
+    t.check(disk.besides("two") == before, "foreign parts are changed")
+    disk.take("two", volume)
+    t.tool(["e2fsck", "-fn", volume])
     copy = t.path("copy")
-    t.tool(["debugfs", "-R", f"dump /d/copy {copy}", path])
+    t.tool(["debugfs", "-R", f"dump /d/copy {copy}", volume])
     with open(copy, encoding="ascii") as f:
         t.check(f.read() == "this is 5\n" * 300, "the copy is another")
 

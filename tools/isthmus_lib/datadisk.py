@@ -82,29 +82,39 @@ def _bus(args, platform):
     return bus, "ide1" if bochs else "serial:" + SERIAL
 
 
+def _check_there(args):
+    """What the file is that is there already."""
+    if not stat.S_ISREG(os.stat(args.disk).st_mode):
+        arguments.refuse("--disk", args.disk, "it is not a regular file")
+    if args.disk_size is not None and \
+            os.path.getsize(args.disk) != _bytes(args.disk_size):
+        raise Failure(f"--disk-size {args.disk_size}: {args.disk} is there "
+                      f"already and has {os.path.getsize(args.disk)} bytes", 2)
+    if args.disk_volume and args.share:
+        raise Failure(f"--share {args.share}: the volume is on {args.disk}, "
+                      "which is there already; a copy is made for a new one "
+                      "only", 2)
+
+
 def check(args, platform):
     """Refuses what is of no use; returns the disk and the manifest's word, or
     (None, None)."""
     if args.disk is None:
         for name in ("disk_size", "disk_bus", "disk_sector", "disk_bad",
-                     "disk_volume"):
+                     "disk_volume", "disk_part"):
             if getattr(args, name) is not None:
                 raise Failure(f"--{name.replace('_', '-')} is for the disk of "
                               "--disk", 2)
         return None, None
     bus, word = _bus(args, platform)
     if os.path.exists(args.disk):
-        if not stat.S_ISREG(os.stat(args.disk).st_mode):
-            arguments.refuse("--disk", args.disk, "it is not a regular file")
-        if args.disk_size is not None and \
-                os.path.getsize(args.disk) != _bytes(args.disk_size):
-            raise Failure(f"--disk-size {args.disk_size}: {args.disk} is "
-                          f"there already and has "
-                          f"{os.path.getsize(args.disk)} bytes", 2)
-        if args.disk_volume and args.share:
-            raise Failure(f"--share {args.share}: the volume is on "
-                          f"{args.disk}, which is there already; a copy is "
-                          "made for a new one only", 2)
+        _check_there(args)
+    elif args.disk_part is not None:
+        raise Failure(f"--disk-part {args.disk_part}: {args.disk} is not "
+                      "there, and would be made without parts", 2)
+    if " " in (args.disk_part or ""):
+        raise Failure(f"--disk-part {args.disk_part}: a name with a space "
+                      "cannot be in the manifest", 2)
     if args.disk_volume and not shutil.which("mke2fs"):
         raise Failure("--disk-volume: there is no mke2fs", 2)
     sector = args.disk_sector or 512
@@ -113,7 +123,8 @@ def check(args, platform):
                       "nvme only", 2)
     if args.disk_bad is not None and word == "ide1":
         raise Failure("--disk-bad: Bochs has no bad sectors", 2)
-    return DataDisk(args.disk, bus, sector, args.disk_bad), word
+    disk = DataDisk(args.disk, bus, sector, args.disk_bad)
+    return disk, word if args.disk_part is None else "label:" + args.disk_part
 
 
 def _bytes(mib):
