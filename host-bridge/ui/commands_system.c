@@ -125,7 +125,9 @@ static void print_iommus(void)
 	uint64_t i;
 
 	for (i = 0; hc_query(HC_QUERY_IOMMU, i, 0, &r) == HC_OK; i++) {
-		printf("  IOMMU %llu: %s at 0x%llx, %s, %llu accesses blocked\n",
+		uint64_t overflows = r.rdi >> HC_IOMMU_OVERFLOWS;
+
+		printf("  IOMMU %llu: %s at 0x%llx, %s, %llu accesses blocked",
 		       (unsigned long long)i,
 		       r.rdi & HC_IOMMU_AMD ? "AMD-Vi" : "VT-d",
 		       (unsigned long long)r.rsi,
@@ -133,6 +135,11 @@ static void print_iommus(void)
 		       r.rdi & HC_IOMMU_INTERRUPTS ? "memory and interrupts checked" :
 		       "memory checked, INTERRUPTS NOT",
 		       (unsigned long long)r.rdx);
+		if (overflows) {
+			printf(", %llu times more than it can record",
+			       (unsigned long long)overflows);
+		}
+		printf("\n");
 		if (r.rdx) {
 			printf("    the last: %04llx:%02llx:%02llx.%llu, %s 0x%llx\n",
 			       (unsigned long long)(r.r10 >> 16 & 0xffff),

@@ -289,12 +289,13 @@ static uint64_t amdvi_root(const struct iommu_unit *u, uint32_t function)
 	return e & (DTE_READ | DTE_WRITE) ? e & IOMMU_ADDRESS : 0;
 }
 
-/* A log that ran over stands still until it is turned off and on. [AMD-Vi "Event
- * Log Restart Procedure"] */
+/* A log that ran over stands still until it is turned off and on; what came since
+ * nobody knows. [AMD-Vi "Event Log Restart Procedure"] */
 static void restart_log(struct iommu_unit *u)
 {
 	uint64_t control = read_device64(u->regs + REG_CONTROL);
 
+	u->overflows++;
 	write_device64(u->regs + REG_CONTROL, control & ~CONTROL_EVENTS);
 	if (iommu_wait(u, REG_STATUS, STATUS_EVENTS, 0)) {
 		write_device32(u->regs + REG_STATUS, STATUS_OVERFLOW);

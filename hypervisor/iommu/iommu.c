@@ -418,6 +418,7 @@ static void take_over_all(void)
 		/* what was recorded before is nobody's here */
 		for (n = 0; n < 1024 && iommu_ops->fault(u, &f); n++) {
 		}
+		u->overflows = 0;
 		log_write("isthmus: IOMMU %u: %s at %#llx, devices reach nothing"
 			  "%s", i, iommu_ops->name,
 			  (unsigned long long)u->boot->base,

@@ -43,6 +43,7 @@ struct iommu_unit {
 	volatile uint64_t *done;/* the unit writes the number of a wait here */
 	uint64_t waits;
 	uint64_t faults;	/* since boot */
+	uint32_t overflows;	/* times that it had more than its record holds */
 	uint64_t last_address;	/* of the last one .. */
 	uint64_t last_what;	/* .. with HC_IOMMU_* */
 };

@@ -2,7 +2,8 @@
 /*
  * What is told of devices: what the tables allow one, when it gets it, and what
  * one has tried that it may not. Units are asked for that now and then, and
- * whenever somebody wants to know; a device that goes on trying fills no log.
+ * whenever somebody wants to know, by the clock and not by their interrupt, which a
+ * device could raise without end; one that goes on trying fills no log.
  * hv_lock is held, but at boot.
  */
 #include <hv.h>
@@ -110,7 +111,8 @@ hv_status_t iommu_report_query(uint64_t index, uint64_t out[5])
 	u = &iommu_units[index];
 	iommu_report_poll(rdtsc());
 	out[0] = iommu_state() | (iommu_interrupts ? HC_IOMMU_INTERRUPTS : 0) |
-		 (iommu_told->kind == BOOT_IOMMU_AMD ? HC_IOMMU_AMD : 0);
+		 (iommu_told->kind == BOOT_IOMMU_AMD ? HC_IOMMU_AMD : 0) |
+		 (uint64_t)u->overflows << HC_IOMMU_OVERFLOWS;
 	out[1] = u->boot->base;
 	out[2] = u->faults;
 	out[3] = u->last_what;

@@ -369,9 +369,10 @@ static bool vtd_fault(struct iommu_unit *u, struct iommu_fault *f)
 		};
 		return true;
 	}
-	/* more came than there were registers for: they are counted as one
-	 * by who sees the next */
+	/* more came than there were registers for: how many nobody knows. Of one
+	 * requester only the first may be recorded, until that has been read */
 	if (read32(u, REG_FSTS) & FSTS_PFO) {
+		u->overflows++;
 		write_device32(u->regs + REG_FSTS, FSTS_PFO);
 	}
 	return false;

@@ -385,7 +385,8 @@ static void log_runs_over(void **state)
 	}
 	access(NIC, 0x654321, true);
 	assert_int_equal(iommu_report_query(0, out), HC_OK);
-	assert_int_equal(out[0], HC_IOMMU_ON | HC_IOMMU_INTERRUPTS | HC_IOMMU_AMD);
+	assert_int_equal(out[0], HC_IOMMU_ON | HC_IOMMU_INTERRUPTS | HC_IOMMU_AMD |
+			 2ull << HC_IOMMU_OVERFLOWS);
 	assert_int_equal(out[2], 2 * 255 + 1);
 	assert_int_equal(out[3], NIC | HC_IOMMU_WRITE);
 	assert_int_equal(out[4], 0x654321);

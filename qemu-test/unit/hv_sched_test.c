@@ -26,9 +26,11 @@ void lapic_ipi(uint32_t apic_id, uint8_t vector)
 	ipi_to = apic_id;
 }
 
+static uint64_t timer_at;	/* of the last idle CPU; 0: none */
+
 void lapic_timer_start(uint64_t at)
 {
-	(void)at;
+	timer_at = at;
 }
 
 void lapic_timer_stop(void)
@@ -118,6 +120,9 @@ static int make(void **state)
 	memset(&part, 0, sizeof(part));
 	memset(&meanwhile, 0, sizeof(meanwhile));
 	ipis = ipi_to = entries = halts = prepares = exit_kicks = 0;
+	timer_at = 0;
+	iommu_report_at = ~0ull;
+	reports = 0;
 	part.config = &config;
 	part.state = HC_STATE_RUNNING;
 	fake_vcpu_init(&v, &part, 0);
@@ -184,6 +189,18 @@ static void reports_due(void **state)
 	assert_int_equal(entries, 1);
 }
 
+/* And an idle CPU 0 wakes up for it. */
+static void reports_wake(void **state)
+{
+	(void)state;
+	go();
+	assert_int_equal(timer_at, 0);
+	iommu_report_at = ~0ull - 1;
+	go();
+	assert_int_equal(reports, 0);
+	assert_int_equal(timer_at, ~0ull - 1);
+}
+
 /* A bit raised after vcpu_prepare() has looked, by who finds the CPU here. */
 static void late_attention(void **state)
 {
@@ -219,8 +236,8 @@ static void kick_in_exit(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(one_interrupt), TEST(plain_run), TEST(reports_due), TEST(late_attention),
-		TEST(late_kick), TEST(kick_in_exit),
+		TEST(one_interrupt), TEST(plain_run), TEST(reports_due), TEST(reports_wake),
+		TEST(late_attention), TEST(late_kick), TEST(kick_in_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

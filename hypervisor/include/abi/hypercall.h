@@ -132,7 +132,7 @@ enum hc_query {
 	 * tables included, RSI = bytes that it owns */
 	HC_QUERY_SURE = 7,
 	/* index = IOMMU -> RDI = enum hc_iommu, HC_IOMMU_* bits, RSI = address
-	 * of its registers, RDX = accesses that it has blocked; of the last
+	 * of its registers, RDX = accesses that it has blocked and recorded; of the last
 	 * of them R10 = function, HC_IOMMU_* bits, R8 = address; HC_ENOENT
 	 * past the last */
 	HC_QUERY_IOMMU = 8,
@@ -146,6 +146,8 @@ enum hc_iommu {
 
 #define HC_IOMMU_INTERRUPTS	(1ull << 8)	/* checked, too */
 #define HC_IOMMU_AMD		(1ull << 9)	/* else Intel's */
+#define HC_IOMMU_OVERFLOWS	32		/* bits from here on: times that it had
+						 * more than its record holds */
 #define HC_IOMMU_WRITE		(1ull << 32)	/* else it read */
 #define HC_IOMMU_MESSAGE	(1ull << 33)	/* a forged interrupt */
 
