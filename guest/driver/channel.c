@@ -291,6 +291,8 @@ static void channel_remove(struct pci_dev *pdev)
 	/* Doorbells outside the lock: isthmus_tx_done(). */
 	synchronize_rcu();
 	cancel_delayed_work_sync(&ch->publish);
+	kfree_skb(ch->empty);
+	ch->empty = NULL;
 }
 
 static const struct pci_device_id channel_ids[] = {

@@ -47,6 +47,7 @@ struct isthmus {
 	bool bound;			/* there is a device */
 	u32 own_state;
 	u32 generation;
+	struct sk_buff *empty;		/* for packets without payload */
 	struct mutex rx_mutex;
 	/* Under lock, but for ring_init() and ring_attach(), while up is
 	 * false. `up`, `fault` and `tx_blocked` are also looked at without,

@@ -145,6 +145,32 @@ static struct sk_buff *copy_packet(struct isthmus *ch,
 	return skb;
 }
 
+/* A packet without payload: to make a buffer and to free it costs more than what
+ * it says, so there is one, ch->empty, which is used again. It may be somebody
+ * else's from now on (a host may send no bytes of data, which wait to be read):
+ * then the next packet has a new one. */
+static void receive_empty(struct isthmus *ch, const struct ring_packet *packet)
+{
+	struct sk_buff *skb = ch->empty;
+
+	if (skb) {
+		memcpy(virtio_vsock_hdr(skb), packet, RING_PACKET_HEADER);
+		memset(skb->cb, 0, sizeof(skb->cb));
+	} else {
+		skb = copy_packet(ch, packet, 0, 0, GFP_KERNEL | __GFP_NOFAIL);
+		ch->empty = skb;
+	}
+	virtio_transport_deliver_tap_pkt(skb);
+	virtio_transport_recv_pkt(&transport, skb_get(skb));
+	if (skb_shared(skb)) {
+		ch->empty = NULL;
+		kfree_skb(skb);
+	} else {
+		/* As when it is freed: no socket's any more. */
+		skb_orphan(skb);
+	}
+}
+
 /**
  * Hands the current packet's payload from offset on to its socket: the whole of
  * it or, when free memory is in small pieces, a part. Returns the bytes taken.
@@ -157,6 +183,10 @@ u32 isthmus_vsock_receive(struct isthmus *ch,
 	u32 n = packet->len - offset;
 	struct sk_buff *skb;
 
+	if (n == 0) {
+		receive_empty(ch, packet);
+		return 0;
+	}
 	skb = copy_packet(ch, packet, offset, n, GFP_KERNEL | __GFP_NOWARN |
 			  __GFP_NORETRY);
 	if (!skb) {

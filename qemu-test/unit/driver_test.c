@@ -117,6 +117,59 @@ static void test_socket_packets(void **state)
 	driver_unload();
 }
 
+static struct sk_buff *kept[4];
+static unsigned int empties;
+static u32 empty_credit;
+
+/* Of data that are none, who reads the socket takes the buffer later. */
+static void receive_empty(struct sk_buff *skb)
+{
+	assert_int_equal(virtio_vsock_hdr(skb)->len, 0);
+	empty_credit = virtio_vsock_hdr(skb)->buf_alloc;
+	if (virtio_vsock_hdr(skb)->op == VIRTIO_VSOCK_OP_RW) {
+		kept[empties] = skb_get(skb);
+	}
+	empties++;
+}
+
+static void send_empty(u16 op, u32 credit)
+{
+	struct ring_packet packet = {
+		.src_cid = 2, .dst_cid = 3, .src_port = 7, .dst_port = 5000,
+		.op = op, .type = VIRTIO_VSOCK_TYPE_STREAM,
+		.buf_alloc = credit,
+	};
+
+	assert_int_equal(host_put(&packet, NULL), RING_OK);
+	ring_linux();
+	fake_run();
+	assert_int_equal(empty_credit, credit);
+}
+
+/* Packets without payload use one buffer, unless somebody keeps it. */
+static void test_empty_packets(void **state)
+{
+	(void)state;
+	load();
+	fake.receive = receive_empty;
+	fake.skbs = 0;
+	send_empty(VIRTIO_VSOCK_OP_RESPONSE, 100);
+	send_empty(VIRTIO_VSOCK_OP_RST, 101);
+	assert_int_equal(fake.skbs, 1);
+	send_empty(VIRTIO_VSOCK_OP_RW, 102);
+	send_empty(VIRTIO_VSOCK_OP_RW, 103);
+	assert_int_equal(empties, 4);
+	assert_int_equal(fake.skbs, 2);
+	assert_int_equal(virtio_vsock_hdr(kept[2])->buf_alloc, 102);
+	assert_int_equal(virtio_vsock_hdr(kept[3])->buf_alloc, 103);
+	kfree_skb(kept[2]);
+	kfree_skb(kept[3]);
+	send_empty(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 104);
+	send_empty(VIRTIO_VSOCK_OP_SHUTDOWN, 105);
+	assert_int_equal(fake.skbs, 3);
+	driver_unload();
+}
+
 /* A ring that the host does not empty, with more that waits for space or
  * not. */
 static void fill_ring(bool wait)
@@ -381,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_socket_packets),
 		cmocka_unit_test(test_unmount_while_full),
 		cmocka_unit_test(test_two_wait_for_space),
+		cmocka_unit_test(test_empty_packets),
 		cmocka_unit_test(test_device_removed),
 		cmocka_unit_test(test_removed_at_any_time),
 		cmocka_unit_test(test_removed_while_waiting),

@@ -394,6 +394,7 @@ struct sk_buff *fake_skb(u32 n)
 
 	skb->head = malloc(VIRTIO_VSOCK_SKB_HEADROOM + n);
 	skb->data = skb->head + VIRTIO_VSOCK_SKB_HEADROOM;
+	skb->users = 1;
 	return skb;
 }
 
@@ -410,13 +411,14 @@ struct sk_buff *alloc_skb(u32 size, gfp_t gfp)
 	       size <= VIRTIO_VSOCK_DEFAULT_RX_BUF_SIZE);
 	skb = fake_skb(size - VIRTIO_VSOCK_SKB_HEADROOM);
 	skb->data = skb->head;
+	fake.skbs++;
 	return skb;
 }
 
 void kfree_skb(struct sk_buff *skb)
 {
 	may_sleep();
-	if (skb) {
+	if (skb && --skb->users == 0) {
 		free(skb->head);
 		free(skb);
 	}
@@ -530,6 +532,8 @@ void virtio_transport_recv_pkt(struct virtio_transport *t,
 	assert(t == fake_transport);
 	assert(skb->data == skb->head + VIRTIO_VSOCK_SKB_HEADROOM);
 	assert(skb->len == virtio_vsock_hdr(skb)->len);
+	assert(!skb->owned);
+	skb->owned = true;
 	if (fake.receive) {
 		fake.receive(skb);
 	}

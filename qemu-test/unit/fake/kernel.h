@@ -122,6 +122,7 @@ struct fake_kernel {
 	bool transport_registered;
 	unsigned int wakes, grace_periods;
 	unsigned int sent;		/* skbs reported as sent */
+	unsigned int skbs;		/* made for packets of the host's */
 	char said[120];			/* the log's last line */
 };
 
@@ -445,7 +446,10 @@ struct sk_buff {
 	struct sk_buff *next;
 	u8 *head, *data;
 	u32 len, data_len;		/* data_len: of it in pieces */
+	u32 users;
+	u8 cb[48];			/* [0]: shown to taps */
 	bool reply;
+	bool owned;			/* a socket's */
 };
 
 struct sk_buff_head {
@@ -467,6 +471,13 @@ void skb_queue_head(struct sk_buff_head *list, struct sk_buff *skb);
 struct sk_buff *skb_dequeue(struct sk_buff_head *list);
 void skb_queue_purge(struct sk_buff_head *list);
 u32 skb_seq_read(u32 done, const u8 **data, struct skb_seq_state *state);
+static inline struct sk_buff *skb_get(struct sk_buff *skb)
+{
+	skb->users++;
+	return skb;
+}
+#define skb_shared(skb)			((skb)->users != 1)
+#define skb_orphan(skb)			((void)((skb)->owned = false))
 #define skb_reserve(skb, n)		((skb)->data += (n))
 #define skb_is_nonlinear(skb)		((skb)->data_len != 0)
 #define skb_queue_head_init(list)	((void)memset(list, 0, sizeof(*(list))))

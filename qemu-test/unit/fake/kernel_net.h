@@ -72,7 +72,8 @@ int virtio_transport_purge_skbs(void *vsk, struct sk_buff_head *list);
 void virtio_transport_recv_pkt(struct virtio_transport *t,
 			       struct sk_buff *skb);
 void virtio_transport_consume_skb_sent(struct sk_buff *skb, bool consume);
-#define virtio_transport_deliver_tap_pkt(skb)	((void)(skb))
+#define virtio_transport_deliver_tap_pkt(skb) \
+	(assert(!(skb)->cb[0]), (void)((skb)->cb[0] = 1))
 #define virtio_vsock_hdr(skb)	((struct virtio_vsock_hdr *)(skb)->head)
 #define virtio_vsock_skb_reply(skb)		((skb)->reply)
 #define sk_error_report(sk)			((void)(sk))
