@@ -106,7 +106,7 @@ unit_objects = $(addprefix $(unit_folder)/,$(addsuffix .o,$($(1)_SRCS)))
 UNIT_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Ihypervisor/include -I.
 UNIT_TESTS :=
--include $(wildcard $(addprefix qemu-test/, unit/*.mk fuzz/*.mk suites/*.mk))
+-include $(wildcard $(addprefix qemu-test/, unit/*.mk fuzz/*.mk suites/*.mk power/*.mk))
 
 define unit_rule
 $(unit_folder)/%.o: %

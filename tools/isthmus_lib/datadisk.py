@@ -22,14 +22,16 @@ LINK = "data.img"               # in the machine's folder
 class DataDisk:
     """Its file and how it is attached."""
 
-    def __init__(self, path, bus, sector, bad):
+    def __init__(self, path, bus, sector, bad, log):
         self.path = os.path.abspath(path)
         self.bus = bus
         self.sector = sector
         self.bad = bad
+        self.log = log
 
     def _blocks(self):
-        """What is below the device. Bad sectors are blkdebug's doing."""
+        """What is below the device. Bad sectors are blkdebug's doing, the log
+        blklogwrites'."""
         line = ["-blockdev", "driver=file,discard=unmap,node-name=data-file,"
                 "filename=" + self.path.replace(",", ",,")]
         below = "data-file"
@@ -40,6 +42,13 @@ class DataDisk:
                          f",inject-error.{i}.event=none,"
                          f"inject-error.{i}.sector={sector}"
                          for i, sector in enumerate(self.bad))]
+        if self.log is not None:
+            line += ["-blockdev", "driver=file,node-name=data-log-file,"
+                     "filename=" + os.path.abspath(self.log)
+                     .replace(",", ",,"), "-blockdev", "driver=blklogwrites,"
+                     f"discard=unmap,node-name=data-log,file={below},"
+                     "log=data-log-file"]
+            below = "data-log"
         return line + ["-blockdev", "driver=raw,discard=unmap,node-name=data,"
                        f"file={below}"]
 
@@ -101,7 +110,7 @@ def check(args, platform):
     (None, None)."""
     if args.disk is None:
         for name in ("disk_size", "disk_bus", "disk_sector", "disk_bad",
-                     "disk_volume", "disk_part"):
+                     "disk_log", "disk_volume", "disk_part"):
             if getattr(args, name) is not None:
                 raise Failure(f"--{name.replace('_', '-')} is for the disk of "
                               "--disk", 2)
@@ -123,8 +132,21 @@ def check(args, platform):
                       "nvme only", 2)
     if args.disk_bad is not None and word == "ide1":
         raise Failure("--disk-bad: Bochs has no bad sectors", 2)
-    disk = DataDisk(args.disk, bus, sector, args.disk_bad)
+    if args.disk_log is not None:
+        if word == "ide1":
+            raise Failure("--disk-log: Bochs has none", 2)
+        _new_log(args.disk_log)
+    disk = DataDisk(args.disk, bus, sector, args.disk_bad, args.disk_log)
     return disk, word if args.disk_part is None else "label:" + args.disk_part
+
+
+def _new_log(path):
+    """QEMU wants it to be there, and begins at its start."""
+    try:
+        with open(path, "wb"):
+            pass
+    except OSError as error:
+        arguments.refuse("--disk-log", path, error.strerror)
 
 
 def _bytes(mib):

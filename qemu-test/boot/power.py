@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""Power cuts on machines: what a disk may be left as, and whether what was
+promised is there. guest/promises.c makes files and promises. The states come
+from a log of the disk's writes (QEMU's blklogwrites, in the format of Linux's
+dm-log-writes): all up to a flush, and any of those after it."""
+
+import concurrent.futures
+import itertools
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import zlib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RECOVER = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build",
+                       "power", "recover")
+MAGIC = 0x6a736677736872        # of the log, as Linux's log-writes.rst has it
+FLUSH, DISCARD, MARK = 1, 4, 8  # flags of an entry
+# What is in a tree of promises.c; N: which one.
+TREE = {f"f{i}": (f"dN/f{i}\n", 50 + i * 733 % 7000) for i in range(24)}
+SAID = re.compile(r"\n([a-z]+)-(\d+)(?=\r?\n)")
+
+
+class Wrong(Exception):
+    """What is there is not what was promised."""
+
+
+def entries(path):
+    """The log's entries: (first byte, bytes, flags, where the data are in the
+    log, where it ends)."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as f:
+        magic, version, _, sector = struct.unpack("<QQQI", f.read(28))
+        if (magic, version) != (MAGIC, 1):
+            raise Wrong(f"{path} is no log of writes")
+        at = sector
+        while at + sector <= size:
+            f.seek(at)
+            first, count, flags, _ = struct.unpack("<QQQQ", f.read(32))
+            data = at + sector
+            at = data
+            if not flags & (DISCARD | MARK):
+                at += count * sector
+            if at > size or not (count or flags):
+                return          # the emulator has ended in the middle
+            yield first * sector, count * sector, flags, data, at
+
+
+class Replay:
+    """A disk over the entries of a log."""
+
+    def __init__(self, base, log):
+        with open(base, "rb") as f:
+            self.disk = bytearray(f.read())
+        self.log = open(log, "rb")      # pylint: disable=consider-using-with
+        self.path = log
+
+    def _apply(self, disk, entry):
+        first, count, flags, data, _ = entry
+        if flags & DISCARD:
+            disk[first:first + count] = bytes(count)
+        elif count:
+            self.log.seek(data)
+            disk[first:first + count] = self.log.read(count)
+
+    def states(self, seed, every):
+        """At each flush: the disk with some of what was written since the one
+        before, then with all; of these each `every`-th: (its number, the disk,
+        how much of the log lasts in it). The disk is good until the next."""
+        chance, number = random.Random(seed), itertools.count()
+        since, lasting = [], 0
+        for entry in entries(self.path):
+            if not entry[2] & FLUSH or entry[1]:
+                since.append(entry)
+            if not entry[2] & FLUSH:
+                continue
+            if not since:
+                lasting = entry[4]
+                continue
+            n = next(number)
+            if n % every == 0 and len(since) > 1:
+                disk = bytearray(self.disk)
+                for other in since:
+                    if chance.random() < 0.5:
+                        self._apply(disk, other)
+                yield n, disk, lasting
+            for other in since:
+                self._apply(self.disk, other)
+            lasting, since = entry[4], []
+            n = next(number)
+            if n % every == 0:
+                yield n, self.disk, lasting
+
+
+def said(text):
+    """The promises in what a console has shown: {what: the last number}."""
+    return {what: int(n) for what, n in SAID.findall(text)}
+
+
+def _is(found, text, size):
+    """Whether a file begins with so much of the text, and nothing else."""
+    size_found, crc = found
+    want = (text * (size_found // len(text) + 1))[:size_found].encode()
+    return size_found == size and crc == zlib.crc32(want)
+
+
+def _data(files, least):
+    """How often data was replaced: at least so often, it may be much more."""
+    if "data" not in files:
+        if least:
+            raise Wrong(f"data has no name, {least} was promised")
+        return 0
+    for n in range(max(least, 1), least + 1000):
+        if _is(files["data"], f"data {n}\n", 100 + n * 577 % 9000):
+            return n
+    raise Wrong(f"data is {files['data']}, not whole, or older than {least}")
+
+
+def _lines(files, least):
+    """How many lines log has."""
+    size, crc = files.get("log", (0, 0))
+    want = "".join(f"line {n:10}\n" for n in range(1, size // 16 + 1))
+    if size % 16 or size // 16 < least or crc != zlib.crc32(want.encode()):
+        raise Wrong(f"log has {size} bytes, {least} lines were promised")
+    return size // 16
+
+
+def check_copies(files, word, least, texts, keep):
+    """Folders word1, word2... are made one after the other, each with `texts`:
+    {name: (what its content repeats, bytes)}; when one is there, the one that
+    is `keep` older goes. The one of `least` was promised."""
+    def whole(n):
+        return all(files.get(f"{word}{n}/{name}", (None, 0))[0] == size
+                   for name, (_, size) in texts.items())
+
+    latest = 0
+    for name, found in files.items():
+        copy = re.fullmatch(rf"{word}(\d+)/(.*)", name)
+        if copy and copy[2] in texts:
+            latest = max(latest, int(copy[1]))
+            if not _is(found, texts[copy[2]][0].replace("N", copy[1]),
+                       found[0]):
+                raise Wrong(f"{name} has something else in it: {found}")
+    if least and latest <= least + keep and \
+            not (whole(least) or whole(least + keep)):
+        raise Wrong(f"{word}{least} was promised, and is not whole")
+
+
+def check(files, promised):
+    """`files`: {path: (size, CRC-32)}. Nothing may be in a file that was never
+    written to it, and what was promised must be there: as it was seen, and as
+    what came after it shows, for promises.c does nothing before the last is
+    lasting."""
+    replaced = _data(files, promised.get("data", 0))
+    lines = _lines(files, promised.get("log", 0))
+    if replaced not in (lines, lines + 1):
+        raise Wrong(f"data was replaced {replaced} times, log has {lines} "
+                    "lines")
+    check_copies(files, "d", max(promised.get("tree", 0),
+                                 (replaced - 1) // 4), TREE, 2)
+
+
+def _run(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False,
+                          stderr=subprocess.STDOUT)
+    text = done.stdout.decode("utf-8", "replace")
+    if done.returncode:
+        raise Wrong(f"{' '.join(command)} ended with {done.returncode}:\n"
+                    f"{text[-2000:]}")
+    return text
+
+
+def recover(image):
+    """Opens and closes what is in the file as host-bridge does; e2fsck agrees
+    that it is clean. Returns its files."""
+    text = _run([RECOVER, image])
+    _run(["e2fsck", "-fn", image])
+    return {name: (int(size), int(crc)) for name, size, crc in
+            (line.rsplit("\t", 2) for line in text.splitlines())}
+
+
+class Judge:
+    """Judges states as they come, two at a time."""
+
+    def __init__(self, look, keep):
+        """look(image, promises) raises Wrong; the image is kept then."""
+        self.look = look
+        self.keep = keep
+        self.folder = tempfile.mkdtemp(prefix="isthmus-power-", dir=next(
+            place for place in ("/dev/shm", "/tmp") if os.path.isdir(place)))
+        self.pool = concurrent.futures.ThreadPoolExecutor(2)
+        self.waiting = []
+        self.number = itertools.count()
+        self.count = 0
+
+    def _one(self, image, promised, what):
+        try:
+            self.look(image, promised)
+        except Wrong as error:
+            shutil.move(image, os.path.join(self.keep, what + ".img"))
+            raise Wrong(f"{what}, promised {promised}: {error}") from error
+        os.unlink(image)
+
+    def _settle(self, most):
+        while len(self.waiting) > most:
+            self.waiting.pop(0).result()
+
+    def path(self):
+        """Where the next state may be put."""
+        self._settle(3)
+        return os.path.join(self.folder, str(next(self.number)))
+
+    def add(self, image, promised, what):
+        self.count += 1
+        self.waiting.append(self.pool.submit(self._one, image, promised,
+                                             what))
+
+    def finish(self):
+        """Returns how many there were; raises Wrong for the first that is."""
+        try:
+            self._settle(0)
+        finally:
+            self.pool.shutdown(cancel_futures=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return self.count
+
+
+def look(image, promised):
+    check(recover(image), promised)
+
+
+def dump(image, name, to):
+    """A file of the image into one here; "": it has none of that name."""
+    _run(["debugfs", "-R", f"dump /{name} {to}", image])
+    return to if os.path.exists(to) else ""
+
+
+def judge_log(base, log, acks, most, seed=1, look=look):
+    """The states of a log, `most` of them. acks: (bytes of the log, promises)
+    as they were seen, in their order. Returns how many were judged."""
+    count = 2 * sum(1 for entry in entries(log) if entry[2] & FLUSH)
+    judge = Judge(look, os.path.dirname(log))
+    try:
+        # Odd, so that both kinds have their turn.
+        for n, disk, lasting in Replay(base, log).states(
+                seed, count // most // 2 * 2 + 1):
+            path = judge.path()
+            with open(path, "wb") as f:
+                f.write(disk)
+            promised = {}
+            for end, what in acks:
+                if end <= lasting:
+                    promised = what
+            judge.add(path, promised, f"state-{n}")
+    finally:
+        judged = judge.finish()
+    return judged, count
