@@ -15,6 +15,41 @@ uint64_t fake_chance(uint64_t *seed)
 	return x ^ x >> 31;
 }
 
+/* Memory for whole disks is used again: to get it anew costs the machine more than
+ * to copy a disk. */
+#define SPARES		4u
+
+static struct {
+	uint8_t *data;
+	size_t size;
+} spares[SPARES];
+
+static uint8_t *whole_new(size_t size)
+{
+	uint8_t *data;
+
+	for (unsigned i = 0; i < SPARES; i++) {
+		data = spares[i].data;
+		if (data != NULL && spares[i].size == size) {
+			spares[i].data = NULL;
+			return data;
+		}
+	}
+	data = malloc(size);
+	assert(data != NULL);
+	return data;
+}
+
+static void whole_free(uint8_t *data, size_t size)
+{
+	static unsigned next;
+
+	next = (next + 1) % SPARES;
+	free(spares[next].data);
+	spares[next].data = data;
+	spares[next].size = size;
+}
+
 static struct fake_disk *of(struct block_dev *dev)
 {
 	return (struct fake_disk *)((char *)dev -
@@ -106,9 +141,8 @@ void fake_disk_open(struct fake_disk *disk, const void *image, size_t size,
 		},
 		.size = size, .seed = 1,
 	};
-	disk->first = malloc(size);
-	disk->now = malloc(size);
-	assert(disk->first != NULL && disk->now != NULL);
+	disk->first = whole_new(size);
+	disk->now = whole_new(size);
 	memcpy(disk->first, image, size);
 	memcpy(disk->now, image, size);
 	block_init(&disk->dev);
@@ -121,8 +155,8 @@ void fake_disk_close(struct fake_disk *disk)
 		free(disk->log[i].data);
 	}
 	free(disk->log);
-	free(disk->first);
-	free(disk->now);
+	whole_free(disk->first, disk->size);
+	whole_free(disk->now, disk->size);
 }
 
 /* Which of those that are pending is not served when others are. */
@@ -257,11 +291,10 @@ void fake_cuts_begin(struct fake_cuts *cuts, struct fake_disk *disk)
 {
 	*cuts = (struct fake_cuts){ .disk = disk };
 	mark_lasting(disk);
-	cuts->lasting = malloc(disk->size);
+	cuts->lasting = whole_new(disk->size);
 	cuts->order = malloc((disk->count + 1) * sizeof(*cuts->order));
 	cuts->open = malloc((disk->count + 1) * sizeof(*cuts->open));
-	assert(cuts->lasting != NULL && cuts->order != NULL &&
-	       cuts->open != NULL);
+	assert(cuts->order != NULL && cuts->open != NULL);
 	memcpy(cuts->lasting, disk->first, disk->size);
 	for (unsigned i = 0; i < disk->count; i++) {
 		cuts->order[i] = i;
@@ -349,7 +382,7 @@ bool fake_cuts_make(const struct fake_cuts *cuts, enum fake_cut how,
 
 void fake_cuts_end(struct fake_cuts *cuts)
 {
-	free(cuts->lasting);
+	whole_free(cuts->lasting, cuts->disk->size);
 	free(cuts->order);
 	free(cuts->open);
 }
