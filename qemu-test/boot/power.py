@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Power cuts on machines: what a disk may be left as, and whether what was
-promised is there. guest/promises.c makes files and promises. The states come
-from a log of the disk's writes (QEMU's blklogwrites, in the format of Linux's
-dm-log-writes): all up to a flush, and any of those after it."""
+promised is there. guest/promises.c makes files and promises.
+
+The states come from a log of the disk's writes (QEMU's blklogwrites, in the
+format of Linux's dm-log-writes): all up to a flush, and any of those after it.
+Or they are copies of the disk's file, made while the emulator is stopped by a
+signal. Such a copy is what killing the emulator would have left: it has no
+copy of the disk of its own but what it has given to the host's kernel with
+pwrite(), which ends before the signal stops or kills it, and the file as others
+read it has all of that and nothing else. What the host has not yet on its own
+disk is lost in neither case."""
 
 import concurrent.futures
 import itertools
@@ -10,9 +17,12 @@ import os
 import random
 import re
 import shutil
+import signal
+import sqlite3
 import struct
 import subprocess
 import tempfile
+import time
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -233,10 +243,88 @@ def look(image, promised):
     check(recover(image), promised)
 
 
+def below(files, folder):
+    """Those in a folder, by their names there."""
+    return {name[len(folder) + 1:]: found for name, found in files.items()
+            if name.startswith(folder + "/")}
+
+
 def dump(image, name, to):
     """A file of the image into one here; "": it has none of that name."""
     _run(["debugfs", "-R", f"dump /{name} {to}", image])
     return to if os.path.exists(to) else ""
+
+
+def check_rows(image, files, name, least):
+    """An SQLite database is in order, and has the rows that were promised."""
+    folder = tempfile.mkdtemp(prefix="rows-", dir=os.path.dirname(image))
+    try:
+        for part in ("", "-journal", "-wal"):
+            if name + part in files:
+                dump(image, name + part, os.path.join(folder, "db" + part))
+        if name not in files:
+            if least:
+                raise Wrong(f"{name} has no name")
+            return
+        with sqlite3.connect(os.path.join(folder, "db")) as db:
+            sound = db.execute("pragma integrity_check").fetchone()[0]
+            have = db.execute("select count(*), coalesce(max(n), 0) from t") \
+                .fetchone() if least else (0, 0)
+        db.close()
+        if sound != "ok" or have[0] != have[1] or have[0] < least:
+            raise Wrong(f"{name}: {sound}, {have} rows, {least} promised")
+    except sqlite3.Error as error:
+        raise Wrong(f"{name}: {error}, {least} rows promised") from error
+    finally:
+        shutil.rmtree(folder)
+
+
+def emulator(tool):
+    """The process of QEMU that a process of tools/isthmus has started."""
+    for task in os.listdir(f"/proc/{tool}/task"):
+        with open(f"/proc/{tool}/task/{task}/children", encoding="ascii") as f:
+            for pid in f.read().split():
+                with open(f"/proc/{pid}/comm", encoding="ascii") as name:
+                    if name.read().startswith("qemu-system"):
+                        return int(pid)
+    raise Wrong("the emulator is not there")
+
+
+def _stopped(pid):
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+            if f.read().rpartition(")")[2].split()[0] != "T":
+                return False
+    return True
+
+
+def copy_stopped(pid, disk, to):
+    """The disk's file at this instant."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while not _stopped(pid):
+            time.sleep(0.001)
+        shutil.copyfile(disk, to)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def judge_instants(console, disk, count, seed, look_at):
+    """So many instants, by chance, of a machine that is at work. Returns how
+    many were judged."""
+    judge = Judge(look_at, os.path.dirname(disk))
+    chance = random.Random(seed)
+    pid = emulator(console.process.pid)
+    try:
+        for n in range(count):
+            time.sleep(chance.uniform(0, 0.4))
+            path = judge.path()
+            promised = said(console.seen)   # or more, by the time it stops
+            copy_stopped(pid, disk, path)
+            judge.add(path, promised, f"instant-{n}")
+    finally:
+        judged = judge.finish()
+    return judged
 
 
 def judge_log(base, log, acks, most, seed=1, look=look):
