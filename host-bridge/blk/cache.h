@@ -74,7 +74,7 @@ struct cache_journal {
 };
 
 struct cache_stats {
-	uint64_t hits, misses, written, failed;
+	uint64_t hits, misses, ahead, written, failed;
 	uint32_t frames, dirty, held;
 	uint32_t queued;		/* to be written, or on their way */
 };

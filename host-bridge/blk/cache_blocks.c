@@ -101,15 +101,6 @@ void cache_place(struct cache *cache, struct cache_buf *buf)
 	}
 }
 
-/* Puts whose turn it is among those who are told when there is room. */
-static void wait_room(struct cache *cache)
-{
-	cache->dev.absent = true;
-	if (cache->wait != NULL) {
-		cache_wait_room(cache, cache->wait);
-	}
-}
-
 /* A buffer for a new use. NULL: there is none now; dev says whether it is worth
  * waiting. */
 static struct cache_buf *grab(struct cache *cache)
@@ -140,34 +131,6 @@ static struct cache_buf *grab(struct cache *cache)
 	return NULL;
 }
 
-static void pin(struct cache *cache, struct cache_buf *buf)
-{
-	struct volume_wait *wait = cache->wait;
-	struct cache_pin *p;
-
-	if (wait == NULL) {
-		return;
-	}
-	for (p = buf->pins; p != NULL; p = p->of_buf) {
-		if (p->wait == wait) {
-			return;
-		}
-	}
-	p = cache->pins;
-	if (p == NULL) {
-		wait_room(cache);	/* told of, but not kept for him */
-		return;
-	}
-	cache->pins = p->of_wait;
-	*p = (struct cache_pin){
-		.buf = buf, .wait = wait, .of_buf = buf->pins,
-		.of_wait = wait->pins, .missing = true,
-	};
-	buf->pins = p;
-	wait->pins = p;
-	wait->missing++;
-}
-
 /* The block's buffer, with its content or, if it will be overwritten, without.
  * NULL: why is in dev. */
 static struct cache_buf *get(struct cache *cache, uint64_t block, bool whole,
@@ -184,7 +147,7 @@ static struct cache_buf *get(struct cache *cache, uint64_t block, bool whole,
 		buf = grab(cache);
 		if (buf == NULL) {
 			if (!ahead) {
-				wait_room(cache);
+				cache_wait_turn(cache);
 			}
 			return NULL;
 		}
@@ -208,28 +171,38 @@ static struct cache_buf *get(struct cache *cache, uint64_t block, bool whole,
 		}
 		return NULL;
 	}
-	cache->stats.misses++;
+	cache->stats.misses += !ahead;
 	if (!buf->reading && !buf->queued) {
 		buf->queued = true;
 		cache_list(cache, buf, LIST_READ);
 	}
 	cache->dev.absent = true;
 	if (!ahead) {
-		pin(cache, buf);
+		cache_keep(cache, buf);
 	}
 	return NULL;
 }
 
 static const uint8_t *cache_peek(struct volume_dev *dev, uint64_t block)
 {
-	struct cache_buf *buf = get(of(dev), block, false, false);
+	struct cache *cache = of(dev);
+	struct cache_buf *buf = cache_find(cache, block);
 
-	if (buf == NULL) {
-		cache_read_begin(of(dev));
-		return NULL;
+	if (buf == NULL || !buf->valid) {
+		buf = get(cache, block, false, false);
+		if (buf == NULL) {
+			cache_read_begin(cache);
+			return NULL;
+		}
 	}
-	if (buf->list == LIST_CLEAN) {
-		cache_list(of(dev), buf, LIST_CLEAN);
+	dev->absent = dev->full = false;
+	/* Once more in a turn: it is where it belongs. */
+	if (buf->turn != cache->turn) {
+		buf->turn = cache->turn;
+		cache->stats.hits++;
+		if (buf->list == LIST_CLEAN) {
+			cache_list(cache, buf, LIST_CLEAN);
+		}
 	}
 	return buf->data;
 }
@@ -272,7 +245,7 @@ static uint8_t *cache_change(struct volume_dev *dev, uint64_t block,
 	data = journal->change(journal, block, whole);
 	if (data == NULL && dev->absent &&
 	    (cache->wait == NULL || cache->wait->missing == 0)) {
-		wait_room(cache);	/* for the transaction's end */
+		cache_wait_turn(cache);	/* for the transaction's end */
 	}
 	return data;
 }
@@ -310,7 +283,9 @@ static void reset(struct cache *cache, uint32_t shift)
 	cache->count = (uint32_t)(cache->bytes >> shift);
 	cache->free = NULL;
 	cache->pins = NULL;
-	for (uint32_t i = 0; i < cache->count; i++) {
+	/* Taken in the order in which they lie: then what is read in a row is
+	 * in one piece, and is given out as one. */
+	for (uint32_t i = cache->count; i-- > 0;) {
 		struct cache_buf *buf = &cache->bufs[i];
 
 		*buf = (struct cache_buf){
@@ -347,7 +322,36 @@ static void cache_commit(struct volume_dev *dev)
 	if (cache->journal != NULL) {
 		cache->journal->pressure(cache->journal);
 	}
-	wait_room(cache);
+	cache_wait_turn(cache);
+}
+
+/* Whether there is memory for what nobody waits for. */
+static bool room_ahead(const struct cache *cache)
+{
+	return cache->free != NULL ||
+	       cache->lists[LIST_CLEAN].count > cache->count / 4;
+}
+
+/** Fetches blocks that will be wanted, as far as there is room. */
+void cache_ahead(struct cache *cache, uint64_t block, uint64_t count)
+{
+	for (uint64_t i = 0; i < count && i < cache->count / 4; i++) {
+		if (cache_find(cache, block + i) != NULL) {
+			continue;
+		}
+		if (!room_ahead(cache) ||
+		    (get(cache, block + i, false, true) == NULL &&
+		     !cache->dev.absent)) {
+			break;
+		}
+		cache->stats.ahead++;
+	}
+	cache_read_begin(cache);
+}
+
+static void fetch(struct volume_dev *dev, uint64_t block, uint64_t count)
+{
+	cache_ahead(of(dev), block, count);
 }
 
 static void close_dev(struct volume_dev *dev)
@@ -357,7 +361,7 @@ static void close_dev(struct volume_dev *dev)
 
 static const struct volume_dev_ops cache_ops = {
 	.peek = cache_peek, .poke = cache_poke, .change = cache_change,
-	.discard = cache_discard, .set_block = cache_set_block,
+	.ahead = fetch, .discard = cache_discard, .set_block = cache_set_block,
 	.commit = cache_commit,
 	.flush = cache_flush, .close = close_dev,
 };
@@ -438,99 +442,6 @@ void cache_turn(struct cache *cache, struct volume_wait *wait)
 {
 	cache->turn++;
 	cache->wait = wait;
-}
-
-/* Takes one out of those who wait for room. */
-static void room_leave(struct volume_wait *wait)
-{
-	if (wait->at != NULL) {
-		*wait->at = wait->next;
-		if (wait->next != NULL) {
-			wait->next->at = wait->at;
-		}
-		wait->at = NULL;
-	}
-}
-
-/** ready() is called when there is room, or a transaction has ended. */
-void cache_wait_room(struct cache *cache, struct volume_wait *wait)
-{
-	if (wait->at == NULL) {
-		wait->next = cache->room;
-		wait->at = &cache->room;
-		if (wait->next != NULL) {
-			wait->next->at = &wait->next;
-		}
-		cache->room = wait;
-	}
-}
-
-/** The request has run to its end, or is given up: nothing is kept for it. */
-void cache_wait_end(struct cache *cache, struct volume_wait *wait)
-{
-	room_leave(wait);
-	while (wait->pins != NULL) {
-		struct cache_pin *p = wait->pins;
-		struct cache_pin **at = &p->buf->pins;
-
-		while (*at != p) {
-			at = &(*at)->of_buf;
-		}
-		*at = p->of_buf;
-		wait->pins = p->of_wait;
-		p->of_wait = cache->pins;
-		cache->pins = p;
-		if (p->buf->pins == NULL && p->buf->failed) {
-			p->buf->failed = false;
-			cache_place(cache, p->buf);
-		}
-	}
-	wait->missing = 0;
-	if (cache->wait == wait) {
-		cache->wait = NULL;
-	}
-}
-
-/** Tells all who wait for room, or for a transaction, in the next run. */
-void cache_wake(struct cache *cache)
-{
-	cache->wake = true;
-}
-
-/* A read has ended, well or not: those who wait for nothing else go on. */
-void cache_arrived(struct cache *cache, struct cache_buf *buf)
-{
-	struct volume_wait *go = NULL;
-
-	cache_place(cache, buf);
-	for (struct cache_pin *p = buf->pins; p != NULL; p = p->of_buf) {
-		if (p->missing) {
-			p->missing = false;
-			if (--p->wait->missing == 0) {
-				room_leave(p->wait);
-				p->wait->next = go;
-				go = p->wait;
-			}
-		}
-	}
-	while (go != NULL) {
-		struct volume_wait *wait = go;
-
-		go = wait->next;
-		wait->ready(wait);
-	}
-}
-
-/** Fetches blocks that will be wanted, as far as there is room. */
-void cache_ahead(struct cache *cache, uint64_t block, uint64_t count)
-{
-	for (uint64_t i = 0; i < count && i < cache->count / 4; i++) {
-		if (get(cache, block + i, false, true) == NULL &&
-		    !cache->dev.absent) {
-			break;
-		}
-	}
-	cache_read_begin(cache);
 }
 
 /** From now on the journal is asked about what is the file system's own. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inside the cache: cache_blocks.c has the blocks, cache_io.c what goes to the disk and
- * comes from it. */
+/* Inside the cache: cache_blocks.c has the blocks, cache_wait.c those who wait for
+ * them, cache_io.c what goes to the disk and comes from it. */
 #ifndef ISTHMUS_CACHE_INT_H
 #define ISTHMUS_CACHE_INT_H
 
@@ -67,6 +67,10 @@ struct cache {
 void cache_unlist(struct cache *cache, struct cache_buf *buf);
 void cache_list(struct cache *cache, struct cache_buf *buf, unsigned list);
 void cache_place(struct cache *cache, struct cache_buf *buf);
+
+/* cache_wait.c */
+void cache_wait_turn(struct cache *cache);
+void cache_keep(struct cache *cache, struct cache_buf *buf);
 void cache_arrived(struct cache *cache, struct cache_buf *buf);
 
 /* cache_io.c */

@@ -35,6 +35,9 @@ struct volume_dev_ops {
 	/* As poke, for what is the file system's own: a journal keeps it whole
 	 * over a power cut. */
 	uint8_t *(*change)(struct volume_dev *dev, uint64_t block, bool whole);
+	/* These will be wanted: those that are not there are fetched, as far as
+	 * there is memory. NULL: all are there. */
+	void (*ahead)(struct volume_dev *dev, uint64_t block, uint64_t count);
 	/* The blocks' content is of no more use; they read as zeros or as
 	 * before. */
 	void (*discard)(struct volume_dev *dev, uint64_t block,

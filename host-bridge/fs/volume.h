@@ -189,6 +189,9 @@ void volume_origin(struct volume *vol, const void *who);
 /* A held file stays usable when its last name is removed. */
 int volume_hold(struct volume *vol, uint32_t ino);
 void volume_release(struct volume *vol, uint32_t ino);
+/* Of a held file: a write that changes nothing but content sets its times when they
+ * are older than a second, so that to make it lasting needs no transaction. */
+void volume_times_rarely(struct volume *vol, uint32_t ino);
 /* Who knows so many files that holding each would cost too much: asked when one
  * without a name has no holder any more; so many holds it gets. It may not call
  * the volume meanwhile. One for a volume; its own memory; NULL: none. */

@@ -120,6 +120,7 @@ int nbd_file_open(struct volume *vol, struct volume_turns *turns,
 		error = VOLUME_LOOK(turns, volume_hold(vol, file->ino));
 	}
 	if (error == 0) {
+		volume_times_rarely(vol, file->ino);
 		error = fit(vol, turns, file->ino, size, &file->store.size);
 		if (error != 0) {
 			volume_release(vol, file->ino);

@@ -119,6 +119,7 @@ static int flush(void)
 static void test_fetch(void **state)
 {
 	struct waiter a = new_waiter(), b = new_waiter();
+	struct cache_stats before, after;
 
 	(void)state;
 	open_cache();
@@ -145,9 +146,21 @@ static void test_fetch(void **state)
 	assert_int_equal(disk.pending_count, 1);
 	assert_int_equal(disk.pending[0]->sectors, 16);
 	settle();
+	/* And lie in one piece. */
 	for (uint32_t i = 100; i < 108; i++) {
 		assert_int_equal(word(dev->ops->peek(dev, i)), i);
+		assert_ptr_equal(dev->ops->peek(dev, i),
+				 dev->ops->peek(dev, 100) + (i - 100) * BLOCK);
 	}
+	/* What is there is not fetched, what is looked at twice in a turn is
+	 * looked for once. */
+	dev->ops->ahead(dev, 100, 8);
+	assert_int_equal(disk.pending_count, 0);
+	cache_stats(cache, &before);
+	assert_int_equal(before.ahead, 8);
+	dev->ops->peek(dev, 104);
+	cache_stats(cache, &after);
+	assert_int_equal(after.hits, before.hits);
 	/* Never more than a quarter of the memory. */
 	cache_ahead(cache, 0, BLOCKS);
 	settle();

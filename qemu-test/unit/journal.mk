@@ -6,7 +6,7 @@ journal_recover_SRCS := qemu-test/unit/journal_recover_test.c \
 	$(addprefix host-bridge/fs/jbd2/jbd2_,recover.c super.c)
 
 JOURNAL_SRCS := $(wildcard host-bridge/fs/jbd2/*.c) \
-	$(addprefix host-bridge/blk/cache_,blocks.c io.c)
+	$(addprefix host-bridge/blk/cache_,blocks.c io.c wait.c)
 JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \
 	$(addprefix qemu-test/unit/journal_,fixture.c world.c)
 UNIT_TESTS += journal_crash

@@ -236,6 +236,16 @@ int volume_hold(struct volume *vol, uint32_t ino)
 	return error;
 }
 
+/** See volume.h. */
+void volume_times_rarely(struct volume *vol, uint32_t ino)
+{
+	struct vnode *vn;
+
+	if (vnode_get(vol, ino, &vn) == 0) {
+		vn->rarely = true;
+	}
+}
+
 /**
  * Undoes one volume_hold(); frees the file if that was the last and it has no
  * name any more. Without a hold it does nothing.
@@ -246,6 +256,7 @@ void volume_release(struct volume *vol, uint32_t ino)
 
 	if (vnode_get(vol, ino, &vn) == 0 && vn->holds > 0) {
 		vn->holds--;
+		vn->rarely = vn->rarely && vn->holds > 0;
 		if (vn->holds == 0 && vol->vnodes_most > VOLUME_VNODES) {
 			vol->vnodes_most--;
 		}

@@ -82,6 +82,17 @@ void vnode_touch(struct vnode *vn, unsigned which)
 	vnode_set_times(vn, which, volume_now());
 }
 
+/** The file was written to: its times, unless nobody wants them so exactly. */
+void vnode_touch_written(struct vnode *vn)
+{
+	struct volume_time now = volume_now();
+
+	if (!vn->rarely || vn->dirty || vn->tree_dirty ||
+	    (uint32_t)now.sec != vn->in.i_mtime) {
+		vnode_set_times(vn, VNODE_MTIME | VNODE_CTIME, now);
+	}
+}
+
 /**
  * Reads the times of a file into attr; the time of birth is 0 where the inode
  * has no room for it.

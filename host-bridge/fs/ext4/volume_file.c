@@ -112,6 +112,8 @@ int file_touch(struct volume *vol, struct vnode *vn, uint64_t offset,
 	if (dev->instant) {
 		return 0;
 	}
+	/* Of neighbours together, before one is waited for. */
+	file_fetch(vol, vn, offset, len);
 	while (lblk < end && lblk < UINT32_MAX &&
 	       (run = run_find(vn, (uint32_t)lblk)) != NULL) {
 		lblk = lblk < run->lblk ? run->lblk : lblk;
@@ -146,14 +148,15 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 	*done = 0;
 	volume_trim(vol);
 	error = file_begin(vol, ino, offset, &len, &vn);
-	if (error == 0 && !vol->dev->instant) {
-		error = file_touch(vol, vn, offset, len);
-	}
 	while (error == 0 && *done < len && n < max) {
 		size_t piece = len - *done;
 		const uint8_t *data;
 
 		error = file_peek(vol, vn, offset + *done, &piece, &data);
+		if (error == EAGAIN) {
+			(void)file_touch(vol, vn, offset + *done, len - *done);
+			file_ahead(vol, vn, offset, len);
+		}
 		if (error != 0) {
 			return error;
 		}
@@ -163,6 +166,9 @@ int volume_map(struct volume *vol, uint32_t ino, uint64_t offset, size_t len,
 		*done += piece;
 	}
 	*count = n;
+	if (error == 0 && !vol->dev->instant) {
+		file_ahead(vol, vn, offset, *done);
+	}
 	return error;
 }
 
@@ -404,7 +410,7 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		error = file_write(vol, vn, offset, buf, len, done);
 	}
 	if (error == 0 && *done > 0) {
-		vnode_touch(vn, VNODE_MTIME | VNODE_CTIME);
+		vnode_touch_written(vn);
 		event_modified(vol, vn, offset, *done);
 	}
 	return error;

@@ -66,6 +66,7 @@ struct vnode {
 	bool linkable;		/* has had no name yet: volume_tmpfile() */
 	bool hands_nothing;	/* known to have no default ACL */
 	bool orphan;		/* in the list of those: volume_orphan.c */
+	bool rarely;		/* volume_times_rarely() */
 	bool unfreed;		/* an orphan that nobody holds any more */
 	bool cut;		/* one that has blocks beyond its end */
 	bool spoilt;		/* one that cannot be ended: for e2fsck */
@@ -76,6 +77,8 @@ struct vnode {
 	struct tree_leaf *leaves;
 	uint32_t leaf_count, leaf_space, leaves_changed;
 	uint32_t leaf, leaf_first;	/* looked at last; its first run */
+	uint64_t read_end;	/* bytes: where the last read ended, and what */
+	uint64_t ahead_end;	/* has been told to the device: volume_ahead.c */
 	uint64_t *tree;		/* the extent tree's other blocks */
 	uint32_t tree_count, tree_space;
 	uint32_t tree_due;	/* counted in vol->tree_due */
@@ -234,6 +237,7 @@ int vnode_set_links(struct volume *vol, struct vnode *vn, int change);
 #define VNODE_CTIME	4u
 #define VNODE_BTIME	8u
 void vnode_touch(struct vnode *vn, unsigned which);
+void vnode_touch_written(struct vnode *vn);
 void vnode_set_times(struct vnode *vn, unsigned which,
 		     struct volume_time time);
 void vnode_times(const struct vnode *vn, struct volume_attr *attr);
@@ -349,6 +353,12 @@ int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
 int file_resize(struct volume *vol, struct vnode *vn, uint64_t size);
 int file_write(struct volume *vol, struct vnode *vn, uint64_t offset,
 	       const void *buf, size_t len, size_t *done);
+
+/* volume_ahead.c */
+void file_fetch(struct volume *vol, struct vnode *vn, uint64_t offset,
+		uint64_t len);
+void file_ahead(struct volume *vol, struct vnode *vn, uint64_t offset,
+		uint64_t len);
 
 /* volume_xattr.c; values as they are stored */
 int xattr_read(struct volume *vol, struct vnode *vn, const char *name,
