@@ -40,7 +40,7 @@ struct raw_channel {
 /* For the host partition's program; checked here, used there. */
 struct raw_disk {
 	uint32_t partition, size_mib;
-	const char *file;
+	const char *file, *device;
 };
 
 /* Where a value goes. Properties that are not stored have 0 there. */
@@ -111,10 +111,12 @@ static const struct prop channel_props[] = {
 	{ "output-kib", PROP_U32, true, 260, 16388, CHANNEL(output_kib) },
 };
 
-/* Where Linux's disk is: on the host's volume, 16 TiB at most. */
+/* Where Linux's disk is: on the host's volume, 16 TiB at most; or a disk of the
+ * machine's, or a part of one. */
 static const struct prop disk_props[] = {
 	{ "partition", PROP_U32, true, 1, BOOT_MAX_PARTITIONS - 1, DISK(partition) },
-	{ "file", PROP_STRING, true, 2, 255, DISK(file) },
+	{ "file", PROP_STRING, false, 2, 255, DISK(file) },
+	{ "device", PROP_STRING, false, 1, 255, DISK(device) },
 	{ "size-mib", PROP_U32, false, 1, (1u << 24) - 1, DISK(size_mib) },
 };
 
@@ -252,8 +254,13 @@ static bool disk_read(struct decode *d, int node)
 	if (!manifest_props(d, node, disk_props, COUNT(disk_props), &raw)) {
 		return false;
 	}
+	if ((raw.file == NULL) == (raw.device == NULL) || (raw.device != NULL && raw.size_mib)) {
+		return manifest_error(d, NULL, "a disk has either \"file\", perhaps with "
+				      "\"size-mib\", or \"device\"");
+	}
 	return (d->manifest->disk_count++ < MANIFEST_MAX_DISKS && strlen(d->name) <= 31 &&
-		raw.file[0] == '/' && d->manifest->partition[raw.partition].name[0] != '\0') ||
+		(raw.file == NULL || raw.file[0] == '/') &&
+		d->manifest->partition[raw.partition].name[0] != '\0') ||
 	       manifest_error(d, NULL, "it is one disk too many, its name is longer than 31 "
 			      "characters, \"file\" does not begin with a slash, or there is no "
 			      "such partition");

@@ -74,6 +74,7 @@ static void open_disk_volume(const char *word)
 			     "to", dev->name);
 		return;
 	}
+	(void)disks_claim(dev, "the volume");
 	error = volume_loop_open(dev, &env.volume, &env.turns, why);
 	if (error != 0) {
 		env.volume = NULL;
@@ -138,27 +139,70 @@ static bool serve_files(void)
 	return true;
 }
 
+/* A disk of the machine's, or a part of one, as a disk of Linux's. Returns NULL, or
+ * why it cannot be, as the end of a sentence. */
+static const char *open_device(const struct config_disk *disk,
+			       struct nbd_store **store)
+{
+	static char text[64];
+	struct block_dev *dev = disks_find(disk->device);
+	const char *user;
+	int error;
+
+	if (!dev) {
+		return "there is no such disk, or more than one";
+	}
+	if (dev->features & BLOCK_READ_ONLY) {
+		return "it can only be read";
+	}
+	if (!dev->writable) {
+		return "it is not among \"writable-disks\"";
+	}
+	user = disks_claim(dev, disk->name);
+	if (user) {
+		snprintf(text, sizeof(text), "it, or a part of it, is used by %s",
+			 user);
+		return text;
+	}
+	error = nbd_device_open(dev, store);
+	return error == 0 ? NULL : error == EINVAL
+	       ? "only sectors of 512 bytes can be passed on" : strerror(error);
+}
+
+static const char *open_file(const struct config_disk *disk,
+			     struct nbd_store **store)
+{
+	int error;
+
+	if (!env.volume) {
+		return "there is no volume";
+	}
+	error = nbd_file_open(env.volume, env.turns, disk->file, disk->size,
+			      store);
+	return error == 0 ? NULL : strerror(error);
+}
+
 /* The disks that the manifest gives Linux. One that cannot be is said and left
  * out. */
 static void serve_disks(void)
 {
 	for (unsigned i = 0; i < config.disk_count; i++) {
 		const struct config_disk *disk = &config.disks[i];
-		struct nbd_store *store;
-		int error = ENODEV;
+		struct nbd_store *store = NULL;
+		const char *why = disk->device ? open_device(disk, &store)
+					       : open_file(disk, &store);
+		int error = 0;
 
-		if (env.volume && (env.disks || nbd_service_start(
-					env.vsock, &env.disks) == 0)) {
-			error = nbd_file_open(env.volume, env.turns, disk->file,
-					      disk->size, &store);
+		if (!why && !env.disks) {
+			error = nbd_service_start(env.vsock, &env.disks);
 		}
-		if (error == 0) {
+		if (!why && error == 0) {
 			error = nbd_service_add(env.disks, disk->name, store);
 		}
-		if (error != 0) {
-			notice("disk \"%s\": %s: %s", disk->name, disk->file,
-			       error == ENODEV ? "there is no volume"
-					       : strerror(error));
+		if (why || error != 0) {
+			notice("disk \"%s\": %s: %s", disk->name, disk->device
+			       ? disk->device : disk->file,
+			       why ? why : strerror(error));
 		}
 	}
 }

@@ -20,6 +20,7 @@ void block_init(struct block_dev *dev)
 	dev->disk = NULL;
 	dev->first = 0;
 	dev->writable = false;
+	dev->user = NULL;
 	dev->queue = dev->finished = NULL;
 	dev->queue_end = &dev->queue;
 	dev->finished_end = &dev->finished;

@@ -83,6 +83,7 @@ struct block_dev {
 	struct block_dev *disk;		/* whose part it is; NULL: a disk */
 	uint64_t first;			/* where the part begins there */
 	bool writable;			/* block_open_write() */
+	const char *user;		/* who has it for himself: disks_claim() */
 	struct block_req *queue, **queue_end;	/* beyond depth */
 	struct block_req *finished, **finished_end;
 	uint32_t in_flight;		/* with the driver */

@@ -222,6 +222,28 @@ struct block_dev *disks_open(const char *word)
 	return dev;
 }
 
+/** See disks.h. */
+const char *disks_claim(struct block_dev *dev, const char *user)
+{
+	for (struct disks_disk *d = first; d; d = d->next) {
+		struct block_dev *whole = &d->disk->dev;
+
+		if (dev != whole && dev->disk != whole) {
+			continue;
+		}
+		if (whole->user || dev->user) {
+			return whole->user ? whole->user : dev->user;
+		}
+		for (unsigned i = 0; dev == whole && i < d->table.count; i++) {
+			if (d->parts[i].user) {
+				return d->parts[i].user;
+			}
+		}
+	}
+	dev->user = user;
+	return NULL;
+}
+
 static void open_named(const char *named)
 {
 	char words[NAMED_MAX], *save = NULL;

@@ -27,6 +27,10 @@ struct block_dev *disks_find(const char *word);
 /* The same, and it may be written to from now on. For the manifest's word alone. */
 struct block_dev *disks_open(const char *word);
 
+/* Has it for one user alone, with all that it is a part of, or that is a part of it.
+ * NULL: it is his now; else who has it, or some of it. */
+const char *disks_claim(struct block_dev *dev, const char *user);
+
 /* For disks_pci.c: one that a driver has made, not started yet. */
 void disks_add(struct disk *disk, const char *kind, unsigned number);
 /* disks_pci.c: gives disks_add() all that it finds. */

@@ -140,7 +140,7 @@ int nbd_file_open(struct volume *vol, struct volume_turns *turns,
 /**
  * Makes the disk larger: size bytes, a multiple of NBD_SECTOR. Who serves it is
  * to be told. Returns 0, EINVAL (not larger, no whole sectors), or EFBIG and the
- * like of the volume's.
+ * like of the volume's, or ENOTSUP: it is in no file.
  */
 int nbd_file_grow(struct nbd_store *store, uint64_t size)
 {
@@ -148,6 +148,9 @@ int nbd_file_grow(struct nbd_store *store, uint64_t size)
 	const struct volume_attr attr = { .size = size };
 	int error;
 
+	if (store->device) {
+		return ENOTSUP;
+	}
 	if (size <= store->size || size % NBD_SECTOR != 0) {
 		return EINVAL;
 	}

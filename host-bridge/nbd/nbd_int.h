@@ -48,6 +48,9 @@ struct nbd_conn {
 	uint8_t out[OUT_MAX];
 	size_t out_at, out_len;
 	bool reading;			/* offset, left are what is still read */
+	/* On a block device: what a WRITE's data come into, and those that are to
+	 * be answered. */
+	struct nbd_io *io, *done;
 	/* A request that waits for the store, and those behind it. */
 	struct volume_wait wait;
 	bool waits;			/* and ready() will be called */
@@ -64,6 +67,7 @@ struct nbd_service {
 /* nbd_service.c */
 void nbd_conn_fail(struct nbd_conn *conn);
 void nbd_conn_put(struct nbd_conn *conn, const void *data, size_t len);
+void nbd_conn_later(struct nbd_conn *conn, const void *data, size_t len);
 
 /* nbd_options.c: the whole of what state says is in head[]. */
 void nbd_on_hello(struct nbd_conn *conn);
@@ -71,7 +75,14 @@ void nbd_on_flags(struct nbd_conn *conn);
 void nbd_on_option(struct nbd_conn *conn);
 void nbd_on_option_data(struct nbd_conn *conn);
 
+/* nbd_device.c */
+bool nbd_device_request(struct nbd_conn *conn);
+size_t nbd_device_data(struct nbd_conn *conn, const uint8_t *data, size_t len);
+bool nbd_device_answer(struct nbd_conn *conn);
+void nbd_device_gone(struct nbd_conn *conn);
+
 /* nbd_requests.c */
+uint32_t nbd_error(int error);
 void nbd_on_request(struct nbd_conn *conn);
 size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len);
 void nbd_on_ready(struct volume_wait *wait);

@@ -145,7 +145,8 @@ static void go(struct nbd_conn *conn)
 		return;
 	}
 	flags |= disk->store->read_only ? NBD_HAS_READ_ONLY
-					: NBD_HAS_TRIM | NBD_HAS_ZEROES;
+		 : (disk->store->no_trim ? 0 : NBD_HAS_TRIM) |
+		   (disk->store->no_zeroes ? 0 : NBD_HAS_ZEROES);
 	info.size = NBD_BE64(disk->store->size);
 	info.flags = NBD_BE16(flags);
 	reply(conn, NBD_REP_INFO, &info, sizeof(info), NULL, 0);

@@ -13,9 +13,12 @@
 
 #define PIECES	40u		/* of one look at the store */
 
-/* An errno value as the protocol has it. */
-static uint32_t nbd_error(int error)
+/** An errno value as the protocol has it. */
+uint32_t nbd_error(int error)
 {
+	if (error == ENOTSUP) {		/* of a device; not always EOPNOTSUPP */
+		return NBD_ENOTSUP;
+	}
 	switch (error) {
 	case 0:
 		return 0;
@@ -152,6 +155,9 @@ static uint32_t check(const struct nbd_conn *conn)
 		return req->type == NBD_WRITE || req->type == NBD_ZEROES
 		       ? NBD_ENOSPC : NBD_EINVAL;
 	}
+	if (store->device && (req->offset | req->len) % NBD_SECTOR != 0) {
+		return NBD_EINVAL;
+	}
 	if (req->len == 0 ||
 	    (req->type == NBD_READ && req->len > NBD_DATA_MAX)) {
 		return NBD_EINVAL;
@@ -189,8 +195,8 @@ static bool send_pieces(struct nbd_conn *conn, const struct nbd_answer *head,
 	}
 	sent = vsock_send_pieces(conn->vsock, pieces, n);
 	if (sent < before) {
-		memcpy(conn->out, (const uint8_t *)head + sent, before - sent);
-		conn->out_len = before - sent;
+		nbd_conn_later(conn, (const uint8_t *)head + sent,
+			       before - sent);
 		return false;
 	}
 	conn->offset += sent - before;
@@ -259,6 +265,12 @@ static void carry_out(struct nbd_conn *conn)
 	struct nbd_store *store = conn->disk->store;
 	int error;
 
+	if (store->device) {
+		if (!nbd_device_request(conn)) {
+			conn->due = CARRY_DUE;
+		}
+		return;
+	}
 	switch (req->type) {
 	case NBD_READ:
 		start_read(conn);
@@ -347,6 +359,14 @@ size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len)
 	size_t n = len < conn->left ? len : conn->left;
 	size_t at = 0;
 
+	if (store->device && conn->error == 0) {
+		n = nbd_device_data(conn, data, n);
+		conn->left -= (uint32_t)n;
+		if (conn->left == 0) {
+			conn->state = ON_REQUEST;
+		}
+		return n;
+	}
 	while (conn->error == 0 && at < n) {
 		size_t done = 0;
 		int error = turn(conn, true);

@@ -4,10 +4,11 @@
  * name, served over a channel by the NBD protocol (proto/nbd.h). Does not trust
  * Linux: each field of a request is checked before it is used, and a connection
  * that breaks the protocol is reset, no other touched. May include rt, loop,
- * blk, fs and vsock.
+ * dev, blk, fs and vsock.
  *
  * Everything runs from the event loop. Requests of a connection are carried out
- * in the order in which they come, each to its end.
+ * in the order in which they come, each to its end; or, by a block device, several
+ * at a time (nbd_device.c).
  */
 #ifndef ISTHMUS_NBD_SERVER_H
 #define ISTHMUS_NBD_SERVER_H
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct block_dev;
 struct volume;
 struct volume_turns;
 struct volume_seg;
@@ -50,6 +52,8 @@ struct nbd_store {
 	const struct nbd_store_ops *ops;
 	uint64_t size;			/* bytes */
 	bool read_only;
+	bool device;			/* nbd_device.c: no ops, no turns */
+	bool no_trim, no_zeroes;	/* what it cannot do */
 	/* What goes before the functions above, which may say EAGAIN then, and
 	 * instead of flush(); NULL: nothing. */
 	struct volume_turns *turns;
@@ -78,5 +82,7 @@ void nbd_service_resized(struct nbd_service *service, unsigned index);
 int nbd_file_open(struct volume *vol, struct volume_turns *turns,
 		  const char *path, uint64_t size, struct nbd_store **out);
 int nbd_file_grow(struct nbd_store *store, uint64_t size);
+int nbd_device_open(struct block_dev *dev, struct nbd_store **out);
+void nbd_device_close(struct nbd_store *store);
 
 #endif

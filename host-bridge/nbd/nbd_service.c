@@ -37,6 +37,9 @@ static bool flush(struct nbd_conn *conn)
 		return false;
 	}
 	conn->out_at = conn->out_len = 0;
+	if (conn->done != NULL && !nbd_device_answer(conn)) {
+		return false;
+	}
 	if (!conn->waits) {
 		nbd_go_on(conn);
 	}
@@ -60,6 +63,14 @@ void nbd_conn_put(struct nbd_conn *conn, const void *data, size_t len)
 		       (const uint8_t *)data + done, len - done);
 		conn->out_len += len - done;
 	}
+}
+
+/** The end of a head for which there was no room; nothing waits. */
+void nbd_conn_later(struct nbd_conn *conn, const void *data, size_t len)
+{
+	memcpy(conn->out, data, len);
+	conn->out_at = 0;
+	conn->out_len = len;
 }
 
 /* How long what is next in state is: a head, or an option's data. */
@@ -214,6 +225,9 @@ static void on_close(struct vsock_conn *vsock, int error)
 	service->conn[i] = service->conn[--service->conns];
 	if (conn->disk != NULL) {
 		conn->disk->users--;
+		if (conn->disk->store->device) {
+			nbd_device_gone(conn);
+		}
 	}
 	nbd_wait_end(conn);
 	vsock_inbox_free(&conn->in);

@@ -54,11 +54,12 @@ static void read_disks(const void *fdt, struct config *config)
 		struct config_disk disk = {
 			.name = fdt_get_name(fdt, node, NULL),
 			.file = string_property(fdt, node, "file"),
+			.device = string_property(fdt, node, "device"),
 			.size = (uint64_t)number_property(fdt, node, "size-mib",
 					DISK_MIB_DEFAULT) << 20,
 		};
 
-		if (disk.name && disk.file &&
+		if (disk.name && (disk.file || disk.device) &&
 		    config->disk_count < CONFIG_DISKS &&
 		    number_property(fdt, node, "partition", 0) ==
 		    config->guest.id) {

@@ -23,9 +23,9 @@ struct config_guest {
 
 #define CONFIG_DISKS	8
 
-/* A disk for it, in a file of the volume's. */
+/* A disk for it, in a file of the volume's, or a disk or part of the machine's. */
 struct config_disk {
-	const char *name, *file;
+	const char *name, *file, *device;	/* one of the two; a word */
 	uint64_t size;		/* bytes, if the file is not there yet */
 };
 

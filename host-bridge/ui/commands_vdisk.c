@@ -72,7 +72,9 @@ void commands_vdisk_grow(const struct command_env *env, const char *name,
 			      mib * MIB);
 	if (error != 0) {
 		printf("%s: %s\n", name, error == EINVAL
-		       ? "a disk can only become larger" : strerror(error));
+		       ? "a disk can only become larger" : error == ENOTSUP
+		       ? "a disk of the machine's, or a part of one, keeps its size"
+		       : strerror(error));
 		return;
 	}
 	nbd_service_resized(env->disks, (unsigned)index);
@@ -101,8 +103,9 @@ static void complete_vdisk(const struct command_env *env,
 
 const struct command commands_vdisk[] = {
 	{ "vdisk", "[grow NAME MIB]", "the disks that Linux has of the host",
-	  "  Each is a file of the volume; the manifest says which. Without\n"
-	  "  arguments: their size and what was done with them.\n"
+	  "  Each is a file of the volume, or a disk of the machine's or a part\n"
+	  "  of one; the manifest says which. Without arguments: their size\n"
+	  "  and what was done with them.\n"
 	  "  grow  makes one larger, while Linux uses it\n",
 	  0, 3, run_vdisk, complete_vdisk },
 	{ 0 }

@@ -4,10 +4,12 @@ sector, and what is written is there after a reboot, behind another IOMMU where
 there is one, and in the file; what the manifest does not name is not written
 to."""
 
+import hashlib
 import os
 import re
 import time
 
+from isthmus_lib import gpt, manifest
 from parts import Parts
 from qmp import Qmp
 from runner import BOCHS, QEMU, case
@@ -191,6 +193,72 @@ def volume_linux_disk(t):
                    timeout=300)
     t.check(len(found.out) > 64 and found.out[:64] in made.out,
             f"there was {made.out!r}, is {found.out!r}")
+
+
+def parted(path, mib):
+    """A disk with two parts, `one` and `two`, of that many MiB each."""
+    sectors = (2 * mib + 2) << 11
+    with open(path, "wb") as f:
+        f.truncate(sectors * 512)
+    gpt.write(path, sectors, [
+        (gpt.LINUX, 2048, mib << 11, "one"),
+        (gpt.LINUX, (mib + 1) << 11, mib << 11, "two")], "parted")
+
+
+@case("linux-disk-device", "Linux's own disk is a part of a disk, or a whole "
+      "one, which nobody else has", only=(*QEMU, *BOCHS), later=BOCHS,
+      why="KVM's machines have other tests")
+def linux_disk_device(t):
+    """What Linux writes is in that part and nowhere else; what it gives back
+    goes to the device."""
+    path = t.path("parted.img")
+    parted(path, 16)
+    options = ("--disk", path, "--linux-disk", "label:two")
+    qemu = t.platform in QEMU
+    made = t.exec("set -e; exec 2>/dev/null; D=/dev/isthmus0; "
+                  "blockdev --getsize64 $D; "
+                  "dd if=/dev/urandom of=/r bs=1M count=16; "
+                  "dd if=/r of=$D bs=1M oflag=direct; sync; "
+                  "dd if=$D bs=128k iflag=direct | cmp - /r; "
+                  "echo 3 > /proc/sys/vm/drop_caches; cmp $D /r; "
+                  "sha256sum < /r; "
+                  + ("blkdiscard -o 1048576 -l 4194304 $D; " if qemu else "")
+                  + "dd if=/r of=$D bs=4k count=1 conv=notrunc,fsync; "
+                  "cat /sys/block/isthmus0/queue/discard_max_bytes",
+                  *options, timeout=300)
+    said = made.out.split()
+    t.check(said[0] == str(16 << 20), f"its size: {made.out!r}")
+    t.check((int(said[-1]) > 0) == qemu, f"discard: {made.out!r}")
+    with open(path, "rb") as f:
+        data = f.read()
+    t.check(not any(data[1 << 20:17 << 20]), "the other part was written to")
+    part = data[17 << 20:33 << 20]
+    if qemu:
+        t.check(not any(part[1 << 20:5 << 20]), "it was not discarded")
+    else:
+        t.check(hashlib.sha256(part).hexdigest() in made.out,
+                f"there was {made.out!r}")
+    # The whole disk, which the volume, a part of it, has already; one that
+    # there is not.
+    t.tool(["mke2fs", "-q", "-F", "-t", "ext4", "-E",
+            "offset=1048576,nodiscard", path, "16M"])
+    for word, why in (("disk", "a part of it, is used by the volume"),
+                      ("nvme7", "there is no such disk")):
+        refused = t.boot("--exec", "ls /dev/isthmus0", "--disk", path,
+                         "--linux-disk", word, "--manifest",
+                         volume_on(t, "label:one"))
+        t.check(why in refused.serial,
+                f"{word}: {refused.serial[-1500:]!r}")
+
+
+def volume_on(t, word):
+    """The manifest, with the volume on that disk."""
+    path = t.path("volume-on.dts")
+    with open(manifest.DEFAULT, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text + f'\n/ {{ chosen {{ volume-disk = "{word}"; }}; }};\n')
+    return path
 
 
 @case("volume-console", "the console's commands on a volume in a part of a "

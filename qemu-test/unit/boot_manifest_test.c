@@ -198,7 +198,9 @@ static const struct spoiled {
 	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 3)" },
 	{ "/disks/root", "size-mib", 1, { 1 << 24 }, NULL, "it takes one number" },
 	{ "/disks/root", "file", 0, { 0 }, "disk", "does not begin with a slash" },
-	{ "/disks/root", "file", 0, { 0 }, NULL, "\"file\": it is missing" },
+	{ "/disks/root", "file", 0, { 0 }, NULL, "either \"file\"" },
+	{ "/disks/root", "device", 0, { 0 }, "nvme0", "either \"file\"" },
+	{ "/disks/root", "device", 0, { 0 }, "", "\"device\"" },
 	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },
 	{ "/channels/files", "output-kib", 1, { 132 }, NULL,
 	  "\"output-kib\": it takes one number (260 to 16388)" },
@@ -249,6 +251,21 @@ static void disks_are_bounded(void **state)
 	blob_make(state);
 	disk_add("a-name-that-has-thirty-two-bytes");
 	assert_false(decode());
+}
+
+/* A disk of the machine's has no file, and its own size. */
+static void a_disk_may_be_a_device(void **state)
+{
+	int node = node_at("/disks/root");
+
+	(void)state;
+	assert_int_equal(fdt_delprop(blob, node, "file"), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "device", "label:data"), 0);
+	assert_true(decode());
+	assert_int_equal(m.disk_count, 1);
+	assert_int_equal(fdt_setprop_u32(blob, node, "size-mib", 4), 0);
+	assert_false(decode());
+	assert_non_null(strstr(error, "either \"file\""));
 }
 
 static void the_mark_is_kept(void **state)
@@ -389,6 +406,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, blob_make, blob_free)
 	const struct CMUnitTest tests[] = {
 		TEST(default_is_right), TEST(each_change_is_refused), TEST(disks_are_bounded),
+		TEST(a_disk_may_be_a_device),
 		TEST(the_mark_is_kept),
 		TEST(functions_are_chosen),
 		TEST(nodes_must_be_known),

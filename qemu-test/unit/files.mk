@@ -111,8 +111,14 @@ UNIT_TESTS += nbd
 nbd_SRCS := host-bridge/fs/volume_call.c qemu-test/unit/nbd_test.c qemu-test/unit/fake/nbd.c \
 	qemu-test/unit/fake/vsock.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
-	$(wildcard host-bridge/nbd/*.c) host-bridge/vsock/vsock_inbox.c
+	$(wildcard host-bridge/nbd/*.c) host-bridge/vsock/vsock_inbox.c \
+	$(FAKE_DISK_SRCS) qemu-test/unit/fake/dma.c
 nbd_LIBS := $(VOLUME_LIBS)
+
+UNIT_TESTS += nbd_device
+nbd_device_SRCS := $(filter-out %/nbd_test.c %/volume_fixture.c,$(nbd_SRCS)) \
+	qemu-test/unit/nbd_device_test.c
+nbd_device_LIBS := $(VOLUME_LIBS)
 
 # The same before a device whose blocks are not there at once.
 UNIT_TESTS += nbd_again

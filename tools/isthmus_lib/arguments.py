@@ -32,6 +32,17 @@ def number(least, most):
     return convert
 
 
+def disk(text):
+    """The type of --linux-disk: MiB, or the manifest's word for a disk."""
+    if text.lstrip("+-").isdigit():
+        return number(1, (1 << 24) - 1)(text)
+    if not text or len(os.fsencode(text)) > 255 or \
+            any(c <= " " or c > "~" for c in text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is neither a number of MiB nor a word for a disk")
+    return text
+
+
 def word(text):
     """The type of an option that may not be empty."""
     if not text:

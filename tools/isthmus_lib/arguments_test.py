@@ -116,6 +116,8 @@ BAD = [
     ("boot --image {}/file --append quiet", 2, "--append is for a disk"),
     (["boot", "--kernel", "{}/" + BYTES], 2, "a\\udcff: No such file"),
     (["image", "{}/" + BYTES + "/x"], 2, "No such file"),
+    ("boot --linux-disk disk", 2, "there is none without --disk"),
+    (["boot", "--linux-disk", "two words"], 2, "neither a number of MiB nor a word"),
     ("decode {}/none", 2, "{}/none: No such file"),
     ("decode {}/folder", 2, "{}/folder: Is a directory"),
 ]

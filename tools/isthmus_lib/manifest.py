@@ -91,5 +91,12 @@ def fill_in(tree, files, options):
     if options.linux_disk:
         disk = tree.child("disks").child("root")
         disk.set_cell("partition", 1)
-        disk.set_text("file", "/linux-disk")
-        disk.set_cell("size-mib", options.linux_disk)
+        if isinstance(options.linux_disk, str):
+            disk.set_text("device", options.linux_disk)
+            words = chosen.text("writable-disks", "").split()
+            if options.linux_disk not in words:
+                chosen.set_text("writable-disks",
+                                " ".join([*words, options.linux_disk]))
+        else:
+            disk.set_text("file", "/linux-disk")
+            disk.set_cell("size-mib", options.linux_disk)
