@@ -10,6 +10,7 @@ import re
 import time
 
 from isthmus_lib import gpt, manifest
+from isthmus_lib.common import ROOT
 from parts import Parts
 from qmp import Qmp
 from runner import BOCHS, QEMU, case
@@ -249,6 +250,29 @@ def linux_disk_device(t):
                          volume_on(t, "label:one"))
         t.check(why in refused.serial,
                 f"{word}: {refused.serial[-1500:]!r}")
+
+
+@case("image-volume", "an image with a volume of its own, in a GPT part",
+      only=(*QEMU, *BOCHS), later=BOCHS, why="KVM's machines have other tests")
+def image_volume(t):
+    path, share = t.path("image.img"), t.path("share")
+    os.mkdir(share)
+    with open(os.path.join(share, "given"), "w", encoding="ascii") as f:
+        f.write("from the share\n")
+    t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", path, "--volume",
+            "64", "--share", share])
+    console = t.console("--image", path)
+    console.expect("isthmus> ")
+    said = console.run("disk")
+    t.check(re.search(r"p1: GPT part, .*isthmus-boot; read only", said) and
+            re.search(r"p2: GPT part, .* 64 MiB, isthmus-volume; may be", said),
+            f"disk said {said!r}")
+    said = console.run("cat given")
+    t.check("from the share" in said, f"cat said {said!r}")
+    console.run("cp given copy")
+    said = console.run("sync") + console.run("exec cat /mnt/host/copy")
+    t.check("from the share" in said, f"in Linux: {said!r}")
+    console.send("poweroff")
 
 
 def volume_on(t, word):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Builds boot disks: an MBR with one FAT partition of type EF (the EFI
-system partition), filled by mtools without mounting anything. The same
-bytes on a USB stick boot a real machine."""
+system partition), filled by mtools without mounting anything; or a GPT with
+that, and one for the volume. The same bytes on a USB stick boot a real
+machine."""
 
 import os
+import secrets
 import struct
 
-from isthmus_lib import arguments, cpio, devicetree, manifest, volume
+from isthmus_lib import arguments, cpio, devicetree, gpt, manifest, volume
 from isthmus_lib.common import BUILD, Failure, run
 
 LOADER = os.path.join(BUILD, "boot", "BOOTX64.EFI")
@@ -17,6 +19,7 @@ CYLINDER = 16 * 63              # sectors: emulators like whole cylinders
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
+PARTS = "isthmus-boot", "isthmus-volume"        # their names in a GPT
 VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
 BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
 
@@ -25,7 +28,7 @@ class Options:
     """What a boot disk depends on; None or False: the manifest decides."""
 
     manifest = kernel = initrd = append = overlay = share = exec = None
-    smp = mark = linux_disk = disks = volume_disk = None
+    smp = mark = linux_disk = disks = volume_disk = volume_mib = None
 
     def __init__(self, **values):
         for key, value in values.items():
@@ -99,15 +102,35 @@ def _write_mbr(disk, sectors):
         f.write(entry + bytes(48) + b"\x55\xaa")
 
 
-def write_disk(disk, files):
-    """Makes a disk whose EFI system partition holds {path: local file}."""
+def _write_gpt(disk, boot, mib, seed, share):
+    """Two parts, the first of `boot` sectors, and the volume as mke2fs makes one
+    by itself. As many more of them as whole cylinders take are left."""
+    first = -(-(FIRST_SECTOR + boot) // gpt.ALIGN) * gpt.ALIGN
+    count = mib * MIB // SECTOR
+    sectors = -(-(first + count + gpt.LAST) // CYLINDER) * CYLINDER
+    with open(disk, "r+b") as f:
+        f.truncate(sectors * SECTOR)
+    gpt.write(disk, sectors,
+              [(gpt.EFI_SYSTEM, FIRST_SECTOR, boot, PARTS[0]),
+               (gpt.LINUX, first, count, PARTS[1])], seed)
+    run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus",
+         *(["-d", share] if share else []), "-E",
+         f"nodiscard,offset={first * SECTOR}", disk, f"{mib}M"])
+
+
+def write_disk(disk, files, mib=None, seed="", share=None):
+    """Makes a disk whose EFI system partition holds {path: local file}; with a
+    volume of `mib` MiB beside it that begins as a copy of `share`."""
     content = sum(-(-os.path.getsize(p) // 4096) * 4096
                   for p in files.values())
     sectors = (content + content // 16 + 4 * MIB) // SECTOR + FIRST_SECTOR
     sectors = -(-sectors // CYLINDER) * CYLINDER
     with open(disk, "wb") as f:
         f.truncate(sectors * SECTOR)
-    _write_mbr(disk, sectors - FIRST_SECTOR)
+    if mib:
+        _write_gpt(disk, sectors - FIRST_SECTOR, mib, seed, share)
+    else:
+        _write_mbr(disk, sectors - FIRST_SECTOR)
     run(["mkfs.fat", "--invariant", "-n", "ISTHMUS", "--offset",
          str(FIRST_SECTOR), disk, str((sectors - FIRST_SECTOR) // 2)])
     env = dict(os.environ, MTOOLS_SKIP_CHECK="1")
@@ -149,6 +172,9 @@ def build(disk, options, scratch):
     if not os.path.exists(LOADER):
         raise Failure(f"{LOADER} is not there (run `make all`)", 2)
     tree = manifest.compile_source(options.manifest or manifest.DEFAULT)
+    seed = secrets.token_hex(16)        # two such disks are told apart
+    if options.volume_mib:
+        options.volume_disk = f"id:{gpt.part_id(seed, PARTS[1])}"
     modules = _modules(tree, options, scratch)
     manifest.fill_in(tree, modules, options)
     blob = os.path.join(scratch, "isthmus.dtb")
@@ -158,4 +184,4 @@ def build(disk, options, scratch):
     for name, path in modules.items():
         place = tree.find(f"modules/{name}").text("path")
         files[place.strip("\\").replace("\\", "/")] = path
-    write_disk(disk, files)
+    write_disk(disk, files, options.volume_mib, seed, options.share)
