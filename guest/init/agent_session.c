@@ -444,6 +444,16 @@ static void run(int sock, const struct agent_request *req)
 	}
 }
 
+/* What ends the Linux of this PID 1: ours, or busybox', or systemd, whose signals
+ * are counted from glibc's SIGRTMIN. [systemd(1) "SIGNALS"] */
+static int stop_signal(bool again)
+{
+	if (access("/run/systemd/system", F_OK) == 0) {
+		return 34 + (again ? 5 : 4);
+	}
+	return again ? INIT_SIG_REBOOT : INIT_SIG_POWEROFF;
+}
+
 /**
  * Serves one client on a connected socket; returns when the session is over and
  * leaves the socket open. To be called in a process of its own: the command
@@ -483,8 +493,7 @@ void agent_session(int sock)
 	case AGENT_VERB_REBOOT:
 		send_exit(sock, 0);
 		/* After the answer: PID 1 ends this process among the first. */
-		kill(1, req.verb == AGENT_VERB_REBOOT ? INIT_SIG_REBOOT :
-							INIT_SIG_POWEROFF);
+		kill(1, stop_signal(req.verb == AGENT_VERB_REBOOT));
 		break;
 	case AGENT_VERB_EXEC:
 	case AGENT_VERB_WATCH:

@@ -65,6 +65,24 @@ static void start_agent(void)
 	}
 }
 
+/* The agent under another init: this process starts it anew, and ends with all
+ * others when that one shuts down. */
+static void start_agent_alone(void)
+{
+	agent_pid = spawn();
+	while (agent_pid == 0) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			_exit(agent_run());
+		}
+		while (pid > 0 && waitpid(pid, NULL, 0) < 0 &&
+		       errno == EINTR) {
+		}
+		sleep(RESPAWN_SECONDS);
+	}
+}
+
 /* A login shell with the console as its controlling terminal, as root: who is
  * at the console has the machine anyway. */
 static void start_shell(void)
@@ -191,6 +209,7 @@ int main(void)
 {
 	/* Instructions since the kernel's entry, on Bochs: guest/build.mk. */
 	unsigned long long tsc = __rdtsc();
+	bool channel;
 
 	/* Mounting over a running system by mistake would be hard to undo. */
 	if (getpid() != 1) {
@@ -208,8 +227,18 @@ int main(void)
 	boot_load_modules(INIT_MODULE_LIST);
 	boot_hostname();
 	boot_loopback_up();
-	if (channel_present()) {
+	channel = channel_present();
+	if (channel) {
 		boot_mount_host();
+	}
+	if (root_wanted() && root_enter()) {
+		if (channel) {
+			start_agent_alone();
+		}
+		block_signals(SIG_UNBLOCK);
+		root_init();
+		block_signals(SIG_BLOCK);
+	} else if (channel) {
 		start_agent();
 	} else {
 		init_log("no channel: shell on the console");

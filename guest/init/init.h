@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of guest/init share: the log (init_log.c), PID 1 (boot.c,
- * processes.c, init.c) and the agent it starts (agent*.c). One static program, no threads.
+ * root.c, processes.c, init.c) and the agent it starts (agent*.c). One static program, no threads.
  * Calls go one way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,10 @@ void boot_hostname(void);
 void boot_loopback_up(void);
 void boot_mount_host(void);
 void boot_unmount_all(void);
+
+bool root_wanted(void);
+bool root_enter(void);
+void root_init(void);
 
 void processes_end(pid_t shell);
 

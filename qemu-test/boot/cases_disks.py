@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Disks: Linux's own, which lies in a file of the volume."""
 
+import os
 import re
+import shutil
 
 from cases_files import local_ext4
-from runner import BOCHS, case
+from isthmus_lib.common import BUILD
+from runner import BOCHS, QEMU, case
 
 # An ext4 on the disk; what is written is there after a remount, and what is
 # removed and trimmed gives its room back to the volume.
@@ -44,6 +47,68 @@ def linux_disk(t):
     t.check(full >= 8192, f"8 MiB on the disk are {full} KiB of the volume")
     t.check(trimmed <= full - 8192 + 64,
             f"of {full} KiB {trimmed} are left after fstrim")
+
+
+LOOK = """
+cat /etc/which; readlink /proc/1/exe
+while ! [ -e /began ]; do busybox sleep 0.1; done
+cat /began; echo through > /mnt/host/f
+busybox grep -c 'isthmus0 / ext4' /proc/mounts
+busybox ls -d /init /newroot
+"""
+
+
+def root_disk(t, init):
+    """A disk with a small Linux: busybox, and an init of ours."""
+    folder, path = t.path("root"), t.path("root.img")
+    for name in ("bin", "sbin", "etc", "proc"):
+        os.makedirs(os.path.join(folder, name))
+    shutil.copy(os.path.join(BUILD, "deps", "busybox", "busybox"),
+                os.path.join(folder, "bin"))
+    for name in ("sh", "cat", "mount", "readlink"):
+        os.symlink("busybox", os.path.join(folder, "bin", name))
+    with open(os.path.join(folder, "etc", "inittab"), "w",
+              encoding="ascii") as f:
+        f.write("::sysinit:/bin/sh -c 'echo began > /began'\n")
+    for name, text in ("which", "its own root\n"), ("look", LOOK):
+        with open(os.path.join(folder, "etc", name), "w",
+                  encoding="ascii") as f:
+            f.write(text)
+    if init:
+        os.symlink("/bin/busybox", os.path.join(folder, "sbin", "init"))
+    else:
+        os.unlink(os.path.join(folder, "bin", "sh"))
+    t.tool(["mke2fs", "-q", "-F", "-t", "ext4", "-d", folder, path, "32M"])
+    shutil.rmtree(folder)
+    return path
+
+
+@case("linux-root", "Linux's root is an ext4 on its disk, when it has an init",
+      later=BOCHS, only=(*QEMU, *BOCHS), why="--disk is for these")
+def linux_root(t):
+    """Commands, files both ways and sockets go on in the new root."""
+    path = root_disk(t, True)
+    options = ("--disk", path, "--linux-disk", "disk", "--append",
+               "root=/dev/isthmus0")
+    console = t.console(*options, "--share", os.path.dirname(__file__))
+    console.expect("isthmus> ")
+    said = console.run("exec sh /etc/look")
+    t.check("its own root\n/bin/busybox\nbegan\n1\n" in said and
+            "/init: No such" in said and "/newroot: No such" in said,
+            f"exec said {said!r}")
+    said = console.run("cat f") + console.run("cat linux:/etc/which")
+    t.check("through" in said and "its own root" in said, f"files: {said!r}")
+    console.send("poweroff")
+    console.expect("Linux powered off")
+    console.finish()
+    t.tool(["e2fsck", "-fn", path])
+    # No init there: that is said, and the initramfs goes on.
+    os.unlink(path)
+    root_disk(t, False)
+    result = t.exec("cat /sys/block/isthmus0/name; ls /init", *options)
+    t.check(result.out == "root\n/init\n", f"it said {result.out!r}")
+    t.check("holds no init" in result.linux + result.serial,
+            f"Linux's log: {result.linux[-800:]!r}")
 
 
 # In use all the time, while it grows.
