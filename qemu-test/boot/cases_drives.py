@@ -7,9 +7,10 @@ to."""
 import hashlib
 import os
 import re
+import stat
 import time
 
-from isthmus_lib import gpt, manifest
+from isthmus_lib import ext4_test, gpt, manifest
 from isthmus_lib.common import ROOT
 from parts import Parts
 from qmp import Qmp
@@ -273,6 +274,43 @@ def image_volume(t):
     said = console.run("sync") + console.run("exec cat /mnt/host/copy")
     t.check("from the share" in said, f"in Linux: {said!r}")
     console.send("poweroff")
+
+
+@case("share-out", "what was shared comes out as it was, and what Linux made",
+      only=QEMU, why="the disk's driver is another elsewhere, not the files")
+def share_out(t):
+    """The machine's end is one by force: the journal is replayed."""
+    source, target = t.path("share"), t.path("out")
+    os.mkdir(source)
+    ext4_test.fill(source)
+    result = t.boot(
+        "--share", source, "--share-out", target, "--timeout", "400",
+        "--exec", "cd /mnt/host; echo made > new; "
+        "chown 4000000000:12 new; chmod 6751 new; touch -d @77 new; "
+        "ln new d/new2; "
+        "ln -s nowhere dangling; mknod node c 300 70000; mkfifo pipe; "
+        "dd if=/dev/zero of=far bs=1 count=1 seek=40000000 "
+        "2>/dev/null; "
+        "sync; echo all is there > /dev/kmsg; sleep 100",
+        "--until", "all is there")
+    want, found = ext4_test.listing(source), ext4_test.listing(target)
+    for path, (mode, uid, gid, mtime, *more) in want.items():
+        if path in (".", "d"):
+            continue                    # Linux made something in there
+        t.check(path in found, f"{path} is not there: {result.err[-800:]}")
+        has = found[path]
+        t.check((mode, uid, gid, mtime // 10**9, *more) ==
+                (*has[:3], has[3] // 10**9, *has[4:]),
+                f"{path}: {want[path]!r} came back as {has!r}")
+    new = found["new"]
+    t.check(new[1:3] == (4000000000, 12) and new[0] & 0o7777 == 0o6751 and
+            new[3] == 77 * 10**9 and new[5] == b"made\n" and
+            found["d/new2"][6] == new[6], f"new came back as {new!r}")
+    t.check(found["dangling"][5] == "nowhere" and
+            stat.S_ISFIFO(found["pipe"][0]) and
+            found["node"][4] == os.makedev(300, 70000) and
+            os.stat(os.path.join(target, "far")).st_blocks < 100,
+            f"{found['dangling']!r} {found['pipe']!r} {found['node']!r}")
 
 
 def volume_on(t, word):
