@@ -394,7 +394,7 @@ static const struct {
 	{ "msrs", run_msrs },
 	{ "hypercalls", run_hypercalls },
 	{ "channel", run_channel },
-	/* From here on: one a boot. */
+	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },
 	{ "exec", run_exec },

@@ -4,7 +4,8 @@
  * must not get. It prints a line for each attempt on the serial port:
  *   PAYLOAD <name> <result>
  * Results: "ok", "ok <value>", or the exception ("#GP", "#UD", "#PF" ...).
- * The attempt is picked by isthmus.test=NAME[:ADDRESS] on the command line.
+ * The attempt is picked by isthmus.test=NAME[:ADDRESS] on the command line; of
+ * several, with commas between, each life of the partition has the next.
  */
 #ifndef GUEST_PAYLOAD_H
 #define GUEST_PAYLOAD_H
