@@ -313,13 +313,14 @@ def _run_one(job, logs):
 
 
 def _jobs(more):
-    """(name, entry, platform) of every test on every platform wanted."""
+    """(name, entry, platform) of every test on every platform wanted; the slow
+    first, so that at the end no emulator has a long one by itself."""
     for entry in CASES:
         if entry.only == ():
             yield entry.name, entry, None
-            continue
-        for platform in PLATFORMS:
-            if more or platform not in entry.later:
+    for platform in PLATFORMS:
+        for entry in CASES:
+            if entry.only != () and (more or platform not in entry.later):
                 yield f"{platform}/{entry.name}", entry, platform
 
 
