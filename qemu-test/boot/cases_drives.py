@@ -91,6 +91,8 @@ def kept(t, name, other, *options, sector=512):
     t.check(f"  {name}: " in said and f" in sectors of {sector}" in said,
             f"there is no {name}: {said!r}")
     t.check(said.count("may be written to") == 1, f"open are: {said!r}")
+    t.check((" % worn" in said) == name.startswith("nvme"),
+            f"of wear it says {said!r}")
     write_first(t, console, name, other, last)
     if qmp:
         t.check(len(before) == 1 and writes(qmp) == before,
@@ -144,13 +146,14 @@ def kept_ide(t):
         kept(t, "ide1", "ide0", "--disk-bus", "ide", "--machine", "pc")
 
 
-def on_disk(t, bus):
-    """Linux writes to a volume on a disk; the next boots find it."""
+def on_disk(t, first, then, *options):
+    """Linux writes to a volume on a disk; the next boots find it, on another
+    controller: that is nothing to the volume."""
     path, share = t.path("volume.img"), t.path("share")
     os.mkdir(share)
     with open(os.path.join(share, "given"), "w", encoding="ascii") as f:
         f.write("from the share\n")
-    options = ("--disk", path, "--disk-bus", bus, "--disk-volume")
+    options += ("--disk", path, "--disk-volume", "--disk-bus")
     # More than there is memory for blocks.
     made = t.exec("set -e; cd /mnt/host; cat given; mkdir d; "
                   "for i in $(seq 200); do echo $i > d/$i; done; "
@@ -158,7 +161,7 @@ def on_disk(t, bus):
                   "dd if=/dev/zero bs=1M count=24 | tr '\\0' x > big; "
                   "dd if=/dev/urandom of=noise bs=1M count=4; "
                   "sha256sum noise > sum; rm d/100; mv d/101 d/new; sync",
-                  "--disk-size", "128", "--share", share, *options,
+                  *options, first, "--disk-size", "128", "--share", share,
                   timeout=300)
     t.check("from the share" in made.out, f"the share: {made.out!r}")
     t.tool(["e2fsck", "-fn", path])
@@ -166,7 +169,7 @@ def on_disk(t, bus):
                    "tr -d x < big | wc -c; wc -c < big; sha256sum -c sum; "
                    "(cat big & cat noise & ls -l d & wait) > /dev/null; "
                    "echo more >> link; rm big; cp noise copy; sync; cat link",
-                   *options, timeout=300)
+                   *options, then, timeout=300)
     want = f"199\n7\n101\n0\n{24 << 20}\nnoise: OK\n7\nmore\n"
     t.check(found.out.replace("\r", "") == want, f"found {found.out!r}")
     t.tool(["e2fsck", "-fn", path])
@@ -174,7 +177,7 @@ def on_disk(t, bus):
     with open(path, "r+b") as f:
         f.seek(1024)
         f.write(bytes(1024))
-    result = t.boot("--exec", "ls /mnt/host", *options)
+    result = t.boot("--exec", "ls /mnt/host", *options, then)
     t.check(re.search(r"FAILED stage 62 volume ready: disk \S+: ",
                       result.serial), f"it says {result.serial[-2000:]!r}")
 
@@ -380,16 +383,17 @@ def volume_console(t):
         t.check(f.read() == "this is 5\n" * 300, "the copy is another")
 
 
-@case("volume-on-disk", "the volume is on a virtio disk, and lasts", only=QEMU,
-      why="Bochs has IDE only")
+@case("volume-on-disk", "the volume is on a virtio disk, then a SATA disk, "
+      "and lasts", only=QEMU, why="Bochs has IDE only")
 def volume_virtio(t):
-    on_disk(t, "virtio")
+    on_disk(t, "virtio", "ahci")
 
 
-@case("volume-on-disk-ahci", "the volume is on a SATA disk likewise",
-      only=QEMU, why="Bochs has IDE only")
-def volume_ahci(t):
-    on_disk(t, "ahci")
+@case("volume-on-disk-nvme", "the volume is on an NVMe disk, then a virtio "
+      "disk likewise, with sectors of 4096 bytes", only=QEMU,
+      why="Bochs has IDE only")
+def volume_nvme(t):
+    on_disk(t, "nvme", "virtio", "--disk-sector", "4096")
 
 
 @case("volume-killed", "what fsync promised is there when the power goes",
