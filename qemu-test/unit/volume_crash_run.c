@@ -45,10 +45,13 @@ static void promise(struct run *r, unsigned least)
 	r->promises[r->promised++] = (struct promise){ r->disk.time, least };
 }
 
-static void sync_disk(struct run *r)
+/* All, or what the file server waits for at a file's fsync. */
+static void sync_disk(struct run *r, uint32_t ino)
 {
 	struct volume_wait wait = { .ready = crash_ready };
 	int error;
+
+	wait.number = ino != 0 ? volume_round(r->vol, ino) : 0;
 
 	while ((error = volume_disk_sync(r->vd, &wait)) == EAGAIN) {
 		again(r);
@@ -59,7 +62,7 @@ static void sync_disk(struct run *r)
 
 void crash_sync(struct run *r)
 {
-	sync_disk(r);
+	sync_disk(r, 0);
 	promise(r, r->done);
 }
 
@@ -131,7 +134,7 @@ void crash_fsync(struct run *r, const char *path)
 	if (error == 0 && (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFREG) {
 		snprintf(number, sizeof(number), " #%u.%u ", ino, attr.gen);
 	}
-	sync_disk(r);
+	sync_disk(r, error == 0 ? ino : 0);
 	while (least > 0 && same_view(r, least - 1, r->done, path, number)) {
 		least--;
 	}
