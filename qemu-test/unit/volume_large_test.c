@@ -380,10 +380,59 @@ static void test_fsync(void **state)
 	image_free(&made);
 }
 
+static int op_hold(struct run *r)
+{
+	return volume_hold(r->vol, file);
+}
+
+static uint64_t free_blocks(struct run *r)
+{
+	struct volume_stat st;
+
+	assert_int_equal(volume_statfs(r->vol, &st), 0);
+	return st.blocks_free;
+}
+
+/* A session's end lets go of files whenever it comes: nothing changes before there is
+ * room for it in a transaction, and then they are gone. */
+static void test_release(void **state)
+{
+	struct run *r = &the_run;
+	uint64_t blocks;
+
+	(void)state;
+	image_make(&made, 1024, "8M", "-N 256 -J size=1", NULL);
+	open_disk(r, &made);
+	blocks = free_blocks(r);
+	assert_int_equal(operate(r, op_create), 0);
+	for (r->files = 0; r->files < 40; r->files++) {
+		assert_int_equal(operate(r, op_piece), 0);
+	}
+	assert_int_equal(operate(r, op_hold), 0);
+	assert_int_equal(operate(r, op_unlink), 0);
+	sync_all(r);
+	assert_true(free_blocks(r) < blocks);
+	volume_release(r->vol, file);
+	assert_true(volume_unended(r->vol));
+	assert_true(free_blocks(r) < blocks);
+	while (step(r)) {
+	}
+	assert_false(volume_unended(r->vol));
+	assert_int_equal(free_blocks(r), blocks);
+	close_disk(r);
+	image_copy(&cut, &made);
+	memcpy(cut.data, r->disk.now, cut.size);
+	assert_int_equal(image_run(&cut, "e2fsck -fn $image"), 0);
+	free_disk(r);
+	image_free(&made);
+	image_free(&cut);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fsync),
+		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_large),
 	};
 

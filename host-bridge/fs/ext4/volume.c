@@ -248,7 +248,8 @@ void volume_times_rarely(struct volume *vol, uint32_t ino)
 
 /**
  * Undoes one volume_hold(); frees the file if that was the last and it has no
- * name any more. Without a hold it does nothing.
+ * name any more: before a journal it is left to volume_end(), so that this may be
+ * called at any time. Without a hold it does nothing.
  */
 void volume_release(struct volume *vol, uint32_t ino)
 {

@@ -471,7 +471,10 @@ void vnode_unref(struct volume *vol, struct vnode *vn)
 		vn->holds = vol->keeper->fn(vol->keeper, vn->ino);
 	}
 	vn->dirty = true;
-	if (vn->holds == 0 && vnode_free(vol, vn) == 0) {
+	/* An orphan's last holder goes at any time, begun or not: before a journal
+	 * it is freed when there is room for that. */
+	if (vn->holds == 0 && (!vn->orphan || vol->dev->running == 0) &&
+	    vnode_free(vol, vn) == 0) {
 		return;
 	}
 	if (!vn->orphan) {
