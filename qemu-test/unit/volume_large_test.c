@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -428,11 +429,142 @@ static void test_release(void **state)
 	image_free(&cut);
 }
 
+/* From the n-th write on: all fail, or those to where that was. */
+struct broken {
+	unsigned left;
+	bool all;
+	uint64_t sector;
+};
+
+static bool broken_fails(struct fake_disk *disk, const struct block_req *req)
+{
+	struct broken *b = disk->arg;
+
+	if (req->op != BLOCK_WRITE) {
+		return false;
+	}
+	if (b->left > 0 && --b->left == 0) {
+		b->sector = req->sector;
+	}
+	return b->left == 0 && (b->all || (req->sector <= b->sector &&
+				b->sector < req->sector + req->sectors));
+}
+
+static char name[16];
+
+static int op_named(struct run *r)
+{
+	const struct volume_make make = { .mode = VOLUME_S_IFREG | 0644 };
+
+	return volume_create(r->vol, VOLUME_ROOT, NAME(name), &make, &file);
+}
+
+/* As one that changes nothing does. */
+static int find_named(struct run *r)
+{
+	struct volume_wait wait = { .ready = ready };
+	int error;
+
+	for (told = false;; wait_told(r)) {
+		volume_disk_look(r->vd, &wait);
+		error = volume_lookup(r->vol, VOLUME_ROOT, NAME(name), &file);
+		if (error != EAGAIN) {
+			break;
+		}
+	}
+	volume_disk_end(r->vd, &wait);
+	return error;
+}
+
+static int try_sync(struct run *r)
+{
+	struct volume_wait wait = { .ready = ready };
+	int error;
+
+	told = false;
+	while ((error = volume_disk_sync(r->vd, &wait)) == EAGAIN) {
+		wait_told(r);
+	}
+	volume_disk_end(r->vd, &wait);
+	return error;
+}
+
+/* Makes files and has them lasting, until something fails. Returns how many were
+ * lasting. After that all changes are refused, or none. */
+static unsigned make_until(struct run *r)
+{
+	unsigned lasting = 0, failed = 0, made_files = 0;
+
+	for (unsigned i = 0; i < 24; i++) {
+		int error;
+
+		snprintf(name, sizeof(name), "n%u", i);
+		error = operate(r, op_named);
+		if (error == 0) {
+			made_files++;
+			r->files = 0;
+			error = operate(r, op_piece);
+		}
+		failed += error != 0;
+		assert_true(error == 0 || error == EROFS);
+		assert_true(failed == 0 || error != 0);
+		error = failed != 0 ? EIO : try_sync(r);
+		assert_true(error == 0 || error == EIO);
+		lasting += error == 0 && lasting == i;
+	}
+	/* What was there is still read. */
+	for (unsigned i = 0; i < made_files; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(find_named(r), 0);
+	}
+	return lasting;
+}
+
+/* Every write may be the one that fails. */
+static void test_broken(void **state)
+{
+	struct run *r = &the_run, after;
+	unsigned fewest = 24;
+
+	(void)state;
+	image_make(&made, 1024, "4M", "-N 64 -J size=1", NULL);
+	image_copy(&cut, &made);
+	for (unsigned n = 1; n <= 60; n++) {
+		struct broken b = { .left = n, .all = n % 2 != 0 };
+		unsigned lasting;
+
+		open_disk(r, &made);
+		r->disk.arg = &b;
+		r->disk.fails = broken_fails;
+		lasting = make_until(r);
+		fewest = lasting < fewest ? lasting : fewest;
+		memcpy(cut.data, r->disk.now, cut.size);
+		while (step(r)) {
+		}
+		free_disk(r);
+		open_disk(&after, &cut);
+		for (unsigned i = 0; i < lasting; i++) {
+			snprintf(name, sizeof(name), "n%u", i);
+			assert_int_equal(find_named(&after), 0);
+		}
+		close_disk(&after);
+		free_disk(&after);
+		if (image_run(&cut, "e2fsck -fp $image") > 1 ||
+		    image_run(&cut, "e2fsck -fn $image") != 0) {
+			fail_msg("write %u: e2fsck finds something", n);
+		}
+	}
+	assert_true(fewest < 4);
+	image_free(&made);
+	image_free(&cut);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fsync),
 		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_large),
 	};
 
