@@ -487,7 +487,8 @@ void volume_disk_look_at(const struct volume_disk *d,
 		journal_look(d->journal, &journal);
 	}
 	*state = (struct volume_disk_state){
-		.failed = journal.failed,
+		.failed = journal.failed, .cache = cache,
+		.block_size = d->dev->block_size,
 		.unwritten = cache.failed + cache.dirty + cache.queued +
 			     journal.running + journal.committing,
 	};

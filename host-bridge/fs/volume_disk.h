@@ -13,6 +13,8 @@ struct volume_disk;
 
 struct volume_disk_state {
 	bool failed;			/* nothing can be changed any more */
+	uint32_t block_size;
+	struct cache_stats cache;
 	uint64_t unwritten;		/* blocks that were, of which the disk
 					 * does not know, or could not be told */
 };

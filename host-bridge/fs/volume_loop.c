@@ -127,6 +127,28 @@ void volume_loop_describe(char *text, size_t size)
 		 (unsigned long long)state.unwritten);
 }
 
+/** See volume_loop.h. */
+void volume_loop_describe_cache(char *text, size_t size)
+{
+	struct volume_disk_state state;
+	const struct cache_stats *c = &state.cache;
+
+	text[0] = '\0';
+	if (!opened) {
+		return;
+	}
+	volume_disk_look_at(disk, &state);
+	snprintf(text, size, "the volume's blocks in memory: at most %llu KiB, "
+		 "%llu KiB dirty, %llu KiB the journal's; %llu hits, %llu "
+		 "misses, %llu read ahead, %llu written, %llu failed",
+		 (unsigned long long)c->frames * state.block_size >> 10,
+		 (unsigned long long)c->dirty * state.block_size >> 10,
+		 (unsigned long long)c->held * state.block_size >> 10,
+		 (unsigned long long)c->hits, (unsigned long long)c->misses,
+		 (unsigned long long)c->ahead, (unsigned long long)c->written,
+		 (unsigned long long)c->failed);
+}
+
 static int close_in(uint64_t ms)
 {
 	static struct volume_wait wait = { .ready = on_ready };

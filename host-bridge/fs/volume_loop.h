@@ -14,5 +14,7 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 int volume_loop_close(uint64_t ms);
 /* The line of `status`; empty when there is none. */
 void volume_loop_describe(char *text, size_t size);
+/* The same of its blocks in memory, for `disk` and `memory`. */
+void volume_loop_describe_cache(char *text, size_t size);
 
 #endif

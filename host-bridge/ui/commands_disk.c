@@ -12,6 +12,7 @@
 
 #include "host-bridge/blk/disks.h"
 #include "host-bridge/dev/dma.h"
+#include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
 
@@ -79,6 +80,7 @@ static void print_parts(const struct disks_disk *d)
 static void list(void)
 {
 	struct disks_disk *d;
+	char text[240];
 
 	for (unsigned i = 0; (d = disks_get(i)); i++) {
 		print_disk(d);
@@ -87,6 +89,10 @@ static void list(void)
 	}
 	if (!disks_get(0)) {
 		printf("there are no disks\n");
+	}
+	volume_loop_describe_cache(text, sizeof(text));
+	if (text[0]) {
+		printf("  %s\n", text);
 	}
 }
 

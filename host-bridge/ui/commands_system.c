@@ -210,6 +210,7 @@ static void print_owner(const char *name, uint64_t bytes)
 static void run_memory(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
+	char text[240];
 	struct hc_regs r;
 	uint64_t sum = 0;
 
@@ -226,6 +227,10 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	printf("  host-bridge's heap, within host: %llu KiB, at most %llu\n",
 	       (unsigned long long)(heap_used() >> 10),
 	       (unsigned long long)((heap_used() + heap_room()) >> 10));
+	volume_loop_describe_cache(text, sizeof(text));
+	if (text[0]) {
+		printf("  %s\n", text);
+	}
 }
 
 /* The hypervisor's view of each channel, then our end's of the one to Linux. */

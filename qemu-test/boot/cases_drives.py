@@ -274,6 +274,11 @@ def image_volume(t):
     said = console.run("cat given")
     t.check("from the share" in said, f"cat said {said!r}")
     console.run("cp given copy")
+    for command in ("memory", "disk"):
+        said = console.run(command)
+        t.check(re.search(r"blocks in memory: at most \d+ KiB, .* [1-9]\d* "
+                          r"hits, [1-9]\d* misses, ", said),
+                f"{command} said {said!r}")
     said = console.run("sync") + console.run("exec cat /mnt/host/copy")
     t.check("from the share" in said, f"in Linux: {said!r}")
     console.send("poweroff")

@@ -64,6 +64,13 @@ void volume_loop_describe(char *text, size_t size)
 	fail_msg("nobody asked for a status");
 }
 
+void volume_loop_describe_cache(char *text, size_t size)
+{
+	(void)text;
+	(void)size;
+	fail_msg("nobody asked for a status");
+}
+
 void loop_work_add(struct loop_work *added)
 {
 	work = added;

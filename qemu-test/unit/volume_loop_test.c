@@ -186,6 +186,27 @@ static void describe(const char *want)
 	assert_string_equal(text, want);
 }
 
+/* What `disk` and `memory` say of the cache. */
+static void its_cache_is_described(void **state)
+{
+	char text[240];
+
+	(void)state;
+	world.state.block_size = 4096;
+	world.state.cache = (struct cache_stats){
+		.frames = 100, .dirty = 3, .held = 2, .hits = 1ull << 40,
+		.misses = 5, .ahead = 6, .written = 7, .failed = 8,
+	};
+	volume_loop_describe_cache(text, sizeof(text));
+	assert_string_equal(text, "the volume's blocks in memory: at most 400 "
+			    "KiB, 12 KiB dirty, 8 KiB the journal's; "
+			    "1099511627776 hits, 5 misses, 6 read ahead, "
+			    "7 written, 8 failed");
+	assert_int_equal(volume_loop_close(60000), 0);
+	volume_loop_describe_cache(text, sizeof(text));
+	assert_string_equal(text, "");
+}
+
 static void closes(void **state)
 {
 	(void)state;
@@ -214,7 +235,9 @@ static void fails(void **state)
 	(void)state;
 	world.on_failure();
 	assert_non_null(strstr(said, "disk fake7 "));
-	world.state = (struct volume_disk_state){ true, 3 };
+	world.state = (struct volume_disk_state){
+		.failed = true, .unwritten = 3,
+	};
 	describe("on disk fake7, READ ONLY: it could not be written, 3 blocks "
 		 "not written yet");
 	world.close = EIO;
@@ -226,6 +249,8 @@ static void fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(its_cache_is_described, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(does_not_close, setup,
 						teardown),
