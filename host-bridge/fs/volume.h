@@ -136,6 +136,18 @@ struct volume_observer {
 	struct volume_observer *next;
 };
 
+/* Whether the file system agrees with itself: volume_fsck.c says in what. */
+struct volume_fsck {
+	uint32_t group, next;		/* where it goes on: group, its inode */
+	bool done;
+	uint64_t inodes, blocks;	/* looked at; of files */
+	uint64_t nameless;		/* inodes: open, or left by a crash */
+	uint64_t skipped;		/* files without extents */
+	uint64_t found;			/* what is wrong */
+	char text[512];			/* of this call, the first of them */
+};
+int volume_fsck(struct volume *vol, struct volume_fsck *check);
+
 /* The time of day, in ns since 1970: volume_now.c. */
 int64_t volume_now_ns(void);
 

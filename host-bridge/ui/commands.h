@@ -66,6 +66,7 @@ extern const struct command commands_devices[];	/* commands_devices.c */
 extern const struct command commands_disk[];	/* commands_disk.c */
 extern const struct command commands_linux[];	/* commands_linux.c */
 extern const struct command commands_vdisk[];	/* commands_vdisk.c */
+extern const struct command commands_fsck[];	/* commands_fsck.c */
 extern const struct command commands_files[];	/* commands_files.c */
 
 #endif

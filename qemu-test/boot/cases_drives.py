@@ -279,6 +279,11 @@ def image_volume(t):
         t.check(re.search(r"blocks in memory: at most \d+ KiB, .* [1-9]\d* "
                           r"hits, [1-9]\d* misses, ", said),
                 f"{command} said {said!r}")
+    said = console.run("fsck")
+    t.check(re.search(r"^\d+ groups, [1-9]\d* inodes, [1-9]\d* blocks of "
+                      r"files: 0 things are wrong$", said, re.M) and
+            "\ngroup" not in said and "\ninode" not in said,
+            f"fsck said {said!r}")
     said = console.run("sync") + console.run("exec cat /mnt/host/copy")
     t.check("from the share" in said, f"in Linux: {said!r}")
     console.send("poweroff")

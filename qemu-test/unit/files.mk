@@ -11,7 +11,7 @@ FUSE_SERVER_SRCS := host-bridge/rt/seed.c host-bridge/files/linux_errno.c \
 OUT_OF_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 VOLUME_UNIT := volume $(addprefix volume_,name space acl flags fail event \
-	stress orphan leaf group htree why ahead)
+	stress orphan leaf group htree why ahead fsck)
 UNIT_TESTS += $(VOLUME_UNIT)
 $(foreach t,$(VOLUME_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
