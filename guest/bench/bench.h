@@ -46,8 +46,9 @@ void bench_skip(const char *what, const char *why);
 bool phases_run(const struct phase *list, const char *dir,
 		const char *prefix);
 bool phases_run_many(const struct phase *list, const char *dir,
-		     const char *prefix, unsigned int part);
+		     unsigned int part, bool in_turn);
 
+bool files_touch_memory(const char *dir);
 /* Writes back and forgets what Linux keeps of files, names and attributes. */
 bool files_cold(void);
 

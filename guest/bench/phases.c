@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Phases, in one process or in eight at once. Eight begin each phase together,
+ * Phases, in one process or in eight. Eight at once begin each phase together,
  * each in a folder of its own, and a phase ends with the last of them; so its
  * figure is what the machine pays for an operation when there is always
- * another one to do.
+ * another one to do. In turn the same eight do the same, each when the one
+ * before has ended: what is between the two figures is only that others are
+ * at work.
  *
- * They wait for each other in pipes: one up, a byte from each process; two
- * down, a byte for each, in turn, so that a quick one cannot take the byte of
- * a slow one.
+ * They wait in pipes: one up, a byte from each process; two down, a byte for
+ * each, used alternately, so that a quick one cannot take the byte of a slow
+ * one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -85,10 +87,10 @@ static void child(const struct phase *list, const char *dir,
 	_exit(0);
 }
 
-/* A byte from each process: how the step went. False with errno. */
-static bool collect(int up)
+/* A byte from each of so many: how the step went. False with errno. */
+static bool collect(int up, unsigned int count)
 {
-	for (unsigned int i = 0; i < PROCESSES; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		char c;
 
 		if (read(up, &c, 1) != 1) {
@@ -102,47 +104,61 @@ static bool collect(int up)
 	return true;
 }
 
-static bool release(int down)
+static bool release(int down, unsigned int count)
 {
 	static const char bytes[PROCESSES];
 
-	return write(down, bytes, PROCESSES) == (ssize_t)PROCESSES;
+	return write(down, bytes, count) == (ssize_t)count;
+}
+
+/* The work of all: at_once of them until the last one's word, then as many
+ * more. */
+static bool all_work(const struct pipes *pipes, unsigned int at_once)
+{
+	for (unsigned int i = 0; i < PROCESSES; i += at_once) {
+		if (!release(pipes->ready[1], at_once) ||
+		    !collect(pipes->up[0], at_once)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 /* The parent's part: measures from their release to the last one's word. */
-static bool measure(const struct phase *list, const char *prefix,
-		    unsigned int part, const struct pipes *pipes)
+static bool measure(const struct phase *list, unsigned int part,
+		    const struct pipes *pipes, bool in_turn)
 {
 	char name[64];
 
 	for (const struct phase *p = list; p->work; p++) {
-		snprintf(name, sizeof(name), "%s%s_8", prefix,
-			 p->name ? p->name : "clearing up");
-		if (!collect(pipes->up[0])) {
+		snprintf(name, sizeof(name), "%s_%s",
+			 p->name ? p->name : "clearing up",
+			 in_turn ? "turn" : "8");
+		if (!collect(pipes->up[0], PROCESSES)) {
 			bench_skip(name, "what comes before");
 			return false;
 		}
 		bench_begin();
-		if (!release(pipes->ready[1]) || !collect(pipes->up[0])) {
+		if (!all_work(pipes, in_turn ? 1 : PROCESSES)) {
 			bench_skip(name, "one of the processes");
 			return false;
 		}
 		if (p->name) {
 			bench_end(name, p->count / part * PROCESSES, "ticks");
 		}
-		release(pipes->go[1]);
+		release(pipes->go[1], PROCESSES);
 	}
 	return true;
 }
 
 /**
- * The same in eight processes at once, in folders it makes in `dir`, each with
- * counts divided by `part`; the figures, for one operation of any of them, have
- * "_8" behind their names. The folders stay while something is in them. False
- * as above.
+ * The same in eight processes at once, or in turn, in folders it makes in `dir`,
+ * each with counts divided by `part`; the figures, for one operation of any of
+ * them, have "_8" or "_turn" behind their names. The folders stay while
+ * something is in them. False as above.
  */
 bool phases_run_many(const struct phase *list, const char *dir,
-		     const char *prefix, unsigned int part)
+		     unsigned int part, bool in_turn)
 {
 	struct pipes pipes;
 	pid_t pids[PROCESSES];
@@ -162,7 +178,7 @@ bool phases_run_many(const struct phase *list, const char *dir,
 			child(list, path, part, &pipes);
 		}
 	}
-	ok = measure(list, prefix, part, &pipes);
+	ok = measure(list, part, &pipes, in_turn);
 	for (unsigned int i = 0; i < PROCESSES; i++) {
 		if (!ok && pids[i] > 0) {
 			kill(pids[i], SIGKILL);
