@@ -24,7 +24,7 @@ static bool is_time(const struct journal *j)
 {
 	struct cache_stats stats;
 
-	if (j->used > (j->blocks - j->first) / 2 || j->txn_count > TXNS / 2) {
+	if (j->used > j->limit / 2 || j->txn_count > TXNS / 2) {
 		return true;
 	}
 	cache_stats(j->cache, &stats);

@@ -19,6 +19,8 @@ static inline bool jbd2_before(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
+/* A log may be of any length; tables are for so many blocks of it. */
+#define LIMIT		32768u
 #define TXNS		128u		/* transactions in the log, at most */
 #define HOMES		64u		/* blocks on their way home */
 
@@ -63,6 +65,7 @@ struct journal {
 	struct journal_ops ops;
 	struct jbd2_super sb;
 	uint32_t seed, first, blocks, block_size;
+	uint32_t limit;			/* blocks of the log in use at a time */
 	int error;
 	struct volume_wait wait;	/* the closing of a round */
 

@@ -64,12 +64,12 @@ void jbd2_live_add(struct journal *j, uint64_t block)
 	};
 }
 
-/** For a log of j->blocks. Returns 0 or -1: no memory. */
+/** For j->limit blocks of a log. Returns 0 or -1: no memory. */
 int jbd2_live_init(struct journal *j)
 {
 	uint32_t space = 64;
 
-	while (space < 2 * j->blocks) {
+	while (space < 2 * j->limit) {
 		space *= 2;
 	}
 	j->live.mask = j->spare.mask = space - 1;

@@ -31,9 +31,9 @@ uint32_t jbd2_cost(const struct journal *j, uint32_t blocks,
  * are freed without a question whether there is room. */
 static uint32_t room(const struct journal *j)
 {
-	uint32_t keep = jbd2_cost(j, 0, j->blocks) + j->used;
+	uint32_t keep = jbd2_cost(j, 0, j->limit) + j->used;
 
-	return j->blocks - j->first > keep ? j->blocks - j->first - keep : 0;
+	return j->limit > keep ? j->limit - keep : 0;
 }
 
 /* Takes a block off the list of those that must go home. */
@@ -363,6 +363,7 @@ static int make_room(struct journal *j, uint32_t buffers)
 {
 	uint32_t log = j->blocks - j->first;
 
+	log = j->limit = log < LIMIT ? log : LIMIT;
 	j->most = log / 4 < buffers / 8 ? log / 4 : buffers / 8;
 	j->most = j->most > 4 ? j->most : 4;
 	j->frames_most = jbd2_cost(j, 2 * j->most, log);
