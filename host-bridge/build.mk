@@ -85,14 +85,16 @@ CHECKS += host-console
 check-host-console: $(HOST_OUT)/host-bridge-mock.elf
 	@qemu-test/mock/console_test.py
 
-# And with a test of PCI in it (qemu-test/pci/probe.c). The linker wraps only what it
+# And with a test of PCI in it (qemu-test/pci/). The linker wraps only what it
 # can see, so the file whose call is wrapped is built without -flto.
 TEST_ARTIFACTS += $(HOST_OUT)/host-bridge-probe.elf
 
-HOST_PROBE_OBJS := $(HOST_OUT)/probe/main.o $(HOST_OUT)/probe/probe.o
+HOST_PROBE_OBJS := $(HOST_OUT)/probe/main.o $(HOST_OUT)/probe/probe.o \
+	$(HOST_OUT)/probe/storm.o
 
 $(HOST_OUT)/probe/main.o: host-bridge/main.c
 $(HOST_OUT)/probe/probe.o: qemu-test/pci/probe.c
+$(HOST_OUT)/probe/storm.o: qemu-test/pci/storm.c
 $(HOST_PROBE_OBJS): host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -flto% -fno-fat-lto-objects,$(HOST_CFLAGS)) $(HOST_WARN) \

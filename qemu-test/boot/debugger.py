@@ -11,13 +11,14 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from isthmus_lib import platforms
 from isthmus_lib.common import ROOT
 from isthmus_lib.machine import die_with_parent
 
 HYPERVISOR = os.path.join(ROOT, "build", "hypervisor", "hypervisor.elf")
-SILENCE = 150       # seconds that a machine may take to where it is to stop
+SILENCE = 600       # seconds that a machine may take to where it is to stop
 PRESENT, WRITE, LARGE, NO_EXECUTE = 1, 2, 1 << 7, 1 << 63
 ADDRESS = 0x000ffffffffff000
 
@@ -25,12 +26,13 @@ ADDRESS = 0x000ffffffffff000
 class Debugger:
     """A machine that stands still until it is told to run."""
 
-    def __init__(self, platform, folder, disk, more=()):
+    def __init__(self, platform, folder, disk, more=(), settings=None):
         """Starts it; `more` are words for the emulator's command line."""
         chosen, _ = platforms.choose(platform)
         listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        command = chosen.command(folder, disk, platforms.Settings(), [
-            s.getsockname()[1] for s in listeners])
+        command = chosen.command(folder, disk, settings or
+                                 platforms.Settings(), [s.getsockname()[1]
+                                                        for s in listeners])
         with open(os.path.join(folder, "rc"), "w", encoding="ascii") as f:
             f.write("\n")               # Bochs: not "continue"
         # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
@@ -39,10 +41,12 @@ class Debugger:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             preexec_fn=die_with_parent)
         self.serial = bytearray()       # what the first line has said
+        self.typed = None               # the first line itself
         for listener, text in zip(listeners, (self.serial, bytearray())):
             listener.settimeout(30)
             line, _ = listener.accept()
             listener.close()
+            self.typed = self.typed or line
             threading.Thread(target=self._collect, args=(line, text),
                              daemon=True).start()
         self.lock = disk + ".lock"
@@ -54,6 +58,16 @@ class Debugger:
                 text += data
         except OSError:
             pass                        # the machine is gone
+
+    def expect(self, pattern, seconds=SILENCE):
+        """Waits until the first line has said it; returns the match."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, bytes(self.serial))):
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise OSError(f"'{pattern.decode()}' does not come: " +
+                              self.serial[-1500:].decode(errors="replace"))
+            time.sleep(0.1)
+        return found
 
     def close(self):
         self.process.kill()
@@ -123,12 +137,12 @@ class Qemu(Debugger):
     """QEMU: its gdb stub on standard input and output stops it, its monitor
     shows registers and physical memory."""
 
-    def __init__(self, folder, disk):
+    def __init__(self, folder, disk, more=(), settings=None):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(30)
             super().__init__("qemu-tcg", folder, disk, [
                 "-S", "-gdb", "stdio", "-monitor",
-                f"tcp:127.0.0.1:{listener.getsockname()[1]}"])
+                f"tcp:127.0.0.1:{listener.getsockname()[1]}", *more], settings)
             self.line, _ = listener.accept()
         self.shell = Dialogue(self.line.fileno(), self.line.fileno(),
                               rb"\(qemu\) ")
@@ -143,9 +157,10 @@ class Qemu(Debugger):
         os.write(self.stub.target, b"+")
         return answer[answer.index("$") + 1:-3]
 
-    def run_into(self, symbol):
-        """Runs until the hypervisor is at its function `symbol`."""
-        names = subprocess.run(["nm", HYPERVISOR], stdout=subprocess.PIPE,
+    def run_into(self, symbol, program=HYPERVISOR):
+        """Runs until the hypervisor is at its function `symbol`, or another
+        program at its own: at that address, whoever is there."""
+        names = subprocess.run(["nm", program], stdout=subprocess.PIPE,
                                check=True).stdout.decode()
         at, = re.findall(rf"^([0-9a-f]+) [tT] {symbol}$", names, re.M)
         for packet, wanted in ((f"Z0,{at},1", "OK"), ("c", "T05"),
@@ -170,6 +185,16 @@ class Qemu(Debugger):
         text = self.shell.ask(f"xp /512gx 0x{address:x}\n".encode())
         rows = re.findall(r"^[0-9a-f]+:((?: 0x[0-9a-f]+)+)", text, re.M)
         return [int(word, 16) for row in rows for word in row.split()]
+
+    def word(self, address):
+        """64 bits of memory, or two registers of a device."""
+        text = self.shell.ask(f"xp /2wx 0x{address:x}\n".encode())
+        low, high = re.search(r": 0x([0-9a-f]+) 0x([0-9a-f]+)", text).groups()
+        return int(high + low, 16)
+
+    def save(self, path, size):
+        """That much of its memory, from address 0 on, into a file."""
+        self.shell.ask(f"pmemsave 0 {size} \"{path}\"\n".encode())
 
     def close(self):
         self.line.close()

@@ -16,11 +16,13 @@
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
+#include "probe.h"
 
 #define CONFIG_ADDRESS	0xcf8
 #define CONFIG_DATA	0xcfc
 #define CONFIG_ENABLE	0x80000000u
 
+#define NVME_CLASS	0x010802u
 #define EDU_CLASS	0x00ff00u
 #define EDU_ID		0x00
 #define EDU_LIVE	0x04
@@ -46,7 +48,8 @@ void __wrap_pci_init(void);
 static unsigned interrupts;
 static volatile uint8_t *edu;
 
-static void say(const char *what, int64_t result)
+/** See probe.h. */
+void probe_say(const char *what, int64_t result)
 {
 	printf("PROBE %s %lld\n", what, (long long)result);
 }
@@ -54,9 +57,9 @@ static void say(const char *what, int64_t result)
 static void try_ports(void)
 {
 	port_out32(CONFIG_ADDRESS, CONFIG_ENABLE);
-	say("port-address", port_in32(CONFIG_ADDRESS) == UINT32_MAX);
-	say("port-data", port_in32(CONFIG_DATA) == UINT32_MAX);
-	say("port-data8", port_in8(CONFIG_DATA + 3) == 0xff);
+	probe_say("port-address", port_in32(CONFIG_ADDRESS) == UINT32_MAX);
+	probe_say("port-data", port_in32(CONFIG_DATA) == UINT32_MAX);
+	probe_say("port-data8", port_in8(CONFIG_DATA + 3) == 0xff);
 }
 
 /* All functions of bus 0: how many answer that are not in the list. */
@@ -74,7 +77,7 @@ static void try_foreign(void)
 				    pci_write(&dev, 4, 2, 7) != ENOENT ||
 				    pci_master(&dev, true) != ENOENT);
 	}
-	say("foreign-reached", reached);
+	probe_say("foreign-reached", reached);
 }
 
 /* Of each of ours: BARs and bus mastering by configuration space. */
@@ -93,7 +96,7 @@ static void try_own(void)
 		wrong += pci_write(dev, 4, 2, command | 4) != 0;
 		wrong += (pci_read(dev, 4, 2) & 4) != 0;
 	}
-	say("functions", wrong == 0 && pci_get(0));
+	probe_say("functions", wrong == 0 && pci_get(0));
 }
 
 static uint32_t get(unsigned at)
@@ -128,7 +131,7 @@ static void try_message(const char *what, unsigned ms)
 	while (!interrupts && loop_now() < end) {
 		loop_step(end);
 	}
-	say(what, interrupts);
+	probe_say(what, interrupts);
 	put(EDU_IRQ_ACK, get(EDU_IRQ_STATUS));
 }
 
@@ -152,7 +155,7 @@ static void try_memory(const char *what)
 	unsigned same = 0;
 
 	if (!from || !to) {
-		say(what, -1);
+		probe_say(what, -1);
 		return;
 	}
 	for (unsigned i = 0; i < BYTES; i++) {
@@ -163,21 +166,21 @@ static void try_memory(const char *what)
 	for (unsigned i = 0; i < BYTES; i++) {
 		same += ((volatile uint8_t *)to)[i] == from[i];
 	}
-	say(what, same);
+	probe_say(what, same);
 	dma_free(from, BYTES);
 	dma_free(to, BYTES);
 }
 
-/* All accesses that the first IOMMU has blocked. */
-static uint64_t blocked(void)
+/** See probe.h. */
+uint64_t probe_blocked(void)
 {
 	struct hc_regs r;
 
 	return hc_query(HC_QUERY_IOMMU, 0, 0, &r) == HC_OK ? r.rdx : 0;
 }
 
-/* Our program and its constants, word by word. */
-static uint32_t canary(void)
+/** See probe.h. */
+uint32_t probe_canary(void)
 {
 	const uint32_t *at = (const uint32_t *)(uintptr_t)HOST_IMAGE_GPA;
 	uint32_t sum = 0;
@@ -215,11 +218,11 @@ static void try_hostile(struct pci_dev *dev, const struct hc_regs *pool)
 		0, 0x1000, 0x8000, HOST_IMAGE_GPA, HOST_IMAGE_GPA + 0x10000,
 		pool->rdi - BYTES, pool->rdi + pool->rsi, 0x100000, 0x1000000,
 		0x7ff000, 0xfffff000, HOST_CHANNEL_GPA };
-	uint32_t seed = 1, sum = canary();
+	uint32_t seed = 1, sum = probe_canary();
 	uint64_t before, tried = 0;
 
-	say("hostile-master", pci_master(dev, true));
-	before = blocked();
+	probe_say("hostile-master", pci_master(dev, true));
+	before = probe_blocked();
 	for (unsigned i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
 		transfer(EDU_BUFFER, wanted[i], EDU_DMA_TO_RAM);
 		tried++;
@@ -232,60 +235,65 @@ static void try_hostile(struct pci_dev *dev, const struct hc_regs *pool)
 			 i % 4 ? EDU_DMA_TO_RAM : 0);
 		tried++;
 	}
-	say("hostile-unblocked", (int64_t)(tried - (blocked() - before)));
-	say("hostile-read", read_firmware());
+	probe_say("hostile-unblocked", (int64_t)(tried - (probe_blocked() - before)));
+	probe_say("hostile-read", read_firmware());
 	interrupts = 0;
 	for (unsigned i = 0; i < 4; i++) {
 		transfer(EDU_BUFFER, 0xfee00010u + (0x40u + i) * 32, EDU_DMA_TO_RAM);
 	}
-	say("hostile-interrupts", interrupts);
-	say("hostile-canary", canary() == sum);
-	say("hostile-off", pci_master(dev, false));
-	say("pool-first", (int64_t)pool->rdi);
-	say("pool-bytes", (int64_t)pool->rsi);
+	probe_say("hostile-interrupts", interrupts);
+	probe_say("hostile-canary", probe_canary() == sum);
+	probe_say("hostile-off", pci_master(dev, false));
+	probe_say("pool-first", (int64_t)pool->rdi);
+	probe_say("pool-bytes", (int64_t)pool->rsi);
 }
 
-static void try_edu(struct pci_dev *dev)
+static void try_edu(struct pci_dev *dev, const struct hc_regs *pool)
 {
-	struct hc_regs pool = { 0 };
 	struct pci_bar bar;
 
-	say("edu-claim", pci_claim(dev, "edu"));
-	say("edu-bar", pci_bar(dev, 0, &bar));
-	say("edu-no-bar", pci_bar(dev, 1, &bar) == ENOENT);
+	probe_say("edu-claim", pci_claim(dev, "edu"));
+	probe_say("edu-bar", pci_bar(dev, 0, &bar));
+	probe_say("edu-no-bar", pci_bar(dev, 1, &bar) == ENOENT);
 	edu = bar.regs;
-	say("edu-id", get(EDU_ID) & 0xff);
+	probe_say("edu-id", get(EDU_ID) & 0xff);
 	put(EDU_LIVE, 0x12345678);
-	say("edu-live", get(EDU_LIVE) == ~0x12345678u);
-	say("edu-irq", pci_irq(dev, 0, on_interrupt, NULL));
-	say("edu-no-irq", pci_irq(dev, dev->messages, on_interrupt, NULL) == ENOENT);
+	probe_say("edu-live", get(EDU_LIVE) == ~0x12345678u);
+	probe_say("edu-irq", pci_irq(dev, 0, on_interrupt, NULL));
+	probe_say("edu-no-irq", pci_irq(dev, dev->messages, on_interrupt, NULL) == ENOENT);
 	try_message("edu-message-off", NONE_MS);
 	try_memory("edu-dma-off");
-	say("edu-master", pci_master(dev, true));
+	probe_say("edu-master", pci_master(dev, true));
 	try_message("edu-message-on", WAIT_MS);
 	try_memory("edu-dma-on");
 	pci_irq_off(dev, 0);
 	try_message("edu-irq-off", NONE_MS);
-	say("edu-master-off", pci_master(dev, false));
+	probe_say("edu-master-off", pci_master(dev, false));
 	try_memory("edu-dma-off-again");
-	say("edu-reset", pci_reset(dev) == ENOTSUP);
-	if (hc_pci(HC_PCI_DMA, 0, &pool) == HC_OK && pool.r10) {
-		try_hostile(dev, &pool);
+	probe_say("edu-reset", pci_reset(dev) == ENOTSUP);
+	if (pool->r10) {
+		try_hostile(dev, pool);
 	}
 }
 
 /** In the place of pci_init(), by the linker. */
 void __wrap_pci_init(void)
 {
+	struct hc_regs pool = { 0 };
 	struct pci_dev *dev;
 
 	__real_pci_init();
 	try_ports();
 	try_foreign();
 	try_own();
+	hc_pci(HC_PCI_DMA, 0, &pool);
 	dev = pci_find(NULL, EDU_CLASS, 0xffffff);
 	if (dev) {
-		try_edu(dev);
+		try_edu(dev, &pool);
+	}
+	dev = pci_find(NULL, NVME_CLASS, 0xffffff);
+	if (dev && pool.r10) {
+		storm_try(dev, &pool);
 	}
 	printf("PROBE end\n");
 }
