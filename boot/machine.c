@@ -264,6 +264,11 @@ void machine_quiet_devices(struct boot_info *info, const struct manifest *manife
 	console_say("PCI: %u functions by %s, %u of them for the host partition%s", pci.count,
 		    info->ecam_count != 0 ? "the ACPI MCFG" : "ports 0xcf8, 0xcfc", owned,
 		    pci.too_many ? ": there are too many" : "");
+	if (pci.shared != 0) {
+		console_say("PCI: functions behind a bridge to conventional PCI are nobody's, "
+			    "as an IOMMU cannot tell them apart: %u, the first 0x%x behind 0x%x",
+			    pci.shared, pci.shared_address, pci.shared_bridge);
+	}
 	if (pci.refused != 0) {
 		console_say("PCI: %u BARs overlap what is another's, or have no room: the host "
 			    "partition does not get them; the first is BAR %u of 0x%x", pci.refused,

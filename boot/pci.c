@@ -15,6 +15,11 @@
 #define LIST_MAX	48u		/* as many fit between 0x40 and 0xff */
 #define LIST_FIRST	0x40u
 
+/* [PCIe "PCI Express Capabilities Register"] */
+enum {
+	EXPRESS_ROOT_PORT = 4, EXPRESS_UPSTREAM = 5, EXPRESS_DOWNSTREAM = 6,
+};
+
 enum {
 	CAP_MSI = 0x05, CAP_EXPRESS = 0x10, CAP_MSIX = 0x11,
 };
@@ -138,9 +143,42 @@ static uint16_t parent_of(const struct pci_machine *m, const struct boot_pci *is
 	return BOOT_PCI_ROOT;
 }
 
+/* A bridge to conventional PCI, or from it, whose functions all come as one to an
+ * IOMMU: as the bridge, or as the first one of its bus. [PCIe to PCI/PCI-X Bridge
+ * "Requester ID"] */
+static bool is_conventional(const struct pci_function *f)
+{
+	uint32_t type = pci_config_read(f->is.address, f->is.express) >> 20 & 0xf;
+
+	return f->is.express == 0 || (type != EXPRESS_ROOT_PORT && type != EXPRESS_UPSTREAM &&
+				      type != EXPRESS_DOWNSTREAM);
+}
+
+/* Where there is an IOMMU nobody gets one of several functions that it cannot tell
+ * apart: what one may reach the others would. */
+static void shared_refuse(struct pci_machine *m)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		struct pci_function *f = &m->function[i];
+		uint32_t up = f->is.parent;
+
+		while (up != BOOT_PCI_ROOT && !is_conventional(&m->function[up])) {
+			up = m->function[up].is.parent;
+		}
+		if (f->wanted && up != BOOT_PCI_ROOT) {
+			f->wanted = false;
+			if (m->shared++ == 0) {
+				m->shared_address = f->is.address;
+				m->shared_bridge = m->function[up].is.address;
+			}
+		}
+	}
+}
+
 /**
  * Finds all functions, by the windows of *info, and marks those that the manifest
- * gives to the host partition. *m is zeroed, but for map and address_end.
+ * gives to the host partition. Behind which IOMMUs they are *info tells, too. *m is
+ * zeroed, but for map and address_end.
  */
 void pci_scan(struct pci_machine *m, const struct boot_info *info,
 	      const struct manifest *manifest)
@@ -155,6 +193,9 @@ void pci_scan(struct pci_machine *m, const struct boot_info *info,
 	}
 	for (unsigned i = 0; i < m->count; i++) {
 		m->function[i].is.parent = parent_of(m, &m->function[i].is);
+	}
+	if (info->iommus.unit_count != 0) {
+		shared_refuse(m);
 	}
 }
 

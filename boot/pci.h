@@ -68,6 +68,9 @@ struct pci_machine {
 	uint64_t next_gpa;
 	unsigned refused;		/* BARs; and the first of them */
 	uint32_t refused_address, refused_bar;
+	unsigned shared;		/* functions that an IOMMU cannot tell
+					 * from others; and the first of them */
+	uint32_t shared_address, shared_bridge;
 };
 
 /* pci_config.c */

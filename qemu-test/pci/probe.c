@@ -62,12 +62,13 @@ static void try_ports(void)
 	probe_say("port-data8", port_in8(CONFIG_DATA + 3) == 0xff);
 }
 
-/* All functions of bus 0: how many answer that are not in the list. */
+/* All functions of the first buses, bridges and what is behind them: how many answer
+ * that are not in the list. */
 static void try_foreign(void)
 {
 	unsigned reached = 0;
 
-	for (uint32_t address = 0; address < 256; address++) {
+	for (uint32_t address = 0; address < 4 * 256; address++) {
 		struct pci_dev dev = { .address = address }, *own = NULL;
 
 		for (unsigned i = 0; pci_get(i) && !own; i++) {

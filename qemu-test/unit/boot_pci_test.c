@@ -433,6 +433,47 @@ static void bus_numbers_form_no_circle(void **state)
 	assert_int_equal(given(0x0310)->parent, BOOT_PCI_ROOT);
 }
 
+/* Of what is behind a bridge to conventional PCI an IOMMU sees the bridge: it is
+ * nobody's, wherever on the way up that bridge is. */
+static void who_cannot_be_told_apart_is_nobodys(void **state)
+{
+	static const struct {
+		uint32_t express;	/* 0: no such capability */
+		bool apart;
+	} kinds[] = {
+		{ 0x00420010, true }, { 0x00520010, true }, { 0x00620010, true },
+		{ 0x00720010, false }, { 0x00820010, false }, { 0x00020010, false }, { 0, false },
+	};
+
+	for (unsigned i = 0; i < 2 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct fake *f;
+		bool apart;
+
+		fresh(state);
+		info.iommus.unit_count = i % 2;
+		apart = i % 2 == 0 || kinds[i / 2].apart;
+		f = add(0x0010, PCI_BRIDGE);
+		bridge(f, 1);
+		if (kinds[i / 2].express != 0) {
+			capability(f, 0x40, kinds[i / 2].express);
+		}
+		f = add(0x0100, PCI_BRIDGE);
+		bridge(f, 2);
+		capability(f, 0x40, 0x00620010);
+		add(0x0018, NVME);
+		add(0x0108, AHCI);
+		bar(add(0x0200, NETWORK), 0, 0x81000000, 0x1000, 0);
+		run();
+		assert_non_null(given(0x0018));
+		assert_int_equal(given(0x0108) != NULL, apart);
+		assert_int_equal(given(0x0200) != NULL, apart);
+		assert_int_equal(info.partitions[0].mmio_count, apart);
+		assert_int_equal(m.shared, apart ? 0 : 2);
+		assert_int_equal(m.shared_address, apart ? 0 : 0x0108);
+		assert_int_equal(m.shared_bridge, apart ? 0 : 0x0010);
+	}
+}
+
 static void segments_are_scanned(void **state)
 {
 	(void)state;
@@ -508,6 +549,7 @@ int main(void)
 		TEST(halves_stay_within),
 		TEST(lists_end), TEST(functions_are_where_function_0_says),
 		TEST(bridges_come_along), TEST(bus_numbers_form_no_circle),
+		TEST(who_cannot_be_told_apart_is_nobodys),
 		TEST(segments_are_scanned), TEST(ide_of_old_has_ports_and_lines),
 		TEST(noise_is_survived),
 	};
