@@ -87,7 +87,12 @@ def _nested():
 
 
 def _kvm(settings):
-    return ["-accel", "kvm", "-cpu", settings.cpu or KVM_CPU]
+    """KVM's own I/O APIC knows nothing of interrupts that are remapped, so with
+    an IOMMU QEMU has it."""
+    line = ["-accel", "kvm", "-cpu", settings.cpu or KVM_CPU]
+    if settings.iommu not in (None, "none"):
+        line += ["-machine", "kernel-irqchip=split"]
+    return line
 
 
 def kvm_command(folder, disk, settings, ports):
