@@ -7,9 +7,9 @@ format of Linux's dm-log-writes): all up to a flush, and any of those after it.
 Or they are copies of the disk's file, made while the emulator is stopped by a
 signal. Such a copy is what killing the emulator would have left: it has no
 copy of the disk of its own but what it has given to the host's kernel with
-pwrite(), which ends before the signal stops or kills it, and the file as others
-read it has all of that and nothing else. What the host has not yet on its own
-disk is lost in neither case."""
+pwrite(), which ends before the signal stops or kills it, and the file as
+others read it has all of that and nothing else. What the host has not yet on
+its own disk is lost in neither case."""
 
 import concurrent.futures
 import itertools
