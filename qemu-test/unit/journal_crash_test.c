@@ -224,9 +224,23 @@ static void test_data_fails(void **state)
 	image_free(&im);
 }
 
+/* It may be closed before its opening is on the disk. */
+static void test_closed_at_once(void **state)
+{
+	struct world w;
+
+	(void)state;
+	image_blank(&im, 1024, 256, 40);
+	world_open(&w, &im, 200, 100, CACHED, 1);
+	assert_int_equal(world_close(&w), 0);
+	world_free(&w);
+	image_free(&im);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_closed_at_once),
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_cuts_e2fsck),
 		cmocka_unit_test(test_log_fails),

@@ -41,7 +41,7 @@ bool jbd2_home_due(const struct journal *j)
 	    !j->wanted && j->txn_count == 0) {
 		return true;
 	}
-	return j->txn_count > 0 && (j->homes_wanted || is_time(j));
+	return j->txn_count > 0 && (j->homes_wanted || j->closing || is_time(j));
 }
 
 /* Whether a block can go home now: its content is what was committed, and nothing
