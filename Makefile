@@ -35,9 +35,6 @@ FORCE:
 
 all: $(sort $(ARTIFACTS))
 	@tools/deps --versions
-# What `all` makes, and what the boot tests boot besides.
-tests: all $(sort $(TEST_ARTIFACTS) $(OPTIONAL_ARTIFACTS))
-	@tools/deps --versions
 
 # Newer versions of what comes from Debian, where there are any.
 update: setup-run
@@ -121,6 +118,11 @@ $(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
 
 unit:
 	@tools/run-tests --units "$(UNIT_TESTS)"
+
+# What `all` makes, and what the boot tests boot besides; behind the makefiles
+# that add to it.
+tests: all $(sort $(TEST_ARTIFACTS) $(OPTIONAL_ARTIFACTS))
+	@tools/deps --versions
 
 boot-test: all $(sort $(TEST_ARTIFACTS))
 	@$(MAKE) --no-print-directory -k $(OPTIONAL_ARTIFACTS) || :
