@@ -2,6 +2,7 @@
 """What Linux keeps of the host's files is true: the console changes them."""
 
 import os
+import re
 
 from runner import BOCHS, case
 
@@ -46,6 +47,8 @@ SCRIPTS = {
              "until [ $(wc -l </tmp/new) = 2 ]; do :; done; cat /tmp/new",
     "map": "echo first words >mapped; (./one map mapped >/tmp/map 2>&1 &); "
            "until [ -s /tmp/map ]; do :; done",
+    "stall": "echo x >known; (stalled . 40000 >/tmp/stalled 2>&1 &); "
+             "until [ -s /tmp/stalled ]; do :; done",
     "unmap": "touch /tmp/2; until grep -q written /tmp/map; do :; done; "
               "cat /tmp/map",
 }
@@ -115,12 +118,40 @@ def mapped(t, console):
     console.run("exec touch /tmp/3")
 
 
+def received(console):
+    """Packets of Linux's that the host has taken."""
+    return int(re.search(r"received (\d+) packets",
+                         console.run("channel"))[1])
+
+
+def stalled(t, console):
+    """While Linux cannot carry out what it is told, the command does not end
+    that it is told of: a program there takes the processor for so many
+    requests."""
+    requests = 40000                    # as in the script
+    script(t, console, "stall", "")
+    said = console.run("exec cat /tmp/stalled")
+    t.check(said.startswith("ready\n"), f"it said {said!r}")
+    before = received(console)
+    console.run("mkdir begin")
+    while "stalled" not in console.run("ls"):
+        pass
+    console.run("rm known")
+    taken = received(console) - before
+    t.check(taken >= requests, f"'rm' ended after {taken} requests of "
+            f"{requests}, before Linux knew")
+    said = console.run("exec cat /tmp/stalled; cat /mnt/host/known 2>&1")
+    t.check(said.startswith("ready\n") and "No such" in said,
+            f"Linux said {said!r}")
+
+
 @case("coherence", "Linux sees the console's changes at once, and the "
       "console Linux's, in programs and mappings too", later=BOCHS)
 def coherence(t):
     options = share(t)
     add_programs(t)
-    console = t.console(*options)
+    overlay = t.overlay({"bin/stalled": t.guest_program("stalled")})
+    console = t.console("--overlay", overlay, *options)
     for command, question, answer in STEPS:
         if command:
             console.send(command)
@@ -130,6 +161,7 @@ def coherence(t):
     unwritten(t, console)
     replaced(t, console)
     mapped(t, console)
+    stalled(t, console)
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
