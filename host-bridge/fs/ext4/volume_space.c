@@ -262,10 +262,9 @@ int volume_fallocate(struct volume *vol, uint32_t ino, unsigned mode,
 static uint64_t space_next(struct vnode *vn, uint32_t lblk, bool data)
 {
 	const struct run *run = run_find(vn, lblk);
-	const struct run *end = &vn->runs[vn->run_count];
 	uint64_t at = lblk;
 
-	for (; run != NULL && run < end; run++) {
+	for (; run != NULL && run < &vn->runs[vn->run_count]; run++) {
 		if (run->unwritten) {
 			continue;
 		}

@@ -254,7 +254,9 @@ static void put_extents(void *node, const struct vnode *vn, uint32_t first,
 {
 	struct node_extent *to = (struct node_extent *)node + 1;
 
-	for (const struct run *run = &vn->runs[first]; count > 0; count--) {
+	for (uint32_t i = first; i < first + count; i++) {
+		const struct run *run = &vn->runs[i];
+
 		*to++ = (struct node_extent){
 			.lblk = run->lblk,
 			/* Above what a written one can have: unwritten. */
@@ -263,7 +265,6 @@ static void put_extents(void *node, const struct vnode *vn, uint32_t first,
 			.pblk = (uint32_t)run->pblk,
 			.pblk_high = (uint16_t)(run->pblk >> 32),
 		};
-		run++;
 	}
 }
 
