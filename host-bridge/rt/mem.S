@@ -4,8 +4,8 @@
  * use non-temporal stores and byte loops. Up to 32 bytes everything is
  * loaded before anything is stored (so overlap does not matter); beyond, REP
  * MOVSQ/STOSQ, which real processors do in cache lines and emulators count
- * as one instruction each 8 bytes; long copies go through AVX registers where
- * cpu.c found some (mem_wide), 13 bytes an instruction.
+ * as one instruction each 8 bytes; what is long goes through AVX registers where
+ * cpu.c found some (mem_wide), 13 and 23 bytes an instruction.
  */
 #define WIDE_MIN	512
 #define WIDE_BLOCK	256		/* the count below is in a byte */
@@ -133,7 +133,7 @@ memcpy:
 
 	/* void *memset(void *dst, int c, size_t n): the byte in all eight
 	 * places of RAX, words up to the last one, which is stored by itself
-	 * and first. */
+	 * and first; before them as many blocks as there are, as in memcpy. */
 	.globl	memset
 	.type	memset, @function
 memset:
@@ -144,10 +144,34 @@ memset:
 	cmp	$8, %rdx
 	jb	2f
 	mov	%rax, -8(%rdi, %rdx)	/* the last word, perhaps again */
-	lea	-1(%rdx), %rcx
+	cmp	$WIDE_MIN, %rdx
+	jb	1f
+	cmpb	$0, mem_wide(%rip)
+	je	1f
+	movq	%rax, %xmm2
+	punpcklqdq %xmm2, %xmm2
+	vinsertf128 $1, %xmm2, %ymm2, %ymm2
+	mov	%rdx, %rcx
+	shr	$8, %rcx
+3:	vmovdqu	%ymm2, (%rdi)
+	vmovdqu	%ymm2, 0x20(%rdi)
+	vmovdqu	%ymm2, 0x40(%rdi)
+	vmovdqu	%ymm2, 0x60(%rdi)
+	vmovdqu	%ymm2, 0x80(%rdi)
+	vmovdqu	%ymm2, 0xa0(%rdi)
+	vmovdqu	%ymm2, 0xc0(%rdi)
+	vmovdqu	%ymm2, 0xe0(%rdi)
+	add	$WIDE_BLOCK, %rdi
+	dec	%rcx
+	jne	3b
+	vzeroupper
+	movzbl	%dl, %edx		/* what is left */
+	test	%edx, %edx
+	je	4f
+1:	lea	-1(%rdx), %rcx
 	shr	$3, %rcx
 	rep stosq
-	mov	%r9, %rax
+4:	mov	%r9, %rax
 	ret
 /* Fewer than 8: not worth a case each; REP STOSB of so few is quick enough. */
 2:	mov	%edx, %ecx
