@@ -130,7 +130,7 @@ static bool runnable(const struct vcpu *v)
  * ~0: none. Timers of vCPUs that run nowhere are fired here too. */
 static uint64_t run_timers(struct percpu *pc, uint64_t now)
 {
-	uint64_t next;
+	uint64_t next = ~0ull;
 	uint32_t i;
 
 	channel_poll();
@@ -138,8 +138,6 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 		iommu_report_poll(now);
 		hv_unlock();
 	}
-	/* idle or not: who tried what is told soon */
-	next = pc->index == 0 ? iommu_report_at : ~0ull;
 	for (i = 0; i < pc->vcpu_count; i++) {
 		struct vcpu *v = pc->vcpus[i];
 
@@ -194,6 +192,10 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 	bool work = true;
 	uint64_t now;
 
+	/* what devices have tried is told soon, also when all sleep */
+	if (pc->index == 0) {
+		until = u64_min(until, iommu_report_at);
+	}
 	if (until != ~0ull) {
 		lapic_timer_start(until);
 	}
