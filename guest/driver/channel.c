@@ -75,33 +75,33 @@ static void publish(struct work_struct *work)
 	spin_unlock_irqrestore(&ch->lock, flags);
 }
 
-/* A turn, and the socket packet that ended it. Returns whether there may be
- * more. Only the holder of rx_mutex takes socket packets and nobody goes past
- * one, so that the packet's bytes stay where they are while the lock is not
- * held. A host that rewrites them meanwhile garbles its own packet: this copy of
- * the header was checked, and others' looks at it check again. */
+/* A turn, and each socket packet that ends one. Returns whether there may be more.
+ * Only the holder of rx_mutex takes socket packets and nobody goes past one, so
+ * that the packet's bytes stay where they are while the lock is not held. A host
+ * that rewrites them meanwhile garbles its own packet: this copy of the header
+ * was checked, and others' looks at it check again. */
 static bool rx_turn(struct isthmus *ch)
 {
 	struct ring_packet packet;
 	unsigned long flags;
 	enum isthmus_rx left;
-	u32 done = 0;
 
 	spin_lock_irqsave(&ch->lock, flags);
-	left = isthmus_rx_poll(ch, &packet);
-	spin_unlock_irqrestore(&ch->lock, flags);
-	if (left != RX_SOCKET) {
-		return left == RX_MORE;
+	while ((left = isthmus_rx_poll(ch, &packet)) == RX_SOCKET) {
+		u32 done = 0;
+
+		spin_unlock_irqrestore(&ch->lock, flags);
+		/* Once for a packet without payload; in pieces when memory is
+		 * short. */
+		do {
+			done += isthmus_vsock_receive(ch, &packet, done);
+		} while (done < packet.len);
+		cond_resched();
+		spin_lock_irqsave(&ch->lock, flags);
+		ring_rx_done(&ch->ring);
 	}
-	/* Once for a packet without payload; in pieces when memory is short. */
-	do {
-		done += isthmus_vsock_receive(ch, &packet, done);
-	} while (done < packet.len);
-
-	spin_lock_irqsave(&ch->lock, flags);
-	ring_rx_done(&ch->ring);
 	spin_unlock_irqrestore(&ch->lock, flags);
-	return true;
+	return left == RX_MORE;
 }
 
 /* The doorbell's thread, also woken for state changes, faults and packets that
