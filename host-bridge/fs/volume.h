@@ -169,7 +169,7 @@ struct volume_wait;			/* blk/cache.h */
 struct volume_turns {
 	/* Nothing will be changed. */
 	void (*look)(struct volume_turns *turns, struct volume_wait *wait);
-	/* 0; EAGAIN; EIO: nothing can be changed any more. */
+	/* 0; EAGAIN; EROFS: nothing can be changed any more. */
 	int (*begin)(struct volume_turns *turns, struct volume_wait *wait);
 	/* 0 when all that was done before its first call is lasting, or all up to
 	 * the transaction that is wait->number then; EAGAIN; EIO. */
