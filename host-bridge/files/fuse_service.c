@@ -289,6 +289,8 @@ static const struct vsock_ops service_ops = {
 	.on_shutdown = on_shutdown,
 	.on_close = on_close,
 	.reads_once = true,	/* fuse_conn_input() does */
+	/* Linux's driver sends messages as a whole. */
+	.credit = 2 * (FUSE_CHANNEL_DATA_MAX + FUSE_CHANNEL_HEAD_MAX),
 };
 
 /**

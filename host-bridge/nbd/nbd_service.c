@@ -241,6 +241,8 @@ static const struct vsock_ops service_ops = {
 	.on_shutdown = on_shutdown,
 	.on_close = on_close,
 	.reads_once = true,	/* copied into head[], or by the store */
+	/* Linux's driver sends requests as a whole. */
+	.credit = 2 * (sizeof(struct nbd_request) + NBD_DATA_MAX),
 };
 
 /**

@@ -33,6 +33,8 @@
 /* Below it only Linux's kernel, and who may, can have a port. */
 #define VSOCK_PORT_RIGHT	1024u
 
+#define VSOCK_CREDIT		0x40000u
+
 #define VSOCK_SHUT_RCV		1u
 #define VSOCK_SHUT_SEND		2u
 
@@ -54,6 +56,11 @@ struct vsock_ops {
 	void (*on_close)(struct vsock_conn *conn, int error);
 	/* on_data reads each byte once: data may be the peer's own memory. */
 	bool reads_once;
+	/* Bytes that the peer may send before it is told that they were
+	 * consumed; 0: VSOCK_CREDIT. As it is told of half of them at a time, a
+	 * message that it sends as a whole or not at all must not be longer
+	 * than half. */
+	uint32_t credit;
 };
 
 /* Offers a service on a port. arg becomes vsock_arg() of new connections.

@@ -62,6 +62,7 @@ struct vsock_conn *vsock_conn_new(struct vsock *vs, uint32_t local_port,
 	conn->ops = ops;
 	conn->arg = arg;
 	conn->state = CONN_CONNECTING;
+	conn->buf_alloc = ops->credit != 0 ? ops->credit : VSOCK_CREDIT;
 	conn->local_port = local_port;
 	conn->peer_port = peer_port;
 	conn->hash_next = vs->bucket[bucket];

@@ -17,7 +17,6 @@
 #define VSOCK_CONNS_ANY		176	/* of them for ports that need no right */
 #define VSOCK_LISTENERS		16
 #define VSOCK_BUCKET_BITS	8
-#define VSOCK_BUF_ALLOC		0x40000u	/* receive credit we offer */
 #define VSOCK_QUEUE_SIZE	0x40000u	/* unsent bytes we keep */
 #define VSOCK_CONNECT_MS	5000u
 #define VSOCK_CLOSE_MS		8000u
@@ -69,6 +68,7 @@ struct vsock_conn {
 	bool want_room;		/* on_writable is due when there is room */
 	uint64_t deadline;	/* ms; 0: none */
 	/* Receive credit: counts of bytes, free running. */
+	uint32_t buf_alloc;	/* what we offer */
 	uint32_t rx_cnt;
 	uint32_t held;
 	uint32_t busy;		/* being consumed by on_data now */

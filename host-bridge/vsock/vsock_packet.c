@@ -42,8 +42,8 @@ uint32_t vsock_conn_credit(const struct vsock_conn *conn)
  */
 void vsock_credit_check(struct vsock_conn *conn)
 {
-	uint32_t window = conn->peer_alloc < VSOCK_BUF_ALLOC ?
-			  conn->peer_alloc : VSOCK_BUF_ALLOC;
+	uint32_t window = conn->peer_alloc < conn->buf_alloc ?
+			  conn->peer_alloc : conn->buf_alloc;
 	uint32_t news = consumed(conn) - conn->fwd_sent;
 
 	if (conn->state == CONN_OPEN && news != 0 && news >= window / 2) {
@@ -94,7 +94,7 @@ static struct ring_packet conn_packet(const struct vsock_conn *conn,
 		.type = VSOCK_TYPE_STREAM,
 		.op = (uint16_t)op,
 		.flags = flags,
-		.buf_alloc = VSOCK_BUF_ALLOC,
+		.buf_alloc = conn->buf_alloc,
 		.fwd_cnt = consumed(conn),
 	};
 }
@@ -239,9 +239,9 @@ static void input_data(struct vsock_conn *conn,
 	uint32_t len = packet->len;
 	uint32_t used = conn->rx_cnt - conn->fwd_sent;
 
-	/* len is at most RING_PAYLOAD_MAX, far below VSOCK_BUF_ALLOC. */
+	/* len is at most RING_PAYLOAD_MAX, far below any credit. */
 	if ((conn->shut_peer & VSOCK_SHUT_SEND) != 0 ||
-	    used > VSOCK_BUF_ALLOC - len) {
+	    used > conn->buf_alloc - len) {
 		vsock_conn_kill(conn, ECONNRESET, true);
 		return;
 	}

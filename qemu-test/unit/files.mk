@@ -120,6 +120,12 @@ nbd_device_SRCS := $(filter-out %/nbd_test.c %/volume_fixture.c,$(nbd_SRCS)) \
 	qemu-test/unit/nbd_device_test.c
 nbd_device_LIBS := $(VOLUME_LIBS)
 
+UNIT_TESTS += nbd_credit
+nbd_credit_SRCS := qemu-test/unit/nbd_credit_test.c $(VSOCK_UNDER) \
+	$(filter-out %_file.c,$(wildcard host-bridge/nbd/*.c)) \
+	host-bridge/vsock/vsock_inbox.c $(FAKE_DISK_SRCS) \
+	qemu-test/unit/fake/dma.c
+
 # The same before a device whose blocks are not there at once.
 UNIT_TESTS += nbd_again
 nbd_again_SRCS := qemu-test/unit/nbd_again.c $(AGAIN_SRCS) \

@@ -16,6 +16,9 @@
 
 #define PEER_SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 #define PEER_CREDIT	0x40000u
+#ifndef PEER_SLICE
+#define PEER_SLICE	0u	/* vsock_channel.slice */
+#endif
 
 enum {
 	OP_REQUEST = 1, OP_RESPONSE, OP_RST, OP_SHUTDOWN, OP_RW,
@@ -78,7 +81,7 @@ static inline void peer_init(struct peer *p)
 {
 	struct vsock_channel channel = {
 		.peer = 0, .doorbell = peer_doorbell,
-		.set_state = peer_host_state, .ctx = p,
+		.set_state = peer_host_state, .ctx = p, .slice = PEER_SLICE,
 	};
 
 	memset(p, 0, sizeof(*p));

@@ -378,6 +378,55 @@ static void test_small_window(void **state)
 	assert_int_equal(packet.fwd_cnt, 2048);
 }
 
+/* A service with more credit says so. Whatever came, was held or answered, when
+ * all is consumed the peer knows of room for half of it. */
+static void test_own_credit(void **state)
+{
+	static struct vsock_ops ops;
+	static uint8_t data[RING_PAYLOAD_MAX];
+	struct peer *p = *state;
+	struct ring_packet packet = {
+		.src_port = 5000, .dst_port = 201, .op = OP_REQUEST,
+		.buf_alloc = 1u << 30,
+	};
+	uint32_t credit = 301000, told = 0, sent = 0, held = 0;
+
+	ops = seen_ops;
+	ops.credit = credit;
+	assert_int_equal(vsock_listen(p->vs, 201, &ops, NULL), 0);
+	peer_put(p, &packet, NULL);
+	assert_int_equal(expect(p, OP_RESPONSE).buf_alloc, credit);
+	packet.op = OP_RW;
+	for (unsigned i = 1; i < 3000; i++) {
+		packet.len = 1 + i * 2654435761u % sizeof(data);
+		if (packet.len > credit - (sent - told)) {
+			packet.len = credit - (sent - told);
+		}
+		seen.hold = i % 3;
+		assert_int_equal(peer_put(p, &packet, data), RING_OK);
+		sent += packet.len;
+		peer_run(p, 10);
+		held += seen.hold != 0 ? packet.len : 0;
+		if (i % 7 == 0) {
+			(void)vsock_send(seen.conn, data, 1);
+		}
+		if (i % 3 == 0 || held > credit / 2) {
+			vsock_release(seen.conn, held);
+			held = 0;
+		}
+		peer_run(p, 10);
+		while (peer_take(p, &packet) == RING_OK) {
+			told = packet.fwd_cnt;
+			assert_int_equal(packet.buf_alloc, credit);
+		}
+		packet = (struct ring_packet){
+			.src_port = 5000, .dst_port = 201, .op = OP_RW,
+			.buf_alloc = 1u << 30,
+		};
+		assert_true(held != 0 || sent - told < credit / 2);
+	}
+}
+
 /* What a service got that reads each byte once: from the ring, or copied. */
 static struct {
 	unsigned in_ring, copied;
@@ -441,6 +490,7 @@ int main(void)
 		T(test_pieces),
 		T(test_hold),
 		T(test_small_window),
+		T(test_own_credit),
 		T(test_reads_once),
 	};
 
