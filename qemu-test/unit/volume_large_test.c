@@ -386,6 +386,29 @@ static int op_hold(struct run *r)
 	return volume_hold(r->vol, file);
 }
 
+/* So it is with content of a file whose times are set once a second, as that of a
+ * disk of Linux's, which changes no inode. */
+static void test_fsync_rarely(void **state)
+{
+	struct run *r = &the_run;
+
+	(void)state;
+	image_make(&made, 1024, "8M", "-N 256 -J size=1", NULL);
+	open_disk(r, &made);
+	assert_int_equal(operate(r, op_create), 0);
+	assert_int_equal(operate(r, op_hold), 0);
+	volume_times_rarely(r->vol, file);
+	r->files = 0;
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(operate(r, op_piece), 0);
+		assert_true(fsync_of(r, file) > 0);
+		assert_int_equal(fsync_of(r, file), 0);
+	}
+	close_disk(r);
+	free_disk(r);
+	image_free(&made);
+}
+
 static uint64_t free_blocks(struct run *r)
 {
 	struct volume_stat st;
@@ -563,6 +586,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fsync),
+		cmocka_unit_test(test_fsync_rarely),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_large),

@@ -82,8 +82,9 @@ void vnode_touch(struct vnode *vn, unsigned which)
 	vnode_set_times(vn, which, volume_now());
 }
 
-/** The file was written to: its times, unless nobody wants them so exactly. */
-void vnode_touch_written(struct vnode *vn)
+/** The file was written to: its times, unless nobody wants them so exactly. What was
+ * written is in the running transaction in any case. */
+void vnode_touch_written(const struct volume *vol, struct vnode *vn)
 {
 	struct volume_time now = volume_now();
 
@@ -91,6 +92,7 @@ void vnode_touch_written(struct vnode *vn)
 	    (uint32_t)now.sec != vn->in.i_mtime) {
 		vnode_set_times(vn, VNODE_MTIME | VNODE_CTIME, now);
 	}
+	vn->round = vol->dev->running;
 }
 
 /**

@@ -410,7 +410,7 @@ int volume_write(struct volume *vol, uint32_t ino, uint64_t offset,
 		error = file_write(vol, vn, offset, buf, len, done);
 	}
 	if (error == 0 && *done > 0) {
-		vnode_touch_written(vn);
+		vnode_touch_written(vol, vn);
 		event_modified(vol, vn, offset, *done);
 	}
 	return error;

@@ -237,7 +237,7 @@ int vnode_set_links(struct volume *vol, struct vnode *vn, int change);
 #define VNODE_CTIME	4u
 #define VNODE_BTIME	8u
 void vnode_touch(struct vnode *vn, unsigned which);
-void vnode_touch_written(struct vnode *vn);
+void vnode_touch_written(const struct volume *vol, struct vnode *vn);
 void vnode_set_times(struct vnode *vn, unsigned which,
 		     struct volume_time time);
 void vnode_times(const struct vnode *vn, struct volume_attr *attr);
