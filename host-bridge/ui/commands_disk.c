@@ -90,6 +90,10 @@ static void list(void)
 	if (!disks_get(0)) {
 		printf("there are no disks\n");
 	}
+	volume_loop_describe(text, sizeof(text));
+	if (text[0]) {
+		printf("  the volume: %s\n", text);
+	}
 	volume_loop_describe_cache(text, sizeof(text));
 	if (text[0]) {
 		printf("  %s\n", text);

@@ -209,6 +209,10 @@ def volume_disk_fails(t):
                       console.seen), "the console says nothing")
     said = console.run("status")
     t.check("volume: on disk virtio0, READ ONLY: " in said, said)
+    said = console.run("disk")
+    t.check("the volume: on disk virtio0, READ ONLY: " in said and
+            re.search(r" [1-9]\d* errors, ", said) and
+            re.search(r" written, [1-9]\d* failed", said), said)
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
     t.check(NOT_CLOSED.search(console.seen), console.seen[-1000:])
