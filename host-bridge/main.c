@@ -166,7 +166,8 @@ static const char *open_device(const struct config_disk *disk,
 	}
 	error = nbd_device_open(dev, store);
 	return error == 0 ? NULL : error == EINVAL
-	       ? "only sectors of 512 bytes can be passed on" : strerror(error);
+	       ? "only sectors of 512 to 4096 bytes can be passed on"
+	       : strerror(error);
 }
 
 static const char *open_file(const struct config_disk *disk,

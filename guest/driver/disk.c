@@ -156,7 +156,7 @@ ATTRIBUTE_GROUPS(disk);
 static int add(struct disk *d, u64 size, u16 flags)
 {
 	const struct compat_limits limits = {
-		.sector = SECTOR_SIZE, .preferred = PREFERRED,
+		.sector = d->sector, .preferred = PREFERRED,
 		.most = NBD_DATA_MAX, .segments = SEGMENTS,
 		.flush = flags & NBD_HAS_FLUSH, .fua = flags & NBD_HAS_FUA,
 		.trim = flags & NBD_HAS_TRIM, .zeroes = flags & NBD_HAS_ZEROES,

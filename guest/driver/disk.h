@@ -66,6 +66,7 @@ struct disk {
 	char name[NBD_NAME_MAX + 1];
 	u64 size;			/* bytes; of the last handshake */
 	u16 flags;
+	u32 sector;			/* bytes; of the first */
 	struct list_head pending, out, done;
 	u32 collectors;			/* who will end what is in `done` */
 	u64 next;			/* cookie */

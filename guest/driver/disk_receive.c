@@ -18,6 +18,9 @@ struct disk isthmus_disks[DISKS];
 /** Makes disks, and ends requests. */
 struct workqueue_struct *isthmus_disk_wq;
 
+/* Of a sector: what any Linux takes, a page of the smallest kind. */
+#define SECTOR_MAX	4096u
+
 /* What finding an answer's request and ending it counts as. */
 #define ANSWER_COST	256u
 
@@ -151,6 +154,25 @@ static bool listed(struct disk *d)
 	return true;
 }
 
+/* GO: how large its sectors are. They are what they were, or Linux has requests
+ * that it would have to refuse. */
+static bool sectors_described(struct disk *d)
+{
+	struct nbd_info_block_size info;
+	u32 least;
+
+	memcpy(&info, d->rx.data, sizeof(info));
+	least = NBD_BE32(info.least);
+	if (d->rx.len != sizeof(info) || least < SECTOR_SIZE ||
+	    least > SECTOR_MAX || (least & (least - 1)) != 0) {
+		return false;
+	}
+	if (d->sector == 0) {
+		d->sector = least;
+	}
+	return d->sector == least;
+}
+
 /* GO: how large it is. */
 static bool described(struct disk *d)
 {
@@ -160,12 +182,14 @@ static bool described(struct disk *d)
 	if (d->rx.len < sizeof(info.type)) {
 		return false;
 	}
+	if (info.type == NBD_BE16(NBD_INFO_BLOCK_SIZE)) {
+		return sectors_described(d);
+	}
 	if (info.type != NBD_BE16(NBD_INFO_EXPORT)) {
 		return true;
 	}
 	if (d->rx.len != sizeof(info) || info.size == 0 ||
-	    NBD_BE64(info.size) > S64_MAX ||
-	    NBD_BE64(info.size) % SECTOR_SIZE != 0) {
+	    NBD_BE64(info.size) > S64_MAX) {
 		return false;
 	}
 	d->size = NBD_BE64(info.size);
@@ -193,7 +217,8 @@ static bool reply_done(struct disk *d)
 		d->state = DISK_GO;
 		return d->name[0] != '\0';
 	}
-	if (d->size == 0) {
+	/* Both have been told. */
+	if (d->size == 0 || d->sector == 0 || d->size % d->sector != 0) {
 		return false;
 	}
 	d->state = DISK_UP;

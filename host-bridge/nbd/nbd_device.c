@@ -138,7 +138,8 @@ static void begin(struct nbd_io *io, enum block_op op)
 {
 	struct block_dev *dev = io->device->dev;
 	bool data = op == BLOCK_READ || op == BLOCK_WRITE;
-	uint64_t end = (io->request.offset + io->request.len) / NBD_SECTOR;
+	uint64_t end = (io->request.offset + io->request.len) /
+		       dev->sector_size;
 	uint32_t n = op == BLOCK_FLUSH ? 0 : io->left;
 
 	if (data && n > dev->max_sectors) {
@@ -153,8 +154,9 @@ static void begin(struct nbd_io *io, enum block_op op)
 	};
 	if (data) {
 		io->seg = (struct block_seg){
-			io->data + io->request.len - io->left * NBD_SECTOR,
-			n * NBD_SECTOR,
+			io->data + io->request.len -
+				io->left * dev->sector_size,
+			n * dev->sector_size,
 		};
 		io->req.segs = &io->seg;
 		io->req.seg_count = 1;
@@ -173,7 +175,7 @@ static void start(struct nbd_io *io)
 	};
 
 	io->left = io->request.type == NBD_FLUSH ? 0
-		   : io->request.len / NBD_SECTOR;
+		   : io->request.len / io->device->dev->sector_size;
 	begin(io, ops[io->request.type]);
 }
 
@@ -308,14 +310,15 @@ void nbd_device_close(struct nbd_store *store)
 
 /**
  * A store that is a block device, which nobody else uses and which may be written to.
- * Returns 0, ENOMEM, or EINVAL (its sectors are not of NBD_SECTOR bytes, or it has
- * none).
+ * Returns 0, ENOMEM, or EINVAL (it has no sectors, or of less than NBD_SECTOR or more
+ * than NBD_SECTOR_MAX bytes).
  */
 int nbd_device_open(struct block_dev *dev, struct nbd_store **out)
 {
 	struct nbd_device *device;
 
-	if (dev->sector_size != NBD_SECTOR || dev->sectors == 0) {
+	if (dev->sector_size < NBD_SECTOR ||
+	    dev->sector_size > NBD_SECTOR_MAX || dev->sectors == 0) {
 		return EINVAL;
 	}
 	device = calloc(1, sizeof(*device));
@@ -324,7 +327,8 @@ int nbd_device_open(struct block_dev *dev, struct nbd_store **out)
 	}
 	device->dev = dev;
 	device->store = (struct nbd_store){
-		.size = dev->sectors * NBD_SECTOR, .device = true,
+		.size = dev->sectors * dev->sector_size,
+		.sector = dev->sector_size, .device = true,
 		.no_trim = (dev->features & BLOCK_HAS_DISCARD) == 0,
 		.no_zeroes = (dev->features & BLOCK_HAS_ZERO) == 0,
 	};

@@ -64,6 +64,12 @@ struct nbd_service {
 	struct nbd_conn *conn[NBD_DISKS * 2];
 };
 
+/** What a disk's requests are multiples of. */
+static inline uint32_t nbd_sector(const struct nbd_store *store)
+{
+	return store->sector != 0 ? store->sector : NBD_SECTOR;
+}
+
 /* nbd_service.c */
 void nbd_conn_fail(struct nbd_conn *conn);
 void nbd_conn_put(struct nbd_conn *conn, const void *data, size_t len);

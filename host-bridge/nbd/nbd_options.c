@@ -125,9 +125,8 @@ static void go(struct nbd_conn *conn)
 	struct nbd_info_export info = {
 		.type = NBD_BE16(NBD_INFO_EXPORT),
 	};
-	const struct nbd_info_block_size block = {
+	struct nbd_info_block_size block = {
 		.type = NBD_BE16(NBD_INFO_BLOCK_SIZE),
-		.least = NBD_BE32(NBD_SECTOR),
 		.preferred = NBD_BE32(4096u),
 		.most = NBD_BE32(NBD_DATA_MAX),
 	};
@@ -147,6 +146,7 @@ static void go(struct nbd_conn *conn)
 	flags |= disk->store->read_only ? NBD_HAS_READ_ONLY
 		 : (disk->store->no_trim ? 0 : NBD_HAS_TRIM) |
 		   (disk->store->no_zeroes ? 0 : NBD_HAS_ZEROES);
+	block.least = NBD_BE32(nbd_sector(disk->store));
 	info.size = NBD_BE64(disk->store->size);
 	info.flags = NBD_BE16(flags);
 	reply(conn, NBD_REP_INFO, &info, sizeof(info), NULL, 0);

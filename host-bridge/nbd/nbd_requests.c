@@ -155,7 +155,8 @@ static uint32_t check(const struct nbd_conn *conn)
 		return req->type == NBD_WRITE || req->type == NBD_ZEROES
 		       ? NBD_ENOSPC : NBD_EINVAL;
 	}
-	if (store->device && (req->offset | req->len) % NBD_SECTOR != 0) {
+	if (store->device &&
+	    (req->offset | req->len) % nbd_sector(store) != 0) {
 		return NBD_EINVAL;
 	}
 	if (req->len == 0 ||

@@ -24,6 +24,7 @@ struct volume_seg;
 struct vsock;
 
 #define NBD_SECTOR		512u	/* all sizes are multiples */
+#define NBD_SECTOR_MAX		4096u	/* what any Linux takes */
 #define NBD_DISKS		8u	/* of one Linux */
 
 struct nbd_store;
@@ -51,6 +52,7 @@ struct nbd_store_ops {
 struct nbd_store {
 	const struct nbd_store_ops *ops;
 	uint64_t size;			/* bytes */
+	uint32_t sector;		/* requests are of these; 0: NBD_SECTOR */
 	bool read_only;
 	bool device;			/* nbd_device.c: no ops, no turns */
 	bool no_trim, no_zeroes;	/* what it cannot do */

@@ -256,6 +256,33 @@ def linux_disk_device(t):
                 f"{word}: {refused.serial[-1500:]!r}")
 
 
+@case("linux-disk-sectors", "Linux's own disk is one with sectors of 4096 bytes",
+      only=QEMU, why="Bochs's disks have sectors of 512 bytes")
+def linux_disk_sectors(t):
+    """Linux knows how large they are, and writes no part of one; what is
+    smaller it makes whole ones of."""
+    path = t.path("disk.img")
+    made = t.exec("exec 2>/dev/null; D=/dev/isthmus0; "
+                  "cat /sys/block/isthmus0/queue/logical_block_size; "
+                  "dd if=/dev/urandom of=/r bs=1M count=16; "
+                  "dd if=/r of=$D bs=1M oflag=direct && echo whole; "
+                  "printf abc | dd of=$D bs=1 seek=9000000 && "
+                  "printf abc | dd of=/r bs=1 seek=9000000 conv=notrunc; "
+                  "sync; sha256sum < /r; "
+                  "echo 3 > /proc/sys/vm/drop_caches; cmp $D /r; "
+                  "blkdiscard -o 1048576 -l 4194304 $D; echo $?",
+                  "--disk", path, "--disk-size", "16", "--disk-sector", "4096",
+                  "--linux-disk", "disk", timeout=300)
+    said = made.out.split()
+    t.check(said[:2] == ["4096", "whole"] and said[-1] == "0" and
+            len(said) == 5, f"Linux said {made.out!r}")
+    with open(path, "rb") as f:
+        data = f.read()
+    t.check(data[9000000:9000003] == b"abc" and any(data[5 << 20:6 << 20]) and
+            not any(data[1 << 20:5 << 20]),
+            "what is on the disk is not what Linux wrote")
+
+
 @case("image-volume", "an image with a volume of its own, in a GPT part",
       only=(*QEMU, *BOCHS), later=BOCHS, why="KVM's machines have other tests")
 def image_volume(t):

@@ -30,6 +30,7 @@ static struct {
 	u32 error;			/* of all requests */
 	u32 piece;			/* of what it sends; 0: all at once */
 	u64 size;			/* of each disk */
+	u32 sector;
 	u16 flags;
 	const char *names[10];
 	u64 cookies[100];		/* of requests, as they came */
@@ -102,6 +103,7 @@ static inline void host_go(struct conn *c, const u8 *data)
 	};
 	struct nbd_info_block_size block = {
 		.type = NBD_BE16(NBD_INFO_BLOCK_SIZE),
+		.least = NBD_BE32(host.sector),
 	};
 	u32 len;
 

@@ -121,6 +121,7 @@ static void set_host(void)
 	host.names[0] = "root";
 	host.names[1] = "data";
 	host.size = DISK;
+	host.sector = 512;
 	host.flags = NBD_HAS_FLAGS | NBD_HAS_FLUSH | NBD_HAS_FUA |
 		     NBD_HAS_TRIM | NBD_HAS_ZEROES;
 	host_disks = true;
@@ -161,6 +162,7 @@ static void disks_are_found(void **state)
 	GO(fake_disks[0]->sectors, DISK / 512);
 	GO(fake_disks[0]->limits.features, BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA);
 	GO(fake_disks[0]->limits.max_hw_sectors, NBD_DATA_MAX / 512);
+	GO(fake_disks[0]->limits.logical_block_size, 512);
 	assert_true(fake_disks[0]->limits.max_hw_discard_sectors > 0);
 	assert_false(fake_disks[0]->read_only);
 	for (int i = 0; i < 2; i++) {
@@ -438,13 +440,17 @@ static void a_disk_that_cannot_be_is_left_out(void **state)
 
 	(void)state;
 	teardown(NULL);
-	for (unsigned int i = 0; i < 6 + 4; i++) {
+	for (unsigned int i = 0; i < 6 + 4 + 7; i++) {
 		set_host();
 		if (i < 6) {
 			host.names[0] = names[i];
-		} else {
+		} else if (i < 6 + 4) {
 			host.size = ((const u64[]){ 0, 1000, 1ull << 63,
 						    ~0ull })[i - 6];
+		} else {
+			host.size = i % 2 ? DISK : DISK + 512;
+			host.sector = ((const u32[]){ 4096, 0, 4096, 511, 768,
+						      8192, ~0u })[i - 10];
 		}
 		driver_start();
 		fake.doorbell = host_doorbell;
@@ -510,6 +516,34 @@ static void without_the_device_requests_fail(void **state)
 	drop(&waits);
 }
 
+/* Sectors are as the host says, and stay: one that comes back with others does not
+ * serve. */
+static void sectors_are_the_hosts(void **state)
+{
+	struct request rq = make(1, REQ_OP_READ, 0, 4096, 1);
+
+	(void)state;
+	teardown(NULL);
+	set_host();
+	host.sector = 4096;
+	driver_start();
+	fake.doorbell = host_doorbell;
+	turn();
+	GO(fake_disks[0]->limits.logical_block_size, 4096);
+	GO(fake_disks[0]->sectors, DISK / 512);
+	GO(one(0, REQ_OP_WRITE, 0, 8, 8192, 1), BLK_STS_OK);
+	host.sector = 512;
+	reset();
+	GO(issue(0, &rq, true), BLK_STS_OK);
+	reconnect();
+	GO(rq.ended, 0);
+	host.sector = 4096;
+	reconnect();
+	GO(rq.ended, 1);
+	GO(rq.status, BLK_STS_OK);
+	drop(&rq);
+}
+
 static void a_disk_grows(void **state)
 {
 	struct request rq = make(1, REQ_OP_READ, 0, 4096, 1);
@@ -548,6 +582,7 @@ int main(void)
 		TEST(a_host_that_lies_loses_the_connection),
 		TEST(a_disk_that_cannot_be_is_left_out),
 		TEST(without_the_device_requests_fail),
+		TEST(sectors_are_the_hosts),
 		TEST(a_disk_grows),
 	};
 

@@ -46,7 +46,7 @@ static void begin(unsigned features, uint32_t sectors)
 		image[i] = (uint8_t)(i >> 9) ^ (uint8_t)i;
 	}
 	memset(&disk, 0, sizeof(disk));
-	fake_disk_open(&disk, image, SIZE, NBD_SECTOR, features);
+	fake_disk_open(&disk, image, SIZE, nbd_sector_size, features);
 	disk.dev.max_sectors = sectors;
 	GO(nbd_service_start(NULL, &service), 0);
 	GO(nbd_device_open(&disk.dev, &store), 0);
@@ -255,13 +255,38 @@ static void a_lost_connection_waits(void **state)
 	end();
 }
 
+/* Sectors of 4096 bytes: Linux is told, and requests are of whole ones. */
+static void large_sectors(void **state)
+{
+	(void)state;
+	nbd_sector_size = 4096;
+	begin(BLOCK_HAS_FLUSH | BLOCK_HAS_DISCARD, 10);
+	GO(nbd_request(NBD_READ, 0, 512, 4096, NULL), NBD_EINVAL);
+	GO(nbd_request(NBD_READ, 0, 4096, 512, NULL), NBD_EINVAL);
+	GO(nbd_request(NBD_WRITE, 0, 4096, 4608, block), NBD_EINVAL);
+	GO(nbd_request(NBD_TRIM, 0, 4096, 512, NULL), NBD_EINVAL);
+	GO(nbd_request(NBD_READ, 0, 8192, sizeof(block), NULL), 0);
+	assert_memory_equal(nbd_got, image + 8192, sizeof(block));
+	memset(block, 0x5a, sizeof(block));
+	GO(nbd_request(NBD_WRITE, 0, SIZE - sizeof(block), sizeof(block),
+		       block), 0);
+	GO(disk.count, 4);			/* of 10 sectors, 32 */
+	assert_memory_equal(disk.now + SIZE - sizeof(block), block,
+			    sizeof(block));
+	assert_memory_equal(disk.now, image, SIZE - sizeof(block));
+	GO(nbd_request(NBD_TRIM, 0, 4096, 8192, NULL), 0);
+	GO(disk.log[disk.count - 1].sectors, 2);
+	end();
+	nbd_sector_size = 512;
+}
+
 static void others_are_refused(void **state)
 {
 	struct fake_disk other;
 
 	(void)state;
 	memset(&other, 0, sizeof(other));
-	fake_disk_open(&other, image, SIZE, 4096, 0);
+	fake_disk_open(&other, image, SIZE, 8192, 0);
 	GO(nbd_device_open(&other.dev, &store), EINVAL);
 	fake_disk_close(&other);
 }
@@ -273,6 +298,7 @@ int main(void)
 		cmocka_unit_test(errors_are_told),
 		cmocka_unit_test(several_at_a_time),
 		cmocka_unit_test(a_lost_connection_waits),
+		cmocka_unit_test(large_sectors),
 		cmocka_unit_test(others_are_refused),
 	};
 

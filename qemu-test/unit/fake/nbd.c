@@ -17,6 +17,7 @@
 
 uint8_t nbd_got[FAKE_QUEUE];
 size_t nbd_got_len;
+uint32_t nbd_sector_size = 512;
 static uint64_t cookie;
 struct volume_turns *nbd_turns;
 void (*nbd_settle)(void);
@@ -145,7 +146,7 @@ void nbd_go(uint32_t number, const char *name, uint64_t *size,
 	GO(len, sizeof(block));
 	memcpy(&block, data, len);
 	GO(NBD_BE16(block.type), NBD_INFO_BLOCK_SIZE);
-	GO(NBD_BE32(block.least), 512);
+	GO(NBD_BE32(block.least), nbd_sector_size);
 	GO(NBD_BE32(block.most), NBD_DATA_MAX);
 	GO(nbd_reply(&at, number, &data, &len), NBD_REP_ACK);
 	GO(at, nbd_got_len);

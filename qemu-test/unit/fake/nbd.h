@@ -12,6 +12,8 @@
 /* What came last. */
 extern uint8_t nbd_got[FAKE_QUEUE];
 extern size_t nbd_got_len;
+/* What a disk's sectors must be. */
+extern uint32_t nbd_sector_size;
 
 bool nbd_talk(const void *data, size_t len, size_t want);
 bool nbd_option(uint32_t number, const void *data, size_t len, size_t want);
