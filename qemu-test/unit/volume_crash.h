@@ -15,6 +15,7 @@
 #define OPERATIONS	12u
 #define FRAMES		256u		/* blocks in memory */
 #define LENGTH		200u		/* of a random one */
+#define HASHED_LENGTH	60u		/* of one on a directory that gets a tree */
 #define NAME(s)		(s), strlen(s)
 
 /* From that instant of the disk on, a cut leaves what the volume was after so many
@@ -51,6 +52,7 @@ struct step {
  * has. */
 extern const struct step steps[OPERATIONS];
 int op_random(struct run *r);	/* by r->seed */
+int op_hashed(struct run *r);	/* likewise, with long names in /d */
 int op_many(struct run *r);	/* by r->files: 700 are made, then changed */
 
 /* volume_crash_run.c. The image is the caller's until the end. */
@@ -64,8 +66,9 @@ void crash_sync(struct run *r);
 /* As the file server does it, of what lies there; if nothing does, of the root. */
 void crash_fsync(struct run *r, const char *path);
 void crash_lasting(struct run *r, enum lasting how, const char *path);
-/* 200 operations by that seed, now and then lasting, at the end all. */
-void crash_random(struct run *r, uint64_t seed);
+/* Operations by that seed, now and then lasting, at the end all: LENGTH of
+ * op_random(), HASHED_LENGTH of op_hashed(). */
+void crash_random(struct run *r, operation op, uint64_t seed);
 void crash_close(struct run *r);
 void crash_finish(struct run *r);
 

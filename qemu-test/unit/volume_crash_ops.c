@@ -211,6 +211,29 @@ int op_random(struct run *r)
 	}
 }
 
+/* Names that fill blocks of 1 KiB soon: most come, some go or move. */
+int op_hashed(struct run *r)
+{
+	uint64_t seed = r->seed;
+	char name[128], other[128];
+	uint32_t dir = find(r, "/d"), ino;
+
+	sprintf(name, "%02u%0100u", (unsigned)(fake_chance(&seed) % 30), 0);
+	sprintf(other, "%02u%060u", (unsigned)(fake_chance(&seed) % 30), 0);
+	switch (fake_chance(&seed) % 8) {
+	case 0:
+		return volume_unlink(r->vol, dir, NAME(name));
+	case 1:
+		return volume_rename(r->vol, dir, NAME(name), dir, NAME(other),
+				     0);
+	case 2:
+	case 3:
+		return volume_link(r->vol, find(r, "/a"), dir, NAME(name));
+	default:
+		return volume_create(r->vol, dir, NAME(name), &file_make, &ino);
+	}
+}
+
 int op_many(struct run *r)
 {
 	struct volume_attr attr = { .mode = 0600 };

@@ -208,19 +208,23 @@ void crash_lasting(struct run *r, enum lasting how, const char *path)
 	}
 }
 
-void crash_random(struct run *r, uint64_t seed)
+void crash_random(struct run *r, operation op, uint64_t seed)
 {
-	for (unsigned i = 0; i < LENGTH; i++) {
+	unsigned length = op == op_hashed ? HASHED_LENGTH : LENGTH;
+
+	for (unsigned i = 0; i < length; i++) {
 		unsigned how;
 
 		r->seed = fake_chance(&seed);
-		crash_operate(r, op_random);
+		crash_operate(r, op);
 		how = fake_chance(&seed) % 32;
 		if (how < 2) {
-			char path[8];
+			char path[8] = "/d";
 
-			sprintf(path, "/n%u", (unsigned)
-				(fake_chance(&seed) % 5));
+			if (op == op_random) {
+				sprintf(path, "/n%u", (unsigned)
+					(fake_chance(&seed) % 5));
+			}
 			crash_lasting(r, how == 0 ? FSYNC : SYNC, path);
 		}
 		volume_disk_tick(r->vd, i / 4);

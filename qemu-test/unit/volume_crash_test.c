@@ -27,6 +27,7 @@
 
 #define SHARERS		16u
 #define RANDOM		50u
+#define HASHED		12u
 #define IMAGES		2u
 
 static struct run the_run;
@@ -132,7 +133,7 @@ static void test_random(void **state)
 			if (mine()) {
 				crash_start(r, &images[i], seed);
 				from = r->disk.time;
-				crash_random(r, seed);
+				crash_random(r, op_random, seed);
 				judge_all(r, from, wanted() * 4ull /
 					  5 / RANDOM);
 				crash_finish(r);
@@ -140,6 +141,38 @@ static void test_random(void **state)
 		}
 		judge_close();
 	}
+	free_images();
+}
+
+/* A directory outgrows its first block, gets a hash tree, and leaves of it are
+ * split. */
+static void test_hashed(void **state)
+{
+	static struct image after;
+	struct run *r = &the_run;
+
+	(void)state;
+	make_images(140);
+	image_copy(&after, &images[0]);
+	judge_open(&images[0], counts);
+	for (uint64_t seed = 1; seed <= HASHED; seed++) {
+		unsigned from;
+
+		if (!mine()) {
+			continue;
+		}
+		crash_start(r, &images[0], 2000 + seed);
+		from = r->disk.time;
+		crash_random(r, op_hashed, 2000 + seed);
+		judge_all(r, from, wanted() / 5 / HASHED);
+		memcpy(after.data, r->disk.now, after.size);
+		image_e2fsck(&after);
+		assert_int_equal(image_run(&after, "debugfs -R 'htree /d' "
+					   "$image | grep -q 'Root node'"), 0);
+		crash_finish(r);
+	}
+	judge_close();
+	image_free(&after);
 	free_images();
 }
 
@@ -154,7 +187,7 @@ static void test_damaged(void **state)
 	for (uint64_t seed = 1; seed <= 8; seed++) {
 		if (mine()) {
 			crash_start(r, &images[0], 1000 + seed);
-			crash_random(r, 1000 + seed);
+			crash_random(r, op_random, 1000 + seed);
 			judge_damaged(r, 40);
 			crash_finish(r);
 		}
@@ -236,6 +269,7 @@ static int all_tests(void)
 		cmocka_unit_test(test_one),
 		cmocka_unit_test(test_two),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_hashed),
 		cmocka_unit_test(test_damaged),
 	};
 

@@ -77,6 +77,7 @@ void fixture_turn(struct volume_dev *dev)
 
 static const uint8_t *dev_peek(struct volume_dev *dev, uint64_t block)
 {
+	of(dev)->asked++;
 	if (block >= dev->blocks ||
 	    (!of(dev)->poked[block] && fails(dev)) || absent(dev, block)) {
 		return NULL;
@@ -88,6 +89,7 @@ static uint8_t *dev_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	uint8_t *data;
 
+	of(dev)->asked++;
 	if (block >= dev->blocks || (!of(dev)->poked[block] && fails(dev)) ||
 	    (!whole && absent(dev, block))) {
 		return NULL;

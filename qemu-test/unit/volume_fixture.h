@@ -19,6 +19,7 @@ struct fixture {
 	long fail_after;		/* calls until one fails; <0: never */
 	uint32_t *there;		/* by block: see fixture_waits */
 	uint32_t turn;
+	uint64_t asked;			/* blocks that the volume has asked for */
 	struct volume *vol;
 };
 

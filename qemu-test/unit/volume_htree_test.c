@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Directories that have a hash tree, made by e2fsck as Linux would: names come and
- * go, and the tree stays what e2fsck, which checks its hashes, calls sound.
+ * Directories that have a hash tree, made by e2fsck as Linux would, or by outgrowing
+ * their first block here: names come and go, and the tree stays what e2fsck, which
+ * checks its hashes, calls sound.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -42,22 +43,25 @@ static void add(struct volume *vol, unsigned from, unsigned end)
 	}
 }
 
+/* Of the tree; 0: there is none. */
 static unsigned levels(struct volume *vol)
 {
 	bool waits = fixture_waits;
-	const uint8_t *root;
+	unsigned count = 0;
 	struct vnode *vn;
 
 	fixture_waits = false;		/* blocks are looked at here */
 	assert_int_equal(vnode_get(vol, dir, &vn), 0);
 	assert_int_equal(index_load(vol, vn), 0);
-	assert_true((vn->in.i_flags & EXT2_INDEX_FL) != 0);
-	root = dir_block(vol, vn, 0, false);
+	if ((vn->in.i_flags & EXT2_INDEX_FL) != 0) {
+		count = dir_block(vol, vn, 0, false)[30] + 1u;
+	}
 	fixture_waits = waits;
-	return root[30] + 1u;
+	return count;
 }
 
-/* A volume with a directory that has a tree and some names. */
+/* A volume with a directory that has a tree, which e2fsck has made, and some
+ * names. */
 static void begin(struct fixture *f, unsigned mib, const char *options)
 {
 	fixture_open(f, mib, options);
@@ -79,12 +83,20 @@ static void all_there(struct volume *vol, unsigned from, unsigned end)
 }
 
 /* It grows to two levels, is emptied in part, and grows again. */
-static void grow(const char *options, unsigned mib, unsigned names)
+static void grow(const char *options, unsigned mib, unsigned names, bool made)
 {
 	struct fixture f;
 	char name[256], to[256];
 
-	begin(&f, mib, options);
+	if (made) {
+		begin(&f, mib, options);
+	} else {
+		fixture_open(&f, mib, options);
+		dir = new_dir(f.vol, ROOT, "d");
+		add(f.vol, 0, 400);
+		assert_int_equal(levels(f.vol), 1);
+		fixture_reopen(&f);
+	}
 	add(f.vol, 400, 2000);
 	fixture_reopen(&f);
 	all_there(f.vol, 0, 2000);
@@ -110,8 +122,9 @@ static void grow(const char *options, unsigned mib, unsigned names)
 static void test_small_blocks(void **state)
 {
 	(void)state;
-	grow("-b 1024 -N 400", 64, 14000);
-	grow("-b 1024 -N 400 -O ^metadata_csum", 64, 14000);
+	grow("-b 1024 -N 400", 64, 14000, true);
+	grow("-b 1024 -N 400", 64, 14000, false);
+	grow("-b 1024 -N 400 -O ^metadata_csum", 64, 14000, false);
 }
 
 static void test_hundred_thousand(void **state)
@@ -120,8 +133,92 @@ static void test_hundred_thousand(void **state)
 	if (fixture_waits) {
 		skip();			/* it would take a minute */
 	}
-	grow("-b 2048 -N 400", 64, 40000);
-	grow("-N 400", 64, 100000);
+	grow("-b 2048 -N 400", 64, 40000, false);
+	grow("-N 400", 64, 100000, true);
+	grow("-N 400", 64, 100000, false);
+}
+
+/* Blocks asked for by 1000 look-ups, and as many links and unlinks, of names from a
+ * number on that are not there yet. */
+static uint64_t cost(struct fixture *f, unsigned from)
+{
+	uint64_t before = f->asked;
+	char name[256];
+
+	add(f->vol, from, from + 1000);
+	all_there(f->vol, from, from + 1000);
+	for (unsigned n = from; n < from + 1000; n++) {
+		name_of(name, n);
+		assert_int_equal(volume_unlink(f->vol, dir, NAME(name)), 0);
+	}
+	return f->asked - before;
+}
+
+/* A name costs the same in a directory of few and of 100,000. */
+static void test_costs(void **state)
+{
+	uint64_t few, many;
+	struct fixture f;
+
+	(void)state;
+	if (fixture_waits) {
+		skip();			/* blocks are asked for again */
+	}
+	fixture_open(&f, 64, "-N 400");
+	dir = new_dir(f.vol, ROOT, "d");
+	add(f.vol, 0, 1);
+	few = cost(&f, 200000);
+	add(f.vol, 1, 100000);
+	many = cost(&f, 200000);
+	print_message("blocks for a name: %u of few, %u of 100,000, "
+		      "in thousandths\n", (unsigned)few, (unsigned)many);
+	assert_int_equal(levels(f.vol), 2);
+	assert_true(many < few * 3 / 2);
+	fixture_close(&f);
+}
+
+/* A directory is plain as long as it has one block, and has a tree with two; each
+ * state is one that e2fsck knows. */
+static void test_first_block(void **state)
+{
+	static const char *const options[] = {
+		"-b 1024 -N 400", "-b 1024 -N 400 -O ^metadata_csum",
+	};
+	struct fixture f;
+	unsigned n;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		fixture_open(&f, 16, options[i]);
+		dir = new_dir(f.vol, ROOT, "d");
+		for (n = 0; attr_of(f.vol, dir).size == 1024; n++) {
+			assert_int_equal(levels(f.vol), 0);
+			add(f.vol, n, n + 1);
+			if (n > 15) {
+				fixture_reopen(&f);
+			}
+		}
+		for (unsigned end = n + 40; n < end; n++) {
+			assert_int_equal(levels(f.vol), 1);
+			all_there(f.vol, 0, n);
+			fixture_reopen(&f);
+			add(f.vol, n, n + 1);
+		}
+		fixture_close(&f);
+	}
+}
+
+/* Without the feature none gets one, as in Linux. */
+static void test_without(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 16, "-b 1024 -N 400 -O ^dir_index");
+	dir = new_dir(f.vol, ROOT, "d");
+	add(f.vol, 0, 400);
+	assert_int_equal(levels(f.vol), 0);
+	fixture_close(&f);
 }
 
 /* The kinds of hash, and characters with their sign or without. */
@@ -144,7 +241,10 @@ static void test_hashes(void **state)
 		fixture_command(&f, command);
 		dir = new_dir(f.vol, ROOT, "d");
 		add(f.vol, 0, 300);
-		fixture_command(&f, "/sbin/e2fsck -fyD image; test $? -le 1");
+		assert_int_equal(levels(f.vol), 1);
+		fixture_command(&f, i == 0
+				? "/sbin/e2fsck -fyD image; test $? -le 1"
+				: "/sbin/e2fsck -fn image");
 		add(f.vol, 300, 3000);
 		assert_in_range(levels(f.vol), 1, 2);
 		fixture_reopen(&f);
@@ -224,12 +324,65 @@ static void test_read_while_it_grows(void **state)
 	fixture_close(&f);
 }
 
+/* The same over the moment that a directory gets its tree, for readers that have
+ * seen any number of names until then; here are some names more than a block has. */
+static void test_read_while_it_begins(void **state)
+{
+	enum { NAMES = 20, READERS = NAMES + 3 };
+	static struct reader readers[READERS];
+	unsigned more = 200000, end = NAMES;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 16, "-b 1024 -N 400");
+	dir = new_dir(f.vol, ROOT, "d");
+	memset(readers, 0, sizeof(readers));
+	add(f.vol, 0, NAMES + 2);
+	/* Gaps, so that entries move. */
+	for (unsigned n = NAMES; n < NAMES + 2; n++) {
+		char name[256];
+
+		name_of(name, n);
+		assert_int_equal(volume_unlink(f.vol, dir, NAME(name)), 0);
+	}
+	for (unsigned i = 0; i < READERS; i++) {
+		readers[i].left = i;
+		if (i > 0) {
+			assert_int_equal(volume_readdir(f.vol, dir, 0, read_one,
+							&readers[i]), 0);
+		}
+	}
+	assert_int_equal(levels(f.vol), 0);
+	for (; levels(f.vol) == 0; more++) {
+		add(f.vol, more, more + 1);
+	}
+	add(f.vol, more, more + 200);
+	for (unsigned i = 0; i < READERS; i++) {
+		struct reader *r = &readers[i];
+
+		do {
+			r->left = 9;
+			assert_int_equal(volume_readdir(f.vol, dir, r->cookie,
+							read_one, r), 0);
+		} while (r->left == 0);
+		assert_int_equal(r->dots, 2);
+		for (unsigned n = 0; n < end; n++) {
+			assert_int_equal(r->seen[n], 1);
+		}
+	}
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small_blocks),
 		cmocka_unit_test(test_hundred_thousand),
+		cmocka_unit_test(test_costs),
+		cmocka_unit_test(test_first_block),
+		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_read_while_it_begins),
 		cmocka_unit_test(test_read_while_it_grows),
 		cmocka_unit_test(test_unknown),
 	};

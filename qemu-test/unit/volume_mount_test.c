@@ -266,7 +266,7 @@ static void linux_judges(uint32_t block_size, const char *size,
 		uint64_t chance = seed;
 
 		crash_start(r, &made, 77 * seed);
-		crash_random(r, seed);
+		crash_random(r, seed % 2 != 0 ? op_random : op_hashed, seed);
 		fake_cuts_begin(&cuts, &r->disk);
 		for (unsigned i = 0; i < most / 8; i++) {
 			fake_cuts_to(&cuts, r->disk.time * (i + 1ull) /

@@ -3,8 +3,9 @@
  * The entries of a directory, edited where they lie in its blocks. Deleting
  * joins an entry's room to the one before it, adding splits room off one that
  * has some to spare: no entry moves, so readdir cookies are offsets. Checksums
- * are set when the directory is written back. A directory that Linux gave a
- * hash tree keeps it (volume_htree.c); one of a kind that is not known, or
+ * are set when the directory is written back. One with a hash tree is another
+ * matter (volume_htree.c): there entries move, and cookies are hashes. A directory
+ * gets a tree when it outgrows its first block; one of a kind that is not known, or
  * damaged, is turned into a plain one when a name is added.
  * [Linux "Documentation/filesystems/ext4/directory.rst"]
  *
@@ -254,13 +255,12 @@ static int dir_unhash(struct volume *vol, struct vnode *dir)
 	return 0;
 }
 
-/* Finds an entry with need bytes to spare, or makes a new block of it;
- * index->slack_place is where. Blocks are tried from the last success on, and
- * only those that may have the room: making many files does not search the full
- * blocks each time. */
+/* Finds an entry with need bytes to spare; index->slack_place is where. Blocks are
+ * tried from the last success on, and only those that may have the room: making
+ * many files does not search the full blocks each time. */
 static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 {
-	struct dir_index *index = dir->index;
+	const struct dir_index *index = dir->index;
 
 	if (index->slack_place != DIR_NOWHERE) {
 		const struct ext2_dir_entry_2 *entry =
@@ -282,7 +282,24 @@ static int dir_find_room(struct volume *vol, struct vnode *dir, uint32_t need)
 		}
 		i = i + 1 < index->block_count ? i + 1 : 0;
 	}
-	return dir_append_block(vol, dir);
+	return ENOSPC;
+}
+
+/* Finds or makes room for a name in a directory without a tree, which may get one
+ * by it. */
+static int dir_plain_room(struct volume *vol, struct vnode *dir,
+			  const char *name, size_t len)
+{
+	int error = dir_find_room(vol, dir, dir_entry_size(len));
+
+	if (error != ENOSPC) {
+		return error;
+	}
+	error = htree_make(vol, dir);
+	if (error == 0) {
+		return htree_room(vol, dir, name, len);
+	}
+	return error == EOPNOTSUPP ? dir_append_block(vol, dir) : error;
 }
 
 /**
@@ -313,7 +330,7 @@ int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
 		}
 	}
 	if (error == 0 && !hashed) {
-		error = dir_find_room(vol, dir, dir_entry_size(len));
+		error = dir_plain_room(vol, dir, name, len);
 	}
 	if (error == 0 &&
 	    dir_entry(vol, dir, dir->index->slack_place, true) == NULL) {
@@ -536,14 +553,13 @@ int dir_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	int error = index_load(vol, dir);
 	bool any = false;
 
-	if (error == 0 && (dir->in.i_flags & EXT2_INDEX_FL) != 0) {
+	if (error == 0) {
 		error = htree_each(vol, dir, cookie, fn, arg);
 		if (error != EOPNOTSUPP) {
 			return error;
 		}
 		error = 0;
 	}
-
 	for (; error == 0 && lblk < dir->index->block_count; lblk++) {
 		uint32_t base = (uint32_t)lblk << vol->shift;
 		uint8_t *data = dir_block(vol, dir, (uint32_t)lblk, false);

@@ -70,6 +70,9 @@ int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 int htree_room(struct volume *vol, struct vnode *dir, const char *name,
 	       size_t len);
 
+/* volume_htree_make.c */
+int htree_make(struct volume *vol, struct vnode *dir);
+
 /* volume_index.c */
 uint32_t index_hash(const struct volume *vol, const char *name, size_t len);
 int index_new(struct vnode *dir);

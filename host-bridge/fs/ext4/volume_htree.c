@@ -17,13 +17,12 @@
 
 #include "host-bridge/fs/ext4/volume_htree.h"
 
-#define ROOT_INFO	24u		/* behind "." and ".." */
 #define NODE_ENTRIES	8u		/* behind what looks like an entry */
 #define BLOCK_MASK	0x0fffffffu
 #define STEPS_MAX	8u		/* that make room for one name */
 
-/* Entries that fit a block from offset on. */
-static uint32_t node_limit(const struct volume *vol, uint32_t offset)
+/** Entries of the tree that fit a block from offset on. */
+uint32_t htree_limit(const struct volume *vol, uint32_t offset)
 {
 	uint32_t tail = vol->csum ? sizeof(struct ext2_dx_tail) : 0;
 
@@ -56,7 +55,7 @@ bool htree_seal(const struct volume *vol, const struct vnode *dir,
 	struct ext2_dx_countlimit *count = (void *)(data + offset);
 	struct ext2_dx_tail *tail;
 
-	if (offset == 0 || count->limit > node_limit(vol, offset) ||
+	if (offset == 0 || count->limit > htree_limit(vol, offset) ||
 	    count->count > count->limit) {
 		return false;
 	}
@@ -107,7 +106,7 @@ static int node_get(struct volume *vol, struct vnode *dir, uint32_t lblk,
 	node->at = 0;
 	return offset == 0 || node->count->count == 0 ||
 	       node->count->count > node->count->limit ||
-	       node->count->limit != node_limit(vol, offset)
+	       node->count->limit != htree_limit(vol, offset)
 	       ? EOPNOTSUPP : 0;
 }
 
@@ -173,7 +172,7 @@ static int way_begin(struct volume *vol, struct vnode *dir,
 		return error;
 	}
 	info = (const void *)((const uint8_t *)way->nodes[0].entries -
-			      HTREE_ROOT_ENTRIES + ROOT_INFO);
+			      HTREE_ROOT_ENTRIES + HTREE_ROOT_INFO);
 	way->hash_version = info->hash_version;
 	way->depth = info->indirect_levels + 1u;
 	return info->info_length != sizeof(*info) || info->reserved_zero != 0 ||
@@ -280,10 +279,13 @@ int htree_leaf(const struct volume *vol, int version,
 	return 0;
 }
 
-/* Writes entries of an old leaf into a block, packed, and into the index. */
-static void leaf_fill(struct volume *vol, struct vnode *dir, uint32_t lblk,
-		      uint8_t *data, const uint8_t *old,
-		      const struct htree_item *items, uint32_t count)
+/**
+ * Writes entries of an old block into block lblk, packed, and into the index, where
+ * they are no more.
+ */
+void htree_fill(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		uint8_t *data, const uint8_t *old,
+		const struct htree_item *items, uint32_t count)
 {
 	struct ext2_dir_entry_2 *entry = NULL;
 	uint32_t at = 0;
@@ -319,6 +321,21 @@ static uint32_t split_at(const struct volume *vol,
 	return at < count ? at : count - 1;
 }
 
+/** Takes entries of block lblk, of which old is a copy, out of the index. */
+void htree_forget(struct volume *vol, struct vnode *dir, uint32_t lblk,
+		  const uint8_t *old, const struct htree_item *items,
+		  uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ext2_dir_entry_2 *entry =
+			(const void *)(old + items[i].offset);
+
+		index_remove(dir->index, index_hash(vol, entry->name,
+						    entry->name_len),
+			     (lblk << vol->shift) + items[i].offset);
+	}
+}
+
 /* Splits the leaf at the end of a way: the upper half of its hashes goes into a
  * new block, which is entered behind it. The node has room. */
 static int split_leaf(struct volume *vol, struct vnode *dir,
@@ -343,16 +360,9 @@ static int split_leaf(struct volume *vol, struct vnode *dir,
 	}
 	more = dir_block(vol, dir, new, true);
 	keep = split_at(vol, items, count);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct ext2_dir_entry_2 *entry =
-			(const void *)(old + items[i].offset);
-
-		index_remove(dir->index, index_hash(vol, entry->name,
-						    entry->name_len),
-			     (way->leaf << vol->shift) + items[i].offset);
-	}
-	leaf_fill(vol, dir, way->leaf, data, old, items, keep);
-	leaf_fill(vol, dir, new, more, old, items + keep, count - keep);
+	htree_forget(vol, dir, way->leaf, old, items, count);
+	htree_fill(vol, dir, way->leaf, data, old, items, keep);
+	htree_fill(vol, dir, new, more, old, items + keep, count - keep);
 	/* Names of one hash in both: the lowest bit says so. */
 	hash = items[keep].hash;
 	node_insert(node, hash | (hash == items[keep - 1].hash), new);
@@ -369,7 +379,7 @@ static void node_make(struct volume *vol, uint8_t *data,
 	memset(data, 0, vol->block_size);
 	fake->rec_len = (uint16_t)vol->block_size;
 	memcpy(limit, entries, count * sizeof(*entries));
-	limit->limit = (uint16_t)node_limit(vol, NODE_ENTRIES);
+	limit->limit = (uint16_t)htree_limit(vol, NODE_ENTRIES);
 	limit->count = (uint16_t)count;
 }
 
@@ -402,7 +412,7 @@ static int split_node(struct volume *vol, struct vnode *dir,
 	if (way->depth == 1) {
 		node_make(vol, data, root->entries, root->count->count);
 		info = (void *)((uint8_t *)root->entries - HTREE_ROOT_ENTRIES +
-				ROOT_INFO);
+				HTREE_ROOT_INFO);
 		info->indirect_levels = 1;
 		root->count->count = 1;
 		root->entries[0].block = new;

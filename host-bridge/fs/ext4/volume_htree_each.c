@@ -48,7 +48,8 @@ static int batch_add(struct volume *vol, struct vnode *dir,
 	const uint8_t *data;
 	int error;
 
-	if (way->leaf == 0 || way->leaf >= dir->index->block_count) {
+	if (way->leaf >= dir->index->block_count ||
+	    (way->leaf == 0 && way->depth > 0)) {
 		return EIO;
 	}
 	if (batch->count + more > batch->space) {
@@ -85,7 +86,9 @@ static bool batch_show(struct volume *vol, struct vnode *dir,
 		const uint8_t *data = dir_block(vol, dir, item->lblk, false);
 		struct volume_entry shown;
 
-		if (item_key(item) < cookie) {
+		/* In block 0 there are names only before there is a tree. */
+		if (item_key(item) < cookie ||
+		    (item->lblk == 0 && item->offset <= DIR_ENTRY_MIN)) {
 			continue;
 		}
 		dir_show((const void *)(data + item->offset),
@@ -98,10 +101,35 @@ static bool batch_show(struct volume *vol, struct vnode *dir,
 	return true;
 }
 
+/* The names of a directory of one block that has no tree yet, in the order that
+ * they have when it gets one: it may, before the next call. */
+static int each_of_one(struct volume *vol, struct vnode *dir, uint64_t cookie,
+		       bool (*fn)(void *arg, const struct volume_entry *entry),
+		       void *arg)
+{
+	const struct htree_way way = {
+		.hash_version = vol->fs->super->s_def_hash_version,
+	};
+	struct batch batch = { 0 };
+	const uint8_t *data;
+	bool any;
+	int error = htree_single(vol, dir, &data);
+
+	if (error == 0) {
+		error = batch_add(vol, dir, &way, &batch);
+	}
+	if (error == 0 && show_dots(data, cookie, fn, arg)) {
+		batch_show(vol, dir, &batch, cookie, &any, fn, arg);
+	}
+	free(batch.items);
+	return error;
+}
+
 /**
- * Shows the names of a hashed directory as dir_each() does. Entries may move
- * while somebody reads it in several calls; their hashes do not. Returns as
- * dir_each(), or EOPNOTSUPP for a tree that is not sound.
+ * Shows the names of a hashed directory, or of one that may become so, as
+ * dir_each() does. Entries may move while somebody reads it in several calls;
+ * their hashes do not. Returns as dir_each(), or EOPNOTSUPP: there is no tree and
+ * will be none, or it is not sound.
  */
 int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	       bool (*fn)(void *arg, const struct volume_entry *entry),
@@ -112,8 +140,12 @@ int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	struct htree_way way;
 	uint32_t hash;
 	bool more, any = cookie < 2;
-	int error = htree_down(vol, dir, (uint32_t)(key >> 32) << 1, &way);
+	int error;
 
+	if ((dir->in.i_flags & EXT2_INDEX_FL) == 0) {
+		return each_of_one(vol, dir, cookie, fn, arg);
+	}
+	error = htree_down(vol, dir, (uint32_t)(key >> 32) << 1, &way);
 	if (error != 0) {
 		return error;
 	}
