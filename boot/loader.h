@@ -14,7 +14,7 @@
 
 #include "acpi.h"
 #include "hypervisor/include/abi/boot_info.h"
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 #include "manifest.h"
 #include "memmap.h"
 

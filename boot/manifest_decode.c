@@ -12,7 +12,7 @@
 #include <libfdt.h>
 
 #include "hypervisor/include/abi/channel.h"
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 #include "manifest_impl.h"
 
 #define MIB		(1ull << 20)
@@ -107,7 +107,7 @@ static const struct prop guest_props[] = {
 /* 16 MiB of data at most: two sections fit into CHANNEL_STRIDE. */
 static const struct prop channel_props[] = {
 	{ "peers", PROP_PAIR, true, 0, BOOT_MAX_PARTITIONS - 1, CHANNEL(peer) },
-	/* The least that a ring takes (abi/ring.h); two of the most fit the stride. */
+	/* The least that a ring takes (proto/ring.h); two of the most fit the stride. */
 	{ "output-kib", PROP_U32, true, 260, 16388, CHANNEL(output_kib) },
 };
 

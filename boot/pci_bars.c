@@ -6,7 +6,7 @@
  * whom he likes. The registers are the device's word and not trusted. [PCI 3.0
  * "Base Addresses", "MSI-X Capability and Table Structure"]
  */
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 #include "pci.h"
 
 #define PAGE		4096ull

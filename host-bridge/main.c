@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/blk/disks.h"
 #include "host-bridge/blk/volume_dev.h"

@@ -29,7 +29,7 @@
 
 #include "compat.h"
 #include "abi/channel.h"
-#include "abi/ring.h"
+#include "proto/ring.h"
 
 #define ISTHMUS_CID_HOST	2
 #define ISTHMUS_CID_LOCAL	3

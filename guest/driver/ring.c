@@ -11,7 +11,7 @@
  * socket packets, which need a process, go to the interrupt thread.
  *
  * What the host writes into its section is checked as if it were hostile
- * (abi/ring.h): a wrong index or length resets the channel, and touches nothing
+ * (proto/ring.h): a wrong index or length resets the channel, and touches nothing
  * else. A write to an I/O register is a VM exit; the host may run, and answer,
  * before it returns.
  */

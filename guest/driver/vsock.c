@@ -3,7 +3,7 @@
  * isthmus: AF_VSOCK transport. Connections, credit, accept and shutdown are
  * Linux' own virtio_transport_* helpers; this file moves their packets.
  *
- * Trust: a packet from the host has a header of checked length (abi/ring.h);
+ * Trust: a packet from the host has a header of checked length (proto/ring.h);
  * its ports, operations and credit are for the helpers to check, which are
  * written for a host that is not believed either. Addresses are fixed: this
  * partition is CID 3, the host CID 2 (docs/channel.md). [virtio 1.2 "Socket

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/rt/hc.h"
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 
 /* A Linux partition, as the manifest has it. */
 struct config_guest {

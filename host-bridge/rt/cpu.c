@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page tables (identity, W^X), GDT, TSS, IDT. The map of guest-physical memory
- * is abi/host_info.h's; what is not in it stays unmapped, page 0 above all.
+ * is proto/host_info.h's; what is not in it stays unmapped, page 0 above all.
  *
  * These tables are no wall towards Linux or the hypervisor, whose second-level
  * tables are: they turn our own mistakes (null pointers, overflow, writes to
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/rt/cpu.h"
 
 #define PAGE		4096ull
@@ -254,7 +254,7 @@ static void descriptor_tables(void)
 /**
  * Replaces boot/'s tables by our own; once, before anything may fault and be
  * reported. info must lie where the new tables map it (HOST_INFO_GPA), and no
- * pointer outside the map of abi/host_info.h may be in use. Descriptor tables
+ * pointer outside the map of proto/host_info.h may be in use. Descriptor tables
  * first, so that a fault on the rest of the way is reported too.
  */
 void cpu_init(const struct host_info *info)

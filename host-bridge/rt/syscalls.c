@@ -15,7 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/heap.h"
@@ -27,7 +27,7 @@
 
 extern uint8_t heap_start[];
 
-static uint64_t wall_seconds, wall_tsc;	/* see abi/host_info.h */
+static uint64_t wall_seconds, wall_tsc;	/* see proto/host_info.h */
 static uint64_t tsc_hz = 1;
 
 /** See syscalls.h. No devices: callable before all else. */

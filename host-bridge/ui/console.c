@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
 #include "host-bridge/ui/commands.h"

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
 #include "host-bridge/rt/cpu.h"

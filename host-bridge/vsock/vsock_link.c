@@ -5,7 +5,7 @@
  * reset", gives the rules that the two ends' state words follow.
  *
  * The peer is not trusted: it may write anything into its section at any time.
- * All reading of it goes through abi/ring.h, which copies and checks; a broken
+ * All reading of it goes through proto/ring.h, which copies and checks; a broken
  * rule there resets the channel. The state table is the hypervisor's and can be
  * believed, but not to be the same at the next look. No locks: the event loop
  * alone calls this.

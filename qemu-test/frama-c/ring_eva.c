@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The ring under Frama-C EVA: any sequence of calls that the contracts in
- * abi/ring.h allow, against a peer whose section holds any bytes, different
+ * proto/ring.h allow, against a peer whose section holds any bytes, different
  * ones at every read (ring_load() reads through a volatile pointer; packet
  * bytes are unknown). EVA must show that no call reads or writes outside the
  * sections and the buffers, for all of them: 0 alarms.

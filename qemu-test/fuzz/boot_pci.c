@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "boot/pci.h"
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 
 #define FUNCTIONS	6u
 #define REGS		64u

@@ -19,16 +19,16 @@ driver_fuse_fuzz_FLAGS := -Ibuild/fuzz/small $(DRIVER_FLAGS) -O2 \
 	-fno-sanitize-coverage=trace-cmp -include qemu-test/fuzz/driver_small.h
 build/fuzz/driver_fuse_fuzz: $(wildcard \
 	guest/driver/*.h qemu-test/unit/driver_*.h qemu-test/unit/fake/*.h) \
-	qemu-test/fuzz/driver_small.h build/fuzz/small/abi/ring.h \
+	qemu-test/fuzz/driver_small.h build/fuzz/small/proto/ring.h \
 	| $(DRIVER_HEADERS)
 # Rings and packets an eighth as long: more wraps around, and less to clear.
-build/fuzz/small/abi/ring.h: hypervisor/include/abi/ring.h
+build/fuzz/small/proto/ring.h: proto/ring.h
 	@mkdir -p $(@D)
 	@sed -E -e '/RING_DATA_MIN\s/s/0x40000u/0x8000u/' \
 		-e '/RING_PAYLOAD_MAX\s/s/0x10000u/0x2000u/' $< >$@
 
 define fuzz_channel_rule
-build/fuzz/$(1): $$($(1)_SRCS) hypervisor/include/abi/ring.h \
+build/fuzz/$(1): $$($(1)_SRCS) proto/ring.h \
 		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock/vsock*.h)
 	@mkdir -p $$(@D)
 	clang $$(FUZZ_FLAGS) $$($(1)_FLAGS) $$(FUZZ_INCLUDES) -o $$@ \

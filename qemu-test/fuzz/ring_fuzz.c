@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "abi/ring.h"
+#include "proto/ring.h"
 
 #define SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "abi/hypercall.h"
 #include "drivers/portio.h"
 

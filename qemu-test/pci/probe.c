@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "abi/boot_info.h"
-#include "abi/host_info.h"
+#include "proto/host_info.h"
 #include "drivers/portio.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"

@@ -13,7 +13,7 @@
 
 #include "drivers/nvme_int.h"
 #include "hypervisor/include/abi/boot_info.h"
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/loop/loop.h"
 #include "probe.h"

@@ -4,7 +4,7 @@
  * its stores reach memory later, in order, at any moment the drain process
  * chooses; a fence waits until the buffer is empty; a load may run before
  * older stores of its own end are seen. (No end loads a word that it stores,
- * so no store forwarding.) The steps are those of abi/ring.h, function by
+ * so no store forwarding.) The steps are those of proto/ring.h, function by
  * function.
  *
  * Shown by exhaustive search: every message arrives once, in order and whole

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "boot/pci.h"
-#include "hypervisor/include/abi/host_info.h"
+#include "proto/host_info.h"
 
 #define MAX		24
 #define MIB		(1ull << 20)

@@ -11,7 +11,7 @@ DRIVER_SRCS := $(filter-out guest/driver/clock.c guest/driver/fuse_notify.c, \
 DRIVER_FAKES := $(addprefix qemu-test/unit/fake/,blk.c kernel.c fuse.c)
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
 	sed -n 's/^\#include <\(.*\)>/\1/p' guest/driver/*.c guest/driver/*.h \
-	hypervisor/include/abi/ring.h proto/fuse_channel.h proto/nbd.h | grep / | sort -u))
+	proto/ring.h proto/fuse_channel.h proto/nbd.h | grep / | sort -u))
 DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Iqemu-test/unit/fake \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-pointer-sign
 

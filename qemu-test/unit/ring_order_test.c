@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ring's four full fences (abi/ring.h): at each, the other end does its half
+ * The ring's four full fences (proto/ring.h): at each, the other end does its half
  * of the protocol, between this end's store and its load. Then both must see
  * the other's store, and a fence that is missing, or on the wrong side of the
  * store or of the load, shows. That the fences are enough is the model's to say:
@@ -18,7 +18,7 @@
 static void fence(int order);
 
 #define __atomic_thread_fence(order)	fence(order)
-#include "abi/ring.h"
+#include "proto/ring.h"
 #undef __atomic_thread_fence
 
 #define SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ring (abi/ring.h): two ends back to back in ordinary memory, and one end
+ * The ring (proto/ring.h): two ends back to back in ordinary memory, and one end
  * against a peer that writes nonsense.
  */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "abi/ring.h"
+#include "proto/ring.h"
 
 #define SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 

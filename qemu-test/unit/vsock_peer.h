@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "abi/channel.h"
-#include "abi/ring.h"
+#include "proto/ring.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 #define PEER_SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)

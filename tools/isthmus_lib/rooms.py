@@ -32,7 +32,7 @@ OTHERS = {
     "drivers": ("host-bridge/loop/", "host-bridge/dev/dma.h",
                 "host-bridge/blk/block.h"),
     "proto": (),
-    "boot": ("hypervisor/include/abi/",),
+    "boot": ("hypervisor/include/abi/", "proto/"),
 }
 
 # Programs by the folders of their files. In the first list a function may call

@@ -8,8 +8,8 @@
  * its own memory, below 1 MiB) that map guest-physical 0..4 GiB one to one,
  * writable and executable; the program replaces them by its own.
  */
-#ifndef ISTHMUS_ABI_HOST_INFO_H
-#define ISTHMUS_ABI_HOST_INFO_H
+#ifndef ISTHMUS_HOST_INFO_H
+#define ISTHMUS_HOST_INFO_H
 
 #include <stdint.h>
 

@@ -17,8 +17,8 @@
  * Indices count bytes, run free over 32 bits and are masked only to address
  * the data area. Only whole packets are published.
  */
-#ifndef ISTHMUS_ABI_RING_H
-#define ISTHMUS_ABI_RING_H
+#ifndef ISTHMUS_RING_H
+#define ISTHMUS_RING_H
 
 #ifdef __KERNEL__
 #include <linux/string.h>
