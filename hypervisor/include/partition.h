@@ -16,7 +16,6 @@
 #include <vlapic.h>
 
 #define PARTITION_MAX_VCPUS	8u
-#define CHANNELS_PER_PARTITION	BOOT_MAX_CHANNELS
 
 /* In the order of the register numbers in instruction encodings. entry.S
  * knows the offsets. The RSP slot is not used. */

@@ -28,7 +28,6 @@
 #define CR4_PAE		BIT64(5)
 #define CR4_MCE		BIT64(6)
 #define CR4_PGE		BIT64(7)
-#define CR4_PCE		BIT64(8)
 #define CR4_OSFXSR	BIT64(9)
 #define CR4_OSXMMEXCPT	BIT64(10)
 #define CR4_VMXE	BIT64(13)

@@ -124,47 +124,50 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	v->gpm_epoch = 0;	/* a flush before the first entry */
 }
 
+/* Registers that are just 64 bits in the VMCB; those whose writes mean more are
+ * in svm_vcpu_set(). */
+static const uint16_t plain_field[] = {
+	[VCPU_RIP] = offsetof(struct vmcb, rip),
+	[VCPU_RSP] = offsetof(struct vmcb, rsp),
+	[VCPU_RFLAGS] = offsetof(struct vmcb, rflags),
+	[VCPU_CR0] = offsetof(struct vmcb, cr0),
+	[VCPU_CR3] = offsetof(struct vmcb, cr3),
+	[VCPU_DR7] = offsetof(struct vmcb, dr7),
+	[VCPU_PAT] = offsetof(struct vmcb, g_pat),
+	[VCPU_CS_BASE] = offsetof(struct vmcb, cs.base),
+	[VCPU_TSC_OFFSET] = offsetof(struct vmcb, tsc_offset),
+};
+
+/* NULL: it is none of them. */
+static uint64_t *plain(struct vmcb *b, enum vcpu_reg reg)
+{
+	return reg < ARRAY_SIZE(plain_field) && plain_field[reg] ?
+	       (uint64_t *)((uint8_t *)b + plain_field[reg]) : NULL;
+}
+
 /** hvm_ops.vcpu_get: the value as the guest would see it. On v's CPU. */
 uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 {
 	const struct svm_vcpu *x = v->backend;
-	const struct vmcb *b = x->vmcb;
+	struct vmcb *b = x->vmcb;
 
 	switch (reg) {
-	case VCPU_RIP:
-		return b->rip;
-	case VCPU_RSP:
-		return b->rsp;
-	case VCPU_RFLAGS:
-		return b->rflags;
-	case VCPU_CR0:
-		return b->cr0;
-	case VCPU_CR3:
-		return b->cr3;
 	case VCPU_CR4:
 		return (b->cr4 & ~CR4_MCE) | x->cr4_mce;
 	case VCPU_EFER:
 		return b->efer & ~EFER_SVME;
-	case VCPU_DR7:
-		return b->dr7;
-	case VCPU_PAT:
-		return b->g_pat;
 	case VCPU_CPL:
 		return b->cpl;
 	case VCPU_CS_ATTR:
 		/* the neutral form has the two nibbles apart, as VT-x does */
 		return (b->cs.attrib & 0xff) | (b->cs.attrib & 0xf00) << 4;
-	case VCPU_CS_BASE:
-		return b->cs.base;
-	case VCPU_TSC_OFFSET:
-		return b->tsc_offset;
 	case VCPU_KERNEL64:
 		return b->cpl == 0 && (b->efer & EFER_LMA) &&
 		       (b->cs.attrib & ATTR_L);
 	case VCPU_STAR ... VCPU_FMASK:
 		return (&b->star)[reg - VCPU_STAR];
 	default:
-		return 0;
+		return plain(b, reg) ? *plain(b, reg) : 0;
 	}
 }
 
@@ -175,12 +178,6 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	struct vmcb *b = x->vmcb;
 
 	switch (reg) {
-	case VCPU_RIP:
-		b->rip = value;
-		break;
-	case VCPU_RSP:
-		b->rsp = value;
-		break;
 	case VCPU_CR0:
 		/* caches stay on whatever the guest thinks [XSA-60]; a change
 		 * of paging drops the guest's cached translations */
@@ -200,15 +197,6 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	case VCPU_EFER:
 		b->efer = value | EFER_SVME;
 		break;
-	case VCPU_DR7:
-		b->dr7 = value;
-		break;
-	case VCPU_PAT:
-		b->g_pat = value;
-		break;
-	case VCPU_TSC_OFFSET:
-		b->tsc_offset = value;
-		break;
 	case VCPU_STAR ... VCPU_FMASK:
 		(&b->star)[reg - VCPU_STAR] = value;
 		break;
@@ -216,6 +204,9 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		b->intercept_dr = value ? ~0u : 0;
 		break;
 	default:
+		if (plain(b, reg)) {
+			*plain(b, reg) = value;
+		}
 		break;
 	}
 }

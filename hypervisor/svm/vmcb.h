@@ -124,7 +124,6 @@ _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
 #define EVENTINJ_VALID		BIT32(31)
 #define EVENTINJ_ERROR		BIT32(11)
 #define EVENTINJ_TYPE(e)	((e) >> 8 & 7)
-#define EVENT_TYPE_NMI		2u
 #define EVENT_TYPE_EXCEPTION	3u
 #define EVENT_TYPE_SOFT		4u
 

@@ -212,40 +212,31 @@ static uint64_t shadowed(enum vmcs_field real, enum vmcs_field shadow,
 	return (vmread(real) & guest_owned) | (vmread(shadow) & ~guest_owned);
 }
 
+/* Registers that are just a field; those whose writes mean more are in
+ * vmx_vcpu_set(). */
+static const uint16_t plain_field[] = {
+	[VCPU_RIP] = VMCS_GUEST_RIP, [VCPU_RSP] = VMCS_GUEST_RSP,
+	[VCPU_RFLAGS] = VMCS_GUEST_RFLAGS, [VCPU_CR3] = VMCS_GUEST_CR3,
+	[VCPU_EFER] = VMCS_GUEST_IA32_EFER, [VCPU_DR7] = VMCS_GUEST_DR7,
+	[VCPU_PAT] = VMCS_GUEST_IA32_PAT, [VCPU_CS_ATTR] = VMCS_GUEST_CS_AR,
+	[VCPU_CS_BASE] = VMCS_GUEST_CS_BASE,
+	[VCPU_TSC_OFFSET] = VMCS_TSC_OFFSET,
+};
+
 /** hvm_ops.vcpu_get: the value as the guest would see it. On v's CPU. */
 uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 {
 	(void)vmx_load(v);
 	switch (reg) {
-	case VCPU_RIP:
-		return vmread(VMCS_GUEST_RIP);
-	case VCPU_RSP:
-		return vmread(VMCS_GUEST_RSP);
-	case VCPU_RFLAGS:
-		return vmread(VMCS_GUEST_RFLAGS);
 	case VCPU_CR0:
 		return shadowed(VMCS_GUEST_CR0, VMCS_CR0_SHADOW,
 				CR0_GUEST_OWNED);
-	case VCPU_CR3:
-		return vmread(VMCS_GUEST_CR3);
 	case VCPU_CR4:
 		return shadowed(VMCS_GUEST_CR4, VMCS_CR4_SHADOW,
 				CR4_GUEST_OWNED);
-	case VCPU_EFER:
-		return vmread(VMCS_GUEST_IA32_EFER);
-	case VCPU_DR7:
-		return vmread(VMCS_GUEST_DR7);
-	case VCPU_PAT:
-		return vmread(VMCS_GUEST_IA32_PAT);
 	case VCPU_CPL:
 		/* SS.DPL is the CPL [SDM3 "Guest Register State"] */
 		return vmread(VMCS_GUEST_SS_AR) >> 5 & 3;
-	case VCPU_CS_ATTR:
-		return vmread(VMCS_GUEST_CS_AR);
-	case VCPU_CS_BASE:
-		return vmread(VMCS_GUEST_CS_BASE);
-	case VCPU_TSC_OFFSET:
-		return vmread(VMCS_TSC_OFFSET);
 	case VCPU_KERNEL64:
 		return !(vmread(VMCS_GUEST_SS_AR) >> 5 & 3) &&
 		       (vmread(VMCS_GUEST_IA32_EFER) & EFER_LMA) &&
@@ -254,7 +245,8 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		return ((struct vmx_vcpu *)v->backend)
 			->syscall_msr[reg - VCPU_STAR];
 	default:
-		return 0;
+		return reg < ARRAY_SIZE(plain_field) ?
+		       vmread(plain_field[reg]) : 0;
 	}
 }
 
@@ -289,12 +281,6 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	struct vmx_vcpu *x = vmx_load(v);
 
 	switch (reg) {
-	case VCPU_RIP:
-		vmwrite(VMCS_GUEST_RIP, value);
-		break;
-	case VCPU_RSP:
-		vmwrite(VMCS_GUEST_RSP, value);
-		break;
 	case VCPU_CR0:
 		/* a change of paging drops the translations of this VPID
 		 * [SDM3 "Operations that Invalidate TLBs and
@@ -323,15 +309,6 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 			vmx_load_syscalls(x);
 		}
 		break;
-	case VCPU_DR7:
-		vmwrite(VMCS_GUEST_DR7, value);
-		break;
-	case VCPU_PAT:
-		vmwrite(VMCS_GUEST_IA32_PAT, value);
-		break;
-	case VCPU_TSC_OFFSET:
-		vmwrite(VMCS_TSC_OFFSET, value);
-		break;
 	case VCPU_STAR ... VCPU_FMASK:
 		x->syscall_msr[reg - VCPU_STAR] = value;
 		if (x->syscalls) {
@@ -342,6 +319,9 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		set_proc(PROC_MOV_DR_EXIT, value);
 		break;
 	default:
+		if (reg < ARRAY_SIZE(plain_field) && plain_field[reg]) {
+			vmwrite(plain_field[reg], value);
+		}
 		break;
 	}
 }
