@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 
-from isthmus_lib import arguments
+from isthmus_lib import arguments, volume
 from isthmus_lib.common import Failure
 
 MIB = 1 << 20
@@ -154,18 +154,18 @@ def _bytes(mib):
     return -(-mib * MIB // CYLINDER) * CYLINDER
 
 
-def make(disk, mib, volume=False, share=None):
+def make(disk, mib, as_volume=False, share=None):
     """Makes the file when it is absent: holes only, or with a file system by
     mke2fs's own defaults, which begins as a copy of the folder `share`."""
     if os.path.exists(disk.path):
         return
-    new = disk.path + ".new" if volume else disk.path
+    new = disk.path + ".new" if as_volume else disk.path
     try:
         with open(new, "xb") as f:
             f.truncate(_bytes(mib or SIZE_DEFAULT))
     except OSError as error:
         arguments.refuse("--disk", new, error.strerror)
-    if volume:
+    if as_volume:
         _make_volume(new, disk.sector, share)
         os.rename(new, disk.path)
 
@@ -183,3 +183,5 @@ def _make_volume(path, sector, share):
         os.unlink(path)
         text = done.stdout.decode("utf-8", "replace").strip()
         raise Failure(f"--disk-volume: mke2fs failed: {text}", 2)
+    if share:
+        volume.hash_folders(path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Files that mke2fs put into a file system come out of it as they were."""
 
+import argparse
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 
-from isthmus_lib import ext4  # noqa: E402
+from isthmus_lib import datadisk, ext4, volume  # noqa: E402
 from isthmus_lib.common import Failure  # noqa: E402
 
 OLD = 1_000_000_000_123_456_789
@@ -140,6 +141,31 @@ class Ext4(unittest.TestCase):
             hole = os.stat(os.path.join(target, "hole"))
             self.assertLess(hole.st_blocks * 512, 200_000)
             os.unlink(self.image)
+
+    def test_large_folders_get_trees(self):
+        source = self.out("source")
+        for name in ("large", "small"):
+            os.mkdir(os.path.join(source, name))
+        for i in range(500):
+            with open(os.path.join(source, "large", f"some-name-{i}"), "w",
+                      encoding="ascii") as f:
+                f.write(str(i))
+        disk = os.path.join(self.folder, "disk")
+        volume.make_ext4(self.image, source)
+        datadisk.make(argparse.Namespace(path=disk, sector=512), 64, True,
+                      source)
+        for number, image in enumerate((self.image, disk)):
+            said = subprocess.run(["debugfs", "-R", "htree /large", image],
+                                  stdout=subprocess.PIPE, check=True,
+                                  stderr=subprocess.DEVNULL).stdout
+            self.assertIn(b"Root node dump", said)
+            target = self.out(f"out{number}")
+            ext4.extract(image, target)
+            large = os.path.join(target, "large")
+            self.assertEqual(sorted(os.listdir(large)),
+                             sorted(f"some-name-{i}" for i in range(500)))
+            with open(os.path.join(large, "some-name-77"), "rb") as f:
+                self.assertEqual(f.read(), b"77")
 
     def test_what_is_not_known_is_refused(self):
         with open(self.image, "wb") as f:

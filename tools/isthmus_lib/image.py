@@ -116,6 +116,8 @@ def _write_gpt(disk, boot, mib, seed, share):
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus",
          *(["-d", share] if share else []), "-E",
          f"nodiscard,offset={first * SECTOR}", disk, f"{mib}M"])
+    if share:
+        volume.hash_folders(f"{disk}?offset={first * SECTOR}")
 
 
 def write_disk(disk, files, mib=None, seed="", share=None):

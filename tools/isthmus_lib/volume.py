@@ -7,6 +7,7 @@ The layout is the one of AOSP's system/core/libsparse/sparse_format.h.
 
 import os
 import struct
+import subprocess
 
 from isthmus_lib.common import Failure, run
 
@@ -32,6 +33,18 @@ def _content_size(folder):
     return total
 
 
+def hash_folders(image, time=None):
+    """Gives a hash tree to each folder of several blocks that has none, as
+    mke2fs makes them from files: who looks up a name then reads few blocks.
+    `image` is a file, or FILE?offset=BYTES."""
+    env = dict(os.environ, E2FSPROGS_FAKE_TIME=time) if time else None
+    done = subprocess.run(["e2fsck", "-fyD", image], env=env, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode not in (0, 1):       # 1: it has changed something
+        raise Failure(f"e2fsck -D of {image} failed ({done.returncode}): "
+                      f"{done.stdout.decode('utf-8', 'replace').strip()}")
+
+
 def make_ext4(path, folder, size_mib=None):
     """Makes a sparse file `path` with a file system; `folder` may be None.
     The size is room for twice the content, 256 MiB at least."""
@@ -48,6 +61,8 @@ def make_ext4(path, folder, size_mib=None):
     if folder:
         command += ["-d", folder]
     run(command + [path], env=dict(os.environ, E2FSPROGS_FAKE_TIME=TIME))
+    if folder:
+        hash_folders(path, TIME)
 
 
 def _extents(f, size):
