@@ -182,6 +182,8 @@ int volume_open(struct volume_dev *dev, struct volume **out);
 /* Why it did not, as the end of a sentence. */
 #define VOLUME_WHY		120u
 void volume_why(struct volume_dev *dev, char text[VOLUME_WHY]);
+/* Whether it will, before anything is done to the device. */
+int volume_known(struct volume_dev *dev, char text[VOLUME_WHY]);
 int volume_flush(struct volume *vol);
 /* Before a journal: how many blocks a flush will change, at most; and what is done
  * between other calls, as long as there is something. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a volume on a disk is opened: the superblock says how long blocks are; inode 8
- * says where the journal lies; what is in the journal is brought back; the
- * superblock says, lastingly, that from now on this is needed after a power cut;
- * the journal is opened, then the file system. And closed, in the other order.
+ * How a volume on a disk is opened: the superblock says how long blocks are, and
+ * whether this is a file system that we know; inode 8 says where the journal lies;
+ * what is in the journal is brought back; the superblock says, lastingly, that from
+ * now on this is needed after a power cut; the journal is opened, then the file
+ * system. And closed, in the other order.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -99,8 +100,12 @@ static int read_super(struct volume_disk *d)
 		/* All that was read is forgotten. */
 		return error == 0 ? read_super(d) : error;
 	}
-	if (sb.s_magic != EXT2_SUPER_MAGIC ||
-	    !(sb.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)) {
+	/* What is refused must stay as it is: even its journal is its own. */
+	error = volume_known(d->dev, d->why);
+	if (error != 0) {
+		return error;
+	}
+	if (!(sb.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL)) {
 		d->phase = JOURNAL;	/* and on, without one */
 		return 0;
 	}

@@ -37,9 +37,13 @@ volume_large_SRCS := qemu-test/unit/volume_large_test.c \
 	$(filter-out qemu-test/unit/volume_%,$(VOLUME_CRASH_SRCS))
 volume_large_LIBS := -lext2fs -lcom_err
 
-UNIT_TESTS += volume_scale
-volume_scale_SRCS := qemu-test/unit/volume_scale_test.c \
-	host-bridge/blk/block.c $(JOURNAL_SRCS) \
-	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
-	$(wildcard host-bridge/fs/ext4/*.c)
-volume_scale_LIBS := -lext2fs -lcom_err
+# A volume on a disk that is a sparse file.
+VOLUME_SPARSE := volume_scale volume_feature
+UNIT_TESTS += $(VOLUME_SPARSE)
+$(foreach t,$(VOLUME_SPARSE),\
+	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
+		qemu-test/unit/volume_sparse.c \
+		host-bridge/blk/block.c $(JOURNAL_SRCS) \
+		$(addprefix host-bridge/fs/volume_,disk.c path.c) \
+		$(wildcard host-bridge/fs/ext4/*.c))\
+	$(eval $(t)_LIBS := -lext2fs -lcom_err))

@@ -105,6 +105,9 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
 			 "it");
 		return true;
 	}
+	if (refuse_feature(sb, text)) {
+		return true;
+	}
 	if (sb->s_log_block_size > BLOCK_LOG_MAX) {
 		/* A size that no ext4 has would shift too far. */
 		snprintf(text, VOLUME_WHY, "its blocks are of %llu bytes, "
@@ -120,9 +123,6 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
 			 VOLUME_INODE_SIZE);
 		return true;
 	}
-	if (refuse_feature(sb, text)) {
-		return true;
-	}
 	if (sb->s_feature_incompat & EXT4_FEATURE_INCOMPAT_64BIT) {
 		claimed |= (uint64_t)sb->s_blocks_count_hi << 32;
 	}
@@ -134,6 +134,25 @@ bool volume_refused(const struct ext2_super_block *sb, uint64_t blocks,
 		return true;
 	}
 	return false;
+}
+
+/**
+ * Whether volume_open() will take the file system on dev, by its superblock; that its
+ * journal is needed is not in the way. Returns 0, EAGAIN, EIO, or EOPNOTSUPP: text is
+ * the end of a sentence that says why not.
+ */
+int volume_known(struct volume_dev *dev, char text[VOLUME_WHY])
+{
+	struct ext2_super_block sb;
+	int error = volume_super(dev, &sb);
+
+	if (error != 0) {
+		return error;
+	}
+	if (sb.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) {
+		sb.s_feature_incompat &= ~EXT3_FEATURE_INCOMPAT_RECOVER;
+	}
+	return volume_refused(&sb, dev->blocks, text) ? EOPNOTSUPP : 0;
 }
 
 /**

@@ -218,6 +218,12 @@ int xattr_write(struct volume *vol, struct vnode *vn, const char *name,
 		return (flags & VOLUME_XATTR_REPLACE) != 0 ? ENODATA : 0;
 	}
 	error = xattr_ready(vol, vn, true);
+	/* The first of all. [Linux "fs/ext4/xattr.c:
+	 * ext4_xattr_update_super_block"] */
+	if (error == 0 && !ext2fs_has_feature_xattr(vol->fs->super)) {
+		ext2fs_set_feature_xattr(vol->fs->super);
+		ext2fs_mark_super_dirty(vol->fs);
+	}
 	if (error == 0) {
 		error = xattr_open(vol, vn, &handle);
 	}
