@@ -102,6 +102,8 @@ int agent_run(void)
 	int listeners[PORT_COUNT];
 	struct agent_ready ready;
 	int sessions = 0;
+	/* Before there is anything here that it should not have open. */
+	pid_t cache = cache_start(), pid;
 
 	for (size_t i = 0; i < PORT_COUNT; i++) {
 		listeners[i] = listen_on(ports[i]);
@@ -129,8 +131,8 @@ int agent_run(void)
 		agent_ready_step(&ready, &p[PORT_COUNT]);
 		/* Ended sessions wait for the next connection to be counted:
 		 * SIGCHLD does not end poll(), and a zombie costs nothing. */
-		while (waitpid(-1, NULL, WNOHANG) > 0) {
-			sessions--;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+			sessions -= pid != cache;
 		}
 		for (size_t i = 0; i < PORT_COUNT; i++) {
 			if (p[i].revents) {

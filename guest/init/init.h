@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of guest/init share: the log (init_log.c), PID 1 (boot.c,
- * root.c, processes.c, init.c) and the agent it starts (agent*.c). One static program, no threads.
- * Calls go one way: init.c knows the others, none knows it.
+ * What the files of guest/init share: the log (init_log.c), the command line
+ * (cmdline.c), PID 1 (boot.c, root.c, processes.c, init.c), the agent it starts
+ * (agent*.c), and what gives up page cache (cache*.c), which the agent starts. One
+ * static program, no threads. Calls go one way: init.c knows the others, none knows
+ * it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
@@ -38,6 +40,11 @@ void processes_end(pid_t shell);
 
 void init_log(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
+
+void cmdline_words(char *line, size_t size, void (*take)(const char *word));
+const char *cmdline_after(const char *word, const char *start);
+
+pid_t cache_start(void);
 
 int agent_run(void);
 

@@ -43,24 +43,17 @@ static struct {
 	char path[64];		/* of the device */
 } root = { .type = "ext4", .options = "" };
 
-static const char *after(const char *word, const char *start)
-{
-	size_t len = strlen(start);
-
-	return strncmp(word, start, len) == 0 ? word + len : NULL;
-}
-
 static void take(const char *word)
 {
 	const char *value;
 
-	if ((value = after(word, "root="))) {
+	if ((value = cmdline_after(word, "root="))) {
 		root.device = value;
-	} else if ((value = after(word, "rootfstype="))) {
+	} else if ((value = cmdline_after(word, "rootfstype="))) {
 		root.type = value;
-	} else if ((value = after(word, "rootflags="))) {
+	} else if ((value = cmdline_after(word, "rootflags="))) {
 		root.options = value;
-	} else if ((value = after(word, "init="))) {
+	} else if ((value = cmdline_after(word, "init="))) {
 		root.init = value;
 	} else if (strcmp(word, "ro") == 0) {
 		root.flags = MS_RDONLY;
@@ -70,19 +63,7 @@ static void take(const char *word)
 /** Whether the command line wants another root than the initramfs. */
 bool root_wanted(void)
 {
-	FILE *f = fopen("/proc/cmdline", "re");
-	char *save = NULL;
-	bool there;
-
-	if (!f) {
-		return false;
-	}
-	there = fgets(root.line, sizeof(root.line), f);
-	fclose(f);
-	for (char *word = there ? strtok_r(root.line, " \n", &save) : NULL; word;
-	     word = strtok_r(NULL, " \n", &save)) {
-		take(word);
-	}
+	cmdline_words(root.line, sizeof(root.line), take);
 	return root.device && root.device[0];
 }
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes agent_proto agent_session agent_ready agent_9p
+UNIT_TESTS += init_processes init_cache agent_proto agent_session agent_ready agent_9p
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
 init_processes_LIBS := -lutil
+
+init_cache_SRCS := qemu-test/unit/init_cache_test.c \
+	guest/init/cache_policy.c
 
 agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 

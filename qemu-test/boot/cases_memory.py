@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Memory that Linux does not need any more."""
+
+from runner import QEMU, case
+
+# A file of 64 MiB, then how much of the page cache is left when it is below $1
+# KiB, or after $2 half seconds; in both, what the process that looks after it has
+# been woken by in 10 s without work. Last, whether the file is as it was.
+CACHE = r"""
+cached() { awk '/\(file\):/ { n += $2 } END { print n }' /proc/meminfo; }
+wakes() { awk '/ctxt_switches/ { n += $2 } END { print n }' $1/status; }
+keeper=$(dirname $(grep -lx page-cache /proc/[0-9]*/comm | head -n 1))
+f=/mnt/host/f
+dd if=/dev/urandom of=$f bs=1M count=64
+sum=$(sha256sum < $f)
+echo full $(cached)
+i=0
+while [ $(cached) -gt $1 ] && [ $i -lt $2 ]; do
+	i=$((i + 1))
+	sleep 0.5
+done
+[ -e $keeper/status ] && sleep 2 && before=$(wakes $keeper)
+echo small $(cached)
+if [ -e $keeper/status ]; then
+	sleep 10
+	echo wakes $(($(wakes $keeper) - before))
+fi
+echo 3 > /proc/sys/vm/drop_caches
+[ "$(sha256sum < $f)" = "$sum" ] && echo same 1
+"""
+
+
+def cached(t, setting, below_kib, turns):
+    """What the script says: {word: number}."""
+    script = t.path("fill")
+    with open(script, "w", encoding="ascii") as f:
+        f.write(CACHE)
+    result = t.exec(f"sh /bin/fill {below_kib} {turns}",
+                    "--overlay", t.overlay({"bin/fill": script}),
+                    "--append", f"isthmus.cache={setting}")
+    words = result.out.split()
+    t.note += f"; {setting}: {' '.join(words)}"
+    return dict(zip(words[::2], map(int, words[1::2])))
+
+
+@case("page-cache", "the page cache of an idle Linux shrinks to its floor; "
+      "nobody is woken then; or not at all",
+      only=QEMU, why="a minute of idle time is long elsewhere")
+def page_cache(t):
+    said = cached(t, "8,200", 12 << 10, 60)
+    t.check(said["full"] > 60 << 10, "the file was not cached")
+    t.check(said["small"] < 12 << 10, "it did not shrink")
+    t.check(said["small"] > 7 << 10, "it shrank below the floor")
+    t.check(said["wakes"] < 15, "it was looked after when nothing changed")
+    t.check("same" in said, "the file is another")
+    said = cached(t, "off", 12 << 10, 10)
+    t.check(said["small"] > 60 << 10, "it shrank, and should not")
+    t.check("wakes" not in said, "there is a process for nothing")
