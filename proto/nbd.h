@@ -126,8 +126,9 @@ struct nbd_answer {
 
 /* ---- Agreed between the two ends of ours ---- */
 
-/* Bytes of one READ or WRITE: with its header it fits in the smallest ring. */
-#define NBD_DATA_MAX		(128u << 10)
+/* Bytes of one READ or WRITE: with its header it fits in the smallest ring; and 1
+ * MiB, what Linux asks for at once, is five. */
+#define NBD_DATA_MAX		(208u << 10)
 #define NBD_NAME_MAX		31u	/* bytes */
 
 #endif

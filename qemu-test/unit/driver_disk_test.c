@@ -177,7 +177,7 @@ static void disks_are_found(void **state)
 
 static void what_is_written_is_read(void **state)
 {
-	static struct page copy[32];
+	static struct page copy[NBD_DATA_MAX / 4096];
 
 	(void)state;
 	for (unsigned int how = 0; how < 4; how++) {
