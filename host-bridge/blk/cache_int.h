@@ -59,7 +59,9 @@ struct cache {
 	bool failed;			/* a write of data, not yet told */
 	struct block_req flush;
 	struct cache_batch flush_batch;
-	enum { FLUSH_NONE, FLUSH_DATA, FLUSH_DISK, FLUSH_DONE } flushing;
+	/* Flushes are counted; whether one of the last 64 has failed. */
+	uint64_t flush_begun, flush_ended, flush_failed;
+	uint64_t flush_wanted;		/* by who has no volume_wait */
 	struct cache_stats stats;
 };
 

@@ -383,10 +383,13 @@ static void flush_done(struct block_req *req)
 	struct cache *cache = (struct cache *)((char *)req -
 				offsetof(struct cache, flush));
 
-	if (req->error != 0) {
-		cache->flush_batch.error = req->error;
+	uint64_t bit = 1ull << (++cache->flush_ended % 64);
+
+	if (req->error != 0 || cache->flush_batch.error != 0) {
+		cache->flush_failed |= bit;
+	} else {
+		cache->flush_failed &= ~bit;
 	}
-	cache->flushing = FLUSH_DONE;
 	cache->wake = true;
 	cache_run(cache);
 }
@@ -396,7 +399,6 @@ static void flush_data_done(struct cache_batch *batch)
 	struct cache *cache = (struct cache *)((char *)batch -
 				offsetof(struct cache, flush_batch));
 
-	cache->flushing = FLUSH_DISK;
 	cache->flush = (struct block_req){
 		.op = BLOCK_FLUSH, .done = flush_done,
 	};
@@ -404,21 +406,29 @@ static void flush_data_done(struct cache_batch *batch)
 }
 
 /* Makes what is dirty lasting: volume_dev_ops, EAGAIN (absent) while that is not
- * so. With a journal that is what a round is for. */
+ * so. With a journal that is what a round is for. A flush that somebody else has
+ * begun need not have what is dirty now: the first that begins from now on has. */
 int cache_flush(struct volume_dev *dev)
 {
 	struct cache *cache = (struct cache *)dev;
+	uint64_t *number = cache->wait != NULL ? &cache->wait->number
+					       : &cache->flush_wanted;
 
 	dev->absent = dev->full = false;
 	if (cache->journal != NULL) {
 		return 0;
 	}
-	if (cache->flushing == FLUSH_DONE) {
-		cache->flushing = FLUSH_NONE;
-		return cache->flush_batch.error;
+	if (*number == 0) {
+		*number = cache->flush_begun + 1;
 	}
-	if (cache->flushing == FLUSH_NONE) {
-		cache->flushing = FLUSH_DATA;
+	if (*number <= cache->flush_ended) {
+		bool failed = (cache->flush_failed >> *number % 64 & 1) != 0;
+
+		*number = 0;
+		return failed ? EIO : 0;
+	}
+	if (cache->flush_begun == cache->flush_ended) {
+		cache->flush_begun++;
 		cache->flush_batch.done = flush_data_done;
 		cache_sync(cache, &cache->flush_batch);
 	}

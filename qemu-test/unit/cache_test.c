@@ -448,6 +448,68 @@ static void test_random(void **state)
 	close_cache();
 }
 
+/* Whether what was written last to a block is lasting. */
+static bool lasts(uint32_t block)
+{
+	unsigned written = 0;
+	bool yes = false;
+
+	for (unsigned i = 0; i < disk.count; i++) {
+		const struct fake_write *w = &disk.log[i];
+
+		if (w->op == BLOCK_FLUSH) {
+			yes |= w->done != 0 && written != 0 &&
+			       w->submitted > written;
+		} else if (block * BLOCK / 512 - w->sector < w->sectors) {
+			written = w->done;
+			yes = false;
+		}
+	}
+	return yes;
+}
+
+static int flush_of(struct waiter *w)
+{
+	cache_turn(cache, &w->wait);
+	return dev->ops->flush(dev);
+}
+
+/* Each gets the flush that has what he has written, whoever asks first when one has
+ * ended, and the result of that one. */
+static void test_flushes(void **state)
+{
+	struct waiter a = new_waiter(), b = new_waiter(), c = new_waiter();
+	enum block_op failing = BLOCK_FLUSH;
+
+	(void)state;
+	open_cache();
+	put(1, 11);
+	assert_int_equal(flush_of(&a), EAGAIN);
+	put(2, 22);
+	assert_int_equal(flush_of(&b), EAGAIN);
+	while (!lasts(1)) {
+		assert_true(step());
+	}
+	assert_false(lasts(2));
+	/* That one has ended, and nobody has asked. */
+	put(3, 33);
+	assert_int_equal(flush_of(&c), EAGAIN);
+	assert_int_equal(flush_of(&b), EAGAIN);
+	disk.fails = fails;
+	disk.arg = &failing;
+	settle();
+	disk.fails = NULL;
+	assert_int_equal(flush_of(&b), EIO);
+	assert_int_equal(flush_of(&c), EIO);
+	assert_int_equal(flush_of(&a), 0);
+	assert_int_equal(flush(), 0);
+	assert_true(lasts(2) && lasts(3));
+	cache_wait_end(cache, &a.wait);
+	cache_wait_end(cache, &b.wait);
+	cache_wait_end(cache, &c.wait);
+	close_cache();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_write_back),
+		cmocka_unit_test(test_flushes),
 		cmocka_unit_test(test_errors), cmocka_unit_test(test_bad_block),
 		cmocka_unit_test(test_random),
 	};
