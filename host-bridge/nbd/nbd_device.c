@@ -75,7 +75,7 @@ static void release(struct nbd_io *io)
 }
 
 /* One for the connection's request. NULL: it waits for one. */
-static struct nbd_io *take(struct nbd_conn *conn)
+static struct nbd_io *take(struct nbd_conn *conn, const struct nbd_task *task)
 {
 	struct nbd_device *device = of(conn);
 	struct nbd_io *io = device->free;
@@ -88,7 +88,7 @@ static struct nbd_io *take(struct nbd_conn *conn)
 	device->free = io->next;
 	io->conn = conn;
 	io->next = NULL;
-	io->request = conn->request;
+	io->request = task->request;
 	io->at = io->error = 0;
 	io->headed = false;
 	return io;
@@ -181,9 +181,9 @@ static void start(struct nbd_io *io)
 
 /** Begins a request without data to come, which has been checked, or has it wait:
  * false. */
-bool nbd_device_request(struct nbd_conn *conn)
+bool nbd_device_request(struct nbd_conn *conn, struct nbd_task *task)
 {
-	struct nbd_io *io = take(conn);
+	struct nbd_io *io = take(conn, task);
 
 	if (io == NULL) {
 		return false;
@@ -192,13 +192,14 @@ bool nbd_device_request(struct nbd_conn *conn)
 	return true;
 }
 
-/** Bytes of a WRITE's data, conn->left at most; returns how many it took. */
-size_t nbd_device_data(struct nbd_conn *conn, const uint8_t *data, size_t len)
+/** Bytes of a WRITE's data, task->left at most; returns how many it took. */
+size_t nbd_device_data(struct nbd_conn *conn, struct nbd_task *task,
+		       const uint8_t *data, size_t len)
 {
 	struct nbd_io *io = conn->io;
 
 	if (io == NULL) {
-		io = conn->io = take(conn);
+		io = conn->io = take(conn, task);
 	}
 	if (io == NULL) {
 		return 0;

@@ -18,10 +18,29 @@
 #define OUT_MAX		((NBD_DISKS + 1) * (sizeof(struct nbd_option_reply) + \
 					   4 + NBD_NAME_MAX))
 
+/* Requests of a connection that may be under way. */
+#define NBD_TASKS	16u
+
 /* What comes next on a connection: the client's flags, an option's head, its
  * data; a request, the data of a WRITE. */
 enum nbd_state {
 	ON_FLAGS, ON_OPTION, ON_OPTION_DATA, ON_REQUEST, ON_DATA,
+};
+
+struct nbd_conn;
+
+/* A request, from its head to its answer. One that has to wait for the store is put
+ * aside, and those behind it go on: but for a WRITE whose data are still to come, and
+ * a READ some of whose data have gone. */
+struct nbd_task {
+	struct nbd_conn *conn;		/* NULL: there is none */
+	struct nbd_request request;	/* checked */
+	uint64_t offset;		/* of the next byte */
+	uint32_t left;			/* bytes still to be moved */
+	uint32_t error;			/* of a WRITE, whose data are skipped */
+	struct volume_wait wait;
+	bool waits;			/* and ready() will be called */
+	enum { NOTHING_DUE, CARRY_DUE, FINISH_DUE } due;	/* then */
 };
 
 struct nbd_conn {
@@ -36,25 +55,17 @@ struct nbd_conn {
 	uint8_t head[OPTION_MAX];
 	size_t head_len;
 	uint32_t skip;			/* of an option that is too long */
-	union {
-		struct nbd_option option;	/* as it came */
-		struct nbd_request request;
-	};
-	/* The request, checked. */
-	uint64_t offset;		/* of the next byte */
-	uint32_t left;			/* bytes still to be moved */
-	uint32_t error;			/* of a WRITE, whose data are skipped */
+	struct nbd_option option;	/* as it came */
 	/* What is to be sent: bytes, then the data of a READ. */
 	uint8_t out[OUT_MAX];
 	size_t out_at, out_len;
-	bool reading;			/* offset, left are what is still read */
+	struct nbd_task *reading;
+	struct nbd_task *writing;	/* its data come */
+	struct nbd_task tasks[NBD_TASKS];
 	/* On a block device: what a WRITE's data come into, and those that are to
 	 * be answered. */
 	struct nbd_io *io, *done;
-	/* A request that waits for the store, and those behind it. */
-	struct volume_wait wait;
-	bool waits;			/* and ready() will be called */
-	enum { NOTHING_DUE, CARRY_DUE, FINISH_DUE } due;	/* then */
+	bool waits;			/* for an io */
 };
 
 struct nbd_service {
@@ -82,18 +93,18 @@ void nbd_on_option(struct nbd_conn *conn);
 void nbd_on_option_data(struct nbd_conn *conn);
 
 /* nbd_device.c */
-bool nbd_device_request(struct nbd_conn *conn);
-size_t nbd_device_data(struct nbd_conn *conn, const uint8_t *data, size_t len);
+bool nbd_device_request(struct nbd_conn *conn, struct nbd_task *task);
+size_t nbd_device_data(struct nbd_conn *conn, struct nbd_task *task,
+		       const uint8_t *data, size_t len);
 bool nbd_device_answer(struct nbd_conn *conn);
 void nbd_device_gone(struct nbd_conn *conn);
 
 /* nbd_requests.c */
 uint32_t nbd_error(int error);
+bool nbd_can_take(const struct nbd_conn *conn);
 void nbd_on_request(struct nbd_conn *conn);
 size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len);
-void nbd_on_ready(struct volume_wait *wait);
-void nbd_go_on(struct nbd_conn *conn);
-void nbd_wait_end(struct nbd_conn *conn);
-bool nbd_read_more(struct nbd_conn *conn);
+bool nbd_go_on(struct nbd_conn *conn);
+void nbd_tasks_end(struct nbd_conn *conn);
 
 #endif

@@ -39,106 +39,136 @@ uint32_t nbd_error(int error)
 	}
 }
 
-static struct nbd_answer answer_head(const struct nbd_conn *conn,
+static struct nbd_answer answer_head(const struct nbd_task *task,
 				     uint32_t error)
 {
 	return (struct nbd_answer){
 		.magic = NBD_BE32(NBD_ANSWER_MAGIC),
 		.error = NBD_BE32(error),
-		.cookie = conn->request.cookie,
+		.cookie = task->request.cookie,
 	};
 }
 
-/** volume_wait.ready: what is due is done when it is the connection's turn. */
-void nbd_on_ready(struct volume_wait *wait)
-{
-	struct nbd_conn *conn = CONTAINER(wait, struct nbd_conn, wait);
+/* ---- Tasks ---- */
 
-	if (conn->waits && !conn->failed) {
-		conn->waits = false;
-		vsock_again(conn->vsock);
+/* volume_wait.ready: what is due is done when it is the connection's turn. */
+static void on_ready(struct volume_wait *wait)
+{
+	struct nbd_task *task = CONTAINER(wait, struct nbd_task, wait);
+
+	if (task->waits && !task->conn->failed) {
+		task->waits = false;
+		vsock_again(task->conn->vsock);
 	}
 }
 
-/** Nobody waits any more. */
-void nbd_wait_end(struct nbd_conn *conn)
+/* One that is free, or NULL. */
+static struct nbd_task *task_free(const struct nbd_conn *conn)
 {
-	struct volume_turns *turns = conn->disk != NULL
-				     ? conn->disk->store->turns : NULL;
-
-	conn->waits = false;
-	if (turns != NULL) {
-		turns->end(turns, &conn->wait);
-		conn->wait = (struct volume_wait){ .ready = nbd_on_ready };
+	for (unsigned i = 0; i < NBD_TASKS; i++) {
+		if (conn->tasks[i].conn == NULL) {
+			return (struct nbd_task *)&conn->tasks[i];
+		}
 	}
+	return NULL;
+}
+
+/* Nobody waits any more. */
+static void task_end(struct nbd_task *task)
+{
+	struct volume_turns *turns = task->conn->disk->store->turns;
+
+	if (turns != NULL) {
+		turns->end(turns, &task->wait);
+	}
+	*task = (struct nbd_task){ 0 };
+}
+
+/** The connection is over. */
+void nbd_tasks_end(struct nbd_conn *conn)
+{
+	for (unsigned i = 0; i < NBD_TASKS; i++) {
+		if (conn->tasks[i].conn != NULL) {
+			task_end(&conn->tasks[i]);
+		}
+	}
+}
+
+/** Whether what comes next can be taken: a request's head, or data. */
+bool nbd_can_take(const struct nbd_conn *conn)
+{
+	if (conn->waits) {
+		return false;
+	}
+	return conn->writing != NULL ? !conn->writing->waits
+				     : task_free(conn) != NULL;
 }
 
 /* Before the store is asked for something; 0, EAGAIN, or what is wrong. */
-static int turn(struct nbd_conn *conn, bool changes)
+static int turn(struct nbd_task *task, bool changes)
 {
-	struct volume_turns *turns = conn->disk->store->turns;
+	struct volume_turns *turns = task->conn->disk->store->turns;
 
 	if (turns == NULL) {
 		return 0;
 	}
-	conn->wait.ready = nbd_on_ready;
 	if (changes) {
-		return turns->begin(turns, &conn->wait);
+		return turns->begin(turns, &task->wait);
 	}
-	turns->look(turns, &conn->wait);
+	turns->look(turns, &task->wait);
 	return 0;
 }
 
-static int flush_store(struct nbd_conn *conn)
+static int flush_store(struct nbd_task *task)
 {
-	struct nbd_store *store = conn->disk->store;
-	int error = turn(conn, false);
+	struct nbd_store *store = task->conn->disk->store;
+	int error = turn(task, false);
 
 	if (error != 0) {
 		return error;
 	}
 	return store->turns != NULL
-	       ? store->turns->sync(store->turns, &conn->wait)
+	       ? store->turns->sync(store->turns, &task->wait)
 	       : store->ops->flush(store);
 }
 
 /* Whether the request has to wait: what is due then. */
-static bool put_off(struct nbd_conn *conn, int error, int due)
+static bool put_off(struct nbd_task *task, int error, int due)
 {
-	if (conn->disk->store->turns == NULL || error != EAGAIN) {
+	if (task->conn->disk->store->turns == NULL || error != EAGAIN) {
 		return false;
 	}
-	conn->waits = true;
-	conn->due = due;
+	task->waits = true;
+	task->due = due;
 	return true;
 }
 
-static int map(struct nbd_conn *conn, struct volume_seg *segs, unsigned *count)
+static int map(struct nbd_task *task, struct volume_seg *segs,
+	       unsigned *count)
 {
-	struct nbd_store *store = conn->disk->store;
+	struct nbd_store *store = task->conn->disk->store;
 	size_t done;
-	int error = turn(conn, false);
+	int error = turn(task, false);
 
 	return error != 0 ? error
-			  : store->ops->map(store, conn->offset, conn->left,
+			  : store->ops->map(store, task->offset, task->left,
 					    segs, PIECES, count, &done);
 }
 
-static void answer(struct nbd_conn *conn, uint32_t error)
+static void answer(struct nbd_task *task, uint32_t error)
 {
-	nbd_wait_end(conn);
-	struct nbd_answer head = answer_head(conn, error);
+	struct nbd_conn *conn = task->conn;
+	struct nbd_answer head = answer_head(task, error);
 
 	conn->disk->errors += error != 0;
-	conn->state = ON_REQUEST;
+	task_end(task);
 	nbd_conn_put(conn, &head, sizeof(head));
 }
 
 /* What the request is refused for, or 0. */
-static uint32_t check(const struct nbd_conn *conn)
+static uint32_t check(const struct nbd_store *store,
+		      const struct nbd_request *req)
 {
-	const struct nbd_request *req = &conn->request;
-	const struct nbd_store *store = conn->disk->store;
 	unsigned known = NBD_FLAG_FUA;
 
 	if (req->type == NBD_ZEROES) {
@@ -166,21 +196,22 @@ static uint32_t check(const struct nbd_conn *conn)
 	return req->type != NBD_READ && store->read_only ? NBD_EPERM : 0;
 }
 
+/* ---- What they do ---- */
+
 /* What a WRITE, TRIM or ZEROES ends with. */
-static void finish(struct nbd_conn *conn, int error)
+static void finish(struct nbd_task *task, int error)
 {
-	if (error == 0 && (conn->request.flags & NBD_FLAG_FUA) != 0) {
-		error = flush_store(conn);
+	if (error == 0 && (task->request.flags & NBD_FLAG_FUA) != 0) {
+		error = flush_store(task);
 	}
-	if (put_off(conn, error, FINISH_DUE)) {
-		return;
+	if (!put_off(task, error, FINISH_DUE)) {
+		answer(task, nbd_error(error));
 	}
-	answer(conn, nbd_error(error));
 }
 
 /* Sends pieces of a READ's data, behind the answer's head if there is one. What
  * of that has no room waits. False: there was no room for all. */
-static bool send_pieces(struct nbd_conn *conn, const struct nbd_answer *head,
+static bool send_pieces(struct nbd_task *task, const struct nbd_answer *head,
 			const struct volume_seg *segs, unsigned count)
 {
 	struct vsock_piece pieces[PIECES + 1] = { { 0 } };
@@ -194,30 +225,32 @@ static bool send_pieces(struct nbd_conn *conn, const struct nbd_answer *head,
 		pieces[n++] = (struct vsock_piece){ segs[i].data, segs[i].len };
 		len += segs[i].len;
 	}
-	sent = vsock_send_pieces(conn->vsock, pieces, n);
+	sent = vsock_send_pieces(task->conn->vsock, pieces, n);
 	if (sent < before) {
-		nbd_conn_later(conn, (const uint8_t *)head + sent,
+		nbd_conn_later(task->conn, (const uint8_t *)head + sent,
 			       before - sent);
 		return false;
 	}
-	conn->offset += sent - before;
-	conn->left -= (uint32_t)(sent - before);
+	task->offset += sent - before;
+	task->left -= (uint32_t)(sent - before);
 	return sent - before == len;
 }
 
-/**
- * Goes on with a READ whose data are next to be sent. False: there is no room
- * for more now, or the connection has failed.
- */
-bool nbd_read_more(struct nbd_conn *conn)
+/* Goes on with the READ whose data are next to be sent. False: there is no room
+ * for more now, it has to wait, or the connection has failed. */
+static bool read_more(struct nbd_task *task)
 {
+	struct nbd_conn *conn = task->conn;
 	struct volume_seg segs[PIECES];
 	unsigned count;
 
-	while (conn->left != 0) {
-		int error = map(conn, segs, &count);
+	if (task->waits) {
+		return false;
+	}
+	while (task->left != 0) {
+		int error = map(task, segs, &count);
 
-		if (put_off(conn, error, NOTHING_DUE)) {
+		if (put_off(task, error, NOTHING_DUE)) {
 			return false;
 		}
 		if (error != 0) {
@@ -226,94 +259,116 @@ bool nbd_read_more(struct nbd_conn *conn)
 			nbd_conn_fail(conn);
 			return false;
 		}
-		if (!send_pieces(conn, NULL, segs, count)) {
+		if (!send_pieces(task, NULL, segs, count)) {
 			return false;
 		}
 	}
-	conn->reading = false;
-	nbd_wait_end(conn);
+	conn->reading = NULL;
+	task_end(task);
 	return true;
 }
 
 /* The head, and what there is room for of the data. */
-static void start_read(struct nbd_conn *conn)
+static void start_read(struct nbd_task *task)
 {
+	struct nbd_conn *conn = task->conn;
 	struct volume_seg segs[PIECES];
 	struct nbd_answer head;
 	unsigned count;
-	int error = map(conn, segs, &count);
+	int error = map(task, segs, &count);
 
-	if (put_off(conn, error, CARRY_DUE)) {
+	if (put_off(task, error, CARRY_DUE)) {
 		return;
 	}
 	if (error != 0) {
-		answer(conn, nbd_error(error));
+		answer(task, nbd_error(error));
 		return;
 	}
-	head = answer_head(conn, 0);
+	head = answer_head(task, 0);
 	conn->disk->reads++;
-	conn->disk->read_bytes += conn->left;
-	conn->reading = true;
-	if (send_pieces(conn, &head, segs, count)) {
-		(void)nbd_read_more(conn);
+	conn->disk->read_bytes += task->left;
+	conn->reading = task;
+	if (send_pieces(task, &head, segs, count)) {
+		(void)read_more(task);
 	}
 }
 
-/* One that has no data to come, checked. */
-static void carry_out(struct nbd_conn *conn)
+/* One that has no data to come, checked; nothing else is being sent. */
+static void carry_out(struct nbd_task *task)
 {
-	const struct nbd_request *req = &conn->request;
+	const struct nbd_request *req = &task->request;
+	struct nbd_conn *conn = task->conn;
 	struct nbd_store *store = conn->disk->store;
 	int error;
 
 	if (store->device) {
-		if (!nbd_device_request(conn)) {
-			conn->due = CARRY_DUE;
+		if (nbd_device_request(conn, task)) {
+			task_end(task);
+		} else {
+			task->due = CARRY_DUE;
 		}
 		return;
 	}
 	switch (req->type) {
 	case NBD_READ:
-		start_read(conn);
+		start_read(task);
 		return;
 	case NBD_FLUSH:
-		error = flush_store(conn);
+		error = flush_store(task);
 		break;
 	default:
-		error = turn(conn, true);
+		error = turn(task, true);
 		if (error == 0) {
 			error = store->ops->zero(store, req->offset, req->len,
 						 req->flags & NBD_FLAG_NO_HOLE);
 		}
 	}
-	if (put_off(conn, error, CARRY_DUE)) {
+	if (put_off(task, error, CARRY_DUE)) {
 		return;
 	}
 	if (req->type == NBD_FLUSH) {
 		conn->disk->flushes++;
-		answer(conn, nbd_error(error));
+		answer(task, nbd_error(error));
 	} else {
-		finish(conn, error);
+		finish(task, error);
 	}
 }
 
-/** What had to wait for the store is tried again. */
-void nbd_go_on(struct nbd_conn *conn)
+/**
+ * Goes on with the READ that is being sent, then with what waited and need not any
+ * more. Whether nothing waits to be sent.
+ */
+bool nbd_go_on(struct nbd_conn *conn)
 {
-	int due = conn->due;
-
-	conn->due = NOTHING_DUE;
-	if (due == CARRY_DUE) {
-		carry_out(conn);
-	} else if (due == FINISH_DUE) {
-		finish(conn, 0);
+	if (conn->reading != NULL && !read_more(conn->reading)) {
+		return false;
 	}
+	for (unsigned i = 0; i < NBD_TASKS && !conn->waits; i++) {
+		struct nbd_task *task = &conn->tasks[i];
+		int due = task->due;
+
+		if (task->waits || due == NOTHING_DUE) {
+			continue;
+		}
+		task->due = NOTHING_DUE;
+		if (due == CARRY_DUE) {
+			carry_out(task);
+		} else {
+			finish(task, 0);
+		}
+		if (conn->failed || conn->reading != NULL ||
+		    conn->out_len != 0) {
+			return false;
+		}
+	}
+	return true;
 }
 
-/** A request's head is here. */
+/** A request's head is here, and nbd_can_take(). */
 void nbd_on_request(struct nbd_conn *conn)
 {
-	struct nbd_request *req = &conn->request;
+	struct nbd_task *task = task_free(conn);
+	struct nbd_request *req = &task->request;
 
 	memcpy(req, conn->head, sizeof(*req));
 	if (req->magic != NBD_BE32(NBD_REQUEST_MAGIC)) {
@@ -324,30 +379,54 @@ void nbd_on_request(struct nbd_conn *conn)
 	req->type = NBD_BE16(req->type);
 	req->offset = NBD_BE64(req->offset);
 	req->len = NBD_BE32(req->len);
-	conn->offset = req->offset;
-	conn->left = req->len;
 	if (req->type == NBD_DISCONNECT) {
 		conn->ending = true;
 		vsock_shutdown(conn->vsock, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
 		return;
 	}
-	conn->error = check(conn);
-	if (req->type == NBD_WRITE) {
-		/* A length that no error excuses: its data would never end. */
-		if (req->len > NBD_DATA_MAX) {
-			nbd_conn_fail(conn);
-			return;
-		}
-		conn->state = ON_DATA;
-		if (req->len != 0) {
-			return;
-		}
-	}
-	if (conn->error != 0) {
-		answer(conn, conn->error);
+	/* A length that no error excuses: its data would never end. */
+	if (req->type == NBD_WRITE && req->len > NBD_DATA_MAX) {
+		nbd_conn_fail(conn);
 		return;
 	}
-	carry_out(conn);
+	task->conn = conn;
+	task->wait.ready = on_ready;
+	task->offset = req->offset;
+	task->left = req->len;
+	task->error = check(conn->disk->store, req);
+	if (req->type == NBD_WRITE && req->len != 0) {
+		conn->writing = task;
+		conn->state = ON_DATA;
+	} else if (task->error != 0) {
+		answer(task, task->error);
+	} else {
+		carry_out(task);
+	}
+}
+
+/* Writes to the store; returns how many bytes are not needed any more: all, but
+ * where it has to wait. */
+static size_t write_store(struct nbd_task *task, const uint8_t *data, size_t n)
+{
+	struct nbd_store *store = task->conn->disk->store;
+	size_t at = 0;
+
+	while (task->error == 0 && at < n) {
+		size_t done = 0;
+		int error = turn(task, true);
+
+		if (error == 0) {
+			error = store->ops->write(store, task->offset + at,
+						  data + at, n - at, &done);
+		}
+		at += done;
+		/* They are given again from there. */
+		if (put_off(task, error, NOTHING_DUE)) {
+			return at;
+		}
+		task->error = nbd_error(error);
+	}
+	return n;
 }
 
 /**
@@ -356,42 +435,27 @@ void nbd_on_request(struct nbd_conn *conn)
  */
 size_t nbd_on_data(struct nbd_conn *conn, const uint8_t *data, size_t len)
 {
-	struct nbd_store *store = conn->disk->store;
-	size_t n = len < conn->left ? len : conn->left;
-	size_t at = 0;
+	struct nbd_task *task = conn->writing;
+	bool device = conn->disk->store->device && task->error == 0;
+	size_t n = len < task->left ? len : task->left;
 
-	if (store->device && conn->error == 0) {
-		n = nbd_device_data(conn, data, n);
-		conn->left -= (uint32_t)n;
-		if (conn->left == 0) {
-			conn->state = ON_REQUEST;
-		}
+	n = device ? nbd_device_data(conn, task, data, n)
+		   : write_store(task, data, n);
+	task->offset += n;
+	task->left -= (uint32_t)n;
+	if (task->left != 0) {
 		return n;
 	}
-	while (conn->error == 0 && at < n) {
-		size_t done = 0;
-		int error = turn(conn, true);
-
-		if (error == 0) {
-			error = store->ops->write(store, conn->offset + at,
-						  data + at, n - at, &done);
-		}
-		at += done;
-		/* They are given again from there. */
-		if (put_off(conn, error, NOTHING_DUE)) {
-			n = at;
-			break;
-		}
-		conn->error = nbd_error(error);
-	}
-	conn->offset += n;
-	conn->left -= (uint32_t)n;
-	if (conn->left == 0 && conn->error != 0) {
-		answer(conn, conn->error);
-	} else if (conn->left == 0) {
+	conn->writing = NULL;
+	conn->state = ON_REQUEST;
+	if (device) {
+		task_end(task);
+	} else if (task->error != 0) {
+		answer(task, task->error);
+	} else {
 		conn->disk->writes++;
-		conn->disk->written_bytes += conn->request.len;
-		finish(conn, 0);
+		conn->disk->written_bytes += task->request.len;
+		finish(task, 0);
 	}
 	return n;
 }

@@ -6,9 +6,9 @@
  * that breaks the protocol is reset, no other touched. May include rt, loop,
  * dev, blk, fs and vsock.
  *
- * Everything runs from the event loop. Requests of a connection are carried out
- * in the order in which they come, each to its end; or, by a block device, several
- * at a time (nbd_device.c).
+ * Everything runs from the event loop. Requests of a connection are begun in the
+ * order in which they come. One that has to wait for the store, or for a device
+ * (nbd_device.c), does so beside others, and is answered when it is done.
  */
 #ifndef ISTHMUS_NBD_SERVER_H
 #define ISTHMUS_NBD_SERVER_H

@@ -3,7 +3,8 @@
  * Disks on vsock: the connections, and which bytes of them are what. While an
  * answer waits for room, or a connection's time is up, what arrives is kept and
  * its credit held (vsock_inbox.h): so one answer at most waits here, and of a
- * READ not even its data, which are looked up again when there is room.
+ * READ not even its data, which are looked up again when there is room. Requests
+ * that wait for the store wait beside each other, NBD_TASKS at most.
  *
  * All functions run from the event loop. A connection that fails is reset, no
  * other is touched; its struct lives on until on_close.
@@ -40,13 +41,7 @@ static bool flush(struct nbd_conn *conn)
 	if (conn->done != NULL && !nbd_device_answer(conn)) {
 		return false;
 	}
-	if (!conn->waits) {
-		nbd_go_on(conn);
-	}
-	if (conn->waits || conn->out_len != 0) {
-		return false;
-	}
-	return !conn->reading || nbd_read_more(conn);
+	return nbd_go_on(conn);
 }
 
 /**
@@ -137,7 +132,7 @@ static size_t input(struct nbd_conn *conn, const uint8_t *data, size_t len)
 	size_t used = 0;
 
 	while (used < len && !conn->failed && !conn->ending &&
-	       flush(conn)) {
+	       flush(conn) && nbd_can_take(conn)) {
 		used += conn->state == ON_DATA
 			? nbd_on_data(conn, data + used, len - used)
 			: head_input(conn, data + used, len - used);
@@ -229,7 +224,7 @@ static void on_close(struct vsock_conn *vsock, int error)
 			nbd_device_gone(conn);
 		}
 	}
-	nbd_wait_end(conn);
+	nbd_tasks_end(conn);
 	vsock_inbox_free(&conn->in);
 	free(conn);
 }

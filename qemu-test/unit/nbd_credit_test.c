@@ -27,6 +27,7 @@ static uint64_t slice;
 #define PORT		664u
 #define SIZE		(1u << 20)
 #define DEPTH		64u
+#define WAITS		16u		/* at a time */
 #define ROUNDS		300u
 #define REQUESTS	60u		/* of a round */
 
@@ -44,18 +45,31 @@ static uint32_t chance(uint32_t below)
 /* ---- The store: says EAGAIN as it likes ---- */
 
 static uint8_t content[SIZE];
-static struct volume_wait *waits;
+static struct volume_wait *waits[WAITS];
 static unsigned moody;			/* of 8 calls so many have to wait */
+static uint64_t stuck = SIZE;		/* what is read from there has to */
 
 static bool moods(void)
 {
 	return chance(8) < moody;
 }
 
+/* Its place, or a free one. */
+static struct volume_wait **place(const struct volume_wait *wait)
+{
+	for (unsigned i = 0; i < WAITS; i++) {
+		if (waits[i] == wait) {
+			return &waits[i];
+		}
+	}
+	return wait != NULL ? place(NULL) : NULL;
+}
+
 static void look(struct volume_turns *turns, struct volume_wait *wait)
 {
 	(void)turns;
-	waits = wait;
+	assert_non_null(place(wait));
+	*place(wait) = wait;
 }
 
 static int begin(struct volume_turns *turns, struct volume_wait *wait)
@@ -67,9 +81,7 @@ static int begin(struct volume_turns *turns, struct volume_wait *wait)
 static void end(struct volume_turns *turns, struct volume_wait *wait)
 {
 	(void)turns;
-	if (waits == wait) {
-		waits = NULL;
-	}
+	*place(wait) = NULL;
 }
 
 static int store_map(struct nbd_store *store, uint64_t offset, size_t len,
@@ -78,7 +90,7 @@ static int store_map(struct nbd_store *store, uint64_t offset, size_t len,
 {
 	(void)store;
 	(void)max;
-	if (moods()) {
+	if (moods() || offset == stuck) {
 		return EAGAIN;
 	}
 	*done = 1 + chance((uint32_t)len);
@@ -111,8 +123,11 @@ static struct peer peer;
 static uint32_t sent, consumed, allowed, received;
 static uint8_t got[NBD_DATA_MAX + RING_DATA_MIN];	/* of answers */
 static uint32_t got_len;
-static uint32_t answer_data[DEPTH];		/* by cookie, which goes round */
-static unsigned first, last;			/* asked, not answered */
+static struct {
+	bool open;
+	uint32_t data;				/* bytes of its answer */
+} asked[DEPTH];					/* by cookie, which goes round */
+static unsigned first, last;			/* how many answered, and asked */
 
 /* Packets from the host. */
 static void take(void)
@@ -139,21 +154,23 @@ static void drop(uint32_t len)
 	memmove(got, got + len, got_len);
 }
 
-/* Answers that are here as a whole; each is to the oldest request. */
+/* Answers that are here as a whole, in any order. */
 static void answers(void)
 {
 	while (first != last && got_len >= sizeof(struct nbd_answer)) {
-		uint32_t data = answer_data[first % DEPTH];
 		struct nbd_answer answer;
+		unsigned at;
 
 		memcpy(&answer, got, sizeof(answer));
+		at = answer.cookie % DEPTH;
 		GO(answer.magic, NBD_BE32(NBD_ANSWER_MAGIC));
 		GO(answer.error, 0);
-		GO(answer.cookie, first);
-		if (got_len < sizeof(answer) + data) {
+		assert_true(answer.cookie < last && asked[at].open);
+		if (got_len < sizeof(answer) + asked[at].data) {
 			break;
 		}
-		drop((uint32_t)sizeof(answer) + data);
+		drop((uint32_t)sizeof(answer) + asked[at].data);
+		asked[at].open = false;
 		first++;
 	}
 }
@@ -182,10 +199,9 @@ static bool say(const uint8_t *data, uint32_t len)
 	return true;
 }
 
-static bool ask(uint16_t type, uint32_t len)
+static bool ask_at(uint16_t type, uint64_t offset, uint32_t len)
 {
 	static uint8_t message[sizeof(struct nbd_request) + NBD_DATA_MAX];
-	uint64_t offset = chance((SIZE - len) / 512 + 1) * 512ull;
 	struct nbd_request head = {
 		.magic = NBD_BE32(NBD_REQUEST_MAGIC),
 		.type = NBD_BE16(type), .cookie = last,
@@ -196,11 +212,17 @@ static bool ask(uint16_t type, uint32_t len)
 	uint32_t more = type == NBD_WRITE ? len : 0;
 
 	memcpy(message, &head, sizeof(head));
-	if (last - first == DEPTH || !say(message, sizeof(head) + more)) {
+	if (asked[last % DEPTH].open || !say(message, sizeof(head) + more)) {
 		return false;
 	}
-	answer_data[last++ % DEPTH] = type == NBD_READ ? len : 0;
+	asked[last % DEPTH].open = true;
+	asked[last++ % DEPTH].data = type == NBD_READ ? len : 0;
 	return true;
+}
+
+static bool ask(uint16_t type, uint32_t len)
+{
+	return ask_at(type, chance((SIZE - len) / 512 + 1) * 512ull, len);
 }
 
 /* ---- The world ---- */
@@ -208,8 +230,17 @@ static bool ask(uint16_t type, uint32_t len)
 /* One step of somebody's. */
 static void step(void)
 {
-	if (waits != NULL && chance(2) == 0) {
-		waits->ready(waits);
+	/* One of those who wait, or none. */
+	if (chance(2) == 0) {
+		unsigned from = chance(WAITS), i = 0;
+
+		while (i < WAITS && waits[(from + i) % WAITS] == NULL) {
+			i++;
+		}
+		if (i < WAITS) {
+			waits[(from + i) % WAITS]->ready(
+				waits[(from + i) % WAITS]);
+		}
 	}
 	/* One packet, or all. */
 	(void)vsock_event(peer.vs, chance(2) == 0 ? 0 : UINT64_MAX);
@@ -243,6 +274,7 @@ static void connect_disk(void)
 
 	sent = consumed = allowed = received = got_len = 0;
 	first = last = 0;
+	memset(asked, 0, sizeof(asked));
 	GO(peer_put(&peer, &packet, NULL), RING_OK);
 	UNTIL(allowed != 0);
 	assert_true(say(hello, sizeof(hello) - 1));
@@ -327,11 +359,39 @@ static void the_largest_follows_any(void **state)
 	}
 }
 
+/* Who waits for a block keeps nobody waiting, but that there may be so many of
+ * them. */
+static void nobody_waits_for_another(void **state)
+{
+	(void)state;
+	slice = UINT64_MAX / 4;
+	start(1);
+	stuck = 0;
+	UNTIL(ask_at(NBD_READ, 0, 4096));
+	UNTIL(ask_at(NBD_READ, 8192, 4096));
+	UNTIL(ask_at(NBD_WRITE, 4096, 4096));
+	UNTIL(ask_at(NBD_FLUSH, 0, 0));
+	UNTIL(first == 3);
+	assert_true(asked[0].open);
+	for (unsigned i = 1; i < WAITS; i++) {
+		UNTIL(ask_at(NBD_READ, 0, 4096));
+	}
+	UNTIL(ask_at(NBD_READ, 8192, 4096));
+	for (unsigned i = 0; i < 100; i++) {
+		step();
+	}
+	GO(first, 3);
+	stuck = SIZE;
+	UNTIL(first == last);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_requests_are_answered),
 		cmocka_unit_test(the_largest_follows_any),
+		cmocka_unit_test(nobody_waits_for_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
