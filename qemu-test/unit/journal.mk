@@ -33,7 +33,7 @@ volume_mount_SRCS := qemu-test/unit/volume_mount_test.c $(VOLUME_CRASH_SRCS)
 volume_mount_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += volume_large
-volume_large_SRCS := qemu-test/unit/volume_large_test.c \
+volume_large_SRCS := $(addprefix qemu-test/unit/volume_large_,test.c run.c) \
 	$(filter-out qemu-test/unit/volume_%,$(VOLUME_CRASH_SRCS))
 volume_large_LIBS := -lext2fs -lcom_err
 
