@@ -90,6 +90,7 @@ check-suites: all
 # Everything: more tests, AMD-V on Bochs as a second opinion, KVM's, Debian 13.
 test-all: export TEST_ALL := 1
 test-all: export CRASH_STATES := 100000
+test-all: export VOLUME_FILES := 1000000
 test-all: export PLATFORMS := bochs qemu-tcg bochs-amd nested-amd
 test-all: test
 

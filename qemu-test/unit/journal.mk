@@ -38,7 +38,7 @@ volume_large_SRCS := $(addprefix qemu-test/unit/volume_large_,test.c run.c) \
 volume_large_LIBS := -lext2fs -lcom_err
 
 # A volume on a disk that is a sparse file.
-VOLUME_SPARSE := volume_scale volume_feature
+VOLUME_SPARSE := $(addprefix volume_,scale feature million)
 UNIT_TESTS += $(VOLUME_SPARSE)
 $(foreach t,$(VOLUME_SPARSE),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
