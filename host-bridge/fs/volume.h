@@ -138,15 +138,23 @@ struct volume_observer {
 
 /* Whether the file system agrees with itself: volume_fsck.c says in what. */
 struct volume_fsck {
-	uint32_t group, next;		/* where it goes on: group, its inode */
+	/* Blocks, or inodes, that are remembered at once; 0: what is usual. */
+	uint32_t at_once;
+	unsigned phase;			/* where it goes on: what for, */
+	uint32_t group, next;		/* group, its inode, */
+	uint64_t cookie;		/* its names */
 	bool done;
+	uint32_t groups;		/* looked at */
 	uint64_t inodes, blocks;	/* looked at; of files */
 	uint64_t nameless;		/* inodes: open, or left by a crash */
 	uint64_t skipped;		/* files without extents */
 	uint64_t found;			/* what is wrong */
 	char text[512];			/* of this call, the first of them */
+	struct fsck_state *state;
 };
 int volume_fsck(struct volume *vol, struct volume_fsck *check);
+/* When it is done, or is to be no more. */
+void volume_fsck_end(struct volume *vol, struct volume_fsck *check);
 
 /* The time of day, in ns since 1970: volume_now.c. */
 int64_t volume_now_ns(void);

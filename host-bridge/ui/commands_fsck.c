@@ -16,7 +16,7 @@
 static void report(const struct volume_fsck *check)
 {
 	printf("%u groups, %llu inodes, %llu blocks of files: %llu things are "
-	       "wrong\n", (unsigned)check->group,
+	       "wrong\n", (unsigned)check->groups,
 	       (unsigned long long)check->inodes,
 	       (unsigned long long)check->blocks,
 	       (unsigned long long)check->found);
@@ -52,6 +52,7 @@ static void run_fsck(const struct command_env *env, int argc, char **argv,
 			printf("%s", check.text);
 		}
 	}
+	volume_fsck_end(env->volume, &check);
 	if (error != 0) {
 		printf("it cannot be looked at any further: %s\n",
 		       strerror(error));
@@ -64,9 +65,9 @@ static void run_fsck(const struct command_env *env, int argc, char **argv,
 const struct command commands_fsck[] = {
 	{ "fsck", "", "look whether the volume agrees with itself",
 	  "  Checksums, descriptors, bitmaps and what they count, each inode's\n"
-	  "  blocks: that there are such, and that they are marked as used. Not:\n"
-	  "  blocks that nobody has or two files have; names, and how many each\n"
-	  "  file has. Nothing is mended; ctrl-c ends it.\n",
+	  "  blocks: that there are such, that they are marked as used and that\n"
+	  "  nobody else has them; that each file has as many names as links. Not:\n"
+	  "  blocks that nobody has. Nothing is mended; ctrl-c ends it.\n",
 	  0, 0, run_fsck, NULL },
 	{ 0 }
 };

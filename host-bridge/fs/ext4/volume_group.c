@@ -91,33 +91,52 @@ static void map_own(struct volume *vol, uint32_t group, uint8_t *map,
 	}
 }
 
-/* The bitmap of a group none of whose blocks was ever used but for the file
- * system's own. [Linux "fs/ext4/balloc.c: ext4_init_block_bitmap"] */
-static void map_init_blocks(struct volume *vol, uint32_t group, uint8_t *map)
+/**
+ * Where the file system's own blocks lie that a group's descriptor tells of, or that
+ * are in the group: copies of superblock and descriptors, bitmaps, inodes. Returns how
+ * many runs. [Linux "fs/ext4/balloc.c: ext4_init_block_bitmap"]
+ */
+unsigned group_own(struct volume *vol, uint32_t group,
+		   struct group_run runs[GROUP_OWN])
 {
 	ext2_filsys fs = vol->fs;
 	blk64_t super, old_desc, new_desc;
 	uint32_t old = ext2fs_has_feature_meta_bg(fs->super)
 		       ? fs->super->s_first_meta_bg
 		       : fs->desc_blocks + fs->super->s_reserved_gdt_blocks;
+	unsigned count = 0;
 
-	memset(map, 0, vol->block_size);
-	map_set(map, group_size(vol, group), vol->block_size * 8);
 	ext2fs_super_and_bgd_loc2(fs, group, &super, &old_desc, &new_desc,
 				  NULL);
 	if (super != 0 || group == 0) {
-		map_own(vol, group, map, super, 1);
+		runs[count++] = (struct group_run){ super, 1 };
 	}
 	if (old_desc != 0) {
-		map_own(vol, group, map, old_desc, old);
+		runs[count++] = (struct group_run){ old_desc, old };
 	}
 	if (new_desc != 0) {
-		map_own(vol, group, map, new_desc, 1);
+		runs[count++] = (struct group_run){ new_desc, 1 };
 	}
-	map_own(vol, group, map, group_block_map(vol, group), 1);
-	map_own(vol, group, map, group_inode_map(vol, group), 1);
-	map_own(vol, group, map, group_inode_table(vol, group),
-		fs->inode_blocks_per_group);
+	runs[count++] = (struct group_run){ group_block_map(vol, group), 1 };
+	runs[count++] = (struct group_run){ group_inode_map(vol, group), 1 };
+	runs[count++] = (struct group_run){
+		group_inode_table(vol, group), fs->inode_blocks_per_group,
+	};
+	return count;
+}
+
+/* The bitmap of a group none of whose blocks was ever used but for the file
+ * system's own. */
+static void map_init_blocks(struct volume *vol, uint32_t group, uint8_t *map)
+{
+	struct group_run runs[GROUP_OWN];
+	unsigned count = group_own(vol, group, runs);
+
+	memset(map, 0, vol->block_size);
+	map_set(map, group_size(vol, group), vol->block_size * 8);
+	for (unsigned i = 0; i < count; i++) {
+		map_own(vol, group, map, runs[i].first, runs[i].count);
+	}
 }
 
 /* Whether descriptor and bitmap are as somebody wrote them: looked at once. */

@@ -68,6 +68,14 @@ GROUP_PLACE(group_block_map, bg_block_bitmap)
 GROUP_PLACE(group_inode_map, bg_inode_bitmap)
 GROUP_PLACE(group_inode_table, bg_inode_table)
 
+/* Blocks that lie together. */
+struct group_run {
+	uint64_t first, count;
+};
+
+#define GROUP_OWN	6u		/* runs at most */
+unsigned group_own(struct volume *vol, uint32_t group,
+		   struct group_run runs[GROUP_OWN]);
 uint32_t group_size(const struct volume *vol, uint32_t group);
 void group_dirty(struct volume *vol, uint32_t group, unsigned what);
 int group_map(struct volume *vol, uint32_t group, bool blocks, bool write,
