@@ -346,6 +346,7 @@ static int __init channel_init(void)
 	}
 	err = pci_register_driver(&channel_driver);
 	if (!err) {
+		isthmus_report_register();
 		return 0;
 	}
 	isthmus_disk_unregister();
@@ -356,6 +357,7 @@ no_disks:
 
 static void __exit channel_exit(void)
 {
+	isthmus_report_unregister();
 	isthmus_fuse_unregister();
 	pci_unregister_driver(&channel_driver);
 	isthmus_disk_unregister();

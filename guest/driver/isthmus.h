@@ -29,7 +29,17 @@
 
 #include "compat.h"
 #include "abi/channel.h"
+#include "abi/hypercall.h"
 #include "proto/ring.h"
+
+/* A call that takes free memory back: its number, how many blocks it takes, and of
+ * how many times 2 MiB each. The header of a hypervisor that has it says so
+ * itself. */
+#ifndef HC_RELEASE_UNITS
+#define HC_MEM_RELEASE		13
+#define HC_RELEASE_BLOCKS	5
+#define HC_RELEASE_UNITS	16u
+#endif
 
 #define ISTHMUS_CID_HOST	2
 #define ISTHMUS_CID_LOCAL	3
@@ -126,5 +136,12 @@ u32 isthmus_disk_reset(struct isthmus *ch);
 
 /* clock.c */
 void isthmus_clock_set(void);
+
+/* hypercall.c */
+s64 isthmus_hypercall(u64 number, const u64 args[5]);
+
+/* report.c */
+void isthmus_report_register(void);
+void isthmus_report_unregister(void);
 
 #endif
