@@ -5,6 +5,9 @@ journal_recover_SRCS := qemu-test/unit/journal_recover_test.c \
 	qemu-test/unit/journal_fixture.c \
 	$(addprefix host-bridge/fs/jbd2/jbd2_,recover.c super.c)
 
+UNIT_TESTS += crc32c
+crc32c_SRCS := qemu-test/unit/crc32c_test.c
+
 JOURNAL_SRCS := $(wildcard host-bridge/fs/jbd2/*.c) \
 	$(addprefix host-bridge/blk/cache_,blocks.c io.c wait.c)
 JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host-bridge/fs/jbd2/jbd2_int.h"
+#include "host-bridge/rt/crc32c.h"
 
 #define KNOWN_INCOMPAT	(JBD2_HAS_REVOKE | JBD2_HAS_64BIT | JBD2_HAS_CSUM_V3)
 
@@ -17,28 +18,10 @@ static const char *const incompat_names[] = {
 	"fast_commit",
 };
 
-/**
- * CRC-32C of some bytes, going on from crc; without the inversions before and
- * after, as all of ext4 has it. The instruction is there wherever XSAVE is, which
- * the hypervisor asks for. [SDM2 "CRC32"]
- */
-__attribute__((target("sse4.2")))
+/** See crc32c.h. */
 uint32_t jbd2_crc(uint32_t crc, const void *data, size_t len)
 {
-	const uint8_t *at = data;
-	uint64_t wide = crc;
-
-	for (; len >= 8; at += 8, len -= 8) {
-		uint64_t word;
-
-		memcpy(&word, at, sizeof(word));
-		wide = __builtin_ia32_crc32di(wide, word);
-	}
-	crc = (uint32_t)wide;
-	for (; len > 0; at++, len--) {
-		crc = __builtin_ia32_crc32qi(crc, *at);
-	}
-	return crc;
+	return crc32c(crc, data, len);
 }
 
 /**
