@@ -60,6 +60,7 @@ struct cache_buf {
 	bool alone;			/* to be read or written: among others
 					 * it has failed */
 	bool held;			/* the journal's: not ours to write */
+	bool running;			/* and of its running transaction */
 	bool frame;
 };
 
@@ -101,6 +102,7 @@ void cache_run(struct cache *cache);
 void cache_set_journal(struct cache *cache, struct cache_journal *journal);
 struct cache_buf *cache_hold(struct cache *cache, uint64_t block, bool whole);
 void cache_release(struct cache *cache, struct cache_buf *buf);
+uint32_t cache_held(const struct cache *cache);
 void cache_drop(struct cache *cache, struct cache_buf *buf);
 unsigned cache_index(const struct cache *cache, const struct cache_buf *buf);
 struct cache_buf *cache_find(const struct cache *cache, uint64_t block);

@@ -16,32 +16,6 @@ static struct cache *of(struct volume_dev *dev)
 	return (struct cache *)dev;
 }
 
-void cache_unlist(struct cache *cache, struct cache_buf *buf)
-{
-	struct cache_list *list = &cache->lists[buf->list];
-
-	if (buf->list == LIST_NONE) {
-		return;
-	}
-	*(buf->prev != NULL ? &buf->prev->next : &list->first) = buf->next;
-	*(buf->next != NULL ? &buf->next->prev : &list->last) = buf->prev;
-	list->count--;
-	buf->list = LIST_NONE;
-}
-
-void cache_list(struct cache *cache, struct cache_buf *buf, unsigned which)
-{
-	struct cache_list *list = &cache->lists[which];
-
-	cache_unlist(cache, buf);
-	buf->list = (uint8_t)which;
-	buf->prev = list->last;
-	buf->next = NULL;
-	*(list->last != NULL ? &list->last->next : &list->first) = buf;
-	list->last = buf;
-	list->count++;
-}
-
 static struct cache_buf **slot(const struct cache *cache, uint64_t block)
 {
 	return &cache->hash[(block * 0x9e3779b97f4a7c15ull >> 32) &
@@ -117,7 +91,7 @@ static struct cache_buf *grab(struct cache *cache)
 			break;			/* and so are all after it */
 		}
 		if (buf->pins == NULL) {
-			cache_unlist(cache, buf);
+			cache_take(&cache->lists[LIST_CLEAN]);
 			unhash(cache, buf);
 			buf->valid = buf->failed = false;
 			return buf;
@@ -131,29 +105,37 @@ static struct cache_buf *grab(struct cache *cache)
 	return NULL;
 }
 
-/* The block's buffer, with its content or, if it will be overwritten, without.
- * NULL: why is in dev. */
-static struct cache_buf *get(struct cache *cache, uint64_t block, bool whole,
-			     bool ahead)
+/* A buffer for a block that is not in memory; NULL as grab(). */
+static inline struct cache_buf *enter(struct cache *cache, uint64_t block)
 {
-	struct cache_buf *buf;
+	struct cache_buf *buf = grab(cache), **at = slot(cache, block);
 
+	if (buf != NULL) {
+		buf->block = block;
+		buf->turn = cache->turn;
+		buf->hash_next = *at;
+		*at = buf;
+	}
+	return buf;
+}
+
+/* The block's buffer, with its content or, if it will be overwritten, without; buf:
+ * what cache_find() said. NULL: why is in dev. */
+static struct cache_buf *get(struct cache *cache, struct cache_buf *buf,
+			     uint64_t block, bool whole, bool ahead)
+{
 	cache->dev.absent = cache->dev.full = false;
 	if (block >= cache->dev.blocks) {
 		return NULL;
 	}
-	buf = cache_find(cache, block);
 	if (buf == NULL) {
-		buf = grab(cache);
+		buf = enter(cache, block);
 		if (buf == NULL) {
 			if (!ahead) {
 				cache_wait_turn(cache);
 			}
 			return NULL;
 		}
-		buf->block = block;
-		buf->hash_next = *slot(cache, block);
-		*slot(cache, block) = buf;
 	}
 	buf->turn = cache->turn;
 	if (whole && !buf->valid && !buf->reading && !buf->queued) {
@@ -189,7 +171,7 @@ static const uint8_t *cache_peek(struct volume_dev *dev, uint64_t block)
 	struct cache_buf *buf = cache_find(cache, block);
 
 	if (buf == NULL || !buf->valid) {
-		buf = get(cache, block, false, false);
+		buf = get(cache, buf, block, false, false);
 		if (buf == NULL) {
 			cache_read_begin(cache);
 			return NULL;
@@ -207,27 +189,32 @@ static const uint8_t *cache_peek(struct volume_dev *dev, uint64_t block)
 	return buf->data;
 }
 
-/* What the journal has is changed through it alone. */
+/* What the journal has is changed through it alone. Most blocks are new, or have
+ * been written to before. */
 static uint8_t *cache_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	struct cache *cache = of(dev);
-	struct cache_buf *buf;
+	struct cache_buf *buf = cache_find(cache, block);
 
-	if (dev->read_only) {
-		dev->absent = dev->full = false;
+	dev->absent = dev->full = false;
+	if (dev->read_only || block >= dev->blocks) {
 		return NULL;
 	}
-	buf = get(cache, block, whole, false);
-	if (buf == NULL || buf->held) {
-		cache_read_begin(cache);
-		return NULL;
-	}
-	if (!buf->dirty) {
+	if (buf == NULL && whole && (buf = enter(cache, block)) != NULL) {
+		buf->valid = buf->dirty = true;
+		buf->since = cache->now;
+		cache_append(cache, buf, LIST_DIRTY);
+	} else if (buf == NULL || !buf->dirty) {
+		buf = get(cache, buf, block, whole, false);
+		if (buf == NULL || buf->held) {
+			cache_read_begin(cache);
+			return NULL;
+		}
 		buf->dirty = true;
 		cache_place(cache, buf);
-		if (cache->lists[LIST_DIRTY].count > cache->count / 2) {
-			cache->short_of = true;
-		}
+	}
+	if (cache->lists[LIST_DIRTY].count > cache->count / 2) {
+		cache->short_of = true;
 	}
 	return buf->data;
 }
@@ -237,10 +224,17 @@ static uint8_t *cache_change(struct volume_dev *dev, uint64_t block,
 {
 	struct cache *cache = of(dev);
 	struct cache_journal *journal = cache->journal;
+	const struct cache_buf *buf;
 	uint8_t *data;
 
 	if (journal == NULL) {
 		return cache_poke(dev, block, whole);
+	}
+	/* Nobody need be asked again before the transaction is over. */
+	buf = cache_find(cache, block);
+	if (buf != NULL && buf->running && !dev->read_only) {
+		dev->absent = dev->full = false;
+		return buf->data;
 	}
 	data = journal->change(journal, block, whole);
 	if (data == NULL && dev->absent &&
@@ -340,7 +334,7 @@ void cache_ahead(struct cache *cache, uint64_t block, uint64_t count)
 			continue;
 		}
 		if (!room_ahead(cache) ||
-		    (get(cache, block + i, false, true) == NULL &&
+		    (get(cache, NULL, block + i, false, true) == NULL &&
 		     !cache->dev.absent)) {
 			break;
 		}
@@ -457,8 +451,9 @@ void cache_set_journal(struct cache *cache, struct cache_journal *journal)
  */
 struct cache_buf *cache_hold(struct cache *cache, uint64_t block, bool whole)
 {
-	struct cache_buf *buf = get(cache, block, whole, false);
+	struct cache_buf *buf = cache_find(cache, block);
 
+	buf = get(cache, buf, block, whole, false);
 	if (buf == NULL) {
 		cache_read_begin(cache);
 		return NULL;
@@ -470,6 +465,12 @@ struct cache_buf *cache_hold(struct cache *cache, uint64_t block, bool whole)
 		cache_place(cache, buf);
 	}
 	return buf;
+}
+
+/** Buffers that the journal has. */
+uint32_t cache_held(const struct cache *cache)
+{
+	return cache->held;
 }
 
 /** Its content is on the disk: it is as any other block now. */

@@ -6,7 +6,7 @@
 
 #include "host-bridge/blk/cache.h"
 
-#define IO_SEGS		32u		/* blocks in one request, at most */
+#define IO_BLOCKS	32u		/* in one request, at most */
 #define IOS		16u		/* requests at a time */
 
 /* A wait's hold on a block. */
@@ -27,8 +27,9 @@ struct cache_list {
 struct cache_io {
 	struct block_req req;		/* first: its done() finds the rest */
 	struct cache *cache;
-	struct block_seg segs[IO_SEGS];
-	struct cache_buf *bufs[IO_SEGS];
+	struct block_seg segs[IO_BLOCKS];
+	struct cache_buf *bufs[IO_BLOCKS];
+	unsigned count;			/* of them; neighbours share a segment */
 	struct cache_io *next;
 };
 
@@ -65,9 +66,54 @@ struct cache {
 	struct cache_stats stats;
 };
 
+static inline void cache_unlist(struct cache *cache, struct cache_buf *buf)
+{
+	struct cache_list *list = &cache->lists[buf->list];
+
+	if (buf->list == LIST_NONE) {
+		return;
+	}
+	*(buf->prev != NULL ? &buf->prev->next : &list->first) = buf->next;
+	*(buf->next != NULL ? &buf->next->prev : &list->last) = buf->prev;
+	list->count--;
+	buf->list = LIST_NONE;
+}
+
+/* Enters a buffer that is in no list as the last of one. */
+static inline void cache_append(struct cache *cache, struct cache_buf *buf,
+				unsigned which)
+{
+	struct cache_list *list = &cache->lists[which];
+
+	buf->list = (uint8_t)which;
+	buf->prev = list->last;
+	buf->next = NULL;
+	*(list->last != NULL ? &list->last->next : &list->first) = buf;
+	list->last = buf;
+	list->count++;
+}
+
+/* It leaves the one that it is in. */
+static inline void cache_list(struct cache *cache, struct cache_buf *buf,
+			      unsigned which)
+{
+	cache_unlist(cache, buf);
+	cache_append(cache, buf, which);
+}
+
+/* Takes the first buffer out of a list that has one. */
+static inline struct cache_buf *cache_take(struct cache_list *list)
+{
+	struct cache_buf *buf = list->first;
+
+	list->first = buf->next;
+	*(buf->next != NULL ? &buf->next->prev : &list->last) = NULL;
+	list->count--;
+	buf->list = LIST_NONE;
+	return buf;
+}
+
 /* cache_blocks.c */
-void cache_unlist(struct cache *cache, struct cache_buf *buf);
-void cache_list(struct cache *cache, struct cache_buf *buf, unsigned list);
 void cache_place(struct cache *cache, struct cache_buf *buf);
 
 /* cache_wait.c */

@@ -14,6 +14,8 @@
 
 #include "host-bridge/blk/cache_int.h"
 
+#define FEW	64u			/* blocks that are brought into order */
+
 static void pump_writes(struct cache *cache);
 
 /* One write less to wait for. The batch's end is told by cache_run(). */
@@ -39,12 +41,13 @@ static void read_done(struct cache *cache, struct cache_buf *buf, int error)
 	cache_arrived(cache, buf);
 }
 
+/* A buffer that is in no list is to be written. */
 static void enqueue(struct cache *cache, struct cache_buf *buf,
 		    struct cache_batch *batch)
 {
 	buf->batch = batch;
 	buf->queued = true;
-	cache_list(cache, buf, LIST_WRITE);
+	cache_append(cache, buf, LIST_WRITE);
 }
 
 /* Writes what was wanted again while it was written. */
@@ -54,6 +57,7 @@ static void write_again(struct cache *cache, struct cache_buf *buf)
 
 	buf->again = NULL;
 	if (again != NULL && !buf->held && !buf->queued) {
+		cache_unlist(cache, buf);
 		enqueue(cache, buf, again);
 	} else if (again != NULL) {
 		batch_less(cache, again, 0);
@@ -80,6 +84,22 @@ static void write_done(struct cache *cache, struct cache_buf *buf, int error)
 	batch_less(cache, batch, error);
 }
 
+/* The end of a write as it mostly is: of data, and nobody has had to do with them
+ * meanwhile. False: it is another one. */
+static inline bool write_ended(struct cache *cache, struct cache_buf *buf)
+{
+	if (buf->frame || !buf->valid || buf->dirty || buf->held ||
+	    buf->again != NULL) {
+		return false;
+	}
+	cache->stats.written++;
+	buf->writing = false;
+	cache_append(cache, buf, LIST_CLEAN);
+	batch_less(cache, buf->batch, 0);
+	buf->batch = NULL;
+	return true;
+}
+
 /* One bad block must not cost its neighbours: each is tried by itself. */
 static void by_itself(struct cache *cache, struct cache_buf *buf, bool read)
 {
@@ -97,12 +117,12 @@ static void io_done(struct block_req *req)
 	struct cache_io *io = (struct cache_io *)req;
 	struct cache *cache = io->cache;
 	bool read = req->op == BLOCK_READ;
-	struct cache_buf *bufs[IO_SEGS];
-	unsigned count = req->seg_count;
+	struct cache_buf *bufs[IO_BLOCKS];
+	unsigned count = io->count;
 	int error = req->error;
 
 	/* Those who are told may ask for more at once. */
-	memcpy(bufs, io->bufs, sizeof(bufs));
+	memcpy(bufs, io->bufs, count * sizeof(*bufs));
 	io->next = cache->io_free;
 	cache->io_free = io;
 	cache->under_way -= read ? 0 : count;
@@ -112,7 +132,11 @@ static void io_done(struct block_req *req)
 			continue;
 		}
 		bufs[i]->alone = false;
-		(read ? read_done : write_done)(cache, bufs[i], error);
+		if (read) {
+			read_done(cache, bufs[i], error);
+		} else if (error != 0 || !write_ended(cache, bufs[i])) {
+			write_done(cache, bufs[i], error);
+		}
 	}
 	cache->wake = true;
 	cache_read_begin(cache);
@@ -130,37 +154,55 @@ void cache_io_init(struct cache *cache)
 	}
 }
 
-/* Takes the first of a queue and its neighbours after it into a request. */
+/* Enters a block's memory as the last of a request: it is one piece with what lies
+ * before it, if it does. Returns the number of pieces. */
+static unsigned seg_add(struct block_seg *segs, unsigned n, void *data,
+			uint32_t len)
+{
+	if (n > 0 &&
+	    (uint8_t *)segs[n - 1].data + segs[n - 1].len == data) {
+		segs[n - 1].len += len;
+		return n;
+	}
+	segs[n] = (struct block_seg){ data, len };
+	return n + 1;
+}
+
+/* Takes the first of a queue and its neighbours after it into a request: from now
+ * on they are being read, or written. */
 static struct cache_io *io_make(struct cache *cache, unsigned list,
 				enum block_op op)
 {
+	bool read = op == BLOCK_READ;
 	struct cache_list *queue = &cache->lists[list];
+	struct cache_buf *buf = queue->first;
 	struct cache_io *io = cache->io_free;
-	uint32_t sectors = cache->dev.block_size / cache->disk->sector_size;
+	uint32_t size = cache->dev.block_size, segs = 0, n = 0;
+	uint32_t sectors = size / cache->disk->sector_size;
 	uint32_t most = cache->disk->max_sectors / sectors;
-	unsigned n = 0;
+	uint64_t block = buf->block;
 
-	most = most < IO_SEGS ? most : IO_SEGS;
+	most = most < IO_BLOCKS ? most : IO_BLOCKS;
 	most = most < cache->disk->max_segs ? most : cache->disk->max_segs;
+	most = buf->alone ? 1 : most;
 	cache->io_free = io->next;
-	while (n < most && queue->first != NULL &&
-	       (n == 0 || (queue->first->block == io->bufs[0]->block + n &&
-			   !queue->first->held && !queue->first->alone &&
-			   !io->bufs[0]->alone))) {
-		struct cache_buf *buf = queue->first;
-
-		cache_unlist(cache, buf);
+	do {
+		cache_take(queue);
 		buf->queued = false;
-		io->bufs[n] = buf;
-		io->segs[n] = (struct block_seg){
-			buf->data, cache->dev.block_size,
-		};
-		n++;
-	}
+		buf->reading = read;
+		if (!read && !buf->frame) {
+			buf->dirty = false;
+			buf->writing = true;
+		}
+		io->bufs[n++] = buf;
+		segs = seg_add(io->segs, segs, buf->data, size);
+		buf = queue->first;
+	} while (n < most && buf != NULL && buf->block == block + n &&
+		 !buf->held && !buf->alone);
+	io->count = n;
 	io->req = (struct block_req){
-		.op = op, .sector = io->bufs[0]->block * sectors,
-		.sectors = n * sectors, .segs = io->segs, .seg_count = n,
-		.done = io_done,
+		.op = op, .sector = block * sectors, .sectors = n * sectors,
+		.segs = io->segs, .seg_count = segs, .done = io_done,
 	};
 	return io;
 }
@@ -170,12 +212,8 @@ void cache_read_begin(struct cache *cache)
 {
 	while (cache->lists[LIST_READ].first != NULL &&
 	       cache->io_free != NULL) {
-		struct cache_io *io = io_make(cache, LIST_READ, BLOCK_READ);
-
-		for (unsigned i = 0; i < io->req.seg_count; i++) {
-			io->bufs[i]->reading = true;
-		}
-		block_submit(cache->disk, &io->req);
+		block_submit(cache->disk,
+			     &io_make(cache, LIST_READ, BLOCK_READ)->req);
 	}
 }
 
@@ -198,14 +236,7 @@ static void pump_writes(struct cache *cache)
 			continue;
 		}
 		io = io_make(cache, LIST_WRITE, BLOCK_WRITE);
-		cache->under_way += io->req.seg_count;
-		for (unsigned i = 0; i < io->req.seg_count; i++) {
-			buf = io->bufs[i];
-			if (!buf->frame) {
-				buf->dirty = false;
-				buf->writing = true;
-			}
-		}
+		cache->under_way += io->count;
 		block_submit(cache->disk, &io->req);
 	}
 }
@@ -242,33 +273,50 @@ static int by_block(const void *a, const void *b)
 	return x->block < y->block ? -1 : x->block > y->block;
 }
 
+/* Takes the first dirty blocks in the order in which they lie, mostly that in which
+ * they were written: those that are dirty since `older` or longer. Returns how
+ * many. */
+static unsigned take_dirty(struct cache *cache, struct cache_buf *few[FEW],
+			   uint32_t older)
+{
+	struct cache_list *dirty = &cache->lists[LIST_DIRTY];
+	struct cache_buf *buf;
+	bool sorted = true;
+	uint64_t last = 0;
+	unsigned n = 0;
+
+	for (buf = dirty->first; buf != NULL && n < FEW && buf->since <= older;
+	     buf = buf->next) {
+		sorted = sorted && buf->block >= last;
+		last = buf->block;
+		buf->list = LIST_NONE;
+		few[n++] = buf;
+	}
+	dirty->first = buf;
+	*(buf != NULL ? &buf->prev : &dirty->last) = NULL;
+	dirty->count -= n;
+	if (!sorted) {
+		qsort(few, n, sizeof(*few), by_block);
+	}
+	return n;
+}
+
 /* Wants the dirty blocks written for a batch, those that are dirty since `older` or
  * longer; neighbours after each other. */
 static void batch_fill(struct cache *cache, struct cache_batch *batch,
 		       uint32_t older)
 {
-	struct cache_buf *few[64];
+	struct cache_buf *few[FEW];
+	unsigned n;
 
 	batch->data = true;
 	batch->error = 0;
 	batch->next = NULL;
 	*cache->last = batch;
 	cache->last = &batch->next;
-	for (;;) {
-		struct cache_buf *buf = cache->lists[LIST_DIRTY].first;
-		unsigned n = 0;
-
-		for (; buf != NULL && n < 64 && buf->since <= older;
-		     buf = cache->lists[LIST_DIRTY].first) {
-			cache_unlist(cache, buf);
-			few[n++] = buf;
-		}
-		if (n == 0) {
-			break;
-		}
-		qsort(few, n, sizeof(*few), by_block);
+	while ((n = take_dirty(cache, few, older)) > 0) {
+		batch->left += n;
 		for (unsigned i = 0; i < n; i++) {
-			batch->left++;
 			if (few[i]->writing) {
 				few[i]->again = batch;
 			} else {

@@ -48,19 +48,24 @@ static void unqueue(struct fuse_again *again)
 	again->link = NULL;
 }
 
+/* One for a request, which mostly does not wait: what is only looked at then is
+ * written only then. */
 static struct fuse_again *again_new(struct fuse_server *server)
 {
 	struct fuse_again *again = server->again_spare;
 
 	server->again_spare = NULL;
 	if (again == NULL) {
-		again = malloc(sizeof(*again));
+		again = calloc(1, sizeof(*again));
+		if (again == NULL) {
+			return NULL;
+		}
+		again->server = server;
+		again->wait.ready = on_ready;
 	}
-	if (again != NULL) {
-		*again = (struct fuse_again){
-			.server = server, .wait = { .ready = on_ready },
-		};
-	}
+	again->ready = again->waits = false;
+	again->len = again->count = 0;
+	again->wait.number = 0;
 	return again;
 }
 
@@ -74,7 +79,10 @@ void fuse_again_end(struct fuse_again *again)
 	}
 	unqueue(again);
 	again->server->turns->end(again->server->turns, &again->wait);
-	free(again->body);
+	if (again->body != NULL) {
+		free(again->body);
+		again->body = NULL;
+	}
 	if (again->server->again_spare == NULL) {
 		again->server->again_spare = again;
 	} else {

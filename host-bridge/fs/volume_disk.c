@@ -499,16 +499,23 @@ void volume_disk_look_at(const struct volume_disk *d,
 	};
 }
 
-/** Does what is due; from the loop, between two functions of the volume. */
-void volume_disk_run(struct volume_disk *d)
+/** Does what is due; from the loop, between two functions of the volume. Returns
+ * whether somebody may have been told something, or more is due. */
+bool volume_disk_run(struct volume_disk *d)
 {
-	cache_run(d->cache);
-	if (d->journal != NULL) {
-		journal_run(d->journal);
+	bool told = cache_due(d->cache) ||
+		    (d->journal != NULL && journal_due(d->journal));
+
+	if (told) {
+		cache_run(d->cache);
+		if (d->journal != NULL) {
+			journal_run(d->journal);
+		}
 	}
 	if (end_due(d)) {
 		end_some(d);
 	}
+	return told || end_due(d);
 }
 
 /**

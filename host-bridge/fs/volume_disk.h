@@ -35,7 +35,7 @@ void volume_disk_tick(struct volume_disk *disk, uint32_t seconds);
 void volume_disk_look_at(const struct volume_disk *disk,
 			 struct volume_disk_state *state);
 bool volume_disk_due(const struct volume_disk *disk);
-void volume_disk_run(struct volume_disk *disk);
+bool volume_disk_run(struct volume_disk *disk);
 int volume_disk_close(struct volume_disk *disk, struct volume_wait *wait);
 void volume_disk_free(struct volume_disk *disk);
 

@@ -34,8 +34,7 @@ static bool work_due(struct loop_work *w)
 static bool work_do(struct loop_work *w, uint64_t until)
 {
 	(void)until;
-	if (work_due(w)) {
-		volume_disk_run(disk);
+	if (work_due(w) && volume_disk_run(disk)) {
 		loop_turn();
 	}
 	return false;
@@ -88,7 +87,9 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 	}
 	snprintf(name, sizeof(name), "%s", dev->name);
 	volume_disk_on_failure(disk, on_failure);
-	work = (struct loop_work){ .fn = work_do, .due = work_due };
+	work = (struct loop_work){
+		.fn = work_do, .due = work_due, .rare = true,
+	};
 	loop_work_add(&work);
 	while ((error = volume_disk_open(disk, vol, why)) == EAGAIN) {
 		loop_step(LOOP_FOREVER);

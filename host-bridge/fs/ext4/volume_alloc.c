@@ -32,6 +32,13 @@ static uint32_t find_bit(const uint8_t *map, uint32_t from, uint32_t end,
 	return end;
 }
 
+/* The first block of a group. */
+static uint64_t group_begin(const struct volume *vol, uint32_t group)
+{
+	return vol->fs->super->s_first_data_block +
+	       (uint64_t)group * vol->group_blocks;
+}
+
 /* Marks free blocks of a group as used, in the bitmap and all counts. */
 static void take_blocks(struct volume *vol, uint32_t group, uint8_t *map,
 			uint32_t bit, uint32_t count)
@@ -51,8 +58,7 @@ static void take_blocks(struct volume *vol, uint32_t group, uint8_t *map,
 static int alloc_in(struct volume *vol, uint32_t group, uint32_t bit,
 		    uint64_t *block, uint32_t *count)
 {
-	uint64_t begin = vol->fs->super->s_first_data_block +
-			 (uint64_t)group * vol->group_blocks;
+	uint64_t begin = group_begin(vol, group);
 	uint32_t size = group_size(vol, group), end, want = *count;
 	uint8_t *map;
 	bool sure;
@@ -147,6 +153,24 @@ int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
 	return error;
 }
 
+/* Whether the search for blocks in a group, from bit on, finds as many in a row, so
+ * that no other group is looked at. */
+static bool alloc_here(struct volume *vol, uint32_t group, uint32_t bit,
+		       uint64_t count, const uint8_t *map)
+{
+	uint32_t size = group_size(vol, group), want = (uint32_t)count;
+	uint64_t block, first;
+
+	bit = find_bit(map, bit, size, false);
+	if (count > size - bit ||
+	    find_bit(map, bit, bit + want, true) - bit != want) {
+		return false;
+	}
+	block = first = group_begin(vol, group) + bit;
+	return free_usable(vol, &block, &want) && block == first &&
+	       want == count;
+}
+
 /**
  * Has the bitmaps read that count blocks will be taken from, near goal as
  * volume_alloc() has it, so that taking them need not wait. Returns 0 or EAGAIN:
@@ -154,7 +178,7 @@ int volume_alloc(struct volume *vol, uint64_t goal, uint32_t want,
  */
 int alloc_ready(struct volume *vol, uint64_t goal, uint64_t count)
 {
-	uint32_t groups = vol->fs->group_desc_count, group;
+	uint32_t groups = vol->fs->group_desc_count, group, bit;
 	uint64_t start = vol->fs->super->s_first_data_block, found = 0;
 	bool again = false;
 	uint8_t *map;
@@ -174,15 +198,19 @@ int alloc_ready(struct volume *vol, uint64_t goal, uint64_t count)
 		goal = start;
 	}
 	group = (uint32_t)((goal - start) / vol->group_blocks);
+	bit = (uint32_t)((goal - start) % vol->group_blocks);
 	/* Of the first what is free may lie before the goal. */
 	for (uint32_t n = 0; n <= groups && found < count; n++) {
 		uint32_t left = group_free_blocks(vol, group);
+		int error = left > 0 ? group_map(vol, group, true, false, &map)
+				     : ENOSPC;
 
-		if (left > 0) {
-			again |= group_map(vol, group, true, false, &map) ==
-				 EAGAIN;
-			found += n > 0 ? left : 0;
+		if (n == 0 && error == 0 &&
+		    alloc_here(vol, group, bit, count, map)) {
+			break;
 		}
+		again |= error == EAGAIN;
+		found += n > 0 ? left : 0;
 		group = group + 1 < groups ? group + 1 : 0;
 	}
 	return again ? EAGAIN : 0;

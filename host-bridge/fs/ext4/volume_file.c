@@ -307,6 +307,18 @@ bool file_room(const struct volume *vol)
 	return due_fits(vol, run_cost(vol, 1, PIECE));
 }
 
+/* Has the block read that an offset is in. Returns as file_touch(). */
+static int block_touch(struct volume *vol, struct vnode *vn, uint64_t offset)
+{
+	uint32_t lblk = (uint32_t)(offset >> vol->shift);
+	const struct run *run = run_find(vn, lblk);
+	struct volume_dev *dev = vol->dev;
+
+	return run != NULL && run->lblk <= lblk && !run->unwritten &&
+	       dev->ops->peek(dev, run->pblk + (lblk - run->lblk)) == NULL &&
+	       dev->absent ? EAGAIN : 0;
+}
+
 /**
  * Has read what a write will not overwrite whole, its first and last block, and
  * the bitmaps that it takes blocks from. The runs are loaded. Returns 0 or
@@ -326,10 +338,10 @@ int file_write_ready(struct volume *vol, struct vnode *vn, uint64_t offset,
 	count = (uint32_t)(last - first + 1);
 	if ((offset & (vol->block_size - 1)) != 0 ||
 	    len < vol->block_size) {
-		error = file_touch(vol, vn, offset, 1);
+		error = block_touch(vol, vn, offset);
 	}
 	if (((offset + len) & (vol->block_size - 1)) != 0 &&
-	    file_touch(vol, vn, offset + len - 1, 1) != 0) {
+	    block_touch(vol, vn, offset + len - 1) != 0) {
 		error = EAGAIN;
 	}
 	if (run_ready(vol, vn, (uint32_t)first, count) != 0) {

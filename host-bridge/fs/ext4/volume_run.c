@@ -421,7 +421,8 @@ uint32_t run_missing(struct vnode *vn, uint32_t lblk, uint32_t count)
 int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	      uint32_t count)
 {
-	uint32_t missing, at;
+	uint32_t missing, at, more;
+	uint64_t goal;
 	int error, tree;
 
 	if (vol->dev->instant) {
@@ -429,15 +430,21 @@ int run_ready(struct volume *vol, struct vnode *vn, uint32_t lblk,
 	}
 	missing = run_missing(vn, lblk, count);
 	at = run_number(vn, lblk);
-	error = missing > 0 ? alloc_ready(vol, run_goal(vn, at), missing) : 0;
+	goal = run_goal(vn, at);
+	more = 4 + missing / vol->node_entries;
+	/* At the end, and where the last search ended: all in one. */
+	if (at == vn->run_count && (goal == 0 || goal == vol->goal)) {
+		return alloc_ready(vol, goal, missing + more);
+	}
+	error = missing > 0 ? alloc_ready(vol, goal, missing) : 0;
 	/* What has holes has as many places where blocks are looked for. */
 	for (; missing > 0 && at < vn->run_count &&
 	     vn->runs[at].lblk < lblk + count; at++) {
-		int more = alloc_ready(vol, run_goal(vn, at + 1), missing);
+		int next = alloc_ready(vol, run_goal(vn, at + 1), missing);
 
-		error = error != 0 ? error : more;
+		error = error != 0 ? error : next;
 	}
-	tree = alloc_ready(vol, 0, 4 + missing / vol->node_entries);
+	tree = alloc_ready(vol, 0, more);
 	return error != 0 ? error : tree;
 }
 

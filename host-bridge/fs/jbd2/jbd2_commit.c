@@ -20,7 +20,7 @@
 /** Whether a round shall begin, and can. */
 bool jbd2_commit_due(const struct journal *j)
 {
-	return j->ready && j->commit == COMMIT_NONE && j->wanted &&
+	return j->wanted && j->ready && j->commit == COMMIT_NONE &&
 	       !j->waiting && j->txn_count < TXNS;
 }
 
@@ -321,7 +321,7 @@ static void freeze(struct journal *j)
 	for (uint32_t i = 0; i < j->committing_count; i++) {
 		struct jblock *jb = j->committing[i];
 
-		jb->running = false;
+		jb->buf->running = false;
 		jb->committing = true;
 		jbd2_live_add(j, jb->buf->block);
 	}

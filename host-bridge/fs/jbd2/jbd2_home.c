@@ -22,13 +22,8 @@ static struct journal *of_req(struct block_req *req)
 /* Whether the log is so full, or so many blocks are held, that it is time. */
 static bool is_time(const struct journal *j)
 {
-	struct cache_stats stats;
-
-	if (j->used > j->limit / 2 || j->txn_count > TXNS / 2) {
-		return true;
-	}
-	cache_stats(j->cache, &stats);
-	return stats.held > stats.frames / 4;
+	return j->used > j->limit / 2 || j->txn_count > TXNS / 2 ||
+	       cache_held(j->cache) > j->held_most;
 }
 
 /** Whether there is something to do, and nothing on its way. */
@@ -49,7 +44,7 @@ bool jbd2_home_due(const struct journal *j)
  * transaction; that it need not go home at all is known when this is lasting. */
 static bool can_go(const struct jblock *jb)
 {
-	return !jb->running && !jb->committing && jb->forget == 0 &&
+	return !jb->buf->running && !jb->committing && jb->forget == 0 &&
 	       !jb->buf->writing;
 }
 

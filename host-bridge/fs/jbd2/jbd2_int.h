@@ -30,7 +30,7 @@ struct jbd2_txn;
 struct jblock {
 	struct cache_buf *buf;
 	uint32_t index;			/* among the running ones */
-	bool running, committing;
+	bool committing;		/* running: its buffer says so */
 	uint64_t forget;		/* the round that has freed it; or 0 */
 	struct jblock *forget_next;
 	bool listed;			/* by forget_next */
@@ -72,6 +72,9 @@ struct journal {
 	uint32_t head, used;		/* of the log */
 	uint32_t number;		/* of the running transaction */
 	uint32_t most;			/* blocks in one: twice, in its close() */
+	uint32_t most_cost;		/* of the log, for that */
+	uint32_t revoke_cost;		/* if all of it were revoked */
+	uint32_t held_most;		/* buffers, before some go home */
 	struct jblock *jblocks;		/* by the buffer's index */
 	struct jblock **running, **committing;
 	uint32_t running_count, committing_count;

@@ -31,7 +31,7 @@ uint32_t jbd2_cost(const struct journal *j, uint32_t blocks,
  * are freed without a question whether there is room. */
 static uint32_t room(const struct journal *j)
 {
-	uint32_t keep = jbd2_cost(j, 0, j->limit) + j->used;
+	uint32_t keep = j->revoke_cost + j->used;
 
 	return j->limit > keep ? j->limit - keep : 0;
 }
@@ -63,7 +63,7 @@ void jbd2_link(struct jbd2_txn *txn, struct jblock *jb)
 /* Gives a block back to the cache if nobody here has it any more. */
 void jbd2_let_go(struct journal *j, struct jblock *jb)
 {
-	if (!jb->running && !jb->committing && jb->txn == NULL) {
+	if (!jb->buf->running && !jb->committing && jb->txn == NULL) {
 		jb->forget = 0;
 		cache_release(j->cache, jb->buf);
 	}
@@ -109,7 +109,7 @@ static uint8_t *change(struct cache_journal *hooks, uint64_t block,
 		return NULL;
 	}
 	jb = jbd2_block(j, buf);
-	if (jb->running) {
+	if (buf->running) {
 		return buf->data;
 	}
 	if (j->running_count == 2 * j->most ||
@@ -128,7 +128,7 @@ static uint8_t *change(struct cache_journal *hooks, uint64_t block,
 	if (j->running_count == 0 && !j->begun) {
 		j->since = j->seconds;
 	}
-	jb->running = true;
+	buf->running = true;
 	jb->index = j->running_count;
 	j->running[j->running_count++] = jb;
 	j->dev->changed = j->running_count;
@@ -148,10 +148,10 @@ void jbd2_list_forget(struct journal *j, struct jblock *jb)
 /* The running transaction has nothing to say about the block any more. */
 static void forget(struct journal *j, struct jblock *jb)
 {
-	if (jb->running) {
+	if (jb->buf->running) {
 		struct jblock *last = j->running[--j->running_count];
 
-		jb->running = false;
+		jb->buf->running = false;
 		last->index = jb->index;
 		j->running[jb->index] = last;
 		j->dev->changed = j->running_count;
@@ -206,18 +206,16 @@ static void pressure(struct cache_journal *hooks)
 int journal_begin(struct journal *j, uint32_t blocks,
 		  struct volume_wait *wait)
 {
-	/* A change may take more than it said, if it sees to it that all has
-	 * room: there is for twice as much. */
-	uint32_t cost = jbd2_cost(j, 2 * j->most, 0);
-
 	if (j->error != 0) {
 		return EROFS;
 	}
 	if (blocks > j->most) {
 		return EFBIG;
 	}
+	/* A change may take more than it said, if it sees to it that all has
+	 * room: there is for twice as much. */
 	if (!j->closing && j->running_count + blocks <= j->most &&
-	    cost <= room(j)) {
+	    j->most_cost <= room(j)) {
 		if (!j->begun) {
 			j->begun = true;
 			j->since = j->seconds;
@@ -226,7 +224,7 @@ int journal_begin(struct journal *j, uint32_t blocks,
 	}
 	j->wanted = j->wanted || j->running_count > 0 || j->revokes > 0 ||
 		    j->begun;
-	j->homes_wanted = j->homes_wanted || cost > room(j);
+	j->homes_wanted = j->homes_wanted || j->most_cost > room(j);
 	cache_wait_room(j->cache, wait);
 	return EAGAIN;
 }
@@ -366,6 +364,9 @@ static int make_room(struct journal *j, uint32_t buffers)
 	log = j->limit = log < LIMIT ? log : LIMIT;
 	j->most = log / 4 < buffers / 8 ? log / 4 : buffers / 8;
 	j->most = j->most > 4 ? j->most : 4;
+	j->most_cost = jbd2_cost(j, 2 * j->most, 0);
+	j->revoke_cost = jbd2_cost(j, 0, log);
+	j->held_most = buffers / 4;
 	j->frames_most = jbd2_cost(j, 2 * j->most, log);
 	j->jblocks = calloc(buffers, sizeof(*j->jblocks));
 	j->running = calloc(2 * j->most, sizeof(*j->running));
