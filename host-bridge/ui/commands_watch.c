@@ -24,6 +24,13 @@
 
 #define TEXT_MAX	65536u	/* bytes of lines that wait */
 #define LINE_MAX	600u	/* two names and more */
+#define NAMES_MAX	(16u << 20)	/* bytes of names, and what leads to them */
+
+struct name {
+	uint32_t ino;
+	uint32_t len;
+	char *text;
+};
 
 struct watch {
 	struct volume_observer observer;
@@ -31,9 +38,10 @@ struct watch {
 	uint32_t ino;			/* what is watched */
 	bool lost;			/* a line, since the last that fitted */
 	bool gone;			/* what is watched */
-	/* Which files have names in it: sorted, by inode number. */
-	uint32_t *inos;
-	size_t count, space;
+	/* The names in it, sorted by inode number: to look for one when it has
+	 * changed might be to wait for the disk, in the midst of the change. */
+	struct name *names;
+	size_t count, space, bytes;
 	uint64_t cookie;		/* of the last that was found */
 	size_t last;			/* where the last line begins */
 	size_t len;
@@ -42,7 +50,7 @@ struct watch {
 
 /* ---- Which files are in the directory ---- */
 
-/* The place of a number, or where it would be. */
+/* The place of a number's first name, or where it would be. */
 static size_t place_of(const struct watch *w, uint32_t ino)
 {
 	size_t low = 0, high = w->count;
@@ -50,7 +58,7 @@ static size_t place_of(const struct watch *w, uint32_t ino)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (w->inos[middle] < ino) {
+		if (w->names[middle].ino < ino) {
 			low = middle + 1;
 		} else {
 			high = middle;
@@ -59,36 +67,59 @@ static size_t place_of(const struct watch *w, uint32_t ino)
 	return low;
 }
 
-/* Counts a name more. Without memory its changes will not be seen. */
-static void enter(struct watch *w, uint32_t ino)
+/* Room for a name more. */
+static bool make_room(struct watch *w, size_t len)
 {
-	size_t at = place_of(w, ino);
+	size_t space = 2 * w->space + 64;
+	struct name *names;
 
+	if (w->bytes + sizeof(*names) + len > NAMES_MAX) {
+		return false;
+	}
 	if (w->count == w->space) {
-		size_t space = 2 * w->space + 64;
-		uint32_t *inos = realloc(w->inos, space * sizeof(*inos));
-
-		if (!inos) {
-			w->lost = true;
-			return;
+		names = realloc(w->names, space * sizeof(*names));
+		if (!names) {
+			return false;
 		}
-		w->inos = inos;
+		w->names = names;
 		w->space = space;
 	}
-	memmove(w->inos + at + 1, w->inos + at,
-		(w->count - at) * sizeof(*w->inos));
-	w->inos[at] = ino;
-	w->count++;
+	return true;
 }
 
-static void leave(struct watch *w, uint32_t ino)
+/* A name more. Without memory its changes will not be seen. */
+static void enter(struct watch *w, uint32_t ino, const char *name, size_t len)
+{
+	size_t at = place_of(w, ino);
+	char *text = make_room(w, len) ? malloc(len) : NULL;
+
+	if (!text) {
+		w->lost = true;
+		return;
+	}
+	memcpy(text, name, len);
+	memmove(w->names + at + 1, w->names + at,
+		(w->count - at) * sizeof(*w->names));
+	w->names[at] = (struct name){ ino, (uint32_t)len, text };
+	w->count++;
+	w->bytes += sizeof(*w->names) + len;
+}
+
+static void leave(struct watch *w, uint32_t ino, const char *name, size_t len)
 {
 	size_t at = place_of(w, ino);
 
-	if (at < w->count && w->inos[at] == ino) {
+	while (at < w->count && w->names[at].ino == ino &&
+	       (w->names[at].len != len ||
+		memcmp(w->names[at].text, name, len) != 0)) {
+		at++;
+	}
+	if (at < w->count && w->names[at].ino == ino) {
+		free(w->names[at].text);
 		w->count--;
-		memmove(w->inos + at, w->inos + at + 1,
-			(w->count - at) * sizeof(*w->inos));
+		w->bytes -= sizeof(*w->names) + len;
+		memmove(w->names + at, w->names + at + 1,
+			(w->count - at) * sizeof(*w->names));
 	}
 }
 
@@ -99,7 +130,7 @@ static bool enter_entry(void *arg, const struct volume_entry *entry)
 	w->cookie = entry->cookie;
 	if (entry->name[0] != '.' || (entry->name_len != 1 &&
 	    (entry->name_len != 2 || entry->name[1] != '.'))) {
-		enter(w, entry->ino);
+		enter(w, entry->ino, entry->name, entry->name_len);
 	}
 	return true;
 }
@@ -155,38 +186,15 @@ static void line(struct watch *w, const char *word, const char *name,
 	w->len += n;
 }
 
-struct by_ino {
-	struct watch *w;
-	uint32_t ino;
-	const char *word;
-};
-
-static bool line_of_entry(void *arg, const struct volume_entry *entry)
-{
-	const struct by_ino *by = arg;
-
-	if (entry->ino != by->ino ||
-	    (entry->name[0] == '.' && entry->name_len == 1)) {
-		return true;
-	}
-	line(by->w, by->word, entry->name, entry->name_len, NULL, 0);
-	return false;
-}
-
 /* A file has changed: itself, or one whose name is in the directory. */
 static void changed(struct watch *w, uint32_t ino, const char *word)
 {
-	struct by_ino by = { w, ino, word };
 	size_t at = place_of(w, ino);
 
 	if (ino == w->ino) {
 		line(w, word, ".", 1, NULL, 0);
-	} else if (at < w->count && w->inos[at] == ino) {
-		/* Not from here: what is not in memory cannot be waited for. */
-		if (volume_readdir(w->volume, w->ino, 0, line_of_entry,
-				   &by) == EAGAIN) {
-			w->lost = true;
-		}
+	} else if (at < w->count && w->names[at].ino == ino) {
+		line(w, word, w->names[at].text, w->names[at].len, NULL, 0);
 	}
 }
 
@@ -195,13 +203,13 @@ static void moved(struct watch *w, const struct volume_event *e)
 	bool from = e->dir == w->ino, to = e->new_dir == w->ino;
 
 	if (from) {
-		leave(w, e->ino);
+		leave(w, e->ino, e->name, e->len);
 	}
 	if (to && e->victim && !e->exchanged) {
-		leave(w, e->victim);
+		leave(w, e->victim, e->new_name, e->new_len);
 	}
 	if (to) {
-		enter(w, e->ino);
+		enter(w, e->ino, e->new_name, e->new_len);
 	}
 	if (from || to) {
 		line(w, "move", from ? e->name : "", from ? e->len : 0,
@@ -220,13 +228,13 @@ static void observed(struct volume_observer *observer,
 	switch (e->what) {
 	case VOLUME_CREATED:
 		if (e->dir == w->ino) {
-			enter(w, e->ino);
+			enter(w, e->ino, e->name, e->len);
 			line(w, "create", e->name, e->len, NULL, 0);
 		}
 		break;
 	case VOLUME_DELETED:
 		if (e->dir == w->ino) {
-			leave(w, e->ino);
+			leave(w, e->ino, e->name, e->len);
 			line(w, "delete", e->name, e->len, NULL, 0);
 		} else if (e->ino == w->ino) {
 			struct volume_attr attr;
@@ -303,7 +311,10 @@ static void watch_volume(const struct command_env *env, const char *path)
 	show(w);
 	volume_unobserve(w->volume, &w->observer);
 	volume_release(w->volume, w->ino);
-	free(w->inos);
+	for (size_t i = 0; i < w->count; i++) {
+		free(w->names[i].text);
+	}
+	free(w->names);
 	free(w);
 }
 

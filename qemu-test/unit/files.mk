@@ -53,7 +53,7 @@ host_watch_SRCS := qemu-test/unit/host_watch_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) \
 	$(addprefix host-bridge/ui/, commands_watch.c words.c) \
 	host-bridge/fs/volume_call.c
-host_watch_LIBS := $(VOLUME_LIBS)
+host_watch_LIBS := $(VOLUME_LIBS) -Wl,--wrap=volume_readdir
 
 P9_CLIENT_SRCS := proto/p9_codec.c host-bridge/files/linux_errno.c \
 	$(addprefix host-bridge/files/p9_, client_call.c client_ops.c)

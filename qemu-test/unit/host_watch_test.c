@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The console's `watch` on the volume: changes are made where a command's loop
  * would run, and the lines are looked at. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,11 +24,30 @@ static struct fixture f;
 static uint32_t dir, other, file;
 static void (*const *step)(void);	/* what happens next */
 static bool more;			/* steps, and then ctrl-c */
+static bool changing;			/* a step is being done */
+
+int __real_volume_readdir(struct volume *vol, uint32_t dir_ino, uint64_t cookie,
+			  bool (*fn)(void *, const struct volume_entry *),
+			  void *arg);
+int __wrap_volume_readdir(struct volume *vol, uint32_t dir_ino, uint64_t cookie,
+			  bool (*fn)(void *, const struct volume_entry *),
+			  void *arg);
+
+/* While others run the directory may have to be read from a disk. */
+int __wrap_volume_readdir(struct volume *vol, uint32_t dir_ino, uint64_t cookie,
+			  bool (*fn)(void *, const struct volume_entry *),
+			  void *arg)
+{
+	return changing ? EAGAIN :
+	       __real_volume_readdir(vol, dir_ino, cookie, fn, arg);
+}
 
 bool console_go_on(void)
 {
 	if (*step) {
+		changing = true;
 		(*step++)();
+		changing = false;
 		return true;
 	}
 	return more;
@@ -104,6 +124,29 @@ static void delete_it(void)
 	assert_int_equal(volume_unlink(f.vol, dir, NAME("e\x1b[1m")), 0);
 }
 
+/* Of two names of one file it is the one that is there. */
+static void link_it(void)
+{
+	assert_int_equal(volume_link(f.vol, file, dir, NAME("hard")), 0);
+	assert_int_equal(volume_unlink(f.vol, dir, NAME("d")), 0);
+	put(f.vol, file, 0, "z", 1);
+	assert_int_equal(volume_rename(f.vol, dir, NAME("hard"), dir, NAME("d"),
+				       0), 0);
+}
+
+static void exchange(void)
+{
+	uint32_t second = new_file(f.vol, dir, "second");
+
+	assert_int_equal(volume_rename(f.vol, dir, NAME("second"), dir,
+				       NAME("d"), VOLUME_RENAME_EXCHANGE), 0);
+	put(f.vol, second, 0, "z", 1);
+	put(f.vol, file, 0, "z", 1);
+	assert_int_equal(volume_rename(f.vol, dir, NAME("second"), dir,
+				       NAME("d"), 0), 0);
+	put(f.vol, file, 0, "z", 1);
+}
+
 static void delete_all(void)
 {
 	assert_int_equal(volume_rmdir(f.vol, ROOT, NAME("dir")), 0);
@@ -172,6 +215,24 @@ static void a_directory(void **state)
 	free(text);
 }
 
+static void names_that_change(void **state)
+{
+	static void (*const steps[])(void) = { make, rename_it, link_it, exchange,
+					       NULL };
+	char *text = watch("dir", steps);
+
+	(void)state;
+	assert_string_equal(text, "watching dir; ctrl-c ends it\n"
+			    "create a\nmove   a -> b\nmove   b -> \n"
+			    "move    -> d\nattrib d\ncreate hard\n"
+			    "attrib hard\ndelete d\nmodify hard\n"
+			    "move   hard -> d\ncreate second\n"
+			    "move   second -> d\nmove   d -> second\n"
+			    "modify d\nmodify second\n"
+			    "move   second -> d\nmodify d\n");
+	free(text);
+}
+
 static void a_file(void **state)
 {
 	static void (*const steps[])(void) = {
@@ -218,8 +279,8 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(a_directory), TEST(a_file), TEST(too_much),
-		TEST(what_is_not_there),
+		TEST(a_directory), TEST(names_that_change), TEST(a_file),
+		TEST(too_much), TEST(what_is_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
