@@ -65,5 +65,15 @@ build/hypervisor/mutant-%.elf: build/hypervisor/mutants/%.o $(HV_MUTANT_OBJS) \
 		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_WRAP_$*)) \
 		-T hypervisor/hypervisor.lds -o $@ $< $(HV_MUTANT_OBJS)
 
+# And those with a file changed (qemu-test/mutants/iommu): CHANGED is which of
+# hypervisor/, BY what is compiled in its place, AS what is made.
+.PHONY: changed-hypervisor
+changed-hypervisor: $(HV_MUTANT_OBJS)
+	$(CC) $(HV_TRACE_CFLAGS) -I$(dir hypervisor/$(CHANGED)) -w -c $(BY) -o $(AS).o
+	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
+		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		-T hypervisor/hypervisor.lds -o $(AS) $(AS).o \
+		$(filter-out build/hypervisor/traced/$(CHANGED).o,$(HV_MUTANT_OBJS))
+
 .PRECIOUS: build/hypervisor/mutants/%.o
 -include $(wildcard build/hypervisor/mutants/*.d)

@@ -3,11 +3,12 @@
 
 import os
 import re
+import time
 
 import debugger
 import snapshot
 from cases_failures import firmware
-from runner import BOCHS, QEMU, ROOT, case
+from runner import BOCHS, QEMU, ROOT, Failed, case
 from isthmus_lib import platforms
 
 PROBE = "build/host-bridge/host-bridge-probe.elf"
@@ -80,6 +81,7 @@ def behind(t, iommu, unit):
     found = {name: int(value) for name, value in
              re.findall(r"PROBE (\S+) (-?\d+)", console.seen)}
     first, size = found.pop("pool-first"), found.pop("pool-bytes")
+    t.check(first <= found.pop("edu-page") < first + size, "no page of it")
     silent = found.pop("hostile-unblocked")
     # QEMU's AMD-Vi blocks by an empty entry, and logs nothing of it
     t.check(silent == 0 or iommu == "amd", f"{silent} were not reported")
@@ -134,6 +136,179 @@ def iommu_left_on(t):
                 f"{iommu}: {result.serial!r}")
 
 
+# Registers of edu [QEMU "EDU device"], its buffer, and the command by which it
+# writes to memory.
+EDU_SOURCE, EDU_TARGET, EDU_COUNT, EDU_COMMAND = 0x80, 0x88, 0x90, 0x98
+EDU_BUFFER, EDU_START, EDU_WRITES = 0x40000, 1, 2
+BUS_MASTER, MEMORY = 4, 2       # of a function's command register
+# Registers of AMD-Vi, the length of its log, one of its events: [AMD-Vi "Event
+# Log"]
+EVENTS, EVENT_HEAD, EVENT_TAIL = 0x10, 0x2010, 0x2018
+EVENT_COUNT, IO_PAGE_FAULT, EVENT_WRITE = 256, 2 << 60, 1 << 53
+
+
+def quad(value):
+    return value.to_bytes(8, "little")
+
+
+class Edu:
+    """QEMU's edu at the debugger's hands."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        found = re.search(r"Bus +(\d+), device +(\d+), function +(\d+):[^:]*:"
+                          r"[^:]*1234:11e8.*?BAR0: [^\n]* at 0x([0-9a-f]+)",
+                          machine.shell.ask(b"info pci\n"), re.S)
+        bus, device, function = (int(n) for n in found.groups()[:3])
+        self.name = f"0000:{bus:02x}:{device:02x}.{function}"
+        self.number = bus << 8 | device << 3 | function
+        self.bar = int(found[4], 16)
+
+    def set_going(self):
+        """Makes it a bus master, whatever the software in the machine says."""
+        ecam = re.search(r"([0-9a-f]{16})-[0-9a-f]{16} [^\n]*pcie-mmcfg",
+                         self.machine.shell.ask(b"info mtree\n"))[1]
+        self.machine.poke(int(ecam, 16) + (self.number << 12) + 4,
+                          bytes([BUS_MASTER | MEMORY, 0]))
+
+    def write(self, bus):
+        """Lets it write the first bytes of its buffer there. In 100 ms."""
+        for register, value in ((EDU_SOURCE, EDU_BUFFER), (EDU_TARGET, bus),
+                                (EDU_COUNT, 256),
+                                (EDU_COMMAND, EDU_START | EDU_WRITES)):
+            self.machine.poke(self.bar + register, quad(value))
+
+    def writes(self):
+        return self.machine.word(self.bar + EDU_COMMAND) & EDU_START
+
+
+def asked(machine, command):
+    """What the console says to it."""
+    before = len(machine.serial)
+    machine.typed.sendall(command + b"\r")
+    answer = re.compile(command + rb"\s*\r?\n(.*?)isthmus> ", re.S)
+    end = time.monotonic() + debugger.SILENCE
+    while not (found := answer.search(machine.serial, before)):
+        if time.monotonic() > end:
+            raise debugger.Lost(f"no answer to {command}")
+        time.sleep(0.1)
+    return found[1].decode(errors="replace")
+
+
+def blocked(machine):
+    """How many accesses the first IOMMU has."""
+    return int(re.search(r"(\d+) accesses blocked",
+                         asked(machine, b"status"))[1])
+
+
+def reaches(t, machine, edu, program, bus, physical):
+    """edu is to write to this bus address: has what lies there changed?"""
+    machine.pause()
+    machine.run_into("svm_enter", program)
+    before = machine.table(physical)
+    edu.write(bus)
+    machine.go()
+    time.sleep(0.3)
+    machine.pause()
+    while edu.writes():
+        machine.go()
+        time.sleep(0.1)
+        machine.pause()
+    after = machine.table(physical)
+    machine.go()
+    return [word & ~snapshot.USED for word in before] != \
+        [word & ~snapshot.USED for word in after]
+
+
+def play_log(machine, edu, count):
+    """Adds events to AMD's log, as QEMU's unit never does
+    (docs/platforms.md)."""
+    unit = snapshot.REGISTERS["amd"][0]
+    machine.pause()
+    base = machine.word(unit + EVENTS) & debugger.ADDRESS
+    tail = machine.word(unit + EVENT_TAIL)
+    for n in range(count):
+        machine.poke(base + tail, quad(IO_PAGE_FAULT | EVENT_WRITE | edu.number)
+                     + quad(0x123456000 + n * 4096))
+        tail = (tail + 16) % (EVENT_COUNT * 16)
+    machine.poke(unit + EVENT_TAIL, quad(tail))
+    machine.go()
+    return tail
+
+
+def taken_away(t, machine, iommu, program):
+    """What edu's driver has had, and the tables of the processor."""
+    machine.go()
+    machine.expect(rb"PROBE end")
+    machine.expect(rb"isthmus: stage 68 ")
+    page, = re.findall(rb"PROBE edu-page (\d+)", machine.serial)
+    page = int(page) & -4096
+    first, physical = re.search(
+        r"of partition host may write 0x([0-9a-f]+) to \w+, at physical "
+        r"0x([0-9a-f]+)", asked(machine, b"log")).groups()
+    machine.pause()
+    machine.run_into("svm_enter", program)
+    root = machine.control_registers()["CR3"] & debugger.ADDRESS
+    edu = Edu(machine)
+    edu.set_going()
+    machine.go()
+    before = blocked(machine)
+    for what, bus, at in (
+            ("a page that it had", page,
+             page - int(first, 16) + int(physical, 16)),
+            ("the hypervisor's page tables", root, root)):
+        t.check(not reaches(t, machine, edu, program, bus, at),
+                f"{iommu}: {what}, {bus:#x}, can be written by {edu.name}, "
+                "which is nobody's")
+    told = blocked(machine) - before
+    t.check(told == (0 if iommu == "amd" else 2), f"{iommu}: {told} accesses "
+            "were reported")
+    return edu, root
+
+
+def taken(t, iommu, program=debugger.HYPERVISOR):
+    """A device that is nobody's any more."""
+    disk = image(t, program)
+    settings = platforms.Settings(memory=STORM_MEMORY)
+    settings.iommu = iommu
+    machine = debugger.Qemu(t.folder, disk, (
+        "-no-reboot", "-device", "edu,dma_mask=0xffffffff"), settings)
+    try:
+        edu, address = taken_away(t, machine, iommu, program)
+        if iommu == "amd":
+            address = 0x123456000
+            before = blocked(machine)
+            for count in (1, EVENT_COUNT - 1):
+                tail = play_log(machine, edu, count)
+                before += count
+                asks = iter(range(1, count + 20))  # not all are told at once
+                while blocked(machine) < before and next(asks, None):
+                    time.sleep(0.1)
+                told = blocked(machine)
+                t.check(told == before, f"of {before} events {told} are told")
+            head = machine.word(snapshot.REGISTERS["amd"][0] + EVENT_HEAD)
+            t.check(head == tail, f"the log's head is {head:#x}, not {tail:#x}")
+        said = asked(machine, b"log")
+        t.check(f"IOMMU: {edu.name} of nobody tried to write {address:#x} "
+                in said, f"{iommu}: who was it? {said[-2000:]!r}")
+    except debugger.Lost as lost:
+        t.check(False, f"{iommu}: {lost}")
+    finally:
+        machine.close()
+        os.unlink(disk)
+        with open(t.path("serial.txt"), "wb") as f:
+            f.write(machine.serial)
+
+
+@case("iommu-taken", "a device that was taken away, and made a bus master "
+      "behind everybody's back, reaches nothing; what a unit reports is told",
+      only=QEMU, why="others have no IOMMU")
+def iommu_taken(t):
+    t.need(PROBE, debugger.HYPERVISOR)
+    taken(t, "intel")
+    taken(t, "amd")
+
+
 # What storm.c says of QEMU's NVMe controller, whose every access of memory is
 # one more that the IOMMU has blocked.
 STORM = {"storm-other": 0, "storm-master": 0, "storm-on": 0, "storm-able": 1,
@@ -143,18 +318,18 @@ STORM_MEMORY = 512              # MiB
 FEW, MANY = 5000, 100000
 
 
-def storm_in(t, machine, iommu):
-    """Lets the machine go through it; returns the sentences on what has changed
-    meanwhile, and how many pages must not."""
-    machine.run_into("svm_enter")
+def storm_in(t, machine, iommu, program, seconds):
+    """Lets the machine go through it, for so many seconds at most; returns the
+    sentences on what has changed meanwhile, and how many pages must not."""
+    machine.run_into("svm_enter", program)
     root = machine.control_registers()["CR3"]
     saved = []
     for function in ("storm_begins", "storm_ends"):
-        machine.run_into(function, PROBE)
+        machine.run_into(function, PROBE, seconds)
         path = t.path(function)
         machine.save(path, STORM_MEMORY << 20)
         unit = [machine.word(at) for at in snapshot.REGISTERS[iommu]]
-        saved.append(snapshot.Snapshot(path, root, iommu, unit))
+        saved.append(snapshot.Snapshot(path, program, root, iommu, unit))
         os.unlink(path)
     found = snapshot.changed(*saved)
     for one in saved:
@@ -162,11 +337,20 @@ def storm_in(t, machine, iommu):
     return found
 
 
-def storm(t, iommu, unit, count):
-    """That many accesses and messages, under one IOMMU."""
-    disk = t.path("disk.img")
+def image(t, program):
+    """A boot disk with the probe, on that hypervisor."""
+    disk, manifest = t.path("disk.img"), t.path("probe.dts")
+    with open(manifest, "w", encoding="ascii") as f:
+        f.write(f'/include/ "{ROOT}/{MANIFEST}"\n/ {{ modules {{ hypervisor '
+                f'{{ file = "{program}"; }}; }}; }};\n')
     t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", "--manifest",
-            MANIFEST, disk])
+            manifest, disk])
+    return disk
+
+
+def storm(t, iommu, unit, count, program=debugger.HYPERVISOR):
+    """That many accesses and messages, under one IOMMU and hypervisor."""
+    disk = image(t, program)
     settings = platforms.Settings(memory=STORM_MEMORY)
     settings.iommu = iommu
     machine = debugger.Qemu(t.folder, disk, (
@@ -174,13 +358,16 @@ def storm(t, iommu, unit, count):
         "-drive", "if=none,id=storm,driver=null-co,size=16M",
         "-device", f"nvme,drive=storm,serial={count}"), settings)
     try:
-        wrong, protected, foreign = storm_in(t, machine, iommu)
+        wrong, protected, foreign = storm_in(t, machine, iommu, program,
+                                             40 + count // 200)
         machine.go()
         machine.expect(rb"PROBE end")
         machine.expect(rb"isthmus: stage 68 ")
         machine.typed.sendall(b"status\r")
         machine.expect(rb"Linux agent: ")
         serial = bytes(machine.serial).decode(errors="replace")
+    except debugger.Lost as lost:
+        t.check(False, f"{iommu}: {lost}")
     finally:
         machine.close()
         os.unlink(disk)
@@ -217,3 +404,33 @@ def iommu_storm(t):
     count = MANY if os.environ.get("TEST_ALL") else FEW
     storm(t, "intel", "VT-d", count)
     storm(t, "amd", "AMD-Vi", count)
+
+
+# qemu-test/mutants/iommu's names, the vendor, who finds it, and as what.
+NO_REMAPPING, TOO_MUCH = "no interrupt remapping", "a page too much"
+MUTANTS = (
+    (NO_REMAPPING, "vtd", storm, "the processor has been reset"),
+    (NO_REMAPPING, "amdvi", storm, "the processor has been reset"),
+    (TOO_MUCH, "vtd", storm, "1 pages have changed"),
+    (TOO_MUCH, "amdvi", storm, "1 pages have changed"),
+    ("no IOTLB flush", "vtd", taken, "a page that it had"),
+    ("no flush of pages", "amdvi", taken, "a page that it had"))
+VENDORS = {"vtd": ("intel", "VT-d", FEW), "amdvi": ("amd", "AMD-Vi", FEW)}
+
+
+@case("iommu-mutants", "hypervisors whose IOMMUs are not set up as they must be "
+      "are found out, each by name", only=QEMU, why="others have no IOMMU",
+      later=QEMU)
+def iommu_mutants(t):
+    t.need(PROBE)
+    for name, vendor, look, sentence in MUTANTS:
+        mutant = t.path("mutant.elf")
+        t.tool([os.path.join(ROOT, "qemu-test", "mutants", "iommu"),
+                "--hypervisor", name, vendor, mutant])
+        words = VENDORS[vendor] if look is storm else VENDORS[vendor][:1]
+        try:
+            look(t, *words, program=mutant)
+            found = "nothing"
+        except Failed as failure:
+            found = str(failure)
+        t.check(sentence in found, f"{vendor}, {name}: found {found}")

@@ -15,12 +15,19 @@ import time
 
 from isthmus_lib import platforms
 from isthmus_lib.common import ROOT
-from isthmus_lib.machine import die_with_parent
+from isthmus_lib.machine import busy_seconds, die_with_parent
 
 HYPERVISOR = os.path.join(ROOT, "build", "hypervisor", "hypervisor.elf")
 SILENCE = 600       # seconds that a machine may take to where it is to stop
 PRESENT, WRITE, LARGE, NO_EXECUTE = 1, 2, 1 << 7, 1 << 63
 ADDRESS = 0x000ffffffffff000
+RESET = 0xfffffff0  # a processor's first instruction
+CONTINUE = b"$c#63"  # to QEMU's stub
+PANIC = b"PANIC in the hypervisor"
+
+
+class Lost(Exception):
+    """The machine does not come to where it is to stop."""
 
 
 class Debugger:
@@ -98,6 +105,11 @@ class Dialogue:
         answer, self.text = self.text[:found.end()], self.text[found.end():]
         return answer.decode(errors="replace")
 
+    def waits(self, seconds):
+        """Whether something comes within that time."""
+        return bool(self.text or select.select([self.source], [], [],
+                                               seconds)[0])
+
     def ask(self, command):
         """One command; returns what it printed."""
         os.write(self.target, command)
@@ -150,29 +162,80 @@ class Qemu(Debugger):
         self.stub = Dialogue(self.process.stdout.fileno(),
                              self.process.stdin.fileno(), rb"\$[^#]*#..")
 
-    def _stub(self, packet):
-        """A packet of the remote serial protocol and its answer."""
-        body = packet.encode()
-        answer = self.stub.ask(b"$" + body + b"#%02x" % (sum(body) & 0xff))
+    def _answered(self, wanted):
+        answer = self.stub.answer()
         os.write(self.stub.target, b"+")
-        return answer[answer.index("$") + 1:-3]
+        if not answer[answer.index("$") + 1:].startswith(wanted):
+            raise OSError(f"QEMU's stub says {answer}, not {wanted}")
 
-    def run_into(self, symbol, program=HYPERVISOR):
+    def _told(self, packet):
+        """A packet of the remote serial protocol, which it says OK to."""
+        body = packet.encode()
+        os.write(self.stub.target, b"$%s#%02x" % (body, sum(body) & 0xff))
+        self._answered("OK")
+
+    def run_into(self, symbol, program=HYPERVISOR, seconds=SILENCE):
         """Runs until the hypervisor is at its function `symbol`, or another
-        program at its own: at that address, whoever is there."""
+        program at its own: at that address, whoever is there. Lost: it has
+        been reset, it panics or ends, or has not come there in so many seconds
+        of CPU time, or twice that of idling."""
         names = subprocess.run(["nm", program], stdout=subprocess.PIPE,
                                check=True).stdout.decode()
         at, = re.findall(rf"^([0-9a-f]+) [tT] {symbol}$", names, re.M)
-        for packet, wanted in ((f"Z0,{at},1", "OK"), ("c", "T05"),
-                               (f"z0,{at},1", "OK")):
-            answer = self._stub(packet)
-            if not answer.startswith(wanted):
-                raise OSError(f"QEMU's stub answers {packet}: {answer}")
+        places = [at]
+        if self.instruction() != RESET:
+            places.append(f"{RESET:x}")
+        for place in places:
+            self._told(f"Z0,{place},1")
+        self.go()
+        why = self._wait(seconds)
+        if not why and self.instruction() == RESET:
+            why = "the processor has been reset"
+        if why or self.instruction() != int(at, 16):
+            raise Lost(f"not in {symbol}: {why}; the first line last said: " +
+                       self.serial[-800:].decode(errors="replace"))
+        for place in places:
+            self._told(f"z0,{place},1")
+
+    def _wait(self, seconds):
+        """Until it stops somewhere; returns why it does not."""
+        pid, begun = self.process.pid, time.monotonic()
+        busy = busy_seconds(pid)
+        while not self.stub.waits(0.5):
+            used = (busy_seconds(pid) or busy) - busy
+            idle = time.monotonic() - begun - used
+            if PANIC in self.serial:
+                return "a panic"
+            if used > seconds or idle > 2 * seconds:
+                self.pause()
+                return f"it is at {self.instruction():#x} after {used:.0f} s"
+        try:
+            self._answered("T05")
+        except EOFError:
+            return "the machine has ended"
+        return None
+
+    def instruction(self):
+        """Where the first processor stands: a linear address."""
+        text = self.shell.ask(b"info registers\n")
+        base, = re.findall(r"^CS =[0-9a-f]{4} ([0-9a-f]+)", text, re.M)
+        offset, = re.findall(r"\b[RE]IP=([0-9a-f]+)", text)
+        return int(base, 16) + int(offset, 16)
+
+    def pause(self):
+        """Stops a machine that runs."""
+        os.write(self.stub.target, b"\x03")
+        self._answered("T02")
+
+    def poke(self, address, data):
+        """Writes to physical memory, or to a device's registers."""
+        self._told("Qqemu.PhyMemMode:1")
+        self._told(f"M{address:x},{len(data):x}:{data.hex()}")
+        self._told("Qqemu.PhyMemMode:0")
 
     def go(self):
-        """Runs on; nothing stops it any more."""
-        body = b"c"
-        os.write(self.stub.target, b"$%s#%02x" % (body, sum(body)))
+        """Runs on."""
+        os.write(self.stub.target, CONTINUE)
 
     def control_registers(self):
         """{"CR0": value, ...} of the first processor."""

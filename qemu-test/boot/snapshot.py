@@ -7,8 +7,7 @@ import re
 import struct
 import subprocess
 
-from debugger import (ADDRESS, HYPERVISOR, LARGE, PRESENT, WRITE,
-                      image_segments)
+from debugger import ADDRESS, LARGE, PRESENT, WRITE, image_segments
 
 PAGE = 4096
 # Owners of pages, as hypervisor/include/hv.h has them.
@@ -21,37 +20,39 @@ USED = 1 << 5 | 1 << 6          # a processor sets these in tables of its own
 PROCESSOR = " page tables"      # how their kinds end
 
 
-def _symbols():
-    """{name: address} of the hypervisor's."""
-    text = subprocess.run(["nm", HYPERVISOR], stdout=subprocess.PIPE,
+def _symbols(program):
+    """{name: address} of a program's."""
+    text = subprocess.run(["nm", program], stdout=subprocess.PIPE,
                           check=True).stdout.decode()
     return {name: int(at, 16) for at, name in
             re.findall(r"^([0-9a-f]+) \w (\S+)$", text, re.M)}
 
 
-def _offset(member):
+def _offset(program, member):
     """Where a member of a structure lies."""
     kind, name = member.split(".")
     text = subprocess.run(
         ["gdb", "-batch", "-nx", "-ex",
-         f"print/d (long)&((struct {kind} *)0)->{name}", HYPERVISOR],
+         f"print/d (long)&((struct {kind} *)0)->{name}", program],
         stdout=subprocess.PIPE, check=True).stdout.decode()
     return int(re.search(r"= (\d+)", text)[1])
 
 
 class Snapshot:
     """The file of a machine's memory from address 0 on; `root`: of the
-    hypervisor's page tables; `unit`: the words at REGISTERS."""
+    page tables of the hypervisor, `program`; `unit`: the words at
+    REGISTERS."""
 
-    def __init__(self, path, root, iommu, unit):
+    def __init__(self, path, program, root, iommu, unit):
         with open(path, "rb") as f:
             self.memory = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
         self.root, self.iommu, self.unit = root & ADDRESS, iommu, unit
-        names = _symbols()
+        self.program = program
+        names = _symbols(program)
         self.owners = self.physical(self.word(self.physical(names["owner"])))
         host = self.word(self.physical(names["partitions"]))
         self.host = self.word(self.physical(
-            host + _offset("partition.gpm_root"))) & ADDRESS
+            host + _offset(program, "partition.gpm_root"))) & ADDRESS
 
     def close(self):
         self.memory.close()
@@ -114,7 +115,7 @@ class Snapshot:
         """{address of a page: what it is}, of all that never changes while
         nobody is given or loses anything."""
         found = {}
-        for address, length, flags in image_segments(HYPERVISOR):
+        for address, length, flags in image_segments(self.program):
             if not flags & WRITE:
                 for at in range(address, address + length, PAGE):
                     found[self.physical(at)] = "the hypervisor's program"

@@ -206,6 +206,8 @@ static int64_t read_firmware(void)
 	for (unsigned i = 0; i < BYTES; i++) {
 		got += ((volatile uint8_t *)to)[i] != 0;
 	}
+	/* the last that it reaches */
+	probe_say("edu-page", (int64_t)dma_bus(to));
 	dma_free(to, BYTES);
 	return got;
 }
