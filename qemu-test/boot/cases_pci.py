@@ -114,7 +114,8 @@ def behind(t, iommu, unit):
 
 
 @case("iommu", "an enemy's device reaches its pool and nothing else, with "
-      "either vendor's IOMMU", only=QEMU, why="others have no IOMMU")
+      "either vendor's IOMMU", only=(*QEMU, "nested-amd"),
+      why="others have no IOMMU")
 def iommu(t):
     t.need(PROBE)
     behind(t, "amd", "AMD-Vi")
