@@ -38,6 +38,12 @@ struct run {
 	uint64_t seed;
 };
 
+/* Who waits, and whether he has been told to try again. */
+struct crash_waiter {
+	struct volume_wait wait;
+	bool ready;
+};
+
 enum lasting { NOT, FSYNC, SYNC };
 
 typedef int (*operation)(struct run *r);
@@ -58,9 +64,12 @@ int op_many(struct run *r);	/* by r->files: 700 are made, then changed */
 /* volume_crash_run.c. The image is the caller's until the end. */
 void crash_start(struct run *r, const struct image *image, uint64_t seed);
 bool crash_step(struct run *r);
-void crash_ready(struct volume_wait *wait);
 /* Brings about what was missing. */
 void again(void *arg);
+/* Goes on until a waiter who got EAGAIN is told to try again. */
+void crash_wait(struct run *r, struct crash_waiter *waiter);
+/* An operation to its end, and what it returned; then the tree that it has left. */
+int crash_only(struct run *r, operation op);
 void crash_operate(struct run *r, operation op);
 void crash_sync(struct run *r);
 /* As the file server does it, of what lies there; if nothing does, of the root. */

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/rt/container.h"
 #include "qemu-test/unit/volume_crash.h"
 
 static int64_t fake_time;
@@ -35,9 +36,18 @@ void again(void *arg)
 	}
 }
 
-void crash_ready(struct volume_wait *wait)
+static void on_ready(struct volume_wait *wait)
 {
-	(void)wait;
+	CONTAINER(wait, struct crash_waiter, wait)->ready = true;
+}
+
+/* Sooner he would only stand in the way of what he waits for. */
+void crash_wait(struct run *r, struct crash_waiter *waiter)
+{
+	while (!waiter->ready) {
+		again(r);
+	}
+	waiter->ready = false;
 }
 
 static void promise(struct run *r, unsigned least)
@@ -48,16 +58,16 @@ static void promise(struct run *r, unsigned least)
 /* All, or what the file server waits for at a file's fsync. */
 static void sync_disk(struct run *r, uint32_t ino)
 {
-	struct volume_wait wait = { .ready = crash_ready };
+	struct crash_waiter waiter = { .wait.ready = on_ready };
 	int error;
 
-	wait.number = ino != 0 ? volume_round(r->vol, ino) : 0;
+	waiter.wait.number = ino != 0 ? volume_round(r->vol, ino) : 0;
 
-	while ((error = volume_disk_sync(r->vd, &wait)) == EAGAIN) {
-		again(r);
+	while ((error = volume_disk_sync(r->vd, &waiter.wait)) == EAGAIN) {
+		crash_wait(r, &waiter);
 	}
 	assert_int_equal(error, 0);
-	volume_disk_end(r->vd, &wait);
+	volume_disk_end(r->vd, &waiter.wait);
 }
 
 void crash_sync(struct run *r)
@@ -141,22 +151,29 @@ void crash_fsync(struct run *r, const char *path)
 	promise(r, least);
 }
 
-void crash_operate(struct run *r, operation op)
+int crash_only(struct run *r, operation op)
 {
-	struct volume_wait wait = { .ready = crash_ready };
+	struct crash_waiter waiter = { .wait.ready = on_ready };
 	int error;
 
 	for (;;) {
-		error = volume_disk_begin(r->vd, &wait);
+		error = volume_disk_begin(r->vd, &waiter.wait);
 		if (error == 0) {
 			error = op(r);
 		}
 		if (error != EAGAIN) {
 			break;
 		}
-		again(r);
+		crash_wait(r, &waiter);
 	}
-	volume_disk_end(r->vd, &wait);
+	volume_disk_end(r->vd, &waiter.wait);
+	return error;
+}
+
+void crash_operate(struct run *r, operation op)
+{
+	int error = crash_only(r, op);
+
 	/* What the one before has taken away cannot be done again, and so
 	 * on; but nothing is wrong with the disk. */
 	assert_true(error != EIO && error != EROFS && error != ENOMEM);
@@ -237,14 +254,14 @@ void crash_random(struct run *r, operation op, uint64_t seed)
 
 void crash_close(struct run *r)
 {
-	struct volume_wait wait = { .ready = crash_ready };
+	struct crash_waiter waiter = { .wait.ready = on_ready };
 	int error;
 
-	while ((error = volume_disk_close(r->vd, &wait)) == EAGAIN) {
-		again(r);
+	while ((error = volume_disk_close(r->vd, &waiter.wait)) == EAGAIN) {
+		crash_wait(r, &waiter);
 	}
 	assert_int_equal(error, 0);
-	volume_disk_end(r->vd, &wait);
+	volume_disk_end(r->vd, &waiter.wait);
 }
 
 void crash_finish(struct run *r)
