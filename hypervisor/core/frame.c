@@ -83,16 +83,21 @@ static void list_insert(uint32_t u)
 	zeroed_units += l == LIST_ZEROED;
 }
 
-/* The one place where an owner changes after frame_init(). */
-static void set_owner(uint64_t page, uint8_t from, uint8_t to)
+/* The one place where the owner of n pages changes after frame_init(). */
+static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 {
-	if (owner[page] != from) {
-		panic("page %#llx belongs to owner %u, not %u",
-		      (unsigned long long)page * PAGE_SIZE, owner[page], from);
+	uint64_t end = page + n;
+
+	for (; page < end; page++) {
+		if (owner[page] != from) {
+			panic("page %#llx belongs to owner %u, not %u",
+			      (unsigned long long)page * PAGE_SIZE,
+			      owner[page], from);
+		}
+		owner[page] = to;
 	}
-	owner[page] = to;
-	owned[from]--;
-	owned[to]++;
+	owned[from] -= n;
+	owned[to] += n;
 }
 
 /* Where owner[] and units[] go: the first free stretch that is large
@@ -157,15 +162,14 @@ void frame_init(const struct boot_info *bi)
 				    FRAME_HYPERVISOR);
 		}
 	}
-	for (page = at / PAGE_SIZE; page < (at + bytes) / PAGE_SIZE; page++) {
-		set_owner(page, FRAME_FREE, FRAME_HYPERVISOR);
-	}
+	set_owner(at / PAGE_SIZE, bytes / PAGE_SIZE, FRAME_FREE,
+		  FRAME_HYPERVISOR);
 	/* Out of use, whatever the map says: firmware and its SMM code are
 	 * known to write below 1 MiB after they have given it away, and a
 	 * physical address of 0 means a bug. */
 	for (page = 0; page < LOW_PAGES; page++) {
 		if (owner[page] == FRAME_FREE) {
-			set_owner(page, FRAME_FREE, FRAME_HYPERVISOR);
+			set_owner(page, 1, FRAME_FREE, FRAME_HYPERVISOR);
 		}
 	}
 	/* backwards: lists are filled at their heads, so low units go first */
@@ -206,7 +210,7 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 	/* one word a unit cannot say which of its pages are zeroed */
 	units[u].zeroed = 0;
 	list_insert(u);
-	set_owner(page, FRAME_FREE, who);
+	set_owner(page, 1, FRAME_FREE, who);
 	if (zero) {
 		zero_memory(hpa_ptr(HPA(page * PAGE_SIZE)), PAGE_SIZE);
 	}
@@ -221,7 +225,6 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
 {
 	uint32_t u = heads[LIST_ZEROED];
-	uint32_t i;
 
 	*zeroed = u != NO_UNIT;
 	if (u == NO_UNIT) {
@@ -233,9 +236,7 @@ hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
 	list_remove(u);
 	units[u].free = 0;
 	units[u].zeroed = 0;
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
-		set_owner((uint64_t)u * BIG_PAGE_PAGES + i, FRAME_FREE, who);
-	}
+	set_owner((uint64_t)u * BIG_PAGE_PAGES, BIG_PAGE_PAGES, FRAME_FREE, who);
 	return HPA((uint64_t)u * BIG_PAGE_SIZE);
 }
 
@@ -275,9 +276,7 @@ hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 		units[unit + i].free = 0;
 		units[unit + i].zeroed = 0;
 	}
-	for (i = 0; i < n * BIG_PAGE_PAGES; i++) {
-		set_owner(unit * BIG_PAGE_PAGES + i, FRAME_FREE, who);
-	}
+	set_owner(unit * BIG_PAGE_PAGES, n * BIG_PAGE_PAGES, FRAME_FREE, who);
 	zero_memory(hpa_ptr(HPA(unit * BIG_PAGE_SIZE)), n * BIG_PAGE_SIZE);
 	return HPA(unit * BIG_PAGE_SIZE);
 }
@@ -308,14 +307,16 @@ hpa_t frame_boot(uint8_t who, uint64_t bytes, const char *what)
  */
 void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
 {
-	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
+	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE, n;
 
-	for (; page < end; page++) {
+	for (; page < end; page += n) {
 		uint32_t u = (uint32_t)(page / BIG_PAGE_PAGES);
 
+		n = u64_min(end - page,
+			    BIG_PAGE_PAGES - page % BIG_PAGE_PAGES);
 		list_remove(u);
-		set_owner(page, who, FRAME_FREE);
-		units[u].free++;
+		set_owner(page, n, who, FRAME_FREE);
+		units[u].free += (uint16_t)n;
 		list_insert(u);
 	}
 }
@@ -328,17 +329,13 @@ void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
  */
 void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 {
-	uint64_t page = pa.v / PAGE_SIZE, end = page + bytes / PAGE_SIZE;
+	uint64_t page = pa.v / PAGE_SIZE, n = bytes / PAGE_SIZE;
 
-	if (end > (uint64_t)unit_count * BIG_PAGE_PAGES) {
+	if (page + n > (uint64_t)unit_count * BIG_PAGE_PAGES) {
 		panic("page %#llx is not memory", (unsigned long long)pa.v);
 	}
-	for (; page < end; page++) {
-		if (from == FRAME_NONE) {
-			owned[FRAME_NONE]++;	/* was not counted */
-		}
-		set_owner(page, from, to);
-	}
+	owned[from] += from == FRAME_NONE ? n : 0;	/* was not counted */
+	set_owner(page, n, from, to);
 }
 
 /** Bytes that an owner has. FRAME_FREE: what the pool has left. */
