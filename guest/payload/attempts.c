@@ -19,6 +19,7 @@
 /* A value that most MSRs refuse: reserved bits, or an address that is none. */
 #define NON_CANONICAL	0x8000000000000000ull
 #define HYPERCALLS	32u	/* twice what the design allows */
+#define SPARE_RAM	0x10000000ull	/* its own, and of no use to it */
 
 struct instruction {
 	const char *name;
@@ -206,25 +207,68 @@ struct hypercall_args {
 HYPERCALL(do_vmcall, "vmcall")
 HYPERCALL(do_vmmcall, "vmmcall")
 
-/* Whichever instruction is the vendor's; then every number with harmless and
- * with wild arguments. Nearly all must be refused: this is not the host
- * partition. HC_INFO first, as the ABI says. */
+/* Whichever instruction is the vendor's. HC_INFO first, as the ABI says: what
+ * came of it is in *trap and *a. */
+static void (*find_call(unsigned int *trap, struct hypercall_args *a))(void *)
+{
+	*a = (struct hypercall_args){ .rax = HC_INFO };
+	*trap = guarded(do_vmcall, a);
+	if (!*trap) {
+		return do_vmcall;
+	}
+	*a = (struct hypercall_args){ .rax = HC_INFO };
+	*trap = guarded(do_vmmcall, a);
+	return do_vmmcall;
+}
+
+static uint64_t release(void (*call)(void *), uint64_t one, uint64_t other)
+{
+	struct hypercall_args a;
+
+	do {
+		a = (struct hypercall_args){ .rax = HC_MEM_RELEASE,
+					     .rdi = one, .r8 = other };
+	} while (guarded(call, &a) == 0 && (int64_t)a.rax == HC_EAGAIN);
+	return a.rax;
+}
+
+/* What is no RAM of its own, or no block; then RAM of its own, named twice. */
+static void run_release(void (*call)(void *))
+{
+	static const uint64_t bad[] = {
+		SPARE_RAM, SPARE_RAM + HC_RELEASE_UNITS + 1,
+		SPARE_RAM + 0x1001, 0x18000001, 0xfec00001, 0xfee00001,
+		CHANNEL_TABLE + 1, CHANNEL_GUEST_MSIX_GPA + 1,
+		NON_CANONICAL + 1, ~0ull, ~0x1fffffull + 1,
+	};
+	volatile uint64_t *ram = (volatile uint64_t *)SPARE_RAM;
+
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		report_value("release-bad", bad[i], 0,
+			     release(call, SPARE_RAM + 1, bad[i]));
+	}
+	*ram = 0x1234;
+	report_value("release-own", NO_DETAIL, 0,
+		     release(call, SPARE_RAM + 2, SPARE_RAM + 1));
+	report_value("release-content", NO_DETAIL, 0, *ram);
+}
+
+/* Every number with harmless and with wild arguments. Nearly all must be
+ * refused: this is not the host partition. */
 static void run_hypercalls(uint64_t unused)
 {
-	struct hypercall_args a = { .rax = HC_INFO };
-	void (*call)(void *) = do_vmcall;
-	unsigned int trap = guarded(do_vmcall, &a);
+	struct hypercall_args a;
+	unsigned int trap;
+	void (*call)(void *) = find_call(&trap, &a);
 
 	(void)unused;
-	if (trap) {
-		call = do_vmmcall;
-		a = (struct hypercall_args){ .rax = HC_INFO };
-		trap = guarded(do_vmmcall, &a);
-	}
 	report("hypercall-info", NO_DETAIL, trap);
 	report_value("hypercall-own-id", NO_DETAIL, trap, a.rsi);
+	run_release(call);
 	for (unsigned int nr = 1; nr < HYPERCALLS; nr++) {
-		a = (struct hypercall_args){ .rax = nr, .r10 = 1 };
+		/* R10 = 1 would be its first 2 MiB for HC_MEM_RELEASE */
+		a = (struct hypercall_args){ .rax = nr,
+					     .r10 = nr != HC_MEM_RELEASE };
 		trap = guarded(call, &a);
 		report_value("hypercall-", nr, trap, a.rax);
 		/* A number of which all 64 bits count: not call nr, but
@@ -237,6 +281,18 @@ static void run_hypercalls(uint64_t unused)
 	a = (struct hypercall_args){ .rax = HC_INFO };
 	/* From CPL 3 the instruction itself must fail (#UD). */
 	report("hypercall-cpl3", NO_DETAIL, guarded_user(call, &a));
+}
+
+/* Its own program, tables and stack, which are in use. */
+static void run_release_self(uint64_t unused)
+{
+	struct hypercall_args a;
+	unsigned int trap;
+	void (*call)(void *) = find_call(&trap, &a);
+
+	(void)unused;
+	(void)release(call, ((uint64_t)run_release_self & ~0x1fffffull) + 1,
+		      ((uint64_t)&a & ~0x1fffffull) + 1);
 }
 
 /* Accesses for guarded(); arg is the address. */
@@ -402,6 +458,7 @@ static const struct {
 	{ "write-peer", run_write_peer },
 	{ "exec-channel", run_exec_channel },
 	{ "rep-ins", run_rep_ins },
+	{ "release-self", run_release_self },
 	{ "triple-fault", run_triple_fault },
 	{ "halt", run_halt },
 	{ "spin", run_spin },

@@ -4,13 +4,16 @@
  * and 2 MiB pages. The format of entries is the backend's data (struct
  * pt_format); the walk is the same for all. A last-level entry that is not
  * present but carries SW_RESERVED names a page that belongs to the partition
- * and has not been zeroed yet: gpm_fill() turns it into a present one.
+ * and has not been zeroed yet: gpm_fill() turns it into a present one. An entry
+ * of a 2 MiB stretch that carries it has been revoked: what it names, a large
+ * page or a table with its pages, is in quarantine (see release.c).
  *
  * Which page may be mapped where is the caller's to decide; here, an address
  * that is taken is never mapped over. Additions need no flush: absent entries
  * are not cached. Whoever takes a mapping away raises p->gpm_epoch, and every
- * vCPU of p flushes before its next entry; callers see to it that no vCPU runs
- * in between.
+ * vCPU of p flushes before its next entry. Where vCPUs may run in between,
+ * that is gpm_revoke(), and the frames stay the partition's until all have
+ * flushed; else callers see to it that none does.
  *
  * Where the format says so, a 2 MiB page is never executable: one that may be
  * carries SW_EXEC, and is split when it is executed (gpm_execute()).
@@ -90,8 +93,8 @@ static uint64_t *new_table(struct partition *p, uint64_t *entry)
 }
 
 /* The entry for gpa at a level (0: 4 KiB, 1: 2 MiB). Tables on the way are
- * made when make is set; NULL: absent, out of memory, or a bigger page is in
- * the way (*big then tells it). */
+ * made when make is set; NULL: absent, or out of memory. *big: a bigger page,
+ * or a revoked stretch, is in the way, and it is its entry. */
 static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 			  bool make, bool *big)
 {
@@ -102,14 +105,12 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 	for (l = LEVELS - 1; l > level; l--) {
 		uint64_t *e = &t[index_at(gpa, l)];
 
-		if (!is_present(*e)) {
-			t = make ? new_table(p, e) : NULL;
-		} else if (*e & hvm->gpm_format->large) {
+		if (*e && (!is_present(*e) ||
+			   (*e & hvm->gpm_format->large))) {
 			*big = true;
 			return e;
-		} else {
-			t = table_of(*e);
 		}
+		t = *e ? table_of(*e) : make ? new_table(p, e) : NULL;
 		if (!t) {
 			return NULL;
 		}
@@ -248,7 +249,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	uint64_t small, entry, *t;
 	uint32_t i;
 
-	if (!e || !big) {
+	if (!e || !big || !is_present(*e)) {
 		return HC_OK;
 	}
 	t = new_table(p, &entry);
@@ -288,7 +289,6 @@ hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
 void gpm_tidy(struct partition *p, gpa_t gpa)
 {
 	const struct pt_format *f = hvm->gpm_format;
-	const uint32_t flags = GPM_READ | GPM_WRITE | GPM_EXEC;
 	bool big, empty = true, whole;
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 	uint64_t *t, base;
@@ -301,7 +301,7 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 	base = t[0] & ENTRY_ADDR;
 	whole = !(base & BIG_PAGE_MASK);
 	for (i = 0; i < BIG_PAGE_PAGES && (empty || whole); i++) {
-		uint64_t want = leaf(HPA(base + i * PAGE_SIZE), flags, false);
+		uint64_t want = leaf(HPA(base + i * PAGE_SIZE), GPM_ALL, false);
 
 		empty = empty && !t[i];
 		/* what the processor adds, accessed and dirty, is no matter */
@@ -312,7 +312,7 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 		frame_free(frame_id(p), HPA(*e & ENTRY_ADDR), PAGE_SIZE);
 		p->pages_owned--;
 		p->pages_tables--;
-		put_entry(p, e, empty ? 0 : leaf(HPA(base), flags, true));
+		put_entry(p, e, empty ? 0 : leaf(HPA(base), GPM_ALL, true));
 	}
 }
 
@@ -342,23 +342,81 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 	}
 }
 
-/* Everything below one last-level table, and the table; returns the work done,
- * in pages. */
-static uint32_t teardown_table(struct partition *p, uint64_t *pde)
+/* All that the entry of a 2 MiB stretch names, revoked or not; returns the work
+ * done, in pages. */
+static uint32_t free_stretch(struct partition *p, uint64_t *pde)
 {
 	uint64_t *t = table_of(*pde);
 	uint32_t i;
 
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
-		if (is_present(t[i]) || (t[i] & SW_RESERVED)) {
-			free_leaf(p, t[i], PAGE_SIZE);
-		}
+	if (!*pde) {
+		return 0;
 	}
-	frame_free(frame_id(p), HPA(*pde & ENTRY_ADDR), PAGE_SIZE);
-	p->pages_owned--;
-	p->pages_tables--;
-	*pde = 0;
+	if (*pde & hvm->gpm_format->large) {
+		free_leaf(p, *pde, BIG_PAGE_SIZE);
+	} else {
+		for (i = 0; i < BIG_PAGE_PAGES; i++) {
+			if (t[i]) {
+				free_leaf(p, t[i], PAGE_SIZE);
+			}
+		}
+		frame_free(frame_id(p), HPA(*pde & ENTRY_ADDR), PAGE_SIZE);
+		p->pages_owned--;
+		p->pages_tables--;
+	}
+	put_entry(p, pde, 0);
 	return BIG_PAGE_PAGES;
+}
+
+/**
+ * Takes the 2 MiB stretch at gpa away while vCPUs of p may run, and keeps its
+ * frames and its table: a processor that has cached the way to the table may
+ * still read it, and mark entries there. They stay until gpm_reclaim() or
+ * gpm_restore(). false: nothing is there, or it is no RAM of p's own. The caller
+ * raises p->gpm_epoch afterwards. [SDM3 "Caching Translation Information"; APM2
+ * "TLB Management"]
+ */
+bool gpm_revoke(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+
+	if (!e || !is_present(*e) ||
+	    ((*e & hvm->gpm_format->large) &&
+	     !frame_is_owner(frame_id(p), HPA(*e & ENTRY_ADDR)))) {
+		return false;
+	}
+	put_entry(p, e, (*e & ~hvm->gpm_format->present) | SW_RESERVED);
+	return true;
+}
+
+/**
+ * Undoes gpm_revoke() of the stretch around gpa, if it has been revoked and not
+ * reclaimed: its pages have had no other owner. No flush, as for any addition.
+ */
+void gpm_restore(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+
+	if (e && *e && !is_present(*e)) {
+		put_entry(p, e, *e & hvm->gpm_format->large ?
+			  leaf(HPA(*e & ENTRY_ADDR), GPM_ALL, true) :
+			  (*e & ENTRY_ADDR) | hvm->gpm_format->table);
+	}
+}
+
+/**
+ * Gives what gpm_revoke() has taken from gpa back to the pool, unless it has
+ * come back since: every vCPU of p has flushed. Returns the work done, in
+ * pages.
+ */
+uint32_t gpm_reclaim(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+
+	return e && !is_present(*e) ? free_stretch(p, e) : 0;
 }
 
 /**
@@ -383,19 +441,12 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
 		 * then the whole stretch below that is skipped in one step */
 		for (;; level--) {
 			e = &t[index_at(gpa, level)];
-			if (level == 1 || !is_present(*e)) {
+			if (level == 1 || !*e) {
 				break;
 			}
 			t = table_of(*e);
 		}
-		work += 1;
-		if (is_present(*e) && (*e & hvm->gpm_format->large)) {
-			free_leaf(p, *e, BIG_PAGE_SIZE);
-			work += BIG_PAGE_PAGES;
-			put_entry(p, e, 0);
-		} else if (is_present(*e)) {
-			work += teardown_table(p, e);
-		}
+		work += 1 + free_stretch(p, e);
 		gpa = (gpa | (BIT64(12 + 9 * level) - 1)) + 1;
 	}
 	return ~0ull;

@@ -141,6 +141,17 @@ static hv_status_t hc_donate(struct vcpu *v)
 				GPA(v->regs.rdx), v->regs.r10);
 }
 
+/* HC_MEM_RELEASE: what the blocks are is release_memory()'s to check. */
+static hv_status_t hc_release(struct vcpu *v)
+{
+	const struct guest_regs *r = &v->regs;
+	const uint64_t block[HC_RELEASE_BLOCKS] = {
+		r->rdi, r->rsi, r->rdx, r->r10, r->r8,
+	};
+
+	return release_memory(v, block);
+}
+
 /* HC_LOG_READ: 24 bytes at a time fit the three registers that are left. */
 static hv_status_t hc_log_read(struct vcpu *v)
 {
@@ -296,6 +307,8 @@ static hv_status_t call_any(struct vcpu *v, uint64_t nr)
 		}
 		return channel_set_state(v->partition, v->regs.rdi,
 					 (uint32_t)v->regs.rsi);
+	case HC_MEM_RELEASE:
+		return hc_release(v);
 	default:
 		/* the host partition comes here too, but only with what no
 		 * case knows */

@@ -20,7 +20,6 @@
 #define TEARDOWN_BUDGET	1024u
 /* Most tables that one new page, or 2 MiB stretch, needs, executed too. */
 #define POPULATE_TABLES	4u
-#define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
 
 struct partition *partitions[BOOT_MAX_PARTITIONS];
 uint32_t partition_count;
@@ -332,22 +331,25 @@ hv_status_t partition_stop(struct partition *p)
 	}
 	/* before it can run again: its freed pages may be others' by now */
 	p->gpm_epoch++;
+	zero_memory(p->release, sizeof(p->release));
 	p->pages_populated = 0;
 	p->state = HC_STATE_STOPPED;
 	return HC_OK;
 }
 
-/* Is [gpa, +size) RAM of p, within one range? gpa and size may be anything: no
- * sum of them is formed that could wrap. */
-static bool in_demand(const struct partition *p, uint64_t gpa, uint64_t size)
+/**
+ * Is [gpa, +size) RAM of p, within one range? gpa and size may be anything: no
+ * sum of them is formed that could wrap. Constant: no lock.
+ */
+bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->config->demand_count; i++) {
 		const struct boot_demand *d = &p->config->demand[i];
 
-		if (gpa >= d->gpa && gpa - d->gpa < d->size &&
-		    d->size - (gpa - d->gpa) >= size) {
+		if (gpa.v >= d->gpa && gpa.v - d->gpa < d->size &&
+		    d->size - (gpa.v - d->gpa) >= size) {
 			return true;
 		}
 	}
@@ -378,7 +380,7 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	hpa_t pa;
 
 	if (!may_grow(p, BIG_PAGE_PAGES) ||
-	    !in_demand(p, base, BIG_PAGE_SIZE) ||
+	    !partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
 	    !gpm_range_empty(p, GPA(base))) {
 		return false;
 	}
@@ -415,15 +417,21 @@ static void fill_around(struct partition *p, uint64_t gpa)
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 {
 	struct gpm_entry e;
+	bool found;
 	hpa_t pa;
 
 	*why = HC_REASON_GPM_FAULT;
-	if (!in_demand(p, gpa.v & ~PAGE_MASK, PAGE_SIZE)) {
+	if (!partition_has_ram(p, GPA(gpa.v & ~PAGE_MASK), PAGE_SIZE)) {
 		return false;
 	}
-	if (!gpm_lookup(p, gpa, &e) && populate_big(p, gpa.v)) {
+	found = gpm_lookup(p, gpa, &e);
+	if (found && e.reserved && e.size == BIG_PAGE_SIZE) {
+		gpm_restore(p, gpa);
+		found = gpm_lookup(p, gpa, &e);
+	}
+	if (!found && populate_big(p, gpa.v)) {
 		(void)gpm_lookup(p, gpa, &e);
-	} else if (!gpm_lookup(p, gpa, &e)) {
+	} else if (!found) {
 		*why = HC_REASON_NO_MEMORY;
 		if (!may_grow(p, 1)) {
 			return false;
@@ -450,9 +458,10 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 /**
  * Where the hypervisor can reach a partition's RAM: [gpa, +len) within one
  * page, populated if need be. NULL: it is not RAM of its own (a channel, a
- * device), or memory has run out. hv_lock held; the pointer is good as long as
- * a vCPU of p is in its run loop, which keeps partition_stop() waiting, and
- * p->gpm_epoch has not grown. p may change the bytes at any time.
+ * device), or memory has run out. hv_lock held, on the CPU of a vCPU of p that
+ * is in its run loop: the pointer is good until its next entry, for until then
+ * neither partition_stop() nor release_memory() gives the page away; and beyond
+ * while p->gpm_epoch has not grown. p may change the bytes at any time.
  */
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
 {
@@ -535,8 +544,8 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 
 	if (pages == 0 || pages > HC_DONATE_MAX || from == to ||
 	    ((src.v | dst.v) & PAGE_MASK) || from->vcpu_count != 1 ||
-	    !in_demand(to, dst.v, pages * PAGE_SIZE) ||
-	    !in_demand(from, src.v, pages * PAGE_SIZE)) {
+	    !partition_has_ram(to, dst, pages * PAGE_SIZE) ||
+	    !partition_has_ram(from, src, pages * PAGE_SIZE)) {
 		return HC_EINVAL;
 	}
 	if (to->state != HC_STATE_STOPPED) {

@@ -240,7 +240,8 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 		}
 	}
 	pc->current = NULL;
-	__atomic_store_n(&v->running, 0, __ATOMIC_RELEASE);
+	/* a locked instruction: what the guest wrote is in memory before */
+	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
 	now = rdtsc();
 	used = now - t0;
 	v->ticks_run += used;

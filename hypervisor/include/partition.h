@@ -60,7 +60,7 @@ struct vcpu {
 	uint32_t kept;			/* VCPU_ATT_*: seen, and not possible
 					 * until after the next exit */
 	uint32_t running;		/* inside the run loop (any reads) */
-	uint64_t gpm_epoch;		/* of the last flush */
+	uint64_t gpm_epoch;		/* of the last flush (any reads) */
 	bool halted;			/* between HLT and its wake-up */
 	bool halt_if;			/* RFLAGS.IF at HLT */
 	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */
@@ -101,7 +101,11 @@ struct partition {
 	const struct boot_partition *config;
 
 	hpa_t gpm_root;
-	uint64_t gpm_epoch;		/* grows when a mapping is taken away */
+	uint64_t gpm_epoch;		/* grows when a mapping is taken away
+					 * (any reads) */
+	uint64_t release_epoch;		/* .. by HC_MEM_RELEASE, which goes on
+					 * with these blocks */
+	uint64_t release[HC_RELEASE_BLOCKS];
 	uint64_t pages_owned;		/* 4 KiB, tables included */
 	uint64_t pages_tables;		/* of these; the cap leaves them out */
 	uint64_t pages_cap;
@@ -138,6 +142,11 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages);
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
+bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size);
+
+/* release.c */
+hv_status_t release_memory(struct vcpu *me,
+			   const uint64_t block[HC_RELEASE_BLOCKS]);
 
 /* promise.c */
 uint64_t promise_spare(const struct partition *p);

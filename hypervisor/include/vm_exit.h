@@ -40,6 +40,7 @@ enum vm_exit_code {
 #define GPM_WRITE	0x2u
 #define GPM_EXEC	0x4u
 #define GPM_UNCACHED	0x8u
+#define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
 
 struct vm_exit {
 	enum vm_exit_code code;

@@ -217,11 +217,15 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	struct svm_vcpu *x = v->backend;
 	struct vmcb *b = x->vmcb;
 	struct svm_exit_raw raw;
+	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
+					 __ATOMIC_SEQ_CST);
 
-	/* also after a change of paging mode, which sets v->gpm_epoch to 0 */
-	if (v->gpm_epoch != v->partition->gpm_epoch) {
-		v->gpm_epoch = v->partition->gpm_epoch;
+	/* Also after a change of paging mode, which sets v->gpm_epoch to 0. Said
+	 * before VMRUN does it: until then no translation of the guest's is
+	 * used (see release.c). */
+	if (v->gpm_epoch != epoch) {
 		svm_gpm_flush(v);
+		__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
 	}
 	flush_shared(v);
 	lapic_timer_start(limit);

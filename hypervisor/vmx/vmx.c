@@ -455,13 +455,15 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 	uint64_t now = rdtsc();
+	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
+					 __ATOMIC_SEQ_CST);
 	uint32_t reason;
 
-	/* a mapping taken away later than this look: its owner waits until v
-	 * has left the run loop, or is v itself */
-	if (v->gpm_epoch != v->partition->gpm_epoch) {
-		v->gpm_epoch = v->partition->gpm_epoch;
+	/* see release.c: said when it is done, and all before it too, as INVEPT
+	 * is serializing */
+	if (v->gpm_epoch != epoch) {
 		vmx_gpm_flush(v);
+		__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
 	}
 	/* 0 exits before the first instruction; a limit too far for 32 bits
 	 * ends early, and the scheduler looks at the time */

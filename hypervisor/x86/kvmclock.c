@@ -6,8 +6,8 @@
  *
  * The guest says where its page lies; partition_memory() makes sure that this
  * is RAM of its own. What it does to the page itself harms only its own clock.
- * The pages are written on the vCPU's CPU without hv_lock: partition_stop()
- * waits for vCPUs in their run loops before it takes memory away. [Linux
+ * The pages are written on the vCPU's CPU without hv_lock: they stay the
+ * partition's until that vCPU's next entry. [Linux
  * Documentation/virt/kvm/x86/msr.rst]
  */
 #include <hv.h>

@@ -56,6 +56,14 @@ hv_status_t partition_donate(struct partition *from, gpa_t src,
 	return note(from, to, src.v, dst.v, pages);
 }
 
+hv_status_t release_memory(struct vcpu *v, const uint64_t block[5])
+{
+	/* the registers in their order, none left out */
+	assert_true(block[0] + 1 == block[1] && block[1] + 1 == block[2] &&
+		    block[2] + 1 == block[3] && block[3] + 1 == block[4]);
+	return note(v->partition, NULL, block[0], v->index, 0);
+}
+
 hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 {
 	/* a remote call waits for nobody's lock */
@@ -245,7 +253,7 @@ static void host_only(void **state)
 	(void)state;
 	for (nr = 0; nr < HC_COUNT; nr++) {
 		if (nr != HC_INFO && nr != HC_DOORBELL &&
-		    nr != HC_CHANNEL_STATE) {
+		    nr != HC_CHANNEL_STATE && nr != HC_MEM_RELEASE) {
 			refused(&linux_vcpu[0], HC_EPERM, nr, 0, 0, 0, 0, 0);
 			refused(&linux_vcpu[1], HC_EPERM, nr, 1, 1, 1, 1, 1);
 		}
@@ -357,6 +365,24 @@ static void donate(void **state)
 	assert_int_equal(asked.a, 0x1000);
 	assert_int_equal(asked.b, 0x2000);
 	assert_int_equal(asked.n, 7);
+}
+
+static void release(void **state)
+{
+	(void)state;
+	asked.answer = HC_EAGAIN;
+	assert_int_equal(call(&linux_vcpu[1], HC_MEM_RELEASE, 10, 11, 12, 13,
+			      14), HC_EAGAIN);
+	assert_ptr_equal(asked.who, &part[1]);
+	assert_int_equal(asked.a, 10);
+	assert_int_equal(asked.b, 1);
+	/* nothing but the status comes back */
+	assert_int_equal(linux_vcpu[1].regs.rdi, 10);
+	assert_int_equal(linux_vcpu[1].regs.r8, 14);
+	asked.answer = HC_OK;
+	assert_int_equal(call(&host_vcpu, HC_MEM_RELEASE, 1, 2, 3, 4, 5),
+			 HC_OK);
+	assert_ptr_equal(asked.who, &part[0]);
 }
 
 static void start(void **state)
@@ -545,7 +571,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(who_may_call), TEST(no_such_call), TEST(host_only),
 		TEST(info), TEST(wait), TEST(ioreq), TEST(ioreq_turns),
-		TEST(donate), TEST(start),
+		TEST(donate), TEST(release), TEST(start),
 		TEST(stop), TEST(queries_refused), TEST(queries),
 		TEST(log_text), TEST(channels_and_lines),
 	};

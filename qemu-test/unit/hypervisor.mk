@@ -4,7 +4,7 @@
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
-	hv_asid hv_execute
+	hv_asid hv_execute hv_release
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
@@ -18,7 +18,8 @@ UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
 hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
-hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c core/promise.c
+hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c core/promise.c \
+	core/release.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
@@ -42,6 +43,7 @@ hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 hv_vtd_UNDER := $(hv_iommu_UNDER)
 hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
+hv_release_UNDER := $(hv_memory_UNDER)
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
@@ -56,6 +58,7 @@ $(foreach t,$(HV_UNIT),\
 		-Iqemu-test/unit/fake))
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
 # The same test on a processor of each vendor.

@@ -52,10 +52,17 @@ enum hypercall {
 	/* RDI = enum hc_pci, RSI = address of an own function, and more as
 	 * listed there [H] */
 	HC_PCI = 12,
+	/* RDI, RSI, RDX, R10, R8 = blocks of own RAM that are of no use now, or
+	 * 0: GPA, a multiple of 2 MiB, + number of 2 MiB (<= HC_RELEASE_UNITS).
+	 * When this is HC_OK their content is lost, and they are populated anew
+	 * when touched. HC_EAGAIN: call again. */
+	HC_MEM_RELEASE = 13,
 	HC_COUNT
 };
 
 #define HC_DONATE_MAX		512u
+#define HC_RELEASE_BLOCKS	5
+#define HC_RELEASE_UNITS	16u
 
 /* Status (RAX). */
 #define HC_OK		0

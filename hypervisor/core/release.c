@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that a partition gives back while it runs (HC_MEM_RELEASE): taken out
+ * of its map, in quarantine until no CPU can use it any more, then the pool's.
+ *
+ * What a vCPU has cached of the map it drops at an entry, when it finds that
+ * p->gpm_epoch has grown; then it says so in v->gpm_epoch. Outside its run loop
+ * (v->running) it uses nothing. Inside, between an exit and an entry, it may
+ * hold a pointer of partition_memory()'s, which it forgets before that entry.
+ * So the quarantine ends when each vCPU has been seen out of its run loop, or
+ * has said the new epoch: that is right for caches and pointers alike. Those in
+ * their guest are called out of it.
+ *
+ * Entries change before the epoch grows, and only then the vCPUs are looked at;
+ * a vCPU says that it runs before it looks at the epoch. The growth, the looks
+ * at running and its stores are sequentially consistent, so one of the two sees
+ * the other. What the guest has written is in memory by then, weakly ordered
+ * stores too: a locked instruction is on each way. [SDM3 "Operations that
+ * Invalidate Cached Mappings", "Buffering of Write Combining Memory Locations";
+ * APM2 "TLB Control"] The model is qemu-test/spin/revoke.pml.
+ *
+ * Nobody waits here: the caller asks again. Until then the frames are the
+ * partition's, in the accounts too, and with their content: who touches the
+ * stretch has it back. One call's are under way at a time, so what is found
+ * revoked is of p->release_epoch. All under hv_lock.
+ */
+#include <abi/hypercall.h>
+#include <hv.h>
+#include <partition.h>
+
+/* Pages given back in one call, which holds hv_lock. */
+#define RELEASE_BUDGET	1024u
+
+/* A block is the address of its first 2 MiB, and in the bits below their
+ * number. */
+static gpa_t first_of(uint64_t block)
+{
+	return GPA(block & ~BIG_PAGE_MASK);
+}
+
+static uint64_t units_of(uint64_t block)
+{
+	return block & BIG_PAGE_MASK;
+}
+
+/* Has every vCPU of p let go of what it had before? me is in this call: it
+ * holds no pointer, and looks at the epoch before it goes on. */
+static bool all_passed(struct partition *p, const struct vcpu *me)
+{
+	bool passed = true;
+	uint32_t i;
+
+	for (i = 0; i < p->vcpu_count; i++) {
+		struct vcpu *v = p->vcpus[i];
+
+		if (v != me &&
+		    __atomic_load_n(&v->running, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&v->gpm_epoch, __ATOMIC_ACQUIRE) <
+		    p->release_epoch) {
+			sched_interrupt(v);
+			passed = false;
+		}
+	}
+	return passed;
+}
+
+/* Takes the blocks out of the map, all for one new epoch. */
+static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS])
+{
+	bool taken = false;
+	uint64_t n;
+	uint32_t i;
+
+	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+		p->release[i] = block[i];
+		for (n = 0; n < units_of(block[i]); n++) {
+			taken |= gpm_revoke(p, GPA(first_of(block[i]).v +
+						   n * BIG_PAGE_SIZE));
+		}
+	}
+	if (taken) {
+		p->release_epoch = __atomic_add_fetch(&p->gpm_epoch, 1,
+						      __ATOMIC_SEQ_CST);
+	}
+}
+
+/* The quarantine is over. HC_EAGAIN: for a part, so far. */
+static hv_status_t give_back(struct partition *p)
+{
+	uint32_t i, work = 0;
+
+	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+		while (units_of(p->release[i])) {
+			if (work >= RELEASE_BUDGET) {
+				return HC_EAGAIN;
+			}
+			work += gpm_reclaim(p, first_of(p->release[i]));
+			/* one unit on, one less */
+			p->release[i] += BIG_PAGE_SIZE - 1;
+		}
+	}
+	return HC_OK;
+}
+
+/**
+ * HC_MEM_RELEASE of a vCPU, in this call. HC_EINVAL: a block is too long, or no
+ * RAM of its partition's; device and channel pages are none, nor is what is set
+ * aside for DMA. HC_EAGAIN: vCPUs have not passed yet, or there is more than one
+ * call gives back, or than another vCPU's call has left. hv_lock held.
+ */
+hv_status_t release_memory(struct vcpu *me,
+			   const uint64_t block[HC_RELEASE_BLOCKS])
+{
+	struct partition *p = me->partition;
+	bool before = false;
+	hv_status_t st;
+	uint32_t i;
+
+	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+		uint64_t units = units_of(block[i]);
+
+		if (block[i] && (!units || units > HC_RELEASE_UNITS ||
+				 !partition_has_ram(p, first_of(block[i]),
+						    units * BIG_PAGE_SIZE))) {
+			return HC_EINVAL;
+		}
+		before |= units_of(p->release[i]) != 0;
+	}
+	if (!before) {
+		take(p, block);
+	}
+	st = all_passed(p, me) ? give_back(p) : HC_EAGAIN;
+	return before ? HC_EAGAIN : st;
+}
