@@ -90,7 +90,7 @@ struct shared {
 	_Alignas(256) uint8_t received[256];
 	_Alignas(128) struct table tables[SLOTS];
 	uint64_t trims[SLOTS][ATA_TRIM_BYTES / 8];
-	uint16_t identify[256];
+	uint16_t identify[256];		/* or a sector of a log */
 };
 
 static_assert(sizeof(struct header) == 32 && sizeof(struct prd) == 16 &&
@@ -103,6 +103,8 @@ struct port {
 	struct shared *shared;
 	struct ata_identify id;
 	uint64_t link_deadline, no_link_deadline;	/* of a start */
+	uint64_t wear_deadline;
+	bool wear_asked;		/* once only */
 	/* Tags. Queued commands and others are never on a port at once. */
 	uint32_t held;			/* not yet with the controller */
 	uint32_t queued, plain;		/* they are */

@@ -23,9 +23,10 @@
 #define ENGINE_MS	600u
 #define NO_DEVICE_MS	100u
 #define NO_LINK_MS	1500u
+#define WEAR_MS		1000u
 
 enum step { STEP_OWN, STEP_OWNED, STEP_COMMANDS_OFF, STEP_RECEIVE_OFF,
-	    STEP_RESET, STEP_LINK, STEP_BUSY, STEP_IDENTIFY };
+	    STEP_RESET, STEP_LINK, STEP_BUSY, STEP_IDENTIFY, STEP_WEAR };
 
 static int fail(struct port *port, const char *why)
 {
@@ -119,7 +120,18 @@ static int link_up(struct port *port)
 	return next(port, STEP_BUSY, DISK_START_MS);
 }
 
-static int ask(struct port *port)
+/* A sector that the disk has of itself. */
+static int ask(struct port *port, const struct ata_command *c, enum step answer)
+{
+	memset(port->shared->identify, 0, sizeof(port->shared->identify));
+	ahci_prd(port, 0, 0, port->shared->identify,
+		 sizeof(port->shared->identify));
+	ahci_put(port, 0, c, 1u << HEADER_PIECES, false);
+	ahci_issue(port, 0, false);
+	return next(port, answer, DISK_START_MS);
+}
+
+static int ask_what(struct port *port)
 {
 	struct ata_command c = { .command = ATA_IDENTIFY_DEVICE };
 
@@ -130,12 +142,7 @@ static int ask(struct port *port)
 		return absent(port);
 	}
 	port_set(port, PORT_CMD, port_reg(port, PORT_CMD) | CMD_ST);
-	memset(port->shared->identify, 0, sizeof(port->shared->identify));
-	ahci_prd(port, 0, 0, port->shared->identify,
-		 sizeof(port->shared->identify));
-	ahci_put(port, 0, &c, 1u << HEADER_PIECES, false);
-	ahci_issue(port, 0, false);
-	return next(port, STEP_IDENTIFY, DISK_START_MS);
+	return ask(port, &c, STEP_IDENTIFY);
 }
 
 static void set_limits(struct port *port)
@@ -155,8 +162,35 @@ static void set_limits(struct port *port)
 	dev->max_segs = SEGS_MAX;
 }
 
+static int ready(struct port *port)
+{
+	port_set(port, PORT_IS, ~0u);
+	port_set(port, PORT_IE, IS_DHRS | IS_SDBS | IS_ERRORS);
+	return 0;
+}
+
+/* A disk that does not know that log, or does not answer, is started anew, which
+ * ends the command, and is not asked again: it is as good as any. */
+static int told_wear(struct port *port)
+{
+	uint64_t page[64];
+
+	if (port_reg(port, PORT_IS) & IS_ERRORS ||
+	    loop_uptime_ms() >= port->wear_deadline) {
+		port_set(port, PORT_CMD, port_reg(port, PORT_CMD) & ~CMD_ST);
+		return next(port, STEP_COMMANDS_OFF, ENGINE_MS);
+	}
+	if (port_reg(port, PORT_CI) & 1) {
+		return EAGAIN;
+	}
+	memcpy(page, port->shared->identify, sizeof(page));
+	port->disk.wear = ata_wear(page);
+	return ready(port);
+}
+
 static int identified(struct port *port)
 {
+	const struct ata_command wear = ata_wear_command();
 	uint16_t words[256];
 	const char *why;
 
@@ -175,9 +209,13 @@ static int identified(struct port *port)
 		return fail(port, why);
 	}
 	set_limits(port);
+	if (port->wear_asked || !port->id.logs || port->id.rotational) {
+		return ready(port);
+	}
+	port->wear_asked = true;
+	port->wear_deadline = loop_uptime_ms() + WEAR_MS;
 	port_set(port, PORT_IS, ~0u);
-	port_set(port, PORT_IE, IS_DHRS | IS_SDBS | IS_ERRORS);
-	return 0;
+	return ask(port, &wear, STEP_WEAR);
 }
 
 /** A step of a start. */
@@ -204,8 +242,10 @@ int ahci_begin(struct disk *disk)
 	case STEP_LINK:
 		return link_up(port);
 	case STEP_BUSY:
-		return ask(port);
-	default:
+		return ask_what(port);
+	case STEP_IDENTIFY:
 		return identified(port);
+	default:
+		return told_wear(port);
 	}
 }

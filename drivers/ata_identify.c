@@ -29,6 +29,12 @@
 #define LBA48_END	(1ull << 48)
 #define TRIM_RANGE	65535u		/* sectors */
 
+/* [ACS-3 "Device Statistics log", "Solid State Device Statistics"] */
+#define LOG_STATISTICS	0x04u
+#define PAGE_SOLID	0x07u
+#define PAGE_OF(head)	((head) >> 16 & 0xff)
+#define STATISTIC_VALID	(3ull << 62)	/* it has it, and knows it */
+
 /* Some words are valid only if bit 15 is 0 and bit 14 is 1. */
 static bool valid(uint16_t word)
 {
@@ -117,6 +123,8 @@ const char *ata_identify(const uint16_t *words, struct ata_identify *id)
 	id->trim = id->lba48 && bit(words[WORD_TRIM], 0);
 	id->rotational = words[WORD_ROTATION] > 0x400 &&
 			 words[WORD_ROTATION] != 0xffff;
+	id->logs = id->lba48 && valid(words[WORD_COMMANDS_3]) &&
+		   bit(words[WORD_COMMANDS_3], 5);
 	/* Bit 8 of the word: NCQ; 0 and all ones: it has no such word. */
 	if (words[WORD_SATA] != 0xffff && bit(words[WORD_SATA], 8) &&
 	    id->lba48) {
@@ -147,6 +155,23 @@ bool ata_identify_apply(struct disk *disk, const struct ata_identify *id)
 			(id->trim ? BLOCK_HAS_DISCARD : 0) |
 			(id->rotational ? BLOCK_ROTATIONAL : 0);
 	return true;
+}
+
+/** See ata_identify.h. [ACS-3 "READ LOG EXT"] */
+struct ata_command ata_wear_command(void)
+{
+	return (struct ata_command) {
+		.command = ATA_READ_LOG_EXT, .count = 1, .ext = true,
+		.lba = PAGE_SOLID << 8 | LOG_STATISTICS,
+	};
+}
+
+/** See ata_identify.h. */
+int ata_wear(const uint64_t *page)
+{
+	return PAGE_OF(page[0]) == PAGE_SOLID &&
+	       (page[1] & STATISTIC_VALID) == STATISTIC_VALID ?
+	       (int)(page[1] & 0xff) : -1;
 }
 
 /* [ACS-3 "DATA SET MANAGEMENT command", "Trim"]: up to 64 ranges, each 48 bits

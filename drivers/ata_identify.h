@@ -12,6 +12,7 @@
 /* Commands [ATA/ATAPI-6 "Command Descriptions"; ACS-3 for trim and NCQ]. */
 #define ATA_DATA_SET_MANAGEMENT		0x06u	/* features 1: trim */
 #define ATA_READ_DMA_EXT		0x25u
+#define ATA_READ_LOG_EXT		0x2fu
 #define ATA_WRITE_DMA_EXT		0x35u
 #define ATA_WRITE_DMA_FUA_EXT		0x3du
 #define ATA_READ_FPDMA_QUEUED		0x60u
@@ -39,6 +40,7 @@ struct ata_identify {
 	uint64_t sectors;
 	uint32_t sector_size;
 	bool lba48, flush, flush_ext, fua, trim, rotational;
+	bool logs;			/* it may have one of its wear */
 	unsigned queue;			/* of NCQ; 0: none */
 };
 
@@ -55,6 +57,10 @@ struct ata_command {
 const char *ata_identify(const uint16_t *words, struct ata_identify *id);
 /* Into disk->dev at the first start; later compares: false, it is another. */
 bool ata_identify_apply(struct disk *disk, const struct ata_identify *id);
+/* The command for a sector of its log that tells how worn it is, if it does; and what
+ * that says, in per cent of its life: -1, it does not. */
+struct ata_command ata_wear_command(void);
+int ata_wear(const uint64_t *page);
 /* The command for a request, or for its next piece; trim's ranges go to trim.
  * Not queued. Sets cmd->piece. */
 void ata_command(const struct ata_identify *id, struct disk_cmd *cmd,

@@ -58,6 +58,65 @@ static void says_what_it_is(void **state)
 	assert_int_equal(cuts, 0);
 }
 
+/* Its log of that is asked once, if it may have one. */
+static void how_worn(void **state)
+{
+	struct disk *disk = *state;
+
+	dev.identify[84] |= 1 << 5;
+	dev.wear[0] = 7 << 16 | 1;
+	dev.wear[1] = 3ull << 62 | 31;
+	fake_ready(state);
+	assert_int_equal(disk->wear, 31);
+	assert_int_equal(dev.resets, 1);
+	assert_int_equal(dev.commands[0x2f], 1);
+	dev.hang_next = 1;
+	io_writes(disk, 40);
+	assert_int_equal(dev.commands[0x2f], 1);
+	assert_int_equal(disk->wear, 31);
+}
+
+static void wear_unknown(void **state)
+{
+	struct disk *disk = *state;
+
+	dev.identify[84] |= 1 << 5;
+	dev.wear[0] = 7 << 16 | 1;
+	dev.wear[1] = 1ull << 63 | 31;	/* it has it, and does not know it */
+	fake_ready(state);
+	assert_int_equal(disk->wear, -1);
+	io_writes(disk, 40);
+}
+
+/* It says that it has logs, and not this one, or does not answer: all goes on. */
+static void no_such_log(void **state)
+{
+	struct disk *disk = *state;
+
+	dev.identify[84] |= 1 << 5;
+	fake_ready(state);
+	assert_int_equal(disk->wear, -1);
+	assert_int_equal(dev.resets, 2);
+	io_writes(disk, 40);
+	assert_int_equal(dev.commands[0x2f], 1);
+}
+
+static void log_without_end(void **state)
+{
+	dev.wear_hangs = true;
+	no_such_log(state);
+}
+
+/* One that turns is not asked. */
+static void no_wear(void **state)
+{
+	dev.identify[84] |= 1 << 5;
+	dev.identify[217] = 7200;
+	fake_ready(state);
+	assert_int_equal(((struct disk *)*state)->wear, -1);
+	assert_int_equal(dev.commands[0x2f], 0);
+}
+
 static void reads_and_writes(void **state)
 {
 	struct disk *disk = fake_ready(state);
@@ -276,7 +335,9 @@ static void chaotic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(says_what_it_is), TEST(reads_and_writes),
+		TEST(says_what_it_is), TEST(how_worn), TEST(wear_unknown),
+		TEST(no_such_log), TEST(log_without_end), TEST(no_wear),
+		TEST(reads_and_writes),
 		TEST(many_in_any_order), TEST(without_queueing),
 		TEST(large_sectors), TEST(errors_go_up), TEST(hangs_once),
 		TEST(hangs_for_good), TEST(engine_without_end),

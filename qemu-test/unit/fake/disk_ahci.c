@@ -86,6 +86,18 @@ static void finish(struct port *p, unsigned slot)
 	if (fis[2] == 0xec) {
 		data(header, table, (uint8_t *)dev.identify, 512, false);
 		header[1] = 512;
+	} else if (fis[2] == 0x2f) {
+		assert_int_equal(lba, 0x704);
+		assert_int_equal(count, 1);
+		if (dev.wear_hangs) {
+			dev.dropped = true;
+			return;
+		}
+		if (!dev.wear[0]) {
+			error(p);
+			return;
+		}
+		data(header, table, (uint8_t *)dev.wear, 512, false);
 	} else if (fis[2] == 0x06) {
 		assert_int_equal(fis[3], 1);
 		trim(header, table);

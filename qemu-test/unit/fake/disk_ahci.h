@@ -15,10 +15,12 @@ extern struct fake_ahci {
 	unsigned bohc_delay;
 	uint16_t identify[256];
 	unsigned sector_size, commands[256], resets;
+	uint64_t wear[64];		/* its log; 0: it has none */
 	bool dropped;			/* after an error: nothing is done */
 	unsigned busy;			/* after a link reset: ms */
 	uint8_t last_device;
 	/* How it misbehaves. */
+	bool wear_hangs;
 	bool reverse, hangs, engine_stuck, short_read, keeps_ci;
 	unsigned hang_next;
 	int error_at;
