@@ -373,6 +373,47 @@ static void test_read_while_it_begins(void **state)
 	fixture_close(&f);
 }
 
+/* What is removed between two calls is not shown, nor what has come into its place
+ * twice: of a directory of one block, and of a tree. */
+static void test_read_while_it_goes(void **state)
+{
+	(void)state;
+	for (unsigned names = 20; names <= 60; names += 40) {
+		struct reader r = { .left = 7 };
+		unsigned shown;
+		struct fixture f;
+		char name[256];
+
+		fixture_open(&f, 16, "-b 1024 -N 400");
+		dir = new_dir(f.vol, ROOT, "d");
+		add(f.vol, 0, names);
+		assert_int_equal(levels(f.vol), names == 20 ? 0 : 1);
+		assert_int_equal(volume_readdir(f.vol, dir, 0, read_one, &r), 0);
+		for (unsigned n = 0; n < names; n++) {
+			name_of(name, n);
+			if (r.seen[n] == 0) {
+				assert_int_equal(volume_unlink(f.vol, dir,
+							       NAME(name)), 0);
+			}
+		}
+		add(f.vol, 100000, 100000 + 10);
+		do {
+			shown = r.left = 7;
+			assert_int_equal(volume_readdir(f.vol, dir, r.cookie,
+							read_one, &r), 0);
+			shown -= r.left;
+		} while (shown > 0);
+		assert_int_equal(r.dots, 2);
+		shown = 0;
+		for (unsigned n = 0; n < names; n++) {
+			assert_in_range(r.seen[n], 0, 1);
+			shown += r.seen[n];
+		}
+		assert_int_equal(shown, 5);
+		fixture_close(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_hashes),
 		cmocka_unit_test(test_read_while_it_begins),
+		cmocka_unit_test(test_read_while_it_goes),
 		cmocka_unit_test(test_read_while_it_grows),
 		cmocka_unit_test(test_unknown),
 	};

@@ -80,6 +80,7 @@ static void volume_forget(struct volume *vol)
 	if (vol->fs != NULL) {
 		ext2fs_free(vol->fs);
 	}
+	free(vol->batch.items);
 	free(vol->groups);
 	free(vol->freed.all);
 	free(vol->waiting.all);

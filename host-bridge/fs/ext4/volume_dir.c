@@ -66,6 +66,9 @@ uint8_t *dir_block(struct volume *vol, struct vnode *dir, uint32_t lblk,
 	if (dir->index != NULL) {
 		dir->index->blocks[lblk].dirty = true;
 	}
+	if (vol->batch.ino == dir->ino) {
+		vol->batch.ino = 0;
+	}
 	dir->dirty = true;
 	return vol->dev->ops->change(vol->dev, block, false);
 }

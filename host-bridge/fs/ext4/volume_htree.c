@@ -230,18 +230,39 @@ static void node_insert(struct htree_node *node, uint32_t hash, uint32_t block)
 	node->count->count++;
 }
 
-/** The order of names in a tree, for qsort(). */
-int htree_by_hash(const void *a, const void *b)
+/* The order of names in a tree. */
+static bool before(const struct htree_item *x, const struct htree_item *y)
 {
-	const struct htree_item *x = a, *y = b;
-
 	if (x->hash != y->hash) {
-		return x->hash < y->hash ? -1 : 1;
+		return x->hash < y->hash;
 	}
-	if (x->minor != y->minor) {
-		return x->minor < y->minor ? -1 : 1;
+	return x->minor != y->minor ? x->minor < y->minor
+				    : x->offset < y->offset;
+}
+
+/**
+ * Sorts by hash. A block's names are few, and half of them sorted already where a leaf
+ * was split: insertion over shrinking distances (Shell's) is enough.
+ */
+void htree_sort(struct htree_item *items, uint32_t count)
+{
+	uint32_t gap = 1;
+
+	while (gap < count / 3) {
+		gap = gap * 3 + 1;
 	}
-	return x->offset < y->offset ? -1 : 1;
+	for (; gap > 0; gap /= 3) {
+		for (uint32_t i = gap; i < count; i++) {
+			const struct htree_item item = items[i];
+			uint32_t at = i;
+
+			while (at >= gap && before(&item, &items[at - gap])) {
+				items[at] = items[at - gap];
+				at -= gap;
+			}
+			items[at] = item;
+		}
+	}
 }
 
 /**
@@ -275,7 +296,7 @@ int htree_leaf(const struct volume *vol, int version,
 		}
 		offset += entry->rec_len;
 	}
-	qsort(items, *count, sizeof(*items), htree_by_hash);
+	htree_sort(items, *count);
 	return 0;
 }
 

@@ -40,7 +40,7 @@ void htree_fill(struct volume *vol, struct vnode *dir, uint32_t lblk,
 void htree_forget(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		  const uint8_t *old, const struct htree_item *items,
 		  uint32_t count);
-int htree_by_hash(const void *a, const void *b);
+void htree_sort(struct htree_item *items, uint32_t count);
 int htree_leaf(const struct volume *vol, int version, const uint8_t *data,
 	       struct htree_item *items, uint32_t *count);
 int htree_down(struct volume *vol, struct vnode *dir, uint32_t hash,

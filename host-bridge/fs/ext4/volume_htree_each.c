@@ -33,17 +33,12 @@ static bool show_dots(const uint8_t *root, uint64_t cookie,
 	return true;
 }
 
-/* Entries of some leaves that have names of one hash in common. */
-struct batch {
-	struct htree_item *items;
-	uint32_t count, space;
-};
-
 /* Adds a leaf's entries. Returns 0, EAGAIN, EIO, EOPNOTSUPP or ENOMEM. */
 static int batch_add(struct volume *vol, struct vnode *dir,
-		     const struct htree_way *way, struct batch *batch)
+		     const struct htree_way *way)
 {
 	uint32_t more = vol->block_size / DIR_ENTRY_MIN, count;
+	struct batch *batch = &vol->batch;
 	struct htree_item *bigger = batch->items;
 	const uint8_t *data;
 	int error;
@@ -74,22 +69,64 @@ static int batch_add(struct volume *vol, struct vnode *dir,
 	return error;
 }
 
+/* Begins with the leaf of a way. Who reads a directory asks several times for parts of
+ * one: it is kept, sorted, as long as nothing there is changed (dir_block()). Returns
+ * as batch_add(). */
+static int batch_begin(struct volume *vol, struct vnode *dir,
+		       const struct htree_way *way)
+{
+	struct batch *batch = &vol->batch;
+	int error;
+
+	if (batch->ino == dir->ino && batch->leaf == way->leaf) {
+		return dir_block(vol, dir, way->leaf, false) != NULL
+		       ? 0 : poke_error(vol);
+	}
+	batch->count = 0;
+	error = batch_add(vol, dir, way);
+	batch->ino = error == 0 ? dir->ino : 0;
+	batch->leaf = way->leaf;
+	return error;
+}
+
+/* The first item of a batch from cookie on. */
+static uint32_t batch_from(const struct batch *batch, uint64_t cookie)
+{
+	uint32_t low = 0, high = batch->count;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (item_key(&batch->items[mid]) < cookie) {
+			low = mid + 1;
+		} else {
+			high = mid;
+		}
+	}
+	return low;
+}
+
 /* Shows a batch, from cookie on; false when fn has had enough. */
-static bool batch_show(struct volume *vol, struct vnode *dir,
-		       const struct batch *batch, uint64_t cookie, bool *any,
+static bool batch_show(struct volume *vol, struct vnode *dir, uint64_t cookie,
+		       bool *any,
 		       bool (*fn)(void *arg, const struct volume_entry *entry),
 		       void *arg)
 {
-	qsort(batch->items, batch->count, sizeof(*batch->items), htree_by_hash);
-	for (uint32_t i = 0; i < batch->count; i++) {
+	const struct batch *batch = &vol->batch;
+	const uint8_t *data = NULL;
+	uint32_t lblk = 0;
+
+	for (uint32_t i = batch_from(batch, cookie); i < batch->count; i++) {
 		const struct htree_item *item = &batch->items[i];
-		const uint8_t *data = dir_block(vol, dir, item->lblk, false);
 		struct volume_entry shown;
 
 		/* In block 0 there are names only before there is a tree. */
-		if (item_key(item) < cookie ||
-		    (item->lblk == 0 && item->offset <= DIR_ENTRY_MIN)) {
+		if (item->lblk == 0 && item->offset <= DIR_ENTRY_MIN) {
 			continue;
+		}
+		if (data == NULL || item->lblk != lblk) {
+			lblk = item->lblk;
+			data = dir_block(vol, dir, lblk, false);
 		}
 		dir_show((const void *)(data + item->offset),
 			 item_key(item) + 1, &shown);
@@ -110,18 +147,16 @@ static int each_of_one(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	const struct htree_way way = {
 		.hash_version = vol->fs->super->s_def_hash_version,
 	};
-	struct batch batch = { 0 };
 	const uint8_t *data;
 	bool any;
 	int error = htree_single(vol, dir, &data);
 
 	if (error == 0) {
-		error = batch_add(vol, dir, &way, &batch);
+		error = batch_begin(vol, dir, &way);
 	}
 	if (error == 0 && show_dots(data, cookie, fn, arg)) {
-		batch_show(vol, dir, &batch, cookie, &any, fn, arg);
+		batch_show(vol, dir, cookie, &any, fn, arg);
 	}
-	free(batch.items);
 	return error;
 }
 
@@ -136,7 +171,6 @@ int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	       void *arg)
 {
 	uint64_t key = cookie > 2 ? cookie - 2 : 0;
-	struct batch batch = { 0 };
 	struct htree_way way;
 	uint32_t hash;
 	bool more, any = cookie < 2;
@@ -152,19 +186,24 @@ int htree_each(struct volume *vol, struct vnode *dir, uint64_t cookie,
 	more = show_dots((const uint8_t *)way.nodes[0].entries -
 			 HTREE_ROOT_ENTRIES, cookie, fn, arg);
 	while (more && error == 0) {
+		unsigned leaves = 0;
 		bool next;
 
-		batch.count = 0;
 		do {
-			error = batch_add(vol, dir, &way, &batch);
+			error = leaves++ == 0 ? batch_begin(vol, dir, &way)
+					      : batch_add(vol, dir, &way);
 			next = error == 0 && htree_next(vol, dir, &way, &hash,
 						      &error);
 		} while (next && (hash & 1) != 0);
+		/* Leaves that have names of one hash in common. */
+		if (leaves > 1) {
+			vol->batch.ino = 0;
+			htree_sort(vol->batch.items, vol->batch.count);
+		}
 		if (error == 0) {
-			more = batch_show(vol, dir, &batch, cookie, &any, fn,
-					  arg) && next;
+			more = batch_show(vol, dir, cookie, &any, fn, arg) &&
+			       next;
 		}
 	}
-	free(batch.items);
 	return error == EAGAIN && any ? 0 : error;
 }

@@ -109,6 +109,13 @@ struct freed_list {
 
 struct group;
 
+/* The entries of a leaf of a directory's hash tree, sorted, or of several. */
+struct batch {
+	uint32_t ino, leaf;		/* whose, if it may be used again; 0 */
+	struct htree_item *items;
+	uint32_t count, space;
+};
+
 struct volume {
 	ext2_filsys fs;
 	struct volume_dev *dev;
@@ -142,6 +149,7 @@ struct volume {
 	uint64_t goal;			/* where to look for free blocks */
 	/* No inode is free from inode_from to before inode_next. */
 	uint32_t inode_from, inode_next;
+	struct batch batch;		/* that was shown last */
 	uint64_t seed;			/* of the name hash */
 	uint32_t generation;
 	bool csum;			/* metadata has checksums */
