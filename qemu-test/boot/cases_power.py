@@ -5,13 +5,14 @@ instants of a machine at work, as killing it would leave it. POWER_CUTS: how
 many of these."""
 
 import io
+import lzma
 import os
 import shutil
 import tarfile
 
 import power
 from cases_files import program_of_debian
-from runner import QEMU, case
+from runner import BUILD, QEMU, ROOT, case
 
 MIB = 16
 ALL = "TEST_ALL" in os.environ
@@ -98,6 +99,78 @@ def power_linux_disk(t):
     t.tool(["debugfs", "-w", "-R", f"write {inner} linux-disk", path])
     logged(t, path, "--linux-disk", "8", turns=60, most=400, look=look_into,
            run="mkdir /d; mount -t ext4 /dev/isthmus0 /d && promises /d")
+
+
+# Its disk's writes as Linux gives them away, by its own dm-log-writes, whose log
+# is in its memory until the end.
+LOGGED = """
+for m in $(cat /test/modules); do
+	case $m in brd.ko) o="rd_nr=1 rd_size=49152";; *) o=;; esac
+	insmod /test/$m $o || exit
+done
+logwrites make /dev/isthmus0 /dev/ram0 && mkdir /d &&
+	mount -t ext4 /dev/dm-0 /d || exit
+promises /d | logwrites mark $1
+until umount /d; do sleep 0.1; done
+logwrites end
+dd if=/dev/ram0 of=/mnt/host/log bs=1M && sync && echo done
+"""
+
+
+def modules(t, *names):
+    """Debian's, unpacked, and `modules` with their order: {name in Linux: local
+    file}."""
+    folder = os.path.join(BUILD, "deps", "debian-kernel", "modules")
+    files, order = {"test/modules": t.path("modules")}, []
+    for path in t.tool([os.path.join(ROOT, "guest", "module-order"), folder,
+                        *names]).split():
+        opener = lzma.open if path.endswith(".xz") else open
+        name = os.path.basename(path).removesuffix(".xz")
+        with opener(path, "rb") as f, open(t.path(name), "wb") as to:
+            shutil.copyfileobj(f, to)
+        files["test/" + name] = t.path(name)
+        order.append(name)
+    with open(t.path("modules"), "w", encoding="ascii") as f:
+        f.write("\n".join(order))
+    return files
+
+
+@case("power-dm-log", "what Linux's own dm-log-writes has written down of its "
+      "disk keeps what fsync promised", only=QEMU, later=QEMU,
+      why="a stock kernel is slow elsewhere, and shows the same")
+def power_dm_log(t):
+    kernel, initrd = (f"build/guest/{name}-debian{end}" for name, end in
+                      (("vmlinuz", ""), ("initrd", ".cpio")))
+    t.need(kernel, initrd)
+    path, inner = new_volume(t, mib=96), new_volume(t, "linux-disk", 8)
+    log, script = t.path("log"), t.path("logged")
+    t.tool(["debugfs", "-w", "-R", f"write {inner} linux-disk", path])
+    with open(script, "w", encoding="ascii") as f:
+        f.write(LOGGED)
+    overlay = t.overlay({
+        **modules(t, "crc32c_generic", "ext4", "brd", "dm-log-writes"),
+        "test/logged": script, "bin/promises": t.guest_program("promises"),
+        "bin/logwrites": t.guest_program("logwrites")})
+    result = t.exec("sh /test/logged 60", "--kernel", kernel, "--initrd",
+                    initrd, "--disk", path, "--disk-volume", "--linux-disk",
+                    "8", "--overlay", overlay, timeout=600)
+    t.check(result.out.endswith("done\n"), result.out)
+    try:
+        power.recover(path)
+        power.dump(path, "log", log)
+        acks = power.marks(log)
+        judged, count = power.judge_log(inner, log, acks, 400)
+        last = power.Replay(inner, log)
+        for _ in last.states(1, 1):
+            pass
+        # Linux's disk is what was written to it.
+        end = power.dump(path, "linux-disk", t.path("end"))
+    except power.Wrong as error:
+        t.check(False, str(error))
+    with open(end, "rb") as f:
+        t.check(f.read() == last.disk, "Linux's disk is another than its log")
+    t.check(acks[-1][1].get("log") == 60, f"promised: {acks[-1][1]}")
+    t.note = f" ({judged} states of {count}, {len(acks)} marks)"
 
 
 TEXTS = {f"tree/d{i % 6}/f{i}": (f"the file {i}\n", i * 577 % 9000)

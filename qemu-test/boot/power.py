@@ -30,6 +30,7 @@ RECOVER = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build",
                        "power", "recover")
 MAGIC = 0x6a736677736872        # of the log, as Linux's log-writes.rst has it
 FLUSH, DISCARD, MARK = 1, 4, 8  # flags of an entry
+SECTOR = 512                    # of Linux's logs
 # What is in a tree of promises.c; N: which one.
 TREE = {f"f{i}": (f"dN/f{i}\n", 50 + i * 733 % 7000) for i in range(24)}
 SAID = re.compile(r"\n([a-z]+)-(\d+)(?=\r?\n)")
@@ -60,6 +61,20 @@ def entries(path):
             yield first * sector, count * sector, flags, data, at
 
 
+def marks(path):
+    """What the marks in a log of dm-log-writes promise: (where the log ends
+    then, promises)."""
+    promised, found = {}, []
+    with open(path, "rb") as f:
+        for _, _, flags, data, end in entries(path):
+            if flags & MARK:
+                f.seek(data - SECTOR + 32)
+                text = "\n" + f.read(SECTOR - 32).split(b"\0")[0].decode()
+                promised = {**promised, **said(text + "\n")}
+                found.append((end, promised))
+    return found
+
+
 class Replay:
     """A disk over the entries of a log."""
 
@@ -80,30 +95,38 @@ class Replay:
     def states(self, seed, every):
         """At each flush: the disk with some of what was written since the one
         before, then with all; of these each `every`-th: (its number, the disk,
-        how much of the log lasts in it). The disk is good until the next."""
+        how much of the log lasts in it). The disk is good until the next. At
+        the end it is what all has made of it."""
         chance, number = random.Random(seed), itertools.count()
-        since, lasting = [], 0
+        since, lasting, before = [], 0, 0
         for entry in entries(self.path):
+            if entry[2] & FLUSH:
+                # What goes with a flush is written after it.
+                lasts = before if entry[1] else entry[4]
+                if since:
+                    n = next(number)
+                    if n % every == 0 and len(since) > 1:
+                        yield n, self._some(since, chance), lasting
+                    self._all(since)
+                    n = next(number)
+                    if n % every == 0:
+                        yield n, self.disk, lasts
+                lasting, since = lasts, []
             if not entry[2] & FLUSH or entry[1]:
                 since.append(entry)
-            if not entry[2] & FLUSH:
-                continue
-            if not since:
-                lasting = entry[4]
-                continue
-            n = next(number)
-            if n % every == 0 and len(since) > 1:
-                disk = bytearray(self.disk)
-                for other in since:
-                    if chance.random() < 0.5:
-                        self._apply(disk, other)
-                yield n, disk, lasting
-            for other in since:
-                self._apply(self.disk, other)
-            lasting, since = entry[4], []
-            n = next(number)
-            if n % every == 0:
-                yield n, self.disk, lasting
+            before = entry[4]
+        self._all(since)
+
+    def _all(self, since):
+        for entry in since:
+            self._apply(self.disk, entry)
+
+    def _some(self, since, chance):
+        disk = bytearray(self.disk)
+        for entry in since:
+            if chance.random() < 0.5:
+                self._apply(disk, entry)
+        return disk
 
 
 def said(text):
