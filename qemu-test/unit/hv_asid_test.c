@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ASIDs where there are few: each CPU's vCPUs have their own, and those that
- * must share one find nothing of each other's in the TLB.
+ * must share one find nothing of each other's in the TLB. And that an entry after
+ * a mapping was taken away flushes, and says so, as core/release.c wants it.
  */
 #include "hv_fakes.h"
 #include "hypervisor/svm/svm.h"
@@ -12,6 +13,7 @@ static struct partition part;
 static struct vcpu vcpu[12];
 static uint64_t next_page;
 static uint8_t flushed;
+static uint64_t raise_to;	/* part.gpm_epoch, while in the guest */
 
 hpa_t frame_alloc(uint8_t owner, bool zero)
 {
@@ -61,6 +63,7 @@ void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa)
 	(void)regs;
 	(void)host_pa;
 	flushed = b->tlb_control;
+	part.gpm_epoch = raise_to ? raise_to : part.gpm_epoch;
 	b->exitcode = SVM_EXIT_INTR;
 }
 
@@ -113,10 +116,32 @@ static void few(void **state)
 	assert_true(run_flushes(8));
 }
 
+/* Another CPU takes a mapping away while v is in its guest: v has not seen it,
+ * and does at its next entry. */
+static void epoch(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	(void)state;
+	part.gpm_epoch = 7;
+	raise_to = 8;
+	assert_true(run_flushes(0));
+	raise_to = 0;
+	assert_int_equal(v->gpm_epoch, 7);
+	assert_true(run_flushes(0));
+	assert_int_equal(v->gpm_epoch, 8);
+	assert_false(run_flushes(0));
+	/* a flush for another reason is told as what it is */
+	v->gpm_epoch = 0;
+	assert_true(run_flushes(0));
+	assert_int_equal(v->gpm_epoch, 8);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few),
+		cmocka_unit_test(epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
