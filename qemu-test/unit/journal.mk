@@ -41,7 +41,7 @@ volume_large_SRCS := $(addprefix qemu-test/unit/volume_large_,test.c run.c) \
 volume_large_LIBS := -lext2fs -lcom_err
 
 # A volume on a disk that is a sparse file.
-VOLUME_SPARSE := $(addprefix volume_,scale feature million)
+VOLUME_SPARSE := $(addprefix volume_,scale feature million cost)
 UNIT_TESTS += $(VOLUME_SPARSE)
 $(foreach t,$(VOLUME_SPARSE),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
@@ -50,3 +50,4 @@ $(foreach t,$(VOLUME_SPARSE),\
 		$(addprefix host-bridge/fs/volume_,disk.c path.c) \
 		$(wildcard host-bridge/fs/ext4/*.c))\
 	$(eval $(t)_LIBS := -lext2fs -lcom_err))
+volume_cost_CFLAGS := -fno-sanitize=all -Wno-maybe-uninitialized

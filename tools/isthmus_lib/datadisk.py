@@ -156,7 +156,7 @@ def _bytes(mib):
 
 def make(disk, mib, as_volume=False, share=None):
     """Makes the file when it is absent: holes only, or with a file system by
-    mke2fs's own defaults, which begins as a copy of the folder `share`."""
+    mke2fs's own defaults but for its blocks, which begins as a copy of the folder `share`."""
     if os.path.exists(disk.path):
         return
     new = disk.path + ".new" if as_volume else disk.path
@@ -173,8 +173,8 @@ def make(disk, mib, as_volume=False, share=None):
 def _make_volume(path, sector, share):
     """The name that counts is given when it is whole."""
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus"]
-    if sector > 1024:
-        command += ["-b", str(sector)]
+    if sector > 1024 or os.path.getsize(path) >= volume.LARGE_BLOCKS:
+        command += ["-b", "4096"]
     if share:
         command += ["-d", share]
     done = subprocess.run(command + [path], stdout=subprocess.PIPE,

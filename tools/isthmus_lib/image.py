@@ -114,6 +114,7 @@ def _write_gpt(disk, boot, mib, seed, share):
               [(gpt.EFI_SYSTEM, FIRST_SECTOR, boot, PARTS[0]),
                (gpt.LINUX, first, count, PARTS[1])], seed)
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus",
+         *(["-b", "4096"] if mib * MIB >= volume.LARGE_BLOCKS else []),
          *(["-d", share] if share else []), "-E",
          f"nodiscard,offset={first * SECTOR}", disk, f"{mib}M"])
     if share:

@@ -13,6 +13,9 @@ from isthmus_lib.common import Failure, run
 
 BLOCK = 4096
 MIB = 1 << 20
+# Bytes of a volume on a disk from which its blocks are of 4 KiB, so that it costs
+# as much whatever its size; a smaller one would have no journal then.
+LARGE_BLOCKS = 16 * MIB
 HEADER = struct.Struct("<I4H4I")
 CHUNK = struct.Struct("<2H2I")
 MAGIC = 0xed26ff3a

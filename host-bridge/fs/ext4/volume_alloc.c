@@ -316,7 +316,7 @@ int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
  */
 int alloc_inode_ready(struct volume *vol, uint32_t dir)
 {
-	uint32_t ino, groups = vol->fs->group_desc_count;
+	uint32_t ino, groups = vol->fs->group_desc_count, next = 0;
 	uint32_t group = (dir - 1) / vol->group_inodes;
 	uint8_t *map;
 	int error;
@@ -324,11 +324,13 @@ int alloc_inode_ready(struct volume *vol, uint32_t dir)
 	if (vol->dev->instant) {
 		return 0;
 	}
+	/* Before that none is free. */
 	if (vol->inode_from / vol->group_inodes == group) {
 		group = (vol->inode_next - 1) / vol->group_inodes;
+		next = (vol->inode_next - 1) % vol->group_inodes;
 	}
-	for (uint32_t n = 0; n <= groups; n++, group++) {
-		uint32_t bit = 0;
+	for (uint32_t n = 0; n <= groups; n++, group++, next = 0) {
+		uint32_t bit = next;
 
 		group = group < groups ? group : 0;
 		if (group_free_inodes(vol, group) == 0) {
@@ -338,7 +340,7 @@ int alloc_inode_ready(struct volume *vol, uint32_t dir)
 		if (error != 0 && error != EUCLEAN) {
 			return error;
 		}
-		if (group == 0) {
+		if (group == 0 && bit < EXT2_FIRST_INO(vol->fs->super) - 1) {
 			bit = EXT2_FIRST_INO(vol->fs->super) - 1;
 		}
 		ino = group * vol->group_inodes + 1;

@@ -18,9 +18,6 @@
 
 #include "host-bridge/fs/ext4/volume_dir.h"
 
-/* A checksum at a block's end is an entry without inode, of this type. */
-#define TAIL_TYPE	0xde
-
 /* The type an entry shows for a file of that mode. */
 static uint8_t dir_ext2_type(uint32_t mode)
 {
@@ -137,7 +134,7 @@ void dir_block_init(struct volume *vol, uint8_t *data)
 	if (vol->csum) {
 		entry = (void *)(data + dir_limit(vol));
 		entry->rec_len = DIR_TAIL;
-		entry->file_type = TAIL_TYPE;
+		entry->file_type = DIR_TAIL_TYPE;
 	}
 }
 
@@ -185,6 +182,24 @@ static uint32_t entry_slack(const struct ext2_dir_entry_2 *entry)
 	       : entry->rec_len - dir_entry_size(entry->name_len);
 }
 
+/* Notes that the entry at a place has room: it is looked at first. */
+static void room_at(const struct volume *vol, struct vnode *dir, uint32_t place)
+{
+	dir->index->slack_place = place;
+	dir->index->blocks[place >> vol->shift].room =
+		(uint16_t)(place & (vol->block_size - 1));
+}
+
+/* Whether the entry of a block that has had room has as much. */
+static bool room_still(const struct volume *vol, const uint8_t *data,
+		       uint32_t room, uint32_t need)
+{
+	const struct ext2_dir_entry_2 *entry = (const void *)(data + room);
+
+	return room < dir_limit(vol) && index_sound(vol, entry, room) &&
+	       entry_slack(entry) >= need;
+}
+
 /* Looks in block lblk for an entry with need bytes to spare, and remembers it
  * as slack_place; sets the block's slack to what there really is when none has,
  * so that it is not searched for as much again. Returns 0, ENOSPC, EAGAIN or
@@ -193,10 +208,16 @@ int dir_block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		   uint32_t need)
 {
 	const uint8_t *data = dir_block(vol, dir, lblk, false);
+	struct dir_block *block = &dir->index->blocks[lblk];
 	uint32_t most = 0;
 
 	if (data == NULL) {
 		return poke_error(vol);
+	}
+	if (room_still(vol, data, block->room, need)) {
+		dir->index->hint = lblk;
+		dir->index->slack_place = (lblk << vol->shift) + block->room;
+		return 0;
 	}
 	for (uint32_t offset = 0; offset < dir_limit(vol); ) {
 		const struct ext2_dir_entry_2 *entry =
@@ -216,46 +237,8 @@ int dir_block_room(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		most = slack > most ? slack : most;
 		offset += entry->rec_len;
 	}
-	dir->index->blocks[lblk].slack = (uint16_t)most;
+	block->slack = (uint16_t)most;
 	return ENOSPC;
-}
-
-/*
- * Turns a hashed directory into a plain one: its index blocks look like empty
- * entries already, only the room of the checksum's tail must be cut off. Linux
- * needs no tree to find a name. Returns 0, EFBIG (more than a transaction), or EIO
- * when the device fails half way.
- * [Linux "Documentation/filesystems/ext4/directory.rst: Hash Tree Directories"]
- */
-static int dir_unhash(struct volume *vol, struct vnode *dir)
-{
-	if (!due_possible(vol, dir->index->block_count)) {
-		return EFBIG;
-	}
-	for (uint32_t i = 0; i < dir->index->block_count; i++) {
-		uint8_t *data = dir_block(vol, dir, i, true);
-		struct ext2_dir_entry_2 *entry = (void *)data;
-		uint32_t offset = 0;
-
-		if (data == NULL) {
-			return poke_error(vol);
-		}
-		while (offset + entry->rec_len < dir_limit(vol)) {
-			offset += entry->rec_len;
-			entry = (void *)(data + offset);
-		}
-		if (offset + entry->rec_len > dir_limit(vol)) {
-			entry->rec_len = (uint16_t)(dir_limit(vol) - offset);
-			entry = (void *)(data + dir_limit(vol));
-			memset(entry, 0, DIR_TAIL);
-			entry->rec_len = DIR_TAIL;
-			entry->file_type = TAIL_TYPE;
-		}
-		/* Found out anew when room is looked for here. */
-		dir->index->blocks[i].slack = (uint16_t)dir_limit(vol);
-	}
-	dir->in.i_flags &= ~(uint32_t)EXT2_INDEX_FL;
-	return 0;
 }
 
 /* Finds an entry with need bytes to spare; index->slack_place is where. Blocks are
@@ -329,7 +312,7 @@ int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
 		error = hashed ? htree_room(vol, dir, name, len) : EOPNOTSUPP;
 		if (error == EOPNOTSUPP) {
 			hashed = false;
-			error = dir_unhash(vol, dir);
+			error = htree_unmake(vol, dir);
 		}
 	}
 	if (error == 0 && !hashed) {
@@ -379,7 +362,7 @@ int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	memcpy(entry->name, name, len);
 	index_add(index, index_hash(vol, name, len), place);
 	/* It has all the room that is left: the next name goes behind it. */
-	index->slack_place = place;
+	room_at(vol, dir, place);
 	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }
@@ -429,8 +412,8 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 		dir->index->blocks[lblk].slack = (uint16_t)slack;
 	}
 	/* The new room is used first; its entry begins before the old one. */
-	dir->index->slack_place = (uint32_t)((uint8_t *)entry - data) +
-				  lblk * vol->block_size;
+	room_at(vol, dir, (uint32_t)((uint8_t *)entry - data) +
+		lblk * vol->block_size);
 	vnode_touch(dir, VNODE_MTIME | VNODE_CTIME);
 	return 0;
 }

@@ -10,6 +10,8 @@
 #define DIR_ENTRY_HEAD	8u		/* bytes of an entry before its name */
 #define DIR_ENTRY_MIN	12u
 #define DIR_TAIL	12u	/* the checksum, disguised as an entry */
+/* A checksum at a block's end is an entry without inode, of this type. */
+#define DIR_TAIL_TYPE	0xde
 #define DIR_NOWHERE	UINT32_MAX
 
 struct dir_slot {
@@ -19,6 +21,7 @@ struct dir_slot {
 
 struct dir_block {
 	uint16_t slack;			/* no entry has more room to spare */
+	uint16_t room;			/* where one begins that has had it */
 	bool dirty;			/* its checksum is out of date */
 };
 
@@ -72,6 +75,7 @@ int htree_room(struct volume *vol, struct vnode *dir, const char *name,
 
 /* volume_htree_make.c */
 int htree_make(struct volume *vol, struct vnode *dir);
+int htree_unmake(struct volume *vol, struct vnode *dir);
 
 /* volume_index.c */
 uint32_t index_hash(const struct volume *vol, const char *name, size_t len);

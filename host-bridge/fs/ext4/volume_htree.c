@@ -327,6 +327,8 @@ void htree_fill(struct volume *vol, struct vnode *dir, uint32_t lblk,
 					    dir_limit(vol) - at);
 	}
 	dir->index->blocks[lblk].slack = (uint16_t)dir_limit(vol);
+	dir->index->blocks[lblk].room = entry == NULL ? 0 :
+		(uint16_t)((uint8_t *)entry - data);
 }
 
 /* How many of a leaf's entries stay, so that the rest is half of its bytes. */
@@ -429,7 +431,7 @@ static int split_node(struct volume *vol, struct vnode *dir,
 		return error;
 	}
 	data = dir_block(vol, dir, new, true);
-	dir->index->blocks[new].slack = 0;
+	dir->index->blocks[new].slack = dir->index->blocks[new].room = 0;
 	if (way->depth == 1) {
 		node_make(vol, data, root->entries, root->count->count);
 		info = (void *)((uint8_t *)root->entries - HTREE_ROOT_ENTRIES +

@@ -92,7 +92,7 @@ static int move_names(struct volume *vol, struct vnode *dir, uint8_t *data,
 	htree_forget(vol, dir, 0, old, items, count);
 	htree_fill(vol, dir, 1, dir_block(vol, dir, 1, true), old, items,
 		   count);
-	dir->index->blocks[0].slack = 0;
+	dir->index->blocks[0].slack = dir->index->blocks[0].room = 0;
 	root_make(vol, data);
 	dir->in.i_flags |= EXT2_INDEX_FL;
 	return 0;
@@ -127,4 +127,43 @@ int htree_make(struct volume *vol, struct vnode *dir)
 	error = move_names(vol, dir, root, (uint8_t *)(items + most), items);
 	free(items);
 	return error;
+}
+
+/**
+ * Turns a hashed directory into a plain one: its index blocks look like empty
+ * entries already, only the room of the checksum's tail must be cut off. Linux
+ * needs no tree to find a name. Returns 0, EFBIG (more than a transaction), or EIO
+ * when the device fails half way.
+ * [Linux "Documentation/filesystems/ext4/directory.rst: Hash Tree Directories"]
+ */
+int htree_unmake(struct volume *vol, struct vnode *dir)
+{
+	if (!due_possible(vol, dir->index->block_count)) {
+		return EFBIG;
+	}
+	for (uint32_t i = 0; i < dir->index->block_count; i++) {
+		uint8_t *data = dir_block(vol, dir, i, true);
+		struct ext2_dir_entry_2 *entry = (void *)data;
+		uint32_t offset = 0;
+
+		if (data == NULL) {
+			return poke_error(vol);
+		}
+		while (offset + entry->rec_len < dir_limit(vol)) {
+			offset += entry->rec_len;
+			entry = (void *)(data + offset);
+		}
+		if (offset + entry->rec_len > dir_limit(vol)) {
+			entry->rec_len = (uint16_t)(dir_limit(vol) - offset);
+			entry = (void *)(data + dir_limit(vol));
+			memset(entry, 0, DIR_TAIL);
+			entry->rec_len = DIR_TAIL;
+			entry->file_type = DIR_TAIL_TYPE;
+		}
+		/* Found out anew when room is looked for here. */
+		dir->index->blocks[i].slack = (uint16_t)dir_limit(vol);
+		dir->index->blocks[i].room = 0;
+	}
+	dir->in.i_flags &= ~(uint32_t)EXT2_INDEX_FL;
+	return 0;
 }

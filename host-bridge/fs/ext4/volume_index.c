@@ -158,7 +158,7 @@ bool index_sound(const struct volume *vol,
 
 /* Whether an entry leaves alone the room of a checksum at its block's end. A
  * hash tree's own blocks do not: they look like one free entry over all of the
- * rest. But what dir_unhash() leaves of it must hold its name. */
+ * rest. But what htree_unmake() leaves of it must hold its name. */
 static bool index_in_limit(const struct ext2_dir_entry_2 *entry,
 			   uint32_t offset, uint32_t limit, bool hashed)
 {
@@ -175,7 +175,7 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 	struct dir_index *index = dir->index;
 	bool hashed = (dir->in.i_flags & EXT2_INDEX_FL) != 0;
 	uint32_t limit = dir_limit(vol);
-	uint32_t most = 0;
+	uint32_t most = 0, room = 0;
 
 	for (uint32_t offset = 0; offset < limit; ) {
 		const struct ext2_dir_entry_2 *entry =
@@ -201,10 +201,13 @@ static int index_load_block(struct volume *vol, struct vnode *dir,
 				  lblk * vol->block_size + offset);
 			slack -= dir_entry_size(entry->name_len);
 		}
+		room = slack > most ? offset : room;
 		most = slack > most ? slack : most;
 		offset += entry->rec_len;
 	}
-	index->blocks[lblk] = (struct dir_block){ .slack = (uint16_t)most };
+	index->blocks[lblk] = (struct dir_block){
+		.slack = (uint16_t)most, .room = (uint16_t)room,
+	};
 	return 0;
 }
 
