@@ -15,17 +15,22 @@
 
 #define SLICE_PER_SECOND	200u	/* slices of 5 ms */
 
-/* hv_lock: 0 free, 1 taken */
-static uint32_t lock_word;
+/* hv_lock: who comes takes a ticket, and waits until it is served. The two are
+ * apart, so that who waits reads a line that only the holder writes. */
+static struct {
+	uint32_t next, pad[15], serving;
+} lock __attribute__((aligned(64)));
 
 /**
  * The one lock of all slow paths. Not recursive, never held at an entry, and
- * only with interrupts off, so its holder is never preempted. Not fair: with
- * few CPUs and short sections nobody waits long.
+ * only with interrupts off, so its holder is never preempted. Fair: nobody waits
+ * for more than one section of each other CPU.
  */
 void hv_lock(void)
 {
-	while (__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE)) {
+	uint32_t ticket = __atomic_fetch_add(&lock.next, 1, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE) != ticket) {
 		cpu_pause();
 	}
 }
@@ -33,13 +38,18 @@ void hv_lock(void)
 /* For idle work: whoever holds the lock has something better to do with it. */
 static bool hv_trylock(void)
 {
-	return !__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE);
+	uint32_t ticket = __atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE);
+
+	return __atomic_compare_exchange_n(&lock.next, &ticket, ticket + 1,
+					   false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
 }
 
 /** Ends hv_lock(): what was written under it is visible to the next holder. */
 void hv_unlock(void)
 {
-	__atomic_store_n(&lock_word, 0, __ATOMIC_RELEASE);
+	/* the holder's alone to write */
+	__atomic_store_n(&lock.serving, lock.serving + 1, __ATOMIC_RELEASE);
 }
 
 /**

@@ -59,8 +59,11 @@ void vlapic_timer_check(struct vcpu *x, uint64_t now)
 	(void)now;
 }
 
+static uint32_t zeroed;		/* asked for, by idle CPUs */
+
 bool frame_zero_one(void)
 {
+	zeroed++;
 	return false;
 }
 
@@ -231,6 +234,49 @@ static void kick_in_exit(void **state)
 	assert_int_equal(entries, 2);
 }
 
+static uint32_t pauses;
+static jmp_buf waiting;
+
+/* CPU 1 waits for the lock, which CPU 0 has: CPU 2 comes. It waits too: CPU 0
+ * leaves. Whose is it now? */
+void cpu_pause(void)
+{
+	switch (pauses++) {
+	case 0:
+		hv_lock();
+		fail_msg("CPU 2 has it before CPU 1");
+		break;
+	case 1:
+		hv_unlock();
+		break;
+	default:
+		longjmp(waiting, 1);
+	}
+}
+
+static void fair(void **state)
+{
+	(void)state;
+	hv_lock();
+	if (!setjmp(waiting)) {
+		hv_lock();
+	}
+	/* CPU 1 has it and CPU 2 waits: idle work gets nothing */
+	assert_int_equal(pauses, 3);
+	zeroed = 0;
+	part.state = HC_STATE_STOPPED;
+	go();
+	assert_int_equal(zeroed, 0);
+	hv_unlock();
+	hv_unlock();
+	/* now it is free */
+	go();
+	assert_int_equal(zeroed, 1);
+	hv_lock();
+	assert_int_equal(pauses, 3);
+	hv_unlock();
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
@@ -238,6 +284,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(one_interrupt), TEST(plain_run), TEST(reports_due), TEST(reports_wake),
 		TEST(late_attention), TEST(late_kick), TEST(kick_in_exit),
+		TEST(fair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,10 @@ WEAK void outb(uint16_t port, uint8_t v)
 	}
 }
 
+WEAK void cpu_pause(void)
+{
+}
+
 WEAK void cpu_wrmsr_fence(void)
 {
 }

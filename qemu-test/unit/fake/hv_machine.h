@@ -21,6 +21,7 @@
 #define xgetbv		machine_xgetbv
 #define cpu_halt_forever machine_halt_forever
 #define cpu_wrmsr_fence machine_wrmsr_fence
+#define cpu_pause	machine_pause
 #define cpu_sti		machine_sti
 #define cpu_cli		machine_cli
 #define cpu_sti_cli	machine_sti_cli
@@ -69,6 +70,7 @@
 #undef xgetbv
 #undef cpu_halt_forever
 #undef cpu_wrmsr_fence
+#undef cpu_pause
 #undef cpu_sti
 #undef cpu_cli
 #undef cpu_sti_cli
@@ -112,6 +114,7 @@ void xsetbv(uint32_t reg, uint64_t v);
 uint64_t xgetbv(uint32_t reg);
 void NORETURN cpu_halt_forever(void);
 void cpu_wrmsr_fence(void);
+void cpu_pause(void);
 void cpu_sti(void);
 void cpu_cli(void);
 void cpu_sti_cli(void);
