@@ -15,7 +15,7 @@
  * a vCPU says that it runs before it looks at the epoch. The growth, the looks
  * at running and its stores are sequentially consistent, so one of the two sees
  * the other. What the guest has written is in memory by then, weakly ordered
- * stores too: a locked instruction is on each way. [SDM3 "Operations that
+ * stores too: a locked instruction, or a fence, is on each way. [SDM3 "Operations that
  * Invalidate Cached Mappings", "Buffering of Write Combining Memory Locations";
  * APM2 "TLB Control"] The model is qemu-test/spin/revoke.pml.
  *

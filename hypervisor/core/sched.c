@@ -250,8 +250,9 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 		}
 	}
 	pc->current = NULL;
-	/* a locked instruction: what the guest wrote is in memory before */
-	__atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
+	/* what the guest wrote is in memory before: see release.c */
+	cpu_store_fence();
+	__atomic_store_n(&v->running, 0, __ATOMIC_RELEASE);
 	now = rdtsc();
 	used = now - t0;
 	v->ticks_run += used;

@@ -265,6 +265,12 @@ static inline void cpu_wrmsr_fence(void)
 	__asm__ volatile("mfence; lfence" : : : "memory");
 }
 
+/** Stores of weak order, too, are in memory before any that follow. */
+static inline void cpu_store_fence(void)
+{
+	__asm__ volatile("sfence" : : : "memory");
+}
+
 static inline void cpu_sti(void)
 {
 	__asm__ volatile("sti" : : : "memory");

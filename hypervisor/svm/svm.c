@@ -167,6 +167,17 @@ static void svm_gpm_flush(struct vcpu *v)
 			       TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 }
 
+/* The flush that a new epoch asks for. Said before VMRUN does it: until then no
+ * translation of the guest's is used (see release.c). */
+static NOINLINE void renew(struct vcpu *v)
+{
+	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
+					 __ATOMIC_SEQ_CST);
+
+	svm_gpm_flush(v);
+	__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
+}
+
 /* The last ASID may be that of several vCPUs of this CPU: who runs with it
  * after another one flushes. */
 static void flush_shared(struct vcpu *v)
@@ -217,15 +228,11 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	struct svm_vcpu *x = v->backend;
 	struct vmcb *b = x->vmcb;
 	struct svm_exit_raw raw;
-	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
-					 __ATOMIC_SEQ_CST);
 
-	/* Also after a change of paging mode, which sets v->gpm_epoch to 0. Said
-	 * before VMRUN does it: until then no translation of the guest's is
-	 * used (see release.c). */
-	if (v->gpm_epoch != epoch) {
-		svm_gpm_flush(v);
-		__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
+	/* also after a change of paging mode, which sets v->gpm_epoch to 0 */
+	if (v->gpm_epoch != __atomic_load_n(&v->partition->gpm_epoch,
+					    __ATOMIC_SEQ_CST)) {
+		renew(v);
 	}
 	flush_shared(v);
 	lapic_timer_start(limit);

@@ -321,12 +321,23 @@ void vmx_flush_vpid(uint16_t vpid)
  * hvm_ops.gpm_flush: INVEPT, single context, on this CPU. Other CPUs do the
  * same for vCPUs of their own, when they see that gpm_epoch has grown.
  */
-static NOINLINE void vmx_gpm_flush(struct vcpu *v)
+static void vmx_gpm_flush(struct vcpu *v)
 {
 	struct inv_desc d = { vmx_eptp(v->partition), 0 };
 
 	__asm__ volatile("invept %0, %1" : : "m"(d), "r"(1ull)
 			 : "cc", "memory");
+}
+
+/* The flush that a new epoch asks for; said when it is done, and all before it
+ * too, as INVEPT is serializing (see release.c). */
+static NOINLINE void renew(struct vcpu *v)
+{
+	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
+					 __ATOMIC_SEQ_CST);
+
+	vmx_gpm_flush(v);
+	__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* Only the fields that this reason defines: each VMREAD costs, and the others
@@ -455,15 +466,11 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 	uint64_t now = rdtsc();
-	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
-					 __ATOMIC_SEQ_CST);
 	uint32_t reason;
 
-	/* see release.c: said when it is done, and all before it too, as INVEPT
-	 * is serializing */
-	if (v->gpm_epoch != epoch) {
-		vmx_gpm_flush(v);
-		__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
+	if (v->gpm_epoch != __atomic_load_n(&v->partition->gpm_epoch,
+					    __ATOMIC_SEQ_CST)) {
+		renew(v);
 	}
 	/* 0 exits before the first instruction; a limit too far for 32 bits
 	 * ends early, and the scheduler looks at the time */
