@@ -32,15 +32,6 @@
 #include "abi/hypercall.h"
 #include "proto/ring.h"
 
-/* A call that takes free memory back: its number, how many blocks it takes, and of
- * how many times 2 MiB each. The header of a hypervisor that has it says so
- * itself. */
-#ifndef HC_RELEASE_UNITS
-#define HC_MEM_RELEASE		13
-#define HC_RELEASE_BLOCKS	5
-#define HC_RELEASE_UNITS	16u
-#endif
-
 #define ISTHMUS_CID_HOST	2
 #define ISTHMUS_CID_LOCAL	3
 

@@ -145,7 +145,7 @@ def console_files(t):
 
 
 @case("memory-back", "what Linux frees goes back to the pool while it runs, and "
-      "can be had again")
+      "can be had again", later=BOCHS)
 def memory_back(t):
     kernel = "build/guest/vmlinuz-debian"       # ours has no page reporting
     initrd = "build/guest/initrd-debian.cpio"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Memory that Linux does not need any more."""
 
+from cases_lifecycle import owners
 from runner import QEMU, case
 
 # A file of 64 MiB, then how much of the page cache is left when it is below $1
@@ -56,3 +57,36 @@ def page_cache(t):
     said = cached(t, "off", 12 << 10, 10)
     t.check(said["small"] > 60 << 10, "it shrank, and should not")
     t.check("wakes" not in said, "there is a process for nothing")
+
+
+STOCK = ("--kernel", "build/guest/vmlinuz-debian",
+         "--initrd", "build/guest/initrd-debian.cpio")
+
+
+# Twice, for the first time leaves some in pieces that are too small to be given
+# back.
+@case("memory-back-512", "512 MiB that Linux has freed are the machine's within "
+      "3 s", only=QEMU, later=QEMU, why="minutes elsewhere")
+def memory_back_512(t):
+    with open("boot/isthmus.dts", encoding="utf-8") as f:
+        text = f.read()
+    manifest = t.path("more.dts")
+    with open(manifest, "w", encoding="utf-8") as f:
+        f.write(text.replace("memory-mib = <384>", "memory-mib = <1280>"))
+    console = t.console("--manifest", manifest, "--memory", "2048", *STOCK,
+                        timeout=400)
+    console.ready()
+    sizes = []
+    for command in ("sleep 5", "dd if=/dev/zero of=/tmp/f bs=1M count=512",
+                    "rm /tmp/f; sleep 3",
+                    "dd if=/dev/zero of=/tmp/f bs=1M count=512",
+                    "rm /tmp/f; sleep 3"):
+        console.run(f"exec {command}")
+        sizes.append(owners(console)["linux"] >> 10)
+    t.note += f": {' '.join(map(str, sizes))} KiB"
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    first, once, before, full, after = sizes
+    t.check(min(once, full) > first + (512 << 10), "Linux did not have it")
+    t.check(before < first * 1.2, "the first time it kept too much")
+    t.check(after < before * 1.05, "it did not give it back")
