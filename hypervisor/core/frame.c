@@ -83,6 +83,18 @@ static void list_insert(uint32_t u)
 	zeroed_units += l == LIST_ZEROED;
 }
 
+/* A free page of a unit is about to have an owner. */
+static void take_page(uint64_t page)
+{
+	uint32_t u = (uint32_t)(page / BIG_PAGE_PAGES);
+
+	list_remove(u);
+	units[u].free--;
+	/* one word a unit cannot say which of its pages are zeroed */
+	units[u].zeroed = 0;
+	list_insert(u);
+}
+
 /* The one place where the owner of n pages changes after frame_init(). */
 static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 {
@@ -205,11 +217,7 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 	while (owner[page] != FRAME_FREE) {
 		page++;
 	}
-	list_remove(u);
-	units[u].free--;
-	/* one word a unit cannot say which of its pages are zeroed */
-	units[u].zeroed = 0;
-	list_insert(u);
+	take_page(page);
 	set_owner(page, 1, FRAME_FREE, who);
 	if (zero) {
 		zero_memory(hpa_ptr(HPA(page * PAGE_SIZE)), PAGE_SIZE);
@@ -240,50 +248,48 @@ hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
 	return HPA((uint64_t)u * BIG_PAGE_SIZE);
 }
 
-static bool run_is_free(uint64_t unit, uint64_t n)
+/* The first of so many free pages in a row; units that are wanted whole begin
+ * with one. Beyond all memory: there are none. */
+static uint64_t find_run(uint64_t pages)
 {
-	uint64_t i;
+	uint64_t all = (uint64_t)unit_count * BIG_PAGE_PAGES;
+	uint64_t at = 0, i;
 
-	for (i = 0; i < n; i++) {
-		if (unit + i >= unit_count ||
-		    units[unit + i].free != BIG_PAGE_PAGES) {
-			return false;
+	while (at + pages <= all) {
+		for (i = 0; i < pages && owner[at + i] == FRAME_FREE; i++) {
 		}
+		if (i == pages) {
+			return at;
+		}
+		at += pages < BIG_PAGE_PAGES ? i + 1 : BIG_PAGE_PAGES;
 	}
-	return true;
+	return all;
 }
 
 /**
- * Takes contiguous zeroed memory in whole 2 MiB units, the first that fit; what
- * is left of the last one is who's as well. Boot time only: it walks all units.
- * HPA(FRAME_NULL): no such stretch.
+ * Takes contiguous zeroed memory, the first that fits: from 2 MiB on it begins
+ * with a unit, less is wherever there is room. Boot time only: it walks all
+ * pages. HPA(FRAME_NULL): no such stretch.
  */
 hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 {
-	uint64_t n = (bytes + BIG_PAGE_MASK) / BIG_PAGE_SIZE;
-	uint64_t unit, i;
+	uint64_t pages = (bytes + PAGE_MASK) / PAGE_SIZE;
+	uint64_t at = find_run(pages), i;
 
-	for (unit = 0; unit + n <= unit_count; unit++) {
-		if (run_is_free(unit, n)) {
-			break;
-		}
-	}
-	if (unit + n > unit_count) {
+	if (at + pages > (uint64_t)unit_count * BIG_PAGE_PAGES) {
 		return HPA(FRAME_NULL);
 	}
-	for (i = 0; i < n; i++) {
-		list_remove((uint32_t)(unit + i));
-		units[unit + i].free = 0;
-		units[unit + i].zeroed = 0;
+	for (i = 0; i < pages; i++) {
+		take_page(at + i);
 	}
-	set_owner(unit * BIG_PAGE_PAGES, n * BIG_PAGE_PAGES, FRAME_FREE, who);
-	zero_memory(hpa_ptr(HPA(unit * BIG_PAGE_SIZE)), n * BIG_PAGE_SIZE);
-	return HPA(unit * BIG_PAGE_SIZE);
+	set_owner(at, pages, FRAME_FREE, who);
+	zero_memory(hpa_ptr(HPA(at * PAGE_SIZE)), pages * PAGE_SIZE);
+	return HPA(at * PAGE_SIZE);
 }
 
 /**
- * Memory that who keeps for ever: zeroed, contiguous; more than a page comes in
- * whole 2 MiB units. what it is for names it in the panic if there is none left:
+ * Memory that who keeps for ever: zeroed, contiguous, as frame_alloc_run() has
+ * it. what it is for names it in the panic if there is none left:
  * nothing can go on without. Boot time only.
  */
 hpa_t frame_boot(uint8_t who, uint64_t bytes, const char *what)

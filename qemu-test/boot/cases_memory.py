@@ -63,6 +63,21 @@ STOCK = ("--kernel", "build/guest/vmlinuz-debian",
          "--initrd", "build/guest/initrd-debian.cpio")
 
 
+@case("memory-boot", "the hypervisor has no more memory than it needs after boot")
+def memory_boot(t):
+    console = t.console()
+    console.ready()
+    kib = {name: n >> 10 for name, n in owners(console).items()}
+    t.note += f": {kib}"
+    t.check(kib["hypervisor"] + kib["channels"] < 12 << 10,
+            "hypervisor and channels have more")
+    t.check(kib["linux"] < 36 << 10, "Linux has more")
+    t.check(sum(kib[name] for name in kib if name != "all") == kib["all"],
+            "the sum is wrong")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
 # Twice, for the first time leaves some in pieces that are too small to be given
 # back.
 @case("memory-back-512", "512 MiB that Linux has freed are the machine's within "

@@ -102,8 +102,61 @@ static void at_boot(void **state)
 				   HPA(run.v + 2 * PAGE_SIZE)));
 	assert_panics(frame_boot(FRAME_HYPERVISOR, MACHINE, "too much"));
 	frame_free(FRAME_HYPERVISOR, page, PAGE_SIZE);
-	frame_free(FRAME_HYPERVISOR, run, BIG_PAGE_SIZE);
+	frame_free(FRAME_HYPERVISOR, run, 3 * PAGE_SIZE);
 	assert_int_equal(frame_owned(FRAME_HYPERVISOR), before);
+}
+
+/* Less than a unit takes no more than itself, of a unit that others use too, and
+ * nothing that is somebody's. */
+static void small_runs(void **state)
+{
+	static hpa_t page[MACHINE / PAGE_SIZE];
+	uint64_t before = frame_owned(FRAME_FREE), n = 0, i;
+	hpa_t run[8], a, b;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(run); i++) {
+		run[i] = frame_alloc_run(FRAME_CHANNEL, 3 * PAGE_SIZE - 1);
+		memset(hpa_ptr(run[i]), 0xdd, 3 * PAGE_SIZE);
+		assert_int_equal(run[i].v, run[0].v + 3 * PAGE_SIZE * i);
+	}
+	assert_int_equal(frame_owned(FRAME_FREE), before - 24 * PAGE_SIZE);
+	/* a whole one begins with one */
+	a = frame_alloc_run(FRAME_CHANNEL, BIG_PAGE_SIZE);
+	assert_int_equal(a.v & BIG_PAGE_MASK, 0);
+	frame_free(FRAME_CHANNEL, a, BIG_PAGE_SIZE);
+	/* a gap of two pages is too small for three, and zeroed for two */
+	frame_free(FRAME_CHANNEL, run[2], 2 * PAGE_SIZE);
+	a = frame_alloc_run(FRAME_CHANNEL, 3 * PAGE_SIZE);
+	assert_int_equal(a.v, run[7].v + 3 * PAGE_SIZE);
+	b = frame_alloc_run(FRAME_CHANNEL, 2 * PAGE_SIZE);
+	assert_int_equal(b.v, run[2].v);
+	assert_int_equal(nonzero(b.v, 2 * PAGE_SIZE), 0);
+	frame_free(FRAME_CHANNEL, a, 3 * PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(run); i++) {
+		frame_free(FRAME_CHANNEL, run[i], 3 * PAGE_SIZE);
+	}
+	assert_int_equal(frame_owned(FRAME_FREE), before);
+	/* single pages in between: no three in a row are left */
+	while ((page[n] = frame_alloc(FRAME_CHANNEL, false)).v != FRAME_NULL) {
+		n++;
+	}
+	for (i = 0; i < n; i++) {
+		if (page[i].v / PAGE_SIZE % 3) {
+			frame_free(FRAME_CHANNEL, page[i], PAGE_SIZE);
+		}
+	}
+	assert_int_equal(frame_alloc_run(FRAME_CHANNEL, 3 * PAGE_SIZE).v,
+			 FRAME_NULL);
+	a = frame_alloc_run(FRAME_CHANNEL, 2 * PAGE_SIZE);
+	assert_int_not_equal(a.v, FRAME_NULL);
+	frame_free(FRAME_CHANNEL, a, 2 * PAGE_SIZE);
+	for (i = 0; i < n; i++) {
+		if (page[i].v / PAGE_SIZE % 3 == 0) {
+			frame_free(FRAME_CHANNEL, page[i], PAGE_SIZE);
+		}
+	}
+	assert_int_equal(frame_owned(FRAME_FREE), before);
 }
 
 /* Each guest's vCPUs go on where the last ones ended. */
@@ -190,6 +243,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(at_boot),
+		cmocka_unit_test(small_runs),
 		cmocka_unit_test(pinning),
 		cmocka_unit_test(sections_are_cleared),
 		cmocka_unit_test(down_stays_down),

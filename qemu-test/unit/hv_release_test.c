@@ -271,7 +271,7 @@ static void refused(void **state)
  * nobody gets more rights to them. */
 static void foreign(void **state)
 {
-	hpa_t ch = (each(state), frame_alloc_run(FRAME_CHANNEL, PAGE_SIZE));
+	hpa_t ch = (each(state), frame_alloc_run(FRAME_CHANNEL, BIG_PAGE_SIZE));
 	struct gpm_entry e;
 
 	assert_int_equal(gpm_map(linux_p, GPA(UNIT(1)), ch, BIG_PAGE_SIZE,
