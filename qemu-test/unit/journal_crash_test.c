@@ -94,6 +94,7 @@ static void run_one(uint64_t base, unsigned frames, unsigned features,
 	struct world w;
 
 	world_open(&w, &im, base, frames, features, seed);
+	w.large = seed % 4 == 0;
 	world_play(&w, steps);
 	if (seed % 3 == 0) {
 		assert_int_equal(world_close(&w), 0);

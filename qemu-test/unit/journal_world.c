@@ -14,7 +14,8 @@
 #include "qemu-test/unit/journal_world.h"
 
 #define SECTOR		512u
-#define MOST		6u		/* blocks that an action changes */
+#define MOST		6u		/* blocks that an action says it changes */
+#define MORE		32u		/* and that some do, if all has room */
 
 static unsigned chance(struct world *w, unsigned n)
 {
@@ -198,21 +199,22 @@ static uint8_t *get(struct world *w, unsigned block, enum role role)
 /* What an action does, decided before; then all memory for it; then the change. */
 static void act(struct world *w, struct volume_wait *wait)
 {
-	unsigned blocks[MOST], n = 1 + chance(w, MOST);
-	enum role roles[MOST];
+	unsigned blocks[MORE], n = 1 + chance(w, w->large ? MORE : MOST);
+	enum role roles[MORE];
 
 	for (unsigned i = 0; i < n; i++) {
-		enum role from = (enum role)chance(w, 3);
+		enum role from = (enum role)chance(w, w->large ? 2 : 3);
 
 		blocks[i] = pick(w, from);
 		roles[i] = from != FREE ? from
-			   : chance(w, 2) ? OWN : DATA;
+			   : w->large || chance(w, 2) ? OWN : DATA;
 		for (unsigned k = 0; k < i; k++) {
 			blocks[i] = blocks[k] == blocks[i] ? 0 : blocks[i];
 		}
 	}
 	for (;;) {
-		uint8_t *data[MOST];
+		const struct volume_dev *dev = cache_dev(w->cache);
+		uint8_t *data[MORE];
 		unsigned i = 0;
 
 		int error = journal_begin(w->journal, MOST + 2, wait);
@@ -222,6 +224,11 @@ static void act(struct world *w, struct volume_wait *wait)
 			continue;
 		}
 		assert_true(error == 0 || w->failed);
+		/* A transaction has room for twice as much as it says; one block
+		 * of it is the round's own. */
+		while (n > MOST && dev->changed + n + 2 > 2 * dev->most) {
+			n--;
+		}
 		cache_turn(w->cache, wait);
 		for (; i < n; i++) {
 			data[i] = blocks[i] != 0

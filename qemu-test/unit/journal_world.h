@@ -41,6 +41,7 @@ struct world {
 	uint32_t version;
 	uint64_t seed;
 	uint32_t seconds;
+	bool large;			/* actions: transactions fill the log */
 	bool failed;
 	unsigned waits;			/* tries that had to wait */
 };
