@@ -268,6 +268,18 @@ static int alloc_inode_in(struct volume *vol, uint32_t group, uint32_t bit,
 	return 0;
 }
 
+/* Where the search for an inode of a new file in dir begins: *from is its group's,
+ * see volume.inode_from. */
+static uint32_t inode_search(const struct volume *vol, uint32_t dir,
+			     uint32_t *from)
+{
+	uint32_t first = EXT2_FIRST_INO(vol->fs->super);
+
+	*from = dir - (dir - 1) % vol->group_inodes;
+	*from = *from < first ? first : *from;
+	return *from == vol->inode_from ? vol->inode_next : *from;
+}
+
 /**
  * Takes a free inode: in the group of dir, or after it, or anywhere. Searches go
  * on where the last one of that group ended, or where one was freed since.
@@ -278,13 +290,10 @@ int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
 {
 	const struct ext2_super_block *sb = vol->fs->super;
 	uint32_t first = EXT2_FIRST_INO(sb), groups = vol->fs->group_desc_count;
-	uint32_t from = dir - (dir - 1) % vol->group_inodes;
-	uint32_t group, bit;
+	uint32_t from, group, bit;
 
-	from = from < first ? first : from;
-	if (from != vol->inode_from) {
-		vol->inode_from = vol->inode_next = from;
-	}
+	vol->inode_next = inode_search(vol, dir, &from);
+	vol->inode_from = from;
 	if (sb->s_free_inodes_count == 0) {
 		return ENOSPC;
 	}
@@ -316,23 +325,22 @@ int volume_alloc_inode(struct volume *vol, uint32_t dir, bool is_dir,
  */
 int alloc_inode_ready(struct volume *vol, uint32_t dir)
 {
-	uint32_t ino, groups = vol->fs->group_desc_count, next = 0;
-	uint32_t group = (dir - 1) / vol->group_inodes;
+	uint32_t first = EXT2_FIRST_INO(vol->fs->super);
+	uint32_t from, next = inode_search(vol, dir, &from);
+	uint32_t group = (next - 1) / vol->group_inodes;
+	uint32_t bit = (next - 1) % vol->group_inodes;
+	uint32_t groups = vol->fs->group_desc_count;
 	uint8_t *map;
 	int error;
 
 	if (vol->dev->instant) {
 		return 0;
 	}
-	/* Before that none is free. */
-	if (vol->inode_from / vol->group_inodes == group) {
-		group = (vol->inode_next - 1) / vol->group_inodes;
-		next = (vol->inode_next - 1) % vol->group_inodes;
-	}
-	for (uint32_t n = 0; n <= groups; n++, group++, next = 0) {
-		uint32_t bit = next;
-
-		group = group < groups ? group : 0;
+	for (uint32_t n = 0; n <= groups; n++, group++, bit = 0) {
+		if (group >= groups) {
+			group = 0;
+			bit = first - 1;
+		}
 		if (group_free_inodes(vol, group) == 0) {
 			continue;
 		}
@@ -340,14 +348,11 @@ int alloc_inode_ready(struct volume *vol, uint32_t dir)
 		if (error != 0 && error != EUCLEAN) {
 			return error;
 		}
-		if (group == 0 && bit < EXT2_FIRST_INO(vol->fs->super) - 1) {
-			bit = EXT2_FIRST_INO(vol->fs->super) - 1;
-		}
-		ino = group * vol->group_inodes + 1;
 		if (error == 0) {
 			bit = find_bit(map, bit, vol->group_inodes, false);
 			if (bit < vol->group_inodes) {
-				return inode_touch(vol, ino + bit);
+				return inode_touch(vol, group *
+						   vol->group_inodes + 1 + bit);
 			}
 		}
 	}
