@@ -135,6 +135,45 @@ static void test_seek(void **state)
 }
 
 /* Blocks are there before they are written, and go with the file. */
+/* A file as large as any can be, 16 TiB less a block, with a byte here and there. */
+static void test_largest(void **state)
+{
+	static const uint64_t places[] = {
+		0, 1ull << 32, (1ull << 40) + 5, 8ull << 40,
+		0x0ffffffff000ull - 1,
+	};
+	const uint64_t end = 0x0ffffffff000ull;
+	struct volume_attr attr = { .size = 1ull << 40 };
+	struct fixture f;
+	uint8_t byte;
+	size_t done;
+	uint32_t a;
+
+	(void)state;
+	fixture_open(&f, 16, "");
+	a = new_file(f.vol, ROOT, "a");
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		byte = (uint8_t)('a' + i);
+		put(f.vol, a, places[i], &byte, 1);
+	}
+	assert_int_equal(volume_write(f.vol, a, end, "x", 1, &done), EFBIG);
+	assert_true(attr_of(f.vol, a).size == end);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		assert_int_equal(volume_read(f.vol, a, places[i], &byte, 1,
+					     &done), 0);
+		assert_int_equal(byte, 'a' + i);
+		assert_true(seek(f.vol, a, i == 0 ? 0 : places[i - 1] + 4096,
+				 VOLUME_SEEK_DATA) == (places[i] & ~4095ull));
+	}
+	assert_int_equal(volume_read(f.vol, a, 15ull << 40, &byte, 1, &done),
+			 0);
+	assert_int_equal(byte, 0);
+	assert_int_equal(volume_setattr(f.vol, a, VOLUME_SET_SIZE, &attr), 0);
+	assert_int_equal(attr_of(f.vol, a).blocks, 2 * 8);
+	fixture_check(&f);
+	fixture_close(&f);
+}
+
 static void test_set_aside(void **state)
 {
 	struct fixture f;
@@ -439,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_seek),
+		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_longest_run),
 		cmocka_unit_test(test_random),
