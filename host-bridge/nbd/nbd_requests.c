@@ -368,8 +368,13 @@ bool nbd_go_on(struct nbd_conn *conn)
 void nbd_on_request(struct nbd_conn *conn)
 {
 	struct nbd_task *task = task_free(conn);
-	struct nbd_request *req = &task->request;
+	struct nbd_request *req;
 
+	if (task == NULL) {		/* cannot be */
+		nbd_conn_fail(conn);
+		return;
+	}
+	req = &task->request;
 	memcpy(req, conn->head, sizeof(*req));
 	if (req->magic != NBD_BE32(NBD_REQUEST_MAGIC)) {
 		nbd_conn_fail(conn);
