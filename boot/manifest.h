@@ -12,8 +12,8 @@
 #include "hypervisor/include/abi/boot_info.h"
 
 #define MANIFEST_MAX_SIZE	(256u << 10)
-#define MANIFEST_MAX_MODULES	16
-#define MANIFEST_MAX_DISKS	8
+#define MANIFEST_MAX_MODULES	40
+#define MANIFEST_MAX_DISKS	32
 #define MANIFEST_ERROR_LEN	240
 
 #define MANIFEST_MAX_PCI_RULES	16

@@ -182,7 +182,7 @@ static bool partition_read(struct decode *d, int node)
 	 * guests have the same */
 	if (!host && !manifest_claim(d, &channel_ports, CHANNEL_GUEST_IO_PORT,
 				     CHANNEL_GUEST_IO_PORT +
-				     BOOT_MAX_CHANNELS * CHANNEL_IO_SIZE - 1)) {
+				     CHANNEL_GUEST_MAX * CHANNEL_IO_SIZE - 1)) {
 		return false;
 	}
 	if (!manifest_props(d, node, host ? host_props : guest_props,
@@ -214,6 +214,17 @@ static bool partition_read(struct decode *d, int node)
 	return true;
 }
 
+/* How many channels a partition has so far. */
+static uint32_t channels_of(const struct manifest *m, uint32_t id)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < m->channel_count; i++) {
+		n += m->channel[i].peer[0] == id || m->channel[i].peer[1] == id;
+	}
+	return n;
+}
+
 /* Output sections are one header page and a data area, a power of two. */
 static bool channel_read(struct decode *d, int node)
 {
@@ -231,16 +242,17 @@ static bool channel_read(struct decode *d, int node)
 	}
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct boot_partition *p = &m->partition[raw.peer[i]];
+		bool host = (p->flags & BOOT_PARTITION_HOST) != 0;
+		uint64_t n = channels_of(m, raw.peer[i]);
 
-		if (p->name[0] == '\0') {
-			return manifest_error(d, "peers", "there is no partition %u", raw.peer[i]);
+		if (p->name[0] == '\0' || (!host && n == CHANNEL_GUEST_MAX)) {
+			return manifest_error(d, "peers", "there is no partition %u, or it has %u "
+					      "channels already", raw.peer[i], CHANNEL_GUEST_MAX);
 		}
 		c->peer[i] = raw.peer[i];
-		/* the same place in every guest; the host partition has them
-		 * all */
-		c->gpa[i] = (p->flags & BOOT_PARTITION_HOST)
-			? HOST_CHANNEL_GPA + m->channel_count * HOST_CHANNEL_STRIDE
-			: CHANNEL_GUEST_REGION_GPA + m->channel_count * CHANNEL_STRIDE;
+		/* each partition numbers its own */
+		c->gpa[i] = host ? HOST_CHANNEL_GPA + n * HOST_CHANNEL_STRIDE
+				 : CHANNEL_GUEST_REGION_GPA + n * CHANNEL_STRIDE;
 	}
 	c->output_size = raw.output_kib * 1024ull;
 	m->channel_count++;

@@ -102,10 +102,10 @@ static void module_add(struct boot_partition *p, struct host_info *host, const c
 {
 	struct host_module *m = &host->modules[host->module_count++];
 
-	if (host->module_count > HOST_MAX_MODULES || module->size > HOST_CHANNEL_GPA - *gpa) {
+	if (host->module_count > HOST_MAX_MODULES || module->size > HOST_MODULE_END - *gpa) {
 		console_fail("module %s: the modules are more than %u, or larger than %lu MiB "
 			     "together", name, HOST_MAX_MODULES,
-			     (uint64_t)(HOST_CHANNEL_GPA - HOST_MODULE_GPA) / MIB);
+			     (uint64_t)(HOST_MODULE_END - HOST_MODULE_GPA) / MIB);
 	}
 	/* at most 31 characters: manifest_decode.c */
 	memcpy(m->name, name, strlen(name) + 1);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define HOST_INFO_MAGIC		0x5453485355485449ull	/* "ITHUSHST" */
-#define HOST_INFO_VERSION	2
+#define HOST_INFO_VERSION	3
 
 /* The host partition's map of guest-physical memory. */
 #define HOST_INFO_GPA		0x00001000ull	/* struct host_info */
@@ -24,13 +24,15 @@
 #define HOST_DMA_GPA		0x40000000ull	/* DMA pool */
 #define HOST_DMA_MAX		0x20000000ull
 #define HOST_MODULE_GPA		0x60000000ull	/* modules, 2 MiB aligned */
-#define HOST_CHANNEL_GPA	0xa0000000ull	/* channel i: + i * 64 MiB */
-#define HOST_CHANNEL_STRIDE	0x04000000ull
+#define HOST_MODULE_END		0xa0000000ull
 #define HOST_FRAMEBUFFER_GPA	0xb0000000ull
 #define HOST_BAR_GPA		0x100000000ull	/* memory of PCI functions */
 #define HOST_BAR_SIZE		0x40000000ull
+#define HOST_CHANNEL_GPA	0x140000000ull	/* own channel i: + i * 64 MiB */
+#define HOST_CHANNEL_STRIDE	0x04000000ull
+#define HOST_CHANNELS		32
 
-#define HOST_MAX_MODULES	16
+#define HOST_MAX_MODULES	40
 
 struct host_module {
 	char name[32];		/* "kernel", "initrd", "volume", "manifest".. */

@@ -39,7 +39,8 @@
 #define XCR0_AVX		4u
 #define CR4_OSXSAVE		(1ull << 18)
 
-#define GIBS		((HOST_BAR_GPA + HOST_BAR_SIZE) >> 30)
+#define GIBS		((HOST_CHANNEL_GPA + \
+			  HOST_CHANNELS * HOST_CHANNEL_STRIDE) >> 30)
 #define SMALL_TABLES	3	/* the first 6 MiB in 4 KiB pages */
 
 /* Symbols of host-bridge.lds, each at a page; only their addresses matter. */
@@ -138,7 +139,7 @@ static uint64_t module_entry(uint64_t addr, const struct host_info *info)
 	return 0;
 }
 
-/* Entry for 2 MiB at addr: RAM, DMA pool, modules, channels, framebuffer, devices.
+/* Entry for 2 MiB at addr: RAM, DMA pool, modules, framebuffer, devices, channels.
  * The ranges are mapped whether or not each channel exists, as a map costs nothing;
  * the framebuffer's range exists only on machines that have one. Page attributes
  * are the second level's matter: write-back here throughout. */
@@ -151,16 +152,14 @@ static uint64_t large_entry(uint64_t addr, const struct host_info *info)
 	    (addr >= HOST_DMA_GPA && addr < HOST_MODULE_GPA)) {
 		return addr | PTE_DATA | PTE_PS;
 	}
-	if (addr < HOST_MODULE_GPA || addr >= end) {
-		return 0;
-	}
-	if (addr < HOST_CHANNEL_GPA) {
+	if (addr >= HOST_MODULE_GPA && addr < HOST_MODULE_END) {
 		return module_entry(addr, info);
 	}
-	return addr | PTE_DATA | PTE_PS;
+	return addr >= HOST_FRAMEBUFFER_GPA && addr < end ?
+	       addr | PTE_DATA | PTE_PS : 0;
 }
 
-/* 5 GiB: two levels of fixed size, the first 6 MiB one level deeper. The large
+/* 7 GiB: two levels of fixed size, the first 6 MiB one level deeper. The large
  * entries for those are replaced after they were made. */
 static void page_tables(const struct host_info *info)
 {

@@ -27,6 +27,7 @@
 
 struct channel {
 	struct partition *peer[2];	/* end 0 and 1, as in the manifest */
+	uint32_t number[2];	/* among the channels of each */
 	gpa_t gpa[2];		/* of the region, in each */
 	uint64_t output_size;	/* bytes: header page and data area */
 	hpa_t region;		/* state table, then the output sections */
@@ -47,21 +48,16 @@ static uint32_t *state_table(const struct channel *c)
 	return hpa_ptr(c->region);
 }
 
-/* Which end is p? -1: none. */
-static int end_of(const struct channel *c, const struct partition *p)
+/* p's channel n, as it numbers its own, *end telling which end it is; NULL: it
+ * has no such. n is whatever the guest said. */
+static struct channel *channel_get(const struct partition *p, uint64_t n,
+				   uint32_t *end)
 {
-	return c->peer[0] == p ? 0 : c->peer[1] == p ? 1 : -1;
-}
-
-/* Channel n if p is one of its ends, *end telling which; NULL else. n is
- * whatever the guest said. */
-static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
-{
-	if (n >= channel_count) {
+	if (n >= p->channel_count) {
 		return NULL;
 	}
-	*end = end_of(&channels[n], p);
-	return *end < 0 ? NULL : &channels[n];
+	*end = p->channels[n]->peer[1] == p;
+	return p->channels[n];
 }
 
 /**
@@ -74,21 +70,14 @@ static struct channel *channel_get(struct partition *p, uint64_t n, int *end)
 bool channel_clear(struct partition *p, uint64_t *at)
 {
 	uint64_t before = 0, offset, bytes;
-	uint32_t n;
-	int end;
+	const struct channel *c;
+	uint32_t n, end;
 
-	for (n = 0; n < channel_count; n++) {
-		const struct channel *c = &channels[n];
-
-		end = end_of(c, p);
-		if (end < 0) {
-			continue;
-		}
+	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++) {
 		if (*at - before < c->output_size) {
 			offset = *at - before;
 			bytes = u64_min(CLEAR_PIECE, c->output_size - offset);
-			offset += CHANNEL_OUTPUT_OFFSET((uint32_t)end,
-							c->output_size);
+			offset += CHANNEL_OUTPUT_OFFSET(end, c->output_size);
 			zero_memory(hpa_ptr(HPA(c->region.v + offset)), bytes);
 			*at += bytes;
 			return false;
@@ -125,6 +114,8 @@ void channel_create_all(const struct boot_info *bi)
 				       "a channel");
 		for (k = 0; k < 2; k++) {
 			c->peer[k] = partitions[b->peer[k]];
+			c->number[k] = c->peer[k]->channel_count++;
+			c->peer[k]->channels[c->number[k]] = c;
 			c->gpa[k] = GPA(b->gpa[k]);
 			c->msix[k] = frame_boot(FRAME_CHANNEL, PAGE_SIZE,
 						"a channel's MSI-X table");
@@ -140,7 +131,7 @@ void channel_create_all(const struct boot_info *bi)
 /* Maps what end may see: the table and the peer's section to read, its own
  * section to write, nothing to execute. A stop has taken the mappings of an
  * earlier start away (gpm_teardown). */
-static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
+static hv_status_t map_channel(struct channel *c, uint32_t end)
 {
 	struct partition *p = c->peer[end];
 	uint64_t s = c->output_size;
@@ -157,7 +148,8 @@ static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
 	}
 	/* the host partition hears of channels by HC_WAIT's events */
 	if (!st && !partition_is_host(p)) {
-		st = gpm_map(p, GPA(CHANNEL_GUEST_MSIX_GPA + n * PAGE_SIZE),
+		st = gpm_map(p, GPA(CHANNEL_GUEST_MSIX_GPA +
+				    c->number[end] * PAGE_SIZE),
 			     c->msix[end], PAGE_SIZE, GPM_READ | GPM_WRITE);
 	}
 	return st;
@@ -172,18 +164,12 @@ static hv_status_t map_channel(struct channel *c, uint32_t n, uint32_t end)
  */
 void channel_map_all(struct partition *p)
 {
-	uint32_t n, v;
-	int end;
+	uint32_t n, v, end;
+	struct channel *c;
 
-	for (n = 0; n < channel_count; n++) {
-		struct channel *c = &channels[n];
-		uint32_t *table;
+	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++) {
+		uint32_t *table = hpa_ptr(c->msix[end]);
 
-		end = end_of(c, p);
-		if (end < 0) {
-			continue;
-		}
-		table = hpa_ptr(c->msix[end]);
 		zero_memory(table, PAGE_SIZE);
 		for (v = 0; v < CHANNEL_MSIX_VECTORS; v++) {
 			/* [PCI 3.0 "MSI-X Table Structure"]: address, address
@@ -192,7 +178,7 @@ void channel_map_all(struct partition *p)
 		}
 		c->int_control[end] = 0;
 		c->pending[end] = 0;
-		if (map_channel(c, n, (uint32_t)end)) {
+		if (map_channel(c, end)) {
 			log_write("isthmus: partition %s: channel %u cannot "
 				  "be mapped", p->config->name, n);
 		}
@@ -242,13 +228,13 @@ static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 
 /* Tells the partition at end of a doorbell or of a new state word. Never
  * blocks: what is not taken now is one bit, however often it is rung. */
-static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
+static void notify(struct channel *c, uint32_t end, bool doorbell)
 {
 	struct partition *p = c->peer[end];
 
 	if (partition_is_host(p)) {
-		partition_event(p, doorbell ? HC_EVENT_DOORBELL(n) :
-				HC_EVENT_STATE(n));
+		partition_event(p, doorbell ? HC_EVENT_DOORBELL(c->number[end]) :
+				HC_EVENT_STATE(c->number[end]));
 	} else {
 		deliver(c, end, doorbell ? 1 : 0);
 	}
@@ -261,14 +247,14 @@ static void notify(struct channel *c, uint32_t n, uint32_t end, bool doorbell)
  */
 hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 {
-	int end;
+	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
 
 	if (!c) {
 		return HC_ENOENT;
 	}
 	c->doorbells[end]++;
-	notify(c, (uint32_t)n, (uint32_t)!end, true);
+	notify(c, !end, true);
 	return HC_OK;
 }
 
@@ -280,7 +266,7 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
  */
 hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 {
-	int end;
+	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
 
 	if (!c) {
@@ -290,8 +276,8 @@ hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 		return HC_EBUSY;
 	}
 	if (state_table(c)[CHANNEL_ST_STATE(end)] != value) {
-		set_word(c, CHANNEL_ST_STATE((uint32_t)end), value);
-		notify(c, (uint32_t)n, (uint32_t)!end, false);
+		set_word(c, CHANNEL_ST_STATE(end), value);
+		notify(c, !end, false);
 	}
 	return HC_OK;
 }
@@ -303,21 +289,14 @@ hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
  */
 void channel_partition_down(struct partition *p)
 {
-	uint32_t n;
-	int end;
+	struct channel *c;
+	uint32_t n, end;
 
-	for (n = 0; n < channel_count; n++) {
-		struct channel *c = &channels[n];
-
-		end = end_of(c, p);
-		if (end < 0) {
-			continue;
-		}
+	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++) {
 		set_word(c, CHANNEL_ST_GENERATION,
 			 state_table(c)[CHANNEL_ST_GENERATION] + 1);
-		set_word(c, CHANNEL_ST_STATE((uint32_t)end),
-			 CHANNEL_STATE_DOWN);
-		notify(c, n, (uint32_t)!end, false);
+		set_word(c, CHANNEL_ST_STATE(end), CHANNEL_STATE_DOWN);
+		notify(c, !end, false);
 	}
 }
 
@@ -366,14 +345,14 @@ void channel_poll(void)
  */
 hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
 {
-	int end;
+	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
 
 	if (!c) {
 		return HC_ENOENT;
 	}
 	out[0] = state_table(c)[CHANNEL_ST_GENERATION];
-	out[1] = (uint64_t)end;
+	out[1] = end;
 	out[2] = c->output_size;
 	out[3] = c->doorbells[end];
 	out[4] = c->doorbells[!end];
@@ -417,7 +396,7 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 	uint32_t off = (uint32_t)e->io.port - CHANNEL_GUEST_IO_PORT;
 	uint32_t n = off / CHANNEL_IO_SIZE, reg = off % CHANNEL_IO_SIZE;
 	struct channel *c;
-	int end;
+	uint32_t end;
 
 	if (e->io.port < CHANNEL_GUEST_IO_PORT || e->io.size != 4 ||
 	    partition_is_host(v->partition)) {
@@ -428,18 +407,18 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 		return false;
 	}
 	if (e->io.in) {
-		register_read(c, (uint32_t)end, reg, &v->regs.rax);
+		register_read(c, end, reg, &v->regs.rax);
 		return true;
 	}
 	switch (reg) {
 	case CHANNEL_IO_DOORBELL:
 		c->doorbells[end]++;
-		notify(c, n, (uint32_t)!end, true);
+		notify(c, !end, true);
 		break;
 	case CHANNEL_IO_INT_CONTROL:
 		__atomic_store_n(&c->int_control[end],
 				 (uint32_t)v->regs.rax & 1, __ATOMIC_SEQ_CST);
-		redeliver(c, (uint32_t)end);
+		redeliver(c, end);
 		break;
 	case CHANNEL_IO_STATE:
 		hv_lock();

@@ -9,9 +9,10 @@
 #include <hv.h>
 #include <partition.h>
 
-/* Tables that do not grow with a partition's RAM, or hardly: roots, upper ones,
- * and those of four channels of 64 MiB. */
-#define TABLES_BESIDE	256u
+/* Tables that do not grow with a partition's RAM, or hardly: roots, upper ones;
+ * and those of a channel with the most that the manifest gives it, 2 x 16 MiB. */
+#define TABLES_BESIDE	128u
+#define TABLES_CHANNEL	17u
 
 /* What is kept free for p: what it has not taken yet of its minimum, or the
  * tables for executing, if those are more. */
@@ -28,7 +29,8 @@ static uint64_t most(const struct partition *p)
 {
 	uint64_t tables = p->pages_cap / BIG_PAGE_PAGES;
 
-	return p->pages_cap + tables + tables / BIG_PAGE_PAGES + TABLES_BESIDE;
+	return p->pages_cap + tables + tables / BIG_PAGE_PAGES + TABLES_BESIDE +
+	       p->channel_count * TABLES_CHANNEL;
 }
 
 /* Free pages less what the others are kept, or less all that they can take. */

@@ -17,6 +17,8 @@
 
 #define PARTITION_MAX_VCPUS	8u
 
+struct channel;
+
 /* In the order of the register numbers in instruction encodings. entry.S
  * knows the offsets. The RSP slot is not used. */
 struct guest_regs {
@@ -121,6 +123,8 @@ struct partition {
 	void *backend;
 	uint32_t vcpu_count;
 	struct vcpu *vcpus[PARTITION_MAX_VCPUS];
+	uint32_t channel_count;
+	struct channel *channels[BOOT_MAX_CHANNELS];	/* as it numbers them */
 };
 
 extern struct partition *partitions[BOOT_MAX_PARTITIONS];

@@ -107,7 +107,7 @@ static void default_is_right(void **state)
 	assert_int_equal(linux_->ports[1].policy, BOOT_PORT_FORWARD);
 	assert_int_equal(m.disk_count, 1);
 	assert_int_equal(m.channel_count, 1);
-	assert_int_equal(m.channel[0].gpa[0], 0xa0000000u);
+	assert_int_equal(m.channel[0].gpa[0], 0x140000000ull);
 	assert_int_equal(m.channel[0].gpa[1], 0xe4000000u);
 	assert_int_equal(m.channel[0].output_size, 1028u << 10);
 	assert_int_equal(m.min_memory, 448u << 20);
@@ -145,7 +145,7 @@ static const struct spoiled {
 	{ "/modules/kernel", "sha256", 1, { 1 }, NULL, "\"sha256\": it takes bytes" },
 	{ "/modules/kernel", "path", 0, { 0 }, "isthmus/kernel", "begin with a backslash" },
 	{ "/modules/kernel", "path", 0, { 0 }, "\\\033[2J", "\"path\": it takes one printable" },
-	{ "/partitions/host", "host", 0, { 0 }, NULL, "\"id\": it takes one number (1 to 3)" },
+	{ "/partitions/host", "host", 0, { 0 }, NULL, "\"id\": it takes one number (1 to 15)" },
 	{ "/partitions/host", "id", 1, { 1 }, NULL, "\"id\"" },
 	{ "/partitions/host", "module", 0, { 0 }, "nothing", "the name of one of /modules" },
 	{ "/partitions/host", "memory-mib", 1, { 2000 }, NULL, "one number (16 to 1024)" },
@@ -182,7 +182,7 @@ static const struct spoiled {
 	{ "/partitions/linux", "pci", 0, { 0 }, "class:01", "unknown property \"pci\"" },
 	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
 	{ "/partitions/linux", "id", 1, { 2 }, NULL, "\"peers\": there is no partition 1" },
-	{ "/partitions/linux", "id", 1, { 4 }, NULL, "\"id\": it takes one number" },
+	{ "/partitions/linux", "id", 1, { 16 }, NULL, "\"id\": it takes one number" },
 	{ "/partitions/linux", "vcpus", 1, { 0 }, NULL, "\"vcpus\"" },
 	{ "/partitions/linux", "memory-mib", 1, { 64 }, NULL, "exceeds \"memory-mib\"" },
 	{ "/partitions/linux", "kernel", 0, { 0 }, NULL, "\"kernel\": it is missing" },
@@ -193,9 +193,9 @@ static const struct spoiled {
 	{ "/partitions/linux", "ports", 2, { 0xc020, 0xc020 }, NULL, "overlaps" },
 	{ "/channels/files", "peers", 2, { 0, 0 }, NULL, "peers are the same" },
 	{ "/channels/files", "peers", 2, { 0, 2 }, NULL, "there is no partition 2" },
-	{ "/channels/files", "peers", 2, { 0, 9 }, NULL, "\"peers\": it takes two numbers" },
+	{ "/channels/files", "peers", 2, { 0, 16 }, NULL, "\"peers\": it takes two numbers" },
 	{ "/disks/root", "partition", 1, { 2 }, NULL, "no such partition" },
-	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 3)" },
+	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 15)" },
 	{ "/disks/root", "size-mib", 1, { 1 << 24 }, NULL, "it takes one number" },
 	{ "/disks/root", "file", 0, { 0 }, "disk", "does not begin with a slash" },
 	{ "/disks/root", "file", 0, { 0 }, NULL, "either \"file\"" },
@@ -236,10 +236,10 @@ static void each_change_is_refused(void **state)
 
 static void disks_are_bounded(void **state)
 {
-	char name[2] = "a";
+	char name[2] = "A";
 
 	(void)state;
-	for (; name[0] < 'h'; name[0]++) {
+	for (; name[0] < 'A' + MANIFEST_MAX_DISKS - 1; name[0]++) {
 		disk_add(name);
 		assert_true(decode());
 	}
@@ -335,6 +335,89 @@ static void ids_have_no_gap(void **state)
 	assert_non_null(strstr(error, "/partitions: there is none with the \"id\" 1"));
 }
 
+static void partition_add(uint32_t id)
+{
+	static const char name[][4] = { "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
+					"m", "n", "o", "p" };
+	int node = fdt_add_subnode(blob, node_at("/partitions"), name[id - 2]);
+
+	assert_true(node > 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "id", id), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "vcpus", 1), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "memory-mib", 64), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "kernel", "kernel"), 0);
+}
+
+/* In front of those that are there. */
+static void channel_add(const char *name, uint32_t a, uint32_t b)
+{
+	fdt32_t peers[2] = { cpu_to_fdt32(a), cpu_to_fdt32(b) };
+	int node = fdt_add_subnode(blob, node_at("/channels"), name);
+
+	assert_true(node > 0);
+	assert_int_equal(fdt_setprop(blob, node, "peers", peers, sizeof(peers)), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "output-kib", 260), 0);
+}
+
+/* Each from 0 on, so that none needs to know how many others there are. */
+static void partitions_number_their_channels(void **state)
+{
+	static const uint64_t gpa[][2] = {
+		{ 0xe4000000, 0xe4000000 }, { 0x140000000, 0xe8000000 },
+		{ 0x144000000, 0xe8000000 },
+	};
+
+	(void)state;
+	partition_add(2);
+	channel_add("c", 0, 2);
+	channel_add("b", 1, 2);
+	assert_true(decode());
+	assert_int_equal(m.channel_count, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(m.channel[i].gpa[0], gpa[i][0]);
+		assert_int_equal(m.channel[i].gpa[1], gpa[i][1]);
+	}
+}
+
+/* As many as there can be; one more of either is refused. */
+static void partitions_and_channels_are_bounded(void **state)
+{
+	char name[4] = "aa";
+
+	(void)state;
+	for (uint32_t id = 2; id < 16; id++) {
+		partition_add(id);
+	}
+	for (uint32_t i = 0; i < 31; i++) {
+		name[1] = (char)('A' + i);
+		channel_add(name, 0, 2 + i % 14);
+	}
+	assert_true(decode());
+	assert_int_equal(m.partition_count, 16);
+	assert_int_equal(m.channel_count, 32);
+	assert_int_equal(m.min_memory, (448u + 14 * 16) << 20);
+	channel_add("b", 0, 9);
+	assert_false(decode());
+	assert_non_null(strstr(error, "one channel too many"));
+	assert_int_equal(fdt_del_node(blob, node_at("/channels/b")), 0);
+	partition_add(16);
+	assert_false(decode());
+	assert_non_null(strstr(error, "/partitions/p: property \"id\": it takes one number (1 to 15)"));
+}
+
+/* There is room for four in a guest's address space, and its ports. */
+static void a_guest_has_four_channels(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		channel_add((char [2]){ (char)('a' + i), 0 }, 0, 1);
+	}
+	assert_true(decode());
+	channel_add("d", 1, 0);
+	assert_false(decode());
+	assert_non_null(strstr(error, "it has 4 channels already"));
+}
+
 static void forwarded_ports_may_be_shared(void **state)
 {
 	static const char props[] = "forward-ports";
@@ -411,7 +494,8 @@ int main(void)
 		TEST(functions_are_chosen),
 		TEST(nodes_must_be_known),
 		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),
-		TEST(ids_have_no_gap),
+		TEST(ids_have_no_gap), TEST(partitions_number_their_channels),
+		TEST(partitions_and_channels_are_bounded), TEST(a_guest_has_four_channels),
 		TEST(forwarded_ports_may_be_shared), TEST(big_guests_get_memory_above_the_hole),
 		TEST(too_many_ports_are_refused), TEST(damaged_blobs_are_survived),
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Channels over the lives of their ends: what a partition has written is gone
- * before it starts again, and no call takes long. With it: where the vCPUs of
+ * before it starts again, and no call takes long. Who reaches which, by which
+ * number. With it: where the vCPUs of
  * several partitions are pinned, as this machine has three.
  */
 #include <abi/channel.h>
@@ -40,11 +41,15 @@ static uint64_t section(struct partition *p, uint64_t gpa, uint32_t end,
 	return e.pa.v;
 }
 
+/* The last message, and to whom. */
+static struct partition *told;
+static uint32_t told_data;
+
 void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
 {
 	(void)address;
-	(void)data;
-	(void)any;
+	told = any->partition;
+	told_data = data;
 }
 
 static void partition(uint32_t i, const char *name, uint32_t vcpus)
@@ -72,11 +77,15 @@ static int make_machine(void **state)
 	partition(0, "host", 1);
 	partition(1, "linux", 1);
 	partition(2, "other", 2);
-	info.channel_count = 2;
+	info.channel_count = 4;
 	info.channels[0] = (struct boot_channel){
 		{ 0, 1 }, { 0xa0000000, 0xe4000000 }, SECTION };
 	info.channels[1] = (struct boot_channel){
 		{ 0, 1 }, { 0xa4000000, 0xe8000000 }, SMALL };
+	info.channels[2] = (struct boot_channel){
+		{ 1, 2 }, { 0xec000000, 0xe4000000 }, SMALL };
+	info.channels[3] = (struct boot_channel){
+		{ 2, 0 }, { 0xe8000000, 0xa8000000 }, SMALL };
 	frame_init(&info);
 	partition_create_all(&info);
 	channel_create_all(&info);
@@ -239,6 +248,84 @@ static void down_stays_down(void **state)
 	}
 }
 
+/* A vCPU's dword access to a register of its channel n. */
+static bool io(struct partition *p, uint32_t n, uint32_t reg, bool in,
+	       uint32_t value)
+{
+	struct vm_exit e = { .io = {
+		.port = (uint16_t)(CHANNEL_GUEST_IO_PORT +
+				   n * CHANNEL_IO_SIZE + reg),
+		.size = 4, .in = in } };
+
+	p->vcpus[0]->regs.rax = value;
+	return channel_io(p->vcpus[0], &e);
+}
+
+/* Lets vector 1 of p's channel n through, with this data. */
+static void unmask(struct partition *p, uint32_t n, uint32_t data)
+{
+	struct gpm_entry e;
+	uint32_t *table;
+
+	assert_true(gpm_lookup(p, GPA(CHANNEL_GUEST_MSIX_GPA + n * PAGE_SIZE),
+			       &e));
+	table = hpa_ptr(e.pa);
+	table[6] = data;
+	table[7] = 0;
+	assert_true(io(p, n, CHANNEL_IO_INT_CONTROL, false, 1));
+}
+
+/* Each partition numbers its own channels, and finds no others: not by a
+ * number, not by a port. What it rings is heard at the other end only, by that
+ * one's number. */
+static void own_numbers(void **state)
+{
+	uint64_t out[5];
+
+	(void)state;
+	if (guest->state != HC_STATE_RUNNING) {
+		assert_int_equal(partition_start(guest,
+				 &(struct vcpu_start){ 0 }), 0);
+	}
+	assert_int_equal(partition_start(other, &(struct vcpu_start){ 0 }), 0);
+	unmask(guest, 2, 0x31);
+	unmask(other, 0, 0x41);
+	told = NULL;
+	host->events = 0;
+	/* between the guests: the host partition hears nothing */
+	assert_int_equal(channel_doorbell(guest, 2), HC_OK);
+	assert_ptr_equal(told, other);
+	assert_int_equal(told_data, 0x41);
+	assert_true(io(other, 0, CHANNEL_IO_DOORBELL, false, 0));
+	assert_ptr_equal(told, guest);
+	assert_int_equal(told_data, 0x31);
+	assert_int_equal(host->events, 0);
+	/* the host's third is the other's second */
+	assert_true(io(other, 1, CHANNEL_IO_DOORBELL, false, 0));
+	assert_int_equal(host->events, HC_EVENT_DOORBELL(2));
+	assert_true(io(other, 1, CHANNEL_IO_ID, true, 7));
+	assert_int_equal(other->vcpus[0]->regs.rax, 0);
+	assert_int_equal(channel_query(host, 2, out), HC_OK);
+	assert_int_equal(out[1], 1);
+	assert_int_equal(out[4], 1);
+	/* what is not its own is not there */
+	assert_int_equal(channel_doorbell(other, 2), HC_ENOENT);
+	assert_int_equal(channel_doorbell(guest, 3), HC_ENOENT);
+	assert_int_equal(channel_doorbell(host, 3), HC_ENOENT);
+	assert_int_equal(channel_set_state(other, 2, 1), HC_ENOENT);
+	assert_int_equal(channel_query(other, 2, out), HC_ENOENT);
+	assert_int_equal(channel_doorbell(other, ~0ull), HC_ENOENT);
+	assert_false(io(other, 2, CHANNEL_IO_DOORBELL, false, 0));
+	/* its end changes nothing of the others */
+	assert_int_equal(channel_query(host, 0, out), HC_OK);
+	channel_partition_down(other);
+	assert_int_equal(channel_query(host, 2, out), HC_OK);
+	assert_int_equal(out[0], 2);
+	host->events = 0;
+	channel_partition_down(other);
+	assert_int_equal(host->events, HC_EVENT_STATE(2));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -246,6 +333,7 @@ int main(void)
 		cmocka_unit_test(small_runs),
 		cmocka_unit_test(pinning),
 		cmocka_unit_test(sections_are_cleared),
+		cmocka_unit_test(own_numbers),
 		cmocka_unit_test(down_stays_down),
 	};
 

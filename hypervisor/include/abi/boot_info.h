@@ -18,7 +18,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	4
+#define BOOT_INFO_VERSION	5
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -28,13 +28,13 @@
 
 #define BOOT_MAX_MEM		512
 #define BOOT_MAX_CPUS		64
-#define BOOT_MAX_PARTITIONS	4
+#define BOOT_MAX_PARTITIONS	16
 #define BOOT_MAX_PORTS		48
 #define BOOT_MAX_IRQS		16
 #define BOOT_MAX_MMIO		64
-#define BOOT_MAX_REGIONS	32
+#define BOOT_MAX_REGIONS	48
 #define BOOT_MAX_DEMAND		4
-#define BOOT_MAX_CHANNELS	4
+#define BOOT_MAX_CHANNELS	32
 #define BOOT_MAX_ECAM		16
 #define BOOT_MAX_PCI		64
 #define BOOT_PCI_BARS		6

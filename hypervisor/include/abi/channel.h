@@ -54,8 +54,10 @@
 #define CHANNEL_MSIX_PBA_OFFSET		0x800
 
 /* Fixed places in the Linux partition. BARs keep these values: what a driver
- * writes to them is remembered for sizing only. Channel i adds i times the
- * stride. Dword accesses only; others read all ones and do nothing. */
+ * writes to them is remembered for sizing only. A partition's i-th channel, from
+ * 0 on in the manifest's order, adds i times the stride. Dword accesses only;
+ * others read all ones and do nothing. */
+#define CHANNEL_GUEST_MAX		4u	/* channels of one partition */
 #define CHANNEL_GUEST_IO_PORT		0xc000u	/* stride 0x20 */
 #define CHANNEL_GUEST_MSIX_GPA		0xe0000000u	/* stride 4 KiB */
 #define CHANNEL_GUEST_REGION_GPA	0xe4000000u	/* stride 64 MiB */

@@ -42,7 +42,8 @@ enum hypercall {
 	/* RDI = cursor (bytes since boot) -> RDI = next cursor, RSI = bytes
 	 * (0..24) in RDX, R10, R8. Text lost to the ring is skipped. [H] */
 	HC_LOG_READ = 8,
-	/* RDI = channel: raise the doorbell of the other end */
+	/* RDI = channel, the caller's first being 0: raise the doorbell of the
+	 * other end */
 	HC_DOORBELL = 9,
 	/* RDI = channel, RSI = own state word for the state table */
 	HC_CHANNEL_STATE = 10,
@@ -78,8 +79,9 @@ enum hypercall {
 #define HC_EVENT_IOREQ		(1ull << 0)
 #define HC_EVENT_PARTITION	(1ull << 1)	/* some state changed: query */
 #define HC_EVENT_LOG		(1ull << 2)	/* new text in the log */
-#define HC_EVENT_DOORBELL(c)	(1ull << (8 + (c)))	/* channel 0..7 */
-#define HC_EVENT_STATE(c)	(1ull << (16 + (c)))	/* peer's state word */
+/* Own channel c, or another one that shares the bit: look at each. */
+#define HC_EVENT_DOORBELL(c)	(1ull << (8 + (c) % 8))
+#define HC_EVENT_STATE(c)	(1ull << (16 + (c) % 8)) /* peer's state word */
 #define HC_EVENT_IRQ(l)		(1ull << (32 + (l)))	/* own line 0..31 */
 
 /* Lines below are the manifest's, I/O APIC inputs; these are messages of PCI
@@ -132,7 +134,7 @@ enum hc_query {
 	HC_QUERY_OWNER = 4,
 	/* index = partition -> RDI, RSI = name, RDX = vCPUs, R10 = flags */
 	HC_QUERY_NAME = 5,
-	/* index = channel -> RDI = generation, RSI = own peer number 0/1,
+	/* index = own channel -> RDI = generation, RSI = own peer number 0/1,
 	 * RDX = output section size, R10 = doorbells sent, R8 = received */
 	HC_QUERY_CHANNEL = 6,
 	/* index = partition -> RDI = bytes that it can own whatever others do,
