@@ -4,7 +4,7 @@
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
-	hv_asid hv_execute hv_release
+	hv_asid hv_execute hv_release hv_day
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
@@ -44,6 +44,7 @@ hv_vtd_UNDER := $(hv_iommu_UNDER)
 hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
 hv_release_UNDER := $(hv_memory_UNDER)
+hv_day_UNDER := $(hv_memory_UNDER)
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
@@ -59,6 +60,8 @@ $(foreach t,$(HV_UNIT),\
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_day_CFLAGS += -DMACHINE_MIB=512
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
 # The same test on a processor of each vendor.

@@ -29,7 +29,7 @@ static void describe_machine(void)
 	strcpy(h->name, "host");
 	h->flags = BOOT_PARTITION_HOST;
 	h->vcpus = 1;
-	h->mem_cap = 40 * MIB;
+	h->mem_cap = MACHINE * 5 / 8;
 	h->region_count = 1;
 	h->regions[0] = (struct boot_region){ 0x10000, HOST_REGION, 0x10000,
 					      BOOT_MAP_WRITE, 0 };
