@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the volume's functions cost does not grow with the volume, nor with the names
- * in a folder. Instructions are counted, those of all that is at work (volume,
- * journal, cache): the processor stops after each. That takes its time, so few are,
- * and without the sanitizers' own. [SDM3 "Single-Step Exception Condition"]
+ * in a folder, nor with what was freed and nobody may use yet. Instructions are
+ * counted, those of all that is at work (volume, journal, cache): the processor stops
+ * after each. That takes its time, so few are, and without the sanitizers' own.
+ * [SDM3 "Single-Step Exception Condition"]
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -20,6 +21,7 @@
 
 #define MEMORY	(16u << 20)
 #define FILES	10u			/* each figure is of so many */
+#define HOLES	1000u
 
 enum { MAKE, SYNC, FIND, REMOVE, FIGURES };
 
@@ -180,6 +182,42 @@ static void test_crowd(void **state)
 	compare(few, many, crowd_more);
 }
 
+/* What files cost to make when so many of as many others have been removed, none next
+ * to another, and the transaction has not ended. */
+static uint64_t after_holes(unsigned holes)
+{
+	char why[JOURNAL_WHY];
+	uint64_t cost;
+
+	assert_int_equal(sparse_shell(
+		"rm -f image && truncate -s $size image && "
+		"mke2fs -q -t ext4 -b 4096 -F image", "512M"), 0);
+	assert_int_equal(sparse_open(MEMORY, why), 0);
+	assert_int_equal(sparse_change(op_folder), 0);
+	each("file", 2 * HOLES, op_create, op_write);
+	sparse_sync();
+	for (unsigned i = 0; i < 2 * holes; i += 2) {
+		snprintf(name, sizeof(name), "file-%u", i);
+		assert_int_equal(sparse_change(op_remove), 0);
+	}
+	count_begin();
+	each("late", FILES, op_create, op_write);
+	cost = count_end();
+	print_message("%u holes: %s %llu\n", holes, names[MAKE],
+		      (unsigned long long)cost / FILES);
+	sparse_close();
+	assert_int_equal(sparse_shell("e2fsck -fn image", "512M"), 0);
+	return cost;
+}
+
+static void test_freed(void **state)
+{
+	uint64_t few = after_holes(10), many = after_holes(HOLES);
+
+	(void)state;
+	assert_true(many * 100 <= few * 110);
+}
+
 static int setup(void **state)
 {
 	const struct sigaction action = { .sa_handler = on_step };
@@ -200,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_freed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

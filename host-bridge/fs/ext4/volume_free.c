@@ -72,6 +72,13 @@ static void freed_counts(struct volume *vol, const struct freed *f, bool due)
 	}
 }
 
+/* One more, for which there is room. */
+static void list_add(struct freed_list *list, const struct freed *freed)
+{
+	list->all[list->count++] = *freed;
+	list->blocks += freed->what == FREED_BLOCKS ? freed->count : 0;
+}
+
 /* Notes what is freed later. Without memory for that it is lost, and e2fsck
  * finds it: the superblock says that it should look. */
 static void note(struct volume *vol, uint64_t first, uint32_t count,
@@ -90,13 +97,14 @@ static void note(struct volume *vol, uint64_t first, uint32_t count,
 	    last->first + last->count == first &&
 	    last->count <= UINT32_MAX - count) {
 		last->count += count;
+		list->blocks += count;
 		return;
 	}
 	if (!list_grow(list)) {
 		vol->fs->super->s_state |= EXT2_ERROR_FS;
 		return;
 	}
-	list->all[list->count++] = freed;
+	list_add(list, &freed);
 }
 
 /* Clears bits of a group's blocks, and counts them. Returns 0, EAGAIN, ENOSPC or
@@ -217,19 +225,20 @@ static int by_first(const void *a, const void *b)
 static void wait_no_more(struct volume *vol)
 {
 	struct freed_list *list = &vol->waiting;
-	uint32_t kept = 0;
+	uint32_t count = list->count;
 
 	vol->waiting_next = UINT64_MAX;
-	for (uint32_t i = 0; i < list->count; i++) {
+	list->count = 0;
+	list->blocks = 0;
+	for (uint32_t i = 0; i < count; i++) {
 		uint64_t tid = list->all[i].tid;
 
 		if (tid > vol->dev->lasting) {
-			list->all[kept++] = list->all[i];
+			list_add(list, &list->all[i]);
 			vol->waiting_next = tid < vol->waiting_next
 					    ? tid : vol->waiting_next;
 		}
 	}
-	list->count = kept;
 }
 
 /* Blocks whose bits are cleared wait for the transaction that is being ended.
@@ -243,8 +252,8 @@ static void wait_for(struct volume *vol, const struct freed *range)
 		vol->waiting_all = tid;
 		return;
 	}
-	list->all[list->count] = *range;
-	list->all[list->count++].tid = tid;
+	list_add(list, range);
+	list->all[list->count - 1].tid = tid;
 	vol->waiting_next = tid < vol->waiting_next ? tid : vol->waiting_next;
 }
 
@@ -338,6 +347,7 @@ int free_flush(struct volume *vol)
 		clear(vol, &list->all[i]);
 	}
 	list->count = 0;
+	list->blocks = 0;
 	if (vol->waiting.count > 1) {
 		qsort(vol->waiting.all, vol->waiting.count,
 		      sizeof(*vol->waiting.all), by_first);
@@ -348,16 +358,7 @@ int free_flush(struct volume *vol)
 /** Blocks that count as free and cannot be used yet. */
 uint64_t free_pending(const struct volume *vol)
 {
-	uint64_t blocks = 0;
-
-	for (uint32_t i = 0; i < vol->freed.count; i++) {
-		blocks += vol->freed.all[i].what == FREED_BLOCKS
-			  ? vol->freed.all[i].count : 0;
-	}
-	for (uint32_t i = 0; i < vol->waiting.count; i++) {
-		blocks += vol->waiting.all[i].count;
-	}
-	return blocks;
+	return vol->freed.blocks + vol->waiting.blocks;
 }
 
 /**

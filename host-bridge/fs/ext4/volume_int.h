@@ -105,6 +105,7 @@ struct freed {
 struct freed_list {
 	struct freed *all;
 	uint32_t count, space;
+	uint64_t blocks;		/* in all of them */
 };
 
 struct group;
