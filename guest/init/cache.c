@@ -76,57 +76,65 @@ static void take_word(const char *word)
 	wanted.look_ms = (unsigned int)ms;
 }
 
-/* The sum of the numbers behind these names in a file of "name number" lines;
- * how many there were. */
-static int sum(const char *path, const char *const *names, uint64_t *total)
+/* A file of /proc, of which a read gives no more than a page. What does not fit is
+ * left out. */
+static bool read_text(const char *path, char *text, size_t size)
 {
-	char name[64];
-	unsigned long long n;
-	FILE *f = fopen(path, "re");
-	int found = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 1;
+	size_t have = 0;
 
-	*total = 0;
-	if (!f) {
-		return 0;
+	while (fd >= 0 && have < size - 1 &&
+	       (n = read(fd, text + have, size - 1 - have)) > 0) {
+		have += (size_t)n;
 	}
-	while (fscanf(f, "%63s %llu%*[^\n]", name, &n) == 2) {
-		for (size_t i = 0; names[i]; i++) {
-			if (strcmp(name, names[i]) == 0) {
-				*total += n;
-				found++;
-			}
-		}
+	text[have] = '\0';
+	if (fd >= 0) {
+		close(fd);
 	}
-	fclose(f);
-	return found;
+	return have > 0;
 }
 
-/* What is behind the names in Linux's files is in KiB, or in pages of 4 KiB.
- * [proc(5) "/proc/meminfo", "/proc/uptime", "/proc/vmstat"] */
-static bool sample(struct cache_sample *s)
+/* Adds the number behind the name of a line. */
+static bool add(const char *text, const char *name, uint64_t *sum)
 {
-	static const char *const file[] = {
-		"Active(file):", "Inactive(file):", NULL
-	};
-	static const char *const dirty[] = { "Dirty:", NULL };
-	static const char *const refaults[] = {
-		"workingset_refault_file", NULL
-	};
-	FILE *f = fopen("/proc/uptime", "re");
-	double up = 0, idle = 0;
-	int found;
+	const char *at = strstr(text, name);
 
-	if (!f) {
+	*sum += at ? strtoull(at + strlen(name), NULL, 10) : 0;
+	return at != NULL;
+}
+
+/* The times, which cost a look of a Linux at work no more than this. Seconds with
+ * two decimals. [proc(5) "/proc/uptime"] */
+static bool sample_times(struct cache_sample *s)
+{
+	unsigned long long up, up_10ms, idle, idle_10ms;
+	char text[80];
+
+	if (!read_text("/proc/uptime", text, sizeof(text)) ||
+	    sscanf(text, "%llu.%2llu %llu.%2llu", &up, &up_10ms, &idle,
+		   &idle_10ms) != 4) {
 		return false;
 	}
-	found = fscanf(f, "%lf %lf", &up, &idle);
-	fclose(f);
-	s->ms = (uint64_t)(up * 1000);
-	s->idle_ms = (uint64_t)(idle * 1000);
+	s->ms = up * 1000 + up_10ms * 10;
+	s->idle_ms = idle * 1000 + idle_10ms * 10;
 	s->cpus = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
-	if (found != 2 || sum("/proc/meminfo", file, &s->file_kib) != 2 ||
-	    sum("/proc/meminfo", dirty, &s->dirty_kib) != 1 ||
-	    sum("/proc/vmstat", refaults, &s->refault_kib) != 1) {
+	return true;
+}
+
+/* The rest: KiB, but for refaults, which are pages of 4 KiB. [proc(5)
+ * "/proc/meminfo", "/proc/vmstat"] */
+static bool sample_memory(struct cache_sample *s)
+{
+	static char text[16384];
+
+	s->file_kib = s->dirty_kib = s->refault_kib = 0;
+	if (!read_text("/proc/meminfo", text, sizeof(text)) ||
+	    !add(text, "\nActive(file):", &s->file_kib) ||
+	    !add(text, "\nInactive(file):", &s->file_kib) ||
+	    !add(text, "\nDirty:", &s->dirty_kib) ||
+	    !read_text("/proc/vmstat", text, sizeof(text)) ||
+	    !add(text, "\nworkingset_refault_file ", &s->refault_kib)) {
 		return false;
 	}
 	s->refault_kib *= 4;
@@ -213,17 +221,23 @@ static void reclaim(int fd, uint64_t kib)
 static void keep(int fd)
 {
 	struct cache_policy policy = { .floor_kib = wanted.floor_kib };
-	struct cache_sample now;
+	struct cache_sample now = { 0 };
 
-	while (sample(&now)) {
-		struct cache_step step = cache_look(&policy, &now);
+	while (sample_times(&now)) {
+		struct cache_step step = { 0 };
 
+		if (cache_quiet(&policy, &now)) {
+			if (!sample_memory(&now)) {
+				break;
+			}
+			step = cache_look(&policy, &now);
+		}
 		if (step.write) {
 			sync();
 		}
 		if (step.reclaim_kib > 0) {
 			reclaim(fd, step.reclaim_kib);
-			if (!sample(&now)) {
+			if (!sample_times(&now) || !sample_memory(&now)) {
 				break;
 			}
 			cache_done(&policy, &now);

@@ -33,7 +33,8 @@ struct cache_step {
 struct cache_policy {
 	uint64_t floor_kib;	/* as much stays */
 	struct cache_sample last;
-	bool looking;		/* last is of the look before */
+	bool timed;		/* last is of the look before */
+	bool looking;		/* a run has begun */
 	unsigned int quiet;	/* looks in a row that saw Linux idle */
 	unsigned int more;	/* as many as that are wanted more than QUIET */
 	uint64_t asked_kib;	/* by the last step */
@@ -43,6 +44,7 @@ struct cache_policy {
 	uint64_t left_kib;	/* what could not be had */
 };
 
+bool cache_quiet(struct cache_policy *p, const struct cache_sample *now);
 struct cache_step cache_look(struct cache_policy *p,
 			     const struct cache_sample *now);
 void cache_done(struct cache_policy *p, const struct cache_sample *now);

@@ -67,19 +67,16 @@ static unsigned int longer(unsigned int more)
 	return more * 2 < MORE_MAX ? more * 2 : MORE_MAX;
 }
 
-/* The first look after Linux was left alone: what has come of the last run. */
-static void begin(struct cache_policy *p, const struct cache_sample *now)
+/* From here on it is seen who minds. */
+static void count_anew(struct cache_policy *p, const struct cache_sample *now)
 {
-	p->more = minded(p, now) ? longer(p->more) : 0;
-	p->looking = true;
-	p->quiet = 0;
-	p->vain = 0;
 	p->taken_kib = 0;
 	p->refaults_kib = now->refault_kib;
 }
 
 static struct cache_step end(struct cache_policy *p)
 {
+	p->timed = false;
 	p->looking = false;
 	return (struct cache_step){ .watch = true };
 }
@@ -99,10 +96,23 @@ static struct cache_step take(struct cache_policy *p,
 }
 
 /**
- * What to do after a look. The next is wanted after the usual time, the same each
- * time; or, with `watch`, when Linux has been at work for a moment, however late:
- * then there is nothing to be had, and an idle machine must not be woken for
- * that.
+ * The first part of a look, for which of a sample only the time is needed, and
+ * what was idle of it on how many CPUs: true when Linux has been idle for long
+ * enough, and the rest is to be read for cache_look(). Else the next look is wanted
+ * after the usual time, the same each time.
+ */
+bool cache_quiet(struct cache_policy *p, const struct cache_sample *now)
+{
+	p->quiet = p->timed && idle(now, &p->last) ? p->quiet + 1 : 0;
+	p->timed = true;
+	p->last = *now;
+	return p->quiet >= QUIET + p->more;
+}
+
+/**
+ * What to do then. The next look is wanted after the usual time; or, with `watch`,
+ * when Linux has been at work for a moment, however late: then there is nothing to
+ * be had, and an idle machine must not be woken for that.
  */
 struct cache_step cache_look(struct cache_policy *p,
 			     const struct cache_sample *now)
@@ -114,24 +124,20 @@ struct cache_step cache_look(struct cache_policy *p,
 	if (now->file_kib + SLACK_KIB < p->left_kib) {
 		p->left_kib = 0;
 	}
-	if (!p->looking) {
-		if (!worth(p, now->file_kib)) {
-			step.watch = true;
-			return step;
-		}
-		begin(p, now);
-		p->last = *now;
-		return step;
-	}
+	p->last = *now;
 	if (minded(p, now)) {
 		p->more = longer(p->more);
-		p->quiet = 0;
-		p->taken_kib = 0;
-		p->refaults_kib = now->refault_kib;
-	} else {
-		p->quiet = idle(now, &p->last) ? p->quiet + 1 : 0;
+		/* What is read while a run goes on, is read now. */
+		p->quiet = p->looking ? 0 : p->quiet;
+		count_anew(p, now);
+	} else if (!p->looking) {
+		p->more = 0;
+		count_anew(p, now);
 	}
-	p->last = *now;
+	if (!p->looking) {
+		p->looking = true;
+		p->vain = 0;
+	}
 	if (!worth(p, now->file_kib)) {
 		return end(p);
 	}

@@ -25,6 +25,7 @@ struct guest {
 	uint64_t given_kib;		/* in all */
 	uint64_t largest_kib;		/* step */
 	unsigned int steps, writes, watches;
+	unsigned int reads;		/* of more than times */
 };
 
 static void setup(struct guest *l, uint64_t file_kib)
@@ -53,8 +54,12 @@ static void reclaim(struct guest *l, uint64_t kib)
 /* A look, and the time until the next; what is in use comes back in it. */
 static struct cache_step look(struct guest *l)
 {
-	struct cache_step step = cache_look(&l->policy, &l->s);
+	struct cache_step step = { 0 };
 
+	if (cache_quiet(&l->policy, &l->s)) {
+		step = cache_look(&l->policy, &l->s);
+		l->reads++;
+	}
 	if (step.write) {
 		assert_true(step.reclaim_kib > 0);
 		l->s.dirty_kib = 0;
@@ -134,12 +139,12 @@ static void floor_stays(void **state)
 			assert_true(l.s.file_kib >= floors[i] ||
 				    l.s.file_kib == file);
 			assert_true(l.s.file_kib <= floors[i] + 2 * MIB);
-			assert_int_equal(l.watches > 200, true);
+			assert_true(l.watches > 60);
 		}
 	}
 }
 
-/* Nothing to be had: each look says not to look again by itself. */
+/* Nothing to be had: as soon as Linux is idle, no look comes by itself. */
 static void nothing_changes(void **state)
 {
 	struct guest l;
@@ -147,12 +152,16 @@ static void nothing_changes(void **state)
 	(void)state;
 	setup(&l, 300 * MIB);
 	pass(&l, 600);
-	for (int i = 0; i < 1000; i++) {
-		struct cache_step step = look(&l);
-
-		assert_true(step.watch);
-		assert_int_equal(step.reclaim_kib, 0);
+	while (!look(&l).watch) {
 	}
+	l.given_kib = 0;
+	for (int i = 0; i < 1000; i++) {
+		assert_false(look(&l).watch);
+		assert_false(look(&l).watch);
+		assert_false(look(&l).watch);
+		assert_true(look(&l).watch);
+	}
+	assert_int_equal(l.given_kib, 0);
 }
 
 static void busy_linux_keeps_all(void **state)
@@ -165,6 +174,9 @@ static void busy_linux_keeps_all(void **state)
 		l.busy = busy;
 		pass(&l, 3600);
 		assert_int_equal(l.given_kib, 0);
+		/* A look at it costs next to nothing. */
+		assert_int_equal(l.reads, 0);
+		assert_int_equal(l.watches, 0);
 	}
 }
 
@@ -292,8 +304,7 @@ static void no_time(void **state)
 			l.s.ms = how == 1 ? 5 * SECOND : (5 + i) * SECOND;
 			l.s.idle_ms = how < 2 ? 3 * SECOND :
 						(1000 - i) * SECOND;
-			assert_int_equal(cache_look(&l.policy, &l.s)
-					 .reclaim_kib, 0);
+			assert_false(cache_quiet(&l.policy, &l.s));
 		}
 	}
 }
@@ -318,6 +329,9 @@ static void odd_samples(void **state)
 			*fields[f] = values[(n >> 16) % 5];
 		}
 		s.cpus = n >> 8 & 1;
+		if (!cache_quiet(&p, &s)) {
+			continue;
+		}
 		step = cache_look(&p, &s);
 		assert_true(step.reclaim_kib <= s.file_kib);
 		if (step.reclaim_kib > 0) {
