@@ -23,7 +23,6 @@
 #define ENGINE_MS	600u
 #define NO_DEVICE_MS	100u
 #define NO_LINK_MS	1500u
-#define WEAR_MS		1000u
 
 enum step { STEP_OWN, STEP_OWNED, STEP_COMMANDS_OFF, STEP_RECEIVE_OFF,
 	    STEP_RESET, STEP_LINK, STEP_BUSY, STEP_IDENTIFY, STEP_WEAR };
@@ -209,11 +208,11 @@ static int identified(struct port *port)
 		return fail(port, why);
 	}
 	set_limits(port);
-	if (port->wear_asked || !port->id.logs || port->id.rotational) {
+	if (port->wear_asked || !ata_wears(&port->id)) {
 		return ready(port);
 	}
 	port->wear_asked = true;
-	port->wear_deadline = loop_uptime_ms() + WEAR_MS;
+	port->wear_deadline = loop_uptime_ms() + ATA_WEAR_MS;
 	port_set(port, PORT_IS, ~0u);
 	return ask(port, &wear, STEP_WEAR);
 }

@@ -51,7 +51,7 @@
 #define PRD_LAST	0x80000000u
 
 enum step { STEP_CHANNEL, STEP_RESET, STEP_RESET_END, STEP_BUSY,
-	    STEP_IDENTIFY };
+	    STEP_IDENTIFY, STEP_WEAR };
 
 struct prd {
 	uint32_t address;
@@ -63,6 +63,8 @@ struct ata_disk {
 	struct ata_channel *channel;
 	uint8_t select;
 	bool waits;			/* its command, for the channel */
+	bool wear_asked;		/* once only */
+	uint64_t wear_deadline;
 	struct ata_identify id;
 };
 
@@ -305,22 +307,71 @@ static int signature(struct ata_disk *ata)
 	return EAGAIN;
 }
 
-/* The last step: its answer. Then the channel takes requests. */
-static int identified(struct ata_disk *ata)
+/* The answer to a question while it starts, if it is there: 512 bytes. 0, EAGAIN or
+ * EIO. */
+static int answer(struct ata_channel *channel, uint16_t *words)
 {
-	struct ata_channel *channel = ata->channel;
 	uint8_t status = in(channel, REG_STATUS);
-	uint16_t words[256];
-	const char *why;
 
 	if (status & (ATA_ERR | ATA_DF)) {
-		return fail(&ata->disk, "it does not say what it is");
+		return EIO;
 	}
 	if (status & ATA_BSY || !(status & ATA_DRQ)) {
 		return EAGAIN;
 	}
 	for (unsigned i = 0; i < 256; i++) {
 		words[i] = port_in16(channel->ports.command + REG_DATA);
+	}
+	return 0;
+}
+
+/* The channel takes requests. */
+static int ready(struct ata_disk *ata)
+{
+	listen(ata->channel);
+	release(ata);
+	return 0;
+}
+
+/* Ends whatever the channel does. */
+static int reset(struct ata_disk *ata)
+{
+	bm_stop(ata->channel);
+	port_out8(ata->channel->ports.control, CONTROL_NIEN | CONTROL_SRST);
+	disk_step(&ata->disk, STEP_RESET, DISK_START_MS);
+	return EAGAIN;
+}
+
+/* A disk that does not know that log is as good as any; one that does not answer is
+ * started anew, and not asked again. */
+static int told_wear(struct ata_disk *ata)
+{
+	uint16_t words[256];
+	uint64_t page[64];
+	int error = answer(ata->channel, words);
+
+	if (error == EAGAIN) {
+		return loop_uptime_ms() < ata->wear_deadline ? EAGAIN
+							     : reset(ata);
+	}
+	if (error == 0) {
+		memcpy(page, words, sizeof(page));
+		ata->disk.wear = ata_wear(page);
+	}
+	return ready(ata);
+}
+
+/* What it is. */
+static int identified(struct ata_disk *ata)
+{
+	const struct ata_command wear = ata_wear_command();
+	uint16_t words[256];
+	const char *why;
+	int error = answer(ata->channel, words);
+
+	if (error != 0) {
+		return error == EAGAIN ? error :
+		       fail(&ata->disk, "it does not say what it is");
 	}
 	why = ata_identify(words, &ata->id);
 	if (!why && !ata_identify_apply(&ata->disk, &ata->id)) {
@@ -331,9 +382,14 @@ static int identified(struct ata_disk *ata)
 	}
 	ata->disk.dev.max_sectors = BYTES_MAX / ata->id.sector_size;
 	ata->disk.dev.max_segs = SEGS_MAX;
-	listen(channel);
-	release(ata);
-	return 0;
+	if (ata->wear_asked || !ata_wears(&ata->id)) {
+		return ready(ata);
+	}
+	ata->wear_asked = true;
+	ata->wear_deadline = loop_uptime_ms() + ATA_WEAR_MS;
+	out_command(ata, &wear);
+	disk_step(&ata->disk, STEP_WEAR, DISK_START_MS);
+	return EAGAIN;
 }
 
 /* A start resets the channel, both its disks: none has a command then. Without
@@ -352,10 +408,7 @@ static int begin(struct disk *disk)
 			return EAGAIN;
 		}
 		channel->holder = ata;
-		bm_stop(channel);
-		port_out8(channel->ports.control, CONTROL_NIEN | CONTROL_SRST);
-		disk_step(disk, STEP_RESET, DISK_START_MS);
-		return EAGAIN;
+		return reset(ata);
 	case STEP_RESET:
 		port_out8(channel->ports.control, CONTROL_NIEN);
 		disk_step(disk, STEP_RESET_END, DISK_START_MS);
@@ -365,8 +418,10 @@ static int begin(struct disk *disk)
 		return EAGAIN;
 	case STEP_BUSY:
 		return signature(ata);
-	default:
+	case STEP_IDENTIFY:
 		return identified(ata);
+	default:
+		return told_wear(ata);
 	}
 }
 

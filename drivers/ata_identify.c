@@ -157,6 +157,12 @@ bool ata_identify_apply(struct disk *disk, const struct ata_identify *id)
 	return true;
 }
 
+/** See ata_identify.h. */
+bool ata_wears(const struct ata_identify *id)
+{
+	return id->logs && !id->rotational;
+}
+
 /** See ata_identify.h. [ACS-3 "READ LOG EXT"] */
 struct ata_command ata_wear_command(void)
 {

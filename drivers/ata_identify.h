@@ -57,8 +57,10 @@ struct ata_command {
 const char *ata_identify(const uint16_t *words, struct ata_identify *id);
 /* Into disk->dev at the first start; later compares: false, it is another. */
 bool ata_identify_apply(struct disk *disk, const struct ata_identify *id);
-/* The command for a sector of its log that tells how worn it is, if it does; and what
- * that says, in per cent of its life: -1, it does not. */
+/* The command for a sector of its log that tells how worn it is, if it does, which is
+ * worth asking once; and what that says, in per cent of its life: -1, it does not. */
+#define ATA_WEAR_MS	1000u		/* for its answer */
+bool ata_wears(const struct ata_identify *id);
 struct ata_command ata_wear_command(void);
 int ata_wear(const uint64_t *page);
 /* The command for a request, or for its next piece; trim's ranges go to trim.

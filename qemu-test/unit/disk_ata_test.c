@@ -53,6 +53,60 @@ static void says_what_it_is(void **state)
 	assert_non_null(strstr(line, "Other ? disk,"));
 }
 
+/* The first disk keeps that statistic. */
+static void wears(uint64_t value, bool hangs)
+{
+	drives[0].identify[84] |= 1 << 5;
+	drives[0].identify[217] = 1;
+	sum(drives[0].identify);
+	drives[0].wear[0] = value == 0 ? 0 : 7 << 16 | 1;
+	drives[0].wear[1] = value;
+	drives[0].wear_hangs = hangs;
+}
+
+/* It is asked once, also when it is started again. */
+static void how_worn(void **state)
+{
+	struct disk *disk;
+
+	wears(3ull << 62 | 31, false);
+	disk = ready(state);
+	assert_int_equal(disk->wear, 31);
+	assert_int_equal(ata_disk(channel, 1)->wear, -1);
+	assert_int_equal(drives[0].commands[0x2f], 1);
+	assert_int_equal(drives[1].commands[0x2f], 0);
+	drives[0].hang_next = 1;
+	io_writes(disk, 40);
+	assert_int_equal(drives[0].commands[0x2f], 1);
+	assert_int_equal(disk->wear, 31);
+}
+
+/* It does not know that log, does not know the figure, or does not answer: all goes
+ * on. */
+static void wear_unknown(void **state)
+{
+	wears(0, false);
+	io_writes(ready(state), 40);
+	assert_int_equal(ch.resets, 2);
+	assert_int_equal(((struct disk *)*state)->wear, -1);
+}
+
+static void wear_not_kept(void **state)
+{
+	wears(1ull << 63 | 31, false);
+	io_writes(ready(state), 40);
+	assert_int_equal(((struct disk *)*state)->wear, -1);
+}
+
+static void wear_without_end(void **state)
+{
+	wears(3ull << 62 | 31, true);
+	io_writes(ready(state), 40);
+	assert_int_equal(ch.resets, 3);
+	assert_int_equal(drives[0].commands[0x2f], 1);
+	assert_int_equal(((struct disk *)*state)->wear, -1);
+}
+
 static void reads_and_writes(void **state)
 {
 	struct disk *disk = ready(state);
@@ -303,7 +357,9 @@ static void chaotic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(says_what_it_is), TEST(reads_and_writes),
+		TEST(says_what_it_is), TEST(how_worn), TEST(wear_unknown),
+		TEST(wear_not_kept), TEST(wear_without_end),
+		TEST(reads_and_writes),
 		TEST(both_disks), TEST(beyond_28_bits), TEST(trims),
 		TEST(large_sectors), TEST(errors_go_up), TEST(hangs_once),
 		TEST(hangs_for_good), TEST(reset_without_end),

@@ -94,7 +94,7 @@ static void finish(void)
 	uint32_t bytes = count * d->sector_size;
 	int64_t beyond;
 
-	if (d->hangs || d->hang_next > 0 ||
+	if (d->hangs || d->hang_next > 0 || (c == 0x2f && d->wear_hangs) ||
 	    (c != 0x06 && (int)lba(ext) == d->hang_at)) {
 		d->hang_next -= d->hang_next > 0;
 		ch.command = 0;
@@ -103,6 +103,14 @@ static void finish(void)
 	}
 	if (c == 0xe7 || c == 0xea) {
 		raise(0x50);
+		return;
+	}
+	if (c == 0x2f) {
+		assert_int_equal(lba(true), 7 << 8 | 4);
+		assert_int_equal(ch.count, 1);
+		ch.data_at = 0;
+		ch.data = (const uint16_t *)d->wear;
+		raise(d->wear[0] == 0 ? 0x51 : 0x58);
 		return;
 	}
 	if (!(ch.bm_status & 1)) {
@@ -168,7 +176,7 @@ static uint32_t command_in(unsigned reg, unsigned size)
 		if (ch.data_at == 255) {
 			ch.status = 0x50;
 		}
-		return drive()->identify[ch.data_at++ & 255];
+		return ch.data[ch.data_at++ & 255];
 	}
 	if (reg == 7) {
 		ch.interrupt = false;
@@ -201,6 +209,7 @@ static void command_out(uint8_t value)
 	if (value == 0xec) {
 		ch.status = drive()->packet ? 0x51 : 0x58;
 		ch.data_at = 0;
+		ch.data = drive()->identify;
 		return;
 	}
 	ch.command = value;

@@ -17,6 +17,8 @@ extern struct drive {
 	unsigned sector_size, commands[256];
 	/* How it misbehaves. */
 	int error_at, hang_at;
+	uint64_t wear[64];		/* that page of its log; 0: none */
+	bool wear_hangs;
 	bool hangs, short_dma, drq_stays, no_reset, bm_error;
 	unsigned hang_next;
 } drives[2];
@@ -26,6 +28,7 @@ extern struct fake_ata {
 	uint8_t control, status, selected, device;
 	uint16_t features, count;	/* as written last, and before */
 	uint16_t lba[3];
+	const uint16_t *data;		/* what the data register gives */
 	unsigned data_at;
 	uint8_t bm_command, bm_status;
 	uint32_t prd_table;
