@@ -7,10 +7,12 @@ disk_virtio_UNDER := virtio_blk.c
 disk_ata_UNDER := ata.c ata_identify.c
 disk_nvme_UNDER := nvme_queue.c nvme_start.c
 disk_ahci_UNDER := ahci_port.c ahci_start.c ata_identify.c
+$(foreach t,virtio nvme ahci,$(eval disk_$(t)_PORTS := no_ports))
 
 $(foreach t,$(DISK_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
 		qemu-test/unit/fake/$(t).c \
+		$($(t)_PORTS:%=qemu-test/unit/fake/disk_%.c) \
 		qemu-test/unit/disk_fixture.c drivers/disk.c \
 		host-bridge/blk/block.c \
 		$(addprefix drivers/,$($(t)_UNDER)))\

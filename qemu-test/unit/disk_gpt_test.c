@@ -13,6 +13,7 @@
 #include "host-bridge/blk/gpt.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/loop/loop.h"
+#include "disk_gpt.h"
 
 #define BYTES	(4u << 20)
 
@@ -63,26 +64,6 @@ static void submit(struct block_dev *dev, struct block_req *req)
 }
 
 static const struct block_ops ops = { submit };
-
-static void put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++) {
-		at[i] = (uint8_t)(value >> 8 * i);
-	}
-}
-
-static uint32_t crc(const uint8_t *data, size_t len)
-{
-	uint32_t value = ~0u;
-
-	for (size_t i = 0; i < len; i++) {
-		value ^= data[i];
-		for (unsigned bit = 0; bit < 8; bit++) {
-			value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-		}
-	}
-	return ~value;
-}
 
 static uint8_t *sector(uint64_t n)
 {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "disk_fixture.h"
+#include "disk_gpt.h"
 #include "host-bridge/blk/disks.c"
 
 #define DISKS	3u
@@ -114,26 +115,6 @@ void disks_probe(void)
 		disk_init(&disks[i].disk, &ops);
 		disks_add(&disks[i].disk, "fake", i);
 	}
-}
-
-static void put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++) {
-		at[i] = (uint8_t)(value >> 8 * i);
-	}
-}
-
-static uint32_t crc(const uint8_t *data, size_t len)
-{
-	uint32_t value = ~0u;
-
-	for (size_t i = 0; i < len; i++) {
-		value ^= data[i];
-		for (unsigned bit = 0; bit < 8; bit++) {
-			value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-		}
-	}
-	return ~value;
 }
 
 /* A table with one part, and the first copy only. */

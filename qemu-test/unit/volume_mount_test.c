@@ -64,17 +64,6 @@ static int mount_file(unsigned long flags)
 	return error;
 }
 
-static void say(struct tree *tree, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	tree->len += (size_t)vsnprintf(tree->text + tree->len,
-				       TREE_TEXT - tree->len, format, args);
-	va_end(args);
-	assert_true(tree->len < TREE_TEXT);
-}
-
 static void take_file(struct tree *tree, const char *path,
 		      const struct stat *st)
 {
@@ -84,8 +73,8 @@ static void take_file(struct tree *tree, const char *path,
 
 	assert_true(fd >= 0);
 	assert_int_equal(ioctl(fd, FS_IOC_GETVERSION, &gen), 0);
-	say(tree, " #%u.%u %lu", (unsigned)st->st_ino, (unsigned)gen,
-	    (unsigned long)st->st_size);
+	tree_say(tree, " #%u.%u %lu", (unsigned)st->st_ino, (unsigned)gen,
+		 (unsigned long)st->st_size);
 	if (tree_file(tree, (uint32_t)st->st_ino, (uint32_t)gen) == NULL) {
 		assert_true(tree->count < TREE_FILES);
 		tree->count++;
@@ -127,19 +116,19 @@ static void take_dir(struct tree *tree, const char *below)
 		free(entries[i]);
 		snprintf(path, sizeof(path), "%s%s", folder, name);
 		assert_int_equal(lstat(path, &st), 0);
-		say(tree, "%s %o %u %u", name, st.st_mode,
-		    (unsigned)st.st_nlink, st.st_uid);
+		tree_say(tree, "%s %o %u %u", name, st.st_mode,
+			 (unsigned)st.st_nlink, st.st_uid);
 		if (S_ISREG(st.st_mode)) {
 			take_file(tree, path, &st);
 		} else if (S_ISLNK(st.st_mode)) {
 			len = readlink(path, text, sizeof(text));
-			say(tree, " -> %.*s", (int)len, text);
+			tree_say(tree, " -> %.*s", (int)len, text);
 		}
 		len = lgetxattr(path, "user.x", text, sizeof(text));
 		if (len >= 0) {
-			say(tree, " x=%.*s", (int)len, text);
+			tree_say(tree, " x=%.*s", (int)len, text);
 		}
-		say(tree, "\n");
+		tree_say(tree, "\n");
 		if (S_ISDIR(st.st_mode)) {
 			take_dir(tree, name);
 		}

@@ -58,7 +58,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static void say(struct tree *tree, const char *format, ...)
+void tree_say(struct tree *tree, const char *format, ...)
 {
 	va_list args;
 
@@ -101,7 +101,7 @@ static void take_xattr(struct walk *w, uint32_t ino)
 		w->again(w->arg);
 	}
 	if (error == 0) {
-		say(w->tree, " x=%.*s", (int)len, (char *)value);
+		tree_say(w->tree, " x=%.*s", (int)len, (char *)value);
 		free(value);
 	}
 }
@@ -132,19 +132,19 @@ static void take_dir(struct walk *w, uint32_t dir, const char *path)
 				      strlen(n->text[i]), &ino));
 		MUST(w, volume_getattr(w->vol, ino, &attr));
 		snprintf(below, sizeof(below), "%s/%s", path, n->text[i]);
-		say(w->tree, "%s %o %u %u", below, attr.mode, attr.nlink,
-		    attr.uid);
+		tree_say(w->tree, "%s %o %u %u", below, attr.mode, attr.nlink,
+			 attr.uid);
 		if ((attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFREG) {
-			say(w->tree, " #%u.%u %lu", ino, attr.gen,
-			    (unsigned long)attr.size);
+			tree_say(w->tree, " #%u.%u %lu", ino, attr.gen,
+				 (unsigned long)attr.size);
 			take_content(w, &attr);
 		} else if ((attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFLNK) {
 			MUST(w, volume_readlink(w->vol, ino, target,
 						sizeof(target), &len));
-			say(w->tree, " -> %.*s", (int)len, target);
+			tree_say(w->tree, " -> %.*s", (int)len, target);
 		}
 		take_xattr(w, ino);
-		say(w->tree, "\n");
+		tree_say(w->tree, "\n");
 		if ((attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR) {
 			take_dir(w, ino, below);
 		}

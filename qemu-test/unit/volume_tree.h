@@ -26,6 +26,7 @@ struct tree {
 void tree_take(struct tree *tree, struct volume *vol, void (*again)(void *arg),
 	       void *arg);
 void tree_free(struct tree *tree);
+void tree_say(struct tree *tree, const char *format, ...);
 const struct tree_file *tree_file(const struct tree *tree, uint32_t ino,
 				  uint32_t gen);
 

@@ -252,17 +252,6 @@ void fake_out(volatile void *regs, uint32_t at, unsigned size, uint64_t value)
 	}
 }
 
-uint32_t fake_port_in(uint16_t port, unsigned size)
-{
-	fail_msg("port %x %u", port, size);
-	return 0;
-}
-
-void fake_port_out(uint16_t port, unsigned size, uint32_t value)
-{
-	fail_msg("port %x %u %x", port, size, value);
-}
-
 void set_text(uint16_t *words, const char *text, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

@@ -206,14 +206,3 @@ void fake_out(volatile void *regs, uint32_t at, unsigned size, uint64_t value)
 	default: fail_msg("writes register %x", at);
 	}
 }
-
-uint32_t fake_port_in(uint16_t port, unsigned size)
-{
-	fail_msg("port %x %u", port, size);
-	return 0;
-}
-
-void fake_port_out(uint16_t port, unsigned size, uint32_t value)
-{
-	fail_msg("port %x %u %x", port, size, value);
-}
