@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """PCI: what the host partition has, and what it has not."""
 
+import contextlib
 import os
 import re
 import time
@@ -267,14 +268,44 @@ def taken_away(t, machine, iommu, program):
     return edu, root
 
 
+def image(t, program):
+    """A boot disk with the probe, on that hypervisor."""
+    disk, manifest = t.path("disk.img"), t.path("probe.dts")
+    with open(manifest, "w", encoding="ascii") as f:
+        f.write(f'/include/ "{ROOT}/{MANIFEST}"\n/ {{ modules {{ hypervisor '
+                f'{{ file = "{program}"; }}; }}; }};\n')
+    t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", "--manifest",
+            manifest, disk])
+    return disk
+
+
+PROBED_MIB = 512
+
+
+@contextlib.contextmanager
+def probed(t, iommu, program, *devices):
+    """A machine with the probe, that hypervisor and those devices, stopped at its
+    beginning."""
+    disk = image(t, program)
+    settings = platforms.Settings(memory=PROBED_MIB)
+    settings.iommu = iommu
+    # a forged message may lead to a reset
+    machine = debugger.Qemu(t.folder, disk, ("-no-reboot", *devices), settings)
+    try:
+        yield machine
+    except debugger.Lost as lost:
+        t.check(False, f"{iommu}: {lost}")
+    finally:
+        machine.close()
+        os.unlink(disk)
+        with open(t.path("serial.txt"), "wb") as f:
+            f.write(machine.serial)
+
+
 def taken(t, iommu, program=debugger.HYPERVISOR):
     """A device that is nobody's any more."""
-    disk = image(t, program)
-    settings = platforms.Settings(memory=STORM_MEMORY)
-    settings.iommu = iommu
-    machine = debugger.Qemu(t.folder, disk, (
-        "-no-reboot", "-device", "edu,dma_mask=0xffffffff"), settings)
-    try:
+    with probed(t, iommu, program, "-device",
+                "edu,dma_mask=0xffffffff") as machine:
         edu, address = taken_away(t, machine, iommu, program)
         if iommu == "amd":
             address = 0x123456000
@@ -292,13 +323,6 @@ def taken(t, iommu, program=debugger.HYPERVISOR):
         said = asked(machine, b"log")
         t.check(f"IOMMU: {edu.name} of nobody tried to write {address:#x} "
                 in said, f"{iommu}: who was it? {said[-2000:]!r}")
-    except debugger.Lost as lost:
-        t.check(False, f"{iommu}: {lost}")
-    finally:
-        machine.close()
-        os.unlink(disk)
-        with open(t.path("serial.txt"), "wb") as f:
-            f.write(machine.serial)
 
 
 @case("iommu-taken", "a device that was taken away, and made a bus master "
@@ -315,7 +339,6 @@ def iommu_taken(t):
 STORM = {"storm-other": 0, "storm-master": 0, "storm-on": 0, "storm-able": 1,
          "storm-silent": 0, "storm-leaked": 0, "storm-forged": 0,
          "storm-canary": 1, "storm-able-still": 1, "storm-off": 0}
-STORM_MEMORY = 512              # MiB
 FEW, MANY = 5000, 100000
 
 
@@ -328,7 +351,7 @@ def storm_in(t, machine, iommu, program, seconds):
     for function in ("storm_begins", "storm_ends"):
         machine.run_into(function, PROBE, seconds)
         path = t.path(function)
-        machine.save(path, STORM_MEMORY << 20)
+        machine.save(path, PROBED_MIB << 20)
         unit = [machine.word(at) for at in snapshot.REGISTERS[iommu]]
         saved.append(snapshot.Snapshot(path, program, root, iommu, unit))
         os.unlink(path)
@@ -338,27 +361,11 @@ def storm_in(t, machine, iommu, program, seconds):
     return found
 
 
-def image(t, program):
-    """A boot disk with the probe, on that hypervisor."""
-    disk, manifest = t.path("disk.img"), t.path("probe.dts")
-    with open(manifest, "w", encoding="ascii") as f:
-        f.write(f'/include/ "{ROOT}/{MANIFEST}"\n/ {{ modules {{ hypervisor '
-                f'{{ file = "{program}"; }}; }}; }};\n')
-    t.tool([os.path.join(ROOT, "tools", "isthmus"), "image", "--manifest",
-            manifest, disk])
-    return disk
-
-
 def storm(t, iommu, unit, count, program=debugger.HYPERVISOR):
     """That many accesses and messages, under one IOMMU and hypervisor."""
-    disk = image(t, program)
-    settings = platforms.Settings(memory=STORM_MEMORY)
-    settings.iommu = iommu
-    machine = debugger.Qemu(t.folder, disk, (
-        "-no-reboot",           # what a forged message may lead to
-        "-drive", "if=none,id=storm,driver=null-co,size=16M",
-        "-device", f"nvme,drive=storm,serial={count}"), settings)
-    try:
+    with probed(t, iommu, program,
+                "-drive", "if=none,id=storm,driver=null-co,size=16M",
+                "-device", f"nvme,drive=storm,serial={count}") as machine:
         wrong, protected, foreign = storm_in(t, machine, iommu, program,
                                              40 + count // 200)
         machine.go()
@@ -367,13 +374,6 @@ def storm(t, iommu, unit, count, program=debugger.HYPERVISOR):
         machine.typed.sendall(b"status\r")
         machine.expect(rb"Linux agent: ")
         serial = bytes(machine.serial).decode(errors="replace")
-    except debugger.Lost as lost:
-        t.check(False, f"{iommu}: {lost}")
-    finally:
-        machine.close()
-        os.unlink(disk)
-        with open(t.path("serial.txt"), "wb") as f:
-            f.write(machine.serial)
     found = {name: int(value) for name, value in
              re.findall(r"PROBE (storm-\S+) (-?\d+)", serial)}
     accesses = found.pop("storm-accesses", 0)
