@@ -67,6 +67,7 @@ static void publish(struct work_struct *work)
 	spin_lock_irqsave(&ch->lock, flags);
 	if (ch->up) {
 		isthmus_fuse_flush(ch);
+		isthmus_fuse_idle(ch);
 		isthmus_disk_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);

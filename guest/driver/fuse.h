@@ -110,6 +110,13 @@ struct fuse_notice {
 	u8 body[];
 };
 
+/* The body of the longest BATCH_FORGET that is sent. */
+#define FUSE_FORGETS	256u
+struct fuse_forget_batch {
+	struct fuse_batch_forget_in in;
+	struct fuse_forget_one one[FUSE_FORGETS];
+};
+
 struct fuse_session {
 	struct fuse_mount *fm;
 	u64 id;
@@ -140,6 +147,8 @@ struct fuse_session {
 	 * were forgets_made in all. */
 	struct fuse_forget_link *forget_first, *forget_last, *forget_next;
 	u64 forgets_made, forgets_sent, forgets_sure, forgets_done;
+	bool forget_waits;	/* for credit or space */
+	struct fuse_forget_batch forget_batch;	/* one that is being sent */
 	struct fuse_rx rx;
 	/* Notifications: not carried out yet; how many came in all, which the
 	 * host need not send again; and how many are carried out. */
@@ -151,6 +160,8 @@ struct fuse_session {
 	/* The host had no room; it has so many blocks. Without the lock. */
 	bool full;
 	u64 room;
+	u64 guessed;		/* blocks less than it has said last */
+	bool asks;		/* a STATFS of the driver's own is out */
 	/* Directories as the host last told of them, by node: fuse_dir.c. */
 	struct fuse_channel_dir dirs[FUSE_DIRS];
 	/* Nodes that had a POSIX lock. Has a lock of its own. */
@@ -196,6 +207,8 @@ int fuse_write_all(struct inode *inode);
 /* fuse_room.c */
 void fuse_room_told(struct fuse_session *s, u64 blocks);
 void fuse_room_answered(struct fuse_session *s, const struct fuse_req *req);
+bool fuse_room_idle(const struct fuse_session *s);
+struct fuse_req *fuse_room_ask(struct fuse_session *s);
 bool fuse_room_for(struct fuse_session *s, u64 more);
 bool fuse_room_make(struct fuse_session *s, u64 more);
 void fuse_room_before(struct fuse_session *s, const struct fuse_req *req);
@@ -260,6 +273,7 @@ void fuse_slot_free(struct fuse_session *s, struct fuse_slot *slot);
 bool fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link);
 bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s);
 void fuse_forget_sure(struct fuse_session *s, u64 sure);
+bool fuse_forget_idle(struct fuse_session *s);
 void fuse_forget_resume(struct fuse_session *s, u64 sure);
 void fuse_forget_free(struct fuse_session *s);
 void fuse_forget_found(struct fuse_session *s, const struct fuse_slot *slot,

@@ -304,7 +304,7 @@ static void input(struct isthmus *ch, struct fuse_session *s,
 		connection_lost(ch, s);
 		fuse_session_watch_later();
 	} else if (unlikely(s->hello || s->ack || s->interrupt ||
-			    !list_empty(&s->pending))) {
+			    s->forget_waits || !list_empty(&s->pending))) {
 		/* Credit, or a number for the next. */
 		isthmus_flush_later(ch);
 	}
@@ -357,6 +357,29 @@ void isthmus_fuse_flush(struct isthmus *ch)
 			send_hello(ch, s);
 		}
 		fuse_session_pump(ch, s);
+	}
+}
+
+/**
+ * Some time has passed since there was something that nobody waits for (lock held,
+ * ch->up): what of it needs an answer of the host's that no other request will
+ * have is asked for.
+ */
+void isthmus_fuse_idle(struct isthmus *ch)
+{
+	struct fuse_session *s;
+	struct fuse_req *req;
+	int i;
+
+	for (i = 0; i < FUSE_MOUNTS; i++) {
+		s = sessions[i];
+		if (s && s->state == SESSION_UP &&
+		    (fuse_forget_idle(s) | fuse_room_idle(s))) {
+			req = fuse_room_ask(s);
+			if (req) {
+				fuse_session_send(ch, s, req);
+			}
+		}
 	}
 }
 

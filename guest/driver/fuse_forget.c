@@ -4,16 +4,19 @@
  * host before the next request, or after 100 ms, or when there are many, all that
  * there are in one message (BATCH_FORGET); and it is kept until the host is known
  * to have carried it out, which is when a request that was sent later is answered.
- * All with ch->lock held.
+ * Is there none, one of the driver's own asks. All with ch->lock held.
  */
 #include <linux/slab.h>
 
 #include "fuse.h"
 
-/* What one answer may free: the rest waits for the next. */
+/* What one answer may free, and one idle turn: the rest waits for the next. */
 #define FREE_AT_ONCE	16
-/* What one message takes along. */
-#define BATCH_MAX	32
+#define FREE_IDLE	512
+/* So many are enough for a message. */
+#define BATCH_MIN	32
+/* So many that the host may not have carried out are worth asking. */
+#define ASK_MIN		64
 
 /** One more, after all others. The list's from now on. True: there are enough for
  * a message. */
@@ -29,7 +32,7 @@ bool fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link)
 	if (!s->forget_next) {
 		s->forget_next = link;
 	}
-	return ++s->forgets_made - s->forgets_sent >= BATCH_MAX;
+	return (++s->forgets_made - s->forgets_sent) % BATCH_MIN == 0;
 }
 
 /**
@@ -38,36 +41,49 @@ bool fuse_forget_add(struct fuse_session *s, struct fuse_forget_link *link)
  */
 bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s)
 {
-	struct {
-		struct fuse_batch_forget_in in;
-		struct fuse_forget_one one[BATCH_MAX];
-	} batch = { 0 };
+	struct fuse_forget_batch *batch = &s->forget_batch;
 	struct fuse_forget_link *next = s->forget_next;
 	u32 n = 0;
 	bool put;
 
-	while (next && n < BATCH_MAX) {
-		batch.one[n++] = next->forget_one;
+	while (next && n < FUSE_FORGETS) {
+		batch->one[n++] = next->forget_one;
 		next = next->next;
 	}
-	batch.in.count = n;
+	batch->in.count = n;
 	if (n == 1) {
 		struct fuse_forget_in in = {
-			.nlookup = batch.one[0].nlookup,
+			.nlookup = batch->one[0].nlookup,
 		};
 
 		put = fuse_put_small(ch, s, FUSE_FORGET, 0,
-				     batch.one[0].nodeid, &in, sizeof(in));
+				     batch->one[0].nodeid, &in, sizeof(in));
 	} else {
-		put = fuse_put_small(ch, s, FUSE_BATCH_FORGET, 0, 0, &batch,
-				     sizeof(batch.in) +
-				     n * sizeof(batch.one[0]));
+		put = fuse_put_small(ch, s, FUSE_BATCH_FORGET, 0, 0, batch,
+				     sizeof(batch->in) +
+				     n * sizeof(batch->one[0]));
 	}
+	s->forget_waits = !put;
 	if (put) {
 		s->forgets_sent += n;
 		s->forget_next = next;
 	}
 	return put;
+}
+
+/* Frees some that are known to be carried out. True: there are more. */
+static bool free_some(struct fuse_session *s, int most)
+{
+	struct fuse_forget_link *link;
+	int n;
+
+	for (n = 0; n < most && s->forgets_done < s->forgets_sure; n++) {
+		link = s->forget_first;
+		s->forget_first = link->next;
+		s->forgets_done++;
+		kfree(link);
+	}
+	return s->forgets_done < s->forgets_sure;
 }
 
 /**
@@ -77,20 +93,23 @@ bool fuse_forget_put(struct isthmus *ch, struct fuse_session *s)
  */
 void fuse_forget_sure(struct fuse_session *s, u64 sure)
 {
-	struct fuse_forget_link *link;
-	int n;
-
 	sure = min(sure, s->forgets_sent);
 	if (sure > s->forgets_sure) {
 		s->forgets_sure = sure;
 	}
-	for (n = 0; n < FREE_AT_ONCE && s->forgets_done < s->forgets_sure;
-	     n++) {
-		link = s->forget_first;
-		s->forget_first = link->next;
-		s->forgets_done++;
-		kfree(link);
+	if (free_some(s, FREE_AT_ONCE)) {
+		isthmus_publish_later(&isthmus_channel);
 	}
+}
+
+/** Some time has passed: those that need no answer of the host's for it are freed.
+ * True: of others there are so many that it is to be asked. */
+bool fuse_forget_idle(struct fuse_session *s)
+{
+	if (free_some(s, FREE_IDLE)) {
+		schedule_delayed_work(&isthmus_channel.publish, 1);
+	}
+	return s->forgets_made - s->forgets_sure >= ASK_MIN;
 }
 
 /**

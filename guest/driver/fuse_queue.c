@@ -108,7 +108,8 @@ void fuse_session_request(struct fuse_iqueue *fiq, struct fuse_req *req)
 
 /**
  * "Send this FORGET." Process context. Where the host has little room it goes at
- * once: the file may have no name any more, and its room is wanted.
+ * once: the file may have no name any more, and its room is wanted. Likewise when
+ * the host has to take others before it can be sent.
  */
 void fuse_session_forget(struct fuse_iqueue *fiq,
 			 struct fuse_forget_link *link)
@@ -117,6 +118,7 @@ void fuse_session_forget(struct fuse_iqueue *fiq,
 	struct fuse_session *s = fiq->priv;
 	bool scarce = READ_ONCE(s->full) ||
 		      (READ_ONCE(s->ready) && !fuse_room_for(s, 0));
+	bool full = false;
 	unsigned long flags;
 
 	if (!xa_empty(&s->locked)) {
@@ -130,9 +132,9 @@ void fuse_session_forget(struct fuse_iqueue *fiq,
 	}
 	if ((fuse_forget_add(s, link) || scarce) && s->state == SESSION_UP &&
 	    list_empty(&s->pending)) {
-		fuse_forget_put(ch, s);
+		full = !fuse_forget_put(ch, s);
 	}
-	if (scarce && s->state == SESSION_UP) {
+	if ((scarce || full) && s->state == SESSION_UP) {
 		isthmus_tx_done(ch, flags);
 	} else {
 		isthmus_tx_later(ch, flags);

@@ -24,6 +24,7 @@
 /** The host has room for so many blocks. */
 void fuse_room_told(struct fuse_session *s, u64 blocks)
 {
+	s->guessed = 0;
 	WRITE_ONCE(s->room, blocks);
 }
 
@@ -63,8 +64,56 @@ void fuse_room_answered(struct fuse_session *s, const struct fuse_req *req)
 			fuse_room_told(s, s->rx.room.blocks);
 		}
 	} else if (used != 0) {
-		fuse_room_told(s, s->room - min(s->room, used));
+		used = min(s->room, used);
+		s->guessed += used;
+		WRITE_ONCE(s->room, s->room - used);
+		if (unlikely(fuse_room_idle(s))) {
+			isthmus_publish_later(&isthmus_channel);
+		}
 	}
+}
+
+/** Is what we believe to be left of the room mostly a guess? ch->lock held. */
+bool fuse_room_idle(const struct fuse_session *s)
+{
+	return s->guessed > s->room;
+}
+
+/* The host's answer to STATFS, if it is one. */
+static void asked(struct fuse_session *s, struct fuse_own *own, int error)
+{
+	struct fuse_statfs_out out;
+
+	if (error == 0 && s->rx.head.len == sizeof(s->rx.head) + sizeof(out)) {
+		memcpy(&out, s->rx.first, sizeof(out));
+		fuse_room_told(s, out.st.bavail / (PAGE_SIZE /
+			       clamp(out.st.frsize, 1024u, (u32)PAGE_SIZE)));
+	}
+	s->asks = false;
+	kfree(own);
+}
+
+/**
+ * A request that asks the host for its room; all that it was sent before is carried
+ * out when it answers. NULL: it is asked already, or there is no memory. ch->lock
+ * held; it is to be sent.
+ */
+struct fuse_req *fuse_room_ask(struct fuse_session *s)
+{
+	const struct fuse_in_header head = {
+		.opcode = FUSE_STATFS, .nodeid = FUSE_ROOT_ID,
+	};
+	struct fuse_req *req;
+
+	if (s->asks) {
+		return NULL;
+	}
+	req = fuse_own_new(&head, "", 0, GFP_ATOMIC | __GFP_NOWARN);
+	if (req) {
+		container_of(req, struct fuse_own, req)->done = asked;
+		s->asks = true;
+	}
+	return req;
 }
 
 /**

@@ -87,6 +87,18 @@ static inline void isthmus_flush_later(struct isthmus *ch)
 	irq_wake_thread(ch->irq, ch);
 }
 
+/* How long a packet that nobody waits for may stay unpublished. */
+#define ISTHMUS_LATER	(HZ / 10)
+
+/** There is something that nobody waits for (lock held): it is dealt with in
+ * 100 ms. */
+static inline void isthmus_publish_later(struct isthmus *ch)
+{
+	if (!delayed_work_pending(&ch->publish)) {
+		schedule_delayed_work(&ch->publish, ISTHMUS_LATER);
+	}
+}
+
 /* ring.c */
 extern struct isthmus isthmus_channel;
 bool isthmus_tx_put(struct isthmus *ch, const void *header,
@@ -115,6 +127,7 @@ int isthmus_fuse_register(void);
 void isthmus_fuse_unregister(void);
 bool isthmus_fuse_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_fuse_flush(struct isthmus *ch);
+void isthmus_fuse_idle(struct isthmus *ch);
 u32 isthmus_fuse_reset(struct isthmus *ch);
 
 /* disk.c, and disk_conn.c with ch->lock held. */

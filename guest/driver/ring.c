@@ -21,8 +21,6 @@
 
 #include "isthmus.h"
 
-/* How long a packet that nobody waits for may stay unpublished. */
-#define LATER		(HZ / 10)
 /* What one turn may take off the ring with interrupts off, in bytes copied: some
  * 50 us. The work that a packet is besides counts as so many bytes. */
 #define RX_BUDGET	0x40000u
@@ -203,8 +201,6 @@ void isthmus_tx_done(struct isthmus *ch, unsigned long flags)
  */
 void isthmus_tx_later(struct isthmus *ch, unsigned long flags)
 {
-	if (!delayed_work_pending(&ch->publish)) {
-		schedule_delayed_work(&ch->publish, LATER);
-	}
+	isthmus_publish_later(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 }

@@ -444,10 +444,100 @@ static void test_forgets(void **state)
 			assert_int_equal(got.opcode, FUSE_GETATTR);
 			server_reply(got.unique, 0, ask.out, 10);
 			assert_int_equal(fake_answered(ask.req), 0);
+		} else if (counts[i] >= 64) {
+			/* So many, and no request: are they carried out? */
+			assert_true(server_next());
+			assert_int_equal(got.opcode, FUSE_STATFS);
+			server_reply(got.unique, -EIO, NULL, 0);
 		}
 		assert_false(server_next());
 	}
 	server.forgets = forgets;
+	stop();
+}
+
+static u64 given;
+
+/* The server runs when it is rung, as it does on the same processor; it gives credit
+ * back when half is used up. */
+static void serve(void)
+{
+	host_doorbells++;
+	assert_false(server_run() && got.opcode != FUSE_STATFS);
+	if (server.received - given >= server.credit / 2) {
+		given = server.received;
+		server_packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, NULL, 0);
+	}
+}
+
+/* Very many, as when Linux drops its cache, go as the host takes them, in long
+ * messages; and when nobody asks for anything then, the host is asked whether it has
+ * carried them out, and they are freed. */
+static void test_forgets_many(void **state)
+{
+	static const u64 count = 40000;
+	struct fuse_statfs_out out = { .st = {
+		.bavail = 4000, .frsize = 1024,
+	} };
+	struct fuse_session *s;
+	unsigned int turns = 0;
+	u64 messages;
+
+	(void)state;
+	start();
+	s = fm->fc->iq.priv;
+	server.credit = 0x8000;
+	server_packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, NULL, 0);
+	ring_linux();
+	given = server.received;
+	messages = s->next;
+	host_doorbells = 0;
+	fake.doorbell = serve;
+	for (u64 i = 0; i < count; i++) {
+		fake_forget(fm, 100 + i, 1);
+	}
+	/* All that one ring of the host's cannot hold has not waited for 100 ms. */
+	assert_in_range(count - server.forgets, 0, server.credit / 16);
+	assert_in_range(host_doorbells, 1, 1 + count * 16 / server.credit * 5 / 2);
+	got.opcode = 0;
+	assert_true(fake_run_work());
+	fake.doorbell = host_doorbell;
+	assert_int_equal(server.forgets, count);
+	assert_in_range(s->next - messages, 1, count / 32 + 1);
+	assert_int_equal(s->forgets_done, 0);
+	assert_int_equal(got.opcode, FUSE_STATFS);
+	assert_int_equal(got.nodeid, FUSE_ROOT_ID);
+	assert_int_equal(got.len, sizeof(got));
+	server_reply(got.unique, 0, &out, sizeof(out));
+	assert_int_equal(s->room, 1000);
+	while (fake_run_work()) {
+		turns++;
+		assert_false(server_run());
+	}
+	assert_int_equal(s->forgets_done, count);
+	assert_in_range(turns, 1, 100);
+	stop();
+}
+
+/* What is sent while the host takes nothing goes when it does. */
+static void test_forgets_later(void **state)
+{
+	(void)state;
+	start();
+	server.credit = 0x2000;
+	server_packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, NULL, 0);
+	ring_linux();
+	for (u64 i = 0; i < 4000; i++) {
+		fake_forget(fm, 100 + i, 1);
+	}
+	fake_run_work();
+	for (int i = 0; i < 40 && server.forgets < 4000; i++) {
+		assert_false(server_run() && got.opcode != FUSE_STATFS);
+		server_packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, NULL, 0);
+		ring_linux();
+		fake_run();
+	}
+	assert_int_equal(server.forgets, 4000);
 	stop();
 }
 
@@ -462,6 +552,8 @@ int main(void)
 		cmocka_unit_test(test_kill_sgid),
 		cmocka_unit_test(test_written_before),
 		cmocka_unit_test(test_forgets),
+		cmocka_unit_test(test_forgets_many),
+		cmocka_unit_test(test_forgets_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

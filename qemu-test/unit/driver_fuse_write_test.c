@@ -397,6 +397,35 @@ static void test_room(void **state)
 	end();
 }
 
+/* When what others may have taken is most of what there was, the host is asked. */
+static void test_room_asked(void **state)
+{
+	const struct fuse_statfs_out space = { .st = {
+		.bavail = 900, .frsize = 4096,
+	} };
+	struct ask dir = ask_of(FUSE_MKDIR, 8, 0);
+	struct fuse_session *s;
+
+	(void)state;
+	begin(PAGE_SIZE);
+	s = fm->fc->iq.priv;
+	s->room = 1000;
+	for (u32 i = 1; i <= 126; i++) {
+		assert_false(fake_run_work());
+		ask_send(&dir);
+		assert_true(server_run());
+		server_reply(got.unique, 0, NULL, 0);
+		assert_int_equal(fake_answered(dir.req), 0);
+		assert_int_equal(s->room, 1000 - 4 * i);
+	}
+	assert_true(fake_run_work());
+	assert_true(server_run());
+	assert_int_equal(got.opcode, FUSE_STATFS);
+	server_reply(got.unique, 0, &space, sizeof(space));
+	assert_int_equal(s->room, 900);
+	end();
+}
+
 /* A file that goes gives its room back, later if there is enough. */
 static void test_room_back(void **state)
 {
@@ -453,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_room_asked),
 		cmocka_unit_test(test_room_back),
 		cmocka_unit_test(test_launder),
 	};
