@@ -50,6 +50,16 @@ def word(text):
     return text
 
 
+class Once(argparse.Action):
+    """The action of an option that names what there is one of: the second would
+    be used, and the first forgotten without a word."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "there can be only one")
+        setattr(namespace, self.dest, values)
+
+
 def refuse(option, path, why):
     raise Failure(f"{option} {path}: {why}", 2)
 

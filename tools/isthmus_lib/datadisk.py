@@ -95,6 +95,13 @@ def _check_there(args):
     """What the file is that is there already."""
     if not stat.S_ISREG(os.stat(args.disk).st_mode):
         arguments.refuse("--disk", args.disk, "it is not a regular file")
+    try:
+        with open(args.disk, "r+b"):
+            pass
+    except OSError as error:
+        arguments.refuse("--disk", args.disk, error.strerror)
+    if os.path.getsize(args.disk) == 0:
+        arguments.refuse("--disk", args.disk, "it is empty")
     if args.disk_size is not None and \
             os.path.getsize(args.disk) != _bytes(args.disk_size):
         raise Failure(f"--disk-size {args.disk_size}: {args.disk} is there "

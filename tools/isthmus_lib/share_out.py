@@ -22,6 +22,9 @@ def prepared(args):
     if args.disk and not args.disk_volume:
         raise Failure("--share-out: the volume is in memory; --disk-volume "
                       f"puts it on {args.disk}", 2)
+    if args.disk_part:
+        raise Failure("--share-out: the volume is in a part of a disk; it "
+                      "must have one to itself", 2)
     if not shutil.which("e2fsck"):
         raise Failure("--share-out: there is no e2fsck", 2)
     try:
