@@ -11,9 +11,10 @@
  * checked or masked here, and a message is confined by vlapic_msi() to the
  * vCPUs of the partition that wrote the table.
  *
- * Locks: hv_lock for the state table and for start and stop. The doorbell and
- * the interrupt-control register do without it: they change words of their own
- * vCPU's partition and raise bits atomically.
+ * Locks: a partition's for its own word of the state table and its section; the
+ * generation is raised by either end, atomically. The doorbell and the
+ * interrupt-control register do without: they change words of their own vCPU's
+ * partition and raise bits atomically.
  */
 #include <abi/channel.h>
 #include <hv.h>
@@ -23,7 +24,7 @@
 
 #define MSIX_ENTRY_SIZE		16u
 #define MSIX_CTRL_MASKED	BIT32(0)
-#define CLEAR_PIECE		(4ull << 20)
+#define CLEAR_PIECE		(64ull << 10)
 
 struct channel {
 	struct partition *peer[2];	/* end 0 and 1, as in the manifest */
@@ -62,10 +63,9 @@ static struct channel *channel_get(const struct partition *p, uint64_t n,
 
 /**
  * Clears p's own sections, so that nothing of this life is left for the peers to
- * read in the next: 4 MiB at a call, as they may be large, and nobody who wants
- * the lock, or a slice, waits for more. *at: 0 at first, then where it goes on;
- * true: all is clear. No vCPU of p runs, and its channels are down. hv_lock
- * held.
+ * read in the next: 64 KiB at a call, as they may be large, and nobody waits for
+ * more. *at: 0 at first, then where it goes on; true: all is clear. No vCPU of p
+ * runs, and its channels are down. On CPU 0.
  */
 bool channel_clear(struct partition *p, uint64_t *at)
 {
@@ -158,7 +158,7 @@ static hv_status_t map_channel(struct channel *c, uint32_t end)
 /**
  * Maps p's channels before it starts; its own sections are clear, since they
  * were made or since it was stopped, and every vector is masked, as after a
- * reset. hv_lock held, or at boot. A channel that cannot be mapped (no page for
+ * reset. On CPU 0. A channel that cannot be mapped (no page for
  * a table, or the manifest put something there) is logged and p starts without
  * it; if it touches the place, it is ended.
  */
@@ -186,7 +186,7 @@ void channel_map_all(struct partition *p)
 }
 
 /* Delivers vector of c's device to the partition at end, or notes it. Without
- * hv_lock, so p may stop meanwhile: then a vCPU that no longer runs gets an IRR
+ * its lock, so p may stop meanwhile: then a vCPU that no longer runs gets an IRR
  * bit, which the next start's reset clears. */
 static void deliver(struct channel *c, uint32_t end, uint32_t vector)
 {
@@ -242,8 +242,7 @@ static void notify(struct channel *c, uint32_t end, bool doorbell)
 
 /**
  * HC_DOORBELL: rings the other end of p's channel n. HC_ENOENT: there is no
- * such channel, or p is none of its ends. On a CPU that runs p, with hv_lock or
- * without.
+ * such channel, or p is none of its ends. On a CPU that runs p; no lock needed.
  */
 hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 {
@@ -262,29 +261,30 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
  * HC_CHANNEL_STATE and the state register: sets p's own word of the state
  * table; the peer hears of it if it changed. The value is p's matter, the peer
  * must take any. HC_ENOENT as for the doorbell. HC_EBUSY: p has ended, which its
- * other vCPUs need not know yet, and its words stay down. hv_lock held.
+ * other vCPUs need not know yet, and its words stay down. No lock held.
  */
 hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 {
 	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
+	bool runs;
 
 	if (!c) {
 		return HC_ENOENT;
 	}
-	if (p->state != HC_STATE_RUNNING) {
-		return HC_EBUSY;
-	}
-	if (state_table(c)[CHANNEL_ST_STATE(end)] != value) {
+	lock_take(&p->lock);
+	runs = p->state == HC_STATE_RUNNING;
+	if (runs && state_table(c)[CHANNEL_ST_STATE(end)] != value) {
 		set_word(c, CHANNEL_ST_STATE(end), value);
 		notify(c, !end, false);
 	}
-	return HC_OK;
+	lock_drop(&p->lock);
+	return runs ? HC_OK : HC_EBUSY;
 }
 
 /**
  * p crashed or is being stopped: its words go to down, generations grow, peers
- * are told. hv_lock held. The new generation comes before the word, so a peer
+ * are told. Its lock held. The new generation comes before the word, so a peer
  * that sees "down" knows that the ring of before is void.
  */
 void channel_partition_down(struct partition *p)
@@ -293,8 +293,8 @@ void channel_partition_down(struct partition *p)
 	uint32_t n, end;
 
 	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++) {
-		set_word(c, CHANNEL_ST_GENERATION,
-			 state_table(c)[CHANNEL_ST_GENERATION] + 1);
+		__atomic_fetch_add(&state_table(c)[CHANNEL_ST_GENERATION], 1,
+				   __ATOMIC_SEQ_CST);
 		set_word(c, CHANNEL_ST_STATE(end), CHANNEL_STATE_DOWN);
 		notify(c, !end, false);
 	}
@@ -318,7 +318,7 @@ static void redeliver(struct channel *c, uint32_t end)
 
 /**
  * Tries masked vectors again: an unmask is a plain store that causes no exit.
- * From the scheduler of any CPU, at least once a slice; hv_lock not held. Those
+ * From the scheduler of any CPU, at least once a slice; no lock held. Those
  * still masked note themselves again.
  */
 void channel_poll(void)
@@ -339,9 +339,8 @@ void channel_poll(void)
 
 /**
  * HC_QUERY_CHANNEL: generation, p's end, bytes of an output section, doorbells
- * rung by p, doorbells rung by the peer. HC_ENOENT as for the doorbell. hv_lock
- * held. The counters are statistics: one that two vCPUs raise at once may lose
- * a count.
+ * rung by p, doorbells rung by the peer. HC_ENOENT as for the doorbell. The
+ * counters are statistics: one that two vCPUs raise at once may lose a count.
  */
 hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
 {
@@ -386,8 +385,8 @@ static void register_read(struct channel *c, uint32_t end, uint32_t reg,
 /**
  * An I/O exit on a channel's registers? Answers it and returns true; false: not
  * ours (another port, no dword, no channel of that number at this partition),
- * so the manifest's port list decides. On v's CPU, hv_lock not held. The
- * doorbell is answered without hv_lock: it only raises bits. This is the one
+ * so the manifest's port list decides. On v's CPU, no lock held. The
+ * doorbell is answered without one: it only raises bits. This is the one
  * exit of a remote call, so it comes before the port list.
  */
 bool channel_io(struct vcpu *v, const struct vm_exit *e)
@@ -421,10 +420,8 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 		redeliver(c, end);
 		break;
 	case CHANNEL_IO_STATE:
-		hv_lock();
 		(void)channel_set_state(v->partition, n,
 					(uint32_t)v->regs.rax);
-		hv_unlock();
 		break;
 	default:
 		break;

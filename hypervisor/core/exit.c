@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What happens at a VM exit: answer it here, hand it to the host partition, or
- * stop the partition. The default is to stop. On the vCPU's CPU, hv_lock not
- * held: what needs it takes it. Everything in a struct vm_exit, and every
- * register, is the guest's choice.
+ * stop the partition. The default is to stop. On the vCPU's CPU, no lock held:
+ * what needs one takes it. Everything in a struct vm_exit, and every register, is
+ * the guest's choice.
  */
 #include <hv.h>
 #include <mc.h>
@@ -31,15 +31,6 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[VM_EXIT_AGAIN] = "again", [VM_EXIT_SHUTDOWN] = "triple-fault",
 	[VM_EXIT_ENTRY_FAIL] = "entry-failed", [VM_EXIT_UNKNOWN] = "unknown",
 };
-
-/* Ends v's partition; it will not be entered again. detail: see
- * HC_QUERY_STATE. */
-static void kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
-{
-	hv_lock();
-	partition_kill(v, reason, detail);
-	hv_unlock();
-}
 
 /* The rest of v's slice goes to the others: what it does may go on for ever,
  * and without an exit that would let anybody in. Interrupts that wait are
@@ -181,7 +172,7 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 	if (mmio_lapic(v, e)) {
 		return;
 	}
-	hv_lock();
+	lock_take(&p->lock);
 	ok = partition_populate(p, e->fault.gpa, &why) &&
 	     gpm_lookup(p, e->fault.gpa, &g) &&
 	     access_allowed(&g, e->fault.access);
@@ -190,13 +181,13 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 		why = HC_REASON_NO_MEMORY;
 		ok = false;
 	}
-	hv_unlock();
+	lock_drop(&p->lock);
 	if (!ok) {
 		/* its LAPIC is there, but not for this instruction */
 		if (mmio_is_lapic(v, e->fault.gpa)) {
 			why = HC_REASON_BAD_INSTRUCTION;
 		}
-		kill(v, why, e->fault.gpa.v);
+		partition_kill(v, why, e->fault.gpa.v);
 	}
 }
 
@@ -206,7 +197,7 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 static NOINLINE void exit_exception(struct vcpu *v, const struct vm_exit *e)
 {
 	if (e->exc.vector != X86_EXC_DB && e->exc.vector != X86_EXC_AC) {
-		kill(v, HC_REASON_UNKNOWN_EXIT, e->exc.vector);
+		partition_kill(v, HC_REASON_UNKNOWN_EXIT, e->exc.vector);
 		return;
 	}
 	if (++v->fault_streak >= FAULT_STREAK_MAX) {
@@ -237,7 +228,7 @@ static NOINLINE void exit_machine_check(struct vcpu *v)
 	uint64_t status;
 
 	if (!mc_in_guest(&status)) {
-		kill(v, HC_REASON_MACHINE_CHECK, status);
+		partition_kill(v, HC_REASON_MACHINE_CHECK, status);
 	}
 }
 
@@ -280,7 +271,7 @@ static NOINLINE void exit_xsetbv(struct vcpu *v, const struct vm_exit *e)
 
 /**
  * Handles one exit; afterwards the vCPU can run, blocks (its state tells), or
- * its partition has been stopped. On v's CPU, hv_lock not held, interrupts
+ * its partition has been stopped. On v's CPU, no lock held, interrupts
  * off. What the guest may not do ends as an exception in it or as its end,
  * never as a panic. The handlers are no part of it: a frequent exit saves no
  * registers for what others do.
@@ -348,13 +339,13 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		yield(v);
 		break;
 	case VM_EXIT_SHUTDOWN:
-		kill(v, HC_REASON_TRIPLE_FAULT, 0);
+		partition_kill(v, HC_REASON_TRIPLE_FAULT, 0);
 		break;
 	case VM_EXIT_ENTRY_FAIL:
-		kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
+		partition_kill(v, HC_REASON_ENTRY_FAILED, e->raw_code);
 		break;
 	default:
-		kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
+		partition_kill(v, HC_REASON_UNKNOWN_EXIT, e->raw_code);
 		break;
 	}
 }

@@ -9,7 +9,8 @@
  * names the owner it expects, and a surprise is our own bug and a panic. No
  * argument comes from a guest unchecked.
  *
- * All under hv_lock, but at boot, where one CPU works at a time.
+ * All under frame_lock. It is the callers' where what they take depends on what
+ * is left (frame_take()); the others take it here.
  */
 #include <hv.h>
 #include <partition.h>
@@ -37,6 +38,8 @@ static uint64_t owned[OWNERS];	/* pages */
 enum { LIST_DIRTY, LIST_ZEROED, LIST_PARTIAL, LISTS };
 static uint32_t heads[LISTS] = { NO_UNIT, NO_UNIT, NO_UNIT };
 static uint32_t zeroed_units;
+
+struct lock frame_lock;
 
 /* The list that a unit in this state belongs to; -1: none, it has no free page.
  * Callers remove a unit before they change it and insert it afterwards. */
@@ -100,6 +103,7 @@ static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 {
 	uint64_t end = page + n;
 
+	LOCK_HELD(&frame_lock);
 	for (; page < end; page++) {
 		if (owner[page] != from) {
 			panic("page %#llx belongs to owner %u, not %u",
@@ -174,6 +178,7 @@ void frame_init(const struct boot_info *bi)
 				    FRAME_HYPERVISOR);
 		}
 	}
+	lock_take(&frame_lock);
 	set_owner(at / PAGE_SIZE, bytes / PAGE_SIZE, FRAME_FREE,
 		  FRAME_HYPERVISOR);
 	/* Out of use, whatever the map says: firmware and its SMM code are
@@ -192,15 +197,16 @@ void frame_init(const struct boot_info *bi)
 		}
 		list_insert(u);
 	}
+	lock_drop(&frame_lock);
 }
 
 /**
- * Takes one page for an owner. zero: fill it with zeroes; else its content is
- * somebody's of before, and the caller must overwrite all of it before a guest
- * can see it. HPA(FRAME_NULL): none left. A unit that is partly used comes
- * first and a zeroed one last, to keep those for frame_alloc_big().
+ * Takes one page for an owner. Its content is somebody's of before, and the
+ * caller must overwrite all of it before a guest can see it. HPA(FRAME_NULL):
+ * none left. A unit that is partly used comes first and a zeroed one last, to
+ * keep those for frame_take_big(). frame_lock held.
  */
-hpa_t frame_alloc(uint8_t who, bool zero)
+hpa_t frame_take(uint8_t who)
 {
 	uint32_t u = heads[LIST_PARTIAL];
 	uint64_t page;
@@ -219,18 +225,29 @@ hpa_t frame_alloc(uint8_t who, bool zero)
 	}
 	take_page(page);
 	set_owner(page, 1, FRAME_FREE, who);
-	if (zero) {
-		zero_memory(hpa_ptr(HPA(page * PAGE_SIZE)), PAGE_SIZE);
-	}
 	return HPA(page * PAGE_SIZE);
+}
+
+/** frame_take() for who needs nothing but a page, and may want it zeroed. */
+hpa_t frame_alloc(uint8_t who, bool zero)
+{
+	hpa_t pa;
+
+	lock_take(&frame_lock);
+	pa = frame_take(who);
+	lock_drop(&frame_lock);
+	if (zero && pa.v != FRAME_NULL) {
+		zero_memory(hpa_ptr(pa), PAGE_SIZE);
+	}
+	return pa;
 }
 
 /**
  * Takes a whole 2 MiB unit. *zeroed tells whether it holds only zeroes; if not,
  * the caller zeroes what it shows to a guest. HPA(FRAME_NULL): no whole unit is
- * left, though single pages may be.
+ * left, though single pages may be. frame_lock held.
  */
-hpa_t frame_alloc_big(uint8_t who, bool *zeroed)
+hpa_t frame_take_big(uint8_t who, bool *zeroed)
 {
 	uint32_t u = heads[LIST_ZEROED];
 
@@ -279,10 +296,12 @@ hpa_t frame_alloc_run(uint8_t who, uint64_t bytes)
 	if (at + pages > (uint64_t)unit_count * BIG_PAGE_PAGES) {
 		return HPA(FRAME_NULL);
 	}
+	lock_take(&frame_lock);
 	for (i = 0; i < pages; i++) {
 		take_page(at + i);
 	}
 	set_owner(at, pages, FRAME_FREE, who);
+	lock_drop(&frame_lock);
 	zero_memory(hpa_ptr(HPA(at * PAGE_SIZE)), pages * PAGE_SIZE);
 	return HPA(at * PAGE_SIZE);
 }
@@ -310,6 +329,7 @@ hpa_t frame_boot(uint8_t who, uint64_t bytes, const char *what)
  * Gives pages of who back to the pool; another owner's page is a panic. They
  * are zeroed before somebody else gets them. No CPU may still have a
  * translation to them: callers raise gpm_epoch before the partition runs again.
+ * frame_lock held.
  */
 void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
 {
@@ -331,7 +351,7 @@ void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
  * Pages change owner with their content: donation, and at boot regions, from
  * FRAME_NONE. Neither side is the pool, so units and lists do not change.
  * Memory of another owner, or none at all, is a panic: at boot that is a
- * boot_info that contradicts itself.
+ * boot_info that contradicts itself. frame_lock held.
  */
 void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 {
@@ -344,7 +364,10 @@ void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 	set_owner(page, n, from, to);
 }
 
-/** Bytes that an owner has. FRAME_FREE: what the pool has left. */
+/**
+ * Bytes that an owner has. FRAME_FREE: what the pool has left. Without
+ * frame_lock, a figure of a moment ago.
+ */
 uint64_t frame_owned(uint8_t who)
 {
 	return owned[who] * PAGE_SIZE;
@@ -352,14 +375,20 @@ uint64_t frame_owned(uint8_t who)
 
 /**
  * Idle work: zeroes one page of a free unit. Returns false when enough units
- * are ready or none is free. Bounded: about 600 instructions, so that an
- * interrupt, or another CPU that wants hv_lock, waits no longer than that.
+ * are ready or none is free, or another CPU is at work here. Bounded: about 600
+ * instructions, so that an interrupt, or who wants frame_lock, waits no longer
+ * than that.
  */
 bool frame_zero_one(void)
 {
-	uint32_t u = heads[LIST_DIRTY];
+	uint32_t u;
 
-	if (u == NO_UNIT || zeroed_units >= ZERO_TARGET) {
+	if (!lock_try(&frame_lock)) {
+		return false;
+	}
+	u = zeroed_units < ZERO_TARGET ? heads[LIST_DIRTY] : NO_UNIT;
+	if (u == NO_UNIT) {
+		lock_drop(&frame_lock);
 		return false;
 	}
 	zero_memory(hpa_ptr(HPA((uint64_t)u * BIG_PAGE_SIZE +
@@ -373,12 +402,14 @@ bool frame_zero_one(void)
 	} else {
 		units[u].zeroed++;
 	}
+	lock_drop(&frame_lock);
 	return true;
 }
 
 /**
  * Does this page belong to that owner? Addresses beyond memory (devices): no.
- * This tells own pages from channel pages and devices in a second-level map.
+ * This tells own pages from channel pages and devices in a second-level map. No
+ * lock: whether a page is p's changes under p's lock.
  */
 bool frame_is_owner(uint8_t who, hpa_t pa)
 {

@@ -18,9 +18,10 @@
  * Where the format says so, a 2 MiB page is never executable: one that may be
  * carries SW_EXEC, and is split when it is executed (gpm_execute()).
  *
- * All under hv_lock. Table pages are the partition's, in the accounts too; none
- * is taken that another partition is promised, and those that executing may need
- * one day are reckoned with (p->pages_splits).
+ * All under p->lock (partition.h). Table pages are the partition's, in the
+ * accounts too; none is taken that another partition is promised, and those that
+ * executing may need one day are reckoned with: p->pages_splits, which changes in
+ * one hold of frame_lock with what it is for.
  */
 #include <hv.h>
 #include <partition.h>
@@ -30,6 +31,10 @@
 #define SW_RESERVED	BIT64(52)	/* ignored by hardware when absent */
 #define SW_EXEC		BIT64(53)	/* ignored by hardware too */
 #define LEVELS		4
+
+/* Of a budget: a page costs 1. */
+#define FREE_LARGE	32
+#define FREE_TABLE	8
 
 /* Level 0 is the last, of 4 KiB entries. */
 static uint32_t index_at(uint64_t gpa, int level)
@@ -61,35 +66,47 @@ static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
 	       (flags & GPM_UNCACHED ? f->uncached : f->cached);
 }
 
-static uint8_t frame_id(const struct partition *p)
+static void put_entry(uint64_t *e, uint64_t entry)
 {
-	return (uint8_t)(FRAME_PARTITION0 + p->id);
-}
-
-/* Puts a leaf in the place of what *e was, either of which may be a large page
- * that is to be split when it is executed. */
-static void put_entry(struct partition *p, uint64_t *e, uint64_t entry)
-{
-	p->pages_splits += (entry & SW_EXEC) != 0;
-	p->pages_splits -= (*e & SW_EXEC) != 0;
 	__atomic_store_n(e, entry, __ATOMIC_RELEASE);
 }
 
 /* A table of p's own, empty, put into *entry; NULL: the pool is empty, or the
- * rest of it is promised to others. It has all rights: leaves alone say what is
- * allowed. */
-static uint64_t *new_table(struct partition *p, uint64_t *entry)
+ * rest of it is promised to others. split: it is of those that executing needs.
+ * It has all rights: leaves alone say what is allowed. */
+static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 {
-	hpa_t pa = promise_spare(p) ? frame_alloc(frame_id(p), true) :
-		   HPA(FRAME_NULL);
+	hpa_t pa = HPA(FRAME_NULL);
 
+	lock_take(&frame_lock);
+	if (promise_spare(p)) {
+		pa = frame_take(partition_frames(p));
+	}
+	p->pages_splits -= split && pa.v != FRAME_NULL;
+	lock_drop(&frame_lock);
 	if (pa.v == FRAME_NULL) {
 		return NULL;
 	}
-	p->pages_owned++;
+	zero_memory(hpa_ptr(pa), PAGE_SIZE);
 	p->pages_tables++;
 	*entry = pa.v | hvm->gpm_format->table;
 	return hpa_ptr(pa);
+}
+
+/* Pages of p's go back to the pool; with them, its executing may need so many
+ * tables more. */
+static void give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
+{
+	lock_take(&frame_lock);
+	frame_free(partition_frames(p), pa, bytes);
+	p->pages_splits += (uint64_t)(int64_t)splits;
+	lock_drop(&frame_lock);
+}
+
+static void give_table(struct partition *p, uint64_t entry, int splits)
+{
+	give(p, HPA(entry & ENTRY_ADDR), PAGE_SIZE, splits);
+	p->pages_tables--;
 }
 
 /* The entry for gpa at a level (0: 4 KiB, 1: 2 MiB). Tables on the way are
@@ -101,6 +118,7 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 	uint64_t *t = hpa_ptr(p->gpm_root);
 	int l;
 
+	LOCK_HELD(&p->lock);
 	*big = false;
 	for (l = LEVELS - 1; l > level; l--) {
 		uint64_t *e = &t[index_at(gpa, l)];
@@ -110,10 +128,10 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 			*big = true;
 			return e;
 		}
-		t = *e ? table_of(*e) : make ? new_table(p, e) : NULL;
-		if (!t) {
+		if (!*e && (!make || !new_table(p, e, false))) {
 			return NULL;
 		}
+		t = table_of(*e);
 	}
 	return &t[index_at(gpa, level)];
 }
@@ -122,7 +140,8 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
  * Maps [gpa, +size) to [pa, +size), by 2 MiB where both are aligned; all three
  * are multiples of 4 KiB. flags: GPM_*. HC_EBUSY: something is mapped or
  * reserved there; HC_ENOMEM: no page for a table. In both cases what was
- * mapped until then stays. Owners are not looked at. hv_lock held, or at boot.
+ * mapped until then stays. Owners are not looked at, and p->pages_splits is the
+ * caller's to change, before.
  */
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		    uint32_t flags)
@@ -142,7 +161,7 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		if (in_way || *e) {
 			return HC_EBUSY;
 		}
-		put_entry(p, e, leaf(HPA(h), flags, big));
+		put_entry(e, leaf(HPA(h), flags, big));
 		done += big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	}
 	return HC_OK;
@@ -164,7 +183,7 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 	if (!e || in_way || *e) {
 		return e ? HC_EBUSY : HC_ENOMEM;
 	}
-	t = new_table(p, e);
+	t = new_table(p, e, false);
 	if (!t) {
 		return HC_ENOMEM;
 	}
@@ -217,6 +236,7 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	out->exec = (*e & SW_EXEC) ||
 		    (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
 		    == hvm->gpm_format->exec;
+	out->split = (*e & SW_EXEC) != 0;
 	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	out->pa = HPA((*e & ENTRY_ADDR & ~(out->size - 1)) +
 		      (gpa.v & (out->size - 1) & ~PAGE_MASK));
@@ -252,7 +272,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	if (!e || !big || !is_present(*e)) {
 		return HC_OK;
 	}
-	t = new_table(p, &entry);
+	t = new_table(p, &entry, (*e & SW_EXEC) != 0);
 	if (!t) {
 		return HC_ENOMEM;
 	}
@@ -263,7 +283,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	for (i = 0; i < BIG_PAGE_PAGES; i++) {
 		t[i] = small + i * PAGE_SIZE;
 	}
-	put_entry(p, e, entry);
+	put_entry(e, entry);
 	return HC_OK;
 }
 
@@ -309,16 +329,15 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 					  f->uncached)) == want;
 	}
 	if (empty || whole) {
-		frame_free(frame_id(p), HPA(*e & ENTRY_ADDR), PAGE_SIZE);
-		p->pages_owned--;
-		p->pages_tables--;
-		put_entry(p, e, empty ? 0 : leaf(HPA(base), GPM_ALL, true));
+		give_table(p, *e, !empty && f->split_exec);
+		put_entry(e, empty ? 0 : leaf(HPA(base), GPM_ALL, true));
 	}
 }
 
 /**
- * Removes the entry (4 KiB or 2 MiB) at gpa; the frames are the caller's to
- * account for, and p->gpm_epoch must grow before a vCPU of p runs.
+ * Removes the entry (4 KiB or 2 MiB) at gpa; the frames and p->pages_splits are
+ * the caller's to account for, and p->gpm_epoch must grow before a vCPU of p
+ * runs.
  */
 void gpm_clear(struct partition *p, gpa_t gpa)
 {
@@ -326,7 +345,7 @@ void gpm_clear(struct partition *p, gpa_t gpa)
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
 
 	if (e) {
-		put_entry(p, e, 0);
+		put_entry(e, 0);
 	}
 }
 
@@ -336,36 +355,37 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 	hpa_t pa = HPA(e & ENTRY_ADDR & ~(size - 1));
 
 	/* channel pages and device memory are mapped, not owned */
-	if (frame_is_owner(frame_id(p), pa)) {
-		frame_free(frame_id(p), pa, size);
-		p->pages_owned -= size / PAGE_SIZE;
+	if (frame_is_owner(partition_frames(p), pa)) {
+		give(p, pa, size, e & SW_EXEC ? -1 : 0);
 	}
 }
 
-/* All that the entry of a 2 MiB stretch names, revoked or not; returns the work
- * done, in pages. */
-static uint32_t free_stretch(struct partition *p, uint64_t *pde)
+/* What the entry of a 2 MiB stretch names, revoked or not, goes back, as far as
+ * the budget lasts; false: it has not lasted for all. */
+static bool free_stretch(struct partition *p, uint64_t *pde, int *budget)
 {
 	uint64_t *t = table_of(*pde);
 	uint32_t i;
 
-	if (!*pde) {
-		return 0;
-	}
 	if (*pde & hvm->gpm_format->large) {
 		free_leaf(p, *pde, BIG_PAGE_SIZE);
-	} else {
+		*budget -= FREE_LARGE;
+	} else if (*pde) {
 		for (i = 0; i < BIG_PAGE_PAGES; i++) {
-			if (t[i]) {
-				free_leaf(p, t[i], PAGE_SIZE);
+			if (!t[i]) {
+				continue;
 			}
+			if (--*budget < 0) {
+				return false;
+			}
+			free_leaf(p, t[i], PAGE_SIZE);
+			t[i] = 0;
 		}
-		frame_free(frame_id(p), HPA(*pde & ENTRY_ADDR), PAGE_SIZE);
-		p->pages_owned--;
-		p->pages_tables--;
+		give_table(p, *pde, 0);
+		*budget -= FREE_TABLE;
 	}
-	put_entry(p, pde, 0);
-	return BIG_PAGE_PAGES;
+	put_entry(pde, 0);
+	return true;
 }
 
 /**
@@ -383,10 +403,10 @@ bool gpm_revoke(struct partition *p, gpa_t gpa)
 
 	if (!e || !is_present(*e) ||
 	    ((*e & hvm->gpm_format->large) &&
-	     !frame_is_owner(frame_id(p), HPA(*e & ENTRY_ADDR)))) {
+	     !frame_is_owner(partition_frames(p), HPA(*e & ENTRY_ADDR)))) {
 		return false;
 	}
-	put_entry(p, e, (*e & ~hvm->gpm_format->present) | SW_RESERVED);
+	put_entry(e, (*e & ~hvm->gpm_format->present) | SW_RESERVED);
 	return true;
 }
 
@@ -400,7 +420,7 @@ void gpm_restore(struct partition *p, gpa_t gpa)
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 
 	if (e && *e && !is_present(*e)) {
-		put_entry(p, e, *e & hvm->gpm_format->large ?
+		put_entry(e, *e & hvm->gpm_format->large ?
 			  leaf(HPA(*e & ENTRY_ADDR), GPM_ALL, true) :
 			  (*e & ENTRY_ADDR) | hvm->gpm_format->table);
 	}
@@ -408,35 +428,35 @@ void gpm_restore(struct partition *p, gpa_t gpa)
 
 /**
  * Gives what gpm_revoke() has taken from gpa back to the pool, unless it has
- * come back since: every vCPU of p has flushed. Returns the work done, in
- * pages.
+ * come back since: every vCPU of p has flushed. false: the budget, see GPM_BUDGET,
+ * was not enough, and there is more. A stretch that comes back then has lost the
+ * pages that were given back.
  */
-uint32_t gpm_reclaim(struct partition *p, gpa_t gpa)
+bool gpm_reclaim(struct partition *p, gpa_t gpa, int *budget)
 {
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 
-	return e && !is_present(*e) ? free_stretch(p, e) : 0;
+	*budget -= 1;
+	return !e || is_present(*e) || free_stretch(p, e, budget);
 }
 
 /**
  * Takes memory back from 2 MiB stretch to 2 MiB stretch, beginning at gpa,
- * until about budget pages were handled. Returns the gpa to go on at, or ~0
- * when all is done (upper tables stay for the next start). hv_lock held; no
- * vCPU of p runs, and p->gpm_epoch grows before one does. Channels and devices
- * are unmapped too and keep their owners.
+ * until GPM_BUDGET is used up. Returns the gpa to go on at, or ~0 when all is
+ * done (upper tables stay for the next start). No vCPU of p runs, and
+ * p->gpm_epoch grows before one does. Channels and devices are unmapped too and
+ * keep their owners.
  */
-uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa)
 {
-	uint32_t work = 0;
+	int budget = GPM_BUDGET;
 
+	LOCK_HELD(&p->lock);
 	while (gpa < BIT64(48)) {
 		int level = LEVELS - 1;
 		uint64_t *t = hpa_ptr(p->gpm_root), *e;
 
-		if (work >= budget) {
-			return gpa;
-		}
 		/* down to the 2 MiB entry, or to a higher one that is absent:
 		 * then the whole stretch below that is skipped in one step */
 		for (;; level--) {
@@ -446,7 +466,9 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget)
 			}
 			t = table_of(*e);
 		}
-		work += 1 + free_stretch(p, e);
+		if (--budget < 0 || !free_stretch(p, e, &budget)) {
+			return gpa;
+		}
 		gpa = (gpa | (BIT64(12 + 9 * level) - 1)) + 1;
 	}
 	return ~0ull;

@@ -5,10 +5,11 @@
  * results go into its registers.
  *
  * All registers are the caller's choice. No argument is a pointer, so no guest
- * memory is read or written here. hv_lock is held from the dispatch to the end
- * of a call, and each call is bounded; but for HC_WAIT and HC_DOORBELL, which a
- * remote call consists of: they touch the caller's own state and raise bits,
- * and take no lock. HC_WAIT blocks only afterwards, in vcpu_prepare().
+ * memory is read or written here. Each call is bounded. What changes a partition
+ * holds its lock; HC_WAIT and HC_DOORBELL, which a remote call consists of, touch
+ * the caller's own state and raise bits, and take none. HC_WAIT blocks only
+ * afterwards, in vcpu_prepare(). The host partition has one vCPU, so of the calls
+ * that are its own there is one at a time, on CPU 0.
  */
 #include <hv.h>
 #include <iommu.h>
@@ -129,18 +130,6 @@ static hv_status_t hc_partition_start(struct vcpu *v)
 	return partition_start(p, &s);
 }
 
-/* HC_MEM_DONATE: addresses and count are partition_donate()'s to check. */
-static hv_status_t hc_donate(struct vcpu *v)
-{
-	struct partition *to = partition_get(v->regs.rdi);
-
-	if (!to) {
-		return HC_EINVAL;
-	}
-	return partition_donate(v->partition, GPA(v->regs.rsi), to,
-				GPA(v->regs.rdx), v->regs.r10);
-}
-
 /* HC_MEM_RELEASE: what the blocks are is release_memory()'s to check. */
 static hv_status_t hc_release(struct vcpu *v)
 {
@@ -148,8 +137,12 @@ static hv_status_t hc_release(struct vcpu *v)
 	const uint64_t block[HC_RELEASE_BLOCKS] = {
 		r->rdi, r->rsi, r->rdx, r->r10, r->r8,
 	};
+	hv_status_t st;
 
-	return release_memory(v, block);
+	lock_take(&v->partition->lock);
+	st = release_memory(v, block);
+	lock_drop(&v->partition->lock);
+	return st;
 }
 
 /* HC_LOG_READ: 24 bytes at a time fit the three registers that are left. */
@@ -181,7 +174,7 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 		r->r8 = p->start_count;
 		return HC_OK;
 	case HC_QUERY_MEMORY:
-		r->rdi = p->pages_owned * PAGE_SIZE;
+		r->rdi = promise_owned(p) * PAGE_SIZE;
 		r->rsi = p->pages_cap * PAGE_SIZE;
 		r->rdx = p->pages_populated * PAGE_SIZE;
 		r->r10 = p->vcpu_count;
@@ -189,7 +182,7 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 		return HC_OK;
 	case HC_QUERY_SURE:
 		r->rdi = promise_sure(p) * PAGE_SIZE;
-		r->rsi = p->pages_owned * PAGE_SIZE;
+		r->rsi = promise_owned(p) * PAGE_SIZE;
 		return HC_OK;
 	default:
 		put_name(&r->rdi, &r->rsi, p->config->name);
@@ -319,7 +312,7 @@ static hv_status_t call_any(struct vcpu *v, uint64_t nr)
 /* Calls of the host partition; what is not its alone is everybody's. */
 static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 {
-	struct partition *p;
+	struct partition *p = partition_get(v->regs.rdi);
 
 	switch (nr) {
 	case HC_IOREQ_GET:
@@ -327,11 +320,11 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	case HC_IOREQ_DONE:
 		return hc_ioreq_done(v);
 	case HC_MEM_DONATE:
-		return hc_donate(v);
+		return donate_memory(v->partition, GPA(v->regs.rsi), p,
+				     GPA(v->regs.rdx), v->regs.r10);
 	case HC_PARTITION_START:
 		return hc_partition_start(v);
 	case HC_PARTITION_STOP:
-		p = partition_get(v->regs.rdi);
 		return p ? partition_stop(p) : HC_EINVAL;
 	case HC_QUERY:
 		return hc_query(v);
@@ -347,20 +340,15 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 }
 
 /* Not part of hypercall_handle(): the frequent calls save no registers for it. */
-static NOINLINE hv_status_t call_locked(struct vcpu *v, uint64_t nr)
+static NOINLINE hv_status_t call(struct vcpu *v, uint64_t nr)
 {
-	hv_status_t st;
-
-	hv_lock();
-	st = partition_is_host(v->partition) ? call_host(v, nr) :
-	     call_any(v, nr);
-	hv_unlock();
-	return st;
+	return partition_is_host(v->partition) ? call_host(v, nr) :
+	       call_any(v, nr);
 }
 
 /**
  * One hypercall. Only CPL 0 in 64-bit mode may call; others get #UD and the
- * instruction is not done. On v's CPU, hv_lock not held.
+ * instruction is not done. On v's CPU, no lock held.
  */
 void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 {
@@ -378,7 +366,7 @@ void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 	} else if (nr == HC_DOORBELL) {
 		st = channel_doorbell(v->partition, v->regs.rdi);
 	} else {
-		st = call_locked(v, nr);
+		st = call(v, nr);
 	}
 	v->regs.rax = (uint64_t)(int64_t)st;
 }

@@ -28,7 +28,7 @@ char log_ring[LOG_SIZE];
 uint64_t log_head;		/* bytes ever written */
 static uint16_t uart;		/* 0: not ours to use */
 static uint16_t uart_port;	/* 0: the machine has none */
-static uint32_t log_lock;
+static struct lock log_lock;
 static uint32_t panicking;	/* set once, never cleared */
 
 static void uart_putc(char c)
@@ -142,19 +142,6 @@ static void log_format(const char *fmt, va_list *ap)
 	}
 }
 
-/* A lock of its own: log_write() is also called with hv_lock held. */
-static void lock_log(void)
-{
-	while (__atomic_exchange_n(&log_lock, 1, __ATOMIC_ACQUIRE)) {
-		cpu_pause();
-	}
-}
-
-static void unlock_log(void)
-{
-	__atomic_store_n(&log_lock, 0, __ATOMIC_RELEASE);
-}
-
 /**
  * serial: a 16550 answers at port; it has been set up by boot/. Without one
  * the text goes to memory alone. Boot CPU, first of all.
@@ -173,7 +160,7 @@ void log_quiet(void)
 
 /**
  * One line of the log: printf's %s %d %u %x with #, 0, width, l. Any CPU, with
- * or without hv_lock; not from an NMI handler, which could find log_lock taken
+ * or without locks; not from an NMI handler, which could find log_lock taken
  * by what it has interrupted.
  */
 void log_write(const char *fmt, ...)
@@ -181,10 +168,10 @@ void log_write(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	lock_log();
+	lock_take(&log_lock);
 	log_format(fmt, &ap);
 	emit('\n');
-	unlock_log();
+	lock_drop(&log_lock);
 	va_end(ap);
 	/* after the lock: this wakes a vCPU */
 	if (!uart && partition_host()) {
@@ -201,7 +188,7 @@ uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 {
 	uint32_t n = 0;
 
-	lock_log();
+	lock_take(&log_lock);
 	if (*cursor > log_head) {
 		*cursor = log_head;
 	}
@@ -211,7 +198,7 @@ uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 	while (n < len && *cursor < log_head) {
 		out[n++] = log_ring[(*cursor)++ % LOG_SIZE];
 	}
-	unlock_log();
+	lock_drop(&log_lock);
 	return n;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Partitions: made from the manifest at boot, started, populated on demand,
- * killed, stopped, started again. hv_lock guards all of it; partition.h marks
- * what is read without it.
+ * killed, stopped, started again. partition.h says what guards it all.
  *
  * The manifest's numbers have been checked by boot/. Guest-physical addresses
  * and counts come from guests and are checked here, against the partition's
@@ -16,15 +15,11 @@
 /* Pages of 4 KiB made present at a fault when no zeroed unit is ready: keeps
  * a single exit short. */
 #define FILL_PAGES	16u
-/* Pages taken back in one HC_PARTITION_STOP, which holds hv_lock. */
-#define TEARDOWN_BUDGET	1024u
-/* Most tables that one new page, or 2 MiB stretch, needs, executed too. */
-#define POPULATE_TABLES	4u
 
 struct partition *partitions[BOOT_MAX_PARTITIONS];
 uint32_t partition_count;
 
-static struct partition pool[BOOT_MAX_PARTITIONS];
+static struct partition pool[BOOT_MAX_PARTITIONS], *host;
 
 /** Partition by id, or NULL. */
 struct partition *partition_get(uint64_t id)
@@ -35,21 +30,7 @@ struct partition *partition_get(uint64_t id)
 /** The host partition (NULL only while booting). */
 struct partition *partition_host(void)
 {
-	static struct partition *host;
-	uint32_t i;
-
-	for (i = 0; !host && i < partition_count; i++) {
-		if (partition_is_host(partitions[i])) {
-			host = partitions[i];
-		}
-	}
 	return host;
-}
-
-/* Owner number of p's pages. */
-static uint8_t frame_id(const struct partition *p)
-{
-	return (uint8_t)(FRAME_PARTITION0 + p->id);
 }
 
 /** Raises event bits and wakes HC_WAIT; p may be NULL. Any CPU, any context. */
@@ -83,8 +64,14 @@ static void map_config(struct partition *p)
 	for (i = 0; i < c->region_count; i++) {
 		const struct boot_region *r = &c->regions[i];
 
-		frame_move(FRAME_NONE, frame_id(p), HPA(r->hpa), r->size);
-		p->pages_owned += r->size / PAGE_SIZE;
+		lock_take(&frame_lock);
+		frame_move(FRAME_NONE, partition_frames(p), HPA(r->hpa),
+			   r->size);
+		/* no less than it will need */
+		p->pages_splits += r->flags & BOOT_MAP_EXEC &&
+				   hvm->gpm_format->split_exec ?
+				   r->size / BIG_PAGE_SIZE : 0;
+		lock_drop(&frame_lock);
 		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
 			    map_flags(r->flags))) {
 			panic("partition %s: region %#llx cannot be mapped",
@@ -178,13 +165,13 @@ void partition_create_all(const struct boot_info *bi)
 		p->flags = p->config->flags;
 		p->pages_cap = p->config->mem_cap / PAGE_SIZE;
 		p->pages_min = p->config->mem_min / PAGE_SIZE;
-		p->gpm_root = frame_boot(frame_id(p), PAGE_SIZE,
+		p->gpm_root = frame_boot(partition_frames(p), PAGE_SIZE,
 					 "a partition's address map");
 		p->gpm_epoch = 1;	/* a vCPU's 0 never equals it: flush */
-		p->pages_owned = 1;
 		p->pages_tables = 1;
 		partitions[i] = p;
 		partition_count = i + 1;
+		host = partition_is_host(p) ? p : host;
 		map_config(p);
 		make_ports(p);
 		if (hvm->partition_init(p)) {
@@ -197,7 +184,7 @@ void partition_create_all(const struct boot_info *bi)
 /**
  * Starts vCPU 0 of a stopped partition with the state s; the others wait for
  * INIT and SIPI. Its TSC begins at 0, the host partition's is the machine's.
- * HC_EBUSY: it is not stopped. hv_lock held, or at boot.
+ * HC_EBUSY: it is not stopped. On CPU 0.
  */
 hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 {
@@ -207,9 +194,6 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 	if (p->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
-	/* before the wake-ups below: the scheduler runs nothing of a partition
-	 * that is not RUNNING */
-	p->state = HC_STATE_RUNNING;
 	p->reason = HC_REASON_NONE;
 	p->start_count++;
 	p->start_tsc = rdtsc();
@@ -219,6 +203,9 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 		p->vcpus[i]->kvmclock_msr = 0;
 	}
 	channel_map_all(p);
+	/* before the wake-ups: the scheduler runs nothing of a partition that
+	 * is not RUNNING. From here on it may end at any time. */
+	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
 	for (i = 1; i < p->vcpu_count; i++) {
 		p->vcpus[i]->start.kind = VCPU_RESET_SIPI;
 		vcpu_wake(p->vcpus[i], VCPU_STOPPED, VCPU_ATT_INIT);
@@ -232,20 +219,30 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
  * Ends a partition for what one of its vCPUs did: one line in the log, a dump,
  * an event for the host partition. Its memory stays until HC_PARTITION_STOP.
  * Of several vCPUs the first reason counts. The host partition's end is a
- * panic. On the CPU of v (its registers are read), hv_lock held.
+ * panic. On the CPU of v (its registers are read), no lock held. detail: see
+ * HC_QUERY_STATE.
  */
 void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 {
+	static struct lock dump_lock;	/* one's lines, and vcpu_dump()'s data */
 	struct partition *p = v->partition;
+	bool first;
 	uint32_t i;
 
-	if (p->state != HC_STATE_RUNNING) {
+	lock_take(&p->lock);
+	first = p->state == HC_STATE_RUNNING;
+	if (first) {
+		p->crash_rip = hvm->vcpu_get(v, VCPU_RIP);
+		p->crash_detail = detail;
+		p->reason = reason;
+		__atomic_store_n(&p->state, HC_STATE_CRASHED, __ATOMIC_SEQ_CST);
+		channel_partition_down(p);
+	}
+	lock_drop(&p->lock);
+	if (!first) {
 		return;
 	}
-	p->crash_rip = hvm->vcpu_get(v, VCPU_RIP);
-	p->crash_detail = detail;
-	p->reason = reason;
-	__atomic_store_n(&p->state, HC_STATE_CRASHED, __ATOMIC_RELEASE);
+	lock_take(&dump_lock);
 	log_write("isthmus: partition %s stopped: reason %u detail %#llx "
 		  "at RIP %#llx", p->config->name, reason,
 		  (unsigned long long)detail,
@@ -257,11 +254,11 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 		      (unsigned long long)p->crash_rip);
 	}
 	vcpu_dump(v);
+	lock_drop(&dump_lock);
 	/* those on other CPUs leave at their next exit, which this makes now */
 	for (i = 0; i < p->vcpu_count; i++) {
 		sched_kick(p->vcpus[i]);
 	}
-	channel_partition_down(p);
 	partition_event(partition_host(), HC_EVENT_PARTITION);
 }
 
@@ -291,8 +288,7 @@ static bool all_stopped(struct partition *p)
 /**
  * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs, all memory is
  * back in the pool and the channels' sections are clear. In any state; a stopped
- * partition loses what was donated to it. HC_EPERM: the host partition. hv_lock
- * held.
+ * partition loses what was donated to it. HC_EPERM: the host partition. On CPU 0.
  */
 hv_status_t partition_stop(struct partition *p)
 {
@@ -301,6 +297,7 @@ hv_status_t partition_stop(struct partition *p)
 	if (partition_is_host(p)) {
 		return HC_EPERM;
 	}
+	lock_take(&p->lock);
 	if (p->state != HC_STATE_STOPPING) {
 		p->teardown_gpa = 0;
 		p->teardown_channels = 0;
@@ -312,12 +309,12 @@ hv_status_t partition_stop(struct partition *p)
 		__atomic_store_n(&p->state, HC_STATE_STOPPING,
 				 __ATOMIC_SEQ_CST);
 	}
+	lock_drop(&p->lock);
 	if (!all_stopped(p)) {
 		return HC_EAGAIN;
 	}
 	if (p->teardown_gpa != ~0ull) {
-		p->teardown_gpa = gpm_teardown(p, p->teardown_gpa,
-					       TEARDOWN_BUDGET);
+		p->teardown_gpa = gpm_teardown(p, p->teardown_gpa);
 		return HC_EAGAIN;
 	}
 	if (!channel_clear(p, &p->teardown_channels)) {
@@ -356,18 +353,22 @@ bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size)
 	return false;
 }
 
-/* Would n more pages of RAM go beyond p's cap? */
-static bool beyond_cap(const struct partition *p, uint64_t n)
+/* A page for p that it may have, or with zeroed a unit of 2 MiB; FRAME_NULL: there
+ * is none. */
+static hpa_t take(struct partition *p, bool *zeroed)
 {
-	return p->pages_owned - p->pages_tables + n > p->pages_cap;
-}
+	hpa_t pa = HPA(FRAME_NULL);
 
-/* May p have n more pages, and what tables they and its others can need? What
- * the others are promised stays: who takes all it can get starves nobody. */
-static bool may_grow(const struct partition *p, uint64_t n)
-{
-	return !beyond_cap(p, n) &&
-	       promise_spare(p) >= n + POPULATE_TABLES + p->pages_splits;
+	lock_take(&frame_lock);
+	if (promise_allows(p, zeroed ? BIG_PAGE_PAGES : 1)) {
+		pa = zeroed ? frame_take_big(partition_frames(p), zeroed) :
+		     frame_take(partition_frames(p));
+	}
+	if (pa.v != FRAME_NULL && zeroed && *zeroed) {
+		p->pages_splits += hvm->gpm_format->split_exec;
+	}
+	lock_drop(&frame_lock);
+	return pa;
 }
 
 /* The 2 MiB stretch around gpa in one go: present at once if the unit is
@@ -379,25 +380,24 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	bool zeroed;
 	hpa_t pa;
 
-	if (!may_grow(p, BIG_PAGE_PAGES) ||
-	    !partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
+	if (!partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
 	    !gpm_range_empty(p, GPA(base))) {
 		return false;
 	}
-	pa = frame_alloc_big(frame_id(p), &zeroed);
+	pa = take(p, &zeroed);
 	if (pa.v == FRAME_NULL) {
 		return false;
 	}
-	p->pages_owned += BIG_PAGE_PAGES;
-	p->pages_populated += BIG_PAGE_PAGES;
-	if (!(zeroed ? gpm_map(p, GPA(base), pa, BIG_PAGE_SIZE, GPM_ALL) :
-	      gpm_reserve_big(p, GPA(base), pa))) {
-		return true;
+	if (zeroed ? gpm_map(p, GPA(base), pa, BIG_PAGE_SIZE, GPM_ALL) :
+	    gpm_reserve_big(p, GPA(base), pa)) {
+		lock_take(&frame_lock);
+		frame_free(partition_frames(p), pa, BIG_PAGE_SIZE);
+		p->pages_splits -= zeroed && hvm->gpm_format->split_exec;
+		lock_drop(&frame_lock);
+		return false;
 	}
-	frame_free(frame_id(p), pa, BIG_PAGE_SIZE);
-	p->pages_owned -= BIG_PAGE_PAGES;
-	p->pages_populated -= BIG_PAGE_PAGES;
-	return false;
+	p->pages_populated += BIG_PAGE_PAGES;
+	return true;
 }
 
 /* The aligned FILL_PAGES pages around gpa: the neighbours will be touched
@@ -412,7 +412,7 @@ static void fill_around(struct partition *p, uint64_t gpa)
  * Gives the partition the page of RAM at gpa that it touched; true too if it
  * is there already. Returns false with *why when it is not its RAM
  * (HC_REASON_GPM_FAULT), or memory has run out (HC_REASON_NO_MEMORY). gpa may
- * be anything. hv_lock held.
+ * be anything. Its lock held.
  */
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 {
@@ -433,19 +433,18 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 		(void)gpm_lookup(p, gpa, &e);
 	} else if (!found) {
 		*why = HC_REASON_NO_MEMORY;
-		if (!may_grow(p, 1)) {
-			return false;
-		}
-		pa = frame_alloc(frame_id(p), true);
+		pa = take(p, NULL);
 		if (pa.v == FRAME_NULL) {
 			return false;
 		}
+		zero_memory(hpa_ptr(pa), PAGE_SIZE);
 		if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
 			    GPM_ALL)) {
-			frame_free(frame_id(p), pa, PAGE_SIZE);
+			lock_take(&frame_lock);
+			frame_free(partition_frames(p), pa, PAGE_SIZE);
+			lock_drop(&frame_lock);
 			return false;
 		}
-		p->pages_owned++;
 		p->pages_populated++;
 		return true;
 	}
@@ -458,124 +457,22 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 /**
  * Where the hypervisor can reach a partition's RAM: [gpa, +len) within one
  * page, populated if need be. NULL: it is not RAM of its own (a channel, a
- * device), or memory has run out. hv_lock held, on the CPU of a vCPU of p that
+ * device), or memory has run out. No lock held, on the CPU of a vCPU of p that
  * is in its run loop: the pointer is good until its next entry, for until then
  * neither partition_stop() nor release_memory() gives the page away; and beyond
- * while p->gpm_epoch has not grown. p may change the bytes at any time.
+ * while p->gpm_epoch is what it was before the call. p may change the bytes at
+ * any time.
  */
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
 {
 	enum hc_reason why;
 	struct gpm_entry e;
+	bool ok;
 
-	if ((gpa.v & PAGE_MASK) + len > PAGE_SIZE ||
-	    !partition_populate(p, gpa, &why) || !gpm_lookup(p, gpa, &e) ||
-	    !e.present || !frame_is_owner(frame_id(p), e.pa)) {
-		return NULL;
-	}
-	return (uint8_t *)hpa_ptr(e.pa) + (gpa.v & PAGE_MASK);
-}
-
-/* Moves one page of 4 KiB or 2 MiB. Mapped at the new place first, as only
- * that can fail; no vCPU sees the page twice, since from's one is in this call
- * and to is stopped. */
-static hv_status_t donate_one(struct partition *from, gpa_t src,
-			      struct partition *to, gpa_t dst, uint64_t size)
-{
-	struct gpm_entry e;
-	hv_status_t st;
-
-	if (!gpm_lookup(from, src, &e)) {
-		return HC_EINVAL;
-	}
-	if (size < e.size) {
-		st = gpm_split(from, src);
-		if (st) {
-			return st;
-		}
-	}
-	st = gpm_map(to, dst, e.pa, size, GPM_ALL);
-	if (st) {
-		return st;
-	}
-	gpm_clear(from, src);
-	frame_move(frame_id(from), frame_id(to), e.pa, size);
-	from->pages_owned -= size / PAGE_SIZE;
-	to->pages_owned += size / PAGE_SIZE;
-	return HC_OK;
-}
-
-/* Donation checked before anything changes: every page is from's own RAM
- * and present, and nothing is at its new place. */
-static hv_status_t check_donation(struct partition *from, gpa_t src,
-				  struct partition *to, gpa_t dst,
-				  uint64_t bytes)
-{
-	struct gpm_entry e;
-	uint64_t at;
-
-	for (at = 0; at < bytes; at += PAGE_SIZE) {
-		if (!gpm_lookup(from, GPA(src.v + at), &e) || !e.present ||
-		    !frame_is_owner(frame_id(from), e.pa)) {
-			return HC_EINVAL;
-		}
-		if (gpm_lookup(to, GPA(dst.v + at), &e)) {
-			return HC_EBUSY;
-		}
-	}
-	return HC_OK;
-}
-
-/**
- * HC_MEM_DONATE: pages of from's RAM, present ones, become to's at dst.
- * HC_EINVAL: a range is no RAM, not aligned, too long, or a page is not from's
- * own and present. HC_EBUSY: to is not stopped, or has something there.
- * HC_ENOMEM: beyond to's cap, or into what others are promised, for from gets
- * new ones in their place. All or none; but when no page is left for a
- * table, also HC_ENOMEM, those before it have moved. from must have one vCPU,
- * the caller's: its tables change under it. hv_lock held.
- */
-hv_status_t partition_donate(struct partition *from, gpa_t src,
-			     struct partition *to, gpa_t dst, uint64_t pages)
-{
-	uint64_t done = 0, step;
-	struct gpm_entry e;
-	hv_status_t st = HC_OK;
-
-	if (pages == 0 || pages > HC_DONATE_MAX || from == to ||
-	    ((src.v | dst.v) & PAGE_MASK) || from->vcpu_count != 1 ||
-	    !partition_has_ram(to, dst, pages * PAGE_SIZE) ||
-	    !partition_has_ram(from, src, pages * PAGE_SIZE)) {
-		return HC_EINVAL;
-	}
-	if (to->state != HC_STATE_STOPPED) {
-		return HC_EBUSY;
-	}
-	if (!may_grow(to, pages)) {
-		return HC_ENOMEM;
-	}
-	st = check_donation(from, src, to, dst, pages * PAGE_SIZE);
-	/* the caller's vCPU flushes before it goes on */
-	from->gpm_epoch += !st;
-	for (; !st && done < pages; done += step / PAGE_SIZE) {
-		gpa_t s = GPA(src.v + done * PAGE_SIZE);
-		gpa_t d = GPA(dst.v + done * PAGE_SIZE);
-
-		/* 2 MiB as one if both places are aligned so and the pages lie
-		 * in one piece, which gpm_tidy() finds out */
-		step = PAGE_SIZE;
-		if (!((s.v | d.v) & BIG_PAGE_MASK) &&
-		    pages - done >= BIG_PAGE_PAGES) {
-			gpm_tidy(from, s);
-			if (gpm_lookup(from, s, &e)) {
-				step = e.size;
-			}
-		}
-		st = donate_one(from, s, to, d, step);
-	}
-	if (!st) {	/* an empty stretch is populated by units again */
-		gpm_tidy(from, src);
-		gpm_tidy(from, GPA(src.v + (pages - 1) * PAGE_SIZE));
-	}
-	return st;
+	lock_take(&p->lock);
+	ok = (gpa.v & PAGE_MASK) + len <= PAGE_SIZE &&
+	     partition_populate(p, gpa, &why) && gpm_lookup(p, gpa, &e) &&
+	     e.present && frame_is_owner(partition_frames(p), e.pa);
+	lock_drop(&p->lock);
+	return ok ? (uint8_t *)hpa_ptr(e.pa) + (gpa.v & PAGE_MASK) : NULL;
 }

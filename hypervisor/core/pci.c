@@ -8,8 +8,8 @@
  * the partition.
  *
  * boot_info is trusted: boot/ has checked which BARs and tables overlap nothing,
- * and that the way up by parents ends. What a function answers is not. All under
- * hv_lock; the host partition has one vCPU, on CPU 0, where its messages go.
+ * and that the way up by parents ends. What a function answers is not. All by the
+ * host partition's one vCPU, on CPU 0, where its messages go: no lock.
  */
 #include <abi/hypercall.h>
 #include <hv.h>

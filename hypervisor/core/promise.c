@@ -4,7 +4,8 @@
  * tables for what they have (p->pages_splits). partition.c and gpm.c give nobody
  * what is another's, so what is reckoned here holds.
  *
- * All in pages, tables included; all under hv_lock.
+ * All in pages, tables included; all under frame_lock. A page that is taken after
+ * a look at what is spare is taken under the same hold of it.
  */
 #include <hv.h>
 #include <partition.h>
@@ -13,13 +14,23 @@
  * and those of a channel with the most that the manifest gives it, 2 x 16 MiB. */
 #define TABLES_BESIDE	128u
 #define TABLES_CHANNEL	17u
+/* Most tables that one new page, or 2 MiB stretch, needs, executed too. */
+#define POPULATE_TABLES	4u
+
+/** Pages that p owns, tables included. Without frame_lock, of a moment ago. */
+uint64_t promise_owned(const struct partition *p)
+{
+	return frame_owned(partition_frames(p)) / PAGE_SIZE;
+}
 
 /* What is kept free for p: what it has not taken yet of its minimum, or the
  * tables for executing, if those are more. */
 static uint64_t promised(const struct partition *p)
 {
-	if (p->pages_min > p->pages_owned + p->pages_splits) {
-		return p->pages_min - p->pages_owned;
+	const uint64_t has = promise_owned(p);
+
+	if (p->pages_min > has + p->pages_splits) {
+		return p->pages_min - has;
 	}
 	return p->pages_splits;
 }
@@ -39,6 +50,7 @@ static uint64_t free_less(const struct partition *p, bool all)
 	uint64_t left = frame_owned(FRAME_FREE) / PAGE_SIZE;
 	uint32_t i;
 
+	LOCK_HELD(&frame_lock);
 	for (i = 0; i < partition_count; i++) {
 		const struct partition *q = partitions[i];
 		uint64_t claim = promised(q);
@@ -46,31 +58,45 @@ static uint64_t free_less(const struct partition *p, bool all)
 		if (q == p) {
 			continue;
 		}
-		if (all && most(q) > q->pages_owned + claim) {
-			claim = most(q) - q->pages_owned;
+		if (all && most(q) > promise_owned(q) + claim) {
+			claim = most(q) - promise_owned(q);
 		}
 		left -= claim < left ? claim : left;
 	}
 	return left;
 }
 
-/** Free pages that no other partition is promised. */
+/** Free pages that no other partition is promised. frame_lock held. */
 uint64_t promise_spare(const struct partition *p)
 {
 	return free_less(p, false);
 }
 
 /**
+ * May p have n more pages of RAM, within its cap, and what tables they and its
+ * others can need? What the others are promised stays: who takes all it can get
+ * starves nobody. frame_lock held.
+ */
+bool promise_allows(const struct partition *p, uint64_t n)
+{
+	return promise_owned(p) - p->pages_tables + n <= p->pages_cap &&
+	       promise_spare(p) >= n + POPULATE_TABLES + p->pages_splits;
+}
+
+/**
  * Pages that p can come to own whatever the others do: its minimum, or more, up
  * to its cap, where the machine has more than all others can take. The figure
  * stays true while p runs; some pages of it go for tables, one for each 2 MiB,
- * and the last few are not given.
+ * and the last few are not given. frame_lock not held.
  */
 uint64_t promise_sure(const struct partition *p)
 {
-	uint64_t kept = p->pages_owned + free_less(p, false);
-	uint64_t sure = p->pages_owned + free_less(p, true);
+	uint64_t kept, sure;
 
+	lock_take(&frame_lock);
+	kept = promise_owned(p) + free_less(p, false);
+	sure = promise_owned(p) + free_less(p, true);
+	lock_drop(&frame_lock);
 	sure = u64_max(sure, u64_min(kept, p->pages_min));
 	return u64_min(sure, p->pages_cap);
 }

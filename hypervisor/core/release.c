@@ -22,14 +22,11 @@
  * Nobody waits here: the caller asks again. Until then the frames are the
  * partition's, in the accounts too, and with their content: who touches the
  * stretch has it back. One call's are under way at a time, so what is found
- * revoked is of p->release_epoch. All under hv_lock.
+ * revoked is of p->release_epoch. All under p->lock.
  */
 #include <abi/hypercall.h>
 #include <hv.h>
 #include <partition.h>
-
-/* Pages given back in one call, which holds hv_lock. */
-#define RELEASE_BUDGET	1024u
 
 /* A block is the address of its first 2 MiB, and in the bits below their
  * number. */
@@ -87,14 +84,15 @@ static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS])
 /* The quarantine is over. HC_EAGAIN: for a part, so far. */
 static hv_status_t give_back(struct partition *p)
 {
-	uint32_t i, work = 0;
+	int budget = GPM_BUDGET;
+	uint32_t i;
 
 	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		while (units_of(p->release[i])) {
-			if (work >= RELEASE_BUDGET) {
+			if (budget < 0 ||
+			    !gpm_reclaim(p, first_of(p->release[i]), &budget)) {
 				return HC_EAGAIN;
 			}
-			work += gpm_reclaim(p, first_of(p->release[i]));
 			/* one unit on, one less */
 			p->release[i] += BIG_PAGE_SIZE - 1;
 		}
@@ -106,7 +104,7 @@ static hv_status_t give_back(struct partition *p)
  * HC_MEM_RELEASE of a vCPU, in this call. HC_EINVAL: a block is too long, or no
  * RAM of its partition's; device and channel pages are none, nor is what is set
  * aside for DMA. HC_EAGAIN: vCPUs have not passed yet, or there is more than one
- * call gives back, or than another vCPU's call has left. hv_lock held.
+ * call gives back, or than another vCPU's call has left. Its lock held.
  */
 hv_status_t release_memory(struct vcpu *me,
 			   const uint64_t block[HC_RELEASE_BLOCKS])

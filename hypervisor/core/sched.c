@@ -15,43 +15,6 @@
 
 #define SLICE_PER_SECOND	200u	/* slices of 5 ms */
 
-/* hv_lock: who comes takes a ticket, and waits until it is served. The two are
- * apart, so that who waits reads a line that only the holder writes. */
-static struct {
-	uint32_t next, pad[15], serving;
-} lock __attribute__((aligned(64)));
-
-/**
- * The one lock of all slow paths. Not recursive, never held at an entry, and
- * only with interrupts off, so its holder is never preempted. Fair: nobody waits
- * for more than one section of each other CPU.
- */
-void hv_lock(void)
-{
-	uint32_t ticket = __atomic_fetch_add(&lock.next, 1, __ATOMIC_RELAXED);
-
-	while (__atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE) != ticket) {
-		cpu_pause();
-	}
-}
-
-/* For idle work: whoever holds the lock has something better to do with it. */
-static bool hv_trylock(void)
-{
-	uint32_t ticket = __atomic_load_n(&lock.serving, __ATOMIC_ACQUIRE);
-
-	return __atomic_compare_exchange_n(&lock.next, &ticket, ticket + 1,
-					   false, __ATOMIC_ACQUIRE,
-					   __ATOMIC_RELAXED);
-}
-
-/** Ends hv_lock(): what was written under it is visible to the next holder. */
-void hv_unlock(void)
-{
-	/* the holder's alone to write */
-	__atomic_store_n(&lock.serving, lock.serving + 1, __ATOMIC_RELEASE);
-}
-
 /**
  * Puts a new vCPU on its CPU's queue, the host partition's first; queues never
  * change afterwards, so they are read without a lock. Boot CPU.
@@ -144,9 +107,8 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 	uint32_t i;
 
 	channel_poll();
-	if (now >= iommu_report_at && pc->index == 0 && hv_trylock()) {
+	if (now >= iommu_report_at && pc->index == 0) {
 		iommu_report_poll(now);
-		hv_unlock();
 	}
 	for (i = 0; i < pc->vcpu_count; i++) {
 		struct vcpu *v = pc->vcpus[i];
@@ -211,9 +173,8 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 	}
 	while (go_away(pc, NULL)) {
 		/* one page at a time, with interrupts let in after each */
-		if (work && hv_trylock()) {
+		if (work) {
 			work = frame_zero_one();
-			hv_unlock();
 			cpu_sti_cli();
 		} else {
 			cpu_sti_hlt_cli();
@@ -262,7 +223,7 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 
 /**
  * What every CPU does for ever, once the machine is up. On its own stack,
- * interrupts off, hv_lock not held.
+ * interrupts off, no lock held.
  */
 void sched_loop(void)
 {

@@ -6,7 +6,7 @@
  * A vCPU belongs to the CPU that it is pinned to. Other CPUs only set bits of
  * attention and change state from a blocked one to RUNNABLE, both atomically;
  * whatever they want done is then done here, on its own CPU. The wake-ups may
- * be used with hv_lock or without; the rest is called without it.
+ * be used with locks held or without; the rest is called without.
  */
 #include <hv.h>
 #include <partition.h>
@@ -56,23 +56,23 @@ void vcpu_attention(struct vcpu *v, uint32_t bits)
 /**
  * A start-up IPI for v: counts once after an INIT, whether v's CPU has done that
  * (the state) or has it before it still (the bit). The two change together, and
- * under hv_lock, on both sides. Any CPU, hv_lock not held.
+ * under the partition's lock, on both sides. Any CPU, no lock held.
  */
 void vcpu_sipi(struct vcpu *v, uint8_t vector)
 {
-	hv_lock();
+	lock_take(&v->partition->lock);
 	if (v->state == VCPU_WAIT_SIPI || (v->attention & VCPU_ATT_INIT)) {
 		v->start.kind = VCPU_RESET_SIPI;
 		v->start.sipi_vector = vector;
 		vcpu_wake(v, VCPU_WAIT_SIPI, VCPU_ATT_RESET);
 	}
-	hv_unlock();
+	lock_drop(&v->partition->lock);
 }
 
 /**
  * Queues an exception for the next entry; RIP stays at the instruction unless
  * the caller has moved it. If another event is queued already, v's partition
- * is ended. On v's CPU, hv_lock not held.
+ * is ended. On v's CPU, no lock held.
  */
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error)
@@ -88,9 +88,7 @@ void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 	/* An exception while another event is being delivered is what the
 	 * SDM calls a double fault; nothing we emulate can meet one. */
 	if (!hvm->vcpu_inject(v, ev)) {
-		hv_lock();
 		partition_kill(v, HC_REASON_UNKNOWN_EXIT, vector);
-		hv_unlock();
 	}
 }
 
@@ -238,14 +236,14 @@ static uint32_t take_attention(struct vcpu *v)
 		return __atomic_fetch_and(&v->attention, resets,
 					  __ATOMIC_SEQ_CST) & ~resets;
 	}
-	hv_lock();
+	lock_take(&v->partition->lock);
 	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
 	if (att & VCPU_ATT_INIT) {
 		__atomic_store_n(&v->state, att & VCPU_ATT_RESET ?
 				 VCPU_RUNNABLE : VCPU_WAIT_SIPI,
 				 __ATOMIC_SEQ_CST);
 	}
-	hv_unlock();
+	lock_drop(&v->partition->lock);
 	return att;
 }
 
@@ -306,7 +304,7 @@ static NOINLINE bool prepare(struct vcpu *v)
  * Does what is due before v enters its guest: INIT and start-up, the switch of
  * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
- * hv_lock not held.
+ * no lock held.
  */
 bool vcpu_prepare(struct vcpu *v)
 {

@@ -32,6 +32,25 @@ static inline hpa_t ptr_hpa(const void *p)
 
 extern struct boot_info boot;	/* private copy */
 
+/* lock.c: spin locks. There is one for each partition, frame_lock, and the log's;
+ * partition.h says what each guards. Who takes two takes them in that order, and
+ * of two partitions' first that of the lower id. None is held at an entry, all
+ * with interrupts off, so a holder is never preempted. Who comes takes a ticket,
+ * and waits until it is served; the two are apart, so that who waits reads a line
+ * that only the holder writes. */
+struct lock {
+	uint32_t next, pad[15], serving;
+} __attribute__((aligned(64)));
+
+void lock_take(struct lock *l);
+bool lock_try(struct lock *l);
+void lock_drop(struct lock *l);
+
+/* This CPU may do what l guards: seen to by unit tests, which have their own. */
+#ifndef LOCK_HELD
+#define LOCK_HELD(l)	((void)(l))
+#endif
+
 /* log.c */
 void log_init(uint16_t serial_port, bool serial);
 void log_quiet(void);		/* the host partition owns the UART now */
@@ -43,11 +62,7 @@ void stage(unsigned int code, const char *name);
 void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	PRINTF(3, 4) NORETURN;
 
-/* One lock for all slow paths: see partition.h. */
-void hv_lock(void);
-void hv_unlock(void);
-
-/* frame.c: every 4 KiB page of memory has one owner. hv_lock held. */
+/* frame.c: every 4 KiB page of memory has one owner. */
 enum frame_owner {
 	FRAME_NONE = 0,		/* not memory of ours */
 	FRAME_FREE,
@@ -58,9 +73,12 @@ enum frame_owner {
 
 #define FRAME_NULL	(~0ull)
 
+extern struct lock frame_lock;
+
 void frame_init(const struct boot_info *bi);
+hpa_t frame_take(uint8_t owner);
+hpa_t frame_take_big(uint8_t owner, bool *zeroed);
 hpa_t frame_alloc(uint8_t owner, bool zero);
-hpa_t frame_alloc_big(uint8_t owner, bool *zeroed);
 hpa_t frame_alloc_run(uint8_t owner, uint64_t bytes);
 hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what);
 void frame_free(uint8_t owner, hpa_t pa, uint64_t bytes);
@@ -69,12 +87,15 @@ uint64_t frame_owned(uint8_t owner);
 bool frame_is_owner(uint8_t owner, hpa_t pa);
 bool frame_zero_one(void);	/* idle work; false: nothing to do */
 
-/* gpm.c: second-level address map of a partition. hv_lock held. */
+/* gpm.c: second-level address map of a partition. Its lock held. */
+#define GPM_BUDGET	128	/* pages given back in one hold of the lock */
+
 struct gpm_entry {
 	uint64_t raw;
 	uint64_t size;		/* PAGE_SIZE or BIG_PAGE_SIZE */
 	hpa_t pa;
 	bool present, reserved, write, exec;
+	bool split;		/* before it is executed */
 };
 
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
@@ -88,10 +109,10 @@ hv_status_t gpm_execute(struct partition *p, gpa_t gpa) MUST_CHECK;
 void gpm_clear(struct partition *p, gpa_t gpa);
 bool gpm_revoke(struct partition *p, gpa_t gpa);
 void gpm_restore(struct partition *p, gpa_t gpa);
-uint32_t gpm_reclaim(struct partition *p, gpa_t gpa);
+bool gpm_reclaim(struct partition *p, gpa_t gpa, int *budget);
 void gpm_tidy(struct partition *p, gpa_t gpa);
 bool gpm_range_empty(struct partition *p, gpa_t gpa);
-uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint32_t budget);
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa);
 
 /* sched.c */
 void sched_add(struct vcpu *v);

@@ -5,7 +5,7 @@
  * whom they may interrupt: CPU 0, by vectors that were made for them.
  *
  * This is all that core/ and x86/ see; inside iommu/ a const table per vendor runs
- * the units. hv_lock is held, but at boot.
+ * the units. All on CPU 0, where the host partition is, so without a lock.
  */
 #ifndef ISTHMUS_IOMMU_H
 #define ISTHMUS_IOMMU_H

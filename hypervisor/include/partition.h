@@ -2,9 +2,13 @@
 /*
  * Partitions and their vCPUs.
  *
- * Locking: hv_lock guards partition state, page ownership, second-level
- * tables and channel state. A vCPU's own fields belong to the CPU that it is
- * pinned to, but for those marked (any): atomics that any CPU may change.
+ * Locking: a partition's lock guards its state, its second-level tables, its
+ * own words of its channels, and how its vCPUs are reset; frame_lock the pool, and
+ * what of it partitions have and are promised. What only the host partition's
+ * calls change is CPU 0's, where its one vCPU is, and needs no lock: devices,
+ * IOMMUs, port accesses that wait for it, and a partition none of whose vCPUs
+ * runs, or can be made to but from there. A vCPU's own fields belong to the CPU
+ * that it is pinned to. (any): atomics that any CPU may change.
  */
 #ifndef ISTHMUS_PARTITION_H
 #define ISTHMUS_PARTITION_H
@@ -12,6 +16,7 @@
 #include <abi/boot_info.h>
 #include <abi/hypercall.h>
 #include <hvm_ops.h>
+#include <hv.h>
 #include <types.h>
 #include <vlapic.h>
 
@@ -93,6 +98,7 @@ struct vcpu {
 };
 
 struct partition {
+	struct lock lock;
 	uint32_t id;
 	uint32_t flags;			/* BOOT_PARTITION_* */
 	uint32_t state;			/* enum hc_state (any reads) */
@@ -108,13 +114,14 @@ struct partition {
 	uint64_t release_epoch;		/* .. by HC_MEM_RELEASE, which goes on
 					 * with these blocks */
 	uint64_t release[HC_RELEASE_BLOCKS];
-	uint64_t pages_owned;		/* 4 KiB, tables included */
-	uint64_t pages_tables;		/* of these; the cap leaves them out */
+	uint64_t pages_tables;		/* of its pages; the cap leaves them
+					 * out */
 	uint64_t pages_cap;
-	uint64_t pages_min;		/* kept free for it */
+	uint64_t pages_min;		/* kept free for it .. */
+	uint64_t pages_splits;		/* .. and tables that executing may
+					 * need, one for each large page to be
+					 * split; what is under way to it */
 	uint64_t pages_populated;
-	uint64_t pages_splits;		/* tables that executing may need: one
-					 * for each large page to be split */
 	uint64_t teardown_gpa;		/* HC_PARTITION_STOP goes on here .. */
 	uint64_t teardown_channels;	/* .. then here: channel_clear() */
 
@@ -135,6 +142,12 @@ static inline bool partition_is_host(const struct partition *p)
 	return (p->flags & BOOT_PARTITION_HOST) != 0;
 }
 
+/* Owner number of its pages. */
+static inline uint8_t partition_frames(const struct partition *p)
+{
+	return (uint8_t)(FRAME_PARTITION0 + p->id);
+}
+
 void partition_create_all(const struct boot_info *bi);
 struct partition *partition_get(uint64_t id);
 struct partition *partition_host(void);
@@ -142,18 +155,22 @@ void partition_event(struct partition *p, uint64_t bits);
 void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail);
 hv_status_t partition_start(struct partition *p, const struct vcpu_start *s);
 hv_status_t partition_stop(struct partition *p);
-hv_status_t partition_donate(struct partition *from, gpa_t src,
-			     struct partition *to, gpa_t dst, uint64_t pages);
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
 void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
 bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size);
+
+/* donate.c */
+hv_status_t donate_memory(struct partition *from, gpa_t src,
+			  struct partition *to, gpa_t dst, uint64_t pages);
 
 /* release.c */
 hv_status_t release_memory(struct vcpu *me,
 			   const uint64_t block[HC_RELEASE_BLOCKS]);
 
 /* promise.c */
+uint64_t promise_owned(const struct partition *p);
 uint64_t promise_spare(const struct partition *p);
+bool promise_allows(const struct partition *p, uint64_t n);
 uint64_t promise_sure(const struct partition *p);
 
 /* vcpu.c */

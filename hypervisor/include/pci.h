@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions of PCI: what partitions may do with them. hv_lock held. */
+/* Functions of PCI: what partitions may do with them. On CPU 0. */
 #ifndef ISTHMUS_PCI_H
 #define ISTHMUS_PCI_H
 

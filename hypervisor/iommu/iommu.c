@@ -9,8 +9,7 @@
  * them. Every change waits until the units have dropped what they had cached.
  *
  * A unit that does not answer within a second is never asked again: nobody knows
- * what its devices reach, so no device is given any more. hv_lock is held, but at
- * boot.
+ * what its devices reach, so no device is given any more. On CPU 0.
  */
 #include <hv.h>
 #include <partition.h>

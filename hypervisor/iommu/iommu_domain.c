@@ -4,7 +4,7 @@
  * at its guest-physical addresses, once for all; and for a function for which the
  * firmware has reserved memory the same with those ranges, in tables of its own.
  * Walked and made by one piece of code: how an entry is written is the vendor's
- * data. hv_lock is held, but at boot.
+ * data. On CPU 0.
  */
 #include <hv.h>
 #include <x86.h>
@@ -78,7 +78,9 @@ static bool map_range(const struct iommu_domain *d, uint64_t bus, hpa_t pa,
 
 static void free_table(uint64_t entry)
 {
+	lock_take(&frame_lock);
 	frame_free(FRAME_HYPERVISOR, HPA(entry & IOMMU_ADDRESS), PAGE_SIZE);
+	lock_drop(&frame_lock);
 }
 
 /* One of level 3, and those below. */

@@ -4,7 +4,7 @@
  * one has tried that it may not. Units are asked for that now and then, and
  * whenever somebody wants to know, by the clock and not by their interrupt, which a
  * device could raise without end; one that goes on trying fills no log.
- * hv_lock is held, but at boot.
+ * On CPU 0.
  */
 #include <hv.h>
 #include <x86.h>

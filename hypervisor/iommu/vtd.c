@@ -7,7 +7,7 @@
  * "Virtualization Technology for Directed I/O" specification.
  *
  * The unit is trusted, as the processor is, but not to answer: every wait is
- * bounded. hv_lock is held, but at boot.
+ * bounded. On CPU 0.
  */
 #include <hv.h>
 #include <percpu.h>

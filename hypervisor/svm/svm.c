@@ -70,8 +70,8 @@ static const char *svm_probe(void)
 
 /**
  * hvm_ops.cpu_enable: page is where VMRUN keeps this CPU's state; a second
- * one, for VMSAVE's part, is allocated here (CPUs start one by one, so without
- * hv_lock). HC_ENOMEM: there is none. [APM2 "Enabling SVM"]
+ * one, for VMSAVE's part, is allocated here. HC_ENOMEM: there is none. [APM2
+ * "Enabling SVM"]
  */
 static hv_status_t svm_cpu_enable(hpa_t page)
 {
@@ -221,7 +221,7 @@ static NOINLINE void track_nmi(struct svm_vcpu *x, struct vm_exit *e)
  * hvm_ops.vcpu_run: one VMRUN, until an exit or host TSC limit, whose
  * interrupt then waits at the LAPIC (VM_EXIT_EXT_INTR without a vector). A
  * refused VMRUN is VM_EXIT_ENTRY_FAIL. On v's CPU, interrupts off, v's state
- * loaded, hv_lock not held.
+ * loaded, no lock held.
  */
 static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {

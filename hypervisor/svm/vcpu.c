@@ -363,7 +363,7 @@ void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 
 /**
  * hvm_ops.dump: the first rule of VMRUN that is violated, if one is, and what
- * tells most. On v's CPU, hv_lock held or in a panic.
+ * tells most. On v's CPU.
  */
 void svm_dump(struct vcpu *v)
 {

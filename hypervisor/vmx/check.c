@@ -423,7 +423,7 @@ static void read_state(struct vmx_check_state *s)
 
 /**
  * Logs each rule that the current VMCS violates, with the field's value. On
- * the vCPU's CPU, with hv_lock held or in a panic: the two structures are
+ * the vCPU's CPU, one at a time (partition_kill()): the two structures are
  * static, to spare the stack.
  */
 void vmx_check_log(void)

@@ -460,7 +460,7 @@ static NOINLINE void other_exit(struct vcpu *v, uint32_t reason,
  * hvm_ops.vcpu_run: one VM entry, until an exit or host TSC limit. A refused
  * entry is an exit too, VM_EXIT_ENTRY_FAIL: raw_code is the VM-instruction
  * error or the exit reason. On v's CPU, interrupts off, v's state loaded,
- * hv_lock not held.
+ * no lock held.
  */
 static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {

@@ -104,10 +104,12 @@ static __attribute__((noinline)) uint32_t
 fetch_anew(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
 	   uint32_t max)
 {
+	/* what is looked up later is good for as long at least */
+	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
+					 __ATOMIC_ACQUIRE);
 	const uint8_t *page = NULL;
 	uint32_t n;
 
-	hv_lock();
 	for (n = 0; n < max; n++) {
 		/* an instruction may cross into another page */
 		if (!page || !((at + n) & PAGE_MASK)) {
@@ -119,13 +121,12 @@ fetch_anew(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
 		if (n == 0) {
 			v->fetch_va = at & ~PAGE_MASK;
 			v->fetch_cr3 = cr3;
-			v->fetch_epoch = v->partition->gpm_epoch;
+			v->fetch_epoch = epoch;
 			v->fetch_page = page;
 		}
 		bytes[n] = *(const volatile uint8_t *)
 			   &page[(at + n) & PAGE_MASK];
 	}
-	hv_unlock();
 	return n;
 }
 
@@ -134,7 +135,7 @@ fetch_anew(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
  * linear address at on, by the page tables of cr3, v's own; returns how many
  * could be read: fewer, also none, where the page is not there, no RAM, or the
  * paging mode is not known to walk(). Rights (user, NX) are not looked at: the
- * processor has fetched from there already. On v's CPU, hv_lock not held.
+ * processor has fetched from there already. On v's CPU, no lock held.
  */
 uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
 		     uint32_t max)

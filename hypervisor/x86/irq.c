@@ -156,7 +156,7 @@ void irq_handle(uint32_t vector)
 /**
  * HC_IRQ: masks or unmasks a line of p's own. HC_EINVAL: unmask is neither 0
  * nor 1; HC_ENOENT: p has no such line. On the boot CPU, where the caller, the
- * host partition, is pinned; hv_lock held.
+ * host partition, is pinned.
  */
 hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
 {

@@ -6,7 +6,7 @@
  *
  * The guest says where its page lies; partition_memory() makes sure that this
  * is RAM of its own. What it does to the page itself harms only its own clock.
- * The pages are written on the vCPU's CPU without hv_lock: they stay the
+ * The pages are written on the vCPU's CPU without a lock: they stay the
  * partition's until that vCPU's next entry. [Linux
  * Documentation/virt/kvm/x86/msr.rst]
  */
@@ -54,7 +54,7 @@ static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 /**
  * Writes v's time page, if it has one: time since the partition's start, in ns
  * of v's TSC. A page that is not its RAM, or that crosses 4 KiB, is left out.
- * On v's CPU, hv_lock not held.
+ * On v's CPU, no lock held.
  */
 void kvmclock_update(struct vcpu *v)
 {
@@ -64,9 +64,7 @@ void kvmclock_update(struct vcpu *v)
 	if (!(v->kvmclock_msr & 1)) {
 		return;
 	}
-	hv_lock();
 	t = partition_memory(v->partition, GPA(gpa), sizeof(*t));
-	hv_unlock();
 	if (!t) {
 		return;
 	}
@@ -94,9 +92,7 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 	uint64_t nsec = u64_muldiv(ticks, NSEC_PER_SEC, boot.tsc_hz);
 
 	nsec = (nsec + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC * NSEC_PER_MSEC;
-	hv_lock();
 	w = partition_memory(v->partition, GPA(gpa), sizeof(*w));
-	hv_unlock();
 	if (!w) {
 		return;
 	}
@@ -107,7 +103,7 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 
 /**
  * WRMSR of a kvmclock MSR. false: it is none, or misaligned: #GP. The MSRs
- * cannot be read. On v's CPU, hv_lock not held.
+ * cannot be read. On v's CPU, no lock held.
  */
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {

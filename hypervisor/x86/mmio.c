@@ -123,7 +123,7 @@ bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa)
 /**
  * A memory exit on the LAPIC page? Then it is answered and the instruction
  * done. false: not that page, or not 64-bit code, or no MOV of those above;
- * the caller ends the partition. On v's CPU, hv_lock not held.
+ * the caller ends the partition. On v's CPU, no lock held.
  */
 bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 {

@@ -6,7 +6,7 @@
  * Values are the guest's. Whatever is handed on to the backend has passed the
  * checks that the processor itself would make, so that no VM entry fails for
  * it: that would end the partition, where a #GP is the answer.
- * All on the vCPU's CPU, hv_lock not held.
+ * All on the vCPU's CPU, no lock held.
  */
 #include <hv.h>
 #include <partition.h>

@@ -184,8 +184,8 @@ void *paging_map_device(uint64_t pa)
 
 /**
  * Device memory at pa, host-physical, uncached, until the next call: one page, of
- * which the address of that byte is returned. hv_lock held: what this CPU knows of
- * the page that another has seen there goes with the load of CR3.
+ * which the address of that byte is returned. On CPU 0: what it knows of the page
+ * before goes with the load of CR3.
  */
 void *paging_window(uint64_t pa)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Access to PCI's configuration space: as memory where boot_info names a window,
- * else by two ports. Ports and window are one for all, so hv_lock is held; they are
+ * else by two ports. Ports and window are one for all, and CPU 0's; they are
  * in nobody's map. [PCI 3.0 "Configuration Mechanism #1"; PCIe "PCI Express Enhanced
  * Configuration Access Mechanism (ECAM)"]
  */
@@ -37,7 +37,7 @@ uint32_t pci_config_size(uint32_t address)
 	return space_of(address) ? ECAM_SIZE : PORTS_SIZE;
 }
 
-/** A register: a multiple of 4 below pci_config_size(). hv_lock held. */
+/** A register: a multiple of 4 below pci_config_size(). On CPU 0. */
 uint32_t pci_config_read(uint32_t address, uint32_t reg)
 {
 	uint64_t space = space_of(address);

@@ -6,7 +6,7 @@
  * vCPUs, each on a CPU with a TLB of its own, which may take the page's entry
  * whenever its guest runs, and use what it has taken. Any of them gives the page
  * back; any touches it, and has it again. An exit may hold a pointer to it, looked
- * up under hv_lock and used without.
+ * up under p->lock and used without.
  *
  * Shown by exhaustive search: no TLB and no pointer is used when the page is
  * somebody else's; and when all has come to rest no page is left in quarantine:
@@ -26,12 +26,12 @@ bit freed;
 byte epoch = 1, release_epoch;
 bit pending;			/* p->release: something is under way */
 byte given, caller;
-bit hv_lock;
+bit p_lock;
 bit running[CPUS], away[CPUS], ipi[CPUS], tlb[CPUS];
 byte seen[CPUS];		/* v->gpm_epoch */
 
-inline lock() { atomic { !hv_lock -> hv_lock = 1 } }
-inline unlock() { hv_lock = 0 }
+inline lock() { atomic { !p_lock -> p_lock = 1 } }
+inline unlock() { p_lock = 0 }
 
 #ifdef NO_RUN_LOOP		/* out of its guest, it has nothing */
 #define PASSED(j)	(!away[j] || seen[j] >= release_epoch)

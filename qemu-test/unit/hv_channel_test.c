@@ -13,10 +13,17 @@
 #define MACHINE		(64 * MIB)
 #define SECTION		(8 * MIB + PAGE_SIZE)
 #define SMALL		(64 * 1024 + PAGE_SIZE)
-#define PIECE		(4 * MIB)
+#define PIECE		(64 * 1024)
 
 static struct boot_info info;
 static struct partition *host, *guest, *other;
+
+static void free_pages(uint8_t who, hpa_t pa, uint64_t bytes)
+{
+	lock_take(&frame_lock);
+	frame_free(who, pa, bytes);
+	lock_drop(&frame_lock);
+}
 
 /* How much zeroing one hypercall may do is measured by what it leaves. */
 static uint64_t nonzero(uint64_t pa, uint64_t bytes)
@@ -36,8 +43,10 @@ static uint64_t section(struct partition *p, uint64_t gpa, uint32_t end,
 {
 	struct gpm_entry e;
 
+	lock_take(&p->lock);
 	assert_true(gpm_lookup(p, GPA(gpa + CHANNEL_OUTPUT_OFFSET(end, size)),
 			       &e));
+	lock_drop(&p->lock);
 	return e.pa.v;
 }
 
@@ -110,8 +119,8 @@ static void at_boot(void **state)
 	assert_true(frame_is_owner(FRAME_HYPERVISOR,
 				   HPA(run.v + 2 * PAGE_SIZE)));
 	assert_panics(frame_boot(FRAME_HYPERVISOR, MACHINE, "too much"));
-	frame_free(FRAME_HYPERVISOR, page, PAGE_SIZE);
-	frame_free(FRAME_HYPERVISOR, run, 3 * PAGE_SIZE);
+	free_pages(FRAME_HYPERVISOR, page, PAGE_SIZE);
+	free_pages(FRAME_HYPERVISOR, run, 3 * PAGE_SIZE);
 	assert_int_equal(frame_owned(FRAME_HYPERVISOR), before);
 }
 
@@ -133,17 +142,17 @@ static void small_runs(void **state)
 	/* a whole one begins with one */
 	a = frame_alloc_run(FRAME_CHANNEL, BIG_PAGE_SIZE);
 	assert_int_equal(a.v & BIG_PAGE_MASK, 0);
-	frame_free(FRAME_CHANNEL, a, BIG_PAGE_SIZE);
+	free_pages(FRAME_CHANNEL, a, BIG_PAGE_SIZE);
 	/* a gap of two pages is too small for three, and zeroed for two */
-	frame_free(FRAME_CHANNEL, run[2], 2 * PAGE_SIZE);
+	free_pages(FRAME_CHANNEL, run[2], 2 * PAGE_SIZE);
 	a = frame_alloc_run(FRAME_CHANNEL, 3 * PAGE_SIZE);
 	assert_int_equal(a.v, run[7].v + 3 * PAGE_SIZE);
 	b = frame_alloc_run(FRAME_CHANNEL, 2 * PAGE_SIZE);
 	assert_int_equal(b.v, run[2].v);
 	assert_int_equal(nonzero(b.v, 2 * PAGE_SIZE), 0);
-	frame_free(FRAME_CHANNEL, a, 3 * PAGE_SIZE);
+	free_pages(FRAME_CHANNEL, a, 3 * PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(run); i++) {
-		frame_free(FRAME_CHANNEL, run[i], 3 * PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, run[i], 3 * PAGE_SIZE);
 	}
 	assert_int_equal(frame_owned(FRAME_FREE), before);
 	/* single pages in between: no three in a row are left */
@@ -152,17 +161,17 @@ static void small_runs(void **state)
 	}
 	for (i = 0; i < n; i++) {
 		if (page[i].v / PAGE_SIZE % 3) {
-			frame_free(FRAME_CHANNEL, page[i], PAGE_SIZE);
+			free_pages(FRAME_CHANNEL, page[i], PAGE_SIZE);
 		}
 	}
 	assert_int_equal(frame_alloc_run(FRAME_CHANNEL, 3 * PAGE_SIZE).v,
 			 FRAME_NULL);
 	a = frame_alloc_run(FRAME_CHANNEL, 2 * PAGE_SIZE);
 	assert_int_not_equal(a.v, FRAME_NULL);
-	frame_free(FRAME_CHANNEL, a, 2 * PAGE_SIZE);
+	free_pages(FRAME_CHANNEL, a, 2 * PAGE_SIZE);
 	for (i = 0; i < n; i++) {
 		if (page[i].v / PAGE_SIZE % 3 == 0) {
-			frame_free(FRAME_CHANNEL, page[i], PAGE_SIZE);
+			free_pages(FRAME_CHANNEL, page[i], PAGE_SIZE);
 		}
 	}
 	assert_int_equal(frame_owned(FRAME_FREE), before);
@@ -267,8 +276,10 @@ static void unmask(struct partition *p, uint32_t n, uint32_t data)
 	struct gpm_entry e;
 	uint32_t *table;
 
+	lock_take(&p->lock);
 	assert_true(gpm_lookup(p, GPA(CHANNEL_GUEST_MSIX_GPA + n * PAGE_SIZE),
 			       &e));
+	lock_drop(&p->lock);
 	table = hpa_ptr(e.pa);
 	table[6] = data;
 	table[7] = 0;

@@ -169,24 +169,24 @@ static void promises(void **state)
 	while (owned(FRAME_FREE) > 10 * BIG_PAGE_PAGES) {
 		taken[n++] = frame_alloc(FRAME_CHANNEL, false);
 	}
-	host->pages_min = host->pages_owned + 3 * BIG_PAGE_PAGES;
+	host->pages_min = promise_owned(host) + 3 * BIG_PAGE_PAGES;
 	linux_end = take_all(linux_p, LINUX_RAM, LINUX_RAM + LINUX_RAM_SIZE);
 	assert_true(linux_p->pages_splits >= 6);
 	host_end = take_all(host, 4 * MIB, HOST_RAM);
 	/* its own tables are of it */
-	assert_true(host->pages_owned + host->pages_splits + 5 >=
+	assert_true(promise_owned(host) + host->pages_splits + 5 >=
 		    host->pages_min);
 	execute_all(linux_p, LINUX_RAM, linux_end);
 	execute_all(host, 4 * MIB, host_end);
 	check_accounts();
 	/* no table for anything else either, of what is promised */
-	host->pages_min = host->pages_owned + owned(FRAME_FREE);
+	host->pages_min = promise_owned(host) + owned(FRAME_FREE);
 	assert_int_equal(gpm_map(linux_p, GPA(0x200000000), HPA(0xfd000000),
 				 PAGE_SIZE, GPM_READ), HC_ENOMEM);
 	host->pages_min = 0;
 	stop_linux();
 	while (n) {
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 }
 
@@ -209,7 +209,7 @@ static void sure(void **state)
 		while (owned(FRAME_FREE) > t[i].free * BIG_PAGE_PAGES) {
 			taken[n++] = frame_alloc(FRAME_CHANNEL, false);
 		}
-		host->pages_cap = host->pages_owned - host->pages_tables +
+		host->pages_cap = promise_owned(host) - host->pages_tables +
 				  t[i].cap * BIG_PAGE_PAGES;
 		linux_p->pages_min = t[i].min * BIG_PAGE_PAGES;
 		want = promise_sure(linux_p);
@@ -225,14 +225,14 @@ static void sure(void **state)
 		     partition_populate(linux_p, GPA(gpa), &why);
 		     gpa += PAGE_SIZE) {
 		}
-		assert_true(linux_p->pages_owned + linux_p->pages_splits + 5 >=
+		assert_true(promise_owned(linux_p) + linux_p->pages_splits + 5 >=
 			    want);
 		check_accounts();
 	}
 	stop_linux();
 	linux_p->pages_min = 0;
 	while (n) {
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 }
 
@@ -245,25 +245,25 @@ static void promises_of_donations(void **state)
 	(void)state;
 	stop_linux();
 	assert_true(populate(host, 6 * MIB));
-	host->pages_min = host->pages_owned;
+	host->pages_min = promise_owned(host);
 	while (owned(FRAME_FREE) > 100) {
 		taken[n++] = frame_alloc(FRAME_CHANNEL, false);
 	}
-	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+	assert_int_equal(donate_memory(host, GPA(6 * MIB), linux_p,
 					  GPA(LINUX_RAM), 100), HC_ENOMEM);
-	assert_int_equal(host->pages_owned, host->pages_min);
-	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+	assert_int_equal(promise_owned(host), host->pages_min);
+	assert_int_equal(donate_memory(host, GPA(6 * MIB), linux_p,
 					  GPA(LINUX_RAM), 10), HC_OK);
 	for (i = 0; i < 10; i++) {
 		assert_true(populate(host, 6 * MIB + i * PAGE_SIZE));
 	}
-	assert_in_range(host->pages_owned, host->pages_min,
+	assert_in_range(promise_owned(host), host->pages_min,
 			host->pages_min + 1);
 	check_accounts();
 	stop_linux();
 	host->pages_min = 0;
 	while (n) {
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 }
 

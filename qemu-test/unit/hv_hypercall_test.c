@@ -29,7 +29,6 @@ const char *const vm_exit_names[VM_EXIT_COUNT] = {
 static hv_status_t note(const void *who, const void *to, uint64_t a,
 			uint64_t b, uint64_t n)
 {
-	assert_int_equal(fake.lock_depth, 1);
 	asked.calls++;
 	asked.who = who;
 	asked.to = to;
@@ -50,14 +49,17 @@ hv_status_t partition_stop(struct partition *p)
 	return note(p, NULL, 0, 0, 0);
 }
 
-hv_status_t partition_donate(struct partition *from, gpa_t src,
+hv_status_t donate_memory(struct partition *from, gpa_t src,
 			     struct partition *to, gpa_t dst, uint64_t pages)
 {
-	return note(from, to, src.v, dst.v, pages);
+	/* its to check */
+	return to ? note(from, to, src.v, dst.v, pages) : HC_EINVAL;
 }
 
 hv_status_t release_memory(struct vcpu *v, const uint64_t block[5])
 {
+	LOCK_HELD(&v->partition->lock);
+	assert_int_equal(fake.lock_depth, 1);
 	/* the registers in their order, none left out */
 	assert_true(block[0] + 1 == block[1] && block[1] + 1 == block[2] &&
 		    block[2] + 1 == block[3] && block[3] + 1 == block[4]);
@@ -107,6 +109,14 @@ hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
 uint64_t frame_owned(uint8_t who)
 {
 	return who * PAGE_SIZE;
+}
+
+static uint64_t pages_owned;
+
+uint64_t promise_owned(const struct partition *p)
+{
+	assert_ptr_equal(p, &part[1]);
+	return pages_owned;
 }
 
 uint64_t promise_sure(const struct partition *p)
@@ -484,7 +494,7 @@ static void queries(void **state)
 	part[1].crash_rip = 0x11;
 	part[1].crash_detail = 0x22;
 	part[1].start_count = 3;
-	part[1].pages_owned = 10;
+	pages_owned = 10;
 	part[1].pages_cap = 20;
 	part[1].pages_populated = 5;
 	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_STATE, 1, 0, 0,

@@ -40,7 +40,7 @@ static void single_pages(void **state)
 	}
 	assert_int_equal(owned(FRAME_CHANNEL), ARRAY_SIZE(a));
 	for (i = 0; i < ARRAY_SIZE(a); i++) {
-		frame_free(FRAME_CHANNEL, a[(i * 7) % 600], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, a[(i * 7) % 600], PAGE_SIZE);
 	}
 	assert_int_equal(owned(FRAME_FREE), before);
 	check_accounts();
@@ -51,13 +51,15 @@ static void wrong_owner(void **state)
 	hpa_t a = frame_alloc(FRAME_CHANNEL, false);
 
 	(void)state;
+	lock_take(&frame_lock);
 	assert_panics(frame_free(FRAME_HYPERVISOR, a, PAGE_SIZE));
 	assert_panics(frame_move(FRAME_PARTITION0, FRAME_CHANNEL, a,
 				 PAGE_SIZE));
 	assert_panics(frame_move(FRAME_FREE, FRAME_CHANNEL, HPA(MACHINE),
 				 PAGE_SIZE));
+	lock_drop(&frame_lock);
 	assert_int_equal(owner_of(a.v), FRAME_CHANNEL);
-	/* frame_free() took the unit off its list before it found the bug:
+	/* free_pages() took the unit off its list before it found the bug:
 	 * the machine has stopped then; here the page just stays */
 }
 
@@ -73,12 +75,12 @@ static void big_pages(void **state)
 	for (i = 0; i < BIG_PAGE_PAGES; i++) {
 		assert_true(frame_zero_one());
 	}
-	a[0] = frame_alloc_big(FRAME_CHANNEL, &zeroed);
+	a[0] = alloc_big(FRAME_CHANNEL, &zeroed);
 	assert_true(zeroed);
 	assert_true(all_zero(a[0].v, BIG_PAGE_SIZE));
 	assert_int_equal(a[0].v & BIG_PAGE_MASK, 0);
 	for (n = 1; n < ARRAY_SIZE(a); n++) {
-		a[n] = frame_alloc_big(FRAME_CHANNEL, &zeroed);
+		a[n] = alloc_big(FRAME_CHANNEL, &zeroed);
 		if (a[n].v == FRAME_NULL) {
 			break;
 		}
@@ -89,7 +91,7 @@ static void big_pages(void **state)
 			 FRAME_NULL);
 	assert_false(frame_zero_one());
 	while (n) {
-		frame_free(FRAME_CHANNEL, a[--n], BIG_PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, a[--n], BIG_PAGE_SIZE);
 	}
 	assert_int_equal(owned(FRAME_FREE), before);
 	check_accounts();
@@ -110,14 +112,14 @@ static void used_units_are_dirty(void **state)
 		memset(hpa_ptr(a[n++]), 0xdd, PAGE_SIZE);
 	}
 	for (i = 0; i < n; i++) {
-		frame_free(FRAME_CHANNEL, a[i], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, a[i], PAGE_SIZE);
 	}
-	for (n = 0; (a[n] = frame_alloc_big(FRAME_CHANNEL, &zeroed)).v !=
+	for (n = 0; (a[n] = alloc_big(FRAME_CHANNEL, &zeroed)).v !=
 	     FRAME_NULL; n++) {
 		assert_false(zeroed);
 	}
 	while (n) {
-		frame_free(FRAME_CHANNEL, a[--n], BIG_PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, a[--n], BIG_PAGE_SIZE);
 	}
 	check_accounts();
 }
@@ -133,7 +135,7 @@ static void runs(void **state)
 	assert_true(all_zero(a.v, 5 * MIB));
 	assert_int_equal(frame_alloc_run(FRAME_CHANNEL, MACHINE).v,
 			 FRAME_NULL);
-	frame_free(FRAME_CHANNEL, a, 5 * MIB);
+	free_pages(FRAME_CHANNEL, a, 5 * MIB);
 	assert_int_equal(owned(FRAME_FREE), before);
 	check_accounts();
 }
@@ -255,23 +257,23 @@ static void exhaustion(void **state)
 	}
 	assert_int_equal(n, before);
 	for (left = 0; left < 5; left++) {
-		charged = linux_p->pages_owned;
+		charged = promise_owned(linux_p);
 		while (partition_populate(linux_p, GPA(LINUX_RAM +
-				left * BIG_PAGE_SIZE + linux_p->pages_owned *
+				left * BIG_PAGE_SIZE + promise_owned(linux_p) *
 				PAGE_SIZE), &why)) {
-			charged = linux_p->pages_owned;
+			charged = promise_owned(linux_p);
 		}
 		assert_int_equal(why, HC_REASON_NO_MEMORY);
-		assert_in_range(linux_p->pages_owned, charged, charged + 3);
+		assert_in_range(promise_owned(linux_p), charged, charged + 3);
 		check_accounts();
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 	while (n) {
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 	stop_linux();
 	assert_in_range(owned(FRAME_FREE), before - 3, before);
-	assert_in_range(linux_p->pages_owned, rest, rest + 3);
+	assert_in_range(promise_owned(linux_p), rest, rest + 3);
 }
 
 /* What one partition is promised another cannot take. */
@@ -283,7 +285,7 @@ static void promises(void **state)
 
 	(void)state;
 	stop_linux();
-	linux_p->pages_min = linux_p->pages_owned + promise;
+	linux_p->pages_min = promise_owned(linux_p) + promise;
 	while (owned(FRAME_FREE) > promise + 100) {
 		taken[n++] = frame_alloc(FRAME_CHANNEL, false);
 	}
@@ -302,7 +304,7 @@ static void promises(void **state)
 	stop_linux();
 	linux_p->pages_min = 0;
 	while (n) {
-		frame_free(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, taken[--n], PAGE_SIZE);
 	}
 }
 
@@ -317,7 +319,7 @@ static void donate_one_page(void **state)
 	p = partition_memory(host, GPA(gpa), PAGE_SIZE);
 	memset(p, 0x77, PAGE_SIZE);
 	epoch = host->gpm_epoch;
-	assert_int_equal(partition_donate(host, GPA(gpa), linux_p, GPA(dst),
+	assert_int_equal(donate_memory(host, GPA(gpa), linux_p, GPA(dst),
 					  1), HC_OK);
 	assert_true(host->gpm_epoch > epoch);	/* its TLB is stale */
 	assert_false(gpm_lookup(host, GPA(gpa), &e));
@@ -343,7 +345,7 @@ static void donate_whole_units(void **state)
 	}
 	assert_true(gpm_lookup(host, GPA(src), &e));
 	assert_int_equal(e.size, PAGE_SIZE);
-	assert_int_equal(partition_donate(host, GPA(src), linux_p, GPA(dst),
+	assert_int_equal(donate_memory(host, GPA(src), linux_p, GPA(dst),
 					  512), HC_OK);
 	assert_true(gpm_lookup(linux_p, GPA(dst), &e));
 	assert_int_equal(e.size, BIG_PAGE_SIZE);
@@ -397,22 +399,22 @@ static void donate_refused(void **state)
 	assert_true(populate(host, 6 * MIB));
 	assert_true(partition_populate(linux_p, GPA(LINUX_RAM + 12 * MIB),
 				       &why));
-	h = host->pages_owned;
-	l = linux_p->pages_owned;
+	h = promise_owned(host);
+	l = promise_owned(linux_p);
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
-		assert_int_equal(partition_donate(host, GPA(t[i].src), linux_p,
+		assert_int_equal(donate_memory(host, GPA(t[i].src), linux_p,
 				GPA(t[i].dst), t[i].pages), t[i].st);
-		assert_int_equal(host->pages_owned, h);
-		assert_int_equal(linux_p->pages_owned, l);
+		assert_int_equal(promise_owned(host), h);
+		assert_int_equal(promise_owned(linux_p), l);
 	}
-	assert_int_equal(partition_donate(host, GPA(6 * MIB), host,
+	assert_int_equal(donate_memory(host, GPA(6 * MIB), host,
 					  GPA(7 * MIB), 1), HC_EINVAL);
 	linux_p->state = HC_STATE_RUNNING;
-	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+	assert_int_equal(donate_memory(host, GPA(6 * MIB), linux_p,
 					  GPA(LINUX_RAM), 1), HC_EBUSY);
 	linux_p->state = HC_STATE_STOPPED;
-	linux_p->pages_cap = linux_p->pages_owned - linux_p->pages_tables;
-	assert_int_equal(partition_donate(host, GPA(6 * MIB), linux_p,
+	linux_p->pages_cap = promise_owned(linux_p) - linux_p->pages_tables;
+	assert_int_equal(donate_memory(host, GPA(6 * MIB), linux_p,
 					  GPA(LINUX_RAM), 1), HC_ENOMEM);
 	linux_p->pages_cap = LINUX_CAP / PAGE_SIZE;
 	check_accounts();
@@ -441,8 +443,8 @@ static void foreign_pages(void **state)
 	(void)stop_linux();
 	assert_int_equal(owner_of(ch.v), FRAME_CHANNEL);
 	assert_false(gpm_lookup(linux_p, GPA(0xe4000000), &e));
-	frame_free(FRAME_CHANNEL, ch, PAGE_SIZE);
-	assert_in_range(linux_p->pages_owned, rest, rest + 2);
+	free_pages(FRAME_CHANNEL, ch, PAGE_SIZE);
+	assert_in_range(promise_owned(linux_p), rest, rest + 2);
 }
 
 static void start_and_stop(void **state)
@@ -465,7 +467,7 @@ static void start_and_stop(void **state)
 	assert_int_equal(partition_stop(linux_p), HC_EAGAIN);
 	assert_int_equal(linux_p->state, HC_STATE_STOPPING);
 	assert_int_equal(linux_p->reason, HC_REASON_HOST_REQUEST);
-	assert_true(linux_p->pages_owned > 512);
+	assert_true(promise_owned(linux_p) > 512);
 	linux_p->vcpus[1]->running = 0;
 	stop_linux();
 	assert_int_equal(linux_p->vcpus[0]->attention, 0);
@@ -482,11 +484,9 @@ static void killed(void **state)
 	assert_int_equal(partition_start(linux_p, &s), HC_OK);
 	fake.reg[VCPU_RIP] = 0x1234;
 	fake.dumps = 0;
-	hv_lock();
 	partition_kill(linux_p->vcpus[0], HC_REASON_GPM_FAULT, 0x9999);
 	/* a second vCPU's death is not told again */
 	partition_kill(linux_p->vcpus[1], HC_REASON_TRIPLE_FAULT, 1);
-	hv_unlock();
 	assert_int_equal(linux_p->state, HC_STATE_CRASHED);
 	assert_int_equal(linux_p->reason, HC_REASON_GPM_FAULT);
 	assert_int_equal(linux_p->crash_detail, 0x9999);
@@ -513,7 +513,7 @@ static void random_work(void **state)
 {
 	static uint64_t ways[4];
 	uint64_t rest = stop_linux(), free_before = owned(FRAME_FREE);
-	uint64_t host_before = host->pages_owned;
+	uint64_t host_before = promise_owned(host);
 	uint32_t step, i;
 
 	(void)state;
@@ -544,7 +544,7 @@ static void random_work(void **state)
 				(void)partition_populate(host, GPA((h + i) *
 						PAGE_SIZE), &why);
 			}
-			st = partition_donate(host, GPA(h * PAGE_SIZE),
+			st = donate_memory(host, GPA(h * PAGE_SIZE),
 					linux_p, GPA(LINUX_RAM +
 					l * PAGE_SIZE), n);
 			ways[2] += st == HC_OK;
@@ -565,9 +565,9 @@ static void random_work(void **state)
 		assert_true(ways[i] > 20);	/* each was really done */
 	}
 	stop_linux();
-	assert_in_range(linux_p->pages_owned, rest, rest + 2);
-	assert_int_equal(owned(FRAME_FREE) + host->pages_owned +
-			 linux_p->pages_owned,
+	assert_in_range(promise_owned(linux_p), rest, rest + 2);
+	assert_int_equal(owned(FRAME_FREE) + promise_owned(host) +
+			 promise_owned(linux_p),
 			 free_before + host_before + rest);
 }
 

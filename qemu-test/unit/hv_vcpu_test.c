@@ -556,7 +556,7 @@ static void exceptions(void **state)
 	assert_false(fake.event.has_error);
 	vcpu_inject_ud(&a);
 	assert_false(fake.event.has_error);
-	/* not deliverable: the partition's end, under the lock */
+	/* not deliverable: the partition's end */
 	fake.inject_refused = true;
 	vcpu_inject_ud(&a);
 	assert_ptr_equal(fake.killed, &a);

@@ -19,7 +19,7 @@ UNIT_TESTS += $(HV_UNIT)
 hv_decode_UNDER := vmx/decode.c
 hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
 hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c core/promise.c \
-	core/release.c
+	core/donate.c core/release.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
@@ -36,7 +36,7 @@ hv_irq_UNDER := x86/irq.c
 hv_pci_UNDER := core/pci.c
 hv_pci_config_UNDER := x86/pci_config.c
 hv_lapic_UNDER := x86/lapic.c x86/tsc.c
-hv_sched_UNDER := core/sched.c
+hv_sched_UNDER := core/sched.c core/lock.c
 hv_mc_UNDER := x86/mc.c
 hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 	iommu/vtd.c iommu/amdvi.c

@@ -123,6 +123,7 @@ void fakes_reset(void)
 		cpus[i] = &fake_cpu[i];
 	}
 	cpu_count = 2;
+	fake_locks = 0;
 	boot.tsc_hz = 1000000000;
 	fake.tsc = 1000000;
 	fake.reg[VCPU_CR0] = CR0_PE | CR0_PG;
@@ -293,16 +294,94 @@ WEAK bool log_panicking(void)
 	return false;
 }
 
-WEAK void hv_lock(void)
+/*
+ * Locks, as hv.h has their order: partitions' by id, frame_lock, others.
+ */
+WEAK struct lock frame_lock;
+static __thread const struct lock *held[4];
+__thread uint32_t fake_locks;
+
+static uint32_t rank(const struct lock *l)
 {
-	assert_int_equal(fake.lock_depth, 0);	/* it is not recursive */
-	fake.lock_depth++;
-	fake.locks++;
+	uint32_t i;
+
+	for (i = 0; i < partition_count; i++) {
+		if (l == &partitions[i]->lock) {
+			return i;
+		}
+	}
+	return l == &frame_lock ? BOOT_MAX_PARTITIONS : ~0u;
 }
 
-WEAK void hv_unlock(void)
+/** This CPU is to wait for l: none that comes after it is held, nor itself. */
+void fake_lock_takes(const struct lock *l)
 {
-	assert_int_equal(fake.lock_depth, 1);
+	uint32_t i;
+
+	for (i = 0; i < fake_locks; i++) {
+		assert_ptr_not_equal(held[i], l);
+		assert_true(rank(held[i]) <= rank(l));
+	}
+	assert_true(fake_locks < ARRAY_SIZE(held));
+	held[fake_locks++] = l;
+}
+
+void fake_lock_drops(const struct lock *l)
+{
+	uint32_t i;
+
+	for (i = 0; i < fake_locks && held[i] != l; i++) {
+	}
+	assert_true(i < fake_locks);
+	held[i] = held[--fake_locks];
+}
+
+/* A partition that does not run, or the host partition, is CPU 0's. */
+static bool is_mine(const struct partition *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->vcpu_count; i++) {
+		if (!partition_is_host(p) && p->vcpus[i]->running) {
+			return false;
+		}
+	}
+	return !this_cpu()->index && (partition_is_host(p) ||
+				      p->state != HC_STATE_RUNNING);
+}
+
+void fake_lock_held(const struct lock *l)
+{
+	uint32_t i;
+
+	for (i = 0; i < fake_locks; i++) {
+		if (held[i] == l) {
+			return;
+		}
+	}
+	assert_true(rank(l) < BOOT_MAX_PARTITIONS);
+	assert_true(is_mine(partitions[rank(l)]));
+}
+
+WEAK void lock_take(struct lock *l)
+{
+	fake.lock_depth++;	/* first, for hv_interleave.h */
+	fake.locks++;
+	fake_lock_takes(l);
+}
+
+WEAK bool lock_try(struct lock *l)
+{
+	if (fake.lock_busy) {
+		return false;
+	}
+	lock_take(l);
+	return true;
+}
+
+WEAK void lock_drop(struct lock *l)
+{
+	fake_lock_drops(l);
 	fake.lock_depth--;
 }
 
@@ -390,7 +469,7 @@ WEAK void partition_event(struct partition *p, uint64_t bits)
 WEAK void partition_kill(struct vcpu *v, enum hc_reason reason,
 			 uint64_t detail)
 {
-	assert_int_equal(fake.lock_depth, 1);
+	assert_int_equal(fake.lock_depth, 0);
 	fake.killed = v;
 	fake.kill_reason = reason;
 	fake.kill_detail = detail;

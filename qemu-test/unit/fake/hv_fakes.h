@@ -30,6 +30,7 @@ struct fakes {
 	uint32_t dr_loads;
 	uint32_t windows, flushes, dumps, kicks, interrupts;
 	int lock_depth;
+	bool lock_busy;			/* another CPU has them all */
 	uint32_t locks;
 	uint32_t wakes;
 	uint32_t interrupt_gaps;	/* moments with interrupts on */
@@ -52,17 +53,24 @@ extern struct percpu fake_cpu[2];
 extern struct pt_format fake_format;	/* the backend's */
 
 void fakes_reset(void);
+extern __thread uint32_t fake_locks;	/* held by this CPU */
+void fake_lock_takes(const struct lock *l);
+void fake_lock_drops(const struct lock *l);
+void fake_lock_held(const struct lock *l);
 void fake_memory_map(uint64_t bytes);
 void fake_vcpu_init(struct vcpu *v, struct partition *p, uint32_t index);
 
 /* Runs code that must end in panic(). */
 #define assert_panics(code) do {					\
+	volatile uint32_t held_ = fake_locks;				\
+									\
 	fake.panic_expected = true;					\
 	if (!setjmp(fake.panic)) {					\
 		code;							\
 		fail_msg("no panic");					\
 	}								\
 	fake.panic_expected = false;					\
+	fake_locks = held_;						\
 } while (0)
 
 #endif

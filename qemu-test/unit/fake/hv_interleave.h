@@ -34,8 +34,8 @@ static void interleave_step(int number, siginfo_t *info, void *context)
 }
 
 /**
- * Does what mine does, and what other does after n instructions; both may take
- * hv_lock, so not while mine has it. false: there are not so many, and other was
+ * Does what mine does, and what other does after n instructions; both may take a
+ * lock, so not while mine has one. false: there are not so many, and other was
  * not called.
  */
 static bool interleave(void (*mine)(void), void (*other)(void), uint32_t n)

@@ -176,6 +176,7 @@ void frame_free(uint8_t owner, hpa_t pa, uint64_t bytes)
 {
 	uint64_t i;
 
+	LOCK_HELD(&frame_lock);
 	assert_int_equal(owner, FRAME_HYPERVISOR);
 	for (i = 0; i < bytes / PAGE_SIZE; i++) {
 		assert_int_equal(taken[pa.v / PAGE_SIZE + i], 1);

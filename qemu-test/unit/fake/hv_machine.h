@@ -9,6 +9,10 @@
 
 #define DMAP_BASE	0x200000000000ull
 
+struct lock;
+void fake_lock_held(const struct lock *l);
+#define LOCK_HELD(l)	fake_lock_held(l)
+
 #define cpuid		machine_cpuid
 #define rdmsr		machine_rdmsr
 #define wrmsr		machine_wrmsr

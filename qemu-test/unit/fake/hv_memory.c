@@ -119,7 +119,7 @@ void check_accounts(void)
 	for (i = 0; i < 2; i++) {
 		struct partition *p = partitions[i];
 
-		assert_int_equal(p->pages_owned, owned(FRAME_PARTITION0 + i));
+		assert_int_equal(promise_owned(p), owned(FRAME_PARTITION0 + i));
 		ram = splits = 0;
 		for (gpa = 0; gpa < 0x100000000; gpa += PAGE_SIZE) {
 			if (gpm_range_empty(p, GPA(gpa)) &&
@@ -139,9 +139,26 @@ void check_accounts(void)
 		}
 		assert_int_equal(splits, p->pages_splits);
 		/* the rest is tables; they do not count against the cap */
-		assert_int_equal(ram + p->pages_tables, p->pages_owned);
+		assert_int_equal(ram + p->pages_tables, promise_owned(p));
 		assert_true(ram <= p->pages_cap);
 	}
+}
+
+hpa_t alloc_big(uint8_t who, bool *zeroed)
+{
+	hpa_t pa;
+
+	lock_take(&frame_lock);
+	pa = frame_take_big(who, zeroed);
+	lock_drop(&frame_lock);
+	return pa;
+}
+
+void free_pages(uint8_t who, hpa_t pa, uint64_t bytes)
+{
+	lock_take(&frame_lock);
+	frame_free(who, pa, bytes);
+	lock_drop(&frame_lock);
 }
 
 bool populate(struct partition *p, uint64_t gpa)
@@ -170,5 +187,5 @@ uint64_t stop_linux(void)
 	assert_int_equal(st, HC_OK);
 	assert_int_equal(linux_p->state, HC_STATE_STOPPED);
 	check_accounts();
-	return linux_p->pages_owned;
+	return promise_owned(linux_p);
 }

@@ -30,5 +30,26 @@ bool all_zero(uint64_t pa, uint64_t bytes);
 void check_accounts(void);
 bool populate(struct partition *p, uint64_t gpa);
 uint64_t stop_linux(void);
+hpa_t alloc_big(uint8_t who, bool *zeroed);
+void free_pages(uint8_t who, hpa_t pa, uint64_t bytes);
+
+/* What is called with p's lock held. */
+#define LOCKED(p, call) ({						\
+	struct lock *locked_ = &(p)->lock;				\
+									\
+	lock_take(locked_);						\
+	__auto_type result_ = (call);					\
+	lock_drop(locked_);						\
+	result_;							\
+})
+#define partition_populate(p, ...)					\
+	LOCKED(p, partition_populate(p, __VA_ARGS__))
+#define release_memory(v, ...)						\
+	LOCKED((v)->partition, release_memory(v, __VA_ARGS__))
+#define gpm_lookup(p, ...)	LOCKED(p, gpm_lookup(p, __VA_ARGS__))
+#define gpm_map(p, ...)		LOCKED(p, gpm_map(p, __VA_ARGS__))
+#define gpm_split(p, ...)	LOCKED(p, gpm_split(p, __VA_ARGS__))
+#define gpm_execute(p, ...)	LOCKED(p, gpm_execute(p, __VA_ARGS__))
+#define gpm_range_empty(p, ...)	LOCKED(p, gpm_range_empty(p, __VA_ARGS__))
 
 #endif
