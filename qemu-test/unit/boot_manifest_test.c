@@ -402,7 +402,8 @@ static void partitions_and_channels_are_bounded(void **state)
 	assert_int_equal(fdt_del_node(blob, node_at("/channels/b")), 0);
 	partition_add(16);
 	assert_false(decode());
-	assert_non_null(strstr(error, "/partitions/p: property \"id\": it takes one number (1 to 15)"));
+	assert_non_null(strstr(error, "/partitions/p: property \"id\": "
+			       "it takes one number (1 to 15)"));
 }
 
 /* There is room for four in a guest's address space, and its ports. */
