@@ -230,10 +230,10 @@ static void others(void)
 		touch(host, host_pages++ * PAGE_SIZE + MIB);
 	}
 	if (u->v) {
-		frame_free(FRAME_CHANNEL, *u, BIG_PAGE_SIZE);
+		free_pages(FRAME_CHANNEL, *u, BIG_PAGE_SIZE);
 		u->v = 0;
 	} else if (frame_owned(FRAME_FREE) > LINUX_CAP + 8 * MIB) {
-		*u = frame_alloc_big(FRAME_CHANNEL, &zeroed);
+		*u = alloc_big(FRAME_CHANNEL, &zeroed);
 		if (u->v == FRAME_NULL) {
 			u->v = 0;
 		} else {
@@ -243,7 +243,7 @@ static void others(void)
 	for (i = chance(2000); i; i--) {
 		s = &singles[chance(SINGLES)];
 		if (s->v) {
-			frame_free(FRAME_CHANNEL, *s, PAGE_SIZE);
+			free_pages(FRAME_CHANNEL, *s, PAGE_SIZE);
 			s->v = 0;
 		} else {
 			*s = frame_alloc(FRAME_CHANNEL, false);
