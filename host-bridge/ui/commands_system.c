@@ -2,7 +2,7 @@
 /*
  * Commands about the machine as a whole, and its end. Figures come from the
  * hypervisor by HC_QUERY, one at a time: a table's lines are not of the same
- * instant. Lists are read until the hypervisor says that there is no more.
+ * instant, but for those of memory. Lists are read until the hypervisor says that there is no more.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,15 +31,24 @@
 #define POWER_MS	1000u	/* what the machine may take to obey */
 #define CLOSE_MS	60000u	/* and a disk, to take all that is written */
 
-/* A 16-byte name in two registers, first character in the lowest byte. Valid
+/** A 16-byte name in two registers, first character in the lowest byte. Valid
  * until the next call. */
-static const char *name_of(uint64_t lo, uint64_t hi)
+const char *commands_name(uint64_t lo, uint64_t hi)
 {
 	static char name[17];
 
 	memcpy(name, &lo, 8);
 	memcpy(name + 8, &hi, 8);
 	return name;
+}
+
+/** The word for an hc_state. */
+const char *commands_state(uint64_t state)
+{
+	static const char *const states[] = { "stopped", "running", "crashed",
+					      "stopping" };
+
+	return state < sizeof(states) / sizeof(states[0]) ? states[state] : "?";
 }
 
 /* Hours, minutes, seconds, thousandths. Valid until the next call. */
@@ -68,7 +77,7 @@ static void print_exits(uint64_t partition)
 		if (r.rdi > 0) {
 			printf("%s%s %llu", shown++ % 5 ? ", " :
 			       shown > 1 ? "\n      " : "    exits: ",
-			       name_of(r.rsi, r.rdx),
+			       commands_name(r.rsi, r.rdx),
 			       (unsigned long long)r.rdi);
 		}
 	}
@@ -79,8 +88,6 @@ static void print_exits(uint64_t partition)
  * past the last partition. Uptime is 0 unless it runs. */
 static bool print_partition(uint64_t id)
 {
-	static const char *const states[] = { "stopped", "running", "crashed",
-					      "stopping" };
 	struct hc_regs name, state, mem;
 
 	if (hc_query(HC_QUERY_NAME, id, 0, &name) != HC_OK ||
@@ -89,8 +96,8 @@ static bool print_partition(uint64_t id)
 		return false;
 	}
 	printf("  %llu %-15s %-8s %6u %10llu.%u %8llu  %-15s %6llu\n",
-	       (unsigned long long)id, name_of(name.rdi, name.rsi),
-	       state.rdi < 4 ? states[state.rdi] : "?", (unsigned)mem.r10,
+	       (unsigned long long)id, commands_name(name.rdi, name.rsi),
+	       commands_state(state.rdi), (unsigned)mem.r10,
 	       (unsigned long long)(mem.rdi >> 20),
 	       (unsigned)((mem.rdi & 0xfffff) * 10 >> 20),
 	       (unsigned long long)(mem.rsi >> 20),
@@ -176,9 +183,15 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	char clock[32];
 	struct tm tm;
 
-	(void)argc;
-	(void)argv;
 	(void)rest;
+	if (argc > 1) {
+		if (strcmp(argv[1], "--json") == 0) {
+			commands_status_json(env);
+		} else {
+			printf("\"%s\" is not --json\n", argv[1]);
+		}
+		return;
+	}
 	strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S",
 		 gmtime_r(&now, &tm));
 	printf("%s UTC, up %s, %s, %u CPU, %llu MiB\n", clock,
@@ -205,8 +218,7 @@ static void print_owner(const char *name, uint64_t bytes)
 	       (unsigned long long)(bytes >> 10));
 }
 
-/* All owners of the machine's pages. The sum is all memory, if no page changed
- * its owner while the list was read. */
+/* All owners of the machine's pages, of one instant: the sum is all memory. */
 static void run_memory(const struct command_env *env, int argc, char **argv,
 		       const char *rest)
 {
@@ -220,7 +232,7 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	(void)rest;
 	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
 	     i++) {
-		print_owner(name_of(r.rsi, r.rdx), r.rdi);
+		print_owner(commands_name(r.rsi, r.rdx), r.rdi);
 		sum += r.rdi;
 	}
 	print_owner("all", sum);
@@ -403,8 +415,9 @@ static void run_poweroff(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_system[] = {
-	{ "status", "", "partitions, CPUs, memory, exits by reason", "",
-	  0, 0, run_status, NULL },
+	{ "status", "[--json]", "partitions, CPUs, memory, exits by reason",
+	  "  --json   for programs: all of it in one line\n",
+	  0, 1, run_status, NULL },
 	{ "memory", "", "who owns the machine's memory", "",
 	  0, 0, run_memory, NULL },
 	{ "channel", "", "the channel to Linux: rings, counters, liveness", "",

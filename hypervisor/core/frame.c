@@ -387,23 +387,17 @@ bool frame_zero_one(void)
 		return false;
 	}
 	u = zeroed_units < ZERO_TARGET ? heads[LIST_DIRTY] : NO_UNIT;
-	if (u == NO_UNIT) {
-		lock_drop(&frame_lock);
-		return false;
-	}
-	zero_memory(hpa_ptr(HPA((uint64_t)u * BIG_PAGE_SIZE +
-				(uint64_t)units[u].zeroed * PAGE_SIZE)),
-		    PAGE_SIZE);
-	if (units[u].zeroed + 1u == BIG_PAGE_PAGES) {
-		/* the last page: it belongs to another list now */
+	if (u != NO_UNIT) {
+		zero_memory(hpa_ptr(HPA((uint64_t)u * BIG_PAGE_SIZE +
+					(uint64_t)units[u].zeroed * PAGE_SIZE)),
+			    PAGE_SIZE);
+		/* with its last page it belongs to another list */
 		list_remove(u);
 		units[u].zeroed++;
 		list_insert(u);
-	} else {
-		units[u].zeroed++;
 	}
 	lock_drop(&frame_lock);
-	return true;
+	return u != NO_UNIT;
 }
 
 /**

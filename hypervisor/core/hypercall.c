@@ -232,18 +232,27 @@ static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 	return HC_OK;
 }
 
-/* In the order of enum frame_owner, without FRAME_NONE. */
+/* In the order of enum frame_owner, without FRAME_NONE; all as they were when
+ * the first was asked for, so that a list's sum is right. */
 static hv_status_t query_owner(struct vcpu *v, uint64_t index)
 {
 	static const char *const names[] = {
 		"free", "hypervisor", "channels",
 	};
-	uint64_t who = FRAME_FREE + index;
+	static uint64_t bytes[ARRAY_SIZE(names) + BOOT_MAX_PARTITIONS];
+	uint32_t i;
 
 	if (index >= ARRAY_SIZE(names) + partition_count) {
 		return HC_ENOENT;
 	}
-	v->regs.rdi = frame_owned((uint8_t)who);
+	if (index == 0) {
+		lock_take(&frame_lock);
+		for (i = 0; i < ARRAY_SIZE(bytes); i++) {
+			bytes[i] = frame_owned((uint8_t)(FRAME_FREE + i));
+		}
+		lock_drop(&frame_lock);
+	}
+	v->regs.rdi = bytes[index];
 	put_name(&v->regs.rsi, &v->regs.rdx,
 		 index < ARRAY_SIZE(names) ? names[index] :
 		 partitions[index - ARRAY_SIZE(names)]->config->name);

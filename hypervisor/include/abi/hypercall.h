@@ -129,8 +129,9 @@ enum hc_query {
 	 * since boot, R10 = APIC id */
 	HC_QUERY_CPU = 3,
 	/* index = owner number 0.. -> RDI = bytes, RSI, RDX = name (16 bytes);
-	 * HC_ENOENT past the last. Owners: free, hypervisor,
-	 * channels, then each partition */
+	 * HC_ENOENT past the last. Owners: free, hypervisor, channels, then
+	 * each partition; their bytes are those of when number 0 was asked
+	 * for last */
 	HC_QUERY_OWNER = 4,
 	/* index = partition -> RDI, RSI = name, RDX = vCPUs, R10 = flags */
 	HC_QUERY_NAME = 5,

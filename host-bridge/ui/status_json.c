@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `status --json`: what `status` and `memory` show, for programs: one object on
+ * one line. Times are milliseconds, memory is bytes. What is added later has new
+ * names; "version" counts changes of what is there.
+ */
+#include <stdio.h>
+
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/rt/heap.h"
+#include "host-bridge/ui/commands.h"
+
+#define VERSION		1
+#define MAX_PARTITIONS	16u	/* more than the hypervisor has */
+
+/* , "name": number; the first of an object goes without the comma. */
+static void number(const char *name, uint64_t n, bool first)
+{
+	printf("%s\"%s\": %llu", first ? "" : ", ", name,
+	       (unsigned long long)n);
+}
+
+/* Firmware and manifest say what they like. [RFC 8259 "Strings"] */
+static void text(const char *name, const char *value)
+{
+	printf(", \"%s\": \"", name);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+
+		if (c < ' ' || c == '"' || c == '\\' || c > '~') {
+			printf("\\u%04x", c);
+		} else {
+			putchar(c);
+		}
+	}
+	putchar('"');
+}
+
+static bool print_partition(uint64_t id)
+{
+	struct hc_regs name, state, mem, r;
+
+	if (hc_query(HC_QUERY_NAME, id, 0, &name) != HC_OK ||
+	    hc_query(HC_QUERY_STATE, id, 0, &state) != HC_OK ||
+	    hc_query(HC_QUERY_MEMORY, id, 0, &mem) != HC_OK) {
+		return false;
+	}
+	printf("%s{", id == 0 ? "" : ", ");
+	number("id", id, true);
+	text("name", commands_name(name.rdi, name.rsi));
+	text("state", commands_state(state.rdi));
+	number("vcpus", mem.r10, false);
+	number("memory", mem.rdi, false);
+	number("cap", mem.rsi, false);
+	number("populated", mem.rdx, false);
+	number("uptime", loop_ticks_to_ms(mem.r8), false);
+	number("starts", state.r8, false);
+	printf(", \"exits\": {");
+	for (uint64_t i = 0; hc_query(HC_QUERY_EXITS, id, i, &r) == HC_OK;
+	     i++) {
+		number(commands_name(r.rsi, r.rdx), r.rdi, i == 0);
+	}
+	printf("}}");
+	return true;
+}
+
+/* Who has the machine's pages, all of one instant. */
+static void print_memory(void)
+{
+	struct hc_regs r;
+	uint64_t sum = 0;
+
+	printf(", \"memory\": {");
+	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
+	     i++) {
+		number(commands_name(r.rsi, r.rdx), r.rdi, i == 0);
+		sum += r.rdi;
+	}
+	number("all", sum, false);
+	printf("}, \"heap\": {");
+	number("used", heap_used(), true);
+	number("room", heap_room(), false);
+	printf("}");
+}
+
+static void print_cpus(void)
+{
+	struct hc_regs r;
+
+	printf(", \"cpus\": [");
+	for (uint64_t i = 0; hc_query(HC_QUERY_CPU, i, 0, &r) == HC_OK; i++) {
+		printf("%s{", i == 0 ? "" : ", ");
+		number("apic", r.r10, true);
+		number("up", loop_ticks_to_ms(r.rdx), false);
+		number("in_partitions", loop_ticks_to_ms(r.rsi), false);
+		number("idle", loop_ticks_to_ms(r.rdi), false);
+		printf("}");
+	}
+	printf("]");
+}
+
+/** Prints the object. */
+void commands_status_json(const struct command_env *env)
+{
+	printf("{");
+	number("version", VERSION, true);
+	number("uptime", loop_uptime_ms(), false);
+	text("platform", env->config->info->platform);
+	printf(", \"partitions\": [");
+	for (uint64_t id = 0; id < MAX_PARTITIONS && print_partition(id);
+	     id++) {
+	}
+	printf("]");
+	print_memory();
+	print_cpus();
+	printf(", \"agent\": %s}\n",
+	       linux_ready(env->guest) ? "true" : "false");
+}
