@@ -74,6 +74,38 @@ static void use(const char *size)
 	assert_int_equal(sparse_shell("e2fsck -fn image", size), 0);
 }
 
+static int op_append(void)
+{
+	static char data[64 << 10];
+	size_t done;
+	int error = volume_write(sparse_vol, ino, at, data, sizeof(data),
+				 &done);
+
+	at += done;
+	return error;
+}
+
+/* Who waits for memory half way has taken no blocks for it: a large file lies in few
+ * pieces. */
+static void test_pieces(void **state)
+{
+	char why[JOURNAL_WHY] = "";
+
+	(void)state;
+	assert_int_equal(sparse_shell("rm -f image && truncate -s $size image "
+				      "&& mke2fs -q -t ext4 -F image", "512M"),
+			 0);
+	assert_int_equal(sparse_open(MEMORY, why), 0);
+	assert_int_equal(sparse_change(op_create), 0);
+	for (at = 0; at < 32 << 20;) {
+		assert_int_equal(sparse_change(op_append), 0);
+	}
+	sparse_close();
+	assert_int_equal(sparse_shell(
+		"e2fsck -fn image && debugfs -R 'ex -l /f' image >ex && "
+		"test $(grep -c ' - ' ex) -le 6", "512M"), 0);
+}
+
 static void test_sizes(void **state)
 {
 	static const char *const sizes[] = { "64M", "600M", "16G", "1T" };
@@ -82,14 +114,21 @@ static void test_sizes(void **state)
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		use(sizes[i]);
 	}
+}
+
+static int teardown(void **state)
+{
+	(void)state;
 	sparse_end();
+	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_pieces),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, teardown);
 }

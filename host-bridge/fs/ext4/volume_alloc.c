@@ -372,7 +372,7 @@ static errcode_t hook_block(ext2_filsys fs, blk64_t goal, blk64_t *block)
 	if (error == 0 &&
 	    vol->dev->ops->change(vol->dev, found, true) == NULL) {
 		error = poke_error(vol);
-		volume_free(vol, found, 1);
+		volume_untake(vol, found, 1);
 	}
 	*block = found;
 	return error;

@@ -180,11 +180,9 @@ static int clear(struct volume *vol, struct freed *freed)
 			     freed->what == FREED_DIR);
 }
 
-/**
- * Gives blocks back, which were in use. Their memory on the device is given
- * back too: no pointer into them may be used any more.
- */
-void volume_free(struct volume *vol, uint64_t first, uint32_t count)
+/* Counts blocks as free; at once: their bits are cleared now, if they can be. */
+static void give_back(struct volume *vol, uint64_t first, uint32_t count,
+		      bool at_once)
 {
 	struct freed range = {
 		.first = first, .count = count, .what = FREED_BLOCKS,
@@ -192,8 +190,7 @@ void volume_free(struct volume *vol, uint64_t first, uint32_t count)
 
 	ext2fs_free_blocks_count_add(vol->fs->super, count);
 	ext2fs_mark_super_dirty(vol->fs);
-	vol->dev->ops->discard(vol->dev, first, count);
-	if (vol->dev->running != 0 || clear(vol, &range) != 0) {
+	if (!at_once || clear(vol, &range) != 0) {
 		note(vol, range.first, range.count, FREED_BLOCKS);
 		return;
 	}
@@ -201,6 +198,25 @@ void volume_free(struct volume *vol, uint64_t first, uint32_t count)
 	if (first < vol->goal && first + count == vol->goal) {
 		vol->goal = first;
 	}
+}
+
+/**
+ * Gives blocks back, which were in use. Their memory on the device is given
+ * back too: no pointer into them may be used any more.
+ */
+void volume_free(struct volume *vol, uint64_t first, uint32_t count)
+{
+	vol->dev->ops->discard(vol->dev, first, count);
+	give_back(vol, first, count, vol->dev->running == 0);
+}
+
+/**
+ * Gives blocks back that the same call of the volume's has taken, and that nothing was
+ * written to: as no crash brings back who had them, they may be taken again at once.
+ */
+void volume_untake(struct volume *vol, uint64_t first, uint32_t count)
+{
+	give_back(vol, first, count, true);
 }
 
 /** Gives an inode back, which was in use; dir: as a directory. */

@@ -262,6 +262,7 @@ void volume_alloc_hooks(struct volume *vol);
 
 /* volume_free.c */
 void volume_free(struct volume *vol, uint64_t first, uint32_t count);
+void volume_untake(struct volume *vol, uint64_t first, uint32_t count);
 void volume_free_inode(struct volume *vol, uint32_t ino, bool dir);
 int free_flush(struct volume *vol);
 

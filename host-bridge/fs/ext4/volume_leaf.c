@@ -267,7 +267,7 @@ static int take(struct volume *vol, struct vnode *vn)
 	}
 	if (vol->dev->ops->change(vol->dev, block, true) == NULL) {
 		error = poke_error(vol);
-		volume_free(vol, block, 1);
+		volume_untake(vol, block, 1);
 		return error;
 	}
 	vn->tree[vn->tree_count++] = block;

@@ -209,7 +209,7 @@ void run_undo(struct volume *vol, struct vnode *vn, uint32_t count)
 	struct run *run = &vn->runs[vn->cursor];
 
 	run->len -= count;
-	volume_free(vol, run->pblk + run->len, count);
+	volume_untake(vol, run->pblk + run->len, count);
 	ext2fs_iblk_sub_blocks(vol->fs, &vn->in_small, count);
 	leaf_changed(vol, vn, vn->cursor);
 	if (run->len == 0) {
