@@ -56,31 +56,34 @@ static hv_status_t hc_wait(struct vcpu *v)
 	return HC_OK;
 }
 
-/* HC_IOREQ_GET: an access that nobody has fetched, each vCPU in its turn: one
- * that asks again as soon as it is answered, on a CPU of its own, holds up no
- * other. */
+/* HC_IOREQ_GET: an access that nobody has fetched, each partition in its turn, and
+ * of one each vCPU: who asks again as soon as it is answered, on CPUs of its own,
+ * holds up no other, however many vCPUs it has. */
 static hv_status_t hc_ioreq_get(struct vcpu *v)
 {
-	static uint32_t turn;	/* the slot after the last one served */
-	const uint32_t slots = partition_count * PARTITION_MAX_VCPUS;
-	uint32_t n;
+	static uint32_t turn;	/* the partition after the last one served */
+	uint32_t n, m, k;
 
-	for (n = 0; n < slots; n++) {
-		uint32_t at = (turn + n) % slots;
-		uint32_t i = at / PARTITION_MAX_VCPUS;
-		uint32_t k = at % PARTITION_MAX_VCPUS;
-		struct vcpu *g = partitions[i]->vcpus[k];
+	for (n = 0; n < partition_count; n++) {
+		struct partition *p = partitions[(turn + n) % partition_count];
 
-		if (!g || g->state != VCPU_IOREQ || g->ioreq.taken) {
-			continue;
+		for (m = 0; m < p->vcpu_count; m++) {
+			struct vcpu *g;
+
+			k = (p->ioreq_turn + m) % p->vcpu_count;
+			g = p->vcpus[k];
+			if (g->state != VCPU_IOREQ || g->ioreq.taken) {
+				continue;
+			}
+			g->ioreq.taken = true;
+			turn += n + 1;
+			p->ioreq_turn = k + 1;
+			v->regs.rdi = (uint64_t)p->id << 16 | k;
+			v->regs.rsi = g->ioreq.word;
+			v->regs.rdx = g->ioreq.value;
+			v->regs.r10 = g->ioreq.rip;
+			return HC_OK;
 		}
-		g->ioreq.taken = true;
-		turn = at + 1;
-		v->regs.rdi = (uint64_t)i << 16 | k;
-		v->regs.rsi = g->ioreq.word;
-		v->regs.rdx = g->ioreq.value;
-		v->regs.r10 = g->ioreq.rip;
-		return HC_OK;
 	}
 	return HC_ENOENT;
 }

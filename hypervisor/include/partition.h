@@ -129,6 +129,7 @@ struct partition {
 	uint8_t *native_ports;		/* 8 KiB: bit set = exits */
 	void *backend;
 	uint32_t vcpu_count;
+	uint32_t ioreq_turn;		/* hypercall.c */
 	struct vcpu *vcpus[PARTITION_MAX_VCPUS];
 	uint32_t channel_count;
 	struct channel *channels[BOOT_MAX_CHANNELS];	/* as it numbers them */

@@ -340,23 +340,32 @@ static void ioreq(void **state)
 	refused(&host_vcpu, HC_EBUSY, HC_IOREQ_DONE, 0x10001, 0, 0, 0, 0);
 }
 
-/* Two vCPUs that ask again as soon as they are answered, the host fetching one
- * at a time: each gets every second turn. */
+/* Two partitions, the first with two vCPUs, all of which ask again as soon as they
+ * are answered, the host fetching one at a time: each partition gets every second
+ * turn, and of the first each vCPU half of these. */
 static void ioreq_turns(void **state)
 {
-	uint32_t served[2] = { 0, 0 }, i;
+	static struct partition more = { .id = 2 };
+	static struct vcpu theirs;
+	struct vcpu *all[] = { &linux_vcpu[0], &linux_vcpu[1], &theirs };
+	uint32_t served[ARRAY_SIZE(all)] = { 0 }, i, k;
 
 	(void)state;
-	for (i = 0; i < 20; i++) {
-		linux_vcpu[0].state = linux_vcpu[1].state = VCPU_IOREQ;
-		linux_vcpu[0].ioreq.taken = linux_vcpu[1].ioreq.taken = false;
+	partitions[partition_count++] = &more;
+	fake_vcpu_init(&theirs, &more, 0);
+	for (i = 0; i < 40; i++) {
+		for (k = 0; k < ARRAY_SIZE(all); k++) {
+			all[k]->state = VCPU_IOREQ;
+			all[k]->ioreq.taken = false;
+		}
 		assert_int_equal(call(&host_vcpu, HC_IOREQ_GET, 0, 0, 0, 0, 0),
 				 HC_OK);
-		assert_int_equal(host_vcpu.regs.rdi >> 16, 1);
-		served[host_vcpu.regs.rdi & 1]++;
+		k = (uint32_t)host_vcpu.regs.rdi;
+		served[k >> 16 == 2 ? 2 : k & 1]++;
 	}
 	assert_int_equal(served[0], 10);
 	assert_int_equal(served[1], 10);
+	assert_int_equal(served[2], 20);
 }
 
 static void donate(void **state)
