@@ -440,6 +440,36 @@ static void test_entry_at_end_of_block(void **state)
 	fixture_close(&f);
 }
 
+/* The one before a name is found by where each ends; if none ends there, nothing is
+ * changed. */
+static void test_none_ends_before(void **state)
+{
+	static const int wrong[] = { -12, -4, 4, 12, 24, BLOCK };
+	struct ext2_dir_entry_2 *entry;
+	struct fixture f;
+	struct vnode *vn;
+	uint32_t dir;
+
+	(void)state;
+	fixture_waits = false;		/* blocks are looked at here */
+	fixture_open(&f, 16, "");
+	dir = new_dir(f.vol, ROOT, "d");
+	new_file(f.vol, dir, "a");	/* at 24 */
+	new_file(f.vol, dir, "b");
+	new_file(f.vol, dir, "c");
+	assert_int_equal(vnode_get(f.vol, dir, &vn), 0);
+	entry = dir_entry(f.vol, vn, 24, true);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		entry->rec_len = (uint16_t)(12 + wrong[i]);
+		assert_int_equal(volume_unlink(f.vol, dir, NAME("b")), EIO);
+		assert_int_equal(entry->rec_len, 12 + wrong[i]);
+	}
+	entry->rec_len = 12;
+	assert_int_equal(volume_unlink(f.vol, dir, NAME("b")), 0);
+	assert_int_equal(entry->rec_len, 24);
+	fixture_close(&f);
+}
+
 /* In a hashed directory an entry may reach over the checksum's room, as long as
  * its name does not: a plain directory is made of it later. */
 static void test_name_over_checksum(void **state)
@@ -529,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_xattr),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_entry_at_end_of_block),
+		cmocka_unit_test(test_none_ends_before),
 		cmocka_unit_test(test_name_over_checksum),
 		cmocka_unit_test(test_directory_below_2_gib),
 		cmocka_unit_test(test_hash_uses_all_slots),

@@ -377,26 +377,25 @@ int dir_remove(struct volume *vol, struct vnode *dir, uint32_t place)
 	uint32_t target = place & (vol->block_size - 1);
 	uint8_t *data = dir_block(vol, dir, lblk, true);
 	struct ext2_dir_entry_2 *entry, *before = NULL;
-	uint32_t offset = 0, slack;
+	const uint8_t *at = data;
+	uint32_t slack;
 
 	if (data == NULL) {
 		return poke_error(vol);
 	}
 	/* The entry before it can only be found from the block's start: half a
 	 * block is walked, so no more is looked at than where each one ends. */
-	while (offset < target) {
-		uint32_t step;
-
-		before = (void *)(data + offset);
-		step = before->rec_len;
-		if (step < DIR_ENTRY_MIN || step > target - offset) {
+	entry = (void *)(data + target);
+	while (at < (uint8_t *)entry) {
+		before = (void *)at;
+		if (before->rec_len < DIR_ENTRY_MIN) {
 			return EIO;
 		}
-		offset += step;
+		at += before->rec_len;
 	}
-	entry = (void *)(data + target);
-	if (before != NULL &&
-	    !index_sound(vol, before, target - before->rec_len)) {
+	if (at != (uint8_t *)entry ||
+	    (before != NULL &&
+	     !index_sound(vol, before, target - before->rec_len))) {
 		return EIO;
 	}
 	index_remove(dir->index, index_hash(vol, entry->name, entry->name_len),
