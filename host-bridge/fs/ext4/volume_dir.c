@@ -41,6 +41,17 @@ static uint8_t dir_ext2_type(uint32_t mode)
 	}
 }
 
+static void set_dirty(struct dir_index *index, uint32_t lblk)
+{
+	struct dir_block *block = &index->blocks[lblk];
+
+	if (!block->dirty) {
+		block->dirty = true;
+		block->dirty_next = index->dirty;
+		index->dirty = lblk + 1;
+	}
+}
+
 /**
  * Block lblk of a directory, in memory; write: it will be changed, so its
  * checksum and the inode are dirty from now on. NULL: no such block, or the
@@ -61,7 +72,7 @@ uint8_t *dir_block(struct volume *vol, struct vnode *dir, uint32_t lblk,
 		return (uint8_t *)vol->dev->ops->peek(vol->dev, block);
 	}
 	if (dir->index != NULL) {
-		dir->index->blocks[lblk].dirty = true;
+		set_dirty(dir->index, lblk);
 	}
 	if (vol->batch.ino == dir->ino) {
 		vol->batch.ino = 0;
@@ -166,8 +177,8 @@ int dir_append_block(struct volume *vol, struct vnode *dir)
 	dir_block_init(vol, data);
 	index->blocks[lblk] = (struct dir_block){
 		.slack = (uint16_t)dir_limit(vol),
-		.dirty = true,
 	};
+	set_dirty(index, lblk);
 	index->block_count = lblk + 1;
 	index->hint = lblk;
 	index->slack_place = lblk * vol->block_size;
@@ -480,27 +491,24 @@ int dir_empty(struct volume *vol, struct vnode *dir, bool *empty)
  */
 int dir_writeback(struct volume *vol, struct vnode *dir)
 {
-	for (uint32_t i = 0; i < dir->index->block_count; i++) {
-		struct dir_block *block = &dir->index->blocks[i];
-		struct ext2_dir_entry_tail *tail;
-		uint8_t *data;
+	struct dir_index *index = dir->index;
 
-		if (!block->dirty) {
-			continue;
-		}
-		data = dir_block(vol, dir, i, true);
+	while (index->dirty != 0) {
+		uint32_t lblk = index->dirty - 1;
+		struct ext2_dir_entry_tail *tail;
+		uint8_t *data = dir_block(vol, dir, lblk, true);
+
 		if (data == NULL) {
 			return poke_error(vol);
 		}
-		if ((dir->in.i_flags & EXT2_INDEX_FL) != 0 &&
-		    htree_seal(vol, dir, i, data)) {
-			block->dirty = false;
-			continue;
+		if ((dir->in.i_flags & EXT2_INDEX_FL) == 0 ||
+		    !htree_seal(vol, dir, lblk, data)) {
+			tail = (void *)(data + dir_limit(vol));
+			tail->det_checksum = inode_block_csum(vol, dir, data,
+							dir_limit(vol));
 		}
-		tail = (void *)(data + dir_limit(vol));
-		tail->det_checksum = inode_block_csum(vol, dir, data,
-						      dir_limit(vol));
-		block->dirty = false;
+		index->blocks[lblk].dirty = false;
+		index->dirty = index->blocks[lblk].dirty_next;
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@ struct dir_block {
 	uint16_t slack;			/* no entry has more room to spare */
 	uint16_t room;			/* where one begins that has had it */
 	bool dirty;			/* its checksum is out of date */
+	uint32_t dirty_next;		/* then: as dir_index.dirty */
 };
 
 struct dir_index {
@@ -30,6 +31,7 @@ struct dir_index {
 	uint32_t mask, count;
 	struct dir_block *blocks;
 	uint32_t block_count, block_space;
+	uint32_t dirty;			/* the first such block + 1; or 0 */
 	uint32_t hint;			/* block to look for room in first */
 	uint32_t slack_place;		/* entry that had room to spare */
 };
