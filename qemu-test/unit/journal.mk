@@ -14,6 +14,8 @@ JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \
 	$(addprefix qemu-test/unit/journal_,fixture.c world.c)
 UNIT_TESTS += journal_crash
 journal_crash_SRCS := qemu-test/unit/journal_crash_test.c $(JOURNAL_WORLD_SRCS)
+UNIT_TESTS += journal_home
+journal_home_SRCS := qemu-test/unit/journal_home_test.c $(JOURNAL_WORLD_SRCS)
 
 VOLUME_CRASH_SRCS := qemu-test/unit/volume_crash_ops.c \
 	qemu-test/unit/volume_crash_run.c \

@@ -295,7 +295,7 @@ void world_play(struct world *w, unsigned steps)
 			give_free(w);
 			break;
 		case 4:
-			w->seconds += chance(w, 4);
+			w->seconds += chance(w, 12);
 			journal_tick(w->journal, w->seconds);
 			break;
 		default:
@@ -319,10 +319,15 @@ int world_close(struct world *w)
 	return error;
 }
 
-void world_free(struct world *w)
+void world_quiet(struct world *w)
 {
 	while (step(w)) {
 	}
+}
+
+void world_free(struct world *w)
+{
+	world_quiet(w);
 	journal_free(w->journal);
 	cache_close(w->cache);
 	fake_disk_close(&w->disk);

@@ -51,6 +51,8 @@ void world_open(struct world *w, struct image *image, uint64_t base,
 void world_play(struct world *w, unsigned steps);
 /* Makes lasting what is done, and waits for it. Returns what sync returned. */
 int world_sync(struct world *w);
+/* Until nothing is under way, and nothing due. */
+void world_quiet(struct world *w);
 int world_close(struct world *w);
 void world_free(struct world *w);
 /* Judges what is in an image after a cut at an instant, and a recovery. NULL: as

@@ -167,7 +167,7 @@ static void settle_blocks(struct journal *j)
 	if (j->commit_blocks > 0) {
 		*txn = (struct jbd2_txn){
 			.number = j->number - 1, .start = j->commit_start,
-			.blocks = j->commit_blocks,
+			.blocks = j->commit_blocks, .since = j->seconds,
 		};
 		j->txn_count++;
 	}

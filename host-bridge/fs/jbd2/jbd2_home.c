@@ -8,10 +8,17 @@
  *   2. A flush: they are lasting.
  *   3. The superblock with the new tail, lasting. Only now is there room in the log
  *      for something else; before, a recovery could still begin there.
+ *
+ * The later a block goes, the more of its changes go with it. So it goes when room
+ * is wanted, or when no transaction has changed it for some seconds: then it is
+ * at home before room is wanted, mostly when there is nothing else to do.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "host-bridge/fs/jbd2/jbd2_int.h"
+
+#define SECONDS		30u		/* until what is in the log goes home */
 
 static struct journal *of_req(struct block_req *req)
 {
@@ -19,11 +26,23 @@ static struct journal *of_req(struct block_req *req)
 				  offsetof(struct journal, home_req));
 }
 
-/* Whether the log is so full, or so many blocks are held, that it is time. */
+/* Whether the log is so full, or so many blocks are held, that it is time, or
+ * somebody has said so. */
 static bool is_time(const struct journal *j)
 {
-	return j->used > j->limit / 2 || j->txn_count > TXNS / 2 ||
-	       cache_held(j->cache) > j->held_most;
+	return j->homes_wanted || j->closing || j->used > j->limit / 2 ||
+	       j->txn_count > TXNS / 2 || cache_held(j->cache) > j->held_most;
+}
+
+static bool is_old(const struct journal *j, const struct jbd2_txn *txn)
+{
+	return j->seconds - txn->since >= SECONDS;
+}
+
+/** The clock has been set on: something may have become old. */
+void jbd2_home_tick(struct journal *j)
+{
+	j->homes_old = j->txn_count > 0 && is_old(j, &j->txns[j->txn_first]);
 }
 
 /** Whether there is something to do, and nothing on its way. */
@@ -36,7 +55,7 @@ bool jbd2_home_due(const struct journal *j)
 	    !j->wanted && j->txn_count == 0) {
 		return true;
 	}
-	return j->txn_count > 0 && (j->homes_wanted || j->closing || is_time(j));
+	return j->txn_count > 0 && (j->homes_old || is_time(j));
 }
 
 /* Whether a block can go home now: its content is what was committed, and nothing
@@ -50,31 +69,50 @@ static bool can_go(const struct jblock *jb)
 
 static void home_done(struct cache_batch *batch);
 
-/* Sends as many as there are frames, from the oldest transactions. Returns their
- * number. */
-static unsigned send_home(struct journal *j)
+static int by_place(const void *a, const void *b)
 {
+	uint64_t x = (*(struct jblock *const *)a)->buf->block;
+	uint64_t y = (*(struct jblock *const *)b)->buf->block;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Chooses what goes home, from the oldest transactions, in the order of the places,
+ * so that neighbours go together. Returns how many. */
+static unsigned choose(struct journal *j)
+{
+	bool time = is_time(j);
 	unsigned n = 0;
 
 	for (uint32_t t = 0; t < j->txn_count && n < HOMES; t++) {
 		struct jbd2_txn *txn = &j->txns[(j->txn_first + t) % TXNS];
 
+		if (!time && !is_old(j, txn)) {
+			break;
+		}
 		for (struct jblock *jb = txn->first; jb != NULL && n < HOMES;
 		     jb = jb->next) {
-			struct cache_buf *frame;
-
-			if (!can_go(jb)) {
-				continue;
+			if (can_go(jb)) {
+				j->home_blocks[n++] = jb;
 			}
-			frame = cache_frame(j->cache);
-			if (frame == NULL) {
-				break;
-			}
-			memcpy(frame->data, jb->buf->data, j->block_size);
-			j->home_frames[n] = frame;
-			j->home_blocks[n] = jb;
-			j->home_txns[n++] = txn;
 		}
+	}
+	qsort(j->home_blocks, n, sizeof(*j->home_blocks), by_place);
+	return n;
+}
+
+/* Sends as many as there are frames. Returns their number. */
+static unsigned send_home(struct journal *j)
+{
+	unsigned most = choose(j), n = 0;
+	struct cache_buf *frame;
+
+	while (n < most && (frame = cache_frame(j->cache)) != NULL) {
+		memcpy(frame->data, j->home_blocks[n]->buf->data,
+		       j->block_size);
+		j->home_frames[n] = frame;
+		j->home_txns[n] = j->home_blocks[n]->txn;
+		n++;
 	}
 	j->home_count = n;
 	if (n > 0) {
@@ -201,6 +239,10 @@ static void home_done(struct cache_batch *batch)
 void jbd2_home_begin(struct journal *j)
 {
 	if (move_tail(j) || send_home(j) > 0) {
+		return;
+	}
+	j->homes_old = false;
+	if (!is_time(j)) {
 		return;
 	}
 	if (j->commit == COMMIT_NONE &&

@@ -21,7 +21,7 @@ static inline bool jbd2_before(uint32_t a, uint32_t b)
 
 /* A log may be of any length; tables are for so many blocks of it. */
 #define LIMIT		32768u
-#define TXNS		128u		/* transactions in the log, at most */
+#define TXNS		512u		/* transactions in the log, at most */
 #define HOMES		64u		/* blocks on their way home */
 
 struct jbd2_txn;
@@ -41,6 +41,7 @@ struct jblock {
 /* A transaction in the log. */
 struct jbd2_txn {
 	uint32_t number, start, blocks;
+	uint32_t since;			/* seconds: in the log */
 	struct jblock *first;		/* not at home yet */
 };
 
@@ -110,6 +111,7 @@ struct journal {
 	struct jbd2_txn *home_txns[HOMES];
 	unsigned home_count;
 	bool homes_wanted;		/* now, and not when it is time */
+	bool homes_old;			/* some are in the log for long */
 	bool home_stuck;		/* until something has ended */
 	struct volume_wait home_wait;
 	uint32_t tail_number;		/* the log begins with, on the disk */
@@ -163,6 +165,7 @@ bool jbd2_commit_due(const struct journal *j);
 void jbd2_commit_begin(struct journal *j);
 
 /* jbd2_home.c */
+void jbd2_home_tick(struct journal *j);
 bool jbd2_home_due(const struct journal *j);
 void jbd2_home_begin(struct journal *j);
 void jbd2_super_write(struct journal *j, uint32_t number, uint32_t start);

@@ -269,6 +269,7 @@ void journal_tick(struct journal *j, uint32_t seconds)
 	    seconds - j->since >= SECONDS) {
 		j->wanted = true;
 	}
+	jbd2_home_tick(j);
 	cache_tick(j->cache, seconds);
 }
 
