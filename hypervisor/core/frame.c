@@ -18,7 +18,7 @@
 
 #define NO_UNIT		0xffffffffu
 #define ZERO_TARGET	48u	/* units kept zeroed ahead of need */
-#define LOW_PAGES	256u	/* 1 MiB */
+#define LOW_BYTES	0x100000ull
 #define OWNERS		(FRAME_PARTITION0 + BOOT_MAX_PARTITIONS)
 
 struct unit {
@@ -32,7 +32,7 @@ struct unit {
 static uint8_t *owner;		/* by page number */
 static struct unit *units;	/* by unit number */
 static uint32_t unit_count;
-static uint64_t owned[OWNERS];	/* pages */
+static uint64_t owned[OWNERS];	/* pages; FRAME_NONE's are not counted */
 
 /* Lists: whole free units not zeroed, whole zeroed, partly free. */
 enum { LIST_DIRTY, LIST_ZEROED, LIST_PARTIAL, LISTS };
@@ -101,16 +101,23 @@ static void take_page(uint64_t page)
 /* The one place where the owner of n pages changes after frame_init(). */
 static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 {
-	uint64_t end = page + n;
+	const uint64_t each = 0x0101010101010101ull;
+	uint64_t end = page + n, *eight;
 
 	LOCK_HELD(&frame_lock);
-	for (; page < end; page++) {
+	while (page < end) {
+		eight = (uint64_t *)&owner[page];
+		if (!(page & 7) && end - page >= 8 && *eight == from * each) {
+			*eight = to * each;
+			page += 8;
+			continue;
+		}
 		if (owner[page] != from) {
 			panic("page %#llx belongs to owner %u, not %u",
 			      (unsigned long long)page * PAGE_SIZE,
 			      owner[page], from);
 		}
-		owner[page] = to;
+		owner[page++] = to;
 	}
 	owned[from] -= n;
 	owned[to] += n;
@@ -123,7 +130,7 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 	uint32_t i;
 
 	for (i = 0; i < bi->mem_count; i++) {
-		uint64_t base = u64_max(bi->mem[i].base, 0x100000);
+		uint64_t base = u64_max(bi->mem[i].base, LOW_BYTES);
 
 		if (bi->mem[i].type == BOOT_MEM_FREE &&
 		    bi->mem[i].base + bi->mem[i].size >= base + bytes) {
@@ -132,15 +139,6 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 	}
 	panic("no %llu KiB of free memory in one piece for the page owners",
 	      (unsigned long long)bytes / 1024);
-}
-
-/* First owners: the pages had none, FRAME_NONE, which is 0. */
-static void count_range(uint64_t base, uint64_t end, uint8_t who)
-{
-	for (; base < end; base += PAGE_SIZE) {
-		owner[base / PAGE_SIZE] = who;
-		owned[who]++;
-	}
 }
 
 /**
@@ -152,8 +150,8 @@ static void count_range(uint64_t base, uint64_t end, uint8_t who)
  */
 void frame_init(const struct boot_info *bi)
 {
-	uint64_t top = 0, bytes, at, page;
-	uint32_t i, u;
+	uint64_t top = 0, bytes, at;
+	uint32_t i;
 
 	for (i = 0; i < bi->mem_count; i++) {
 		if (bi->mem[i].type != BOOT_MEM_FIRMWARE) {
@@ -164,38 +162,32 @@ void frame_init(const struct boot_info *bi)
 	bytes = (uint64_t)unit_count * (BIG_PAGE_PAGES + sizeof(struct unit));
 	bytes = (bytes + PAGE_MASK) & ~PAGE_MASK;
 	at = place_tables(bi, bytes);
-	units = hpa_ptr(HPA(at));
-	zero_memory(units, bytes);
-	owner = (uint8_t *)&units[unit_count];
+	owner = hpa_ptr(HPA(at));
+	zero_memory(owner, bytes);
+	units = (struct unit *)&owner[(uint64_t)unit_count * BIG_PAGE_PAGES];
+	lock_take(&frame_lock);
 	for (i = 0; i < bi->mem_count; i++) {
-		uint32_t type = bi->mem[i].type;
+		const struct boot_mem *m = &bi->mem[i];
+		/* Out of use, whatever the map says: firmware and its SMM code
+		 * are known to write below 1 MiB after they have given it
+		 * away, and a physical address of 0 means a bug. */
+		uint64_t base = u64_max(m->base, LOW_BYTES);
+		uint64_t end = m->base + m->size;
 
 		/* the rest is nobody's yet; firmware's may lie beyond top */
-		if (type == BOOT_MEM_FREE || type == BOOT_MEM_HYPERVISOR) {
-			count_range(bi->mem[i].base,
-				    bi->mem[i].base + bi->mem[i].size,
-				    type == BOOT_MEM_FREE ? FRAME_FREE :
-				    FRAME_HYPERVISOR);
+		if (m->type != BOOT_MEM_FREE && m->type != BOOT_MEM_HYPERVISOR) {
+			continue;
 		}
-	}
-	lock_take(&frame_lock);
-	set_owner(at / PAGE_SIZE, bytes / PAGE_SIZE, FRAME_FREE,
-		  FRAME_HYPERVISOR);
-	/* Out of use, whatever the map says: firmware and its SMM code are
-	 * known to write below 1 MiB after they have given it away, and a
-	 * physical address of 0 means a bug. */
-	for (page = 0; page < LOW_PAGES; page++) {
-		if (owner[page] == FRAME_FREE) {
-			set_owner(page, 1, FRAME_FREE, FRAME_HYPERVISOR);
-		}
+		base += base == at ? bytes : 0;
+		base = m->type == BOOT_MEM_FREE ? u64_min(base, end) : end;
+		frame_move(FRAME_NONE, FRAME_HYPERVISOR, HPA(m->base),
+			   base - m->base);
+		frame_free(FRAME_NONE, HPA(base), end - base);
 	}
 	/* backwards: lists are filled at their heads, so low units go first */
-	for (u = unit_count; u-- > 0;) {
-		for (i = 0; i < BIG_PAGE_PAGES; i++) {
-			page = (uint64_t)u * BIG_PAGE_PAGES + i;
-			units[u].free += owner[page] == FRAME_FREE;
-		}
-		list_insert(u);
+	heads[LIST_DIRTY] = heads[LIST_PARTIAL] = NO_UNIT;
+	for (i = unit_count; i-- > 0;) {
+		list_insert(i);
 	}
 	lock_drop(&frame_lock);
 }
@@ -360,7 +352,6 @@ void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 	if (page + n > (uint64_t)unit_count * BIG_PAGE_PAGES) {
 		panic("page %#llx is not memory", (unsigned long long)pa.v);
 	}
-	owned[from] += from == FRAME_NONE ? n : 0;	/* was not counted */
 	set_owner(page, n, from, to);
 }
 

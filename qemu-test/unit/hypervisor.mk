@@ -14,6 +14,7 @@ HV_UNIT += hv_trap
 HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
+HV_UNIT += hv_scale
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -43,6 +44,7 @@ hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 hv_vtd_UNDER := $(hv_iommu_UNDER)
 hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
+hv_scale_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_release_UNDER := $(hv_memory_UNDER)
 hv_day_UNDER := $(hv_memory_UNDER)
 
