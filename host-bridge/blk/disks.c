@@ -223,7 +223,7 @@ struct block_dev *disks_open(const char *word)
 }
 
 /** See disks.h. */
-const char *disks_claim(struct block_dev *dev, const char *user)
+const char *disks_user(const struct block_dev *dev)
 {
 	for (struct disks_disk *d = first; d; d = d->next) {
 		struct block_dev *whole = &d->disk->dev;
@@ -240,8 +240,16 @@ const char *disks_claim(struct block_dev *dev, const char *user)
 			}
 		}
 	}
-	dev->user = user;
 	return NULL;
+}
+
+/** See disks.h. */
+const char *disks_claim(struct block_dev *dev, const char *user)
+{
+	const char *other = disks_user(dev);
+
+	dev->user = other ? dev->user : user;
+	return other;
 }
 
 static void open_named(const char *named)

@@ -27,8 +27,9 @@ struct block_dev *disks_find(const char *word);
 /* The same, and it may be written to from now on. For the manifest's word alone. */
 struct block_dev *disks_open(const char *word);
 
-/* Has it for one user alone, with all that it is a part of, or that is a part of it.
- * NULL: it is his now; else who has it, or some of it. */
+/* Who has it, or what it is a part of, or some part of it, for himself; NULL: nobody. */
+const char *disks_user(const struct block_dev *dev);
+/* Has it for one user alone. NULL: it is his now; else who has it, or some of it. */
 const char *disks_claim(struct block_dev *dev, const char *user);
 
 /* For disks_pci.c: one that a driver has made, not started yet. */

@@ -157,11 +157,17 @@ static void one_sector(struct block_dev *dev, const char *number,
 {
 	char *end;
 	uint64_t sector = strtoull(number, &end, 0);
+	const char *user = text && dev->writable ? disks_user(dev) : NULL;
 	uint8_t *data;
 	int error;
 
 	if (!*number || *end) {
 		printf("\"%s\" is no number\n", number);
+		return;
+	}
+	if (user) {
+		printf("%s is in use: %s has it, or some of it\n", dev->name,
+		       user);
 		return;
 	}
 	data = dma_alloc(dev->sector_size, 4096);
@@ -339,14 +345,13 @@ static void run_disk(const struct command_env *env, int argc, char **argv,
 		return;
 	}
 	dev = argc > 2 ? disks_find(argv[2]) : NULL;
-	if (!dev) {
-		printf("disk read, write or check, and then the name of a disk "
-		       "or a part\n");
-	} else if (strcmp(argv[1], "read") == 0 && argc == 4) {
+	if (argc > 2 && !dev && strcmp(argv[1], "grow") != 0) {
+		printf("there is no disk and no part \"%s\"\n", argv[2]);
+	} else if (dev && strcmp(argv[1], "read") == 0 && argc == 4) {
 		one_sector(dev, argv[3], NULL);
-	} else if (strcmp(argv[1], "write") == 0 && argc == 5) {
+	} else if (dev && strcmp(argv[1], "write") == 0 && argc == 5) {
 		one_sector(dev, argv[3], argv[4]);
-	} else if (strcmp(argv[1], "check") == 0 && argc == 3) {
+	} else if (dev && strcmp(argv[1], "check") == 0 && argc == 3) {
 		check(dev);
 	} else {
 		printf("see \"help disk\"\n");

@@ -244,16 +244,19 @@ def linux_disk_device(t):
         t.check(hashlib.sha256(part).hexdigest() in made.out,
                 f"there was {made.out!r}")
     # The whole disk, which the volume, a part of it, has already; one that
-    # there is not.
+    # there is not, with a volume on one that there is not.
     t.tool(["mke2fs", "-q", "-F", "-t", "ext4", "-E",
             "offset=1048576,nodiscard", path, "16M"])
-    for word, why in (("disk", "a part of it, is used by the volume"),
-                      ("nvme7", "there is no such disk")):
+    for word, part, why in (
+            ("disk", "one", ["a part of it, is used by the volume"]),
+            ("nvme7", "gone", ["nvme7: there is no such disk",
+                               'volume-disk "label:gone": there is no such'])):
         refused = t.boot("--exec", "ls /dev/isthmus0", "--disk", path,
                          "--linux-disk", word, "--manifest",
-                         volume_on(t, "label:one"))
-        t.check(why in refused.serial,
-                f"{word}: {refused.serial[-1500:]!r}")
+                         volume_on(t, "label:" + part))
+        for sentence in why:
+            t.check(sentence in refused.serial,
+                    f"{word}: {refused.serial[-1500:]!r}")
 
 
 @case("linux-disk-sectors", "Linux's own disk is one with sectors of 4096 bytes",
@@ -388,6 +391,8 @@ def volume_console(t):
     for foreign in (name, name + "p1", name + "p3"):
         said = console.run(f"disk write {foreign} 3 harm")
         t.check("Read-only" in said, f"{foreign}: {said!r}")
+    said = console.run(f"disk write {name}p2 3 harm")
+    t.check("the volume has it" in said, f"what the volume is on: {said!r}")
     said = console.run("ls")
     t.check(said.count("file-") == 300, f"ls said {said[-400:]!r}")
     said = console.run("cat file-77")

@@ -257,6 +257,28 @@ static void not_there(void **state)
 	assert_non_null(strstr(said, "\"label:alph\", which is not there"));
 }
 
+/* Who has a disk has its parts, and who has a part keeps others from the disk, but
+ * not from what lies beside it. */
+static void one_user(void **state)
+{
+	struct block_dev *disk, *part, *other;
+
+	(void)state;
+	disks_init("");
+	disk = disks_find("fake0");
+	part = disks_find("fake0p1");
+	other = disks_find("fake1");
+	assert_null(disks_user(disk));
+	assert_null(disks_claim(part, "me"));
+	assert_string_equal(disks_claim(part, "you"), "me");
+	assert_string_equal(disks_claim(disk, "you"), "me");
+	assert_string_equal(disks_user(disk), "me");
+	assert_null(disk->user);
+	assert_null(disks_claim(other, "you"));
+	assert_string_equal(disks_user(disks_find("fake1p1")), "you");
+	assert_string_equal(disks_user(part), "me");
+}
+
 /* One that is of no use is named, and one that is not there is not. */
 static void the_rest_goes_on(void **state)
 {
@@ -296,7 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_named), TEST(each_word), TEST(several),
 		TEST(not_there), TEST(the_rest_goes_on), TEST(too_slow),
-		TEST(no_disks),
+		TEST(no_disks), TEST(one_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
