@@ -82,6 +82,7 @@ struct nvme {
 	uint32_t nsid;
 	uint32_t mdts;			/* bytes of one command */
 	unsigned oncs, flush;
+	bool no_fua;			/* it does not do what FUA says */
 };
 
 void nvme_put(struct nvme *nvme, struct ends *ends, const struct sqe *sqe);

@@ -67,6 +67,23 @@ static void reads_and_writes(void **state)
 	assert_int_equal(dev.opcodes[0], 1);
 }
 
+/* Of a controller that ignores it a write is made lasting by a flush. */
+static void ignores_fua(void **state)
+{
+	struct disk *disk;
+	struct io *io;
+
+	dev.model = "QEMU NVMe Ctrl";
+	disk = fake_ready(state);
+	io = io_new(disk, BLOCK_WRITE, 0, 8, 4096, 0);
+	io->req.flags = BLOCK_FUA;
+	io_submit(disk, io);
+	io_check(disk, io);
+	assert_int_equal(dev.opcodes[1], 1);
+	assert_int_equal(dev.opcodes[0], 1);
+	assert_int_equal(dev.held_count, 0);
+}
+
 /* Pieces of memory that pages cannot name together are commands of their own. */
 static void in_pieces(void **state)
 {
@@ -285,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(says_what_it_is), TEST(reads_and_writes),
+		TEST(ignores_fua),
 		TEST(in_pieces), TEST(many_in_any_order), TEST(ranges),
 		TEST(large_sectors), TEST(small_controller),
 		TEST(errors_go_up), TEST(hangs_once), TEST(hangs_for_good),

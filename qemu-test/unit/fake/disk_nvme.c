@@ -29,8 +29,9 @@ static void identify(const struct sqe *sqe)
 	memset(answer, 0, 4096);
 	if (sqe->cdw[0] == 1) {
 		memcpy(answer + 4, "SERIAL 7            ", 20);
-		memcpy(answer + 24, "FAKE NVMe                               ",
-		       40);
+		memset(answer + 24, ' ', 40);
+		memcpy(answer + 24, dev.model ? dev.model : "FAKE NVMe",
+		       strlen(dev.model ? dev.model : "FAKE NVMe"));
 		answer[77] = (uint8_t)dev.mdts;
 		answer[520] = (uint8_t)dev.oncs;
 		answer[525] = (uint8_t)dev.vwc;

@@ -36,6 +36,7 @@ extern struct fake_nvme {
 	/* What it is. */
 	uint32_t mqes, nsid, shift, metadata, mps_min;
 	unsigned mdts, vwc, oncs, used;
+	const char *model;		/* NULL: FAKE NVMe */
 	/* How it misbehaves. */
 	bool reverse, hangs, no_off, no_on, refuses, no_log, wrong_cid;
 	unsigned hang_next;
