@@ -33,7 +33,7 @@
 #define LEVELS		4
 
 /* Of a budget: a page costs 1. */
-#define FREE_LARGE	32
+#define FREE_LARGE	8
 #define FREE_TABLE	8
 
 /* Level 0 is the last, of 4 KiB entries. */
@@ -146,15 +146,17 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		    uint32_t flags)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, *e = NULL;
+	bool in_way = false;
 
 	while (done < size) {
 		uint64_t g = gpa.v + done, h = pa.v + done;
 		bool big = !((g | h) & BIG_PAGE_MASK) &&
 			   size - done >= BIG_PAGE_SIZE;
-		bool in_way;
-		uint64_t *e = entry_at(p, g, big, true, &in_way);
 
+		/* in the table of the one before? */
+		e = e && (g & BIG_PAGE_MASK) ? e + 1 :
+		    entry_at(p, g, big, true, &in_way);
 		if (!e) {
 			return HC_ENOMEM;
 		}

@@ -400,14 +400,6 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	return true;
 }
 
-/* The aligned FILL_PAGES pages around gpa: the neighbours will be touched
- * next. */
-static void fill_around(struct partition *p, uint64_t gpa)
-{
-	gpm_fill(p, GPA(gpa & ~(uint64_t)(FILL_PAGES * PAGE_SIZE - 1)),
-		 FILL_PAGES, GPM_ALL);
-}
-
 /**
  * Gives the partition the page of RAM at gpa that it touched; true too if it
  * is there already. Returns false with *why when it is not its RAM
@@ -417,6 +409,7 @@ static void fill_around(struct partition *p, uint64_t gpa)
 bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 {
 	struct gpm_entry e;
+	uint32_t n;
 	bool found;
 	hpa_t pa;
 
@@ -449,7 +442,10 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 		return true;
 	}
 	if (e.reserved) {
-		fill_around(p, gpa.v);
+		/* the neighbours will be touched next; fewer of them where a
+		 * unit and its tables have cost much already */
+		n = found ? FILL_PAGES : FILL_PAGES / 2;
+		gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)), n, GPM_ALL);
 	}
 	return true;
 }

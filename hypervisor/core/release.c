@@ -62,7 +62,8 @@ static bool all_passed(struct partition *p, const struct vcpu *me)
 }
 
 /* Takes the blocks out of the map, all for one new epoch. */
-static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS])
+static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS],
+		 int *budget)
 {
 	bool taken = false;
 	uint64_t n;
@@ -74,23 +75,25 @@ static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS])
 			taken |= gpm_revoke(p, GPA(first_of(block[i]).v +
 						   n * BIG_PAGE_SIZE));
 		}
+		*budget -= (int)n;
 	}
 	if (taken) {
 		p->release_epoch = __atomic_add_fetch(&p->gpm_epoch, 1,
 						      __ATOMIC_SEQ_CST);
+	} else {
+		zero_memory(p->release, sizeof(p->release));
 	}
 }
 
 /* The quarantine is over. HC_EAGAIN: for a part, so far. */
-static hv_status_t give_back(struct partition *p)
+static hv_status_t give_back(struct partition *p, int *budget)
 {
-	int budget = GPM_BUDGET;
 	uint32_t i;
 
 	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		while (units_of(p->release[i])) {
-			if (budget < 0 ||
-			    !gpm_reclaim(p, first_of(p->release[i]), &budget)) {
+			if (*budget <= 0 ||
+			    !gpm_reclaim(p, first_of(p->release[i]), budget)) {
 				return HC_EAGAIN;
 			}
 			/* one unit on, one less */
@@ -110,6 +113,7 @@ hv_status_t release_memory(struct vcpu *me,
 			   const uint64_t block[HC_RELEASE_BLOCKS])
 {
 	struct partition *p = me->partition;
+	int budget = GPM_BUDGET;
 	bool before = false;
 	hv_status_t st;
 	uint32_t i;
@@ -125,8 +129,8 @@ hv_status_t release_memory(struct vcpu *me,
 		before |= units_of(p->release[i]) != 0;
 	}
 	if (!before) {
-		take(p, block);
+		take(p, block, &budget);
 	}
-	st = all_passed(p, me) ? give_back(p) : HC_EAGAIN;
+	st = all_passed(p, me) ? give_back(p, &budget) : HC_EAGAIN;
 	return before ? HC_EAGAIN : st;
 }

@@ -88,7 +88,7 @@ bool frame_is_owner(uint8_t owner, hpa_t pa);
 bool frame_zero_one(void);	/* idle work; false: nothing to do */
 
 /* gpm.c: second-level address map of a partition. Its lock held. */
-#define GPM_BUDGET	128	/* pages given back in one hold of the lock */
+#define GPM_BUDGET	64	/* pages given back in one hold of the lock */
 
 struct gpm_entry {
 	uint64_t raw;
