@@ -19,6 +19,7 @@
 #define NO_UNIT		0xffffffffu
 #define ZERO_TARGET	48u	/* units kept zeroed ahead of need */
 #define LOW_BYTES	0x100000ull
+#define EACH		0x0101010101010101ull	/* owners: eight in a word */
 #define OWNERS		(FRAME_PARTITION0 + BOOT_MAX_PARTITIONS)
 
 struct unit {
@@ -101,16 +102,17 @@ static void take_page(uint64_t page)
 /* The one place where the owner of n pages changes after frame_init(). */
 static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 {
-	const uint64_t each = 0x0101010101010101ull;
 	uint64_t end = page + n, *eight;
 
 	LOCK_HELD(&frame_lock);
 	while (page < end) {
 		eight = (uint64_t *)&owner[page];
-		if (!(page & 7) && end - page >= 8 && *eight == from * each) {
-			*eight = to * each;
-			page += 8;
-			continue;
+		for (; !(page & 7) && end - page >= 8 && *eight == from * EACH;
+		     page += 8) {
+			*eight++ = to * EACH;
+		}
+		if (page == end) {
+			break;
 		}
 		if (owner[page] != from) {
 			panic("page %#llx belongs to owner %u, not %u",
@@ -201,7 +203,7 @@ void frame_init(const struct boot_info *bi)
 hpa_t frame_take(uint8_t who)
 {
 	uint32_t u = heads[LIST_PARTIAL];
-	uint64_t page;
+	uint64_t page, diff;
 
 	if (u == NO_UNIT) {
 		u = heads[LIST_DIRTY] != NO_UNIT ? heads[LIST_DIRTY] :
@@ -211,7 +213,14 @@ hpa_t frame_take(uint8_t who)
 		return HPA(FRAME_NULL);
 	}
 	page = (uint64_t)u * BIG_PAGE_PAGES;
-	/* ends: a unit on a list has a free page */
+	/* ends: a unit on a list has a free page. Eight at a time: has the
+	 * difference a byte that is 0? */
+	for (;; page += 8) {
+		diff = *(uint64_t *)&owner[page] ^ FRAME_FREE * EACH;
+		if ((diff - EACH) & ~diff & EACH << 7) {
+			break;
+		}
+	}
 	while (owner[page] != FRAME_FREE) {
 		page++;
 	}
