@@ -6,11 +6,9 @@
  * the longest way that is known, with all partitions and channels that there can
  * be, fragmented memory, and no table ready.
  */
-#include <signal.h>
 #include <stdio.h>
-#include <ucontext.h>
 
-#include "hv_fakes.h"
+#include "hv_steps.h"
 
 #define MIB		0x100000ull
 #define MACHINE		(512 * MIB)
@@ -18,81 +16,9 @@
 #define RAM_SIZE	(320 * MIB)
 #define UNIT(n)		(RAM + (n) * BIG_PAGE_SIZE)
 #define SECTION		(BIG_PAGE_SIZE + PAGE_SIZE)
-#define TRAP_FLAG	0x100
-#define LOCK_COST	12u	/* lock_take() and lock_drop(), nobody waits */
-
-#define HOLD_MOST	20000u
 
 static struct boot_info info;
 static struct partition *host, *guest;
-static volatile sig_atomic_t counting;
-static volatile uint64_t steps;
-
-static void step(int number, siginfo_t *si, void *context)
-{
-	greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
-
-	(void)number;
-	(void)si;
-	steps += (uint64_t)counting;
-	*flags = counting ? *flags | TRAP_FLAG : *flags & ~TRAP_FLAG;
-}
-
-static inline __attribute__((always_inline)) void count(bool on)
-{
-	counting = on;
-	if (on) {
-		__asm__ volatile("pushfq; orq %0, (%%rsp); popfq" : :
-				 "i"(TRAP_FLAG) : "memory", "cc");
-	}
-}
-
-/* --- locks, with a watch ----------------------------------------------- */
-
-static struct {
-	const struct lock *l;
-	uint64_t since;
-} held[4];
-static uint32_t held_count;
-static uint64_t longest[2];		/* a partition's, frame_lock */
-static bool watched, whole;
-
-void lock_take(struct lock *l)
-{
-
-	counting = 0;
-	assert_true(held_count < ARRAY_SIZE(held));
-	held[held_count].l = l;
-	held[held_count++].since = steps;
-	steps += LOCK_COST;
-	if (watched) {
-		count(true);
-	}
-}
-
-bool lock_try(struct lock *l)
-{
-	lock_take(l);
-	return true;
-}
-
-void lock_drop(struct lock *l)
-{
-	uint64_t *most = &longest[l == &frame_lock];
-
-	counting = 0;
-	held_count--;
-	assert_ptr_equal(held[held_count].l, l);
-	*most = u64_max(*most, steps - held[held_count].since);
-	if (watched && (held_count || whole)) {
-		count(true);
-	}
-}
-
-void fake_lock_held(const struct lock *l)
-{
-	(void)l;
-}
 
 void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
 {
@@ -101,49 +27,14 @@ void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
 	(void)any;
 }
 
-/* All that code does: locks' holds, and in whole how long it took. */
-#define WATCH(what, code) ({						\
-	longest[0] = longest[1] = 0;					\
-	steps = 0;							\
-	watched = true;							\
-	code;								\
-	watched = false;						\
-	report(what);							\
-})
-
-#define WHOLE(what, code) ({						\
-	longest[0] = longest[1] = 0;					\
-	steps = 0;							\
-	watched = whole = true;						\
-	count(true);							\
-	code;								\
-	counting = 0;							\
-	watched = whole = false;					\
-	report(what);							\
-	steps;								\
-})
-
-static void report(const char *what)
-{
-	counting = 0;
-	print_message("%-36s %6llu partition, %6llu pool", what,
-		      (unsigned long long)longest[0],
-		      (unsigned long long)longest[1]);
-	print_message(", %6llu steps\n", (unsigned long long)steps);
-	assert_in_range(longest[0], 0, HOLD_MOST);
-	assert_in_range(longest[1], 0, HOLD_MOST);
-}
-
 /* --- the machine ---------------------------------------------------------- */
 
 static int make(void **state)
 {
-	const struct sigaction sa = { .sa_sigaction = step,
-				      .sa_flags = SA_SIGINFO };
 	uint32_t i;
 
 	(void)state;
-	sigaction(SIGTRAP, &sa, NULL);
+	steps_start();
 	fakes_reset();
 	fake_memory_map(MACHINE);
 	info.mem_count = 1;

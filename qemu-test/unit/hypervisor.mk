@@ -14,7 +14,7 @@ HV_UNIT += hv_trap
 HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
-HV_UNIT += hv_hold hv_scale
+HV_UNIT += hv_hold hv_grow hv_scale
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -45,6 +45,7 @@ hv_vtd_UNDER := $(hv_iommu_UNDER)
 hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
 hv_hold_UNDER := $(hv_memory_UNDER) core/channel.c
+hv_grow_UNDER := $(hv_hold_UNDER)
 hv_scale_UNDER := $(hv_hold_UNDER)
 hv_release_UNDER := $(hv_memory_UNDER)
 hv_day_UNDER := $(hv_memory_UNDER)
@@ -73,9 +74,11 @@ $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 		qemu-test/unit/cost_$(t).c \
 		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))
 # Compiled as the hypervisor is, as its instructions are counted.
-hv_hold_CFLAGS += -D_GNU_SOURCE -O2 -fno-sanitize=all -mgeneral-regs-only \
+hv_steps_CFLAGS := -D_GNU_SOURCE -O2 -fno-sanitize=all -mgeneral-regs-only \
 	-fno-stack-protector -fcf-protection=none -fno-strict-aliasing \
 	-ffreestanding -mno-red-zone
+hv_hold_CFLAGS += $(hv_steps_CFLAGS)
+hv_grow_CFLAGS += $(hv_steps_CFLAGS)
 # hv_interleave.h: the CPU's flags in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
 
