@@ -16,6 +16,7 @@
 #define PAGE_SIZE	4096u
 #define O_ACCMODE	3u
 #define O_RDONLY	0u
+#define O_WRONLY	1u
 #define O_CREAT		0100u
 #define O_EXCL		0200u
 #define O_TRUNC		01000u
@@ -46,6 +47,7 @@ struct page {
 	unsigned long index;
 	int refs;
 	bool locked, dirty, writeback;
+	struct list_head lru;
 };
 
 struct folio {

@@ -346,6 +346,7 @@ struct workqueue_struct {
 
 #define jiffies			(fake.time)
 #define time_after(a, b)	((long)((b) - (a)) < 0)
+#define time_before(a, b)	time_after(b, a)
 #define WQ_MEM_RECLAIM		1
 #define WQ_HIGHPRI		2
 #define alloc_workqueue(name, flags, most) \

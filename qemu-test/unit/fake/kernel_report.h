@@ -29,6 +29,30 @@ struct page_reporting_dev_info {
 	unsigned int order;
 };
 
+struct page;
+struct file;
+struct page *alloc_pages(unsigned int flags, unsigned int order);
+void __free_pages(struct page *page, unsigned int order);
+long work_on_cpu_safe(int cpu, long (*fn)(void *arg), void *arg);
+
+/* The one file that there is. */
+struct file *filp_open(const char *name, int flags, int mode);
+long kernel_write(struct file *file, const void *data, size_t size,
+		  loff_t *at);
+int filp_close(struct file *file, void *id);
+
+struct sysinfo {
+	unsigned long totalram, freeram;	/* pages */
+};
+void si_meminfo(struct sysinfo *info);
+
+#define GFP_HIGHUSER_MOVABLE	(32u | __GFP_RECLAIM)
+#define __GFP_RECLAIM		64u
+#define DECLARE_WORK(w, f)	struct work_struct w = { .function = (f) }
+#define FAKE_CPUS		3
+#define for_each_online_cpu(cpu) \
+	for ((cpu) = 0; (cpu) < FAKE_CPUS; (cpu)++)
+
 int page_reporting_register(struct page_reporting_dev_info *info);
 void page_reporting_unregister(struct page_reporting_dev_info *info);
 bool page_poisoning_enabled_static(void);
