@@ -102,6 +102,7 @@ static const struct prop guest_props[] = {
 	{ "bootargs", PROP_TEXT, false, 0, 2047, 0 },
 	{ "ports", PROP_PORTS, false, 0, 0, 0 },
 	{ "forward-ports", PROP_FORWARD, false, 0, 0, 0 },
+	{ "on-demand", PROP_FLAG, false, 0, 0, 0 },
 };
 
 /* 16 MiB of data at most: two sections fit into CHANNEL_STRIDE. */

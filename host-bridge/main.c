@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host partition's program, from its entry on: processor tables, serial
- * lines, volume, channel with its services, Linux, and then either the console
- * or the one command that this run is for.
+ * lines, volume, for each Linux its channel with its services, and itself, and
+ * then either the console or the one command that this run is for.
  *
  * What it is given by boot/ (struct host_info, the manifest) is trusted; the
  * modules' content and everything from Linux is not, and is checked where it is
@@ -40,21 +40,18 @@
 #include "host-bridge/ui/run_once.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
-#define CHANNEL		0u	/* the one to the Linux */
 #define STDOUT_BUFFER	4096
 
 void main_entry(const struct host_info *info) __attribute__((noreturn));
 
 static struct config config;
 
-/* The Linux of the manifest, and what the console's commands work on: it, its
- * channel, its agent. A second Linux would have a set of these of its own. */
-static struct guest guest;
+/* What the console's commands work on: the machine, and for each Linux of the
+ * manifest itself, its channel, its agent, its disks. */
 static struct places places;
 static struct console console;
-static struct command_env env = {
-	.config = &config, .guest = &guest, .places = &places,
-};
+static struct command_env base = { .config = &config, .places = &places };
+static struct command_env linuxes[CONFIG_GUESTS];
 
 /* The volume of the manifest's word. If it cannot be used, no other is in its place:
  * what is written there would be lost. */
@@ -75,9 +72,9 @@ static void open_disk_volume(const char *word)
 		return;
 	}
 	(void)disks_claim(dev, "the volume");
-	error = volume_loop_open(dev, &env.volume, &env.turns, why);
+	error = volume_loop_open(dev, &base.volume, &base.turns, why);
 	if (error != 0) {
-		env.volume = NULL;
+		base.volume = NULL;
 		stage_failed(STAGE_VOLUME_READY, "disk %s: %s", dev->name, why);
 		return;
 	}
@@ -106,13 +103,13 @@ static void open_volume(void)
 				&dev);
 	if (error == 0) {
 		volume_mem_limit(dev, heap_room() / 4 * 3);
-		error = volume_open(dev, &env.volume);
+		error = volume_open(dev, &base.volume);
 		if (error != 0) {
 			volume_why(dev, why);
 		}
 	}
 	if (error != 0) {
-		env.volume = NULL;
+		base.volume = NULL;
 		stage_failed(STAGE_VOLUME_READY, "module \"volume\": %s",
 			     error == ENOMEM ? strerror(error) : why);
 		return;
@@ -120,23 +117,27 @@ static void open_volume(void)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
-/* What Linux's mounts had is over with it. */
+/* What a Linux's mounts had is over with it. */
 static void on_linux_down(void *arg)
 {
-	fuse_server_peer_gone(arg, env.vsock);
+	const struct command_env *env = arg;
+
+	fuse_server_peer_gone(env->files, env->vsock);
 }
 
-/* The volume's files for Linux. Returns whether they are served. */
-static bool serve_files(void)
+/* The volume's files for a Linux: all have one server, which tells each what the
+ * others change. Returns whether they are served. */
+static bool serve_files(struct command_env *env)
 {
-	struct fuse_server *files = fuse_server_new(env.volume, env.turns);
-
-	if (!files || fuse_service_start(env.vsock, files) != 0) {
-		return false;
+	if (!base.files) {
+		base.files = fuse_server_new(base.volume, base.turns);
+		if (!base.files || fuse_service_run(base.files) != 0) {
+			return false;
+		}
 	}
-	linux_on_down(&guest, on_linux_down, files);
-	env.files = files;
-	return true;
+	env->files = base.files;
+	linux_on_down(env->guest, on_linux_down, env);
+	return fuse_service_start(env->vsock, env->files) == 0;
 }
 
 /* A disk of the machine's, or a part of one, as a disk of Linux's. Returns NULL, or
@@ -175,36 +176,38 @@ static const char *open_file(const struct config_disk *disk,
 {
 	int error;
 
-	if (!env.volume) {
+	if (!base.volume) {
 		return "there is no volume";
 	}
-	error = nbd_file_open(env.volume, env.turns, disk->file, disk->size,
+	for (const struct config_disk *d = config.disks; d < disk; d++) {
+		if (d->file && strcmp(d->file, disk->file) == 0) {
+			return "another disk is in that file";
+		}
+	}
+	error = nbd_file_open(base.volume, base.turns, disk->file, disk->size,
 			      store);
 	return error == 0 ? NULL : strerror(error);
 }
 
-/* The disks that the manifest gives Linux. One that cannot be is said and left
+/* A disk that the manifest gives a Linux. One that cannot be is said and left
  * out. */
-static void serve_disks(void)
+static void serve_disk(struct command_env *env, const struct config_disk *disk)
 {
-	for (unsigned i = 0; i < config.disk_count; i++) {
-		const struct config_disk *disk = &config.disks[i];
-		struct nbd_store *store = NULL;
-		const char *why = disk->device ? open_device(disk, &store)
-					       : open_file(disk, &store);
-		int error = 0;
+	struct nbd_store *store = NULL;
+	const char *why = disk->device ? open_device(disk, &store) :
+					 open_file(disk, &store);
+	int error = 0;
 
-		if (!why && !env.disks) {
-			error = nbd_service_start(env.vsock, &env.disks);
-		}
-		if (!why && error == 0) {
-			error = nbd_service_add(env.disks, disk->name, store);
-		}
-		if (why || error != 0) {
-			notice("disk \"%s\": %s: %s", disk->name, disk->device
-			       ? disk->device : disk->file,
-			       why ? why : strerror(error));
-		}
+	if (!why && !env->disks) {
+		error = nbd_service_start(env->vsock, &env->disks);
+	}
+	if (!why && error == 0) {
+		error = nbd_service_add(env->disks, disk->name, store);
+	}
+	if (why || error != 0) {
+		notice("disk \"%s\": %s: %s", disk->name, disk->device
+		       ? disk->device : disk->file,
+		       why ? why : strerror(error));
 	}
 }
 
@@ -216,20 +219,53 @@ static uint64_t idle_ticks(void)
 	return hc_query(HC_QUERY_CPU, 0, 0, &r) == HC_OK ? r.rdi : 0;
 }
 
-/* Linux is not started yet. No channel in the manifest is no error: Linux can
+/* A Linux that is not started yet. No channel in the manifest is no error: it can
  * run without. The services listen before any connection can come. */
-static void open_channel(void)
+static void open_channel(struct command_env *env,
+			 const struct config_guest *want)
 {
-	env.vsock = vsock_channel_open(CHANNEL);
-	if (!env.vsock) {
+	if (want->channel >= 0) {
+		env->vsock = vsock_channel_open((unsigned)want->channel);
+	}
+	if (places_add(&places, want->name, env->vsock) != 0) {
+		cpu_fatal("no memory for %s", want->title);
+	}
+	if (!env->vsock) {
 		return;
 	}
-	env.agent = agent_new(&guest, env.vsock);
-	if (!env.agent || services_init(env.vsock, idle_ticks) != 0 ||
-	    (env.volume && !serve_files())) {
+	env->agent = agent_new(env->guest, env->vsock);
+	if (!env->agent || services_init(env->vsock, idle_ticks) != 0 ||
+	    (base.volume && !serve_files(env))) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
-	serve_disks();
+	for (unsigned i = 0; i < config.disk_count; i++) {
+		if (config.disks[i].partition == want->id) {
+			serve_disk(env, &config.disks[i]);
+		}
+	}
+}
+
+/* All Linuxes, before any of them runs. */
+static void make_linuxes(void)
+{
+	places_init(&places, base.volume, base.turns, NULL);
+	base.all = linuxes;
+	base.count = config.guest_count;
+	for (unsigned i = 0; i < base.count; i++) {
+		linuxes[i] = base;
+		linuxes[i].guest = calloc(1, sizeof(struct guest));
+		if (!linuxes[i].guest) {
+			cpu_fatal("no memory for %s", config.guests[i].title);
+		}
+		open_channel(&linuxes[i], &config.guests[i]);
+		linux_init(linuxes[i].guest, &config, &config.guests[i],
+			   !config.exec);
+	}
+	/* Of the first with a channel on; the console's is everybody's. */
+	for (unsigned i = 0; i < base.count; i++) {
+		linuxes[i].files = base.files;
+	}
+	places.files = base.files;
 }
 
 /**
@@ -265,12 +301,15 @@ void main_entry(const struct host_info *info)
 	pci_init();
 	disks_init(config.writable);
 	open_volume();
-	open_channel();
-	places_init(&places, env.volume, env.turns, env.files, env.vsock);
-	linux_init(&guest, &config, !config.exec);
-	(void)linux_start(&guest);
-	if (config.exec) {
-		run_once(&env);
+	make_linuxes();
+	/* The one command is the first one's. */
+	for (unsigned i = 0; i < base.count; i++) {
+		if (!config.guests[i].on_demand || (config.exec && i == 0)) {
+			(void)linux_start(linuxes[i].guest);
+		}
 	}
-	console_run(&console, SERIAL_CONSOLE, &env);
+	if (config.exec) {
+		run_once(linuxes);
+	}
+	console_run(&console, SERIAL_CONSOLE, linuxes);
 }

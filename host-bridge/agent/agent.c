@@ -271,6 +271,8 @@ static int begin(struct agent *agent, const char *const *fields,
 	struct session *s = &agent->session;
 
 	memset(s, 0, offsetof(struct session, in));
+	/* Of several agents the one that is talked with. */
+	serial_on_drained(SERIAL_CONSOLE, on_drained, agent);
 	s->mode = mode;
 	s->out_len = agent_request(s->out, REQUEST_MAX, fields);
 	if (s->out_len == 0) {
@@ -477,6 +479,5 @@ struct agent *agent_new(struct guest *guest, struct vsock *vs)
 		free(agent);
 		return NULL;
 	}
-	serial_on_drained(SERIAL_CONSOLE, on_drained, agent);
 	return agent;
 }

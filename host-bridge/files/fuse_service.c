@@ -37,21 +37,26 @@ struct service {
 	struct fuse_server *server;
 	struct vsock *vs;
 	unsigned links;		/* against CONNS_MAX */
+};
+
+/* What a server does by itself, for all its peers; lives as long as it. */
+struct upkeep {
 	struct loop_work work;	/* goes on with what has waited, and ends
 				 * what sessions had that are over */
 	struct loop_timer tick;	/* set while somebody waits for a session */
+	struct fuse_server *server;
 };
 
 #define TICK_MS		1000u
 
 static void on_tick(struct loop_timer *timer)
 {
-	fuse_server_tick(CONTAINER(timer, struct service, tick)->server);
+	fuse_server_tick(CONTAINER(timer, struct upkeep, tick)->server);
 }
 
 static bool end_some(struct loop_work *work, uint64_t until)
 {
-	struct fuse_server *server = CONTAINER(work, struct service,
+	struct fuse_server *server = CONTAINER(work, struct upkeep,
 					       work)->server;
 	bool more = fuse_server_go_on(server, until);
 
@@ -62,14 +67,14 @@ static bool end_some(struct loop_work *work, uint64_t until)
  * begun to wait for a session. */
 static bool is_ending(struct loop_work *work)
 {
-	struct service *service = CONTAINER(work, struct service, work);
+	struct upkeep *upkeep = CONTAINER(work, struct upkeep, work);
 
-	if (fuse_server_waiting(service->server) &&
-	    service->tick.deadline == 0) {
-		loop_timer_set(&service->tick, TICK_MS, on_tick);
+	if (fuse_server_waiting(upkeep->server) &&
+	    upkeep->tick.deadline == 0) {
+		loop_timer_set(&upkeep->tick, TICK_MS, on_tick);
 	}
-	return fuse_server_ending(service->server) ||
-	       fuse_server_ready(service->server);
+	return fuse_server_ending(upkeep->server) ||
+	       fuse_server_ready(upkeep->server);
 }
 
 /* Resets the connection, once. Its callbacks may go on to the end of the
@@ -294,6 +299,25 @@ static const struct vsock_ops service_ops = {
 };
 
 /**
+ * Gives a server its turns in the loop; once for each, which must then live for
+ * ever. Returns 0 or ENOMEM.
+ */
+int fuse_service_run(struct fuse_server *server)
+{
+	struct upkeep *upkeep = calloc(1, sizeof(*upkeep));
+
+	if (upkeep == NULL) {
+		return ENOMEM;
+	}
+	upkeep->server = server;
+	upkeep->work.fn = end_some;
+	upkeep->work.due = is_ending;
+	upkeep->work.rare = true;
+	loop_work_add(&upkeep->work);
+	return 0;
+}
+
+/**
  * Serves the peer of vs on port FUSE_CHANNEL_PORT; once for each. The server must
  * live as long as vs. Returns 0, EADDRINUSE or ENOMEM.
  */
@@ -310,13 +334,8 @@ int fuse_service_start(struct vsock *vs, struct fuse_server *server)
 	}
 	if (error != 0) {
 		free(service);
-		return error;
 	}
-	service->work.fn = end_some;
-	service->work.due = is_ending;
-	service->work.rare = true;
-	loop_work_add(&service->work);
-	return 0;
+	return error;
 }
 
 /**

@@ -9,7 +9,9 @@
 struct fuse_server;
 struct vsock;
 
-/* Serves Linux at the other end of vs from now on; vs is the peer whose the
+/* The server's own turns in the loop, once. Returns 0 or ENOMEM. */
+int fuse_service_run(struct fuse_server *server);
+/* Serves a Linux at the other end of vs from now on; vs is the peer whose the
  * sessions are. Returns 0, EADDRINUSE or ENOMEM. */
 int fuse_service_start(struct vsock *vs, struct fuse_server *server);
 /* What Linux has not written yet shall be; what was changed here it shall

@@ -9,6 +9,7 @@
  * hypervisor's answers are believed. State changes from top-level code
  * (commands) and from the loop's handlers, which never run at the same time.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #include "host-bridge/guest/linux_initrd.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/container.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
@@ -69,6 +71,28 @@ static const char *hc_error(int64_t status)
 
 	return i < sizeof(hc_errors) / sizeof(hc_errors[0]) ? hc_errors[i] :
 							      "unknown error";
+}
+
+/* A stage of a Linux's, and a failure; of several it is said whose. */
+static void reached(const struct guest *guest, enum stage stage)
+{
+	stage_reached_by(stage, guest->want->several ? guest->want->name :
+						       NULL);
+}
+
+__attribute__((format(printf, 3, 4)))
+static void failed(const struct guest *guest, enum stage stage,
+		   const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	stage_failed(stage, "%s%s%s",
+		     guest->want->several ? guest->want->title : "",
+		     guest->want->several ? ": " : "", text);
 }
 
 /* Moves bytes at own (page aligned, with the rest of the last page zero) to
@@ -165,7 +189,7 @@ static bool find_modules(const struct guest *guest,
 	*kernel = config_module(guest->config, want->kernel);
 	*initrd = config_module(guest->config, want->initrd);
 	if (!*kernel || (want->initrd && !*initrd)) {
-		stage_failed(STAGE_LINUX_LOADED, "module \"%s\" is missing",
+		failed(guest, STAGE_LINUX_LOADED, "module \"%s\" is missing",
 			     *kernel ? want->initrd : want->kernel);
 		return false;
 	}
@@ -183,7 +207,7 @@ static bool check_initrd(const struct guest *guest, uint64_t ram,
 					  initrd->size, guest->want->bootargs);
 
 	if (files > room) {
-		stage_failed(STAGE_LINUX_LOADED, "initrd \"%s\" (%llu MiB) "
+		failed(guest, STAGE_LINUX_LOADED, "initrd \"%s\" (%llu MiB) "
 			     "unpacks to %llu MiB or more, for which Linux "
 			     "with %llu MiB has %llu MiB beside it: raise "
 			     "\"memory-mib\" in the manifest", initrd->name,
@@ -223,7 +247,7 @@ static bool load_all(const struct guest *guest, struct linux_layout *layout)
 		wrong = load_tables(guest, &image, layout, (unsigned)mem.r10);
 	}
 	if (wrong) {
-		stage_failed(STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
+		failed(guest, STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
 			     "%s", kernel->name,
 			     (unsigned long long)kernel->size, wrong);
 		return false;
@@ -240,7 +264,7 @@ static bool load_all(const struct guest *guest, struct linux_layout *layout)
 			      initrd->size);
 	}
 	if (status != HC_OK) {
-		stage_failed(STAGE_LINUX_LOADED, "memory of kernel and initrd "
+		failed(guest, STAGE_LINUX_LOADED, "memory of kernel and initrd "
 			     "could not be donated: %s", hc_error(status));
 	}
 	return status == HC_OK;
@@ -259,16 +283,19 @@ static void take_back(const struct guest *guest)
 		status = hc_call(HC_PARTITION_STOP, &regs);
 	} while (status == HC_EAGAIN);
 	if (status != HC_OK) {
-		notice("isthmus: stopping Linux: %s", hc_error(status));
+		notice("isthmus: stopping %s: %s", guest->want->title,
+		       hc_error(status));
 	}
 }
 
 /* Only a report: a Linux without our agent is a Linux all the same. */
 static void on_ready_late(struct loop_timer *timer)
 {
-	(void)timer;
-	notice("isthmus: Linux has not reported its agent ready after %u s; "
-	       "\"linux log\" shows what it printed", READY_REPORT_MS / 1000);
+	const struct guest *guest = CONTAINER(timer, struct guest, ready_timer);
+
+	notice("isthmus: %s has not reported its agent ready after %u s; "
+	       "\"linux log\" shows what it printed", guest->want->title,
+	       READY_REPORT_MS / 1000);
 }
 
 /**
@@ -291,14 +318,14 @@ bool linux_start(struct guest *guest)
 	guest->state = LINUX_FAILED;
 	guest->ready = false;
 	if (guest->want->absent) {
-		stage_failed(STAGE_LINUX_LOADED, "%s", guest->want->absent);
+		failed(guest, STAGE_LINUX_LOADED, "%s", guest->want->absent);
 		return false;
 	}
 	if (!load_all(guest, &layout)) {
 		take_back(guest);
 		return false;
 	}
-	stage_reached(STAGE_LINUX_LOADED);
+	reached(guest, STAGE_LINUX_LOADED);
 	/* Before the first instruction of Linux can meet a device. */
 	linux_io_reset(&guest->io);
 	/* Entry state as HC_PARTITION_START has it: long mode, these page
@@ -313,13 +340,13 @@ bool linux_start(struct guest *guest)
 	};
 	status = hc_call(HC_PARTITION_START, &regs);
 	if (status != HC_OK) {
-		stage_failed(STAGE_LINUX_STARTED, "%s", hc_error(status));
+		failed(guest, STAGE_LINUX_STARTED, "%s", hc_error(status));
 		take_back(guest);
 		return false;
 	}
 	guest->state = LINUX_RUNNING;
 	guest->started_ms = loop_uptime_ms();
-	stage_reached(STAGE_LINUX_STARTED);
+	reached(guest, STAGE_LINUX_STARTED);
 	loop_timer_set(&guest->ready_timer, READY_REPORT_MS, on_ready_late);
 	return true;
 }
@@ -376,10 +403,10 @@ static void start_again(struct guest *guest)
 		return;
 	}
 	if (guest->quick_crashes >= QUICK_CRASHES) {
-		stage_failed(STAGE_AGENT_READY, "Linux went down %u times "
+		stage_failed(STAGE_AGENT_READY, "%s went down %u times "
 			     "within %u s of its start; it stays down until "
-			     "\"linux start\"", QUICK_CRASHES,
-			     QUICK_MS / 1000);
+			     "\"linux start\"", guest->want->title,
+			     QUICK_CRASHES, QUICK_MS / 1000);
 		guest->quick_crashes = 0;
 		return;
 	}
@@ -402,8 +429,8 @@ static void look(struct guest *guest)
 	reason = regs.rsi;
 	/* A Linux whose agent was there had reached the last stage. */
 	stage_failed(guest->ready ? STAGE_LINUX_STARTED : STAGE_AGENT_READY,
-		     "Linux crashed: %s, at %llx, detail %llx (\"log\" and "
-		     "\"linux log\" tell more)",
+		     "%s crashed: %s, at %llx, detail %llx (\"log\" and "
+		     "\"linux log\" tell more)", guest->want->title,
 		     reason < sizeof(reasons) / sizeof(reasons[0]) ?
 		     reasons[reason] : "unknown reason",
 		     (unsigned long long)regs.rdx,
@@ -428,9 +455,9 @@ static void on_request(void *arg, enum linux_request request)
 
 	if (request == LINUX_REQUEST_POWER_OFF) {
 		down(guest, LINUX_STOPPED);
-		notice("isthmus: Linux powered off");
+		notice("isthmus: %s powered off", guest->want->title);
 	} else {
-		notice("isthmus: Linux asked for a reset");
+		notice("isthmus: %s asked for a reset", guest->want->title);
 		start_again(guest);
 	}
 }
@@ -442,9 +469,10 @@ static void on_reason(void *arg, const char *reason)
 	const struct guest *guest = arg;
 
 	if (guest->ready) {
-		notice("isthmus: Linux says: %s", reason);
+		notice("isthmus: %s says: %s", guest->want->title, reason);
 	} else {
-		stage_failed(STAGE_AGENT_READY, "Linux says: %s", reason);
+		stage_failed(STAGE_AGENT_READY, "%s says: %s",
+			     guest->want->title, reason);
 	}
 }
 
@@ -461,16 +489,15 @@ const char *linux_said(const struct guest *guest)
  * a second start would hide the failure.
  */
 void linux_init(struct guest *guest, const struct config *config,
-		bool restart)
+		const struct config_guest *want, bool restart)
 {
 	guest->config = config;
-	guest->want = &config->guest;
+	guest->want = want;
 	guest->restart = restart;
 	guest->state = LINUX_STOPPED;
 	guest->next = all;
 	all = guest;
-	linux_io_init(&guest->io, guest->want->id, on_request, on_reason,
-		      guest);
+	linux_io_init(&guest->io, want, on_request, on_reason, guest);
 	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
 }
 
@@ -495,6 +522,6 @@ void linux_set_ready(struct guest *guest)
 	if (guest->state == LINUX_RUNNING && !guest->ready) {
 		guest->ready = true;
 		loop_timer_cancel(&guest->ready_timer);
-		stage_reached(STAGE_AGENT_READY);
+		reached(guest, STAGE_AGENT_READY);
 	}
 }

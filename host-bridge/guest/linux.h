@@ -40,11 +40,11 @@ struct guest {
 	void *down_arg;
 };
 
-/* Sets up *guest, which must stay, as config->guest has it. restart: what to
- * do after a crash is linux.c's policy (an interactive system) or to stay
- * down (a run that only executes one command). */
+/* Sets up *guest, which must stay, as *want has it, one of config's. restart:
+ * what to do after a crash is linux.c's policy (an interactive system) or to
+ * stay down (a run that only executes one command). */
 void linux_init(struct guest *guest, const struct config *config,
-		bool restart);
+		const struct config_guest *want, bool restart);
 /* Calls fn(arg) whenever this Linux is gone, for whatever reason. */
 void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg);
 /* Loads and starts Linux. False, with the reason printed, when it cannot;

@@ -9,6 +9,7 @@
  * without end slows itself, and nobody else. All from the loop's handlers; the
  * models need no lock.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "abi/channel.h"
@@ -30,10 +31,31 @@
 /* All of them: accesses of every partition come by one event. */
 static struct linux_io *all;
 
+/* What there is of a line, under the name of who printed it. */
+static void line_out(struct linux_io *io)
+{
+	char head[BOOT_NAME_LEN + 3];
+	int len = snprintf(head, sizeof(head), "%s: ", io->want->name);
+
+	serial_write(SERIAL_LINUX, head, (size_t)len);
+	serial_write(SERIAL_LINUX, io->line, io->line_len);
+	if (io->line[io->line_len - 1] != '\n') {
+		serial_write(SERIAL_LINUX, "\r\n", 2);
+	}
+	io->line_len = 0;
+}
+
 static void log_byte(struct linux_io *io, char byte)
 {
 	io->log[io->log_end++ % LINUX_LOG_SIZE] = byte;
-	serial_write(SERIAL_LINUX, &byte, 1);
+	if (!io->want->several) {
+		serial_write(SERIAL_LINUX, &byte, 1);
+	} else {
+		io->line[io->line_len++] = byte;
+		if (byte == '\n' || io->line_len == LINUX_LINE) {
+			line_out(io);
+		}
+	}
 	if (linux_says(&io->says, byte)) {
 		io->said(io->arg, io->says.reason);
 	}
@@ -118,7 +140,7 @@ static struct linux_io *find(uint64_t partition)
 {
 	struct linux_io *io = all;
 
-	while (io && io->partition != partition) {
+	while (io && io->want->id != partition) {
 		io = io->next;
 	}
 	return io;
@@ -200,24 +222,23 @@ static void on_ioreq(void *arg)
 }
 
 /**
- * Fresh devices for a fresh Linux; the channels may have changed too. Channel
- * numbers are the hypervisor's; the first that we are no end of ends the list.
+ * Fresh devices for a fresh Linux, its channels among them by its own numbers.
  */
 void linux_io_reset(struct linux_io *io)
 {
-	struct hc_regs regs;
-
 	io->says = (struct linux_says){ 0 };
 	/* Of a start that is over: nobody is to be answered. */
 	io->waiting_count = 0;
+	if (io->line_len > 0) {
+		line_out(io);
+	}
 	uart_model_reset(&io->uart);
 	pci_model_reset(&io->pci);
-	for (unsigned c = 0; c < PCI_MODEL_CHANNELS; c++) {
-		if (hc_query(HC_QUERY_CHANNEL, c, 0, &regs) != HC_OK) {
-			break;
-		}
+	for (unsigned c = 0; c < io->want->channel_count; c++) {
+		const struct config_channel *channel = &io->want->channels[c];
+
 		pci_model_add_channel(&io->pci, CHANNEL_REGION_SIZE(
-			(uint32_t)regs.rdx));
+			channel->output_size), channel->host);
 	}
 }
 
@@ -225,11 +246,11 @@ void linux_io_reset(struct linux_io *io)
  * Takes the ioreq event, and asked for what Linux writes to its power
  * registers: called in a handler. Once for each, before linux_start().
  */
-void linux_io_init(struct linux_io *io, uint32_t partition,
+void linux_io_init(struct linux_io *io, const struct config_guest *want,
 		   void (*asked)(void *arg, enum linux_request request),
 		   void (*said)(void *arg, const char *reason), void *arg)
 {
-	io->partition = partition;
+	io->want = want;
 	io->asked = asked;
 	io->said = said;
 	io->arg = arg;

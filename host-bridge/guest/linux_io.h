@@ -2,7 +2,8 @@
 /*
  * Device model of the Linux partition: its forwarded port accesses are
  * answered here. What Linux writes to its serial port is kept in a log and
- * copied to the machine's second serial line.
+ * copied to the machine's second serial line; of several Linuxes each line with
+ * the name before it.
  */
 #ifndef ISTHMUS_LINUX_IO_H
 #define ISTHMUS_LINUX_IO_H
@@ -13,10 +14,12 @@
 #include "host-bridge/guest/linux_says.h"
 #include "host-bridge/guest/pci_model.h"
 #include "host-bridge/guest/uart_model.h"
+#include "host-bridge/rt/config.h"
 #include "host-bridge/rt/hc.h"
 
 #define LINUX_LOG_SIZE	(64u << 10)
 #define LINUX_VCPUS	8u	/* as many as a partition can have */
+#define LINUX_LINE	128u
 
 enum linux_request {		/* what Linux asked through its registers */
 	LINUX_REQUEST_NONE,
@@ -27,7 +30,7 @@ enum linux_request {		/* what Linux asked through its registers */
 /* The devices of one Linux. */
 struct linux_io {
 	struct linux_io *next;		/* of all Linux partitions */
-	uint32_t partition;
+	const struct config_guest *want;
 	void (*asked)(void *arg, enum linux_request request);
 	void (*said)(void *arg, const char *reason);
 	void *arg;
@@ -36,6 +39,9 @@ struct linux_io {
 	/* The last bytes it printed; goes on over restarts. */
 	char log[LINUX_LOG_SIZE];
 	uint64_t log_end;		/* bytes ever written */
+	/* Of several: what the second serial line has not got yet. */
+	char line[LINUX_LINE];
+	unsigned line_len;
 	struct linux_says says;		/* since the last start */
 	/* Output to the second serial line that waits for it. */
 	struct hc_ioreq waiting[LINUX_VCPUS];
@@ -45,7 +51,7 @@ struct linux_io {
 /* Sets up *io, which must stay; asked is called (from the loop) when Linux
  * wants a reset or power off. Its vCPU stays stopped then. said: when it has
  * printed why it does not come up, once after each start at most. */
-void linux_io_init(struct linux_io *io, uint32_t partition,
+void linux_io_init(struct linux_io *io, const struct config_guest *want,
 		   void (*asked)(void *arg, enum linux_request request),
 		   void (*said)(void *arg, const char *reason), void *arg);
 /* Devices as after power-on; the log goes on. */

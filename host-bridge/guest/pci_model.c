@@ -73,16 +73,19 @@ static void set_bar(struct pci_function *f, unsigned i, uint32_t address,
 /**
  * The next channel's device; its number, ports and addresses follow from the
  * order of calls, as the hypervisor computes them from the channel's number.
- * region_size (bytes) is rounded up to a power of two. Beyond
- * PCI_MODEL_CHANNELS: ignored.
+ * region_size (bytes) is rounded up to a power of two. A channel that does not
+ * lead to the host (host false) is of another class: what is said on it is its
+ * ends' matter, and no driver of ours is to be found for it. Beyond
+ * CHANNEL_GUEST_MAX: ignored.
  */
-void pci_model_add_channel(struct pci_model *pci, uint32_t region_size)
+void pci_model_add_channel(struct pci_model *pci, uint32_t region_size,
+			   bool host)
 {
 	unsigned channel = pci->count - 1;
 	uint32_t bar_size = CHANNEL_PAGE;
 	struct pci_function *f;
 
-	if (channel >= PCI_MODEL_CHANNELS) {
+	if (channel >= CHANNEL_GUEST_MAX) {
 		return;
 	}
 	while (bar_size < region_size) {
@@ -90,7 +93,8 @@ void pci_model_add_channel(struct pci_model *pci, uint32_t region_size)
 	}
 	f = &pci->function[pci->count++];
 	put(f->value, CHANNEL_PCI_VENDOR | (uint32_t)CHANNEL_PCI_DEVICE << 16, 4);
-	put(f->value + CFG_CLASS, (uint32_t)CHANNEL_PCI_CLASS << 8, 4);
+	put(f->value + CFG_CLASS, (host ? CHANNEL_PCI_CLASS :
+				   CHANNEL_PCI_CLASS_OTHER) << 8, 4);
 	put(f->value + CFG_SUBSYSTEM,
 	    CHANNEL_PCI_VENDOR | (uint32_t)CHANNEL_PCI_DEVICE << 16, 4);
 	put(f->value + CFG_STATUS, STATUS_CAP_LIST, 2);

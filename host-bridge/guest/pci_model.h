@@ -7,11 +7,13 @@
 #ifndef ISTHMUS_PCI_MODEL_H
 #define ISTHMUS_PCI_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "abi/channel.h"
 
 #define PCI_MODEL_PORT		0xcf8u
 #define PCI_MODEL_PORT_LAST	0xcffu
-#define PCI_MODEL_CHANNELS	4u
 
 struct pci_function {
 	uint8_t value[256];	/* what a read gives */
@@ -23,14 +25,15 @@ struct pci_function {
 struct pci_model {
 	uint32_t address;	/* last value written to 0xcf8 */
 	unsigned count;
-	struct pci_function function[1 + PCI_MODEL_CHANNELS];
+	struct pci_function function[1 + CHANNEL_GUEST_MAX];
 };
 
 /* A host bridge and no channels yet. */
 void pci_model_reset(struct pci_model *pci);
 /* Adds the device of a channel (0, 1, ...) whose region is region_size
- * bytes. Beyond PCI_MODEL_CHANNELS: ignored. */
-void pci_model_add_channel(struct pci_model *pci, uint32_t region_size);
+ * bytes; host: its other end is ours. Beyond CHANNEL_GUEST_MAX: ignored. */
+void pci_model_add_channel(struct pci_model *pci, uint32_t region_size,
+			   bool host);
 /* An access of 1, 2 or 4 bytes to one of the ports; in returns all ones
  * where there is nothing. */
 uint32_t pci_model_in(struct pci_model *pci, unsigned port, unsigned size);

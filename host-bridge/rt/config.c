@@ -5,6 +5,7 @@
  * read-only: what is tested here again is only what costs nothing.
  */
 #include <libfdt.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host-bridge/rt/config.h"
@@ -32,7 +33,10 @@ static uint32_t number_property(const void *fdt, int node, const char *name,
 /* boot/ has checked the manifest; what is absent here is optional there. */
 static void read_guest(const void *fdt, int node, struct config_guest *guest)
 {
+	guest->name = fdt_get_name(fdt, node, NULL);
 	guest->id = number_property(fdt, node, "id", 0);
+	guest->on_demand = fdt_getprop(fdt, node, "on-demand", NULL) != NULL;
+	guest->channel = -1;
 	guest->bootargs = string_property(fdt, node, "bootargs");
 	guest->kernel = string_property(fdt, node, "kernel");
 	guest->initrd = string_property(fdt, node, "initrd");
@@ -40,18 +44,86 @@ static void read_guest(const void *fdt, int node, struct config_guest *guest)
 		guest->bootargs = "";
 	}
 	guest->absent = guest->kernel ? NULL :
-		"the manifest names no kernel for the Linux partition";
+		"the manifest names no kernel for it";
+}
+
+/* All partitions but ours are Linuxes. */
+static void read_guests(const void *fdt, struct config *config)
+{
+	int node;
+
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
+		if (!fdt_getprop(fdt, node, "host", NULL) &&
+		    config->guest_count < CONFIG_GUESTS) {
+			read_guest(fdt, node,
+				   &config->guests[config->guest_count++]);
+		}
+	}
+	for (unsigned i = 0; i < config->guest_count; i++) {
+		struct config_guest *guest = &config->guests[i];
+
+		guest->several = config->guest_count > 1;
+		snprintf(guest->title, sizeof(guest->title), "Linux%s%s",
+			 guest->several ? " " : "",
+			 guest->several ? guest->name : "");
+	}
+}
+
+static struct config_guest *find_guest(struct config *config, uint32_t id)
+{
+	for (unsigned i = 0; i < config->guest_count; i++) {
+		if (config->guests[i].id == id) {
+			return &config->guests[i];
+		}
+	}
+	return NULL;
+}
+
+/* Who has which channels, by which number: each partition counts its own, in
+ * the manifest's order. */
+static void read_channels(const void *fdt, struct config *config)
+{
+	int node, len, own = 0;
+
+	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/channels")) {
+		const fdt32_t *peers = fdt_getprop(fdt, node, "peers", &len);
+		bool host;
+
+		if (!peers || len != 8) {
+			continue;
+		}
+		host = !find_guest(config, fdt32_to_cpu(peers[0])) ||
+		       !find_guest(config, fdt32_to_cpu(peers[1]));
+		for (unsigned i = 0; i < 2; i++) {
+			struct config_guest *guest =
+				find_guest(config, fdt32_to_cpu(peers[i]));
+
+			if (!guest ||
+			    guest->channel_count == CHANNEL_GUEST_MAX) {
+				continue;
+			}
+			guest->channels[guest->channel_count++] =
+				(struct config_channel){
+				number_property(fdt, node, "output-kib", 0) << 10,
+				host };
+			if (host && guest->channel < 0) {
+				guest->channel = own;
+			}
+		}
+		own += host;
+	}
 }
 
 #define DISK_MIB_DEFAULT	8192u	/* of hole, mostly */
 
-/* The disks of the Linux that there is. */
+/* The disks of all Linuxes. */
 static void read_disks(const void *fdt, struct config *config)
 {
 	int node;
 
 	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/disks")) {
 		struct config_disk disk = {
+			.partition = number_property(fdt, node, "partition", 0),
 			.name = fdt_get_name(fdt, node, NULL),
 			.file = string_property(fdt, node, "file"),
 			.device = string_property(fdt, node, "device"),
@@ -60,9 +132,7 @@ static void read_disks(const void *fdt, struct config *config)
 		};
 
 		if (disk.name && (disk.file || disk.device) &&
-		    config->disk_count < CONFIG_DISKS &&
-		    number_property(fdt, node, "partition", 0) ==
-		    config->guest.id) {
+		    config->disk_count < CONFIG_DISKS) {
 			config->disks[config->disk_count++] = disk;
 		}
 	}
@@ -70,21 +140,27 @@ static void read_disks(const void *fdt, struct config *config)
 
 /**
  * Reads what concerns host-bridge, into *config, all of which is set. Strings
- * point into the manifest, which stays where it is. With guest.absent set,
- * *config is usable for all but starting Linux.
+ * point into the manifest, which stays where it is. With absent set, a guest is
+ * usable for all but starting it.
  */
 void config_read(const struct host_info *info, struct config *config)
 {
 	const void *fdt = (const void *)(uintptr_t)info->manifest_gpa;
-	int node, chosen;
+	struct config_guest none = {
+		.name = "linux", .title = "Linux", .channel = -1,
+		.absent = "the manifest has no partition beside the host's",
+	};
+	int chosen;
 
 	*config = (struct config){ .info = info };
+	config->guests[0] = none;
+	config->guest_count = 1;
 	if (fdt_check_header(fdt) != 0 ||
 	    fdt_totalsize(fdt) > info->manifest_size) {
-		config->guest.absent = "the manifest is not a device tree blob";
+		config->guests[0].absent = "the manifest is not a device tree "
+					   "blob";
 		return;
 	}
-	config->guest.absent = "the manifest has no partition beside the host's";
 	chosen = fdt_path_offset(fdt, "/chosen");
 	if (chosen >= 0) {
 		config->exec = string_property(fdt, chosen, "exec");
@@ -95,15 +171,12 @@ void config_read(const struct host_info *info, struct config *config)
 						      "volume-disk");
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
 	}
-	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
-		/* The first one that is not ours; others in the manifest stay
-		 * empty. */
-		if (!fdt_getprop(fdt, node, "host", NULL)) {
-			read_guest(fdt, node, &config->guest);
-			break;
-		}
-	}
+	config->guest_count = 0;
+	read_guests(fdt, config);
+	read_channels(fdt, config);
 	read_disks(fdt, config);
+	/* None: the one of before is there still. */
+	config->guest_count += config->guest_count == 0;
 }
 
 /**

@@ -10,21 +10,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/boot_info.h"
+#include "abi/channel.h"
 #include "proto/host_info.h"
+
+/* A channel, as one end of it sees it. */
+struct config_channel {
+	uint32_t output_size;	/* bytes of a section */
+	bool host;		/* the other end is ours */
+};
 
 /* A Linux partition, as the manifest has it. */
 struct config_guest {
 	const char *absent;	/* why it cannot be started; NULL: it can */
+	const char *name;
+	/* In sentences: "Linux", or of several "Linux NAME". */
+	char title[8 + BOOT_NAME_LEN];
+	bool several;		/* it is not the only one */
 	uint32_t id;
+	bool on_demand;		/* it is not started at boot */
+	/* As it numbers them; and by our own number the first that leads to us,
+	 * -1: none does. */
+	struct config_channel channels[CHANNEL_GUEST_MAX];
+	unsigned channel_count;
+	int channel;
 	const char *bootargs;
 	const char *kernel;	/* names of modules */
 	const char *initrd;	/* NULL: none wanted */
 };
 
-#define CONFIG_DISKS	8
+#define CONFIG_GUESTS	(BOOT_MAX_PARTITIONS - 1)
+#define CONFIG_DISKS	32
 
 /* A disk for it, in a file of the volume's, or a disk or part of the machine's. */
 struct config_disk {
+	uint32_t partition;	/* its id */
 	const char *name, *file, *device;	/* one of the two; a word */
 	uint64_t size;		/* bytes, if the file is not there yet */
 };
@@ -36,7 +56,9 @@ struct config {
 	const char *mark;	/* see stage.h; NULL: none */
 	const char *volume_disk;	/* word; NULL: the module "volume" */
 	const char *writable;	/* words for disks to write to; NULL: none */
-	struct config_guest guest;
+	/* In the manifest's order; at least one, be it absent. */
+	struct config_guest guests[CONFIG_GUESTS];
+	unsigned guest_count;
 	struct config_disk disks[CONFIG_DISKS];
 	unsigned disk_count;
 };

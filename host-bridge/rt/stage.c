@@ -65,8 +65,15 @@ const char *stage_name(enum stage stage)
  */
 void stage_reached(enum stage stage)
 {
+	stage_reached_by(stage, NULL);
+}
+
+/** The same, of one of several Linuxes. */
+void stage_reached_by(enum stage stage, const char *who)
+{
 	next = stage + 2;
-	notice("%sisthmus: stage %d %s", mark, stage, stage_name(stage));
+	notice("%sisthmus: stage %d %s%s%s", mark, stage, stage_name(stage),
+	       who ? ": " : "", who ? who : "");
 }
 
 /**

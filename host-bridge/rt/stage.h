@@ -27,6 +27,8 @@ void stage_set_mark(const char *secret);
 const char *stage_mark(void);
 /* "isthmus: stage CODE NAME" */
 void stage_reached(enum stage stage);
+/* "isthmus: stage CODE NAME: WHO"; NULL: as above */
+void stage_reached_by(enum stage stage, const char *who);
 /* "isthmus: FAILED stage CODE NAME: text" */
 void stage_failed(enum stage stage, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

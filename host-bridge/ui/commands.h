@@ -16,16 +16,18 @@ struct places;
 struct volume;
 struct vsock;
 
-/* What the commands work on: the machine, and one Linux. Volume and vsock are
- * NULL when absent. */
+/* What the commands work on: the machine, and one Linux: the one that is named,
+ * else the first. Volume and vsock are NULL when absent. */
 struct command_env {
+	const struct command_env *all;	/* one for each Linux */
+	unsigned count;
 	const struct config *config;
 	struct volume *volume;
 	struct volume_turns *turns;	/* of one on a disk; or NULL */
 	struct guest *guest;
 	struct vsock *vsock;	/* the channel to it */
 	struct agent *agent;	/* in it */
-	const struct places *places;	/* the volume's files, and its */
+	const struct places *places;	/* the volume's files, and all Linuxes' */
 	struct fuse_server *files;	/* the volume's, for Linux; or NULL */
 	struct nbd_service *disks;	/* its disks; NULL: none */
 };

@@ -4,6 +4,7 @@
 
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/places.h"
 
 struct path_completion {
@@ -51,6 +52,7 @@ void commands_complete_path(const struct command_env *env,
 			    struct completion *c)
 {
 	struct path_completion path = { c, c->prefix_len, 0 };
+	const struct command_env *of;
 	char dir[COMMANDS_PATH];
 	struct place_stat st;
 
@@ -63,14 +65,16 @@ void commands_complete_path(const struct command_env *env,
 	}
 	memcpy(dir, c->prefix, path.dir_len);
 	dir[path.dir_len] = '\0';
-	/* Nothing typed before the name: the root's names, and "linux:"
-	 * itself. */
+	/* Nothing typed before the name: the root's names, and the Linuxes'. */
 	if (path.dir_len == 0) {
 		strcpy(dir, "/");
-		completion_add(c, PLACE_LINUX, strlen(PLACE_LINUX));
+		commands_linux_names(env, c, ":");
 	}
-	if (place_in_linux(dir) && !linux_ready(env->guest)) {
-		return;
+	if (place_in_linux(dir)) {
+		of = commands_linux_named(env, dir);
+		if (!of || !linux_ready(of->guest)) {
+			return;
+		}
 	}
 	(void)place_list(env->places, dir, complete_entry, &path);
 	/* A directory is gone on with: its slash is added, and the console

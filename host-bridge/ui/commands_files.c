@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands on files: the volume's and, with "linux:" before the path, Linux's.
- * A command that names a path in Linux waits until Linux can answer.
+ * Commands on files: the volume's and, with a Linux's name and a colon before the
+ * path, that one's. A command that names a path there waits until it can answer.
  *
  * Names and contents from Linux are not trusted: names are printed without
  * control characters, lengths are bounded; contents are shown as they are. One
@@ -35,7 +35,8 @@ static void report(const char *path, int error)
 	if (error == EINTR) {
 		text = "interrupted";
 	} else if (error == ENODEV) {
-		text = place_in_linux(path) ? "there is no channel to Linux" :
+		text = place_in_linux(path) ? "there is no such Linux, or no channel to "
+					      "it" :
 					      "there is no volume";
 	} else if (place_in_linux(path) &&
 		   (error == ENOTCONN || error == ECONNRESET ||
@@ -45,13 +46,14 @@ static void report(const char *path, int error)
 	printf("%s: %s\n", path, text);
 }
 
-/* Waits for Linux if some argument is a path there. False, with the reason
- * printed: Linux is not to be had. Paths on the volume never wait. */
+/* Waits for each Linux that some argument is a path in. False, with the reason
+ * printed: it is not to be had. Paths on the volume never wait. */
 static bool reachable(const struct command_env *env, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
-		if (place_in_linux(argv[i])) {
-			return commands_linux_wait(env);
+		if (place_in_linux(argv[i]) &&
+		    !commands_linux_wait(commands_linux_find(env, argv[i]))) {
+			return false;
 		}
 	}
 	return true;
@@ -324,7 +326,7 @@ static int copy_data(struct copy *copy, struct place_file *from,
  * the file before it is read. */
 static bool same_file(const struct place_stat *a, const struct place_stat *b)
 {
-	return (a->linux_side != b->linux_side || a->id == b->id) &&
+	return (a->side != b->side || a->id == b->id) &&
 	       a->size == b->size && a->mtime.sec == b->mtime.sec &&
 	       a->mtime.nsec == b->mtime.nsec;
 }
@@ -342,8 +344,8 @@ static int copy_target(struct copy *copy, const char *to,
 
 	/* "linux:name", relative to Linux's root: the mark is no part of the
 	 * name. */
-	if (!slash && place_in_linux(base)) {
-		base += strlen(PLACE_LINUX);
+	if (!slash) {
+		base = place_path(base);
 	}
 	copy->wrong = copy->from;
 	error = place_stat(copy->places, copy->from, true, &source);
@@ -452,8 +454,8 @@ static void run_mv(const struct command_env *env, int argc, char **argv,
 	if (!reachable(env, argc, argv)) {
 		return;
 	}
-	if (!slash && place_in_linux(base)) {
-		base += strlen(PLACE_LINUX);
+	if (!slash) {
+		base = place_path(base);
 	}
 	error = place_stat(env->places, argv[1], false, &st);
 	if (error == 0 && place_stat(env->places, to, true, &st) == 0 &&
@@ -507,7 +509,8 @@ static void run_mkdir(const struct command_env *env, int argc, char **argv,
 
 const struct command commands_files[] = {
 	{ "ls", "[PATH]", "list a directory",
-	  "  A path is on the volume; linux:PATH is in Linux. Quotes or a\n"
+	  "  A path is on the volume; linux:PATH is in Linux, NAME:PATH in the\n"
+	  "  Linux of that name, where there are several. Quotes or a\n"
 	  "  backslash keep blanks in a name.\n",
 	  0, 1, run_ls, commands_complete_path },
 	{ "cat", "PATH", "show a file", "  PATH may be linux:PATH.\n",

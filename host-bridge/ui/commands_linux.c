@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that deal with the Linux partition. All wait by running the event
+ * Commands that deal with the Linux partitions. All wait by running the event
  * loop, and all can be left by ctrl-c; state changes are linux.c's. What Linux
  * answers is shown, never acted on.
  */
@@ -15,21 +15,78 @@
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/log_view.h"
+#include "host-bridge/ui/places.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
+
+static const char *title(const struct command_env *env)
+{
+	return env->guest->want->title;
+}
+
+/**
+ * By the name in the manifest, up to a colon; "linux" is the first, if none is
+ * called so.
+ */
+const struct command_env *commands_linux_named(const struct command_env *env,
+					       const char *name)
+{
+	size_t len = strcspn(name, ":");
+
+	for (unsigned i = 0; i < env->count; i++) {
+		const char *is = env->all[i].guest->want->name;
+
+		if (strlen(is) == len && memcmp(is, name, len) == 0) {
+			return &env->all[i];
+		}
+	}
+	return len == strlen(PLACE_LINUX) &&
+	       memcmp(name, PLACE_LINUX, len) == 0 ? env->all : NULL;
+}
+
+/** The same, but who is not there is missed in words. */
+const struct command_env *commands_linux_find(const struct command_env *env,
+					      const char *name)
+{
+	const struct command_env *of = commands_linux_named(env, name);
+
+	if (!of) {
+		printf("there is no Linux \"%.*s\" in the manifest\n",
+		       (int)strcspn(name, ":"), name);
+	}
+	return of;
+}
+
+/** Offers all that commands_linux_named() finds; "linux" if it is the only one. */
+void commands_linux_names(const struct command_env *env, struct completion *c,
+			  const char *end)
+{
+	char text[BOOT_NAME_LEN + 1];
+
+	for (unsigned i = 0; i < env->count; i++) {
+		int len = snprintf(text, sizeof(text), "%s%s", env->count == 1 ?
+				   PLACE_LINUX : env->all[i].guest->want->name,
+				   end);
+
+		completion_add(c, text, (size_t)len);
+	}
+}
 
 /**
  * Waits, without a limit, while Linux starts; what goes wrong with that is
  * reported by linux.c. Returns whether the agent is there: else Linux is down
  * or ctrl-c was typed, and this was printed. Does not start Linux. A Linux
- * without our agent is waited for until ctrl-c.
+ * without our agent is waited for until ctrl-c. NULL: not found, no.
  */
 bool commands_linux_wait(const struct command_env *env)
 {
-	const struct guest *guest = env->guest;
+	const struct guest *guest = env ? env->guest : NULL;
 
+	if (!guest) {
+		return false;
+	}
 	if (linux_state(guest) == LINUX_RUNNING && !linux_ready(guest)) {
-		printf("waiting for Linux; ctrl-c gives up\n");
+		printf("waiting for %s; ctrl-c gives up\n", title(env));
 		fflush(stdout);
 	}
 	while (linux_state(guest) == LINUX_RUNNING && !linux_ready(guest)) {
@@ -40,50 +97,72 @@ bool commands_linux_wait(const struct command_env *env)
 		loop_step(LOOP_FOREVER);
 	}
 	if (linux_state(guest) != LINUX_RUNNING) {
-		printf("Linux is not running; \"linux start\" starts it\n");
+		printf("%s is not running; \"linux start%s%s\" starts it\n",
+		       title(env), guest->want->several ? " " : "",
+		       guest->want->several ? guest->want->name : "");
 	}
 	return linux_ready(guest);
 }
 
+/* Of count Linuxes, does one still run that has been asked to end? */
+static bool ending(const struct command_env *env, unsigned count,
+		   uint32_t asked)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (asked >> i & 1 &&
+		    linux_state(env[i].guest) == LINUX_RUNNING) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /**
- * Shuts Linux down through its agent and waits, at most 10 s or until ctrl-c;
- * then stops it hard, as it does at once when there is no agent to ask. Linux
- * is down when this returns. True when it went by itself or was not running.
- * Top-level code only.
+ * Shuts Linuxes down through their agents, all at once, and waits, at most 10 s or
+ * until ctrl-c; then stops them hard, as it does without waiting where there is no
+ * agent to ask. All are down when this returns. True when they went by
+ * themselves or were not running. Top-level code only.
  */
-bool commands_linux_shutdown(const struct command_env *env)
+bool commands_linux_shutdown(const struct command_env *env, unsigned count)
 {
 	const char *const request[] = { "shutdown", "poweroff", NULL };
 	uint64_t until = loop_now() + loop_ms_to_ticks(SHUTDOWN_MS);
-	struct guest *guest = env->guest;
+	uint32_t asked = 0;
+	bool clean = true;
 
-	if (linux_state(guest) != LINUX_RUNNING) {
-		return true;
-	}
-	if (linux_ready(guest) && agent_tell(env->agent, request) == 0) {
-		/* Its power register ends this (linux.c); a Linux that hangs
-		 * does not. */
-		while (linux_state(guest) == LINUX_RUNNING && loop_now() < until &&
-		       !console_interrupted()) {
-			loop_step(until);
+	_Static_assert(CONFIG_GUESTS <= 32, "a bit for each");
+	for (unsigned i = 0; i < count; i++) {
+		if (linux_state(env[i].guest) == LINUX_RUNNING &&
+		    linux_ready(env[i].guest) &&
+		    agent_tell(env[i].agent, request) == 0) {
+			asked |= 1u << i;
 		}
 	}
-	if (linux_state(guest) != LINUX_RUNNING) {
-		return true;
+	/* Its power register ends a Linux (linux.c); one that hangs does
+	 * not. */
+	while (ending(env, count, asked) && loop_now() < until &&
+	       !console_interrupted()) {
+		loop_step(until);
 	}
-	linux_stop(guest);
-	return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (linux_state(env[i].guest) == LINUX_RUNNING) {
+			linux_stop(env[i].guest);
+			clean = false;
+		}
+	}
+	return clean;
 }
 
 /* The verbs of "linux": each prints what came of it. */
 static void stop(const struct command_env *env)
 {
 	if (linux_state(env->guest) != LINUX_RUNNING) {
-		printf("Linux is not running\n");
-	} else if (commands_linux_shutdown(env)) {
-		printf("Linux has shut down\n");
+		printf("%s is not running\n", title(env));
+	} else if (commands_linux_shutdown(env, 1)) {
+		printf("%s has shut down\n", title(env));
 	} else {
-		printf("Linux did not shut down by itself; it was stopped\n");
+		printf("%s did not shut down by itself; it was stopped\n",
+		       title(env));
 	}
 }
 
@@ -91,7 +170,7 @@ static void stop(const struct command_env *env)
 static void start(const struct command_env *env)
 {
 	if (linux_state(env->guest) == LINUX_RUNNING) {
-		printf("Linux is running already\n");
+		printf("%s is running already\n", title(env));
 	} else {
 		(void)linux_start(env->guest);
 	}
@@ -108,7 +187,7 @@ static void console(const struct command_env *env)
 		return;
 	}
 	/* Out before the shell's own bytes, which go past stdout. */
-	printf("Connected to a shell in Linux; ctrl-] leaves it.\n");
+	printf("Connected to a shell in %s; ctrl-] leaves it.\n", title(env));
 	fflush(stdout);
 	/* A shell that is left by ctrl-] gets SIGHUP; what it started may live
 	 * on. */
@@ -128,7 +207,7 @@ static void console(const struct command_env *env)
 
 static void restart(const struct command_env *env)
 {
-	(void)commands_linux_shutdown(env);
+	(void)commands_linux_shutdown(env, 1);
 	(void)linux_start(env->guest);
 }
 
@@ -143,31 +222,67 @@ static const struct {
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
+/* The last lines of what a Linux printed; false: no number. */
+static bool show_log(const struct command_env *env, const char *lines)
+{
+	return log_view(linux_io_log, &env->guest->io, lines);
+}
+
 static void run_linux(const struct command_env *env, int argc, char **argv,
 		      const char *rest)
 {
+	/* A name of one; for a log also a number, of which none is called. */
+	const struct command_env *of =
+		argc > 2 ? commands_linux_named(env, argv[2]) : env;
+	bool log = strcmp(argv[1], "log") == 0;
+
 	(void)rest;
-	/* Not a number of lines: the usage line below. */
-	if (strcmp(argv[1], "log") == 0 &&
-	    log_view(linux_io_log, &env->guest->io, argc > 2 ? argv[2] : NULL)) {
-		return;
-	}
-	for (size_t i = 0; i < VERBS && argc == 2; i++) {
-		if (strcmp(argv[1], verbs[i].name) == 0) {
-			verbs[i].run(env);
+	if (log && (of || argc == 3)) {
+		const char *lines = !of ? argv[2] : argc > 3 ? argv[3] : NULL;
+
+		if (show_log(of ? of : env, lines)) {
 			return;
 		}
 	}
-	printf("usage: linux start|stop|restart|console|log [LINES]\n");
+	for (size_t i = 0; i < VERBS && !log && argc < 4; i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0) {
+			continue;
+		}
+		of = argc > 2 ? commands_linux_find(env, argv[2]) : env;
+		if (of) {
+			verbs[i].run(of);
+		}
+		return;
+	}
+	printf("usage: linux start|stop|restart|console|log [NAME] [LINES]\n");
 }
 
 static void complete_linux(const struct command_env *env,
 			   struct completion *c)
 {
-	(void)env;
 	for (size_t i = 0; i < VERBS; i++) {
 		completion_add(c, verbs[i].name, strlen(verbs[i].name));
 	}
+	if (env->count > 1) {
+		commands_linux_names(env, c, "");
+	}
+}
+
+/* The Linux that the line is for, if it begins with "NAME: "; the line is then
+ * what follows. */
+static const struct command_env *addressed(const struct command_env *env,
+					   const char **line)
+{
+	size_t len = strcspn(*line, ": ");
+	const struct command_env *of = NULL;
+
+	if ((*line)[len] == ':' && (*line)[len + 1] == ' ') {
+		of = commands_linux_named(env, *line);
+	}
+	if (of) {
+		*line = words_rest(*line, 1);
+	}
+	return of ? of : env;
 }
 
 /* The rest of the line goes to Linux's shell as it was typed; its status is
@@ -176,11 +291,12 @@ static void complete_linux(const struct command_env *env,
 static void run_exec(const struct command_env *env, int argc, char **argv,
 		     const char *rest)
 {
-	const char *const request[] = { "exec", rest, NULL };
+	const char *request[] = { "exec", rest, NULL };
 	uint32_t status;
 
 	(void)argc;
 	(void)argv;
+	env = addressed(env, &request[1]);
 	if (!commands_linux_wait(env)) {
 		return;
 	}
@@ -199,17 +315,19 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_linux[] = {
-	{ "linux", "start|stop|restart|console|log", "the Linux partition",
-	  "  start    load and start it\n"
-	  "  stop     shut it down; after 10 s, or ctrl-c, stop it hard\n"
-	  "  restart  stop, then start\n"
-	  "  console  a shell in Linux on this terminal, ctrl-] leaves it\n"
-	  "  log [LINES]  what Linux printed on its own serial port (the last\n"
-	  "           64 KiB are kept), or its last lines\n",
-	  1, 2, run_linux, complete_linux },
-	{ "exec", "COMMAND", "run a command in Linux, show its exit status",
+	{ "linux", "start|stop|restart|console|log", "the Linux partitions",
+	  "  start [NAME]    load and start it\n"
+	  "  stop [NAME]     shut it down; after 10 s, or ctrl-c, stop it hard\n"
+	  "  restart [NAME]  stop, then start\n"
+	  "  console [NAME]  a shell in it on this terminal, ctrl-] leaves it\n"
+	  "  log [NAME] [LINES]  what it printed on its own serial port (the\n"
+	  "                  last 64 KiB are kept), or its last lines\n"
+	  "  NAME is the partition's in the manifest; without, it is the first.\n",
+	  1, 3, run_linux, complete_linux },
+	{ "exec", "[NAME:] COMMAND", "run a command in Linux, show its exit status",
 	  "  The line is given to Linux's shell as it is typed. The command\n"
-	  "  has no input; ctrl-c ends it.\n",
+	  "  has no input; ctrl-c ends it. \"NAME: \" before it: in the Linux of\n"
+	  "  that name.\n",
 	  1, -1, run_exec, NULL },
 	{ 0 }
 };

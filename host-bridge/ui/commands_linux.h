@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What commands of other groups need of the Linux partitions. */
 #ifndef ISTHMUS_COMMANDS_LINUX_H
 #define ISTHMUS_COMMANDS_LINUX_H
 
@@ -6,11 +7,20 @@
 
 #include "host-bridge/ui/commands.h"
 
-/* Waits until Linux's agent serves us. False, with the reason printed, when
- * that will not be, or the user gives up. For top-level code. */
+/* The Linux of that name, which may be followed by a colon and more; NULL: there
+ * is none. find() then says so. */
+const struct command_env *commands_linux_named(const struct command_env *env,
+					       const char *name);
+const struct command_env *commands_linux_find(const struct command_env *env,
+					      const char *name);
+/* Candidates: the names, each with end behind it. */
+void commands_linux_names(const struct command_env *env, struct completion *c,
+			  const char *end);
+/* Waits until the agent is there; false, after saying why, when it is not going
+ * to be. NULL: false. */
 bool commands_linux_wait(const struct command_env *env);
-/* Shuts Linux down by its agent, or stops it when it does not obey within
- * 10 s. True when it went by itself. For top-level code. */
-bool commands_linux_shutdown(const struct command_env *env);
+/* Shuts these Linuxes down, count of them, cleanly if they can, else hard. True:
+ * cleanly. */
+bool commands_linux_shutdown(const struct command_env *env, unsigned count);
 
 #endif

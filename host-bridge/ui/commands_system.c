@@ -25,9 +25,6 @@
 #include "host-bridge/ui/system.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
-/* Bounds of lists that end by themselves: more than the hypervisor has. */
-#define MAX_PARTITIONS	16u
-#define MAX_CHANNELS	8u
 #define POWER_MS	1000u	/* what the machine may take to obey */
 #define CLOSE_MS	60000u	/* and a disk, to take all that is written */
 
@@ -200,7 +197,7 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)(env->config->info->machine_memory >> 20));
 	printf("  partition         state     vCPUs   memory MiB  cap MiB  "
 	       "uptime          starts\n");
-	for (uint64_t id = 0; id < MAX_PARTITIONS; id++) {
+	for (uint64_t id = 0; id < BOOT_MAX_PARTITIONS; id++) {
 		if (!print_partition(id)) {
 			break;
 		}
@@ -208,7 +205,12 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	print_cpus();
 	print_iommus();
 	print_volume();
-	printf("  Linux agent: %s\n", linux_ready(env->guest) ? "ready" : "not ready");
+	for (unsigned i = 0; i < env->count; i++) {
+		const struct guest *guest = env->all[i].guest;
+
+		printf("  %s agent: %s\n", guest->want->title,
+		       linux_ready(guest) ? "ready" : "not ready");
+	}
 }
 
 /* Pages are 4 KiB, so this is exact: a page lost would show. */
@@ -245,29 +247,12 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* The hypervisor's view of each channel, then our end's of the one to Linux. */
-static void run_channel(const struct command_env *env, int argc, char **argv,
-			const char *rest)
+/* Our end of the channel to a Linux. */
+static void print_link(const struct vsock *vs)
 {
 	struct vsock_status s;
-	struct hc_regs r;
 
-	(void)argc;
-	(void)argv;
-	(void)rest;
-	for (uint64_t c = 0; c < MAX_CHANNELS &&
-	     hc_query(HC_QUERY_CHANNEL, c, 0, &r) == HC_OK; c++) {
-		printf("  channel %llu: generation %llu, sections of %llu KiB, "
-		       "doorbells sent %llu, received %llu\n",
-		       (unsigned long long)c, (unsigned long long)r.rdi,
-		       (unsigned long long)(r.rdx >> 10),
-		       (unsigned long long)r.r10, (unsigned long long)r.r8);
-	}
-	/* No channel of ours: the list above was empty, too. */
-	if (!env->vsock) {
-		return;
-	}
-	vsock_get_status(env->vsock, &s);
+	vsock_get_status(vs, &s);
 	printf("  link %s, resets %u (last: %s), connections %u\n",
 	       s.up ? "up" : "down", (unsigned)s.resets, s.reason,
 	       (unsigned)s.connections);
@@ -280,6 +265,38 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 	printf("  doorbells rung %llu, packets dropped %llu, peer's liveness "
 	       "word %u\n", (unsigned long long)s.doorbells,
 	       (unsigned long long)s.dropped, (unsigned)s.peer_live);
+}
+
+/* Each of our channels: the hypervisor's view, then our end's, if a Linux is at
+ * the other. */
+static void run_channel(const struct command_env *env, int argc, char **argv,
+			const char *rest)
+{
+	struct hc_regs r;
+
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	for (int c = 0; c < BOOT_MAX_CHANNELS &&
+	     hc_query(HC_QUERY_CHANNEL, (uint64_t)c, 0, &r) == HC_OK; c++) {
+		const struct command_env *to = env->all;
+
+		while (to < env->all + env->count &&
+		       to->guest->want->channel != c) {
+			to++;
+		}
+		to = to < env->all + env->count ? to : NULL;
+		printf("  channel %d%s%s: generation %llu, sections of %llu KiB, "
+		       "doorbells sent %llu, received %llu\n", c,
+		       to && env->count > 1 ? " to " : "",
+		       to && env->count > 1 ? to->guest->want->name : "",
+		       (unsigned long long)r.rdi,
+		       (unsigned long long)(r.rdx >> 10),
+		       (unsigned long long)r.r10, (unsigned long long)r.r8);
+		if (to && to->vsock) {
+			print_link(to->vsock);
+		}
+	}
 }
 
 /* The hypervisor's log, of which a hypercall gives 24 bytes, in the form that
@@ -344,7 +361,7 @@ void system_down(const struct command_env *env, bool reboot)
 {
 	uint64_t until;
 
-	(void)commands_linux_shutdown(env);
+	(void)commands_linux_shutdown(env->all, env->count);
 	/* Where Linux was stopped hard nothing has run since: the channel's end
 	 * sees it now, and lets go of the files that Linux had open, however
 	 * many: after this nobody may have one. */
@@ -420,7 +437,7 @@ const struct command commands_system[] = {
 	  0, 1, run_status, NULL },
 	{ "memory", "", "who owns the machine's memory", "",
 	  0, 0, run_memory, NULL },
-	{ "channel", "", "the channel to Linux: rings, counters, liveness", "",
+	{ "channel", "", "the channels to Linux: rings, counters, liveness", "",
 	  0, 0, run_channel, NULL },
 	{ "log", "[LINES]", "the hypervisor's log, or its last lines", "",
 	  0, 1, run_log, NULL },

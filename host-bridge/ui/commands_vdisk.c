@@ -7,20 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host-bridge/guest/linux.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/ui/commands.h"
 
 #define MIB	(1ull << 20)
 
-static void list(const struct command_env *env)
+/* Of one Linux; returns how many. */
+static unsigned list_of(const struct command_env *env)
 {
 	const struct nbd_disk *disk = NULL;
+	unsigned i;
 
-	for (unsigned i = 0; env->disks &&
+	for (i = 0; env->disks &&
 	     (disk = nbd_service_get(env->disks, i)); i++) {
-		printf("  %-12s %8llu MiB  %s, %llu reads (%llu KiB), "
+		printf("  %-12s%s%s %8llu MiB  %s, %llu reads (%llu KiB), "
 		       "%llu writes (%llu KiB), %llu flushes, %llu errors\n",
-		       disk->name, (unsigned long long)(disk->store->size / MIB),
+		       disk->name, env->count > 1 ? " of " : "",
+		       env->count > 1 ? env->guest->want->name : "",
+		       (unsigned long long)(disk->store->size / MIB),
 		       disk->users > 0 ? "in use" : "not in use",
 		       (unsigned long long)disk->reads,
 		       (unsigned long long)disk->read_bytes >> 10,
@@ -29,23 +34,39 @@ static void list(const struct command_env *env)
 		       (unsigned long long)disk->flushes,
 		       (unsigned long long)disk->errors);
 	}
-	if (!env->disks || !nbd_service_get(env->disks, 0)) {
+	return i;
+}
+
+static void list(const struct command_env *env)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < env->count; i++) {
+		found += list_of(&env->all[i]);
+	}
+	if (found == 0) {
 		printf("Linux has no disk: the manifest names none\n");
 	}
 }
 
-/* The index of the disk of that name, or -1. */
-static int find(const struct command_env *env, const char *name)
+/* Whose the disk of that name is, and its index there; NULL: nobody's. No two
+ * have one name. */
+static struct nbd_service *find(const struct command_env *env,
+				const char *name, unsigned *index)
 {
 	const struct nbd_disk *disk;
 
-	for (unsigned i = 0; env->disks &&
-	     (disk = nbd_service_get(env->disks, i)); i++) {
-		if (strcmp(disk->name, name) == 0) {
-			return (int)i;
+	for (unsigned k = 0; k < env->count; k++) {
+		struct nbd_service *of = env->all[k].disks;
+
+		for (*index = 0; of && (disk = nbd_service_get(of, *index));
+		     ++*index) {
+			if (strcmp(disk->name, name) == 0) {
+				return of;
+			}
 		}
 	}
-	return -1;
+	return NULL;
 }
 
 /**
@@ -55,11 +76,13 @@ static int find(const struct command_env *env, const char *name)
 void commands_vdisk_grow(const struct command_env *env, const char *name,
 			 const char *text)
 {
-	int index = find(env, name), error;
+	unsigned index;
+	struct nbd_service *of = find(env, name, &index);
+	int error;
 	char *end;
 	unsigned long long mib = strtoull(text, &end, 10);
 
-	if (index < 0) {
+	if (!of) {
 		printf("Linux has no disk \"%s\"\n", name);
 		return;
 	}
@@ -67,9 +90,7 @@ void commands_vdisk_grow(const struct command_env *env, const char *name,
 		printf("\"%s\" is no number of MiB\n", text);
 		return;
 	}
-	error = nbd_file_grow(nbd_service_get(env->disks,
-					      (unsigned)index)->store,
-			      mib * MIB);
+	error = nbd_file_grow(nbd_service_get(of, index)->store, mib * MIB);
 	if (error != 0) {
 		printf("%s: %s\n", name, error == EINVAL
 		       ? "a disk can only become larger" : error == ENOTSUP
@@ -77,7 +98,7 @@ void commands_vdisk_grow(const struct command_env *env, const char *name,
 		       : strerror(error));
 		return;
 	}
-	nbd_service_resized(env->disks, (unsigned)index);
+	nbd_service_resized(of, index);
 	printf("%s has %llu MiB now\n", name, mib);
 }
 

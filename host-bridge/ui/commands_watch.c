@@ -320,9 +320,10 @@ static void watch_volume(const struct command_env *env, const char *path)
 
 static void watch_linux(const struct command_env *env, const char *path)
 {
-	const char *const request[] = { "watch", path, NULL };
+	const char *const request[] = { "watch", place_path(path), NULL };
 	uint32_t status;
 
+	env = commands_linux_find(env, path);
 	if (!commands_linux_wait(env)) {
 		return;
 	}
@@ -346,7 +347,7 @@ void commands_watch(const struct command_env *env, int argc, char **argv,
 	(void)argc;
 	(void)rest;
 	if (place_in_linux(argv[1])) {
-		watch_linux(env, argv[1] + strlen(PLACE_LINUX));
+		watch_linux(env, argv[1]);
 	} else {
 		watch_volume(env, argv[1]);
 	}

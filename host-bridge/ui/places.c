@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths on the volume, or in Linux through the agent's 9P server. Linux's side
+ * Paths on the volume, or in a Linux through its agent's 9P server. Linux's side
  * is asked while the event loop runs, so every call may take as long as Linux
  * likes; ctrl-c ends it with EINTR. The volume in memory answers at once, one on a
  * disk when its blocks are there.
@@ -9,6 +9,7 @@
  * mode of its may be anything.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host-bridge/files/fuse_service.h"
@@ -28,41 +29,91 @@ static bool wait_for_linux(void *arg)
 }
 
 /**
- * Says which sides there are: volume and vs may be NULL. After both were set
- * up. Nothing is sent to Linux before it is asked; without memory for the
- * client Linux's side is not there.
+ * The volume's side, which may be NULL. No Linux's is there yet: places_add().
  */
 void places_init(struct places *places, struct volume *volume,
-		 struct volume_turns *turns, struct fuse_server *files,
-		 struct vsock *vs)
+		 struct volume_turns *turns, struct fuse_server *files)
 {
 	places->volume = volume;
 	places->turns = turns;
 	places->files = files;
-	places->client = vs ? p9_client_new(vs, AGENT_PORT_9P,
-					    wait_for_linux, NULL) : NULL;
+	places->linuxes = NULL;
 }
 
 /**
- * Whether the path names a file in Linux. Pure, and no promise that Linux is
- * there.
+ * A Linux's side, behind those before. Nothing is sent to it before it is asked;
+ * without memory for the client its side is not there.
+ */
+int places_add(struct places *places, const char *name, struct vsock *vs)
+{
+	struct place_linux *new = calloc(1, sizeof(*new));
+	struct place_linux **link = &places->linuxes;
+
+	if (!new) {
+		return ENOMEM;
+	}
+	new->name = name;
+	new->client = vs ? p9_client_new(vs, AGENT_PORT_9P, wait_for_linux,
+					 NULL) : NULL;
+	while (*link) {
+		link = &(*link)->next;
+	}
+	*link = new;
+	return 0;
+}
+
+/**
+ * Whether the path names a file in a Linux: something before a colon that comes
+ * before any slash. Pure, and no promise that there is such a Linux; a file of
+ * the volume's with a name like that has "/" before it.
  */
 bool place_in_linux(const char *path)
 {
-	return strncmp(path, PLACE_LINUX, strlen(PLACE_LINUX)) == 0;
+	size_t len = strcspn(path, ":/");
+
+	return len > 0 && path[len] == ':';
 }
 
-/* The path in Linux, or NULL: it is on the volume. */
+/** What is behind the name and the colon; of the volume's the path itself. */
+const char *place_path(const char *path)
+{
+	return place_in_linux(path) ? strchr(path, ':') + 1 : path;
+}
+
+/* The path in a Linux, or NULL: it is on the volume. */
 static const char *linux_path(const char *path)
 {
-	return place_in_linux(path) ? path + strlen(PLACE_LINUX) : NULL;
+	return place_in_linux(path) ? place_path(path) : NULL;
 }
 
-/* Whether the side that a path is on is there: 0 or ENODEV. */
-static int side(const struct places *places, const char *in_linux)
+/* Whose files the path names; NULL: there is no such, or it is not there. */
+static struct p9_client *client_of(const struct places *places,
+				   const char *path)
 {
-	return (in_linux ? (void *)places->client :
-			   (void *)places->volume) ? 0 : ENODEV;
+	size_t len = strcspn(path, ":");
+	const struct place_linux *l = places->linuxes;
+
+	while (l && (strlen(l->name) != len ||
+		     memcmp(l->name, path, len) != 0)) {
+		l = l->next;
+	}
+	if (!l && len == strlen(PLACE_LINUX) &&
+	    memcmp(path, PLACE_LINUX, len) == 0) {
+		l = places->linuxes;
+	}
+	return l ? l->client : NULL;
+}
+
+/* Whether the side that a path is on is there: 0 or ENODEV. *client: whose it
+ * is, NULL: the volume's. */
+static int side(const struct places *places, const char *path,
+		struct p9_client **client)
+{
+	bool in_linux = place_in_linux(path);
+
+	*client = in_linux ? client_of(places, path) : NULL;
+	return (in_linux ? (void *)*client : (void *)places->volume) ? 0 :
+	       ENODEV;
 }
 
 /* A time as the volume has it, of nanoseconds since 1970. */
@@ -84,7 +135,7 @@ static int stat_linux(struct p9_client *client, const char *path, bool follow,
 
 	if (error == 0) {
 		*st = (struct place_stat){
-			.linux_side = true,
+			.side = client,
 			/* Inode numbers of Linux's: not comparable with the
 			 * volume's. */
 			.id = attr.qid.path,
@@ -129,12 +180,13 @@ int place_stat(const struct places *places, const char *path, bool follow,
 	       struct place_stat *st)
 {
 	const char *in_linux = linux_path(path);
-	int error = side(places, in_linux);
+	struct p9_client *client;
+	int error = side(places, path, &client);
 
 	if (error != 0) {
 		return error;
 	}
-	return in_linux ? stat_linux(places->client, in_linux, follow, st) :
+	return in_linux ? stat_linux(client, in_linux, follow, st) :
 			  stat_volume(places, path, follow, st);
 }
 
@@ -181,11 +233,12 @@ int place_list(const struct places *places, const char *path,
 {
 	const char *in_linux = linux_path(path);
 	struct list_arg list = { .fn = fn, .arg = arg };
-	int error = side(places, in_linux);
+	struct p9_client *client;
+	int error = side(places, path, &client);
 	uint32_t ino;
 
 	if (error == 0 && in_linux) {
-		return p9_client_list(places->client, in_linux, fn, arg);
+		return p9_client_list(client, in_linux, fn, arg);
 	}
 	if (error == 0) {
 		error = VOLUME_LOOK(places->turns,
@@ -253,14 +306,13 @@ int place_open(const struct places *places, const char *path, bool create,
 	       struct place_file *file)
 {
 	const char *in_linux = linux_path(path);
-	int error = side(places, in_linux);
+	int error = side(places, path, &file->client);
 
 	file->places = places;
-	file->linux_side = in_linux != NULL;
 	if (error != 0) {
 		return error;
 	}
-	return in_linux ? p9_client_open(places->client, in_linux, create,
+	return in_linux ? p9_client_open(file->client, in_linux, create,
 					 &file->id) :
 			  open_volume(places, path, create, &file->id);
 }
@@ -274,8 +326,8 @@ int place_read(struct place_file *file, uint64_t offset, void *buf,
 {
 	const struct places *p = file->places;
 
-	return file->linux_side ?
-	       p9_client_read(p->client, file->id, offset, buf, len, done) :
+	return file->client ?
+	       p9_client_read(file->client, file->id, offset, buf, len, done) :
 	       VOLUME_LOOK(p->turns, volume_read(p->volume, file->id, offset,
 						 buf, len, done));
 }
@@ -289,8 +341,8 @@ int place_write(struct place_file *file, uint64_t offset, const void *buf,
 {
 	const struct places *p = file->places;
 
-	return file->linux_side ?
-	       p9_client_write(p->client, file->id, offset, buf, len, done) :
+	return file->client ?
+	       p9_client_write(file->client, file->id, offset, buf, len, done) :
 	       VOLUME_CHANGE(p->turns, volume_write(p->volume, file->id, offset,
 						    buf, len, done));
 }
@@ -301,8 +353,8 @@ int place_write(struct place_file *file, uint64_t offset, const void *buf,
  */
 void place_close(struct place_file *file)
 {
-	if (file->linux_side) {
-		p9_client_close(file->places->client, file->id);
+	if (file->client) {
+		p9_client_close(file->client, file->id);
 	} else {
 		volume_release(file->places->volume, file->id);
 	}
@@ -317,14 +369,14 @@ int place_mkdir(const struct places *places, const char *path)
 	const struct volume_make make = { .mode = VOLUME_S_IFDIR | 0755 };
 	struct volume *volume = places->volume;
 	const char *in_linux = linux_path(path);
+	struct p9_client *client;
 	const char *name;
 	uint32_t ino, dir;
 	size_t len;
-	int error = side(places, in_linux);
+	int error = side(places, path, &client);
 
 	if (error != 0 || in_linux) {
-		return error ? error :
-		       p9_client_mkdir(places->client, in_linux);
+		return error ? error : p9_client_mkdir(client, in_linux);
 	}
 	error = VOLUME_LOOK(places->turns, volume_path(volume, path, true,
 						       &ino));
@@ -346,14 +398,14 @@ int place_remove(const struct places *places, const char *path)
 {
 	struct volume *volume = places->volume;
 	const char *in_linux = linux_path(path);
+	struct p9_client *client;
 	const char *name;
 	uint32_t dir;
 	size_t len;
-	int error = side(places, in_linux);
+	int error = side(places, path, &client);
 
 	if (error != 0 || in_linux) {
-		return error ? error :
-		       p9_client_remove(places->client, in_linux);
+		return error ? error : p9_client_remove(client, in_linux);
 	}
 	error = VOLUME_LOOK(places->turns, volume_path_parent(
 				    volume, path, &dir, &name, &len));
@@ -375,18 +427,21 @@ int place_rename(const struct places *places, const char *from,
 		 const char *to)
 {
 	struct volume *volume = places->volume;
-	const char *in_linux = linux_path(from), *to_linux = linux_path(to);
+	struct p9_client *client, *new_client;
 	const char *name, *new_name;
 	size_t len, new_len;
 	uint32_t dir, new_dir;
-	int error = side(places, in_linux);
+	int error = side(places, from, &client);
 
-	if (error == 0 && !in_linux != !to_linux) {
+	if (error == 0) {
+		error = side(places, to, &new_client);
+	}
+	if (error == 0 && client != new_client) {
 		error = EXDEV;
 	}
-	if (error != 0 || in_linux) {
-		return error ? error : p9_client_rename(places->client,
-							in_linux, to_linux);
+	if (error != 0 || client) {
+		return error ? error : p9_client_rename(client, place_path(from),
+							place_path(to));
 	}
 	error = VOLUME_LOOK(places->turns, volume_path_parent(
 				    volume, from, &dir, &name, &len));

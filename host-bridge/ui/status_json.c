@@ -13,7 +13,6 @@
 #include "host-bridge/ui/commands.h"
 
 #define VERSION		1
-#define MAX_PARTITIONS	16u	/* more than the hypervisor has */
 
 /* , "name": number; the first of an object goes without the comma. */
 static void number(const char *name, uint64_t n, bool first)
@@ -38,7 +37,13 @@ static void text(const char *name, const char *value)
 	putchar('"');
 }
 
-static bool print_partition(uint64_t id)
+/* , "name": true or false */
+static void truth(const char *name, bool is)
+{
+	printf(", \"%s\": %s", name, is ? "true" : "false");
+}
+
+static bool print_partition(const struct command_env *env, uint64_t id)
 {
 	struct hc_regs name, state, mem, r;
 
@@ -57,6 +62,11 @@ static bool print_partition(uint64_t id)
 	number("populated", mem.rdx, false);
 	number("uptime", loop_ticks_to_ms(mem.r8), false);
 	number("starts", state.r8, false);
+	for (unsigned i = 0; i < env->count; i++) {
+		if (env->all[i].guest->want->id == id) {
+			truth("agent", linux_ready(env->all[i].guest));
+		}
+	}
 	printf(", \"exits\": {");
 	for (uint64_t i = 0; hc_query(HC_QUERY_EXITS, id, i, &r) == HC_OK;
 	     i++) {
@@ -109,12 +119,12 @@ void commands_status_json(const struct command_env *env)
 	number("uptime", loop_uptime_ms(), false);
 	text("platform", env->config->info->platform);
 	printf(", \"partitions\": [");
-	for (uint64_t id = 0; id < MAX_PARTITIONS && print_partition(id);
-	     id++) {
+	for (uint64_t id = 0; id < BOOT_MAX_PARTITIONS &&
+	     print_partition(env, id); id++) {
 	}
 	printf("]");
 	print_memory();
 	print_cpus();
-	printf(", \"agent\": %s}\n",
-	       linux_ready(env->guest) ? "true" : "false");
+	truth("agent", linux_ready(env->guest));
+	printf("}\n");
 }

@@ -116,6 +116,7 @@ static int setup(void **state)
 	(void)state;
 	fixture_open(&f, 16, "");
 	server = fuse_server_new(f.vol, NULL);
+	GO(fuse_service_run(server), 0);
 	GO(fuse_service_start(NULL, server), 0);
 	GO(fake_vsock.listens, FUSE_CHANNEL_PORT);
 	fake_vsock_setup();
@@ -127,6 +128,7 @@ static int teardown(void **state)
 	(void)state;
 	fuse_server_free(server);
 	free(fake_vsock.service);
+	free(work);
 	fixture_check(&f);
 	fixture_close(&f);
 	return 0;

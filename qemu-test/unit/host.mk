@@ -44,3 +44,8 @@ host_heap_SRCS := qemu-test/unit/host_heap_test.c host-bridge/rt/heap.c
 host_pci_SRCS := qemu-test/unit/host_pci_test.c host-bridge/dev/pci.c \
 	host-bridge/dev/dma.c host-bridge/loop/loop.c
 host_pci_CFLAGS := -mno-red-zone
+UNIT_TESTS += host_config
+host_config_SRCS := qemu-test/unit/host_config_test.c host-bridge/rt/config.c
+build/unit/host_config: build/unit/libfdt.o build/unit/isthmus.dtb
+host_config_CFLAGS := -isystem build/deps/libfdt
+host_config_NEEDS := build/deps/libfdt

@@ -37,9 +37,10 @@ static int steps_left;
 
 /* Linux does not go by itself: it is stopped, as HC_PARTITION_STOP does it, and
  * main.c's wiring ends what its mounts had. */
-bool commands_linux_shutdown(const struct command_env *env)
+bool commands_linux_shutdown(const struct command_env *env, unsigned count)
 {
 	(void)env;
+	(void)count;
 	peer.table[CHANNEL_ST_STATE(1)] = CHANNEL_STATE_DOWN;
 	peer.table[CHANNEL_ST_GENERATION]++;
 	fuse_server_peer_gone(server, peer.vs);
@@ -217,6 +218,7 @@ static void volume_outlives_its_users(void **state)
 	fixture_open(&f, 8, "");
 	peer_init(&peer);
 	server = fuse_server_new(f.vol, NULL);
+	assert_int_equal(fuse_service_run(server), 0);
 	assert_int_equal(fuse_service_start(peer.vs, server), 0);
 	use_files();
 	env.volume = f.vol;

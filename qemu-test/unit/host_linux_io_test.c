@@ -67,12 +67,15 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 
 static bool line_busy;
 static unsigned line_bytes;
+static char line_text[400];
 static void (*line_drained)(void *arg);
 
 void serial_write(enum serial_line line, const void *data, size_t len)
 {
 	assert_int_equal(line, SERIAL_LINUX);
-	(void)data;
+	if (line_bytes + len < sizeof(line_text)) {
+		memcpy(line_text + line_bytes, data, len);
+	}
 	line_bytes += (unsigned)len;
 }
 
@@ -114,6 +117,9 @@ static void said(void *arg, const char *reason)
 	strcat(words, reason);
 }
 
+static struct config_guest wants[2] = {
+	{ .id = LINUX_ID, .name = "one" }, { .id = OTHER_ID, .name = "two" },
+};
 static struct linux_io devices[2];
 
 static int setup(void **state)
@@ -124,9 +130,9 @@ static int setup(void **state)
 	loop_init(1000000000);
 	loop_on_event(HC_EVENT_IRQ(0), on_key, NULL);
 	if (!once) {
-		linux_io_init(&devices[0], LINUX_ID, asked, said,
+		linux_io_init(&devices[0], &wants[0], asked, said,
 			      &requests[0]);
-		linux_io_init(&devices[1], OTHER_ID, asked, said,
+		linux_io_init(&devices[1], &wants[1], asked, said,
 			      &requests[1]);
 		once = true;
 	}
@@ -306,6 +312,36 @@ static void slow_line(void **state)
 	assert_int_equal(answered, 4);
 }
 
+/* Several Linuxes share the second line: whole lines, each with its name. What
+ * one has not ended when it ends is a line too. */
+static void lines_have_names(void **state)
+{
+	static const char one[] = "first\r\nthi", two[] = "second\r\n";
+
+	(void)state;
+	wants[0].several = wants[1].several = true;
+	line_bytes = 0;
+	memset(line_text, 0, sizeof(line_text));
+	for (unsigned i = 0; i < sizeof(one) - 1; i++) {
+		access(LINUX_ID, UART_MODEL_PORT, false, (uint8_t)one[i]);
+		if (i < sizeof(two) - 1) {
+			access(OTHER_ID, UART_MODEL_PORT, false,
+			       (uint8_t)two[i]);
+		}
+	}
+	assert_string_equal(line_text, "one: first\r\ntwo: second\r\n");
+	linux_io_reset(&devices[0]);
+	linux_io_reset(&devices[1]);
+	assert_string_equal(line_text, "one: first\r\ntwo: second\r\n"
+			    "one: thi\r\n");
+	line_bytes = 0;
+	for (unsigned i = 0; i < LINUX_LINE; i++) {
+		access(LINUX_ID, UART_MODEL_PORT, false, 'x');
+	}
+	assert_int_equal(line_bytes, 5 + LINUX_LINE + 2);
+	wants[0].several = wants[1].several = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup(power_registers, setup),
 		cmocka_unit_test_setup(says_why, setup),
 		cmocka_unit_test_setup(slow_line, setup),
+		cmocka_unit_test_setup(lines_have_names, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static struct {
 static uint64_t events;
 static struct hc_ioreq *access;
 
-static struct config config[2];
+static struct config config;
 static struct guest guest[2];
 static uint8_t kernel[FILE_SIZE];
 static struct host_module module;
@@ -98,9 +98,10 @@ void notice(const char *fmt, ...)
 	(void)fmt;
 }
 
-void stage_reached(enum stage stage)
+void stage_reached_by(enum stage stage, const char *who)
 {
 	(void)stage;
+	(void)who;
 }
 
 void stage_failed(enum stage stage, const char *fmt, ...)
@@ -148,10 +149,11 @@ static int setup(void **state)
 		module.gpa = (uintptr_t)kernel;
 		module.size = sizeof(kernel);
 		for (unsigned i = 0; i < 2; i++) {
-			config[i].guest = (struct config_guest){
+			config.guests[i] = (struct config_guest){
 				.id = i + 1, .bootargs = "", .kernel = "k",
 			};
-			linux_init(&guest[i], &config[i], i == 0);
+			linux_init(&guest[i], &config, &config.guests[i],
+				   i == 0);
 		}
 		once = true;
 	}

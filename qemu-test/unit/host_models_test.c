@@ -33,9 +33,18 @@ static int setup(void **state)
 {
 	(void)state;
 	pci_model_reset(&pci);
-	pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(SECTION));
-	pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(SECTION));
+	pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(SECTION), true);
+	pci_model_add_channel(&pci, CHANNEL_REGION_SIZE(SECTION), false);
 	return 0;
+}
+
+/* What does not lead to the host no driver of ours takes. */
+static void pci_classes_differ(void **state)
+{
+	(void)state;
+	assert_int_equal(cfg_read(1, 8) >> 8, CHANNEL_PCI_CLASS);
+	assert_int_equal(cfg_read(2, 8) >> 8, CHANNEL_PCI_CLASS_OTHER);
+	assert_int_equal(cfg_read(1, 0), cfg_read(2, 0));
 }
 
 static void pci_mechanism_one_is_found(void **state)
@@ -195,6 +204,7 @@ static void uart_empty_event(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(pci_classes_differ, setup),
 		cmocka_unit_test_setup(pci_mechanism_one_is_found, setup),
 		cmocka_unit_test_setup(pci_only_what_exists_answers, setup),
 		cmocka_unit_test_setup(pci_bars_show_size_and_stay, setup),

@@ -40,7 +40,8 @@
 /* PCI identity: the device as host-bridge shows it to the Linux partition. */
 #define CHANNEL_PCI_VENDOR		0x110a	/* Siemens, as ivshmem v2 */
 #define CHANNEL_PCI_DEVICE		0x4106
-#define CHANNEL_PCI_CLASS		0xff0100 /* protocol 01: see channel.md */
+#define CHANNEL_PCI_CLASS		0xff0100u /* protocol 01: see channel.md */
+#define CHANNEL_PCI_CLASS_OTHER		0xff0000u /* not to the host: its ends' */
 /* BARs: 0 = I/O registers, 1 = MSI-X table and PBA (one page of plain memory
  * that the hypervisor reads when it delivers), 2/3 = region, 64-bit. */
 #define CHANNEL_IO_SIZE			32u

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Several Linux partitions beside each other."""
+
+import json
+import re
+
+from cases_channel import linux_log
+from cases_coherence import share
+from cases_lifecycle import owners
+from runner import BOCHS, case
+
+START = "\t\tlinux {\n"
+END = "\n\t\t};\n"
+CHANNEL = "\n\tchannels {\n"
+
+
+def manifest(t, names, mib=96, min_mib=48, channels="", **more):
+    """The default manifest with these Linuxes in place of its one, ids from 1
+    on, each with a channel of its own; `channels`: further ones; NAME=TEXT:
+    what that one has besides."""
+    with open("boot/isthmus.dts", encoding="utf-8") as f:
+        text = f.read()
+    begin = text.index(START)
+    end = text.index(END, begin) + len(END)
+    own = text[begin + len(START):end]
+    own = re.sub(r"memory-mib = <\d+>", f"memory-mib = <{mib}>", own)
+    own = re.sub(r"memory-min-mib = <\d+>", f"memory-min-mib = <{min_mib}>",
+                 own)
+    partitions = "\n".join(
+        f"\t\t{name} {{\n{more.get(name, '')}"
+        + own.replace("id = <1>", f"id = <{number}>")
+        for number, name in enumerate(names, 1))
+    text = text[:begin] + partitions + text[end:]
+    lines = "".join(f"\t\tfiles-{name} {{ peers = <0 {number}>; "
+                    "output-kib = <516>; };\n"
+                    for number, name in enumerate(names, 1))
+    at = text.index(CHANNEL)
+    text = text[:at] + CHANNEL + channels + lines + "\t};\n};\n"
+    path = t.path("several.dts")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def up(console, names):
+    """Waits until these Linuxes' agents are there, in any order."""
+    left = set(names)
+    while left:
+        left.discard(console.expect(r"isthmus: stage 68 agent ready: (\w+)")[1])
+
+
+def said(t, console, who, command, expected):
+    """What a command in one of them must answer."""
+    answer = console.run(f"exec {who}: {command}")
+    t.check(answer == f"{expected}\n[exit status 0]\n",
+            f"{who}: {command}: expected {expected!r}, got {answer!r}")
+
+
+def two_share_files(t, console):
+    """What one has written, renamed, removed, the other sees at once, whatever
+    it had kept; both see the console's, and it theirs."""
+    said(t, console, "a", "echo one > /mnt/host/f; cat /mnt/host/f", "one")
+    said(t, console, "b", "cat /mnt/host/f; cat /mnt/host/f", "one\none")
+    said(t, console, "a", "echo longer > /mnt/host/f; echo ok", "ok")
+    said(t, console, "b", "cat /mnt/host/f; stat -c %s /mnt/host/f",
+         "longer\n7")
+    said(t, console, "b", "mv /mnt/host/f /mnt/host/g; ls /mnt/host/f 2>&1 "
+         "| wc -l", "1")
+    said(t, console, "a", "cat /mnt/host/f 2>&1 | grep -c 'No such'; "
+         "cat /mnt/host/g", "1\nlonger")
+    said(t, console, "a", "rm /mnt/host/g; mkdir /mnt/host/dir; echo ok", "ok")
+    said(t, console, "b", "ls /mnt/host", "dir\nlost+found\nwelcome.txt")
+    console.run("cp welcome.txt dir/copy")
+    for who in "ab":
+        said(t, console, who, "cmp /mnt/host/dir/copy /mnt/host/welcome.txt; "
+             "ls /mnt/host/dir", "copy")
+
+
+def two_have_their_own(t, console):
+    """Their own files by name, at the console; from one to the other."""
+    for who in "ab":
+        said(t, console, who, f"echo this is {who} > /tmp/who; echo ok", "ok")
+    t.check(console.run("cat a:/tmp/who") == "this is a\n", "not a's file")
+    t.check(console.run("cat b:/tmp/who") == "this is b\n", "not b's file")
+    # "linux" is the first, whatever it is called
+    t.check(console.run("cat linux:/tmp/who") == "this is a\n", "not a's file")
+    console.run("cp b:/tmp/who a:/tmp/other")
+    said(t, console, "a", "cat /tmp/other", "this is b")
+    t.check("not on one side" in console.run("mv a:/tmp/who b:/tmp/x"),
+            "moved from one to the other")
+    t.check("no Linux \"c\"" in console.run("cat c:/tmp/who"), "there is a c")
+    t.check("no Linux \"c\"" in console.run("linux stop c"), "there is a c")
+
+
+def two_live_apart(t, console):
+    """One stops, crashes, starts: the other goes on."""
+    t.check("Linux b has shut down" in console.run("linux stop b"),
+            "b did not shut down")
+    t.check((console.state("a"), console.state("b")) == ("running", "stopped"),
+            "not b alone has stopped")
+    said(t, console, "a", "cat /tmp/who", "this is a")
+    t.check("linux start b" in console.run("exec b: true"), "b answers")
+    console.send("linux start b")
+    up(console, "b")
+    said(t, console, "b", "ls /mnt/host/dir; ls /tmp | wc -l", "copy\n0")
+    console.send("exec a: echo c > /proc/sysrq-trigger")
+    console.expect("Linux a asked for a reset")
+    up(console, "a")
+    said(t, console, "a", "ls /tmp | wc -l; cat /mnt/host/welcome.txt | wc -l",
+         "0\n1")
+    said(t, console, "b", "cat /mnt/host/welcome.txt | wc -l", "1")
+
+
+@case("two-linux", "two Linuxes: files, sockets, commands, restarts of each")
+def two_linux(t):
+    overlay = t.overlay({"bin/sockets": t.guest_program("sockets")})
+    console = t.console("--manifest", manifest(t, ("a", "b")), *share(t),
+                        "--overlay", overlay, timeout=400)
+    up(console, "ab")
+    two_share_files(t, console)
+    two_have_their_own(t, console)
+    if t.platform not in BOCHS:         # 128 MiB through two channels
+        said(t, console, "b", "(sockets > /tmp/s &); sleep 0.1; echo ok", "ok")
+        said(t, console, "a", "sockets", "sockets: all passed")
+        said(t, console, "b", "until grep -q socket /tmp/s; do sleep 0.1; "
+             "done; cat /tmp/s", "sockets: all passed")
+    status = console.run("status")
+    t.check("Linux a agent: ready" in status and "Linux b agent: ready"
+            in status, f"status says {status!r}")
+    t.check(set("ab") < set(owners(console)), "memory does not name them")
+    told = json.loads(console.run("status --json"))
+    t.check([(p["name"], p["agent"]) for p in told["partitions"][1:]] ==
+            [("a", True), ("b", True)], f"status --json says {told!r}")
+    channels = console.run("channel")
+    t.check("channel 0 to a:" in channels and "channel 1 to b:" in channels,
+            f"channel says {channels!r}")
+    two_live_apart(t, console)
+    t.check("sysrq: Trigger a crash" in console.run("linux log a") and
+            "sysrq: Trigger a crash" not in console.run("linux log b"),
+            "logs are mixed")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    lines = linux_log(t)
+    t.check(re.search(r"^a: .*isthmus-init: up", lines, re.M) and
+            re.search(r"^b: .*isthmus-init: up", lines, re.M),
+            "lines of the second serial line have no names")
