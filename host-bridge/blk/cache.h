@@ -97,6 +97,7 @@ void cache_ahead(struct cache *cache, uint64_t block, uint64_t count);
 void cache_tick(struct cache *cache, uint32_t seconds);
 bool cache_due(const struct cache *cache);
 void cache_run(struct cache *cache);
+int cache_trim_end(struct cache *cache);
 
 /* For a journal. */
 void cache_set_journal(struct cache *cache, struct cache_journal *journal);

@@ -272,6 +272,7 @@ static void reset(struct cache *cache, uint32_t shift)
 	cache->dev.block_shift = shift;
 	cache->dev.block_size = 1u << shift;
 	cache->dev.blocks = cache->disk->sectors * per_sector >> shift;
+	cache_trim_init(cache);
 	memset(cache->hash, 0, (cache->hash_mask + 1) * sizeof(*cache->hash));
 	memset(cache->lists, 0, sizeof(cache->lists));
 	cache->count = (uint32_t)(cache->bytes >> shift);
@@ -356,7 +357,7 @@ static void close_dev(struct volume_dev *dev)
 static const struct volume_dev_ops cache_ops = {
 	.peek = cache_peek, .poke = cache_poke, .change = cache_change,
 	.ahead = fetch, .discard = cache_discard, .set_block = cache_set_block,
-	.commit = cache_commit,
+	.commit = cache_commit, .trim = cache_trim,
 	.flush = cache_flush, .close = close_dev,
 };
 

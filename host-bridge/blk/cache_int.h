@@ -33,6 +33,13 @@ struct cache_io {
 	struct cache_io *next;
 };
 
+/* Blocks that the disk is to forget. */
+#define CACHE_TRIMS	64u
+struct cache_trim {
+	uint64_t block;
+	uint32_t count;
+};
+
 struct cache {
 	struct volume_dev dev;		/* first: ops find the rest */
 	struct block_dev *disk;
@@ -63,6 +70,9 @@ struct cache {
 	/* Flushes are counted; whether one of the last 64 has failed. */
 	uint64_t flush_begun, flush_ended, flush_failed;
 	uint64_t flush_wanted;		/* by who has no volume_wait */
+	struct cache_trim trims[CACHE_TRIMS];	/* from dev.trimmed on */
+	uint64_t trim_asked;
+	struct block_req trim;			/* the first of them */
 	struct cache_stats stats;
 };
 
@@ -120,6 +130,10 @@ void cache_place(struct cache *cache, struct cache_buf *buf);
 void cache_wait_turn(struct cache *cache);
 void cache_keep(struct cache *cache, struct cache_buf *buf);
 void cache_arrived(struct cache *cache, struct cache_buf *buf);
+
+/* cache_trim.c */
+void cache_trim_init(struct cache *cache);
+uint64_t cache_trim(struct volume_dev *dev, uint64_t block, uint32_t count);
 
 /* cache_io.c */
 void cache_io_init(struct cache *cache);

@@ -48,6 +48,11 @@ struct volume_dev_ops {
 	/* Somebody waits for the running transaction to be on the disk. NULL:
 	 * there are none. */
 	void (*commit)(struct volume_dev *dev);
+	/* The blocks are free, on the disk too: it may forget what they hold. Until
+	 * dev->trimmed is what this returns, nobody may use them. 0: it will not.
+	 * Only where dev->trim_least is not 0. */
+	uint64_t (*trim)(struct volume_dev *dev, uint64_t block,
+			 uint32_t count);
 	/* Blocks never written, or discarded, for which there is room yet.
 	 * NULL: for all. */
 	uint64_t (*room)(struct volume_dev *dev);
@@ -67,6 +72,8 @@ struct volume_dev {
 	/* Blocks changed by the running one; how many of them there should be where
 	 * a function ends, with those still to be changed by a flush (0: any). */
 	uint32_t changed, most;
+	uint64_t trimmed;		/* by that many calls of trim() */
+	uint32_t trim_least;		/* blocks that are worth one; 0: none */
 	bool read_only;
 	bool instant;			/* no block is ever absent */
 	/* Of the last peek, poke or change that gave NULL. */

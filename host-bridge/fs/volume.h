@@ -198,6 +198,7 @@ int volume_flush(struct volume *vol);
 uint32_t volume_due(const struct volume *vol);
 bool volume_unended(const struct volume *vol);
 int volume_end(struct volume *vol);
+void volume_freed(struct volume *vol);
 int volume_close(struct volume *vol);
 void volume_drop(struct volume *vol);
 int volume_statfs(struct volume *vol, struct volume_stat *st);

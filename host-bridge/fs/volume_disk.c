@@ -448,6 +448,9 @@ void volume_disk_end(struct volume_disk *d, struct volume_wait *wait)
 /** Once a second, about. */
 void volume_disk_tick(struct volume_disk *d, uint32_t seconds)
 {
+	if (d->phase == OPEN) {
+		volume_freed(d->vol);
+	}
 	if (d->journal != NULL) {
 		journal_tick(d->journal, seconds);
 	} else {
@@ -557,7 +560,7 @@ int volume_disk_close(struct volume_disk *d, struct volume_wait *wait)
 			break;
 		}
 	}
-	return error;
+	return error == 0 ? cache_trim_end(d->cache) : error;
 }
 
 /** Frees all memory; nothing may be under way. */

@@ -200,6 +200,39 @@ def volume_linux_disk(t):
             f"there was {made.out!r}, is {found.out!r}")
 
 
+TRIM = """
+set -e; F=/mnt/host/linux-disk
+used() { sync; du -k $F | cut -f 1; }
+now() { cut -d ' ' -f 1 /proc/uptime | tr -d . | sed 's/^0*//'; }
+mke2fs /dev/isthmus0 > /dev/null; mkdir /tmp/m; mount /dev/isthmus0 /tmp/m
+touch /tmp/m/f; fstrim /tmp/m
+before=$(used)
+dd if=/dev/zero of=/tmp/m/f bs=1M count=256 2> /dev/null
+full=$(used)
+rm /tmp/m/f; sync; began=$(now)
+fstrim /tmp/m
+while [ $(used) -gt $((before + 1024)) ] &&
+        [ $(($(now) - began)) -lt 1000 ]; do :; done
+echo $before $full $(used) $(($(now) - began))
+sleep 3
+"""
+
+
+@case("linux-disk-trim", "what Linux gives back of its disk the volume has again "
+      "within 3 s, and the device", only=QEMU, why="Bochs's disks keep all")
+def linux_disk_trim(t):
+    path = t.path("volume.img")
+    done = t.exec(TRIM, "--disk", path, "--disk-volume", "--disk-size", "512",
+                  "--linux-disk", "320", timeout=300)
+    before, full, after, time_taken = map(int, done.out.split())
+    t.check(full >= before + (256 << 10), f"256 MiB took {before}..{full} KiB")
+    t.check(after <= before + 1024, f"{before} KiB became {full}, then {after}")
+    t.check(time_taken <= 300, f"it took {time_taken} hundredths of a second")
+    kept = os.stat(path).st_blocks * 512
+    t.check(kept < 64 << 20, f"the device keeps {kept >> 20} MiB")
+    t.tool(["e2fsck", "-fn", path])
+
+
 def parted(path, mib):
     """A disk with two parts, `one` and `two`, of that many MiB each."""
     sectors = (2 * mib + 2) << 11

@@ -7,4 +7,4 @@ block_SRCS := qemu-test/unit/block_test.c $(FAKE_DISK_SRCS)
 
 UNIT_TESTS += cache
 cache_SRCS := qemu-test/unit/cache_test.c $(FAKE_DISK_SRCS) \
-	$(addprefix host-bridge/blk/cache_,blocks.c io.c wait.c)
+	$(addprefix host-bridge/blk/cache_,blocks.c io.c trim.c wait.c)

@@ -9,7 +9,7 @@ UNIT_TESTS += crc32c
 crc32c_SRCS := qemu-test/unit/crc32c_test.c
 
 JOURNAL_SRCS := $(wildcard host-bridge/fs/jbd2/*.c) \
-	$(addprefix host-bridge/blk/cache_,blocks.c io.c wait.c)
+	$(addprefix host-bridge/blk/cache_,blocks.c io.c trim.c wait.c)
 JOURNAL_WORLD_SRCS := $(JOURNAL_SRCS) $(FAKE_DISK_SRCS) \
 	$(addprefix qemu-test/unit/journal_,fixture.c world.c)
 UNIT_TESTS += journal_crash
@@ -17,8 +17,7 @@ journal_crash_SRCS := qemu-test/unit/journal_crash_test.c $(JOURNAL_WORLD_SRCS)
 UNIT_TESTS += journal_home
 journal_home_SRCS := qemu-test/unit/journal_home_test.c $(JOURNAL_WORLD_SRCS)
 
-VOLUME_CRASH_SRCS := qemu-test/unit/volume_crash_ops.c \
-	qemu-test/unit/volume_crash_run.c \
+VOLUME_CRASH_SRCS := $(addprefix qemu-test/unit/volume_crash_,ops.c run.c trim.c) \
 	qemu-test/unit/volume_tree.c qemu-test/unit/journal_fixture.c \
 	$(FAKE_DISK_SRCS) $(JOURNAL_SRCS) host-bridge/blk/volume_mem.c \
 	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
@@ -43,7 +42,7 @@ volume_large_SRCS := $(addprefix qemu-test/unit/volume_large_,test.c run.c) \
 volume_large_LIBS := -lext2fs -lcom_err
 
 # A volume on a disk that is a sparse file.
-VOLUME_SPARSE := $(addprefix volume_,scale feature million cost)
+VOLUME_SPARSE := $(addprefix volume_,scale feature million cost trim)
 UNIT_TESTS += $(VOLUME_SPARSE)
 $(foreach t,$(VOLUME_SPARSE),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \

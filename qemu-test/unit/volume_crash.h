@@ -63,6 +63,7 @@ int op_many(struct run *r);	/* by r->files: 700 are made, then changed */
 
 /* volume_crash_run.c. The image is the caller's until the end. */
 void crash_start(struct run *r, const struct image *image, uint64_t seed);
+void crash_trim_all(struct volume *vol);
 bool crash_step(struct run *r);
 /* Brings about what was missing. */
 void again(void *arg);

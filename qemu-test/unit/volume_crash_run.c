@@ -199,8 +199,9 @@ void crash_start(struct run *r, const struct image *image, uint64_t seed)
 	r->image = image;
 	r->memory = malloc(bytes);
 	assert_non_null(r->memory);
-	fake_disk_open(&r->disk, image->data, image->size, 512, seed % 2
-		       ? BLOCK_HAS_FLUSH : BLOCK_HAS_FLUSH | BLOCK_HAS_FUA);
+	fake_disk_open(&r->disk, image->data, image->size, 512,
+		       BLOCK_HAS_FLUSH | (seed % 2 ? 0 : BLOCK_HAS_FUA) |
+		       (seed / 8 % 2 ? 0 : BLOCK_HAS_DISCARD));
 	r->disk.seed = seed;
 	r->disk.unfair = seed / 2 % 3;
 	assert_int_equal(volume_disk_new(&r->disk.dev, r->memory, bytes,
@@ -210,6 +211,9 @@ void crash_start(struct run *r, const struct image *image, uint64_t seed)
 	}
 	if (error != 0) {
 		fail_msg("%d: %s", error, why);
+	}
+	if (r->disk.dev.features & BLOCK_HAS_DISCARD) {
+		crash_trim_all(r->vol);
 	}
 	tree_take(&r->trees[0], r->vol, again, r);
 	crash_operate(r, op_set_up);

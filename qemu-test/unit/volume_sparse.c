@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +24,7 @@ struct file_disk {
 struct volume_disk *sparse_disk;
 struct volume *sparse_vol;
 uint64_t sparse_requests;
+uint32_t sparse_sector = 512;
 
 static struct file_disk disk;
 static char folder[] = "/tmp/isthmus-sparse-XXXXXX";
@@ -47,17 +49,23 @@ static const struct block_ops ops = { .submit = submit };
 static bool disk_step(void)
 {
 	struct block_req *req = disk.first;
-	off_t at;
+	off_t sector = disk.dev.sector_size, at;
 
 	if (req == NULL) {
 		return false;
 	}
 	sparse_requests++;
+	if (req->op == BLOCK_DISCARD) {
+		assert_int_equal(fallocate(disk.fd, FALLOC_FL_PUNCH_HOLE |
+					   FALLOC_FL_KEEP_SIZE,
+					   (off_t)req->sector * sector,
+					   (off_t)req->sectors * sector), 0);
+	}
 	disk.first = req->next;
 	if (disk.first == NULL) {
 		disk.last = &disk.first;
 	}
-	at = (off_t)req->sector * 512;
+	at = (off_t)req->sector * sector;
 	for (unsigned i = 0; i < req->seg_count; i++) {
 		ssize_t len = req->segs[i].len;
 
@@ -164,21 +172,44 @@ static void open_image(void)
 	snprintf(path, sizeof(path), "%s/image", folder);
 	disk = (struct file_disk){
 		.dev = {
-			.ops = &ops, .name = "file", .sector_size = 512,
-			.features = BLOCK_HAS_FLUSH, .max_sectors = 128,
+			.ops = &ops, .name = "file", .sector_size = sparse_sector,
+			.features = BLOCK_HAS_FLUSH | BLOCK_HAS_DISCARD,
+			.max_sectors = 128,
 			.max_segs = 32, .depth = 8,
 		},
 		.fd = open(path, O_RDWR), .last = &disk.first,
 	};
 	assert_true(disk.fd >= 0);
-	disk.dev.sectors = (uint64_t)lseek(disk.fd, 0, SEEK_END) / 512;
+	disk.dev.sectors = (uint64_t)lseek(disk.fd, 0, SEEK_END) /
+			   sparse_sector;
 	block_init(&disk.dev);
 	block_open_write(&disk.dev);
 }
 
 uint64_t sparse_size(void)
 {
-	return disk.dev.sectors * 512;
+	return disk.dev.sectors * disk.dev.sector_size;
+}
+
+uint64_t sparse_used(void)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(disk.fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+void sparse_tick(uint32_t seconds)
+{
+	volume_disk_tick(sparse_disk, seconds);
+	while (volume_disk_due(sparse_disk) || block_due(&disk.dev) ||
+	       disk.first != NULL) {
+		if (volume_disk_due(sparse_disk)) {
+			volume_disk_run(sparse_disk);
+		} else if (!disk_step()) {
+			block_run(&disk.dev);
+		}
+	}
 }
 
 static void free_all(void)

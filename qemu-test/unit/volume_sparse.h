@@ -13,6 +13,7 @@
 extern struct volume_disk *sparse_disk;
 extern struct volume *sparse_vol;
 extern uint64_t sparse_requests;	/* of the disk, so far */
+extern uint32_t sparse_sector;		/* from the next opening on */
 
 /* Runs a shell command in the folder, with $size; its exit status. */
 int sparse_shell(const char *command, const char *size);
@@ -25,6 +26,9 @@ uint64_t sparse_size(void);		/* of the image, bytes */
 int sparse_change(int (*op)(void));
 int sparse_look(int (*op)(void));
 void sparse_sync(void);
+/* A second passes; all that is due is done. */
+void sparse_tick(uint32_t seconds);
+uint64_t sparse_used(void);		/* bytes that the image takes */
 void sparse_close(void);
 /* Removes the folder. */
 void sparse_end(void);

@@ -237,23 +237,57 @@ static int by_first(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Whether a range whose transaction is on the disk waits for the device, which is
+ * told that it is free. */
+static bool trims(struct volume *vol, struct freed *range)
+{
+	struct volume_dev *dev = vol->dev;
+
+	if (range->trim == 0 && dev->trim_least != 0 &&
+	    range->count >= dev->trim_least) {
+		range->trim = dev->ops->trim(dev, range->first, range->count);
+	}
+	return range->trim > dev->trimmed;
+}
+
 /* Forgets those whose transaction is on the disk. */
 static void wait_no_more(struct volume *vol)
 {
 	struct freed_list *list = &vol->waiting;
 	uint32_t count = list->count;
 
-	vol->waiting_next = UINT64_MAX;
+	vol->waiting_next = vol->waiting_trim = UINT64_MAX;
 	list->count = 0;
 	list->blocks = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t tid = list->all[i].tid;
+		struct freed *range = &list->all[i];
+		uint64_t *next = &vol->waiting_next, number = range->tid;
 
-		if (tid > vol->dev->lasting) {
-			list_add(list, &list->all[i]);
-			vol->waiting_next = tid < vol->waiting_next
-					    ? tid : vol->waiting_next;
+		if (number <= vol->dev->lasting) {
+			if (!trims(vol, range)) {
+				continue;
+			}
+			next = &vol->waiting_trim;
+			number = range->trim;
 		}
+		*next = number < *next ? number : *next;
+		list_add(list, range);
+	}
+}
+
+/* Whether there is one to forget, or to tell the device of. */
+static bool waits_no_more(const struct volume *vol)
+{
+	return vol->waiting.count > 0 &&
+	       (vol->dev->lasting >= vol->waiting_next ||
+		vol->dev->trimmed >= vol->waiting_trim);
+}
+
+/** The device is told of what is free for good. Once a second, about. */
+void volume_freed(struct volume *vol)
+{
+	if (waits_no_more(vol)) {
+		wait_no_more(vol);
 	}
 }
 
@@ -286,7 +320,7 @@ bool free_usable(struct volume *vol, uint64_t *first, uint32_t *count)
 	if (vol->waiting_all > vol->dev->lasting) {
 		return false;
 	}
-	if (list->count > 0 && vol->dev->lasting >= vol->waiting_next) {
+	if (waits_no_more(vol)) {
 		wait_no_more(vol);
 	}
 	high = list->count;
@@ -311,6 +345,27 @@ bool free_usable(struct volume *vol, uint64_t *first, uint32_t *count)
 	}
 	*count = (uint32_t)(end - *first);
 	return true;
+}
+
+/* What lies beside each other waits together, for the later transaction: a device is
+ * told of large pieces. They are sorted. */
+static void join(struct freed_list *list)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 1; i < list->count; i++) {
+		struct freed *last = &list->all[kept], *next = &list->all[i];
+
+		if (last->trim != 0 || next->trim != 0 ||
+		    last->first + last->count != next->first ||
+		    last->count > UINT32_MAX - next->count) {
+			list->all[++kept] = *next;
+			continue;
+		}
+		last->count += next->count;
+		last->tid = last->tid > next->tid ? last->tid : next->tid;
+	}
+	list->count = kept + 1;
 }
 
 /* Has all bitmaps read that what was freed is in. Returns 0, EAGAIN, ENOSPC or
@@ -367,6 +422,7 @@ int free_flush(struct volume *vol)
 	if (vol->waiting.count > 1) {
 		qsort(vol->waiting.all, vol->waiting.count,
 		      sizeof(*vol->waiting.all), by_first);
+		join(&vol->waiting);
 	}
 	return 0;
 }

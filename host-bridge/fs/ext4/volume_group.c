@@ -33,7 +33,7 @@ int group_open(struct volume *vol)
 	vol->desc_long = vol->desc_size >= EXT2_MIN_DESC_SIZE_64BIT;
 	vol->uninit = ext2fs_has_group_desc_csum(vol->fs) != 0;
 	vol->group_dirty = GROUP_NONE;
-	vol->waiting_next = UINT64_MAX;
+	vol->waiting_next = vol->waiting_trim = UINT64_MAX;
 	if (vol->group_blocks == 0 || vol->group_blocks % 8 != 0 ||
 	    vol->group_blocks > vol->block_size * 8 ||
 	    vol->group_inodes == 0 || vol->group_inodes % 8 != 0 ||

@@ -100,6 +100,7 @@ struct freed {
 	uint32_t count;
 	enum freed_what what;
 	uint64_t tid;			/* the transaction it waits for */
+	uint64_t trim;			/* then the device's; 0: none yet */
 };
 
 struct freed_list {
@@ -142,6 +143,7 @@ struct volume {
 	bool uninit;			/* bitmaps may be unwritten */
 	struct freed_list freed, waiting;
 	uint64_t waiting_next;		/* of those: what is lasting first */
+	uint64_t waiting_trim;		/* and what the device does first */
 	uint64_t waiting_all;		/* what all free blocks wait for */
 	uint64_t dropped_round;		/* the last of a vnode that was dropped */
 	struct vnode *orphans;

@@ -100,6 +100,8 @@ static void record(struct fake_disk *disk, const struct block_req *req)
 	assert(w->data != NULL);
 	if (req->op == BLOCK_WRITE) {
 		copy(disk, req, w->data);
+	} else if (req->op == BLOCK_DISCARD) {
+		memset(w->data, 0xdd, len);	/* it may be anything */
 	}
 }
 
