@@ -95,6 +95,11 @@ static int read_super(struct volume_disk *d)
 	}
 	shift = sb.s_log_block_size + 10;
 	if (sb.s_magic == EXT2_SUPER_MAGIC && shift >= 10 && shift <= 12 &&
+	    1u << shift < cache_disk(d->cache)->sector_size) {
+		return refuse(d, "its blocks are smaller than the disk's "
+			      "sectors");
+	}
+	if (sb.s_magic == EXT2_SUPER_MAGIC && shift >= 10 && shift <= 12 &&
 	    shift != d->dev->block_shift) {
 		error = d->dev->ops->set_block(d->dev, shift);
 		/* All that was read is forgotten. */

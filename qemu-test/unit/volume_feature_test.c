@@ -288,14 +288,49 @@ static void test_kinds(void **state)
 		used();
 		sparse_close();
 	}
+}
+
+/* Of 4096 bytes: blocks of as many are used, smaller ones refused. */
+static void test_sectors(void **state)
+{
+	char why[JOURNAL_WHY];
+
+	(void)state;
+	sparse_sector = 4096;
+	for (unsigned shift = 10; shift <= 12; shift++) {
+		char size[8];
+
+		snprintf(size, sizeof(size), "%u", 1u << shift);
+		assert_int_equal(sparse_shell(
+			"rm -f image && mke2fs -q -t ext4 -b $size image 32M && "
+			"cp image was", size), 0);
+		if (shift == 12) {
+			assert_int_equal(sparse_open(MEMORY, why), 0);
+			use();
+			sparse_close();
+			continue;
+		}
+		assert_int_equal(sparse_open(MEMORY, why), EOPNOTSUPP);
+		assert_string_equal(why, "its blocks are smaller than the "
+				    "disk's sectors");
+		assert_int_equal(sparse_shell("cmp image was", ""), 0);
+	}
+	sparse_sector = 512;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
 	sparse_end();
+	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_sectors),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, teardown);
 }
