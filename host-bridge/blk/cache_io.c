@@ -15,6 +15,7 @@
 #include "host-bridge/blk/cache_int.h"
 
 #define FEW	64u			/* blocks that are brought into order */
+#define ROOM	8u			/* part of the memory that is worth a try */
 
 static void pump_writes(struct cache *cache);
 
@@ -112,6 +113,14 @@ static void by_itself(struct cache *cache, struct cache_buf *buf, bool read)
 	cache_list(cache, buf, read ? LIST_READ : LIST_WRITE);
 }
 
+/* Whether who waits for memory may try: not for each block that has been written,
+ * for then all try, and one goes on. */
+static bool room_again(const struct cache *cache)
+{
+	return cache->under_way == 0 || cache->free != NULL ||
+	       cache->lists[LIST_CLEAN].count >= cache->count / ROOM;
+}
+
 static void io_done(struct block_req *req)
 {
 	struct cache_io *io = (struct cache_io *)req;
@@ -138,7 +147,7 @@ static void io_done(struct block_req *req)
 			write_done(cache, bufs[i], error);
 		}
 	}
-	cache->wake = true;
+	cache->wake = cache->wake || read || room_again(cache);
 	cache_read_begin(cache);
 	pump_writes(cache);
 	cache_run(cache);

@@ -510,9 +510,48 @@ static void test_flushes(void **state)
 	close_cache();
 }
 
+/* All memory is dirty, and several wait for some: they are told when there is some
+ * for all of them, not at each block that was written. */
+static void test_wait_for_memory(void **state)
+{
+	struct waiter w[FRAMES / 8];
+	unsigned tries = 0, got = 0;
+	bool has[FRAMES / 8] = { false };
+
+	(void)state;
+	open_cache();
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		cache_turn(cache, NULL);
+		assert_non_null(dev->ops->poke(dev, 2 * i, true));
+	}
+	for (unsigned i = 0; i < FRAMES / 8; i++) {
+		w[i] = new_waiter();
+		w[i].told = 1;
+	}
+	while (got < FRAMES / 8) {
+		for (unsigned i = 0; i < FRAMES / 8; i++) {
+			if (has[i] || w[i].told == 0) {
+				continue;
+			}
+			w[i].told = 0;
+			tries++;
+			cache_turn(cache, &w[i].wait);
+			has[i] = dev->ops->poke(dev, 101 + 2 * i, true) != NULL;
+			got += has[i];
+			if (has[i]) {
+				cache_wait_end(cache, &w[i].wait);
+			}
+		}
+		assert_true(got == FRAMES / 8 || step());
+	}
+	assert_int_equal(tries, 2 * FRAMES / 8);
+	close_cache();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wait_for_memory),
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_turn),
