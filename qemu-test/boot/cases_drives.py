@@ -168,9 +168,15 @@ def on_disk(t, first, then, *options):
     found = t.exec("set -e; cd /mnt/host; ls d | wc -l; cat link d/new; "
                    "tr -d x < big | wc -c; wc -c < big; sha256sum -c sum; "
                    "(cat big & cat noise & ls -l d & wait) > /dev/null; "
-                   "echo more >> link; rm big; cp noise copy; sync; cat link",
+                   "echo more >> link; rm big; cp noise copy; sync; cat link; "
+                   # Full; then there is room again.
+                   "dd if=/dev/zero of=fill bs=64k 2>&1 | grep -c 'No space'; "
+                   "cp noise second 2> /dev/null || echo full; "
+                   "sha256sum -c sum; rm fill second; sync; "
+                   "cp noise third; sync; cmp noise third && echo room",
                    *options, then, timeout=300)
-    want = f"199\n7\n101\n0\n{24 << 20}\nnoise: OK\n7\nmore\n"
+    want = f"199\n7\n101\n0\n{24 << 20}\nnoise: OK\n7\nmore\n" \
+        "1\nfull\nnoise: OK\nroom\n"
     t.check(found.out.replace("\r", "") == want, f"found {found.out!r}")
     t.tool(["e2fsck", "-fn", path])
     # A volume that cannot be used has no other in its place.
