@@ -374,7 +374,7 @@ void isthmus_fuse_idle(struct isthmus *ch)
 	for (i = 0; i < FUSE_MOUNTS; i++) {
 		s = sessions[i];
 		if (s && s->state == SESSION_UP &&
-		    (fuse_forget_idle(s) | fuse_room_idle(s))) {
+		    (fuse_forget_idle(s) || fuse_room_idle(s))) {
 			req = fuse_room_ask(s);
 			if (req) {
 				fuse_session_send(ch, s, req);
