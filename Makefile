@@ -59,7 +59,7 @@ test: setup-test
 	@$(MAKE) --no-print-directory test-all-parts
 test-all-parts:
 	@tools/run-tests --checks "build build-tests $(CHECKS)" --units "$(UNIT_TESTS)" --boot \
-		--last "$(if $(TEST_ALL),suites debian13 fresh12 fresh13)"
+		--last "$(if $(TEST_ALL),bench suites debian13 fresh12 fresh13)"
 
 # For daily use, minutes: everything that needs no machine, and one boot on
 # each platform.
@@ -86,6 +86,11 @@ check-fresh12 check-fresh13: check-fresh%:
 .PHONY: check-suites
 check-suites: all
 	@qemu-test/suites/run all
+
+# What must make no difference to what files cost: see tools/bench.
+.PHONY: check-bench
+check-bench: all $(sort $(TEST_ARTIFACTS))
+	@tools/bench --compare qemu-tcg
 
 # Everything: more tests, AMD-V on Bochs as a second opinion, KVM's, Debian 13.
 test-all: export TEST_ALL := 1
