@@ -115,9 +115,8 @@ static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
 			break;
 		}
 		if (owner[page] != from) {
-			panic("page %#llx belongs to owner %u, not %u",
-			      (unsigned long long)page * PAGE_SIZE,
-			      owner[page], from);
+			panic("page %#lx belongs to owner %u, not %u",
+			      HPA(page * PAGE_SIZE).v, owner[page], from);
 		}
 		owner[page++] = to;
 	}
@@ -139,8 +138,8 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 			return base;
 		}
 	}
-	panic("no %llu KiB of free memory in one piece for the page owners",
-	      (unsigned long long)bytes / 1024);
+	panic("no %lu KiB of free memory in one piece for the page owners",
+	      bytes / 1024);
 }
 
 /**
@@ -318,10 +317,9 @@ hpa_t frame_boot(uint8_t who, uint64_t bytes, const char *what)
 		   frame_alloc(who, true);
 
 	if (pa.v == FRAME_NULL) {
-		panic("no memory for %s: %llu KiB in one piece; of %llu MiB "
-		      "that are free, none is large enough", what,
-		      (unsigned long long)bytes / 1024,
-		      (unsigned long long)frame_owned(FRAME_FREE) >> 20);
+		panic("no memory for %s: %lu KiB in one piece; of %lu MiB that "
+		      "are free, none is large enough", what, bytes / 1024,
+		      frame_owned(FRAME_FREE) >> 20);
 	}
 	return pa;
 }
@@ -359,7 +357,7 @@ void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes)
 	uint64_t page = pa.v / PAGE_SIZE, n = bytes / PAGE_SIZE;
 
 	if (page + n > (uint64_t)unit_count * BIG_PAGE_PAGES) {
-		panic("page %#llx is not memory", (unsigned long long)pa.v);
+		panic("page %#lx is not memory", pa.v);
 	}
 	set_owner(page, n, from, to);
 }

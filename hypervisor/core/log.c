@@ -59,8 +59,7 @@ static void emit(char c)
 
 /* base: 10 or 16. buf holds the 20 digits of 2^64, and a width beyond buf is
  * cut. */
-static void emit_number(uint64_t v, uint32_t base, int width, bool zero,
-			bool negative)
+static void emit_number(uint64_t v, uint32_t base, int width, bool zero)
 {
 	char buf[24];
 	int n = 0;
@@ -69,9 +68,6 @@ static void emit_number(uint64_t v, uint32_t base, int width, bool zero,
 		buf[n++] = "0123456789abcdef"[v % base];
 		v /= base;
 	} while (v);
-	if (negative) {
-		buf[n++] = '-';
-	}
 	while (n < width && n < (int)sizeof(buf)) {
 		buf[n++] = zero ? '0' : ' ';
 	}
@@ -109,12 +105,6 @@ static const char *emit_spec(const char *f, va_list *ap)
 	case 's':
 		emit_text(va_arg(*ap, const char *));
 		return f;
-	case 'd':
-		v = longs ? va_arg(*ap, uint64_t) :
-		    (uint64_t)(int64_t)va_arg(*ap, int);
-		emit_number((int64_t)v < 0 ? -v : v, 10, width, zero,
-			    (int64_t)v < 0);
-		return f;
 	case 'u':
 	case 'x':
 		v = longs ? va_arg(*ap, uint64_t) : va_arg(*ap, uint32_t);
@@ -122,7 +112,7 @@ static const char *emit_spec(const char *f, va_list *ap)
 			emit('0');
 			emit('x');
 		}
-		emit_number(v, *f == 'u' ? 10 : 16, width, zero, false);
+		emit_number(v, *f == 'u' ? 10 : 16, width, zero);
 		return f;
 	default:
 		emit(*f);
@@ -159,7 +149,7 @@ void log_quiet(void)
 }
 
 /**
- * One line of the log: printf's %s %d %u %x with #, 0, width, l. Any CPU, with
+ * One line of the log: printf's %s %u %x with #, 0, width, l. Any CPU, with
  * or without locks; not from an NMI handler, which could find log_lock taken
  * by what it has interrupted.
  */
@@ -222,7 +212,7 @@ void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 
 	uart = uart_port;
 	emit_text("isthmus: FAILED stage ");
-	emit_number(code, 10, 0, false, false);
+	emit_number(code, 10, 0, false);
 	emit(' ');
 	emit_text(name);
 	emit_text(": ");

@@ -74,8 +74,8 @@ static void map_config(struct partition *p)
 		lock_drop(&frame_lock);
 		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
 			    map_flags(r->flags))) {
-			panic("partition %s: region %#llx cannot be mapped",
-			      c->name, (unsigned long long)r->gpa);
+			panic("partition %s: region %#lx cannot be mapped",
+			      c->name, r->gpa);
 		}
 	}
 	for (i = 0; i < c->mmio_count; i++) {
@@ -83,8 +83,8 @@ static void map_config(struct partition *p)
 
 		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
 			    map_flags(r->flags | BOOT_MAP_UNCACHED))) {
-			panic("partition %s: device memory %#llx cannot be "
-			      "mapped", c->name, (unsigned long long)r->gpa);
+			panic("partition %s: device memory %#lx cannot be "
+			      "mapped", c->name, r->gpa);
 		}
 	}
 }
@@ -98,9 +98,7 @@ static void make_ports(struct partition *p)
 
 	p->native_ports = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 3 * PAGE_SIZE,
 					     "a partition's ports"));
-	for (port = 0; port < 3 * PAGE_SIZE; port++) {
-		p->native_ports[port] = 0xff;
-	}
+	__builtin_memset(p->native_ports, 0xff, 3 * PAGE_SIZE);
 	for (i = 0; i < p->config->port_count; i++) {
 		const struct boot_port *r = &p->config->ports[i];
 
@@ -140,10 +138,7 @@ static void make_vcpus(struct partition *p)
 		v->cpu = home_cpu(p);
 		p->vcpus[i] = v;
 		p->vcpu_count = i + 1;
-		if (hvm->vcpu_init(v)) {
-			panic("partition %s: no memory for vCPU %u",
-			      p->config->name, i);
-		}
+		hvm->vcpu_init(v);
 		sched_add(v);
 	}
 }
@@ -174,9 +169,7 @@ void partition_create_all(const struct boot_info *bi)
 		host = partition_is_host(p) ? p : host;
 		map_config(p);
 		make_ports(p);
-		if (hvm->partition_init(p)) {
-			panic("partition %s: no memory", p->config->name);
-		}
+		hvm->partition_init(p);
 		make_vcpus(p);
 	}
 }
@@ -243,15 +236,12 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 		return;
 	}
 	lock_take(&dump_lock);
-	log_write("isthmus: partition %s stopped: reason %u detail %#llx "
-		  "at RIP %#llx", p->config->name, reason,
-		  (unsigned long long)detail,
-		  (unsigned long long)p->crash_rip);
+	log_write("isthmus: partition %s stopped: reason %u detail %#lx at RIP "
+		  "%#lx", p->config->name, reason, detail, p->crash_rip);
 	if (partition_is_host(p)) {
 		/* nobody is left to tell the user */
-		panic("the host partition crashed: reason %u detail %#llx at "
-		      "RIP %#llx", reason, (unsigned long long)detail,
-		      (unsigned long long)p->crash_rip);
+		panic("the host partition crashed: reason %u detail %#lx at "
+		      "RIP %#lx", reason, detail, p->crash_rip);
 	}
 	vcpu_dump(v);
 	lock_drop(&dump_lock);

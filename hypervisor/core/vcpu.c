@@ -420,23 +420,17 @@ void vcpu_dump(struct vcpu *v)
 	};
 	uint32_t i;
 
-	log_write("vCPU %s/%u: RIP %#llx RSP %#llx RFLAGS %#llx CPL %llu",
+	log_write("vCPU %s/%u: RIP %#lx RSP %#lx RFLAGS %#lx CPL %lu",
 		  v->partition->config->name, v->index,
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_RIP),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_RSP),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_RFLAGS),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_CPL));
-	log_write("  CR0 %#llx CR3 %#llx CR4 %#llx EFER %#llx",
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR0),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR3),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_CR4),
-		  (unsigned long long)hvm->vcpu_get(v, VCPU_EFER));
+		  hvm->vcpu_get(v, VCPU_RIP), hvm->vcpu_get(v, VCPU_RSP),
+		  hvm->vcpu_get(v, VCPU_RFLAGS), hvm->vcpu_get(v, VCPU_CPL));
+	log_write("  CR0 %#lx CR3 %#lx CR4 %#lx EFER %#lx",
+		  hvm->vcpu_get(v, VCPU_CR0), hvm->vcpu_get(v, VCPU_CR3),
+		  hvm->vcpu_get(v, VCPU_CR4), hvm->vcpu_get(v, VCPU_EFER));
 	for (i = 0; i < 16; i += 4) {
-		log_write("  %s %#llx %s %#llx %s %#llx %s %#llx",
-			  names[i], (unsigned long long)r[i],
-			  names[i + 1], (unsigned long long)r[i + 1],
-			  names[i + 2], (unsigned long long)r[i + 2],
-			  names[i + 3], (unsigned long long)r[i + 3]);
+		log_write("  %s %#lx %s %#lx %s %#lx %s %#lx", names[i], r[i],
+			  names[i + 1], r[i + 1], names[i + 2], r[i + 2],
+			  names[i + 3], r[i + 3]);
 	}
 	hvm->dump(v);
 }

@@ -57,14 +57,13 @@ struct hvm_ops {
 
 	/* Can this machine do it? NULL: yes; else what is missing. */
 	const char *(*probe)(void);
-	/* This CPU enters (leaves) virtualization operation. page: one page
-	 * of the CPU's own. */
+	/* This CPU enters virtualization operation. page: one page of the
+	 * CPU's own. */
 	hv_status_t (*cpu_enable)(hpa_t page);
-	void (*cpu_disable)(void);
 	/* Permission bitmaps. partition->native_ports is complete. */
-	hv_status_t (*partition_init)(struct partition *p);
+	void (*partition_init)(struct partition *p);
 	/* Allocates backend state. */
-	hv_status_t (*vcpu_init)(struct vcpu *v);
+	void (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_reset)(struct vcpu *v, const struct vcpu_start *s);
 	/* Runs the vCPU until an exit or until TSC limit; fills *exit. */
 	void (*vcpu_run)(struct vcpu *v, uint64_t limit, struct vm_exit *exit);

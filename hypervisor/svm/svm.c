@@ -70,27 +70,18 @@ static const char *svm_probe(void)
 
 /**
  * hvm_ops.cpu_enable: page is where VMRUN keeps this CPU's state; a second
- * one, for VMSAVE's part, is allocated here. HC_ENOMEM: there is none. [APM2
- * "Enabling SVM"]
+ * one, for VMSAVE's part, is allocated here. [APM2 "Enabling SVM"]
  */
 static hv_status_t svm_cpu_enable(hpa_t page)
 {
-	hpa_t own = frame_alloc(FRAME_HYPERVISOR, true);
+	hpa_t own = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+			       "a CPU's own state");
 
-	if (own.v == FRAME_NULL) {
-		return HC_ENOMEM;
-	}
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, page.v);
 	host_area[this_cpu()->index] = own.v;
 	__asm__ volatile("vmsave %0" : : "a"(own.v) : "memory");
 	return HC_OK;
-}
-
-/** hvm_ops.cpu_disable: no VMRUN on this CPU afterwards. */
-static void svm_cpu_disable(void)
-{
-	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) & ~EFER_SVME);
 }
 
 /* [APM2 "MSR Intercepts"]: two bits an MSR, three ranges of 2 KiB */
@@ -105,26 +96,20 @@ static void allow_msr(uint8_t *map, uint32_t msr)
  * hvm_ops.partition_init: the MSR permission map, all ones (exit) but for the
  * native MSRs. The I/O permission map is p->native_ports as it is.
  */
-static hv_status_t svm_partition_init(struct partition *p)
+static void svm_partition_init(struct partition *p)
 {
-	hpa_t pa = frame_alloc_run(FRAME_HYPERVISOR, MSRPM_PAGES * PAGE_SIZE);
+	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
+					  MSRPM_PAGES * PAGE_SIZE,
+					  "a partition's MSRs"));
 	const uint32_t *list;
 	uint32_t n, i;
-	uint8_t *map;
 
-	if (pa.v == FRAME_NULL) {
-		return HC_ENOMEM;
-	}
-	map = hpa_ptr(pa);
-	for (i = 0; i < MSRPM_PAGES * PAGE_SIZE; i++) {
-		map[i] = 0xff;
-	}
+	__builtin_memset(map, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	list = msr_native_list(&n);
 	for (i = 0; i < n; i++) {
 		allow_msr(map, list[i]);
 	}
 	p->backend = map;
-	return HC_OK;
 }
 
 /**
@@ -133,26 +118,21 @@ static hv_status_t svm_partition_init(struct partition *p)
  * knows nothing of it. Where a CPU has more vCPUs than ASIDs (KVM offers 8),
  * the last one is shared: see flush_shared(). Boot CPU.
  */
-static hv_status_t svm_vcpu_init(struct vcpu *v)
+static void svm_vcpu_init(struct vcpu *v)
 {
 	static uint32_t used[BOOT_MAX_CPUS];
-	hpa_t b = frame_alloc(FRAME_HYPERVISOR, true);
-	hpa_t vmcb = frame_alloc(FRAME_HYPERVISOR, true);
-	struct svm_vcpu *x;
+	struct svm_vcpu *x = hpa_ptr(frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+						"a vCPU"));
+	hpa_t vmcb = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE, "a vCPU's VMCB");
 
-	if (b.v == FRAME_NULL || vmcb.v == FRAME_NULL) {
-		return HC_ENOMEM;
-	}
 	/* 0 is the hypervisor's */
 	if (used[v->cpu->index] < svm_asids - 1) {
 		used[v->cpu->index]++;
 	}
-	x = hpa_ptr(b);
 	x->vmcb = hpa_ptr(vmcb);
 	x->vmcb_pa = vmcb.v;
 	x->asid = used[v->cpu->index];
 	v->backend = x;
-	return HC_OK;
 }
 
 /**
@@ -273,7 +253,6 @@ const struct hvm_ops hvm_svm = {
 	.gpm_format = &npt_format,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
-	.cpu_disable = svm_cpu_disable,
 	.partition_init = svm_partition_init,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_reset = svm_vcpu_reset,

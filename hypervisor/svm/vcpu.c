@@ -373,23 +373,17 @@ void svm_dump(struct vcpu *v)
 					 svm_asids, &value);
 
 	if (why) {
-		log_write("  VMRUN rule violated: %s (%#llx)", why,
-			  (unsigned long long)value);
+		log_write("  VMRUN rule violated: %s (%#lx)", why, value);
 	}
-	log_write("  VMCB exitcode %#llx exitinfo1 %#llx exitinfo2 %#llx "
-		  "exitintinfo %#x", (unsigned long long)b->exitcode,
-		  (unsigned long long)b->exitinfo1,
-		  (unsigned long long)b->exitinfo2, b->exitintinfo);
-	log_write("  VMCB eventinj %#x int_ctl %#x int_state %#llx asid %u "
-		  "tlb_control %u n_cr3 %#llx", b->eventinj, b->int_ctl,
-		  (unsigned long long)b->int_state, b->guest_asid,
-		  b->tlb_control, (unsigned long long)b->n_cr3);
-	log_write("  VMCB cs %#x attrib %#x base %#llx ss attrib %#x tr "
-		  "attrib %#x cpl %u", b->cs.selector, b->cs.attrib,
-		  (unsigned long long)b->cs.base, b->ss.attrib, b->tr.attrib,
-		  b->cpl);
-	log_write("  VMCB cr0 %#llx cr4 %#llx efer %#llx dr6 %#llx dr7 %#llx",
-		  (unsigned long long)b->cr0, (unsigned long long)b->cr4,
-		  (unsigned long long)b->efer, (unsigned long long)b->dr6,
-		  (unsigned long long)b->dr7);
+	log_write("  VMCB exitcode %#lx exitinfo1 %#lx exitinfo2 %#lx "
+		  "exitintinfo %#x", b->exitcode, b->exitinfo1, b->exitinfo2,
+		  b->exitintinfo);
+	log_write("  VMCB eventinj %#x int_ctl %#x int_state %#lx asid %u "
+		  "tlb_control %u n_cr3 %#lx", b->eventinj, b->int_ctl,
+		  b->int_state, b->guest_asid, b->tlb_control, b->n_cr3);
+	log_write("  VMCB cs %#x attrib %#x base %#lx ss attrib %#x tr attrib "
+		  "%#x cpl %u", b->cs.selector, b->cs.attrib, b->cs.base,
+		  b->ss.attrib, b->tr.attrib, b->cpl);
+	log_write("  VMCB cr0 %#lx cr4 %#lx efer %#lx dr6 %#lx dr7 %#lx",
+		  b->cr0, b->cr4, b->efer, b->dr6, b->dr7);
 }

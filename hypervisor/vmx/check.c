@@ -435,11 +435,10 @@ void vmx_check_log(void)
 	read_state(&s);
 	vmx_check_rules(&s, &r);
 	for (i = 0; i < r.count; i++) {
-		log_write(r.v[i].arg ? "  VM entry refused: %s is %#llx, must "
-			  "be %s %#llx" : "  VM entry refused: %s is %#llx, "
+		log_write(r.v[i].arg ? "  VM entry refused: %s is %#lx, must "
+			  "be %s %#lx" : "  VM entry refused: %s is %#lx, "
 			  "must be %s", fields[r.v[i].field].name,
-			  (unsigned long long)s.f[r.v[i].field], r.v[i].rule,
-			  (unsigned long long)r.v[i].arg);
+			  s.f[r.v[i].field], r.v[i].rule, r.v[i].arg);
 	}
 	if (!r.count) {
 		log_write("  VM entry refused: no rule that is checked here "

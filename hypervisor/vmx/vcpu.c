@@ -467,33 +467,19 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 }
 
 /* Read in pairs, so their number is even. */
+#define F(n)	{ VMCS_##n, #n }
 static const struct {
 	enum vmcs_field field;
 	const char *name;
 } dump_fields[] = {
-	{ VMCS_INSN_ERROR, "INSN_ERROR" }, { VMCS_EXIT_REASON, "EXIT_REASON" },
-	{ VMCS_EXIT_QUALIFICATION, "EXIT_QUALIFICATION" },
-	{ VMCS_GUEST_PHYSICAL_ADDRESS, "GUEST_PHYSICAL_ADDRESS" },
-	{ VMCS_EXIT_INTR_INFO, "EXIT_INTR_INFO" },
-	{ VMCS_IDT_VECTORING_INFO, "IDT_VECTORING_INFO" },
-	{ VMCS_EXIT_INSN_LEN, "EXIT_INSN_LEN" },
-	{ VMCS_ENTRY_INTR_INFO, "ENTRY_INTR_INFO" },
-	{ VMCS_ENTRY_CTLS, "ENTRY_CTLS" }, { VMCS_EXIT_CTLS, "EXIT_CTLS" },
-	{ VMCS_PIN_BASED_CTLS, "PIN_BASED_CTLS" },
-	{ VMCS_PROC_BASED_CTLS, "PROC_BASED_CTLS" },
-	{ VMCS_PROC_BASED_CTLS2, "PROC_BASED_CTLS2" },
-	{ VMCS_GUEST_CR0, "GUEST_CR0" }, { VMCS_GUEST_CR4, "GUEST_CR4" },
-	{ VMCS_GUEST_IA32_EFER, "GUEST_IA32_EFER" },
-	{ VMCS_GUEST_RFLAGS, "GUEST_RFLAGS" },
-	{ VMCS_GUEST_INTERRUPTIBILITY, "GUEST_INTERRUPTIBILITY" },
-	{ VMCS_GUEST_ACTIVITY, "GUEST_ACTIVITY" },
-	{ VMCS_GUEST_PENDING_DEBUG, "GUEST_PENDING_DEBUG" },
-	{ VMCS_GUEST_CS_SELECTOR, "GUEST_CS" },
-	{ VMCS_GUEST_CS_AR, "GUEST_CS_AR" },
-	{ VMCS_GUEST_CS_BASE, "GUEST_CS_BASE" },
-	{ VMCS_GUEST_SS_AR, "GUEST_SS_AR" },
-	{ VMCS_GUEST_TR_AR, "GUEST_TR_AR" },
-	{ VMCS_GUEST_LDTR_AR, "GUEST_LDTR_AR" },
+	F(INSN_ERROR), F(EXIT_REASON), F(EXIT_QUALIFICATION),
+	F(GUEST_PHYSICAL_ADDRESS), F(EXIT_INTR_INFO), F(IDT_VECTORING_INFO),
+	F(EXIT_INSN_LEN), F(ENTRY_INTR_INFO), F(ENTRY_CTLS), F(EXIT_CTLS),
+	F(PIN_BASED_CTLS), F(PROC_BASED_CTLS), F(PROC_BASED_CTLS2),
+	F(GUEST_CR0), F(GUEST_CR4), F(GUEST_IA32_EFER), F(GUEST_RFLAGS),
+	F(GUEST_INTERRUPTIBILITY), F(GUEST_ACTIVITY), F(GUEST_PENDING_DEBUG),
+	F(GUEST_CS_SELECTOR), F(GUEST_CS_AR), F(GUEST_CS_BASE), F(GUEST_SS_AR),
+	F(GUEST_TR_AR), F(GUEST_LDTR_AR),
 };
 
 /**
@@ -506,10 +492,9 @@ void vmx_dump(struct vcpu *v)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(dump_fields); i += 2) {
-		log_write("  VMCS %s %#llx  %s %#llx", dump_fields[i].name,
-			  (unsigned long long)vmread(dump_fields[i].field),
-			  dump_fields[i + 1].name,
-			  (unsigned long long)vmread(dump_fields[i + 1].field));
+		log_write("  VMCS %s %#lx  %s %#lx", dump_fields[i].name,
+			  vmread(dump_fields[i].field), dump_fields[i + 1].name,
+			  vmread(dump_fields[i + 1].field));
 	}
 	if (x->entry_failed) {
 		vmx_check_log();

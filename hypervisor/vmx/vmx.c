@@ -191,12 +191,6 @@ static hv_status_t vmx_cpu_enable(hpa_t page)
 	return failed ? HC_EINVAL : HC_OK;
 }
 
-/** hvm_ops.cpu_disable: no VMCS may be used on this CPU afterwards. */
-static void vmx_cpu_disable(void)
-{
-	__asm__ volatile("vmxoff" : : : "cc");
-}
-
 static void allow_msr(uint8_t *bitmap, uint32_t msr)
 {
 	/* [SDM3 "MSR-Bitmap Address"]: read low, read high, write low, high */
@@ -210,26 +204,19 @@ static void allow_msr(uint8_t *bitmap, uint32_t msr)
  * hvm_ops.partition_init: the MSR bitmap, all ones (exit) but for the native
  * MSRs. The I/O bitmaps are p->native_ports as they are.
  */
-static hv_status_t vmx_partition_init(struct partition *p)
+static void vmx_partition_init(struct partition *p)
 {
-	hpa_t pa = frame_alloc(FRAME_HYPERVISOR, false);
+	uint8_t *bitmap = hpa_ptr(frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+					     "a partition's MSRs"));
 	const uint32_t *list;
 	uint32_t n, i;
-	uint8_t *bitmap;
 
-	if (pa.v == FRAME_NULL) {
-		return HC_ENOMEM;
-	}
-	bitmap = hpa_ptr(pa);
-	for (i = 0; i < PAGE_SIZE; i++) {
-		bitmap[i] = 0xff;
-	}
+	__builtin_memset(bitmap, 0xff, PAGE_SIZE);
 	list = msr_native_list(&n);
 	for (i = 0; i < n; i++) {
 		allow_msr(bitmap, list[i]);
 	}
 	p->backend = bitmap;
-	return HC_OK;
 }
 
 /**
@@ -237,23 +224,17 @@ static hv_status_t vmx_partition_init(struct partition *p)
  * vCPU's CPU. Boot CPU, so the counter needs no lock; VPID 0 is the
  * hypervisor's.
  */
-static hv_status_t vmx_vcpu_init(struct vcpu *v)
+static void vmx_vcpu_init(struct vcpu *v)
 {
 	static uint16_t next_vpid = 1;
-	hpa_t b = frame_alloc(FRAME_HYPERVISOR, true);
-	hpa_t vmcs = frame_alloc(FRAME_HYPERVISOR, true);
-	struct vmx_vcpu *x;
+	struct vmx_vcpu *x = hpa_ptr(frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
+						"a vCPU"));
 
-	if (b.v == FRAME_NULL || vmcs.v == FRAME_NULL) {
-		return HC_ENOMEM;
-	}
-	x = hpa_ptr(b);
-	x->vmcs = vmcs;
+	x->vmcs = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE, "a vCPU's VMCS");
 	x->vpid = next_vpid++;
 	/* [SDM3 "Format of the VMCS Region"] */
-	*(uint32_t *)hpa_ptr(vmcs) = revision();
+	*(uint32_t *)hpa_ptr(x->vmcs) = revision();
 	v->backend = x;
-	return HC_OK;
 }
 
 /**
@@ -499,7 +480,6 @@ const struct hvm_ops hvm_vmx = {
 	.gpm_format = &ept_format,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
-	.cpu_disable = vmx_cpu_disable,
 	.partition_init = vmx_partition_init,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_reset = vmx_vcpu_reset,

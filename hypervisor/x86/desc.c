@@ -138,11 +138,8 @@ void trap_handle(struct trap_frame *f)
 		}
 		return;
 	}
-	panic("exception %llu error %#llx at %#llx, CR2 %#llx, RSP %#llx, "
-	      "RAX %#llx RCX %#llx RDX %#llx RDI %#llx RSI %#llx",
-	      (unsigned long long)f->vector, (unsigned long long)f->error,
-	      (unsigned long long)f->rip, (unsigned long long)read_cr2(),
-	      (unsigned long long)f->rsp, (unsigned long long)f->rax,
-	      (unsigned long long)f->rcx, (unsigned long long)f->rdx,
-	      (unsigned long long)f->rdi, (unsigned long long)f->rsi);
+	panic("exception %lu error %#lx at %#lx, CR2 %#lx, RSP %#lx, RAX %#lx "
+	      "RCX %#lx RDX %#lx RDI %#lx RSI %#lx", f->vector, f->error,
+	      f->rip, read_cr2(), f->rsp, f->rax, f->rcx, f->rdx, f->rdi,
+	      f->rsi);
 }

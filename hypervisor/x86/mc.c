@@ -127,10 +127,8 @@ static void log_and_clear(const char *when)
 		read_bank(i, &b);
 		if (b.status & MC_STATUS_VAL) {
 			log_write("isthmus: machine check%s: bank %u status "
-				  "%#llx address %#llx misc %#llx", when,
-				  b.number, (unsigned long long)b.status,
-				  (unsigned long long)b.addr,
-				  (unsigned long long)b.misc);
+				  "%#lx address %#lx misc %#lx", when, b.number,
+				  b.status, b.addr, b.misc);
 		}
 		wrmsr(MSR_IA32_MC_STATUS(i), 0);
 	}
@@ -139,10 +137,8 @@ static void log_and_clear(const char *when)
 static void NORETURN give_up(const struct mc_bank *worst, const char *where)
 {
 	panic("machine check in %s: the processor or the memory has failed: "
-	      "bank %u status %#llx address %#llx misc %#llx", where,
-	      worst->number, (unsigned long long)worst->status,
-	      (unsigned long long)worst->addr,
-	      (unsigned long long)worst->misc);
+	      "bank %u status %#lx address %#lx misc %#lx", where,
+	      worst->number, worst->status, worst->addr, worst->misc);
 }
 
 /**

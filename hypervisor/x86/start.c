@@ -79,8 +79,7 @@ void start_overdue(uint64_t rip)
 	if (rdtsc() >= last_stage.until) {
 		stage_failed(last_stage.code, last_stage.name, "the next stage "
 			     "has not been reached in %u s: CPU 0 hangs at "
-			     "%#llx", STAGE_SECONDS,
-			     (unsigned long long)rip);
+			     "%#lx", STAGE_SECONDS, rip);
 	}
 	lapic_timer_start(last_stage.until);
 }
@@ -208,13 +207,10 @@ static void start_one(uint32_t apic_id)
  */
 void cpu_start_all(const struct boot_info *bi)
 {
-	const char *src = trampoline_start;
-	uint8_t *dst = hpa_ptr(HPA(bi->trampoline));
 	uint32_t i;
 
-	for (; src < trampoline_end; src++) {
-		*dst++ = (uint8_t)*src;
-	}
+	__builtin_memcpy(hpa_ptr(HPA(bi->trampoline)), trampoline_start,
+			 (size_t)(trampoline_end - trampoline_start));
 	*(uint64_t *)trampoline_word(&trampoline_base) = bi->trampoline;
 	*(uint64_t *)trampoline_word(&trampoline_cr3) = paging_cr3;
 	paging_trampoline(bi->trampoline, true);
@@ -319,9 +315,8 @@ void hv_start(uint64_t info)
 	reached(STAGE_VIRT, hvm->name);
 	iommu_init(&boot);
 	cpu_start_all(&boot);
-	log_write("isthmus: %u CPU%s, TSC %llu kHz", cpu_count,
-		  cpu_count == 1 ? "" : "s",
-		  (unsigned long long)boot.tsc_hz / 1000);
+	log_write("isthmus: %u CPU%s, TSC %lu kHz", cpu_count,
+		  cpu_count == 1 ? "" : "s", boot.tsc_hz / 1000);
 	reached(STAGE_CPUS, "all CPUs started");
 	partition_create_all(&boot);
 	channel_create_all(&boot);

@@ -27,8 +27,8 @@ void tsc_align(uint32_t cpu)
 		boot_cpu = mine;
 	} else if (mine != boot_cpu) {
 		log_write("isthmus: firmware has moved the TSC of CPU %u by "
-			  "%lld ticks against CPU 0's: set right", cpu,
-			  (long long)(mine - boot_cpu));
+			  "%#lx ticks against CPU 0's: set right", cpu,
+			  mine - boot_cpu);
 		wrmsr(MSR_IA32_TSC_ADJUST, boot_cpu);
 	}
 }

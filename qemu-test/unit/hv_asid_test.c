@@ -15,18 +15,13 @@ static uint64_t next_page;
 static uint8_t flushed;
 static uint64_t raise_to;	/* part.gpm_epoch, while in the guest */
 
-hpa_t frame_alloc(uint8_t owner, bool zero)
+hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
 {
 	(void)owner;
-	(void)zero;
+	(void)bytes;
+	(void)what;
 	assert_true(next_page < MEMORY);
 	return HPA(next_page += PAGE_SIZE);
-}
-
-hpa_t frame_alloc_run(uint8_t owner, uint64_t bytes)
-{
-	(void)bytes;
-	return frame_alloc(owner, false);
 }
 
 const uint32_t *msr_native_list(uint32_t *count)
@@ -92,7 +87,7 @@ static void few(void **state)
 		memset(&vcpu[i], 0, sizeof(vcpu[i]));
 		vcpu[i].partition = &part;
 		vcpu[i].cpu = &fake_cpu[i == 1];
-		assert_int_equal(hvm_svm.vcpu_init(&vcpu[i]), HC_OK);
+		hvm_svm.vcpu_init(&vcpu[i]);
 	}
 	/* another CPU's count for themselves; 0 is the hypervisor's */
 	assert_int_equal(asid(0), 1);

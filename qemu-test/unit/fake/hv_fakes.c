@@ -79,16 +79,14 @@ static void reset(struct vcpu *v, const struct vcpu_start *s)
 	(void)s;
 }
 
-static hv_status_t partition_ok(struct partition *p)
+static void partition_ok(struct partition *p)
 {
 	(void)p;
-	return HC_OK;
 }
 
-static hv_status_t vcpu_ok(struct vcpu *v)
+static void vcpu_ok(struct vcpu *v)
 {
 	(void)v;
-	return HC_OK;
 }
 
 /* Entries as EPT has them. */
