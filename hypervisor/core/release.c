@@ -27,6 +27,7 @@
 #include <abi/hypercall.h>
 #include <hv.h>
 #include <partition.h>
+#include <x86.h>
 
 /* A block is the address of its first 2 MiB, and in the bits below their
  * number. */
