@@ -320,7 +320,7 @@ hv_status_t partition_stop(struct partition *p)
 	p->gpm_epoch++;
 	zero_memory(p->release, sizeof(p->release));
 	p->pages_populated = 0;
-	p->state = HC_STATE_STOPPED;
+	__atomic_store_n(&p->state, HC_STATE_STOPPED, __ATOMIC_RELEASE);
 	return HC_OK;
 }
 

@@ -14,7 +14,7 @@ HV_UNIT += hv_trap
 HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
-HV_UNIT += hv_hold hv_grow hv_scale
+HV_UNIT += hv_hold hv_grow hv_scale hv_threads
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -47,6 +47,7 @@ hv_execute_UNDER := $(hv_memory_UNDER)
 hv_hold_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_grow_UNDER := $(hv_hold_UNDER)
 hv_scale_UNDER := $(hv_hold_UNDER)
+hv_threads_UNDER := $(hv_hold_UNDER) core/lock.c
 hv_release_UNDER := $(hv_memory_UNDER)
 hv_day_UNDER := $(hv_memory_UNDER)
 
@@ -79,6 +80,10 @@ hv_steps_CFLAGS := -D_GNU_SOURCE -O2 -fno-sanitize=all -mgeneral-regs-only \
 	-ffreestanding -mno-red-zone
 hv_hold_CFLAGS += $(hv_steps_CFLAGS)
 hv_grow_CFLAGS += $(hv_steps_CFLAGS)
+# ThreadSanitizer has other addresses for itself.
+hv_threads_CFLAGS += -fno-sanitize=all -fsanitize=thread -DDMAP_BASE=0x1000000000ull
+hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
+	-Wl,--wrap=lock_take,--wrap=lock_try,--wrap=lock_drop
 # hv_interleave.h: the CPU's flags in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
 

@@ -343,15 +343,10 @@ void fake_lock_drops(const struct lock *l)
 /* A partition that does not run, or the host partition, is CPU 0's. */
 static bool is_mine(const struct partition *p)
 {
-	uint32_t i;
-
-	for (i = 0; i < p->vcpu_count; i++) {
-		if (!partition_is_host(p) && p->vcpus[i]->running) {
-			return false;
-		}
-	}
-	return !this_cpu()->index && (partition_is_host(p) ||
-				      p->state != HC_STATE_RUNNING);
+	return !this_cpu()->index &&
+	       (partition_is_host(p) ||
+		__atomic_load_n(&p->state, __ATOMIC_SEQ_CST) !=
+		HC_STATE_RUNNING);
 }
 
 WEAK void fake_lock_held(const struct lock *l)

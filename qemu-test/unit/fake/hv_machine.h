@@ -7,7 +7,9 @@
 #ifndef HV_MACHINE_H
 #define HV_MACHINE_H
 
+#ifndef DMAP_BASE
 #define DMAP_BASE	0x200000000000ull
+#endif
 
 struct lock;
 void fake_lock_held(const struct lock *l);
