@@ -84,8 +84,6 @@ BAD = [
      "--disk: there can be only one"),
     ("boot --disk {}/file --disk-size 10 --platform qemu-tcg", 2,
      "is there already and has 4000 bytes"),
-    ("boot --disk {}/d --disk-bus ide --platform qemu-tcg", 2,
-     "--disk-bus ide: QEMU has it with --machine pc only"),
     ("boot --disk {}/d --disk-bus nvme --platform bochs", 2,
      "--disk-bus nvme: Bochs has only ide"),
     ("boot --disk-bad 7", 2, "--disk-bad is for the disk of --disk"),

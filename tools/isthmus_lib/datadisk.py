@@ -58,9 +58,12 @@ class DataDisk:
         device = {"virtio": "virtio-blk-pci,disable-legacy=on,"
                   "iommu_platform=on", "nvme": "nvme", "ahci": "ide-hd,bus="
                   + ("ide.1" if machine == "q35" else "data-ahci.0"),
-                  "ide": "ide-hd,bus=ide.0,unit=1"}[self.bus]
+                  "ide": "ide-hd,bus=" + ("data-ide.0" if machine == "q35"
+                                          else "ide.0,unit=1")}[self.bus]
         if self.bus == "ahci" and machine != "q35":
             line += ["-device", "ahci,id=data-ahci"]
+        if self.bus == "ide" and machine == "q35":
+            line += ["-device", "piix3-ide,id=data-ide"]
         if self.sector != 512:
             device += f",logical_block_size={self.sector}," \
                 f"physical_block_size={self.sector}"
@@ -86,8 +89,6 @@ def _bus(args, platform):
     bus = args.disk_bus or ("ide" if bochs else "virtio")
     if bochs and bus != "ide":
         raise Failure(f"--disk-bus {bus}: Bochs has only ide", 2)
-    if not bochs and bus == "ide" and args.machine != "pc":
-        raise Failure("--disk-bus ide: QEMU has it with --machine pc only", 2)
     return bus, "ide1" if bochs else "serial:" + SERIAL
 
 
