@@ -24,7 +24,7 @@ LARGE = 32000   # lines; less than the queue to the serial line takes
 # that must not.
 SESSION = [
     ("help\r", ["linux    start|stop|restart|console|log", "poweroff"]),
-    ("help exec\r", ["exec COMMAND", "ctrl-c ends it"]),
+    ("help exec\r", ["exec [NAME:] COMMAND", "ctrl-c ends it"]),
     ("nonsense\r", ['no command "nonsense"']),
     ("cat\r", ["usage: cat PATH"]),
     ("ls\r", ["lost+found", "docs", "hello.txt", "lrwxrwxrwx", "  caf\xe9\r",
