@@ -173,7 +173,8 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 		return;
 	}
 	lock_take(&p->lock);
-	ok = partition_populate(p, e->fault.gpa, &why) &&
+	ok = partition_populate(v, e->fault.gpa, e->fault.access & GPM_WRITE,
+				&why) &&
 	     gpm_lookup(p, e->fault.gpa, &g) &&
 	     access_allowed(&g, e->fault.access);
 	if (ok && (e->fault.access & GPM_EXEC) &&
