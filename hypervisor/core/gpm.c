@@ -86,8 +86,7 @@ static void put_entry(uint64_t *e, uint64_t entry)
 static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 {
 	hpa_t pa = HPA(FRAME_NULL);
-	uint64_t *t;
-	uint32_t i;
+	uint64_t *t, i;
 
 	lock_take(&frame_lock);
 	if (promise_spare(p)) {
@@ -99,8 +98,9 @@ static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 		return NULL;
 	}
 	t = hpa_ptr(pa);
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
-		t[i] = *entry & SW_EMPTY;
+	zero_memory(t, PAGE_SIZE);
+	for (i = 0; *entry == SW_EMPTY && i < BIG_PAGE_PAGES; i++) {
+		t[i] = SW_EMPTY;
 	}
 	p->pages_tables++;
 	*entry = pa.v | hvm->gpm_format->table;
