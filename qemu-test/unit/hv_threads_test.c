@@ -16,10 +16,11 @@
 #include "hv_fakes.h"
 
 #define MIB		0x100000ull
-#define MACHINE		(28 * MIB)
+#define MACHINE		(25 * MIB)
 #define RAM		0x40000000ull
 #define RAM_SIZE	(32 * MIB)
 #define GUESTS		3u
+#define PACE		20u		/* touches of the guests' for a call */
 #define MIN		(5 * MIB)
 
 static struct boot_info info;
@@ -172,7 +173,7 @@ static void touch(struct partition *p, uint64_t gpa)
 	bool ok;
 
 	lock_take(&p->lock);
-	ok = partition_populate(p, GPA(gpa), &why);
+	ok = partition_populate(p->vcpus[0], GPA(gpa), true, &why);
 	if (ok) {
 		assert_true(gpm_lookup(p, GPA(gpa), &e));
 		if (gpa & BIG_PAGE_SIZE) {
@@ -227,16 +228,16 @@ static void *run(void *arg)
 			gpa &= ~PAGE_MASK;
 			if (rand_r(&seed) % 8) {
 				touch(p, gpa);
-			} else if (rand_r(&seed) % 4) {
+			} else if (rand_r(&seed) % 8 == 0) {
 				release(v, gpa);
-			} else if (rand_r(&seed) % 8) {
+			} else if (rand_r(&seed) % 128) {
 				(void)channel_set_state(p, 0,
 						(uint32_t)rand_r(&seed));
 				(void)channel_doorbell(p, 0);
 			} else {
 				partition_kill(v, HC_REASON_GPM_FAULT, 1);
 			}
-			word = partition_memory(p, GPA(gpa), 8);
+			word = partition_memory(p->vcpus[0], GPA(gpa), 8, true);
 			if (word) {
 				*word += 1;
 			}
@@ -261,6 +262,20 @@ static void *idle(void *arg)
 	return NULL;
 }
 
+/* Until the guests have gone on a little, however fast who is: so all run out of
+ * memory now and then. None runs: at once. */
+static void pace(void)
+{
+	uint64_t until = __atomic_load_n(&did[0], __ATOMIC_RELAXED) +
+			 __atomic_load_n(&did[1], __ATOMIC_RELAXED) + PACE;
+
+	while ((runs(guest[0]) || runs(guest[1]) || runs(guest[2])) &&
+	       __atomic_load_n(&did[0], __ATOMIC_RELAXED) +
+	       __atomic_load_n(&did[1], __ATOMIC_RELAXED) < until) {
+		sched_yield();
+	}
+}
+
 /* CPU 0: the host partition's calls. */
 static void all_at_once(void **state)
 {
@@ -279,8 +294,9 @@ static void all_at_once(void **state)
 		hv_status_t st;
 
 		check();
+		pace();
 		touch(host, RAM + at);
-		if (!runs(p) || rand_r(&seed) % 16 == 0) {
+		if (!runs(p) || rand_r(&seed) % 128 == 0) {
 			while (partition_stop(p) == HC_EAGAIN) {
 			}
 			st = donate_memory(host, GPA(RAM + at), p, GPA(RAM), 4);
