@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Memory that Linux does not need any more."""
 
+import json
 import re
 
 from cases_lifecycle import owners
@@ -93,7 +94,7 @@ def near(before, after):
 
 
 @case("memory-back", "what Linux frees goes back to the pool while it runs, and "
-      "can be had again", later=BOCHS)
+      "can be had again; at each moment all memory has an owner", later=BOCHS)
 def memory_back(t):
     console = t.console("--smp", "2", timeout=400)
     console.ready()
@@ -117,6 +118,17 @@ def memory_back(t):
         sizes.append(after >> 10)
         t.check(near(before >> 10, after >> 10), f"it keeps more: {sizes}")
     t.note += f": {' '.join(map(str, sizes))} KiB"
+    console.run("exec while dd bs=200M count=1 </dev/zero >/dev/null 2>&-; "
+                "do :; done &")
+    seen = [owners(console) for _ in range(20)]
+    for _ in range(20):
+        said = re.search(r"^{.*}$", console.run("status --json"), re.M)
+        seen.append(json.loads(said[0])["memory"])
+    linux = [one["linux"] for one in seen]
+    t.check(max(linux) > min(linux) + (20 << 20), f"nothing moves: {linux}")
+    t.check({one["all"] for one in seen} == {seen[0]["all"]}
+            and all(sum(one.values()) == 2 * one["all"] for one in seen),
+            f"the sum changes: {seen}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
