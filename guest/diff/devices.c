@@ -205,9 +205,11 @@ void test_populate(void)
 	for (uint64_t i = 40; i < 200; i += 8) {
 		result(*(volatile uint64_t *)(page + i * PAGE));
 	}
+	/* The page read is there with the one written, whether the unit was
+	 * zeroed in an idle moment or is filled in pieces. */
 	for (uint64_t at = LARGE_UNITS; at < LARGE_UNITS + 16 * MIB;
 	     at += 2 * MIB) {
 		*(volatile uint64_t *)at = at;
-		result(*(volatile uint64_t *)(at + 8 * PAGE));
+		result(*(volatile uint64_t *)(at + 7 * PAGE));
 	}
 }
