@@ -201,7 +201,7 @@ static bool partition_read(struct decode *d, int node)
 	raw.p.mem_min = raw.min_mib * MIB;
 	demand_set(&raw.p);
 	if (host) {
-		raw.p.flags = BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART;
+		raw.p.flags = BOOT_PARTITION_HOST;
 		m->host_image = raw.module;
 		m->dma_mib = raw.dma_mib;
 	}

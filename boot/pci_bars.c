@@ -12,7 +12,6 @@
 #define PAGE		4096ull
 #define PAGE_2M		0x200000ull
 #define BAR_64		0x4u
-#define BAR_PREFETCH	0x8u
 #define BRIDGE_BARS	2u
 #define IO_FIRST	0x1000u		/* below are the board's own devices */
 #define IO_END		0x10000u
@@ -40,8 +39,7 @@ static void bar_read(uint32_t address, uint32_t reg, bool last, struct boot_pci_
 	}
 	/* the upper half of a port's may be wired to 0 */
 	mask |= (low & 1) != 0 ? 0xffff0000 : 0;
-	bar->flags = (low & 1) != 0 ? BOOT_BAR_IO :
-		     (wide ? BOOT_BAR_64 : 0) | (low & BAR_PREFETCH ? BOOT_BAR_PREFETCH : 0);
+	bar->flags = (low & 1) != 0 ? BOOT_BAR_IO : (wide ? BOOT_BAR_64 : 0);
 	bar->base = (uint64_t)high << 32 | (low & ~fixed);
 	bar->size = wide ? -((uint64_t)mask_high << 32 | mask) : (uint32_t)-mask;
 	if (wide != is_64 || bar->base == 0 || (bar->size & (bar->size - 1)) != 0) {

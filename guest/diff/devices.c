@@ -4,6 +4,7 @@
  * host-bridge answers is compared as well; it is the same program on both.
  */
 #include "abi/channel.h"
+#include "proto/channel_device.h"
 #include "abi/hypercall.h"
 #include "diff.h"
 

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "abi/channel.h"
 #include "abi/hypercall.h"
+#include "proto/channel_device.h"
 #include "proto/ring.h"
 
 #define ISTHMUS_CID_HOST	2

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "abi/channel.h"
+#include "proto/channel_device.h"
 #include "host-bridge/guest/pci_model.h"
 
 #define ADDRESS_ENABLE		0x80000000u

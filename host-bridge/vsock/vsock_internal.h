@@ -8,6 +8,7 @@
 #define ISTHMUS_VSOCK_INTERNAL_H
 
 #include "abi/channel.h"
+#include "proto/channel_device.h"
 #include "proto/ring.h"
 #include "host-bridge/rt/seed.h"
 #include "vsock_endpoint.h"

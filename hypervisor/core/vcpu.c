@@ -138,19 +138,12 @@ void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
  * value is its word, taken as it is; the size is the request's. */
 static void complete_ioreq(struct vcpu *v)
 {
-	uint32_t size = HC_IOREQ_SIZE(v->ioreq.word);
+	uint64_t mask = BIT64(HC_IOREQ_SIZE(v->ioreq.word) * 8) - 1;
 
 	if (v->ioreq.word & HC_IOREQ_IN) {
-		uint64_t value = v->ioreq.value;
-
 		/* 4 bytes clear the upper half, 1 and 2 keep the rest */
-		if (size == 4) {
-			v->regs.rax = (uint32_t)value;
-		} else {
-			uint64_t mask = BIT64(size * 8) - 1;
-
-			v->regs.rax = (v->regs.rax & ~mask) | (value & mask);
-		}
+		v->regs.rax = (mask > 0xffff ? 0 : v->regs.rax & ~mask) |
+			      (v->ioreq.value & mask);
 	}
 	v->ioreq.word = 0;
 	hvm->vcpu_advance_rip(v, v->ioreq.insn_len);

@@ -94,7 +94,7 @@ static void default_is_right(void **state)
 	assert_int_equal(m.module[3].sha256[31], 3);
 	assert_int_equal(m.partition_count, 2);
 	assert_string_equal(host->name, "host");
-	assert_int_equal(host->flags, BOOT_PARTITION_HOST | BOOT_PARTITION_AUTOSTART);
+	assert_int_equal(host->flags, BOOT_PARTITION_HOST);
 	assert_int_equal(host->mem_cap, 512u << 20);
 	assert_int_equal(host->irqs[0].gsi, 4);
 	assert_int_equal(host->ports[0].first, 0x3f8);

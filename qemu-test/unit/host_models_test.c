@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "abi/channel.h"
+#include "proto/channel_device.h"
 #include "host-bridge/guest/pci_model.h"
 #include "host-bridge/guest/uart_model.h"
 

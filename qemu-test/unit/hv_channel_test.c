@@ -6,6 +6,7 @@
  * several partitions are pinned, as this machine has three.
  */
 #include <abi/channel.h>
+#include "proto/channel_device.h"
 
 #include "hv_fakes.h"
 

@@ -4,6 +4,7 @@
  * are parked, what of them a child's have, its channels, and all that is refused.
  */
 #include <abi/channel.h>
+#include "proto/channel_device.h"
 
 #include "hv_fork.h"
 

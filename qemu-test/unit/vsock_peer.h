@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "abi/channel.h"
+#include "proto/channel_device.h"
 #include "proto/ring.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 

@@ -105,7 +105,6 @@ struct boot_demand {
 };
 
 #define BOOT_PARTITION_HOST	0x1u	/* gets ioreqs, may use host hypercalls */
-#define BOOT_PARTITION_AUTOSTART 0x2u	/* vCPU 0 starts with start_* */
 
 struct boot_partition {
 	char name[BOOT_NAME_LEN];	/* NUL terminated */
@@ -119,7 +118,7 @@ struct boot_partition {
 	uint32_t demand_count;
 	uint64_t mem_cap;		/* most memory it may own, bytes */
 	uint64_t mem_min;		/* kept free for it, whatever others do */
-	/* Long-mode start state of vCPU 0 (AUTOSTART): paging on with CR3 =
+	/* Long-mode start state of vCPU 0, the host's: paging on with CR3 =
 	 * start_cr3, flat CS 0x10 / DS 0x18, RSI = start_rsi, IF=0. */
 	uint64_t start_rip;
 	uint64_t start_cr3;
@@ -154,7 +153,6 @@ struct boot_ecam {
 
 #define BOOT_BAR_IO		0x1u
 #define BOOT_BAR_64		0x2u	/* the next BAR is its upper half */
-#define BOOT_BAR_PREFETCH	0x4u
 
 /* A base address register, as the firmware has set it. Ports are in the
  * partition's ports[], memory in its mmio[], without the pages that have an

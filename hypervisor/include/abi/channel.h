@@ -32,17 +32,12 @@
 #define CHANNEL_VERSION			1u
 
 /* State words: liveness as the hypervisor knows it. A partition that stops
- * or crashes has its word set to 0 and the peer gets a state event. */
+ * or crashes has its word set to 0 and the peer gets a state event. Others
+ * are the ends' matter. */
 #define CHANNEL_STATE_DOWN		0u
-#define CHANNEL_STATE_INIT		1u	/* own section being prepared */
-#define CHANNEL_STATE_READY		2u	/* ring valid, traffic may flow */
 
-/* PCI identity: the device as host-bridge shows it to the Linux partition. */
-#define CHANNEL_PCI_VENDOR		0x110a	/* Siemens, as ivshmem v2 */
-#define CHANNEL_PCI_DEVICE		0x4106
-#define CHANNEL_PCI_CLASS		0xff0100u /* protocol 01: see channel.md */
-#define CHANNEL_PCI_CLASS_OTHER		0xff0000u /* not to the host: its ends' */
-/* BARs: 0 = I/O registers, 1 = MSI-X table and PBA (one page of plain memory
+/* What else the ends agree on is in proto/channel_device.h.
+ * BARs: 0 = I/O registers, 1 = MSI-X table and PBA (one page of plain memory
  * that the hypervisor reads when it delivers), 2/3 = region, 64-bit. */
 #define CHANNEL_IO_SIZE			32u
 #define CHANNEL_IO_ID			0x00	/* RO: own peer number */
@@ -51,8 +46,6 @@
 #define CHANNEL_IO_DOORBELL		0x0c	/* WO: any value: doorbell */
 #define CHANNEL_IO_STATE		0x10	/* RW: own state word */
 #define CHANNEL_MSIX_VECTORS		2u	/* 0 = state, 1 = doorbell */
-#define CHANNEL_MSIX_TABLE_OFFSET	0x000
-#define CHANNEL_MSIX_PBA_OFFSET		0x800
 
 /* Fixed places in the Linux partition. BARs keep these values: what a driver
  * writes to them is remembered for sizing only. A partition's i-th channel, from
