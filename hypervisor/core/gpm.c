@@ -107,9 +107,11 @@ static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 	return t;
 }
 
-/* Pages of p's go back to the pool; with them, its executing may need so many
- * tables more. */
-static void give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
+/**
+ * Pages of p's go back to the pool; with them, its executing may need so many
+ * tables more.
+ */
+void gpm_give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
 {
 	lock_take(&frame_lock);
 	frame_free(partition_frames(p), pa, bytes);
@@ -119,7 +121,7 @@ static void give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
 
 static void give_table(struct partition *p, uint64_t entry, int splits)
 {
-	give(p, HPA(entry & ENTRY_ADDR), PAGE_SIZE, splits);
+	gpm_give(p, HPA(entry & ENTRY_ADDR), PAGE_SIZE, splits);
 	p->pages_tables--;
 }
 
@@ -316,6 +318,17 @@ hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
 	return e && big && (*e & SW_EXEC) ? gpm_split(p, gpa) : HC_OK;
 }
 
+/** The copy at gpa may be written to from now on, if it is there still. */
+void gpm_copied(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+
+	if (e && !big && is_present(*e) && !(*e & SW_SHARED)) {
+		put_entry(e, *e | hvm->gpm_format->write);
+	}
+}
+
 /**
  * Puts the 2 MiB stretch around gpa into its shortest form: no table when it
  * is empty, one large page when its small ones are all present, ordinary RAM
@@ -372,7 +385,7 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 
 	/* channel pages, device memory and a template's are mapped, not owned */
 	if (frame_is_owner(partition_frames(p), pa)) {
-		give(p, pa, size, e & SW_EXEC ? -1 : 0);
+		gpm_give(p, pa, size, e & SW_EXEC ? -1 : 0);
 	}
 }
 

@@ -401,19 +401,24 @@ static bool populate_big(struct partition *p, uint64_t gpa, bool empty)
 	}
 	if (zeroed ? gpm_map(p, GPA(base), pa, BIG_PAGE_SIZE, GPM_ALL) :
 	    gpm_reserve_big(p, GPA(base), pa)) {
-		lock_take(&frame_lock);
-		frame_free(partition_frames(p), pa, BIG_PAGE_SIZE);
-		p->pages_splits -= zeroed && hvm->gpm_format->split_exec;
-		lock_drop(&frame_lock);
+		gpm_give(p, pa, BIG_PAGE_SIZE,
+			 zeroed && hvm->gpm_format->split_exec ? -1 : 0);
 		return false;
 	}
 	p->pages_populated += BIG_PAGE_PAGES;
 	return true;
 }
 
+/* Others of p's vCPUs may know what was at gpa before: until they do not, nobody
+ * may write to what is there now, and v waits for that (release_wait()). */
+static void after_others(struct vcpu *v, gpa_t gpa)
+{
+	v->copied = gpa;
+	__atomic_fetch_or(&v->attention, VCPU_ATT_OTHERS, __ATOMIC_SEQ_CST);
+}
+
 /* One page of 4 KiB for p alone: zeroes, or a copy of its template's, *theirs,
- * which may be in the place already. Then others of p's vCPUs may know it: v waits
- * for them before it goes on (release_wait()). */
+ * which may be in the place already. */
 static bool populate_page(struct vcpu *v, gpa_t gpa,
 			  const struct gpm_entry *theirs, bool there)
 {
@@ -433,13 +438,11 @@ static bool populate_page(struct vcpu *v, gpa_t gpa,
 	if (there) {
 		gpm_clear(p, gpa);
 		__atomic_add_fetch(&p->gpm_epoch, 1, __ATOMIC_SEQ_CST);
-		__atomic_fetch_or(&v->attention, VCPU_ATT_OTHERS,
-				  __ATOMIC_SEQ_CST);
+		after_others(v, gpa);
 	}
-	if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE, GPM_ALL)) {
-		lock_take(&frame_lock);
-		frame_free(partition_frames(p), pa, PAGE_SIZE);
-		lock_drop(&frame_lock);
+	if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
+		    there ? GPM_ALL & ~GPM_WRITE : GPM_ALL)) {
+		gpm_give(p, pa, PAGE_SIZE, 0);
 		return false;
 	}
 	p->pages_populated++;
@@ -481,6 +484,8 @@ bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
 		if (e.reserved) {
 			gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)),
 				 (uint32_t)n, GPM_ALL);
+		} else if (write && !e.write && p->template) {
+			after_others(v, gpa);
 		}
 		return true;
 	}

@@ -144,10 +144,11 @@ hv_status_t release_memory(struct vcpu *me,
 }
 
 /**
- * me has taken a page in the place of one that it shared, and raised the epoch:
- * waits until no other vCPU reads the old one, so that none that sees what me
- * writes next can still miss it. Two may wait for each other: who waits is out of
- * its guest and counts as passed. On me's CPU, between an exit and an entry, no
+ * A page has been taken in the place of one that was shared, and the epoch raised:
+ * waits until no other vCPU reads the old one. Only then me, or any other, may
+ * write to the new one; else a third could read the old and see by other ways what
+ * was done after it. Two may wait for each other: who waits is out of its guest
+ * and counts as passed. On me's CPU, between an exit and an entry, no
  * lock held, or the others might be in need of it. The model is
  * qemu-test/spin/cow.pml.
  */
@@ -160,4 +161,7 @@ void release_wait(struct vcpu *me)
 		cpu_pause();
 	}
 	__atomic_store_n(&me->waits, false, __ATOMIC_SEQ_CST);
+	lock_take(&me->partition->lock);
+	gpm_copied(me->partition, me->copied);
+	lock_drop(&me->partition->lock);
 }

@@ -73,6 +73,7 @@ struct vcpu {
 	uint32_t running;		/* inside the run loop (any reads) */
 	uint64_t gpm_epoch;		/* of the last flush (any reads) */
 	bool waits;			/* in release_wait() (any reads) */
+	gpa_t copied;			/* .. to write here */
 	bool halted;			/* between HLT and its wake-up */
 	bool halt_if;			/* RFLAGS.IF at HLT */
 	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A child writes what it shares of its template while another of its vCPUs runs:
+ * A child writes what it shares of its template while others of its vCPUs run:
  * partition.c's populate_page(), release.c's release_wait(), sched.c's run() and
  * go_away(), and the backends' look at the epoch before an entry. PAGES pages;
  * CPUS vCPUs, each on a CPU with a TLB of its own, which may take a page's entry
@@ -15,13 +15,20 @@
  * NO_RUNNING_FENCE does. Each NO_* macro takes one rule away; the search must then
  * find an error.
  */
+#ifndef CPUS
 #define CPUS	2
+#endif
+#ifndef PAGES
 #define PAGES	2
+#endif
+#ifndef TOUCHES
 #define TOUCHES	3	/* of each guest, and exits for other reasons */
+#endif
 
 #define ABSENT	0
 #define SHARED	1
-#define OWN	2
+#define COPY	2	/* the child's, not to be written before all know it */
+#define OWN	3
 
 byte entry[PAGES];
 bit own[PAGES];			/* the child's page holds what was written .. */
@@ -52,28 +59,41 @@ inline unlock() { hv_lock = 0 }
 #define PASSED(j)	(!running[j] || waits[j] || seen[j] >= want)
 #endif
 
-/* release_wait(): looks until the other one has passed. One interrupt is enough,
- * though it is sent whenever the other is found away. */
+/* release_wait(): looks until the others have passed, one after the other; who has
+ * passed has for good. One interrupt is enough, though it is sent whenever one is
+ * found away. Then the copy may be written to. */
 inline wait_for_others()
 {
 #ifndef NO_WAIT
 	want = epoch;
 	waits[me] = 1;
-	if
-	:: PASSED(1 - me) -> skip
+	j = 0;
+	do
+	:: j == CPUS -> break
+	:: j == me -> j++
+	:: j < CPUS && j != me ->
+		if
+		:: PASSED(j) -> skip
 #ifndef NO_INTERRUPT
-	:: !PASSED(1 - me) && away[1 - me] ->
-		d_step { away[1 - me] = 0; ipi[1 - me] = 1 }
-	:: !PASSED(1 - me) && !away[1 - me] -> skip
+		:: !PASSED(j) && away[j] ->
+			d_step { away[j] = 0; ipi[j] = 1 }
+		:: !PASSED(j) && !away[j] -> skip
 #else
-	:: !PASSED(1 - me) -> skip
+		:: !PASSED(j) -> skip
 #endif
+		fi;
+		PASSED(j);
+		j++
+	od;
+	waits[me] = 0;
+#endif
+	j = 0;
+	lock();
+	if
+	:: entry[copy] == COPY -> entry[copy] = OWN
+	:: else
 	fi;
-	PASSED(1 - me);
-	waits[me] = 0
-#else
-	skip
-#endif
+	unlock()
 }
 
 /* populate_page() of what is there already. */
@@ -91,11 +111,15 @@ inline unshare()
 	epoch++;
 #endif
 #endif
+#ifdef NO_COPY_PHASE
 	entry[p] = OWN;
+#else
+	entry[p] = COPY;
+#endif
 #ifdef NO_COPY_FIRST
 	d_step { own[p] = 0; copied[p] = 1 };
 #endif
-	others = 1
+	d_step { others = 1; copy = p }
 }
 
 /* partition_populate() */
@@ -107,6 +131,11 @@ inline populate()
 		d_step { own[p] = 0; copied[p] = 1; entry[p] = OWN }
 	:: entry[p] == ABSENT && !write -> entry[p] = SHARED
 	:: entry[p] == SHARED && write -> unshare()
+#ifndef NO_SECOND_WAIT
+	:: entry[p] == COPY && write -> d_step { others = 1; copy = p }
+#else
+	:: entry[p] == COPY && write -> entry[p] = OWN
+#endif
 	:: else
 	fi;
 	unlock()
@@ -115,7 +144,10 @@ inline populate()
 inline flush()
 {
 #ifndef NO_FLUSH
-	d_step { tlb[me].page[0] = ABSENT; tlb[me].page[1] = ABSENT };
+	d_step {
+		tlb[me].page[0] = ABSENT;
+		tlb[me].page[PAGES - 1] = ABSENT
+	};
 #endif
 #ifndef NO_SEEN
 	seen[me] = now
@@ -133,6 +165,9 @@ inline use()
 		fault = 1
 #endif
 	:: tlb[me].page[p] == SHARED && !write -> assert(!written[p])
+	:: tlb[me].page[p] == COPY && write -> fault = 1
+	:: tlb[me].page[p] == COPY && !write ->
+		assert(copied[p] && own[p] == written[p])
 	:: tlb[me].page[p] == OWN && write ->
 		assert(copied[p]); d_step { own[p] = 1; written[p] = 1 }
 	:: tlb[me].page[p] == OWN && !write ->
@@ -142,7 +177,7 @@ inline use()
 
 proctype cpu(byte me)
 {
-	byte now, touches, p, want;
+	byte now, touches, p, want, copy, j;
 	bit write, fault, others;
 
 end_idle:				/* not in its run loop */
@@ -174,7 +209,7 @@ end_guest:
 			touches++;
 			if
 			:: p = 0
-			:: p = 1
+			:: p = PAGES - 1
 			fi;
 			if
 			:: write = 0
@@ -222,5 +257,11 @@ touch:
 }
 
 init {
-	atomic { run cpu(0); run cpu(1) }
+	atomic {
+		run cpu(0); run cpu(1);
+		if
+		:: CPUS > 2 -> run cpu(2)
+		:: else
+		fi
+	}
 }

@@ -127,6 +127,39 @@ static void two_vcpus(void **state)
 	stop(child[0]);
 }
 
+/* Until all have passed nobody may write to the copy, be it one that knows it: a
+ * third vCPU could still read what was there before. */
+static void not_before_all_have_passed(void **state)
+{
+	struct vcpu *v = (template(state), forked(0));
+	struct vcpu *w = child[0]->vcpus[1];
+	enum hc_reason why;
+	struct gpm_entry e;
+
+	assert_int_equal(get(w, UNIT(0)), 1);
+	assert_int_equal(get(w, UNIT(0) + 0x1000), 0);
+	assert_true(LOCKED(child[0], (partition_populate)(v, GPA(UNIT(0)), true,
+							  &why)));
+	assert_true(gpm_lookup(child[0], GPA(UNIT(0)), &e));
+	assert_true(e.present && !e.shared && !e.write);
+	/* w has the new page, and wants to write */
+	w->gpm_epoch = child[0]->gpm_epoch;
+	assert_true(LOCKED(child[0], (partition_populate)(w, GPA(UNIT(0)), true,
+							  &why)));
+	assert_true(w->attention & VCPU_ATT_OTHERS);
+	assert_true(gpm_lookup(child[0], GPA(UNIT(0)), &e) && !e.write);
+	prepare(v);
+	assert_true(gpm_lookup(child[0], GPA(UNIT(0)), &e) && e.write);
+	/* it has been given back meanwhile: nothing is there to be written to */
+	assert_true(LOCKED(child[0], (partition_populate)(v, GPA(UNIT(0) +
+							  0x1000), true,
+							  &why)));
+	assert_true(LOCKED(child[0], gpm_revoke(child[0], GPA(UNIT(0)))));
+	prepare(v);
+	assert_true(gpm_lookup(child[0], GPA(UNIT(0)), &e) && !e.present);
+	stop(child[0]);
+}
+
 /* What the hypervisor writes itself goes into a page of the child's own; what it
  * only reads costs none. */
 static void pointers(void **state)
@@ -390,6 +423,7 @@ int main(void)
 		cmocka_unit_test(reading),
 		cmocka_unit_test(writing),
 		cmocka_unit_test(two_vcpus),
+		cmocka_unit_test(not_before_all_have_passed),
 		cmocka_unit_test(pointers),
 		cmocka_unit_test(given_back),
 		cmocka_unit_test(exhaustion),
