@@ -33,7 +33,7 @@ def pci(t):
     t.need(PROBE)
     qemu = t.platform in QEMU
     console = t.console("--manifest", MANIFEST, *(
-        ("--device", "edu,dma_mask=0xffffffff", "--iommu", "none")
+        ("--device", "edu,dma_mask=0x1ffffffff", "--iommu", "none")
         if qemu else ()))
     console.expect("PROBE end")
     console.expect("isthmus: stage 62 ")
@@ -67,8 +67,8 @@ HOSTILE = {"hostile-master": 0, "hostile-read": 0, "hostile-interrupts": 0,
 # AMD-Vi they would be the host bridge's (docs/platforms.md). And a disk
 # controller behind a bridge to conventional PCI.
 EDU_AT = {"intel": ("pcie-root-port,id=root,chassis=1",
-                    "edu,dma_mask=0xffffffff,bus=root"),
-          "amd": ("edu,dma_mask=0xffffffff",)}
+                    "edu,dma_mask=0x1ffffffff,bus=root"),
+          "amd": ("edu,dma_mask=0x1ffffffff",)}
 BEHIND = ("pcie-pci-bridge,id=bridge", "lsi53c895a,bus=bridge,addr=1")
 
 
@@ -305,7 +305,7 @@ def probed(t, iommu, program, *devices):
 def taken(t, iommu, program=debugger.HYPERVISOR):
     """A device that is nobody's any more."""
     with probed(t, iommu, program, "-device",
-                "edu,dma_mask=0xffffffff") as machine:
+                "edu,dma_mask=0x1ffffffff") as machine:
         edu, address = taken_away(t, machine, iommu, program)
         if iommu == "amd":
             address = 0x123456000

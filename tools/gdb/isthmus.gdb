@@ -60,7 +60,8 @@ define partitions
 		set $p = partitions[$i]
 		printf "%u %s: state %u reason %u, %lu of %lu KiB, started %lu times\n", \
 			$p->id, $p->config->name, $p->state, $p->reason, \
-			$p->pages_owned * 4, $p->pages_cap * 4, $p->start_count
+			owned[FRAME_PARTITION0 + $p->id] * 4, $p->pages_cap * 4, \
+			$p->start_count
 		set $k = 0
 		while $k < $p->vcpu_count
 			set $v = $p->vcpus[$k]
