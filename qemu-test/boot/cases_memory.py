@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Memory that Linux does not need any more."""
 
-import json
-import re
-
 from cases_lifecycle import owners
-from runner import BOCHS, PROMPT, QEMU, case
+from runner import QEMU, case
 
 # A file of 64 MiB, then how much of the page cache is left when it is below $1
 # KiB, or after $2 half seconds; in both, what the process that looks after it has
@@ -64,110 +61,47 @@ def page_cache(t):
 
 STOCK = ("--kernel", "build/guest/vmlinuz-debian",
          "--initrd", "build/guest/initrd-debian.cpio")
-DMA_KIB = 32 << 10      # dma-mib of the manifest
-UNIT_KIB = 2 << 10      # host-bridge's heap has its memory by such
 
 
-@case("memory-boot", "after boot nobody has more memory than he needs")
+@case("memory-boot", "the hypervisor has no more memory than it needs after boot")
 def memory_boot(t):
     console = t.console()
     console.ready()
     kib = {name: n >> 10 for name, n in owners(console).items()}
-    heap = re.search(r"heap, within host: (\d+) KiB", console.run("memory"))
-    volume = -(-int(heap[1]) // UNIT_KIB) * UNIT_KIB
-    t.note += f": {kib}, heap {heap[1]}"
+    t.note += f": {kib}"
     t.check(kib["hypervisor"] + kib["channels"] < 12 << 10,
             "hypervisor and channels have more")
-    t.check(kib["linux"] <= 32 << 10, "Linux has more")
-    # Beside what is for devices, and the volume, which the heap is for.
-    t.check(kib["hypervisor"] + kib["host"] - DMA_KIB - volume <= 16 << 10,
-            "hypervisor and host partition have more")
+    t.check(kib["linux"] < 36 << 10, "Linux has more")
     t.check(sum(kib[name] for name in kib if name != "all") == kib["all"],
             "the sum is wrong")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
-def near(before, after):
-    """Whether 5 % of its KiB more are left to Linux, or a unit and tables."""
-    return after <= before + max(before // 20, UNIT_KIB + 128)
-
-
-@case("memory-back", "what Linux frees goes back to the pool while it runs, and "
-      "can be had again; at each moment all memory has an owner", later=BOCHS)
-def memory_back(t):
-    console = t.console("--smp", "2", timeout=400)
-    console.ready()
-    console.expect(re.escape(PROMPT))
-
-    def settled():
-        """Bytes that Linux has, 3 s after the last thing it did."""
-        console.run("exec sleep 3")
-        return owners(console)["linux"]
-
-    before = settled()
-    sizes = [before >> 10]
-    for busy in (False, True):
-        if busy:        # a processor in its guest, which must be called out
-            console.run("exec yes > /dev/null &")
-        said = console.run("exec dd if=/dev/zero of=/dev/null bs=200M count=1")
-        t.check("1+0 records out" in said, f"dd failed: {said!r}")
-        t.check(owners(console)["linux"] > before + (150 << 20),
-                "200 MiB were not there")
-        after = settled()
-        sizes.append(after >> 10)
-        t.check(near(before >> 10, after >> 10), f"it keeps more: {sizes}")
-    t.note += f": {' '.join(map(str, sizes))} KiB"
-    console.run("exec while dd bs=200M count=1 </dev/zero >/dev/null 2>&-; "
-                "do :; done &")
-    seen = [owners(console) for _ in range(20)]
-    for _ in range(20):
-        said = re.search(r"^{.*}$", console.run("status --json"), re.M)
-        seen.append(json.loads(said[0])["memory"])
-    linux = [one["linux"] for one in seen]
-    t.check(max(linux) > min(linux) + (20 << 20), f"nothing moves: {linux}")
-    t.check({one["all"] for one in seen} == {seen[0]["all"]}
-            and all(sum(one.values()) == 2 * one["all"] for one in seen),
-            f"the sum changes: {seen}")
-    console.send("poweroff")
-    t.check(console.finish() == 0, "poweroff did not end the machine well")
-
-
-def back_512(t, *kernel):
-    """What Linux has after each of several times that it has 512 MiB more and
-    gives them up. It has 64 MiB in use, so that 5 % are some units of 2 MiB."""
+# Twice, for the first time leaves some in pieces that are too small to be given
+# back.
+@case("memory-back-512", "512 MiB that Linux has freed are the machine's within "
+      "3 s", only=QEMU, later=QEMU, why="minutes elsewhere")
+def memory_back_512(t):
     with open("boot/isthmus.dts", encoding="utf-8") as f:
         text = f.read()
     manifest = t.path("more.dts")
     with open(manifest, "w", encoding="utf-8") as f:
         f.write(text.replace("memory-mib = <384>", "memory-mib = <1280>"))
-    console = t.console("--manifest", manifest, "--memory", "2048", *kernel,
+    console = t.console("--manifest", manifest, "--memory", "2048", *STOCK,
                         timeout=400)
     console.ready()
-    console.run("exec dd if=/dev/zero of=/tmp/k bs=1M count=64; sleep 5")
-    sizes = [owners(console)["linux"] >> 10]
-    for _ in range(2):
-        for command in ("dd if=/dev/zero of=/tmp/f bs=1M count=512",
-                        "rm /tmp/f; sleep 3"):
-            console.run(f"exec {command}")
-            sizes.append(owners(console)["linux"] >> 10)
+    sizes = []
+    for command in ("sleep 5", "dd if=/dev/zero of=/tmp/f bs=1M count=512",
+                    "rm /tmp/f; sleep 3",
+                    "dd if=/dev/zero of=/tmp/f bs=1M count=512",
+                    "rm /tmp/f; sleep 3"):
+        console.run(f"exec {command}")
+        sizes.append(owners(console)["linux"] >> 10)
     t.note += f": {' '.join(map(str, sizes))} KiB"
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
     first, once, before, full, after = sizes
-    t.check(min(once, full) > first + (500 << 10), "Linux did not have it")
-    t.check(before < first * 1.05, "the first time it kept too much")
-    t.check(after < first * 1.05, "it did not give it back")
-
-
-@case("memory-back-512", "512 MiB that Linux has freed are the machine's within "
-      "3 s", only=QEMU, why="minutes elsewhere")
-def memory_back_512(t):
-    back_512(t)
-
-
-@case("memory-back-stock", "the same of Debian's kernel", only=QEMU, later=QEMU,
-      why="minutes elsewhere")
-def memory_back_stock(t):
-    t.need(*STOCK[1::2])
-    back_512(t, *STOCK)
+    t.check(min(once, full) > first + (512 << 10), "Linux did not have it")
+    t.check(before < first * 1.2, "the first time it kept too much")
+    t.check(after < before * 1.05, "it did not give it back")
