@@ -104,21 +104,19 @@ void vcpu_inject_ud(struct vcpu *v)
 	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
 }
 
-/**
- * All registers as after a reset, or as s has them, the FPU's included: nothing
- * of an earlier life is left. On v's CPU.
- */
-void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
+/* All registers as after a reset, or as struct vcpu_start has them, the FPU's
+ * included: nothing of an earlier life is left. */
+static void do_reset(struct vcpu *v)
 {
 	zero_memory(&v->regs, sizeof(v->regs));
 	zero_memory(v->fpu, PAGE_SIZE);
 	((uint32_t *)v->fpu)[6] = 0x1f80;	/* MXCSR after reset */
-	v->regs.rsi = s->kind == VCPU_RESET_LONG ? s->rsi : 0;
+	v->regs.rsi = v->start.kind == VCPU_RESET_LONG ? v->start.rsi : 0;
 	v->regs.rdx = cpuid(1, 0).eax;	/* [SDM3 "Processor State After
 					 * Reset"]: family, model, stepping */
 	/* a long-mode start finds all enabled: nothing to change at a switch to
 	 * one that never uses it */
-	v->xcr0 = s->kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
+	v->xcr0 = v->start.kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
 	zero_memory(v->dr, sizeof(v->dr));
 	v->dr6 = DR6_RESET;
 	v->dr_loaded = v->dr_armed = false;
@@ -131,7 +129,7 @@ void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	if (this_cpu()->loaded == v) {
 		this_cpu()->loaded = NULL;
 	}
-	hvm->vcpu_reset(v, s);
+	hvm->vcpu_reset(v, &v->start);
 }
 
 /* The host partition's answer goes into RAX and the instruction is done. The
@@ -255,24 +253,18 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 	if (v->start.kind == VCPU_RESET_LONG) {
 		vlapic_reset(v, true);
 	}
-	vcpu_reset(v, &v->start);
+	do_reset(v);
 	return true;
 }
 
 /* The part of vcpu_prepare() that is seldom. */
 static NOINLINE bool prepare(struct vcpu *v)
 {
-	uint32_t att = take_attention(v) | v->kept;
-	bool halted;
+	bool halted = v->halted;
+	uint32_t att;
 
+	att = take_attention(v) | v->kept;
 	v->kept = 0;
-	if (att & VCPU_ATT_OTHERS) {
-		release_wait(v);
-	}
-	if (att & VCPU_ATT_FORK) {
-		fork_vcpu(v);
-	}
-	halted = v->halted;
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {
 			return false;
@@ -283,10 +275,6 @@ static NOINLINE bool prepare(struct vcpu *v)
 	vcpu_switch(this_cpu()->loaded, v);
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
-	}
-	if (att & VCPU_ATT_PARK) {
-		fork_park(v, att);
-		return false;
 	}
 	if ((att & VCPU_ATT_WAIT) && !complete_wait(v)) {
 		v->kept = att & VCPU_ATT_INTR;
@@ -306,9 +294,8 @@ static NOINLINE bool prepare(struct vcpu *v)
 }
 
 /**
- * Does what is due before v enters its guest: others that are to be waited for,
- * a fork, INIT and start-up, the switch of state, an ioreq's answer, parking,
- * HC_WAIT, HLT, NMI, interrupt, in this order.
+ * Does what is due before v enters its guest: INIT and start-up, the switch of
+ * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
  * no lock held.
  */
@@ -400,8 +387,8 @@ static void load_state(struct vcpu *v, bool known)
 }
 
 /**
- * Makes to's FPU state, MSRs and debug registers the CPU's own (NULL: nobody's),
- * after saving from's (likewise). Eager: no state of one vCPU is ever left in the
+ * Makes to's FPU state, MSRs and debug registers the CPU's own, after saving
+ * from's (NULL: nobody's). Eager: no state of one vCPU is ever left in the
  * CPU for another. On their CPU.
  */
 void vcpu_switch(struct vcpu *from, struct vcpu *to)
@@ -412,9 +399,7 @@ void vcpu_switch(struct vcpu *from, struct vcpu *to)
 	if (from) {
 		save_state(from);
 	}
-	if (to) {
-		load_state(to, from != NULL);
-	}
+	load_state(to, from != NULL);
 	this_cpu()->loaded = to;
 }
 

@@ -49,9 +49,8 @@ void vlapic_set_tpr(struct vcpu *v, uint32_t tpr)
 	v->lapic.tpr = tpr;
 }
 
-void kvmclock_update(struct vcpu *v, bool paused)
+void kvmclock_update(struct vcpu *v)
 {
-	(void)paused;
 	last_tsc_update = v->tsc_offset;
 }
 
