@@ -6,8 +6,9 @@ import re
 
 from cases_channel import linux_log
 from cases_coherence import share
+from cases_isolation import TCG_TAKES, _attempts, _wrong
 from cases_lifecycle import owners
-from runner import BOCHS, case
+from runner import BOCHS, QEMU, case
 
 START = "\t\tlinux {\n"
 END = "\n\t\t};\n"
@@ -144,3 +145,91 @@ def two_linux(t):
     t.check(re.search(r"^a: .*isthmus-init: up", lines, re.M) and
             re.search(r"^b: .*isthmus-init: up", lines, re.M),
             "lines of the second serial line have no names")
+
+
+# As many as there can be. Of 36 MiB each host-bridge would say that the initrd
+# does not fit beside the kernel.
+SMALL_MIB = 48
+ALL = [f"l{n}" for n in range(1, 16)]
+
+
+@case("sixteen", "fifteen small Linuxes beside the host partition, one of them "
+      "started by hand", only=QEMU, why="minutes elsewhere")
+def sixteen(t):
+    on_demand = {"l7": "\t\t\ton-demand;\n"}
+    console = t.console("--manifest",
+                        manifest(t, ALL, SMALL_MIB, 32, **on_demand), *share(t),
+                        "--memory", "1536", "--smp", "4", timeout=600)
+    up(console, set(ALL) - {"l7"})
+    t.check(console.state("l7") == "stopped", "l7 was started")
+    memory = owners(console)
+    t.check(memory["l7"] < 64 << 10, "l7 has memory")
+    console.send("linux start l7")
+    up(console, {"l7"})
+    for name in ALL:
+        said(t, console, name, f"echo {name} > /mnt/host/{name}; "
+             "wc -l < /mnt/host/welcome.txt", "1")
+    for name in (ALL[0], ALL[-1]):
+        said(t, console, name, "cat /mnt/host/l[0-9]* | wc -l", "15")
+    memory = owners(console)
+    t.note += f": {max(memory[n] for n in ALL) >> 20} MiB each at most"
+    t.check(sum(memory[n] for n in memory if n != "all") == memory["all"],
+            "the sum is wrong")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+PAYLOAD = "build/guest/payload.bzImage"
+# Where another channel would be, its interrupt table, and where the host
+# partition has that of the first.
+FOREIGN = ("read:e8000000", "write:e0001000", "read:140000000")
+
+
+@case("apart", "an enemy beside a Linux reaches nothing of it")
+def apart(t):
+    t.need(PAYLOAD)
+    enemy = '\t\tpayload {{ path = "\\\\isthmus\\\\payload"; file = "{}"; }};\n'
+    path = manifest(t, "abc", 384, channels="\t\tbetween { peers = <1 2>; "
+                    "output-kib = <260>; };\n")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    text = text.replace("\tmodules {\n", "\tmodules {\n" + enemy.format(PAYLOAD))
+    parts = re.split(r"(?=\t\t[abc] \{\n)", text)
+    for n, tests in ((2, "all"), (3, ",".join(FOREIGN))):
+        parts[n] = re.sub(r'bootargs = "[^"]*"',
+                          f'bootargs = "isthmus.test={tests}"',
+                          parts[n].replace('kernel = "kernel"',
+                                           'kernel = "payload"'))
+    disks = "".join(f'\t\td{n} {{ partition = <{n}>; file = "/d{n}"; '
+                    f"size-mib = <{16 * n}>; }};\n" for n in (1, 2, 3))
+    text = "".join(parts)
+    at = text.rindex("};\n")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text[:at] + "\tdisks {\n" + disks + "\t};\n};\n")
+    console = t.console("--manifest", path, *share(t))
+    up(console, "a")
+    # the machine's limit is that of both loops
+    while "Linux c went down 3 times" not in console.seen:
+        console.run("status")
+    found = re.findall(r"Linux c crashed: access to memory it does not have, "
+                       r"at [0-9a-f]+, detail ([0-9a-f]+)", console.seen)
+    t.check(found == [test.partition(":")[2] for test in FOREIGN],
+            f"c ended by {found}")
+    while "PAYLOAD end" not in console.run("linux log b"):
+        pass
+    attempts = _attempts(console.run("linux log b"))
+    wrong = [a for a in attempts
+             if _wrong(*a) and a not in TCG_TAKES.get(t.platform, ())
+             and a != ("hypercall-own-id", None, "ok 0x2")]
+    t.check(not wrong, "\n".join(map(str, wrong)))
+    t.check(len(attempts) > 150, f"only {len(attempts)} attempts reported")
+    # a has two channels, and uses the one that leads to the host
+    said(t, console, "a", "wc -l < /mnt/host/welcome.txt", "1")
+    said(t, console, "a", "grep -o 'isthmus.*' /proc/partitions; "
+         "cat /sys/block/i*/size", "isthmus0\n32768")
+    said(t, console, "a", "cat /sys/bus/pci/devices/*/class",
+         "0x060000\n0xff0000\n0xff0100")
+    t.check(console.state("a") == "running" and
+            console.state("host") == "running", "they did not go on")
+    console.send("poweroff")
+    console.finish()
