@@ -12,7 +12,8 @@ import re
 # "" is what lies in the part's own folder.
 ROOMS = {
     "host-bridge": (("rt",), ("loop",), ("dev",), ("blk",),
-                    ("fs/jbd2",), ("fs",), ("vsock",), ("files", "nbd"),
+                    ("fs/jbd2",), ("fs",), ("vsock",),
+                    ("files", "nbd", "net"),
                     ("guest",),
                     ("agent",), ("ui",),
                     ("",)),
