@@ -150,7 +150,7 @@ check-mutants:
 	@qemu-test/mutants/journal
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
-	@$(MAKE) --no-print-directory fuzz-boot fuzz-files FUZZ_SECONDS=5
+	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net FUZZ_SECONDS=5
 check-tools:
 	@tools/selftest
 	@python3 -B tools/isthmus_lib/decode_test.py

@@ -60,7 +60,7 @@ struct nat_frag {
 
 /* A Linux, or the wire: who sends. */
 struct nat_part {
-	bool up;
+	bool up, known;			/* known: has ever been up */
 	struct nat_link link;
 	struct nat_session *pool, *free;
 	struct nat_mapping *mappings, *unused;

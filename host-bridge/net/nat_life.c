@@ -70,7 +70,7 @@ int nat_linux_up(struct nat *n, unsigned which, const struct nat_link *link)
 		part->unused = &part->mappings[i];
 	}
 	part->link = *link;
-	part->up = true;
+	part->up = part->known = true;
 	return 0;
 }
 
@@ -87,7 +87,7 @@ void nat_linux_down(struct nat *n, unsigned which)
 	nat_frag_expire(n, which, true);
 	free(part->pool);
 	free(part->mappings);
-	*part = (struct nat_part){ 0 };
+	*part = (struct nat_part){ .link = part->link, .known = part->known };
 }
 
 /** The outside address of each family is another, or none: what was of the old

@@ -15,15 +15,15 @@ static bool is(const struct look *k, enum look_side side,
 	return memcmp(k->ip + k->addr[side], addr[k->six].b, k->addr_len) == 0;
 }
 
-/* Whether it is an address of a link to a Linux. */
+/* Whether it is an address of a link to a Linux, there or gone. */
 static bool is_link(const struct nat *n, const struct look *k,
 		    enum look_side side)
 {
 	for (unsigned i = 0; i < NAT_LINUXES; i++) {
 		const struct nat_part *part = &n->part[i];
 
-		if (part->up && (is(k, side, part->link.linux_end) ||
-				 is(k, side, part->link.host_end))) {
+		if (part->known && (is(k, side, part->link.linux_end) ||
+				    is(k, side, part->link.host_end))) {
 			return true;
 		}
 	}
@@ -106,7 +106,11 @@ static enum nat_way come_in(struct nat *n, struct look *k, unsigned from,
 		nat_session_free(n, s);
 		s = NULL;
 	}
-	if (s == NULL && (m->fixed || n->config.open) && may_begin(k)) {
+	if (s == NULL) {		/* its mapping may have ended with it */
+		m = nat_by_outside(n, k->six, k->proto, k->port[TO]);
+	}
+	if (m != NULL && s == NULL && (m->fixed || n->config.open) &&
+	    may_begin(k)) {
 		s = nat_begin(n, &key, m, &why);
 	}
 	if (s == NULL) {

@@ -150,8 +150,9 @@ void make(struct packet *packet, const struct spec *s)
 	}
 }
 
-/* [RFC 1071]; inner: its end may be missing, so only the header is judged. */
-static bool judge(const uint8_t *ip, size_t len, bool partial, bool inner)
+/* [RFC 1071]; depth 1: its end may be missing, then only the header is judged. 2: not
+ * what is within. */
+static bool judge(const uint8_t *ip, size_t len, bool partial, unsigned depth)
 {
 	bool six = ip[0] >> 4 == 6, fragment;
 	size_t at = six ? 40 : (ip[0] & 15u) * 4, total;
@@ -165,7 +166,10 @@ static bool judge(const uint8_t *ip, size_t len, bool partial, bool inner)
 	total = six ? 40u + net_get16(ip + 4) : net_get16(ip + 2);
 	if (fragment || (proto != TCP && proto != UDP &&
 			 proto != (six ? ICMPV6 : ICMP)) || total > len) {
-		return inner || total <= len;
+		return depth == 1 || total <= len;
+	}
+	if (at + csum_at(proto) + 2 > total) {
+		return true;
 	}
 	field = net_get16(ip + at + csum_at(proto));
 	if (proto == UDP && field == 0) {
@@ -178,16 +182,24 @@ static bool judge(const uint8_t *ip, size_t len, bool partial, bool inner)
 	if (add(ip + at, total - at, sum) != 0xffff) {
 		return false;
 	}
+	if (depth == 2) {
+		return true;
+	}
 	if ((proto == ICMP && (ip[at] == 3 || ip[at] == 11 || ip[at] == 12)) ||
 	    (proto == ICMPV6 && ip[at] < 128)) {
-		return judge(ip + at + 8, total - at - 8, false, true);
+		return judge(ip + at + 8, total - at - 8, false, 1);
 	}
 	return true;
 }
 
 bool sums_right(const uint8_t *ip, size_t len, bool partial)
 {
-	return judge(ip, len, partial, false);
+	return judge(ip, len, partial, 0);
+}
+
+bool header_right(const uint8_t *ip, size_t len)
+{
+	return judge(ip, len, false, 2);
 }
 
 static bool is_open(void *arg, unsigned which, uint8_t proto, uint16_t port)

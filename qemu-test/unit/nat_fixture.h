@@ -49,6 +49,8 @@ struct packet {
 void make(struct packet *packet, const struct spec *spec);
 /* Whether all checksums that can be judged are right, of what is within too. */
 bool sums_right(const uint8_t *ip, size_t len, bool partial);
+/* Without what is within an ICMP error. */
+bool header_right(const uint8_t *ip, size_t len);
 
 /* What the NAT delivered by itself. */
 struct delivered {

@@ -292,6 +292,44 @@ static void another_address_and_another_linux(void **state)
 	}
 }
 
+/* A mapping ends with its last session, found too old by who comes from the
+ * wire. (Found by the fuzzer.) */
+static void a_mapping_ends_under_who_comes(void **state)
+{
+	struct nat_config config = fixture_config(64);
+
+	fixture_end();
+	config.open = true;
+	fixture_begin(&config);
+	(void)state;
+	BOTH {
+		send_from(0, six, UDP, PEER, 4000, 9, 0);
+		now += 10000000;
+		GO(come(six, UDP, PEER, 9, 4000, 0), 0);
+		assert_false(nat_uses(nat, six, UDP, 4000));
+		GO(nat_sessions(nat, 0), 0);
+	}
+}
+
+/* What was a Linux's is nobody's on the wire when it has ended. */
+static void a_link_that_is_down(void **state)
+{
+	(void)state;
+	nat_linux_down(nat, 1);
+	BOTH {
+		for (unsigned i = 0; i < 2; i++) {
+			make(&packet, &(struct spec){ .six = six, .proto = UDP,
+				.from = LINUX_0, .sport = 4000, .dport = 9,
+				.to = i == 0 ? LINUX_1 : GATE_1 });
+			GO(out(0, &packet), NAT_DROP);
+			make(&packet, &(struct spec){ .six = six, .proto = UDP,
+				.from = LINUX_1, .to = PEER });
+			GO(out(1, &packet), NAT_DROP);
+		}
+	}
+	GO(count(0, NAT_FORBIDDEN), 4);
+}
+
 /* Each length and each cut of a packet, both ways. */
 static void short_packets(void **state)
 {
@@ -336,6 +374,8 @@ int main(void)
 		TEST(offloads_that_mean_harm),
 		TEST(checksums_are_as_before),
 		TEST(another_address_and_another_linux),
+		TEST(a_mapping_ends_under_who_comes),
+		TEST(a_link_that_is_down),
 		TEST(short_packets),
 	};
 
