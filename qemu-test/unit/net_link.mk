@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# Unit test of the host's end of Linux' network interface.
+
+UNIT_TESTS += net_link
+net_link_SRCS := qemu-test/unit/net_link_test.c \
+	$(addprefix host-bridge/net/,link.c link_check.c) \
+	host-bridge/vsock/vsock_inbox.c qemu-test/unit/fake/vsock.c
