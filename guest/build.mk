@@ -44,7 +44,8 @@ $(guest_out)/gen_init_cpio: build/deps/linux
 guest_own_build := $(guest_kernel)/build
 guest_debian_build := $(guest_debian)/headers
 guest_abi := $(wildcard hypervisor/include/abi/*.h)
-guest_proto := $(addprefix proto/,channel_device.h fuse_channel.h nbd.h ring.h)
+guest_proto := $(addprefix proto/,channel_device.h fuse_channel.h nbd.h \
+	net_channel.h ring.h)
 
 $(guest_out)/driver/%/isthmus.ko: $(guest_driver_src) $(guest_abi) \
 		$(guest_proto) build/deps/linux

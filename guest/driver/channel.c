@@ -17,6 +17,7 @@
 #include "isthmus.h"
 #include "proto/fuse_channel.h"
 #include "proto/nbd.h"
+#include "proto/net_channel.h"
 
 /* Moves queued socket packets to the ring as space allows, in their order; what
  * does not fit goes back to the front. Then what the mounts' ends have to say.
@@ -43,6 +44,7 @@ static void tx_flush(struct isthmus *ch)
 	if (ch->up) {
 		isthmus_fuse_flush(ch);
 		isthmus_disk_flush(ch);
+		isthmus_net_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
 		}
@@ -52,6 +54,7 @@ static void tx_flush(struct isthmus *ch)
 	while ((skb = __skb_dequeue(&sent)) != NULL) {
 		compat_skb_sent(skb);
 	}
+	isthmus_net_turn(ch);
 	/* Requests may wait for the space, and for the queue to be empty. */
 	wake_up(&ch->wq);
 }
@@ -69,6 +72,7 @@ static void publish(struct work_struct *work)
 		isthmus_fuse_flush(ch);
 		isthmus_fuse_idle(ch);
 		isthmus_disk_flush(ch);
+		isthmus_net_flush(ch);
 		if (ring_tx_commit(&ch->ring)) {
 			outl(0, ch->port + CHANNEL_IO_DOORBELL);
 		}
@@ -310,14 +314,21 @@ static struct pci_driver channel_driver = {
 	.remove = channel_remove,
 };
 
-/* A packet of the driver's own connections. */
+/* A packet of the driver's own connections. Most are sockets', of no port of
+ * ours. */
 static bool input(struct isthmus *ch, const struct ring_packet *packet)
 {
+	if (packet->dst_port - ISTHMUS_PORT_FIRST >
+	    ISTHMUS_PORT_LAST - ISTHMUS_PORT_FIRST) {
+		return false;
+	}
 	switch (packet->src_port) {
 	case FUSE_CHANNEL_PORT:
 		return isthmus_fuse_input(ch, packet);
 	case NBD_PORT:
 		return isthmus_disk_input(ch, packet);
+	case NET_CHANNEL_PORT:
+		return isthmus_net_input(ch, packet);
 	default:
 		return false;
 	}
@@ -345,11 +356,17 @@ static int __init channel_init(void)
 	if (err) {
 		goto no_disks;
 	}
+	err = isthmus_net_register();
+	if (err) {
+		goto no_net;
+	}
 	err = pci_register_driver(&channel_driver);
 	if (!err) {
 		isthmus_report_register();
 		return 0;
 	}
+	isthmus_net_unregister();
+no_net:
 	isthmus_disk_unregister();
 no_disks:
 	isthmus_fuse_unregister();
@@ -361,10 +378,11 @@ static void __exit channel_exit(void)
 	isthmus_report_unregister();
 	isthmus_fuse_unregister();
 	pci_unregister_driver(&channel_driver);
+	isthmus_net_unregister();
 	isthmus_disk_unregister();
 }
 
 module_init(channel_init);
 module_exit(channel_exit);
-MODULE_DESCRIPTION("Isthmus channel: vsock, FUSE transport, disks");
+MODULE_DESCRIPTION("Isthmus channel: vsock, FUSE transport, disks, network");
 MODULE_LICENSE("GPL");

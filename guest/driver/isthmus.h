@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * isthmus driver: what its parts share. ring.c is the ring; above it vsock.c,
- * the AF_VSOCK transport, fuse*.c, the FUSE one, and disk*.c, disks by NBD, both
- * of which have connections of the driver's own (stream.c);
+ * the AF_VSOCK transport, fuse*.c, the FUSE one, disk*.c, disks by NBD, and net*.c,
+ * a network interface, which have connections of the driver's own (stream.c);
  * above these link.c, the state table; on top channel.c, the device and the
  * interrupts. Calls go down only, but for `input`.
  *
@@ -36,6 +36,10 @@
 #define ISTHMUS_CID_HOST	2
 #define ISTHMUS_CID_LOCAL	3
 
+/* Local ports of the driver's own connections. [docs/channel.md "Packets: vsock"] */
+#define ISTHMUS_PORT_FIRST	600u
+#define ISTHMUS_PORT_LAST	672u
+
 struct isthmus {
 	/* Fixed while a device is bound. */
 	struct pci_dev *pdev;
@@ -65,8 +69,8 @@ struct isthmus {
 	struct sk_buff_head tx_queue;	/* socket packets without space */
 	wait_queue_head_t wq;		/* state, space and credit changes */
 	struct delayed_work publish;	/* packets that nobody waits for */
-	/* Takes a packet of files or disks (lock held); false: it is for a socket. Set
-	 * once, before the first device. */
+	/* Takes a packet of the driver's own connections (lock held); false: it is
+	 * for a socket. Set once, before the first device. */
 	bool (*input)(struct isthmus *ch, const struct ring_packet *packet);
 };
 
@@ -81,7 +85,7 @@ static inline void isthmus_rx_charge(struct isthmus *ch, u32 cost)
 	ch->rx_budget -= min(ch->rx_budget, cost);
 }
 
-/** Has the thread do what is due of files and disks (lock held). */
+/** Has the thread do what is due of the driver's own connections (lock held). */
 static inline void isthmus_flush_later(struct isthmus *ch)
 {
 	ch->tx_blocked = true;
@@ -138,6 +142,14 @@ void isthmus_disk_complete(struct isthmus *ch);
 bool isthmus_disk_input(struct isthmus *ch, const struct ring_packet *packet);
 void isthmus_disk_flush(struct isthmus *ch);
 u32 isthmus_disk_reset(struct isthmus *ch);
+
+/* net.c, and net_conn.c with ch->lock held. */
+int isthmus_net_register(void);
+void isthmus_net_unregister(void);
+void isthmus_net_turn(struct isthmus *ch);
+bool isthmus_net_input(struct isthmus *ch, const struct ring_packet *packet);
+void isthmus_net_flush(struct isthmus *ch);
+void isthmus_net_reset(struct isthmus *ch);
 
 /* clock.c */
 void isthmus_clock_set(void);

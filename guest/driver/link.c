@@ -28,6 +28,7 @@ void isthmus_link_down(struct isthmus *ch, const char *reason)
 	ch->rx_more = false;
 	ch->fault = RING_OK;
 	waiting = isthmus_fuse_reset(ch) + isthmus_disk_reset(ch);
+	isthmus_net_reset(ch);
 	spin_unlock_irqrestore(&ch->lock, flags);
 
 	/* send_pkt() adds nothing more. */

@@ -46,8 +46,9 @@ static void fill_packet(struct stream *s, struct ring_packet *packet, u16 op)
 		.type = VIRTIO_VSOCK_TYPE_STREAM,
 		.op = op,
 		/* Replies go to memory their requests have set aside: no need
-		 * to slow the host down. */
-		.buf_alloc = 0x40000000u,
+		 * to slow the host down. Elsewhere what waits counts here, not
+		 * as received, so that there is one number to keep. */
+		.buf_alloc = STREAM_ALLOC - s->less,
 		.fwd_cnt = s->rx_cnt,
 	};
 }

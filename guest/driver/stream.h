@@ -3,7 +3,7 @@
  * isthmus driver: a connection that the driver itself has with the host: a stream
  * made of the same packets as any vsock connection, but kept here. Its local port
  * is below 1024, which no unprivileged process can bind, so that the host knows
- * who speaks. Credit as in virtio-vsock; what we give is without bound, for what
+ * who speaks. Credit as in virtio-vsock; what we give is without bound where what
  * comes goes to memory that its request has set aside.
  *
  * All with ch->lock held.
@@ -13,6 +13,8 @@
 
 #include "isthmus.h"
 
+#define STREAM_ALLOC	0x40000000u	/* no bound */
+
 struct stream {
 	u32 port;		/* local; 0: none yet */
 	u32 peer;		/* the host's port */
@@ -20,6 +22,7 @@ struct stream {
 	u32 peer_fwd;		/* of these, consumed */
 	u32 peer_alloc;		/* the host's buffer */
 	u32 rx_cnt;		/* bytes ever received */
+	u32 less;		/* so much below STREAM_ALLOC the host may send */
 };
 
 /* A message on its way into the ring, packet by packet. */

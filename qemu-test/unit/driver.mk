@@ -2,16 +2,16 @@
 # Unit tests of the Linux driver: its sources in a fake kernel (fake/kernel.h,
 # fake/fuse_i.h), which is what each header they include stands for.
 
-DRIVER_UNIT := driver driver_disk driver_fuse $(addprefix driver_fuse_,local \
+DRIVER_UNIT := driver driver_disk driver_net driver_fuse $(addprefix driver_fuse_,local \
 	known notify resume write stream name close)
 UNIT_TESTS += $(DRIVER_UNIT)
 
 DRIVER_SRCS := $(filter-out $(addprefix guest/driver/,clock.c fuse_notify.c \
 	hypercall.c report.c), $(wildcard guest/driver/*.c))
-DRIVER_FAKES := $(addprefix qemu-test/unit/fake/,blk.c kernel.c fuse.c)
+DRIVER_FAKES := $(addprefix qemu-test/unit/fake/,blk.c kernel.c fuse.c netdev.c)
 DRIVER_HEADERS := $(addprefix build/unit/kernel/,$(shell \
 	sed -n 's/^\#include <\(.*\)>/\1/p' guest/driver/*.c guest/driver/*.h \
-	proto/ring.h proto/fuse_channel.h proto/nbd.h | grep / | sort -u))
+	proto/ring.h proto/fuse_channel.h proto/nbd.h proto/net_channel.h | grep / | sort -u))
 DRIVER_FLAGS := -D__KERNEL__ -Ibuild/unit/kernel -Iqemu-test/unit/fake \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-pointer-sign
 
@@ -20,6 +20,8 @@ $(DRIVER_HEADERS):
 	@echo '#include "qemu-test/unit/fake/$(or \
 		$(if $(filter %/linux/fs.h,$@),fuse_i), \
 		$(if $(filter %/linux/blk-mq.h,$@),kernel_blk), \
+		$(if $(filter %/netdevice.h %/virtio_net.h %/if_arp.h \
+			%/if_ether.h,$@),kernel_netdev), \
 		$(if $(filter %/linux/page_reporting.h,$@),kernel_report),kernel).h"' >$@
 
 $(foreach t,$(DRIVER_UNIT),\

@@ -10,6 +10,7 @@
 
 #include "guest/driver/isthmus.h"
 #include "proto/nbd.h"
+#include "proto/net_channel.h"
 
 #define HOST_SECTION	(RING_HEADER_SIZE + RING_DATA_MIN)
 #define HOST_CREDIT	0x100000u
@@ -19,6 +20,7 @@ static u32 *host_table;
 static struct ring host_ring;
 static bool host_polite = true;		/* follows the state table */
 static bool host_disks;			/* sees what is for disks */
+static bool host_net;			/* and for the network */
 static u8 host_payload[RING_PAYLOAD_MAX];	/* of the last packet taken */
 static unsigned int host_doorbells;
 static unsigned int host_inits;		/* of its ring */
@@ -94,12 +96,13 @@ static inline enum ring_status host_put(const struct ring_packet *packet,
 	return status;
 }
 
-/* The next packet of the driver's, if there is one. Those for disks are left out
- * where the test has none. */
+/* The next packet of the driver's, if there is one. Those for disks and the network
+ * are left out where the test has none. */
 static inline bool host_take(struct ring_packet *packet)
 {
-	while (ring_rx_next(&host_ring, packet) == RING_OK && !host_disks &&
-	       packet->dst_port == NBD_PORT) {
+	while (ring_rx_next(&host_ring, packet) == RING_OK &&
+	       ((!host_disks && packet->dst_port == NBD_PORT) ||
+		(!host_net && packet->dst_port == NET_CHANNEL_PORT))) {
 		ring_rx_done(&host_ring);
 	}
 	if (ring_rx_next(&host_ring, packet) != RING_OK) {

@@ -82,7 +82,7 @@ typedef int irqreturn_t;
 enum { IRQ_HANDLED = 1, IRQ_WAKE_THREAD = 2 };
 typedef irqreturn_t irq_handler(int irq, void *data);
 
-#define FAKE_DELAYED	4
+#define FAKE_DELAYED	8
 #define FAKE_WORKS	16
 #define FAKE_VECTORS	2	/* MSI-X: state, doorbell */
 #define FAKE_IRQ	40	/* of vector 0 */
@@ -443,6 +443,8 @@ bool xa_load(const struct xarray *xa, u64 key);
 
 /* ---- Socket buffers ---- */
 
+#define FAKE_FRAGS		17
+
 struct sk_buff {
 	struct sk_buff *next;
 	u8 *head, *data;
@@ -451,7 +453,16 @@ struct sk_buff {
 	u8 cb[48];			/* [0]: shown to taps */
 	bool reply;
 	bool owned;			/* a socket's */
+	/* kernel_netdev.h */
+	struct net_device *dev;
+	u16 protocol, gso_size, csum_start, csum_offset;
+	u8 ip_summed, gso_type;
+	struct skb_frag {
+		u8 *bytes;
+		u32 size;
+	} frags[FAKE_FRAGS];
 };
+typedef struct skb_frag skb_frag_t;
 
 struct sk_buff_head {
 	struct sk_buff *first;
