@@ -13,6 +13,10 @@
 #include <percpu.h>
 #include <x86.h>
 
+/* What no remote call needs. */
+#define ATT_SELDOM	(VCPU_ATT_INIT | VCPU_ATT_RESET | VCPU_ATT_NMI | \
+			 VCPU_ATT_IOREQ)
+
 /**
  * Raises attention bits, then lets v run if it is blocked in state from. Any
  * CPU, any context. The block side sets its state before it looks a last time
@@ -150,14 +154,14 @@ static void complete_ioreq(struct vcpu *v)
 /* HC_WAIT: are its events there, or is its time over? false: it blocks. The
  * state is set before the last look at events: partition_event() sets them
  * before it looks at the state, so one of the two sees the other. */
-static bool complete_wait(struct vcpu *v)
+static bool complete_wait(struct vcpu *v, uint32_t att)
 {
 	struct partition *p = v->partition;
 	uint64_t ev = __atomic_exchange_n(&p->events, 0, __ATOMIC_SEQ_CST);
 
 	if (!ev && rdtsc() < v->wait_deadline) {
-		__atomic_fetch_or(&v->attention, VCPU_ATT_WAIT,
-				  __ATOMIC_SEQ_CST);
+		/* what is due with it, too, waits for its end */
+		__atomic_fetch_or(&v->attention, att, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&v->state, VCPU_WAITING, __ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&p->events, __ATOMIC_SEQ_CST)) {
 			vcpu_wake(v, VCPU_WAITING, 0);
@@ -172,9 +176,9 @@ static bool complete_wait(struct vcpu *v)
 
 /* Halted: leave only for an interrupt that can be taken. Looks for one
  * again after the state is set, as complete_wait() does. */
-static bool complete_halt(struct vcpu *v, uint32_t att)
+static bool complete_halt(struct vcpu *v)
 {
-	if ((att & VCPU_ATT_NMI) || (v->halt_if && vlapic_pending(v) >= 0)) {
+	if (v->halt_if && vlapic_pending(v) >= 0) {
 		v->halted = false;
 		return true;
 	}
@@ -207,12 +211,13 @@ static void deliver_interrupt(struct vcpu *v)
 	hvm->vcpu_intr_window(v);
 }
 
-/* If it cannot be taken now, it stays for the next exit: there are no NMI-window
- * exits (CAVEATS.md). */
+/* Ends a halt. If it cannot be taken now, it stays for the next exit: there are no
+ * NMI-window exits (CAVEATS.md). */
 static void deliver_nmi(struct vcpu *v)
 {
 	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
 
+	v->halted = false;
 	if (!hvm->vcpu_inject(v, ev)) {
 		v->kept = VCPU_ATT_NMI;
 	}
@@ -257,57 +262,74 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 	return true;
 }
 
-/* The part of vcpu_prepare() that is seldom. */
-static NOINLINE bool prepare(struct vcpu *v)
+/* What is due at each switch and each wait, att, and the switch. */
+static NOINLINE bool prepare_often(struct vcpu *v, uint32_t att)
 {
-	bool halted = v->halted;
-	uint32_t att;
+	struct vcpu *loaded = this_cpu()->loaded;
 
-	att = take_attention(v) | v->kept;
+	if (loaded != v) {
+		vcpu_switch(loaded, v);
+	}
+	if ((att & VCPU_ATT_WAIT) && !complete_wait(v, att)) {
+		return false;
+	}
+	if (v->halted) {
+		if (!complete_halt(v)) {
+			return false;
+		}
+		att |= VCPU_ATT_INTR;
+	}
+	/* without the bit, what there is to deliver has its window already */
+	if (att & VCPU_ATT_INTR) {
+		deliver_interrupt(v);
+	}
+	return true;
+}
+
+/* Whatever is due, ATT_SELDOM among it. */
+static NOINLINE bool prepare_all(struct vcpu *v)
+{
+	uint32_t att = take_attention(v) | v->kept;
+
 	v->kept = 0;
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {
 			return false;
 		}
 		att = 0;	/* what was due before the reset is void */
-		halted = false;
 	}
-	vcpu_switch(this_cpu()->loaded, v);
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
 	}
-	if ((att & VCPU_ATT_WAIT) && !complete_wait(v)) {
-		v->kept = att & VCPU_ATT_INTR;
-		return false;
-	}
-	if (halted && !complete_halt(v, att)) {
-		return false;
-	}
 	if (att & VCPU_ATT_NMI) {
+		att |= VCPU_ATT_INTR;	/* it may be in that one's way */
 		deliver_nmi(v);
 	}
-	/* without the bit, what there is to deliver has its window already */
-	if ((att & VCPU_ATT_INTR) || halted) {
-		deliver_interrupt(v);
-	}
-	return true;
+	return prepare_often(v, att & ~ATT_SELDOM);
 }
 
 /**
- * Does what is due before v enters its guest: INIT and start-up, the switch of
- * state, an ioreq's answer, HC_WAIT, HLT, NMI, interrupt, in this order.
+ * Does what is due before v enters its guest: INIT and start-up, an ioreq's
+ * answer, NMI, the switch of state, HC_WAIT, HLT, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
  * no lock held.
  */
 bool vcpu_prepare(struct vcpu *v)
 {
+	uint32_t att = v->attention, due = att | v->kept;
+
 	/* nearly every time; a bit set after this look is seen by the
 	 * scheduler's, just before the entry */
-	if (!(v->attention | v->kept) && !v->halted &&
-	    this_cpu()->loaded == v) {
+	if (!due && !v->halted && this_cpu()->loaded == v) {
 		return true;
 	}
-	return prepare(v);
+	/* one question for all that is seldom; one that comes just now too */
+	if ((due & ATT_SELDOM) ||
+	    !__atomic_compare_exchange_n(&v->attention, &att, 0, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		return prepare_all(v);
+	}
+	return prepare_often(v, att);
 }
 
 /**

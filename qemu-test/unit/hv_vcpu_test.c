@@ -300,6 +300,12 @@ static void interrupts(void **state)
 	assert_int_equal(fake.event.type, VM_EVENT_NMI);
 	assert_int_equal(a.attention, 0);
 	assert_int_equal(a.kept, 0);
+	/* nor with HC_WAIT that blocks; interrupts are looked at after it */
+	fake.event.type = VM_EVENT_INTR;
+	a.attention = VCPU_ATT_NMI | VCPU_ATT_WAIT;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(fake.event.type, VM_EVENT_NMI);
+	assert_int_equal(a.attention, VCPU_ATT_INTR | VCPU_ATT_WAIT);
 }
 
 static void halting(void **state)
