@@ -224,16 +224,11 @@ static void deliver_nmi(struct vcpu *v)
 }
 
 /* The bits that are due. INIT and start-up change the state with them: see
- * vcpu_sipi(). If one comes just now, it is for the next look. */
+ * vcpu_sipi(). */
 static uint32_t take_attention(struct vcpu *v)
 {
-	const uint32_t resets = VCPU_ATT_INIT | VCPU_ATT_RESET;
 	uint32_t att;
 
-	if (!(v->attention & resets)) {
-		return __atomic_fetch_and(&v->attention, resets,
-					  __ATOMIC_SEQ_CST) & ~resets;
-	}
 	lock_take(&v->partition->lock);
 	att = __atomic_exchange_n(&v->attention, 0, __ATOMIC_SEQ_CST);
 	if (att & VCPU_ATT_INIT) {

@@ -98,6 +98,16 @@
 /* Value of IA32_PAT after reset [SDM3 "Programming the PAT"]. */
 #define PAT_RESET		0x0007040600070406ull
 
+/* Types 2, 3 and above 7 are reserved. [SDM3 "Page Attribute Table (PAT)"] What
+ * is left when an entry is bad is not 0. */
+static inline bool pat_valid(uint64_t pat)
+{
+	while (pat && (pat & 0xff) <= 7 && (pat & 0xfe) != 2) {
+		pat >>= 8;
+	}
+	return !pat;
+}
+
 enum x86_exception {
 	X86_EXC_DB = 1, X86_EXC_NMI = 2, X86_EXC_BP = 3, X86_EXC_OF = 4,
 	X86_EXC_UD = 6, X86_EXC_DF = 8, X86_EXC_GP = 13, X86_EXC_PF = 14,

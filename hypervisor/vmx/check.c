@@ -120,15 +120,6 @@ static bool canonical(const struct vmx_check_state *s, uint64_t v)
 	return top == 0 || top == ~0ull >> (s->linear_bits - 1);
 }
 
-/* Entry by entry; what is left when one is bad is not 0. */
-static bool pat_ok(uint64_t v)
-{
-	while (v && (v & 0xff) <= 7 && (v & 0xfe) != 2) {
-		v >>= 8;
-	}
-	return v == 0;
-}
-
 /* Whether u's field is as u demands; its condition is the caller's to look
  * at. */
 static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
@@ -145,7 +136,7 @@ static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
 	case PHYSICAL:
 		return !(v >> s->physical_bits) && !(v & u->arg);
 	case PAT_TYPES:
-		return pat_ok(v);
+		return pat_valid(v);
 	case NOT_0:
 		return v != 0;
 	default:

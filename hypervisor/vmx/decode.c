@@ -157,9 +157,6 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 	case VMX_EXIT_REASON_CR_ACCESS:
 		decode_cr(raw->qualification, e);
 		break;
-	case VMX_EXIT_REASON_EPT_VIOLATION:
-		decode_ept(raw, e);
-		break;
 	case VMX_EXIT_REASON_INTR_WINDOW:
 		e->code = VM_EXIT_INTR_WINDOW;
 		break;

@@ -53,21 +53,6 @@ static bool tsc_aux_write(struct vcpu *v, uint64_t value)
 	return true;
 }
 
-/* Types 2, 3 and above 7 are reserved. [SDM3 "Page Attribute Table (PAT)"] */
-static bool pat_valid(uint64_t v)
-{
-	uint32_t i;
-
-	for (i = 0; i < 8; i++, v >>= 8) {
-		uint8_t t = (uint8_t)v;
-
-		if (t > 7 || t == 2 || t == 3) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /**
  * RDMSR that exits. false: #GP. Some are here only because Linux reads them;
  * they have a harmless value. On v's CPU.
