@@ -293,6 +293,8 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 		}
 		att = 0;	/* what was due before the reset is void */
 	}
+	/* a single step's trap changes debug registers: they must be its own */
+	vcpu_switch(this_cpu()->loaded, v);
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
 	}
@@ -304,8 +306,8 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 }
 
 /**
- * Does what is due before v enters its guest: INIT and start-up, an ioreq's
- * answer, NMI, the switch of state, HC_WAIT, HLT, interrupt, in this order.
+ * Does what is due before v enters its guest: INIT and start-up, the switch of
+ * state, an ioreq's answer, NMI, HC_WAIT, HLT, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
  * no lock held.
  */

@@ -413,9 +413,12 @@ static void ioreq_done(void **state)
 			.word = 0x3f8 | t[i].size << 16 |
 				(t[i].in ? HC_IOREQ_IN : 0) };
 		a.attention = VCPU_ATT_IOREQ;
+		vcpu_switch(NULL, &b);
 		assert_true(vcpu_prepare(&a));
 		assert_int_equal(a.regs.rax, t[i].rax);
 		assert_int_equal(fake.advanced, 2);
+		/* a single step there changes the CPU's debug registers */
+		assert_ptr_equal(fake.advanced_as, &a);
 	}
 }
 

@@ -59,6 +59,7 @@ static void advance(struct vcpu *v, uint32_t len)
 	(void)v;
 	fake.reg[VCPU_RIP] += len;
 	fake.advanced += len;
+	fake.advanced_as = this_cpu()->loaded;
 }
 
 static void flush(struct vcpu *v)

@@ -27,6 +27,7 @@ struct fakes {
 	uint32_t injected;
 	struct vm_event event;		/* the last one */
 	uint32_t advanced;		/* bytes, all calls */
+	struct vcpu *advanced_as;	/* whose state the CPU had then */
 	uint32_t dr_loads;
 	uint32_t windows, flushes, dumps, kicks, interrupts;
 	int lock_depth;
