@@ -12,35 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drivers/mmio.h"
 #include "drivers/virtio_blk.h"
 #include "host-bridge/dev/dma.h"
 
-/* [virtio 1.2 "Common configuration structure layout"] */
-#define COMMON_DEVICE_FEATURE_SELECT	0x00
-#define COMMON_DEVICE_FEATURE		0x04
-#define COMMON_DRIVER_FEATURE_SELECT	0x08
-#define COMMON_DRIVER_FEATURE		0x0c
-#define COMMON_CONFIG_MSIX_VECTOR	0x10
-#define COMMON_DEVICE_STATUS		0x14
-#define COMMON_CONFIG_GENERATION	0x15
-#define COMMON_QUEUE_SELECT		0x16
-#define COMMON_QUEUE_SIZE		0x18
-#define COMMON_QUEUE_MSIX_VECTOR	0x1a
-#define COMMON_QUEUE_ENABLE		0x1c
-#define COMMON_QUEUE_NOTIFY_OFF		0x1e
-#define COMMON_QUEUE_DESC		0x20
-#define COMMON_QUEUE_DRIVER		0x28
-#define COMMON_QUEUE_DEVICE		0x30
-
-/* [virtio 1.2 "Device Status Field"] */
-#define STATUS_ACKNOWLEDGE	1u
-#define STATUS_DRIVER		2u
-#define STATUS_DRIVER_OK	4u
-#define STATUS_FEATURES_OK	8u
-#define STATUS_NEEDS_RESET	64u
-
-/* [virtio 1.2 "Block Device", "Feature bits"; "Reserved Feature Bits"] */
+/* [virtio 1.2 "Block Device", "Feature bits"] */
 #define F_SIZE_MAX		(1ull << 1)
 #define F_SEG_MAX		(1ull << 2)
 #define F_RO			(1ull << 5)
@@ -48,12 +23,10 @@
 #define F_FLUSH			(1ull << 9)
 #define F_DISCARD		(1ull << 13)
 #define F_WRITE_ZEROES		(1ull << 14)
-#define F_INDIRECT_DESC		(1ull << 28)
-#define F_VERSION_1		(1ull << 32)
-#define F_ACCESS_PLATFORM	(1ull << 33)
 #define F_WANTED	(F_SIZE_MAX | F_SEG_MAX | F_RO | F_BLK_SIZE | F_FLUSH | \
-			 F_DISCARD | F_WRITE_ZEROES | F_INDIRECT_DESC | \
-			 F_VERSION_1 | F_ACCESS_PLATFORM)
+			 F_DISCARD | F_WRITE_ZEROES | \
+			 VIRTIO_F_INDIRECT_DESC | VIRTIO_F_VERSION_1 | \
+			 VIRTIO_F_ACCESS_PLATFORM)
 
 /* [virtio 1.2 "Device configuration layout"] */
 #define CONFIG_CAPACITY			0
@@ -74,11 +47,6 @@
 #define S_UNSUPP	2u
 #define S_NONE		0xffu		/* we put it there */
 
-#define DESC_NEXT	1u
-#define DESC_WRITE	2u
-#define DESC_INDIRECT	4u
-
-#define QUEUE_MAX	256u
 #define SEGS_MAX	64u
 #define ID_BYTES	20u
 #define RUN		16u		/* entries of a tag, if not indirect */
@@ -87,31 +55,11 @@
 
 enum step { STEP_RESET, STEP_IS_RESET, STEP_ID };
 
-struct desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-
-struct used_elem {
-	uint32_t id;
-	uint32_t len;
-};
-
 /* All that the device reads and writes, beside the data. */
 struct shared {
-	struct desc desc[QUEUE_MAX];
-	struct {
-		uint16_t flags, idx, ring[QUEUE_MAX];
-	} avail;
-	struct {
-		_Alignas(4) volatile uint16_t flags;
-		volatile uint16_t idx;
-		volatile struct used_elem ring[QUEUE_MAX];
-	} used;
+	struct virtio_ring ring;
 	struct tag {
-		struct desc table[SEGS_MAX + 2];
+		struct virtio_desc table[SEGS_MAX + 2];
 		struct {
 			uint32_t type, reserved;
 			uint64_t sector;
@@ -127,13 +75,11 @@ struct shared {
 
 struct virtio_blk {
 	struct disk disk;
-	struct virtio_blk_regs regs;
+	struct virtio_regs regs;
 	struct shared *shared;
+	struct virtio_queue queue;
 	uint64_t features;
-	uint16_t size;			/* of the queue */
-	uint16_t run;			/* entries of it for a tag */
-	uint16_t avail, used;		/* free-running */
-	uint32_t notify;		/* offset in regs.notify */
+	uint16_t run;			/* entries of the queue for a tag */
 	uint32_t discard_max, zero_max;	/* sectors of the device's */
 };
 
@@ -142,71 +88,9 @@ static struct virtio_blk *blk_of(struct disk *disk)
 	return (struct virtio_blk *)disk;
 }
 
-static uint32_t common_in32(struct virtio_blk *blk, uint32_t at)
-{
-	return mmio_in32(blk->regs.common, at);
-}
-
-static void common_out64(struct virtio_blk *blk, uint32_t at, const void *what)
-{
-	uint64_t bus = dma_bus(what);
-
-	mmio_out32(blk->regs.common, at, (uint32_t)bus);
-	mmio_out32(blk->regs.common, at + 4, (uint32_t)(bus >> 32));
-}
-
-static uint8_t status_in(struct virtio_blk *blk)
-{
-	return mmio_in8(blk->regs.common, COMMON_DEVICE_STATUS);
-}
-
-static void status_out(struct virtio_blk *blk, uint8_t status)
-{
-	mmio_out8(blk->regs.common, COMMON_DEVICE_STATUS, status);
-}
-
-/* What it has, of what we know; 0: it is not for us. */
-static uint64_t negotiate(struct virtio_blk *blk)
-{
-	uint64_t features = 0;
-
-	for (uint32_t half = 0; half < 2; half++) {
-		mmio_out32(blk->regs.common, COMMON_DEVICE_FEATURE_SELECT,
-			   half);
-		features |= (uint64_t)common_in32(blk, COMMON_DEVICE_FEATURE)
-			    << 32 * half;
-	}
-	features &= F_WANTED;
-	if (!(features & F_VERSION_1)) {
-		blk->disk.why = "it is not of virtio 1";
-		return 0;
-	}
-	/* [virtio 1.2 "Reserved Feature Bits"]: without this bit it takes
-	 * addresses for the machine's own, and an IOMMU does not hold it. */
-	if (blk->regs.translated && !(features & F_ACCESS_PLATFORM)) {
-		blk->disk.why = "it bypasses the IOMMU (no ACCESS_PLATFORM)";
-		return 0;
-	}
-	for (uint32_t half = 0; half < 2; half++) {
-		mmio_out32(blk->regs.common, COMMON_DRIVER_FEATURE_SELECT,
-			   half);
-		mmio_out32(blk->regs.common, COMMON_DRIVER_FEATURE,
-			   (uint32_t)(features >> 32 * half));
-	}
-	status_out(blk, STATUS_ACKNOWLEDGE | STATUS_DRIVER |
-		   STATUS_FEATURES_OK);
-	if (!(status_in(blk) & STATUS_FEATURES_OK)) {
-		blk->disk.why = "it refuses its own features";
-		return 0;
-	}
-	return features;
-}
-
-/* A field of the configuration, 0 where the device has less of it. */
 static uint32_t config(struct virtio_blk *blk, uint32_t at)
 {
-	return at + 4 <= blk->regs.device_size ?
-	       mmio_in32(blk->regs.device, at) : 0;
+	return virtio_pci_config(&blk->regs, at);
 }
 
 static uint32_t least(uint64_t a, uint64_t b)
@@ -256,54 +140,37 @@ static int read_config(struct virtio_blk *blk)
 	return 0;
 }
 
-/* The queue, as large as the device has it, at most as we have it: a power of
- * two [virtio 1.2 "Virtqueue Configuration"]. */
+/* The queue has room for "depth" tags. */
 static int set_queue(struct virtio_blk *blk)
 {
-	struct shared *shared = blk->shared;
-	uint16_t size, off, depth;
+	uint16_t depth = 0;
 
-	mmio_out16(blk->regs.common, COMMON_QUEUE_SELECT, 0);
-	size = mmio_in16(blk->regs.common, COMMON_QUEUE_SIZE);
-	off = mmio_in16(blk->regs.common, COMMON_QUEUE_NOTIFY_OFF);
-	size = size < QUEUE_MAX ? size : QUEUE_MAX;
-	blk->run = blk->features & F_INDIRECT_DESC ? 1 : RUN;
-	depth = size / blk->run < DISK_TAGS ? size / blk->run : DISK_TAGS;
-	if (depth == 0 || size & (size - 1) ||
-	    (uint64_t)off * blk->regs.notify_multiplier + 2 >
-	    blk->regs.notify_size || (blk->size && blk->size != size)) {
+	blk->run = blk->features & VIRTIO_F_INDIRECT_DESC ? 1 : RUN;
+	virtio_pci_config_vector(&blk->regs, 0);
+	if (virtio_pci_queue(&blk->regs, 0, &blk->queue, 0) == 0) {
+		depth = blk->queue.size / blk->run;
+	}
+	if (depth == 0) {
 		blk->disk.why = "its queue is not usable";
 		return EINVAL;
 	}
-	blk->size = size;
-	blk->notify = off * blk->regs.notify_multiplier;
-	blk->disk.dev.depth = depth;
-	blk->avail = blk->used = 0;
-	memset(&shared->avail, 0, sizeof(shared->avail));
-	memset((void *)&shared->used, 0, sizeof(shared->used));
-	mmio_out16(blk->regs.common, COMMON_QUEUE_SIZE, size);
-	mmio_out16(blk->regs.common, COMMON_CONFIG_MSIX_VECTOR, 0);
-	mmio_out16(blk->regs.common, COMMON_QUEUE_MSIX_VECTOR, 0);
-	common_out64(blk, COMMON_QUEUE_DESC, shared->desc);
-	common_out64(blk, COMMON_QUEUE_DRIVER, &shared->avail);
-	common_out64(blk, COMMON_QUEUE_DEVICE, (void *)&shared->used);
-	mmio_out16(blk->regs.common, COMMON_QUEUE_ENABLE, 1);
+	blk->disk.dev.depth = depth < DISK_TAGS ? depth : DISK_TAGS;
 	return 0;
 }
 
 /* The descriptors of one request, one behind the other, from entry "at" of a
  * table on. */
 struct chain {
-	struct desc *table;
+	struct virtio_desc *table;
 	uint16_t at;
 };
 
 static void add(struct chain *chain, const void *what, uint32_t len,
 		uint16_t flags)
 {
-	chain->table[chain->at] = (struct desc) {
+	chain->table[chain->at] = (struct virtio_desc) {
 		.addr = dma_bus(what), .len = len,
-		.flags = flags | DESC_NEXT, .next = chain->at + 1,
+		.flags = flags | VIRTIO_DESC_NEXT, .next = chain->at + 1,
 	};
 	chain->at++;
 }
@@ -312,7 +179,7 @@ static void add_data(struct chain *chain, const struct block_req *req)
 {
 	for (unsigned i = 0; i < req->seg_count; i++) {
 		add(chain, req->segs[i].data, req->segs[i].len,
-		    req->op == BLOCK_READ ? DESC_WRITE : 0);
+		    req->op == BLOCK_READ ? VIRTIO_DESC_WRITE : 0);
 	}
 }
 
@@ -330,16 +197,10 @@ static void add_range(struct virtio_blk *blk, struct chain *chain,
 	add(chain, &t->range, sizeof(t->range), 0);
 }
 
-/* [virtio 1.2 "Supplying Buffers to The Device"] */
 static void offer(struct virtio_blk *blk, uint16_t head)
 {
-	struct shared *shared = blk->shared;
-
-	shared->avail.ring[blk->avail++ % blk->size] = head;
-	mmio_order();
-	*(volatile uint16_t *)&shared->avail.idx = blk->avail;
-	/* Without a look at used.flags, which would need a fence here. */
-	mmio_out16(blk->regs.notify, blk->notify, 0);
+	virtio_offer(&blk->queue, head);
+	virtio_kick(&blk->regs, &blk->queue, 0);
 }
 
 /* [virtio 1.2 "Block Device", "Device Operation"]: a head, the data, a byte of
@@ -349,7 +210,7 @@ static struct chain open_chain(struct virtio_blk *blk, unsigned tag,
 {
 	struct tag *t = &blk->shared->tags[tag];
 	bool indirect = blk->run == 1;
-	struct chain chain = { indirect ? t->table : blk->shared->desc,
+	struct chain chain = { indirect ? t->table : blk->shared->ring.desc,
 			       indirect ? 0 : (uint16_t)(tag * RUN) };
 
 	t->status = S_NONE;
@@ -365,13 +226,13 @@ static void close_chain(struct virtio_blk *blk, unsigned tag,
 {
 	struct tag *t = &blk->shared->tags[tag];
 
-	add(chain, (const void *)&t->status, 1, DESC_WRITE);
-	chain->table[chain->at - 1].flags = DESC_WRITE;
+	add(chain, (const void *)&t->status, 1, VIRTIO_DESC_WRITE);
+	chain->table[chain->at - 1].flags = VIRTIO_DESC_WRITE;
 	if (blk->run == 1) {
-		blk->shared->desc[tag] = (struct desc) {
+		blk->shared->ring.desc[tag] = (struct virtio_desc) {
 			.addr = dma_bus(t->table),
-			.len = chain->at * (uint32_t)sizeof(struct desc),
-			.flags = DESC_INDIRECT,
+			.len = chain->at * (uint32_t)sizeof(struct virtio_desc),
+			.flags = VIRTIO_DESC_INDIRECT,
 		};
 	}
 	offer(blk, (uint16_t)(tag * blk->run));
@@ -406,7 +267,7 @@ static void ask_id(struct virtio_blk *blk)
 	struct chain chain = open_chain(blk, 0, T_GET_ID, 0);
 
 	memset(blk->shared->id, 0, ID_BYTES);
-	add(&chain, blk->shared->id, ID_BYTES, DESC_WRITE);
+	add(&chain, blk->shared->id, ID_BYTES, VIRTIO_DESC_WRITE);
 	close_chain(blk, 0, &chain);
 }
 
@@ -415,11 +276,10 @@ static int read_id(struct virtio_blk *blk)
 	struct block_dev *dev = &blk->disk.dev;
 	char id[ID_BYTES];
 
-	if (blk->shared->used.idx == blk->used) {
+	if (virtio_news(&blk->queue) == 0) {
 		return EAGAIN;
 	}
-	blk->used++;
-	mmio_order();
+	(void)virtio_take(&blk->queue);
 	if (blk->shared->tags[0].status == S_OK) {
 		memcpy(id, blk->shared->id, ID_BYTES);
 		disk_text(dev->serial, sizeof(dev->serial), id, ID_BYTES);
@@ -430,13 +290,11 @@ static int read_id(struct virtio_blk *blk)
 /* [virtio 1.2 "Device Initialization"] */
 static int set_up(struct virtio_blk *blk)
 {
-	uint64_t features;
+	uint64_t features = virtio_pci_negotiate(&blk->regs, F_WANTED,
+						 &blk->disk.why);
 	int error;
 
-	status_out(blk, STATUS_ACKNOWLEDGE);
-	status_out(blk, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-	features = negotiate(blk);
-	if (!features || (blk->size && features != blk->features)) {
+	if (!features || (blk->queue.size && features != blk->features)) {
 		return EINVAL;
 	}
 	blk->features = features;
@@ -445,8 +303,7 @@ static int set_up(struct virtio_blk *blk)
 		error = read_config(blk);
 	}
 	if (error == 0) {
-		status_out(blk, STATUS_ACKNOWLEDGE | STATUS_DRIVER |
-			   STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+		virtio_pci_ready(&blk->regs);
 	}
 	return error;
 }
@@ -459,11 +316,11 @@ static int begin(struct disk *disk)
 
 	switch (disk->step) {
 	case STEP_RESET:
-		status_out(blk, 0);
+		virtio_pci_reset(&blk->regs);
 		disk_step(disk, STEP_IS_RESET, DISK_START_MS);
 		return EAGAIN;
 	case STEP_IS_RESET:
-		if (status_in(blk) != 0) {
+		if (virtio_pci_status(&blk->regs) != 0) {
 			return EAGAIN;
 		}
 		error = set_up(blk);
@@ -496,33 +353,31 @@ static int verdict(struct disk *disk, const struct block_req *req,
 /* One entry of the used ring, read once. */
 static void take(struct virtio_blk *blk)
 {
-	volatile struct used_elem *elem =
-		&blk->shared->used.ring[blk->used++ % blk->size];
-	uint32_t id = elem->id, len = elem->len, tag = id / blk->run;
-	struct block_req *req = disk_given(&blk->disk, id % blk->run ?
+	struct virtio_used used = virtio_take(&blk->queue);
+	uint32_t tag = used.id / blk->run;
+	struct block_req *req = disk_given(&blk->disk, used.id % blk->run ?
 					   DISK_NO_TAG : tag);
 
 	if (req) {
 		disk_end(&blk->disk, tag,
 			 verdict(&blk->disk, req,
-				 blk->shared->tags[tag].status, len));
+				 blk->shared->tags[tag].status, used.len));
 	}
 }
 
 static bool look(struct disk *disk)
 {
 	struct virtio_blk *blk = blk_of(disk);
-	uint16_t idx = blk->shared->used.idx;
+	uint16_t news = virtio_news(&blk->queue);
 
-	mmio_order();
-	if (idx == blk->used) {
-		return !(status_in(blk) & STATUS_NEEDS_RESET);
+	if (news == 0) {
+		return !(virtio_pci_status(&blk->regs) & VIRTIO_NEEDS_RESET);
 	}
-	if ((uint16_t)(idx - blk->used) > blk->size) {
+	if (news > blk->queue.size) {
 		disk->nonsense++;
 		return false;
 	}
-	while (idx != blk->used) {
+	while (news-- > 0) {
 		take(blk);
 	}
 	return true;
@@ -533,13 +388,13 @@ static bool stop(struct disk *disk, bool at_last)
 	struct virtio_blk *blk = blk_of(disk);
 
 	(void)at_last;
-	status_out(blk, 0);
+	virtio_pci_reset(&blk->regs);
 	blk->regs.cut(blk->regs.arg);
 	return true;
 }
 
 /** See virtio_blk.h. It is not started yet. */
-struct disk *virtio_blk_new(const struct virtio_blk_regs *regs)
+struct disk *virtio_blk_new(const struct virtio_regs *regs)
 {
 	static const struct disk_ops ops = {
 		.begin = begin, .give = give, .look = look, .stop = stop,
@@ -554,6 +409,7 @@ struct disk *virtio_blk_new(const struct virtio_blk_regs *regs)
 		free(blk);
 		return NULL;
 	}
+	blk->queue.ring = &blk->shared->ring;
 	blk->regs = *regs;
 	disk_init(&blk->disk, &ops);
 	return &blk->disk;

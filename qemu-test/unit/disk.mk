@@ -3,7 +3,7 @@
 DISK_UNIT := disk_virtio disk_ata disk_nvme disk_ahci
 UNIT_TESTS += $(DISK_UNIT)
 
-disk_virtio_UNDER := virtio_blk.c
+disk_virtio_UNDER := virtio_blk.c virtio_pci.c
 disk_ata_UNDER := ata.c ata_identify.c
 disk_nvme_UNDER := nvme_queue.c nvme_start.c
 disk_ahci_UNDER := ahci_port.c ahci_start.c ata_identify.c
@@ -13,7 +13,8 @@ $(foreach t,$(DISK_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
 		qemu-test/unit/fake/$(t).c \
 		$($(t)_PORTS:%=qemu-test/unit/fake/disk_%.c) \
-		qemu-test/unit/disk_fixture.c drivers/disk.c \
+		qemu-test/unit/disk_fixture.c \
+		qemu-test/unit/fake/device.c drivers/disk.c \
 		host-bridge/blk/block.c \
 		$(addprefix drivers/,$($(t)_UNDER)))\
 	$(eval $(t)_CFLAGS := -Iqemu-test/unit \
@@ -25,9 +26,11 @@ disk_gpt_SRCS := qemu-test/unit/disk_gpt_test.c host-bridge/blk/gpt.c \
 
 # disks.c is part of the test.
 UNIT_TESTS += disk_list
+disk_list_CFLAGS := -Iqemu-test/unit
 disk_list_SRCS := qemu-test/unit/disk_list_test.c \
-	qemu-test/unit/disk_fixture.c drivers/disk.c \
-	host-bridge/blk/gpt.c host-bridge/blk/block.c
+	qemu-test/unit/disk_fixture.c qemu-test/unit/fake/device.c \
+	drivers/disk.c host-bridge/blk/gpt.c host-bridge/blk/block.c
 
 UNIT_TESTS += disk_pci
-disk_pci_SRCS := qemu-test/unit/disk_pci_test.c host-bridge/blk/disks_pci.c
+disk_pci_SRCS := qemu-test/unit/disk_pci_test.c host-bridge/blk/disks_pci.c \
+	host-bridge/dev/pci_regs.c

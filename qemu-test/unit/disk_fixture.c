@@ -2,80 +2,8 @@
 /* See disk_fixture.h. */
 #include "disk_fixture.h"
 
-#define ALLOCS		512u
-#define BUS_BASE	0x40000000ull
-
 uint8_t medium[MEDIUM_BYTES];
-bool chaos;
-unsigned cuts;
 bool (*fake_device)(void);
-
-static struct {
-	uint8_t *data;
-	size_t size;
-	uint64_t bus;
-} allocs[ALLOCS];
-static uint64_t next_bus = BUS_BASE;
-static uint64_t now_ms;
-static struct loop_timer *timers[64];
-
-void *dma_alloc(size_t size, size_t align)
-{
-	for (unsigned i = 0; i < ALLOCS; i++) {
-		if (!allocs[i].data) {
-			allocs[i].data = aligned_alloc(align,
-				(size + align - 1) / align * align);
-			assert_non_null(allocs[i].data);
-			memset(allocs[i].data, 0, size);
-			allocs[i].size = size;
-			next_bus = (next_bus + align - 1) / align * align;
-			allocs[i].bus = next_bus;
-			next_bus += size + 64;
-			return allocs[i].data;
-		}
-	}
-	fail_msg("too many allocations");
-	return NULL;
-}
-
-void dma_free(void *p, size_t size)
-{
-	(void)size;
-	for (unsigned i = 0; i < ALLOCS; i++) {
-		if (p && allocs[i].data == p) {
-			free(p);
-			allocs[i].data = NULL;
-			return;
-		}
-	}
-	assert_null(p);
-}
-
-uint64_t dma_bus(const void *p)
-{
-	for (unsigned i = 0; i < ALLOCS; i++) {
-		if (allocs[i].data && (const uint8_t *)p >= allocs[i].data &&
-		    (const uint8_t *)p < allocs[i].data + allocs[i].size) {
-			return allocs[i].bus +
-			       (uint64_t)((const uint8_t *)p - allocs[i].data);
-		}
-	}
-	fail_msg("an address that is not for DMA");
-	return 0;
-}
-
-void *fake_bus(uint64_t bus, size_t len)
-{
-	for (unsigned i = 0; i < ALLOCS; i++) {
-		if (allocs[i].data && bus >= allocs[i].bus &&
-		    bus + len <= allocs[i].bus + allocs[i].size) {
-			return allocs[i].data + (bus - allocs[i].bus);
-		}
-	}
-	fail_msg("DMA of %zu bytes at %llx, where nothing is", len,
-		 (unsigned long long)bus);
-	return NULL;
-}
 
 void fake_fill(void)
 {
@@ -89,54 +17,10 @@ uint8_t fake_filled(uint32_t at)
 	return (uint8_t)(at * 13 + at / 509);
 }
 
-void loop_timer_cancel(struct loop_timer *timer)
-{
-	for (unsigned i = 0; i < 64; i++) {
-		if (timers[i] == timer) {
-			timers[i] = NULL;
-		}
-	}
-	timer->deadline = 0;
-}
-
-void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
-		    void (*fn)(struct loop_timer *timer))
-{
-	unsigned i = 0;
-
-	loop_timer_cancel(timer);
-	while (timers[i]) {
-		i++;
-	}
-	timers[i] = timer;
-	timer->fn = fn;
-	timer->deadline = now_ms + delay_ms;
-}
-
-uint64_t loop_uptime_ms(void)
-{
-	return now_ms;
-}
-
-void fake_cut(void *arg)
-{
-	(void)arg;
-	cuts++;
-}
-
 void fake_run(struct disk *disk, unsigned ms)
 {
 	while (ms-- > 0) {
-		now_ms++;
-		for (unsigned i = 0; i < 64; i++) {
-			struct loop_timer *timer = timers[i];
-
-			if (timer && timer->deadline <= now_ms) {
-				timers[i] = NULL;
-				timer->deadline = 0;
-				timer->fn(timer);
-			}
-		}
+		fake_tick();
 		if (fake_device()) {
 			disk_interrupt(disk);
 		}
@@ -337,40 +221,6 @@ void io_free(struct io *io)
 	free(io);
 }
 
-/* Small numbers, single bits, all of it. */
-uint32_t chaos_value(void)
-{
-	uint32_t value = (uint32_t)rand() << 16 ^ (uint32_t)rand();
-
-	switch (rand() % 4) {
-	case 0: return value % 70;
-	case 1: return 1u << value % 32;
-	case 2: return rand() % 2 ? 0 : ~0u;
-	default: return value;
-	}
-}
-
-static bool chaos_step(void)
-{
-	for (unsigned i = 0; i < 50; i++) {
-		unsigned n = (unsigned)rand() % ALLOCS;
-		uint32_t value = chaos_value();
-		size_t at;
-
-		if (!allocs[n].data) {
-			continue;
-		}
-		at = (size_t)rand() % allocs[n].size;
-		if (rand() % 2) {
-			at %= 16384;
-		}
-		if (at + 4 <= allocs[n].size) {
-			memcpy(allocs[n].data + at / 2 * 2, &value, 4);
-		}
-	}
-	return rand() % 2;
-}
-
 void fake_chaos(struct disk *disk, unsigned rounds)
 {
 	struct io *ios[40] = { NULL };
@@ -414,11 +264,5 @@ void fake_chaotic(struct disk *disk)
 
 void fake_over(void)
 {
-	chaos = false;
-	for (unsigned i = 0; i < ALLOCS; i++) {
-		free(allocs[i].data);
-		allocs[i].data = NULL;
-	}
-	memset(timers, 0, sizeof(timers));
-	cuts = 0;
+	fake_none();
 }

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the disk drivers share: memory for DMA with bus addresses
- * of its own, the loop's clock, requests with data, and a medium. A device of a
- * test reaches memory by fake_bus() only, which holds it to what the driver has
- * set aside.
+ * What the tests of the disk drivers share: requests with data, and a medium.
  */
 #ifndef DISK_FIXTURE_H
 #define DISK_FIXTURE_H
 
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "drivers/disk.h"
-#include "host-bridge/dev/dma.h"
+#include "fake/device.h"
 
 #define MEDIUM_BYTES	(4u << 20)
 
@@ -31,10 +19,7 @@ struct io {
 };
 
 extern uint8_t medium[MEDIUM_BYTES];
-extern unsigned cuts;			/* the bus was taken from a device */
 
-/* Memory at a bus address. A device that goes astray ends the test. */
-void *fake_bus(uint64_t bus, size_t len);
 /* The medium has something else at each place, which this is. */
 void fake_fill(void);
 uint8_t fake_filled(uint32_t at);
@@ -47,7 +32,6 @@ void fake_run(struct disk *disk, unsigned ms);
 void fake_start(struct disk *disk);
 /* One that is ready may be written to from now on. */
 void fake_open(struct disk *disk);
-void fake_cut(void *arg);
 /* Of a test whose state is its disk: started, and ready. */
 struct disk *fake_ready(void **state);
 /* Its start fails, and says so. */
@@ -82,14 +66,10 @@ void io_free(struct io *io);
 /* From now on the device's registers read as anything, and it writes anything to
  * any memory that the driver has set aside; requests go on for so many rounds.
  * Each ends, once. The device is of no more use. */
-extern bool chaos;
-uint32_t chaos_value(void);
 void fake_chaos(struct disk *disk, unsigned rounds);
 /* The test that it reaches nothing, and holds up nobody. */
 void fake_chaotic(struct disk *disk);
 /* After a test: no request left over, no memory. */
 void fake_over(void);
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -32,7 +32,7 @@ static struct function {
 static unsigned count;
 
 static struct nvme_regs nvme;
-static struct virtio_blk_regs virtio;
+static struct virtio_regs virtio;
 static struct ahci_regs ahci;
 static struct ata_ports ata[4];
 static unsigned nvmes, virtios, ahcis, atas, notices;
@@ -168,7 +168,7 @@ struct disk *nvme_new(const struct nvme_regs *regs)
 	return &a_disk;
 }
 
-struct disk *virtio_blk_new(const struct virtio_blk_regs *regs)
+struct disk *virtio_blk_new(const struct virtio_regs *regs)
 {
 	virtio = *regs;
 	virtios++;

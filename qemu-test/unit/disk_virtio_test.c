@@ -5,7 +5,7 @@
 
 static struct disk *new(bool translated)
 {
-	struct virtio_blk_regs regs = {
+	struct virtio_regs regs = {
 		.common = REGS_COMMON, .device = REGS_DEVICE,
 		.device_size = 60, .notify = REGS_NOTIFY, .notify_size = 4096,
 		.notify_multiplier = 4, .translated = translated,
