@@ -16,6 +16,13 @@ static inline void mmio_order(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+/* A store to memory comes before loads that follow, too: what a device is told in
+ * memory, before its word there is read. */
+static inline void mmio_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static inline uint8_t mmio_in8(volatile void *regs, uint32_t at)
 {
 	uint8_t value = *(volatile uint8_t *)((volatile char *)regs + at);

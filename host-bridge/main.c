@@ -22,6 +22,7 @@
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/nbd/nbd_server.h"
+#include "host-bridge/net/nics.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
@@ -299,6 +300,7 @@ void main_entry(const struct host_info *info)
 	}
 	dma_init();
 	pci_init();
+	nics_init();
 	disks_init(config.writable);
 	open_volume();
 	make_linuxes();

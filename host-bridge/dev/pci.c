@@ -28,6 +28,7 @@ static unsigned dev_count;
 static struct line {
 	struct pci_dev *dev;	/* NULL: nobody's */
 	unsigned message;
+	bool again;			/* nothing came: see pci_irq_again() */
 	uint64_t taken;
 	void (*fn)(void *arg);
 	void *arg;
@@ -170,7 +171,8 @@ static void on_line(void *arg)
 {
 	struct line *line = arg;
 
-	line->taken++;
+	line->taken += !line->again;
+	line->again = false;
 	if (line->fn) {
 		line->fn(line->arg);
 	}
@@ -216,6 +218,17 @@ int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 		line_take(line, dev, message, fn, arg);
 	}
 	return error;
+}
+
+/** See pci.h. Others have theirs before. */
+void pci_irq_again(struct pci_dev *dev, unsigned message)
+{
+	struct line *line = line_of(dev, message);
+
+	if (line) {
+		line->again = true;
+		loop_again(HC_EVENT_IRQ(line - lines));
+	}
 }
 
 /** See pci.h. */

@@ -81,6 +81,8 @@ int pci_bar(const struct pci_dev *dev, unsigned number, struct pci_bar *bar);
  * another fn. */
 int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 	    void *arg);
+/* From fn: it is called again in the next turn, which does not wait. */
+void pci_irq_again(struct pci_dev *dev, unsigned message);
 /* It sends none any more; one on its way may still call fn. */
 void pci_irq_off(struct pci_dev *dev, unsigned message);
 /* The same for an IDE channel (0 or 1) in compatibility mode, an edge; ENOENT: it

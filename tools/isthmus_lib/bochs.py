@@ -11,11 +11,14 @@ VGA = "/usr/share/bochs/VGABIOS-lgpl-latest"
 # After a reset OVMF hangs in Bochs 2.7. The one at time 0 is power-on.
 RESET = r"(?m)^0*[1-9]\d*i\[SYS   \] bx_pc_system_c::Reset"
 LOG = "bochs.log"
+NICS = ("e1000",)
+NIC_MAC = "52:54:00:69:73:01"
 
 
-def start(folder, disk, cpu, smp, memory, lines, data=None):
+def start(folder, disk, cpu, smp, memory, lines, data=None, nic=None):
     """Writes the configuration; returns the command. `lines`: the serial
-    ports, as Bochs names what they are connected to; `data`: --disk's."""
+    ports, as Bochs names what they are connected to; `data`: --disk's; `nic`:
+    --nic's."""
     config = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -37,6 +40,9 @@ def start(folder, disk, cpu, smp, memory, lines, data=None):
     ]
     if data:
         config.append(data.bochs(folder))
+    if nic:
+        config += ["plugin_ctrl: e1000=1",
+                   f"e1000: card=0, enabled=1, mac={NIC_MAC}, ethmod=slirp"]
     config += [f"com{i + 1}: enabled=1, {where}"
                for i, where in enumerate(lines)]
     for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
@@ -56,7 +62,7 @@ def command(cpu):
     def make(folder, disk, settings, ports):
         return debugging.bochs_prefix(folder, settings) + start(
             folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
-            sockets(ports), settings.data)
+            sockets(ports), settings.data, settings.nic)
     return make
 
 

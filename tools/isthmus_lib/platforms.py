@@ -12,6 +12,9 @@ from isthmus_lib import bochs, nested, qemu
 from isthmus_lib.common import Failure
 
 
+NICS = tuple(sorted(qemu.NICS))
+
+
 class Settings:
     """The machine to make."""
 
@@ -24,6 +27,7 @@ class Settings:
         self.devices = []               # QEMU's, besides
         self.iommu = None               # which IOMMU QEMU's machine has
         self.data = None                # datadisk.DataDisk
+        self.nic = None                 # a network card, of NICS
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.qmp = None                 # likewise
@@ -68,6 +72,19 @@ PLATFORMS = [
 
 def names():
     return ["auto"] + [p.name for p in PLATFORMS]
+
+
+def check_nic(platform, nic):
+    """Returns the network card to have, or None; refuses one that the
+    platform has not."""
+    if nic in (None, "none"):
+        return None
+    if platform.name.startswith("nested"):
+        raise Failure(f"--nic {nic}: platform {platform.name} has none", 2)
+    if platform.name.startswith("bochs") and nic not in bochs.NICS:
+        raise Failure(f"--nic {nic}: Bochs has only "
+                      + ", ".join(bochs.NICS), 2)
+    return nic
 
 
 def missing(name):

@@ -27,6 +27,12 @@ DISKS = {"ide": ["if=ide"], "virtio": ["if=virtio"],
 IOMMUS = {"none": [], "intel": ["-device", "intel-iommu,intremap=on"],
           "amd": ["-device", "amd-iommu,intremap=on"]}
 
+# Network cards, without the firmware's own drivers in their ROMs. The first asks
+# the IOMMU for its addresses, as hardware does.
+NICS = {"virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
+        "e1000": "e1000", "e1000e": "e1000e"}
+NIC_MAC = "52:54:00:69:73:01"
+
 
 def _firmware(variables, settings):
     if not settings.pflash:
@@ -49,6 +55,9 @@ def _machine(variables, disk, settings, lines, iommu):
             "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
     if settings.data:
         line += settings.data.qemu(machine)
+    if settings.nic:
+        line += ["-netdev", "user,id=net", "-device",
+                 f"{NICS[settings.nic]},netdev=net,mac={NIC_MAC},romfile="]
     line += _firmware(variables, settings)
     for where in lines:
         line += ["-serial", where]

@@ -26,6 +26,11 @@ static inline void mmio_order(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+static inline void mmio_fence(void)
+{
+	__asm__ volatile("" : : : "memory");
+}
+
 static inline uint8_t mmio_in8(volatile void *regs, uint32_t at)
 {
 	return (uint8_t)fake_in(regs, at, 1);
