@@ -134,9 +134,9 @@ boot-test: all $(sort $(TEST_ARTIFACTS))
 	@$(MAKE) --no-print-directory -k $(OPTIONAL_ARTIFACTS) || :
 	@tools/run-tests --boot "$(TESTS)"
 
-CHECKS += count-lines tools models fuzz $(if $(TEST_ALL),mutants)
+CHECKS += count-lines tools models fuzz nat $(if $(TEST_ALL),mutants)
 .PHONY: check-build check-build-tests check-count-lines check-tools \
-	check-models check-fuzz check-mutants
+	check-models check-fuzz check-nat check-mutants
 check-build:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 # As much of it as can be: the other tests run without what is missing.
@@ -151,6 +151,7 @@ check-mutants:
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
 	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net FUZZ_SECONDS=5
+check-nat: diff-nat
 check-tools:
 	@tools/selftest
 	@python3 -B tools/isthmus_lib/decode_test.py
