@@ -172,7 +172,7 @@ static bool judge(const uint8_t *ip, size_t len, bool partial, unsigned depth)
 		return true;
 	}
 	field = net_get16(ip + at + csum_at(proto));
-	if (proto == UDP && field == 0) {
+	if (proto == UDP && field == 0 && !partial) {
 		return true;
 	}
 	sum = proto == ICMP ? 0 : pseudo(ip, proto, total - at);
