@@ -156,6 +156,19 @@ static void rfc5508_3_checksums(void **state)
 		make(&packet, &s);
 		GO(in(&packet), NAT_LINUX);
 		assert_true(sums_right(packet.p.data, packet.p.len, false));
+		/* Their end is not there. */
+		uint8_t *exact = malloc(56);
+
+		about.payload = 60;
+		error(&s, &about, PEER, OUTSIDE, 0);
+		((uint8_t *)s.inner)[0] = 0x4f;
+		((uint8_t *)s.inner)[9] = 47;
+		s.inner_len = 28;
+		make(&packet, &s);
+		memcpy(exact, packet.p.data, 56);
+		packet.p.data = exact;
+		GO(in(&packet), NAT_DROP);
+		free(exact);
 	}
 }
 
@@ -349,9 +362,14 @@ static void queries_in_fragments(void **state)
 		make(&packet, &later);
 		GO(out(0, &packet), NAT_WIRE);
 		assert_true(is_from(&packet, OUTSIDE));
-		s.type = six ? 1 : 3;
+		/* One that would be right if it were whole. */
+		GO(send_from(0, six, UDP, PEER, 4000, 9, 0), 4000);
+		later = (struct spec){ .six = six, .proto = UDP, .from = OUTSIDE,
+				       .to = PEER, .sport = 4000, .dport = 9 };
+		error(&s, &later, PEER, OUTSIDE, 0);
+		s.more = true;
 		make(&packet, &s);
-		GO(out(0, &packet), NAT_DROP);
+		GO(in(&packet), NAT_DROP);
 	}
 }
 

@@ -134,6 +134,26 @@ static void forwarded(void **state)
 	GO(nat_forward(nat, 0, false, UDP, 1024, 9), 0);
 }
 
+/* The same port of another family, protocol or Linux is another port, also where
+ * both are in one bucket, as they are with some seeds. */
+static void ports_are_not_mixed_up(void **state)
+{
+	struct nat_config config = fixture_config(4);
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		fixture_end();
+		config.seed[0] = config.seed[0] * 0xda942042e4dd58b5u | 1;
+		fixture_begin(&config);
+		GO(nat_forward(nat, 0, false, UDP, 1024, 9), 0);
+		assert_false(nat_uses(nat, true, UDP, 1024));
+		assert_false(nat_uses(nat, false, TCP, 1024));
+		GO(send_from(0, false, TCP, PEER, 4000, 9, SYN), 4000);
+		assert_in_range(send_from(1, false, TCP, PEER, 4000, 9, SYN),
+				NAT_RANDOM, NAT_LAST);
+	}
+}
+
 /* ---- Offloads ---- */
 
 static void partial_checksums_and_large_segments(void **state)
@@ -178,7 +198,7 @@ static void offloads_that_mean_harm(void **state)
 			  .payload = 9 };
 
 	(void)state;
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 10; i++) {
 		make(&packet, &s);
 		switch (i) {
 		case 0:
@@ -208,8 +228,17 @@ static void offloads_that_mean_harm(void **state)
 			packet.p.gso_size = 4;
 			packet.p.len++;
 			break;
-		default:
+		case 7:
 			packet.p.data[6] = 0x20;	/* a fragment */
+			break;
+		case 8:
+			packet.p.csum_start -= 2;
+			packet.p.csum_offset += 2;
+			break;
+		default:
+			s.proto = ICMP;
+			s.type = 8;
+			make(&packet, &s);
 		}
 		GO(out(0, &packet), NAT_DROP);
 		GO(count(0, NAT_MALFORMED), i + 1);
@@ -359,6 +388,10 @@ static void short_packets(void **state)
 			}
 			free(copy);
 		}
+		s.payload = 10;
+		make(&packet, &s);
+		packet.p.len -= 5;
+		GO(wire ? in(&packet) : out(0, &packet), NAT_DROP);
 	}
 }
 
@@ -370,6 +403,7 @@ int main(void)
 		TEST(the_host_is_open_where_it_says),
 		TEST(nowhere),
 		TEST(forwarded),
+		TEST(ports_are_not_mixed_up),
 		TEST(partial_checksums_and_large_segments),
 		TEST(offloads_that_mean_harm),
 		TEST(checksums_are_as_before),

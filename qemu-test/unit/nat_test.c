@@ -352,6 +352,7 @@ static void fragments_follow_the_first(void **state)
 	make(&packet, &later);
 	GO(in(&packet), NAT_DROP);
 	GO(deliveries, 1);
+	GO(count(NAT_LINUXES, NAT_LOST_FRAGMENT), 1);
 }
 
 /* ---- TCP ---- */
@@ -435,6 +436,24 @@ static void rst_ends_and_ports_are_used_again(void **state)
 	}
 }
 
+/* After it was closed, a connection of the same ports is as good as the first. */
+static void closed_ports_are_used_again(void **state)
+{
+	(void)state;
+	BOTH {
+		for (unsigned i = 0; i < 2; i++) {
+			now += 100000;
+			send_from(0, six, TCP, PEER, 4000, 80, SYN);
+			come(six, TCP, PEER, 80, 4000, SYN | ACK);
+			send_from(0, six, TCP, PEER, 4000, 80, ACK);
+			now += 7000000;
+			GO(come(six, TCP, PEER, 80, 4000, ACK), 4000);
+			come(six, TCP, PEER, 80, 4000, FIN | ACK);
+			send_from(0, six, TCP, PEER, 4000, 80, FIN | ACK);
+		}
+	}
+}
+
 /* Who cannot know the number of Linux's SYN has no connection, so that it is no
  * use to send SYNs from where one is not. */
 static void open_is_who_knows_the_number(void **state)
@@ -443,6 +462,11 @@ static void open_is_who_knows_the_number(void **state)
 			  .sport = 1, .dport = 22, .flags = ACK, .ack = 0x20000 };
 
 	(void)state;
+	/* An ACK alone is no answer to a SYN. */
+	send_from(0, false, TCP, PEER, 4000, 80, SYN);
+	GO(come(false, TCP, PEER, 80, 4000, ACK), 4000);
+	now += 240000;
+	GO(come(false, TCP, PEER, 80, 4000, ACK), 0);
 	GO(nat_forward(nat, 0, false, TCP, 22, 22), 0);
 	GO(come(false, TCP, PEER, 1, 22, SYN), 22);
 	GO(send_from(0, false, TCP, PEER, 22, 1, SYN | ACK), 22);
@@ -543,6 +567,7 @@ int main(void)
 		TEST(rfc5382_2_simultaneous_open),
 		TEST(rfc5382_3_4_unsolicited),
 		TEST(rst_ends_and_ports_are_used_again),
+		TEST(closed_ports_are_used_again),
 		TEST(open_is_who_knows_the_number),
 		TEST(connections_that_nobody_knows),
 		TEST(the_table_is_bounded),
