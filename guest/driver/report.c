@@ -10,14 +10,20 @@
  * report nothing allocates, or waits but for the hypervisor. A block that was not
  * given back, or in part only, is as good as any: Linux is told, and reports it
  * again after somebody has used it.
+ *
+ * When there is something to report Linux says so, and pass() decides, in place of
+ * Linux's own function for that (process): at once if it is much or Linux is idle.
  */
 #include <linux/cpu.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/page_reporting.h>
 #include <linux/scatterlist.h>
+#include <linux/tick.h>
 #include <linux/workqueue.h>
 
 #include "isthmus.h"
@@ -29,10 +35,13 @@
 /* HC_EAGAIN: other processors have to leave Linux for a moment, and 4 MiB are
  * given back at a time. */
 #define TRIES		1000
-/* Linux reports a sixteenth of what is free or 256 MiB, and goes on two seconds
- * later, as it begins two seconds after it has been asked to; those who wait for
- * memory should not. */
-#define NEXT_JIFFIES	max(HZ / 50, 1)
+/* Fewer free blocks, of 2 to 4 MiB each, stay with a Linux that is at work. It will
+ * want them again, and they would be zeroed and mapped once more: a file that takes
+ * the place of one removed would cost a sixth more to write. */
+#define KEPT_BLOCKS	32u
+/* To the next look whether it is idle. Linux's own passes begin so long after it
+ * has something to report. */
+#define LOOK_JIFFIES	(2 * HZ)
 /* Reports of so much are worth a look for single pages in blocks that else are
  * free. What that does itself to free blocks is less, so that none leads to the
  * next. */
@@ -44,6 +53,8 @@
 static struct page_reporting_dev_info reporting;
 static bool registered;
 static unsigned long registered_at;	/* jiffies */
+static work_func_t process;	/* Linux's own: a pass over what is free */
+static bool going_on;	/* what a pass has left goes, too */
 static unsigned int given;	/* units, since single pages were looked for */
 
 static int release(const u64 block[HC_RELEASE_BLOCKS])
@@ -84,10 +95,94 @@ static long loosen(void *unused)
 	return 0;
 }
 
-/* Soon; one that has nothing to report is the last. */
-static void next_pass(struct page_reporting_dev_info *info)
+/* Blocks of an order that are free in this zone, and were not reported. */
+static unsigned int unreported(struct zone *zone, unsigned int order)
 {
-	mod_delayed_work(system_freezable_wq, &info->work, NEXT_JIFFIES);
+	unsigned int blocks = 0, type;
+	unsigned long flags;
+	struct page *page;
+
+	spin_lock_irqsave(&zone->lock, flags);
+	for (type = 0; type < MIGRATE_TYPES; type++) {
+		list_for_each_entry(page,
+				    &zone->free_area[order].free_list[type],
+				    lru) {
+			blocks += !PageReported(page);
+		}
+	}
+	spin_unlock_irqrestore(&zone->lock, flags);
+	return blocks;
+}
+
+/* In the one node that a partition has. */
+static unsigned int all_unreported(void)
+{
+	struct zone *zones = NODE_DATA(first_online_node)->node_zones;
+	unsigned int blocks = 0, order, i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		for (order = UNIT_ORDER; populated_zone(&zones[i]) &&
+		     order < ARRAY_SIZE(zones[i].free_area); order++) {
+			blocks += unreported(&zones[i], order);
+		}
+	}
+	return blocks;
+}
+
+/* Were the processors idle for nine tenths of the time since the last look, as the
+ * page cache has it (init/cache_policy.c)? Waiting for a disk is not idle. Where
+ * Linux does not count that, they were. */
+static bool was_idle(void)
+{
+	static s64 idle_then, then;
+	s64 now = ktime_to_us(ktime_get()), idle = 0, idled, passed;
+	int cpu;
+
+	for_each_online_cpu(cpu) {
+		s64 us = (s64)get_cpu_idle_time_us(cpu, NULL);
+
+		if (us < 0) {
+			return true;
+		}
+		idle += us;
+	}
+	idled = idle - idle_then;
+	passed = (now - then) * num_online_cpus();
+	idle_then = idle;
+	then = now;
+	return idled * 10 >= passed * 9;
+}
+
+static void pass_in(unsigned long delay)
+{
+	mod_delayed_work(system_freezable_wq, &reporting.work, delay);
+}
+
+/* One pass is for a sixteenth of what is free, or 256 MiB, and Linux would go on two
+ * seconds later: those who wait for memory should not. None is the next one's cause
+ * that has given nothing back. */
+static void pass(struct work_struct *work)
+{
+	unsigned int before = all_unreported(), left;
+
+	if (before && before < KEPT_BLOCKS && !READ_ONCE(going_on) &&
+	    !was_idle()) {
+		pass_in(LOOK_JIFFIES);
+		return;
+	}
+	process(work);
+	left = all_unreported();
+	WRITE_ONCE(going_on, left && left < before);
+	if (going_on && READ_ONCE(registered)) {
+		pass_in(0);
+	}
+}
+
+/* All that is free, now. */
+static void pass_now(void)
+{
+	WRITE_ONCE(going_on, true);
+	pass_in(0);
 }
 
 /* What can move out of blocks that are nearly free does: of programs that were
@@ -120,7 +215,7 @@ static void loosen_all(struct work_struct *work)
 	for_each_online_cpu(cpu) {
 		work_on_cpu_safe(cpu, loosen, NULL);
 	}
-	next_pass(&reporting);
+	pass_now();
 }
 
 static DECLARE_WORK(loosening, loosen_all);
@@ -160,8 +255,6 @@ static int report(struct page_reporting_dev_info *info,
 	}
 	if (given >= MANY_UNITS) {
 		queue_work(system_freezable_wq, &loosening);
-	} else {
-		next_pass(info);
 	}
 	return 0;
 }
@@ -187,8 +280,11 @@ void isthmus_report_register(void)
 	registered_at = jiffies;
 	WRITE_ONCE(registered, page_reporting_register(&reporting) == 0);
 	if (registered) {
+		/* Linux has asked for the first pass, two seconds from now. */
+		process = reporting.work.work.func;
+		reporting.work.work.func = pass;
 		/* What the boot has left. */
-		next_pass(&reporting);
+		pass_now();
 	}
 }
 
