@@ -6,7 +6,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
+# A link in build/deps is as new as itself: what it names may be older.
+MAKEFLAGS += --no-builtin-rules --check-symlink-times
 .DEFAULT_GOAL := help
 
 PARTS := boot hypervisor host-bridge guest
