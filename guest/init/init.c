@@ -229,9 +229,12 @@ int main(void)
 	boot_loopback_up();
 	channel = channel_present();
 	if (channel) {
+		net_start();
+		net_names();
 		boot_mount_host();
 	}
 	if (root_wanted() && root_enter()) {
+		net_names();
 		if (channel) {
 			start_agent_alone();
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of guest/init share: the log (init_log.c), the command line
- * (cmdline.c), PID 1 (boot.c, root.c, processes.c, init.c), the agent it starts
+ * (cmdline.c), PID 1 (boot.c, net.c, root.c, processes.c, init.c), the agent it starts
  * (agent*.c), and what gives up page cache (cache*.c), which the agent starts. One
  * static program, no threads. Calls go one way: init.c knows the others, none knows
  * it.
@@ -35,6 +35,10 @@ void boot_unmount_all(void);
 bool root_wanted(void);
 bool root_enter(void);
 void root_init(void);
+
+void net_start(void);
+void net_names(void);
+bool net_parse(char *words);
 
 void processes_end(pid_t shell);
 

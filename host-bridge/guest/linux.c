@@ -146,6 +146,20 @@ static int64_t load(const struct guest *guest, uint64_t gpa, uint64_t ram_end,
 	return HC_OK;
 }
 
+/* Linux's command line: what is too long is so with a byte more, too, which
+ * linux_image_low() refuses. */
+static const char *command_line(const struct guest *guest)
+{
+	static char line[LINUX_CMDLINE_SIZE + 1];
+
+	if (!guest->words) {
+		return guest->want->bootargs;
+	}
+	snprintf(line, sizeof(line), "%s %s", guest->words,
+		 guest->want->bootargs);
+	return line;
+}
+
 /* Low memory, ACPI tables and the reset vector's page, built side by side in the
  * small window (36, 16 and 4 KiB of its 64). NULL, or what went wrong, as a
  * clause for stage_failed(). */
@@ -158,7 +172,7 @@ static const char *load_tables(const struct guest *guest,
 	uint8_t *acpi = stage_small + low_size;
 	uint8_t *bios = acpi + LINUX_ACPI_SIZE;
 	const char *wrong = linux_image_low(stage_small, image, layout,
-					    guest->want->bootargs);
+					    command_line(guest));
 	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
 		LINUX_ACPI_GPA, vcpus, linux_dsdt,
 		(size_t)(linux_dsdt_end - linux_dsdt));
@@ -499,6 +513,12 @@ void linux_init(struct guest *guest, const struct config *config,
 	all = guest;
 	linux_io_init(&guest->io, want, on_request, on_reason, guest);
 	loop_on_event(HC_EVENT_PARTITION, on_partition, NULL);
+}
+
+/** See linux.h. Before the next start, which goes by it. */
+void linux_words(struct guest *guest, const char *words)
+{
+	guest->words = words;
 }
 
 /** Up, down, or down for good. From anywhere. */

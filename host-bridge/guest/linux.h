@@ -36,6 +36,7 @@ struct guest {
 	uint64_t started_ms;		/* loop_uptime_ms() of the last start */
 	struct loop_timer ready_timer;
 	struct linux_io io;
+	const char *words;		/* before the manifest's; or NULL */
 	void (*on_down)(void *arg);	/* or NULL */
 	void *down_arg;
 };
@@ -47,6 +48,9 @@ void linux_init(struct guest *guest, const struct config *config,
 		const struct config_guest *want, bool restart);
 /* Calls fn(arg) whenever this Linux is gone, for whatever reason. */
 void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg);
+/* Words of ours for its command line, which must stay: the manifest's come behind
+ * them, so that whoever goes by the last one goes by those. */
+void linux_words(struct guest *guest, const char *words);
 /* Loads and starts Linux. False, with the reason printed, when it cannot;
  * also when it runs already. */
 bool linux_start(struct guest *guest);

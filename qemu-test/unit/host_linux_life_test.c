@@ -12,6 +12,7 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
+#include "host-bridge/guest/linux_image.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 #include "host_bzimage.h"
@@ -32,6 +33,7 @@ __asm__(".pushsection .rodata\n"
 static struct {
 	unsigned donated, starts, stops;
 	bool crashed;
+	char line[80];			/* the command line's beginning */
 } seen[3];
 static uint64_t events;
 static struct hc_ioreq *access;
@@ -64,6 +66,10 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		return HC_ENOENT;
 	case HC_MEM_DONATE:
 		seen[regs->rdi].donated += (unsigned)regs->r10;
+		if (regs->rdx == LINUX_LOW_GPA) {
+			memcpy(seen[regs->rdi].line, (uint8_t *)regs->rsi +
+			       LINUX_CMDLINE_GPA - LINUX_LOW_GPA, 79);
+		}
 		return HC_OK;
 	case HC_PARTITION_START:
 		seen[regs->rdi].starts++;
@@ -257,6 +263,30 @@ static void power_off_is_ones_own(void **state)
 	assert_int_equal(seen[1].stops, 0);
 }
 
+/* The manifest's words, and ours before them. */
+static void words_on_the_command_line(void **state)
+{
+	static char longest[LINUX_CMDLINE_SIZE];
+
+	(void)state;
+	config.guests[1].bootargs = "quiet";
+	linux_stop(&guest[1]);
+	assert_true(linux_start(&guest[1]));
+	assert_string_equal(seen[2].line, "quiet");
+	linux_words(&guest[1], "isthmus.net=x");
+	linux_stop(&guest[1]);
+	assert_true(linux_start(&guest[1]));
+	assert_string_equal(seen[2].line, "isthmus.net=x quiet");
+	/* Too long is refused, not cut. */
+	memset(longest, 'x', sizeof(longest) - 1);
+	config.guests[1].bootargs = longest;
+	linux_stop(&guest[1]);
+	assert_false(linux_start(&guest[1]));
+	config.guests[1].bootargs = "";
+	linux_words(&guest[1], NULL);
+	assert_true(linux_start(&guest[1]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup(its_end_is_told, setup),
 		cmocka_unit_test_setup(crashes_are_counted_apart, setup),
 		cmocka_unit_test_setup(power_off_is_ones_own, setup),
+		cmocka_unit_test_setup(words_on_the_command_line, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
