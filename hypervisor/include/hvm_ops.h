@@ -65,6 +65,10 @@ struct hvm_ops {
 	/* Allocates backend state. */
 	void (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_reset)(struct vcpu *v, const struct vcpu_start *s);
+	/* After a reset: v's guest state, but for what struct vcpu has, becomes
+	 * from's, which runs no more and has been laid open for it: that is from
+	 * NULL, on the CPU of the vCPU laid open. */
+	void (*vcpu_copy)(struct vcpu *v, const struct vcpu *from);
 	/* Runs the vCPU until an exit or until TSC limit; fills *exit. */
 	void (*vcpu_run)(struct vcpu *v, uint64_t limit, struct vm_exit *exit);
 	uint64_t (*vcpu_get)(struct vcpu *v, enum vcpu_reg reg);

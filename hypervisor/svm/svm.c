@@ -256,6 +256,7 @@ const struct hvm_ops hvm_svm = {
 	.partition_init = svm_partition_init,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_reset = svm_vcpu_reset,
+	.vcpu_copy = svm_vcpu_copy,
 	.vcpu_run = svm_vcpu_run,
 	.vcpu_get = svm_vcpu_get,
 	.vcpu_set = svm_vcpu_set,

@@ -97,6 +97,20 @@ static void reset_real(struct vmcb *b, const struct vcpu_start *s)
 	b->cr0 = CR0_ET;
 }
 
+/* What is v's own for good, whatever state its guest is in. */
+static void set_own(struct vcpu *v)
+{
+	const struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
+
+	b->iopm_base_pa = ptr_hpa(v->partition->native_ports).v;
+	b->msrpm_base_pa = ptr_hpa(v->partition->backend).v;
+	b->tsc_offset = v->tsc_offset;
+	b->guest_asid = x->asid;
+	b->n_cr3 = v->partition->gpm_root.v;
+	v->gpm_epoch = 0;	/* a flush before the first entry */
+}
+
 /**
  * hvm_ops.vcpu_reset: the whole VMCB anew, guest state as s says. s has been
  * checked. On v's CPU.
@@ -109,11 +123,7 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	*b = init_common;
 	x->nmi_blocked = false;
 	x->iret_rip = 0;
-	b->iopm_base_pa = ptr_hpa(v->partition->native_ports).v;
-	b->msrpm_base_pa = ptr_hpa(v->partition->backend).v;
-	b->tsc_offset = v->tsc_offset;
-	b->guest_asid = x->asid;
-	b->n_cr3 = v->partition->gpm_root.v;
+	set_own(v);
 	if (s->kind == VCPU_RESET_LONG) {
 		reset_long(b, s);
 	} else {
@@ -121,7 +131,22 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	}
 	b->cr4 |= machine_cr4();
 	x->cr4_mce = 0;
-	v->gpm_epoch = 0;	/* a flush before the first entry */
+}
+
+/** hvm_ops.vcpu_copy: a VMCB is open to all CPUs as it is. */
+void svm_vcpu_copy(struct vcpu *v, const struct vcpu *from)
+{
+	const struct svm_vcpu *f = from ? from->backend : NULL;
+	struct svm_vcpu *x = v->backend;
+
+	if (!f) {
+		return;
+	}
+	*x->vmcb = *f->vmcb;
+	x->nmi_blocked = f->nmi_blocked;
+	x->cr4_mce = f->cr4_mce;
+	x->iret_rip = f->iret_rip;
+	set_own(v);
 }
 
 /* Registers that are just 64 bits in the VMCB; those whose writes mean more are

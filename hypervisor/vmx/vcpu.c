@@ -167,11 +167,8 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	if (this_cpu()->backend_current == x) {
 		this_cpu()->backend_current = NULL;
 	}
-	zero_memory(x->syscall_msr, sizeof(x->syscall_msr));
-	x->kernel_gs_base = 0;
+	__builtin_memset(&x->g, 0, sizeof(x->g));
 	x->launched = 0;
-	x->event_pending = false;
-	x->window = false;
 	x->entry_failed = false;
 	(void)vmx_load(v);
 	apply(init_common, ARRAY_SIZE(init_common));
@@ -202,6 +199,54 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	/* INVEPT before the first entry; setting CR4 has dropped this VPID's
 	 * translations of an earlier start */
 	v->gpm_epoch = 0;
+}
+
+/* What a guest's state is in a VMCS: stretches of fields, whose encodings are
+ * two apart. The controls are those that depend on it. */
+static const struct {
+	enum vmcs_field first;
+	uint32_t count;
+} guest_fields[] = {
+	{ VMCS_GUEST_ES_SELECTOR, 8 },
+	{ VMCS_GUEST_IA32_DEBUGCTL, 3 },	/* PAT, EFER */
+	{ VMCS_PROC_BASED_CTLS, 1 }, { VMCS_ENTRY_CTLS, 1 },
+	{ VMCS_ENTRY_INTR_INFO, 3 },		/* error, length */
+	{ VMCS_GUEST_ES_LIMIT, 20 },	/* access rights, interruptibility,
+					 * activity */
+	{ VMCS_GUEST_SYSENTER_CS, 1 }, { VMCS_CR0_SHADOW, 2 },
+	{ VMCS_GUEST_CR0, 20 },	/* CRs, bases, DR7, RSP to SYSENTER_EIP */
+};
+
+/**
+ * hvm_ops.vcpu_copy. A VMCS can be read only where it is current, so to lay it
+ * open is to write it down.
+ */
+void vmx_vcpu_copy(struct vcpu *v, const struct vcpu *from)
+{
+	const struct vmx_vcpu *f = from ? from->backend : NULL;
+	struct vmx_vcpu *x = vmx_load(v);
+	uint32_t i, k, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(guest_fields); i++) {
+		for (k = 0; k < guest_fields[i].count; k++, n++) {
+			enum vmcs_field field = guest_fields[i].first + 2 * k;
+
+			if (f) {
+				vmwrite(field, f->open[n]);
+			} else {
+				x->open[n] = vmread(field);
+			}
+		}
+	}
+	if (!f) {
+		x->g.kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+		return;
+	}
+	x->g = f->g;
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, x->g.kernel_gs_base);
+	if (x->g.syscalls) {
+		vmx_load_syscalls(x);
+	}
 }
 
 /* A CR as the guest reads it. [SDM3 "Guest/Host Masks and Read Shadows for CR0
@@ -243,7 +288,7 @@ uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg)
 		       (vmread(VMCS_GUEST_CS_AR) & AR_L);
 	case VCPU_STAR ... VCPU_FMASK:
 		return ((struct vmx_vcpu *)v->backend)
-			->syscall_msr[reg - VCPU_STAR];
+			->g.syscall_msr[reg - VCPU_STAR];
 	default:
 		return reg < ARRAY_SIZE(plain_field) ?
 		       vmread(plain_field[reg]) : 0;
@@ -304,14 +349,14 @@ void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VCPU_EFER:
 		set_efer(value);
-		x->syscalls = (value & EFER_SCE) != 0;
-		if (x->syscalls) {
+		x->g.syscalls = (value & EFER_SCE) != 0;
+		if (x->g.syscalls) {
 			vmx_load_syscalls(x);
 		}
 		break;
 	case VCPU_STAR ... VCPU_FMASK:
-		x->syscall_msr[reg - VCPU_STAR] = value;
-		if (x->syscalls) {
+		x->g.syscall_msr[reg - VCPU_STAR] = value;
+		if (x->g.syscalls) {
 			vmx_load_syscalls(x);
 		}
 		break;
@@ -352,7 +397,7 @@ bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 
-	if (x->event_pending || !can_take(&ev)) {
+	if (x->g.event_pending || !can_take(&ev)) {
 		return false;
 	}
 	if (ev.has_error) {
@@ -360,25 +405,25 @@ bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 	}
 	vmwrite(VMCS_ENTRY_INTR_INFO, INTR_INFO_VALID | ev.vector |
 		(uint32_t)ev.type << 8 | (ev.has_error ? INTR_INFO_ERROR : 0));
-	x->event_pending = true;
+	x->g.event_pending = true;
 	return true;
 }
 
 static void set_window(struct vmx_vcpu *x, bool on)
 {
 	set_proc(PROC_INTR_WINDOW, on);
-	x->window = on;
+	x->g.window = on;
 }
 
 /**
  * hvm_ops.vcpu_intr_window: until the next VM_EXIT_INTR_WINDOW. Often asked
- * for again: x->window spares the VMWRITE.
+ * for again: x->g.window spares the VMWRITE.
  */
 void vmx_vcpu_intr_window(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 
-	if (!x->window) {
+	if (!x->g.window) {
 		set_window(x, true);
 	}
 }

@@ -248,9 +248,9 @@ void vmx_load_syscalls(const struct vmx_vcpu *x)
 	uint32_t i;
 
 	cpu_syscalls_of[this_cpu()->index] = x;
-	for (i = 0; i < ARRAY_SIZE(x->syscall_msr); i++) {
-		if (held[i] != x->syscall_msr[i]) {
-			held[i] = x->syscall_msr[i];
+	for (i = 0; i < ARRAY_SIZE(x->g.syscall_msr); i++) {
+		if (held[i] != x->g.syscall_msr[i]) {
+			held[i] = x->g.syscall_msr[i];
 			wrmsr(MSR_IA32_STAR + i, held[i]);
 		}
 	}
@@ -261,12 +261,12 @@ void vmx_load_syscalls(const struct vmx_vcpu *x)
 static void switch_msrs(struct vmx_vcpu *from, const struct vmx_vcpu *to)
 {
 	if (from) {
-		from->kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+		from->g.kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
 	}
-	if (!from || from->kernel_gs_base != to->kernel_gs_base) {
-		wrmsr(MSR_IA32_KERNEL_GS_BASE, to->kernel_gs_base);
+	if (!from || from->g.kernel_gs_base != to->g.kernel_gs_base) {
+		wrmsr(MSR_IA32_KERNEL_GS_BASE, to->g.kernel_gs_base);
 	}
-	if (to->syscalls && cpu_syscalls_of[this_cpu()->index] != to) {
+	if (to->g.syscalls && cpu_syscalls_of[this_cpu()->index] != to) {
 		vmx_load_syscalls(to);
 	}
 }
@@ -382,7 +382,7 @@ static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 	}
 	/* bits 12 to 30 are undefined there and must be 0 here */
 	vmwrite(VMCS_ENTRY_INTR_INFO, info & ~0x7ffff000u);
-	x->event_pending = true;
+	x->g.event_pending = true;
 }
 
 /* A #DB exit leaves DR6 and DR7 as they were: the reflected exception must
@@ -400,7 +400,7 @@ static void debug_exit(struct vcpu *v, const struct vm_exit *e)
 static void entered(struct vmx_vcpu *x)
 {
 	x->launched = 1;
-	x->event_pending = false;
+	x->g.event_pending = false;
 }
 
 /* The instruction itself failed: no exit fields, only an error number. */
@@ -483,6 +483,7 @@ const struct hvm_ops hvm_vmx = {
 	.partition_init = vmx_partition_init,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_reset = vmx_vcpu_reset,
+	.vcpu_copy = vmx_vcpu_copy,
 	.vcpu_run = vmx_vcpu_run,
 	.vcpu_get = vmx_vcpu_get,
 	.vcpu_set = vmx_vcpu_set,

@@ -8,16 +8,22 @@
 #include <percpu.h>
 #include "vmcs.h"
 
+#define VMX_GUEST_FIELDS	59u
+
 struct vmx_vcpu {
 	hpa_t vmcs;
 	uint64_t launched;	/* since VMCLEAR: VMRESUME it */
 	uint16_t vpid;	/* its own for good, not 0 */
-	bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
-	bool window;		/* interrupt-window exiting is on */
 	bool entry_failed;	/* the last entry was refused */
-	bool syscalls;		/* EFER.SCE: what follows must be in the CPU */
-	uint64_t syscall_msr[4];	/* STAR, LSTAR, CSTAR, FMASK */
-	uint64_t kernel_gs_base;	/* while its VMCS is not current */
+	struct {		/* the guest's: what a child's begins with */
+		bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
+		bool window;	/* interrupt-window exiting is on */
+		bool syscalls;	/* EFER.SCE: what follows must be in the CPU */
+		uint64_t syscall_msr[4];	/* STAR, LSTAR, CSTAR, FMASK */
+		uint64_t kernel_gs_base;	/* while its VMCS is not
+						 * current */
+	} g;
+	uint64_t open[VMX_GUEST_FIELDS];	/* vmx_vcpu_copy() */
 };
 
 /* Controls as this machine allows them; chosen once. */
@@ -39,6 +45,7 @@ void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(uint32_t msr);
 void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
+void vmx_vcpu_copy(struct vcpu *v, const struct vcpu *from);
 uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev);

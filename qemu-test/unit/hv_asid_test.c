@@ -2,7 +2,8 @@
 /*
  * ASIDs where there are few: each CPU's vCPUs have their own, and those that
  * must share one find nothing of each other's in the TLB. And that an entry after
- * a mapping was taken away flushes, and says so, as core/release.c wants it.
+ * a mapping was taken away flushes, and says so, as core/release.c wants it; and
+ * what a child's VMCB has of its template's.
  */
 #include "hv_fakes.h"
 #include "hypervisor/svm/svm.h"
@@ -132,11 +133,55 @@ static void epoch(void **state)
 	assert_int_equal(v->gpm_epoch, 8);
 }
 
+/* A child's vCPU gets all that the guest had, and keeps what is its own: the
+ * tables of its partition, its ASID, its TSC offset. */
+static void copying(void **state)
+{
+	static struct partition other;
+	struct svm_vcpu *f = vcpu[2].backend, *x = vcpu[3].backend;
+	static struct vmcb want;
+	uint64_t i;
+
+	(void)state;
+	part.gpm_root = HPA(0x1000);
+	other.gpm_root = HPA(0x2000);
+	part.native_ports = hpa_ptr(HPA(0x3000));
+	other.native_ports = hpa_ptr(HPA(0x4000));
+	part.backend = hpa_ptr(HPA(0x5000));
+	other.backend = hpa_ptr(HPA(0x6000));
+	vcpu[3].partition = &other;
+	vcpu[3].tsc_offset = 77;
+	vcpu[3].gpm_epoch = 5;
+	for (i = 0; i < sizeof(*f->vmcb); i++) {
+		((uint8_t *)f->vmcb)[i] = (uint8_t)(i * 7 + 1);
+	}
+	f->nmi_blocked = true;
+	f->cr4_mce = CR4_MCE;
+	f->iret_rip = 0x1234;
+	want = *f->vmcb;
+	hvm_svm.vcpu_copy(&vcpu[2], NULL);
+	assert_memory_equal(f->vmcb, &want, sizeof(want));
+	hvm_svm.vcpu_copy(&vcpu[3], &vcpu[2]);
+	assert_memory_equal(f->vmcb, &want, sizeof(want));
+	want.n_cr3 = 0x2000;
+	want.iopm_base_pa = 0x4000;
+	want.msrpm_base_pa = 0x6000;
+	want.guest_asid = asid(3);
+	want.tsc_offset = 77;
+	assert_memory_equal(x->vmcb, &want, sizeof(want));
+	assert_true(x->nmi_blocked);
+	assert_int_equal(x->cr4_mce, CR4_MCE);
+	assert_int_equal(x->iret_rip, 0x1234);
+	assert_int_not_equal(x->vmcb_pa, f->vmcb_pa);
+	assert_int_equal(vcpu[3].gpm_epoch, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few),
 		cmocka_unit_test(epoch),
+		cmocka_unit_test(copying),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,10 +44,11 @@ void vmx_switch(struct vmx_vcpu *to)
 }
 
 static uint32_t syscall_loads;
+static const struct vmx_vcpu *loads_of;
 
 void vmx_load_syscalls(const struct vmx_vcpu *x)
 {
-	assert_ptr_equal(x, &backend);
+	assert_ptr_equal(x, loads_of);
 	syscall_loads++;
 }
 
@@ -81,7 +82,8 @@ static int make(void **state)
 	vmcs[VMCS_GUEST_TR_AR] = BUSY_TSS_64;
 	vmcs[VMCS_GUEST_CR0] = CR0_PE | CR0_PG | CR0_NE | CR0_ET;
 	vmcs[VMCS_HOST_CR4] = CR4_PAE | CR4_PGE | CR4_VMXE | CR4_MCE;
-	vpid_flushes = checks = 0;
+	vpid_flushes = checks = syscall_loads = 0;
+	loads_of = &backend;
 	return 0;
 }
 
@@ -137,7 +139,7 @@ static void single_step(void **state)
 	vmcs[VMCS_GUEST_PENDING_DEBUG] = DR6_BS;
 	dr6 = DR6_RESET;
 	advance(0xa09b, 0x1000, 0);	/* no instruction, only the shadow */
-	assert_false(backend.event_pending);
+	assert_false(backend.g.event_pending);
 	advance(0xa09b, 0x1000, 2);
 	assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO],
 			 BIT32(31) | 3 << 8 | X86_EXC_DB);
@@ -262,7 +264,7 @@ static void injection(void **state)
 				 INTR_INFO_VALID | 0x20 | t[i].type << 8 |
 				 (ev.has_error ? INTR_INFO_ERROR : 0) : 0);
 		/* one at a time */
-		assert_int_equal(backend.event_pending, t[i].ok);
+		assert_int_equal(backend.g.event_pending, t[i].ok);
 		assert_false(t[i].ok && vmx_vcpu_inject(&vcpu, ev));
 	}
 }
@@ -276,7 +278,7 @@ static void windows(void **state)
 	vmx_vcpu_intr_window(&vcpu);
 	vmx_window_closed(&backend);
 	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0);
-	assert_false(backend.window);
+	assert_false(backend.g.window);
 }
 
 /* A new life finds no translation of the last one, of either kind. */
@@ -291,11 +293,11 @@ static void reset(void **state)
 	for (i = 0; i < ARRAY_SIZE(starts); i++) {
 		make(state);
 		vcpu.gpm_epoch = 5;
-		backend.event_pending = backend.window = true;
+		backend.g.event_pending = backend.g.window = true;
 		vmx_vcpu_reset(&vcpu, &starts[i]);
 		assert_true(vpid_flushes);
 		assert_int_equal(vcpu.gpm_epoch, 0);
-		assert_false(backend.event_pending || backend.window);
+		assert_false(backend.g.event_pending || backend.g.window);
 		assert_int_equal(backend.launched, 0);
 		assert_int_equal(vmcs[VMCS_GUEST_CR4] & (CR4_MCE | CR4_VMXE),
 				 CR4_MCE | CR4_VMXE);
@@ -337,6 +339,92 @@ static void kernel64(void **state)
 	}
 }
 
+static uint64_t gs_base;
+
+uint64_t rdmsr(uint32_t msr)
+{
+	return msr == MSR_IA32_KERNEL_GS_BASE ? gs_base : 0;
+}
+
+void wrmsr(uint32_t msr, uint64_t v)
+{
+	assert_int_equal(msr, MSR_IA32_KERNEL_GS_BASE);
+	gs_base = v;
+}
+
+/* All that the guest has, and nothing else, by way of memory that any CPU can
+ * read: the VMCS that is current is another's by then. */
+static void copying(void **state)
+{
+	static const enum vmcs_field guest[] = {
+		VMCS_GUEST_ES_SELECTOR, VMCS_GUEST_CS_SELECTOR,
+		VMCS_GUEST_SS_SELECTOR, VMCS_GUEST_DS_SELECTOR,
+		VMCS_GUEST_FS_SELECTOR, VMCS_GUEST_GS_SELECTOR,
+		VMCS_GUEST_LDTR_SELECTOR, VMCS_GUEST_TR_SELECTOR,
+		VMCS_GUEST_IA32_DEBUGCTL, VMCS_GUEST_IA32_PAT,
+		VMCS_GUEST_IA32_EFER, VMCS_PROC_BASED_CTLS, VMCS_ENTRY_CTLS,
+		VMCS_ENTRY_INTR_INFO, VMCS_ENTRY_EXCEPTION_ERROR,
+		VMCS_ENTRY_INSN_LEN, VMCS_GUEST_ES_LIMIT, VMCS_GUEST_CS_LIMIT,
+		VMCS_GUEST_SS_LIMIT, VMCS_GUEST_DS_LIMIT, VMCS_GUEST_FS_LIMIT,
+		VMCS_GUEST_GS_LIMIT, VMCS_GUEST_LDTR_LIMIT,
+		VMCS_GUEST_TR_LIMIT, VMCS_GUEST_GDTR_LIMIT,
+		VMCS_GUEST_IDTR_LIMIT, VMCS_GUEST_ES_AR, VMCS_GUEST_CS_AR,
+		VMCS_GUEST_SS_AR, VMCS_GUEST_DS_AR, VMCS_GUEST_FS_AR,
+		VMCS_GUEST_GS_AR, VMCS_GUEST_LDTR_AR, VMCS_GUEST_TR_AR,
+		VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_ACTIVITY,
+		VMCS_GUEST_SYSENTER_CS, VMCS_CR0_SHADOW, VMCS_CR4_SHADOW,
+		VMCS_GUEST_CR0, VMCS_GUEST_CR3, VMCS_GUEST_CR4,
+		VMCS_GUEST_ES_BASE, VMCS_GUEST_CS_BASE, VMCS_GUEST_SS_BASE,
+		VMCS_GUEST_DS_BASE, VMCS_GUEST_FS_BASE, VMCS_GUEST_GS_BASE,
+		VMCS_GUEST_LDTR_BASE, VMCS_GUEST_TR_BASE,
+		VMCS_GUEST_GDTR_BASE, VMCS_GUEST_IDTR_BASE, VMCS_GUEST_DR7,
+		VMCS_GUEST_RSP, VMCS_GUEST_RIP, VMCS_GUEST_RFLAGS,
+		VMCS_GUEST_PENDING_DEBUG, VMCS_GUEST_SYSENTER_ESP,
+		VMCS_GUEST_SYSENTER_EIP,
+	};
+	static struct vmx_vcpu other_backend;
+	static struct vcpu other;
+	static uint64_t was[0x8000];
+	uint64_t i;
+
+	(void)state;
+	assert_int_equal(ARRAY_SIZE(guest), VMX_GUEST_FIELDS);
+	for (i = 0; i < ARRAY_SIZE(vmcs); i++) {
+		was[i] = vmcs[i] = i * 0x9e3779b97f4a7c15;
+	}
+	gs_base = 0x1234;
+	backend.g.event_pending = backend.g.window = backend.g.syscalls = true;
+	backend.g.syscall_msr[0] = 5;
+	backend.g.syscall_msr[3] = 6;
+	vmx_vcpu_copy(&vcpu, NULL);
+	assert_memory_equal(vmcs, was, sizeof(was));
+	fake_vcpu_init(&other, &part, 1);
+	other.backend = &other_backend;
+	other_backend.vpid = 9;
+	other_backend.vmcs = HPA(0x9000);
+	memset(vmcs, 0xee, sizeof(vmcs));
+	gs_base = 0;
+	loads_of = &other_backend;
+	vmx_vcpu_copy(&other, &vcpu);
+	assert_ptr_equal(fake_cpu[0].backend_current, &other_backend);
+	for (i = 0; i < ARRAY_SIZE(guest); i++) {
+		assert_int_equal(vmcs[guest[i]], was[guest[i]]);
+		vmcs[guest[i]] = 0xeeeeeeeeeeeeeeee;
+	}
+	for (i = 0; i < ARRAY_SIZE(vmcs); i++) {
+		assert_int_equal(vmcs[i], 0xeeeeeeeeeeeeeeee);
+	}
+	assert_int_equal(gs_base, 0x1234);
+	assert_true(other_backend.g.event_pending && other_backend.g.window &&
+		    other_backend.g.syscalls);
+	assert_memory_equal(other_backend.g.syscall_msr, backend.g.syscall_msr,
+			    sizeof(backend.g.syscall_msr));
+	assert_int_equal(syscall_loads, 1);
+	assert_int_equal(other_backend.vpid, 9);
+	assert_int_equal(other_backend.vmcs.v, 0x9000);
+	assert_int_equal(other_backend.launched, 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
@@ -345,7 +433,7 @@ int main(void)
 		TEST(next_rip), TEST(shadows_end), TEST(single_step), TEST(long_mode),
 		TEST(control_registers), TEST(syscall_msrs),
 		TEST(debug_register_exits), TEST(injection), TEST(windows),
-		TEST(reset), TEST(dumps), TEST(kernel64),
+		TEST(reset), TEST(dumps), TEST(kernel64), TEST(copying),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,6 +80,12 @@ static void reset(struct vcpu *v, const struct vcpu_start *s)
 	(void)s;
 }
 
+static void copy(struct vcpu *v, const struct vcpu *from)
+{
+	(void)v;
+	(void)from;
+}
+
 static void partition_ok(struct partition *p)
 {
 	(void)p;
@@ -102,7 +108,7 @@ static const struct hvm_ops fake_ops = {
 	.vcpu_init = vcpu_ok, .vcpu_get = get, .vcpu_set = set,
 	.vcpu_inject = inject, .vcpu_intr_window = window,
 	.vcpu_advance_rip = advance, .gpm_flush = flush, .dump = dump,
-	.vcpu_reset = reset,
+	.vcpu_reset = reset, .vcpu_copy = copy,
 };
 WEAK const struct hvm_ops *hvm = &fake_ops;
 
