@@ -43,7 +43,7 @@ const char *commands_name(uint64_t lo, uint64_t hi)
 const char *commands_state(uint64_t state)
 {
 	static const char *const states[] = { "stopped", "running", "crashed",
-					      "stopping" };
+					      "stopping", "frozen" };
 
 	return state < sizeof(states) / sizeof(states[0]) ? states[state] : "?";
 }

@@ -300,6 +300,46 @@ void channel_partition_down(struct partition *p)
 	}
 }
 
+/** Has b as many channels as a, with the same ends, at the same places? */
+bool channel_same(const struct partition *a, const struct partition *b)
+{
+	const struct channel *c, *d;
+	uint32_t n, i, k;
+
+	for (n = 0; (c = channel_get(a, n, &i)) != NULL &&
+	     (d = channel_get(b, n, &k)) != NULL && i == k &&
+	     c->gpa[i].v == d->gpa[k].v && c->output_size == d->output_size;
+	     n++) {
+	}
+	return n == a->channel_count && n == b->channel_count;
+}
+
+/**
+ * p, a child of t of the same shape, has just begun: its devices are as t's
+ * driver has left them, so that it can be told of the reset, and the generation
+ * is none that it knows. On CPU 0.
+ */
+void channel_fork(const struct partition *t, struct partition *p)
+{
+	struct channel *c;
+	uint32_t n, end;
+
+	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++) {
+		const struct channel *from = channel_get(t, n, &end);
+		uint32_t g = state_table(from)[CHANNEL_ST_GENERATION];
+
+		__builtin_memcpy(hpa_ptr(c->msix[end]),
+				 hpa_ptr(from->msix[end]), PAGE_SIZE);
+		c->int_control[end] = from->int_control[end];
+		if (state_table(c)[CHANNEL_ST_GENERATION] < g) {
+			set_word(c, CHANNEL_ST_GENERATION, g);
+		}
+		c->pending[end] = BIT32(0);
+		any_pending = 1;
+		notify(c, !end, false);
+	}
+}
+
 /* A vector that was masked when it was due, or interrupts that have been
  * enabled after a doorbell: what the driver missed it gets now. The exchange
  * lets two CPUs do this at once: each bit is taken by one of them. */

@@ -123,11 +123,8 @@ static NOINLINE void exit_io(struct vcpu *v, const struct vm_exit *e)
 	}
 	/* denied: all ones, as from a bus with nobody on it */
 	if (e->io.in) {
-		if (e->io.size == 4) {
-			v->regs.rax = 0xffffffff;
-		} else {
-			v->regs.rax |= BIT64(e->io.size * 8) - 1;
-		}
+		v->regs.rax = (e->io.size == 4 ? 0 : v->regs.rax) |
+			      (BIT64(e->io.size * 8) - 1);
 	}
 	advance(v, e);
 }
@@ -151,12 +148,13 @@ static NOINLINE void exit_msr(struct vcpu *v, const struct vm_exit *e)
 	finish(v, e, ok);
 }
 
-/* Every mapping is readable: writing and executing are what can be
- * forbidden. */
-static bool access_allowed(const struct gpm_entry *g, uint32_t access)
+/* Every mapping is readable: writing and executing are what can be forbidden; but
+ * a child may write to all its RAM, be it once it has been copied. */
+static bool access_allowed(const struct partition *p, const struct gpm_entry *g,
+			   uint32_t access)
 {
-	return g->present && (!(access & GPM_WRITE) || g->write) &&
-	       (!(access & GPM_EXEC) || g->exec);
+	return g->present && (!(access & GPM_EXEC) || g->exec) &&
+	       (!(access & GPM_WRITE) || g->write || p->template);
 }
 
 /* A touch of memory that the second-level map does not allow. On success the
@@ -173,9 +171,10 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 		return;
 	}
 	lock_take(&p->lock);
-	ok = partition_populate(p, e->fault.gpa, &why) &&
+	ok = partition_populate(v, e->fault.gpa, e->fault.access & GPM_WRITE,
+				&why) &&
 	     gpm_lookup(p, e->fault.gpa, &g) &&
-	     access_allowed(&g, e->fault.access);
+	     access_allowed(p, &g, e->fault.access);
 	if (ok && (e->fault.access & GPM_EXEC) &&
 	    gpm_execute(p, e->fault.gpa)) {
 		why = HC_REASON_NO_MEMORY;

@@ -18,6 +18,11 @@
  * Where the format says so, a 2 MiB page is never executable: one that may be
  * carries SW_EXEC, and is split when it is executed (gpm_execute()).
  *
+ * What a child (p->template) has not touched is absent in its map, and what it
+ * has only read is its template's, not to be written, and carries SW_SHARED: it
+ * is not in the child's accounts. Absent with SW_EMPTY is what it has given back:
+ * there it does not have its template's again. A template's map does not change.
+ *
  * All under p->lock (partition.h). Table pages are the partition's, in the
  * accounts too; none is taken that another partition is promised, and those that
  * executing may need one day are reckoned with: p->pages_splits, which changes in
@@ -30,6 +35,8 @@
 #define ENTRY_ADDR	0x000ffffffffff000ull
 #define SW_RESERVED	BIT64(52)	/* ignored by hardware when absent */
 #define SW_EXEC		BIT64(53)	/* ignored by hardware too */
+#define SW_SHARED	BIT64(54)
+#define SW_EMPTY	BIT64(55)	/* in no entry together with others */
 #define LEVELS		4
 
 /* Of a budget: a page costs 1. */
@@ -60,6 +67,7 @@ static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
 	bool later = exec && big && f->split_exec;
 
 	return pa.v | f->leaf | (big ? f->large : 0) |
+	       (flags & GPM_SHARED ? SW_SHARED : 0) |
 	       (flags & GPM_WRITE ? f->write : 0) |
 	       (exec && !later ? f->exec : f->no_exec) |
 	       (later ? SW_EXEC : 0) |
@@ -73,10 +81,12 @@ static void put_entry(uint64_t *e, uint64_t entry)
 
 /* A table of p's own, empty, put into *entry; NULL: the pool is empty, or the
  * rest of it is promised to others. split: it is of those that executing needs.
- * It has all rights: leaves alone say what is allowed. */
+ * It has all rights: leaves alone say what is allowed. Where the entry was empty
+ * for good, so are its. */
 static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 {
 	hpa_t pa = HPA(FRAME_NULL);
+	uint64_t *t, i;
 
 	lock_take(&frame_lock);
 	if (promise_spare(p)) {
@@ -87,15 +97,21 @@ static uint64_t *new_table(struct partition *p, uint64_t *entry, bool split)
 	if (pa.v == FRAME_NULL) {
 		return NULL;
 	}
-	zero_memory(hpa_ptr(pa), PAGE_SIZE);
+	t = hpa_ptr(pa);
+	zero_memory(t, PAGE_SIZE);
+	for (i = 0; *entry == SW_EMPTY && i < BIG_PAGE_PAGES; i++) {
+		t[i] = SW_EMPTY;
+	}
 	p->pages_tables++;
 	*entry = pa.v | hvm->gpm_format->table;
-	return hpa_ptr(pa);
+	return t;
 }
 
-/* Pages of p's go back to the pool; with them, its executing may need so many
- * tables more. */
-static void give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
+/**
+ * Pages of p's go back to the pool; with them, its executing may need so many
+ * tables more.
+ */
+void gpm_give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
 {
 	lock_take(&frame_lock);
 	frame_free(partition_frames(p), pa, bytes);
@@ -105,7 +121,7 @@ static void give(struct partition *p, hpa_t pa, uint64_t bytes, int splits)
 
 static void give_table(struct partition *p, uint64_t entry, int splits)
 {
-	give(p, HPA(entry & ENTRY_ADDR), PAGE_SIZE, splits);
+	gpm_give(p, HPA(entry & ENTRY_ADDR), PAGE_SIZE, splits);
 	p->pages_tables--;
 }
 
@@ -123,12 +139,13 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 	for (l = LEVELS - 1; l > level; l--) {
 		uint64_t *e = &t[index_at(gpa, l)];
 
-		if (*e && (!is_present(*e) ||
-			   (*e & hvm->gpm_format->large))) {
+		if (*e && !(make && *e == SW_EMPTY) &&
+		    (!is_present(*e) || (*e & hvm->gpm_format->large))) {
 			*big = true;
 			return e;
 		}
-		if (!*e && (!make || !new_table(p, e, false))) {
+		if (!is_present(*e) &&
+		    (!make || !new_table(p, e, false))) {
 			return NULL;
 		}
 		t = table_of(*e);
@@ -157,11 +174,8 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 		/* in the table of the one before? */
 		e = e && (g & BIG_PAGE_MASK) ? e + 1 :
 		    entry_at(p, g, big, true, &in_way);
-		if (!e) {
-			return HC_ENOMEM;
-		}
-		if (in_way || *e) {
-			return HC_EBUSY;
+		if (!e || in_way || (*e & ~SW_EMPTY)) {
+			return e ? HC_EBUSY : HC_ENOMEM;
 		}
 		put_entry(e, leaf(HPA(h), flags, big));
 		done += big ? BIG_PAGE_SIZE : PAGE_SIZE;
@@ -182,7 +196,7 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 	uint64_t *t;
 	uint32_t i;
 
-	if (!e || in_way || *e) {
+	if (!e || in_way || (*e & ~SW_EMPTY)) {
 		return e ? HC_EBUSY : HC_ENOMEM;
 	}
 	t = new_table(p, e, false);
@@ -227,6 +241,7 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
 
+	out->empty = e && *e == SW_EMPTY;
 	if (!e || !*e) {
 		return false;
 	}
@@ -239,6 +254,7 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *out)
 		    (*e & (hvm->gpm_format->exec | hvm->gpm_format->no_exec))
 		    == hvm->gpm_format->exec;
 	out->split = (*e & SW_EXEC) != 0;
+	out->shared = (*e & SW_SHARED) != 0;
 	out->size = big ? BIG_PAGE_SIZE : PAGE_SIZE;
 	out->pa = HPA((*e & ENTRY_ADDR & ~(out->size - 1)) +
 		      (gpa.v & (out->size - 1) & ~PAGE_MASK));
@@ -254,7 +270,7 @@ bool gpm_range_empty(struct partition *p, gpa_t gpa)
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 
-	return !e || (!big && !*e);
+	return !e || (!big && !(*e & ~SW_EMPTY));
 }
 
 /**
@@ -268,7 +284,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	const struct pt_format *f = hvm->gpm_format;
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
-	uint64_t small, entry, *t;
+	uint64_t small, entry = 0, *t;
 	uint32_t i;
 
 	if (!e || !big || !is_present(*e)) {
@@ -300,6 +316,17 @@ hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
 
 	return e && big && (*e & SW_EXEC) ? gpm_split(p, gpa) : HC_OK;
+}
+
+/** The copy at gpa may be written to from now on, if it is there still. */
+void gpm_copied(struct partition *p, gpa_t gpa)
+{
+	bool big;
+	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
+
+	if (e && !big && is_present(*e) && !(*e & SW_SHARED)) {
+		put_entry(e, *e | hvm->gpm_format->write);
+	}
 }
 
 /**
@@ -356,9 +383,9 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 {
 	hpa_t pa = HPA(e & ENTRY_ADDR & ~(size - 1));
 
-	/* channel pages and device memory are mapped, not owned */
+	/* channel pages, device memory and a template's are mapped, not owned */
 	if (frame_is_owner(partition_frames(p), pa)) {
-		give(p, pa, size, e & SW_EXEC ? -1 : 0);
+		gpm_give(p, pa, size, e & SW_EXEC ? -1 : 0);
 	}
 }
 
@@ -372,16 +399,16 @@ static bool free_stretch(struct partition *p, uint64_t *pde, int *budget)
 	if (*pde & hvm->gpm_format->large) {
 		free_leaf(p, *pde, BIG_PAGE_SIZE);
 		*budget -= FREE_LARGE;
-	} else if (*pde) {
+	} else if (*pde & ~SW_EMPTY) {
 		for (i = 0; i < BIG_PAGE_PAGES; i++) {
-			if (!t[i]) {
+			if (!(t[i] & ~SW_EMPTY)) {
 				continue;
 			}
 			if (--*budget < 0) {
 				return false;
 			}
 			free_leaf(p, t[i], PAGE_SIZE);
-			t[i] = 0;
+			t[i] = p->template ? SW_EMPTY : 0;
 		}
 		give_table(p, *pde, 0);
 		*budget -= FREE_TABLE;
@@ -404,7 +431,7 @@ bool gpm_revoke(struct partition *p, gpa_t gpa)
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 
 	if (!e || !is_present(*e) ||
-	    ((*e & hvm->gpm_format->large) &&
+	    ((*e & hvm->gpm_format->large) && !(*e & SW_SHARED) &&
 	     !frame_is_owner(partition_frames(p), HPA(*e & ENTRY_ADDR)))) {
 		return false;
 	}
@@ -421,26 +448,37 @@ void gpm_restore(struct partition *p, gpa_t gpa)
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 
-	if (e && *e && !is_present(*e)) {
+	if (e && (*e & ~SW_EMPTY) && !is_present(*e)) {
 		put_entry(e, *e & hvm->gpm_format->large ?
-			  leaf(HPA(*e & ENTRY_ADDR), GPM_ALL, true) :
+			  leaf(HPA(*e & ENTRY_ADDR), *e & SW_SHARED ?
+			       GPM_SHARED_ALL : GPM_ALL, true) :
 			  (*e & ENTRY_ADDR) | hvm->gpm_format->table);
 	}
 }
 
 /**
  * Gives what gpm_revoke() has taken from gpa back to the pool, unless it has
- * come back since: every vCPU of p has flushed. false: the budget, see GPM_BUDGET,
- * was not enough, and there is more. A stretch that comes back then has lost the
- * pages that were given back.
+ * come back since: every vCPU of p has flushed. HC_EAGAIN: the budget, see
+ * GPM_BUDGET, was not enough, and there is more. A stretch that comes back then has
+ * lost the pages that were given back. A child does not see its template's memory
+ * there again; HC_ENOMEM: it lacks a page for the table that says so.
  */
-bool gpm_reclaim(struct partition *p, gpa_t gpa, int *budget)
+hv_status_t gpm_reclaim(struct partition *p, gpa_t gpa, int *budget)
 {
 	bool big;
-	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
+	uint64_t *e = entry_at(p, gpa.v, 1, p->template != NULL, &big);
 
-	*budget -= 1;
-	return !e || is_present(*e) || free_stretch(p, e, budget);
+	if (!e) {
+		return p->template ? HC_ENOMEM : HC_OK;
+	}
+	if (--*budget < 0 ||
+	    (!is_present(*e) && !free_stretch(p, e, budget))) {
+		return HC_EAGAIN;
+	}
+	if (!*e && p->template) {
+		*e = SW_EMPTY;
+	}
+	return HC_OK;
 }
 
 /**

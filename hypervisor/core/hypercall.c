@@ -181,7 +181,7 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 		r->rsi = p->pages_cap * PAGE_SIZE;
 		r->rdx = p->pages_populated * PAGE_SIZE;
 		r->r10 = p->vcpu_count;
-		r->r8 = up ? rdtsc() - p->start_tsc : 0;
+		r->r8 = up ? rdtsc() - p->begin_tsc : 0;
 		return HC_OK;
 	case HC_QUERY_SURE:
 		r->rdi = promise_sure(p) * PAGE_SIZE;
@@ -340,6 +340,8 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 		return p ? partition_stop(p) : HC_EINVAL;
 	case HC_QUERY:
 		return hc_query(v);
+	case HC_FORK:
+		return fork_call(v->regs.rdi, v->regs.rsi, v->regs.rdx);
 	case HC_LOG_READ:
 		return hc_log_read(v);
 	case HC_IRQ:

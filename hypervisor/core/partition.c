@@ -175,6 +175,19 @@ void partition_create_all(const struct boot_info *bi)
 }
 
 /**
+ * A new life of p, which is stopped: its own TSC is 0 at tsc. That it runs is the
+ * caller's to say, when all is ready. On CPU 0.
+ */
+void partition_begin(struct partition *p, uint64_t tsc)
+{
+	p->reason = HC_REASON_NONE;
+	p->start_count++;
+	p->start_tsc = tsc;
+	p->begin_tsc = rdtsc();
+	channel_map_all(p);
+}
+
+/**
  * Starts vCPU 0 of a stopped partition with the state s; the others wait for
  * INIT and SIPI. Its TSC begins at 0, the host partition's is the machine's.
  * HC_EBUSY: it is not stopped. On CPU 0.
@@ -187,15 +200,12 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 	if (p->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
-	p->reason = HC_REASON_NONE;
-	p->start_count++;
-	p->start_tsc = rdtsc();
+	partition_begin(p, rdtsc());
 	for (i = 0; i < p->vcpu_count; i++) {
 		p->vcpus[i]->tsc_offset = partition_is_host(p) ? 0 :
 					  -p->start_tsc;
 		p->vcpus[i]->kvmclock_msr = 0;
 	}
-	channel_map_all(p);
 	/* before the wake-ups: the scheduler runs nothing of a partition that
 	 * is not RUNNING. From here on it may end at any time. */
 	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
@@ -278,7 +288,8 @@ static bool all_stopped(struct partition *p)
 /**
  * HC_PARTITION_STOP: HC_EAGAIN until all vCPUs have left the CPUs, all memory is
  * back in the pool and the channels' sections are clear. In any state; a stopped
- * partition loses what was donated to it. HC_EPERM: the host partition. On CPU 0.
+ * partition loses what was donated to it. HC_EPERM: the host partition. HC_EBUSY:
+ * a template that has children, which stays as it is. On CPU 0.
  */
 hv_status_t partition_stop(struct partition *p)
 {
@@ -286,6 +297,9 @@ hv_status_t partition_stop(struct partition *p)
 
 	if (partition_is_host(p)) {
 		return HC_EPERM;
+	}
+	if (p->children) {
+		return HC_EBUSY;
 	}
 	lock_take(&p->lock);
 	if (p->state != HC_STATE_STOPPING) {
@@ -320,6 +334,10 @@ hv_status_t partition_stop(struct partition *p)
 	p->gpm_epoch++;
 	zero_memory(p->release, sizeof(p->release));
 	p->pages_populated = 0;
+	if (p->template) {
+		p->template->children--;
+		p->template = NULL;
+	}
 	__atomic_store_n(&p->state, HC_STATE_STOPPED, __ATOMIC_RELEASE);
 	return HC_OK;
 }
@@ -363,15 +381,18 @@ static hpa_t take(struct partition *p, bool *zeroed)
 
 /* The 2 MiB stretch around gpa in one go: present at once if the unit is
  * zeroed, else reserved. false: not possible here, or no unit or table is
- * left; the stretch is as before then, and a single page may still do. */
-static bool populate_big(struct partition *p, uint64_t gpa)
+ * left, or p's template has something there and p has not given it back (empty);
+ * the stretch is as before then, and a single page may still do. */
+static bool populate_big(struct partition *p, uint64_t gpa, bool empty)
 {
 	uint64_t base = gpa & ~BIG_PAGE_MASK;
 	bool zeroed;
 	hpa_t pa;
 
 	if (!partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
-	    !gpm_range_empty(p, GPA(base))) {
+	    !gpm_range_empty(p, GPA(base)) ||
+	    (p->template && !empty &&
+	     !gpm_range_empty(p->template, GPA(base)))) {
 		return false;
 	}
 	pa = take(p, &zeroed);
@@ -380,28 +401,67 @@ static bool populate_big(struct partition *p, uint64_t gpa)
 	}
 	if (zeroed ? gpm_map(p, GPA(base), pa, BIG_PAGE_SIZE, GPM_ALL) :
 	    gpm_reserve_big(p, GPA(base), pa)) {
-		lock_take(&frame_lock);
-		frame_free(partition_frames(p), pa, BIG_PAGE_SIZE);
-		p->pages_splits -= zeroed && hvm->gpm_format->split_exec;
-		lock_drop(&frame_lock);
+		gpm_give(p, pa, BIG_PAGE_SIZE,
+			 zeroed && hvm->gpm_format->split_exec ? -1 : 0);
 		return false;
 	}
 	p->pages_populated += BIG_PAGE_PAGES;
 	return true;
 }
 
-/**
- * Gives the partition the page of RAM at gpa that it touched; true too if it
- * is there already. Returns false with *why when it is not its RAM
- * (HC_REASON_GPM_FAULT), or memory has run out (HC_REASON_NO_MEMORY). gpa may
- * be anything. Its lock held.
- */
-bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
+/* Others of p's vCPUs may know what was at gpa before: until they do not, nobody
+ * may write to what is there now, and v waits for that (release_wait()). */
+static void after_others(struct vcpu *v, gpa_t gpa)
 {
-	struct gpm_entry e;
-	uint32_t n;
-	bool found;
-	hpa_t pa;
+	v->copied = gpa;
+	__atomic_fetch_or(&v->attention, VCPU_ATT_OTHERS, __ATOMIC_SEQ_CST);
+}
+
+/* One page of 4 KiB for p alone: zeroes, or a copy of its template's, *theirs,
+ * which may be in the place already. */
+static bool populate_page(struct vcpu *v, gpa_t gpa,
+			  const struct gpm_entry *theirs, bool there)
+{
+	struct partition *p = v->partition;
+	hpa_t pa = there && gpm_split(p, gpa) ? HPA(FRAME_NULL) :
+		   take(p, NULL);
+
+	if (pa.v == FRAME_NULL) {
+		return false;
+	}
+	if (theirs) {
+		__builtin_memcpy(hpa_ptr(pa), hpa_ptr(theirs->pa),
+				 PAGE_SIZE);
+	} else {
+		zero_memory(hpa_ptr(pa), PAGE_SIZE);
+	}
+	if (there) {
+		gpm_clear(p, gpa);
+		__atomic_add_fetch(&p->gpm_epoch, 1, __ATOMIC_SEQ_CST);
+		after_others(v, gpa);
+	}
+	if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
+		    there ? GPM_ALL & ~GPM_WRITE : GPM_ALL)) {
+		gpm_give(p, pa, PAGE_SIZE, 0);
+		return false;
+	}
+	p->pages_populated++;
+	return true;
+}
+
+/**
+ * Gives v's partition the page of RAM at gpa that v touched, to write it or not;
+ * true too if it is there already. Returns false with *why when it is not its
+ * RAM (HC_REASON_GPM_FAULT), or memory has run out (HC_REASON_NO_MEMORY). gpa
+ * may be anything. v is in its run loop; its partition's lock held.
+ */
+bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
+			enum hc_reason *why)
+{
+	struct partition *p = v->partition;
+	uint64_t n = FILL_PAGES;
+	struct gpm_entry e, t;
+	bool found, theirs;
 
 	*why = HC_REASON_GPM_FAULT;
 	if (!partition_has_ram(p, GPA(gpa.v & ~PAGE_MASK), PAGE_SIZE)) {
@@ -412,53 +472,49 @@ bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
 		gpm_restore(p, gpa);
 		found = gpm_lookup(p, gpa, &e);
 	}
-	if (!found && populate_big(p, gpa.v)) {
-		(void)gpm_lookup(p, gpa, &e);
-	} else if (!found) {
-		*why = HC_REASON_NO_MEMORY;
-		pa = take(p, NULL);
-		if (pa.v == FRAME_NULL) {
-			return false;
-		}
-		zero_memory(hpa_ptr(pa), PAGE_SIZE);
-		if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
-			    GPM_ALL)) {
-			lock_take(&frame_lock);
-			frame_free(partition_frames(p), pa, PAGE_SIZE);
-			lock_drop(&frame_lock);
-			return false;
-		}
-		p->pages_populated++;
-		return true;
+	theirs = p->template && (found ? e.shared : !e.empty) &&
+		 gpm_lookup(p->template, gpa, &t) && t.present;
+	if (!found && !theirs && populate_big(p, gpa.v, e.empty)) {
+		found = gpm_lookup(p, gpa, &e);
+		n /= 2;
 	}
-	if (e.reserved) {
+	if (found && !(theirs && write)) {
 		/* the neighbours will be touched next; fewer of them where a
 		 * unit and its tables have cost much already */
-		n = found ? FILL_PAGES : FILL_PAGES / 2;
-		gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)), n, GPM_ALL);
+		if (e.reserved) {
+			gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)),
+				 (uint32_t)n, GPM_ALL);
+		} else if (write && !e.write && p->template) {
+			after_others(v, gpa);
+		}
+		return true;
 	}
-	return true;
+	*why = HC_REASON_NO_MEMORY;
+	return theirs && !write ? !fork_share(p, gpa, &t) :
+	       populate_page(v, gpa, theirs ? &t : NULL, found);
 }
 
 /**
  * Where the hypervisor can reach a partition's RAM: [gpa, +len) within one
- * page, populated if need be. NULL: it is not RAM of its own (a channel, a
- * device), or memory has run out. No lock held, on the CPU of a vCPU of p that
- * is in its run loop: the pointer is good until its next entry, for until then
- * neither partition_stop() nor release_memory() gives the page away; and beyond
- * while p->gpm_epoch is what it was before the call. p may change the bytes at
- * any time.
+ * page, populated if need be, to write to it or not. NULL: it is not RAM of its
+ * own (a channel, a device), or memory has run out. No lock held, on the CPU of
+ * v, which is in its run loop: the pointer is good until its next entry, for
+ * until then neither partition_stop() nor release_memory() gives the page away;
+ * and beyond while gpm_epoch is what it was before the call. The partition may
+ * change the bytes at any time.
  */
-void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
+void *partition_memory(struct vcpu *v, gpa_t gpa, uint64_t len, bool write)
 {
+	struct partition *p = v->partition;
 	enum hc_reason why;
 	struct gpm_entry e;
 	bool ok;
 
 	lock_take(&p->lock);
 	ok = (gpa.v & PAGE_MASK) + len <= PAGE_SIZE &&
-	     partition_populate(p, gpa, &why) && gpm_lookup(p, gpa, &e) &&
-	     e.present && frame_is_owner(partition_frames(p), e.pa);
+	     partition_populate(v, gpa, write, &why) &&
+	     gpm_lookup(p, gpa, &e) && e.present &&
+	     (e.shared || frame_is_owner(partition_frames(p), e.pa));
 	lock_drop(&p->lock);
 	return ok ? (uint8_t *)hpa_ptr(e.pa) + (gpa.v & PAGE_MASK) : NULL;
 }

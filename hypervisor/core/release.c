@@ -41,10 +41,12 @@ static uint64_t units_of(uint64_t block)
 	return block & BIG_PAGE_MASK;
 }
 
-/* Has every vCPU of p let go of what it had before? me is in this call: it
- * holds no pointer, and looks at the epoch before it goes on. */
-static bool all_passed(struct partition *p, const struct vcpu *me)
+/* Has every vCPU of me's partition let go of what it had before epoch? me, and
+ * those that wait for others themselves, hold no pointer, and look at the epoch
+ * before they go on. */
+static bool all_passed(const struct vcpu *me, uint64_t epoch)
 {
+	struct partition *p = me->partition;
 	bool passed = true;
 	uint32_t i;
 
@@ -53,8 +55,8 @@ static bool all_passed(struct partition *p, const struct vcpu *me)
 
 		if (v != me &&
 		    __atomic_load_n(&v->running, __ATOMIC_SEQ_CST) &&
-		    __atomic_load_n(&v->gpm_epoch, __ATOMIC_ACQUIRE) <
-		    p->release_epoch) {
+		    !__atomic_load_n(&v->waits, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&v->gpm_epoch, __ATOMIC_ACQUIRE) < epoch) {
 			sched_interrupt(v);
 			passed = false;
 		}
@@ -81,21 +83,24 @@ static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS],
 	if (taken) {
 		p->release_epoch = __atomic_add_fetch(&p->gpm_epoch, 1,
 						      __ATOMIC_SEQ_CST);
-	} else {
+	} else if (!p->template) {	/* what a child has not it may share */
 		zero_memory(p->release, sizeof(p->release));
 	}
 }
 
-/* The quarantine is over. HC_EAGAIN: for a part, so far. */
+/* The quarantine is over. HC_EAGAIN: for a part, so far. HC_ENOMEM: see
+ * gpm_reclaim(). */
 static hv_status_t give_back(struct partition *p, int *budget)
 {
+	hv_status_t st;
 	uint32_t i;
 
 	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		while (units_of(p->release[i])) {
-			if (*budget <= 0 ||
-			    !gpm_reclaim(p, first_of(p->release[i]), budget)) {
-				return HC_EAGAIN;
+			st = *budget <= 0 ? HC_EAGAIN :
+			     gpm_reclaim(p, first_of(p->release[i]), budget);
+			if (st) {
+				return st;
 			}
 			/* one unit on, one less */
 			p->release[i] += BIG_PAGE_SIZE - 1;
@@ -108,7 +113,9 @@ static hv_status_t give_back(struct partition *p, int *budget)
  * HC_MEM_RELEASE of a vCPU, in this call. HC_EINVAL: a block is too long, or no
  * RAM of its partition's; device and channel pages are none, nor is what is set
  * aside for DMA. HC_EAGAIN: vCPUs have not passed yet, or there is more than one
- * call gives back, or than another vCPU's call has left. Its lock held.
+ * call gives back, or than another vCPU's call has left. HC_ENOMEM: a child's map
+ * lacks a page for a table, so that its template's memory would be there again;
+ * what is not given back stays. Its lock held.
  */
 hv_status_t release_memory(struct vcpu *me,
 			   const uint64_t block[HC_RELEASE_BLOCKS])
@@ -132,6 +139,29 @@ hv_status_t release_memory(struct vcpu *me,
 	if (!before) {
 		take(p, block, &budget);
 	}
-	st = all_passed(p, me) ? give_back(p, &budget) : HC_EAGAIN;
-	return before ? HC_EAGAIN : st;
+	st = all_passed(me, p->release_epoch) ? give_back(p, &budget) : HC_EAGAIN;
+	return before && !st ? HC_EAGAIN : st;
+}
+
+/**
+ * A page has been taken in the place of one that was shared, and the epoch raised:
+ * waits until no other vCPU reads the old one. Only then me, or any other, may
+ * write to the new one; else a third could read the old and see by other ways what
+ * was done after it. Two may wait for each other: who waits is out of its guest
+ * and counts as passed. On me's CPU, between an exit and an entry, no
+ * lock held, or the others might be in need of it. The model is
+ * qemu-test/spin/cow.pml.
+ */
+void release_wait(struct vcpu *me)
+{
+	uint64_t epoch = me->partition->gpm_epoch;
+
+	__atomic_store_n(&me->waits, true, __ATOMIC_SEQ_CST);
+	while (!all_passed(me, epoch)) {
+		cpu_pause();
+	}
+	__atomic_store_n(&me->waits, false, __ATOMIC_SEQ_CST);
+	lock_take(&me->partition->lock);
+	gpm_copied(me->partition, me->copied);
+	lock_drop(&me->partition->lock);
 }

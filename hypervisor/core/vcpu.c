@@ -15,7 +15,8 @@
 
 /* What no remote call needs. */
 #define ATT_SELDOM	(VCPU_ATT_INIT | VCPU_ATT_RESET | VCPU_ATT_NMI | \
-			 VCPU_ATT_IOREQ)
+			 VCPU_ATT_IOREQ | VCPU_ATT_OTHERS | VCPU_ATT_PARK | \
+			 VCPU_ATT_FORK)
 
 /**
  * Raises attention bits, then lets v run if it is blocked in state from. Any
@@ -108,19 +109,21 @@ void vcpu_inject_ud(struct vcpu *v)
 	vcpu_inject_exception(v, X86_EXC_UD, false, 0);
 }
 
-/* All registers as after a reset, or as struct vcpu_start has them, the FPU's
- * included: nothing of an earlier life is left. */
-static void do_reset(struct vcpu *v)
+/**
+ * All registers as after a reset, or as s has them, the FPU's included: nothing
+ * of an earlier life is left. On v's CPU.
+ */
+void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 {
 	zero_memory(&v->regs, sizeof(v->regs));
 	zero_memory(v->fpu, PAGE_SIZE);
 	((uint32_t *)v->fpu)[6] = 0x1f80;	/* MXCSR after reset */
-	v->regs.rsi = v->start.kind == VCPU_RESET_LONG ? v->start.rsi : 0;
+	v->regs.rsi = s->kind == VCPU_RESET_LONG ? s->rsi : 0;
 	v->regs.rdx = cpuid(1, 0).eax;	/* [SDM3 "Processor State After
 					 * Reset"]: family, model, stepping */
 	/* a long-mode start finds all enabled: nothing to change at a switch to
 	 * one that never uses it */
-	v->xcr0 = v->start.kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
+	v->xcr0 = s->kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
 	zero_memory(v->dr, sizeof(v->dr));
 	v->dr6 = DR6_RESET;
 	v->dr_loaded = v->dr_armed = false;
@@ -133,7 +136,7 @@ static void do_reset(struct vcpu *v)
 	if (this_cpu()->loaded == v) {
 		this_cpu()->loaded = NULL;
 	}
-	hvm->vcpu_reset(v, &v->start);
+	hvm->vcpu_reset(v, s);
 }
 
 /* The host partition's answer goes into RAX and the instruction is done. The
@@ -253,7 +256,7 @@ static bool handle_reset(struct vcpu *v, uint32_t att)
 	if (v->start.kind == VCPU_RESET_LONG) {
 		vlapic_reset(v, true);
 	}
-	do_reset(v);
+	vcpu_reset(v, &v->start);
 	return true;
 }
 
@@ -287,6 +290,12 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 	uint32_t att = take_attention(v) | v->kept;
 
 	v->kept = 0;
+	if (att & VCPU_ATT_OTHERS) {
+		release_wait(v);
+	}
+	if (att & VCPU_ATT_FORK) {
+		fork_vcpu(v);
+	}
 	if (att & (VCPU_ATT_INIT | VCPU_ATT_RESET)) {
 		if (!handle_reset(v, att)) {
 			return false;
@@ -298,6 +307,10 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
 	}
+	if (att & VCPU_ATT_PARK) {
+		fork_park(v, att);
+		return false;
+	}
 	if (att & VCPU_ATT_NMI) {
 		att |= VCPU_ATT_INTR;	/* it may be in that one's way */
 		deliver_nmi(v);
@@ -306,8 +319,9 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 }
 
 /**
- * Does what is due before v enters its guest: INIT and start-up, the switch of
- * state, an ioreq's answer, NMI, HC_WAIT, HLT, interrupt, in this order.
+ * Does what is due before v enters its guest: others that are to be waited for,
+ * a fork, INIT and start-up, the switch of state, an ioreq's answer, parking,
+ * NMI, HC_WAIT, HLT, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
  * no lock held.
  */
@@ -420,6 +434,15 @@ void vcpu_switch(struct vcpu *from, struct vcpu *to)
 	}
 	load_state(to, from != NULL);
 	this_cpu()->loaded = to;
+}
+
+/** What vcpu_switch() leaves in the CPU of v is in memory afterwards. On v's CPU. */
+void vcpu_unload(struct vcpu *v)
+{
+	if (this_cpu()->loaded == v) {
+		save_state(v);
+		this_cpu()->loaded = NULL;
+	}
 }
 
 /** Everything about a vCPU, into the log. On its CPU. */

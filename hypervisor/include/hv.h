@@ -96,6 +96,7 @@ struct gpm_entry {
 	hpa_t pa;
 	bool present, reserved, write, exec;
 	bool split;		/* before it is executed */
+	bool shared, empty;	/* its template's; not even that */
 };
 
 hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
@@ -106,10 +107,12 @@ void gpm_fill(struct partition *p, gpa_t gpa, uint32_t pages, uint32_t flags);
 bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e);
 hv_status_t gpm_split(struct partition *p, gpa_t gpa) MUST_CHECK;
 hv_status_t gpm_execute(struct partition *p, gpa_t gpa) MUST_CHECK;
+void gpm_copied(struct partition *p, gpa_t gpa);
+void gpm_give(struct partition *p, hpa_t pa, uint64_t bytes, int splits);
 void gpm_clear(struct partition *p, gpa_t gpa);
 bool gpm_revoke(struct partition *p, gpa_t gpa);
 void gpm_restore(struct partition *p, gpa_t gpa);
-bool gpm_reclaim(struct partition *p, gpa_t gpa, int *budget);
+hv_status_t gpm_reclaim(struct partition *p, gpa_t gpa, int *budget) MUST_CHECK;
 void gpm_tidy(struct partition *p, gpa_t gpa);
 bool gpm_range_empty(struct partition *p, gpa_t gpa);
 uint64_t gpm_teardown(struct partition *p, uint64_t gpa);
@@ -131,6 +134,8 @@ bool channel_clear(struct partition *p, uint64_t *at);
 bool channel_io(struct vcpu *v, const struct vm_exit *e);
 void channel_poll(void);
 void channel_map_all(struct partition *p);
+bool channel_same(const struct partition *a, const struct partition *b);
+void channel_fork(const struct partition *t, struct partition *p);
 hv_status_t channel_query(struct partition *p, uint64_t local,
 			  uint64_t out[5]);
 
@@ -164,7 +169,7 @@ bool xsetbv_emulate(struct vcpu *v);
 uint64_t xstate_mask(void);
 bool cpu_has_tsc_aux(void);
 bool cpu_keeps_x87_pointers(void);
-void kvmclock_update(struct vcpu *v);
+void kvmclock_update(struct vcpu *v, bool paused);
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 #define FETCH_MAX	15u		/* bytes of the longest instruction */
 void guest_fetch_forget(struct vcpu *v);

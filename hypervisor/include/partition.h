@@ -38,6 +38,7 @@ enum vcpu_state {
 	VCPU_WAITING,		/* HC_WAIT: an event or the deadline */
 	VCPU_IOREQ,		/* the host partition works on its access */
 	VCPU_RUNNABLE,
+	VCPU_PARKED,		/* of a template, or of what becomes one */
 };
 
 /* Bits of vcpu.attention (any): work before the next entry. */
@@ -47,6 +48,9 @@ enum vcpu_state {
 #define VCPU_ATT_NMI		BIT32(3)
 #define VCPU_ATT_WAIT		BIT32(4)	/* HC_WAIT result is due */
 #define VCPU_ATT_IOREQ		BIT32(5)	/* an ioreq has been answered */
+#define VCPU_ATT_OTHERS		BIT32(6)	/* release_wait() */
+#define VCPU_ATT_PARK		BIT32(7)	/* fork_park() */
+#define VCPU_ATT_FORK		BIT32(8)	/* fork_vcpu() */
 
 struct ioreq {
 	uint64_t word;		/* HC_IOREQ_* */
@@ -68,6 +72,8 @@ struct vcpu {
 					 * until after the next exit */
 	uint32_t running;		/* inside the run loop (any reads) */
 	uint64_t gpm_epoch;		/* of the last flush (any reads) */
+	bool waits;			/* in release_wait() (any reads) */
+	gpa_t copied;			/* .. to write here */
 	bool halted;			/* between HLT and its wake-up */
 	bool halt_if;			/* RFLAGS.IF at HLT */
 	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */
@@ -75,6 +81,7 @@ struct vcpu {
 	struct vcpu_start start;
 	struct ioreq ioreq;
 	struct vlapic lapic;
+	uint64_t parked_deadline;	/* the LAPIC timer's, while parked */
 	uint64_t kvmclock_msr;
 	uint32_t kvmclock_version;
 	uint32_t fault_streak;		/* reflected #DB/#AC since a yield */
@@ -106,6 +113,9 @@ struct partition {
 	uint64_t crash_rip, crash_detail;	/* valid with reason */
 	uint64_t start_count;
 	uint64_t start_tsc;		/* host TSC: the guest's 0 */
+	uint64_t begin_tsc;		/* .. when this life began */
+	struct partition *template;	/* of a child */
+	uint32_t children;		/* of a template */
 	const struct boot_partition *config;
 
 	hpa_t gpm_root;
@@ -154,10 +164,12 @@ struct partition *partition_get(uint64_t id);
 struct partition *partition_host(void);
 void partition_event(struct partition *p, uint64_t bits);
 void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail);
+void partition_begin(struct partition *p, uint64_t tsc);
 hv_status_t partition_start(struct partition *p, const struct vcpu_start *s);
 hv_status_t partition_stop(struct partition *p);
-bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why);
-void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len);
+bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
+			enum hc_reason *why);
+void *partition_memory(struct vcpu *v, gpa_t gpa, uint64_t len, bool write);
 bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size);
 
 /* donate.c */
@@ -167,6 +179,15 @@ hv_status_t donate_memory(struct partition *from, gpa_t src,
 /* release.c */
 hv_status_t release_memory(struct vcpu *me,
 			   const uint64_t block[HC_RELEASE_BLOCKS]);
+
+void release_wait(struct vcpu *me);
+
+/* fork.c */
+hv_status_t fork_call(uint64_t what, uint64_t which, uint64_t with);
+void fork_park(struct vcpu *v, uint32_t att);
+void fork_vcpu(struct vcpu *v);
+hv_status_t fork_share(struct partition *p, gpa_t gpa,
+		       const struct gpm_entry *theirs);
 
 /* promise.c */
 uint64_t promise_owned(const struct partition *p);
@@ -182,8 +203,10 @@ void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error);
 void vcpu_inject_gp(struct vcpu *v);
 void vcpu_inject_ud(struct vcpu *v);
+void vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
 bool vcpu_prepare(struct vcpu *v);
 void vcpu_switch(struct vcpu *from, struct vcpu *to);
+void vcpu_unload(struct vcpu *v);
 void vcpu_load_dr(struct vcpu *v);
 void vcpu_dump(struct vcpu *v);
 

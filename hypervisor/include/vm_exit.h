@@ -40,7 +40,9 @@ enum vm_exit_code {
 #define GPM_WRITE	0x2u
 #define GPM_EXEC	0x4u
 #define GPM_UNCACHED	0x8u
+#define GPM_SHARED	0x10u		/* of a child's template */
 #define GPM_ALL		(GPM_READ | GPM_WRITE | GPM_EXEC)
+#define GPM_SHARED_ALL	(GPM_READ | GPM_EXEC | GPM_SHARED)
 
 struct vm_exit {
 	enum vm_exit_code code;

@@ -511,7 +511,6 @@ void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
 	advance_far(v, len);
 }
 
-/* Read in pairs, so their number is even. */
 #define F(n)	{ VMCS_##n, #n }
 static const struct {
 	enum vmcs_field field;
@@ -536,10 +535,9 @@ void vmx_dump(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_load(v);
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(dump_fields); i += 2) {
-		log_write("  VMCS %s %#lx  %s %#lx", dump_fields[i].name,
-			  vmread(dump_fields[i].field), dump_fields[i + 1].name,
-			  vmread(dump_fields[i + 1].field));
+	for (i = 0; i < ARRAY_SIZE(dump_fields); i++) {
+		log_write("  VMCS %s %#lx", dump_fields[i].name,
+			  vmread(dump_fields[i].field));
 	}
 	if (x->entry_failed) {
 		vmx_check_log();

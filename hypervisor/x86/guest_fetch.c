@@ -35,7 +35,7 @@ static bool walk(struct vcpu *v, uint64_t va, uint64_t cr3, uint64_t *gpa)
 	for (level = 3; level >= 0; level--) {
 		uint64_t off = (va >> (12 + 9 * level) & 511) * 8, e;
 
-		t = partition_memory(v->partition, GPA(at + off), 8);
+		t = partition_memory(v, GPA(at + off), 8, false);
 		if (!t) {
 			return false;
 		}
@@ -64,7 +64,7 @@ static const uint8_t *page_of(struct vcpu *v, uint64_t va, uint64_t cr3)
 	if (!walk(v, va, cr3, &gpa)) {
 		return NULL;
 	}
-	return partition_memory(v->partition, GPA(gpa & ~PAGE_MASK), 1);
+	return partition_memory(v, GPA(gpa & ~PAGE_MASK), 1, false);
 }
 
 /* The last page again? A guest that has changed its tables meanwhile gets

@@ -17,6 +17,7 @@
 #define MSR_KVM_WALL_CLOCK_NEW	0x4b564d00u
 #define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01u
 #define PVCLOCK_TSC_STABLE	1u
+#define PVCLOCK_GUEST_STOPPED	2u	/* its watchdogs need not bark */
 #define NSEC_PER_SEC		1000000000ull
 #define NSEC_PER_MSEC		1000000ull
 
@@ -53,10 +54,10 @@ static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 
 /**
  * Writes v's time page, if it has one: time since the partition's start, in ns
- * of v's TSC. A page that is not its RAM, or that crosses 4 KiB, is left out.
- * On v's CPU, no lock held.
+ * of v's TSC; paused: v has not run for a while. A page that is not its RAM, or
+ * that crosses 4 KiB, is left out. On v's CPU, no lock held.
  */
-void kvmclock_update(struct vcpu *v)
+void kvmclock_update(struct vcpu *v, bool paused)
 {
 	uint64_t gpa = v->kvmclock_msr & ~1ull;
 	struct pvclock_vcpu_time_info *t;
@@ -64,7 +65,7 @@ void kvmclock_update(struct vcpu *v)
 	if (!(v->kvmclock_msr & 1)) {
 		return;
 	}
-	t = partition_memory(v->partition, GPA(gpa), sizeof(*t));
+	t = partition_memory(v, GPA(gpa), sizeof(*t), true);
 	if (!t) {
 		return;
 	}
@@ -75,7 +76,7 @@ void kvmclock_update(struct vcpu *v)
 	t->tsc_timestamp = v->tsc_offset + v->partition->start_tsc;
 	t->system_time = 0;
 	time_scale(boot.tsc_hz, &t->tsc_to_system_mul, &t->tsc_shift);
-	t->flags = PVCLOCK_TSC_STABLE;
+	t->flags = PVCLOCK_TSC_STABLE | (paused ? PVCLOCK_GUEST_STOPPED : 0);
 	__atomic_store_n(&t->version, ++v->kvmclock_version,
 			 __ATOMIC_RELEASE);
 }
@@ -92,7 +93,7 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
 	uint64_t nsec = u64_muldiv(ticks, NSEC_PER_SEC, boot.tsc_hz);
 
 	nsec = (nsec + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC * NSEC_PER_MSEC;
-	w = partition_memory(v->partition, GPA(gpa), sizeof(*w));
+	w = partition_memory(v, GPA(gpa), sizeof(*w), true);
 	if (!w) {
 		return;
 	}
@@ -121,7 +122,7 @@ bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		v->kvmclock_msr = value;
 		/* the next one is odd, whatever was interrupted */
 		v->kvmclock_version &= ~1u;
-		kvmclock_update(v);
+		kvmclock_update(v, false);
 		return true;
 	default:
 		return false;

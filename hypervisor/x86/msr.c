@@ -128,7 +128,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		 * are */
 		v->tsc_offset = value - rdtsc();
 		hvm->vcpu_set(v, VCPU_TSC_OFFSET, v->tsc_offset);
-		kvmclock_update(v);
+		kvmclock_update(v, false);
 		return true;
 	case MSR_IA32_APIC_BASE:
 		return vlapic_base_write(v, value);

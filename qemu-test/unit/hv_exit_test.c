@@ -7,6 +7,7 @@ static struct partition part[2];
 static struct vcpu vcpu;
 static struct gpm_entry entry;
 static bool populated, lapic_page, msr_ok, cr_ok, xsetbv_ok, channel_port;
+static bool populated_write;
 static uint32_t hypercalls, vectors, cpuids;
 static enum hc_reason populate_why;
 static bool machine_ok;
@@ -73,10 +74,12 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 	return lapic_page;
 }
 
-bool partition_populate(struct partition *p, gpa_t gpa, enum hc_reason *why)
+bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
+			enum hc_reason *why)
 {
-	(void)p;
+	(void)v;
 	(void)gpa;
+	populated_write = write;
 	assert_int_equal(fake.lock_depth, 1);
 	*why = populate_why;
 	return populated;
@@ -323,6 +326,8 @@ static void memory(void **state)
 		e.fault.gpa = GPA(0xabc000);
 		e.fault.access = t[i].access;
 		take(e);
+		assert_int_equal(populated_write,
+				 (t[i].access & GPM_WRITE) != 0);
 		assert_ptr_equal(fake.killed, t[i].ok ? NULL : &vcpu);
 		if (!t[i].ok) {
 			assert_int_equal(fake.kill_reason,

@@ -99,7 +99,7 @@ static void touch(struct partition *p, uint64_t gpa)
 	struct gpm_entry e;
 
 	lock_take(&p->lock);
-	assert_true(partition_populate(p, GPA(gpa), &why));
+	assert_true(partition_populate(p->vcpus[0], GPA(gpa), true, &why));
 	assert_true(gpm_lookup(p, GPA(gpa), &e));
 	lock_drop(&p->lock);
 }

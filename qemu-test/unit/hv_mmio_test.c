@@ -15,9 +15,10 @@ static struct partition part;
 static struct vcpu vcpu;
 static uint32_t last_reg, last_value, accesses;
 
-void *partition_memory(struct partition *p, gpa_t gpa, uint64_t len)
+void *partition_memory(struct vcpu *v, gpa_t gpa, uint64_t len, bool write)
 {
-	assert_ptr_equal(p, &part);
+	assert_ptr_equal(v, &vcpu);
+	assert_false(write);
 	assert_int_equal(fake.lock_depth, 0);	/* it takes one */
 	return gpa.v + len <= sizeof(guest) ? &guest[gpa.v] : NULL;
 }

@@ -49,8 +49,9 @@ void vlapic_set_tpr(struct vcpu *v, uint32_t tpr)
 	v->lapic.tpr = tpr;
 }
 
-void kvmclock_update(struct vcpu *v)
+void kvmclock_update(struct vcpu *v, bool paused)
 {
+	(void)paused;
 	last_tsc_update = v->tsc_offset;
 }
 

@@ -145,9 +145,9 @@ static void touched(void **state)
 	(void)state;
 	lock_take(&p->lock);
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
-		assert_true(partition_populate(p, GPA(at[i]), &why));
+		assert_true(partition_populate(p->vcpus[0], GPA(at[i]), true, &why));
 	}
-	assert_false(partition_populate(p, GPA(RAM + RAM_SIZE), &why));
+	assert_false(partition_populate(p->vcpus[0], GPA(RAM + RAM_SIZE), true, &why));
 	lock_drop(&p->lock);
 }
 

@@ -173,7 +173,7 @@ static void touch(struct partition *p, uint64_t gpa)
 	bool ok;
 
 	lock_take(&p->lock);
-	ok = partition_populate(p, GPA(gpa), &why);
+	ok = partition_populate(p->vcpus[0], GPA(gpa), true, &why);
 	if (ok) {
 		assert_true(gpm_lookup(p, GPA(gpa), &e));
 		if (gpa & BIG_PAGE_SIZE) {
@@ -237,7 +237,7 @@ static void *run(void *arg)
 			} else {
 				partition_kill(v, HC_REASON_GPM_FAULT, 1);
 			}
-			word = partition_memory(p, GPA(gpa), 8);
+			word = partition_memory(p->vcpus[0], GPA(gpa), 8, true);
 			if (word) {
 				*word += 1;
 			}

@@ -4,7 +4,8 @@
 
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
-	hv_asid hv_execute hv_release hv_day
+	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
+	hv_fork_prepare
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
@@ -19,7 +20,7 @@ UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
 hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
-hv_memory_UNDER := core/frame.c core/gpm.c core/partition.c core/promise.c \
+hv_memory_UNDER := core/fork.c core/frame.c core/gpm.c core/partition.c core/promise.c \
 	core/donate.c core/release.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
@@ -50,6 +51,9 @@ hv_scale_UNDER := $(hv_hold_UNDER)
 hv_threads_UNDER := $(hv_hold_UNDER) core/lock.c
 hv_release_UNDER := $(hv_memory_UNDER)
 hv_day_UNDER := $(hv_memory_UNDER)
+hv_fork_UNDER := $(hv_memory_UNDER) core/channel.c
+hv_fork_life_UNDER := $(hv_fork_UNDER)
+hv_fork_prepare_UNDER := core/vcpu.c
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
@@ -67,6 +71,8 @@ hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
+$(foreach t,hv_fork hv_fork_life,$(eval $(t)_SRCS += \
+	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
 # The same test on a processor of each vendor.

@@ -58,6 +58,8 @@ enum hypercall {
 	 * When this is HC_OK their content is lost, and they are populated anew
 	 * when touched. HC_EAGAIN: call again. */
 	HC_MEM_RELEASE = 13,
+	/* RDI = enum hc_fork, RSI = partition, and more as listed there [H] */
+	HC_FORK = 14,
 	HC_COUNT
 };
 
@@ -101,6 +103,16 @@ enum hc_state {
 	HC_STATE_RUNNING = 1,
 	HC_STATE_CRASHED = 2,	/* killed: reason set; HC_PARTITION_STOP next */
 	HC_STATE_STOPPING = 3,
+	HC_STATE_FROZEN = 4,	/* a template: never runs again */
+};
+
+enum hc_fork {
+	/* RSI = a running partition, which becomes a template. HC_EAGAIN: call
+	 * again */
+	HC_FORK_FREEZE = 0,
+	/* RSI = template, RDX = a stopped partition of the same shape, which
+	 * runs on from where the template was */
+	HC_FORK_CHILD = 1,
 };
 
 enum hc_reason {

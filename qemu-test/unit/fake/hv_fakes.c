@@ -485,9 +485,76 @@ WEAK struct partition *partition_host(void)
 	return partition_count ? partitions[0] : NULL;
 }
 
+WEAK void vlapic_msi(uint64_t address, uint32_t data, struct vcpu *any)
+{
+	(void)address;
+	(void)data;
+	(void)any;
+}
+
+WEAK void channel_create_all(const struct boot_info *bi)
+{
+	(void)bi;
+}
+
 WEAK void channel_map_all(struct partition *p)
 {
 	(void)p;
+}
+
+WEAK bool channel_same(const struct partition *a, const struct partition *b)
+{
+	(void)a;
+	(void)b;
+	return true;
+}
+
+WEAK void channel_fork(const struct partition *t, struct partition *p)
+{
+	(void)t;
+	(void)p;
+}
+
+WEAK void kvmclock_update(struct vcpu *v, bool paused)
+{
+	(void)v;
+	(void)paused;
+}
+
+WEAK void vcpu_unload(struct vcpu *v)
+{
+	(void)v;
+	this_cpu()->loaded = NULL;
+}
+
+WEAK void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
+{
+	(void)s;
+	memset(&v->regs, 0, sizeof(v->regs));
+}
+
+WEAK void release_wait(struct vcpu *me)
+{
+	(void)me;
+}
+
+WEAK void fork_park(struct vcpu *v, uint32_t att)
+{
+	(void)v;
+	(void)att;
+}
+
+WEAK void fork_vcpu(struct vcpu *v)
+{
+	(void)v;
+}
+
+WEAK hv_status_t fork_call(uint64_t what, uint64_t which, uint64_t with)
+{
+	(void)what;
+	(void)which;
+	(void)with;
+	return HC_EINVAL;
 }
 
 WEAK void channel_partition_down(struct partition *p)

@@ -3,6 +3,7 @@
 #include "hv_memory.h"
 
 struct partition *host, *linux_p;
+uint32_t more_linux;
 static struct boot_info info;
 
 /* A machine with a hole, firmware beyond all RAM, and two partitions. */
@@ -45,6 +46,17 @@ static void describe_machine(void)
 	l->demand_count = 2;
 	l->demand[0] = (struct boot_demand){ 0, 0x9f000 };
 	l->demand[1] = (struct boot_demand){ LINUX_RAM, LINUX_RAM_SIZE };
+	for (; info.partition_count < 2 + more_linux; info.partition_count++) {
+		info.partitions[info.partition_count] = *l;
+		info.partitions[info.partition_count].id = info.partition_count;
+	}
+	for (; more_linux && info.channel_count <= more_linux;
+	     info.channel_count++) {
+		info.channels[info.channel_count] = (struct boot_channel){
+			{ 0, 1 + info.channel_count },
+			{ 0xa0000000 + info.channel_count * 0x4000000,
+			  0xe4000000 }, 0x11000 };
+	}
 }
 
 /* The machine is made once: its sources keep state of their own. Each test
@@ -59,6 +71,7 @@ int make_machine(void **state)
 	memset(hpa_ptr(HPA(0x211000)), 0xaa, MACHINE - 0x211000);
 	frame_init(&info);
 	partition_create_all(&info);
+	channel_create_all(&info);
 	host = partitions[0];
 	linux_p = partitions[1];
 	return partition_start(host, &(struct vcpu_start){ 0 });
@@ -98,13 +111,14 @@ bool all_zero(uint64_t pa, uint64_t bytes)
 /*
  * The accounts against the tables: each page has one owner; what a partition
  * is charged is what it owns; each RAM page mapped or reserved in a map
- * belongs to that partition, and no page is in two places.
+ * belongs to that partition, and no page is in two places; but what a child
+ * shares is its template's, at the same address, and not to be written.
  */
 void check_accounts(void)
 {
 	static uint8_t mapped[PAGES];
 	uint64_t count[FRAME_PARTITION0 + 4] = { 0 }, pa, gpa, ram, splits;
-	struct gpm_entry e;
+	struct gpm_entry e, t;
 	uint32_t i, who;
 
 	for (pa = 0; pa < MACHINE; pa += PAGE_SIZE) {
@@ -116,7 +130,7 @@ void check_accounts(void)
 		assert_int_equal(count[who], owned(who));
 	}
 	memset(mapped, 0, sizeof(mapped));
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < partition_count; i++) {
 		struct partition *p = partitions[i];
 
 		assert_int_equal(promise_owned(p), owned(FRAME_PARTITION0 + i));
@@ -128,6 +142,16 @@ void check_accounts(void)
 				continue;
 			}
 			if (!gpm_lookup(p, GPA(gpa), &e) || e.pa.v >= MACHINE) {
+				continue;
+			}
+			if (owner_of(e.pa.v) == FRAME_CHANNEL) {
+				continue;
+			}
+			if (e.shared) {
+				assert_true(gpm_lookup(p->template, GPA(gpa),
+						       &t));
+				assert_int_equal(e.pa.v, t.pa.v);
+				assert_false(e.write);
 				continue;
 			}
 			assert_int_equal(owner_of(e.pa.v),

@@ -22,6 +22,7 @@
 #define LINUX_RAM_SIZE	(MACHINE * 3 / 8)
 
 extern struct partition *host, *linux_p;
+extern uint32_t more_linux;	/* as many more as linux_p: partitions[2] on */
 
 int make_machine(void **state);
 uint64_t owned(uint32_t who);
@@ -42,8 +43,11 @@ void free_pages(uint8_t who, hpa_t pa, uint64_t bytes);
 	lock_drop(locked_);						\
 	result_;							\
 })
-#define partition_populate(p, ...)					\
-	LOCKED(p, partition_populate(p, __VA_ARGS__))
+/* vCPU 0 writes. */
+#define partition_populate(p, gpa, why)					\
+	LOCKED(p, partition_populate((p)->vcpus[0], gpa, true, why))
+#define partition_memory(p, gpa, len)					\
+	partition_memory((p)->vcpus[0], gpa, len, true)
 #define release_memory(v, ...)						\
 	LOCKED((v)->partition, release_memory(v, __VA_ARGS__))
 #define gpm_lookup(p, ...)	LOCKED(p, gpm_lookup(p, __VA_ARGS__))
