@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Room net: the network: between the wire, the host partition's own stack and
- * each Linux. Trusts none of them. May include rt, loop, dev, blk and vsock.
- *
- * Here the addresses and ports of Linux's packets become the host partition's, and
+ * The addresses and ports of Linux's packets become the host partition's, and
  * back: NAPT of IPv4 and, in the same way, of IPv6. Works on flat packets and
  * knows neither stack nor card. Linux means harm to the wire, to the host partition
  * and to other Linuxes, the wire to all. Each Linux has its own tables of a fixed

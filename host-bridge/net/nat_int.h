@@ -76,7 +76,7 @@ struct nat {
 	struct nat_config config;
 	struct nat_addr outside[2];
 	bool has[2];
-	unsigned mtu, bits;
+	unsigned mtu, bits, links;	/* links: that may be known */
 	uint64_t now, random;
 	struct nat_session **sessions;
 	struct nat_mapping **inside, **outer;

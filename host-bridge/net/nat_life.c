@@ -71,6 +71,7 @@ int nat_linux_up(struct nat *n, unsigned which, const struct nat_link *link)
 	}
 	part->link = *link;
 	part->up = part->known = true;
+	n->links = which < n->links ? n->links : which + 1;
 	return 0;
 }
 

@@ -12,14 +12,17 @@
 static bool is(const struct look *k, enum look_side side,
 	       const struct nat_addr addr[2])
 {
-	return memcmp(k->ip + k->addr[side], addr[k->six].b, k->addr_len) == 0;
+	const uint8_t *at = k->ip + k->addr[side];
+
+	return k->six ? memcmp(at, addr[1].b, 16) == 0
+		      : memcmp(at, addr[0].b, 4) == 0;
 }
 
 /* Whether it is an address of a link to a Linux, there or gone. */
 static bool is_link(const struct nat *n, const struct look *k,
 		    enum look_side side)
 {
-	for (unsigned i = 0; i < NAT_LINUXES; i++) {
+	for (unsigned i = 0; i < n->links; i++) {
 		const struct nat_part *part = &n->part[i];
 
 		if (part->known && (is(k, side, part->link.linux_end) ||
@@ -250,7 +253,9 @@ static enum nat_way pass(struct nat *n, unsigned from, struct look *k,
 	if (k->kind == LOOK_LATER) {
 		way = nat_frag_later(n, from, k, to);
 	} else {
-		nat_frag_key(k, key);
+		if (k->more) {
+			nat_frag_key(k, key);
+		}
 		way = from == NAT_LINUXES ? from_wire(n, k, to)
 					  : from_linux(n, from, k, p, to);
 		if (k->more) {

@@ -273,6 +273,51 @@ static void checksums_are_as_before(void **state)
 	assert_in_range(zeros, 1, 3);
 }
 
+/* A million SYNs of a Linux's, a hundred thousand to a forwarded port of its from
+ * nowhere, as many packets that are not its own, or are fragments: its open
+ * connection goes on, another Linux's begin. */
+static void floods(void **state)
+{
+	struct nat_config config = fixture_config(256);
+	struct spec s = { .proto = TCP, .from = LINUX_0, .to = PEER, .dport = 80,
+			  .flags = SYN };
+	unsigned opened = 0;
+
+	(void)state;
+	fixture_end();
+	fixture_begin(&config);
+	GO(nat_forward(nat, 0, false, TCP, 22, 22), 0);
+	send_from(0, false, TCP, PEER, 4000, 80, SYN);
+	come(false, TCP, PEER, 80, 4000, SYN | ACK);
+	for (unsigned i = 0; i < 1000000; i++) {
+		now += i % 100 == 0;
+		make(&packet, &s);
+		net_put16(packet.p.data + 20, (uint16_t)(i % 60000 + 1024));
+		packet.p.data[19] = (uint8_t)(i / 60000);
+		(void)out(0, &packet);
+		if (i % 10 == 0) {
+			(void)come(false, TCP, i & 16 ? PEER : OTHER,
+				   (uint16_t)(i / 10), 22, SYN);
+			make(&packet, &(struct spec){ .proto = UDP,
+				.from = LINUX_1, .to = PEER });
+			GO(out(0, &packet), NAT_DROP);
+			make(&packet, &(struct spec){ .proto = UDP,
+				.from = LINUX_0, .to = PEER, .id = i / 10,
+				.offset = 800, .payload = 800 });
+			(void)out(0, &packet);
+		}
+		if (i % 10000 == 0) {
+			opened += send_from(1, false, TCP, PEER,
+					    (uint16_t)(2000 + i / 10000), 80,
+					    SYN) != 0;
+			opened += come(false, TCP, PEER, 80, 4000, ACK) == 4000;
+		}
+	}
+	GO(opened, 200);
+	assert_in_range(nat_sessions(nat, 0), 250, 256);
+	assert_in_range(deliveries, 900, 1200);
+}
+
 /* ---- Life ---- */
 
 static void lines(void *arg, const struct nat_line *line)
@@ -407,6 +452,7 @@ int main(void)
 		TEST(partial_checksums_and_large_segments),
 		TEST(offloads_that_mean_harm),
 		TEST(checksums_are_as_before),
+		TEST(floods),
 		TEST(another_address_and_another_linux),
 		TEST(a_mapping_ends_under_who_comes),
 		TEST(a_link_that_is_down),
