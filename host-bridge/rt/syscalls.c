@@ -21,14 +21,11 @@
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/syscalls.h"
-#include "host-bridge/rt/tsc.h"
+#include "host-bridge/rt/wall.h"
 
 #define NS_PER_S	1000000000ll
 
 extern uint8_t heap_start[];
-
-static uint64_t wall_seconds, wall_tsc;	/* see proto/host_info.h */
-static uint64_t tsc_hz = 1;
 
 /** See syscalls.h. No devices: callable before all else. */
 void syscalls_init(const struct host_info *info)
@@ -41,12 +38,7 @@ void syscalls_init(const struct host_info *info)
 		r = (struct hc_regs){ 0 };
 	}
 	heap_init((uintptr_t)heap_start, info->ram_end, r.rdi, r.rsi);
-	wall_seconds = info->wall_seconds;
-	wall_tsc = info->wall_tsc;
-	/* Absurd: the time of day is, and nothing is divided by zero. */
-	if (info->tsc_hz > 0) {
-		tsc_hz = info->tsc_hz;
-	}
+	wall_init(info->wall_seconds, info->wall_tsc, info->tsc_hz);
 }
 
 /**
@@ -64,26 +56,10 @@ int write(int fd, const void *data, size_t len)
 	return (int)len;
 }
 
-/**
- * UTC in ns since 1970, as boot/ read it from the firmware, plus the TSC since:
- * what Linux's kvmclock shows too (hypervisor/x86/kvmclock.c). A machine without
- * a clock counts from 1970.
- */
-int64_t syscalls_now_ns(void)
-{
-	uint64_t ticks = tsc_now() - wall_tsc;
-
-	/* The rest is below a second, and boot/ takes no TSC of more than
-	 * 100 GHz: 128 bits for the product. */
-	return (int64_t)((wall_seconds + ticks / tsc_hz) * NS_PER_S +
-			 (uint64_t)((unsigned __int128)(ticks % tsc_hz) *
-				    NS_PER_S / tsc_hz));
-}
-
-/** The same, for newlib. */
+/** The time of day, for newlib. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
-	int64_t now = syscalls_now_ns();
+	int64_t now = wall_now_ns();
 
 	(void)tz;
 	tv->tv_sec = (time_t)(now / NS_PER_S);

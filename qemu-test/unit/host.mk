@@ -49,3 +49,6 @@ host_config_SRCS := qemu-test/unit/host_config_test.c host-bridge/rt/config.c
 build/unit/host_config: build/unit/libfdt.o build/unit/isthmus.dtb
 host_config_CFLAGS := -isystem build/deps/libfdt
 host_config_NEEDS := build/deps/libfdt
+UNIT_TESTS += host_wall
+host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c
+host_wall_CFLAGS := -include qemu-test/unit/fake/clock.h
