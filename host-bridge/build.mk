@@ -5,12 +5,27 @@ HOST_OUT := build/host-bridge
 HOST_LIBFDT := build/deps/libfdt
 HOST_NEWLIB := build/deps/newlib
 HOST_EXT2FS := build/deps/ext2fs
+HOST_LWIP := build/deps/lwip
 
 HOST_SRCS := $(wildcard host-bridge/*.c host-bridge/*/*.c host-bridge/*/*/*.c \
 	proto/*.c drivers/*.c)
 HOST_ASMS := $(wildcard host-bridge/*/*.S)
 HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o
+
+# lwIP, with the options in host-bridge/net/lwip. Its files are not known before it
+# is fetched, so it becomes an archive: $(1) compiles, $(2) is ar.
+LWIP_INCLUDES := -Ihost-bridge/net/lwip -isystem $(HOST_LWIP)/src/include
+LWIP_FILES := core/*.c core/ipv4/*.c core/ipv6/*.c netif/ethernet.c \
+	apps/sntp/sntp.c
+LWIP_NEEDS := $(HOST_LWIP) $(wildcard host-bridge/net/lwip/*.h \
+	host-bridge/net/lwip/arch/*.h)
+define LWIP_ARCHIVE
+	@rm -rf $@ $@.d && mkdir -p $@.d
+	@cd $(HOST_LWIP)/src && ls $(LWIP_FILES) | (cd $(CURDIR) && xargs -P 2 -I% \
+		sh -c '$(1) -w -c $(HOST_LWIP)/src/% -o $@.d/$$(basename % .c).o')
+	@$(2) rcsD $@ $@.d/*.o
+endef
 
 # No red zone: the trap entries and hc_entry's call use the stack. A freestanding
 # machine, not Linux, is what the headers of newlib and libext2fs shall see.
@@ -25,12 +40,14 @@ HOST_CFLAGS := -std=gnu11 -O2 -g -flto -fno-fat-lto-objects \
 	-isystem $(HOST_NEWLIB)/include \
 	-isystem $(shell $(CC) -print-file-name=include) -I. \
 	-Ihypervisor/include -isystem $(HOST_LIBFDT) \
-	-isystem host-bridge/rt/compat -isystem $(HOST_EXT2FS)/include
+	-isystem host-bridge/rt/compat -isystem $(HOST_EXT2FS)/include \
+	$(LWIP_INCLUDES)
 HOST_WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 
 ARTIFACTS += $(HOST_OUT)/host-bridge.elf
 
-$(HOST_OUT)/%.o: %.c host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS)
+$(HOST_OUT)/%.o: %.c host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS) \
+		$(HOST_LWIP)
 	@mkdir -p $(@D)
 	$(CC) $(HOST_CFLAGS) $(HOST_WARN) -MMD -MP -c $< -o $@
 
@@ -49,14 +66,17 @@ $(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o: $(HOST_LIBFDT)
 	@mkdir -p $(@D)
 	$(CC) $(HOST_CFLAGS) -c $</$(@F:.o=.c) -o $@
 
+$(HOST_OUT)/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk | $(HOST_NEWLIB)
+	$(call LWIP_ARCHIVE,$(CC) $(HOST_CFLAGS),gcc-ar)
+
 HOST_LINK = $(CC) $(HOST_CFLAGS) -nostdlib -static -no-pie \
 	-Wl,--gc-sections,-z,noexecstack,--fatal-warnings,--build-id=none \
 	-T host-bridge/rt/host-bridge.lds -Wl,-Map,$(@:.elf=.map) $(1) \
 	-Wl,--start-group $(HOST_EXT2FS)/lib/libext2fs.a \
-	$(HOST_EXT2FS)/lib/libcom_err.a $(HOST_NEWLIB)/lib/libc.a \
+	$(HOST_EXT2FS)/lib/libcom_err.a $(HOST_OUT)/lwip.a $(HOST_NEWLIB)/lib/libc.a \
 	$(shell $(CC) -print-libgcc-file-name) -Wl,--end-group -o $@
 
-$(HOST_OUT)/host-bridge.elf: $(HOST_OBJS) host-bridge/rt/host-bridge.lds
+$(HOST_OUT)/host-bridge.elf: $(HOST_OBJS) $(HOST_OUT)/lwip.a host-bridge/rt/host-bridge.lds
 	$(call HOST_LINK,$(HOST_OBJS))
 
 -include $(HOST_OBJS:.o=.d)
@@ -76,7 +96,7 @@ $(HOST_OUT)/mock.dtb: qemu-test/mock/mock.dts
 	@mkdir -p $(@D)
 	dtc -q -O dtb -o $@ $<
 
-$(HOST_OUT)/host-bridge-mock.elf: $(HOST_OBJS) $(HOST_MOCK_OBJS) \
+$(HOST_OUT)/host-bridge-mock.elf: $(HOST_OBJS) $(HOST_MOCK_OBJS) $(HOST_OUT)/lwip.a \
 		host-bridge/rt/host-bridge.lds
 	$(call HOST_LINK,$(HOST_OBJS) $(HOST_MOCK_OBJS))
 
@@ -100,7 +120,7 @@ $(HOST_PROBE_OBJS): host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_
 	$(CC) $(filter-out -flto% -fno-fat-lto-objects,$(HOST_CFLAGS)) $(HOST_WARN) \
 		-MMD -MP -c $(filter %.c,$^) -o $@
 
-$(HOST_OUT)/host-bridge-probe.elf: $(HOST_PROBE_OBJS) $(HOST_OBJS) \
+$(HOST_OUT)/host-bridge-probe.elf: $(HOST_PROBE_OBJS) $(HOST_OBJS) $(HOST_OUT)/lwip.a \
 		host-bridge/rt/host-bridge.lds
 	$(call HOST_LINK,-Wl$(hv_comma)--wrap=pci_init $(HOST_PROBE_OBJS) \
 		$(filter-out $(HOST_OUT)/host-bridge/main.o,$(HOST_OBJS)))

@@ -138,6 +138,21 @@ static void read_disks(const void *fdt, struct config *config)
 	}
 }
 
+static void read_network(const void *fdt, struct config_network *network)
+{
+	int node = fdt_path_offset(fdt, "/network");
+
+	if (node < 0) {
+		return;
+	}
+	network->name = string_property(fdt, node, "name");
+	network->address = string_property(fdt, node, "address");
+	network->gateway = string_property(fdt, node, "gateway");
+	network->dns = string_property(fdt, node, "dns");
+	network->address6 = string_property(fdt, node, "address6");
+	network->echo = fdt_getprop(fdt, node, "echo", NULL) != NULL;
+}
+
 /**
  * Reads what concerns host-bridge, into *config, all of which is set. Strings
  * point into the manifest, which stays where it is. With absent set, a guest is
@@ -175,6 +190,7 @@ void config_read(const struct host_info *info, struct config *config)
 	read_guests(fdt, config);
 	read_channels(fdt, config);
 	read_disks(fdt, config);
+	read_network(fdt, &config->network);
 	/* None: the one of before is there still. */
 	config->guest_count += config->guest_count == 0;
 }

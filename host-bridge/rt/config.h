@@ -49,6 +49,16 @@ struct config_disk {
 	uint64_t size;		/* bytes, if the file is not there yet */
 };
 
+/* The machine's place on a network, as the manifest's /network has it. NULL: it
+ * says nothing of that. */
+struct config_network {
+	const char *name;		/* by which it asks for an address */
+	const char *address;		/* "192.0.2.1/24"; NULL: DHCP */
+	const char *gateway, *dns;	/* words in dns */
+	const char *address6;		/* besides those of routers' prefixes */
+	bool echo;			/* a service on TCP port 7 */
+};
+
 struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
@@ -61,6 +71,7 @@ struct config {
 	unsigned guest_count;
 	struct config_disk disks[CONFIG_DISKS];
 	unsigned disk_count;
+	struct config_network network;
 };
 
 void config_read(const struct host_info *info, struct config *config);

@@ -142,6 +142,16 @@ def _archive(files, flags, target, scratch, log):
     run(["ar", "rcsD", target, *objects], log)
 
 
+def lwip(job):
+    """lwIP's C files and headers, as its authors wrote them: src/, compiled by
+    each user, with options of ours (host-bridge/net/lwip)."""
+    tar, = glob.glob(f"{job.roots['lwip']}/*.orig.tar.?z")
+    run(["tar", "xf", tar, "--strip-components=1", "-C", job.scratch,
+         "--wildcards", "*/src", "*/COPYING"])
+    shutil.move(f"{job.scratch}/src", f"{job.out}/src")
+    shutil.move(f"{job.scratch}/COPYING", job.out)
+
+
 def linux(job):
     """The kernel's source tree."""
     say("unpacking the kernel's source")
@@ -374,6 +384,7 @@ RECIPES = {
                      uses=("newlib",), compiled=True,
                      inputs=(EXT2FS_LEFT_OUT, TARGET_FLAGS, COMPAT,
                              inspect.getsource(_ext2fs_headers))),
+    "lwip": Recipe(lwip, [Package("lwip", source=True)]),
     "linux": Recipe(linux, lambda apt: _linux_source()),
     "libfdt": Recipe(libfdt, uses=("linux",)),
     "linux-build": Recipe(linux_build, uses=("linux",), compiled=True,

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The time of day from the network: see ntp.c. */
+#ifndef ISTHMUS_NTP_H
+#define ISTHMUS_NTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Asks servers for the time, now and from time to time: words of the manifest,
+ * names or addresses; without any, those that DHCP names. */
+void ntp_start(const char *servers);
+
+struct ntp_status {
+	uint64_t answers;		/* that the clock was set by */
+	uint64_t refused;		/* that could not be the time */
+	int64_t offset_ns;		/* what the last one found */
+};
+
+void ntp_get_status(struct ntp_status *status);
+
+#endif

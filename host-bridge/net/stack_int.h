@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The stack's own state, among its files. */
+#ifndef ISTHMUS_STACK_INT_H
+#define ISTHMUS_STACK_INT_H
+
+#include "lwip/netif.h"
+
+#include "drivers/nic.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/net/stack.h"
+
+struct stack {
+	struct nic *nic;
+	struct netif wire;
+	struct loop_timer timer;	/* lwIP's next */
+	bool inside;			/* lwIP is at work */
+	struct stack_hooks hooks;
+	bool by_hand;			/* the IPv4 address is the manifest's */
+	char told[STACK_TEXT];
+	uint64_t lost;			/* frames, for want of memory */
+	/* A packet of Linux's on its way out. */
+	const struct pbuf *sending;
+	const struct nic_offload *offload;
+};
+
+extern struct stack stack;
+
+/* stack_addresses.c. What the manifest says; true when there is an IPv4 address in
+ * it. */
+bool stack_static(const struct config_network *want);
+
+#endif

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stack and what is on it, from card to card: addresses, names, echo, links,
+ * what others send and take. lwIP keeps state for ever, so all tests go on with
+ * the same machine, in order.
+ */
+#include <stdio.h>
+
+#include "net_fixture.h"
+
+#include "host-bridge/net/echo.h"
+#include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/stack.h"
+
+static const struct config_network want = { .echo = true };
+
+static void dhcp_gives_an_address(void **state)
+{
+	struct stack_status s;
+
+	(void)state;
+	net_begin();
+	stack_init();
+	assert_int_equal(stack_start(&net_nic, &want), 0);
+	assert_int_equal(stack_start(&net_nic, &want), 16);
+	assert_int_equal(echo_start(), 0);
+	net_run(100);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "10.0.2.15/24");
+	assert_string_equal(s.gateway, "10.0.2.2");
+	assert_string_equal(s.server, "10.0.2.2");
+	assert_string_equal(s.dns[0], "10.0.2.3");
+	assert_string_equal(s.dns[1], "");
+	assert_string_equal(s.how, "DHCP");
+	assert_int_equal(s.lease, 86400);
+	assert_string_equal(net_said, "network: 10.0.2.15/24 by DHCP\n");
+	assert_int_equal(router.discovers, 1);
+	assert_int_equal(router.requests, 1);
+}
+
+/* Half of the lease is over: it is asked for again, and the address stays. */
+static void a_lease_is_renewed(void **state)
+{
+	unsigned asked = router.requests;
+	struct stack_status s;
+
+	(void)state;
+	net_run(43200 * 1000 + 61000);
+	assert_true(router.requests > asked);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "10.0.2.15/24");
+	assert_true(s.lease > 86000);
+	assert_int_equal(router.discovers, 1);
+}
+
+/* Duplicates found, an address of the link's own and no other. */
+static void a_link_has_ipv6(void **state)
+{
+	struct stack_status s;
+	uint8_t address[16];
+
+	(void)state;
+	stack_get_status(&s);
+	assert_string_equal(s.address6[0], "FE80::5054:FF:FE12:3456");
+	assert_false(stack_address6(address));
+}
+
+static void pings_are_answered(void **state)
+{
+	uint8_t echo[40] = { 8, 0, 0, 0, 0x12, 0x34, 0, 1 };
+
+	(void)state;
+	put16(echo + 2, test_sum(echo, sizeof(echo), 0));
+	net_ip(1, ROUTER_IP, HOST_IP, echo, sizeof(echo));
+	net_run(1);
+	assert_int_equal(router.pongs, 1);
+	/* To all of a net: not. */
+	net_ip(1, ROUTER_IP, 0x0a0002ff, echo, sizeof(echo));
+	net_run(1);
+	assert_int_equal(router.pongs, 1);
+}
+
+/* A peer on TCP: what it sent, what it got. */
+static struct {
+	uint32_t next, got, window;
+	bool open, reset, ended;
+	uint8_t data[1 << 16];
+	size_t len;
+} tcp;
+
+static void tcp_send(uint8_t flags, const void *data, size_t len)
+{
+	uint8_t segment[1500] = { 0 }, pseudo[12] = { 0 };
+
+	put16(segment, 40000);
+	put16(segment + 2, 7);
+	put32(segment + 4, tcp.next);
+	put32(segment + 8, tcp.got);
+	segment[12] = 5 << 4;
+	segment[13] = flags;
+	put16(segment + 14, 65535);
+	if (len > 0) {
+		memcpy(segment + 20, data, len);
+	}
+	put32(pseudo, ROUTER_IP);
+	put32(pseudo + 4, HOST_IP);
+	pseudo[9] = 6;
+	put16(pseudo + 10, (uint16_t)(20 + len));
+	put16(segment + 16, test_sum(segment, 20 + len,
+		(uint16_t)~test_sum(pseudo, 12, 0)));
+	tcp.next += (uint32_t)len + ((flags & 3) != 0);
+	net_ip(6, ROUTER_IP, HOST_IP, segment, 20 + len);
+}
+
+static void tcp_take(const uint8_t *ip, size_t len)
+{
+	const uint8_t *segment = ip + 20;
+	size_t header = (size_t)(segment[12] >> 4) * 4;
+	size_t data = len - 20 - header;
+
+	if (ip[0] >> 4 != 4 || ip[9] != 6) {
+		return;
+	}
+	if (segment[13] & 4) {
+		tcp.reset = true;
+		return;
+	}
+	if ((segment[13] & 0x12) == 0x12) {
+		tcp.open = true;
+		tcp.got = get32(segment + 4) + 1;
+		tcp_send(0x10, NULL, 0);
+		return;
+	}
+	if (get32(segment + 4) != tcp.got) {
+		return;
+	}
+	assert_true(tcp.len + data <= sizeof(tcp.data));
+	memcpy(tcp.data + tcp.len, segment + header, data);
+	tcp.len += data;
+	tcp.got += (uint32_t)data + (segment[13] & 1);
+	tcp.ended |= segment[13] & 1;
+	if (data > 0 || (segment[13] & 1)) {
+		tcp_send(0x10, NULL, 0);
+	}
+}
+
+static void echo_sends_all_back(void **state)
+{
+	uint8_t data[1000];
+
+	(void)state;
+	router.packet = tcp_take;
+	tcp.next = 1000;
+	tcp_send(2, NULL, 0);
+	net_run(10);
+	assert_true(tcp.open);
+	for (unsigned i = 0; i < 60; i++) {
+		memset(data, (int)i, sizeof(data));
+		tcp_send(0x18, data, sizeof(data));
+		net_run(1);
+	}
+	net_run(1000);
+	assert_int_equal(tcp.len, 60000);
+	for (unsigned i = 0; i < 60000; i++) {
+		assert_int_equal(tcp.data[i], i / 1000);
+	}
+	tcp_send(0x11, NULL, 0);
+	net_run(1000);
+	assert_true(tcp.ended);
+	assert_false(tcp.reset);
+}
+
+static void a_port_without_a_service_resets(void **state)
+{
+	uint8_t syn[20] = { 0x9c, 0x41, 0, 8 };
+
+	(void)state;
+	tcp.reset = false;
+	syn[12] = 5 << 4;
+	syn[13] = 2;
+	put16(syn + 16, test_sum(syn, 20, (0x0a00 + 0x0202 + 0x0a00 + 0x020f +
+					  6 + 20)));
+	net_ip(6, ROUTER_IP, HOST_IP, syn, 20);
+	net_run(1);
+	assert_true(tcp.reset);
+}
+
+/* Half-open connections, more than there can be: others are served on. */
+static void a_flood_of_beginnings_passes(void **state)
+{
+	size_t before = lwip_port_heap()->used;
+
+	(void)state;
+	router.packet = NULL;
+	for (unsigned i = 0; i < 20000; i++) {
+		uint8_t syn[20] = { 0 }, pseudo[12] = { 0 };
+		uint32_t from = 0x0a000300u + i;
+
+		put16(syn, 1024);
+		put16(syn + 2, 7);
+		syn[12] = 5 << 4;
+		syn[13] = 2;
+		put32(pseudo, from);
+		put32(pseudo + 4, HOST_IP);
+		pseudo[9] = 6;
+		pseudo[11] = 20;
+		put16(syn + 16, test_sum(syn, 20,
+			(uint16_t)~test_sum(pseudo, 12, 0)));
+		net_ip(6, from, HOST_IP, syn, 20);
+		if (i % 100 == 0) {
+			net_run(1);
+		}
+	}
+	assert_true(lwip_port_heap()->most < LWIP_PORT_HEAP / 4);
+	net_run(300000);
+	assert_true(lwip_port_heap()->used <= before + 1024);
+	memset(&tcp, 0, sizeof(tcp));
+	echo_sends_all_back(state);
+}
+
+static struct net_packet last;
+static bool eat;
+
+static bool from_wire(void *arg, struct net_packet *packet)
+{
+	(void)arg;
+	last = *packet;
+	/* There is room before it, and it may be written to. */
+	memset(packet->data - NET_HEADROOM, 0xaa, NET_HEADROOM);
+	packet->data[packet->len - 1] ^= 1;
+	packet->data[packet->len - 1] ^= 1;
+	return eat;
+}
+
+static void the_hook_sees_packets_first(void **state)
+{
+	uint8_t echo[16] = { 8, 0, 0, 0, 0x12, 0x34, 0, 1 };
+
+	(void)state;
+	stack_set_hooks(&(struct stack_hooks){ .from_wire = from_wire });
+	router.pongs = 0;
+	put16(echo + 2, test_sum(echo, sizeof(echo), 0));
+	eat = true;
+	net_ip(1, ROUTER_IP, HOST_IP, echo, sizeof(echo));
+	net_run(1);
+	assert_int_equal(last.len, 36);
+	assert_int_equal(router.pongs, 0);
+	eat = false;
+	net_ip(1, ROUTER_IP, HOST_IP, echo, sizeof(echo));
+	net_run(1);
+	assert_int_equal(router.pongs, 1);
+	stack_set_hooks(&(struct stack_hooks){ 0 });
+}
+
+static uint8_t seen[1600];
+static size_t seen_len;
+
+static void see(const uint8_t *ip, size_t len)
+{
+	if (ip[0] >> 4 == 4 && ip[9] == 6) {
+		memcpy(seen, ip, len);
+		seen_len = len;
+	}
+}
+
+/* A packet of others, whose checksum is not whole yet: to a neighbour whose
+ * address is not known, then known; never torn, and the memory stays whose it is. */
+static void packets_of_others_go_out(void **state)
+{
+	(void)state;
+	router.packet = see;
+	for (unsigned round = 0; round < 2; round++) {
+		uint8_t room[NET_HEADROOM + 60 + 1] = { 0 };
+		struct net_packet p = { .data = room + NET_HEADROOM + round,
+			.len = 60, .space = 60, .flags = 1, .csum_start = 20,
+			.csum_offset = 16 };
+		uint8_t pseudo[12] = { 0 };
+
+		p.data[0] = 0x45;
+		put16(p.data + 2, 60);
+		p.data[8] = 64;
+		p.data[9] = 6;
+		put32(p.data + 12, HOST_IP);
+		put32(p.data + 16, 0x0a000277);
+		put16(p.data + 10, test_sum(p.data, 20, 0));
+		p.data[20 + 12] = 5 << 4;
+		memcpy(p.data + 45, "others", 6);
+		put32(pseudo, HOST_IP);
+		put32(pseudo + 4, 0x0a000277);
+		pseudo[9] = 6;
+		pseudo[11] = 40;
+		put16(p.data + 36, (uint16_t)~test_sum(pseudo, 12, 0));
+		seen_len = 0;
+		assert_true(stack_to_wire(&p));
+		memset(room, 0xee, sizeof(room));
+		net_run(10);
+		assert_int_equal(seen_len, 60);
+		assert_memory_equal(seen + 45, "others", 6);
+		assert_int_equal(test_sum(seen + 20, 40,
+			(uint16_t)~test_sum(pseudo, 12, 0)), 0);
+	}
+	router.packet = NULL;
+}
+
+/* What is said of a packet and cannot be is refused. */
+static void nonsense_of_others_does_not(void **state)
+{
+	uint8_t room[NET_HEADROOM + 60] = { 0 };
+	struct net_packet p = { .data = room + NET_HEADROOM, .len = 60 };
+	struct net_packet bad;
+
+	(void)state;
+	p.data[0] = 0x45;
+	bad = p;
+	bad.flags = 1;
+	bad.csum_start = 59;
+	assert_false(stack_to_wire(&bad));
+	bad.csum_start = 20;
+	bad.csum_offset = 39;
+	assert_false(stack_to_wire(&bad));
+	bad = p;
+	bad.gso_type = 1;
+	assert_false(stack_to_wire(&bad));
+	bad = p;
+	bad.len = 19;
+	assert_false(stack_to_wire(&bad));
+	p.data[0] = 0x65;
+	p.len = 39;
+	assert_false(stack_to_wire(&p));
+	p.data[0] = 0x15;
+	assert_false(stack_to_wire(&p));
+}
+
+/* The cable out, and another router at its end when it is back. */
+static void a_link_goes_and_comes(void **state)
+{
+	struct stack_status s;
+
+	(void)state;
+	net_nic.link = false;
+	net_nic.changed(net_nic.arg);
+	net_run(5000);
+	router.gives = 0x0a000221;
+	net_nic.link = true;
+	net_nic.changed(net_nic.arg);
+	net_run(60000);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "10.0.2.33/24");
+}
+
+/* A card that takes nothing, and one whose router is silent, cost nothing. */
+static void nothing_is_kept_for_a_dead_wire(void **state)
+{
+	size_t before;
+
+	(void)state;
+	net_run(400000);
+	before = lwip_port_heap()->used;
+	router.deaf = true;
+	net_send_error = 105;
+	net_run(200000);
+	net_send_error = 0;
+	net_run(400000);
+	assert_true(lwip_port_heap()->used <= before + 4096);
+	router.deaf = false;
+}
+
+static struct net_packet to_linux;
+static uint8_t to_linux_data[65536];
+
+static bool link_send(void *arg, const struct net_packet *packet)
+{
+	(void)arg;
+	to_linux = *packet;
+	memcpy(to_linux_data, packet->data, packet->len);
+	return true;
+}
+
+static struct stack_link *link_to_linux;
+
+/* What a Linux says to us, from 10.77.1.2. */
+static void from_linux(uint8_t proto, const void *payload, size_t len)
+{
+	static uint8_t data[65536];
+	struct net_packet p = { .data = data, .len = 20 + len };
+
+	memset(data, 0, 20);
+	data[0] = 0x45;
+	put16(data + 2, (uint16_t)p.len);
+	data[8] = 64;
+	data[9] = proto;
+	put32(data + 12, 0x0a4d0102);
+	put32(data + 16, 0x0a4d0101);
+	put16(data + 10, test_sum(data, 20, 0));
+	memcpy(data + 20, payload, len);
+	to_linux.len = 0;
+	assert_true(stack_to_host(link_to_linux, &p));
+}
+
+/* A packet of 64 KiB, at once, there and back; a connection whose sums nobody has
+ * reckoned; and as they must be if a card does. */
+static void a_linux_talks_to_the_host(void **state)
+{
+	static const struct stack_link_user user = {
+		.send = link_send, .address4 = { 10, 77, 1, 1 },
+		.address6 = { 0xfd, 1, [15] = 1 },
+	};
+	static uint8_t echo[65000] = { 8 };
+	uint8_t syn[20] = { 0x80, 0, 0, 7 }, pseudo[12] = { 0 };
+
+	(void)state;
+	assert_int_equal(stack_link_new(&user, &link_to_linux), 0);
+	put16(echo + 2, test_sum(echo, sizeof(echo), 0));
+	from_linux(1, echo, sizeof(echo));
+	assert_int_equal(to_linux.len, 65020);
+	assert_int_equal(to_linux.flags, 0);
+	assert_int_equal(to_linux_data[20], 0);
+	assert_int_equal(test_sum(to_linux_data, 20, 0), 0);
+	syn[12] = 5 << 4;
+	syn[13] = 2;
+	from_linux(6, syn, 20);
+	assert_true(to_linux.len >= 40);
+	assert_int_equal(to_linux_data[33], 0x12);
+	assert_int_equal(to_linux.flags, NET_NEEDS_CSUM);
+	assert_int_equal(to_linux.csum_start, 20);
+	assert_int_equal(to_linux.csum_offset, 16);
+	memcpy(pseudo, to_linux_data + 12, 8);
+	pseudo[9] = 6;
+	put16(pseudo + 10, (uint16_t)(to_linux.len - 20));
+	assert_int_equal(get16(to_linux_data + 36),
+			 (uint16_t)~test_sum(pseudo, 12, 0));
+	/* Its MSS: as long as a packet. */
+	assert_int_equal(to_linux_data[40], 2);
+	assert_int_equal(get16(to_linux_data + 42), 65460);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dhcp_gives_an_address),
+		cmocka_unit_test(a_lease_is_renewed),
+		cmocka_unit_test(a_link_has_ipv6),
+		cmocka_unit_test(pings_are_answered),
+		cmocka_unit_test(echo_sends_all_back),
+		cmocka_unit_test(a_port_without_a_service_resets),
+		cmocka_unit_test(a_flood_of_beginnings_passes),
+		cmocka_unit_test(the_hook_sees_packets_first),
+		cmocka_unit_test(packets_of_others_go_out),
+		cmocka_unit_test(nonsense_of_others_does_not),
+		cmocka_unit_test(a_linux_talks_to_the_host),
+		cmocka_unit_test(a_link_goes_and_comes),
+		cmocka_unit_test(nothing_is_kept_for_a_dead_wire),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
