@@ -121,6 +121,18 @@ static const struct prop disk_props[] = {
 	{ "size-mib", PROP_U32, false, 1, (1u << 24) - 1, DISK(size_mib) },
 };
 
+/* For the host partition's program, which reads the addresses in it. */
+static const struct prop network_props[] = {
+	{ "off", PROP_FLAG, false, 0, 0, 0 },
+	{ "name", PROP_TEXT, false, 1, 63, 0 },
+	{ "address", PROP_TEXT, false, 1, 63, 0 },
+	{ "gateway", PROP_TEXT, false, 1, 63, 0 },
+	{ "address6", PROP_TEXT, false, 1, 63, 0 },
+	{ "dns", PROP_TEXT, false, 1, 255, 0 },
+	{ "ntp", PROP_TEXT, false, 1, 255, 0 },
+	{ "echo", PROP_FLAG, false, 0, 0, 0 },
+};
+
 /* A guest's channel registers: no other ports of it may lie there. */
 static const struct prop channel_ports = { "channels", PROP_FORWARD, false, 0, 0, 0 };
 
@@ -279,7 +291,7 @@ static bool disk_read(struct decode *d, int node)
 			      "such partition");
 }
 
-/* /chosen has properties, no nodes. */
+/* /chosen and /network have properties, no nodes. */
 static bool chosen_read(struct decode *d, int node)
 {
 	(void)node;
@@ -299,6 +311,7 @@ static const struct group {
 	{ "partitions", partition_read, NULL, 0 },
 	{ "channels", channel_read, NULL, 0 },
 	{ "disks", disk_read, NULL, 0 },
+	{ "network", chosen_read, network_props, COUNT(network_props) },
 };
 
 /* A group's own properties, then its elements in their order. */

@@ -56,7 +56,9 @@ struct config_network {
 	const char *address;		/* "192.0.2.1/24"; NULL: DHCP */
 	const char *gateway, *dns;	/* words in dns */
 	const char *address6;		/* besides those of routers' prefixes */
+	const char *ntp;		/* words; NULL: what DHCP names */
 	bool echo;			/* a service on TCP port 7 */
+	bool off;			/* no network at all */
 };
 
 struct config {

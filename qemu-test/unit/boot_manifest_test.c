@@ -63,6 +63,7 @@ static int blob_make(void **state)
 		assert_int_equal(fdt_setprop(blob, node_at(path), "sha256", digest, 32), 0);
 	}
 	assert_true(fdt_add_subnode(blob, 0, "disks") > 0);
+	assert_true(fdt_add_subnode(blob, 0, "network") > 0);
 	disk_add("root");
 	return 0;
 }
@@ -201,6 +202,9 @@ static const struct spoiled {
 	{ "/disks/root", "file", 0, { 0 }, NULL, "either \"file\"" },
 	{ "/disks/root", "device", 0, { 0 }, "nvme0", "either \"file\"" },
 	{ "/disks/root", "device", 0, { 0 }, "", "\"device\"" },
+	{ "/network", "address", 0, { 0 }, "", "\"address\": it takes one string" },
+	{ "/network", "echo", 1, { 1 }, NULL, "\"echo\": it takes no value" },
+	{ "/network", "address4", 0, { 0 }, "10.0.2.9/24", "unknown property" },
 	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },
 	{ "/channels/files", "output-kib", 1, { 132 }, NULL,
 	  "\"output-kib\": it takes one number (260 to 16388)" },

@@ -146,6 +146,27 @@ static void fifteen_at_most(void **state)
 	assert_int_equal(config.guest_count, CONFIG_GUESTS);
 }
 
+static void a_network_may_be_told(void **state)
+{
+	int node;
+
+	(void)state;
+	read_it();
+	assert_null(config.network.address);
+	assert_false(config.network.echo);
+	node = fdt_add_subnode(blob, 0, "network");
+	assert_int_equal(fdt_setprop_string(blob, node, "address",
+					    "192.0.2.1/24"), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "dns", "192.0.2.2"), 0);
+	assert_int_equal(fdt_setprop_empty(blob, node, "echo"), 0);
+	read_it();
+	assert_string_equal(config.network.address, "192.0.2.1/24");
+	assert_string_equal(config.network.dns, "192.0.2.2");
+	assert_null(config.network.ntp);
+	assert_true(config.network.echo);
+	assert_false(config.network.off);
+}
+
 static void none_is_missed(void **state)
 {
 	(void)state;
@@ -167,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(one_is_linux), TEST(several_have_names),
 		TEST(fifteen_at_most), TEST(none_is_missed),
+		TEST(a_network_may_be_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
