@@ -22,7 +22,10 @@
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/nbd/nbd_server.h"
+#include "host-bridge/net/echo.h"
 #include "host-bridge/net/nics.h"
+#include "host-bridge/net/ntp.h"
+#include "host-bridge/net/stack.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
@@ -80,6 +83,28 @@ static void open_disk_volume(const char *word)
 		return;
 	}
 	stage_reached(STAGE_VOLUME_READY);
+}
+
+/* The stack, on the first card if there is one, and what this partition has to say
+ * there. */
+static void start_network(void)
+{
+	const struct config_network *want = &config.network;
+	int error = 0;
+
+	stack_init();
+	if (want->off || !nics_get(0)) {
+		return;
+	}
+	error = stack_start(nics_get(0), want);
+	if (error == 0 && want->echo) {
+		error = echo_start();
+	}
+	if (error != 0) {
+		notice("network: %s", strerror(error));
+		return;
+	}
+	ntp_start(want->ntp);
 }
 
 /* Without a volume, or with a broken one, everything else still works: the file
@@ -302,6 +327,7 @@ void main_entry(const struct host_info *info)
 	pci_init();
 	nics_init();
 	disks_init(config.writable);
+	start_network();
 	open_volume();
 	make_linuxes();
 	/* The one command is the first one's. */

@@ -13,10 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lwip/ip_addr.h"
+
 #include "host-bridge/net/packet.h"
 #include "host-bridge/rt/config.h"
 
-struct ip_addr;
 struct nic;
 
 #define STACK_TEXT	48u	/* of an address, with its prefix */
@@ -48,13 +49,15 @@ struct stack_status {
 
 /* Before all else here, once. */
 void stack_init(void);
-/* From now on the card is the stack's. Returns 0 or an errno value; what of the
- * manifest is wrong has been said. */
+/* From now on the card is the stack's; *want must stay. Returns 0 or an errno value.
+ * What of the manifest is wrong is said. */
 int stack_start(struct nic *nic, const struct config_network *want);
 /* NULL: there is none. */
 struct nic *stack_nic(void);
 void stack_set_hooks(const struct stack_hooks *hooks);
 void stack_get_status(struct stack_status *status);
+/* An address as people write it. */
+void stack_text(const ip_addr_t *address, char text[STACK_TEXT]);
 /* Addresses of the wire, in network order: false when there is none. */
 bool stack_address4(uint32_t *address);
 bool stack_address6(uint8_t address[16]);

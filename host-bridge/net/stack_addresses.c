@@ -2,6 +2,7 @@
 /*
  * The stack's addresses: what the manifest says of them, and what they are.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,25 @@
 
 #include "host-bridge/net/stack_int.h"
 #include "host-bridge/rt/notice.h"
+
+/* Of IPv6 as RFC 5952 has it. */
+static void text6(const ip6_addr_t *address, char text[STACK_TEXT])
+{
+	ip6addr_ntoa_r(address, text, STACK_TEXT);
+	for (; *text; text++) {
+		*text = (char)tolower((unsigned char)*text);
+	}
+}
+
+/** See stack.h. */
+void stack_text(const ip_addr_t *address, char text[STACK_TEXT])
+{
+	if (IP_IS_V6(address)) {
+		text6(ip_2_ip6(address), text);
+	} else {
+		ip4addr_ntoa_r(ip_2_ip4(address), text, STACK_TEXT);
+	}
+}
 
 /* "192.0.2.1/24": the prefix from 1 to 30, as an address among others needs. */
 static bool read_prefixed(const char *text, ip4_addr_t *address,
@@ -110,8 +130,8 @@ bool stack_static(const struct config_network *want)
 /** See stack.h. */
 bool stack_address4(uint32_t *address)
 {
-	*address = netif_ip4_addr(&stack.wire)->addr;
-	return stack.nic && *address != 0;
+	*address = stack.added ? netif_ip4_addr(&stack.wire)->addr : 0;
+	return *address != 0;
 }
 
 static bool usable(int i)
@@ -122,7 +142,7 @@ static bool usable(int i)
 /** See stack.h. One that others than neighbours can answer to. */
 bool stack_address6(uint8_t address[16])
 {
-	for (int i = 0; stack.nic && i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+	for (int i = 0; stack.added && i < LWIP_IPV6_NUM_ADDRESSES; i++) {
 		const ip6_addr_t *a = netif_ip6_addr(&stack.wire, i);
 
 		if (usable(i) && !ip6_addr_islinklocal(a)) {
@@ -155,7 +175,7 @@ static void get_address4(struct stack_status *s)
 			       STACK_TEXT);
 	}
 	if (!stack.by_hand && dhcp && dhcp_supplied_address(&stack.wire)) {
-		ipaddr_ntoa_r(&dhcp->server_ip_addr, s->server, STACK_TEXT);
+		stack_text(&dhcp->server_ip_addr, s->server);
 		s->lease = (uint32_t)(dhcp->t0_timeout - dhcp->lease_used) *
 			   DHCP_COARSE_TIMER_SECS;
 	}
@@ -167,8 +187,8 @@ static void get_address6(struct stack_status *s)
 
 	for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
 		if (usable(i)) {
-			ip6addr_ntoa_r(netif_ip6_addr(&stack.wire, i),
-				       s->address6[count++], STACK_TEXT);
+			text6(netif_ip6_addr(&stack.wire, i),
+			      s->address6[count++]);
 		}
 	}
 	for (int i = 0; i < LWIP_ND6_NUM_ROUTERS; i++) {
@@ -176,8 +196,7 @@ static void get_address6(struct stack_status *s)
 			default_router_list[i].neighbor_entry;
 
 		if (router && default_router_list[i].invalidation_timer > 0) {
-			ip6addr_ntoa_r(&router->next_hop_address, s->router6,
-				       STACK_TEXT);
+			text6(&router->next_hop_address, s->router6);
 			return;
 		}
 	}
@@ -189,15 +208,14 @@ void stack_get_status(struct stack_status *s)
 	unsigned count = 0;
 
 	*s = (struct stack_status){ .nic = stack.nic, .how = "" };
-	if (!stack.nic) {
+	if (!stack.added) {
 		return;
 	}
 	get_address4(s);
 	get_address6(s);
 	for (uint8_t i = 0; i < DNS_MAX_SERVERS; i++) {
 		if (!ip_addr_isany(dns_getserver(i))) {
-			ipaddr_ntoa_r(dns_getserver(i), s->dns[count++],
-				      STACK_TEXT);
+			stack_text(dns_getserver(i), s->dns[count++]);
 		}
 	}
 	for (const struct tcp_pcb *c = tcp_active_pcbs; c; c = c->next) {

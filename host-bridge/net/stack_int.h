@@ -11,6 +11,8 @@
 
 struct stack {
 	struct nic *nic;
+	const struct config_network *want;
+	bool added;			/* lwIP knows the card */
 	struct netif wire;
 	struct loop_timer timer;	/* lwIP's next */
 	bool inside;			/* lwIP is at work */

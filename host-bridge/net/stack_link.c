@@ -122,9 +122,12 @@ int stack_link_new(const struct stack_link_user *user, struct stack_link **out)
 /** See stack.h. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 {
-	struct pbuf *p = packet->len > UINT16_MAX ? NULL :
-		pbuf_alloc(PBUF_RAW, (uint16_t)packet->len, PBUF_RAM);
+	struct pbuf *p = NULL;
 
+	/* lwIP reads the first byte of what comes without asking. */
+	if (packet->len >= IP_HLEN && packet->len <= UINT16_MAX) {
+		p = pbuf_alloc(PBUF_RAW, (uint16_t)packet->len, PBUF_RAM);
+	}
 	if (!p) {
 		stack.lost++;
 		return false;

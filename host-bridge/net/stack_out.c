@@ -91,7 +91,7 @@ bool stack_to_wire(struct net_packet *packet)
 	const struct nic_offload *use;
 	err_t error;
 
-	if (!stack.nic || !netif_is_link_up(&stack.wire) || packet->len < 20 ||
+	if (!stack.added || !netif_is_link_up(&stack.wire) || packet->len < 20 ||
 	    packet->len > UINT16_MAX || !offload(packet, &off, &use)) {
 		return false;
 	}

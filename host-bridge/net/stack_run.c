@@ -66,7 +66,7 @@ static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
 
 	(void)arg;
 	(void)flags;
-	if (len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
+	if (stack.added && len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
 		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + len),
 			       PBUF_RAM);
 	}
@@ -158,21 +158,6 @@ static void on_address(struct netif *netif)
 	}
 }
 
-/* The card's link, at the start and whenever it changes. */
-static void on_link(void *arg)
-{
-	(void)arg;
-	if (stack.nic->link && !netif_is_link_up(&stack.wire)) {
-		netif_set_link_up(&stack.wire);
-	} else if (!stack.nic->link && netif_is_link_up(&stack.wire)) {
-		netif_set_link_down(&stack.wire);
-	}
-	if (stack.hooks.changed) {
-		stack.hooks.changed(stack.hooks.arg);
-	}
-	stack_left();
-}
-
 /* After the card had none: what TCP could not send. */
 static void on_room(void *arg)
 {
@@ -200,6 +185,46 @@ static err_t init_wire(struct netif *netif)
 	return ERR_OK;
 }
 
+/* Its address is known. Without one of ours in the manifest DHCP begins as soon as
+ * there is a link, and goes on without end. */
+static void add_wire(void)
+{
+	if (!netif_add_noaddr(&stack.wire, NULL, init_wire, ethernet_input)) {
+		return;
+	}
+	stack.added = true;
+	netif_set_hostname(&stack.wire, stack.want->name ? stack.want->name :
+			   NAME);
+	netif_set_default(&stack.wire);
+	netif_set_status_callback(&stack.wire, on_address);
+	netif_set_up(&stack.wire);
+	netif_create_ip6_linklocal_address(&stack.wire, 1);
+	netif_set_ip6_autoconfig_enabled(&stack.wire, 1);
+	stack.by_hand = stack_static(stack.want);
+	if (!stack.by_hand && dhcp_start(&stack.wire) != ERR_OK) {
+		notice("network: no memory for DHCP");
+	}
+}
+
+/* The card has started, or its link is another. */
+static void on_link(void *arg)
+{
+	(void)arg;
+	if (!stack.added && stack.nic->known) {
+		add_wire();
+	}
+	if (stack.added && stack.nic->link && !netif_is_link_up(&stack.wire)) {
+		netif_set_link_up(&stack.wire);
+	} else if (stack.added && !stack.nic->link &&
+		   netif_is_link_up(&stack.wire)) {
+		netif_set_link_down(&stack.wire);
+	}
+	if (stack.hooks.changed) {
+		stack.hooks.changed(stack.hooks.arg);
+	}
+	stack_left();
+}
+
 /** See stack.h. lwIP can be set up a single time. */
 void stack_init(void)
 {
@@ -207,30 +232,15 @@ void stack_init(void)
 	stack_left();
 }
 
-/**
- * See stack.h. Without an address in the
- * manifest DHCP begins as soon as there is a link, and goes on without end.
- */
+/** See stack.h. The card may still be starting: until it has, nobody knows its
+ * address. */
 int stack_start(struct nic *nic, const struct config_network *want)
 {
 	if (stack.nic) {
 		return EBUSY;
 	}
 	stack.nic = nic;
-	if (!netif_add_noaddr(&stack.wire, NULL, init_wire, ethernet_input)) {
-		stack.nic = NULL;
-		return ENOMEM;
-	}
-	netif_set_hostname(&stack.wire, want->name ? want->name : NAME);
-	netif_set_default(&stack.wire);
-	netif_set_status_callback(&stack.wire, on_address);
-	netif_set_up(&stack.wire);
-	netif_create_ip6_linklocal_address(&stack.wire, 1);
-	netif_set_ip6_autoconfig_enabled(&stack.wire, 1);
-	stack.by_hand = stack_static(want);
-	if (!stack.by_hand && dhcp_start(&stack.wire) != ERR_OK) {
-		notice("network: no memory for DHCP");
-	}
+	stack.want = want;
 	nic->receive = on_frame;
 	nic->changed = on_link;
 	nic->room = on_room;

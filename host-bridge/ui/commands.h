@@ -72,6 +72,7 @@ void commands_complete(const struct command_env *env, const char *text,
 extern const struct command commands_system[];	/* commands_system.c */
 extern const struct command commands_devices[];	/* commands_devices.c */
 extern const struct command commands_disk[];	/* commands_disk.c */
+extern const struct command commands_net[];	/* commands_net.c */
 extern const struct command commands_linux[];	/* commands_linux.c */
 extern const struct command commands_vdisk[];	/* commands_vdisk.c */
 extern const struct command commands_fsck[];	/* commands_fsck.c */

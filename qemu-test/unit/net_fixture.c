@@ -51,6 +51,11 @@ uint64_t loop_uptime_ms(void)
 	return net_ms;
 }
 
+uint64_t loop_ms_to_ticks(uint64_t ms)
+{
+	return ms * 1000000;
+}
+
 uint64_t tsc_now(void)
 {
 	return net_ms * 1000000;
@@ -349,7 +354,7 @@ void net_run(uint64_t ms)
 
 void net_begin(void)
 {
-	net_nic = (struct nic){ .model = "test", .mtu = 1500, .link = true };
+	net_nic = (struct nic){ .model = "test", .mtu = 1500 };
 	memcpy(net_nic.mac, host_mac, 6);
 	router = (struct router){ .lease = 86400, .gives = HOST_IP };
 }

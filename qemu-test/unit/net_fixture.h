@@ -42,7 +42,7 @@ extern char net_said[8192];	/* by notice() */
 extern uint64_t net_ms;		/* now */
 extern int net_send_error;	/* of nic_send(), if not 0 */
 
-/* A stack as of a manifest; its card has a link. */
+/* A card that has not started yet, and a router. */
 void net_begin(void);
 /* Time passes; frames go both ways. */
 void net_run(uint64_t ms);

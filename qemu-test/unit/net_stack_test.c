@@ -10,12 +10,18 @@
 
 #include "host-bridge/net/echo.h"
 #include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/ntp.h"
+#include "host-bridge/net/ping.h"
+#include "host-bridge/net/resolve.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/rt/wall.h"
 
 static const struct config_network want = { .echo = true };
 
 static void dhcp_gives_an_address(void **state)
 {
+	static uint8_t room[NET_HEADROOM + 20] = { [NET_HEADROOM] = 0x45 };
+	struct net_packet early = { .data = room + NET_HEADROOM, .len = 20 };
 	struct stack_status s;
 
 	(void)state;
@@ -24,6 +30,13 @@ static void dhcp_gives_an_address(void **state)
 	assert_int_equal(stack_start(&net_nic, &want), 0);
 	assert_int_equal(stack_start(&net_nic, &want), 16);
 	assert_int_equal(echo_start(), 0);
+	/* The card has not started yet. */
+	net_run(1000);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "");
+	assert_false(stack_to_wire(&early));
+	net_nic.known = net_nic.link = true;
+	net_nic.changed(net_nic.arg);
 	net_run(100);
 	stack_get_status(&s);
 	assert_string_equal(s.address, "10.0.2.15/24");
@@ -61,7 +74,7 @@ static void a_link_has_ipv6(void **state)
 
 	(void)state;
 	stack_get_status(&s);
-	assert_string_equal(s.address6[0], "FE80::5054:FF:FE12:3456");
+	assert_string_equal(s.address6[0], "fe80::5054:ff:fe12:3456");
 	assert_false(stack_address6(address));
 }
 
@@ -410,6 +423,11 @@ static void a_linux_talks_to_the_host(void **state)
 
 	(void)state;
 	assert_int_equal(stack_link_new(&user, &link_to_linux), 0);
+	/* None of these is a packet. */
+	for (size_t len = 0; len < 20; len++) {
+		assert_false(stack_to_host(link_to_linux,
+			&(struct net_packet){ .data = echo, .len = len }));
+	}
 	put16(echo + 2, test_sum(echo, sizeof(echo), 0));
 	from_linux(1, echo, sizeof(echo));
 	assert_int_equal(to_linux.len, 65020);
@@ -434,6 +452,98 @@ static void a_linux_talks_to_the_host(void **state)
 	assert_int_equal(get16(to_linux_data + 42), 65460);
 }
 
+static void names_have_addresses(void **state)
+{
+	char text[IPADDR_STRLEN_MAX];
+	ip_addr_t address;
+
+	(void)state;
+	resolve_start("there.example", false);
+	assert_int_equal(resolve_look(&address), RESOLVE_WAITS);
+	net_run(10);
+	assert_int_equal(resolve_look(&address), RESOLVE_FOUND);
+	assert_string_equal(ipaddr_ntoa_r(&address, text, sizeof(text)),
+			    "192.0.2.7");
+	resolve_start("nowhere.example", false);
+	net_run(10);
+	assert_int_equal(resolve_look(&address), RESOLVE_NONE);
+	resolve_start("FE80::1", false);
+	assert_int_equal(resolve_look(&address), RESOLVE_FOUND);
+	/* Answered late, when another is asked for. */
+	router.deaf = true;
+	resolve_start("late.example", false);
+	net_run(10);
+	router.deaf = false;
+	resolve_start("192.0.2.9", false);
+	net_run(20000);
+	assert_int_equal(resolve_look(&address), RESOLVE_FOUND);
+	assert_string_equal(ipaddr_ntoa_r(&address, text, sizeof(text)),
+			    "192.0.2.9");
+	/* Nobody answers: it ends by itself. */
+	router.deaf = true;
+	resolve_start("silent.example", false);
+	net_run(60000);
+	assert_int_equal(resolve_look(&address), RESOLVE_NONE);
+	router.deaf = false;
+}
+
+static void others_can_be_pinged(void **state)
+{
+	struct ping_reply reply;
+	ip_addr_t to;
+
+	(void)state;
+	assert_int_equal(ipaddr_aton("10.0.2.2", &to), 1);
+	assert_int_equal(ping_open(&to), 0);
+	for (unsigned i = 1; i < 4; i++) {
+		assert_int_equal(ping_send(), 0);
+		assert_false(ping_look(&reply));
+		net_run(3);
+		assert_true(ping_look(&reply));
+		assert_int_equal(reply.sequence, i);
+		assert_false(ping_look(&reply));
+	}
+	router.deaf = true;
+	assert_int_equal(ping_send(), 0);
+	net_run(1000);
+	assert_false(ping_look(&reply));
+	router.deaf = false;
+	ping_close();
+}
+
+/* The machine's clock began in 1970. */
+static void servers_know_the_time(void **state)
+{
+	struct ntp_status ntp;
+
+	(void)state;
+	wall_init(0, 0, 1000000000);
+	router.ntp_ahead_ms = 1600000000000;
+	ntp_start("10.0.2.2");
+	net_run(100);
+	ntp_get_status(&ntp);
+	assert_true(router.ntp_asked > 0);
+	/* That was before this was written. */
+	assert_int_equal(ntp.refused, 1);
+	assert_true(wall_now_ns() < 1000000000000000000);
+	router.ntp_ahead_ms = 1800000000000;
+	net_run(1000000);
+	ntp_get_status(&ntp);
+	assert_true(ntp.answers > 0);
+	assert_in_range(wall_now_ns() / 1000000 - (int64_t)net_ms + 10,
+			1800000000000, 1800000000020);
+	/* A little off: later it is right, and nothing jumps. */
+	router.ntp_ahead_ms -= 500;
+	net_run(1000000);
+	assert_in_range(wall_now_ns() / 1000000 - (int64_t)net_ms + 10,
+			1799999999500, 1799999999520);
+	/* A year: that is not the time. */
+	router.ntp_ahead_ms += 31536000000;
+	net_run(1000000);
+	assert_in_range(wall_now_ns() / 1000000 - (int64_t)net_ms + 10,
+			1799999999500, 1799999999520);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +554,9 @@ int main(void)
 		cmocka_unit_test(echo_sends_all_back),
 		cmocka_unit_test(a_port_without_a_service_resets),
 		cmocka_unit_test(a_flood_of_beginnings_passes),
+		cmocka_unit_test(names_have_addresses),
+		cmocka_unit_test(others_can_be_pinged),
+		cmocka_unit_test(servers_know_the_time),
 		cmocka_unit_test(the_hook_sees_packets_first),
 		cmocka_unit_test(packets_of_others_go_out),
 		cmocka_unit_test(nonsense_of_others_does_not),

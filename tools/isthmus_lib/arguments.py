@@ -43,6 +43,14 @@ def disk(text):
     return text
 
 
+def forward(text):
+    """The type of --forward: a port of this computer's and one of the
+    machine's, the same if there is none."""
+    port = number(1, 65535)
+    here, _, there = text.partition(":")
+    return port(here), port(there or here)
+
+
 def word(text):
     """The type of an option that may not be empty."""
     if not text:

@@ -28,6 +28,7 @@ class Settings:
         self.iommu = None               # which IOMMU QEMU's machine has
         self.data = None                # datadisk.DataDisk
         self.nic = None                 # a network card, of NICS
+        self.forward = []               # (port here, port of the machine)
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.qmp = None                 # likewise
@@ -85,6 +86,14 @@ def check_nic(platform, nic):
         raise Failure(f"--nic {nic}: Bochs has only "
                       + ", ".join(bochs.NICS), 2)
     return nic
+
+
+def check_forward(platform, args):
+    """Returns the ports that lead into the machine."""
+    if args.forward and not (args.nic and "qemu" in platform.name):
+        raise Failure("--forward: it takes a network card (--nic), and QEMU",
+                      2)
+    return args.forward
 
 
 def missing(name):

@@ -56,7 +56,10 @@ def _machine(variables, disk, settings, lines, iommu):
     if settings.data:
         line += settings.data.qemu(machine)
     if settings.nic:
-        line += ["-netdev", "user,id=net", "-device",
+        ports = "".join(f",hostfwd={how}:127.0.0.1:{here}-:{there}"
+                        for here, there in settings.forward
+                        for how in ("tcp", "udp"))
+        line += ["-netdev", f"user,id=net{ports}", "-device",
                  f"{NICS[settings.nic]},netdev=net,mac={NIC_MAC},romfile="]
     line += _firmware(variables, settings)
     for where in lines:

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands about the network: what this partition has of it, and whether others
+ * answer.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/nic.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/ntp.h"
+#include "host-bridge/net/ping.h"
+#include "host-bridge/net/resolve.h"
+#include "host-bridge/net/stack.h"
+#include "host-bridge/rt/wall.h"
+#include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/console.h"
+
+#define PINGS		4u
+#define PINGS_MAX	100000u
+#define PING_MS		1000u	/* from one to the next */
+
+static void print_addresses(const struct stack_status *s)
+{
+	if (s->address[0]) {
+		printf("    %s by %s", s->address, s->how);
+		if (s->server[0]) {
+			printf(" (%s), for %u s yet", s->server,
+			       (unsigned)s->lease);
+		}
+		printf("; gateway %s\n", s->gateway[0] ? s->gateway : "none");
+	} else {
+		printf("    no IPv4 address\n");
+	}
+	for (unsigned i = 0; i < STACK_ADDRESSES && s->address6[i][0]; i++) {
+		printf("    %s\n", s->address6[i]);
+	}
+	if (s->router6[0]) {
+		printf("    router %s\n", s->router6);
+	}
+	printf("    name servers: %s", s->dns[0][0] ? s->dns[0] : "none");
+	for (unsigned i = 1; i < STACK_SERVERS && s->dns[i][0]; i++) {
+		printf(", %s", s->dns[i]);
+	}
+	printf("\n");
+}
+
+static void print_clock(void)
+{
+	struct ntp_status ntp;
+
+	ntp_get_status(&ntp);
+	if (ntp.answers == 0) {
+		printf("  clock: the machine's own%s\n", ntp.refused ?
+		       "; what NTP said cannot be the time" : "");
+		return;
+	}
+	printf("  clock: by NTP, %llu answers, %lld ms off at the last, "
+	       "%lld ms of it left\n", (unsigned long long)ntp.answers,
+	       (long long)(ntp.offset_ns / 1000000),
+	       (long long)(wall_left_ns() / 1000000));
+}
+
+/* The card, addresses, servers, and what has passed. */
+static void run_net(const struct command_env *env, int argc, char **argv,
+		    const char *rest)
+{
+	const struct lwip_port_heap *heap = lwip_port_heap();
+	struct stack_status s;
+	char text[120];
+
+	(void)env;
+	(void)argc;
+	(void)argv;
+	(void)rest;
+	stack_get_status(&s);
+	if (!s.nic) {
+		printf("  no network card\n");
+		return;
+	}
+	nic_describe(s.nic, text, sizeof(text));
+	printf("  %s\n", text);
+	print_addresses(&s);
+	printf("    received %llu packets, %llu bytes, %llu dropped; sent %llu, "
+	       "%llu, %llu\n", (unsigned long long)s.nic->rx_packets,
+	       (unsigned long long)s.nic->rx_bytes,
+	       (unsigned long long)s.nic->rx_dropped,
+	       (unsigned long long)s.nic->tx_packets,
+	       (unsigned long long)s.nic->tx_bytes,
+	       (unsigned long long)s.nic->tx_dropped);
+	printf("    errors %llu, nonsense %llu, resets %llu, interrupts %llu\n",
+	       (unsigned long long)s.nic->errors,
+	       (unsigned long long)s.nic->nonsense,
+	       (unsigned long long)s.nic->resets,
+	       (unsigned long long)s.nic->interrupts);
+	printf("  stack: %u connections, %llu packets refused; memory %llu KiB, "
+	       "at most %llu of %u, %llu times there was none\n", s.connections,
+	       (unsigned long long)s.refused,
+	       (unsigned long long)heap->used >> 10,
+	       (unsigned long long)heap->most >> 10, LWIP_PORT_HEAP >> 10,
+	       (unsigned long long)heap->refused);
+	print_clock();
+}
+
+/* Until it is known or ctrl-c is typed. */
+static bool find(const char *name, bool six, ip_addr_t *address)
+{
+	enum resolve_state state;
+
+	resolve_start(name, six);
+	while ((state = resolve_look(address)) == RESOLVE_WAITS &&
+	       !console_interrupted()) {
+		loop_step(LOOP_FOREVER);
+	}
+	return state == RESOLVE_FOUND;
+}
+
+static bool there_is_a_card(void)
+{
+	if (!stack_nic()) {
+		printf("no network card\n");
+	}
+	return stack_nic() != NULL;
+}
+
+static void run_resolve(const struct command_env *env, int argc, char **argv,
+			const char *rest)
+{
+	char text[STACK_TEXT];
+	ip_addr_t four, six;
+	bool is4, is6;
+
+	(void)env;
+	(void)argc;
+	(void)rest;
+	if (!there_is_a_card()) {
+		return;
+	}
+	is4 = find(argv[1], false, &four);
+	is6 = (!is4 || IP_IS_V4(&four)) && !ipaddr_aton(argv[1], &six) &&
+	      find(argv[1], true, &six);
+	if (is4) {
+		stack_text(&four, text);
+		printf("%s\n", text);
+	}
+	if (is6) {
+		stack_text(&six, text);
+		printf("%s\n", text);
+	}
+	if (!is4 && !is6 && !console_interrupted()) {
+		printf("no address of \"%s\" is known\n", argv[1]);
+	}
+}
+
+/* One request and its answer, or a second without one. */
+static bool ping_once(const char *from, unsigned number)
+{
+	uint64_t until = loop_now() + loop_ms_to_ticks(PING_MS);
+	struct ping_reply reply;
+	int error = ping_send();
+	bool answered = false;
+
+	if (error != 0) {
+		printf("%u: %s\n", number, strerror(error));
+	}
+	while (loop_now() < until && !console_interrupted() &&
+	       !(answered && number == 0)) {
+		if (ping_look(&reply)) {
+			answered = true;
+			printf("%u bytes from %s: %u, %llu.%03u ms\n",
+			       PING_BYTES + 8, from, reply.sequence,
+			       (unsigned long long)(reply.us / 1000),
+			       (unsigned)(reply.us % 1000));
+		}
+		loop_step(until);
+	}
+	return answered;
+}
+
+static void run_ping(const struct command_env *env, int argc, char **argv,
+		     const char *rest)
+{
+	unsigned long count = PINGS, sent = 0, got = 0;
+	char text[STACK_TEXT], *end = "";
+	ip_addr_t to;
+	int error;
+
+	(void)env;
+	(void)rest;
+	if (argc == 4 && strcmp(argv[2], "-c") == 0) {
+		count = strtoul(argv[3], &end, 10);
+	}
+	if (argc == 3 || (argc == 4 && strcmp(argv[2], "-c") != 0) || *end ||
+	    count < 1 || count > PINGS_MAX) {
+		printf("usage: ping HOST [-c 1..%u]\n", PINGS_MAX);
+		return;
+	}
+	if (!there_is_a_card()) {
+		return;
+	}
+	if (!find(argv[1], false, &to)) {
+		printf("no address of \"%s\" is known\n", argv[1]);
+		return;
+	}
+	error = ping_open(&to);
+	if (error != 0) {
+		printf("%s\n", strerror(error));
+		return;
+	}
+	stack_text(&to, text);
+	while (sent < count && console_go_on()) {
+		sent++;
+		got += ping_once(text, sent < count ? (unsigned)sent : 0);
+	}
+	ping_close();
+	printf("%lu sent, %lu answered\n", sent, got);
+}
+
+const struct command commands_net[] = {
+	{ "net", "", "the network: card, addresses, servers, counters",
+	  "  Packets and bytes are the card's; refused are those that nobody here\n"
+	  "  has asked for, or that are not as they should be.\n",
+	  0, 0, run_net, NULL },
+	{ "ping", "HOST [-c N]", "whether a host answers, N times; else 4",
+	  "  HOST is a name or an address; ctrl-c ends it.\n",
+	  1, 3, run_ping, NULL },
+	{ "resolve", "NAME", "the addresses of a name, by the name servers",
+	  "", 1, 1, run_resolve, NULL },
+	{ 0 }
+};
