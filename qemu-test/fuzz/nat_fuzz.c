@@ -237,7 +237,7 @@ static void sound(bool wire, unsigned which)
 	enum nat_way way;
 
 	make(&packet, &s);
-	if (s.partial && s.flags == ACK && s.payload > 20) {
+	if (s.partial && (s.flags & ACK) != 0) {
 		packet.p.gso_type = s.proto == 17 ? NET_GSO_UDP_L4 :
 				    s.six ? NET_GSO_TCPV6 : NET_GSO_TCPV4;
 		packet.p.gso_size = 10;
@@ -255,6 +255,27 @@ static void sound(bool wire, unsigned which)
 	make(&packet, &answer);
 	MUST(go(which, true) == NAT_LINUX && to == which);
 	MUST(dport(&packet) == s.sport);
+}
+
+/* A connection of Linux's is opened. */
+static void open_one(unsigned which)
+{
+	unsigned a = take();
+	struct spec s = { .six = a & 1, .proto = 6, .from = LINUX_0 + which,
+			  .to = a & 2 ? OTHER : PEER, .dport = 80, .flags = SYN,
+			  .sport = (uint16_t)(4000 + (a >> 2 & 7)), .seq = 100 };
+
+	make(&packet, &s);
+	if (go(which, false) == NAT_WIRE) {
+		s.dport = sport(&packet);
+		s.from = s.to;
+		s.to = OUTSIDE;
+		s.sport = 80;
+		s.flags = SYN | ACK;
+		s.ack = 101;
+		make(&packet, &s);
+		MUST(go(which, true) == NAT_LINUX && to == which);
+	}
 }
 
 static void an_error(bool wire, unsigned which)
@@ -275,6 +296,7 @@ static void an_error(bool wire, unsigned which)
 	error = (struct spec){ .six = s.six, .proto = s.six ? ICMPV6 : ICMP,
 			       .type = s.six ? 1 : 3, .inner = inner.p.data };
 	error.inner_len = (unsigned)inner.p.len - cut % 16;
+	error.hops = cut & 0x10 ? 1 : 0;
 	error.from = wire ? OTHER : LINUX_0 + which;
 	error.to = wire ? OUTSIDE : cut & 0x40 ? OUTSIDE : PEER;
 	make(&packet, &error);
@@ -344,8 +366,8 @@ static void life(void)
 
 	switch (a & 7) {
 	case 0:
-		nat_outside(nat, none, 1500);
-		nat_outside(nat, whos[OUTSIDE], 1500);
+		nat_outside(nat, a & 8 ? none : whos[OUTSIDE],
+			    a & 16 ? 1500 : 60);
 		break;
 	case 1:
 		MUST(nat_linux_up(nat, 1, &link) == 0);
@@ -359,7 +381,7 @@ static void life(void)
 		break;
 	case 4:
 		taken_from = 4000;
-		taken_to = a & 8 ? 4000 : 4002;
+		taken_to = a & 16 ? 65536 : a & 8 ? 4000 : 4002;
 		break;
 	default:
 		nat_tick(nat, now);
@@ -386,8 +408,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if ((op & 15) < 9) {
 			sound(wire, which);
-		} else if ((op & 15) < 11) {
+		} else if ((op & 15) == 9) {
 			an_error(wire, which);
+		} else if ((op & 15) == 10) {
+			open_one(which);
 		} else if ((op & 15) < 13) {
 			unsound(wire, which);
 		} else if ((op & 15) == 13) {

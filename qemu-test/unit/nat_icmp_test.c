@@ -325,6 +325,28 @@ static void rfc5508_10_time_exceeded(void **state)
 	}
 }
 
+/* An error from the wire that has no hops left. */
+static void errors_expire(void **state)
+{
+	(void)state;
+	BOTH {
+		struct spec s, about = { .six = six, .proto = UDP,
+					 .from = OUTSIDE, .to = PEER,
+					 .sport = 4000, .dport = 9 };
+
+		GO(send_from(0, six, UDP, PEER, 4000, 9, 0), 4000);
+		error(&s, &about, PEER, OUTSIDE, 0);
+		s.hops = 1;
+		make(&packet, &s);
+		GO(in(&packet), NAT_DROP);
+		s.hops = 2;
+		make(&packet, &s);
+		GO(in(&packet), NAT_LINUX);
+	}
+	GO(count(NAT_LINUXES, NAT_TTL), 2);
+	GO(deliveries, 0);
+}
+
 /* REQ-11: the other kinds of ICMP do not pass. */
 static void rfc5508_11_other_icmp(void **state)
 {
@@ -383,6 +405,7 @@ int main(void)
 		TEST(rfc5508_5_errors_from_linux),
 		TEST(rfc5508_7_hairpinned_errors),
 		TEST(rfc5508_10_time_exceeded),
+		TEST(errors_expire),
 		TEST(rfc5508_11_other_icmp),
 		TEST(queries_in_fragments),
 	};

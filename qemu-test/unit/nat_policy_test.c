@@ -318,7 +318,82 @@ static void floods(void **state)
 	assert_in_range(deliveries, 900, 1200);
 }
 
+/* IPv6 headers between: those that may be there are passed over, with routing
+ * none goes on, and there is an end to their number. From the wire, IPv4 options
+ * and routing do not come in. */
+static void headers_between(void **state)
+{
+	static const struct { uint8_t kind, count; enum nat_way way; } cases[] = {
+		{ 0, 1, NAT_WIRE }, { 60, 1, NAT_WIRE }, { 60, 7, NAT_WIRE },
+		{ 60, 8, NAT_DROP }, { 43, 1, NAT_DROP }, { 44, 1, NAT_WIRE },
+		{ 44, 2, NAT_DROP },
+	};
+	struct spec s = { .six = true, .proto = UDP, .from = LINUX_0, .to = PEER,
+			  .sport = 4000, .dport = 9, .payload = 4 };
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t kind = cases[i / 2].kind, *ip = packet.room + NET_HEADROOM;
+		unsigned count = cases[i / 2].count;
+
+		s.from = i % 2 == 0 ? LINUX_0 : PEER;
+		s.to = i % 2 == 0 ? PEER : OUTSIDE;
+		s.sport = i % 2 == 0 ? 4000 : 9;
+		s.dport = i % 2 == 0 ? 9 : 4000;
+		make(&packet, &s);
+		memmove(ip + 40 + 8 * count, ip + 40, 12);
+		memset(ip + 40, 0, 8 * count);
+		ip[6] = kind;
+		for (unsigned j = 0; j < count; j++) {
+			ip[40 + 8 * j] = j == count - 1 ? UDP : kind;
+		}
+		net_put16(ip + 4, (uint16_t)(12 + 8 * count));
+		packet.p.len += 8 * count;
+		if (i % 2 == 0) {
+			GO(out(0, &packet), cases[i / 2].way);
+			continue;
+		}
+		GO(in(&packet), cases[i / 2].way == NAT_WIRE ? NAT_LINUX : NAT_DROP);
+		packet.p.len -= 8;		/* its end is missing */
+		GO(in(&packet), NAT_DROP);
+	}
+	/* A header that is longer than the packet. */
+	make(&packet, &s);
+	packet.p.data[6] = 60;
+	packet.p.data[41] = 200;
+	GO(in(&packet), NAT_DROP);
+	send_from(0, false, UDP, PEER, 4000, 9, 0);
+	make(&packet, &(struct spec){ .proto = UDP, .from = PEER, .to = OUTSIDE,
+				      .sport = 9, .dport = 4000, .options = true });
+	GO(in(&packet), NAT_DROP);
+	GO(count(NAT_LINUXES, NAT_OPTIONS), 2);
+}
+
 /* ---- Life ---- */
+
+static bool no_memory;
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return no_memory && count > 100 ? NULL : __real_calloc(count, size);
+}
+
+static void without_memory(void **state)
+{
+	struct nat_config config = fixture_config(64);
+	struct nat_link link = { { whos[LINUX_0][0] }, { whos[GATE_0][0] } };
+
+	(void)state;
+	no_memory = true;
+	assert_null(nat_new(&config));
+	GO(nat_linux_up(nat, 0, &link), ENOMEM);
+	no_memory = false;
+	GO(send_from(0, false, UDP, PEER, 4000, 9, 0), 0);
+	GO(nat_linux_up(nat, 0, &link), 0);
+	GO(send_from(0, false, UDP, PEER, 4000, 9, 0), 4000);
+}
 
 static void lines(void *arg, const struct nat_line *line)
 {
@@ -453,6 +528,8 @@ int main(void)
 		TEST(offloads_that_mean_harm),
 		TEST(checksums_are_as_before),
 		TEST(floods),
+		TEST(headers_between),
+		TEST(without_memory),
 		TEST(another_address_and_another_linux),
 		TEST(a_mapping_ends_under_who_comes),
 		TEST(a_link_that_is_down),

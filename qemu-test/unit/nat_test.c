@@ -287,6 +287,10 @@ static void rfc4787_14a_fragments_are_bounded(void **state)
 			.to = OUTSIDE, .payload = 8, .offset = 16, .id = i });
 		GO(in(&packet), NAT_LINUX);
 	}
+	make(&packet, &(struct spec){ .proto = UDP, .from = PEER, .to = OUTSIDE,
+		.payload = 8, .offset = 16, .id = 9999, .hops = 1 });
+	GO(in(&packet), NAT_DROP);
+	GO(count(NAT_LINUXES, NAT_TTL), 1);
 	GO(held, 10000);
 	/* One datagram of many fragments. */
 	for (unsigned i = 0; i < 1000; i++) {
@@ -525,6 +529,11 @@ static void the_table_is_bounded(void **state)
 	GO(deliveries, 1);
 	GO(net_get16(delivered[0].data + 20), 3 << 8 | 13);
 	GO(send_from(1, false, TCP, PEER, 5000, 80, SYN), 5000);
+	/* Nor from the wire; a forwarded port is there as before. */
+	GO(nat_forward(nat, 0, false, TCP, 22, 22), 0);
+	GO(come(false, TCP, PEER, 9, 22, SYN), 0);
+	GO(count(NAT_LINUXES, NAT_FULL), 1);
+	assert_true(nat_uses(nat, false, TCP, 22));
 	for (unsigned i = 2000; i < 2060; i++) {
 		GO(come(false, TCP, PEER, 80, (uint16_t)i, ACK), i);
 	}

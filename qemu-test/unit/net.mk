@@ -6,6 +6,7 @@ UNIT_TESTS += nat nat_icmp nat_policy
 nat_SRCS := qemu-test/unit/nat_test.c $(NAT_SRCS)
 nat_icmp_SRCS := qemu-test/unit/nat_icmp_test.c $(NAT_SRCS)
 nat_policy_SRCS := qemu-test/unit/nat_policy_test.c $(NAT_SRCS)
+nat_policy_LIBS := -Wl,--wrap=calloc
 
 # Beside netfilter's NAT: make diff-nat SEQUENCES=10000
 build/diff/nat_netfilter: $(addprefix qemu-test/diff/nat_,netfilter.c pair.c) \
