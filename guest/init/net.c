@@ -106,12 +106,14 @@ struct message {
 	char attributes[128];
 };
 
+/* Of a thing that may be there: changed, or else made. */
 static struct message make(uint16_t type, size_t size)
 {
+	unsigned flags = type == RTM_NEWLINK ? 0 : NLM_F_CREATE | NLM_F_REPLACE;
+
 	return (struct message){ .head = {
 		.nlmsg_len = (uint32_t)NLMSG_LENGTH(size), .nlmsg_type = type,
-		.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE |
-			       NLM_F_REPLACE,
+		.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags),
 	} };
 }
 

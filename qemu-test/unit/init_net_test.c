@@ -70,6 +70,10 @@ static void messages_are_whole(void **state)
 	const struct rtattr *a;
 
 	(void)state;
+	/* Linux refuses a change of an interface that is to replace it. */
+	assert_int_equal(make(RTM_NEWLINK, 16).head.nlmsg_flags &
+			 (NLM_F_REPLACE | NLM_F_CREATE), 0);
+	assert_int_equal(m.head.nlmsg_flags & NLM_F_REPLACE, NLM_F_REPLACE);
 	add(&m, RTA_OIF, &index, sizeof(index));
 	add(&m, RTA_DST, "\1\2\3", 3);
 	add(&m, RTA_GATEWAY, "\4\5\6\7", 4);
