@@ -143,12 +143,13 @@ static void open_volume(void)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
-/* What a Linux's mounts had is over with it. */
+/* What a Linux's mounts had is over with it; the next may have files. */
 static void on_linux_down(void *arg)
 {
 	const struct command_env *env = arg;
 
 	fuse_server_peer_gone(env->files, env->vsock);
+	fuse_service_give(env->share, VOLUME_ROOT, false);
 }
 
 /* The volume's files for a Linux: all have one server, which tells each what the
@@ -163,7 +164,8 @@ static bool serve_files(struct command_env *env)
 	}
 	env->files = base.files;
 	linux_on_down(env->guest, on_linux_down, env);
-	return fuse_service_start(env->vsock, env->files) == 0;
+	env->share = fuse_service_start(env->vsock, env->files);
+	return env->share != NULL;
 }
 
 /* A disk of the machine's, or a part of one, as a disk of Linux's. Returns NULL, or

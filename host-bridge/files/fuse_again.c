@@ -92,12 +92,15 @@ void fuse_again_end(struct fuse_again *again)
 
 /**
  * Before functions of the volume for a request; changes: one that changes something
- * may be among them. Returns 0, EAGAIN: it has to wait first, or what is wrong.
+ * may be among them. Returns 0, EAGAIN: it has to wait first, EROFS, or what is wrong.
  */
 int fuse_again_turn(struct fuse_request *r, bool changes)
 {
 	struct volume_turns *turns = r->session->server->turns;
 
+	if (changes && r->session->read_only) {
+		return EROFS;
+	}
 	if (turns == NULL) {
 		return 0;
 	}

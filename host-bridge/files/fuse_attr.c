@@ -48,8 +48,8 @@ int fuse_entry_of(struct fuse_request *r, uint32_t ino,
 	if (error != 0) {
 		return error;
 	}
-	to->nodeid = fuse_node_id(ino, attr.gen);
-	to->generation = ino == VOLUME_ROOT ? 0 : attr.gen;
+	to->nodeid = fuse_node_id(r->session, ino, attr.gen);
+	to->generation = ino == r->session->root ? 0 : attr.gen;
 	to->entry_valid = to->attr_valid = FUSE_FOREVER;
 	to->entry_valid_nsec = to->attr_valid_nsec = 0;
 	fuse_attr_of(&to->attr, &attr);

@@ -43,6 +43,8 @@ struct fuse_conn {
 	const struct fuse_conn_ops *ops;
 	void *arg;
 	const void *peer;
+	uint32_t root;			/* of a new session */
+	bool read_only;
 	struct fuse_session *session;	/* NULL: no HELLO yet, or over */
 	bool over;			/* nothing more is to be done */
 	bool blocked;			/* send() wants no more now */
@@ -212,6 +214,10 @@ static int conn_hello(struct fuse_conn *conn)
 	/* Who finds his session over has counted another's notifications. */
 	if (resumed && fuse_notify_again(s, hello.notified) != 0) {
 		return EPROTO;
+	}
+	if (!resumed) {
+		s->root = conn->root;
+		s->read_only = conn->read_only;
 	}
 	conn->session = s;
 	s->conn = conn;
@@ -535,9 +541,21 @@ struct fuse_conn *fuse_conn_new(struct fuse_server *server,
 		conn->ops = ops;
 		conn->arg = arg;
 		conn->peer = peer;
+		conn->root = VOLUME_ROOT;
 		conn->request = conn->small;
 	}
 	return conn;
+}
+
+/**
+ * A session that begins with this connection has that folder as its root, and
+ * nothing else of the volume; it may not change or lock anything if read_only.
+ * Before the first input.
+ */
+void fuse_conn_confine(struct fuse_conn *conn, uint32_t root, bool read_only)
+{
+	conn->root = root;
+	conn->read_only = read_only;
 }
 
 /** Ends a connection; its session waits for another. Not from within send(). */

@@ -167,7 +167,7 @@ static int node_adopt(struct fuse_session *s, uint32_t ino, uint32_t gen,
 	struct volume_attr attr;
 	int error = volume_getattr(s->vol, ino, &attr);
 
-	if (error == 0 && ino != VOLUME_ROOT && attr.gen != gen) {
+	if (error == 0 && ino != s->root && attr.gen != gen) {
 		error = ESTALE;
 	}
 	if (error == 0) {
@@ -180,8 +180,8 @@ static int node_adopt(struct fuse_session *s, uint32_t ino, uint32_t gen,
 }
 
 /**
- * The node of a node id, adopted for a user if it has to be. Returns 0, ESTALE
- * (no such file any more), or as node_new() does.
+ * The node of a node id, adopted for a user if it has to be, and may be. Returns 0,
+ * ESTALE (no such file any more), or as node_new() does.
  */
 int fuse_node_get(struct fuse_session *s, uint64_t nodeid, uint32_t uid,
 		  struct fuse_node **out)
@@ -189,15 +189,17 @@ int fuse_node_get(struct fuse_session *s, uint64_t nodeid, uint32_t uid,
 	uint32_t ino = (uint32_t)nodeid, gen = nodeid >> 32;
 
 	if (nodeid == FUSE_ROOT_ID) {
-		ino = VOLUME_ROOT;
-	} else if (ino == VOLUME_ROOT || ino == 0) {
+		ino = s->root;
+	} else if (ino == s->root || ino == 0) {
 		return ESTALE;		/* the root has the one name */
 	}
 	*out = fuse_node_find(s, ino);
 	if (*out == NULL) {
-		return node_adopt(s, ino, gen, uid, out);
+		/* an id says nothing of where a file is */
+		return fuse_confined(s) && ino != s->root ? ESTALE :
+		       node_adopt(s, ino, gen, uid, out);
 	}
-	return ino == VOLUME_ROOT || (*out)->gen == gen ? 0 : ESTALE;
+	return ino == s->root || (*out)->gen == gen ? 0 : ESTALE;
 }
 
 /**
@@ -225,7 +227,7 @@ int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
 void fuse_node_put(struct fuse_session *s, struct fuse_node *node)
 {
 	if (node->nlookup == 0 && node->writers == 0 && node->locks == 0 &&
-	    !node->adopted && node->ino != VOLUME_ROOT) {
+	    !node->adopted && node->ino != s->root) {
 		fuse_coherence_closed(s, node);
 		node_free(s, node);
 	}

@@ -63,6 +63,10 @@ int fuse_open(struct fuse_request *r)
 		error = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFDIR ? EISDIR
 								      : ENXIO;
 	}
+	if (error == 0 && r->session->read_only &&
+	    (in->flags & FUSE_O_ACCMODE) != 0) {
+		error = EROFS;
+	}
 	if (error == 0 && !flags_allow(&attr, in->flags)) {
 		error = EPERM;
 	}

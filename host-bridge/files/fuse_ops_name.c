@@ -17,6 +17,11 @@ static bool is_dot(const struct fuse_name *name)
 	return name->len == 1 && name->s[0] == '.';
 }
 
+static bool is_dotdot(const struct fuse_name *name)
+{
+	return name->len == 2 && memcmp(name->s, "..", 2) == 0;
+}
+
 /**
  * LOOKUP: name -> fuse_entry_out. A name that is not there is told as such, with
  * node id 0, for Linux to keep that too. "." is the file itself, whatever it is:
@@ -26,8 +31,9 @@ int fuse_lookup(struct fuse_request *r)
 {
 	uint32_t ino = DIR;
 	struct fuse_entry_out *out = (void *)r->out;
-	int error = is_dot(&r->name[0])
-		    ? 0 : volume_lookup(r->vol, DIR, NAME(0), &ino);
+	int error = is_dot(&r->name[0]) ? 0 :
+		    fuse_confined(r->session) && is_dotdot(&r->name[0])
+		    ? ESTALE : volume_lookup(r->vol, DIR, NAME(0), &ino);
 
 	if (error == ENOENT) {
 		memset(out, 0, sizeof(*out));
@@ -109,7 +115,8 @@ static int open_made(struct fuse_request *r, uint32_t ino, uint32_t flags)
 	int error = fuse_open_put(r, node, flags);
 
 	if (error != 0) {
-		fuse_node_forget(r->session, fuse_node_id(ino, node->gen), 1);
+		fuse_node_forget(r->session, fuse_node_id(r->session, ino,
+							  node->gen), 1);
 	}
 	return error;
 }

@@ -245,6 +245,10 @@ static int check(struct fuse_request *r, const struct op *op,
 	if ((s->minor == 0) != (r->in.opcode == FUSE_INIT)) {
 		return EPROTO;
 	}
+	/* Who may change nothing may hold up nobody who does, either. */
+	if (s->read_only && (op->flags & LOCKS) != 0) {
+		return EROFS;
+	}
 	error = take_apart(r, op, body, len);
 	if (error == 0 && (op->flags & SILENT) == 0) {
 		error = fuse_again_turn(r, (op->flags & CHANGES) != 0);

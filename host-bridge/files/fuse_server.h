@@ -45,6 +45,8 @@ void fuse_server_free(struct fuse_server *server);
 struct fuse_conn *fuse_conn_new(struct fuse_server *server,
 				const struct fuse_conn_ops *ops, void *arg,
 				const void *peer);
+/* Before its first input: its session has only this folder, and what is below. */
+void fuse_conn_confine(struct fuse_conn *conn, uint32_t root, bool read_only);
 void fuse_conn_free(struct fuse_conn *conn);
 
 /* Takes received bytes; *used is how many, less than len only when send

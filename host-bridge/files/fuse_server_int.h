@@ -115,6 +115,8 @@ struct fuse_session {
 	struct volume *vol;
 	struct fuse_conn *conn;		/* NULL: detached, for now */
 	const void *peer;
+	uint32_t root;			/* inode of what it has as root */
+	bool read_only;
 	uint64_t id, detached_at;	/* the latter a count */
 	uint32_t minor;			/* 0: no INIT yet */
 	uint64_t init_flags;
@@ -213,9 +215,16 @@ void fuse_node_put(struct fuse_session *s, struct fuse_node *node);
 uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino);
 bool fuse_node_end_some(struct fuse_session *s, uint64_t until);
 
-static inline uint64_t fuse_node_id(uint32_t ino, uint32_t gen)
+static inline uint64_t fuse_node_id(const struct fuse_session *s, uint32_t ino,
+				    uint32_t gen)
 {
-	return ino == VOLUME_ROOT ? FUSE_ROOT_ID : (uint64_t)gen << 32 | ino;
+	return ino == s->root ? FUSE_ROOT_ID : (uint64_t)gen << 32 | ino;
+}
+
+/* What is not below its root it may not have by any way. */
+static inline bool fuse_confined(const struct fuse_session *s)
+{
+	return s->root != VOLUME_ROOT;
 }
 
 /* fuse_open.c */

@@ -23,7 +23,7 @@
 #define PIECES_MAX	64u		/* sent at once */
 
 struct link {
-	struct service *service;
+	struct fuse_service *service;
 	struct vsock_conn *vsock;
 	struct fuse_conn *conn;
 	uint8_t *out;			/* the rest of a message, or NULL */
@@ -33,10 +33,12 @@ struct link {
 };
 
 /* The volume served to one peer; lives as long as its endpoint. */
-struct service {
+struct fuse_service {
 	struct fuse_server *server;
 	struct vsock *vs;
 	unsigned links;		/* against CONNS_MAX */
+	uint32_t root;			/* 0: it has no files at all */
+	bool read_only;
 };
 
 /* What a server does by itself, for all its peers; lives as long as it. */
@@ -235,16 +237,17 @@ static bool is_trusted(const struct vsock_conn *vsock)
 	return vsock_peer_port(vsock) < VSOCK_PORT_RIGHT;
 }
 
-/* A connection was accepted. Refused by a reset: one too many, or from a port
- * that any process could have. */
+/* A connection was accepted. Refused by a reset: one too many, from a port that any
+ * process could have, or of a Linux that is not to have the files. */
 static void on_open(struct vsock_conn *vsock)
 {
-	struct service *service = vsock_arg(vsock);
+	struct fuse_service *service = vsock_arg(vsock);
 	struct link *link = NULL;
 
 	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
-	if (service->links < CONNS_MAX && is_trusted(vsock)) {
+	if (service->links < CONNS_MAX && is_trusted(vsock) &&
+	    service->root != 0) {
 		link = calloc(1, sizeof(*link));
 	}
 	if (link != NULL) {
@@ -258,6 +261,7 @@ static void on_open(struct vsock_conn *vsock)
 		vsock_reset(vsock);
 		return;
 	}
+	fuse_conn_confine(link->conn, service->root, service->read_only);
 	service->links++;
 	vsock_set_arg(vsock, link);
 }
@@ -319,23 +323,37 @@ int fuse_service_run(struct fuse_server *server)
 
 /**
  * Serves the peer of vs on port FUSE_CHANNEL_PORT; once for each. The server must
- * live as long as vs. Returns 0, EADDRINUSE or ENOMEM.
+ * live as long as vs. NULL: no memory, or somebody has the port.
  */
-int fuse_service_start(struct vsock *vs, struct fuse_server *server)
+struct fuse_service *fuse_service_start(struct vsock *vs,
+					struct fuse_server *server)
 {
-	struct service *service = calloc(1, sizeof(*service));
-	int error = ENOMEM;
+	struct fuse_service *service = calloc(1, sizeof(*service));
 
 	if (service != NULL) {
 		service->server = server;
 		service->vs = vs;
-		error = vsock_listen(vs, FUSE_CHANNEL_PORT, &service_ops,
-				     service);
+		service->root = VOLUME_ROOT;
+		if (vsock_listen(vs, FUSE_CHANNEL_PORT, &service_ops,
+				 service) != 0) {
+			free(service);
+			service = NULL;
+		}
 	}
-	if (error != 0) {
-		free(service);
+	return service;
+}
+
+/**
+ * What the peer has of the volume from its next mount on: this folder and what is
+ * below it, or nothing if root is 0. service may be NULL.
+ */
+void fuse_service_give(struct fuse_service *service, uint32_t root,
+		       bool read_only)
+{
+	if (service != NULL) {
+		service->root = root;
+		service->read_only = read_only;
 	}
-	return error;
 }
 
 /**

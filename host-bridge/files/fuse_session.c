@@ -131,6 +131,7 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
 		s->server = server;
 		s->vol = server->vol;
 		s->peer = peer;
+		s->root = VOLUME_ROOT;
 		s->id = id;
 		s->seed = seed_make();
 		s->next = server->sessions;

@@ -98,7 +98,7 @@ static bool say_attr(struct fuse_session *s, struct fuse_node *node,
 		     uint64_t offset, uint64_t length, uint32_t flags)
 {
 	struct fuse_channel_attr body = {
-		.nodeid = fuse_node_id(node->ino, node->gen),
+		.nodeid = fuse_node_id(s, node->ino, node->gen),
 		.offset = offset, .length = length, .flags = flags,
 	};
 	struct volume_attr attr;
@@ -133,7 +133,7 @@ static void say_name(struct fuse_session *s, struct fuse_node *dir,
 		     const char *name, size_t len)
 {
 	struct fuse_notify_inval_entry_out body = {
-		.parent = fuse_node_id(dir->ino, dir->gen),
+		.parent = fuse_node_id(s, dir->ino, dir->gen),
 		.namelen = (uint32_t)len,
 	};
 
@@ -151,8 +151,8 @@ static void say_event(struct fuse_session *s, struct fuse_node *dir,
 		      const char *name, size_t len)
 {
 	struct fuse_channel_event body = {
-		.parent = dir ? fuse_node_id(dir->ino, dir->gen) : 0,
-		.nodeid = node ? fuse_node_id(node->ino, node->gen) : 0,
+		.parent = dir ? fuse_node_id(s, dir->ino, dir->gen) : 0,
+		.nodeid = node ? fuse_node_id(s, node->ino, node->gen) : 0,
 		.mask = mask, .cookie = cookie, .namelen = (uint32_t)len,
 	};
 
@@ -169,7 +169,7 @@ static bool say_node(struct fuse_session *s, const struct fuse_node *node,
 		     int code)
 {
 	struct fuse_channel_node body = {
-		.nodeid = fuse_node_id(node->ino, node->gen),
+		.nodeid = fuse_node_id(s, node->ino, node->gen),
 	};
 
 	return fuse_notify(s, code, &body, sizeof(body), NULL, 0) != 0;

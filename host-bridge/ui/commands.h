@@ -11,6 +11,7 @@
 
 struct agent;
 struct fuse_server;
+struct fuse_service;
 struct guest;
 struct places;
 struct volume;
@@ -29,6 +30,7 @@ struct command_env {
 	struct agent *agent;	/* in it */
 	const struct places *places;	/* the volume's files, and all Linuxes' */
 	struct fuse_server *files;	/* the volume's, for Linux; or NULL */
+	struct fuse_service *share;	/* its end of these; or NULL */
 	struct nbd_service *disks;	/* its disks; NULL: none */
 };
 

@@ -111,13 +111,16 @@ static void mount_it(uint64_t session)
 	GO(call(FUSE_INIT, 0, &init, sizeof(init), reply, &reply_len), 0);
 }
 
+static struct fuse_service *service;
+
 static int setup(void **state)
 {
 	(void)state;
 	fixture_open(&f, 16, "");
 	server = fuse_server_new(f.vol, NULL);
 	GO(fuse_service_run(server), 0);
-	GO(fuse_service_start(NULL, server), 0);
+	service = fuse_service_start(NULL, server);
+	assert_non_null(service);
 	GO(fake_vsock.listens, FUSE_CHANNEL_PORT);
 	fake_vsock_setup();
 	return 0;
@@ -181,6 +184,21 @@ static void a_port_of_anybodys_is_refused(void **state)
 	fake_vsock.port = 1023;
 	mount_it(1);
 	fake_vsock_close();
+}
+
+/* For a Linux that is not to have the files, whoever asks there. */
+static void who_is_not_to_have_files_is_refused(void **state)
+{
+	(void)state;
+	fuse_service_give(service, 0, true);
+	fake_vsock.port = 1023;
+	fake_vsock_open();
+	assert_true(end->gone);
+	fake_vsock_close();
+	fuse_service_give(service, VOLUME_ROOT, false);
+	mount_it(1);
+	fake_vsock_close();
+	fuse_service_give(NULL, 0, true);
 }
 
 static void a_session_outlives_its_connection(void **state)
@@ -330,6 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(files_come_and_go),
 		T(a_port_of_anybodys_is_refused),
+		T(who_is_not_to_have_files_is_refused),
 		T(a_session_outlives_its_connection),
 		T(a_client_that_does_not_read_is_stopped),
 		T(time_is_shared_out),
