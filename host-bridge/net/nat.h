@@ -62,8 +62,10 @@ struct nat_config {
 			  uint16_t port);
 	/* Whether the host itself uses this one of its outside address. */
 	bool (*taken)(void *arg, bool six, uint8_t proto, uint16_t port);
-	/* A packet more: a held fragment, or an ICMP error made here. It stays
-	 * until this returns, which calls nothing of here. */
+	/* A packet more: a held fragment, which may be the host's (to: of which
+	 * Linux, or NAT_LINUXES, of the wire), or an ICMP error made here. It
+	 * stays until this returns, which calls nothing of here but
+	 * nat_linux_down(). */
 	void (*deliver)(void *arg, enum nat_way way, unsigned to,
 			struct net_packet *packet);
 };

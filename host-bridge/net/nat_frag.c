@@ -19,20 +19,31 @@ void nat_frag_key(const struct look *k, uint8_t key[40])
 	key[37] = k->six;
 }
 
-static struct nat_held *held_free(struct nat_part *part, struct nat_held *held)
+/* What is held of a datagram is nobody's any more, and not reckoned with. */
+static struct nat_held *take_held(struct nat_part *part, struct nat_frag *f)
+{
+	struct nat_held *held = f->held;
+
+	part->held -= f->bytes;
+	f->bytes = 0;
+	f->held = NULL;
+	return held;
+}
+
+static struct nat_held *held_free(struct nat_held *held)
 {
 	struct nat_held *next = held->next;
 
-	part->held -= sizeof(*held) + NET_HEADROOM + held->len;
 	free(held);
 	return next;
 }
 
 static void frag_free(struct nat_part *part, struct nat_frag *f)
 {
-	while (f->held != NULL) {
+	struct nat_held *held = take_held(part, f);
+
+	for (; held != NULL; held = held_free(held)) {
 		part->counts[NAT_LOST_FRAGMENT]++;
-		f->held = held_free(part, f->held);
 	}
 	f->used = false;
 }
@@ -100,29 +111,27 @@ static enum nat_way follow(struct nat *n, unsigned from, struct nat_frag *f,
 void nat_frag_first(struct nat *n, unsigned from, const uint8_t key[40],
 		    const struct look *k, enum nat_way way, unsigned to)
 {
-	struct nat_part *part = &n->part[from];
 	struct nat_frag *f = frag_of(n, from, key, way != NAT_DROP);
+	struct nat_held *held;
 
 	f->known = true;
 	f->way = way;
 	f->to = to;
 	memcpy(f->addr[FROM], k->ip + k->addr[FROM], k->addr_len);
 	memcpy(f->addr[TO], k->ip + k->addr[TO], k->addr_len);
-	while (f->held != NULL) {
-		struct nat_held *held = f->held;
+	held = take_held(&n->part[from], f);
+	for (; held != NULL; held = held_free(held)) {
 		struct net_packet p = {
 			.data = held->data + NET_HEADROOM, .len = held->len,
 			.space = held->len,
 		};
 		struct look later;
 
-		if (look_at(&later, p.data, p.len, NULL)) {
-			way = follow(n, from, f, &later, &to);
-			if (way != NAT_DROP) {
-				n->config.deliver(n->config.arg, way, to, &p);
-			}
+		way = look_at(&later, p.data, p.len, NULL) ?
+		      follow(n, from, f, &later, &to) : NAT_DROP;
+		if (way != NAT_DROP) {
+			n->config.deliver(n->config.arg, way, to, &p);
 		}
-		f->held = held_free(part, held);
 	}
 }
 
@@ -151,6 +160,7 @@ enum nat_way nat_frag_later(struct nat *n, unsigned from, struct look *k,
 	held->len = k->len;
 	memcpy(held->data + NET_HEADROOM, k->ip, k->len);
 	f->held = held;
+	f->bytes += size;
 	part->held += size;
 	return NAT_HELD;
 }

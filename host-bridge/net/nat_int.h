@@ -56,6 +56,7 @@ struct nat_frag {
 	unsigned to;
 	uint8_t addr[2][16];
 	struct nat_held *held;
+	size_t bytes;			/* of these, as the part reckons */
 };
 
 /* A Linux, or the wire: who sends. */

@@ -141,7 +141,7 @@ const char *nat_count_name(enum nat_count count)
 	return names[count];
 }
 
-/** One line for each fixed mapping, then one for each session. */
+/** One line for each fixed mapping and for each session, in no order. */
 void nat_each(const struct nat *n, void (*line)(void *arg, const struct nat_line *),
 	      void *arg)
 {
@@ -154,8 +154,6 @@ void nat_each(const struct nat *n, void (*line)(void *arg, const struct nat_line
 					.outside = m->outside });
 			}
 		}
-	}
-	for (size_t i = 0; i < (size_t)1 << n->bits; i++) {
 		for (const struct nat_session *s = n->sessions[i]; s != NULL; s = s->next) {
 			line(arg, &(struct nat_line){
 				.which = s->key.which, .six = s->key.six,

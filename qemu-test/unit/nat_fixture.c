@@ -25,6 +25,7 @@ struct nat *nat;
 struct delivered delivered[64];
 unsigned deliveries, to, host_proto, host_port, taken_from, taken_to;
 uint64_t now;
+bool down_by_delivery;
 
 static uint16_t add(const uint8_t *at, size_t len, uint32_t sum)
 {
@@ -226,6 +227,9 @@ static void deliver(void *arg, enum nat_way way, unsigned which,
 	*d = (struct delivered){ .way = way, .to = which, .len = p->len };
 	memcpy(d->data, p->data, p->len < sizeof(d->data) ? p->len
 							  : sizeof(d->data));
+	if (down_by_delivery) {
+		nat_linux_down(nat, 0);
+	}
 }
 
 struct nat_config fixture_config(unsigned sessions)
@@ -242,6 +246,7 @@ void fixture_begin(const struct nat_config *config)
 {
 	deliveries = host_proto = host_port = taken_from = taken_to = 0;
 	now = 1000;
+	down_by_delivery = false;
 	nat = nat_new(config);
 	for (unsigned i = 0; i < 2; i++) {
 		struct nat_link link = {

@@ -64,6 +64,7 @@ extern struct nat *nat;
 extern struct delivered delivered[64];
 extern unsigned deliveries;
 extern uint64_t now;
+extern bool down_by_delivery;		/* each ends LINUX_0 */
 extern unsigned host_proto, host_port;	/* open to Linux */
 extern unsigned taken_from, taken_to;	/* ports of the host's own */
 

@@ -460,6 +460,43 @@ static void a_mapping_ends_under_who_comes(void **state)
 	}
 }
 
+/* A packet that cannot be delivered may be the end of the Linux that it is to. */
+static void a_link_goes_down_in_the_middle(void **state)
+{
+	struct nat_config config = fixture_config(64);
+	struct nat_link link = { { whos[LINUX_0][0] }, { whos[GATE_0][0] } };
+	struct spec s = { .proto = UDP, .from = LINUX_0, .to = PEER,
+			  .sport = 4000, .dport = 9, .payload = 16, .id = 3 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		fixture_end();
+		fixture_begin(&config);
+		down_by_delivery = true;
+		s.more = i == 0;
+		s.hops = i == 1 ? 1 : 0;
+		taken_to = i == 2 ? 65536 : 0;
+		for (unsigned j = 3; i == 0 && j > 0; j--) {
+			s.offset = (uint16_t)(16 + 8 * j);
+			make(&packet, &s);
+			GO(out(0, &packet), NAT_HELD);
+		}
+		s.offset = 0;
+		make(&packet, &s);
+		GO(out(0, &packet), i == 0 ? NAT_WIRE : NAT_DROP);
+		GO(deliveries, 1);
+		make(&packet, &s);
+		GO(out(0, &packet), NAT_DROP);
+		down_by_delivery = false;
+		taken_to = 0;
+		GO(nat_linux_up(nat, 0, &link), 0);
+		s.offset = 64;			/* there is room for it */
+		s.more = false;
+		make(&packet, &s);
+		GO(out(0, &packet), NAT_HELD);
+	}
+}
+
 /* What was a Linux's is nobody's on the wire when it has ended. */
 static void a_link_that_is_down(void **state)
 {
@@ -533,6 +570,7 @@ int main(void)
 		TEST(another_address_and_another_linux),
 		TEST(a_mapping_ends_under_who_comes),
 		TEST(a_link_that_is_down),
+		TEST(a_link_goes_down_in_the_middle),
 		TEST(short_packets),
 	};
 
