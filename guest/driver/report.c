@@ -46,8 +46,10 @@
  * free. What that does itself to free blocks is less, so that none leads to the
  * next. */
 #define MANY_UNITS	16u
-/* Twice as many pages, 1.25 MiB, are more than a processor keeps, which is 252 by
- * init's setting. */
+/* How many free pages a processor keeps for itself: one in so many of all, but 252
+ * at least, which are less than these pairs have. */
+#define LISTS		"/proc/sys/vm/percpu_pagelist_high_fraction"
+#define LISTS_SHORT	"1000000"
 #define LOOSE_PAIRS	160u
 
 static struct page_reporting_dev_info reporting;
@@ -164,9 +166,9 @@ static void pass_in(unsigned long delay)
 static void pass(struct work_struct *work)
 {
 	unsigned int before = all_unreported(), left;
+	bool idle = was_idle();
 
-	if (before && before < KEPT_BLOCKS && !READ_ONCE(going_on) &&
-	    !was_idle()) {
+	if (before && before < KEPT_BLOCKS && !READ_ONCE(going_on) && !idle) {
 		pass_in(LOOK_JIFFIES);
 		return;
 	}
@@ -185,36 +187,54 @@ static void pass_now(void)
 	pass_in(0);
 }
 
-/* What can move out of blocks that are nearly free does: of programs that were
- * started when memory was full. It may be all that is in use, so that must be
- * less than what was given back. Modules cannot call it; where there is no /proc
- * at this place, or Linux was built without, all stays where it is. */
-static void compact(void)
+/* A setting of Linux's, which modules cannot reach; put: sets it to value, else
+ * reads it, "" if it cannot. Nothing comes of it where there is no /proc at this
+ * place, or Linux was built without that setting. */
+static void setting(const char *path, char *value, size_t size, bool put)
 {
-	struct sysinfo memory;
-	struct file *file;
+	struct file *file = filp_open(path, put ? O_WRONLY : O_RDONLY, 0);
 	loff_t at = 0;
+	ssize_t n = 0;
 
-	si_meminfo(&memory);
-	if (memory.totalram - memory.freeram > given * (UNIT / PAGE_SIZE)) {
-		return;
-	}
-	file = filp_open("/proc/sys/vm/compact_memory", O_WRONLY, 0);
 	if (!IS_ERR(file)) {
-		kernel_write(file, "1", 1, &at);
+		n = put ? kernel_write(file, value, strlen(value), &at) :
+		    kernel_read(file, value, size - 1, &at);
 		filp_close(file, NULL);
+	}
+	if (!put) {
+		value[max_t(ssize_t, n, 0)] = '\0';
 	}
 }
 
+/* What can move out of blocks that are nearly free does: of programs that were
+ * started when memory was full. It may be all that is in use, so that must be
+ * less than what was given back. */
+static void compact(void)
+{
+	char now[] = "1";
+	struct sysinfo memory;
+
+	si_meminfo(&memory);
+	if (memory.totalram - memory.freeram <= given * (UNIT / PAGE_SIZE)) {
+		setting("/proc/sys/vm/compact_memory", now, sizeof(now), true);
+	}
+}
+
+/* Short lists for this moment only: a processor that always had them would go to
+ * those of all for every few pages, which costs a rename with fsync 9 % more. */
 static void loosen_all(struct work_struct *work)
 {
+	char was[16], less[] = LISTS_SHORT;
 	int cpu;
 
 	compact();
 	given = 0;
+	setting(LISTS, was, sizeof(was), false);
+	setting(LISTS, less, sizeof(less), true);
 	for_each_online_cpu(cpu) {
 		work_on_cpu_safe(cpu, loosen, NULL);
 	}
+	setting(LISTS, was, sizeof(was), true);
 	pass_now();
 }
 

@@ -53,22 +53,15 @@ static const struct mount_entry mounts[] = {
 /* Settings that are no boot options; a kernel may lack some. */
 static const struct {
 	const char *path, *value;
-	const char *with;	/* only where this is, too */
 } settings[] = {
 	/* Who is woken runs at once if he has had less than the one that runs,
 	 * be it by a microsecond (the default is one millisecond). Between two
 	 * processes that take turns this saves every second sleep: 1,400
 	 * instructions of the 8,300 of a round trip through pipes. */
-	{ "/sys/kernel/debug/sched/wakeup_granularity_ns", "0", NULL },
+	{ "/sys/kernel/debug/sched/wakeup_granularity_ns", "0" },
 	/* No look for memory to compact twice a second: it is compacted when
 	 * somebody needs a large piece. */
-	{ "/proc/sys/vm/compaction_proactiveness", "0", NULL },
-	/* Of its free pages each processor keeps few for itself, 1 MiB at most
-	 * (the least that Linux does; Debian's keeps 54): from everywhere, they
-	 * would be missing in free blocks of 2 MiB, which go back to the
-	 * machine where Linux reports them. */
-	{ "/proc/sys/vm/percpu_pagelist_high_fraction", "1000000",
-	  "/sys/module/page_reporting" },
+	{ "/proc/sys/vm/compaction_proactiveness", "0" },
 };
 
 /* False, with a line in the log, if it cannot be done; already there is
@@ -106,9 +99,7 @@ void boot_mount_all(void)
 void boot_tune(void)
 {
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		const char *with = settings[i].with;
-		int fd = with && access(with, F_OK) ? -1 :
-			 open(settings[i].path, O_WRONLY | O_CLOEXEC);
+		int fd = open(settings[i].path, O_WRONLY | O_CLOEXEC);
 
 		if (fd >= 0) {
 			(void)!write(fd, settings[i].value,

@@ -32,7 +32,11 @@ static struct {
 	unsigned long in_use;		/* pages */
 	bool no_proc;
 	int open;			/* files */
+	bool opened_lists;		/* the one, not that for compaction */
+	char lists[16];			/* what is in it */
 	unsigned int compactions;
+	struct page blocks[64];		/* free */
+	unsigned int linux_passes, at_once;
 	/* The hypervisor. */
 	bool absent;
 	s64 answer;			/* not HC_OK: to all calls */
@@ -44,12 +48,51 @@ static struct {
 
 struct workqueue_struct *system_freezable_wq;
 struct fake_kernel fake;
+struct fake_node fake_node;
+static s64 now_us, idle_us;	/* idle: each CPU */
+static bool idle_unknown;
+
+void fake_lock(spinlock_t *lock)
+{
+	assert_false(lock->held);
+	lock->held = true;
+}
+
+void fake_unlock(spinlock_t *lock)
+{
+	lock->held = false;
+}
+
+s64 ktime_get(void)
+{
+	return now_us;
+}
+
+u64 get_cpu_idle_time_us(int cpu, u64 *updated)
+{
+	assert_null(updated);
+	return idle_unknown ? ~0ull : (u64)(idle_us + cpu);
+}
+
+/* Linux's own: some of what is free is reported. */
+static void linux_pass(struct work_struct *work)
+{
+	assert_ptr_equal(work, &w.info->work.work);
+	w.linux_passes++;
+	for (unsigned int i = 0, n = 0; i < ARRAY_SIZE(w.blocks); i++) {
+		if (!w.blocks[i].reported && n < w.at_once) {
+			w.blocks[i].reported = true;
+			n++;
+		}
+	}
+}
 
 int page_reporting_register(struct page_reporting_dev_info *info)
 {
 	if (w.refuses == 0) {
 		assert_null(w.info);
 		w.info = info;
+		info->work.work.func = linux_pass;
 	}
 	return w.refuses;
 }
@@ -111,7 +154,11 @@ struct file *filp_open(const char *name, int flags, int mode)
 {
 	static int file;
 
-	assert_string_equal(name, "/proc/sys/vm/compact_memory");
+	w.opened_lists = strcmp(name, "/proc/sys/vm/compact_memory") != 0;
+	if (w.opened_lists) {
+		assert_string_equal(name, "/proc/sys/vm/"
+				    "percpu_pagelist_high_fraction");
+	}
 	if (w.no_proc) {
 		return ERR_PTR(-ENOENT);
 	}
@@ -119,11 +166,26 @@ struct file *filp_open(const char *name, int flags, int mode)
 	return (struct file *)&file;
 }
 
+long kernel_read(struct file *file, void *data, size_t size, loff_t *at)
+{
+	assert_int_equal(w.open, 1);
+	assert_int_equal(*at, 0);
+	assert_true(w.opened_lists && size >= strlen(w.lists));
+	memcpy(data, w.lists, strlen(w.lists));
+	return (long)strlen(w.lists);
+}
+
 long kernel_write(struct file *file, const void *data, size_t size,
 		  loff_t *at)
 {
 	assert_int_equal(w.open, 1);
 	assert_int_equal(*at, 0);
+	if (w.opened_lists) {
+		assert_true(size < sizeof(w.lists));
+		memcpy(w.lists, data, size);
+		w.lists[size] = '\0';
+		return (long)size;
+	}
 	assert_int_equal(size, 1);
 	assert_int_equal(*(const char *)data, '1');
 	/* What moves is free then, and a processor's own. */
@@ -142,6 +204,8 @@ long work_on_cpu_safe(int cpu, long (*fn)(void *arg), void *arg)
 {
 	long result;
 
+	/* A list is let go of while lists are short. */
+	assert_true(w.no_proc || strcmp(w.lists, "1000000") == 0);
 	w.cpu = cpu;
 	w.most = 0;
 	result = fn(arg);
@@ -208,19 +272,60 @@ s64 isthmus_hypercall(u64 number, const u64 args[5])
 static int reported(unsigned int count);
 static void settle(void);
 
+/* So many blocks are free that were not reported: of both sizes and kinds, in two
+ * zones, among as many that were. */
+static void have(unsigned int count)
+{
+	for (unsigned int z = 0; z < MAX_NR_ZONES; z++) {
+		for (unsigned int i = 0; i < 11u * MIGRATE_TYPES; i++) {
+			struct list_head *list = &fake_node.node_zones[z].
+				free_area[i / MIGRATE_TYPES].
+				free_list[i % MIGRATE_TYPES];
+
+			list->next = list->prev = list;
+		}
+		fake_node.node_zones[z].populated = z != 1;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(w.blocks); i++) {
+		struct list_head *lru = &w.blocks[i].lru;
+		struct list_head *list = &fake_node.node_zones[i % 4 & 2].
+			free_area[9 + i / 4 % 2].free_list[i % 2];
+
+		lru->next = list->next;
+		lru->prev = list;
+		list->next->prev = lru;
+		list->next = lru;
+		w.blocks[i].reported = i >= count;
+	}
+}
+
+/* It is time for a pass; so much per cent of the time before were idle. */
+static void look(unsigned int percent)
+{
+	now_us += 2000000;
+	idle_us += 20000 * (s64)percent;
+	w.passes = w.linux_passes = 0;
+	w.info->work.work.func(&w.info->work.work);
+}
+
 static void begin(void)
 {
 	memset(&w, 0, sizeof(w));
 	w.cpu = -1;
 	w.memory = 1000;
+	w.at_once = ARRAY_SIZE(w.blocks);
+	strcpy(w.lists, "7\n");
+	have(0);
 	isthmus_report_register();
 	assert_non_null(w.info);
 	assert_true((4096ull << w.info->order) == 2 * MIB);
-	/* The first pass is soon, too. */
+	/* The first pass is now, whatever Linux does. */
 	assert_int_equal(w.passes, 1);
-	assert_true(w.delay > 0 && w.delay <= HZ / 10);
-	w.passes = 0;
-	w.delay = 0;
+	assert_int_equal(w.delay, 0);
+	have(1);
+	look(0);
+	assert_int_equal(w.linux_passes, 1);
+	assert_int_equal(w.passes, 0);
 	w.calls = 0;
 	/* What the boot has left needs no more than that. */
 	fake.time += HZ - 1;
@@ -243,19 +348,84 @@ static int reported(unsigned int count)
 	return w.info->report(w.info, list, count);
 }
 
-/* What follows a report: the next pass is asked for, and soon. */
+/* What follows a report: if there is more to do for it, a pass then, at once. */
 static void settle(void)
 {
 	struct work_struct *work = w.work;
 
+	assert_int_equal(w.passes, 0);
 	if (work) {
-		assert_int_equal(w.passes, 0);
 		w.work = NULL;
-		work->function(work);
+		work->func(work);
+		assert_int_equal(w.passes, 1);
+		assert_int_equal(w.delay, 0);
+		assert_string_equal(w.lists, "7\n");
 	}
-	assert_int_equal(w.passes, 1);
-	assert_true(w.delay > 0 && w.delay <= HZ / 10);
 	w.passes = 0;
+}
+
+static void deferred(void)
+{
+	assert_int_equal(w.linux_passes, 0);
+	assert_int_equal(w.passes, 1);
+	assert_int_equal(w.delay, 2 * HZ);
+}
+
+static void passed(unsigned int more)
+{
+	assert_int_equal(w.linux_passes, 1);
+	assert_int_equal(w.passes, more);
+	assert_true(!more || w.delay == 0);
+}
+
+/* A Linux at work keeps little, an idle one nothing; what was begun is gone on
+ * with; and nothing is asked for in vain. */
+static void test_passes(void **state)
+{
+	(void)state;
+	begin();
+	look(0);		/* nothing is there: Linux is told so */
+	passed(0);
+	have(31);
+	look(0);
+	deferred();
+	look(89);
+	deferred();
+	look(90);
+	passed(0);
+	look(0);
+	passed(0);
+	have(1);
+	look(100);
+	passed(0);
+	/* Much goes whatever it does, to the end. */
+	have(32);
+	w.at_once = 15;
+	look(0);
+	passed(1);
+	look(0);
+	passed(1);
+	look(0);
+	passed(0);
+	have(31);
+	look(0);
+	deferred();
+	/* Linux reports nothing, for it has little memory or was refused. */
+	have(40);
+	w.at_once = 0;
+	look(0);
+	passed(0);
+	have(31);
+	look(0);
+	deferred();
+	idle_unknown = true;
+	w.at_once = 10;
+	look(0);
+	passed(1);
+	idle_unknown = false;
+	look(0);
+	passed(1);
+	isthmus_report_unregister();
 }
 
 static void test_blocks(void **state)
@@ -317,7 +487,7 @@ static void test_loosens(void **state)
 	/* Little by little it is much. */
 	assert_int_equal(reported(2), 0);
 	assert_non_null(w.work);
-	/* There is hardly any memory, and no /proc. */
+	/* There is hardly any memory, and no /proc: nothing is set. */
 	w.memory = 5;
 	w.no_proc = true;
 	settle();
@@ -408,6 +578,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_passes),
 		cmocka_unit_test(test_loosens),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_refused),

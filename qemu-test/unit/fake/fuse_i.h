@@ -46,7 +46,7 @@ struct page {
 	u8 bytes[PAGE_SIZE];
 	unsigned long index;
 	int refs;
-	bool locked, dirty, writeback;
+	bool locked, dirty, writeback, reported;
 	struct list_head lru;
 };
 

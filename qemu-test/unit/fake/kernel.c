@@ -133,7 +133,7 @@ bool fake_run_queues(void)
 			fake.works[i] = NULL;
 			work->pending = false;
 			may_sleep();
-			work->function(work);
+			work->func(work);
 			may_sleep();
 		}
 	}
@@ -178,7 +178,7 @@ bool fake_run_work(void)
 		if (due[i]) {
 			any = true;
 			due[i]->work.pending = false;
-			due[i]->work.function(&due[i]->work);
+			due[i]->work.func(&due[i]->work);
 		}
 	}
 	return any;

@@ -330,7 +330,7 @@ long fake_wait(long left);
 /* ---- Work ---- */
 
 struct work_struct {
-	void (*function)(struct work_struct *work);
+	void (*func)(struct work_struct *work);
 	struct workqueue_struct *wq;
 	bool pending;
 };
@@ -352,13 +352,13 @@ struct workqueue_struct {
 #define alloc_workqueue(name, flags, most) \
 	((struct workqueue_struct *)calloc(1, sizeof(struct workqueue_struct)))
 #define destroy_workqueue(wq)	free(wq)
-#define INIT_WORK(w, f)		((w)->function = (f))
+#define INIT_WORK(w, f)		((w)->func = (f))
 #define to_delayed_work(w)	container_of(w, struct delayed_work, work)
-#define INIT_DELAYED_WORK(w, f)	((w)->work.function = (f), \
+#define INIT_DELAYED_WORK(w, f)	((w)->work.func = (f), \
 				 (w)->work.pending = false, \
 				 (w)->of_device = true)
 #define DECLARE_DELAYED_WORK(w, f) \
-	struct delayed_work w = { .work.function = (f) }
+	struct delayed_work w = { .work.func = (f) }
 #define delayed_work_pending(w)	((w)->work.pending)
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
 void cancel_work_sync(struct work_struct *work);

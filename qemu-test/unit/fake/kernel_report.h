@@ -31,12 +31,39 @@ struct page_reporting_dev_info {
 
 struct page;
 struct file;
+
+/* Free pages, in blocks: no more of a zone than the driver looks at. */
+#define MIGRATE_TYPES		2
+#define MAX_NR_ZONES		3
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define PageReported(page)	((page)->reported)
+#define populated_zone(zone)	((zone)->populated)
+#define first_online_node	0
+#define NODE_DATA(node)		(&fake_node)
+struct zone {
+	spinlock_t lock;
+	bool populated;
+	struct {
+		struct list_head free_list[MIGRATE_TYPES];
+	} free_area[11];
+};
+extern struct fake_node {
+	struct zone node_zones[MAX_NR_ZONES];
+} fake_node;
+
+s64 ktime_get(void);
+#define ktime_to_us(t)		(t)
+u64 get_cpu_idle_time_us(int cpu, u64 *updated);
+#define num_online_cpus()	FAKE_CPUS
+typedef void (*work_func_t)(struct work_struct *work);
+
 struct page *alloc_pages(unsigned int flags, unsigned int order);
 void __free_pages(struct page *page, unsigned int order);
 long work_on_cpu_safe(int cpu, long (*fn)(void *arg), void *arg);
 
-/* The one file that there is. */
+/* The two files that there are. */
 struct file *filp_open(const char *name, int flags, int mode);
+long kernel_read(struct file *file, void *data, size_t size, loff_t *at);
 long kernel_write(struct file *file, const void *data, size_t size,
 		  loff_t *at);
 int filp_close(struct file *file, void *id);
@@ -48,7 +75,7 @@ void si_meminfo(struct sysinfo *info);
 
 #define GFP_HIGHUSER_MOVABLE	(32u | __GFP_RECLAIM)
 #define __GFP_RECLAIM		64u
-#define DECLARE_WORK(w, f)	struct work_struct w = { .function = (f) }
+#define DECLARE_WORK(w, f)	struct work_struct w = { .func = (f) }
 #define FAKE_CPUS		3
 #define for_each_online_cpu(cpu) \
 	for ((cpu) = 0; (cpu) < FAKE_CPUS; (cpu)++)

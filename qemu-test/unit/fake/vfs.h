@@ -84,7 +84,7 @@ struct rw_semaphore {
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
 #define list_add(item, head)		list_add_tail(item, (head)->next)
 #define smp_mb()			((void)0)
-#define DECLARE_WORK(w, f)	struct work_struct w = { .function = (f) }
+#define DECLARE_WORK(w, f)	struct work_struct w = { .func = (f) }
 #define system_unbound_wq		(&fake_unbound)
 #define flush_work(w) \
 	((void)(w), fake_unbound.held = false, (void)fake_run_queues())
