@@ -130,6 +130,7 @@ static const struct prop network_props[] = {
 	{ "address6", PROP_TEXT, false, 1, 63, 0 },
 	{ "dns", PROP_TEXT, false, 1, 255, 0 },
 	{ "ntp", PROP_TEXT, false, 1, 255, 0 },
+	{ "syslog", PROP_TEXT, false, 1, 63, 0 },
 	{ "echo", PROP_FLAG, false, 0, 0, 0 },
 };
 

@@ -26,6 +26,7 @@
 #include "host-bridge/net/nics.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/net/syslog.h"
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/fs/volume.h"
@@ -35,6 +36,7 @@
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/heap.h"
+#include "host-bridge/rt/hv_log.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
@@ -105,6 +107,9 @@ static void start_network(void)
 		return;
 	}
 	ntp_start(want->ntp);
+	if (want->syslog) {
+		syslog_start(want->syslog, want->name, hv_log_read);
+	}
 }
 
 /* Without a volume, or with a broken one, everything else still works: the file

@@ -57,6 +57,7 @@ struct config_network {
 	const char *gateway, *dns;	/* words in dns */
 	const char *address6;		/* besides those of routers' prefixes */
 	const char *ntp;		/* words; NULL: what DHCP names */
+	const char *syslog;		/* where the log goes: "192.0.2.9 514" */
 	bool echo;			/* a service on TCP port 7 */
 	bool off;			/* no network at all */
 };

@@ -9,13 +9,33 @@
 
 #include "host-bridge/rt/notice.h"
 
+#define TOLD_MAX	512u
+
 static struct notice_screen *screens;
+static struct notice_listener *listeners;
 
 /** See notice.h. Each screen once. */
 void notice_screen_add(struct notice_screen *screen)
 {
 	screen->next = screens;
 	screens = screen;
+}
+
+/** See notice.h. Each once. */
+void notice_listener_add(struct notice_listener *listener)
+{
+	listener->next = listeners;
+	listeners = listener;
+}
+
+static void tell(const char *fmt, va_list ap)
+{
+	char text[TOLD_MAX];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	for (struct notice_listener *l = listeners; l; l = l->next) {
+		l->line(l, text);
+	}
 }
 
 /**
@@ -38,5 +58,10 @@ void notice(const char *fmt, ...)
 	fflush(stdout);
 	for (struct notice_screen *s = screens; s; s = s->next) {
 		s->show(s);
+	}
+	if (listeners) {
+		va_start(ap, fmt);
+		tell(fmt, ap);
+		va_end(ap);
 	}
 }

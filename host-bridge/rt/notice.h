@@ -14,9 +14,16 @@ struct notice_screen {
 	void (*show)(struct notice_screen *screen);
 };
 
+/* Somebody who wants each notice, too: a line without its end, as it is printed. */
+struct notice_listener {
+	struct notice_listener *next;	/* notice.c's */
+	void (*line)(struct notice_listener *listener, const char *text);
+};
+
 /* A line of text, printf format, without the newline. */
 void notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* From now on it is told of notices; *screen must stay. */
+/* From now on it is told of notices; *screen, *listener must stay. */
 void notice_screen_add(struct notice_screen *screen);
+void notice_listener_add(struct notice_listener *listener);
 
 #endif

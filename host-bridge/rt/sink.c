@@ -7,6 +7,7 @@
 #include "host-bridge/rt/sink.h"
 
 static const struct sink *sink;
+static void (*last)(const char *text, size_t len);
 
 /** See sink.h. Once, when the device is up. */
 void sink_set(const struct sink *use)
@@ -19,6 +20,20 @@ void sink_text(const char *text, size_t len)
 {
 	if (sink) {
 		sink->text(text, len);
+	}
+}
+
+/** See sink.h. One in all. */
+void sink_set_last(void (*fn)(const char *text, size_t len))
+{
+	last = fn;
+}
+
+/** See sink.h. From the crash dump alone. */
+void sink_last(const char *text, size_t len)
+{
+	if (last) {
+		last(text, len);
 	}
 }
 

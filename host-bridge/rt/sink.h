@@ -18,6 +18,10 @@ struct sink {
 /* One in all; *sink must stay. */
 void sink_set(const struct sink *sink);
 void sink_text(const char *text, size_t len);
+/* What is said when the program ends goes there, too: without the event loop, or
+ * any memory but its own. */
+void sink_set_last(void (*fn)(const char *text, size_t len));
+void sink_last(const char *text, size_t len);
 void sink_drain(void);
 
 #endif

@@ -55,6 +55,7 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	sink_drain();
 	sink_text(text, strlen(text));
 	sink_drain();
+	sink_last(text, strlen(text));
 }
 
 /* Gives the CPU up for good: with interrupts off a halted vCPU is never woken

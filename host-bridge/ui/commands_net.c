@@ -14,6 +14,7 @@
 #include "host-bridge/net/ping.h"
 #include "host-bridge/net/resolve.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/net/syslog.h"
 #include "host-bridge/rt/wall.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
@@ -68,6 +69,7 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
 	const struct lwip_port_heap *heap = lwip_port_heap();
+	struct syslog_status log;
 	struct stack_status s;
 	char text[120];
 
@@ -102,6 +104,12 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)heap->most >> 10, LWIP_PORT_HEAP >> 10,
 	       (unsigned long long)heap->refused);
 	print_clock();
+	syslog_get_status(&log);
+	if (log.sent || log.lost) {
+		printf("  syslog: %llu lines sent, %llu lost\n",
+		       (unsigned long long)log.sent,
+		       (unsigned long long)log.lost);
+	}
 }
 
 /* Until it is known or ctrl-c is typed. */

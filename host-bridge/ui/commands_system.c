@@ -18,6 +18,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/heap.h"
+#include "host-bridge/rt/hv_log.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
@@ -299,38 +300,13 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* The hypervisor's log, of which a hypercall gives 24 bytes, in the form that
- * log_view() wants: *at is the cursor, in bytes since boot, which the
- * hypervisor moves to the oldest byte it still has. */
-static size_t read_log(void *arg, uint64_t *at, char *buf, size_t size)
-{
-	size_t done = 0;
-	struct hc_regs r;
-
-	(void)arg;
-	while (size - done >= 24) {
-		r = (struct hc_regs){ .rdi = *at };
-		/* Lengths are checked though the hypervisor is trusted: it
-		 * costs nothing. */
-		if (hc_call(HC_LOG_READ, &r) != HC_OK || r.rsi == 0 ||
-		    r.rsi > 24) {
-			break;
-		}
-		*at = r.rdi;
-		memcpy(buf + done, (uint64_t [3]){ r.rdx, r.r10, r.r8 },
-		       r.rsi);
-		done += r.rsi;
-	}
-	return done;
-}
-
 /* From the oldest line that the hypervisor still has. */
 static void run_log(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
 	(void)env;
 	(void)rest;
-	if (!log_view(read_log, NULL, argc > 1 ? argv[1] : NULL)) {
+	if (!log_view(hv_log_read, NULL, argc > 1 ? argv[1] : NULL)) {
 		printf("\"%s\" is no number of lines\n", argv[1]);
 	}
 }

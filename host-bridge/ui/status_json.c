@@ -6,8 +6,11 @@
  */
 #include <stdio.h>
 
+#include "drivers/nic.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/stack.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/ui/commands.h"
@@ -111,6 +114,39 @@ static void print_cpus(void)
 	printf("]");
 }
 
+/* Of a machine with a card. */
+static void print_network(void)
+{
+	const struct lwip_port_heap *heap = lwip_port_heap();
+	struct stack_status s;
+
+	stack_get_status(&s);
+	if (!s.nic) {
+		return;
+	}
+	printf(", \"network\": {");
+	number("connections", s.connections, true);
+	truth("link", s.nic->link);
+	text("address", s.address);
+	text("gateway", s.gateway);
+	printf(", \"address6\": [");
+	for (unsigned i = 0; i < STACK_ADDRESSES && s.address6[i][0]; i++) {
+		printf("%s\"%s\"", i == 0 ? "" : ", ", s.address6[i]);
+	}
+	printf("], \"dns\": [");
+	for (unsigned i = 0; i < STACK_SERVERS && s.dns[i][0]; i++) {
+		printf("%s\"%s\"", i == 0 ? "" : ", ", s.dns[i]);
+	}
+	printf("]");
+	number("rx_packets", s.nic->rx_packets, false);
+	number("rx_bytes", s.nic->rx_bytes, false);
+	number("tx_packets", s.nic->tx_packets, false);
+	number("tx_bytes", s.nic->tx_bytes, false);
+	number("heap", heap->used, false);
+	number("refused", heap->refused, false);
+	printf("}");
+}
+
 /** Prints the object. */
 void commands_status_json(const struct command_env *env)
 {
@@ -125,6 +161,7 @@ void commands_status_json(const struct command_env *env)
 	printf("]");
 	print_memory();
 	print_cpus();
+	print_network();
 	truth("agent", linux_ready(env->guest));
 	printf("}\n");
 }

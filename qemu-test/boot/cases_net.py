@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The network: the host partition's own place on it."""
 
+import json
 import re
 import socket
 
@@ -43,8 +44,11 @@ def echoed(port):
       only=QEMU, why="its network is QEMU's")
 def net_stack(t):
     port = free_port()
+    log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    log.bind(("127.0.0.1", 0))
+    to = f'echo; syslog = "10.0.2.2 {log.getsockname()[1]}";'
     console = t.console("--nic", "virtio", "--forward", f"{port}:7",
-                        "--manifest", with_network(t, "echo;"))
+                        "--manifest", with_network(t, to))
     console.expect("network: 10.0.2.15/24 by DHCP")
     said = console.run("net")
     t.check(re.search(r"virtio network card, [0-9a-f:]{17}, link up", said)
@@ -59,6 +63,16 @@ def net_stack(t):
     t.check("no address of" in said, f"resolve said {said!r}")
     got = echoed(port)
     t.check(got == ECHO, f"{len(got)} of {len(ECHO)} bytes came back")
+    log.settimeout(60)
+    lines = ""
+    while "stage 62 volume ready" not in lines:
+        lines += log.recv(2048).decode() + "\n"
+    log.close()
+    t.check(re.search(r"^<134>1 \S+Z isthmus hypervisor - - - isthmus: stage 40 ",
+                      lines, re.M), f"syslog brought {lines!r}")
+    t.check("\1" not in lines, "the mark is in the log")
+    told = json.loads(console.run("status --json"))["network"]
+    t.check(told["address"] == "10.0.2.15/24" and told["link"], f"{told!r}")
     said = console.run("net")
     t.check(re.search(r"fe80::5054:ff:fe\w\w:\w{4}\s", said)
             and "router fe80::2" in said, f"no IPv6: {said!r}")

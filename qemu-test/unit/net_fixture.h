@@ -40,6 +40,7 @@ extern struct nic net_nic;
 extern struct router router;
 extern char net_said[8192];	/* by notice() */
 extern uint64_t net_ms;		/* now */
+extern struct notice_listener *net_listener;
 extern int net_send_error;	/* of nic_send(), if not 0 */
 
 /* A card that has not started yet, and a router. */

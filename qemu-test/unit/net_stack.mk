@@ -2,15 +2,15 @@
 # Tests of the network: the stack between a card and a router of the test's.
 
 NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c stack_link.c \
-	stack_addresses.c lwip_port.c echo.c ntp.c ping.c resolve.c) host-bridge/rt/seed.c \
-	host-bridge/rt/wall.c
+	stack_addresses.c lwip_port.c echo.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
+	host-bridge/rt/wall.c host-bridge/rt/sink.c
 NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 	-include qemu-test/unit/newlib.h $(LWIP_INCLUDES)
 
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack
+NET_UNIT := net_stack net_syslog
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
