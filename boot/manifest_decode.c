@@ -131,6 +131,8 @@ static const struct prop network_props[] = {
 	{ "dns", PROP_TEXT, false, 1, 255, 0 },
 	{ "ntp", PROP_TEXT, false, 1, 255, 0 },
 	{ "syslog", PROP_TEXT, false, 1, 63, 0 },
+	{ "console", PROP_TEXT, false, 1, 5, 0 },
+	{ "password", PROP_TEXT, false, 8, 127, 0 },
 	{ "echo", PROP_FLAG, false, 0, 0, 0 },
 };
 

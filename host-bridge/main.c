@@ -23,6 +23,7 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/net/echo.h"
+#include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/nics.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/stack.h"
@@ -87,6 +88,12 @@ static void open_disk_volume(const char *word)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
+static const struct console_remote remote = {
+	.line = netconsole_line,
+	.done = netconsole_done,
+	.serial = &netconsole_serial,
+};
+
 /* The stack, on the first card if there is one, and what this partition has to say
  * there. */
 static void start_network(void)
@@ -107,6 +114,10 @@ static void start_network(void)
 		return;
 	}
 	ntp_start(want->ntp);
+	if (want->console && want->password) {
+		netconsole_start(want->console, want->password);
+		console_set_remote(&remote);
+	}
 	if (want->syslog) {
 		syslog_start(want->syslog, want->name, hv_log_read);
 	}

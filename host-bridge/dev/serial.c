@@ -18,10 +18,16 @@
 
 #define COM2_PORT	0x2f8
 
+static void own(bool on);
+
 static const struct sink console_sink = {
 	.text = serial_text,
 	.drain = serial_drain,
+	.own = own,
 };
+
+static const struct serial_other *other;
+static bool only_own;		/* what is said now is for the line */
 
 static struct line {
 	struct uart16550 uart;
@@ -43,8 +49,32 @@ static void on_irq(void *arg)
 	bool was_busy = serial_busy(number);
 
 	uart16550_interrupt(&line->uart);
-	if (line->drained && was_busy && !serial_busy(number)) {
-		line->drained(line->drained_arg);
+	if (was_busy && !serial_busy(number)) {
+		serial_drained(number);
+	}
+}
+
+static bool diverted(enum serial_line line)
+{
+	return other && !only_own && line == SERIAL_CONSOLE;
+}
+
+static void own(bool on)
+{
+	only_own = on;
+}
+
+/** See serial.h. From top level, between commands. */
+void serial_divert(const struct serial_other *to)
+{
+	other = to;
+}
+
+/** See serial.h. */
+void serial_drained(enum serial_line line)
+{
+	if (lines[line].drained) {
+		lines[line].drained(lines[line].drained_arg);
 	}
 }
 
@@ -71,6 +101,10 @@ void serial_init(uint16_t console_port)
  */
 void serial_write(enum serial_line line, const void *data, size_t len)
 {
+	if (diverted(line)) {
+		other->write(data, len);
+		return;
+	}
 	(void)uart16550_write(&lines[line].uart, data, len);
 }
 
@@ -100,7 +134,8 @@ void serial_text(const char *text, size_t len)
  */
 int serial_read(enum serial_line line)
 {
-	return uart16550_read(&lines[line].uart);
+	return diverted(line) ? other->read() :
+	       uart16550_read(&lines[line].uart);
 }
 
 /**
@@ -110,7 +145,8 @@ int serial_read(enum serial_line line)
  */
 bool serial_typed(enum serial_line line, uint8_t byte)
 {
-	return uart16550_take(&lines[line].uart, byte);
+	return uart16550_take(&lines[line].uart, byte) ||
+	       (diverted(line) && other->typed(byte));
 }
 
 /**
@@ -140,7 +176,8 @@ void serial_on_drained(enum serial_line line, void (*fn)(void *arg), void *arg)
  */
 bool serial_busy(enum serial_line line)
 {
-	return uart16550_queued(&lines[line].uart) > lines[line].busy;
+	return diverted(line) ? other->busy() :
+	       uart16550_queued(&lines[line].uart) > lines[line].busy;
 }
 
 /**
@@ -149,5 +186,9 @@ bool serial_busy(enum serial_line line)
  */
 void serial_drop(enum serial_line line)
 {
+	if (diverted(line)) {
+		other->drop();
+		return;
+	}
 	uart16550_drop(&lines[line].uart);
 }

@@ -21,7 +21,21 @@ enum serial_line {
 	SERIAL_LINES
 };
 
+/* Somebody elsewhere who has the console for a while: as the functions below. */
+struct serial_other {
+	void (*write)(const void *data, size_t len);
+	int (*read)(void);
+	bool (*typed)(uint8_t byte);
+	bool (*busy)(void);
+	void (*drop)(void);
+};
+
 void serial_init(uint16_t console_port);
+/* Until the next call, SERIAL_CONSOLE means that one; NULL: the line again. What is
+ * typed on the line stays there, but for what serial_typed() looks for. */
+void serial_divert(const struct serial_other *other);
+/* The line's queue, or the other's, has shrunk: see serial_on_drained(). */
+void serial_drained(enum serial_line line);
 /* Raw bytes. Never waits: what the queue has no room for is lost, so whoever
  * has much to say looks at serial_busy() before each piece, of at most
  * SERIAL_PIECE bytes. */

@@ -152,6 +152,8 @@ static void read_network(const void *fdt, struct config_network *network)
 	network->address6 = string_property(fdt, node, "address6");
 	network->ntp = string_property(fdt, node, "ntp");
 	network->syslog = string_property(fdt, node, "syslog");
+	network->console = string_property(fdt, node, "console");
+	network->password = string_property(fdt, node, "password");
 	network->off = fdt_getprop(fdt, node, "off", NULL) != NULL;
 	network->echo = fdt_getprop(fdt, node, "echo", NULL) != NULL;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "host-bridge/rt/notice.h"
+#include "host-bridge/rt/sink.h"
 
 #define TOLD_MAX	512u
 
@@ -48,6 +49,7 @@ void notice(const char *fmt, ...)
 	va_list ap;
 
 	fflush(stdout);
+	sink_own(true);
 	for (struct notice_screen *s = screens; s; s = s->next) {
 		s->hide(s);
 	}
@@ -59,6 +61,7 @@ void notice(const char *fmt, ...)
 	for (struct notice_screen *s = screens; s; s = s->next) {
 		s->show(s);
 	}
+	sink_own(false);
 	if (listeners) {
 		va_start(ap, fmt);
 		tell(fmt, ap);

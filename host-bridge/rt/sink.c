@@ -37,6 +37,14 @@ void sink_last(const char *text, size_t len)
 	}
 }
 
+/** See sink.h. Around what everybody at the machine must see. */
+void sink_own(bool on)
+{
+	if (sink && sink->own) {
+		sink->own(on);
+	}
+}
+
 /** For the end of the program: without interrupts or the event loop. */
 void sink_drain(void)
 {

@@ -6,6 +6,7 @@
 #ifndef ISTHMUS_SINK_H
 #define ISTHMUS_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct sink {
@@ -13,6 +14,9 @@ struct sink {
 	void (*text)(const char *text, size_t len);
 	/* Returns when all has left the machine; by polling. */
 	void (*drain)(void);
+	/* While on, text is for the machine's own line, whoever has the console.
+	 * May be NULL. */
+	void (*own)(bool on);
 };
 
 /* One in all; *sink must stay. */
@@ -23,5 +27,6 @@ void sink_text(const char *text, size_t len);
 void sink_set_last(void (*fn)(const char *text, size_t len));
 void sink_last(const char *text, size_t len);
 void sink_drain(void);
+void sink_own(bool on);
 
 #endif

@@ -52,6 +52,7 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	sink_own(true);
 	sink_drain();
 	sink_text(text, strlen(text));
 	sink_drain();

@@ -20,6 +20,14 @@
 /* Of the console whose command runs; before any, a run's only command. */
 static enum serial_line current = SERIAL_CONSOLE;
 
+static const struct console_remote *remote;
+
+/** See console.h; *remote must stay. */
+void console_set_remote(const struct console_remote *to)
+{
+	remote = to;
+}
+
 /* Raw: the editor makes its own CR and LF. */
 static void line_out(void *arg, const char *bytes, size_t len)
 {
@@ -144,6 +152,28 @@ static void complete(struct console *console, const struct command_env *env)
 	}
 }
 
+/* A line of the remote's, if there is one: the edited line goes out of its way. */
+static bool run_remote(struct console *console, const struct command_env *env)
+{
+	static char text[1024];
+
+	if (!remote || !remote->line(text, sizeof(text))) {
+		return false;
+	}
+	line_edit_hide(&console->line);
+	console->editing = false;
+	current = console->port;
+	fflush(stdout);
+	serial_divert(remote->serial);
+	commands_run(env, text);
+	fflush(stdout);
+	serial_divert(NULL);
+	remote->done();
+	console->editing = true;
+	line_edit_show(&console->line);
+	return true;
+}
+
 /* One edited line, terminated in console->line.text; false when it was
  * interrupted by ctrl-c. Runs the loop while there is no key. */
 static bool read_line(struct console *console, const struct command_env *env)
@@ -156,7 +186,9 @@ static bool read_line(struct console *console, const struct command_env *env)
 		int key = serial_read(console->port);
 
 		if (key < 0) {
-			loop_step(LOOP_FOREVER);
+			if (!run_remote(console, env)) {
+				loop_step(LOOP_FOREVER);
+			}
 			continue;
 		}
 		result = line_edit_key(&console->line, (unsigned char)key);

@@ -28,6 +28,14 @@ struct console {
 	bool editing;		/* the line is on the screen */
 };
 
+/* Somebody elsewhere who has lines run, between those of the console. */
+struct console_remote {
+	bool (*line)(char *line, size_t size);	/* the next; false: none */
+	void (*done)(void);			/* with that */
+	const struct serial_other *serial;	/* the console meanwhile */
+};
+
+void console_set_remote(const struct console_remote *remote);
 /* Says what this machine is. */
 void console_banner(const struct host_info *info);
 /* Reads lines from port and runs them as commands on *env, for ever. */

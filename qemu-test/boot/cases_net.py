@@ -4,6 +4,7 @@
 import json
 import re
 import socket
+import time
 
 from runner import QEMU, case
 from isthmus_lib import manifest
@@ -38,6 +39,76 @@ def echoed(port):
         while piece := s.recv(65536):
             got += piece
     return got
+
+
+class Remote:
+    """A peer of the network console's."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port),
+                                               timeout=120)
+
+    def until(self, text):
+        """All up to a text, or to the end of the connection."""
+        got = b""
+        while text.encode() not in got:
+            try:
+                piece = self.socket.recv(65536)
+            except ConnectionResetError:
+                break
+            if not piece:
+                break
+            got += piece
+        return got.decode()
+
+    def run(self, line, text="isthmus> "):
+        self.socket.sendall(line.encode() + b"\r\n")
+        return self.until(text)
+
+
+@case("net-console", "a peer that knows the password has the console, one at a "
+      "time", only=QEMU, why="its network is QEMU's")
+def net_console(t):
+    port = free_port()
+    console = t.console("--nic", "virtio", "--forward", f"{port}:4242",
+                        "--manifest", with_network(
+                            t, 'console = "4242"; password = "long enough";'))
+    console.expect("network: 10.0.2.15/24 by DHCP")
+    console.expect("stage 68 agent ready")
+    peer = Remote(port)
+    t.check(peer.until(": ") == "isthmus, password: ", "no question")
+    t.check(Remote(port).until("password") == "", "a second one is let in")
+    said = peer.run("short")
+    t.check("wrong" in said and "isthmus>" not in said, f"it says {said!r}")
+    console.expect("wrong password")
+    t.check(Remote(port).until("password") == "", "it may go on guessing")
+    time.sleep(6)
+    peer = Remote(port)
+    peer.until(": ")
+    t.check(peer.run("long enough") == "isthmus> ", "no prompt")
+    said = peer.run("exec echo $((6 * 7)); uname")
+    t.check("42" in said and "Linux" in said and "[exit status 0]" in said,
+            f"exec says {said!r}")
+    said = peer.run("log")
+    t.check(len(said) > 2000 and "stage 40 hypervisor entered" in said,
+            f"log says {said!r}")
+    console.expect("network console: 10.0.2.2: exec echo")
+    # ctrl-c, as telnet has it, and as a key.
+    for end in (b"\xff\xf4", b"\x03"):
+        peer.socket.sendall(b"exec echo begun; sleep 1000\n")
+        t.check("begun" in peer.until("begun\r\n"), "it has not begun")
+        peer.socket.sendall(end)
+        t.check(peer.until("isthmus> ").endswith("isthmus> "), "no prompt")
+    # The other console is as it was, and has what is said there.
+    t.check("10.0.2.15" in console.run("net"), "the own console is gone")
+    # A peer that goes in the midst of a command.
+    peer.socket.sendall(b"exec sleep 1000\n")
+    console.expect("10.0.2.2: exec sleep")
+    peer.socket.close()
+    console.expect("network console: 10.0.2.2: gone")
+    t.check("10.0.2.15" in console.run("net"), "the own console is gone")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
 @case("net-stack", "the host partition has an address by DHCP, asks and answers",

@@ -10,12 +10,13 @@ NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack net_syslog
+NET_UNIT := net_stack net_syslog net_console
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
 		qemu-test/unit/net_fixture.c $(NET_STACK_SRCS))\
 	$(eval $(t)_CFLAGS := $(NET_FLAGS))\
-	$(eval $(t)_NEEDS := build/deps/lwip)\
+	$(eval $(t)_NEEDS := $(LWIP_NEEDS))\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
+net_console_SRCS += host-bridge/net/netconsole.c

@@ -26,6 +26,7 @@ void lwip_port_free(void *p);
 #define MEMP_NUM_PBUF			512
 /* Nobody takes packets out of this: they are in the heap, as long as they are. */
 #define PBUF_POOL_SIZE			4
+#define PBUF_POOL_BUFSIZE		1600
 #define MEMP_NUM_RAW_PCB		8
 #define MEMP_NUM_UDP_PCB		32
 #define MEMP_NUM_TCP_PCB		256

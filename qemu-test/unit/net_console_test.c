@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network console, from the wire: who knows the password has it, one at a
+ * time; all of its lines, and only those; nothing of one peer's to another.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net_fixture.h"
+
+#include "host-bridge/net/netconsole.h"
+#include "host-bridge/net/stack.h"
+
+static const struct config_network want = { 0 };
+
+/* A peer on TCP. */
+struct peer {
+	uint16_t port;
+	uint32_t next, got;
+	bool open, reset, ended;
+	char said[4096];
+};
+
+static struct peer peers[4], *first = &peers[0];
+static unsigned drained;
+
+void serial_drained(enum serial_line line)
+{
+	(void)line;
+	drained++;
+}
+
+static void segment(struct peer *p, uint8_t flags, const char *data)
+{
+	uint8_t s[1500] = { 0 }, pseudo[12] = { 0 };
+	size_t len = strlen(data);
+
+	put16(s, p->port);
+	put16(s + 2, 4242);
+	put32(s + 4, p->next);
+	put32(s + 8, p->got);
+	s[12] = 5 << 4;
+	s[13] = flags;
+	put16(s + 14, 65535);
+	memcpy(s + 20, data, len);
+	put32(pseudo, ROUTER_IP);
+	put32(pseudo + 4, HOST_IP);
+	pseudo[9] = 6;
+	put16(pseudo + 10, (uint16_t)(20 + len));
+	put16(s + 16, test_sum(s, 20 + len,
+			       (uint16_t)~test_sum(pseudo, 12, 0)));
+	p->next += (uint32_t)len + ((flags & 3) != 0);
+	net_ip(6, ROUTER_IP, HOST_IP, s, 20 + len);
+}
+
+static void take(const uint8_t *ip, size_t len)
+{
+	const uint8_t *s = ip + 20;
+	size_t header = (size_t)(s[12] >> 4) * 4, data = len - 20 - header;
+	struct peer *p = peers;
+
+	if (ip[0] >> 4 != 4 || ip[9] != 6) {
+		return;
+	}
+	while (p < peers + 4 && p->port != get16(s + 2)) {
+		p++;
+	}
+	assert_true(p < peers + 4);
+	if (s[13] & 4) {
+		p->reset = true;
+		return;
+	}
+	if ((s[13] & 0x12) == 0x12) {
+		p->open = true;
+		p->got = get32(s + 4) + 1;
+		segment(p, 0x10, "");
+		return;
+	}
+	if (get32(s + 4) != p->got) {
+		return;
+	}
+	strncat(p->said, (const char *)s + header, data);
+	p->got += (uint32_t)data + (s[13] & 1);
+	p->ended |= s[13] & 1;
+	if (data > 0 || (s[13] & 1)) {
+		segment(p, 0x10, "");
+	}
+}
+
+static struct peer *connect_peer(unsigned i)
+{
+	static uint16_t port = 40000;
+	struct peer *p = &peers[i];
+
+	*p = (struct peer){ .port = ++port, .next = 1000 };
+	segment(p, 2, "");
+	net_run(50);
+	return p;
+}
+
+static void say(struct peer *p, const char *text)
+{
+	p->said[0] = '\0';
+	segment(p, 0x18, text);
+	net_run(300);
+}
+
+static void only_the_password_opens(void **state)
+{
+	char line[64];
+
+	(void)state;
+	net_begin();
+	stack_init();
+	assert_int_equal(stack_start(&net_nic, &want), 0);
+	netconsole_start("0", "long enough");
+	netconsole_start("65536", "long enough");
+	netconsole_start("42x", "long enough");
+	assert_non_null(strstr(net_said, "\"42x\" cannot be had"));
+	netconsole_start("4242", "long enough");
+	net_nic.known = net_nic.link = true;
+	net_nic.changed(net_nic.arg);
+	net_run(100);
+	router.packet = take;
+	for (unsigned i = 0; i < 4; i++) {
+		static const char *const wrong[] = {
+			"short\r\n", "long enougH\n", "long enough and more\n",
+			"\n" };
+
+		connect_peer(0);
+		assert_string_equal(first->said, "isthmus, password: ");
+		say(first, wrong[i]);
+		assert_string_equal(first->said, "wrong\r\n");
+		assert_true(first->ended);
+		assert_false(netconsole_line(line, sizeof(line)));
+		segment(first, 0x11, "");
+		/* Nobody for a while, whatever he knows. */
+		assert_true(connect_peer(1)->reset);
+		net_run(5000);
+	}
+	connect_peer(0);
+	say(first, "long enough\r\n");
+	assert_string_equal(first->said, "isthmus> ");
+	assert_false(netconsole_line(line, sizeof(line)));
+	assert_null(strstr(net_said, "long enough"));
+}
+
+static void lines_are_commands(void **state)
+{
+	char line[64];
+
+	(void)state;
+	say(first, "status\r\nsecond li");
+	assert_true(netconsole_line(line, sizeof(line)));
+	assert_string_equal(line, "status");
+	/* While it is done. */
+	assert_false(netconsole_serial.typed(3));
+	netconsole_serial.write("output\r\n", 8);
+	net_run(300);
+	assert_non_null(strstr(first->said, "output\r\n"));
+	say(first, "ne\n\xff\xfd\x03" "third\r");
+	assert_string_equal(first->said, "");
+	netconsole_done();
+	net_run(300);
+	assert_string_equal(first->said, "isthmus> ");
+	assert_true(netconsole_line(line, sizeof(line)));
+	assert_string_equal(line, "second line");
+	netconsole_done();
+	/* Options of telnet's are not typed. */
+	assert_true(netconsole_line(line, sizeof(line)));
+	assert_string_equal(line, "third");
+	say(first, "\n\xff\xf4");
+	assert_true(netconsole_serial.typed(3));
+	assert_false(netconsole_serial.typed(3));
+	assert_int_equal(netconsole_serial.read(), -1);
+	say(first, "ab");
+	assert_int_equal(netconsole_serial.read(), 'a');
+	assert_int_equal(netconsole_serial.read(), 'b');
+	netconsole_done();
+	assert_non_null(strstr(net_said, "10.0.2.2: second line\n"));
+}
+
+static void there_is_one_place(void **state)
+{
+	char line[64];
+
+	(void)state;
+	assert_true(connect_peer(1)->reset);
+	/* One goes while its command is at work: that ends, and nobody sees its
+	 * output. */
+	say(first, "exec sleep 1000\n");
+	assert_true(netconsole_line(line, sizeof(line)));
+	drained = 0;
+	segment(first, 0x11, "");
+	net_run(100);
+	assert_int_equal(drained, 1);
+	assert_true(netconsole_serial.typed(3));
+	assert_int_equal(netconsole_serial.read(), 29);
+	assert_true(connect_peer(1)->reset);
+	netconsole_serial.write("secret", 6);
+	netconsole_done();
+	connect_peer(1);
+	assert_string_equal(peers[1].said, "isthmus, password: ");
+	/* Who says nothing goes, and makes room. */
+	net_run(31000);
+	assert_true(peers[1].ended);
+	segment(&peers[1], 0x11, "");
+	connect_peer(2);
+	/* More than a line can be. */
+	for (unsigned i = 0; i < 3 && !peers[2].ended; i++) {
+		char much[501];
+
+		memset(much, 'x', 500);
+		much[500] = '\0';
+		say(&peers[2], much);
+	}
+	assert_true(peers[2].ended || peers[2].reset);
+	assert_false(netconsole_line(line, sizeof(line)));
+}
+
+static void much_output_waits(void **state)
+{
+	static char much[65536];
+	char line[64];
+
+	(void)state;
+	connect_peer(3);
+	say(&peers[3], "long enough\n");
+	say(&peers[3], "log\n");
+	assert_true(netconsole_line(line, sizeof(line)));
+	assert_false(netconsole_serial.busy());
+	router.deaf = true;
+	memset(much, 'y', sizeof(much));
+	netconsole_serial.write(much, sizeof(much));
+	assert_true(netconsole_serial.busy());
+	segment(&peers[3], 4, "");
+	/* Broken: nothing waits any more. */
+	assert_false(netconsole_serial.busy());
+	assert_true(netconsole_serial.typed(3));
+	netconsole_done();
+	router.deaf = false;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_the_password_opens),
+		cmocka_unit_test(lines_are_commands),
+		cmocka_unit_test(there_is_one_place),
+		cmocka_unit_test(much_output_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
