@@ -18,8 +18,8 @@ HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 LWIP_INCLUDES := -Ihost-bridge/net/lwip -isystem $(HOST_LWIP)/src/include
 LWIP_FILES := core/*.c core/ipv4/*.c core/ipv6/*.c netif/ethernet.c \
 	apps/sntp/sntp.c
-LWIP_NEEDS := $(HOST_LWIP) $(wildcard host-bridge/net/lwip/*.h \
-	host-bridge/net/lwip/arch/*.h)
+LWIP_OPTIONS := $(wildcard host-bridge/net/lwip/*.h host-bridge/net/lwip/arch/*.h)
+LWIP_NEEDS := $(HOST_LWIP) $(LWIP_OPTIONS)
 define LWIP_ARCHIVE
 	@rm -rf $@ $@.d && mkdir -p $@.d
 	@cd $(HOST_LWIP)/src && ls $(LWIP_FILES) | (cd $(CURDIR) && xargs -P 2 -I% \
@@ -60,6 +60,10 @@ $(HOST_OUT)/host-bridge/guest/linux_dsdt.o: $(HOST_OUT)/linux_dsdt.aml
 $(HOST_OUT)/linux_dsdt.aml: host-bridge/guest/linux_dsdt.dsl
 	@mkdir -p $(@D)
 	iasl -vs -p $(@:.aml=) $< >$(@:.aml=.txt) || { cat $(@:.aml=.txt); false; }
+
+# lwIP's headers include these, so that they are none of ours to the compiler.
+$(filter $(HOST_OUT)/host-bridge/net/% $(HOST_OUT)/host-bridge/ui/%,$(HOST_OBJS)): \
+	$(LWIP_OPTIONS)
 
 # libfdt, with our flags: its own warnings are not ours.
 $(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o: $(HOST_LIBFDT)
