@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz driver_fuse_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz driver_fuse_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
@@ -15,6 +15,10 @@ vsock_fuzz_SRCS := qemu-test/fuzz/vsock_fuzz.c host-bridge/rt/seed.c \
 link_fuzz_SRCS := qemu-test/fuzz/link_fuzz.c host-bridge/vsock/vsock_inbox.c \
 	$(addprefix host-bridge/net/,link.c link_check.c)
 build/fuzz/link_fuzz: $(wildcard host-bridge/net/*.h) proto/net_channel.h
+
+ports_fuzz_SRCS := qemu-test/fuzz/ports_fuzz.c \
+	$(addprefix host-bridge/net/,ports.c ports_rules.c)
+build/fuzz/ports_fuzz: $(wildcard host-bridge/net/*.h) proto/ports.h
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
