@@ -102,6 +102,8 @@ static const struct prop guest_props[] = {
 	{ "bootargs", PROP_TEXT, false, 0, 2047, 0 },
 	{ "ports", PROP_PORTS, false, 0, 0, 0 },
 	{ "forward-ports", PROP_FORWARD, false, 0, 0, 0 },
+	{ "publish", PROP_TEXT, false, 1, 1023, 0 },
+	{ "hide", PROP_TEXT, false, 1, 1023, 0 },
 	{ "on-demand", PROP_FLAG, false, 0, 0, 0 },
 };
 

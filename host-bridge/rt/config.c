@@ -38,6 +38,8 @@ static void read_guest(const void *fdt, int node, struct config_guest *guest)
 	guest->on_demand = fdt_getprop(fdt, node, "on-demand", NULL) != NULL;
 	guest->channel = -1;
 	guest->bootargs = string_property(fdt, node, "bootargs");
+	guest->publish = string_property(fdt, node, "publish");
+	guest->hide = string_property(fdt, node, "hide");
 	guest->kernel = string_property(fdt, node, "kernel");
 	guest->initrd = string_property(fdt, node, "initrd");
 	if (!guest->bootargs) {

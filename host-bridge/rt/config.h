@@ -35,6 +35,7 @@ struct config_guest {
 	unsigned channel_count;
 	int channel;
 	const char *bootargs;
+	const char *publish, *hide;	/* of its ports, words; NULL: none */
 	const char *kernel;	/* names of modules */
 	const char *initrd;	/* NULL: none wanted */
 };

@@ -105,17 +105,23 @@ static void several_have_names(void **state)
 {
 	const struct config_guest *b = &config.guests[0];
 	const struct config_guest *first = &config.guests[1];
-	int disk;
+	int node;
 
 	(void)state;
 	partition("b", 2, "on-demand");
 	channel("x", 0, 2, 516);
 	channel("y", 2, 1, 260);
 	assert_true(fdt_add_subnode(blob, 0, "disks") > 0);
-	disk = child("/disks", "d");
-	assert_int_equal(fdt_setprop_u32(blob, disk, "partition", 2), 0);
-	assert_int_equal(fdt_setprop_string(blob, disk, "file", "/d"), 0);
+	node = child("/disks", "d");
+	assert_int_equal(fdt_setprop_u32(blob, node, "partition", 2), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "file", "/d"), 0);
+	node = fdt_path_offset(blob, "/partitions/b");
+	assert_int_equal(fdt_setprop_string(blob, node, "publish", "tcp:80"), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "hide", "all"), 0);
 	read_it();
+	assert_string_equal(b->publish, "tcp:80");
+	assert_string_equal(b->hide, "all");
+	assert_true(!first->publish && !first->hide);
 	assert_int_equal(config.guest_count, 2);
 	assert_string_equal(b->title, "Linux b");
 	assert_true(b->on_demand && b->several);
