@@ -68,17 +68,16 @@ static bool is_wanted(const struct pci_function *f, const struct manifest *manif
 	       f->is.class >> 16 != PCI_CLASS_IOMMU;
 }
 
-/* Takes bus mastering from a function; returns 1 if it had it. */
+/* Takes bus mastering from a function, and its line, which others may have, too;
+ * returns 1 if it was bus master. */
 static unsigned stop(uint32_t address)
 {
 	uint32_t command = pci_config_read(address, PCI_COMMAND) & 0xffff;
 
-	if ((command & PCI_COMMAND_MASTER) == 0) {
-		return 0;
-	}
 	/* zeros leave the status half as it is */
-	pci_config_write(address, PCI_COMMAND, command & ~PCI_COMMAND_MASTER);
-	return 1;
+	pci_config_write(address, PCI_COMMAND,
+			 (command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_NO_INTX);
+	return (command & PCI_COMMAND_MASTER) != 0;
 }
 
 /* Notes the function at the address, or stops it at once, if it is one too many;
@@ -200,8 +199,8 @@ void pci_scan(struct pci_machine *m, const struct boot_info *info,
 }
 
 /**
- * Takes from all functions what reaches memory without a processor: bus mastering
- * and messages that interrupt. From bridges too: who starts a device later starts
+ * Takes from all functions what reaches memory without a processor, bus mastering
+ * and messages that interrupt, and their lines. From bridges too: who starts a device later starts
  * what is between it and memory.
  */
 void pci_stop(struct pci_machine *m)

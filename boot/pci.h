@@ -21,12 +21,15 @@
 #define PCI_COMMAND_IO		0x1u
 #define PCI_COMMAND_MEMORY	0x2u
 #define PCI_COMMAND_MASTER	0x4u
+#define PCI_COMMAND_NO_INTX	0x400u
 #define PCI_STATUS_LIST		0x100000u	/* there are capabilities */
 #define PCI_CLASS		0x08
 #define PCI_HEADER		0x0c
 #define PCI_HEADER_MULTI	0x800000u
 #define PCI_BAR			0x10
 #define PCI_BUSES		0x18		/* of a bridge */
+#define PCI_INTERRUPT		0x3c
+#define PCI_INTERRUPT_PIN	0xff00u
 #define PCI_CAPABILITIES	0x34
 
 /* In the first register of the capability */

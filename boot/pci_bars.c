@@ -16,6 +16,7 @@
 #define IO_FIRST	0x1000u		/* below are the board's own devices */
 #define IO_END		0x10000u
 #define NOWHERE		0xffffu
+#define ISA_LINES	16u
 #define IDE_NATIVE_1	0x100u		/* programming interface, in register 8 */
 #define IDE_NATIVE_2	0x400u
 
@@ -216,6 +217,32 @@ static bool memory_give(struct pci_machine *m, struct boot_info *info, struct bo
 	return true;
 }
 
+/* The host partition's line of that input, or the place for a new one; BOOT_MAX_IRQS:
+ * there is none. */
+static uint32_t line_find(const struct boot_partition *p, uint32_t gsi)
+{
+	uint32_t line = 0;
+
+	while (line < p->irq_count && p->irqs[line].gsi != gsi) {
+		line++;
+	}
+	return line;
+}
+
+/* 1 + that line; 0: it is none, or of another kind. */
+static uint8_t line_give(struct boot_partition *p, uint32_t gsi, uint32_t flags)
+{
+	uint32_t line = line_find(p, gsi);
+
+	if (line == BOOT_MAX_IRQS) {
+		return 0;
+	}
+	if (line == p->irq_count) {
+		p->irqs[p->irq_count++] = (struct boot_irq) { .gsi = gsi, .flags = flags };
+	}
+	return (p->irqs[line].flags & BOOT_IRQ_LEVEL) == flags ? (uint8_t)(line + 1) : 0;
+}
+
 /* An IDE channel that works as the ISA device of old: its ports, and its interrupt
  * as a line of the host partition's; 0: it cannot have them. [PCI IDE Controller
  * Specification "Compatibility and Native-PCI Mode"] */
@@ -223,22 +250,25 @@ static uint8_t ide_give(const struct pci_machine *m, struct boot_info *info, uin
 			uint32_t control, uint32_t gsi)
 {
 	struct boot_partition *p = &info->partitions[0];
-	uint32_t line = 0;
 
-	if (p->port_count + 2 > BOOT_MAX_PORTS) {
+	if (p->port_count + 2 > BOOT_MAX_PORTS || line_find(p, gsi) == BOOT_MAX_IRQS ||
+	    !ports_give(m, info, command, 8) || !ports_give(m, info, control, 1)) {
 		return 0;
 	}
-	while (line < p->irq_count && p->irqs[line].gsi != gsi) {
-		line++;
-	}
-	if (line == BOOT_MAX_IRQS || !ports_give(m, info, command, 8) ||
-	    !ports_give(m, info, control, 1)) {
+	return line_give(p, gsi, 0);
+}
+
+/* The line of a function that sends no messages: the input that the firmware has
+ * chosen for it at the controllers of old, which the I/O APIC has under the same
+ * number. [PCI 3.0 "Interrupt Line"] */
+static uint8_t intx_give(struct boot_info *info, const struct boot_pci *is)
+{
+	uint32_t reg = pci_config_read(is->address, PCI_INTERRUPT), gsi = reg & 0xff;
+
+	if ((reg & PCI_INTERRUPT_PIN) == 0 || gsi == 0 || gsi >= ISA_LINES) {
 		return 0;
 	}
-	if (line == p->irq_count) {
-		p->irqs[p->irq_count++] = (struct boot_irq) { .gsi = gsi };
-	}
-	return (uint8_t)(line + 1);
+	return line_give(&info->partitions[0], gsi, BOOT_IRQ_LEVEL);
 }
 
 /* A place in boot_info for function i and the bridges above that have none yet;
@@ -289,6 +319,8 @@ static void function_give(struct pci_machine *m, struct boot_info *info, struct 
 	if (is->class >> 16 == PCI_CLASS_IDE) {
 		is->irq[0] = is->class & IDE_NATIVE_1 ? 0 : ide_give(m, info, 0x1f0, 0x3f6, 14);
 		is->irq[1] = is->class & IDE_NATIVE_2 ? 0 : ide_give(m, info, 0x170, 0x376, 15);
+	} else if (is->msi == 0 && is->msix == 0) {
+		is->irq[0] = intx_give(info, is);
 	}
 }
 

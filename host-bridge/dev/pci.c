@@ -13,12 +13,15 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
 
+#define REG_COMMAND	0x04u
 #define REG_STATUS	0x06u
 #define STATUS_LIST	0x10u		/* there are capabilities */
 #define REG_LIST	0x34u
 #define LIST_FIRST	0x40u
 #define LIST_MAX	48u		/* as many fit */
 #define ISA_MESSAGE	0x10000u	/* + channel: no message, a line */
+#define CLASS_IDE	0x0101u
+#define INTX_MAX	16u
 
 static struct pci_dev devs[BOOT_MAX_PCI];
 static unsigned dev_count;
@@ -33,6 +36,10 @@ static struct line {
 	void (*fn)(void *arg);
 	void *arg;
 } lines[HC_LINES];
+
+/* Of those that are no messages, each may be several functions'. */
+static struct line intxs[INTX_MAX];
+static unsigned intx_count;
 
 static int to_errno(int64_t status)
 {
@@ -57,7 +64,7 @@ static int to_errno(int64_t status)
 /** See pci.h. The hypervisor lists them in the order of their addresses. */
 void pci_init(void)
 {
-	dev_count = 0;
+	dev_count = intx_count = 0;
 	while (dev_count < BOOT_MAX_PCI) {
 		struct hc_regs r = { 0 };
 		struct pci_dev *dev = &devs[dev_count];
@@ -72,8 +79,13 @@ void pci_init(void)
 			.revision = (uint8_t)(r.rsi >> 32),
 			.class = (uint32_t)(r.rsi >> 40),
 			.messages = (unsigned)r.rdx,
-			.isa_irq = { (uint8_t)r.r10, (uint8_t)(r.r10 >> 8) },
 		};
+		if (dev->class >> 8 == CLASS_IDE) {
+			dev->isa_irq[0] = (uint8_t)r.r10;
+			dev->isa_irq[1] = (uint8_t)(r.r10 >> 8);
+		} else {
+			dev->intx = (uint8_t)r.r10;
+		}
 		dev_count++;
 	}
 }
@@ -185,6 +197,11 @@ static struct line *line_of(const struct pci_dev *dev, unsigned message)
 			return &lines[i];
 		}
 	}
+	for (unsigned i = 0; i < intx_count; i++) {
+		if (intxs[i].dev == dev && intxs[i].message == message) {
+			return &intxs[i];
+		}
+	}
 	return NULL;
 }
 
@@ -220,17 +237,6 @@ int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 	return error;
 }
 
-/** See pci.h. Others have theirs before. */
-void pci_irq_again(struct pci_dev *dev, unsigned message)
-{
-	struct line *line = line_of(dev, message);
-
-	if (line) {
-		line->again = true;
-		loop_again(HC_EVENT_IRQ(line - lines));
-	}
-}
-
 /** See pci.h. */
 void pci_irq_off(struct pci_dev *dev, unsigned message)
 {
@@ -253,6 +259,51 @@ int pci_isa_irq(struct pci_dev *dev, unsigned channel, void (*fn)(void *arg),
 	line_take(&lines[dev->isa_irq[channel] - 1], dev, ISA_MESSAGE + channel,
 		  fn, arg);
 	return to_errno(hc_irq(dev->isa_irq[channel] - 1u, 1));
+}
+
+/* Whoever has that line looks; then it may come again. */
+static void on_intx(void *arg)
+{
+	const struct line *first = arg;
+
+	for (unsigned i = 0; i < intx_count; i++) {
+		if (intxs[i].dev->intx == first->dev->intx) {
+			on_line(&intxs[i]);
+		}
+	}
+	(void)hc_irq(first->dev->intx - 1u, 1);
+}
+
+/** See pci.h. */
+int pci_intx(struct pci_dev *dev, void (*fn)(void *arg), void *arg)
+{
+	struct line *line = &intxs[intx_count];
+
+	if (!dev->intx) {
+		return ENOENT;
+	}
+	if (intx_count == INTX_MAX) {
+		return ENOSPC;
+	}
+	*line = (struct line){ .dev = dev, .message = PCI_INTX, .fn = fn,
+			       .arg = arg };
+	intx_count++;
+	loop_on_event(HC_EVENT_IRQ(dev->intx - 1u), on_intx, line);
+	/* the loader has turned it off */
+	(void)pci_write(dev, REG_COMMAND, 2, 0);
+	return to_errno(hc_irq(dev->intx - 1u, 1));
+}
+
+/** See pci.h. Others have theirs before. */
+void pci_irq_again(struct pci_dev *dev, unsigned message)
+{
+	struct line *line = line_of(dev, message);
+
+	if (line) {
+		line->again = true;
+		loop_again(HC_EVENT_IRQ(message == PCI_INTX ? dev->intx - 1 :
+					line - lines));
+	}
 }
 
 /** See pci.h. */
@@ -324,6 +375,12 @@ unsigned pci_interrupts(const struct pci_dev *dev, unsigned *numbers,
 		if (lines[i].dev == dev) {
 			numbers[count++] = i;
 			*taken += lines[i].taken;
+		}
+	}
+	for (unsigned i = 0; i < intx_count && count < max; i++) {
+		if (intxs[i].dev == dev) {
+			numbers[count++] = dev->intx - 1u;
+			*taken += intxs[i].taken;
 		}
 	}
 	return count;

@@ -30,6 +30,8 @@
 #define PCI_CAP_EXPRESS	0x10u
 #define PCI_CAP_MSIX	0x11u
 
+#define PCI_INTX		0x20000u
+
 struct pci_dev {
 	uint32_t address;	/* segment << 16 | bus << 8 | device << 3 |
 				 * function */
@@ -39,6 +41,7 @@ struct pci_dev {
 	unsigned messages;	/* interrupts that it can send; 0: none */
 	uint8_t isa_irq[2];	/* 1 + line of an IDE channel in compatibility
 				 * mode; 0: not so */
+	uint8_t intx;		/* 1 + line of one without messages; 0: none */
 	const char *driver;	/* who has claimed it; NULL: nobody */
 	bool master;
 };
@@ -81,7 +84,8 @@ int pci_bar(const struct pci_dev *dev, unsigned number, struct pci_bar *bar);
  * another fn. */
 int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 	    void *arg);
-/* From fn: it is called again in the next turn, which does not wait. */
+/* From fn: it is called again in the next turn, which does not wait. PCI_INTX is
+ * pci_intx()'s. */
 void pci_irq_again(struct pci_dev *dev, unsigned message);
 /* It sends none any more; one on its way may still call fn. */
 void pci_irq_off(struct pci_dev *dev, unsigned message);
@@ -89,6 +93,11 @@ void pci_irq_off(struct pci_dev *dev, unsigned message);
  * is none. */
 int pci_isa_irq(struct pci_dev *dev, unsigned channel, void (*fn)(void *arg),
 		void *arg);
+
+/* The same for a function without messages, on a line that it may have with others,
+ * level-triggered: fn is to look at the device, and make it quiet. ENOENT: it has
+ * none; ENOSPC: too many functions are like that. */
+int pci_intx(struct pci_dev *dev, void (*fn)(void *arg), void *arg);
 
 /* Whether it may read and write memory by itself: of all, what dma.h gives. */
 int pci_master(struct pci_dev *dev, bool on);

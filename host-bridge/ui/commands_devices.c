@@ -20,7 +20,8 @@ static void print_interrupts(const struct pci_dev *dev)
 
 	if (count == 0) {
 		printf("%u possible, none used\n", dev->messages +
-		       (dev->isa_irq[0] != 0) + (dev->isa_irq[1] != 0));
+		       (dev->isa_irq[0] != 0) + (dev->isa_irq[1] != 0) +
+		       (dev->intx != 0));
 		return;
 	}
 	printf("line%s", count > 1 ? "s" : "");

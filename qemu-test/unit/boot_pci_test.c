@@ -518,6 +518,47 @@ static void ide_of_old_has_ports_and_lines(void **state)
 	assert_int_equal(p->port_count + p->irq_count, 0);
 }
 
+/* One without messages has the line that the firmware chose, level-triggered, with
+ * others; nobody asserts it until its driver says so. */
+static void without_messages_it_has_a_line(void **state)
+{
+	/* register and line: no pin; numbers that are none; an edge's */
+	static const uint32_t rows[8][2] = {
+		{ 0x010b, 3 }, { 0x040b, 3 }, { 0x010a, 4 }, { 0x000b, 0 },
+		{ 0x0100, 0 }, { 0x01ff, 0 }, { 0x0110, 0 }, { 0x0104, 0 } };
+	struct boot_partition *p = &info.partitions[0];
+	struct fake *f;
+
+	(void)state;
+	p->irq_count = 2;
+	p->irqs[0].gsi = 4;
+	p->irqs[1].gsi = 3;
+	for (uint32_t i = 0; i < 8; i++) {
+		add(i << 3, NETWORK)->reg[0xf] = rows[i][0];
+	}
+	f = add(8 << 3, NETWORK);
+	f->reg[0xf] = 0x010b;
+	capability(f, 0x50, 0x05);
+	run();
+	for (uint32_t i = 0; i < 8; i++) {
+		assert_int_equal(given(i << 3)->irq[0], rows[i][1]);
+		assert_int_equal(given(i << 3)->irq[1], 0);
+	}
+	assert_int_equal(p->irq_count, 4);
+	assert_int_equal(p->irqs[2].gsi, 11);
+	assert_int_equal(p->irqs[2].flags, BOOT_IRQ_LEVEL);
+	assert_int_equal(p->irqs[3].gsi, 10);
+	for (unsigned i = 0; i < fake_count; i++) {
+		assert_true(fakes[i].reg[1] & PCI_COMMAND_NO_INTX);
+	}
+	/* more than there is room for */
+	fresh(state);
+	p->irq_count = BOOT_MAX_IRQS;
+	add(0, NETWORK)->reg[0xf] = 0x010b;
+	run();
+	assert_int_equal(given(0)->irq[0], 0);
+}
+
 /* Every byte of a function's configuration space may be anything. */
 static void noise_is_survived(void **state)
 {
@@ -551,6 +592,7 @@ int main(void)
 		TEST(bridges_come_along), TEST(bus_numbers_form_no_circle),
 		TEST(who_cannot_be_told_apart_is_nobodys),
 		TEST(segments_are_scanned), TEST(ide_of_old_has_ports_and_lines),
+		TEST(without_messages_it_has_a_line),
 		TEST(noise_is_survived),
 	};
 

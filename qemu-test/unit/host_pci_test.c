@@ -28,7 +28,8 @@ static uint8_t pool[PAGES * PAGE] __attribute__((aligned(0x200000)));
 static uint8_t config[256];
 static uint64_t events, lines[16];	/* what message 0.. raises */
 static int64_t reset_answer;
-static unsigned masters, guarded;
+static unsigned masters, guarded, opened;
+static bool intx_on;
 static struct pci_dev *disk, *ide;
 
 static int64_t pci_of_ours(struct hc_regs *r)
@@ -43,6 +44,7 @@ static int64_t pci_of_ours(struct hc_regs *r)
 		}
 		return HC_OK;
 	case HC_PCI_WRITE:
+		intx_on |= r->rdx == 4 && !(r->r8 & 0x400);
 		return r->rdx == 4 ? HC_OK : HC_EPERM;
 	case HC_PCI_BAR:
 		if (r->rdx == 0) {
@@ -70,11 +72,17 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *r)
 	static const struct hc_regs listed[] = {
 		{ 0x00fa, 0x0106010229228086, 16, 0, 0 },
 		{ 0x00f9, 0x0101800070108086, 0, 0x0403, 0 },
+		{ 0x0018, 0x02000003100e8086, 0, 6, 0 },
+		{ 0x0020, 0x02000003100e8086, 0, 6, 0 },
 	};
 
 	if (nr == HC_WAIT) {
 		r->rdi = events;
 		events = 0;
+		return HC_OK;
+	}
+	if (nr == HC_IRQ && r->rdi == 5 && r->rsi == 1) {
+		opened++;
 		return HC_OK;
 	}
 	if (nr != HC_PCI) {
@@ -85,13 +93,14 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *r)
 		return HC_OK;
 	}
 	if (r->rdi == HC_PCI_FUNCTION) {
-		if (r->rsi > 1) {
+		if (r->rsi > 3) {
 			return HC_ENOENT;
 		}
 		*r = listed[r->rsi];
 		return HC_OK;
 	}
-	return r->rsi == 0x00fa || r->rsi == 0x00f9 ? pci_of_ours(r) : HC_ENOENT;
+	return r->rsi == 0x00fa || r->rsi == 0x00f9 || r->rsi == 0x0018 ||
+	       r->rsi == 0x0020 ? pci_of_ours(r) : HC_ENOENT;
 }
 
 static int start(void **state)
@@ -111,7 +120,7 @@ static void functions_are_found(void **state)
 	struct pci_bar bar;
 
 	(void)state;
-	assert_null(pci_get(2));
+	assert_null(pci_get(4));
 	assert_int_equal(disk->vendor, 0x8086);
 	assert_int_equal(disk->device, 0x2922);
 	assert_int_equal(disk->class, 0x010601);
@@ -207,6 +216,43 @@ static void messages_call(void **state)
 	assert_int_equal(pci_interrupts(disk, numbers, 4, &taken), 0);
 }
 
+/* Two on one line: each looks, and the line is opened again afterwards. */
+static void lines_are_shared(void **state)
+{
+	struct pci_dev *a = pci_get(2), *b = pci_get(3);
+	unsigned calls[2] = { 0 }, numbers[2];
+	uint64_t taken;
+
+	(void)state;
+	assert_int_equal(pci_intx(disk, count, &calls[0]), ENOENT);
+	assert_int_equal(pci_intx(ide, count, &calls[0]), ENOENT);
+	intx_on = false;
+	assert_int_equal(pci_intx(a, count, &calls[0]), 0);
+	assert_true(intx_on);
+	assert_int_equal(pci_intx(b, count, &calls[1]), 0);
+	assert_int_equal(opened, 2);
+	events = HC_EVENT_IRQ(5);
+	loop_step(0);
+	assert_int_equal(calls[0], 1);
+	assert_int_equal(calls[1], 1);
+	assert_int_equal(opened, 3);
+	/* and again without an interrupt, which is none to count */
+	pci_irq_again(b, PCI_INTX);
+	loop_step(0);
+	assert_int_equal(calls[1], 2);
+	assert_int_equal(pci_interrupts(b, numbers, 2, &taken), 1);
+	assert_int_equal(numbers[0], 5);
+	assert_int_equal(taken, 1);
+	/* messages likewise */
+	assert_int_equal(pci_irq(disk, 3, count, &calls[0]), 0);
+	calls[0] = 0;
+	pci_irq_again(disk, 3);
+	pci_irq_again(disk, 4);
+	loop_step(0);
+	assert_int_equal(calls[0], 1);
+	pci_irq_off(disk, 3);
+}
+
 static void resets_end_all(void **state)
 {
 	unsigned calls = 0;
@@ -299,6 +345,7 @@ int main(void)
 #define TEST(f)	cmocka_unit_test_setup(f, start)
 	static const struct CMUnitTest tests[] = {
 		TEST(functions_are_found), TEST(capabilities_end), TEST(messages_call),
+		TEST(lines_are_shared),
 		TEST(resets_end_all), TEST(the_pool_is_divided),
 		TEST(pieces_do_not_overlap),
 	};

@@ -181,8 +181,9 @@ struct boot_pci {
 	uint16_t msi;
 	uint16_t msix;
 	uint16_t msix_count;	/* entries of its table */
-	uint8_t irq[2];		/* 1 + line in irqs[] of an IDE channel that
-				 * works as an ISA device */
+	uint8_t irq[2];		/* 1 + line in irqs[]: of an IDE channel that
+				 * works as an ISA device; [0] of a function
+				 * that sends no messages */
 	uint32_t reserved;
 	uint64_t msix_table;	/* host-physical */
 	struct boot_pci_bar bar[BOOT_PCI_BARS];

@@ -179,8 +179,8 @@ enum hc_pci {
 	/* RSI = index 0.. -> RDI = address, RSI = register 0 (ids) | register
 	 * 8 (class) << 32, RDX = messages it can send (0: none), R10 = lines
 	 * of an IDE controller that works as an ISA device: 1 + line of the
-	 * first channel | 1 + line of the second << 8; HC_ENOENT past the
-	 * last */
+	 * first channel | 1 + line of the second << 8, of a function without
+	 * messages 1 + line; HC_ENOENT past the last */
 	HC_PCI_FUNCTION = 0,
 	/* RDX = offset, R10 = size (1, 2, 4) -> RDI = value */
 	HC_PCI_READ = 1,
