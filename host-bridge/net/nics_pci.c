@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "drivers/e1000.h"
 #include "drivers/virtio_net.h"
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/pci_regs.h"
@@ -17,6 +18,10 @@
 #define VIRTIO_VENDOR	0x1af4u
 #define VIRTIO_NET	0x1041u
 #define VIRTIO_NET_OLD	0x1000u		/* has both kinds of registers */
+
+#define INTEL		0x8086u
+#define INTEL_82540EM	0x100eu
+#define INTEL_82574L	0x10d3u
 
 #define FRAMES		0u		/* messages */
 #define LINK		1u
@@ -33,13 +38,17 @@ static void on_link(void *arg)
 
 static void again(void *arg)
 {
-	pci_irq_again(arg, FRAMES);
+	struct pci_dev *dev = arg;
+
+	pci_irq_again(dev, dev->messages ? FRAMES : PCI_INTX);
 }
 
 /* Interrupt and bus, then it may start. */
 static void add(struct pci_dev *dev, struct nic *nic, bool link_message)
 {
-	int error = nic ? pci_irq(dev, FRAMES, on_frames, nic) : ENOMEM;
+	int error = !nic ? ENOMEM :
+		    dev->messages ? pci_irq(dev, FRAMES, on_frames, nic) :
+		    pci_intx(dev, on_frames, nic);
 
 	if (error == 0 && link_message) {
 		error = pci_irq(dev, LINK, on_link, nic);
@@ -69,6 +78,23 @@ static void probe_virtio(struct pci_dev *dev)
 	add(dev, virtio_net_new(&regs, link_message), link_message);
 }
 
+static void probe_intel(struct pci_dev *dev)
+{
+	struct e1000_regs regs = {
+		.express = dev->device == INTEL_82574L, .cut = pci_regs_cut,
+		.arg = dev,
+	};
+	uint32_t size;
+
+	regs.base = pci_regs_memory(dev, 0, 0, E1000_REGS_BYTES, &size);
+	if (!regs.base) {
+		pci_regs_no_use(dev, "it has no registers", ENOENT);
+		return;
+	}
+	add(dev, e1000_new(&regs, pci_capability(dev, PCI_CAP_MSIX, 0) != 0 &&
+			   dev->messages > 0), false);
+}
+
 /** Every network function that a driver here is for is claimed by it. */
 void nics_probe(void)
 {
@@ -79,6 +105,8 @@ void nics_probe(void)
 	} drivers[] = {
 		{ VIRTIO_VENDOR, VIRTIO_NET, "virtio-net", probe_virtio },
 		{ VIRTIO_VENDOR, VIRTIO_NET_OLD, "virtio-net", probe_virtio },
+		{ INTEL, INTEL_82540EM, "e1000", probe_intel },
+		{ INTEL, INTEL_82574L, "e1000", probe_intel },
 	};
 	struct pci_dev *dev = NULL;
 

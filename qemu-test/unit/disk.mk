@@ -33,4 +33,4 @@ disk_list_SRCS := qemu-test/unit/disk_list_test.c \
 
 UNIT_TESTS += disk_pci
 disk_pci_SRCS := qemu-test/unit/disk_pci_test.c host-bridge/blk/disks_pci.c \
-	host-bridge/dev/pci_regs.c
+	host-bridge/net/nics_pci.c host-bridge/dev/pci_regs.c

@@ -12,11 +12,14 @@
 
 #include "drivers/ahci.h"
 #include "drivers/ata.h"
+#include "drivers/e1000.h"
 #include "drivers/nvme.h"
 #include "drivers/virtio_blk.h"
+#include "drivers/virtio_net.h"
 #include "host-bridge/blk/disks.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"
+#include "host-bridge/net/nics.h"
 #include "host-bridge/rt/notice.h"
 
 #define FUNCTIONS	4u
@@ -28,6 +31,8 @@ static struct function {
 	uint64_t bar_size[6];
 	bool bar_io[6];
 	int irq_error, master_error;
+	unsigned irqs;			/* bits: messages in use; 31: INTx */
+	unsigned again;			/* the last that comes again */
 } functions[FUNCTIONS];
 static unsigned count;
 
@@ -38,6 +43,9 @@ static struct ata_ports ata[4];
 static unsigned nvmes, virtios, ahcis, atas, notices;
 static char added[256];
 static struct disk a_disk;
+static struct nic a_nic;
+static struct e1000_regs e1000;
+static bool link_vector, msix_vector;
 
 static struct function *of(const struct pci_dev *dev)
 {
@@ -108,11 +116,25 @@ int pci_bar(const struct pci_dev *dev, unsigned number, struct pci_bar *bar)
 int pci_irq(struct pci_dev *dev, unsigned message, void (*fn)(void *arg),
 	    void *arg)
 {
-	assert_int_equal(message, 0);
+	assert_true(message < dev->messages || dev->class >> 16 == 1);
 	assert_non_null(fn);
 	assert_non_null(arg);
 	assert_false(dev->master);
+	of(dev)->irqs |= 1u << message;
 	return of(dev)->irq_error;
+}
+
+int pci_intx(struct pci_dev *dev, void (*fn)(void *arg), void *arg)
+{
+	assert_non_null(fn);
+	assert_non_null(arg);
+	of(dev)->irqs |= 1u << 31;
+	return dev->intx ? 0 : ENOENT;
+}
+
+void pci_irq_again(struct pci_dev *dev, unsigned message)
+{
+	of(dev)->again = message;
 }
 
 int pci_isa_irq(struct pci_dev *dev, unsigned channel, void (*fn)(void *arg),
@@ -209,6 +231,37 @@ struct disk *ata_disk(struct ata_channel *channel, unsigned device)
 void ata_interrupt(struct ata_channel *channel)
 {
 	(void)channel;
+}
+
+void nics_add(struct nic *nic)
+{
+	assert_ptr_equal(nic, &a_nic);
+	nic->again(nic->again_arg);
+	strcat(added, "net ");
+}
+
+void nic_interrupt(struct nic *nic)
+{
+	(void)nic;
+}
+
+void nic_link_interrupt(struct nic *nic)
+{
+	(void)nic;
+}
+
+struct nic *virtio_net_new(const struct virtio_regs *regs, bool own)
+{
+	virtio = *regs;
+	link_vector = own;
+	return &a_nic;
+}
+
+struct nic *e1000_new(const struct e1000_regs *regs, bool msix)
+{
+	e1000 = *regs;
+	msix_vector = msix;
+	return &a_nic;
 }
 
 static struct function *add(uint32_t class, uint16_t vendor, uint16_t device)
@@ -344,6 +397,63 @@ static void strangers(void **state)
 	}
 }
 
+/* Cards of all kinds, with messages, and one that has a line only. */
+static void each_nic(void **state)
+{
+	struct function *f;
+
+	(void)state;
+	f = add(0x020000, 0x1af4, 0x1041);
+	f->bar_size[4] = 0x4000;
+	f->dev.messages = 3;
+	usual(f);
+	f = add(0x020000, 0x8086, 0x10d3);
+	f->bar_size[0] = 0x20000;
+	f->dev.messages = 5;
+	msix(f, 3, 5);
+	f = add(0x020000, 0x8086, 0x100e);
+	f->bar_size[0] = 0x20000;
+	f->dev.intx = 5;
+	add(0x020000, 0x8086, 0x100f);
+	nics_probe();
+	assert_string_equal(added, "net net net ");
+	assert_int_equal(notices, 0);
+	assert_int_equal(functions[0].irqs, 3);
+	assert_true(link_vector);
+	assert_int_equal(functions[1].irqs, 1);
+	assert_int_equal(functions[1].again, 0);
+	assert_int_equal(functions[2].irqs, 1u << 31);
+	assert_int_equal(functions[2].again, PCI_INTX);
+	assert_false(msix_vector);
+	assert_false(e1000.express);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(functions[i].dev.master);
+	}
+	assert_null(functions[3].dev.driver);
+	e1000.cut(e1000.arg);
+	assert_false(functions[2].dev.master);
+}
+
+static void nics_of_no_use(void **state)
+{
+	struct function *f = add(0x020000, 0x8086, 0x100e);
+
+	(void)state;
+	f->dev.intx = 1;
+	f->bar_size[0] = E1000_REGS_BYTES - 1;
+	f = add(0x020000, 0x8086, 0x100e);
+	f->bar_size[0] = 0x20000;	/* no interrupt of any kind */
+	f = add(0x020000, 0x8086, 0x10d3);
+	f->bar_size[0] = 0x20000;
+	f->dev.messages = 5;
+	f->master_error = EBUSY;
+	f = add(0x020000, 0x1af4, 0x1041);
+	f->dev.messages = 3;
+	nics_probe();
+	assert_string_equal(added, "");
+	assert_int_equal(notices, 4);
+}
+
 /* Structures that a driver must not be given: one each, the others right. */
 static void hostile_virtio(void **state)
 {
@@ -467,6 +577,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_driver), TEST(strangers), TEST(hostile_virtio),
 		TEST(second_best), TEST(around_the_table), TEST(without),
+		TEST(each_nic), TEST(nics_of_no_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

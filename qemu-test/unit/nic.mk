@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the drivers of network cards: each against a card of the test's.
-NIC_UNIT := nic_virtio
+NIC_UNIT := nic_virtio nic_e1000
 UNIT_TESTS += $(NIC_UNIT)
 
 nic_virtio_UNDER := virtio_net.c virtio_pci.c
+nic_e1000_UNDER := e1000.c
 
 $(foreach t,$(NIC_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
