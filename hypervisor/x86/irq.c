@@ -45,17 +45,15 @@ static uint32_t ioapic_read(uint32_t reg)
 	return ioapic[4];
 }
 
-/* Opened, a level-triggered one is an edge's first, which forgets Remote IRR: no EOI
- * has come to that, and no interrupt would come again, where an IOMMU has lost on the
- * way that it is level-triggered, as emulated AMD-Vi does. */
+/* A closed one is an edge's, which forgets Remote IRR: no EOI has come to that, and no
+ * interrupt would come again, where an IOMMU has lost on the way that it is
+ * level-triggered, as emulated AMD-Vi does. */
 static void line_mask(const struct irq_line *l, bool masked)
 {
-	if (!masked && (l->redir & REDIR_LEVEL)) {
-		ioapic_write(IOAPIC_REDIR(l->gsi),
-			     (l->redir & ~REDIR_LEVEL) | REDIR_MASKED);
-	}
-	ioapic_write(IOAPIC_REDIR(l->gsi),
-		     l->redir | (masked ? REDIR_MASKED : 0));
+	uint32_t closed = (l->redir & ~REDIR_LEVEL) | REDIR_MASKED;
+
+	ioapic_write(IOAPIC_REDIR(l->gsi), closed);
+	ioapic_write(IOAPIC_REDIR(l->gsi), masked ? closed : l->redir);
 }
 
 /* Routes one line and opens it. The GSI is the input's number: this is the I/O
