@@ -23,6 +23,8 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/net/echo.h"
+#include "host-bridge/net/linux_net.h"
+#include "host-bridge/net/measure.h"
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/nics.h"
 #include "host-bridge/net/ntp.h"
@@ -94,20 +96,29 @@ static const struct console_remote remote = {
 	.serial = &netconsole_serial,
 };
 
-/* The stack, on the first card if there is one, and what this partition has to say
- * there. */
+/* The stack, for Linuxes, and on the first card if there is one; and what this
+ * partition has to say there. */
 static void start_network(void)
 {
 	const struct config_network *want = &config.network;
-	int error = 0;
+	int error;
 
 	stack_init();
-	if (want->off || !nics_get(0)) {
+	if (want->off) {
 		return;
 	}
-	error = stack_start(nics_get(0), want);
+	error = linux_net_start(&(struct linux_net_policy){ want->echo });
 	if (error == 0 && want->echo) {
 		error = echo_start();
+	}
+	if (error == 0 && want->echo) {
+		error = measure_start();
+	}
+	if (error == 0 && !nics_get(0)) {
+		return;
+	}
+	if (error == 0) {
+		error = stack_start(nics_get(0), want);
 	}
 	if (error != 0) {
 		notice("network: %s", strerror(error));
@@ -255,6 +266,19 @@ static void serve_disk(struct command_env *env, const struct config_disk *disk)
 	}
 }
 
+/* A network for a Linux; without one it runs as well. */
+static void serve_network(struct command_env *env,
+			  const struct config_guest *want)
+{
+	int error = linux_net_new(env->vsock, want->id, &env->net);
+
+	if (error == 0) {
+		linux_words(env->guest, linux_net_words(env->net));
+	} else {
+		notice("network of %s: %s", want->title, strerror(error));
+	}
+}
+
 /* What CPU 0, which is ours, has been idle. */
 static uint64_t idle_ticks(void)
 {
@@ -281,6 +305,9 @@ static void open_channel(struct command_env *env,
 	if (!env->agent || services_init(env->vsock, idle_ticks) != 0 ||
 	    (base.volume && !serve_files(env))) {
 		cpu_fatal("the channel's endpoint could not be set up");
+	}
+	if (!config.network.off) {
+		serve_network(env, want);
 	}
 	for (unsigned i = 0; i < config.disk_count; i++) {
 		if (config.disks[i].partition == want->id) {

@@ -32,6 +32,7 @@ struct command_env {
 	struct fuse_server *files;	/* the volume's, for Linux; or NULL */
 	struct fuse_service *share;	/* its end of these; or NULL */
 	struct nbd_service *disks;	/* its disks; NULL: none */
+	struct linux_net *net;	/* its network; NULL: none */
 };
 
 struct command {

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The network of each Linux: linux_net.h. A packet's way:
+ *
+ *   link.c --> nat_from_linux() --> stack_to_wire(), stack_to_host(), link_send()
+ *   wire   --> stack's hook     --> nat_from_wire() --> link_send(), or the stack's
+ *   stack  --> link_send()
+ *
+ * A packet stays where it came into memory of ours, and is changed there.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/nic.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/net/linux_net.h"
+#include "host-bridge/net/link.h"
+#include "host-bridge/net/nat.h"
+#include "host-bridge/net/stack.h"
+#include "host-bridge/net/stack_ports.h"
+#include "host-bridge/rt/seed.h"
+
+#define SESSIONS	4096u		/* of each Linux */
+#define RATE		2000u		/* new ones a second */
+#define TICK_MS		1000u
+#define PROTO_ICMP	1u
+#define PROTO_TCP	6u
+#define PROTO_ICMP6	58u
+#define PORT_ECHO	7u
+#define PORT_DISCARD	9u
+#define PORT_SENDER	19u
+#define PORT_DNS	53u
+
+struct linux_net {
+	unsigned which;
+	struct link *link;
+	struct stack_link *stack;
+	struct stack_link_user user;	/* of that */
+	struct nat_link ends;
+	char words[128];
+};
+
+static struct linux_net *all[NAT_LINUXES];
+static struct nat *nat;
+static struct linux_net_policy allowed;
+static struct loop_timer tick;
+
+/* A packet goes where the NAT says. which: the Linux that it is of; NAT_LINUXES:
+ * it is the wire's. What the way has no room for is lost, and counted there. */
+static void pass(enum nat_way way, unsigned which, unsigned to,
+		 struct net_packet *packet)
+{
+	switch (way) {
+	case NAT_WIRE:
+		(void)stack_to_wire(packet);
+		break;
+	case NAT_LINUX:
+		if (to < NAT_LINUXES && all[to]) {
+			(void)link_send(all[to]->link, packet);
+		}
+		break;
+	case NAT_HOST:
+		if (which < NAT_LINUXES && all[which]) {
+			(void)stack_to_host(all[which]->stack, packet);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- What the link, the stack and the NAT call ---- */
+
+static void from_linux(void *arg, struct net_packet *packet)
+{
+	struct linux_net *ln = arg;
+	unsigned to;
+	enum nat_way way = nat_from_linux(nat, ln->which, packet,
+					  loop_uptime_ms(), &to);
+
+	pass(way, ln->which, to, packet);
+}
+
+static bool from_wire(void *arg, struct net_packet *packet)
+{
+	unsigned to;
+	enum nat_way way = nat_from_wire(nat, packet, loop_uptime_ms(), &to);
+
+	(void)arg;
+	if (way == NAT_HOST) {
+		return false;
+	}
+	pass(way, NAT_LINUXES, to, packet);
+	return true;
+}
+
+/* A packet of the NAT's own, or one that has waited there. */
+static void deliver(void *arg, enum nat_way way, unsigned to,
+		    struct net_packet *packet)
+{
+	(void)arg;
+	pass(way, to, to, packet);
+}
+
+static bool from_stack(void *arg, const struct net_packet *packet)
+{
+	const struct linux_net *ln = arg;
+
+	return link_send(ln->link, packet) != ENOBUFS;
+}
+
+static void on_room(void *arg)
+{
+	(void)arg;
+	stack_ports_go_on();
+}
+
+/* A Linux that is there begins with nothing. */
+static void on_link(void *arg, bool up)
+{
+	const struct linux_net *ln = arg;
+
+	nat_linux_down(nat, ln->which);
+	if (up) {
+		(void)nat_linux_up(nat, ln->which, &ln->ends);
+	}
+}
+
+static bool host_port(void *arg, unsigned which, uint8_t proto, uint16_t port)
+{
+	(void)arg;
+	(void)which;
+	return proto == PROTO_ICMP || proto == PROTO_ICMP6 ||
+	       port == PORT_DNS ||
+	       (allowed.echo && proto == PROTO_TCP &&
+		(port == PORT_ECHO || port == PORT_DISCARD ||
+		 port == PORT_SENDER));
+}
+
+static bool taken(void *arg, bool six, uint8_t proto, uint16_t port)
+{
+	(void)arg;
+	(void)six;
+	return stack_ports_used(proto, port);
+}
+
+/* The wire's addresses may be others. */
+static void on_wire(void *arg)
+{
+	struct nat_addr addr[2] = { 0 };
+	const struct nic *nic = stack_nic();
+	uint32_t four;
+
+	(void)arg;
+	if (stack_address4(&four)) {
+		memcpy(addr[0].b, &four, sizeof(four));
+	}
+	(void)stack_address6(addr[1].b);
+	nat_outside(nat, addr, nic ? nic->mtu : 1500);
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+	nat_tick(nat, loop_uptime_ms());
+	loop_timer_set(timer, TICK_MS, on_tick);
+}
+
+/* ---- The calls ---- */
+
+/** See linux_net.h. */
+int linux_net_start(const struct linux_net_policy *policy)
+{
+	static const struct stack_hooks hooks = {
+		.from_wire = from_wire, .changed = on_wire,
+	};
+	struct nat_config config = {
+		.sessions = SESSIONS, .rate = RATE, .host_port = host_port,
+		.taken = taken, .deliver = deliver,
+	};
+
+	allowed = *policy;
+	for (unsigned i = 0; i < 4; i++) {
+		config.seed[i] = seed_make() | 1;
+	}
+	nat = nat_new(&config);
+	if (!nat) {
+		return ENOMEM;
+	}
+	stack_set_hooks(&hooks);
+	on_wire(NULL);
+	loop_timer_set(&tick, TICK_MS, on_tick);
+	return 0;
+}
+
+/* 10.77.N.1 and .2, fd69:7374:686d:N::1 and ::2; "isthm" is in the prefix. */
+static void set_ends(struct linux_net *ln, unsigned number)
+{
+	const uint8_t four[4] = { 10, 77, (uint8_t)number, 1 };
+	const uint8_t six[16] = { 0xfd, 0x69, 0x73, 0x74, 0x68, 0x6d, 0,
+				  (uint8_t)number, [15] = 1 };
+
+	memcpy(ln->ends.host_end[0].b, four, 4);
+	memcpy(ln->ends.host_end[1].b, six, 16);
+	ln->ends.linux_end[0] = ln->ends.host_end[0];
+	ln->ends.linux_end[1] = ln->ends.host_end[1];
+	ln->ends.linux_end[0].b[3] = ln->ends.linux_end[1].b[15] = 2;
+	memcpy(ln->user.address4, four, 4);
+	memcpy(ln->user.address6, six, 16);
+	snprintf(ln->words, sizeof(ln->words), "isthmus.net=10.77.%u.2/24,"
+		 "10.77.%u.1,fd69:7374:686d:%x::2/64,fd69:7374:686d:%x::1",
+		 number, number, number, number);
+}
+
+/** See linux_net.h. What was begun when it fails stays, and is not used. */
+int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
+{
+	struct linux_net *ln;
+	int error;
+
+	if (!nat || number == 0 || number > NAT_LINUXES || all[number - 1]) {
+		return EINVAL;
+	}
+	ln = calloc(1, sizeof(*ln));
+	if (!ln) {
+		return ENOMEM;
+	}
+	ln->which = number - 1;
+	set_ends(ln, number);
+	ln->user.arg = ln;
+	ln->user.send = from_stack;
+	error = stack_link_new(&ln->user, &ln->stack);
+	if (error == 0) {
+		error = link_new(vs, &(struct link_user){
+			.arg = ln, .receive = from_linux, .writable = on_room,
+			.changed = on_link,
+		}, &ln->link);
+	}
+	if (error == 0) {
+		all[ln->which] = ln;
+		*out = ln;
+	}
+	return error;
+}
+
+/** See linux_net.h. */
+const char *linux_net_words(const struct linux_net *ln)
+{
+	return ln->words;
+}
+
+/** See linux_net.h. */
+const struct nat *linux_net_nat(void)
+{
+	return nat;
+}
+
+/** See linux_net.h. */
+void linux_net_status(const struct linux_net *ln, struct link_status *status)
+{
+	link_get_status(ln->link, status);
+}

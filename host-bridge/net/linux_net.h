@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network of each Linux: its link, the NAT for all of them, and the two ways on
+ * from there, the wire and the host partition's own stack. Each Linux is believed
+ * by nobody here: link_check() has looked at what it says of a packet, the NAT
+ * looks at the packet.
+ */
+#ifndef ISTHMUS_LINUX_NET_H
+#define ISTHMUS_LINUX_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct linux_net;
+struct link_status;
+struct nat;
+struct vsock;
+
+/* What Linux may speak to in the host partition beside ICMP and names. */
+struct linux_net_policy {
+	bool echo;			/* echo.h, measure.h */
+};
+
+/* Once, after stack_init(). Returns 0 or ENOMEM. */
+int linux_net_start(const struct linux_net_policy *policy);
+/* A network for the Linux with that number, 1 to NAT_LINUXES, on the other end of
+ * vs. Returns 0, EINVAL, EADDRINUSE or ENOMEM. */
+int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
+/* For its command line: its addresses. */
+const char *linux_net_words(const struct linux_net *ln);
+/* For the console. NULL: not started. */
+const struct nat *linux_net_nat(void);
+void linux_net_status(const struct linux_net *ln, struct link_status *status);
+
+#endif

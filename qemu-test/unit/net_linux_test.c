@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The network of a Linux, from its link to the wire and the host partition's stack:
+ * link and NAT are the real ones, wire and stack the test's.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/nic.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/net/link.h"
+#include "host-bridge/net/linux_net.h"
+#include "host-bridge/net/nat.h"
+#include "host-bridge/net/stack.h"
+#include "host-bridge/net/stack_ports.h"
+#include "host-bridge/rt/seed.h"
+#include "proto/net_channel.h"
+#include "qemu-test/unit/fake/vsock.h"
+
+#define GO	assert_int_equal
+#define HEAD	sizeof(struct net_channel_head)
+#define UDP	17
+#define TCP	6
+
+static const uint8_t linux_ip[4] = { 10, 77, 1, 2 }, host_ip[4] = { 10, 77, 1, 1 };
+static const uint8_t outside[4] = { 192, 0, 2, 1 }, peer[4] = { 198, 51, 100, 7 };
+
+/* ---- The stack, the wire and the loop ---- */
+
+static struct {
+	struct stack_hooks hooks;
+	const struct stack_link_user *user;
+	bool there;			/* the wire's address */
+	unsigned wire, host, room;
+	uint8_t packet[2000];		/* the last one, to either */
+	size_t len;
+	uint16_t taken;
+} s;
+static struct nic nic = { .mtu = 1500 };
+static struct linux_net *ln;
+
+void stack_set_hooks(const struct stack_hooks *hooks)
+{
+	s.hooks = *hooks;
+}
+
+struct nic *stack_nic(void)
+{
+	return &nic;
+}
+
+bool stack_address4(uint32_t *address)
+{
+	memcpy(address, outside, 4);
+	return s.there;
+}
+
+bool stack_address6(uint8_t address[16])
+{
+	(void)address;
+	return false;
+}
+
+static void keep(const struct net_packet *p)
+{
+	s.len = p->len;
+	memcpy(s.packet, p->data, p->len);
+}
+
+bool stack_to_wire(struct net_packet *packet)
+{
+	s.wire++;
+	keep(packet);
+	return true;
+}
+
+int stack_link_new(const struct stack_link_user *user, struct stack_link **out)
+{
+	s.user = user;
+	*out = (struct stack_link *)&s;
+	return 0;
+}
+
+bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
+{
+	assert_ptr_equal(link, &s);
+	s.host++;
+	keep(packet);
+	return true;
+}
+
+bool stack_ports_used(uint8_t proto, uint16_t port)
+{
+	return proto == UDP && port == s.taken;
+}
+
+void stack_ports_go_on(void)
+{
+	s.room++;
+}
+
+uint64_t seed_make(void)
+{
+	static uint64_t seed;
+
+	return ++seed * 0x9e3779b97f4a7c15ull;
+}
+
+uint64_t loop_uptime_ms(void)
+{
+	return 1000;
+}
+
+void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
+		    void (*fn)(struct loop_timer *timer))
+{
+	(void)timer;
+	GO(delay_ms, 1000);
+	assert_non_null(fn);
+}
+
+/* ---- Packets ---- */
+
+static size_t make(uint8_t *ip, const uint8_t *from, const uint8_t *to,
+		   uint8_t proto, uint16_t from_port, uint16_t to_port)
+{
+	size_t len = proto == UDP ? 40 : 60;
+
+	memset(ip, 0, len);
+	ip[0] = 0x45;
+	net_put16(ip + 2, (uint16_t)len);
+	ip[8] = 64;
+	ip[9] = proto;
+	memcpy(ip + 12, from, 4);
+	memcpy(ip + 16, to, 4);
+	net_put16(ip + 10, (uint16_t)~net_sum(0, ip, 20));
+	net_put16(ip + 20, from_port);
+	net_put16(ip + 22, to_port);
+	if (proto == UDP) {
+		net_put16(ip + 24, (uint16_t)(len - 20));
+	} else {
+		ip[32] = 0x50;
+		ip[33] = 2;		/* SYN */
+	}
+	return len;
+}
+
+static void from_linux(const uint8_t *from, const uint8_t *to, uint8_t proto,
+		       uint16_t from_port, uint16_t to_port)
+{
+	struct {
+		struct net_channel_head head;
+		uint8_t ip[60];
+	} m = { 0 };
+
+	m.head.len = (uint32_t)(HEAD + make(m.ip, from, to, proto, from_port,
+					    to_port));
+	GO(fake_vsock_send(&m, m.head.len), m.head.len);
+	fake_vsock_step();
+	assert_false(fake_vsock.end.gone);
+}
+
+/* What Linux gets; its length, 0: nothing. */
+static size_t to_linux(uint8_t *ip)
+{
+	static uint8_t got[FAKE_QUEUE];
+	size_t n = fake_vsock_take(got);
+
+	if (n > 0) {
+		memcpy(ip, got + HEAD, n - HEAD);
+	}
+	return n > 0 ? n - HEAD : 0;
+}
+
+static bool from_wire(const uint8_t *from, const uint8_t *to, uint8_t proto,
+		      uint16_t from_port, uint16_t to_port)
+{
+	uint8_t data[NET_HEADROOM + 60];
+	struct net_packet p = { .data = data + NET_HEADROOM, .space = 60 };
+
+	p.len = make(p.data, from, to, proto, from_port, to_port);
+	return s.hooks.from_wire(s.hooks.arg, &p);
+}
+
+static int setup(void **state)
+{
+	static bool once;
+
+	(void)state;
+	if (!once) {
+		GO(linux_net_new(NULL, 1, &ln), EINVAL);
+		GO(linux_net_start(&(struct linux_net_policy){ .echo = true }),
+		   0);
+		GO(linux_net_new(NULL, 0, &ln), EINVAL);
+		GO(linux_net_new(NULL, NAT_LINUXES + 1, &ln), EINVAL);
+		GO(linux_net_new(NULL, 1, &ln), 0);
+		GO(linux_net_new(NULL, 1, &ln), EINVAL);
+		once = true;
+	}
+	fake_vsock_setup();
+	fake_vsock_open();
+	s.wire = s.host = s.room = 0;
+	s.there = true;
+	s.hooks.changed(s.hooks.arg);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fake_vsock_close();
+	return 0;
+}
+
+static void the_words_are_its_addresses(void **state)
+{
+	(void)state;
+	assert_string_equal(linux_net_words(ln), "isthmus.net=10.77.1.2/24,"
+			    "10.77.1.1,fd69:7374:686d:1::2/64,"
+			    "fd69:7374:686d:1::1");
+	assert_memory_equal(s.user->address4, host_ip, 4);
+}
+
+static void out_and_back(void **state)
+{
+	uint8_t ip[2000];
+	uint16_t port;
+
+	(void)state;
+	from_linux(linux_ip, peer, UDP, 5000, 53);
+	GO(s.wire, 1);
+	assert_memory_equal(s.packet + 12, outside, 4);
+	assert_memory_equal(s.packet + 16, peer, 4);
+	port = net_get16(s.packet + 20);
+	assert_true(from_wire(peer, outside, UDP, 53, port));
+	GO(to_linux(ip), 40);
+	assert_memory_equal(ip + 16, linux_ip, 4);
+	GO(net_get16(ip + 22), 5000);
+	/* What nobody in Linux has asked for is the host's own. */
+	assert_false(from_wire(peer, outside, UDP, 53, 4999));
+	GO(to_linux(ip), 0);
+}
+
+static void without_a_wire_linux_is_told(void **state)
+{
+	uint8_t ip[2000];
+
+	(void)state;
+	s.there = false;
+	s.hooks.changed(s.hooks.arg);
+	from_linux(linux_ip, peer, UDP, 5000, 53);
+	GO(s.wire, 0);
+	assert_true(to_linux(ip) > 0);
+	GO(ip[9], 1);
+	GO(ip[20], 3);
+	assert_memory_equal(ip + 16, linux_ip, 4);
+}
+
+static void what_of_the_host_linux_may_speak_to(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port;
+		bool may;
+	} t[] = {
+		{ TCP, 7, true }, { TCP, 9, true }, { TCP, 19, true },
+		{ UDP, 53, true }, { TCP, 53, true }, { UDP, 7, false },
+		{ TCP, 22, false }, { UDP, 123, false }, { TCP, 8, false },
+	};
+	unsigned want = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		want += t[i].may;
+		from_linux(linux_ip, host_ip, t[i].proto, 5000, t[i].port);
+		GO(s.host, want);
+	}
+	GO(s.wire, 0);
+	/* Another's name is nobody's way. */
+	from_linux(host_ip, peer, UDP, 5000, 53);
+	from_linux(peer, host_ip, TCP, 5000, 7);
+	GO(s.wire + s.host, want);
+}
+
+static void the_stack_speaks_to_linux(void **state)
+{
+	uint8_t data[40], ip[2000];
+	struct net_packet p = { .data = data, .len = 40, .space = 40 };
+
+	(void)state;
+	make(data, host_ip, linux_ip, UDP, 7, 5000);
+	assert_true(s.user->send(s.user->arg, &p));
+	GO(to_linux(ip), 40);
+	assert_memory_equal(ip, data, 40);
+	/* Without room it waits to be told; without Linux it is lost. */
+	fake_vsock.room = 10;
+	assert_true(s.user->send(s.user->arg, &p));
+	assert_false(s.user->send(s.user->arg, &p));
+	fake_vsock.room = 1000;
+	fake_vsock_step();
+	GO(s.room, 1);
+	fake_vsock_close();
+	assert_true(s.user->send(s.user->arg, &p));
+	fake_vsock_open();
+}
+
+static void a_port_of_the_hosts_own_is_not_taken(void **state)
+{
+	(void)state;
+	s.taken = 6000;
+	from_linux(linux_ip, peer, UDP, 6000, 53);
+	assert_int_not_equal(net_get16(s.packet + 20), 6000);
+	s.taken = 0;
+	from_linux(linux_ip, peer, UDP, 6001, 53);
+	GO(net_get16(s.packet + 20), 6001);
+}
+
+/* A Linux that has been started again has nothing of the one before. */
+static void it_begins_anew(void **state)
+{
+	struct link_status status;
+	uint8_t ip[2000];
+	uint16_t port;
+
+	(void)state;
+	from_linux(linux_ip, peer, UDP, 7000, 53);
+	port = net_get16(s.packet + 20);
+	fake_vsock_close();
+	assert_false(from_wire(peer, outside, UDP, 53, port));
+	fake_vsock_open();
+	assert_false(from_wire(peer, outside, UDP, 53, port));
+	GO(to_linux(ip), 0);
+	linux_net_status(ln, &status);
+	assert_true(status.up && status.starts > 1);
+	assert_non_null(linux_net_nat());
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_words_are_its_addresses),
+		TEST(out_and_back),
+		TEST(without_a_wire_linux_is_told),
+		TEST(what_of_the_host_linux_may_speak_to),
+		TEST(the_stack_speaks_to_linux),
+		TEST(a_port_of_the_hosts_own_is_not_taken),
+		TEST(it_begins_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
