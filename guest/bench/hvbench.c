@@ -5,6 +5,7 @@
  * of everything in the machine, so the figures repeat exactly.
  *
  *   hvbench [DIR|- [PORT [TMPFS]]]
+ *   hvbench tcp ADDRESS	(net.c)
  *
  * DIR: a folder of the host's; PORT: an echo service on the host's vsock;
  * TMPFS: a folder on a tmpfs, for the same figures of files with "tmpfs:"
@@ -369,6 +370,11 @@ int main(int argc, char **argv)
 	/* Of a device, or of a file system on it. */
 	if (argc > 2 && strcmp(argv[1], "disk") == 0) {
 		return phases_run(disks_phases, argv[2], "") ? 0 : 1;
+	}
+	/* Nobody has them passed on meanwhile. */
+	if (argc > 2 && strcmp(argv[1], "tcp") == 0) {
+		bench_live = false;
+		return net_run(argv[2]) ? 0 : 1;
 	}
 	if (argc > 2 && strcmp(argv[1], "dirs") == 0) {
 		return phases_run(dirs_phases, argv[2], "ext4:") ? 0 : 1;
