@@ -360,9 +360,10 @@ static void ports(void)
 static void life(void)
 {
 	struct nat_addr none[2] = { 0 };
-	struct nat_link link = { { whos[LINUX_1][0], whos[LINUX_1][1] },
-				 { whos[GATE_1][0], whos[GATE_1][1] } };
-	unsigned a = take();
+	unsigned a = take(), which = a >> 3 & 1;
+	const struct nat_addr *end = whos[LINUX_0 + which];
+	const struct nat_addr *gate = whos[GATE_0 + which];
+	struct nat_link link = { { end[0], end[1] }, { gate[0], gate[1] } };
 
 	switch (a & 7) {
 	case 0:
@@ -370,10 +371,10 @@ static void life(void)
 			    a & 16 ? 1500 : 60);
 		break;
 	case 1:
-		MUST(nat_linux_up(nat, 1, &link) == 0);
+		MUST(nat_linux_up(nat, which, &link) == 0);
 		break;
 	case 2:
-		nat_linux_down(nat, 1);
+		nat_linux_down(nat, which);
 		break;
 	case 3:
 		host_proto = a & 8 ? 6 : 17;
@@ -382,6 +383,9 @@ static void life(void)
 	case 4:
 		taken_from = 4000;
 		taken_to = a & 16 ? 65536 : a & 8 ? 4000 : 4002;
+		break;
+	case 5:
+		down_by_delivery = which;
 		break;
 	default:
 		nat_tick(nat, now);
