@@ -8,6 +8,7 @@
  * function, so that who has seen some cannot tell others; the key is seed.c's, and
  * as good as that.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,11 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/lwip/hooks.h"
 #include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/nat.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/seed.h"
+
+static_assert(TCP_LOCAL_PORT_RANGE_START > NAT_LAST, "ports of two owners");
 
 #define WORDS	6		/* of what is hashed */
 

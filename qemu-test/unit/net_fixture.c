@@ -260,6 +260,7 @@ static void answer_dns(uint16_t port, const uint8_t *asked, size_t len)
 		     get16(asked + 12 + sizeof(there)) == 1;
 
 	router.queries++;
+	router.asked_from = port;
 	assert_true(len < 480);
 	memcpy(said, asked, len);
 	put16(said + 2, known ? 0x8180 : 0x8183);

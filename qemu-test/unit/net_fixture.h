@@ -30,6 +30,7 @@ struct router {
 	unsigned discovers, requests, queries, arps, pings, pongs, frames;
 	int64_t ntp_ahead_ms;	/* its clock, of ours */
 	unsigned ntp_asked;
+	uint16_t asked_from;	/* port of the last DNS query */
 	/* Each IP packet that is not for one of its services. */
 	void (*packet)(const uint8_t *ip, size_t len);
 	/* Each UDP datagram that is not for one of them. */

@@ -10,6 +10,7 @@
 
 #include "host-bridge/net/echo.h"
 #include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/nat.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/ping.h"
 #include "host-bridge/net/resolve.h"
@@ -464,6 +465,8 @@ static void names_have_addresses(void **state)
 	assert_int_equal(resolve_look(&address), RESOLVE_FOUND);
 	assert_string_equal(ipaddr_ntoa_r(&address, text, sizeof(text)),
 			    "192.0.2.7");
+	/* None that the NAT may have given to Linux. */
+	assert_in_range(router.asked_from, NAT_LAST + 1, 65535);
 	resolve_start("nowhere.example", false);
 	net_run(10);
 	assert_int_equal(resolve_look(&address), RESOLVE_NONE);

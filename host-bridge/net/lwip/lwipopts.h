@@ -107,6 +107,17 @@ void lwip_port_free(void *p);
 /* They reckon with 16-bit windows, and with packets from the pool. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS	1
 
+/* Ports of what we begin ourselves: above all that the NAT gives Linux's packets
+ * (NAT_LAST, nat.h), so that neither has to ask the other. */
+#define TCP_LOCAL_PORT_RANGE_START	0xf000
+#define TCP_LOCAL_PORT_RANGE_END	0xffff
+#define TCP_ENSURE_LOCAL_PORT_RANGE(p)	((u16_t)((p) | TCP_LOCAL_PORT_RANGE_START))
+#define UDP_LOCAL_PORT_RANGE_START	TCP_LOCAL_PORT_RANGE_START
+#define UDP_LOCAL_PORT_RANGE_END	TCP_LOCAL_PORT_RANGE_END
+#define UDP_ENSURE_LOCAL_PORT_RANGE(p)	TCP_ENSURE_LOCAL_PORT_RANGE(p)
+/* DNS takes one by chance: with the query's id, who guesses has 28 bits to guess. */
+#define DNS_PORT_ALLOWED(port)		((port) >= UDP_LOCAL_PORT_RANGE_START)
+
 #define LWIP_STATS			1
 #define LWIP_STATS_LARGE		1
 #define MEM_STATS			0
