@@ -4,8 +4,12 @@
  * over vsock. One connection a session, all integers little-endian:
  *   host, once:  u32 length, then fields separated by NUL bytes:
  *     "ping" | "exec\0COMMAND" | "watch\0PATH" | "shell\0ROWS\0COLS" |
- *     "shutdown\0poweroff" | "shutdown\0reboot"
+ *     "shutdown\0poweroff" | "shutdown\0reboot" |
+ *     "freeze" | "fork\0NAME\0SEED" | "mount"
  *   then both ways, frames: u8 type, u32 length, payload.
+ * FREEZE prepares for being a template; FORK tells a child who it is, SEED being
+ * AGENT_SEED hexadecimal digits that no other child has; MOUNT gives it the host's
+ * files again.
  * WATCH's output is lines: what happens to PATH, as long as it is there.
  * The session ends with one frame of type EXIT or ERROR from the agent. A host
  * that closes the connection has gone: its command gets SIGHUP.
@@ -20,6 +24,7 @@
 #define AGENT_PORT_9P		1022u	/* in Linux: its files, 9P2000.L */
 #define AGENT_PORT_READY	1024u	/* the host's: AGENT_READY, both ways */
 #define AGENT_READY		"ready\n"
+#define AGENT_SEED		64u
 
 enum agent_type {
 	AGENT_STDOUT = 1,	/* agent to host */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
- * (agent_session.c), watching files (agent_watch.c), the 9P server
- * (agent_9p*.c), the report to the host (agent_ready.c), the listeners
- * (agent.c).
+ * (agent_session.c), watching files (agent_watch.c), what a template and its
+ * children need (agent_fork.c), the 9P server (agent_9p*.c), the report to the host
+ * (agent_ready.c), the listeners (agent.c).
  * What they speak is in proto/agent.h; a client is the host.
  */
 #ifndef GUEST_AGENT_H
@@ -19,6 +19,7 @@
 
 #define AGENT_REQUEST_MAX	65536u	/* bytes of a request */
 #define AGENT_PAYLOAD_MAX	65536u	/* bytes of a frame's payload */
+#define AGENT_NAME_MAX		64u	/* of a host name [hostname(7)] */
 
 enum agent_verb {
 	AGENT_VERB_BAD,
@@ -28,11 +29,15 @@ enum agent_verb {
 	AGENT_VERB_SHELL,
 	AGENT_VERB_POWEROFF,
 	AGENT_VERB_REBOOT,
+	AGENT_VERB_FREEZE,
+	AGENT_VERB_FORK,
+	AGENT_VERB_MOUNT,
 };
 
 struct agent_request {
 	enum agent_verb verb;
 	const char *command;	/* EXEC, or WATCH's path: in the request */
+	const char *name, *seed;	/* FORK: there too */
 	uint16_t rows, cols;	/* SHELL */
 	const char *error;	/* BAD: what is wrong, for the client */
 };
@@ -83,6 +88,9 @@ bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);
 void agent_session(int sock);
 int agent_watch(const char *path);
+int agent_freeze(void);
+int agent_fork(const char *name, const char *seed);
+int agent_mount(void);
 void agent_9p_serve(int sock, const char *root);
 
 #endif

@@ -74,6 +74,22 @@ static void parse_shutdown(const char *how, struct agent_request *req)
 	}
 }
 
+/* A child's name and what it has for itself, in the form that the host gives
+ * it. */
+static void parse_fork(const char *name, const char *seed,
+		       struct agent_request *req)
+{
+	req->name = name;
+	req->seed = seed;
+	if (!name || !name[0] || strlen(name) > AGENT_NAME_MAX || !seed ||
+	    strlen(seed) != AGENT_SEED ||
+	    strspn(seed, "0123456789abcdef") != AGENT_SEED) {
+		req->error = "fork: a name and a seed expected";
+	} else {
+		req->verb = AGENT_VERB_FORK;
+	}
+}
+
 /**
  * Takes a request apart. text has len bytes and a NUL of ours behind them;
  * req->command points into it. A request that is not understood has the verb
@@ -92,6 +108,8 @@ void agent_parse_request(char *text, size_t len, struct agent_request *req)
 		req->error = "too many fields in the request";
 	} else if (strcmp(text, "shell") == 0) {
 		parse_shell(first, second, req);
+	} else if (strcmp(text, "fork") == 0) {
+		parse_fork(first, second, req);
 	} else if (second) {
 		req->error = "too many fields in the request";
 	} else if (strcmp(text, "shutdown") == 0) {
@@ -104,8 +122,12 @@ void agent_parse_request(char *text, size_t len, struct agent_request *req)
 		req->command = first;
 		req->verb = first ? AGENT_VERB_WATCH : AGENT_VERB_BAD;
 		req->error = first ? NULL : "watch: a path expected";
-	} else if (strcmp(text, "ping") == 0 && !first) {
+	} else if (!first && strcmp(text, "ping") == 0) {
 		req->verb = AGENT_VERB_PING;
+	} else if (!first && strcmp(text, "freeze") == 0) {
+		req->verb = AGENT_VERB_FREEZE;
+	} else if (!first && strcmp(text, "mount") == 0) {
+		req->verb = AGENT_VERB_MOUNT;
 	} else {
 		req->error = "unknown request";
 	}

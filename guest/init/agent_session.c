@@ -123,6 +123,16 @@ static void send_exit(int sock, uint32_t status)
 	send_frame(sock, AGENT_EXIT, le, sizeof(le));
 }
 
+/* Of what is done at once: 0, or what went wrong. */
+static void send_result(int sock, int error)
+{
+	if (error) {
+		send_error(sock, strerror(error));
+	} else {
+		send_exit(sock, 0);
+	}
+}
+
 /* In the child: the command's surroundings, then the shell. No return. NULL: a
  * login shell ("-sh"). All other descriptors are close-on-exec. */
 static void exec_shell(const char *command)
@@ -494,6 +504,15 @@ void agent_session(int sock)
 		send_exit(sock, 0);
 		/* After the answer: PID 1 ends this process among the first. */
 		kill(1, stop_signal(req.verb == AGENT_VERB_REBOOT));
+		break;
+	case AGENT_VERB_FREEZE:
+		send_result(sock, agent_freeze());
+		break;
+	case AGENT_VERB_FORK:
+		send_result(sock, agent_fork(req.name, req.seed));
+		break;
+	case AGENT_VERB_MOUNT:
+		send_result(sock, agent_mount());
 		break;
 	case AGENT_VERB_EXEC:
 	case AGENT_VERB_WATCH:

@@ -190,16 +190,17 @@ void boot_loopback_up(void)
 
 /**
  * Mounts the host's files on INIT_HOST_DIR: FUSE over the channel, by the channel
- * driver. Waits up to 5 s for the channel; without the share Linux goes on.
+ * driver. Waits up to 5 s for the channel; without the share Linux goes on: false,
+ * with errno.
  */
-void boot_mount_host(void)
+bool boot_mount_host(void)
 {
 	static const struct mount_entry host = {
 		"host", INIT_HOST_DIR, "isthmus", MS_NODEV | MS_NOSUID, ""
 	};
 
 	mkdir("/mnt", 0755);
-	mount_one(&host);
+	return mount_one(&host);
 }
 
 /* Reads the mount points in mount order. Returns how many; what is beyond

@@ -231,7 +231,7 @@ int main(void)
 	if (channel) {
 		net_start();
 		net_names();
-		boot_mount_host();
+		(void)boot_mount_host();
 	}
 	if (root_wanted() && root_enter()) {
 		net_names();

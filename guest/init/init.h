@@ -29,7 +29,7 @@ void boot_tune(void);
 void boot_load_modules(const char *list);
 void boot_hostname(void);
 void boot_loopback_up(void);
-void boot_mount_host(void);
+bool boot_mount_host(void);
 void boot_unmount_all(void);
 
 bool root_wanted(void);

@@ -286,8 +286,9 @@ static bool load_all(const struct guest *guest, struct linux_layout *layout)
 
 /* Stopping is done in steps, so that one hypercall never takes long. Whatever
  * state the partition is in, it is stopped and owns nothing afterwards. That it
- * cannot be is a bug of ours, told and otherwise passed over. */
-static void take_back(const struct guest *guest)
+ * cannot be is a bug of ours, told and otherwise passed over; but a template that
+ * has children is not stopped: false. */
+static bool take_back(const struct guest *guest)
 {
 	struct hc_regs regs;
 	int64_t status;
@@ -296,10 +297,11 @@ static void take_back(const struct guest *guest)
 		regs = (struct hc_regs){ .rdi = guest->want->id };
 		status = hc_call(HC_PARTITION_STOP, &regs);
 	} while (status == HC_EAGAIN);
-	if (status != HC_OK) {
+	if (status != HC_OK && guest->state != LINUX_FROZEN) {
 		notice("isthmus: stopping %s: %s", guest->want->title,
 		       hc_error(status));
 	}
+	return status == HC_OK;
 }
 
 /* Only a report: a Linux without our agent is a Linux all the same. */
@@ -325,7 +327,7 @@ bool linux_start(struct guest *guest)
 	struct hc_regs regs;
 	int64_t status;
 
-	if (guest->state == LINUX_RUNNING) {
+	if (guest->state == LINUX_RUNNING || guest->state == LINUX_FROZEN) {
 		return false;
 	}
 	/* Until proved otherwise: all ways out below leave it so. */
@@ -336,7 +338,7 @@ bool linux_start(struct guest *guest)
 		return false;
 	}
 	if (!load_all(guest, &layout)) {
-		take_back(guest);
+		(void)take_back(guest);
 		return false;
 	}
 	reached(guest, STAGE_LINUX_LOADED);
@@ -355,7 +357,7 @@ bool linux_start(struct guest *guest)
 	status = hc_call(HC_PARTITION_START, &regs);
 	if (status != HC_OK) {
 		failed(guest, STAGE_LINUX_STARTED, "%s", hc_error(status));
-		take_back(guest);
+		(void)take_back(guest);
 		return false;
 	}
 	guest->state = LINUX_RUNNING;
@@ -372,9 +374,9 @@ bool linux_start(struct guest *guest)
 static void down(struct guest *guest, enum linux_state new_state)
 {
 	loop_timer_cancel(&guest->ready_timer);
-	take_back(guest);
+	(void)take_back(guest);
 	guest->state = new_state;
-	guest->ready = false;
+	guest->ready = guest->child = false;
 	if (guest->on_down != NULL) {
 		guest->on_down(guest->down_arg);
 	}
@@ -393,14 +395,20 @@ void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg)
 /**
  * Stops Linux at once, as pulling the plug would: what it had not written back
  * is lost. A no-op when it is down, but for the count of crashes: who stops it
- * by hand begins anew.
+ * by hand begins anew. False: a template that has children.
  */
-void linux_stop(struct guest *guest)
+bool linux_stop(struct guest *guest)
 {
+	guest->quick_crashes = 0;
 	if (guest->state == LINUX_RUNNING) {
 		down(guest, LINUX_STOPPED);
+	} else if (guest->state == LINUX_FROZEN) {
+		if (!take_back(guest)) {
+			return false;
+		}
+		guest->state = LINUX_STOPPED;
 	}
-	guest->quick_crashes = 0;
+	return true;
 }
 
 /* Linux went down by itself; start it again, unless it never got as far as its
@@ -410,10 +418,12 @@ static void start_again(struct guest *guest)
 {
 	bool quick = !guest->ready &&
 		     loop_uptime_ms() - guest->started_ms < QUICK_MS;
+	/* Its own kernel is not what a child is there for. */
+	bool again = guest->restart && !guest->child;
 
 	guest->quick_crashes = quick ? guest->quick_crashes + 1 : 0;
 	down(guest, LINUX_FAILED);
-	if (!guest->restart) {
+	if (!again) {
 		return;
 	}
 	if (guest->quick_crashes >= QUICK_CRASHES) {

@@ -22,6 +22,7 @@ enum linux_state {
 	LINUX_STOPPED,
 	LINUX_RUNNING,
 	LINUX_FAILED,		/* could not be loaded, or crashed for good */
+	LINUX_FROZEN,		/* a template: others go on from where it was */
 };
 
 /* One Linux partition. Its fields are linux.c's. */
@@ -32,6 +33,7 @@ struct guest {
 	bool restart;			/* after a crash */
 	enum linux_state state;
 	bool ready;		/* agent reported; only while it runs */
+	bool child;		/* of a template, since its last start */
 	unsigned quick_crashes;
 	uint64_t started_ms;		/* loop_uptime_ms() of the last start */
 	struct loop_timer ready_timer;
@@ -54,8 +56,13 @@ void linux_words(struct guest *guest, const char *words);
 /* Loads and starts Linux. False, with the reason printed, when it cannot;
  * also when it runs already. */
 bool linux_start(struct guest *guest);
-/* Takes the partition down at once and all its memory back. */
-void linux_stop(struct guest *guest);
+/* Takes the partition down at once and all its memory back. False: it is a
+ * template that has children, and stays one. */
+bool linux_stop(struct guest *guest);
+/* linux_fork.c: a running Linux becomes a template; one that is down goes on from
+ * where that was. NULL, or why not. Top-level code only. */
+const char *linux_freeze(struct guest *guest);
+const char *linux_fork(const struct guest *of, struct guest *guest);
 enum linux_state linux_state(const struct guest *guest);
 /* Linux has said that its agent serves us; since this start. */
 bool linux_ready(const struct guest *guest);

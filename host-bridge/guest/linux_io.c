@@ -243,6 +243,16 @@ void linux_io_reset(struct linux_io *io)
 }
 
 /**
+ * Devices as another Linux, with as many and such channels, has set up its own.
+ */
+void linux_io_copy(struct linux_io *io, const struct linux_io *of)
+{
+	linux_io_reset(io);
+	io->uart = of->uart;
+	io->pci = of->pci;
+}
+
+/**
  * Takes the ioreq event, and asked for what Linux writes to its power
  * registers: called in a handler. Once for each, before linux_start().
  */

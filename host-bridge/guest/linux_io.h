@@ -56,6 +56,8 @@ void linux_io_init(struct linux_io *io, const struct config_guest *want,
 		   void (*said)(void *arg, const char *reason), void *arg);
 /* Devices as after power-on; the log goes on. */
 void linux_io_reset(struct linux_io *io);
+/* Devices as another Linux has set up its own, which are the same. */
+void linux_io_copy(struct linux_io *io, const struct linux_io *of);
 /* Copies log bytes from position *at on (0: the oldest kept) and advances
  * it. Returns the bytes copied, 0 at the end. A log_view_read; arg is a
  * struct linux_io. */

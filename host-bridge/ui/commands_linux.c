@@ -4,19 +4,23 @@
  * loop, and all can be left by ctrl-c; state changes are linux.c's. What Linux
  * answers is shown, never acted on.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "host-bridge/agent/agent.h"
+#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/places.h"
 
+#define MOUNT		"--mount"
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
 
 static const char *title(const struct command_env *env)
@@ -96,7 +100,9 @@ bool commands_linux_wait(const struct command_env *env)
 		}
 		loop_step(LOOP_FOREVER);
 	}
-	if (linux_state(guest) != LINUX_RUNNING) {
+	if (linux_state(guest) == LINUX_FROZEN) {
+		printf("%s is a template: only its children run\n", title(env));
+	} else if (linux_state(guest) != LINUX_RUNNING) {
 		printf("%s is not running; \"linux start%s%s\" starts it\n",
 		       title(env), guest->want->several ? " " : "",
 		       guest->want->several ? guest->want->name : "");
@@ -146,7 +152,7 @@ bool commands_linux_shutdown(const struct command_env *env, unsigned count)
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (linux_state(env[i].guest) == LINUX_RUNNING) {
-			linux_stop(env[i].guest);
+			(void)linux_stop(env[i].guest);
 			clean = false;
 		}
 	}
@@ -156,7 +162,10 @@ bool commands_linux_shutdown(const struct command_env *env, unsigned count)
 /* The verbs of "linux": each prints what came of it. */
 static void stop(const struct command_env *env)
 {
-	if (linux_state(env->guest) != LINUX_RUNNING) {
+	if (linux_state(env->guest) == LINUX_FROZEN) {
+		printf(linux_stop(env->guest) ? "%s is no template any more\n" :
+		       "%s has children: stop these first\n", title(env));
+	} else if (linux_state(env->guest) != LINUX_RUNNING) {
 		printf("%s is not running\n", title(env));
 	} else if (commands_linux_shutdown(env, 1)) {
 		printf("%s has shut down\n", title(env));
@@ -171,6 +180,9 @@ static void start(const struct command_env *env)
 {
 	if (linux_state(env->guest) == LINUX_RUNNING) {
 		printf("%s is running already\n", title(env));
+	} else if (linux_state(env->guest) == LINUX_FROZEN) {
+		printf("%s is a template; \"linux stop\" ends that\n",
+		       title(env));
 	} else {
 		(void)linux_start(env->guest);
 	}
@@ -208,16 +220,44 @@ static void console(const struct command_env *env)
 static void restart(const struct command_env *env)
 {
 	(void)commands_linux_shutdown(env, 1);
-	(void)linux_start(env->guest);
+	start(env);
 }
 
-/* log takes an argument of its own and is dealt with before the others. */
+static void freeze(const struct command_env *env)
+{
+	if (commands_linux_wait(env)) {
+		commands_fork_freeze(env);
+	}
+}
+
+/* "linux fork TEMPLATE [NAME]" */
+static void run_fork(const struct command_env *env, int argc, char **argv)
+{
+	const struct command_env *of = commands_linux_find(env, argv[2]);
+	const struct command_env *child =
+		argc > 3 && of ? commands_linux_find(env, argv[3]) : NULL;
+
+	if (of && (child || argc == 3)) {
+		uint64_t began = loop_now();
+
+		child = commands_fork(of, child, NULL);
+		if (child) {
+			printf("%s goes on from where %s was, %llu us later\n",
+			       title(child), title(of), (unsigned long long)
+			       ((loop_now() - began) * 1000 /
+				loop_ms_to_ticks(1)));
+		}
+	}
+}
+
+/* log and fork take arguments of their own and are dealt with before the others. */
 static const struct {
 	const char *name;
 	void (*run)(const struct command_env *env);
 } verbs[] = {
 	{ "start", start }, { "stop", stop }, { "restart", restart },
 	{ "console", console }, { "log", NULL },
+	{ "freeze", freeze }, { "fork", NULL },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -244,8 +284,12 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 			return;
 		}
 	}
+	if (strcmp(argv[1], "fork") == 0 && argc > 2) {
+		run_fork(env, argc, argv);
+		return;
+	}
 	for (size_t i = 0; i < VERBS && !log && argc < 4; i++) {
-		if (strcmp(argv[1], verbs[i].name) != 0) {
+		if (!verbs[i].run || strcmp(argv[1], verbs[i].name) != 0) {
 			continue;
 		}
 		of = argc > 2 ? commands_linux_find(env, argv[2]) : env;
@@ -254,7 +298,8 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 		}
 		return;
 	}
-	printf("usage: linux start|stop|restart|console|log [NAME] [LINES]\n");
+	printf("usage: linux start|stop|restart|console|log|freeze [NAME] [LINES]\n"
+	       "       linux fork TEMPLATE [NAME]\n");
 }
 
 static void complete_linux(const struct command_env *env,
@@ -285,21 +330,13 @@ static const struct command_env *addressed(const struct command_env *env,
 	return of ? of : env;
 }
 
-/* The rest of the line goes to Linux's shell as it was typed; its status is
- * printed, or why there is none. A command that is left by ctrl-c gets SIGHUP
- * from the agent. */
-static void run_exec(const struct command_env *env, int argc, char **argv,
-		     const char *rest)
+/* The line goes to Linux's shell as it was typed; its status is printed, or why
+ * there is none. A command that is left by ctrl-c gets SIGHUP from the agent. */
+static void run_line(const struct command_env *env, const char *line)
 {
-	const char *request[] = { "exec", rest, NULL };
+	const char *const request[] = { "exec", line, NULL };
 	uint32_t status;
 
-	(void)argc;
-	(void)argv;
-	env = addressed(env, &request[1]);
-	if (!commands_linux_wait(env)) {
-		return;
-	}
 	fflush(stdout);
 	switch (agent_run(env->agent, request, AGENT_PLAIN, &status)) {
 	case AGENT_EXITED:
@@ -314,14 +351,105 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 	}
 }
 
+static void run_exec(const struct command_env *env, int argc, char **argv,
+		     const char *rest)
+{
+	(void)argc;
+	(void)argv;
+	env = addressed(env, &rest);
+	if (commands_linux_wait(env)) {
+		run_line(env, rest);
+	}
+}
+
+/* The Linux that a line without a name means where a template is wanted: the first
+ * that is one, if any is. */
+static const struct command_env *first_template(const struct command_env *env)
+{
+	for (unsigned i = 0; i < env->count; i++) {
+		if (linux_state(env->all[i].guest) == LINUX_FROZEN) {
+			return &env->all[i];
+		}
+	}
+	return env;
+}
+
+/* "--mount DIR:ro " before the command: the folder that the child has. False: it is
+ * not understood or not there, which was printed. */
+static bool take_mount(const struct command_env *env, const char **line,
+		       struct commands_fork_files *files)
+{
+	size_t len = strcspn(*line, " ");
+	char path[COMMANDS_PATH];
+	struct volume_attr attr;
+	int error = EINVAL;
+
+	if (len != strlen(MOUNT) || memcmp(*line, MOUNT, len) != 0) {
+		return true;
+	}
+	*line = words_rest(*line, 1);
+	len = strcspn(*line, " ");
+	if (len > 3 && len < sizeof(path) && env->volume &&
+	    memcmp(*line + len - 3, ":ro", 3) == 0) {
+		snprintf(path, sizeof(path), "%.*s", (int)len - 3, *line);
+		error = VOLUME_LOOK(env->turns, volume_path(
+			env->volume, path, true, &files->root));
+		if (error == 0) {
+			error = VOLUME_LOOK(env->turns, volume_getattr(
+				env->volume, files->root, &attr));
+		}
+		if (error == 0 &&
+		    (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFDIR) {
+			error = ENOTDIR;
+		}
+	}
+	if (error != 0) {
+		printf("%s %.*s: %s\n", MOUNT, (int)len, *line,
+		       error == EINVAL ? "a folder of the volume and \":ro\" "
+		       "expected" : strerror(error));
+	}
+	*line = words_rest(*line, 1);
+	return error == 0;
+}
+
+/* A child of a template, for one command: of the host's files it has one folder or
+ * none, and nothing of it stays. */
+static void run_sandbox(const struct command_env *env, int argc, char **argv,
+			const char *rest)
+{
+	const char *line = rest;
+	const struct command_env *child, *of = addressed(env, &rest);
+	struct commands_fork_files files = { 0 };
+
+	(void)argc;
+	(void)argv;
+	of = rest == line ? first_template(env) : of;
+	if (!take_mount(env, &rest, &files)) {
+		return;
+	}
+	child = commands_fork(of, NULL, &files);
+	if (child && !child->agent) {
+		printf("%s has no channel to the host\n", title(child));
+	} else if (child) {
+		run_line(child, rest);
+	}
+	if (child) {
+		(void)linux_stop(child->guest);
+	}
+}
+
 const struct command commands_linux[] = {
-	{ "linux", "start|stop|restart|console|log", "the Linux partitions",
+	{ "linux", "start|stop|restart|console|log|freeze|fork",
+	  "the Linux partitions",
 	  "  start [NAME]    load and start it\n"
 	  "  stop [NAME]     shut it down; after 10 s, or ctrl-c, stop it hard\n"
 	  "  restart [NAME]  stop, then start\n"
 	  "  console [NAME]  a shell in it on this terminal, ctrl-] leaves it\n"
 	  "  log [NAME] [LINES]  what it printed on its own serial port (the\n"
 	  "                  last 64 KiB are kept), or its last lines\n"
+	  "  freeze [NAME]   makes it a template: it never runs again\n"
+	  "  fork TEMPLATE [NAME]  starts NAME, or any that is on-demand and down,\n"
+	  "                  from where the template was, sharing its memory\n"
 	  "  NAME is the partition's in the manifest; without, it is the first.\n",
 	  1, 3, run_linux, complete_linux },
 	{ "exec", "[NAME:] COMMAND", "run a command in Linux, show its exit status",
@@ -329,5 +457,11 @@ const struct command commands_linux[] = {
 	  "  has no input; ctrl-c ends it. \"NAME: \" before it: in the Linux of\n"
 	  "  that name.\n",
 	  1, -1, run_exec, NULL },
+	{ "sandbox", "[NAME:] [--mount DIR:ro] COMMAND",
+	  "run a command in a child of a template",
+	  "  As exec, but in a Linux that begins as the template NAME was, or the\n"
+	  "  first there is, and is gone with the command. Of the host's files it\n"
+	  "  has DIR and what is below, as /mnt/host and to read; else none.\n",
+	  1, -1, run_sandbox, NULL },
 	{ 0 }
 };

@@ -44,6 +44,9 @@ struct vsock *vsock_init(const struct vsock_channel *channel)
 	/* The hypervisor's word, fixed for good; ring_init() checks it. */
 	vs->output_size = ring_load(&vs->table[CHANNEL_ST_OUTPUT_SIZE]);
 	vs->seed = seed_make();
+	/* A child of a template may know the ports of that one's connections
+	 * still, and shall not take ours for them. */
+	vs->next_port = (uint32_t)(seed_make() >> 33);
 	vs->stats.reason = fault_text[RING_OK];
 	for (unsigned i = 0; i < VSOCK_CONNS; i++) {
 		vs->conn[i].hash_next = vs->free;

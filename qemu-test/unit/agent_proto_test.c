@@ -26,6 +26,8 @@ static struct agent_request parse(const char *text, size_t len)
 }
 
 #define PARSE(text) parse(text, sizeof(text) - 1)
+#define SEED	"0123456789abcdef0123456789abcdef" \
+		"0123456789abcdef0123456789abcdef"
 
 static void test_good_requests(void **state)
 {
@@ -45,6 +47,12 @@ static void test_good_requests(void **state)
 	req = PARSE("exec\0");
 	assert_int_equal(req.verb, AGENT_VERB_EXEC);
 	assert_string_equal(req.command, "");
+	assert_int_equal(PARSE("freeze").verb, AGENT_VERB_FREEZE);
+	assert_int_equal(PARSE("mount").verb, AGENT_VERB_MOUNT);
+	req = PARSE("fork\0a-child\0" SEED);
+	assert_int_equal(req.verb, AGENT_VERB_FORK);
+	assert_string_equal(req.name, "a-child");
+	assert_string_equal(req.seed, SEED);
 	req = PARSE("shell\00024\00080");
 	assert_int_equal(req.verb, AGENT_VERB_SHELL);
 	assert_int_equal(req.rows, 24);
@@ -69,6 +77,12 @@ static void test_bad_requests(void **state)
 		BAD("shell\00024\00080x"), BAD("shell\000 24\00080"),
 		BAD("shell\00024\00099999999999999999999"),
 		BAD("shell\00024\00080\0x"), BAD("\xff\xfe"),
+		BAD("freeze\0"), BAD("mount\0x"), BAD("fork"), BAD("fork\0n"),
+		BAD("fork\0\0" SEED), BAD("fork\0n\0" SEED "0"),
+		BAD("fork\0n\0" SEED "\0"), BAD("fork\0n\0"),
+		BAD("fork\0n\0X123456789abcdef0123456789abcdef"
+		    "0123456789abcdef0123456789abcdef"),
+		BAD("fork\0" SEED "0\0" SEED),
 	};
 
 	(void)state;

@@ -14,7 +14,8 @@ agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 
 agent_session_SRCS := qemu-test/unit/agent_session_test.c \
 	guest/init/agent_session.c guest/init/agent_proto.c \
-	guest/init/agent_watch.c
+	guest/init/agent_watch.c guest/init/agent_fork.c \
+	qemu-test/unit/agent_no_host.c
 
 agent_ready_SRCS := qemu-test/unit/agent_ready_test.c guest/init/agent_ready.c
 
@@ -22,4 +23,5 @@ agent_9p_SRCS := qemu-test/unit/agent_9p_test.c guest/init/agent_9p.c \
 	guest/init/agent_9p_ops.c guest/init/agent_9p_fid.c \
 	guest/init/agent_9p_text.c proto/p9_codec.c \
 	guest/init/agent_session.c guest/init/agent_proto.c \
-	guest/init/agent_watch.c
+	guest/init/agent_watch.c guest/init/agent_fork.c \
+	qemu-test/unit/agent_no_host.c

@@ -34,7 +34,14 @@ static struct {
 	unsigned donated, starts, stops;
 	bool crashed;
 	char line[80];			/* the command line's beginning */
+	bool children;		/* it is a template that has some */
+	unsigned freezes;
+	uint64_t child_of;
 } seen[3];
+/* What freezing and forking is answered with; freezing first so many times with
+ * HC_EAGAIN. */
+static int64_t fork_status;
+static unsigned unparked;
 static uint64_t events;
 static struct hc_ioreq *access;
 
@@ -77,7 +84,15 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		return HC_OK;
 	case HC_PARTITION_STOP:
 		seen[regs->rdi].stops++;
-		return HC_OK;
+		return seen[regs->rdi].children ? HC_EBUSY : HC_OK;
+	case HC_FORK:
+		if (regs->rdi == HC_FORK_FREEZE) {
+			seen[regs->rsi].freezes++;
+			return unparked > 0 ? unparked--, HC_EAGAIN :
+					      fork_status;
+		}
+		seen[regs->rdx].child_of = regs->rsi;
+		return fork_status;
 	case HC_IOREQ_GET:
 		if (!access) {
 			return HC_ENOENT;
@@ -287,6 +302,69 @@ static void words_on_the_command_line(void **state)
 	assert_true(linux_start(&guest[1]));
 }
 
+/* A template does not run, has lost what it had of ours, and is not started; it is
+ * stopped when it has no children. */
+static void a_template_stays(void **state)
+{
+	(void)state;
+	linux_on_down(&guest[0], on_gone, &gone[0]);
+	gone[0] = 0;
+	unparked = 3;
+	fork_status = HC_EBUSY;
+	assert_non_null(linux_freeze(&guest[0]));
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	unparked = 3;
+	fork_status = HC_OK;
+	seen[1].freezes = 0;
+	linux_set_ready(&guest[0]);
+	assert_null(linux_freeze(&guest[0]));
+	assert_int_equal(seen[1].freezes, 4);
+	assert_int_equal(linux_state(&guest[0]), LINUX_FROZEN);
+	assert_false(linux_ready(&guest[0]));
+	assert_int_equal(gone[0], 1);
+	assert_non_null(linux_freeze(&guest[0]));
+	assert_false(linux_start(&guest[0]));
+	seen[1].children = true;
+	assert_false(linux_stop(&guest[0]));
+	assert_int_equal(linux_state(&guest[0]), LINUX_FROZEN);
+	seen[1].children = false;
+	assert_true(linux_stop(&guest[0]));
+	assert_int_equal(linux_state(&guest[0]), LINUX_STOPPED);
+	assert_int_equal(gone[0], 1);
+	linux_on_down(&guest[0], NULL, NULL);
+}
+
+/* A child finds the devices as its template has set them up. It is no template, and
+ * when it crashes it is gone, where its own kernel would be started again. */
+static void a_child_lives_once(void **state)
+{
+	(void)state;
+	assert_non_null(linux_fork(&guest[1], &guest[0]));	/* it runs */
+	guest[1].io.pci.address = 0x80000810;
+	assert_null(linux_freeze(&guest[1]));
+	assert_non_null(linux_fork(&guest[1], &guest[0]));
+	linux_stop(&guest[0]);
+	fork_status = HC_EINVAL;
+	assert_non_null(linux_fork(&guest[1], &guest[0]));
+	assert_int_equal(linux_state(&guest[0]), LINUX_STOPPED);
+	fork_status = HC_OK;
+	assert_null(linux_fork(&guest[1], &guest[0]));
+	assert_int_equal(seen[1].child_of, 2);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	assert_int_equal(guest[0].io.pci.address, 0x80000810);
+	assert_non_null(linux_freeze(&guest[0]));
+	assert_false(linux_start(&guest[0]));
+	seen[1].starts = 0;
+	crash(1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_FAILED);
+	assert_int_equal(seen[1].starts, 0);
+	/* the next life is one of its own */
+	assert_true(linux_start(&guest[0]));
+	crash(1);
+	assert_int_equal(linux_state(&guest[0]), LINUX_RUNNING);
+	assert_true(linux_stop(&guest[1]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +374,8 @@ int main(void)
 		cmocka_unit_test_setup(crashes_are_counted_apart, setup),
 		cmocka_unit_test_setup(power_off_is_ones_own, setup),
 		cmocka_unit_test_setup(words_on_the_command_line, setup),
+		cmocka_unit_test_setup(a_template_stays, setup),
+		cmocka_unit_test_setup(a_child_lives_once, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Templates and their children, at the console. A Linux is asked to let go of what
+ * its children must not share, and frozen; a child is told who it is before anybody
+ * else gets to it. What its agent answers is shown, never acted on but by going on
+ * or not. All wait by running the event loop.
+ */
+#include <stdio.h>
+
+#include "proto/agent.h"
+#include "host-bridge/agent/agent.h"
+#include "host-bridge/files/fuse_service.h"
+#include "host-bridge/fs/volume.h"
+#include "host-bridge/guest/linux.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/seed.h"
+#include "host-bridge/ui/commands_fork.h"
+#include "host-bridge/ui/console.h"
+#include "host-bridge/vsock/vsock_endpoint.h"
+
+static const char *title(const struct command_env *env)
+{
+	return env->guest->want->title;
+}
+
+/* Has the agent do something; false: it did not, which was printed. */
+static bool tell(const struct command_env *env, const char *const *request)
+{
+	uint32_t status = 0;
+
+	switch (agent_run(env->agent, request, AGENT_PLAIN, &status)) {
+	case AGENT_EXITED:
+		return status == 0;
+	case AGENT_DETACHED:
+		printf("^C\n");
+		return false;
+	default:
+		printf("%s: %s: %s\n", title(env), request[0],
+		       agent_error(env->agent));
+		return false;
+	}
+}
+
+/** See commands_fork.h. */
+void commands_fork_freeze(const struct command_env *env)
+{
+	static const char *const freeze[] = { "freeze", NULL };
+	static const char *const mount[] = { "mount", NULL };
+	const char *why;
+
+	if (!tell(env, freeze)) {
+		return;
+	}
+	why = linux_freeze(env->guest);
+	if (!why) {
+		printf("%s is a template now\n", title(env));
+		return;
+	}
+	printf("%s %s\n", title(env), why);
+	if (env->files && linux_state(env->guest) == LINUX_RUNNING) {
+		(void)tell(env, mount);
+	}
+}
+
+static bool channel_up(const struct command_env *env)
+{
+	struct vsock_status status;
+
+	vsock_get_status(env->vsock, &status);
+	return status.up;
+}
+
+/* Tells a child's agent who it is. No other child has its seed: that of the hash
+ * tables here is not secret, but new each time. */
+static bool introduce(const struct command_env *env, bool mounts)
+{
+	static const char *const mount[] = { "mount", NULL };
+	char seed[AGENT_SEED + 1];
+	const char *const who[] = { "fork", env->guest->want->name, seed,
+				    NULL };
+
+	while (linux_state(env->guest) == LINUX_RUNNING && !channel_up(env)) {
+		if (console_interrupted()) {
+			printf("^C\n");
+			return false;
+		}
+		loop_step(LOOP_FOREVER);
+	}
+	for (unsigned i = 0; i < AGENT_SEED; i += 16) {
+		snprintf(seed + i, 17, "%016llx",
+			 (unsigned long long)seed_make());
+	}
+	return tell(env, who) && (!mounts || !env->files || tell(env, mount));
+}
+
+/* What it is to have of the host's files is known before it can ask for them, and
+ * forgotten when it ends. */
+static const char *start_one(const struct command_env *of,
+			     const struct command_env *child,
+			     const struct commands_fork_files *files)
+{
+	const char *why;
+
+	if (files) {
+		fuse_service_give(child->share, files->root, true);
+	}
+	why = linux_fork(of->guest, child->guest);
+	if (why && files) {
+		fuse_service_give(child->share, VOLUME_ROOT, false);
+	}
+	return why;
+}
+
+/* The first that is down and waits to be started by hand, and can be a child of
+ * the template; else *why is about the last of these. */
+static const struct command_env *start_any(const struct command_env *of,
+					   const struct commands_fork_files *files,
+					   const char **why)
+{
+	for (unsigned i = 0; i < of->count; i++) {
+		struct guest *guest = of->all[i].guest;
+
+		if (!guest->want->on_demand ||
+		    linux_state(guest) == LINUX_RUNNING ||
+		    linux_state(guest) == LINUX_FROZEN) {
+			continue;
+		}
+		*why = start_one(of, &of->all[i], files);
+		if (!*why) {
+			return &of->all[i];
+		}
+	}
+	return NULL;
+}
+
+/** See commands_fork.h. A child that cannot be told who it is ends. */
+const struct command_env *commands_fork(const struct command_env *of,
+					const struct command_env *child,
+					const struct commands_fork_files *files)
+{
+	const char *why = "of those that are on-demand in the manifest is down";
+
+	if (linux_state(of->guest) != LINUX_FROZEN) {
+		printf("%s is no template; \"linux freeze\" makes it one\n",
+		       title(of));
+		return NULL;
+	}
+	if (child) {
+		why = start_one(of, child, files);
+		if (why) {
+			printf("%s %s\n", title(child), why);
+			return NULL;
+		}
+	} else {
+		child = start_any(of, files, &why);
+		if (!child) {
+			printf("no Linux %s\n", why);
+			return NULL;
+		}
+	}
+	if (child->agent && !introduce(child, !files || files->root != 0)) {
+		(void)linux_stop(child->guest);
+		return NULL;
+	}
+	linux_set_ready(child->guest);
+	return child;
+}

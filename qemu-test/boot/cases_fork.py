@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Templates, and the Linuxes that go on from where they were."""
+
+import os
+import re
+
+from cases_coherence import share
+from cases_lifecycle import owners
+from cases_several import manifest, said, up
+from runner import case
+
+CHILDREN = [f"c{n}" for n in range(1, 15)]
+IN_A_ROW = 20
+# /bin/f: what is done there, for the console's lines are short.
+SCRIPT = r"""
+case $1 in
+fill)
+	dd if=/dev/urandom of=/tmp/data bs=1M count=8 2> /dev/null
+	echo secret > /tmp/secret-of-a
+	mkdir /mnt/host/d
+	echo kept > /mnt/host/kept
+	echo inside > /mnt/host/d/f ;;
+sum)	# all that a child sees of its memory: its files
+	cat /tmp/data /tmp/secret-of-a /bin/busybox | md5sum ;;
+who)
+	uname -n
+	cat /etc/machine-id
+	head -c 32 /dev/urandom | md5sum ;;
+files)
+	echo x > /tmp/mine
+	ls /tmp /mnt/host
+	cat /tmp/secret-of-a ;;
+mount)
+	mkdir /m
+	mount -t isthmus h /m && echo mounted
+	exit 3 ;;
+ro)
+	ls /mnt/host
+	cat /mnt/host/f /mnt/host/../host/f
+	(echo x > /mnt/host/f) 2>&1 | grep -c Read-only ;;
+esac
+"""
+
+
+def answer(t, console, who, command):
+    """What a command in one of them says."""
+    out = console.run(f"exec {who}: {command}")
+    t.check(out.endswith("[exit status 0]\n"), f"{who}: {command}: {out!r}")
+    return out[:-len("[exit status 0]\n")].strip()
+
+
+def fork(t, console, name=""):
+    """Starts a child; its name, and the us that it took."""
+    out = console.run(f"linux fork a {name}")
+    found = re.search(r"Linux (\w+) goes on from where Linux a was, (\d+) us",
+                      out)
+    t.check(found, f"fork said {out!r}")
+    t.check(not name or found[1] == name, f"it is not {name}: {out!r}")
+    return found[1], int(found[2])
+
+
+def stop(t, console, name):
+    out = console.run(f"linux stop {name}")
+    t.check("has shut down" in out, f"stopping {name}: {out!r}")
+
+
+def template(t, console):
+    """Makes one; what a child's sum must be."""
+    answer(t, console, "a", "f fill")
+    wanted = answer(t, console, "a", "f sum")
+    t.check("no template" in console.run("linux fork a c1"), "a runs still")
+    t.check("is a template now" in console.run("linux freeze a"),
+            "a was not frozen")
+    t.check(console.state("a") == "frozen", "it is not frozen")
+    t.check("is a template" in console.run("exec a: true"), "it answers")
+    t.check("is a template" in console.run("linux start a"), "it starts")
+    t.check("is no template" in console.run("linux fork c2"), "c2 is one")
+    return wanted
+
+
+def each_is_itself(t, console):
+    """Two children have their own names and random numbers, do not see each
+    other's files, and have the host's, and the right time."""
+    told = set()
+    for who in CHILDREN[:2]:
+        fork(t, console, who)
+        words = answer(t, console, who, "f who").split()
+        t.check(words[0] == who, f"{who} is called {words[0]}")
+        told |= set(words[1:3])
+        said(t, console, who, "f files", "/mnt/host:\nd\nkept\nlost+found\n"
+             "welcome.txt\n\n/tmp:\ndata\nmine\nsecret-of-a\nsecret")
+        here = console.run("status")[:19]
+        there = answer(t, console, who, "date -u '+%F %T'")
+        t.check(here[:16] == there[:16] or here < there,
+                f"{who} is at {there}, and not at {here}")
+    t.check(len(told) == 4, f"two children have the same: {told}")
+    t.check("has children" in console.run("linux stop a"),
+            "a template with children was stopped")
+    for who in CHILDREN[:2]:
+        stop(t, console, who)
+
+
+def sandboxes(t, console):
+    """For one command, with none of the host's files, or one folder; nothing
+    of them stays."""
+    for who in ("", "a: "):
+        out = console.run(f"sandbox {who}f files")
+        t.check(out.endswith("/mnt/host:\n\n/tmp:\ndata\nmine\nsecret-of-a\n"
+                             "secret\n[exit status 0]\n"),
+                f"sandbox said {out!r}")
+        t.check(console.state("c1") == "stopped", "a sandbox runs on")
+    out = console.run("sandbox f mount")
+    t.check(out.endswith("[exit status 3]\n") and "mounted" not in out,
+            f"it has files: {out!r}")
+    out = console.run("sandbox --mount d:ro f ro")
+    t.check(out.endswith("\nf\ninside\ninside\n1\n[exit status 0]\n"),
+            f"sandbox --mount said {out!r}")
+    for wrong in ("kept:ro", "none:ro", "d", "d:rw"):
+        out = console.run(f"sandbox --mount {wrong} true")
+        t.check(f"--mount {wrong}: " in out and "exit" not in out,
+                f"--mount {wrong} said {out!r}")
+    t.check("is no template" in console.run("sandbox c2: true"), "c2 is one")
+
+
+def left(console):
+    """What children that are down have: tables of their channels' places, once
+    they have run, and nothing else."""
+    return {who: n for who, n in owners(console).items() if who in CHILDREN}
+
+
+@case("fork", "a Linux is a template: its children have its memory, and are "
+      "each their own; many at once, many in a row")
+def fork_case(t):
+    on_demand = {name: "\t\t\ton-demand;\n" for name in CHILDREN}
+    script = t.path("f")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh" + SCRIPT)
+    os.chmod(script, 0o755)
+    console = t.console("--manifest", manifest(
+        t, ["a"] + CHILDREN, min_mib=4, **on_demand), *share(t),
+        "--overlay", t.overlay({"bin/f": script}), timeout=600)
+    up(console, "a")
+    wanted = template(t, console)
+    each_is_itself(t, console)
+    before = left(console)
+    sandboxes(t, console)
+    t.check(left(console) == before, "sandboxes have left something")
+    times = [fork(t, console) for _ in CHILDREN]
+    t.check([who for who, _ in times] == CHILDREN, "not each once")
+    for who in CHILDREN:
+        t.check(answer(t, console, who, "f sum") == wanted,
+                f"{who} has another memory")
+    has = owners(console)
+    t.note += f": {min(us for _, us in times)} us, " \
+        f"{max(has[who] for who in CHILDREN) >> 10} KiB"
+    t.check(max(has[who] for who in CHILDREN) < 16 << 20, "children have more")
+    t.check("no Linux" in console.run("linux fork a"), "there is one more")
+    for who in CHILDREN:
+        stop(t, console, who)
+    t.check(set(left(console).values()) == set(before.values()) - {4096},
+            f"children have left something: {left(console)}")
+    for _ in range(IN_A_ROW):
+        stop(t, console, fork(t, console)[0])
+    t.check(set(left(console).values()) == set(before.values()) - {4096},
+            f"children have left something: {left(console)}")
+    t.check("no template any more" in console.run("linux stop a"),
+            "the template stays")
+    console.send("linux start a")
+    up(console, "a")
+    said(t, console, "a", "ls /tmp; cat /mnt/host/kept", "kept")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
