@@ -177,6 +177,7 @@ static void on_linux_down(void *arg)
 
 	fuse_server_peer_gone(env->files, env->vsock);
 	fuse_service_give(env->share, VOLUME_ROOT, false);
+	linux_net_shut(env->net, false);
 }
 
 /* The volume's files for a Linux: all have one server, which tells each what the

@@ -35,6 +35,7 @@
 
 struct linux_net {
 	unsigned which;
+	bool shut;
 	struct link *link;
 	struct stack_link *stack;
 	struct stack_link_user user;	/* of that */
@@ -57,7 +58,7 @@ static void pass(enum nat_way way, unsigned which, unsigned to,
 		(void)stack_to_wire(packet);
 		break;
 	case NAT_LINUX:
-		if (to < NAT_LINUXES && all[to]) {
+		if (to < NAT_LINUXES && all[to] && !all[to]->shut) {
 			(void)link_send(all[to]->link, packet);
 		}
 		break;
@@ -77,10 +78,13 @@ static void from_linux(void *arg, struct net_packet *packet)
 {
 	struct linux_net *ln = arg;
 	unsigned to;
-	enum nat_way way = nat_from_linux(nat, ln->which, packet,
-					  loop_uptime_ms(), &to);
+	enum nat_way way;
 
-	pass(way, ln->which, to, packet);
+	if (!ln->shut) {
+		way = nat_from_linux(nat, ln->which, packet, loop_uptime_ms(),
+				     &to);
+		pass(way, ln->which, to, packet);
+	}
 }
 
 static bool from_wire(void *arg, struct net_packet *packet)
@@ -108,7 +112,7 @@ static bool from_stack(void *arg, const struct net_packet *packet)
 {
 	const struct linux_net *ln = arg;
 
-	return link_send(ln->link, packet) != ENOBUFS;
+	return ln->shut || link_send(ln->link, packet) != ENOBUFS;
 }
 
 static void on_room(void *arg)
@@ -242,6 +246,14 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 		*out = ln;
 	}
 	return error;
+}
+
+/** See linux_net.h. */
+void linux_net_shut(struct linux_net *ln, bool shut)
+{
+	if (ln) {
+		ln->shut = shut;
+	}
 }
 
 /** See linux_net.h. */

@@ -26,6 +26,8 @@ int linux_net_start(const struct linux_net_policy *policy);
 /* A network for the Linux with that number, 1 to NAT_LINUXES, on the other end of
  * vs. Returns 0, EINVAL, EADDRINUSE or ENOMEM. */
 int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
+/* Whether nothing passes from it or to it: a sandbox. ln may be NULL. */
+void linux_net_shut(struct linux_net *ln, bool shut);
 /* For its command line: its addresses. */
 const char *linux_net_words(const struct linux_net *ln);
 /* For the console. NULL: not started. */

@@ -13,6 +13,7 @@
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/linux_net.h"
 #include "host-bridge/rt/seed.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/console.h"
@@ -93,8 +94,8 @@ static bool introduce(const struct command_env *env, bool mounts)
 	return tell(env, who) && (!mounts || !env->files || tell(env, mount));
 }
 
-/* What it is to have of the host's files is known before it can ask for them, and
- * forgotten when it ends. */
+/* What it is to have of the host's files is known before it can ask for them, that
+ * it has no network too, and both are forgotten when it ends. */
 static const char *start_one(const struct command_env *of,
 			     const struct command_env *child,
 			     const struct commands_fork_files *files)
@@ -103,10 +104,12 @@ static const char *start_one(const struct command_env *of,
 
 	if (files) {
 		fuse_service_give(child->share, files->root, true);
+		linux_net_shut(child->net, true);
 	}
 	why = linux_fork(of->guest, child->guest);
 	if (why && files) {
 		fuse_service_give(child->share, VOLUME_ROOT, false);
+		linux_net_shut(child->net, false);
 	}
 	return why;
 }

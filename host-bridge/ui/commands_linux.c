@@ -461,7 +461,8 @@ const struct command commands_linux[] = {
 	  "run a command in a child of a template",
 	  "  As exec, but in a Linux that begins as the template NAME was, or the\n"
 	  "  first there is, and is gone with the command. Of the host's files it\n"
-	  "  has DIR and what is below, as /mnt/host and to read; else none.\n",
+	  "  has DIR and what is below, as /mnt/host and to read; else none. It has\n"
+	  "  no network.\n",
 	  1, -1, run_sandbox, NULL },
 	{ 0 }
 };

@@ -341,6 +341,27 @@ static void it_begins_anew(void **state)
 	assert_non_null(linux_net_nat());
 }
 
+/* A sandbox reaches nobody, and nobody reaches it, until it is one no more. */
+static void shut_it_has_no_network(void **state)
+{
+	uint8_t ip[2000];
+	uint16_t port;
+
+	(void)state;
+	from_linux(linux_ip, peer, UDP, 7000, 53);
+	port = net_get16(s.packet + 20);
+	s.wire = s.host = 0;
+	linux_net_shut(ln, true);
+	from_linux(linux_ip, peer, UDP, 7000, 53);
+	from_linux(linux_ip, host_ip, TCP, 7000, 7);
+	GO(s.wire + s.host, 0);
+	assert_true(from_wire(peer, outside, UDP, 53, port));
+	GO(to_linux(ip), 0);
+	linux_net_shut(ln, false);
+	assert_true(from_wire(peer, outside, UDP, 53, port));
+	assert_true(to_linux(ip) > 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -352,7 +373,7 @@ int main(void)
 		TEST(what_of_the_host_linux_may_speak_to),
 		TEST(the_stack_speaks_to_linux),
 		TEST(a_port_of_the_hosts_own_is_not_taken),
-		TEST(it_begins_anew),
+		TEST(it_begins_anew), TEST(shut_it_has_no_network),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
