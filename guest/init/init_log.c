@@ -25,8 +25,11 @@ void init_log(const char *format, ...)
 		return;
 	}
 	va_start(ap, format);
-	vsnprintf(line + len, sizeof(line) - len, format, ap);
+	vsnprintf(line + len, sizeof(line) - len - 1, format, ap);
 	va_end(ap);
-	(void)!write(fd, line, strlen(line));	/* one write is one line */
+	/* One write is one line. Without its end the next one might go on with
+	 * it, so nobody would be shown it before there is a next one. */
+	strcat(line, "\n");
+	(void)!write(fd, line, strlen(line));
 	close(fd);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_cache init_net agent_proto agent_session agent_ready agent_9p
+UNIT_TESTS += init_processes init_cache init_log init_net agent_proto agent_session agent_ready agent_9p
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
@@ -7,6 +7,8 @@ init_processes_LIBS := -lutil
 
 init_cache_SRCS := qemu-test/unit/init_cache_test.c \
 	guest/init/cache_policy.c
+
+init_log_SRCS := qemu-test/unit/init_log_test.c
 
 init_net_SRCS := qemu-test/unit/init_net_test.c guest/init/cmdline.c
 
