@@ -28,6 +28,7 @@ TARGET_FLAGS = [
     "-U__gnu_linux__", "-U__unix__", "-U__unix", "-Uunix", "-nostdinc"]
 COMPAT = os.path.join(ROOT, "host-bridge", "rt", "compat")
 KERNEL_CONFIG = os.path.join(ROOT, "guest", "kernel.config")
+KERNEL_LAYOUT = os.path.join(ROOT, "guest", "kernel_layout.h")
 LZ4STORE = os.path.join(ROOT, "guest", "lz4store.c")
 # What every read, write, look-up, packet and switch of processes runs through
 # is compiled for speed: 290 of the 6,800 instructions of a round trip through
@@ -203,7 +204,8 @@ def linux_build(job):
                KCONFIG_ALLCONFIG=KERNEL_CONFIG)
     run(["gcc", "-O2", "-o", f"{scratch}/lz4store", LZ4STORE])
     make = ["make", "-C", source, f"O={build}", "ARCH=x86_64",
-            f"LZ4={scratch}/lz4store", *(f"CFLAGS_{n}.o=-O3" for n in FAST)]
+            f"LZ4={scratch}/lz4store", *(f"CFLAGS_{n}.o=-O3" for n in FAST),
+            f"CPPFLAGS_vmlinux.lds=-include {KERNEL_LAYOUT}"]
     run([*make, "allnoconfig"], log, env=env)
     _check_config(f"{build}/.config", KERNEL_CONFIG)
     say("building the kernel (some minutes)")
@@ -388,7 +390,8 @@ RECIPES = {
     "linux": Recipe(linux, lambda apt: _linux_source()),
     "libfdt": Recipe(libfdt, uses=("linux",)),
     "linux-build": Recipe(linux_build, uses=("linux",), compiled=True,
-                          inputs=(KERNEL_CONFIG, LZ4STORE, FAST)),
+                          inputs=(KERNEL_CONFIG, KERNEL_LAYOUT, LZ4STORE,
+                                  FAST)),
     "busybox": Recipe(busybox, [Package("busybox-static")]),
     "sqlite": Recipe(
         sqlite, _sqlite_packages, inputs=(inspect.getsource(_sqlite_packages),),
