@@ -103,7 +103,7 @@ int agent_run(void)
 	struct agent_ready ready;
 	int sessions = 0;
 	/* Before there is anything here that it should not have open. */
-	pid_t cache = cache_start(), pid;
+	pid_t cache = cache_start(), reporter = ports_start(), pid;
 
 	for (size_t i = 0; i < PORT_COUNT; i++) {
 		listeners[i] = listen_on(ports[i]);
@@ -132,7 +132,7 @@ int agent_run(void)
 		/* Ended sessions wait for the next connection to be counted:
 		 * SIGCHLD does not end poll(), and a zombie costs nothing. */
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-			sessions -= pid != cache;
+			sessions -= pid != cache && pid != reporter;
 		}
 		for (size_t i = 0; i < PORT_COUNT; i++) {
 			if (p[i].revents) {

@@ -2,9 +2,9 @@
 /*
  * What the files of guest/init share: the log (init_log.c), the command line
  * (cmdline.c), PID 1 (boot.c, net.c, root.c, processes.c, init.c), the agent it starts
- * (agent*.c), and what gives up page cache (cache*.c), which the agent starts. One
- * static program, no threads. Calls go one way: init.c knows the others, none knows
- * it.
+ * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and what
+ * tells the host of ports (ports*.c). One static program, no threads. Calls go one
+ * way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
@@ -49,6 +49,8 @@ void cmdline_words(char *line, size_t size, void (*take)(const char *word));
 const char *cmdline_after(const char *word, const char *start);
 
 pid_t cache_start(void);
+
+pid_t ports_start(void);
 
 int agent_run(void);
 
