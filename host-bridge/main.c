@@ -27,6 +27,7 @@
 #include "host-bridge/net/measure.h"
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/nics.h"
+#include "host-bridge/net/ports.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/syslog.h"
@@ -267,12 +268,32 @@ static void serve_disk(struct command_env *env, const struct config_disk *disk)
 	}
 }
 
+/* Ports that lead to it, as the manifest says. */
+static int serve_ports(struct command_env *env, const struct config_guest *want)
+{
+	struct ports_rules *rules = calloc(1, sizeof(*rules));
+	const char *wrong;
+
+	if (!rules) {
+		return ENOMEM;
+	}
+	wrong = ports_rules_read(rules, want->publish, want->hide);
+	if (wrong) {
+		notice("ports of %s: \"%s\" in the manifest is none, or one too "
+		       "many", want->title, wrong);
+	}
+	return linux_net_ports(env->net, env->vsock, want->title, rules);
+}
+
 /* A network for a Linux; without one it runs as well. */
 static void serve_network(struct command_env *env,
 			  const struct config_guest *want)
 {
 	int error = linux_net_new(env->vsock, want->id, &env->net);
 
+	if (error == 0) {
+		error = serve_ports(env, want);
+	}
 	if (error == 0) {
 		linux_words(env->guest, linux_net_words(env->net));
 	} else {

@@ -18,6 +18,7 @@
 #include "host-bridge/net/linux_net.h"
 #include "host-bridge/net/link.h"
 #include "host-bridge/net/nat.h"
+#include "host-bridge/net/ports.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_ports.h"
 #include "host-bridge/rt/seed.h"
@@ -40,6 +41,7 @@ struct linux_net {
 	struct stack_link *stack;
 	struct stack_link_user user;	/* of that */
 	struct nat_link ends;
+	struct ports *ports;		/* NULL: none lead to it */
 	char words[128];
 };
 
@@ -127,8 +129,11 @@ static void on_link(void *arg, bool up)
 	const struct linux_net *ln = arg;
 
 	nat_linux_down(nat, ln->which);
-	if (up) {
-		(void)nat_linux_up(nat, ln->which, &ln->ends);
+	if (ln->ports) {
+		ports_linux_down(ln->ports);
+	}
+	if (up && nat_linux_up(nat, ln->which, &ln->ends) == 0 && ln->ports) {
+		ports_linux_up(ln->ports);
 	}
 }
 
@@ -168,6 +173,7 @@ static void on_wire(void *arg)
 static void on_tick(struct loop_timer *timer)
 {
 	nat_tick(nat, loop_uptime_ms());
+	ports_tick();
 	loop_timer_set(timer, TICK_MS, on_tick);
 }
 
@@ -254,6 +260,13 @@ void linux_net_shut(struct linux_net *ln, bool shut)
 	if (ln) {
 		ln->shut = shut;
 	}
+}
+
+/** See linux_net.h. */
+int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
+		    const struct ports_rules *rules)
+{
+	return ports_new(vs, nat, ln->which, name, rules, &ln->ports);
 }
 
 /** See linux_net.h. */

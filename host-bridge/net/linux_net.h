@@ -14,6 +14,7 @@
 struct linux_net;
 struct link_status;
 struct nat;
+struct ports_rules;
 struct vsock;
 
 /* What Linux may speak to in the host partition beside ICMP and names. */
@@ -28,6 +29,10 @@ int linux_net_start(const struct linux_net_policy *policy);
 int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
 /* Whether nothing passes from it or to it: a sandbox. ln may be NULL. */
 void linux_net_shut(struct linux_net *ln, bool shut);
+/* Ports of the wire's address lead to it (ports.h). name and *rules must stay. Returns
+ * 0, EADDRINUSE or ENOMEM. */
+int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
+		    const struct ports_rules *rules);
 /* For its command line: its addresses. */
 const char *linux_net_words(const struct linux_net *ln);
 /* For the console. NULL: not started. */

@@ -12,6 +12,7 @@
 #include "host-bridge/net/lwip_port.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/ping.h"
+#include "host-bridge/net/ports.h"
 #include "host-bridge/net/resolve.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/syslog.h"
@@ -64,6 +65,31 @@ static void print_clock(void)
 	       (long long)(wall_left_ns() / 1000000));
 }
 
+static void print_port(void *arg, const struct ports_line *l)
+{
+	static const char *const families[] = { "", "IPv4", "IPv6",
+						"IPv4 and IPv6" };
+
+	*(bool *)arg = true;
+	printf("  %s %5u -> %s, %u", l->proto == 6 ? "TCP" : "UDP", l->outside,
+	       l->name, l->inside);
+	if (l->families != 0) {
+		printf(": %s%s", families[l->families & 3],
+		       l->fixed ? ", by the manifest" : "");
+	}
+	printf("%s%s\n", l->refused[0] ? "; refused: " : "", l->refused);
+}
+
+static void print_ports(void)
+{
+	bool any = false;
+
+	ports_each(print_port, &any);
+	if (!any) {
+		printf("  no ports lead to a Linux\n");
+	}
+}
+
 /* The card, addresses, servers, and what has passed. */
 static void run_net(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
@@ -74,9 +100,15 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	char text[120];
 
 	(void)env;
-	(void)argc;
-	(void)argv;
 	(void)rest;
+	if (argc == 2) {
+		if (strcmp(argv[1], "ports") == 0) {
+			print_ports();
+		} else {
+			printf("usage: net [ports]\n");
+		}
+		return;
+	}
 	stack_get_status(&s);
 	if (!s.nic) {
 		printf("  no network card\n");
@@ -227,10 +259,11 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_net[] = {
-	{ "net", "", "the network: card, addresses, servers, counters",
+	{ "net", "[ports]", "the network: card, addresses, servers, counters",
 	  "  Packets and bytes are the card's; refused are those that nobody here\n"
-	  "  has asked for, or that are not as they should be.\n",
-	  0, 0, run_net, NULL },
+	  "  has asked for, or that are not as they should be. ports: those that\n"
+	  "  lead to a Linux.\n",
+	  0, 1, run_net, NULL },
 	{ "ping", "HOST [-c N]", "whether a host answers, N times; else 4",
 	  "  HOST is a name or an address; ctrl-c ends it.\n",
 	  1, 3, run_ping, NULL },

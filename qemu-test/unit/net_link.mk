@@ -15,7 +15,8 @@ net_ports_SRCS := qemu-test/unit/net_ports_test.c \
 UNIT_TESTS += net_linux
 net_linux_SRCS := qemu-test/unit/net_linux_test.c \
 	$(addprefix host-bridge/net/,link.c link_check.c linux_net.c look.c) \
-	$(wildcard host-bridge/net/nat*.c) host-bridge/vsock/vsock_inbox.c \
+	$(wildcard host-bridge/net/nat*.c) \
+	$(addprefix host-bridge/net/,ports.c ports_rules.c) host-bridge/vsock/vsock_inbox.c \
 	qemu-test/unit/fake/vsock.c
 net_linux_CFLAGS = $(LWIP_INCLUDES)
 net_linux_NEEDS := build/deps/lwip
