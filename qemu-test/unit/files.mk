@@ -107,6 +107,8 @@ host_down_SRCS := qemu-test/unit/host_down_test.c \
 	host-bridge/fs/volume_call.c \
 	$(addprefix host-bridge/vsock/vsock, _conn.c _inbox.c _link.c _packet.c)
 host_down_LIBS := $(VOLUME_LIBS)
+host_down_CFLAGS = $(LWIP_INCLUDES)
+host_down_NEEDS := build/deps/lwip
 
 UNIT_TESTS += nbd
 nbd_SRCS := host-bridge/fs/volume_call.c qemu-test/unit/nbd_test.c qemu-test/unit/fake/nbd.c \

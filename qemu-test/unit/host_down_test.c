@@ -21,8 +21,11 @@
 #include "host-bridge/files/fuse_server.h"
 #include "host-bridge/files/fuse_service.h"
 #include "host-bridge/dev/serial.h"
-#include "host-bridge/rt/notice.h"
+#include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/stack.h"
 #include "host-bridge/rt/heap.h"
+#include "host-bridge/rt/hv_log.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/ui/system.h"
 #include "qemu-test/unit/volume_fixture.h"
 #include "vsock_peer.h"
@@ -69,6 +72,28 @@ void volume_loop_describe_cache(char *text, size_t size)
 {
 	(void)text;
 	(void)size;
+	fail_msg("nobody asked for a status");
+}
+
+size_t hv_log_read(void *arg, uint64_t *at, char *buf, size_t size)
+{
+	(void)arg;
+	(void)at;
+	(void)buf;
+	(void)size;
+	fail_msg("nobody asked for the log");
+	return 0;
+}
+
+const struct lwip_port_heap *lwip_port_heap(void)
+{
+	fail_msg("nobody asked for a status");
+	return NULL;
+}
+
+void stack_get_status(struct stack_status *status)
+{
+	(void)status;
 	fail_msg("nobody asked for a status");
 }
 
