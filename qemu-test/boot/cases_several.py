@@ -47,7 +47,9 @@ def up(console, names):
     """Waits until these Linuxes' agents are there, in any order."""
     left = set(names)
     while left:
-        left.discard(console.expect(r"isthmus: stage 68 agent ready: (\w+)")[1])
+        # up to its end: a name may come in pieces
+        left.discard(console.expect(
+            r"isthmus: stage 68 agent ready: (\w+)\s")[1])
 
 
 def said(t, console, who, command, expected):
