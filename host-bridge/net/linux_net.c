@@ -17,6 +17,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/linux_net.h"
 #include "host-bridge/net/link.h"
+#include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
 #include "host-bridge/net/ports.h"
 #include "host-bridge/net/stack.h"
@@ -28,6 +29,7 @@
 #define TICK_MS		1000u
 #define PROTO_ICMP	1u
 #define PROTO_TCP	6u
+#define PROTO_UDP	17u
 #define PROTO_ICMP6	58u
 #define PORT_ECHO	7u
 #define PORT_DISCARD	9u
@@ -42,6 +44,8 @@ struct linux_net {
 	struct stack_link_user user;	/* of that */
 	struct nat_link ends;
 	struct ports *ports;		/* NULL: none lead to it */
+	struct names *names;
+	struct names_ends named;	/* of that */
 	char words[128];
 };
 
@@ -129,6 +133,7 @@ static void on_link(void *arg, bool up)
 	const struct linux_net *ln = arg;
 
 	nat_linux_down(nat, ln->which);
+	names_linux_down(ln->names);
 	if (ln->ports) {
 		ports_linux_down(ln->ports);
 	}
@@ -153,6 +158,12 @@ static bool taken(void *arg, bool six, uint8_t proto, uint16_t port)
 	(void)arg;
 	(void)six;
 	return stack_ports_used(proto, port);
+}
+
+/* Whether a port that the host's own stack could have is a Linux's. */
+static bool is_linuxes(bool six, uint16_t port)
+{
+	return nat_uses(nat, six, PROTO_UDP, port);
 }
 
 /* The wire's addresses may be others. */
@@ -218,6 +229,11 @@ static void set_ends(struct linux_net *ln, unsigned number)
 	ln->ends.linux_end[0].b[3] = ln->ends.linux_end[1].b[15] = 2;
 	memcpy(ln->user.address4, four, 4);
 	memcpy(ln->user.address6, six, 16);
+	memcpy(ln->named.host4, four, 4);
+	memcpy(ln->named.host6, six, 16);
+	memcpy(ln->named.linux4, ln->ends.linux_end[0].b, 4);
+	memcpy(ln->named.linux6, ln->ends.linux_end[1].b, 16);
+	ln->named.title = "linux";
 	snprintf(ln->words, sizeof(ln->words), "isthmus.net=10.77.%u.2/24,"
 		 "10.77.%u.1,fd69:7374:686d:%x::2/64,fd69:7374:686d:%x::1",
 		 number, number, number, number);
@@ -241,6 +257,9 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 	ln->user.arg = ln;
 	ln->user.send = from_stack;
 	error = stack_link_new(&ln->user, &ln->stack);
+	if (error == 0) {
+		error = names_new(ln->stack, &ln->named, is_linuxes, &ln->names);
+	}
 	if (error == 0) {
 		error = link_new(vs, &(struct link_user){
 			.arg = ln, .receive = from_linux, .writable = on_room,
@@ -266,6 +285,7 @@ void linux_net_shut(struct linux_net *ln, bool shut)
 int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
 		    const struct ports_rules *rules)
 {
+	ln->named.title = name;
 	return ports_new(vs, nat, ln->which, name, rules, &ln->ports);
 }
 

@@ -29,8 +29,8 @@ int linux_net_start(const struct linux_net_policy *policy);
 int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
 /* Whether nothing passes from it or to it: a sandbox. ln may be NULL. */
 void linux_net_shut(struct linux_net *ln, bool shut);
-/* Ports of the wire's address lead to it (ports.h). name and *rules must stay. Returns
- * 0, EADDRINUSE or ENOMEM. */
+/* Ports of the wire's address lead to it (ports.h), and it has that name. name and
+ * *rules must stay. Returns 0, EADDRINUSE or ENOMEM. */
 int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
 		    const struct ports_rules *rules);
 /* For its command line: its addresses. */

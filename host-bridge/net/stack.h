@@ -76,10 +76,13 @@ struct stack_link_user {
 	bool (*send)(void *arg, const struct net_packet *packet);
 };
 
+struct netif;
 struct stack_link;
 
 /* *user must stay. Returns 0 or an errno value. */
 int stack_link_new(const struct stack_link_user *user, struct stack_link **out);
+/* For services that are that Linux's alone. */
+struct netif *stack_link_netif(struct stack_link *link);
 /* A packet of that Linux's for the host partition itself, which may be: it has been
  * looked at. False: there is no memory for it. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet);

@@ -120,6 +120,12 @@ int stack_link_new(const struct stack_link_user *user, struct stack_link **out)
 }
 
 /** See stack.h. */
+struct netif *stack_link_netif(struct stack_link *link)
+{
+	return &link->netif;
+}
+
+/** See stack.h. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 {
 	struct pbuf *p = NULL;

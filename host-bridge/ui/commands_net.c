@@ -10,6 +10,7 @@
 #include "drivers/nic.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/lwip_port.h"
+#include "host-bridge/net/names.h"
 #include "host-bridge/net/ntp.h"
 #include "host-bridge/net/ping.h"
 #include "host-bridge/net/ports.h"
@@ -63,6 +64,20 @@ static void print_clock(void)
 	       "%lld ms of it left\n", (unsigned long long)ntp.answers,
 	       (long long)(ntp.offset_ns / 1000000),
 	       (long long)(wall_left_ns() / 1000000));
+}
+
+/* What Linuxes have asked. */
+static void print_names(void)
+{
+	struct names_status n;
+
+	names_get_status(&n);
+	printf("  names: %llu asked, %llu of here, %llu passed on, %llu answered, "
+	       "%llu not; %llu dropped, %llu false answers\n",
+	       (unsigned long long)n.asked, (unsigned long long)n.own,
+	       (unsigned long long)n.passed, (unsigned long long)n.answered,
+	       (unsigned long long)n.failed, (unsigned long long)n.dropped,
+	       (unsigned long long)n.refused);
 }
 
 static void print_port(void *arg, const struct ports_line *l)
@@ -135,6 +150,7 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)heap->used >> 10,
 	       (unsigned long long)heap->most >> 10, LWIP_PORT_HEAP >> 10,
 	       (unsigned long long)heap->refused);
+	print_names();
 	print_clock();
 	syslog_get_status(&log);
 	if (log.sent || log.lost) {

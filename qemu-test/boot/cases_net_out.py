@@ -69,10 +69,17 @@ head -c 3000000 /dev/urandom > /tmp/a
 nc 10.77.1.1 7 < /tmp/a > /tmp/b
 cmp /tmp/a /tmp/b && echo same
 nc -w 5 10.77.1.1 8 < /dev/null || echo refused
+nslookup host.isthmus.internal
+nslookup linux.isthmus.internal
+nslookup 10.77.1.2
+nslookup nobody.isthmus.internal || echo nobody
 """
 # Beyond the host partition.
 OUT = r"""
 ping -c 3 {gateway}
+began=$(cut -d. -f1 /proc/uptime)
+nslookup nowhere.invalid || echo nowhere
+echo $(($(cut -d. -f1 /proc/uptime) - began)) seconds
 wget -q -O /tmp/c http://{gateway}:{web}/ && sha256sum < /tmp/c
 nc {gateway} {sink} < /tmp/c
 datagram {gateway} {udp} 1 1472 9000
@@ -98,8 +105,17 @@ def net_out(t):
     t.check(re.search(r"3 packets transmitted, 3 packets received[^\0]*"
                       r"\nechoed\nsame\nrefused\n", said),
             f"the host partition: {said!r}")
+    t.check(re.search(r"Server:\s+10\.77\.1\.1\n[^\0]*"
+                      r"Name:\s+host\.isthmus\.internal\nAddress.*10\.77\.1\.1\n[^\0]*"
+                      r"Name:\s+linux\.isthmus\.internal\nAddress.*10\.77\.1\.2\n[^\0]*"
+                      r"name = linux\.isthmus\.internal\n[^\0]*"
+                      r"NXDOMAIN\s+nobody\n", said),
+            f"names: {said!r}")
     if not out:
         return
+    seconds = re.search(r"nowhere\n(\d+) seconds", said)
+    t.check(seconds and int(seconds[1]) < 15,
+            f"a name that nobody knows: {said!r}")
     t.check(said.count("3 packets received") == 2, f"no ping out: {said!r}")
     t.check(want in said, f"wget got another file: {said!r}")
     t.check(sums == [want], f"nc sent {sums}, not {want}")

@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz driver_fuse_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz driver_fuse_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
@@ -19,6 +19,11 @@ build/fuzz/link_fuzz: $(wildcard host-bridge/net/*.h) proto/net_channel.h
 ports_fuzz_SRCS := qemu-test/fuzz/ports_fuzz.c \
 	$(addprefix host-bridge/net/,ports.c ports_rules.c)
 build/fuzz/ports_fuzz: $(wildcard host-bridge/net/*.h) proto/ports.h
+
+names_fuzz_SRCS := qemu-test/fuzz/names_fuzz.c \
+	$(addprefix host-bridge/net/,names.c names_message.c)
+names_fuzz_FLAGS := $(LWIP_INCLUDES)
+build/fuzz/names_fuzz: $(wildcard host-bridge/net/*.h) $(LWIP_NEEDS)
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \

@@ -288,12 +288,14 @@ static void answer_ntp(uint16_t port, const uint8_t *asked)
 	net_udp(ROUTER_IP, 123, port, said, sizeof(said));
 }
 
-static void take_udp(const uint8_t *udp, size_t len)
+static void take_udp(uint32_t server, const uint8_t *udp, size_t len)
 {
 	uint16_t from = get16(udp), to = get16(udp + 2);
 
 	if (to == 67) {
 		answer_dhcp(udp + 8, len - 8);
+	} else if (to == 53 && router.query) {
+		router.query(server, from, udp + 8, len - 8);
 	} else if (to == 53) {
 		answer_dns(from, udp + 8, len - 8);
 	} else if (to == 123) {
@@ -311,7 +313,7 @@ static void take_ip(const uint8_t *ip, size_t len)
 	assert_int_equal(test_sum(ip, 20, 0), 0);
 	len = get16(ip + 2);
 	if (ip[9] == 17) {
-		take_udp(ip + 20, len - 20);
+		take_udp(get32(ip + 16), ip + 20, len - 20);
 	} else if (ip[9] == 1 && ip[20] == 8) {
 		router.pings++;
 		memcpy(echo, ip + 20, len - 20);

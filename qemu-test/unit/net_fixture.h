@@ -31,6 +31,9 @@ struct router {
 	int64_t ntp_ahead_ms;	/* its clock, of ours */
 	unsigned ntp_asked;
 	uint16_t asked_from;	/* port of the last DNS query */
+	/* Each DNS query, which is not answered then. */
+	void (*query)(uint32_t to, uint16_t port, const uint8_t *data,
+		      size_t len);
 	/* Each IP packet that is not for one of its services. */
 	void (*packet)(const uint8_t *ip, size_t len);
 	/* Each UDP datagram that is not for one of them. */

@@ -16,6 +16,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/link.h"
 #include "host-bridge/net/linux_net.h"
+#include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_ports.h"
@@ -85,6 +86,28 @@ int stack_link_new(const struct stack_link_user *user, struct stack_link **out)
 	s.user = user;
 	*out = (struct stack_link *)&s;
 	return 0;
+}
+
+static struct {
+	const struct names_ends *ends;
+	bool (*used)(bool six, uint16_t port);
+	unsigned downs;
+} names;
+
+int names_new(struct stack_link *link, const struct names_ends *ends,
+	      bool (*used)(bool six, uint16_t port), struct names **out)
+{
+	assert_ptr_equal(link, &s);
+	names.ends = ends;
+	names.used = used;
+	*out = (struct names *)&names;
+	return 0;
+}
+
+void names_linux_down(struct names *of)
+{
+	assert_ptr_equal(of, &names);
+	names.downs++;
 }
 
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
@@ -227,6 +250,30 @@ static void the_words_are_its_addresses(void **state)
 	assert_memory_equal(s.user->address4, host_ip, 4);
 }
 
+/* Names are for it alone, and end with it; a port that leads to a Linux is not one
+ * to ask servers from. */
+static void it_has_names(void **state)
+{
+	unsigned downs = names.downs;
+
+	(void)state;
+	assert_memory_equal(names.ends->host4, host_ip, 4);
+	assert_memory_equal(names.ends->linux4, linux_ip, 4);
+	GO(names.ends->host6[15], 1);
+	GO(names.ends->linux6[15], 2);
+	assert_memory_equal(names.ends->linux6, s.user->address6, 15);
+	assert_false(names.used(false, 62000));
+	GO(nat_forward((struct nat *)(uintptr_t)linux_net_nat(), 0, false, UDP,
+		       62000, 62000), 0);
+	assert_true(names.used(false, 62000));
+	assert_false(names.used(true, 62000));
+	nat_unforward((struct nat *)(uintptr_t)linux_net_nat(), false, UDP,
+		      62000);
+	fake_vsock_close();
+	assert_true(names.downs > downs);
+	fake_vsock_open();
+}
+
 static void out_and_back(void **state)
 {
 	uint8_t ip[2000];
@@ -367,7 +414,7 @@ static void shut_it_has_no_network(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_words_are_its_addresses),
+		TEST(the_words_are_its_addresses), TEST(it_has_names),
 		TEST(out_and_back),
 		TEST(without_a_wire_linux_is_told),
 		TEST(what_of_the_host_linux_may_speak_to),

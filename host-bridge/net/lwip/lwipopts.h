@@ -28,7 +28,8 @@ void lwip_port_free(void *p);
 #define PBUF_POOL_SIZE			4
 #define PBUF_POOL_BUFSIZE		1600
 #define MEMP_NUM_RAW_PCB		8
-#define MEMP_NUM_UDP_PCB		32
+/* 32 queries of each Linux, and its two ports (names.c). */
+#define MEMP_NUM_UDP_PCB		(32 + 15 * 34)
 #define MEMP_NUM_TCP_PCB		256
 #define MEMP_NUM_TCP_PCB_LISTEN		32
 #define MEMP_NUM_TCP_SEG		4096
