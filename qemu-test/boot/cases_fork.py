@@ -7,7 +7,7 @@ import re
 from cases_coherence import share
 from cases_lifecycle import owners
 from cases_several import manifest, said, up
-from runner import case
+from runner import BOCHS, case
 
 CHILDREN = [f"c{n}" for n in range(1, 15)]
 IN_A_ROW = 20
@@ -129,7 +129,7 @@ def left(console):
 
 
 @case("fork", "a Linux is a template: its children have its memory, and are "
-      "each their own; many at once, many in a row")
+      "each their own; many at once, many in a row", later=BOCHS)
 def fork_case(t):
     on_demand = {name: "\t\t\ton-demand;\n" for name in CHILDREN}
     script = t.path("f")

@@ -39,7 +39,8 @@ WAYS = (lambda c: _again(c, "linux restart"),
         lambda c: _again(c, "exec reboot -f"))
 
 
-@case("restart-20", "Linux killed and restarted 20 times, no page leaked")
+@case("restart-20", "Linux killed and restarted 20 times, no page leaked",
+      later=BOCHS)
 def restart_20(t):
     console = t.console("--append", "panic=-1", timeout=900)
     console.ready()

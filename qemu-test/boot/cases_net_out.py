@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 
-from runner import QEMU, case
+from runner import BOCHS, QEMU, case
 from cases_net import with_network
 
 GATEWAY = "10.0.2.2"            # QEMU's, behind which this computer is
@@ -86,7 +86,8 @@ datagram {gateway} {udp} 1 1472 9000
 """
 
 
-@case("net-out", "Linux reaches the host partition; pings, gets and sends files")
+@case("net-out", "Linux reaches the host partition; pings, gets and sends files",
+      later=BOCHS)
 def net_out(t):
     data = os.urandom(8 * MIB)
     want = hashlib.sha256(data).hexdigest()

@@ -114,7 +114,8 @@ def two_live_apart(t, console):
     said(t, console, "b", "cat /mnt/host/welcome.txt | wc -l", "1")
 
 
-@case("two-linux", "two Linuxes: files, sockets, commands, restarts of each")
+@case("two-linux", "two Linuxes: files, sockets, commands, restarts of each",
+      later=BOCHS)
 def two_linux(t):
     overlay = t.overlay({"bin/sockets": t.guest_program("sockets")})
     console = t.console("--manifest", manifest(t, ("a", "b")), *share(t),
@@ -187,7 +188,7 @@ PAYLOAD = "build/guest/payload.bzImage"
 FOREIGN = ("read:e8000000", "write:e0001000", "read:140000000")
 
 
-@case("apart", "an enemy beside a Linux reaches nothing of it")
+@case("apart", "an enemy beside a Linux reaches nothing of it", later=BOCHS)
 def apart(t):
     t.need(PAYLOAD)
     enemy = '\t\tpayload {{ path = "\\\\isthmus\\\\payload"; file = "{}"; }};\n'
