@@ -5,13 +5,13 @@
  * starts it. What a peer sends and does not take back is bounded by its window:
  * bytes count as received when they are on their way back.
  */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "lwip/tcp.h"
 
 #include "host-bridge/net/echo.h"
+#include "host-bridge/net/listen.h"
 
 #define PORT		7u
 #define POLL		4u	/* half seconds between looks when memory lacks */
@@ -124,20 +124,5 @@ static err_t on_connection(void *arg, struct tcp_pcb *tcp, err_t error)
 /** See echo.h. */
 int echo_start(void)
 {
-	struct tcp_pcb *tcp = tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
-
-	if (!tcp) {
-		return ENOMEM;
-	}
-	if (tcp_bind(tcp, IP_ANY_TYPE, PORT) != ERR_OK) {
-		tcp_abort(tcp);
-		return EADDRINUSE;
-	}
-	listener = tcp_listen(tcp);
-	if (!listener) {
-		tcp_abort(tcp);
-		return ENOMEM;
-	}
-	tcp_accept(listener, on_connection);
-	return 0;
+	return listen_tcp(PORT, on_connection);
 }

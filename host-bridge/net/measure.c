@@ -5,12 +5,12 @@
  * mebibyte. Open to whoever can reach them, so only the manifest starts them. What a
  * peer does not take is sent by reference, and so costs no memory.
  */
-#include <errno.h>
 #include <stdint.h>
 #include <stddef.h>
 
 #include "lwip/tcp.h"
 
+#include "host-bridge/net/listen.h"
 #include "host-bridge/net/measure.h"
 
 #define PORT_DISCARD	9u
@@ -96,30 +96,10 @@ static err_t on_giver(void *arg, struct tcp_pcb *tcp, err_t error)
 	return give((void *)(uintptr_t)SENT, tcp);
 }
 
-static int listen_on(uint16_t port, tcp_accept_fn accept)
-{
-	struct tcp_pcb *tcp = tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
-
-	if (!tcp) {
-		return ENOMEM;
-	}
-	if (tcp_bind(tcp, IP_ANY_TYPE, port) != ERR_OK) {
-		tcp_abort(tcp);
-		return EADDRINUSE;
-	}
-	listener = tcp_listen(tcp);
-	if (!listener) {
-		tcp_abort(tcp);
-		return ENOMEM;
-	}
-	tcp_accept(listener, accept);
-	return 0;
-}
-
 /** See measure.h. */
 int measure_start(void)
 {
-	int error = listen_on(PORT_DISCARD, on_taker);
+	int error = listen_tcp(PORT_DISCARD, on_taker);
 
-	return error != 0 ? error : listen_on(PORT_SENDER, on_giver);
+	return error != 0 ? error : listen_tcp(PORT_SENDER, on_giver);
 }

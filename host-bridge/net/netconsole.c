@@ -15,6 +15,7 @@
 #include "lwip/tcp.h"
 
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/listen.h"
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/rt/notice.h"
@@ -246,22 +247,16 @@ static err_t on_connection(void *arg, struct tcp_pcb *tcp, err_t error)
 /** See netconsole.h. */
 void netconsole_start(const char *port, const char *password)
 {
-	struct tcp_pcb *tcp = tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
 	unsigned long number;
 	char *rest;
 
 	number = strtoul(port, &rest, 10);
-	if (*rest || number < 1 || number > UINT16_MAX || !tcp ||
-	    tcp_bind(tcp, IP_ANY_TYPE, (uint16_t)number) != ERR_OK ||
-	    !(listener = tcp_listen(tcp))) {
+	if (*rest || number < 1 || number > UINT16_MAX ||
+	    listen_tcp((uint16_t)number, on_connection) != 0) {
 		notice("network console: port \"%s\" cannot be had", port);
-		if (tcp) {
-			tcp_abort(tcp);
-		}
 		return;
 	}
 	nc.password = password;
-	tcp_accept(listener, on_connection);
 	notice("network console: on TCP port %lu, not encrypted", number);
 }
 
