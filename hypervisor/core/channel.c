@@ -378,11 +378,12 @@ void channel_poll(void)
 }
 
 /**
- * HC_QUERY_CHANNEL: generation, p's end, bytes of an output section, doorbells
- * rung by p, doorbells rung by the peer. HC_ENOENT as for the doorbell. The
- * counters are statistics: one that two vCPUs raise at once may lose a count.
+ * HC_QUERY_CHANNEL, answered into r: generation, p's end, bytes of an output
+ * section, doorbells rung by p, doorbells rung by the peer. HC_ENOENT as for the
+ * doorbell. The counters are statistics: one that two vCPUs raise at once may lose a count.
  */
-hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
+hv_status_t channel_query(struct partition *p, uint64_t n,
+			  struct guest_regs *r)
 {
 	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
@@ -390,11 +391,11 @@ hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
 	if (!c) {
 		return HC_ENOENT;
 	}
-	out[0] = state_table(c)[CHANNEL_ST_GENERATION];
-	out[1] = end;
-	out[2] = c->output_size;
-	out[3] = c->doorbells[end];
-	out[4] = c->doorbells[!end];
+	r->rdi = state_table(c)[CHANNEL_ST_GENERATION];
+	r->rsi = end;
+	r->rdx = c->output_size;
+	r->r10 = c->doorbells[end];
+	r->r8 = c->doorbells[!end];
 	return HC_OK;
 }
 

@@ -267,8 +267,6 @@ static hv_status_t hc_query(struct vcpu *v)
 {
 	uint64_t what = v->regs.rdi, index = v->regs.rsi;
 	struct partition *p = partition_get(index);
-	uint64_t out[5];
-	hv_status_t st;
 
 	switch (what) {
 	case HC_QUERY_STATE:
@@ -283,17 +281,9 @@ static hv_status_t hc_query(struct vcpu *v)
 	case HC_QUERY_OWNER:
 		return query_owner(v, index);
 	case HC_QUERY_CHANNEL:
+		return channel_query(v->partition, index, &v->regs);
 	case HC_QUERY_IOMMU:
-		st = what == HC_QUERY_IOMMU ? iommu_report_query(index, out) :
-		     channel_query(v->partition, index, out);
-		if (!st) {
-			v->regs.rdi = out[0];
-			v->regs.rsi = out[1];
-			v->regs.rdx = out[2];
-			v->regs.r10 = out[3];
-			v->regs.r8 = out[4];
-		}
-		return st;
+		return iommu_report_query(index, &v->regs);
 	default:
 		return HC_EINVAL;
 	}

@@ -381,10 +381,7 @@ static hv_status_t pci_reset(const struct boot_pci *f)
 					     EXPRESS_CAPS) & EXPRESS_CAPS_RESET)) {
 		return HC_ENOSYS;
 	}
-	if (s->master) {
-		return HC_EBUSY;
-	}
-	if (take(f)) {
+	if (s->master || take(f)) {
 		return HC_EBUSY;
 	}
 	command_change(f, COMMAND_IO | COMMAND_MEMORY, 0);

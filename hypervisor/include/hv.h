@@ -10,6 +10,7 @@
 #include <hvm_ops.h>
 #include <types.h>
 
+struct guest_regs;
 struct vcpu;
 struct partition;
 struct percpu;
@@ -137,7 +138,7 @@ void channel_map_all(struct partition *p);
 bool channel_same(const struct partition *a, const struct partition *b);
 void channel_fork(const struct partition *t, struct partition *p);
 hv_status_t channel_query(struct partition *p, uint64_t local,
-			  uint64_t out[5]);
+			  struct guest_regs *r);
 
 /* x86: descriptor tables, CPUs, interrupts, policies */
 void paging_init(const struct boot_info *bi);

@@ -14,6 +14,7 @@
 #include <abi/hypercall.h>
 #include <types.h>
 
+struct guest_regs;
 struct partition;
 
 /* Memory that a partition's devices reach: contiguous, whole pages. */
@@ -33,7 +34,7 @@ hv_status_t iommu_msi(uint32_t function, uint8_t vector, uint64_t *address,
 		      uint32_t *data) MUST_CHECK;
 uint32_t iommu_ioapic(uint8_t vector, bool level);
 void iommu_report_poll(uint64_t now);
-hv_status_t iommu_report_query(uint64_t index, uint64_t out[5]);
+hv_status_t iommu_report_query(uint64_t index, struct guest_regs *r);
 
 extern uint64_t iommu_report_at;	/* host TSC: iommu_report_poll() is due */
 

@@ -7,6 +7,7 @@
  * On CPU 0.
  */
 #include <hv.h>
+#include <partition.h>
 #include <x86.h>
 
 #include "iommu_int.h"
@@ -100,8 +101,8 @@ void iommu_report_poll(uint64_t now)
 	iommu_report_at = now + boot.tsc_hz / POLLS_PER_SECOND;
 }
 
-/** HC_QUERY_IOMMU: as abi/hypercall.h has it. */
-hv_status_t iommu_report_query(uint64_t index, uint64_t out[5])
+/** HC_QUERY_IOMMU, answered into r: as abi/hypercall.h has it. */
+hv_status_t iommu_report_query(uint64_t index, struct guest_regs *r)
 {
 	const struct iommu_unit *u;
 
@@ -110,12 +111,12 @@ hv_status_t iommu_report_query(uint64_t index, uint64_t out[5])
 	}
 	u = &iommu_units[index];
 	iommu_report_poll(rdtsc());
-	out[0] = iommu_state() | (iommu_interrupts ? HC_IOMMU_INTERRUPTS : 0) |
+	r->rdi = iommu_state() | (iommu_interrupts ? HC_IOMMU_INTERRUPTS : 0) |
 		 (iommu_told->kind == BOOT_IOMMU_AMD ? HC_IOMMU_AMD : 0) |
 		 (uint64_t)u->overflows << HC_IOMMU_OVERFLOWS;
-	out[1] = u->boot->base;
-	out[2] = u->faults;
-	out[3] = u->last_what;
-	out[4] = u->last_address;
+	r->rsi = u->boot->base;
+	r->rdx = u->faults;
+	r->r10 = u->last_what;
+	r->r8 = u->last_address;
 	return HC_OK;
 }

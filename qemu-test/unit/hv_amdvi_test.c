@@ -369,7 +369,7 @@ static void wide_ids(void **state)
 /* A log that runs over goes on after it has been read. */
 static void log_runs_over(void **state)
 {
-	uint64_t out[5];
+	struct guest_regs r;
 
 	(void)state;
 	iommu_init(&bi);
@@ -384,15 +384,15 @@ static void log_runs_over(void **state)
 		assert_int_equal(unit.status & 1, 0);
 	}
 	access(NIC, 0x654321, true);
-	assert_int_equal(iommu_report_query(0, out), HC_OK);
-	assert_int_equal(out[0], HC_IOMMU_ON | HC_IOMMU_INTERRUPTS | HC_IOMMU_AMD |
+	assert_int_equal(iommu_report_query(0, &r), HC_OK);
+	assert_int_equal(r.rdi, HC_IOMMU_ON | HC_IOMMU_INTERRUPTS | HC_IOMMU_AMD |
 			 2ull << HC_IOMMU_OVERFLOWS);
-	assert_int_equal(out[2], 2 * 255 + 1);
-	assert_int_equal(out[3], NIC | HC_IOMMU_WRITE);
-	assert_int_equal(out[4], 0x654321);
+	assert_int_equal(r.rdx, 2 * 255 + 1);
+	assert_int_equal(r.r10, NIC | HC_IOMMU_WRITE);
+	assert_int_equal(r.r8, 0x654321);
 	message(NIC, 0x41);
-	assert_int_equal(iommu_report_query(0, out), HC_OK);
-	assert_int_equal(out[3], NIC | HC_IOMMU_WRITE | HC_IOMMU_MESSAGE);
+	assert_int_equal(iommu_report_query(0, &r), HC_OK);
+	assert_int_equal(r.r10, NIC | HC_IOMMU_WRITE | HC_IOMMU_MESSAGE);
 }
 
 static void hangs(void **state)

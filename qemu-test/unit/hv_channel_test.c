@@ -292,7 +292,7 @@ static void unmask(struct partition *p, uint32_t n, uint32_t data)
  * one's number. */
 static void own_numbers(void **state)
 {
-	uint64_t out[5];
+	struct guest_regs r;
 
 	(void)state;
 	if (guest->state != HC_STATE_RUNNING) {
@@ -317,22 +317,22 @@ static void own_numbers(void **state)
 	assert_int_equal(host->events, HC_EVENT_DOORBELL(2));
 	assert_true(io(other, 1, CHANNEL_IO_ID, true, 7));
 	assert_int_equal(other->vcpus[0]->regs.rax, 0);
-	assert_int_equal(channel_query(host, 2, out), HC_OK);
-	assert_int_equal(out[1], 1);
-	assert_int_equal(out[4], 1);
+	assert_int_equal(channel_query(host, 2, &r), HC_OK);
+	assert_int_equal(r.rsi, 1);
+	assert_int_equal(r.r8, 1);
 	/* what is not its own is not there */
 	assert_int_equal(channel_doorbell(other, 2), HC_ENOENT);
 	assert_int_equal(channel_doorbell(guest, 3), HC_ENOENT);
 	assert_int_equal(channel_doorbell(host, 3), HC_ENOENT);
 	assert_int_equal(channel_set_state(other, 2, 1), HC_ENOENT);
-	assert_int_equal(channel_query(other, 2, out), HC_ENOENT);
+	assert_int_equal(channel_query(other, 2, &r), HC_ENOENT);
 	assert_int_equal(channel_doorbell(other, ~0ull), HC_ENOENT);
 	assert_false(io(other, 2, CHANNEL_IO_DOORBELL, false, 0));
 	/* its end changes nothing of the others */
-	assert_int_equal(channel_query(host, 0, out), HC_OK);
+	assert_int_equal(channel_query(host, 0, &r), HC_OK);
 	channel_partition_down(other);
-	assert_int_equal(channel_query(host, 2, out), HC_OK);
-	assert_int_equal(out[0], 2);
+	assert_int_equal(channel_query(host, 2, &r), HC_OK);
+	assert_int_equal(r.rdi, 2);
 	host->events = 0;
 	channel_partition_down(other);
 	assert_int_equal(host->events, HC_EVENT_STATE(2));

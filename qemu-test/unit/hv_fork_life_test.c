@@ -195,10 +195,10 @@ static uint32_t *msix_of(struct partition *p)
 
 static uint32_t generation(uint32_t n)
 {
-	uint64_t out[5];
+	struct guest_regs r;
 
-	assert_int_equal(channel_query(host, n, out), HC_OK);
-	return (uint32_t)out[0];
+	assert_int_equal(channel_query(host, n, &r), HC_OK);
+	return (uint32_t)r.rdi;
 }
 
 /* Linux starts, its channel comes up; interrupts are on, but for the doorbell's if

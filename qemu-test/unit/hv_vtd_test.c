@@ -133,7 +133,7 @@ static void taken_over(void **state)
 /* One function has the pool, its neighbour nothing; afterwards nobody. */
 static void pool_only(void **state)
 {
-	uint64_t out[5];
+	struct guest_regs r;
 
 	(void)state;
 	iommu_init(&bi);
@@ -148,9 +148,9 @@ static void pool_only(void **state)
 	iommu_report_poll(0x100000000);
 	assert_non_null(strstr(iommu_log, "IOMMU: 0000:00:1f.2 of partition host tried to read 0 "
 			       "(reason 0x6): blocked"));
-	assert_int_equal(iommu_report_query(1, out), HC_OK);
-	assert_true(out[2] >= 1);
-	assert_int_equal(iommu_report_query(2, out), HC_ENOENT);
+	assert_int_equal(iommu_report_query(1, &r), HC_OK);
+	assert_true(r.rdx >= 1);
+	assert_int_equal(iommu_report_query(2, &r), HC_ENOENT);
 	/* by the unit that has no 4 levels, and sees no caches */
 	assert_int_equal(iommu_attach(&iommu_partition, CARD, &iommu_pool), HC_OK);
 	reaches_pool(0, CARD);
@@ -255,7 +255,7 @@ static void messages(void **state)
 /* Faults without end: counted, and a few lines. */
 static void faults_are_bounded(void **state)
 {
-	uint64_t out[5];
+	struct guest_regs r;
 	unsigned lines = 0;
 
 	(void)state;
@@ -272,18 +272,18 @@ static void faults_are_bounded(void **state)
 	assert_in_range(lines, 9, 11);
 	assert_non_null(strstr(iommu_log, "0000:03:03.0 of nobody tried to write 0x123000"));
 	assert_non_null(strstr(iommu_log, "blocked; 99 more"));
-	assert_int_equal(iommu_report_query(1, out), HC_OK);
-	assert_int_equal(out[0] & UINT32_MAX, HC_IOMMU_ON | HC_IOMMU_INTERRUPTS);
-	assert_int_equal(out[1], 0xfed91000);
-	assert_int_equal(out[2], 1000);
-	assert_int_equal(out[3], (CARD + 8) | HC_IOMMU_WRITE);
-	assert_int_equal(out[4], 0x123000);
+	assert_int_equal(iommu_report_query(1, &r), HC_OK);
+	assert_int_equal(r.rdi & UINT32_MAX, HC_IOMMU_ON | HC_IOMMU_INTERRUPTS);
+	assert_int_equal(r.rsi, 0xfed91000);
+	assert_int_equal(r.rdx, 1000);
+	assert_int_equal(r.r10, (CARD + 8) | HC_IOMMU_WRITE);
+	assert_int_equal(r.r8, 0x123000);
 	message(1, CARD + 8, 0xfee00000, 0x41);
-	assert_int_equal(iommu_report_query(1, out), HC_OK);
-	assert_int_equal(out[3], (CARD + 8) | HC_IOMMU_WRITE | HC_IOMMU_MESSAGE);
+	assert_int_equal(iommu_report_query(1, &r), HC_OK);
+	assert_int_equal(r.r10, (CARD + 8) | HC_IOMMU_WRITE | HC_IOMMU_MESSAGE);
 	/* the unit has one register, and each round had two for it; one by one is
 	 * no more than it can record */
-	assert_int_equal(out[0] >> HC_IOMMU_OVERFLOWS, 1000);
+	assert_int_equal(r.rdi >> HC_IOMMU_OVERFLOWS, 1000);
 }
 
 /* Pools that cannot be. */

@@ -82,22 +82,21 @@ hv_status_t channel_set_state(struct partition *p, uint64_t n, uint32_t value)
 	return note(p, NULL, n, value, 0);
 }
 
-hv_status_t iommu_report_query(uint64_t index, uint64_t out[5])
+hv_status_t iommu_report_query(uint64_t index, struct guest_regs *r)
 {
-	uint32_t i;
-
-	for (i = 0; !index && i < 5; i++) {
-		out[i] = 200 + i;
+	if (index) {
+		return HC_ENOENT;
 	}
-	return index ? HC_ENOENT : HC_OK;
+	r->rdi = 200;
+	r->r8 = 204;
+	return HC_OK;
 }
 
-hv_status_t channel_query(struct partition *p, uint64_t n, uint64_t out[5])
+hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 {
-	uint32_t i;
-
-	for (i = 0; i < 5; i++) {
-		out[i] = 100 + i;
+	if (!asked.answer) {
+		r->rdi = 100;
+		r->r8 = 104;
 	}
 	return note(p, NULL, n, 0, 0);
 }
