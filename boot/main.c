@@ -235,9 +235,7 @@ static void host_tell(struct boot_info *info, struct host_info *host)
 	for (unsigned i = 0; vendor && vendor[i] && i < sizeof(host->platform) - 1; i++) {
 		host->platform[i] = vendor[i] < 0x7f ? (char)vendor[i] : '?';
 	}
-	machine_clock(&info->wall_seconds, &info->wall_tsc);
-	host->wall_seconds = info->wall_seconds;
-	host->wall_tsc = info->wall_tsc;
+	machine_clock(&host->wall_seconds, &host->wall_tsc);
 	host->tsc_hz = info->tsc_hz;
 	host->rsdp = info->rsdp;
 	host->machine_cpus = info->cpu_count;

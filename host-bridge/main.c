@@ -36,6 +36,7 @@
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/guest/linux.h"
+#include "host-bridge/guest/linux_clock.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
@@ -125,7 +126,7 @@ static void start_network(void)
 		notice("network: %s", strerror(error));
 		return;
 	}
-	ntp_start(want->ntp);
+	ntp_start(want->ntp, linux_clock_tell);
 	if (want->console && want->password) {
 		netconsole_start(want->console, want->password);
 		console_set_remote(&remote);
@@ -397,6 +398,7 @@ void main_entry(const struct host_info *info)
 	start_network();
 	open_volume();
 	make_linuxes();
+	linux_clock_tell();
 	/* The one command is the first one's. */
 	for (unsigned i = 0; i < base.count; i++) {
 		if (!config.guests[i].on_demand || (config.exec && i == 0)) {

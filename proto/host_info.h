@@ -64,8 +64,8 @@ struct host_info {
 	uint64_t machine_memory;	/* bytes besides the firmware's */
 	uint32_t module_count;
 	uint32_t reserved;
-	uint64_t wall_seconds;	/* UTC since 1970 .. */
-	uint64_t wall_tsc;	/* .. at this TSC */
+	uint64_t wall_seconds;	/* UTC since 1970 (EFI GetTime) .. */
+	uint64_t wall_tsc;	/* .. at this TSC; 0, 0: not known */
 	char platform[32];	/* firmware vendor, for the banner */
 	struct host_module modules[HOST_MAX_MODULES];
 };

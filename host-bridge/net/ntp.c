@@ -20,6 +20,7 @@
 #define TOLD_NS		NS_PER_S	/* corrections that are worth a line */
 
 static struct ntp_status status;
+static void (*set)(void);
 
 /** See ntp.h. */
 void ntp_get_status(struct ntp_status *s)
@@ -50,6 +51,7 @@ void lwip_port_time_set(uint32_t sec, uint32_t us)
 	status.answers++;
 	status.offset_ns = offset;
 	wall_adjust(offset);
+	set();
 	if (offset > TOLD_NS) {
 		notice("clock: set, it was %lld ms behind",
 		       (long long)(offset / NS_PER_MS));
@@ -59,12 +61,13 @@ void lwip_port_time_set(uint32_t sec, uint32_t us)
 	}
 }
 
-/** See ntp.h. Once, when the stack is there; the words must stay. */
-void ntp_start(const char *servers)
+/** See ntp.h. Once, when the stack is there. */
+void ntp_start(const char *servers, void (*on_set)(void))
 {
 	static char names[256];
 	uint8_t count = 0;
 
+	set = on_set;
 	sntp_setoperatingmode(SNTP_OPMODE_POLL);
 	sntp_servermode_dhcp(servers == NULL);
 	strlcpy(names, servers ? servers : "", sizeof(names));

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /* Asks servers for the time, now and from time to time: words of the manifest,
- * names or addresses; without any, those that DHCP names. */
-void ntp_start(const char *servers);
+ * names or addresses; without any, those that DHCP names. on_set is called when the
+ * clock has been set, or goes faster or slower from now on. */
+void ntp_start(const char *servers, void (*on_set)(void));
 
 struct ntp_status {
 	uint64_t answers;		/* that the clock was set by */

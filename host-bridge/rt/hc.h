@@ -108,6 +108,14 @@ static inline int64_t hc_irq(unsigned line, unsigned unmask)
 	return hc_call(HC_IRQ, &regs);
 }
 
+/* The time of day for other partitions: UTC in ns at TSC 0. */
+static inline int64_t hc_clock(int64_t zero_ns)
+{
+	struct hc_regs regs = { .rdi = (uint64_t)zero_ns };
+
+	return hc_call(HC_CLOCK, &regs);
+}
+
 /* An operation on a PCI function of ours, by its address; the other registers are
  * arguments and become the results. */
 static inline int64_t hc_pci(enum hc_pci what, uint64_t address,

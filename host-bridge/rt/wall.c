@@ -30,17 +30,15 @@ void wall_init(uint64_t seconds, uint64_t tsc, uint64_t rate)
 	wrong = 0;
 }
 
-/* Since base_tsc. The rest is below a second, and boot/ takes no TSC of more than
- * 100 GHz: 128 bits for the product. */
-static int64_t passed_ns(void)
+/* The rest is below a second, and boot/ takes no TSC of more than 100 GHz: 128 bits
+ * for the product. */
+static int64_t to_ns(uint64_t ticks)
 {
-	uint64_t ticks = tsc_now() - base_tsc;
-
 	return (int64_t)(ticks / hz) * NS_PER_S +
 	       (int64_t)((unsigned __int128)(ticks % hz) * NS_PER_S / hz);
 }
 
-/* Of "wrong", what has been put right in that time. */
+/* Of "wrong", what has been put right in that time, of that since base_tsc. */
 static int64_t righted(int64_t passed)
 {
 	int64_t most = passed / SHARE;
@@ -48,18 +46,31 @@ static int64_t righted(int64_t passed)
 	return wrong > most ? most : wrong < -most ? -most : wrong;
 }
 
+static int64_t wall_at(uint64_t tsc)
+{
+	int64_t passed = to_ns(tsc - base_tsc);
+
+	return base_ns + passed + righted(passed);
+}
+
 /** See wall.h. From anywhere. */
 int64_t wall_now_ns(void)
 {
-	int64_t passed = passed_ns();
+	return wall_at(tsc_now());
+}
 
-	return base_ns + passed + righted(passed);
+/** See wall.h. */
+int64_t wall_zero_ns(void)
+{
+	uint64_t tsc = tsc_now();
+
+	return wall_at(tsc) - to_ns(tsc);
 }
 
 /** See wall.h. */
 int64_t wall_left_ns(void)
 {
-	return wrong - righted(passed_ns());
+	return wrong - righted(to_ns(tsc_now() - base_tsc));
 }
 
 /** See wall.h. What was to be put right before is forgotten. */

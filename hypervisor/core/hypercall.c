@@ -332,6 +332,8 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 		return hc_query(v);
 	case HC_FORK:
 		return fork_call(v->regs.rdi, v->regs.rsi, v->regs.rdx);
+	case HC_CLOCK:
+		return kvmclock_set_wall(v->regs.rdi);
 	case HC_LOG_READ:
 		return hc_log_read(v);
 	case HC_IRQ:

@@ -171,6 +171,7 @@ uint64_t xstate_mask(void);
 bool cpu_has_tsc_aux(void);
 bool cpu_keeps_x87_pointers(void);
 void kvmclock_update(struct vcpu *v, bool paused);
+hv_status_t kvmclock_set_wall(uint64_t ns);
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 #define FETCH_MAX	15u		/* bytes of the longest instruction */
 void guest_fetch_forget(struct vcpu *v);

@@ -35,6 +35,10 @@ struct pvclock_wall_clock {
 	uint32_t version, sec, nsec;
 };
 
+/* The host partition's word, and 1970 before it: UTC in ns at the host TSC 0. It
+ * wraps: that may have been earlier. */
+static uint64_t wall_zero;
+
 /* ns = ((ticks << shift) * mul) >> 32, with mul in its upper half range. */
 static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 {
@@ -81,23 +85,38 @@ void kvmclock_update(struct vcpu *v, bool paused)
 			 __ATOMIC_RELEASE);
 }
 
+static uint64_t tsc_to_ns(uint64_t tsc)
+{
+	return u64_muldiv(tsc, NSEC_PER_SEC, boot.tsc_hz);
+}
+
+/**
+ * HC_CLOCK: UTC was ns when the host TSC was 0. HC_EINVAL: it is more now than
+ * wall clock pages can tell. On CPU 0; others find the old time, or the new one.
+ */
+hv_status_t kvmclock_set_wall(uint64_t ns)
+{
+	if ((ns + tsc_to_ns(rdtsc())) / NSEC_PER_SEC > UINT32_MAX) {
+		return HC_EINVAL;
+	}
+	wall_zero = ns;
+	return HC_OK;
+}
+
 /* UTC at the moment when the time page says 0, the partition's start: what the
  * host partition reckons, up to the next millisecond, so that its files are not
- * newer than Linux's clock. The machine's clock told whole seconds: what is below a
- * millisecond is noise, which no two runs share. Without a clock in the firmware
- * it counts from 1970. */
+ * newer than Linux's clock; what is below is noise, which no two runs share. */
 static void wall_clock(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_wall_clock *w;
-	uint64_t ticks = v->partition->start_tsc - boot.wall_tsc;
-	uint64_t nsec = u64_muldiv(ticks, NSEC_PER_SEC, boot.tsc_hz);
+	uint64_t nsec = wall_zero + tsc_to_ns(v->partition->start_tsc);
 
 	nsec = (nsec + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC * NSEC_PER_MSEC;
 	w = partition_memory(v, GPA(gpa), sizeof(*w), true);
 	if (!w) {
 		return;
 	}
-	w->sec = (uint32_t)(boot.wall_seconds + nsec / NSEC_PER_SEC);
+	w->sec = (uint32_t)(nsec / NSEC_PER_SEC);
 	w->nsec = (uint32_t)(nsec % NSEC_PER_SEC);
 	__atomic_store_n(&w->version, 2, __ATOMIC_RELEASE);
 }
@@ -108,23 +127,16 @@ static void wall_clock(struct vcpu *v, uint64_t gpa)
  */
 bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-	switch (msr) {
-	case MSR_KVM_WALL_CLOCK_NEW:
-		if (value & 3) {
-			return false;
-		}
+	if (msr == MSR_KVM_WALL_CLOCK_NEW && !(value & 3)) {
 		wall_clock(v, value);
 		return true;
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		if (value & 2) {
-			return false;
-		}
+	}
+	if (msr == MSR_KVM_SYSTEM_TIME_NEW && !(value & 2)) {
 		v->kvmclock_msr = value;
 		/* the next one is odd, whatever was interrupted */
 		v->kvmclock_version &= ~1u;
 		kvmclock_update(v, false);
 		return true;
-	default:
-		return false;
 	}
+	return false;
 }

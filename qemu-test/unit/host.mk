@@ -18,7 +18,8 @@ host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \
 host_linux_io_CFLAGS := -mno-red-zone
 # All of the room: its files use each other.
 host_linux_life_SRCS := qemu-test/unit/host_linux_life_test.c \
-	$(wildcard host-bridge/guest/*.c) host-bridge/loop/loop.c
+	$(wildcard host-bridge/guest/*.c) host-bridge/loop/loop.c \
+	host-bridge/rt/wall.c
 host_linux_life_CFLAGS := -mno-red-zone
 host_loop_SRCS := qemu-test/unit/host_loop_test.c host-bridge/loop/loop.c
 host_loop_CFLAGS := -mno-red-zone
@@ -50,5 +51,6 @@ build/unit/host_config: build/unit/libfdt.o build/unit/isthmus.dtb
 host_config_CFLAGS := -isystem build/deps/libfdt
 host_config_NEEDS := build/deps/libfdt
 UNIT_TESTS += host_wall
-host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c
-host_wall_CFLAGS := -include qemu-test/unit/fake/clock.h
+host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c \
+	host-bridge/guest/linux_clock.c host-bridge/loop/loop.c
+host_wall_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The time of day while it is put right: never back, at last right. */
+/* The time of day while it is put right: never back, at last right; and what others
+ * are told of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,16 +9,35 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/guest/linux_clock.h"
+#include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/wall.h"
+#include "host_hc.h"
 
 #define HZ	3000000000ull
 #define S	1000000000ll
 
 static uint64_t tsc;
+/* By HC_CLOCK. */
+static int64_t told_zero_ns;
+static unsigned told;
 
 uint64_t tsc_now(void)
 {
 	return tsc;
+}
+
+__attribute__((target("general-regs-only")))
+int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
+{
+	if (nr == HC_CLOCK) {
+		told_zero_ns = (int64_t)regs->rdi;
+		told++;
+	} else if (nr == HC_WAIT) {
+		tsc = regs->rdi;
+		regs->rdi = 0;
+	}
+	return HC_OK;
 }
 
 static void begin(void)
@@ -90,6 +110,42 @@ static void it_never_goes_back(void **state)
 	}
 }
 
+/* What a partition takes the time to be: the TSC's way from what was told. */
+static int64_t theirs(void)
+{
+	return told_zero_ns + (int64_t)(tsc / HZ * S + tsc % HZ * S / HZ);
+}
+
+static void others_are_told(void **state)
+{
+	(void)state;
+	begin();
+	loop_init(HZ);
+	linux_clock_tell();
+	assert_int_equal(told, 1);
+	assert_int_equal(theirs(), wall_now_ns());
+	tsc += 10 * HZ;
+	assert_int_equal(theirs(), wall_now_ns());
+	wall_adjust(86400 * S);
+	linux_clock_tell();
+	assert_int_equal(told, 2);
+	assert_int_equal(theirs(), wall_now_ns());
+	/* Nothing is left to be told. */
+	loop_step(tsc + 100 * HZ);
+	assert_int_equal(told, 2);
+	/* It is again and again while it does not go as the TSC does. */
+	wall_adjust(-S);
+	linux_clock_tell();
+	for (unsigned i = 3; wall_left_ns() != 0; i++) {
+		assert_int_equal(told, i);
+		assert_int_equal(theirs(), wall_now_ns());
+		loop_step(LOOP_FOREVER);
+		assert_in_range(i, 0, 131);
+	}
+	tsc += 100 * HZ;
+	assert_int_equal(theirs(), wall_now_ns());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +153,7 @@ int main(void)
 		cmocka_unit_test(far_behind_is_set),
 		cmocka_unit_test(ahead_goes_slower),
 		cmocka_unit_test(it_never_goes_back),
+		cmocka_unit_test(others_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -448,7 +448,7 @@ static void log_text(void **state)
 	assert_memory_equal(&host_vcpu.regs.r8, "ghijklmn", 8);
 }
 
-static void channels_and_lines(void **state)
+static void channels_lines_and_clock(void **state)
 {
 	(void)state;
 	assert_int_equal(call(&linux_vcpu[0], HC_DOORBELL, 5, 0, 0, 0, 0),
@@ -460,6 +460,10 @@ static void channels_and_lines(void **state)
 	assert_int_equal(call(&linux_vcpu[0], HC_CHANNEL_STATE, 1, UINT32_MAX,
 			      0, 0, 0), HC_OK);
 	assert_int_equal(asked.b, UINT32_MAX);
+	assert_int_equal(call(&host_vcpu, HC_CLOCK, 7, 0, 0, 0, 0), HC_OK);
+	assert_int_equal(asked.a, 7);
+	asked.answer = HC_EINVAL;
+	assert_int_equal(call(&host_vcpu, HC_CLOCK, 8, 0, 0, 0, 0), HC_EINVAL);
 	asked.answer = HC_ENOENT;
 	assert_int_equal(call(&host_vcpu, HC_IRQ, 3, 1, 0, 0, 0), HC_ENOENT);
 	assert_ptr_equal(asked.who, &part[0]);
@@ -476,7 +480,7 @@ int main(void)
 		TEST(info), TEST(wait), TEST(ioreq), TEST(ioreq_turns),
 		TEST(donate), TEST(release), TEST(start),
 		TEST(stop), TEST(queries_refused), TEST(queries),
-		TEST(log_text), TEST(channels_and_lines),
+		TEST(log_text), TEST(channels_lines_and_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
 	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
 	hv_fork_prepare
+HV_UNIT += hv_kvmclock
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
@@ -35,6 +36,7 @@ hv_channel_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_paging_UNDER := x86/paging.c
 hv_trap_UNDER := x86/desc.c
 hv_irq_UNDER := x86/irq.c
+hv_kvmclock_UNDER := x86/kvmclock.c
 hv_pci_UNDER := core/pci.c
 hv_pci_config_UNDER := x86/pci_config.c
 hv_lapic_UNDER := x86/lapic.c x86/tsc.c

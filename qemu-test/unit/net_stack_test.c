@@ -514,6 +514,13 @@ static void others_can_be_pinged(void **state)
 	ping_close();
 }
 
+static unsigned sets;
+
+static void clock_set(void)
+{
+	sets++;
+}
+
 /* The machine's clock began in 1970. */
 static void servers_know_the_time(void **state)
 {
@@ -522,13 +529,14 @@ static void servers_know_the_time(void **state)
 	(void)state;
 	wall_init(0, 0, 1000000000);
 	router.ntp_ahead_ms = 1600000000000;
-	ntp_start("10.0.2.2");
+	ntp_start("10.0.2.2", clock_set);
 	net_run(100);
 	ntp_get_status(&ntp);
 	assert_true(router.ntp_asked > 0);
 	/* That was before this was written. */
 	assert_int_equal(ntp.refused, 1);
 	assert_true(wall_now_ns() < 1000000000000000000);
+	assert_int_equal(sets, 0);
 	router.ntp_ahead_ms = 1800000000000;
 	net_run(1000000);
 	ntp_get_status(&ntp);
@@ -540,6 +548,9 @@ static void servers_know_the_time(void **state)
 	net_run(1000000);
 	assert_in_range(wall_now_ns() / 1000000 - (int64_t)net_ms + 10,
 			1799999999500, 1799999999520);
+	/* Who wants to know of it has been told of each. */
+	ntp_get_status(&ntp);
+	assert_int_equal(sets, ntp.answers);
 	/* A year: that is not the time. */
 	router.ntp_ahead_ms += 31536000000;
 	net_run(1000000);

@@ -18,7 +18,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	5
+#define BOOT_INFO_VERSION	6
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -269,8 +269,6 @@ struct boot_info {
 	uint32_t ecam_count;
 	uint32_t pci_count;
 	uint32_t reserved;
-	uint64_t wall_seconds;		/* UTC since 1970 (EFI GetTime) .. */
-	uint64_t wall_tsc;		/* .. at this TSC; 0, 0: not known */
 	/* What stands before a line of ours on the serial line, so that
 	 * "isthmus boot" knows it from what a guest prints; "": nothing. */
 	char mark[BOOT_MARK_LEN + 8];

@@ -60,6 +60,10 @@ enum hypercall {
 	HC_MEM_RELEASE = 13,
 	/* RDI = enum hc_fork, RSI = partition, and more as listed there [H] */
 	HC_FORK = 14,
+	/* RDI = UTC in ns since 1970 at TSC 0 of the caller's, modulo 2^64:
+	 * what the clocks of partitions tell from now on. HC_EINVAL: it is
+	 * later than 2^32 s after 1970 now [H] */
+	HC_CLOCK = 15,
 	HC_COUNT
 };
 

@@ -101,6 +101,11 @@ hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 	return note(p, NULL, n, 0, 0);
 }
 
+hv_status_t kvmclock_set_wall(uint64_t ns)
+{
+	return note(NULL, NULL, ns, 0, 0);
+}
+
 hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
 {
 	return note(p, NULL, line, unmask, 0);
