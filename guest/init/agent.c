@@ -116,10 +116,14 @@ int agent_run(void)
 	for (;;) {
 		struct pollfd p[PORT_COUNT + 1];
 		int timeout = agent_ready_poll(&ready, &p[PORT_COUNT]);
+		int clock = agent_clock_step();
 
 		for (size_t i = 0; i < PORT_COUNT; i++) {
 			p[i] = (struct pollfd){ .fd = listeners[i],
 						.events = POLLIN };
+		}
+		if (timeout < 0 || (clock >= 0 && clock < timeout)) {
+			timeout = clock;
 		}
 		/* A signal is no reason to end: nothing is blocked. */
 		if (poll(p, PORT_COUNT + 1, timeout) < 0) {

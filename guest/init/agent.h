@@ -3,7 +3,7 @@
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
  * (agent_session.c), watching files (agent_watch.c), what a template and its
  * children need (agent_fork.c), the 9P server (agent_9p*.c), the report to the host
- * (agent_ready.c), the listeners (agent.c).
+ * (agent_ready.c), the time of day (agent_clock.c), the listeners (agent.c).
  * What they speak is in proto/agent.h; a client is the host.
  */
 #ifndef GUEST_AGENT_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 
 #include "proto/agent.h"
 
@@ -88,6 +89,8 @@ bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);
 void agent_session(int sock);
 int agent_watch(const char *path);
+bool agent_clock_ask(int64_t behind_ns, int status, struct timex *ask);
+int agent_clock_step(void);
 int agent_freeze(void);
 int agent_fork(const char *name, const char *seed);
 int agent_mount(void);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_cache init_log init_net init_ports agent_proto agent_session agent_ready agent_9p
+UNIT_TESTS += init_processes init_cache init_log init_net init_ports agent_proto agent_session agent_ready agent_clock agent_9p
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
@@ -21,6 +21,9 @@ agent_session_SRCS := qemu-test/unit/agent_session_test.c \
 	guest/init/agent_session.c guest/init/agent_proto.c \
 	guest/init/agent_watch.c guest/init/agent_fork.c \
 	qemu-test/unit/agent_no_host.c
+
+agent_clock_SRCS := qemu-test/unit/agent_clock_test.c guest/init/agent_clock.c \
+	guest/init/cmdline.c
 
 agent_ready_SRCS := qemu-test/unit/agent_ready_test.c guest/init/agent_ready.c
 
