@@ -35,6 +35,7 @@
 #define PORT_DISCARD	9u
 #define PORT_SENDER	19u
 #define PORT_DNS	53u
+#define PORT_DHCP	68u
 
 struct linux_net {
 	unsigned which;
@@ -153,17 +154,14 @@ static bool host_port(void *arg, unsigned which, uint8_t proto, uint16_t port)
 		 port == PORT_SENDER));
 }
 
+/* What lies above the NAT's ports never is a Linux's, so the stack takes ports for its
+ * calls there without asking (lwipopts.h). DHCP's may not be open yet. */
 static bool taken(void *arg, bool six, uint8_t proto, uint16_t port)
 {
 	(void)arg;
 	(void)six;
-	return stack_ports_used(proto, port);
-}
-
-/* Whether a port that the host's own stack could have is a Linux's. */
-static bool is_linuxes(bool six, uint16_t port)
-{
-	return nat_uses(nat, six, PROTO_UDP, port);
+	return port > NAT_LAST || (proto == PROTO_UDP && port == PORT_DHCP) ||
+	       stack_ports_used(proto, port);
 }
 
 /* The wire's addresses may be others. */
@@ -258,7 +256,7 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 	ln->user.send = from_stack;
 	error = stack_link_new(&ln->user, &ln->stack);
 	if (error == 0) {
-		error = names_new(ln->stack, &ln->named, is_linuxes, &ln->names);
+		error = names_new(ln->stack, &ln->named, &ln->names);
 	}
 	if (error == 0) {
 		error = link_new(vs, &(struct link_user){

@@ -39,7 +39,6 @@ static_assert(MEMP_NUM_UDP_PCB >= 32 + NAT_LINUXES * (AT_ONCE + 2),
 
 /* One that was passed on. */
 struct query {
-	struct names *of;
 	struct udp_pcb *pcb;		/* to the server; NULL: there is none */
 	uint8_t *message;		/* NULL: not in use */
 	size_t len;
@@ -57,7 +56,6 @@ struct names {
 	struct udp_pcb *ends[2];
 	ip_addr_t linux_end[2];
 	const struct names_ends *what;
-	bool (*used)(bool six, uint16_t port);
 	uint64_t second;		/* that is being counted */
 	unsigned count;			/* of queries in it */
 	struct query queries[AT_ONCE];
@@ -124,7 +122,7 @@ static const ip_addr_t *server(unsigned turn)
 }
 
 /* A socket on the wire, on a port that nobody can foresee. */
-static struct udp_pcb *make_socket(const struct names *names, bool six)
+static struct udp_pcb *make_socket(bool six)
 {
 	struct udp_pcb *pcb = udp_new_ip_type(six ? IPADDR_TYPE_V6 :
 					      IPADDR_TYPE_V4);
@@ -132,8 +130,7 @@ static struct udp_pcb *make_socket(const struct names *names, bool six)
 	for (unsigned i = 0; pcb && i < PORTS_TRIED; i++) {
 		uint16_t port = UDP_ENSURE_LOCAL_PORT_RANGE(LWIP_RAND());
 
-		if (!names->used(six, port) &&
-		    udp_bind(pcb, six ? IP6_ADDR_ANY : IP4_ADDR_ANY, port) ==
+		if (udp_bind(pcb, six ? IP6_ADDR_ANY : IP4_ADDR_ANY, port) ==
 		    ERR_OK) {
 			udp_bind_netif(pcb, netif_default);
 			return pcb;
@@ -173,7 +170,7 @@ static bool try(struct query *q)
 	if (!to || !netif_default) {
 		return false;
 	}
-	q->pcb = make_socket(q->of, IP_IS_V6(to));
+	q->pcb = make_socket(IP_IS_V6(to));
 	if (!q->pcb || udp_connect(q->pcb, to, PORT) != ERR_OK) {
 		return false;
 	}
@@ -279,7 +276,6 @@ static void pass_on(struct names *n, struct udp_pcb *end, const ip_addr_t *from,
 		return;
 	}
 	memcpy(q->message, message, len);
-	q->of = n;
 	q->len = len;
 	q->question = *question;
 	q->end = end;
@@ -386,7 +382,7 @@ static void set_address(ip_addr_t *address, const uint8_t *bytes, bool six)
 
 /** See names.h. */
 int names_new(struct stack_link *link, const struct names_ends *ends,
-	      bool (*used)(bool six, uint16_t port), struct names **out)
+	      struct names **out)
 {
 	struct names *n = calloc(1, sizeof(*n));
 	ip_addr_t address[2];
@@ -396,7 +392,6 @@ int names_new(struct stack_link *link, const struct names_ends *ends,
 		return ENOMEM;
 	}
 	n->what = ends;
-	n->used = used;
 	set_address(&address[0], ends->host4, false);
 	set_address(&address[1], ends->host6, true);
 	set_address(&n->linux_end[0], ends->linux4, false);

@@ -22,10 +22,10 @@ struct names_status {
 	uint64_t failed, refused, dropped;
 };
 
-/* Begins to answer on that link. *ends and what it names must stay. used: whether the
- * port of the wire's address is somebody else's. Returns 0, ENOMEM or EADDRINUSE. */
+/* Begins to answer on that link. *ends and what it names must stay. Returns 0, ENOMEM
+ * or EADDRINUSE. */
 int names_new(struct stack_link *link, const struct names_ends *ends,
-	      bool (*used)(bool six, uint16_t port), struct names **out);
+	      struct names **out);
 /* Linux is another one: what was asked before is forgotten. */
 void names_linux_down(struct names *names);
 void names_get_status(struct names_status *status);

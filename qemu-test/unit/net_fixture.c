@@ -279,6 +279,7 @@ static void answer_ntp(uint16_t port, const uint8_t *asked)
 	uint8_t said[48] = { 0x24, 2 };
 
 	router.ntp_asked++;
+	router.ntp_from = port;
 	memcpy(said + 24, asked + 40, 8);
 	for (unsigned i = 32; i < 48; i += 8) {
 		put32(said + i, (uint32_t)(ms / 1000) + 2208988800u);

@@ -30,7 +30,8 @@ struct router {
 	unsigned discovers, requests, queries, arps, pings, pongs, frames;
 	int64_t ntp_ahead_ms;	/* its clock, of ours */
 	unsigned ntp_asked;
-	uint16_t asked_from;	/* port of the last DNS query */
+	uint16_t asked_from;	/* port of the last DNS query, */
+	uint16_t ntp_from;	/* and of the last one of NTP */
 	/* Each DNS query, which is not answered then. */
 	void (*query)(uint32_t to, uint16_t port, const uint8_t *data,
 		      size_t len);

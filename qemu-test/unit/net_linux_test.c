@@ -90,16 +90,14 @@ int stack_link_new(const struct stack_link_user *user, struct stack_link **out)
 
 static struct {
 	const struct names_ends *ends;
-	bool (*used)(bool six, uint16_t port);
 	unsigned downs;
 } names;
 
 int names_new(struct stack_link *link, const struct names_ends *ends,
-	      bool (*used)(bool six, uint16_t port), struct names **out)
+	      struct names **out)
 {
 	assert_ptr_equal(link, &s);
 	names.ends = ends;
-	names.used = used;
 	*out = (struct names *)&names;
 	return 0;
 }
@@ -250,8 +248,7 @@ static void the_words_are_its_addresses(void **state)
 	assert_memory_equal(s.user->address4, host_ip, 4);
 }
 
-/* Names are for it alone, and end with it; a port that leads to a Linux is not one
- * to ask servers from. */
+/* Names are for it alone, and end with it. */
 static void it_has_names(void **state)
 {
 	unsigned downs = names.downs;
@@ -262,13 +259,6 @@ static void it_has_names(void **state)
 	GO(names.ends->host6[15], 1);
 	GO(names.ends->linux6[15], 2);
 	assert_memory_equal(names.ends->linux6, s.user->address6, 15);
-	assert_false(names.used(false, 62000));
-	GO(nat_forward((struct nat *)(uintptr_t)linux_net_nat(), 0, false, UDP,
-		       62000, 62000), 0);
-	assert_true(names.used(false, 62000));
-	assert_false(names.used(true, 62000));
-	nat_unforward((struct nat *)(uintptr_t)linux_net_nat(), false, UDP,
-		      62000);
 	fake_vsock_close();
 	assert_true(names.downs > downs);
 	fake_vsock_open();
@@ -368,6 +358,34 @@ static void a_port_of_the_hosts_own_is_not_taken(void **state)
 	GO(net_get16(s.packet + 20), 6001);
 }
 
+/* The stack asks nobody for the ports of its calls, nor does its DHCP client when a
+ * card comes: these lead to no Linux, whoever has them now. */
+static void ports_of_the_hosts_calls_are_not_forwarded(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port;
+		int error;
+	} t[] = {
+		{ UDP, NAT_LAST, 0 }, { TCP, NAT_LAST, 0 }, { TCP, 68, 0 },
+		{ UDP, NAT_LAST + 1, EADDRINUSE },
+		{ TCP, NAT_LAST + 1, EADDRINUSE }, { UDP, 65535, EADDRINUSE },
+		{ TCP, 65535, EADDRINUSE }, { UDP, 68, EADDRINUSE },
+	};
+	struct nat *nat = (struct nat *)(uintptr_t)linux_net_nat();
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		for (unsigned six = 0; six < 2; six++) {
+			GO(nat_forward(nat, 0, six, t[i].proto, t[i].port, 80),
+			   t[i].error);
+			nat_unforward(nat, six, t[i].proto, t[i].port);
+		}
+	}
+	from_linux(linux_ip, peer, UDP, 65000, 53);
+	assert_in_range(net_get16(s.packet + 20), NAT_RANDOM, NAT_LAST);
+}
+
 /* A Linux that has been started again has nothing of the one before. */
 static void it_begins_anew(void **state)
 {
@@ -420,6 +438,7 @@ int main(void)
 		TEST(what_of_the_host_linux_may_speak_to),
 		TEST(the_stack_speaks_to_linux),
 		TEST(a_port_of_the_hosts_own_is_not_taken),
+		TEST(ports_of_the_hosts_calls_are_not_forwarded),
 		TEST(it_begins_anew), TEST(shut_it_has_no_network),
 	};
 

@@ -6,8 +6,6 @@
 
 #include "net_names_fixture.h"
 
-#include "host-bridge/net/nat.h"
-
 const struct names_ends ends = {
 	.host4 = { 10, 77, 1, 1 }, .linux4 = { 10, 77, 1, 2 },
 	.host6 = { 0xfd, 0x69, 0x73, 0x74, 0x68, 0x6d, 0, 1, [15] = 1 },
@@ -19,16 +17,6 @@ struct names *names;
 
 struct got got;
 struct asked asked;
-bool all_used;
-unsigned used_asked;
-
-static bool used(bool six, uint16_t port)
-{
-	assert_in_range(port, NAT_LAST + 1, 65535);
-	assert_false(six);
-	used_asked++;
-	return all_used;
-}
 
 static bool link_send(void *arg, const struct net_packet *packet)
 {
@@ -184,9 +172,9 @@ void names_begin(void)
 	router.query = on_query;
 	stack_init();
 	GO(stack_link_new(&user, &link_to_linux), 0);
-	GO(names_new(link_to_linux, &ends, used, &names), 0);
+	GO(names_new(link_to_linux, &ends, &names), 0);
 	/* Twice there is none. */
-	GO(names_new(link_to_linux, &ends, used, &names), EADDRINUSE);
+	GO(names_new(link_to_linux, &ends, &names), EADDRINUSE);
 }
 
 void names_wire(void)

@@ -35,8 +35,6 @@ extern const struct names_ends ends;
 extern struct names *names;
 extern struct got got;
 extern struct asked asked;
-extern bool all_used;			/* ports, by others; */
-extern unsigned used_asked;		/* so often asked for */
 
 /* The stack, a link and its names; then the card starts. */
 void names_begin(void);

@@ -533,6 +533,7 @@ static void servers_know_the_time(void **state)
 	net_run(100);
 	ntp_get_status(&ntp);
 	assert_true(router.ntp_asked > 0);
+	assert_in_range(router.ntp_from, NAT_LAST + 1, 65535);
 	/* That was before this was written. */
 	assert_int_equal(ntp.refused, 1);
 	assert_true(wall_now_ns() < 1000000000000000000);
