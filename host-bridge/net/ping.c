@@ -14,6 +14,7 @@
 
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/lwip/arch/cc.h"
+#include "host-bridge/net/packet.h"
 #include "host-bridge/net/ping.h"
 #include "host-bridge/net/stack.h"
 
@@ -57,7 +58,8 @@ static uint8_t on_packet(void *arg, struct raw_pcb *pcb, struct pbuf *p,
 	return 1;
 }
 
-/** See ping.h. */
+/** See ping.h. The id is one that the NAT gives to no Linux, as the ports of other
+ * calls are (lwipopts.h). */
 int ping_open(const ip_addr_t *to)
 {
 	uint32_t random = lwip_port_random();
@@ -74,7 +76,7 @@ int ping_open(const ip_addr_t *to)
 		ping.pcb->chksum_offset = 2;
 	}
 	memset(ping.sent, 0, sizeof(ping.sent));
-	memcpy(ping.sent + 4, &random, 2);
+	net_put16(ping.sent + 4, UDP_ENSURE_LOCAL_PORT_RANGE(random));
 	memcpy(ping.sent + HEADER, &random, sizeof(random));
 	ping.sequence = 0;
 	return 0;

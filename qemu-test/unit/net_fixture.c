@@ -317,6 +317,7 @@ static void take_ip(const uint8_t *ip, size_t len)
 		take_udp(get32(ip + 16), ip + 20, len - 20);
 	} else if (ip[9] == 1 && ip[20] == 8) {
 		router.pings++;
+		router.ping_id = get16(ip + 24);
 		memcpy(echo, ip + 20, len - 20);
 		echo[0] = 0;
 		put16(echo + 2, 0);

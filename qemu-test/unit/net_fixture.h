@@ -32,6 +32,7 @@ struct router {
 	unsigned ntp_asked;
 	uint16_t asked_from;	/* port of the last DNS query, */
 	uint16_t ntp_from;	/* and of the last one of NTP */
+	uint16_t ping_id;	/* of the last echo request */
 	/* Each DNS query, which is not answered then. */
 	void (*query)(uint32_t to, uint16_t port, const uint8_t *data,
 		      size_t len);

@@ -28,6 +28,9 @@
 #define HEAD	sizeof(struct net_channel_head)
 #define UDP	17
 #define TCP	6
+#define ICMP	1
+#define ECHO_REQUEST	0x0800		/* as "ports"; with the id */
+#define ECHO_REPLY	0
 
 static const uint8_t linux_ip[4] = { 10, 77, 1, 2 }, host_ip[4] = { 10, 77, 1, 1 };
 static const uint8_t outside[4] = { 192, 0, 2, 1 }, peer[4] = { 198, 51, 100, 7 };
@@ -165,6 +168,9 @@ static size_t make(uint8_t *ip, const uint8_t *from, const uint8_t *to,
 	net_put16(ip + 22, to_port);
 	if (proto == UDP) {
 		net_put16(ip + 24, (uint16_t)(len - 20));
+	} else if (proto == ICMP) {
+		net_put16(ip + 22, 0);
+		net_put16(ip + 24, to_port);
 	} else {
 		ip[32] = 0x50;
 		ip[33] = 2;		/* SYN */
@@ -371,6 +377,7 @@ static void ports_of_the_hosts_calls_are_not_forwarded(void **state)
 		{ UDP, NAT_LAST + 1, EADDRINUSE },
 		{ TCP, NAT_LAST + 1, EADDRINUSE }, { UDP, 65535, EADDRINUSE },
 		{ TCP, 65535, EADDRINUSE }, { UDP, 68, EADDRINUSE },
+		{ ICMP, NAT_LAST, 0 }, { ICMP, NAT_LAST + 1, EADDRINUSE },
 	};
 	struct nat *nat = (struct nat *)(uintptr_t)linux_net_nat();
 
@@ -384,6 +391,23 @@ static void ports_of_the_hosts_calls_are_not_forwarded(void **state)
 	}
 	from_linux(linux_ip, peer, UDP, 65000, 53);
 	assert_in_range(net_get16(s.packet + 20), NAT_RANDOM, NAT_LAST);
+}
+
+/* Nor do the ids of its echo requests, though a Linux's may have the same. */
+static void answers_to_the_hosts_pings_are_its_own(void **state)
+{
+	uint8_t ip[2000];
+	uint16_t id;
+
+	(void)state;
+	from_linux(linux_ip, peer, ICMP, ECHO_REQUEST, 65000);
+	id = net_get16(s.packet + 24);
+	assert_in_range(id, NAT_RANDOM, NAT_LAST);
+	assert_false(from_wire(peer, outside, ICMP, ECHO_REPLY, 65000));
+	GO(to_linux(ip), 0);
+	assert_true(from_wire(peer, outside, ICMP, ECHO_REPLY, id));
+	GO(to_linux(ip), 60);
+	GO(net_get16(ip + 24), 65000);
 }
 
 /* A Linux that has been started again has nothing of the one before. */
@@ -439,6 +463,7 @@ int main(void)
 		TEST(the_stack_speaks_to_linux),
 		TEST(a_port_of_the_hosts_own_is_not_taken),
 		TEST(ports_of_the_hosts_calls_are_not_forwarded),
+		TEST(answers_to_the_hosts_pings_are_its_own),
 		TEST(it_begins_anew), TEST(shut_it_has_no_network),
 	};
 
