@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The echo service [RFC 862] over TCP, for measuring, and for seeing that a
- * network is there. It is open to whoever can reach it, so only the manifest
- * starts it. What a peer sends and does not take back is bounded by its window:
- * bytes count as received when they are on their way back.
+ * The echo service [RFC 862], for measuring, and for seeing that a network is
+ * there. It is open to whoever can reach it, so only the manifest starts it. What a
+ * peer of TCP sends and does not take back is bounded by its window: bytes count as
+ * received when they are on their way back.
  */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "lwip/ip.h"
 #include "lwip/tcp.h"
+#include "lwip/udp.h"
 
 #include "host-bridge/net/echo.h"
 #include "host-bridge/net/listen.h"
 
 #define PORT		7u
+#define RESERVED	1024u	/* below it are services */
 #define POLL		4u	/* half seconds between looks when memory lacks */
 
 struct echo {
@@ -121,8 +125,34 @@ static err_t on_connection(void *arg, struct tcp_pcb *tcp, err_t error)
 	return ERR_OK;
 }
 
+/* Back the way it came. Not what is for many, nor what comes from a service: two that
+ * answer each other would never end. */
+static void on_datagram(void *arg, struct udp_pcb *udp, struct pbuf *p,
+			const ip_addr_t *from, uint16_t port)
+{
+	struct netif *netif = ip_current_input_netif();
+	const ip_addr_t *to = ip_current_dest_addr();
+
+	(void)arg;
+	if (port >= RESERVED && !ip_addr_ismulticast(to) &&
+	    !ip_addr_isbroadcast(to, netif)) {
+		(void)udp_sendto_if_src(udp, p, from, port, netif, to);
+	}
+	pbuf_free(p);
+}
+
 /** See echo.h. */
 int echo_start(void)
 {
+	struct udp_pcb *udp = udp_new_ip_type(IPADDR_TYPE_ANY);
+
+	if (!udp) {
+		return ENOMEM;
+	}
+	udp_recv(udp, on_datagram, NULL);
+	if (udp_bind(udp, IP_ANY_TYPE, PORT) != ERR_OK) {
+		udp_remove(udp);
+		return EADDRINUSE;
+	}
 	return listen_tcp(PORT, on_connection);
 }

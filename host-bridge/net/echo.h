@@ -3,7 +3,7 @@
 #ifndef ISTHMUS_ECHO_H
 #define ISTHMUS_ECHO_H
 
-/* On TCP port 7 of all addresses; once. 0 or an errno value. */
+/* On port 7, TCP and UDP, of all addresses; once. 0 or an errno value. */
 int echo_start(void);
 
 #endif

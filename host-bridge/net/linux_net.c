@@ -70,8 +70,9 @@ static void pass(enum nat_way way, unsigned which, unsigned to,
 		}
 		break;
 	case NAT_HOST:
-		if (which < NAT_LINUXES && all[which]) {
-			(void)stack_to_host(all[which]->stack, packet);
+		if (which == NAT_LINUXES || all[which]) {
+			(void)stack_to_host(which == NAT_LINUXES ? NULL :
+					    all[which]->stack, packet);
 		}
 		break;
 	default:
@@ -149,9 +150,8 @@ static bool host_port(void *arg, unsigned which, uint8_t proto, uint16_t port)
 	(void)which;
 	return proto == PROTO_ICMP || proto == PROTO_ICMP6 ||
 	       port == PORT_DNS ||
-	       (allowed.echo && proto == PROTO_TCP &&
-		(port == PORT_ECHO || port == PORT_DISCARD ||
-		 port == PORT_SENDER));
+	       (allowed.echo && (port == PORT_ECHO || (proto == PROTO_TCP &&
+		(port == PORT_DISCARD || port == PORT_SENDER))));
 }
 
 /* What lies above the NAT's ports never is a Linux's, so the stack takes ports for its

@@ -84,7 +84,8 @@ int stack_link_new(const struct stack_link_user *user, struct stack_link **out);
 /* For services that are that Linux's alone. */
 struct netif *stack_link_netif(struct stack_link *link);
 /* A packet of that Linux's for the host partition itself, which may be: it has been
- * looked at. False: there is no memory for it. */
+ * looked at. link NULL: one of the wire's, that a hook has taken earlier; also from a
+ * hook. False: there is no memory for it. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet);
 
 /* After each use of lwIP that is not one of its own callbacks: its timers, and what

@@ -15,7 +15,8 @@ struct stack {
 	bool added;			/* lwIP knows the card */
 	struct netif wire;
 	struct loop_timer timer;	/* lwIP's next */
-	bool inside;			/* lwIP is at work */
+	bool inside;			/* lwIP is at work.. */
+	bool looked;			/* .. on a packet for which no hook is asked */
 	struct stack_hooks hooks;
 	bool by_hand;			/* the IPv4 address is the manifest's */
 	char told[STACK_TEXT];

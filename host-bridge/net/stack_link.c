@@ -38,8 +38,9 @@ static void leave_checksum(struct net_packet *packet)
 	uint8_t proto = six ? ip[6] : ip[9];
 	uint32_t sum;
 
-	if (proto != IP_PROTO_TCP && proto != IP_PROTO_UDP) {
-		return;
+	if ((proto != IP_PROTO_TCP && proto != IP_PROTO_UDP) ||
+	    (!six && (net_get16(ip + 6) & (IP_MF | IP_OFFMASK)) != 0)) {
+		return;		/* a fragment has none, or not only its own */
 	}
 	packet->flags = NET_NEEDS_CSUM;
 	packet->csum_start = (uint16_t)header;
@@ -128,6 +129,8 @@ struct netif *stack_link_netif(struct stack_link *link)
 /** See stack.h. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 {
+	struct netif *netif = link ? &link->netif : &stack.wire;
+	bool inside = stack.inside;
 	struct pbuf *p = NULL;
 
 	/* lwIP reads the first byte of what comes without asking. */
@@ -139,11 +142,12 @@ bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 		return false;
 	}
 	memcpy(p->payload, packet->data, packet->len);
-	stack.inside = true;
-	if (link->netif.input(p, &link->netif) != ERR_OK) {
+	stack.inside = stack.looked = true;
+	if (ip_input(p, netif) != ERR_OK) {
 		pbuf_free(p);
 	}
-	stack.inside = false;
+	stack.inside = inside;
+	stack.looked = false;
 	stack_left();
 	return true;
 }

@@ -98,14 +98,15 @@ static size_t packet_length(const uint8_t *data, size_t len)
 	return said >= 20 && said <= len ? said : 0;
 }
 
-/** See hooks.h. Packets of links have been looked at on their way here. */
+/** See hooks.h. Some packets have been looked at on their way here. */
 int stack_hook_input(struct pbuf *p, struct netif *from)
 {
 	struct net_packet packet = { .data = p->payload };
 
 	packet.len = packet_length(packet.data, p->len);
 	packet.space = packet.len;
-	if (from != &stack.wire || !stack.hooks.from_wire || packet.len == 0 ||
+	if (from != &stack.wire || stack.looked || !stack.hooks.from_wire ||
+	    packet.len == 0 ||
 	    !stack.hooks.from_wire(stack.hooks.arg, &packet)) {
 		return 0;
 	}

@@ -41,6 +41,15 @@ def echoed(port):
     return got
 
 
+def echoed_datagram(port):
+    """What comes back of a part of it in one datagram, in fragments on the
+    machine's network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(60)
+        s.sendto(ECHO[:9000], ("127.0.0.1", port))
+        return s.recv(65536)
+
+
 class Remote:
     """A peer of the network console's."""
 
@@ -134,6 +143,8 @@ def net_stack(t):
     t.check("no address of" in said, f"resolve said {said!r}")
     got = echoed(port)
     t.check(got == ECHO, f"{len(got)} of {len(ECHO)} bytes came back")
+    got = echoed_datagram(port)
+    t.check(got == ECHO[:9000], f"{len(got)} of 9000 bytes came back at once")
     log.settimeout(60)
     lines = ""
     while "stage 62 volume ready" not in lines:

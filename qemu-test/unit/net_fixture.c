@@ -149,11 +149,10 @@ void net_frame(const void *frame, size_t len)
 	free(copy);
 }
 
-void net_ip(uint8_t protocol, uint32_t from, uint32_t to, const void *payload,
-	    size_t len)
+void net_fragment(uint8_t protocol, uint32_t from, uint32_t to, uint16_t id,
+		  uint16_t frag, const void *payload, size_t len)
 {
 	uint8_t frame[2048] = { 0 }, *ip = frame + 14;
-	static uint16_t id;
 
 	assert_true(len <= sizeof(frame) - 34);
 	memcpy(frame, to == 0xffffffff ? (const uint8_t *)"\xff\xff\xff\xff\xff\xff" :
@@ -162,7 +161,8 @@ void net_ip(uint8_t protocol, uint32_t from, uint32_t to, const void *payload,
 	put16(frame + 12, 0x0800);
 	ip[0] = 0x45;
 	put16(ip + 2, (uint16_t)(20 + len));
-	put16(ip + 4, ++id);
+	put16(ip + 4, id);
+	put16(ip + 6, frag);
 	ip[8] = 64;
 	ip[9] = protocol;
 	put32(ip + 12, from);
@@ -170,6 +170,14 @@ void net_ip(uint8_t protocol, uint32_t from, uint32_t to, const void *payload,
 	put16(ip + 10, test_sum(ip, 20, 0));
 	memcpy(ip + 20, payload, len);
 	net_frame(frame, 34 + len);
+}
+
+void net_ip(uint8_t protocol, uint32_t from, uint32_t to, const void *payload,
+	    size_t len)
+{
+	static uint16_t id;
+
+	net_fragment(protocol, from, to, ++id, 0, payload, len);
 }
 
 static void udp_to(uint32_t from, uint16_t from_port, uint32_t to,
@@ -308,12 +316,13 @@ static void take_udp(uint32_t server, const uint8_t *udp, size_t len)
 
 static void take_ip(const uint8_t *ip, size_t len)
 {
+	bool fragment = (get16(ip + 6) & 0x3fff) != 0;
 	uint8_t echo[1600];
 
 	assert_true(len >= 20 && get16(ip + 2) <= len);
 	assert_int_equal(test_sum(ip, 20, 0), 0);
 	len = get16(ip + 2);
-	if (ip[9] == 17) {
+	if (ip[9] == 17 && !fragment) {
 		take_udp(get32(ip + 16), ip + 20, len - 20);
 	} else if (ip[9] == 1 && ip[20] == 8) {
 		router.pings++;

@@ -36,7 +36,7 @@ struct router {
 	/* Each DNS query, which is not answered then. */
 	void (*query)(uint32_t to, uint16_t port, const uint8_t *data,
 		      size_t len);
-	/* Each IP packet that is not for one of its services. */
+	/* Each IP packet that is not for one of its services, and each fragment. */
 	void (*packet)(const uint8_t *ip, size_t len);
 	/* Each UDP datagram that is not for one of them. */
 	void (*datagram)(uint16_t port, const uint8_t *data, size_t len);
@@ -58,6 +58,9 @@ void net_frame(const void *frame, size_t len);
 /* An IPv4 packet of the router's, checksum and frame around it. */
 void net_ip(uint8_t protocol, uint32_t from, uint32_t to, const void *payload,
 	    size_t len);
+/* One of its fragments; frag: as in the header. */
+void net_fragment(uint8_t protocol, uint32_t from, uint32_t to, uint16_t id,
+		  uint16_t frag, const void *payload, size_t len);
 void net_udp(uint32_t from, uint16_t from_port, uint16_t to_port,
 	     const void *data, size_t len);
 uint16_t test_sum(const void *data, size_t len, uint32_t sum);

@@ -42,6 +42,7 @@ static struct {
 	const struct stack_link_user *user;
 	bool there;			/* the wire's address */
 	unsigned wire, host, room;
+	unsigned back;			/* of these: the wire's, given back */
 	uint8_t packet[2000];		/* the last one, to either */
 	size_t len;
 	uint16_t taken;
@@ -113,8 +114,9 @@ void names_linux_down(struct names *of)
 
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 {
-	assert_ptr_equal(link, &s);
+	assert_true(!link || link == (struct stack_link *)&s);
 	s.host++;
+	s.back += !link;
 	keep(packet);
 	return true;
 }
@@ -178,19 +180,35 @@ static size_t make(uint8_t *ip, const uint8_t *from, const uint8_t *to,
 	return len;
 }
 
-static void from_linux(const uint8_t *from, const uint8_t *to, uint8_t proto,
-		       uint16_t from_port, uint16_t to_port)
+/* A packet becomes a fragment of one datagram; frag: as in the header. */
+static void put_fragment(uint8_t *ip, uint16_t frag)
+{
+	net_put16(ip + 4, 77);
+	net_put16(ip + 6, frag);
+	net_put16(ip + 10, 0);
+	net_put16(ip + 10, (uint16_t)~net_sum(0, ip, 20));
+}
+
+/* Linux sends a packet. */
+static void say(const uint8_t *ip, size_t len)
 {
 	struct {
 		struct net_channel_head head;
 		uint8_t ip[60];
-	} m = { 0 };
+	} m = { .head.len = (uint32_t)(HEAD + len) };
 
-	m.head.len = (uint32_t)(HEAD + make(m.ip, from, to, proto, from_port,
-					    to_port));
+	memcpy(m.ip, ip, len);
 	GO(fake_vsock_send(&m, m.head.len), m.head.len);
 	fake_vsock_step();
 	assert_false(fake_vsock.end.gone);
+}
+
+static void from_linux(const uint8_t *from, const uint8_t *to, uint8_t proto,
+		       uint16_t from_port, uint16_t to_port)
+{
+	uint8_t ip[60];
+
+	say(ip, make(ip, from, to, proto, from_port, to_port));
 }
 
 /* What Linux gets; its length, 0: nothing. */
@@ -232,7 +250,7 @@ static int setup(void **state)
 	}
 	fake_vsock_setup();
 	fake_vsock_open();
-	s.wire = s.host = s.room = 0;
+	s.wire = s.host = s.room = s.back = 0;
 	s.there = true;
 	s.hooks.changed(s.hooks.arg);
 	return 0;
@@ -313,8 +331,9 @@ static void what_of_the_host_linux_may_speak_to(void **state)
 		bool may;
 	} t[] = {
 		{ TCP, 7, true }, { TCP, 9, true }, { TCP, 19, true },
-		{ UDP, 53, true }, { TCP, 53, true }, { UDP, 7, false },
+		{ UDP, 53, true }, { TCP, 53, true }, { UDP, 7, true },
 		{ TCP, 22, false }, { UDP, 123, false }, { TCP, 8, false },
+		{ UDP, 9, false }, { UDP, 19, false },
 	};
 	unsigned want = 0;
 
@@ -410,6 +429,43 @@ static void answers_to_the_hosts_pings_are_its_own(void **state)
 	GO(net_get16(ip + 24), 65000);
 }
 
+/* Fragments for the host that come before their first are its when that is there,
+ * from the wire as from Linux. */
+static void the_host_gets_its_fragments(void **state)
+{
+	uint8_t data[NET_HEADROOM + 40], *ip = data + NET_HEADROOM;
+	struct net_packet p = { .data = ip, .len = 40, .space = 40 };
+
+	(void)state;
+	for (unsigned i = 2; i <= 3; i++) {
+		make(ip, peer, outside, UDP, (uint16_t)i, 0);
+		put_fragment(ip, (uint16_t)i);
+		assert_true(s.hooks.from_wire(s.hooks.arg, &p));
+	}
+	GO(s.host, 0);
+	make(ip, peer, outside, UDP, 5000, 7);
+	put_fragment(ip, 0x2000);
+	assert_false(s.hooks.from_wire(s.hooks.arg, &p));
+	GO(s.host, 2);
+	GO(s.back, 2);
+	/* Whole, as they came. */
+	GO(s.len, 40);
+	GO(net_get16(s.packet + 6), net_get16(s.packet + 20));
+	make(ip, peer, outside, UDP, 4, 0);
+	put_fragment(ip, 4);
+	assert_false(s.hooks.from_wire(s.hooks.arg, &p));
+	GO(s.host, 2);
+	make(ip, linux_ip, host_ip, UDP, 2, 0);
+	put_fragment(ip, 2);
+	say(ip, 40);
+	GO(s.host, 2);
+	make(ip, linux_ip, host_ip, UDP, 5000, 7);
+	put_fragment(ip, 0x2000);
+	say(ip, 40);
+	GO(s.host, 4);
+	GO(s.back, 2);
+}
+
 /* A Linux that has been started again has nothing of the one before. */
 static void it_begins_anew(void **state)
 {
@@ -464,6 +520,7 @@ int main(void)
 		TEST(a_port_of_the_hosts_own_is_not_taken),
 		TEST(ports_of_the_hosts_calls_are_not_forwarded),
 		TEST(answers_to_the_hosts_pings_are_its_own),
+		TEST(the_host_gets_its_fragments),
 		TEST(it_begins_anew), TEST(shut_it_has_no_network),
 	};
 
