@@ -11,12 +11,19 @@
 #include "host-bridge/net/stack_int.h"
 #include "host-bridge/net/stack_ports.h"
 
+/* Whether it is the wire's. netif: what it is bound to, as lwIP numbers it. */
+static bool is_wires(uint8_t netif)
+{
+	return netif == NETIF_NO_INDEX ||
+	       netif == netif_get_index(&stack.wire);
+}
+
 /** See stack_ports.h. */
 bool stack_ports_used(uint8_t proto, uint16_t port)
 {
 	if (proto == IP_PROTO_UDP) {
 		for (const struct udp_pcb *u = udp_pcbs; u; u = u->next) {
-			if (u->local_port == port) {
+			if (u->local_port == port && is_wires(u->netif_idx)) {
 				return true;
 			}
 		}
@@ -26,7 +33,7 @@ bool stack_ports_used(uint8_t proto, uint16_t port)
 	     i++) {
 		for (const struct tcp_pcb *t = *tcp_pcb_lists[i]; t;
 		     t = t->next) {
-			if (t->local_port == port) {
+			if (t->local_port == port && is_wires(t->netif_idx)) {
 				return true;
 			}
 		}

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* TCP or UDP, by its number in IP. */
+/* Of the wire's addresses; TCP or UDP, by its number in IP. */
 bool stack_ports_used(uint8_t proto, uint16_t port);
 /* There was no room on a link, and there is now. */
 void stack_ports_go_on(void);

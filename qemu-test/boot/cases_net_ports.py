@@ -11,7 +11,7 @@ RULES = """echo;
 	};
 	partitions {
 		linux {
-			publish = "tcp:2222:22";
+			publish = "tcp:2222:22 udp:53";
 			hide = "tcp:23";
 		};
 """
@@ -33,6 +33,7 @@ def net_ports(t):
     t.check(got == ECHO, f"{len(got)} of {len(ECHO)} bytes came back")
     said = " ".join(console.run("net ports").split())
     for line in ("TCP 2222 -> Linux, 22: IPv4 and IPv6, by the manifest",
+                 "UDP 53 -> Linux, 53: IPv4 and IPv6, by the manifest",
                  "TCP 8080 -> Linux, 8080: IPv4 ",
                  "TCP 7 -> Linux, 7; refused: the host partition has the port",
                  "TCP 23 -> Linux, 23; refused: the manifest hides the port",

@@ -10,6 +10,7 @@
 #include "net_names_fixture.h"
 
 #include "host-bridge/net/nat.h"
+#include "host-bridge/net/stack_ports.h"
 
 /* ---- The machine's own names ---- */
 
@@ -395,6 +396,20 @@ static void others_are_not(void **state)
 	GO(got.count + asked.count, 0);
 }
 
+/* Port 53 of the wire's address is nobody's, and may lead to a Linux; what servers
+ * are asked from is taken. */
+static void the_port_is_the_links_alone(void **state)
+{
+	(void)state;
+	assert_false(stack_ports_used(17, 53));
+	GO(ask("there.example", 1), -1);
+	assert_true(stack_ports_used(17, asked.port));
+	assert_false(stack_ports_used(6, asked.port));
+	names_linux_down(names);
+	assert_false(stack_ports_used(17, asked.port));
+	assert_true(stack_ports_used(17, 68));
+}
+
 /* At once 32: the oldest goes. The same again is not asked again. */
 static void no_more_than_so_many_are_open(void **state)
 {
@@ -459,7 +474,8 @@ int main(void)
 		TEST(an_error_without_the_question_passes),
 		TEST(ports_and_ids_are_by_chance), TEST(the_next_server_is_asked),
 		TEST(silence_ends_in_an_error), TEST(malformed_is_said),
-		TEST(others_are_not), TEST(no_more_than_so_many_are_open),
+		TEST(others_are_not), TEST(the_port_is_the_links_alone),
+		TEST(no_more_than_so_many_are_open),
 		TEST(a_second_has_so_many),
 	};
 

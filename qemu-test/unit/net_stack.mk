@@ -20,4 +20,4 @@ $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
 net_console_SRCS += host-bridge/net/netconsole.c
-net_names_SRCS += qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/,names.c names_message.c)
+net_names_SRCS += qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/,names.c names_message.c stack_ports.c)
