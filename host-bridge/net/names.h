@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names for a Linux: port 53 of the host partition's end of its link. What is asked of
- * this machine itself is answered, all else is passed on to the servers of the host
- * partition, whichever they are now [RFC 5625].
+ * Names for a Linux: port 53, UDP and TCP, of the host partition's end of its link.
+ * What is asked of this machine itself is answered, all else is passed on to the
+ * servers of the host partition, whichever they are now [RFC 5625].
  */
 #ifndef ISTHMUS_NAMES_H
 #define ISTHMUS_NAMES_H

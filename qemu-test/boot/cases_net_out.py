@@ -5,13 +5,17 @@ import hashlib
 import os
 import re
 import socket
+import struct
 import threading
 
 from runner import BOCHS, QEMU, case
 from cases_net import with_network
 
 GATEWAY = "10.0.2.2"            # QEMU's, behind which this computer is
-OUTSIDE = "10.0.2.15"           # what it gives the machine
+OUTSIDE = "10.0.2.15"           # the machine's
+SERVED = "10.0.2.100"           # a name server, by TCP alone
+NETWORK = f"""echo; address = "{OUTSIDE}/24"; gateway = "{GATEWAY}";
+              dns = "{SERVED}";"""
 MIB = 1 << 20
 
 
@@ -61,6 +65,37 @@ def serve_echo_udp():
     return s.getsockname()[1]
 
 
+def query(name):
+    """For its address, as DNS has it over TCP."""
+    message = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + b"".join(
+        bytes([len(word)]) + word.encode()
+        for word in name.split(".")) + b"\0\0\1\0\1"
+    return struct.pack(">H", len(message)) + message
+
+
+def long_answer(message):
+    """To a query, without its length; far too long for a datagram."""
+    answer = message[:2] + b"\x81\x80" + message[4:] + bytes(range(240)) * 250
+    return struct.pack(">H", len(answer)) + answer
+
+
+def serve_names(asked):
+    """A name server; keeps what it was asked."""
+    def answer(connection):
+        while length := connection.recv(2, socket.MSG_WAITALL):
+            message = connection.recv(*struct.unpack(">H", length),
+                                      socket.MSG_WAITALL)
+            asked.append(message)
+            connection.sendall(long_answer(message))
+    return serve(answer)
+
+
+def query_file(t, name):
+    with open(t.path(name), "wb") as f:
+        f.write(query(name))
+    return t.path(name)
+
+
 HERE = r"""
 ip addr show isthmus0
 ip route
@@ -86,6 +121,8 @@ nc {gateway} {sink} < /tmp/c
 datagram {gateway} {udp} 1 1472 9000
 datagram 10.77.1.1 7 1472 9000 65507
 datagram {outside} 7 9000
+nc 10.77.1.1 53 < /host.isthmus.internal | tail -c 4 | hexdump -C
+nc 10.77.1.1 53 < /long.example | sha256sum
 """
 
 
@@ -94,14 +131,18 @@ datagram {outside} 7 9000
 def net_out(t):
     data = os.urandom(8 * MIB)
     want = hashlib.sha256(data).hexdigest()
-    sums, out, options = [], "", []
+    sums, asked, out, options, network = [], [], "", [], "echo;"
     if t.platform in QEMU:
-        options = ["--nic", "virtio", "--overlay", t.overlay(
-            {"bin/datagram": t.guest_program("datagram")})]
+        files = {"bin/datagram": t.guest_program("datagram")}
+        for name in ("host.isthmus.internal", "long.example"):
+            files[name] = query_file(t, name)
+        options = ["--nic", "virtio", "--overlay", t.overlay(files),
+                   "--serve", f"{serve_names(asked)}:53"]
+        network = NETWORK
         out = OUT.format(gateway=GATEWAY, outside=OUTSIDE, web=serve_file(data),
                          sink=serve_sums(sums), udp=serve_echo_udp())
     result = t.exec(HERE + out + "true", "--manifest",
-                    with_network(t, "echo;"), *options)
+                    with_network(t, network), *options)
     said = result.out
     t.check("inet 10.77.1.2/24" in said and "mtu 1500" in said
             and "default via 10.77.1.1 dev isthmus0" in said,
@@ -124,3 +165,8 @@ def net_out(t):
     t.check(want in said, f"wget got another file: {said!r}")
     t.check(sums == [want], f"nc sent {sums}, not {want}")
     t.check(said.count("bytes: the same") == 7, f"datagrams: {said!r}")
+    t.check("  0a 4d 01 01  " in said, f"no own name by TCP: {said!r}")
+    answer = long_answer(query("long.example")[2:])
+    t.check(hashlib.sha256(answer).hexdigest() in said
+            and [m[2:] for m in asked] == [query("long.example")[4:]],
+            f"names by TCP: asked for {asked!r}, Linux has {said!r}")

@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz driver_fuse_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz names_tcp_fuzz driver_fuse_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
@@ -21,9 +21,13 @@ ports_fuzz_SRCS := qemu-test/fuzz/ports_fuzz.c \
 build/fuzz/ports_fuzz: $(wildcard host-bridge/net/*.h) proto/ports.h
 
 names_fuzz_SRCS := qemu-test/fuzz/names_fuzz.c \
-	$(addprefix host-bridge/net/,names.c names_message.c)
+	$(addprefix host-bridge/net/,names_udp.c names_message.c)
 names_fuzz_FLAGS := $(LWIP_INCLUDES)
-build/fuzz/names_fuzz: $(wildcard host-bridge/net/*.h) $(LWIP_NEEDS)
+names_tcp_fuzz_SRCS := qemu-test/fuzz/names_tcp_fuzz.c \
+	$(addprefix host-bridge/net/,names_tcp.c names_message.c)
+names_tcp_fuzz_FLAGS := $(LWIP_INCLUDES)
+build/fuzz/names_fuzz build/fuzz/names_tcp_fuzz: $(wildcard host-bridge/net/*.h) \
+	$(LWIP_NEEDS)
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \

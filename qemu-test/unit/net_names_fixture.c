@@ -15,6 +15,7 @@ const struct names_ends ends = {
 static struct stack_link *link_to_linux;
 struct names *names;
 
+void (*linux_packet)(const uint8_t *ip, size_t len);
 struct got got;
 struct asked asked;
 
@@ -25,6 +26,9 @@ static bool link_send(void *arg, const struct net_packet *packet)
 
 	(void)arg;
 	if (packet->data[six ? 6 : 9] != 17) {
+		if (linux_packet) {
+			linux_packet(packet->data, packet->len);
+		}
 		return true;
 	}
 	GO(get16(udp), 53);
@@ -46,17 +50,18 @@ static void on_query(uint32_t to, uint16_t port, const uint8_t *data, size_t len
 
 /* ---- What Linux says ---- */
 
-void say(bool six, uint8_t last, uint16_t port, const void *data, size_t len)
+void linux_sends(bool six, uint8_t last, uint8_t proto, const void *payload,
+		 size_t len)
 {
 	static uint8_t ip[65536];
 	size_t header = six ? 40 : 20;
-	struct net_packet p = { .data = ip, .len = header + 8 + len };
+	struct net_packet p = { .data = ip, .len = header + len };
 
-	memset(ip, 0, header + 8);
+	memset(ip, 0, header);
 	if (six) {
 		ip[0] = 0x60;
-		put16(ip + 4, (uint16_t)(8 + len));
-		ip[6] = 17;
+		put16(ip + 4, (uint16_t)len);
+		ip[6] = proto;
 		ip[7] = 64;
 		memcpy(ip + 8, ends.linux6, 16);
 		ip[23] = last;
@@ -65,17 +70,26 @@ void say(bool six, uint8_t last, uint16_t port, const void *data, size_t len)
 		ip[0] = 0x45;
 		put16(ip + 2, (uint16_t)p.len);
 		ip[8] = 64;
-		ip[9] = 17;
+		ip[9] = proto;
 		memcpy(ip + 12, ends.linux4, 4);
 		ip[15] = last;
 		memcpy(ip + 16, ends.host4, 4);
 		put16(ip + 10, test_sum(ip, 20, 0));
 	}
-	put16(ip + header, port);
-	put16(ip + header + 2, 53);
-	put16(ip + header + 4, (uint16_t)(8 + len));
-	memcpy(ip + header + 8, data, len);
+	memcpy(ip + header, payload, len);
 	(void)stack_to_host(link_to_linux, &p);
+}
+
+void say(bool six, uint8_t last, uint16_t port, const void *data, size_t len)
+{
+	static uint8_t udp[65536];
+
+	put16(udp, port);
+	put16(udp + 2, 53);
+	put16(udp + 4, (uint16_t)(8 + len));
+	put16(udp + 6, 0);
+	memcpy(udp + 8, data, len);
+	linux_sends(six, last, 17, udp, 8 + len);
 }
 
 size_t make(uint8_t *out, uint16_t id, const char *name, uint16_t type)

@@ -41,7 +41,11 @@ void names_begin(void);
 void names_wire(void);
 /* Before each test: nothing is open. */
 int names_setup(void **state);
-/* A datagram of Linux's, from the address that ends so. */
+/* Each packet to Linux that is no datagram; NULL: none. */
+extern void (*linux_packet)(const uint8_t *ip, size_t len);
+/* A packet of Linux's, from the address that ends so; a datagram. */
+void linux_sends(bool six, uint8_t last, uint8_t proto, const void *payload,
+		 size_t len);
 void say(bool six, uint8_t last, uint16_t port, const void *data, size_t len);
 /* A query; returns its length. */
 size_t make(uint8_t *out, uint16_t id, const char *name, uint16_t type);

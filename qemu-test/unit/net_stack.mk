@@ -10,7 +10,7 @@ NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack net_echo net_syslog net_console net_names
+NET_UNIT := net_stack net_echo net_syslog net_console net_names net_names_tcp
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
@@ -20,4 +20,7 @@ $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
 net_console_SRCS += host-bridge/net/netconsole.c
-net_names_SRCS += qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/,names.c names_message.c stack_ports.c)
+NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \
+	names_udp.c names_message.c names_tcp.c stack_ports.c)
+net_names_SRCS += $(NAMES_SRCS)
+net_names_tcp_SRCS += qemu-test/unit/net_names_peers.c $(NAMES_SRCS)

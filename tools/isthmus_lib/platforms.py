@@ -29,6 +29,7 @@ class Settings:
         self.data = None                # datadisk.DataDisk
         self.nic = None                 # a network card, of NICS
         self.forward = []               # (port here, port of the machine)
+        self.serve = []                 # (port here, port of its network)
         self.pflash = False             # QEMU's firmware in flash
         self.gdb = None                 # debugging.qemu_arguments()
         self.qmp = None                 # likewise
@@ -89,11 +90,13 @@ def check_nic(platform, nic):
 
 
 def check_forward(platform, args):
-    """Returns the ports that lead into the machine."""
-    if args.forward and not (args.nic and "qemu" in platform.name):
-        raise Failure("--forward: it takes a network card (--nic), and QEMU",
-                      2)
-    return args.forward
+    """Returns the ports that lead into the machine, and out of it."""
+    for option in ("forward", "serve"):
+        if getattr(args, option) and not (args.nic and
+                                          "qemu" in platform.name):
+            raise Failure(f"--{option}: it takes a network card (--nic), and "
+                          "QEMU", 2)
+    return args.forward, args.serve
 
 
 def missing(name):

@@ -32,6 +32,7 @@ IOMMUS = {"none": [], "intel": ["-device", "intel-iommu,intremap=on"],
 NICS = {"virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
         "e1000": "e1000", "e1000e": "e1000e"}
 NIC_MAC = "52:54:00:69:73:01"
+SERVED = "10.0.2.100"           # on their network, for --serve
 
 
 def _firmware(variables, settings):
@@ -59,6 +60,8 @@ def _machine(variables, disk, settings, lines, iommu):
         ports = "".join(f",hostfwd={how}:127.0.0.1:{here}-:{there}"
                         for here, there in settings.forward
                         for how in ("tcp", "udp"))
+        ports += "".join(f",guestfwd=tcp:{SERVED}:{there}-tcp:127.0.0.1:{here}"
+                         for here, there in settings.serve)
         line += ["-netdev", f"user,id=net{ports}", "-device",
                  f"{NICS[settings.nic]},netdev=net,mac={NIC_MAC},romfile="]
     line += _firmware(variables, settings)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The relay of names.h, over UDP. A query is passed on as it came, but for its id, and
- * so is its answer: of what is in them nothing is read but the question, so whatever
- * is new in DNS passes [RFC 5625 "The Transparency Principle"].
+ * The relay of names.h, over UDP, and what names_tcp.c needs as well. A query is
+ * passed on as it came, but for its id, and so is its answer: of what is in them
+ * nothing is read but the question, so whatever is new in DNS passes [RFC 5625 "The
+ * Transparency Principle"].
  *
  * Each try has a socket of its own, with a port and an id by chance, and takes an
  * answer from the server that was asked, on that port, with that id and that question
@@ -19,19 +20,13 @@
 #include "lwip/udp.h"
 
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/net/names.h"
+#include "host-bridge/net/names_int.h"
 #include "host-bridge/net/nat.h"
 #include "host-bridge/net/packet.h"
 #include "host-bridge/net/stack.h"
 
-#define PORT		53u
 #define AT_ONCE		32u		/* queries of a Linux */
 #define RATE		1000u		/* of a Linux, a second */
-#define LONGEST		4096u		/* of a query [RFC 5625 "Packet Size Limits"] */
-/* A resolver asks again after 5 seconds: by then it is told that nobody knows. */
-#define TRIES		3u
-#define TRY_MS		1500u
-#define TICK_MS		250u
 #define PORTS_TRIED	16u
 
 static_assert(MEMP_NUM_UDP_PCB >= 32 + NAT_LINUXES * (AT_ONCE + 2),
@@ -59,13 +54,15 @@ struct names {
 	uint64_t second;		/* that is being counted */
 	unsigned count;			/* of queries in it */
 	struct query queries[AT_ONCE];
+	struct names_tcp *tcp;
 };
 
+struct names_status names_status;
+unsigned names_good;
+
 static struct names *all;
-static struct names_status status;
 static struct loop_timer timer;
 static bool ticking;
-static unsigned good;			/* the server that answered last */
 
 /* ---- To Linux ---- */
 
@@ -75,7 +72,7 @@ static void reply(struct udp_pcb *end, const ip_addr_t *to, uint16_t port,
 	struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (uint16_t)len, PBUF_RAM);
 
 	if (!p) {
-		status.dropped++;
+		names_status.dropped++;
 		return;
 	}
 	memcpy(p->payload, data, len);
@@ -97,7 +94,7 @@ static void fail(struct query *q)
 	uint8_t out[NAMES_MADE];
 	size_t len = names_refuse(q->message, &q->question, NAMES_SERVFAIL, out);
 
-	status.failed++;
+	names_status.failed++;
 	reply(q->end, &q->from, q->port, out, len);
 	forget(q);
 }
@@ -107,8 +104,8 @@ static void fail(struct query *q)
 static void on_answer(void *arg, struct udp_pcb *pcb, struct pbuf *p,
 		      const ip_addr_t *from, uint16_t port);
 
-/* The server whose turn it is. NULL: there are none. */
-static const ip_addr_t *server(unsigned turn)
+/** See names_int.h. */
+const ip_addr_t *names_server(unsigned turn)
 {
 	const ip_addr_t *there[DNS_MAX_SERVERS];
 	unsigned count = 0;
@@ -161,7 +158,7 @@ static bool send(struct query *q)
 /* Asks the next server; false: it cannot be. */
 static bool try(struct query *q)
 {
-	const ip_addr_t *to = server(q->first + q->tries++);
+	const ip_addr_t *to = names_server(q->first + q->tries++);
 
 	if (q->pcb) {
 		udp_remove(q->pcb);
@@ -171,18 +168,18 @@ static bool try(struct query *q)
 		return false;
 	}
 	q->pcb = make_socket(IP_IS_V6(to));
-	if (!q->pcb || udp_connect(q->pcb, to, PORT) != ERR_OK) {
+	if (!q->pcb || udp_connect(q->pcb, to, NAMES_PORT) != ERR_OK) {
 		return false;
 	}
 	udp_recv(q->pcb, on_answer, q);
 	q->id = (uint16_t)LWIP_RAND();
-	q->until = loop_uptime_ms() + TRY_MS;
+	q->until = loop_uptime_ms() + NAMES_TRY_MS;
 	return send(q);
 }
 
 static void go_on(struct query *q)
 {
-	while (q->tries < TRIES) {
+	while (q->tries < NAMES_TRIES) {
 		if (try(q)) {
 			return;
 		}
@@ -204,7 +201,7 @@ static void on_tick(struct loop_timer *t)
 		}
 	}
 	if (ticking) {
-		loop_timer_set(t, TICK_MS, on_tick);
+		loop_timer_set(t, NAMES_TICK_MS, on_tick);
 	}
 	stack_left();
 }
@@ -221,14 +218,14 @@ static void on_answer(void *arg, struct udp_pcb *pcb, struct pbuf *p,
 	(void)port;
 	pbuf_free(p);
 	if (!whole) {
-		status.dropped++;
+		names_status.dropped++;
 		return;
 	}
 	if (!names_answers(whole->payload, whole->len, q->id, &q->question)) {
-		status.refused++;
+		names_status.refused++;
 	} else {
-		status.answered++;
-		good = q->first + q->tries - 1;
+		names_status.answered++;
+		names_good = q->first + q->tries - 1;
 		memcpy(whole->payload, q->message, 2);
 		reply(q->end, &q->from, q->port, whole->payload, whole->len);
 		forget(q);
@@ -255,7 +252,7 @@ static struct query *make_room(struct names *n, const struct udp_pcb *end,
 		}
 	}
 	if (oldest->message) {
-		status.dropped++;
+		names_status.dropped++;
 		forget(oldest);
 	}
 	return oldest;
@@ -272,7 +269,7 @@ static void pass_on(struct names *n, struct udp_pcb *end, const ip_addr_t *from,
 	}
 	q->message = malloc(len);
 	if (!q->message) {
-		status.dropped++;
+		names_status.dropped++;
 		return;
 	}
 	memcpy(q->message, message, len);
@@ -281,12 +278,12 @@ static void pass_on(struct names *n, struct udp_pcb *end, const ip_addr_t *from,
 	q->end = end;
 	q->from = *from;
 	q->port = port;
-	q->first = good;
+	q->first = names_good;
 	q->begun = loop_uptime_ms();
-	status.passed++;
+	names_status.passed++;
 	if (!ticking) {
 		ticking = true;
-		loop_timer_set(&timer, TICK_MS, on_tick);
+		loop_timer_set(&timer, NAMES_TICK_MS, on_tick);
 	}
 	go_on(q);
 }
@@ -302,46 +299,49 @@ static bool too_fast(struct names *n)
 	return ++n->count > RATE;
 }
 
-static void take(struct names *n, struct udp_pcb *end, const ip_addr_t *from,
-		 uint16_t port, const uint8_t *message, size_t len)
+/** See names_int.h. Answers, or what calls itself one, are not answered: two that do
+ * so would never end. */
+bool names_take(struct names *n, const uint8_t *message, size_t len,
+		struct names_question *q, uint8_t *out, size_t *made)
 {
-	struct names_question question;
-	uint8_t out[NAMES_MADE];
-	size_t made;
-
-	if (!names_parse(message, len, &question)) {
-		made = names_refuse(message, NULL, NAMES_FORMERR, out);
-	} else {
-		made = names_own(message, &question, n->what, out);
-		status.own += made > 0;
+	if (!names_is(message, len, false) || too_fast(n)) {
+		names_status.dropped++;
+		return false;
 	}
-	if (made > 0) {
-		reply(end, from, port, out, made);
+	if (!names_parse(message, len, q)) {
+		*made = names_refuse(message, NULL, NAMES_FORMERR, out);
 	} else {
-		pass_on(n, end, from, port, message, len, &question);
+		*made = names_own(message, q, n->what, out);
+		names_status.own += *made > 0;
 	}
+	return true;
 }
 
-/* A datagram of Linux's. Answers, or what calls itself one, are not answered: two
- * that do so would never end. */
+/* A datagram of Linux's. */
 static void on_query(void *arg, struct udp_pcb *end, struct pbuf *p,
 		     const ip_addr_t *from, uint16_t port)
 {
 	struct names *n = arg;
-	static uint8_t message[LONGEST];
-	size_t len = p->tot_len;
+	static uint8_t message[NAMES_LONGEST];
+	struct names_question question;
+	uint8_t out[NAMES_MADE];
+	size_t len = p->tot_len, made;
 
-	status.asked++;
-	if (len <= LONGEST) {
+	names_status.asked++;
+	if (len <= NAMES_LONGEST) {
 		(void)pbuf_copy_partial(p, message, (uint16_t)len, 0);
 	}
 	pbuf_free(p);
-	if (len > LONGEST || !names_is(message, len, false) ||
-	    !ip_addr_cmp(from, &n->linux_end[IP_IS_V6(from)]) || too_fast(n)) {
-		status.dropped++;
+	if (len > NAMES_LONGEST ||
+	    !ip_addr_cmp(from, &n->linux_end[IP_IS_V6(from)])) {
+		names_status.dropped++;
+	} else if (!names_take(n, message, len, &question, out, &made)) {
 		return;
+	} else if (made > 0) {
+		reply(end, from, port, out, made);
+	} else {
+		pass_on(n, end, from, port, message, len, &question);
 	}
-	take(n, end, from, port, message, len);
 }
 
 /* ---- The calls ---- */
@@ -356,7 +356,7 @@ static int open_end(struct names *n, struct netif *netif, bool six,
 		return ENOMEM;
 	}
 	n->ends[six] = pcb;
-	if (udp_bind(pcb, address, PORT) != ERR_OK) {
+	if (udp_bind(pcb, address, NAMES_PORT) != ERR_OK) {
 		return EADDRINUSE;
 	}
 	/* The wire's packets for that address are not its [RFC 5625 "Interface
@@ -400,6 +400,10 @@ int names_new(struct stack_link *link, const struct names_ends *ends,
 	if (error == 0) {
 		error = open_end(n, stack_link_netif(link), true, &address[1]);
 	}
+	if (error == 0) {
+		error = names_tcp_new(n, stack_link_netif(link), address,
+				      &n->tcp);
+	}
 	if (error != 0) {
 		for (unsigned i = 0; i < 2; i++) {
 			if (n->ends[i]) {
@@ -423,10 +427,11 @@ void names_linux_down(struct names *n)
 			forget(&n->queries[i]);
 		}
 	}
+	names_tcp_down(n->tcp);
 }
 
 /** See names.h. */
 void names_get_status(struct names_status *s)
 {
-	*s = status;
+	*s = names_status;
 }
