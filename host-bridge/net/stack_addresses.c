@@ -101,7 +101,7 @@ static void read_address6(const char *text)
  * See stack_int.h. What is wrong is said, and is as if it were not there: a machine
  * that DHCP gives an address can be reached, and told.
  */
-bool stack_static(const struct config_network *want)
+void stack_static(const struct config_network *want)
 {
 	ip4_addr_t address, mask, gateway = { 0 };
 
@@ -116,15 +116,15 @@ bool stack_static(const struct config_network *want)
 		       want->gateway);
 	}
 	if (!want->address) {
-		return false;
+		return;
 	}
 	if (!read_prefixed(want->address, &address, &mask)) {
 		notice("network: address: \"%s\" is not as \"192.0.2.1/24\"; "
 		       "DHCP is asked", want->address);
-		return false;
+		return;
 	}
+	stack.by_hand = true;		/* which is said with it */
 	netif_set_addr(&stack.wire, &address, &mask, &gateway);
-	return true;
 }
 
 /** See stack.h. */

@@ -28,8 +28,8 @@ struct stack {
 
 extern struct stack stack;
 
-/* stack_addresses.c. What the manifest says; true when there is an IPv4 address in
- * it. */
-bool stack_static(const struct config_network *want);
+/* stack_addresses.c. What the manifest says; by_hand when there is an IPv4 address
+ * in it. */
+void stack_static(const struct config_network *want);
 
 #endif

@@ -201,7 +201,7 @@ static void add_wire(void)
 	netif_set_up(&stack.wire);
 	netif_create_ip6_linklocal_address(&stack.wire, 1);
 	netif_set_ip6_autoconfig_enabled(&stack.wire, 1);
-	stack.by_hand = stack_static(stack.want);
+	stack_static(stack.want);
 	if (!stack.by_hand && dhcp_start(&stack.wire) != ERR_OK) {
 		notice("network: no memory for DHCP");
 	}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine whose addresses are the manifest's: nobody is asked for them, and they
+ * stay when the cable goes. */
+#include "net_fixture.h"
+
+#include "host-bridge/net/stack.h"
+
+static const struct config_network want = {
+	.address = "192.0.2.1/24", .gateway = "192.0.2.254",
+	.dns = "192.0.2.3 2001:db8::53", .address6 = "fd00:9::1",
+};
+
+static void plug(bool in)
+{
+	net_nic.known = true;
+	net_nic.link = in;
+	net_nic.changed(net_nic.arg);
+	net_run(10000);
+}
+
+static void addresses_are_as_the_manifest_says(void **state)
+{
+	struct stack_status s;
+	uint8_t six[16];
+
+	(void)state;
+	net_begin();
+	stack_init();
+	assert_int_equal(stack_start(&net_nic, &want), 0);
+	plug(true);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "192.0.2.1/24");
+	assert_string_equal(s.gateway, "192.0.2.254");
+	assert_string_equal(s.how, "the manifest");
+	assert_int_equal(s.lease, 0);
+	assert_string_equal(s.dns[0], "192.0.2.3");
+	assert_string_equal(s.dns[1], "2001:db8::53");
+	assert_string_equal(s.address6[1], "fd00:9::1");
+	assert_true(stack_address6(six));
+	assert_int_equal(six[15], 1);
+	assert_string_equal(net_said, "network: 192.0.2.1/24 by the manifest\n");
+}
+
+static void they_stay_without_a_link(void **state)
+{
+	struct stack_status s;
+
+	(void)state;
+	plug(false);
+	plug(true);
+	stack_get_status(&s);
+	assert_string_equal(s.address, "192.0.2.1/24");
+	assert_string_equal(s.address6[1], "fd00:9::1");
+	assert_int_equal(router.discovers + router.requests, 0);
+	assert_string_equal(net_said, "network: 192.0.2.1/24 by the manifest\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_are_as_the_manifest_says),
+		cmocka_unit_test(they_stay_without_a_link),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
