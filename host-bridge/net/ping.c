@@ -65,6 +65,7 @@ int ping_open(const ip_addr_t *to)
 	uint32_t random = lwip_port_random();
 
 	ping.to = *to;
+	stack_of_wire(&ping.to);
 	ping.pcb = raw_new_ip_type(IP_GET_TYPE(to), six() ? IP6_NEXTH_ICMP6 :
 				   IP_PROTO_ICMP);
 	if (!ping.pcb) {

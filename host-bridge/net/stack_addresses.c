@@ -37,6 +37,16 @@ void stack_text(const ip_addr_t *address, char text[STACK_TEXT])
 	}
 }
 
+/** See stack.h. One that says which link it is of stays so. */
+void stack_of_wire(ip_addr_t *address)
+{
+	if (IP_IS_V6(address) &&
+	    ip6_addr_lacks_zone(ip_2_ip6(address), IP6_UNICAST)) {
+		ip6_addr_assign_zone(ip_2_ip6(address), IP6_UNICAST,
+				     &stack.wire);
+	}
+}
+
 /* "192.0.2.1/24": the prefix from 1 to 30, as an address among others needs. */
 static bool read_prefixed(const char *text, ip4_addr_t *address,
 			  ip4_addr_t *mask)
@@ -78,6 +88,7 @@ static void read_servers(const char *text)
 			       "many", word);
 			return;
 		}
+		stack_of_wire(&address);
 		dns_setserver((uint8_t)count++, &address);
 		text += len;
 	}
