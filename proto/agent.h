@@ -5,11 +5,11 @@
  *   host, once:  u32 length, then fields separated by NUL bytes:
  *     "ping" | "exec\0COMMAND" | "watch\0PATH" | "shell\0ROWS\0COLS" |
  *     "shutdown\0poweroff" | "shutdown\0reboot" |
- *     "freeze" | "fork\0NAME\0SEED" | "mount"
+ *     "freeze" | "fork\0NAME\0SEED\0NET" | "mount"
  *   then both ways, frames: u8 type, u32 length, payload.
  * FREEZE prepares for being a template; FORK tells a child who it is, SEED being
- * AGENT_SEED hexadecimal digits that no other child has; MOUNT gives it the host's
- * files again.
+ * AGENT_SEED hexadecimal digits that no other child has, NET the word for its
+ * network as on a command line, or empty; MOUNT gives it the host's files again.
  * WATCH's output is lines: what happens to PATH, as long as it is there.
  * The session ends with one frame of type EXIT or ERROR from the agent. A host
  * that closes the connection has gone: its command gets SIGHUP.

@@ -38,7 +38,7 @@ enum agent_verb {
 struct agent_request {
 	enum agent_verb verb;
 	const char *command;	/* EXEC, or WATCH's path: in the request */
-	const char *name, *seed;	/* FORK: there too */
+	const char *name, *seed, *net;	/* FORK: there too */
 	uint16_t rows, cols;	/* SHELL */
 	const char *error;	/* BAD: what is wrong, for the client */
 };
@@ -92,7 +92,7 @@ int agent_watch(const char *path);
 bool agent_clock_ask(int64_t behind_ns, int status, struct timex *ask);
 int agent_clock_step(void);
 int agent_freeze(void);
-int agent_fork(const char *name, const char *seed);
+int agent_fork(const char *name, const char *seed, const char *net);
 int agent_mount(void);
 void agent_9p_serve(int sock, const char *root);
 

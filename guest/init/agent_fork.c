@@ -11,14 +11,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-#include <linux/magic.h>
 #include <linux/random.h>
 
 #include "agent.h"
 #include "init.h"
 
+#define BOOT_ID		"/proc/sys/kernel/random/boot_id"
 #define MACHINE_ID	"/etc/machine-id"
 #define MACHINE_ID_LEN	32u		/* hexadecimal digits */
 
@@ -34,24 +33,20 @@ int agent_freeze(void)
 	       errno != ENOENT ? errno : 0;
 }
 
-/* Of a root in memory, whose machine-id is nobody else's; on a disk it is the
- * disk's. [machine-id(5)] */
-static void set_machine_id(const char *seed)
+/* What programs take for this machine, and for its start, is nobody else's. The
+ * kernel has the latter from the template, once somebody there has asked. The texts
+ * are parts of the seed. [machine-id(5), random(4) "/proc interfaces"] */
+static int set_ids(const char *seed)
 {
-	struct statfs fs;
-	int fd;
+	const char *s = seed + AGENT_SEED / 2;
+	char machine[MACHINE_ID_LEN + 2], start[40];
+	int error;
 
-	if (statfs("/", &fs) || (fs.f_type != TMPFS_MAGIC &&
-				 fs.f_type != RAMFS_MAGIC)) {
-		return;
-	}
-	fd = open(MACHINE_ID, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
-	if (fd < 0 || dprintf(fd, "%.*s\n", MACHINE_ID_LEN, seed) < 0) {
-		init_log("%s: %s", MACHINE_ID, strerror(errno));
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
+	snprintf(machine, sizeof(machine), "%.*s\n", (int)MACHINE_ID_LEN, seed);
+	snprintf(start, sizeof(start), "%.8s-%.4s-4%.3s-8%.3s-%.12s\n", s,
+		 s + 8, s + 13, s + 17, s + 20);
+	error = own_file(MACHINE_ID, machine);
+	return error ? error : own_file(BOOT_ID, start);
 }
 
 /* The kernel's random numbers go on from what the template had: with the seed, which
@@ -75,14 +70,18 @@ static int stir(const char *seed)
 
 /**
  * This Linux is a child, and is told who it is. The seed is of hexadecimal digits,
- * AGENT_SEED of them. 0 or an errno value.
+ * AGENT_SEED of them; net is the word that a command line would have for it, or
+ * empty. 0 or an errno value.
  */
-int agent_fork(const char *name, const char *seed)
+int agent_fork(const char *name, const char *seed, const char *net)
 {
-	int error = stir(seed);
+	int error = stir(seed), ids = set_ids(seed);
 
-	set_machine_id(seed);
-	return sethostname(name, strlen(name)) ? errno : error;
+	net_again(net);
+	if (sethostname(name, strlen(name))) {
+		return errno;
+	}
+	return error ? error : ids;
 }
 
 /** The host's files, where they were in the template. 0 or an errno value. */

@@ -76,15 +76,16 @@ static void parse_shutdown(const char *how, struct agent_request *req)
 
 /* A child's name and what it has for itself, in the form that the host gives
  * it. */
-static void parse_fork(const char *name, const char *seed,
+static void parse_fork(const char *name, const char *seed, const char *net,
 		       struct agent_request *req)
 {
 	req->name = name;
 	req->seed = seed;
+	req->net = net;
 	if (!name || !name[0] || strlen(name) > AGENT_NAME_MAX || !seed ||
 	    strlen(seed) != AGENT_SEED ||
-	    strspn(seed, "0123456789abcdef") != AGENT_SEED) {
-		req->error = "fork: a name and a seed expected";
+	    strspn(seed, "0123456789abcdef") != AGENT_SEED || !net) {
+		req->error = "fork: a name, a seed and a network expected";
 	} else {
 		req->verb = AGENT_VERB_FORK;
 	}
@@ -102,14 +103,15 @@ void agent_parse_request(char *text, size_t len, struct agent_request *req)
 	char *first = next_field(text, end);
 	char *second = first ? next_field(first, end) : NULL;
 	char *third = second ? next_field(second, end) : NULL;
+	char *fourth = third ? next_field(third, end) : NULL;
 
 	*req = (struct agent_request){ .verb = AGENT_VERB_BAD };
-	if (third) {
+	if (fourth) {
 		req->error = "too many fields in the request";
-	} else if (strcmp(text, "shell") == 0) {
-		parse_shell(first, second, req);
 	} else if (strcmp(text, "fork") == 0) {
-		parse_fork(first, second, req);
+		parse_fork(first, second, third, req);
+	} else if (!third && strcmp(text, "shell") == 0) {
+		parse_shell(first, second, req);
 	} else if (second) {
 		req->error = "too many fields in the request";
 	} else if (strcmp(text, "shutdown") == 0) {

@@ -509,7 +509,7 @@ void agent_session(int sock)
 		send_result(sock, agent_freeze());
 		break;
 	case AGENT_VERB_FORK:
-		send_result(sock, agent_fork(req.name, req.seed));
+		send_result(sock, agent_fork(req.name, req.seed, req.net));
 		break;
 	case AGENT_VERB_MOUNT:
 		send_result(sock, agent_mount());

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of guest/init share: the log (init_log.c), the command line
- * (cmdline.c), PID 1 (boot.c, net.c, root.c, processes.c, init.c), the agent it starts
+ * (cmdline.c), files of a child's own (own.c), PID 1 (boot.c, net*.c, root.c,
+ * processes.c, init.c), the agent it starts
  * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and what
  * tells the host of ports (ports*.c). One static program, no threads. Calls go one
  * way: init.c knows the others, none knows it.
@@ -39,6 +40,9 @@ void root_init(void);
 void net_start(void);
 void net_names(void);
 bool net_parse(char *words);
+void net_again(const char *word);
+
+int own_file(const char *path, const char *text);
 
 void processes_end(pid_t shell);
 

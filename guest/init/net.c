@@ -19,34 +19,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <linux/rtnetlink.h>
 
 #include "init.h"
+#include "net.h"
 
 #define INTERFACE	"isthmus0"
 #define HOST_MTU	65520u	/* the largest of a route, and of the interface */
-#define TEXT		64
 
-/* Of one kind of IP. */
-struct side {
-	int family;
-	unsigned char address[16], gateway[16];
-	unsigned size;			/* of each, bytes */
-	unsigned bits;
-	bool there;
-	char address_text[TEXT], gateway_text[TEXT];
-};
-
-static struct side sides[2] = {
+static struct net_side sides[2] = {
 	{ .family = AF_INET, .size = 4 }, { .family = AF_INET6, .size = 16 },
 };
 static char line[4096];
 static const char *wanted;
+static unsigned said;			/* so many words tell of it */
 
 /* Address, and bits behind a slash. False: they are none. */
-static bool parse_side(struct side *side, char *address, const char *gateway)
+static bool parse_side(struct net_side *side, char *address, const char *gateway)
 {
 	char *slash = address ? strchr(address, '/') : NULL, *end;
 	unsigned long bits;
@@ -62,8 +52,8 @@ static bool parse_side(struct side *side, char *address, const char *gateway)
 		return false;
 	}
 	side->bits = (unsigned)bits;
-	snprintf(side->address_text, TEXT, "%s", address);
-	snprintf(side->gateway_text, TEXT, "%s", gateway);
+	snprintf(side->address_text, NET_TEXT, "%s", address);
+	snprintf(side->gateway_text, NET_TEXT, "%s", gateway);
 	return true;
 }
 
@@ -91,6 +81,7 @@ static void take(const char *word)
 
 	if (value) {
 		wanted = value;
+		said++;
 	}
 }
 
@@ -106,10 +97,11 @@ struct message {
 	char attributes[128];
 };
 
-/* Of a thing that may be there: changed, or else made. */
+/* Of a thing that may be there: changed, or else made; or gone. */
 static struct message make(uint16_t type, size_t size)
 {
-	unsigned flags = type == RTM_NEWLINK ? 0 : NLM_F_CREATE | NLM_F_REPLACE;
+	unsigned flags = type == RTM_NEWADDR || type == RTM_NEWROUTE ?
+			 NLM_F_CREATE | NLM_F_REPLACE : 0;
 
 	return (struct message){ .head = {
 		.nlmsg_len = (uint32_t)NLMSG_LENGTH(size), .nlmsg_type = type,
@@ -157,9 +149,11 @@ static int link_up(int s, unsigned index)
 	return ask(s, &m);
 }
 
-static int set_address(int s, unsigned index, const struct side *side)
+/* RTM_NEWADDR or RTM_DELADDR. */
+static int set_address(int s, uint16_t type, unsigned index,
+		       const struct net_side *side)
 {
-	struct message m = make(RTM_NEWADDR, sizeof(m.address));
+	struct message m = make(type, sizeof(m.address));
 
 	m.address = (struct ifaddrmsg){
 		.ifa_family = (unsigned char)side->family,
@@ -173,10 +167,11 @@ static int set_address(int s, unsigned index, const struct side *side)
 	return ask(s, &m);
 }
 
-/* To the gateway itself, or by it to all others. */
-static int set_route(int s, unsigned index, const struct side *side, bool host)
+/* To the gateway itself, or by it to all others. RTM_NEWROUTE or RTM_DELROUTE. */
+static int set_route(int s, uint16_t type, unsigned index,
+		     const struct net_side *side, bool host)
 {
-	struct message m = make(RTM_NEWROUTE, sizeof(m.route));
+	struct message m = make(type, sizeof(m.route));
 	struct {
 		struct rtattr head;
 		uint32_t value;
@@ -227,17 +222,17 @@ static void configure(int s, unsigned index)
 		if (!sides[i].there) {
 			continue;
 		}
-		error = set_address(s, index, &sides[i]);
+		error = set_address(s, RTM_NEWADDR, index, &sides[i]);
 		if (i == 1 && error != 0) {
 			/* No IPv6 here. */
 			sides[i].there = false;
 			return;
 		}
 		if (error == 0) {
-			error = set_route(s, index, &sides[i], true);
+			error = set_route(s, RTM_NEWROUTE, index, &sides[i], true);
 		}
 		if (error == 0) {
-			error = set_route(s, index, &sides[i], false);
+			error = set_route(s, RTM_NEWROUTE, index, &sides[i], false);
 		}
 	}
 	if (error != 0) {
@@ -268,46 +263,51 @@ void net_start(void)
 	}
 }
 
-/* ---- Names ---- */
-
-/* A file that is not there, or empty, gets these lines. */
-static FILE *make_file(const char *path)
+/* What there is of it ends. Of IPv4 the routes go with the last address. */
+static void forget(int s, unsigned index, const struct net_side *side)
 {
-	struct stat st;
-
-	if (stat(path, &st) == 0 && st.st_size != 0) {
-		return NULL;
+	if (side->there) {
+		(void)set_route(s, RTM_DELROUTE, index, side, false);
+		(void)set_route(s, RTM_DELROUTE, index, side, true);
+		(void)set_address(s, RTM_DELADDR, index, side);
 	}
-	return fopen(path, "we");
 }
 
 /**
- * Who resolves names, and the two that nobody else knows: written to /etc where
- * that says nothing yet.
+ * This Linux is a child, and has what its template had; word is what the host would
+ * have put on its command line, or empty. If the manifest has another there, that
+ * is for both.
  */
+void net_again(const char *word)
+{
+	const struct net_side old[2] = { sides[0], sides[1] };
+	const char *value = cmdline_after(word, "isthmus.net=");
+	unsigned index = if_nametoindex(INTERFACE);
+	char copy[4 * NET_TEXT];
+	int s;
+
+	if (index == 0 || said != 1 || !old[0].there || !value) {
+		return;
+	}
+	snprintf(copy, sizeof(copy), "%s", value);
+	s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (s < 0 || !net_parse(copy)) {
+		init_log("%s: no network", word);
+	} else {
+		forget(s, index, &old[0]);
+		forget(s, index, &old[1]);
+		configure(s, index);
+		net_names_change(old, sides);
+	}
+	if (s >= 0) {
+		close(s);
+	}
+}
+
+/** Where they say nothing yet, files tell of the network. */
 void net_names(void)
 {
-	FILE *f;
-
-	if (!sides[0].there) {
-		return;
+	if (sides[0].there) {
+		net_names_make(sides);
 	}
-	f = make_file("/etc/resolv.conf");
-	if (f) {
-		fprintf(f, "nameserver %s\n", sides[0].gateway_text);
-		fclose(f);
-	}
-	f = make_file("/etc/hosts");
-	if (!f) {
-		return;
-	}
-	fprintf(f, "127.0.0.1 localhost\n::1 localhost\n");
-	for (int i = 0; i < 2; i++) {
-		if (sides[i].there) {
-			fprintf(f, "%s host.isthmus.internal\n"
-				"%s linux.isthmus.internal linux\n",
-				sides[i].gateway_text, sides[i].address_text);
-		}
-	}
-	fclose(f);
 }

@@ -78,6 +78,7 @@ static bool introduce(const struct command_env *env, bool mounts)
 	static const char *const mount[] = { "mount", NULL };
 	char seed[AGENT_SEED + 1];
 	const char *const who[] = { "fork", env->guest->want->name, seed,
+				    env->net ? linux_net_words(env->net) : "",
 				    NULL };
 
 	while (linux_state(env->guest) == LINUX_RUNNING && !channel_up(env)) {

@@ -17,6 +17,7 @@ case $1 in
 fill)
 	dd if=/dev/urandom of=/tmp/data bs=1M count=8 2> /dev/null
 	echo secret > /tmp/secret-of-a
+	cat /proc/sys/kernel/random/boot_id	# so it is known from here on
 	mkdir /mnt/host/d
 	echo kept > /mnt/host/kept
 	echo inside > /mnt/host/d/f ;;
@@ -25,7 +26,16 @@ sum)	# all that a child sees of its memory: its files
 who)
 	uname -n
 	cat /etc/machine-id
+	cat /proc/sys/kernel/random/boot_id
 	head -c 32 /dev/urandom | md5sum ;;
+net)
+	(ip addr show isthmus0 | sed -n 's/.*inet6* \([^ ]*\) .*/\1/p'
+	ip route | cut -d' ' -f1-3
+	ip -6 route | grep isthmus0 | cut -d' ' -f1-3) | grep -v '^fe80\|^mult'
+	cat /etc/resolv.conf
+	grep linux /etc/hosts
+	for i in 4 6; do eval ping -$i -c 1 host.isthmus.internal; done |
+		grep -c ' 0% packet loss' ;;
 files)
 	echo x > /tmp/mine
 	ls /tmp /mnt/host
@@ -78,6 +88,21 @@ def template(t, console):
     return wanted
 
 
+def has_network(t, console, who):
+    """Its own addresses, and none of its template's."""
+    number = CHILDREN.index(who) + 2
+    four, six = f"10.77.{number}", f"fd69:7374:686d:{number:x}:"
+    answer_is = answer(t, console, who, "f net").split("\n")
+    wanted = [f"{four}.2/24", f"{six}:2/64", f"default via {four}.1",
+              f"{four}.0/24 dev isthmus0", f"{four}.1 dev isthmus0",
+              f"{six}:1 dev isthmus0", f"{six}:/64 dev isthmus0",
+              f"default via {six}:1", f"nameserver {four}.1",
+              f"{four}.2 linux.isthmus.internal linux",
+              f"{six}:2 linux.isthmus.internal linux", "2"]
+    t.check(sorted(answer_is) == sorted(wanted),
+            f"{who}'s network is {answer_is}")
+
+
 def each_is_itself(t, console):
     """Two children have their own names and random numbers, do not see each
     other's files, and have the host's, and the right time."""
@@ -86,14 +111,16 @@ def each_is_itself(t, console):
         fork(t, console, who)
         words = answer(t, console, who, "f who").split()
         t.check(words[0] == who, f"{who} is called {words[0]}")
-        told |= set(words[1:3])
+        told |= set(words[1:4])
+        has_network(t, console, who)
         said(t, console, who, "f files", "/mnt/host:\nd\nkept\nlost+found\n"
              "welcome.txt\n\n/tmp:\ndata\nmine\nsecret-of-a\nsecret")
-        here = console.run("status")[:19]
+        before = console.run("status")[:19]
         there = answer(t, console, who, "date -u '+%F %T'")
-        t.check(here[:16] == there[:16] or here < there,
-                f"{who} is at {there}, and not at {here}")
-    t.check(len(told) == 4, f"two children have the same: {told}")
+        after = console.run("status")[:19]
+        t.check(before <= there <= after,
+                f"{who} is at {there}, and not from {before} to {after}")
+    t.check(len(told) == 6, f"two children have the same: {told}")
     t.check("has children" in console.run("linux stop a"),
             "a template with children was stopped")
     for who in CHILDREN[:2]:

@@ -49,10 +49,14 @@ static void test_good_requests(void **state)
 	assert_string_equal(req.command, "");
 	assert_int_equal(PARSE("freeze").verb, AGENT_VERB_FREEZE);
 	assert_int_equal(PARSE("mount").verb, AGENT_VERB_MOUNT);
-	req = PARSE("fork\0a-child\0" SEED);
+	req = PARSE("fork\0a-child\0" SEED "\0isthmus.net=x");
 	assert_int_equal(req.verb, AGENT_VERB_FORK);
 	assert_string_equal(req.name, "a-child");
 	assert_string_equal(req.seed, SEED);
+	assert_string_equal(req.net, "isthmus.net=x");
+	req = PARSE("fork\0n\0" SEED "\0");
+	assert_int_equal(req.verb, AGENT_VERB_FORK);
+	assert_string_equal(req.net, "");
 	req = PARSE("shell\00024\00080");
 	assert_int_equal(req.verb, AGENT_VERB_SHELL);
 	assert_int_equal(req.rows, 24);
@@ -78,11 +82,13 @@ static void test_bad_requests(void **state)
 		BAD("shell\00024\00099999999999999999999"),
 		BAD("shell\00024\00080\0x"), BAD("\xff\xfe"),
 		BAD("freeze\0"), BAD("mount\0x"), BAD("fork"), BAD("fork\0n"),
-		BAD("fork\0\0" SEED), BAD("fork\0n\0" SEED "0"),
-		BAD("fork\0n\0" SEED "\0"), BAD("fork\0n\0"),
+		BAD("fork\0\0" SEED "\0"), BAD("fork\0n\0" SEED "0\0"),
+		BAD("fork\0n\0" SEED), BAD("fork\0n\0" SEED "\0\0"),
+		BAD("fork\0n\0"),
 		BAD("fork\0n\0X123456789abcdef0123456789abcdef"
-		    "0123456789abcdef0123456789abcdef"),
-		BAD("fork\0" SEED "0\0" SEED),
+		    "0123456789abcdef0123456789abcdef\0"),
+		BAD("fork\0" SEED "0\0" SEED "\0"),
+		BAD("shell\00024\00080\0x\0"), BAD("exec\0a\0b\0c"),
 	};
 
 	(void)state;

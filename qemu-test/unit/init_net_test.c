@@ -10,12 +10,20 @@
 
 #include <cmocka.h>
 
-/* With its state. */
+/* With their state. */
 #include "guest/init/net.c"
+#include "guest/init/net_names.c"
 
 void init_log(const char *format, ...)
 {
 	(void)format;
+}
+
+int own_file(const char *path, const char *text)
+{
+	(void)path;
+	(void)text;
+	return 0;
 }
 
 static bool parse(const char *words)
@@ -86,6 +94,30 @@ static void messages_are_whole(void **state)
 	assert_int_equal(RTA_PAYLOAD(a), 3);
 	a = (const void *)((const char *)a + RTA_ALIGN(a->rta_len));
 	assert_memory_equal(RTA_DATA(a), "\4\5\6\7", 4);
+	/* and what is to go is not made for it */
+	assert_int_equal(make(RTM_DELADDR, 8).head.nlmsg_flags,
+			 NLM_F_REQUEST | NLM_F_ACK);
+	assert_int_equal(make(RTM_DELROUTE, 8).head.nlmsg_flags,
+			 NLM_F_REQUEST | NLM_F_ACK);
+}
+
+static void files_have_both_addresses(void **state)
+{
+	char text[SIZE];
+
+	(void)state;
+	assert_true(parse("10.77.3.2/24,10.77.3.1,fd69::3:2/64,fd69::3:1"));
+	resolv_conf(text, sides);
+	assert_string_equal(text, "nameserver 10.77.3.1\n");
+	hosts(text, sides);
+	assert_string_equal(text, "127.0.0.1 localhost\n::1 localhost\n"
+			    "10.77.3.1 host.isthmus.internal\n"
+			    "10.77.3.2 linux.isthmus.internal linux\n"
+			    "fd69::3:1 host.isthmus.internal\n"
+			    "fd69::3:2 linux.isthmus.internal linux\n");
+	assert_true(parse("10.77.3.2/24,10.77.3.1"));
+	hosts(text, sides);
+	assert_null(strstr(text, "fd69"));
 }
 
 int main(void)
@@ -94,6 +126,7 @@ int main(void)
 		cmocka_unit_test(both_kinds),
 		cmocka_unit_test(what_cannot_be),
 		cmocka_unit_test(messages_are_whole),
+		cmocka_unit_test(files_have_both_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
