@@ -172,14 +172,17 @@ static void open_volume(void)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
-/* What a Linux's mounts had is over with it; the next may have files. */
+/* What a Linux's mounts had is over with it; the next may have files, and a
+ * network. */
 static void on_linux_down(void *arg)
 {
 	const struct command_env *env = arg;
 
-	fuse_server_peer_gone(env->files, env->vsock);
+	if (env->share) {
+		fuse_server_peer_gone(env->files, env->vsock);
+	}
 	fuse_service_give(env->share, VOLUME_ROOT, false);
-	linux_net_shut(env->net, false);
+	linux_net_reach(env->net, LINUX_NET_ALL);
 }
 
 /* The volume's files for a Linux: all have one server, which tells each what the
@@ -193,7 +196,6 @@ static bool serve_files(struct command_env *env)
 		}
 	}
 	env->files = base.files;
-	linux_on_down(env->guest, on_linux_down, env);
 	env->share = fuse_service_start(env->vsock, env->files);
 	return env->share != NULL;
 }
@@ -324,6 +326,7 @@ static void open_channel(struct command_env *env,
 	if (!env->vsock) {
 		return;
 	}
+	linux_on_down(env->guest, on_linux_down, env);
 	env->agent = agent_new(env->guest, env->vsock);
 	if (!env->agent || services_init(env->vsock, idle_ticks) != 0 ||
 	    (base.volume && !serve_files(env))) {

@@ -39,7 +39,7 @@
 
 struct linux_net {
 	unsigned which;
-	bool shut;
+	enum linux_net_reach reach;
 	struct link *link;
 	struct stack_link *stack;
 	struct stack_link_user user;	/* of that */
@@ -55,6 +55,14 @@ static struct nat *nat;
 static struct linux_net_policy allowed;
 static struct loop_timer tick;
 
+/* Whether what is of one Linux, or NAT_LINUXES: of the wire, may come to another. */
+static bool may_meet(unsigned from, unsigned to)
+{
+	return to < NAT_LINUXES && all[to] && all[to]->reach != LINUX_NET_NONE &&
+	       (from == NAT_LINUXES || from == to || !all[from] ||
+		all[from]->reach == LINUX_NET_ALL);
+}
+
 /* A packet goes where the NAT says. which: the Linux that it is of; NAT_LINUXES:
  * it is the wire's. What the way has no room for is lost, and counted there. */
 static void pass(enum nat_way way, unsigned which, unsigned to,
@@ -65,7 +73,7 @@ static void pass(enum nat_way way, unsigned which, unsigned to,
 		(void)stack_to_wire(packet);
 		break;
 	case NAT_LINUX:
-		if (to < NAT_LINUXES && all[to] && !all[to]->shut) {
+		if (may_meet(which, to)) {
 			(void)link_send(all[to]->link, packet);
 		}
 		break;
@@ -88,7 +96,7 @@ static void from_linux(void *arg, struct net_packet *packet)
 	unsigned to;
 	enum nat_way way;
 
-	if (!ln->shut) {
+	if (ln->reach != LINUX_NET_NONE) {
 		way = nat_from_linux(nat, ln->which, packet, loop_uptime_ms(),
 				     &to);
 		pass(way, ln->which, to, packet);
@@ -120,7 +128,7 @@ static bool from_stack(void *arg, const struct net_packet *packet)
 {
 	const struct linux_net *ln = arg;
 
-	return ln->shut || link_send(ln->link, packet) != ENOBUFS;
+	return ln->reach == LINUX_NET_NONE || link_send(ln->link, packet) != ENOBUFS;
 }
 
 static void on_room(void *arg)
@@ -139,7 +147,8 @@ static void on_link(void *arg, bool up)
 	if (ln->ports) {
 		ports_linux_down(ln->ports);
 	}
-	if (up && nat_linux_up(nat, ln->which, &ln->ends) == 0 && ln->ports) {
+	if (up && nat_linux_up(nat, ln->which, &ln->ends) == 0 && ln->ports &&
+	    ln->reach == LINUX_NET_ALL) {
 		ports_linux_up(ln->ports);
 	}
 }
@@ -147,10 +156,10 @@ static void on_link(void *arg, bool up)
 static bool host_port(void *arg, unsigned which, uint8_t proto, uint16_t port)
 {
 	(void)arg;
-	(void)which;
 	return proto == PROTO_ICMP || proto == PROTO_ICMP6 ||
 	       port == PORT_DNS ||
-	       (allowed.echo && (port == PORT_ECHO || (proto == PROTO_TCP &&
+	       (allowed.echo && all[which]->reach == LINUX_NET_ALL &&
+		(port == PORT_ECHO || (proto == PROTO_TCP &&
 		(port == PORT_DISCARD || port == PORT_SENDER))));
 }
 
@@ -272,10 +281,10 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 }
 
 /** See linux_net.h. */
-void linux_net_shut(struct linux_net *ln, bool shut)
+void linux_net_reach(struct linux_net *ln, enum linux_net_reach reach)
 {
 	if (ln) {
-		ln->shut = shut;
+		ln->reach = reach;
 	}
 }
 

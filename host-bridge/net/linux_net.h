@@ -22,13 +22,22 @@ struct linux_net_policy {
 	bool echo;			/* echo.h, measure.h */
 };
 
+/* What passes from it and to it. */
+enum linux_net_reach {
+	LINUX_NET_ALL,
+	/* What it asks of the wire, and names, as the host partition's end has
+	 * them: nothing else here, no other Linux, no ports that lead to it. */
+	LINUX_NET_OUT,
+	LINUX_NET_NONE,
+};
+
 /* Once, after stack_init(). Returns 0 or ENOMEM. */
 int linux_net_start(const struct linux_net_policy *policy);
 /* A network for the Linux with that number, 1 to NAT_LINUXES, on the other end of
  * vs. Returns 0, EINVAL, EADDRINUSE or ENOMEM. */
 int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
-/* Whether nothing passes from it or to it: a sandbox. ln may be NULL. */
-void linux_net_shut(struct linux_net *ln, bool shut);
+/* How far its packets come, from its next start on. ln may be NULL. */
+void linux_net_reach(struct linux_net *ln, enum linux_net_reach reach);
 /* Ports of the wire's address lead to it (ports.h), and it has that name. name and
  * *rules must stay. Returns 0, EADDRINUSE or ENOMEM. */
 int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,

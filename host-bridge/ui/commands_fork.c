@@ -13,7 +13,6 @@
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/net/linux_net.h"
 #include "host-bridge/rt/seed.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/console.h"
@@ -43,24 +42,25 @@ static bool tell(const struct command_env *env, const char *const *request)
 }
 
 /** See commands_fork.h. */
-void commands_fork_freeze(const struct command_env *env)
+bool commands_fork_freeze(const struct command_env *env)
 {
 	static const char *const freeze[] = { "freeze", NULL };
 	static const char *const mount[] = { "mount", NULL };
 	const char *why;
 
 	if (!tell(env, freeze)) {
-		return;
+		return false;
 	}
 	why = linux_freeze(env->guest);
 	if (!why) {
 		printf("%s is a template now\n", title(env));
-		return;
+		return true;
 	}
 	printf("%s %s\n", title(env), why);
 	if (env->files && linux_state(env->guest) == LINUX_RUNNING) {
 		(void)tell(env, mount);
 	}
+	return false;
 }
 
 static bool channel_up(const struct command_env *env)
@@ -95,22 +95,22 @@ static bool introduce(const struct command_env *env, bool mounts)
 	return tell(env, who) && (!mounts || !env->files || tell(env, mount));
 }
 
-/* What it is to have of the host's files is known before it can ask for them, that
- * it has no network too, and both are forgotten when it ends. */
+/* What it is to have of the host's files, and of the network, is known before it
+ * can ask for them, and forgotten when it ends. */
 static const char *start_one(const struct command_env *of,
 			     const struct command_env *child,
-			     const struct commands_fork_files *files)
+			     const struct commands_sandbox *box)
 {
 	const char *why;
 
-	if (files) {
-		fuse_service_give(child->share, files->root, true);
-		linux_net_shut(child->net, true);
+	if (box) {
+		fuse_service_give(child->share, box->root, true);
+		linux_net_reach(child->net, box->net);
 	}
 	why = linux_fork(of->guest, child->guest);
-	if (why && files) {
+	if (why && box) {
 		fuse_service_give(child->share, VOLUME_ROOT, false);
-		linux_net_shut(child->net, false);
+		linux_net_reach(child->net, LINUX_NET_ALL);
 	}
 	return why;
 }
@@ -118,7 +118,7 @@ static const char *start_one(const struct command_env *of,
 /* The first that is down and waits to be started by hand, and can be a child of
  * the template; else *why is about the last of these. */
 static const struct command_env *start_any(const struct command_env *of,
-					   const struct commands_fork_files *files,
+					   const struct commands_sandbox *box,
 					   const char **why)
 {
 	for (unsigned i = 0; i < of->count; i++) {
@@ -129,7 +129,7 @@ static const struct command_env *start_any(const struct command_env *of,
 		    linux_state(guest) == LINUX_FROZEN) {
 			continue;
 		}
-		*why = start_one(of, &of->all[i], files);
+		*why = start_one(of, &of->all[i], box);
 		if (!*why) {
 			return &of->all[i];
 		}
@@ -140,7 +140,7 @@ static const struct command_env *start_any(const struct command_env *of,
 /** See commands_fork.h. A child that cannot be told who it is ends. */
 const struct command_env *commands_fork(const struct command_env *of,
 					const struct command_env *child,
-					const struct commands_fork_files *files)
+					const struct commands_sandbox *box)
 {
 	const char *why = "of those that are on-demand in the manifest is down";
 
@@ -150,19 +150,19 @@ const struct command_env *commands_fork(const struct command_env *of,
 		return NULL;
 	}
 	if (child) {
-		why = start_one(of, child, files);
+		why = start_one(of, child, box);
 		if (why) {
 			printf("%s %s\n", title(child), why);
 			return NULL;
 		}
 	} else {
-		child = start_any(of, files, &why);
+		child = start_any(of, box, &why);
 		if (!child) {
 			printf("no Linux %s\n", why);
 			return NULL;
 		}
 	}
-	if (child->agent && !introduce(child, !files || files->root != 0)) {
+	if (child->agent && !introduce(child, !box || box->root != 0)) {
 		(void)linux_stop(child->guest);
 		return NULL;
 	}

@@ -4,12 +4,10 @@
  * loop, and all can be left by ctrl-c; state changes are linux.c's. What Linux
  * answers is shown, never acted on.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "host-bridge/agent/agent.h"
-#include "host-bridge/fs/volume_call.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
@@ -20,7 +18,6 @@
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/places.h"
 
-#define MOUNT		"--mount"
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
 
 static const char *title(const struct command_env *env)
@@ -226,7 +223,7 @@ static void restart(const struct command_env *env)
 static void freeze(const struct command_env *env)
 {
 	if (commands_linux_wait(env)) {
-		commands_fork_freeze(env);
+		(void)commands_fork_freeze(env);
 	}
 }
 
@@ -374,60 +371,22 @@ static const struct command_env *first_template(const struct command_env *env)
 	return env;
 }
 
-/* "--mount DIR:ro " before the command: the folder that the child has. False: it is
- * not understood or not there, which was printed. */
-static bool take_mount(const struct command_env *env, const char **line,
-		       struct commands_fork_files *files)
-{
-	size_t len = strcspn(*line, " ");
-	char path[COMMANDS_PATH];
-	struct volume_attr attr;
-	int error = EINVAL;
-
-	if (len != strlen(MOUNT) || memcmp(*line, MOUNT, len) != 0) {
-		return true;
-	}
-	*line = words_rest(*line, 1);
-	len = strcspn(*line, " ");
-	if (len > 3 && len < sizeof(path) && env->volume &&
-	    memcmp(*line + len - 3, ":ro", 3) == 0) {
-		snprintf(path, sizeof(path), "%.*s", (int)len - 3, *line);
-		error = VOLUME_LOOK(env->turns, volume_path(
-			env->volume, path, true, &files->root));
-		if (error == 0) {
-			error = VOLUME_LOOK(env->turns, volume_getattr(
-				env->volume, files->root, &attr));
-		}
-		if (error == 0 &&
-		    (attr.mode & VOLUME_S_IFMT) != VOLUME_S_IFDIR) {
-			error = ENOTDIR;
-		}
-	}
-	if (error != 0) {
-		printf("%s %.*s: %s\n", MOUNT, (int)len, *line,
-		       error == EINVAL ? "a folder of the volume and \":ro\" "
-		       "expected" : strerror(error));
-	}
-	*line = words_rest(*line, 1);
-	return error == 0;
-}
-
-/* A child of a template, for one command: of the host's files it has one folder or
- * none, and nothing of it stays. */
+/* A child of a template, for one command: of the host's it has what the line says,
+ * and nothing of it stays. */
 static void run_sandbox(const struct command_env *env, int argc, char **argv,
 			const char *rest)
 {
 	const char *line = rest;
 	const struct command_env *child, *of = addressed(env, &rest);
-	struct commands_fork_files files = { 0 };
+	struct commands_sandbox box;
 
 	(void)argc;
 	(void)argv;
 	of = rest == line ? first_template(env) : of;
-	if (!take_mount(env, &rest, &files)) {
+	if (!commands_sandbox_read(env, &rest, &box)) {
 		return;
 	}
-	child = commands_fork(of, NULL, &files);
+	child = commands_fork(of, NULL, &box);
 	if (child && !child->agent) {
 		printf("%s has no channel to the host\n", title(child));
 	} else if (child) {
@@ -457,12 +416,13 @@ const struct command commands_linux[] = {
 	  "  has no input; ctrl-c ends it. \"NAME: \" before it: in the Linux of\n"
 	  "  that name.\n",
 	  1, -1, run_exec, NULL },
-	{ "sandbox", "[NAME:] [--mount DIR:ro] COMMAND",
+	{ "sandbox", "[NAME:] [--mount DIR:ro] [--net none|out] COMMAND",
 	  "run a command in a child of a template",
 	  "  As exec, but in a Linux that begins as the template NAME was, or the\n"
 	  "  first there is, and is gone with the command. Of the host's files it\n"
-	  "  has DIR and what is below, as /mnt/host and to read; else none. It has\n"
-	  "  no network.\n",
+	  "  has DIR and what is below, as /mnt/host and to read; else none. With\n"
+	  "  --net out it reaches what is outside, and nobody reaches it; else it\n"
+	  "  has no network.\n",
 	  1, -1, run_sandbox, NULL },
 	{ 0 }
 };

@@ -139,7 +139,7 @@ def sandboxes(t, console):
     out = console.run("sandbox f mount")
     t.check(out.endswith("[exit status 3]\n") and "mounted" not in out,
             f"it has files: {out!r}")
-    out = console.run("sandbox --mount d:ro f ro")
+    out = console.run("sandbox --net out --mount d:ro f ro")
     t.check(out.endswith("\nf\ninside\ninside\n1\n[exit status 0]\n"),
             f"sandbox --mount said {out!r}")
     for wrong in ("kept:ro", "none:ro", "d", "d:rw"):
@@ -147,6 +147,10 @@ def sandboxes(t, console):
         t.check(f"--mount {wrong}: " in out and "exit" not in out,
                 f"--mount {wrong} said {out!r}")
     t.check("is no template" in console.run("sandbox c2: true"), "c2 is one")
+    t.check("or \"out\" expected" in console.run("sandbox --net in true"),
+            "it has a network \"in\"")
+    t.check("no option --files" in console.run("sandbox --files d true"),
+            "there is an option --files")
 
 
 def left(console):

@@ -18,6 +18,7 @@
 #include "host-bridge/net/linux_net.h"
 #include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
+#include "host-bridge/net/ports.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_ports.h"
 #include "host-bridge/rt/seed.h"
@@ -31,6 +32,7 @@
 #define ICMP	1
 #define ECHO_REQUEST	0x0800		/* as "ports"; with the id */
 #define ECHO_REPLY	0
+#define PUBLISHED	52022
 
 static const uint8_t linux_ip[4] = { 10, 77, 1, 2 }, host_ip[4] = { 10, 77, 1, 1 };
 static const uint8_t outside[4] = { 192, 0, 2, 1 }, peer[4] = { 198, 51, 100, 7 };
@@ -48,7 +50,7 @@ static struct {
 	uint16_t taken;
 } s;
 static struct nic nic = { .mtu = 1500 };
-static struct linux_net *ln;
+static struct linux_net *ln, *other;	/* other: never up */
 
 void stack_set_hooks(const struct stack_hooks *hooks)
 {
@@ -235,16 +237,24 @@ static bool from_wire(const uint8_t *from, const uint8_t *to, uint8_t proto,
 
 static int setup(void **state)
 {
+	static struct ports_rules rules;
 	static bool once;
 
 	(void)state;
 	if (!once) {
+		static struct fake_vsock link;
+
 		GO(linux_net_new(NULL, 1, &ln), EINVAL);
 		GO(linux_net_start(&(struct linux_net_policy){ .echo = true }),
 		   0);
 		GO(linux_net_new(NULL, 0, &ln), EINVAL);
 		GO(linux_net_new(NULL, NAT_LINUXES + 1, &ln), EINVAL);
+		GO(linux_net_new(NULL, 2, &other), 0);
+		assert_null(ports_rules_read(&rules, "tcp:52022:22", NULL));
 		GO(linux_net_new(NULL, 1, &ln), 0);
+		link = fake_vsock;
+		GO(linux_net_ports(ln, NULL, "linux", &rules), 0);
+		fake_vsock = link;
 		GO(linux_net_new(NULL, 1, &ln), EINVAL);
 		once = true;
 	}
@@ -496,15 +506,62 @@ static void shut_it_has_no_network(void **state)
 	from_linux(linux_ip, peer, UDP, 7000, 53);
 	port = net_get16(s.packet + 20);
 	s.wire = s.host = 0;
-	linux_net_shut(ln, true);
+	linux_net_reach(ln, LINUX_NET_NONE);
 	from_linux(linux_ip, peer, UDP, 7000, 53);
 	from_linux(linux_ip, host_ip, TCP, 7000, 7);
 	GO(s.wire + s.host, 0);
 	assert_true(from_wire(peer, outside, UDP, 53, port));
 	GO(to_linux(ip), 0);
-	linux_net_shut(ln, false);
+	linux_net_reach(ln, LINUX_NET_ALL);
 	assert_true(from_wire(peer, outside, UDP, 53, port));
 	assert_true(to_linux(ip) > 0);
+}
+
+/* What is outside it reaches, and names; nothing else here, no other Linux, and no
+ * port leads to it. */
+static void out_it_reaches_what_is_outside_alone(void **state)
+{
+	const struct nat *nat = linux_net_nat();
+	struct link_status before, after;
+	uint8_t ip[2000];
+
+	(void)state;
+	fake_vsock_close();
+	linux_net_reach(ln, LINUX_NET_OUT);
+	fake_vsock_open();
+	assert_false(nat_uses(nat, false, TCP, PUBLISHED));
+	from_linux(linux_ip, peer, UDP, 5000, 53);
+	GO(s.wire, 1);
+	assert_true(from_wire(peer, outside, UDP, 53,
+			      net_get16(s.packet + 20)));
+	GO(to_linux(ip), 40);
+	from_linux(linux_ip, host_ip, UDP, 5000, 53);
+	GO(s.host, 1);
+	from_linux(linux_ip, host_ip, TCP, 5000, 7);
+	GO(s.host, 1);
+	assert_false(from_wire(peer, outside, TCP, 5000, PUBLISHED));
+	/* another's port, from here; it may have it from the wire */
+	GO(nat_linux_up((struct nat *)(uintptr_t)nat, 1, &(struct nat_link){
+		.linux_end[0] = { { 10, 77, 2, 2 } },
+		.host_end[0] = { { 10, 77, 2, 1 } } }), 0);
+	GO(nat_forward((struct nat *)(uintptr_t)nat, 1, false, TCP, 52001, 22),
+	   0);
+	linux_net_status(other, &before);
+	from_linux(linux_ip, outside, TCP, 5000, 52001);
+	linux_net_status(other, &after);
+	GO(after.tx_dropped, before.tx_dropped);
+	assert_true(from_wire(peer, outside, TCP, 5000, 52001));
+	linux_net_status(other, &after);
+	GO(after.tx_dropped, before.tx_dropped + 1);
+	/* and who is in no sandbox has all that again */
+	fake_vsock_close();
+	linux_net_reach(ln, LINUX_NET_ALL);
+	fake_vsock_open();
+	assert_true(nat_uses(nat, false, TCP, PUBLISHED));
+	from_linux(linux_ip, outside, TCP, 5001, 52001);
+	linux_net_status(other, &after);
+	GO(after.tx_dropped, before.tx_dropped + 2);
+	nat_linux_down((struct nat *)(uintptr_t)nat, 1);
 }
 
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -522,6 +579,7 @@ int main(void)
 		TEST(answers_to_the_hosts_pings_are_its_own),
 		TEST(the_host_gets_its_fragments),
 		TEST(it_begins_anew), TEST(shut_it_has_no_network),
+		TEST(out_it_reaches_what_is_outside_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
