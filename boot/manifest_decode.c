@@ -60,6 +60,7 @@ static const struct prop chosen_props[] = {
 	{ "writable-disks", PROP_TEXT, false, 1, 255, 0 },
 	{ "volume-disk", PROP_TEXT, false, 1, 255, 0 },
 	{ "exec", PROP_TEXT, false, 1, 16383, 0 },
+	{ "sandbox", PROP_TEXT, false, 1, 1023, 0 },
 	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
 	  offsetof(struct manifest, mark) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },

@@ -186,6 +186,8 @@ void config_read(const struct host_info *info, struct config *config)
 	chosen = fdt_path_offset(fdt, "/chosen");
 	if (chosen >= 0) {
 		config->exec = string_property(fdt, chosen, "exec");
+		config->sandbox = string_property(fdt, chosen,
+						  "sandbox");
 		config->mark = string_property(fdt, chosen, "mark");
 		config->writable = string_property(fdt, chosen,
 						   "writable-disks");

@@ -6,8 +6,9 @@ import re
 
 from cases_coherence import share
 from cases_lifecycle import owners
+from cases_net_out import GATEWAY, serve_file
 from cases_several import manifest, said, up
-from runner import BOCHS, case
+from runner import BOCHS, QEMU, case
 
 CHILDREN = [f"c{n}" for n in range(1, 15)]
 IN_A_ROW = 20
@@ -151,6 +152,45 @@ def sandboxes(t, console):
             "it has a network \"in\"")
     t.check("no option --files" in console.run("sandbox --files d true"),
             "there is an option --files")
+
+
+SEEN = r"""
+uname -n
+ls /mnt/host
+cat /mnt/host/f
+(echo x > /mnt/host/f) 2>&1 | grep -c Read-only
+echo err >&2
+"""
+# What it reaches: outside, and names; not the host's services, nor itself.
+OUT = r"""
+wget -q -O - http://{gateway}:{web}/
+nslookup host.isthmus.internal | grep -q '^Address.*10.77.2.1$' && echo named
+nc -w 1 10.77.2.1 7 < /dev/null 2> /dev/null || echo refused
+"""
+
+
+@case("sandbox", "isthmus sandbox: files to read, what is outside; the command's "
+      "output and status", later=BOCHS)
+def sandbox_case(t):
+    folder = t.path("d")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "f"), "w", encoding="ascii") as f:
+        f.write("inside\n")
+    script, wanted, options = SEEN, "sandbox\nf\nlost+found\ninside\n1\n", []
+    if t.platform in QEMU:
+        script += OUT.format(gateway=GATEWAY, web=serve_file(b"outside\n"))
+        wanted += "outside\nnamed\nrefused\n"
+        options = ["--net", "out"]
+    result = t.boot("--mount", folder + ":ro", *options, script + "exit 7",
+                    verb="sandbox")
+    t.check(result.status == 7 and result.out == wanted
+            and result.err == "err\n",
+            f"status {result.status}: {result.out!r}, {result.err!r}")
+    result = t.boot("--smp", "2", "nproc; ls /mnt/host; uname -n; "
+                    "ls /sys/class/net | wc -l; nc 10.0.2.2 1 || echo no",
+                    verb="sandbox")
+    t.check(result.status == 0 and result.out == "2\nsandbox\n2\nno\n",
+            f"status {result.status}: {result.out!r}, {result.err!r}")
 
 
 def left(console):

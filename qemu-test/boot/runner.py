@@ -205,7 +205,7 @@ class Case:
             if not os.path.exists(os.path.join(ROOT, name)):
                 raise Failed(f"{name} has not been built")
 
-    def _command(self, options, timeout):
+    def _command(self, options, timeout, verb="boot"):
         self.runs += 1
         if "--platform" not in options:
             timeout *= SLOWER.get(self.platform, 1)
@@ -213,15 +213,15 @@ class Case:
         linux = self.path(f"linux-{self.runs}.log")
         for name in (serial, linux):
             open(name, "wb").close()
-        command = [TOOL, "boot", "--timeout", str(timeout), "--log", serial,
+        command = [TOOL, verb, "--timeout", str(timeout), "--log", serial,
                    "--linux-console", linux, *options]
         if self.platform and "--platform" not in options:
-            command += ["--platform", self.platform]
+            command[2:2] = ["--platform", self.platform]
         return command, serial, linux
 
-    def boot(self, *options, timeout=TIMEOUT):
+    def boot(self, *options, timeout=TIMEOUT, verb="boot"):
         """Runs the tool to its end."""
-        command, serial, linux = self._command(options, timeout)
+        command, serial, linux = self._command(options, timeout, verb)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)

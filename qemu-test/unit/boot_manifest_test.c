@@ -135,6 +135,7 @@ static const struct spoiled {
 	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: unknown property \"loud\"" },
 	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
+	{ "/chosen", "sandbox", 0, { 0 }, "", "\"sandbox\": it takes one string" },
 	{ "/chosen", "writable-disks", 0, { 0 }, "", "\"writable-disks\": it takes one string" },
 	{ "/chosen", "writable-disks", 2, { 0x61006100, 0 }, NULL, "\"writable-disks\"" },
 	{ "/chosen", "volume-disk", 0, { 0 }, "", "\"volume-disk\": it takes one string" },

@@ -173,6 +173,23 @@ static void a_network_may_be_told(void **state)
 	assert_false(config.network.off);
 }
 
+static void a_command_may_have_a_child(void **state)
+{
+	int node;
+
+	(void)state;
+	read_it();
+	assert_true(!config.exec && !config.sandbox);
+	node = fdt_path_offset(blob, "/chosen");
+	assert_int_equal(fdt_setprop_string(blob, node, "exec", "ls"), 0);
+	node = fdt_path_offset(blob, "/chosen");
+	assert_int_equal(fdt_setprop_string(blob, node, "sandbox",
+					    "--net out"), 0);
+	read_it();
+	assert_string_equal(config.exec, "ls");
+	assert_string_equal(config.sandbox, "--net out");
+}
+
 static void none_is_missed(void **state)
 {
 	(void)state;
@@ -194,7 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(one_is_linux), TEST(several_have_names),
 		TEST(fifteen_at_most), TEST(none_is_missed),
-		TEST(a_network_may_be_told),
+		TEST(a_network_may_be_told), TEST(a_command_may_have_a_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

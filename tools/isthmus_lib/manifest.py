@@ -9,7 +9,7 @@ the command line asks for.
 import os
 import subprocess
 
-from isthmus_lib import devicetree
+from isthmus_lib import devicetree, sandbox
 from isthmus_lib.common import BUILD, ROOT, Failure, sha256_of
 
 BOOTARGS_MAX = 2047             # boot/manifest_decode.c
@@ -100,3 +100,5 @@ def fill_in(tree, files, options):
         else:
             disk.set_text("file", "/linux-disk")
             disk.set_cell("size-mib", options.linux_disk)
+    if options.sandbox:
+        sandbox.fill_in(tree, options.sandbox)

@@ -78,9 +78,11 @@ def names():
 
 def check_nic(platform, nic):
     """Returns the network card to have, or None; refuses one that the
-    platform has not."""
+    platform has not. "auto" is the best it has."""
     if nic in (None, "none"):
         return None
+    if nic == "auto":
+        nic = "e1000" if platform.name.startswith("bochs") else "virtio"
     if platform.name.startswith("nested"):
         raise Failure(f"--nic {nic}: platform {platform.name} has none", 2)
     if platform.name.startswith("bochs") and nic not in bochs.NICS:
