@@ -291,10 +291,10 @@ static void exhaustion(void **state)
 	for (i = 0; i < 20; i++) {
 		put(v, LINUX_RAM + i * PAGE_SIZE, 1);
 	}
-	assert_null(access(v, UNIT(1), true, &why));
+	assert_null(touch_at(v, UNIT(1), true, &why));
 	assert_int_equal(why, HC_REASON_NO_MEMORY);
 	assert_int_equal(get(v, UNIT(1)), 2);
-	assert_null(access(v, UNIT(1), true, &why));
+	assert_null(touch_at(v, UNIT(1), true, &why));
 	child[0]->pages_cap = LINUX_CAP / PAGE_SIZE;
 	check_accounts();
 	stop(child[0]);
@@ -305,8 +305,8 @@ static void exhaustion(void **state)
 	for (left = 0; left < 12; left++) {
 		v = forked(0);
 		for (i = 0; i < 3; i++) {
-			(void)access(v, UNIT(i) + i * PAGE_SIZE, i & 1, &why);
-			(void)access(v, UNIT(i) + i * PAGE_SIZE, true, &why);
+			(void)touch_at(v, UNIT(i) + i * PAGE_SIZE, i & 1, &why);
+			(void)touch_at(v, UNIT(i) + i * PAGE_SIZE, true, &why);
 			check_accounts();
 		}
 		stop(child[0]);

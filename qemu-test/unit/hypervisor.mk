@@ -5,7 +5,7 @@
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
 	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
-	hv_fork_prepare
+	hv_fork_prepare hv_fork_kill
 HV_UNIT += hv_kvmclock
 HV_UNIT += hv_sched
 HV_UNIT += hv_channel
@@ -55,6 +55,7 @@ hv_release_UNDER := $(hv_memory_UNDER)
 hv_day_UNDER := $(hv_memory_UNDER)
 hv_fork_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_fork_life_UNDER := $(hv_fork_UNDER)
+hv_fork_kill_UNDER := $(hv_fork_UNDER)
 hv_fork_prepare_UNDER := core/vcpu.c
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
@@ -73,7 +74,7 @@ hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
-$(foreach t,hv_fork hv_fork_life,$(eval $(t)_SRCS += \
+$(foreach t,hv_fork hv_fork_life hv_fork_kill,$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
@@ -94,6 +95,8 @@ hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
 	-Wl,--wrap=lock_take,--wrap=lock_try,--wrap=lock_drop
 # hv_interleave.h: the CPU's flags in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
+hv_fork_kill_CFLAGS += -D_GNU_SOURCE
+hv_fork_kill_LIBS := -Wl,--wrap=lock_drop
 
 # What the tests of the IOMMUs are worth.
 CHECKS += iommu-mutants

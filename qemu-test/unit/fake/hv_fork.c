@@ -40,7 +40,7 @@ void prepare(struct vcpu *v)
 
 /* One access of v's guest, through its TLB, with an exit if need be. NULL: v's
  * partition would be ended for why. */
-uint8_t *access(struct vcpu *v, uint64_t gpa, bool write, enum hc_reason *why)
+uint8_t *touch_at(struct vcpu *v, uint64_t gpa, bool write, enum hc_reason *why)
 {
 	uint64_t page = gpa & ~PAGE_MASK;
 	uint32_t slot = (uint32_t)(page / PAGE_SIZE) % TLB;
@@ -69,7 +69,7 @@ uint8_t *access(struct vcpu *v, uint64_t gpa, bool write, enum hc_reason *why)
 uint8_t get(struct vcpu *v, uint64_t gpa)
 {
 	enum hc_reason why;
-	uint8_t *p = access(v, gpa, false, &why);
+	uint8_t *p = touch_at(v, gpa, false, &why);
 
 	assert_non_null(p);
 	return *p;
@@ -78,7 +78,7 @@ uint8_t get(struct vcpu *v, uint64_t gpa)
 void put(struct vcpu *v, uint64_t gpa, uint8_t value)
 {
 	enum hc_reason why;
-	uint8_t *p = access(v, gpa, true, &why);
+	uint8_t *p = touch_at(v, gpa, true, &why);
 
 	assert_non_null(p);
 	*p = value;

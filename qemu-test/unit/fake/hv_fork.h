@@ -21,7 +21,7 @@ struct vcpu *forked(uint32_t i);
 void stop(struct partition *p);
 uint64_t checksum(void);
 void prepare(struct vcpu *v);
-uint8_t *access(struct vcpu *v, uint64_t gpa, bool write, enum hc_reason *why);
+uint8_t *touch_at(struct vcpu *v, uint64_t gpa, bool write, enum hc_reason *why);
 uint8_t get(struct vcpu *v, uint64_t gpa);
 void put(struct vcpu *v, uint64_t gpa, uint8_t value);
 
