@@ -20,6 +20,7 @@
 #include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
 #include "host-bridge/net/ports.h"
+#include "host-bridge/net/probe.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_ports.h"
 #include "host-bridge/rt/seed.h"
@@ -52,6 +53,7 @@ struct linux_net {
 
 static struct linux_net *all[NAT_LINUXES];
 static struct nat *nat;
+static struct nat_addr outside[2];	/* the wire's, of each family */
 static struct linux_net_policy allowed;
 static struct loop_timer tick;
 
@@ -137,11 +139,34 @@ static void on_room(void *arg)
 	stack_ports_go_on();
 }
 
-/* A Linux that is there begins with nothing. */
-static void on_link(void *arg, bool up)
+/* One of an open TCP connection is asked whether it is there. It answers somebody
+ * who is not, so the stack resets it. */
+static void ask(void *arg, const struct nat_line *session)
 {
 	const struct linux_net *ln = arg;
+	const struct nat_addr *own = &outside[session->six];
+	uint8_t room[NET_HEADROOM + PROBE_MAX];
+	struct net_packet packet = {
+		.data = room + NET_HEADROOM, .space = PROBE_MAX,
+	};
 
+	if (session->which != ln->which || session->fixed ||
+	    session->class != NAT_TCP ||
+	    memcmp(session->remote, own, session->six ? 16 : 4) == 0) {
+		return;
+	}
+	packet.len = probe_make(packet.data, session, own);
+	(void)stack_to_wire(&packet);
+}
+
+/* A Linux that is there begins with nothing. Who spoke to one that is gone hears of
+ * it: those who only wait would do so for ever. */
+static void on_link(void *arg, bool up)
+{
+	struct linux_net *ln = arg;
+
+	nat_each(nat, ask, ln);
+	stack_link_down(ln->stack);
 	nat_linux_down(nat, ln->which);
 	names_linux_down(ln->names);
 	if (ln->ports) {
@@ -176,16 +201,16 @@ static bool taken(void *arg, bool six, uint8_t proto, uint16_t port)
 /* The wire's addresses may be others. */
 static void on_wire(void *arg)
 {
-	struct nat_addr addr[2] = { 0 };
 	const struct nic *nic = stack_nic();
 	uint32_t four;
 
 	(void)arg;
+	memset(outside, 0, sizeof(outside));
 	if (stack_address4(&four)) {
-		memcpy(addr[0].b, &four, sizeof(four));
+		memcpy(outside[0].b, &four, sizeof(four));
 	}
-	(void)stack_address6(addr[1].b);
-	nat_outside(nat, addr, nic ? nic->mtu : 1500);
+	(void)stack_address6(outside[1].b);
+	nat_outside(nat, outside, nic ? nic->mtu : 1500);
 }
 
 static void on_tick(struct loop_timer *timer)

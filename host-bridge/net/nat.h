@@ -88,6 +88,7 @@ struct nat_line {
 	uint16_t inside, outside;
 	const struct nat_addr *remote;
 	uint16_t port;
+	uint32_t isn;			/* of TCP: the number of Linux's SYN */
 	enum nat_class class;
 	uint64_t idle;			/* ms */
 };

@@ -160,7 +160,7 @@ void nat_each(const struct nat *n, void (*line)(void *arg, const struct nat_line
 				.proto = s->key.proto, .inside = s->key.inside,
 				.outside = s->mapping->outside,
 				.remote = (const void *)s->key.remote,
-				.port = s->key.port, .class = s->class,
+				.port = s->key.port, .isn = s->isn, .class = s->class,
 				.idle = n->now - s->used });
 		}
 	}

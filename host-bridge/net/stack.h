@@ -89,6 +89,8 @@ struct netif *stack_link_netif(struct stack_link *link);
  * looked at. link NULL: one of the wire's, that a hook has taken earlier; also from a
  * hook. False: there is no memory for it. */
 bool stack_to_host(struct stack_link *link, const struct net_packet *packet);
+/* That Linux is gone: what it had open here ends. Not from a callback of lwIP's. */
+void stack_link_down(struct stack_link *link);
 
 /* After each use of lwIP that is not one of its own callbacks: its timers, and what
  * it sends itself. */

@@ -11,6 +11,7 @@
 
 #include "lwip/ip.h"
 #include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip.h"
 
 #include "host-bridge/net/stack_int.h"
@@ -150,4 +151,36 @@ bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 	stack.looked = false;
 	stack_left();
 	return true;
+}
+
+static bool is_beyond(const struct stack_link *link, const ip_addr_t *address)
+{
+	return IP_IS_V6(address) ?
+	       memcmp(ip_2_ip6(address)->addr, link->user->address6, 8) == 0 :
+	       memcmp(&ip_2_ip4(address)->addr, link->user->address4, 3) == 0;
+}
+
+/* Whoever is told of an end may end others of the list. */
+static void end(const struct stack_link *link, struct tcp_pcb **list)
+{
+	struct tcp_pcb *tcp = *list;
+
+	while (tcp) {
+		if (is_beyond(link, &tcp->remote_ip)) {
+			tcp_abort(tcp);
+			tcp = *list;
+		} else {
+			tcp = tcp->next;
+		}
+	}
+}
+
+/** See stack.h. Closed ones go too: the next Linux may choose the same ports. */
+void stack_link_down(struct stack_link *link)
+{
+	stack.inside = true;
+	end(link, &tcp_active_pcbs);
+	end(link, &tcp_tw_pcbs);
+	stack.inside = false;
+	stack_left();
 }

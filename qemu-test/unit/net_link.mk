@@ -14,7 +14,7 @@ net_ports_SRCS := qemu-test/unit/net_ports_test.c \
 # The network of a Linux: link and NAT, without wire or stack.
 UNIT_TESTS += net_linux
 net_linux_SRCS := qemu-test/unit/net_linux_test.c \
-	$(addprefix host-bridge/net/,link.c link_check.c linux_net.c look.c) \
+	$(addprefix host-bridge/net/,link.c link_check.c linux_net.c look.c probe.c) \
 	$(wildcard host-bridge/net/nat*.c) \
 	$(addprefix host-bridge/net/,ports.c ports_rules.c) host-bridge/vsock/vsock_inbox.c \
 	qemu-test/unit/fake/vsock.c

@@ -19,6 +19,7 @@
 #include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
 #include "host-bridge/net/ports.h"
+#include "host-bridge/net/probe.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_ports.h"
 #include "host-bridge/rt/seed.h"
@@ -43,7 +44,7 @@ static struct {
 	struct stack_hooks hooks;
 	const struct stack_link_user *user;
 	bool there;			/* the wire's address */
-	unsigned wire, host, room;
+	unsigned wire, host, room, downs;
 	unsigned back;			/* of these: the wire's, given back */
 	uint8_t packet[2000];		/* the last one, to either */
 	size_t len;
@@ -123,6 +124,12 @@ bool stack_to_host(struct stack_link *link, const struct net_packet *packet)
 	return true;
 }
 
+void stack_link_down(struct stack_link *link)
+{
+	assert_ptr_equal(link, &s);
+	s.downs++;
+}
+
 bool stack_ports_used(uint8_t proto, uint16_t port)
 {
 	return proto == UDP && port == s.taken;
@@ -155,6 +162,18 @@ void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
 
 /* ---- Packets ---- */
 
+static void put32(uint8_t *at, uint32_t value)
+{
+	net_put16(at, (uint16_t)(value >> 16));
+	net_put16(at + 2, (uint16_t)value);
+}
+
+/* TCP's flags, and the numbers that are not 0, in what is made next. */
+static struct {
+	uint8_t flags;
+	uint32_t seq, ack;
+} tcp = { .flags = 2 };
+
 static size_t make(uint8_t *ip, const uint8_t *from, const uint8_t *to,
 		   uint8_t proto, uint16_t from_port, uint16_t to_port)
 {
@@ -177,7 +196,9 @@ static size_t make(uint8_t *ip, const uint8_t *from, const uint8_t *to,
 		net_put16(ip + 24, to_port);
 	} else {
 		ip[32] = 0x50;
-		ip[33] = 2;		/* SYN */
+		ip[33] = tcp.flags;
+		put32(ip + 24, tcp.seq);
+		put32(ip + 28, tcp.ack);
 	}
 	return len;
 }
@@ -496,6 +517,79 @@ static void it_begins_anew(void **state)
 	assert_non_null(linux_net_nat());
 }
 
+/* A connection with the wire; open: its SYN has been acknowledged. */
+static void connection(uint16_t port, bool open)
+{
+	tcp.flags = 2;
+	tcp.seq = 0xfffffff0u;
+	from_linux(linux_ip, peer, TCP, port, 80);
+	tcp.flags = 0x12;
+	tcp.ack = open ? 0xfffffff1u : 0x10000000;
+	assert_true(from_wire(peer, outside, TCP, 80,
+			      net_get16(s.packet + 20)));
+	tcp.flags = 2;
+	tcp.seq = tcp.ack = 0;
+}
+
+/* Who only waits for a Linux that is gone would do so for ever: he gets a segment
+ * that he answers, which is the stack's to reset then. */
+static void its_peers_hear_of_its_end(void **state)
+{
+	uint8_t pseudo[12] = { 0 };
+	unsigned downs = s.downs;
+
+	(void)state;
+	connection(7000, true);
+	connection(7001, false);
+	from_linux(linux_ip, peer, UDP, 7002, 53);
+	s.wire = 0;
+	fake_vsock_close();
+	GO(s.wire, 1);
+	GO(s.downs, downs + 1);
+	GO(s.len, 52);
+	GO(net_sum(0, s.packet, 20), 0xffff);
+	memcpy(pseudo, s.packet + 12, 8);
+	pseudo[9] = TCP;
+	pseudo[11] = 32;
+	GO(net_sum(net_sum(0, pseudo, 12), s.packet + 20, 32), 0xffff);
+	assert_memory_equal(s.packet + 12, outside, 4);
+	assert_memory_equal(s.packet + 16, peer, 4);
+	GO(net_get16(s.packet + 20), 7000);
+	GO(net_get16(s.packet + 22), 80);
+	GO(net_get32(s.packet + 24), 0xfffffff0u);	/* the SYN's */
+	GO(s.packet[33], 0x10);
+	GO(net_get32(s.packet + 40), 0x0101080a);
+	/* His answer is the stack's. */
+	tcp.flags = 0x10;
+	assert_false(from_wire(peer, outside, TCP, 80, 7000));
+	tcp.flags = 2;
+	fake_vsock_open();
+	GO(s.wire, 1);
+}
+
+static void a_probe_of_ipv6_is_whole(void **state)
+{
+	const struct nat_addr own = {{ 0x20, 1, [15] = 1 }};
+	const struct nat_addr remote = {{ 0x20, 1, [15] = 2 }};
+	const struct nat_line session = {
+		.six = true, .proto = TCP, .outside = 7000, .port = 80,
+		.remote = &remote, .isn = 0x12345678,
+	};
+	uint8_t ip[PROBE_MAX], pseudo[40] = { [35] = 32, [39] = TCP };
+
+	(void)state;
+	memset(ip, 0xee, sizeof(ip));
+	GO(probe_make(ip, &session, &own), 72);
+	GO(ip[0], 0x60);
+	GO(net_get16(ip + 4), 32);
+	GO(ip[6], TCP);
+	assert_memory_equal(ip + 8, own.b, 16);
+	assert_memory_equal(ip + 24, remote.b, 16);
+	memcpy(pseudo, ip + 8, 32);
+	GO(net_sum(net_sum(0, pseudo, 40), ip + 40, 32), 0xffff);
+	GO(net_get32(ip + 44), 0x12345678);
+}
+
 /* A sandbox reaches nobody, and nobody reaches it, until it is one no more. */
 static void shut_it_has_no_network(void **state)
 {
@@ -578,7 +672,9 @@ int main(void)
 		TEST(ports_of_the_hosts_calls_are_not_forwarded),
 		TEST(answers_to_the_hosts_pings_are_its_own),
 		TEST(the_host_gets_its_fragments),
-		TEST(it_begins_anew), TEST(shut_it_has_no_network),
+		TEST(it_begins_anew), TEST(its_peers_hear_of_its_end),
+		TEST(a_probe_of_ipv6_is_whole),
+		TEST(shut_it_has_no_network),
 		TEST(out_it_reaches_what_is_outside_alone),
 	};
 

@@ -453,6 +453,31 @@ static void a_linux_talks_to_the_host(void **state)
 	assert_int_equal(get16(to_linux_data + 42), 65460);
 }
 
+/* Of a Linux that is gone nothing is open here; of others it is. */
+static void a_linux_that_is_gone_has_nothing_open(void **state)
+{
+	uint8_t syn[20] = { 0x80, 0, 0, 7 };
+	struct stack_status status;
+	unsigned before;
+
+	(void)state;
+	stack_get_status(&status);
+	before = status.connections;
+	syn[12] = 5 << 4;
+	syn[13] = 2;
+	syn[1] = 1;
+	from_linux(6, syn, 20);
+	put32(syn + 8, get32(to_linux_data + 24) + 1);
+	put32(syn + 4, 1);
+	syn[13] = 0x10;
+	from_linux(6, syn, 20);
+	stack_get_status(&status);
+	assert_true(status.connections > before);
+	stack_link_down(link_to_linux);
+	stack_get_status(&status);
+	assert_int_equal(status.connections, 0);
+}
+
 static void names_have_addresses(void **state)
 {
 	char text[IPADDR_STRLEN_MAX];
@@ -584,6 +609,7 @@ int main(void)
 		cmocka_unit_test(packets_of_others_go_out),
 		cmocka_unit_test(nonsense_of_others_does_not),
 		cmocka_unit_test(a_linux_talks_to_the_host),
+		cmocka_unit_test(a_linux_that_is_gone_has_nothing_open),
 		cmocka_unit_test(a_link_goes_and_comes),
 		cmocka_unit_test(nothing_is_kept_for_a_dead_wire),
 	};
