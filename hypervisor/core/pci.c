@@ -402,16 +402,11 @@ hv_status_t pci_call(struct vcpu *v)
 	struct guest_regs *r = &v->regs;
 	const struct boot_pci *f;
 
-	switch (r->rdi) {
-	case HC_PCI_FUNCTION:
-		return pci_function(r);
-	case HC_PCI_DMA:
-		return pci_dma(r);
-	default:
-		break;
+	if (r->rdi == HC_PCI_FUNCTION || r->rdi == HC_PCI_DMA) {
+		return r->rdi == HC_PCI_DMA ? pci_dma(r) : pci_function(r);
 	}
 	f = find(r->rsi);
-	if (!f || r->rdi > HC_PCI_DMA) {
+	if (!f || r->rdi > HC_PCI_RESET) {
 		return f ? HC_EINVAL : HC_ENOENT;
 	}
 	if (r->rdi == HC_PCI_RESET) {

@@ -112,7 +112,11 @@ static void enter_mode(void)
  */
 void lapic_init(const struct boot_info *bi)
 {
-	uint32_t most;
+	/* the firmware's, with vectors of its own: the first is entry 4 */
+	static const uint32_t others[] = {
+		REG_LVT_PERF, REG_LVT_THERMAL, REG_LVT_CMCI,
+	};
+	uint32_t most, i;
 
 	if (!mode_chosen) {
 		choose_mode(bi);
@@ -125,17 +129,10 @@ void lapic_init(const struct boot_info *bi)
 	lapic_write(REG_LVT_LINT0, LVT_MASKED);
 	lapic_write(REG_LVT_LINT1, 0x400);	/* NMI */
 	lapic_write(REG_LVT_ERROR, LVT_MASKED);
-	/* the firmware's, with vectors of its own: those that there are
-	 * [SDM3 "Local APIC Version Register"] */
+	/* those that there are [SDM3 "Local APIC Version Register"] */
 	most = lapic_read(REG_VERSION) >> 16 & 0xff;
-	if (most >= 4) {
-		lapic_write(REG_LVT_PERF, LVT_MASKED);
-	}
-	if (most >= 5) {
-		lapic_write(REG_LVT_THERMAL, LVT_MASKED);
-	}
-	if (most >= 6) {
-		lapic_write(REG_LVT_CMCI, LVT_MASKED);
+	for (i = 0; i < ARRAY_SIZE(others) && i + 4 <= most; i++) {
+		lapic_write(others[i], LVT_MASKED);
 	}
 	if (!has_deadline && !clock_ratio) {
 		measure_clock();

@@ -23,13 +23,8 @@
 
 static uint32_t bank_count(void)
 {
-	uint32_t n;
-
-	if (!(cpuid(1, 0).edx & CPUID1_EDX_MCA)) {
-		return 0;
-	}
-	n = (uint32_t)rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_COUNT;
-	return n < BANKS_MAX ? n : BANKS_MAX;
+	return cpuid(1, 0).edx & CPUID1_EDX_MCA ?
+	       u64_min(rdmsr(MSR_IA32_MCG_CAP) & MCG_CAP_COUNT, BANKS_MAX) : 0;
 }
 
 static bool has_recovery(void)
