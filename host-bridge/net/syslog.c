@@ -5,8 +5,9 @@
  * address and who is next on the way is known. Until then the hypervisor keeps
  * its log, and we keep notices, both as far as there is room.
  *
- * When this program ends nothing can be relied on, lwIP least of all. So what a
- * frame there begins with is kept ready, and the card is asked by polling.
+ * When this program ends, or the hypervisor does, nothing can be relied on, lwIP least
+ * of all. So what a frame there begins with is kept ready, and the card is asked by
+ * polling.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@
 #define LINE		480u		/* bytes of one; the rest is another */
 #define MESSAGE		(LINE + 120u)
 #define KEPT		16384u		/* bytes of notices */
+#define QUIET_MS	250u		/* after which a panic has said all */
 #define HEADERS		42u		/* of Ethernet, IPv4, UDP */
 #define INFO		134u		/* [RFC 5424 "PRI"]: local0, informational */
 #define CRITICAL	130u
@@ -77,7 +79,8 @@ static size_t message(char *out, const char *from, const char *line)
 	if (strncmp(line, stage_mark(), mark) == 0) {
 		line += mark;
 	}
-	bad = strstr(line, "FAILED") || strstr(line, "panic");
+	bad = strstr(line, "FAILED") || strstr(line, "panic") ||
+	      strstr(line, "PANIC");
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&s, &tm));
 	len = snprintf(out, MESSAGE, "<%u>1 %s.%03uZ %.63s %s - - - %.*s",
 		       bad ? CRITICAL : INFO, date,
@@ -220,12 +223,11 @@ static void on_notice(struct notice_listener *listener, const char *text)
 	syslog.kept[syslog.kept_len++] = '\0';
 }
 
-/* The program's last words, a line in a frame. */
-static void send_last(void)
+/* Last words, a line in a frame. */
+static void send_last(const char *from)
 {
 	uint8_t *ip = syslog.frame + 14;
-	size_t len = message((char *)syslog.frame + HEADERS, "host-bridge",
-			     syslog.last);
+	size_t len = message((char *)syslog.frame + HEADERS, from, syslog.last);
 	struct nic_seg seg = { syslog.frame, HEADERS + len };
 	uint16_t sum;
 
@@ -238,8 +240,8 @@ static void send_last(void)
 	nic_poll(stack.nic);
 }
 
-/* When it ends, in pieces: once there is a line it goes. */
-static void on_last(const char *text, size_t len)
+/* In pieces: once there is a line it goes. */
+static void last_text(const char *from, const char *text, size_t len)
 {
 	for (size_t i = 0; syslog.ready && i < len; i++) {
 		if (text[i] != '\n' && syslog.last_len < LINE) {
@@ -248,7 +250,32 @@ static void on_last(const char *text, size_t len)
 		if (text[i] == '\n' && syslog.last_len > 0) {
 			syslog.last[syslog.last_len] = '\0';
 			syslog.last_len = 0;
-			send_last();
+			send_last(from);
+		}
+	}
+}
+
+/* When this program ends. */
+static void on_last(const char *text, size_t len)
+{
+	last_text("host-bridge", text, len);
+}
+
+/* When the hypervisor has: what is in its log and not yet sent, and comes there as
+ * it is still writing. */
+static void on_panic(void)
+{
+	uint64_t patience = loop_ms_to_ticks(QUIET_MS), until;
+	char piece[PIECE];
+	size_t n;
+
+	last_text("hypervisor", syslog.line, syslog.len < LINE ? syslog.len : LINE);
+	until = loop_now() + patience;
+	while (loop_now() < until) {
+		n = syslog.read(NULL, &syslog.at, piece, PIECE);
+		if (n > 0) {
+			last_text("hypervisor", piece, n);
+			until = loop_now() + patience;
 		}
 	}
 }
@@ -286,6 +313,6 @@ void syslog_start(const char *where, const char *name, syslog_read read)
 	syslog.read = read;
 	syslog.listener.line = on_notice;
 	notice_listener_add(&syslog.listener);
-	sink_set_last(on_last);
+	sink_set_last(on_last, on_panic);
 	loop_timer_set(&syslog.timer, TICK_MS, on_tick);
 }

@@ -8,6 +8,7 @@
 
 static const struct sink *sink;
 static void (*last)(const char *text, size_t len);
+static void (*panicked)(void);
 
 /** See sink.h. Once, when the device is up. */
 void sink_set(const struct sink *use)
@@ -24,9 +25,11 @@ void sink_text(const char *text, size_t len)
 }
 
 /** See sink.h. One in all. */
-void sink_set_last(void (*fn)(const char *text, size_t len))
+void sink_set_last(void (*fn)(const char *text, size_t len),
+		   void (*panic)(void))
 {
 	last = fn;
+	panicked = panic;
 }
 
 /** See sink.h. From the crash dump alone. */
@@ -34,6 +37,14 @@ void sink_last(const char *text, size_t len)
 {
 	if (last) {
 		last(text, len);
+	}
+}
+
+/** See sink.h. Once, on the exception stack. */
+void sink_panicked(void)
+{
+	if (panicked) {
+		panicked();
 	}
 }
 

@@ -23,9 +23,12 @@ struct sink {
 void sink_set(const struct sink *sink);
 void sink_text(const char *text, size_t len);
 /* What is said when the program ends goes there, too: without the event loop, or
- * any memory but its own. */
-void sink_set_last(void (*fn)(const char *text, size_t len));
+ * any memory but its own. panic is called instead when the hypervisor has ended, for
+ * what that has said in its log; at most a second is left then. */
+void sink_set_last(void (*fn)(const char *text, size_t len),
+		   void (*panic)(void));
 void sink_last(const char *text, size_t len);
+void sink_panicked(void);
 void sink_drain(void);
 void sink_own(bool on);
 

@@ -2,7 +2,8 @@
 /*
  * The end of the program: an exception (there are no expected ones) or a fatal
  * error. Everything is printed by polling, past the event loop, since nothing
- * can be relied on any more; behind what was queued before.
+ * can be relied on any more; behind what was queued before. An NMI is a panic of the
+ * hypervisor, which has taken the serial line: this program has the last word then.
  *
  * What is read here may be broken: the dump uses static memory and the
  * exception stack, walks the stack by address only, and never follows a frame
@@ -33,8 +34,10 @@ extern uint8_t stack_top[];
 /* Candidates, not frames: stale words on the stack count too. */
 #define BACKTRACE_MAX	16
 
+#define VECTOR_NMI	2
+
 static const char *const names[32] = {
-	[0] = "divide error", [1] = "debug", [2] = "NMI", [3] = "breakpoint",
+	[0] = "divide error", [1] = "debug", [3] = "breakpoint",
 	[6] = "invalid opcode", [8] = "double fault", [10] = "invalid TSS",
 	[11] = "segment not present", [12] = "stack fault",
 	[13] = "general protection", [14] = "page fault",
@@ -111,6 +114,10 @@ void trap_dump(const struct trap_frame *f)
 		stop();
 	}
 	again = true;
+	if (f->vector == VECTOR_NMI) {
+		sink_panicked();
+		stop();
+	}
 	/* Before anything else could fault. Means something for vector 14
 	 * only. */
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));

@@ -237,25 +237,12 @@ static NOINLINE void exit_cpuid(struct vcpu *v, const struct vm_exit *e)
 	cpuid_emulate(v);
 }
 
-/* The NMI of cpu_stop_others(); others are nobody's. */
-static NOINLINE void exit_nmi(void)
-{
-	if (log_panicking()) {
-		cpu_halt_forever();
-	}
-}
-
 /* What is pending is taken now: Bochs 2.7 does not end a guest that runs with
  * IF=0 for an interrupt (docs/platforms.md). */
 static NOINLINE void exit_timer(void)
 {
 	cpu_sti_cli();
 	this_cpu()->resched = 1;
-}
-
-static NOINLINE void exit_window(struct vcpu *v)
-{
-	__atomic_fetch_or(&v->attention, VCPU_ATT_INTR, __ATOMIC_SEQ_CST);
 }
 
 static NOINLINE void exit_cr(struct vcpu *v, const struct vm_exit *e)
@@ -305,13 +292,14 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		exit_interrupt(e);
 		break;
 	case VM_EXIT_NMI:
-		exit_nmi();
+		log_nmi();
 		break;
 	case VM_EXIT_TIMER:
 		exit_timer();
 		break;
 	case VM_EXIT_INTR_WINDOW:
-		exit_window(v);
+		__atomic_fetch_or(&v->attention, VCPU_ATT_INTR,
+				  __ATOMIC_SEQ_CST);
 		break;
 	case VM_EXIT_EXCEPTION:
 		exit_exception(v, e);

@@ -223,17 +223,23 @@ void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	cpu_halt_forever();
 }
 
-/** Has some CPU called panic()? Then all stop: asked by who gets an NMI. */
-bool log_panicking(void)
+/**
+ * This CPU has got an NMI: cpu_stop_others()'s, if some CPU has called panic(), and
+ * then it stops. Others are nobody's.
+ */
+NOINLINE void log_nmi(void)
 {
-	return panicking != 0;
+	if (panicking) {
+		sched_last_turn();
+	}
 }
 
 /**
  * Our own bug: dump and stop the machine. Never for what a guest does, but for
- * the end of the host partition. Any CPU, any lock held: the message takes
- * none, the lines of the dump take log_lock. A second panic, here or elsewhere,
- * stops its CPU silently, so a fault while the dump is written ends it.
+ * the end of the host partition, which otherwise has the last word. Any CPU, any
+ * lock held: the message takes none, the lines of the dump take log_lock. A second
+ * panic, here or elsewhere, stops its CPU silently, so a fault while the dump is
+ * written ends it.
  */
 void panic(const char *fmt, ...)
 {
@@ -257,5 +263,5 @@ void panic(const char *fmt, ...)
 	if (cpu_count && this_cpu()->current) {
 		vcpu_dump(this_cpu()->current);
 	}
-	cpu_halt_forever();
+	sched_last_turn();
 }

@@ -15,6 +15,8 @@
 
 #define SLICE_PER_SECOND	200u	/* slices of 5 ms */
 
+static bool last_turn;		/* after a panic, on CPU 0 */
+
 /**
  * Puts a new vCPU on its CPU's queue, the host partition's first; queues never
  * change afterwards, so they are read without a lock. Boot CPU.
@@ -127,7 +129,7 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 }
 
 /* The vCPU to run, NULL: nobody can. First of those with time left; if nobody
- * who can run has any, all get a new slice. */
+ * who can run has any, all get a new slice, but for the last one. */
 static struct vcpu *pick(struct percpu *pc)
 {
 	struct vcpu *v, *any = NULL;
@@ -145,6 +147,9 @@ static struct vcpu *pick(struct percpu *pc)
 			}
 			any = any ? any : v;
 		}
+	}
+	if (last_turn) {
+		cpu_halt_forever();
 	}
 	if (any) {
 		for (i = 0; i < pc->vcpu_count; i++) {
@@ -245,4 +250,26 @@ void sched_loop(void)
 			now = idle(pc, next, now);
 		}
 	}
+}
+
+/**
+ * The end of a panic. On CPU 0 the host partition's program gets an NMI, and a second
+ * to send on what the log says; once it stops, or with another panic, that is over.
+ * This CPU may have been anywhere: the others stop, so no lock is anybody's.
+ */
+void sched_last_turn(void)
+{
+	struct partition *host = partition_host();
+	struct percpu *pc = this_cpu();
+
+	if (host && pc->index == 0 && !last_turn) {
+		last_turn = true;
+		host->lock = (struct lock){ 0 };
+		pc->vcpu_count = 1;	/* its own, the first */
+		pc->vcpus[0]->slice_left = boot.tsc_hz;
+		vcpu_attention(pc->vcpus[0], VCPU_ATT_NMI);
+		partition_event(host, HC_EVENT_LOG);	/* ends HC_WAIT */
+		sched_loop();
+	}
+	cpu_halt_forever();
 }

@@ -58,7 +58,7 @@ void log_quiet(void);		/* the host partition owns the UART now */
 void log_write(const char *fmt, ...) PRINTF(1, 2);
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len);
 void panic(const char *fmt, ...) PRINTF(1, 2) NORETURN;
-bool log_panicking(void);
+void log_nmi(void);
 void stage(unsigned int code, const char *name);
 void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	PRINTF(3, 4) NORETURN;
@@ -124,6 +124,7 @@ void sched_loop(void) NORETURN;
 void sched_kick(struct vcpu *v);
 void sched_interrupt(const struct vcpu *v);
 void sched_timer(struct percpu *pc, uint64_t at);
+void sched_last_turn(void) NORETURN;
 
 /* channel.c */
 void channel_create_all(const struct boot_info *bi);

@@ -114,9 +114,7 @@ void desc_load(struct percpu *pc)
 void trap_handle(struct trap_frame *f)
 {
 	if (f->vector == X86_EXC_NMI) {
-		if (log_panicking()) {
-			cpu_halt_forever();
-		}
+		log_nmi();
 		return;
 	}
 	/* Nothing here sets TF or a breakpoint, and a guest's are off: but

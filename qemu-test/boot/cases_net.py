@@ -8,6 +8,7 @@ import time
 
 from runner import QEMU, case
 from isthmus_lib import manifest
+from qmp import Qmp
 
 ECHO = bytes(range(256)) * 1024
 
@@ -118,6 +119,47 @@ def net_console(t):
     t.check("10.0.2.15" in console.run("net"), "the own console is gone")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+# MCi_STATUS: valid, uncorrected, enabled, with an address, context corrupt;
+# MCG_STATUS: RIPV, EIPV, MCIP.
+MACHINE_CHECK = "mce {} 1 0xb600000000000150 0x7 0x12345000 0"
+
+
+def panics(t, nic, cpus):
+    """A machine whose last CPU fails: what the log says of it on the wire."""
+    log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    log.bind(("127.0.0.1", 0))
+    log.settimeout(120)
+    to = f'syslog = "10.0.2.2 {log.getsockname()[1]}";'
+    path = t.path(f"qmp-{cpus}")
+    console = t.console("--nic", nic, "--smp", str(cpus), "--qmp", path,
+                        "--manifest", with_network(t, to))
+    console.ready()
+    lines = ""
+    while "stage 68 agent ready" not in lines:
+        lines += log.recv(2048).decode() + "\n"
+    qmp = Qmp(path)
+    qmp.run("human-monitor-command",
+            **{"command-line": MACHINE_CHECK.format(cpus - 1)})
+    lines = ""
+    while "machine check in" not in lines:
+        lines += log.recv(2048).decode() + "\n"
+    t.check(re.search(r"^<130>1 \S+Z isthmus hypervisor - - - isthmus: PANIC in "
+                      r"the hypervisor: machine check in .*: bank 1 ", lines,
+                      re.M), f"syslog brought {lines!r}")
+    t.check("\1" not in lines, "the mark is in the log")
+    console.expect("PANIC in the hypervisor")
+    qmp.close()
+    log.close()
+    console.close()
+
+
+@case("net-panic", "a panic of the hypervisor goes to syslog, from any CPU",
+      only=QEMU, why="QEMU's monitor can make a machine check")
+def net_panic(t):
+    panics(t, "virtio", 1)
+    panics(t, "e1000", 2)
 
 
 @case("net-stack", "the host partition has an address by DHCP, asks and answers",

@@ -22,6 +22,9 @@ static char queue[ROOM], wire[4 * ROOM];
 static size_t queued, sent;
 static sigjmp_buf halted;
 
+struct trap_frame;
+void trap_dump(const struct trap_frame *frame) __attribute__((noreturn));
+
 /* As much of it as there is room for. */
 static void text(const char *bytes, size_t len)
 {
@@ -82,10 +85,43 @@ static void last_words(void **state)
 			    "stage 62 volume ready: no more\n");
 }
 
+static unsigned panics;
+
+static void panicked(void)
+{
+	panics++;
+}
+
+/* As trap_entry.S leaves it. */
+static void take_nmi(void)
+{
+	uint64_t frame[22] = { [15] = 2 };
+
+	if (sigsetjmp(halted, 1) == 0) {
+		trap_dump((const struct trap_frame *)frame);
+	}
+}
+
+/* Then the line is not ours any more; and we stop as well, whatever comes. */
+static void the_hypervisor_has_ended(void **state)
+{
+	(void)state;
+	sent = 0;
+	sink_set(&sink);
+	sink_set_last(NULL, panicked);
+	signal(SIGSEGV, on_halt);
+	take_nmi();
+	take_nmi();
+	signal(SIGSEGV, SIG_DFL);
+	assert_int_equal(panics, 1);
+	assert_int_equal(sent + queued, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(last_words),
+		cmocka_unit_test(the_hypervisor_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

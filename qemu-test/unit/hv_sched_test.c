@@ -87,9 +87,15 @@ bool vcpu_prepare(struct vcpu *x)
 	return true;
 }
 
+static uint64_t takes;		/* ticks of each run */
+
 static void enter(struct vcpu *x, uint64_t limit, struct vm_exit *e)
 {
-	(void)limit;
+	fake.tsc += takes;
+	if (takes) {
+		assert_in_range(limit, 1, fake.tsc + boot.tsc_hz);
+		assert_ptr_equal(x, &v);
+	}
 	assert_int_equal(this_cpu()->away, 1);
 	assert_int_equal(x->attention, 0);
 	assert_int_equal(this_cpu()->resched, 0);
@@ -120,7 +126,7 @@ static int make(void **state)
 	memset(&part, 0, sizeof(part));
 	memset(&meanwhile, 0, sizeof(meanwhile));
 	ipis = ipi_to = entries = halts = prepares = exit_kicks = 0;
-	timer_at = 0;
+	timer_at = takes = 0;
 	iommu_report_at = ~0ull;
 	reports = 0;
 	part.config = &config;
@@ -231,6 +237,41 @@ static void kick_in_exit(void **state)
 	assert_int_equal(entries, 2);
 }
 
+/* The host partition's after a panic, on its CPU alone: a second of it at most, and
+ * once, though somebody has its lock; nobody else's. */
+static void last_turn(void **state)
+{
+	static struct partition other = { .state = HC_STATE_RUNNING };
+
+	(void)state;
+	boot.tsc_hz = 1000000;
+	takes = 10000;
+	exit_kicks = 1000;
+	assert_panics(sched_last_turn());	/* there is none */
+	part.flags = BOOT_PARTITION_HOST;
+	part.vcpu_count = 1;
+	part.vcpus[0] = &v;
+	partitions[0] = &part;
+	partition_count = 1;
+	fake_cpu[0].index = 1;
+	assert_panics(sched_last_turn());
+	assert_int_equal(entries, 0);
+	fake_cpu[0].index = 0;
+	far.partition = &other;
+	far.cpu = &fake_cpu[0];
+	far.slice_left = 1000;
+	far.state = VCPU_RUNNABLE;
+	sched_add(&far);
+	lock_take(&part.lock);
+	assert_panics(sched_last_turn());
+	assert_int_equal(entries, 100);
+	assert_ptr_equal(fake.event_to, &part);
+	lock_take(&part.lock);
+	lock_drop(&part.lock);
+	assert_panics(sched_last_turn());
+	assert_int_equal(entries, 100);
+}
+
 static uint32_t pauses;
 static jmp_buf waiting;
 
@@ -279,7 +320,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(one_interrupt), TEST(plain_run), TEST(reports_due), TEST(reports_wake),
 		TEST(late_attention), TEST(late_kick), TEST(kick_in_exit),
-		TEST(fair),
+		TEST(last_turn), TEST(fair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 static const struct config_network want = { .name = "box" };
 static char log_text[65536];
 static char got[1 << 20];
+static uint64_t panic_ms;	/* when the hypervisor says more; 0: it runs */
 
 /* As the hypervisor's, 24 bytes at most. */
 static size_t read_log(void *arg, uint64_t *at, char *buf, size_t size)
@@ -25,6 +26,13 @@ static size_t read_log(void *arg, uint64_t *at, char *buf, size_t size)
 	size_t n = left < size ? left : size;
 
 	(void)arg;
+	/* Who asks again and again waits for what comes. */
+	if (n == 0 && panic_ms > 0) {
+		net_ms++;
+		if (net_ms == panic_ms) {
+			strcat(log_text, "RIP 0x1234\nthe e");
+		}
+	}
 	n = n < 24 ? n : 24;
 	memcpy(buf, log_text + *at, n);
 	*at += n;
@@ -121,13 +129,37 @@ static void the_last_words_come(void **state)
 	(void)state;
 	got[0] = '\0';
 	sink_last(said, sizeof(said) - 1);
-	sink_last(": page fault\n  rax 0\n", 22);
+	sink_last(": page fault\n  rax 0\n", 21);
 	net_run(0);
 	assert_non_null(strstr(got, "<130>1 2027-01-15T08:00:"));
 	assert_non_null(strstr(got, "Z box host-bridge - - - isthmus: FAILED "
 			       "stage 70 running: host-bridge crashed: page "
 			       "fault\n"));
 	assert_non_null(strstr(got, " - - -   rax 0\n"));
+	assert_null(strstr(got, "secret"));
+}
+
+/* What the hypervisor still says. It had begun a line before. */
+static void a_panic_comes(void **state)
+{
+	uint64_t begun;
+
+	(void)state;
+	got[0] = '\0';
+	strcat(log_text, "begun");
+	net_run(300);
+	strcat(log_text, " before\n\1secretisthmus: PANIC in the hypervisor: "
+	       "exception 13\n");
+	begun = net_ms;
+	panic_ms = begun + 200;
+	sink_panicked();
+	assert_in_range(net_ms - begun, 400, 500);
+	net_run(0);
+	assert_non_null(strstr(got, "Z box hypervisor - - - begun before\n"));
+	assert_non_null(strstr(got, "<130>1 2027-01-15T08:00:"));
+	assert_non_null(strstr(got, "Z box hypervisor - - - isthmus: PANIC in "
+			       "the hypervisor: exception 13\n"));
+	assert_non_null(strstr(got, " - - - RIP 0x1234\n"));
 	assert_null(strstr(got, "secret"));
 }
 
@@ -138,6 +170,7 @@ int main(void)
 		cmocka_unit_test(none_is_lost_or_twice),
 		cmocka_unit_test(long_lines_are_cut),
 		cmocka_unit_test(the_last_words_come),
+		cmocka_unit_test(a_panic_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,9 +294,13 @@ WEAK void log_write(const char *fmt, ...)
 	(void)fmt;
 }
 
-WEAK bool log_panicking(void)
+WEAK void log_nmi(void)
 {
-	return false;
+}
+
+WEAK void sched_last_turn(void)
+{
+	cpu_halt_forever();
 }
 
 /*
