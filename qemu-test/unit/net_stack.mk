@@ -10,7 +10,7 @@ NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack net_echo net_syslog net_console net_names net_names_tcp net_static
+NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_names net_names_tcp net_static
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
