@@ -12,7 +12,7 @@ const struct names_ends ends = {
 	.linux6 = { 0xfd, 0x69, 0x73, 0x74, 0x68, 0x6d, 0, 1, [15] = 2 },
 	.title = "Work",
 };
-static struct stack_link *link_to_linux;
+struct stack_link *link_to_linux;
 struct names *names;
 
 void (*linux_packet)(const uint8_t *ip, size_t len);

@@ -33,6 +33,7 @@ struct asked {
 
 extern const struct names_ends ends;
 extern struct names *names;
+extern struct stack_link *link_to_linux;
 extern struct got got;
 extern struct asked asked;
 

@@ -356,6 +356,45 @@ static void no_more_than_so_many_are_open(void **state)
 	GO(connections(), 0);
 }
 
+/* When the link goes down, each end of Linux's ends what was asked for it, which is
+ * the next of lwIP's list when Linux spoke last. */
+static void a_link_takes_its_queries_along(void **state)
+{
+	struct peer *p[6], *s[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		p[i] = dial(i % 2);
+		servers_do = i < 4 ? SERVE : SILENT;
+		if (i < 5) {
+			ask_by(p[i], 1, "there.example");
+			ask_by(p[i], 2, "other.example");	/* it waits */
+		}
+		if (i < 4) {
+			s[i] = server();
+			assert_true(s[i]->open && s[i]->len > 0);
+		}
+	}
+	GO(calls, 5);
+	GO(connections(), 6 + 5);
+	stack_link_down(link_to_linux);
+	GO(connections(), 0);
+	run(3);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_true(p[i]->reset && (i >= 4 || s[i]->reset));
+		GO(p[i]->len, 0);
+	}
+	/* The next Linux has all of its own. */
+	names_linux_down(names);
+	memset(p[0], 0, sizeof(*p[0]));
+	servers_do = SERVE;
+	p[0] = dial(false);
+	ask_by(p[0], 3, "there.example");
+	GO(calls, 6);
+	serve(server(), 100, -1);
+	GO(answer_to(p[0], 3), 0);
+}
+
 /* Who says nothing, or a byte now and then, is sent away. */
 static void silence_ends_the_connection(void **state)
 {
@@ -504,6 +543,7 @@ int main(void)
 		TEST(servers_that_are_gone),
 		TEST(malformed_ends_the_connection),
 		TEST(no_more_than_so_many_are_open),
+		TEST(a_link_takes_its_queries_along),
 		TEST(silence_ends_the_connection),
 		TEST(answers_that_nobody_takes_are_few),
 		TEST(a_server_is_not_given_all_memory),
