@@ -232,10 +232,10 @@ static int begin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* First: the router's address is known then, and seven frames
-		 * need not wait for it. */
-		cmocka_unit_test(a_service_is_not_answered),
+		/* First: the router's address is not known yet, and seven frames
+		 * wait for it. */
 		cmocka_unit_test(datagrams_come_back),
+		cmocka_unit_test(a_service_is_not_answered),
 		cmocka_unit_test(a_linux_gets_its_datagrams_back),
 	};
 

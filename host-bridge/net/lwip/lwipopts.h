@@ -37,7 +37,9 @@ void lwip_port_free(void *p);
 #define MEMP_NUM_REASSDATA		16
 #define IP_REASS_MAX_PBUFS		96
 #define MEMP_NUM_FRAG_PBUF		64
-#define MEMP_NUM_ARP_QUEUE		64
+/* A datagram of 64 KiB, 45 frames, waits whole for who is next on its way. */
+#define MEMP_NUM_ARP_QUEUE		128
+#define ARP_QUEUE_LEN			48
 #define MEMP_NUM_ND6_QUEUE		64
 #define MEMP_NUM_MLD6_GROUP		16
 #define ARP_TABLE_SIZE			64
