@@ -67,7 +67,9 @@ struct virtio_used {
 
 /* A queue's part of the memory that a device reads and writes; from dma_alloc(). */
 struct virtio_ring {
-	struct virtio_desc desc[VIRTIO_QUEUE_MAX];
+	/* Of this alignment [virtio 1.2 "Split Virtqueues"], so that no entry
+	 * lies in two pages, which may be in two places on the bus. */
+	_Alignas(16) struct virtio_desc desc[VIRTIO_QUEUE_MAX];
 	struct {
 		uint16_t flags, idx, ring[VIRTIO_QUEUE_MAX];
 	} avail;

@@ -178,6 +178,8 @@ static void status_out(uint8_t value)
 	if (value & 4) {
 		for (unsigned i = 0; i < 2; i++) {
 			assert_int_equal(dev.queues[i].enable, 1);
+			/* [virtio 1.2 "Split Virtqueues"] */
+			assert_int_equal(dev.queues[i].desc % 16, 0);
 			assert_int_equal(dev.queues[i].vector, 0);
 		}
 	}
