@@ -56,12 +56,18 @@ struct cache_buf {
 	uint32_t turn;
 	uint32_t since;			/* seconds: dirty */
 	uint8_t list;
-	bool valid, dirty, queued, reading, writing, failed;
-	bool alone;			/* to be read or written: among others
-					 * it has failed */
-	bool held;			/* the journal's: not ours to write */
-	bool running;			/* and of its running transaction */
-	bool frame;
+	bool valid, queued, reading, writing, failed;
+	bool running;			/* of the journal's running transaction */
+	union {
+		struct {
+			bool dirty;
+			bool alone;	/* to be read or written: among others it
+					 * has failed */
+			bool held;	/* the journal's: not ours to write */
+			bool frame;
+		};
+		uint32_t special;	/* 0: none of these */
+	};
 };
 
 /* What a journal does about blocks. */

@@ -105,10 +105,11 @@ static struct cache_buf *grab(struct cache *cache)
 	return NULL;
 }
 
-/* A buffer for a block that is not in memory; NULL as grab(). */
-static inline struct cache_buf *enter(struct cache *cache, uint64_t block)
+/* A buffer for a block that is not in memory; at: its slot(). NULL as grab(). */
+static inline struct cache_buf *enter(struct cache *cache, uint64_t block,
+				      struct cache_buf **at)
 {
-	struct cache_buf *buf = grab(cache), **at = slot(cache, block);
+	struct cache_buf *buf = grab(cache);
 
 	if (buf != NULL) {
 		buf->block = block;
@@ -129,7 +130,7 @@ static struct cache_buf *get(struct cache *cache, struct cache_buf *buf,
 		return NULL;
 	}
 	if (buf == NULL) {
-		buf = enter(cache, block);
+		buf = enter(cache, block, slot(cache, block));
 		if (buf == NULL) {
 			if (!ahead) {
 				cache_wait_turn(cache);
@@ -194,13 +195,16 @@ static const uint8_t *cache_peek(struct volume_dev *dev, uint64_t block)
 static uint8_t *cache_poke(struct volume_dev *dev, uint64_t block, bool whole)
 {
 	struct cache *cache = of(dev);
-	struct cache_buf *buf = cache_find(cache, block);
+	struct cache_buf **at = slot(cache, block), *buf = *at;
 
 	dev->absent = dev->full = false;
 	if (dev->read_only || block >= dev->blocks) {
 		return NULL;
 	}
-	if (buf == NULL && whole && (buf = enter(cache, block)) != NULL) {
+	while (buf != NULL && buf->block != block) {
+		buf = buf->hash_next;
+	}
+	if (buf == NULL && whole && (buf = enter(cache, block, at)) != NULL) {
 		buf->valid = buf->dirty = true;
 		buf->since = cache->now;
 		cache_append(cache, buf, LIST_DIRTY);

@@ -6,7 +6,8 @@
 
 #include "host-bridge/blk/cache.h"
 
-#define IO_BLOCKS	32u		/* in one request, at most */
+#define IO_BLOCKS	128u		/* in one request, at most */
+#define IO_SEGS		64u		/* of memory, likewise */
 #define IOS		16u		/* requests at a time */
 
 /* A wait's hold on a block. */
@@ -27,7 +28,7 @@ struct cache_list {
 struct cache_io {
 	struct block_req req;		/* first: its done() finds the rest */
 	struct cache *cache;
-	struct block_seg segs[IO_BLOCKS];
+	struct block_seg segs[IO_SEGS];
 	struct cache_buf *bufs[IO_BLOCKS];
 	unsigned count;			/* of them; neighbours share a segment */
 	struct cache_io *next;

@@ -16,6 +16,7 @@
 
 #define FEW	64u			/* blocks that are brought into order */
 #define ROOM	8u			/* part of the memory that is worth a try */
+#define WRITES	512u			/* blocks under way, when another write begins */
 
 static void pump_writes(struct cache *cache);
 
@@ -85,20 +86,37 @@ static void write_done(struct cache *cache, struct cache_buf *buf, int error)
 	batch_less(cache, batch, error);
 }
 
-/* The end of a write as it mostly is: of data, and nobody has had to do with them
- * meanwhile. False: it is another one. */
-static inline bool write_ended(struct cache *cache, struct cache_buf *buf)
+/* The end of those writes of a request that are as they mostly are: of data, whose
+ * batch is told later, and nobody has had to do with them meanwhile. Returns how many
+ * are left, which are now the first of the request. */
+static unsigned writes_ended(struct cache *cache, struct cache_io *io)
 {
-	if (buf->frame || !buf->valid || buf->dirty || buf->held ||
-	    buf->again != NULL) {
-		return false;
+	struct cache_list *clean = &cache->lists[LIST_CLEAN];
+	struct cache_buf *last = clean->last;
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < io->count; i++) {
+		struct cache_buf *buf = io->bufs[i];
+
+		if (buf->special != 0 || !buf->valid || buf->again != NULL) {
+			io->bufs[left++] = buf;
+			continue;
+		}
+		buf->writing = false;
+		buf->batch->left--;
+		buf->batch = NULL;
+		buf->list = LIST_CLEAN;
+		buf->prev = last;
+		*(last != NULL ? &last->next : &clean->first) = buf;
+		last = buf;
 	}
-	cache->stats.written++;
-	buf->writing = false;
-	cache_append(cache, buf, LIST_CLEAN);
-	batch_less(cache, buf->batch, 0);
-	buf->batch = NULL;
-	return true;
+	if (left < io->count) {
+		last->next = NULL;
+		clean->last = last;
+		clean->count += io->count - left;
+		cache->stats.written += io->count - left;
+	}
+	return left;
 }
 
 /* One bad block must not cost its neighbours: each is tried by itself. */
@@ -126,27 +144,30 @@ static void io_done(struct block_req *req)
 	struct cache_io *io = (struct cache_io *)req;
 	struct cache *cache = io->cache;
 	bool read = req->op == BLOCK_READ;
-	struct cache_buf *bufs[IO_BLOCKS];
 	unsigned count = io->count;
 	int error = req->error;
 
-	/* Those who are told may ask for more at once. */
-	memcpy(bufs, io->bufs, count * sizeof(*bufs));
-	io->next = cache->io_free;
-	cache->io_free = io;
 	cache->under_way -= read ? 0 : count;
+	if (error == 0 && !read) {
+		count = writes_ended(cache, io);
+	}
 	for (unsigned i = 0; i < count; i++) {
+		struct cache_buf *buf = io->bufs[i];
+
 		if (error != 0 && count > 1) {
-			by_itself(cache, bufs[i], read);
+			by_itself(cache, buf, read);
 			continue;
 		}
-		bufs[i]->alone = false;
+		buf->alone = false;
 		if (read) {
-			read_done(cache, bufs[i], error);
-		} else if (error != 0 || !write_ended(cache, bufs[i])) {
-			write_done(cache, bufs[i], error);
+			read_done(cache, buf, error);
+		} else {
+			write_done(cache, buf, error);
 		}
 	}
+	/* Who was told may have asked for more, which begins below. */
+	io->next = cache->io_free;
+	cache->io_free = io;
 	cache->wake = cache->wake || read || room_again(cache);
 	cache_read_begin(cache);
 	pump_writes(cache);
@@ -163,20 +184,6 @@ void cache_io_init(struct cache *cache)
 	}
 }
 
-/* Enters a block's memory as the last of a request: it is one piece with what lies
- * before it, if it does. Returns the number of pieces. */
-static unsigned seg_add(struct block_seg *segs, unsigned n, void *data,
-			uint32_t len)
-{
-	if (n > 0 &&
-	    (uint8_t *)segs[n - 1].data + segs[n - 1].len == data) {
-		segs[n - 1].len += len;
-		return n;
-	}
-	segs[n] = (struct block_seg){ data, len };
-	return n + 1;
-}
-
 /* Takes the first of a queue and its neighbours after it into a request: from now
  * on they are being read, or written. */
 static struct cache_io *io_make(struct cache *cache, unsigned list,
@@ -187,27 +194,37 @@ static struct cache_io *io_make(struct cache *cache, unsigned list,
 	struct cache_buf *buf = queue->first;
 	struct cache_io *io = cache->io_free;
 	uint32_t size = cache->dev.block_size, segs = 0, n = 0;
+	const uint8_t *end = NULL;
 	uint32_t sectors = size / cache->disk->sector_size;
 	uint32_t most = cache->disk->max_sectors / sectors;
+	uint32_t most_segs = cache->disk->max_segs;
 	uint64_t block = buf->block;
 
 	most = most < IO_BLOCKS ? most : IO_BLOCKS;
-	most = most < cache->disk->max_segs ? most : cache->disk->max_segs;
 	most = buf->alone ? 1 : most;
+	most_segs = most_segs < IO_SEGS ? most_segs : IO_SEGS;
 	cache->io_free = io->next;
 	do {
-		cache_take(queue);
+		buf->list = LIST_NONE;
 		buf->queued = false;
-		buf->reading = read;
-		if (!read && !buf->frame) {
+		if (read) {
+			buf->reading = true;
+		} else if (!buf->frame) {
 			buf->dirty = false;
 			buf->writing = true;
 		}
 		io->bufs[n++] = buf;
-		segs = seg_add(io->segs, segs, buf->data, size);
-		buf = queue->first;
-	} while (n < most && buf != NULL && buf->block == block + n &&
-		 !buf->held && !buf->alone);
+		if (buf->data != end) {		/* else it is one piece with it */
+			io->segs[segs++] = (struct block_seg){ buf->data, 0 };
+		}
+		io->segs[segs - 1].len += size;
+		end = buf->data + size;
+		buf = buf->next;
+	} while (n < most && segs < most_segs && buf != NULL &&
+		 buf->block == block + n && !buf->held && !buf->alone);
+	queue->first = buf;
+	*(buf != NULL ? &buf->prev : &queue->last) = NULL;
+	queue->count -= n;
 	io->count = n;
 	io->req = (struct block_req){
 		.op = op, .sector = block * sectors, .sectors = n * sectors,
@@ -231,7 +248,8 @@ static void pump_writes(struct cache *cache)
 {
 	struct cache_list *queue = &cache->lists[LIST_WRITE];
 
-	while (queue->first != NULL && cache->io_free != NULL) {
+	while (queue->first != NULL && cache->io_free != NULL &&
+	       cache->under_way < WRITES) {
 		struct cache_buf *buf = queue->first;
 		struct cache_io *io;
 
@@ -282,30 +300,64 @@ static int by_block(const void *a, const void *b)
 	return x->block < y->block ? -1 : x->block > y->block;
 }
 
-/* Takes the first dirty blocks in the order in which they lie, mostly that in which
- * they were written: those that are dirty since `older` or longer. Returns how
- * many. */
-static unsigned take_dirty(struct cache *cache, struct cache_buf *few[FEW],
+/* Moves the first dirty blocks to those that are to be written, for a batch: those
+ * that are dirty since `older` or longer. As it mostly is: they lie in order, and
+ * none is being written. Returns how many; 0, and nothing that sort_dirty() does
+ * not do anew: it is not so. */
+static unsigned move_dirty(struct cache *cache, struct cache_batch *batch,
 			   uint32_t older)
 {
 	struct cache_list *dirty = &cache->lists[LIST_DIRTY];
-	struct cache_buf *buf;
-	bool sorted = true;
-	uint64_t last = 0;
+	struct cache_list *queue = &cache->lists[LIST_WRITE];
+	struct cache_buf *buf, *first = dirty->first, *last = NULL;
+	uint64_t block = 0;
 	unsigned n = 0;
 
-	for (buf = dirty->first; buf != NULL && n < FEW && buf->since <= older;
+	for (buf = first; buf != NULL && n < FEW && buf->since <= older;
 	     buf = buf->next) {
-		sorted = sorted && buf->block >= last;
-		last = buf->block;
-		buf->list = LIST_NONE;
-		few[n++] = buf;
+		if (buf->writing || buf->block < block) {
+			return 0;
+		}
+		block = buf->block;
+		buf->batch = batch;
+		buf->queued = true;
+		buf->list = LIST_WRITE;
+		last = buf;
+		n++;
+	}
+	if (n == 0) {
+		return 0;
 	}
 	dirty->first = buf;
 	*(buf != NULL ? &buf->prev : &dirty->last) = NULL;
 	dirty->count -= n;
-	if (!sorted) {
-		qsort(few, n, sizeof(*few), by_block);
+	first->prev = queue->last;
+	last->next = NULL;
+	*(queue->last != NULL ? &queue->last->next : &queue->first) = first;
+	queue->last = last;
+	queue->count += n;
+	return n;
+}
+
+/* The same, brought into order; what is being written is written again. */
+static unsigned sort_dirty(struct cache *cache, struct cache_batch *batch,
+			   uint32_t older)
+{
+	struct cache_list *dirty = &cache->lists[LIST_DIRTY];
+	struct cache_buf *few[FEW];
+	unsigned n = 0;
+
+	while (n < FEW && dirty->first != NULL &&
+	       dirty->first->since <= older) {
+		few[n++] = cache_take(dirty);
+	}
+	qsort(few, n, sizeof(*few), by_block);
+	for (unsigned i = 0; i < n; i++) {
+		if (few[i]->writing) {
+			few[i]->again = batch;
+		} else {
+			enqueue(cache, few[i], batch);
+		}
 	}
 	return n;
 }
@@ -315,7 +367,6 @@ static unsigned take_dirty(struct cache *cache, struct cache_buf *few[FEW],
 static void batch_fill(struct cache *cache, struct cache_batch *batch,
 		       uint32_t older)
 {
-	struct cache_buf *few[FEW];
 	unsigned n;
 
 	batch->data = true;
@@ -323,15 +374,9 @@ static void batch_fill(struct cache *cache, struct cache_batch *batch,
 	batch->next = NULL;
 	*cache->last = batch;
 	cache->last = &batch->next;
-	while ((n = take_dirty(cache, few, older)) > 0) {
+	while ((n = move_dirty(cache, batch, older)) > 0 ||
+	       (n = sort_dirty(cache, batch, older)) > 0) {
 		batch->left += n;
-		for (unsigned i = 0; i < n; i++) {
-			if (few[i]->writing) {
-				few[i]->again = batch;
-			} else {
-				enqueue(cache, few[i], batch);
-			}
-		}
 	}
 }
 
