@@ -36,7 +36,7 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_several", "cases_net", "cases_nics", "cases_net_out",
            "cases_fork", "cases_net_ports", "cases_clock")
 # More of them: `make test-all`, or by name.
-MORE_MODULES = ("cases_driver", "cases_machines")
+MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
