@@ -51,6 +51,15 @@ def forward(text):
     return port(here), port(there or here)
 
 
+def wire(text):
+    """The type of --wire: which end of a connection, and its port."""
+    end, _, port = text.partition(":")
+    if end not in ("listen", "connect"):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is neither listen:PORT nor connect:PORT")
+    return end, number(1, 65535)(port)
+
+
 def word(text):
     """The type of an option that may not be empty."""
     if not text:

@@ -28,6 +28,7 @@ class Settings:
         self.iommu = None               # which IOMMU QEMU's machine has
         self.data = None                # datadisk.DataDisk
         self.nic = None                 # a network card, of NICS
+        self.wire = None                # (listen or connect, port) of its cable
         self.forward = []               # (port here, port of the machine)
         self.serve = []                 # (port here, port of its network)
         self.pflash = False             # QEMU's firmware in flash
@@ -91,13 +92,26 @@ def check_nic(platform, nic):
     return nic
 
 
+def _need_nic(option, platform, args):
+    if args.nic in (None, "none") or "qemu" not in platform.name:
+        raise Failure(f"{option}: it takes a network card (--nic), and QEMU",
+                      2)
+
+
+def check_wire(platform, args):
+    """Returns the cable of the network card, or None."""
+    if args.wire:
+        _need_nic("--wire", platform, args)
+    return args.wire
+
+
 def check_forward(platform, args):
     """Returns the ports that lead into the machine, and out of it."""
     for option in ("forward", "serve"):
-        if getattr(args, option) and not (args.nic and
-                                          "qemu" in platform.name):
-            raise Failure(f"--{option}: it takes a network card (--nic), and "
-                          "QEMU", 2)
+        if getattr(args, option):
+            _need_nic(f"--{option}", platform, args)
+        if getattr(args, option) and args.wire:
+            raise Failure(f"--{option}: a cable (--wire) has no ports", 2)
     return args.forward, args.serve
 
 

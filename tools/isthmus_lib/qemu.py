@@ -31,8 +31,9 @@ IOMMUS = {"none": [], "intel": ["-device", "intel-iommu,intremap=on"],
 # the IOMMU for its addresses, as hardware does.
 NICS = {"virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
         "e1000": "e1000", "e1000e": "e1000e"}
-NIC_MAC = "52:54:00:69:73:01"
-SERVED = "10.0.2.100"           # on their network, for --serve
+# By the end of a cable that the card is at; on QEMU's own network the first.
+NIC_MACS = {"listen": "52:54:00:69:73:01", "connect": "52:54:00:69:73:02"}
+SERVED = "10.0.2.100"           # on QEMU's network, for --serve
 
 
 def _firmware(variables, settings):
@@ -40,6 +41,24 @@ def _firmware(variables, settings):
         return ["-bios", FIRMWARE]
     return ["-drive", f"if=pflash,format=raw,readonly=on,file={PFLASH}",
             "-drive", f"if=pflash,format=raw,file={variables}"]
+
+
+def _ports(settings):
+    """What leads into the machine from QEMU's own network, and out of it."""
+    return "".join(f",hostfwd={how}:127.0.0.1:{here}-:{there}"
+                   for here, there in settings.forward
+                   for how in ("tcp", "udp")) + \
+        "".join(f",guestfwd=tcp:{SERVED}:{there}-tcp:127.0.0.1:{here}"
+                for here, there in settings.serve)
+
+
+def _network(settings):
+    """The card, and what it is joined to."""
+    end, port = settings.wire or ("listen", None)
+    joined = f"socket,id=net,{end}=127.0.0.1:{port}" if port else \
+        "user,id=net" + _ports(settings)
+    return ["-netdev", joined, "-device", f"{NICS[settings.nic]},netdev=net,"
+            f"mac={NIC_MACS[end]},romfile="]
 
 
 def _machine(variables, disk, settings, lines, iommu):
@@ -57,13 +76,7 @@ def _machine(variables, disk, settings, lines, iommu):
     if settings.data:
         line += settings.data.qemu(machine)
     if settings.nic:
-        ports = "".join(f",hostfwd={how}:127.0.0.1:{here}-:{there}"
-                        for here, there in settings.forward
-                        for how in ("tcp", "udp"))
-        ports += "".join(f",guestfwd=tcp:{SERVED}:{there}-tcp:127.0.0.1:{here}"
-                         for here, there in settings.serve)
-        line += ["-netdev", f"user,id=net{ports}", "-device",
-                 f"{NICS[settings.nic]},netdev=net,mac={NIC_MAC},romfile="]
+        line += _network(settings)
     line += _firmware(variables, settings)
     for where in lines:
         line += ["-serial", where]
