@@ -34,15 +34,23 @@ static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
 	*hi = v[1];
 }
 
+/* The results of a call that has not failed. */
+static hv_status_t give(struct vcpu *v, uint64_t rdi, uint64_t rsi, uint64_t rdx,
+			uint64_t r10, uint64_t r8)
+{
+	v->regs.rdi = rdi;
+	v->regs.rsi = rsi;
+	v->regs.rdx = rdx;
+	v->regs.r10 = r10;
+	v->regs.r8 = r8;
+	return HC_OK;
+}
+
 /* HC_INFO: for everybody, never fails. */
 static hv_status_t hc_info(struct vcpu *v)
 {
-	v->regs.rdi = HC_ABI_VERSION;
-	v->regs.rsi = v->partition->id;
-	v->regs.rdx = boot.tsc_hz;
-	v->regs.r10 = cpu_count;
-	v->regs.r8 = partition_count;
-	return HC_OK;
+	return give(v, HC_ABI_VERSION, v->partition->id, boot.tsc_hz, cpu_count,
+		    partition_count);
 }
 
 /* HC_WAIT does not wait here: the attention bit makes vcpu_prepare() look for
@@ -78,11 +86,8 @@ static hv_status_t hc_ioreq_get(struct vcpu *v)
 			g->ioreq.taken = true;
 			turn += n + 1;
 			p->ioreq_turn = k + 1;
-			v->regs.rdi = (uint64_t)p->id << 16 | k;
-			v->regs.rsi = g->ioreq.word;
-			v->regs.rdx = g->ioreq.value;
-			v->regs.r10 = g->ioreq.rip;
-			return HC_OK;
+			return give(v, (uint64_t)p->id << 16 | k, g->ioreq.word,
+				    g->ioreq.value, g->ioreq.rip, 0);
 		}
 	}
 	return HC_ENOENT;
@@ -152,13 +157,9 @@ static hv_status_t hc_release(struct vcpu *v)
 static hv_status_t hc_log_read(struct vcpu *v)
 {
 	uint64_t cursor = v->regs.rdi, words[LOG_CHUNK / 8] = { 0, 0, 0 };
+	uint64_t bytes = log_read(&cursor, (char *)words, LOG_CHUNK);
 
-	v->regs.rsi = log_read(&cursor, (char *)words, LOG_CHUNK);
-	v->regs.rdi = cursor;
-	v->regs.rdx = words[0];
-	v->regs.r10 = words[1];
-	v->regs.r8 = words[2];
-	return HC_OK;
+	return give(v, cursor, bytes, words[0], words[1], words[2]);
 }
 
 /* The three queries with a partition as index; what is one of them. */
@@ -170,23 +171,16 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 
 	switch (what) {
 	case HC_QUERY_STATE:
-		r->rdi = p->state;
-		r->rsi = p->reason;
-		r->rdx = p->crash_rip;
-		r->r10 = p->crash_detail;
-		r->r8 = p->start_count;
-		return HC_OK;
+		return give(v, p->state, p->reason, p->crash_rip,
+			    p->crash_detail, p->start_count);
 	case HC_QUERY_MEMORY:
-		r->rdi = promise_owned(p) * PAGE_SIZE;
-		r->rsi = p->pages_cap * PAGE_SIZE;
-		r->rdx = p->pages_populated * PAGE_SIZE;
-		r->r10 = p->vcpu_count;
-		r->r8 = up ? rdtsc() - p->begin_tsc : 0;
-		return HC_OK;
+		return give(v, promise_owned(p) * PAGE_SIZE,
+			    p->pages_cap * PAGE_SIZE,
+			    p->pages_populated * PAGE_SIZE, p->vcpu_count,
+			    up ? rdtsc() - p->begin_tsc : 0);
 	case HC_QUERY_SURE:
-		r->rdi = promise_sure(p) * PAGE_SIZE;
-		r->rsi = promise_owned(p) * PAGE_SIZE;
-		return HC_OK;
+		return give(v, promise_sure(p) * PAGE_SIZE,
+			    promise_owned(p) * PAGE_SIZE, 0, 0, 0);
 	default:
 		put_name(&r->rdi, &r->rsi, p->config->name);
 		r->rdx = p->vcpu_count;
@@ -228,11 +222,8 @@ static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 	for (i = 0; i < pc->vcpu_count; i++) {
 		guest += pc->vcpus[i]->ticks_run;
 	}
-	v->regs.rdi = pc->idle_ticks;
-	v->regs.rsi = guest;
-	v->regs.rdx = rdtsc() - pc->boot_tsc;
-	v->regs.r10 = pc->apic_id;
-	return HC_OK;
+	return give(v, pc->idle_ticks, guest, rdtsc() - pc->boot_tsc,
+		    pc->apic_id, 0);
 }
 
 /* In the order of enum frame_owner, without FRAME_NONE; all as they were when
