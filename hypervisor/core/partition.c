@@ -41,6 +41,7 @@ void partition_event(struct partition *p, uint64_t bits)
 	}
 	__atomic_fetch_or(&p->events, bits, __ATOMIC_SEQ_CST);
 	if (p->vcpu_count) {
+		sched_event(p->vcpus[0]);
 		vcpu_wake(p->vcpus[0], VCPU_WAITING, 0);
 	}
 }

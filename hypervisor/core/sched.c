@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler. vCPUs are pinned to CPUs at boot; each CPU runs those that
- * are its own. The host partition's vCPU goes first while it has time left
- * in its slice, so that a request to it is answered before the requester
- * has gone idle; slices are refilled when nobody who can run has time left,
- * so nobody is starved. The time limit of vcpu_run ends slices and serves
- * virtual timers; the CPU's own timer is used only while it is idle.
+ * are its own: who has most left of his slice goes first, and all get a new one
+ * when nobody who can run has time left, so nobody is starved. A request to the
+ * host partition is answered before the requester goes on, and on his time: so
+ * who asks much has less for himself, and takes nothing from others. The time
+ * limit of vcpu_run ends slices and serves virtual timers; the CPU's own timer
+ * is used only while it is idle.
  */
 #include <hv.h>
 #include <iommu.h>
@@ -68,6 +69,22 @@ void sched_kick(struct vcpu *v)
 	sched_interrupt(v);
 }
 
+/**
+ * The host partition's vCPU v has an event. If a vCPU of its CPU's has brought it
+ * about, v goes before all others, on that one's time, until it has been told and
+ * waits again; else it has its turn by its own time. Any CPU, any lock.
+ */
+void sched_event(struct vcpu *v)
+{
+	struct percpu *pc = this_cpu();
+
+	if (pc == v->cpu && pc->current != v) {
+		v->payer = pc->current;
+		v->told = false;
+		pc->resched = 1;
+	}
+}
+
 /* This CPU is about to enter v, or to halt (NULL). true: it may; whatever
  * happens to it from here on comes with an interrupt. */
 static bool go_away(struct percpu *pc, const struct vcpu *v)
@@ -128,36 +145,38 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 	return next;
 }
 
-/* The vCPU to run, NULL: nobody can. First of those with time left; if nobody
- * who can run has any, all get a new slice, but for the last one. */
+/* Who pays for v's time: see sched_event(). */
+static struct vcpu *pays(struct vcpu *v)
+{
+	return v->payer && v->payer->slice_left ? v->payer : v;
+}
+
+/* The vCPU to run, NULL: nobody can. The host partition's, which comes first in
+ * the queue, if another pays for it; else who has most time left. If nobody who
+ * can run has any, all get a new slice, but for the last one. */
 static struct vcpu *pick(struct percpu *pc)
 {
-	struct vcpu *v, *any = NULL;
-	uint32_t i, at;
+	struct vcpu *best = NULL;
+	uint32_t i;
 
-	for (i = 0; i < pc->vcpu_count; i++) {
-		/* slot 0 first, the others in turn */
-		at = i == 0 || pc->vcpu_count < 3 ? i :
-		     1 + (pc->next + i) % (pc->vcpu_count - 1);
-		v = pc->vcpus[at];
-		if (runnable(v)) {
-			if (v->slice_left) {
-				pc->next = at;
-				return v;
-			}
-			any = any ? any : v;
+	for (i = 0; i < pc->vcpu_count && (!best || pays(best) == best); i++) {
+		struct vcpu *v = pc->vcpus[i];
+
+		if (runnable(v) &&
+		    (!best || v->slice_left > best->slice_left)) {
+			best = v;
 		}
 	}
-	if (last_turn) {
+	if (last_turn && (!best || !pays(best)->slice_left)) {
 		cpu_halt_forever();
 	}
-	if (any) {
+	if (best && !pays(best)->slice_left) {
 		for (i = 0; i < pc->vcpu_count; i++) {
 			pc->vcpus[i]->slice_left =
 				boot.tsc_hz / SLICE_PER_SECOND;
 		}
 	}
-	return any;
+	return best;
 }
 
 /* Waits until an interrupt sets resched, or host TSC until. Interrupts are
@@ -198,10 +217,11 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 		    uint64_t t0)
 {
+	struct vcpu *payer = pays(v);
 	struct vm_exit e;
 	uint64_t now, used;
 
-	pc->timer_at = u64_min(next, t0 + v->slice_left);
+	pc->timer_at = u64_min(next, t0 + payer->slice_left);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	pc->current = v;
 	while (runnable(v) && vcpu_prepare(v)) {
@@ -222,7 +242,7 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 	now = rdtsc();
 	used = now - t0;
 	v->ticks_run += used;
-	v->slice_left -= u64_min(used, v->slice_left);
+	payer->slice_left -= u64_min(used, payer->slice_left);
 	return now;
 }
 

@@ -154,23 +154,32 @@ static void complete_ioreq(struct vcpu *v)
 	hvm->vcpu_advance_rip(v, v->ioreq.insn_len);
 }
 
-/* HC_WAIT: are its events there, or is its time over? false: it blocks. The
- * state is set before the last look at events: partition_event() sets them
- * before it looks at the state, so one of the two sees the other. */
+/* HC_WAIT: are its events there, or is its time over? false: not yet. If it
+ * blocks, its state is set before the last look at events: partition_event() sets
+ * them before it looks at the state, so one of the two sees the other. Where it
+ * need not block, but what it has done was another's to pay, and that one has no
+ * new event for it, its turn is by its own time from here on, and it is told then
+ * what has come until then. */
 static bool complete_wait(struct vcpu *v, uint32_t att)
 {
 	struct partition *p = v->partition;
-	uint64_t ev = __atomic_exchange_n(&p->events, 0, __ATOMIC_SEQ_CST);
+	uint64_t ev = v->payer != v && v->told ? 0 :
+		      __atomic_exchange_n(&p->events, 0, __ATOMIC_SEQ_CST);
+	bool blocks = !ev && rdtsc() < v->wait_deadline;
 
-	if (!ev && rdtsc() < v->wait_deadline) {
+	if (blocks || (!ev && v->payer != v)) {
 		/* what is due with it, too, waits for its end */
 		__atomic_fetch_or(&v->attention, att, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&v->state, VCPU_WAITING, __ATOMIC_SEQ_CST);
+		v->payer = v;
+		__atomic_store_n(&v->state, blocks ? VCPU_WAITING :
+				 VCPU_RUNNABLE, __ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&p->events, __ATOMIC_SEQ_CST)) {
 			vcpu_wake(v, VCPU_WAITING, 0);
 		}
 		return false;
 	}
+	v->payer = v->payer != v ? v->payer : NULL;
+	v->told = true;
 	v->wait_deadline = ~0ull;
 	v->regs.rax = HC_OK;
 	v->regs.rdi = ev;

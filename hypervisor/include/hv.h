@@ -122,6 +122,7 @@ uint64_t gpm_teardown(struct partition *p, uint64_t gpa);
 void sched_add(struct vcpu *v);
 void sched_loop(void) NORETURN;
 void sched_kick(struct vcpu *v);
+void sched_event(struct vcpu *v);
 void sched_interrupt(const struct vcpu *v);
 void sched_timer(struct percpu *pc, uint64_t at);
 void sched_last_turn(void) NORETURN;

@@ -43,7 +43,6 @@ struct percpu {
 	uint64_t boot_tsc;		/* when it came up */
 	hpa_t backend_page;		/* for hvm_ops.cpu_enable */
 	uint32_t vcpu_count;
-	uint32_t next;			/* round robin position */
 	struct vcpu *vcpus[PERCPU_QUEUE];
 	uint64_t gdt[8];
 	struct tss tss;

@@ -284,15 +284,44 @@ static void waiting(void **state)
 	assert_int_equal(a.regs.rdi, 0x30);
 	assert_int_equal(a.regs.rax, HC_OK);
 	assert_int_equal(part.events, 0);
-	/* its time is over */
+	/* its time is over, or it never blocks: if it was before others that is
+	 * over too, and then it is told what has come meanwhile */
+	for (uint32_t i = 0; i < 4; i++) {
+		a.attention = VCPU_ATT_WAIT;
+		a.wait_deadline = i & 1 ? fake.tsc : 0;
+		a.payer = &b;
+		a.regs.rdi = 99;
+		assert_false(vcpu_prepare(&a));
+		assert_int_equal(a.state, VCPU_RUNNABLE);
+		assert_ptr_not_equal(a.payer, &b);
+		assert_int_equal(a.regs.rdi, 99);
+		part.events = i & 2 ? 0x40 : 0;
+		assert_true(vcpu_prepare(&a));
+		assert_int_equal(a.regs.rdi, i & 2 ? 0x40 : 0);
+		assert_int_equal(part.events, 0);
+	}
+	/* an event leaves it before others, once */
 	a.attention = VCPU_ATT_WAIT;
-	a.wait_deadline = fake.tsc;
+	a.wait_deadline = fake.tsc + 1000;
+	a.payer = &b;
+	a.told = false;
+	part.events = 1;
 	assert_true(vcpu_prepare(&a));
-	assert_int_equal(a.regs.rdi, 0);
-	/* deadline 0: it never blocks */
+	assert_ptr_equal(a.payer, &b);
+	assert_int_equal(a.regs.rdi, 1);
 	a.attention = VCPU_ATT_WAIT;
-	a.wait_deadline = 0;
+	part.events = 2;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_RUNNABLE);
+	assert_ptr_not_equal(a.payer, &b);
 	assert_true(vcpu_prepare(&a));
+	assert_int_equal(a.regs.rdi, 2);
+	/* nothing does not */
+	a.attention = VCPU_ATT_WAIT;
+	a.wait_deadline = fake.tsc + 1000;
+	assert_false(vcpu_prepare(&a));
+	assert_int_equal(a.state, VCPU_WAITING);
+	assert_ptr_not_equal(a.payer, &b);
 }
 
 static void ioreq_done(void **state)

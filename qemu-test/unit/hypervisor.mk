@@ -7,7 +7,7 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
 	hv_fork_prepare hv_fork_kill
 HV_UNIT += hv_kvmclock
-HV_UNIT += hv_sched
+HV_UNIT += hv_sched hv_fair
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
 HV_UNIT += hv_paging
@@ -41,6 +41,7 @@ hv_pci_UNDER := core/pci.c
 hv_pci_config_UNDER := x86/pci_config.c
 hv_lapic_UNDER := x86/lapic.c x86/tsc.c
 hv_sched_UNDER := core/sched.c core/lock.c
+hv_fair_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c
 hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 	iommu/vtd.c iommu/amdvi.c

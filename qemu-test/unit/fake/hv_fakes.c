@@ -389,6 +389,11 @@ WEAK void lock_drop(struct lock *l)
 	fake.lock_depth--;
 }
 
+WEAK void sched_event(struct vcpu *v)
+{
+	(void)v;
+}
+
 WEAK void sched_kick(struct vcpu *v)
 {
 	(void)v;
