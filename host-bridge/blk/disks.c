@@ -286,8 +286,7 @@ void disks_init(const char *named)
 		loop_step(LOOP_FOREVER);
 	}
 	keep_ready();
-	work = (struct loop_work){ .fn = work_do, .due = work_due,
-				   .rare = true };
+	work = (struct loop_work){ .fn = work_do, .due = work_due };
 	loop_work_add(&work);
 	for (struct disks_disk *d = first; d; d = d->next) {
 		read_table(d);

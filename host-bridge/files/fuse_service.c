@@ -316,7 +316,6 @@ int fuse_service_run(struct fuse_server *server)
 	upkeep->server = server;
 	upkeep->work.fn = end_some;
 	upkeep->work.due = is_ending;
-	upkeep->work.rare = true;
 	loop_work_add(&upkeep->work);
 	return 0;
 }

@@ -88,7 +88,7 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 	snprintf(name, sizeof(name), "%s", dev->name);
 	volume_disk_on_failure(disk, on_failure);
 	work = (struct loop_work){
-		.fn = work_do, .due = work_due, .rare = true,
+		.fn = work_do, .due = work_due,
 	};
 	loop_work_add(&work);
 	while ((error = volume_disk_open(disk, vol, why)) == EAGAIN) {

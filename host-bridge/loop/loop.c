@@ -13,17 +13,21 @@
 #include "host-bridge/rt/hc.h"
 
 #define EVENT_BITS	64
-/* So long at most, for each piece of work, before keys, timers and Linux's port
- * accesses are looked at again: a peer that always has one more packet, or
- * packets that cost much, holds up nobody. */
-#define WORK_MS		2u
+/* So long at most, an eighth of a millisecond, before other work, keys, timers and
+ * Linux's port accesses are looked at again: a peer that always has one more
+ * packet, or packets that cost much, holds up nobody. */
+#define WORKS_PER_MS	8u
+/* Work that had nothing to do for long is this much before the others, no more;
+ * and a turn counts as no longer. */
+#define AHEAD_MS	1u
 
 static struct {
 	void (*fn)(void *arg);
 	void *arg;
 } handlers[EVENT_BITS];
 
-static struct loop_work *works;		/* one for each channel */
+static struct loop_work *works;		/* one for each channel, and others */
+static uint64_t all_used;	/* as much all have had that had to do */
 /* Earliest first; a handful (tick, agent's report), so a list is enough. */
 static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
@@ -45,8 +49,7 @@ void loop_init(uint64_t tsc_hz)
 
 /**
  * One handler for each event bit; a second call replaces the first. Bits
- * without a handler are dropped when they come: doorbells have none, since the
- * work function looks at the ring after every wait anyway.
+ * without a handler are dropped when they come.
  */
 void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg)
 {
@@ -93,14 +96,42 @@ bool loop_busy(void)
 }
 
 /* Until it has nothing left or its time is up; what is left then is remembered
- * in work->more, so that the next wait does not block. */
+ * in work->more, so that the next wait does not block. used is a virtual time: who
+ * goes on has had least, so all others that have something to do have had as
+ * much; who had nothing for long has saved little. */
 static void run_work(struct loop_work *work)
 {
-	uint64_t until = tsc_now() + loop_ms_to_ticks(WORK_MS);
+	const uint64_t most = ticks_per_ms * AHEAD_MS;
+	uint64_t begun = tsc_now(), now = begun;
+	uint64_t until = begun + ticks_per_ms / WORKS_PER_MS;
 
+	if (work->used + most < all_used) {
+		work->used = all_used - most;
+	}
+	if (work->used > all_used) {
+		all_used = work->used;
+	}
 	do {
 		work->more = work->fn(work, until);
-	} while (work->more && tsc_now() < until);
+		now = tsc_now();
+	} while (work->more && now < until);
+	/* the time is the machine's: others may have had most of it */
+	work->used += now - begun < most ? now - begun : most;
+}
+
+/* Does the work that has had least time, if any has something to do. */
+static void run_next(void)
+{
+	struct loop_work *least = NULL;
+
+	for (struct loop_work *w = works; w; w = w->next) {
+		if (w->more && (!least || w->used < least->used)) {
+			least = w;
+		}
+	}
+	if (least) {
+		run_work(least);
+	}
 }
 
 /* A timer is off the list when its function runs: it may set itself again, but
@@ -157,11 +188,7 @@ void loop_step(uint64_t deadline)
 	if (timers) {
 		run_timers();
 	}
-	for (struct loop_work *w = works; w; w = w->next) {
-		if (!w->rare || w->more) {
-			run_work(w);
-		}
-	}
+	run_next();
 }
 
 /**

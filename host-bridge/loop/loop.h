@@ -27,16 +27,18 @@ struct loop_timer {
 	void (*fn)(struct loop_timer *timer);
 };
 
-/* The work that events bring: fn(work, until) is called after each wait; and
- * before one when due(work) says that top-level code has left something to do.
- * It does what there is, and something in any case, but begins nothing after
- * until (TSC); what is left, if it returns true, waits for the next turn. */
+/* Work that comes in no order of its own: fn(work, until) is called when more is
+ * set, by whatever brings some about, or when due(work) says, before a wait, that
+ * other code has left something. fn does what there is, and something in any case,
+ * but begins nothing after until (TSC); true: there is more, for another turn. Who
+ * has had least time of those with more goes first, and all that has come
+ * meanwhile is looked at before the next. */
 struct loop_work {
 	struct loop_work *next;
 	bool (*fn)(struct loop_work *work, uint64_t until);
 	bool (*due)(struct loop_work *work);
-	bool rare;			/* events make none: see due() */
-	bool more;			/* fn has left something */
+	bool more;
+	uint64_t used;			/* TSC ticks: loop.c */
 };
 
 void loop_init(uint64_t tsc_hz);

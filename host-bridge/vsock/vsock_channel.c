@@ -14,15 +14,19 @@
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 #define TICK_MS		1000u
-#define SLICES_PER_MS	2u	/* of connections: vsock_slice_end() */
+#define SLICES_PER_MS	8u	/* of connections: vsock_slice_end() */
+#define CHANNEL_BITS	8u	/* HC_EVENT_DOORBELL, HC_EVENT_STATE */
 
 /* Our end of a channel; lives as long as the program. */
 struct end {
+	struct end *next;	/* with the same event bits */
 	unsigned channel;
 	struct vsock *vs;
 	struct loop_work work;
 	struct loop_timer tick;
 };
+
+static struct end *ends[CHANNEL_BITS];
 
 /* What the endpoint needs of the outside. Failure is not possible: the channel
  * was found by HC_QUERY, and the host partition is one of its ends. */
@@ -50,11 +54,21 @@ static bool is_due(struct loop_work *work)
 	return vsock_due(CONTAINER(work, struct end, work)->vs);
 }
 
-/* Time for the endpoint's deadlines; a second is fine enough for them. */
+/* A doorbell, or a new state: there is something to look at. */
+static void on_event(void *arg)
+{
+	for (struct end *end = *(struct end **)arg; end; end = end->next) {
+		end->work.more = true;
+	}
+}
+
+/* Time for the endpoint's deadlines, and for what it puts off; a second is fine
+ * enough for them. */
 static void on_tick(struct loop_timer *timer)
 {
 	struct end *end = CONTAINER(timer, struct end, tick);
 
+	end->work.more = true;
 	vsock_tick(end->vs, loop_uptime_ms());
 	loop_timer_set(timer, TICK_MS, on_tick);
 }
@@ -73,8 +87,8 @@ struct vsock *vsock_channel_open(unsigned channel)
 		.doorbell = ring_doorbell,
 		.set_state = set_state,
 	};
+	struct end *end, **same = &ends[channel % CHANNEL_BITS];
 	struct hc_regs regs;
-	struct end *end;
 
 	if (hc_query(HC_QUERY_CHANNEL, channel, 0, &regs) != HC_OK) {
 		return NULL;
@@ -90,8 +104,10 @@ struct vsock *vsock_channel_open(unsigned channel)
 	if (!end || !end->vs) {
 		cpu_fatal("no memory for the endpoint of channel %u", channel);
 	}
-	/* Instead of handlers for doorbell and state events: the work function
-	 * runs after each wake-up anyway, and looks at both. */
+	end->next = *same;
+	*same = end;
+	loop_on_event(HC_EVENT_DOORBELL(channel), on_event, same);
+	loop_on_event(HC_EVENT_STATE(channel), on_event, same);
 	end->work.fn = do_work;
 	end->work.due = is_due;
 	loop_work_add(&end->work);

@@ -22,7 +22,7 @@ host_linux_life_SRCS := qemu-test/unit/host_linux_life_test.c \
 	host-bridge/rt/wall.c
 host_linux_life_CFLAGS := -mno-red-zone
 host_loop_SRCS := qemu-test/unit/host_loop_test.c host-bridge/loop/loop.c
-host_loop_CFLAGS := -mno-red-zone
+host_loop_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/ui/line_edit.c host-bridge/ui/words.c
 host_console_LIBS := -Wl,--wrap=strdup
