@@ -258,8 +258,10 @@ int isthmus_fuse_register(void)
 	int err = -ENOMEM;
 
 	isthmus_fuse_wq = alloc_workqueue("isthmus-fuse", WQ_MEM_RECLAIM, 0);
+	/* Others wait until it has been carried out, however busy we are. */
 	isthmus_fuse_notice_wq = alloc_workqueue("isthmus-notice",
-						 WQ_MEM_RECLAIM, 0);
+						 WQ_MEM_RECLAIM | WQ_HIGHPRI,
+						 0);
 	if (isthmus_fuse_wq && isthmus_fuse_notice_wq) {
 		err = register_filesystem(&isthmus_fs_type);
 	}
