@@ -236,3 +236,46 @@ def apart(t):
             console.state("host") == "running", "they did not go on")
     console.send("poweroff")
     console.finish()
+
+
+# Each flood, by so many processes, and where: the work is in b/. A storm is of
+# twelve processes.
+FLOODS = {"exits": ("exits", 1, "a"), "files": ("files", 4, "a"),
+          "reads": ("reads", 2, "a"), "sends": ("sends", 48, "a"),
+          "storm": ("storm", 4, "a"), "files in b/": ("files", 4, "b"),
+          "storm in b/": ("storm", 4, "b")}
+WORK = 200
+
+
+@case("fair", "what a flood of one Linux's costs another one on one CPU",
+      only=QEMU, why="in instructions, on a machine that repeats itself",
+      later=QEMU)
+def fair(t):
+    overlay = t.overlay({f"bin/{name}": t.guest_program(name)
+                         for name in ("flood", "driver")})
+    console = t.console("--manifest", manifest(t, ("a", "b")), *share(t),
+                        "--overlay", overlay, "--deterministic", timeout=600)
+    up(console, "ab")
+    console.run("mkdir a")
+    console.run("mkdir b")
+
+    def work():
+        answer = console.run(f"exec b: flood work {WORK} /mnt/host/b")
+        found = re.match(r"(\d+) us\n", answer)
+        t.check(found, f"b said {answer!r}")
+        return int(found[1])
+
+    work()
+    alone = work()
+    slower = {}
+    for name, (kind, count, where) in FLOODS.items():
+        console.run(f"exec a: flood {kind} {count} /mnt/host/{where}; "
+                    "sleep 0.1")
+        slower[name] = work() / alone
+        console.run("exec a: killall flood driver; sleep 0.02")
+    t.note = f"{alone / WORK:.0f} us alone, " + \
+        ", ".join(f"{k} {v:.2f}" for k, v in slower.items())
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+    t.check(max(slower.values()) <= 3, f"b takes so many times as long: "
+            f"{t.note}")
