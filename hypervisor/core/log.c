@@ -108,10 +108,7 @@ static const char *emit_spec(const char *f, va_list *ap)
 	case 'u':
 	case 'x':
 		v = longs ? va_arg(*ap, uint64_t) : va_arg(*ap, uint32_t);
-		if (alt) {
-			emit('0');
-			emit('x');
-		}
+		emit_text(alt ? "0x" : "");
 		emit_number(v, *f == 'u' ? 10 : 16, width, zero);
 		return f;
 	default:
@@ -179,9 +176,7 @@ uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 	uint32_t n = 0;
 
 	lock_take(&log_lock);
-	if (*cursor > log_head) {
-		*cursor = log_head;
-	}
+	*cursor = u64_min(*cursor, log_head);
 	if (log_head - *cursor > LOG_SIZE) {
 		*cursor = log_head - LOG_SIZE;
 	}
