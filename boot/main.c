@@ -74,8 +74,8 @@ static uint64_t hypervisor_load(struct boot_info *info)
 			     manifest.module[manifest.hypervisor].path, (uint64_t)HV_IMAGE_BASE,
 			     wrong);
 	}
-	/* whole 2 MiB pages: boot/'s tables map them so, and the hypervisor
-	 * leaves them out of its direct map */
+	/* whole 2 MiB pages: boot/'s tables map them so; behind the image are the
+	 * hypervisor's own tables, and it gives the rest away */
 	info->image_size = round_up(image.end - HV_IMAGE_BASE, PAGE_2M);
 	data = memory_alloc(info->image_size, PAGE_2M, BOOT_MEM_HYPERVISOR, "the hypervisor");
 	memset(data, 0, info->image_size);
@@ -87,7 +87,7 @@ static uint64_t hypervisor_load(struct boot_info *info)
 /* The hand-over structure, filled in as the stages find things out. */
 static struct boot_info *info_new(void)
 {
-	struct boot_info *info = memory_alloc(sizeof(*info), PAGE_SIZE, BOOT_MEM_HYPERVISOR,
+	struct boot_info *info = memory_alloc(sizeof(*info), PAGE_SIZE, BOOT_MEM_FREE,
 					      "boot information");
 
 	memset(info, 0, sizeof(*info));
@@ -218,7 +218,7 @@ static uint64_t tables_make(struct boot_info *info)
 			     "can map; update the firmware", (uint64_t)enter, gib);
 	}
 	tables = memory_alloc((PAGING_TABLES(gib) + 2) * PAGE_SIZE, PAGE_SIZE,
-			      BOOT_MEM_HYPERVISOR, "page tables");
+			      BOOT_MEM_FREE, "page tables");
 	high = tables + PAGING_TABLES(gib) * PAGE_SIZE / sizeof(*tables);
 	paging_identity(tables, (uint64_t)tables, gib);
 	paging_map_image(tables, high, (uint64_t)high, info->image_phys, info->image_size);

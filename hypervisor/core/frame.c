@@ -185,6 +185,9 @@ void frame_init(const struct boot_info *bi)
 			   base - m->base);
 		frame_free(FRAME_NONE, HPA(base), end - base);
 	}
+	/* what paging_init() has left of the image's 2 MiB */
+	at = boot.image_phys + boot.image_size;
+	frame_free(FRAME_HYPERVISOR, HPA(at), -at & BIG_PAGE_MASK);
 	/* backwards: lists are filled at their heads, so low units go first */
 	heads[LIST_DIRTY] = heads[LIST_PARTIAL] = NO_UNIT;
 	for (i = unit_count; i-- > 0;) {

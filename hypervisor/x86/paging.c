@@ -3,8 +3,8 @@
  * The hypervisor's own address space, made once on the boot CPU and shared by
  * all: its image at HV_IMAGE_BASE, each section with its own rights, and
  * memory one to one at DMAP_BASE, never executable, without the image. No page
- * is both writable and executable, and no page of the image has a second,
- * writable address. The memory of all partitions is in it, so that pages can
+ * is both writable and executable, and no page of the image, its tables included,
+ * has a second, writable address. The memory of all partitions is in it, so that pages can
  * be zeroed and filled; the firmware's is not.
  *
  * boot_info is trusted: boot/ has sorted and checked it. No locks: after
@@ -28,15 +28,18 @@
 /* The last page of the table that the pages before are in: see paging_window(). */
 #define DEVICE_WINDOW		(DEVICE_BASE + 511 * PAGE_SIZE)
 
-/* Tables for this many edges of ranges, and without 1 GiB pages for as many GiB;
- * more is a panic that says so. They lie in the image's .bss. */
-#define TABLE_POOL	160u
+#define PTE_DATA	(PTE_P | PTE_W | PTE_G | PTE_NX)
 #define GIB_PAGE_SIZE	BIT64(30)
+
+/* Tables for edges of ranges, and without 1 GiB pages for each GiB, lie behind the
+ * image, in its 2 MiB; more is a panic that says so. Those that are not used are
+ * given to the pool, but for some: of devices, of the start-up page. */
+#define TABLES		((uint64_t (*)[512])(uintptr_t)image_end)
+#define TABLES_LATER	12u
 
 /* hypervisor.lds; each at a page. */
 extern const char image_start[], text_end[], rodata_end[], image_end[];
 
-static uint64_t tables[TABLE_POOL][512] __attribute__((aligned(4096)));
 static uint32_t tables_used;
 static uint64_t largest_page;
 static uint32_t device_pages;
@@ -65,14 +68,15 @@ static uint64_t *table_next(uint64_t *entry)
 	if (*entry & PTE_P) {
 		return table_at(*entry);
 	}
-	if (tables_used == TABLE_POOL) {
+	if (image_va_to_pa(TABLES[tables_used]) - image_va_to_pa(image_start) >=
+	    BIG_PAGE_SIZE) {
 		panic("the hypervisor's own map needs more than its %u page "
-		      "tables: %s", TABLE_POOL, largest_page == GIB_PAGE_SIZE ?
+		      "tables: %s", tables_used, largest_page == GIB_PAGE_SIZE ?
 		      "the memory map is in too many pieces" :
 		      "with a processor that has no 1 GiB pages, memory may "
-		      "be no more than about 150 GiB");
+		      "be no more than about 400 GiB");
 	}
-	t = tables[tables_used++];
+	t = TABLES[tables_used++];
 	*entry = image_va_to_pa(t) | PTE_P | PTE_W;
 	return t;
 }
@@ -81,7 +85,7 @@ static uint64_t *table_next(uint64_t *entry)
  * else was there. */
 static void map_one(uint64_t va, uint64_t pa, uint64_t bits, uint64_t size)
 {
-	uint64_t *t = tables[0];
+	uint64_t *t = TABLES[0];
 	uint32_t shift;
 
 	for (shift = 39; BIT64(shift) > size; shift -= 9) {
@@ -90,18 +94,16 @@ static void map_one(uint64_t va, uint64_t pa, uint64_t bits, uint64_t size)
 	t[(va >> shift) & 511] = pa | bits | (size > PAGE_SIZE ? PTE_PS : 0);
 }
 
-/* [pa, end) by the largest pages that fit. */
-static void map_range(uint64_t va, uint64_t pa, uint64_t end, uint64_t bits)
+/* Memory [pa, end), if that is any, one to one by the largest pages that fit. */
+static void map_range(uint64_t pa, uint64_t end)
 {
-	while (pa < end) {
-		uint64_t step = largest_page;
+	uint64_t step;
 
-		while (((va | pa) & (step - 1)) || end - pa < step) {
+	for (; pa < end; pa += step) {
+		for (step = largest_page; (pa & (step - 1)) || end - pa < step;) {
 			step >>= 9;
 		}
-		map_one(va, pa, bits, step);
-		va += step;
-		pa += step;
+		map_one(DMAP_BASE + pa, pa, PTE_DATA, step);
 	}
 }
 
@@ -120,25 +122,24 @@ static void map_image(const char *from, const char *to, uint64_t bits)
  * firmware's memory, and not the image. */
 static void map_memory(const struct boot_mem *m)
 {
-	uint64_t start = m->base;
 	uint64_t end = m->base + m->size;
 	uint64_t img = boot.image_phys;
-	/* boot/ has set whole 2 MiB pages aside */
-	uint64_t img_end = (img + boot.image_size + BIG_PAGE_MASK) &
-			   ~BIG_PAGE_MASK;
 
-	if (m->type == BOOT_MEM_FIRMWARE) {
-		return;
+	if (m->type != BOOT_MEM_FIRMWARE) {
+		map_range(m->base, u64_min(end, img));
+		map_range(u64_max(m->base, img + BIG_PAGE_SIZE), end);
 	}
-	if (start < img_end && end > img) {
-		if (start < img) {
-			map_range(DMAP_BASE + start, start, img,
-				  PTE_P | PTE_W | PTE_G | PTE_NX);
-		}
-		start = u64_min(img_end, end);
-	}
-	map_range(DMAP_BASE + start, start, end,
-		  PTE_P | PTE_W | PTE_G | PTE_NX);
+}
+
+/* What the tables leave of the image's 2 MiB is memory like other memory. */
+static void map_rest(void)
+{
+	const char *end = (const char *)TABLES[tables_used + TABLES_LATER];
+	uint64_t img = boot.image_phys;
+
+	boot.image_size = u64_min((uint64_t)(end - image_start), BIG_PAGE_SIZE);
+	map_image(image_end, image_start + boot.image_size, PTE_DATA);
+	map_range(img + boot.image_size, img + BIG_PAGE_SIZE);
 }
 
 /**
@@ -156,14 +157,15 @@ void paging_init(const struct boot_info *bi)
 		       GIB_PAGE_SIZE : BIG_PAGE_SIZE;
 	map_image(image_start, text_end, PTE_P | PTE_G);
 	map_image(text_end, rodata_end, PTE_P | PTE_G | PTE_NX);
-	map_image(rodata_end, image_end, PTE_P | PTE_W | PTE_G | PTE_NX);
+	map_image(rodata_end, image_end, PTE_DATA);
 	for (i = 0; i < bi->mem_count; i++) {
 		map_memory(&bi->mem[i]);
 	}
+	map_rest();
 	/* before CR3: without NXE the NX bit is a reserved one, a page fault */
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE);
 	write_cr0(read_cr0() | CR0_WP);
-	paging_cr3 = image_va_to_pa(tables[0]);
+	paging_cr3 = image_va_to_pa(TABLES[0]);
 	write_cr3(paging_cr3);
 	write_cr4(read_cr4() | CR4_PGE);
 }

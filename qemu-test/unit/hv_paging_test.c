@@ -8,7 +8,7 @@
 #define GIB		BIT64(30)
 #define TIB		BIT64(40)
 #define IMAGE		0x40000000ull	/* physical */
-#define TABLES		160u
+#define TABLES		508u		/* what its 2 MiB have room for */
 
 #define PTE_P		BIT64(0)
 #define PTE_W		BIT64(1)
@@ -16,14 +16,14 @@
 #define PTE_NX		BIT64(63)
 #define PTE_ADDR	0x000ffffffffff000ull
 
-/* The image: a page of code, one of constants, two of data. */
+/* The image: a page of code, one of constants, two of data; its tables. */
 __asm__(".pushsection .data\n"
 	".balign 4096\n"
 	".globl image_start, text_end, rodata_end, image_end\n"
 	"image_start: .skip 4096\n"
 	"text_end: .skip 4096\n"
 	"rodata_end: .skip 8192\n"
-	"image_end:\n"
+	"image_end: .skip 508 * 4096\n"
 	".popsection");
 extern char image_start[], text_end[], rodata_end[], image_end[];
 extern uint64_t paging_cr3;
@@ -126,10 +126,10 @@ static void machine(uint64_t top)
 	static struct boot_info info;
 
 	if (cr3) {
-		memset(table(cr3), 0, TABLES * PAGE_SIZE);
+		memset(image_end, 0, TABLES * PAGE_SIZE);
 	}
 	boot.image_phys = IMAGE;
-	boot.image_size = 3 * PAGE_SIZE;
+	boot.image_size = BIG_PAGE_SIZE;
 	memset(&info, 0, sizeof(info));
 	info.mem[0] = (struct boot_mem){ 0x1000, 0x9e000, BOOT_MEM_FREE, 0 };
 	info.mem[1] = (struct boot_mem){ 0x100000, 3 * GIB - 0x100000,
@@ -151,7 +151,7 @@ static void terabytes(void **state)
 		3 * TIB - 2 * PAGE_SIZE,
 	};
 	static const uint64_t absent[] = {
-		0, 0x9f000, 0xff000, IMAGE, IMAGE + BIG_PAGE_SIZE - PAGE_SIZE,
+		0, 0x9f000, 0xff000, IMAGE, IMAGE + 4 * PAGE_SIZE,
 		3 * GIB, 3 * GIB + 0x300000, 3 * TIB - PAGE_SIZE, 3 * TIB,
 	};
 	uint64_t size, e;
@@ -167,6 +167,14 @@ static void terabytes(void **state)
 	for (i = 0; i < ARRAY_SIZE(absent); i++) {
 		assert_absent(absent[i]);
 	}
+	/* of the image's 2 MiB, what no table needs, and some to come */
+	assert_in_range(boot.image_size, 16 * PAGE_SIZE, 40 * PAGE_SIZE);
+	assert_absent(IMAGE + boot.image_size - PAGE_SIZE);
+	e = leaf((uintptr_t)image_start + boot.image_size - 1, &size);
+	assert_int_equal(e & (PTE_W | PTE_NX), PTE_W | PTE_NX);
+	assert_int_equal(leaf((uintptr_t)image_start + boot.image_size, &size), 0);
+	assert_memory(IMAGE + boot.image_size);
+	assert_memory(IMAGE + BIG_PAGE_SIZE - PAGE_SIZE);
 	leaf(DMAP_BASE + TIB, &size);
 	assert_int_equal(size, GIB);
 	/* the image: nothing both writable and executable */
@@ -190,7 +198,7 @@ static void without_gib_pages(void **state)
 	leaf(DMAP_BASE + 100 * GIB, &size);
 	assert_int_equal(size, BIG_PAGE_SIZE);
 	/* it says where it ends */
-	assert_panics(machine(200 * GIB));
+	assert_panics(machine(600 * GIB));
 }
 
 /* The page that shows device memory in turn: never executable, flushed each time,

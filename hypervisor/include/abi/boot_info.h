@@ -7,7 +7,8 @@
  * interrupts off, RDI = physical address of struct boot_info, and page tables
  * of boot/'s own that map (a) physical memory one to one up to
  * boot_info.ident_end and (b) the hypervisor image at HV_IMAGE_BASE. The
- * hypervisor switches to its own tables at once. All addresses below are
+ * hypervisor copies the structure and switches to its own tables at once: both
+ * lie in memory that is free from then on. All addresses below are
  * physical unless the name says otherwise; all sizes are bytes.
  */
 #ifndef ISTHMUS_ABI_BOOT_INFO_H
@@ -47,7 +48,7 @@
 
 enum boot_mem_type {
 	BOOT_MEM_FREE = 1,	/* the hypervisor's to use: its page pool */
-	BOOT_MEM_HYPERVISOR = 2,/* image, boot_info, trampoline page */
+	BOOT_MEM_HYPERVISOR = 2,/* image, trampoline page */
 	BOOT_MEM_PARTITION = 3,	/* loaded for a partition: see regions[] */
 	BOOT_MEM_FIRMWARE = 4,	/* ACPI tables, runtime services, reserved */
 };
@@ -253,7 +254,7 @@ struct boot_info {
 	uint32_t size;			/* sizeof(struct boot_info) */
 	uint64_t ident_end;
 	uint64_t image_phys;		/* hypervisor image, 2 MiB aligned */
-	uint64_t image_size;
+	uint64_t image_size;		/* 2 MiB */
 	uint64_t trampoline;		/* one free page below 1 MiB, for APs */
 	uint64_t tsc_hz;		/* measured against a timer */
 	uint64_t lapic_phys;
