@@ -42,9 +42,9 @@ static struct elf_phdr phdr_get(const void *file, uint64_t phoff, unsigned i)
 	return ph;
 }
 
-/* Segments must ascend without overlap from *end, which moves on. */
+/* Segments must ascend without overlap from image->end, which moves on. */
 static const char *segment_check(const struct elf_phdr *ph, uint64_t size,
-				 uint64_t high, uint64_t *end)
+				 uint64_t high, struct elf_image *image)
 {
 	if (ph->type == ELF_PT_DYNAMIC) {
 		return "it is dynamically linked";
@@ -55,10 +55,11 @@ static const char *segment_check(const struct elf_phdr *ph, uint64_t size,
 	if (ph->offset > size || ph->filesz > size - ph->offset || ph->filesz > ph->memsz) {
 		return "a segment lies outside the file, or is larger there than in memory";
 	}
-	if (ph->vaddr < *end || ph->vaddr > high || ph->memsz > high - ph->vaddr) {
+	if (ph->vaddr < image->end || ph->vaddr > high || ph->memsz > high - ph->vaddr) {
 		return "a segment overlaps another or lies outside the range meant for it";
 	}
-	*end = ph->vaddr + ph->memsz;
+	image->end = ph->vaddr + ph->memsz;
+	image->filled = ph->vaddr + ph->filesz;
 	return NULL;
 }
 
@@ -73,8 +74,8 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 	static const uint8_t ident[] = { 0x7f, 'E', 'L', 'F', 2, 1, 1 };
 	struct elf_header h = { 0 };
 	bool entry_ok = false;
-	uint64_t end = low;
 
+	*image = (struct elf_image){ .end = low, .filled = low };
 	/* a file shorter than a header leaves zeros, which are no ELF */
 	memcpy(&h, file, size < sizeof(h) ? size : sizeof(h));
 	if (memcmp(h.ident, ident, sizeof(ident)) != 0 || h.type != ELF_ET_EXEC ||
@@ -87,7 +88,7 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 	}
 	for (unsigned i = 0; i < h.phnum; i++) {
 		struct elf_phdr ph = phdr_get(file, h.phoff, i);
-		const char *wrong = segment_check(&ph, size, high, &end);
+		const char *wrong = segment_check(&ph, size, high, image);
 
 		if (wrong != NULL) {
 			return wrong;
@@ -96,15 +97,14 @@ const char *elf_check(const void *file, uint64_t size, uint64_t low,
 		entry_ok |= ph.type == ELF_PT_LOAD && (ph.flags & ELF_PF_X) != 0 &&
 			    h.entry >= ph.vaddr && h.entry - ph.vaddr < ph.filesz;
 	}
-	image->end = end;
 	image->entry = h.entry;
 	return entry_ok ? NULL : "its entry point is not in an executable segment";
 }
 
 /**
  * Copies the segments of a file that passed elf_check() with the same low.
- * dest stands for address low, reaches to elf_image.end and is zeroed: what a
- * segment has beyond its bytes in the file (.bss) is left as it is.
+ * dest stands for address low, reaches to elf_image.filled at least and is zeroed:
+ * what a segment has beyond its bytes in the file (.bss) is left as it is.
  */
 void elf_load(const void *file, uint64_t low, void *dest)
 {

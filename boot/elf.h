@@ -9,6 +9,7 @@
 
 struct elf_image {
 	uint64_t end;		/* first address past the last segment */
+	uint64_t filled;	/* past its bytes in the file: zeros up to end */
 	uint64_t entry;
 };
 

@@ -11,7 +11,7 @@
 #include "loader.h"
 #include "paging.h"
 
-#define LOW_SIZE	0x20000ull	/* ends where HOST_BOOT_GPA's 64K do */
+#define LOW_SIZE	0x9000ull	/* ends where HOST_BOOT_GPA's 28K do */
 #define HOST_MAPPED_GIB	4
 #define HOST_TABLES_GPA	(HOST_BOOT_GPA + PAGE_SIZE)
 
@@ -56,7 +56,7 @@ static struct host_info *low_memory(struct boot_partition *p)
 
 /* The ELF image in memory of its own, at the address it is linked for, and the
  * start state. Writable and executable as a whole: its own page tables part
- * it. */
+ * it. What is zeros to its end is RAM like other RAM: there when it is touched. */
 static void program(struct boot_partition *p, const struct module *file, const char *path)
 {
 	struct elf_image image;
@@ -69,7 +69,7 @@ static void program(struct boot_partition *p, const struct module *file, const c
 			     "again", path, (uint64_t)HOST_IMAGE_GPA, p->mem_cap, wrong);
 	}
 	/* 2 MiB aligned, so that the hypervisor can map it by large pages */
-	size = round_up(image.end - HOST_IMAGE_GPA, PAGE_SIZE);
+	size = round_up(image.filled - HOST_IMAGE_GPA, PAGE_SIZE);
 	data = memory_alloc(size, PAGE_2M, BOOT_MEM_PARTITION, path);
 	memset(data, 0, size);
 	elf_load(file->data, HOST_IMAGE_GPA, data);

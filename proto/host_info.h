@@ -18,8 +18,8 @@
 
 /* The host partition's map of guest-physical memory. */
 #define HOST_INFO_GPA		0x00001000ull	/* struct host_info */
-#define HOST_BOOT_GPA		0x00010000ull	/* GDT, page tables: 64 KiB */
-#define HOST_IMAGE_GPA		0x00200000ull	/* host-bridge links here */
+#define HOST_BOOT_GPA		0x00002000ull	/* GDT, page tables: 28 KiB */
+#define HOST_IMAGE_GPA		0x00400000ull	/* host-bridge links here */
 #define HOST_RAM_END_MAX	0x40000000ull	/* RAM, on demand, ends by */
 #define HOST_DMA_GPA		0x40000000ull	/* DMA pool */
 #define HOST_DMA_MAX		0x20000000ull

@@ -34,11 +34,7 @@ static struct line {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	size_t busy;		/* bytes queued, from which on it is */
-} lines[SERIAL_LINES] = {
-	/* A third of a second at 115200: so long ctrl-c has to wait. */
-	[SERIAL_CONSOLE] = { .busy = 4096 },
-	[SERIAL_LINUX] = { .busy = UART_TX_SIZE / 2 },
-};
+} lines[SERIAL_LINES];
 
 /* Line l is the partition's own interrupt line l: see the manifest. The lines
  * are edge-triggered (flags 0 there), so HC_IRQ need not unmask them again. */
@@ -88,6 +84,9 @@ void serial_init(uint16_t console_port)
 {
 	(void)uart16550_init(&lines[SERIAL_CONSOLE].uart, console_port);
 	(void)uart16550_init(&lines[SERIAL_LINUX].uart, COM2_PORT);
+	/* A third of a second at 115200: so long ctrl-c has to wait. */
+	lines[SERIAL_CONSOLE].busy = 4096;
+	lines[SERIAL_LINUX].busy = UART_TX_SIZE / 2;
 	for (unsigned i = 0; i < SERIAL_LINES; i++) {
 		loop_on_event(HC_EVENT_IRQ(i), on_irq, &lines[i]);
 		(void)hc_irq(i, 1);

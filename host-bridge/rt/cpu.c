@@ -41,7 +41,7 @@
 
 #define GIBS		((HOST_CHANNEL_GPA + \
 			  HOST_CHANNELS * HOST_CHANNEL_STRIDE) >> 30)
-#define SMALL_TABLES	3	/* the first 6 MiB in 4 KiB pages */
+#define SMALL_TABLES	4	/* the first 8 MiB in 4 KiB pages */
 
 /* Symbols of host-bridge.lds, each at a page; only their addresses matter. */
 extern uint8_t image_start[], text_end[], rodata_end[], stack_guard[];
@@ -102,7 +102,7 @@ struct table_register {
 	uint64_t base;
 } __attribute__((packed));
 
-/* Entry for one 4 KiB page of the first 6 MiB, in which image and stack lie.
+/* Entry for one 4 KiB page of the first 8 MiB, in which image and stack lie.
  * Absent: page 0, for null pointers, and the guard below the stack. What is
  * neither text nor constant is data, boot/'s tables below 1 MiB included: they
  * are not used again, but nothing forbids to look at them. */
@@ -159,7 +159,7 @@ static uint64_t large_entry(uint64_t addr, const struct host_info *info)
 	       addr | PTE_DATA | PTE_PS : 0;
 }
 
-/* 7 GiB: two levels of fixed size, the first 6 MiB one level deeper. The large
+/* 7 GiB: two levels of fixed size, the first 8 MiB one level deeper. The large
  * entries for those are replaced after they were made. */
 static void page_tables(const struct host_info *info)
 {

@@ -135,6 +135,7 @@ static void elf_loads(void **state)
 	elf_make(f);
 	assert_null(elf_check(f, sizeof(f), LOW, HIGH, &image));
 	assert_int_equal(image.end, LOW + 0x1020);
+	assert_int_equal(image.filled, LOW + 0x1010);
 	assert_int_equal(image.entry, LOW + 0x1004);
 	elf_load(f, LOW, memory);
 	assert_int_equal(memory[0x100f], 0x90);
