@@ -5,6 +5,7 @@
 
 #include "host-bridge/net/look.h"
 #include "host-bridge/net/nat.h"
+#include "host-bridge/net/pool.h"
 
 #define FRAGS		64u		/* datagrams of each source at once */
 #define FRAG_MS		30000u
@@ -28,7 +29,7 @@ struct nat_key {
 };
 
 struct nat_session {
-	struct nat_session *next;	/* of its bucket, or free */
+	struct nat_session *next;	/* of its bucket */
 	struct nat_session *older, *newer;
 	struct nat_mapping *mapping;
 	uint64_t used;
@@ -63,8 +64,7 @@ struct nat_frag {
 struct nat_part {
 	bool up, known;			/* known: has ever been up */
 	struct nat_link link;
-	struct nat_session *pool, *free;
-	struct nat_mapping *mappings, *unused;
+	struct pool sessions, mappings;
 	unsigned count, fixed;		/* sessions; fixed mappings */
 	struct { struct nat_session *oldest, *newest; } list[NAT_CLASSES];
 	struct nat_bucket fresh, errors;

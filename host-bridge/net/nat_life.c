@@ -55,19 +55,13 @@ int nat_linux_up(struct nat *n, unsigned which, const struct nat_link *link)
 	unsigned sessions = n->config.sessions;
 
 	nat_linux_down(n, which);
-	part->pool = calloc(sessions, sizeof(*part->pool));
-	part->mappings = calloc(sessions + NAT_FIXED, sizeof(*part->mappings));
-	if (part->pool == NULL || part->mappings == NULL) {
+	part->sessions = (struct pool){ sizeof(struct nat_session), sessions,
+					NULL, NULL };
+	part->mappings = (struct pool){ sizeof(struct nat_mapping),
+					sessions + NAT_FIXED, NULL, NULL };
+	if (!pool_grow(&part->sessions) || !pool_grow(&part->mappings)) {
 		nat_linux_down(n, which);
 		return ENOMEM;
-	}
-	for (unsigned i = 0; i < sessions; i++) {
-		part->pool[i].next = part->free;
-		part->free = &part->pool[i];
-	}
-	for (unsigned i = 0; i < sessions + NAT_FIXED; i++) {
-		part->mappings[i].inner = part->unused;
-		part->unused = &part->mappings[i];
 	}
 	part->link = *link;
 	part->up = part->known = true;
@@ -86,8 +80,8 @@ void nat_linux_down(struct nat *n, unsigned which)
 		nat_forget(n, which, true, true);
 	}
 	nat_frag_expire(n, which, true);
-	free(part->pool);
-	free(part->mappings);
+	pool_end(&part->sessions);
+	pool_end(&part->mappings);
 	*part = (struct nat_part){ .link = part->link, .known = part->known };
 }
 

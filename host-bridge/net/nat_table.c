@@ -98,13 +98,11 @@ static struct nat_mapping *mapping_new(struct nat *n, unsigned which, bool six,
 				       uint8_t proto, uint16_t inside,
 				       uint16_t outside)
 {
-	struct nat_part *part = &n->part[which];
-	struct nat_mapping *m = part->unused, **in, **out;
+	struct nat_mapping *m = pool_take(&n->part[which].mappings), **in, **out;
 
 	if (m == NULL) {
 		return NULL;
 	}
-	part->unused = m->inner;
 	in = mapping_bucket(n, n->inside, which, six, proto, inside);
 	out = mapping_bucket(n, n->outer, 0, six, proto, outside);
 	*m = (struct nat_mapping){
@@ -134,8 +132,7 @@ static void mapping_put(struct nat *n, struct nat_mapping *m)
 	}
 	*in = m->inner;
 	*out = m->outer;
-	m->inner = n->part[m->which].unused;
-	n->part[m->which].unused = m;
+	pool_give(&n->part[m->which].mappings, m);
 }
 
 static void unfix(struct nat *n, struct nat_mapping *m)
@@ -214,8 +211,7 @@ void nat_session_free(struct nat *n, struct nat_session *s)
 	unlist(part, s);
 	s->mapping->sessions--;
 	mapping_put(n, s->mapping);
-	s->next = part->free;
-	part->free = s;
+	pool_give(&part->sessions, s);
 	part->count--;
 }
 
@@ -240,18 +236,21 @@ struct nat_session *nat_find(struct nat *n, const struct nat_key *key)
 	return s;
 }
 
-/* A session that is free, if need be by ending one; or NULL. */
+/* A session, if need be by ending another; or NULL. */
 static struct nat_session *make_room(struct nat *n, struct nat_part *part)
 {
-	for (unsigned i = 0; part->free == NULL && i < NAT_CLASSES; i++) {
+	struct nat_session *room = pool_take(&part->sessions);
+
+	for (unsigned i = 0; room == NULL && i < NAT_CLASSES; i++) {
 		struct nat_session *s = part->list[i].oldest;
 
 		if (s != NULL && (i != NAT_TCP || is_over(n, s))) {
 			part->counts[NAT_EVICTED]++;
 			nat_session_free(n, s);
+			room = pool_take(&part->sessions);
 		}
 	}
-	return part->free;
+	return room;
 }
 
 /* The mapping that one of Linux's ports has, or gets; NULL with *why. */
@@ -297,6 +296,7 @@ struct nat_session *nat_begin(struct nat *n, const struct nat_key *key,
 	if (m == NULL && s != NULL) {
 		m = mapping_for(n, key, why);
 		if (m == NULL) {
+			pool_give(&part->sessions, s);
 			return NULL;
 		}
 		m->sessions++;
@@ -308,7 +308,6 @@ struct nat_session *nat_begin(struct nat *n, const struct nat_key *key,
 		}
 		return NULL;
 	}
-	part->free = s->next;
 	*s = (struct nat_session){ .next = *link, .mapping = m, .key = *key };
 	*link = s;
 	list(n, s, key->proto == TCP ? NAT_TCP_NEW :
