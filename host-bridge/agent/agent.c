@@ -48,9 +48,10 @@ struct session {
 	bool failed;
 	uint32_t status;
 	char error[AGENT_TEXT_MAX + 1];
-	/* Received, not credited back and not yet looked at. */
+	/* Received, not credited back and not yet looked at; there is memory for
+	 * it while there is any. */
 	size_t in_at, in_len;
-	uint8_t in[INPUT_MAX];
+	uint8_t *in;
 };
 
 struct agent {
@@ -184,18 +185,26 @@ static size_t look(struct session *s, const uint8_t *data, size_t len)
 	return done;
 }
 
+/* What waits is of no more use. */
+static void forget(struct session *s)
+{
+	free(s->in);
+	s->in = NULL;
+	s->in_at = s->in_len = 0;
+}
+
 /* The line can take more: what waited, then whatever Linux sends for it. With
  * the last of it a connection that has ended is at its end for us too. */
 static void pump(struct session *s)
 {
-	size_t n = look(s, s->in + s->in_at, s->in_len - s->in_at);
+	size_t n = s->in ? look(s, s->in + s->in_at, s->in_len - s->in_at) : 0;
 
 	s->in_at += n;
 	if (s->conn && n > 0) {
 		vsock_release(s->conn, n);
 	}
 	if (s->in_at == s->in_len) {
-		s->in_at = s->in_len = 0;
+		forget(s);
 		if (s->ended) {
 			fail(s, s->ended);
 		}
@@ -211,14 +220,21 @@ static void on_data(struct vsock_conn *conn, const void *data, size_t len)
 		return;
 	}
 	rest = len - (s->in_len == 0 ? look(s, data, len) : 0);
-	if (rest > sizeof(s->in) - s->in_len) {
+	if (rest == 0) {
+		return;
+	}
+	if (!s->in) {
+		s->in = malloc(INPUT_MAX);
+	}
+	if (s->in && rest > INPUT_MAX - s->in_len) {
 		memmove(s->in, s->in + s->in_at, s->in_len - s->in_at);
 		s->in_len -= s->in_at;
 		s->in_at = 0;
 	}
 	/* It does: none of what waits was credited back. */
-	if (rest > sizeof(s->in) - s->in_len) {
-		fail(s, "the agent sent more than it may");
+	if (!s->in || rest > INPUT_MAX - s->in_len) {
+		fail(s, s->in ? "the agent sent more than it may" :
+				"there is no memory for what it sent");
 		return;
 	}
 	memcpy(s->in + s->in_len, (const uint8_t *)data + len - rest, rest);
@@ -298,7 +314,7 @@ static void leave(struct session *s)
 	struct vsock_conn *conn = s->conn;
 
 	s->conn = NULL;
-	s->in_at = s->in_len = 0;
+	forget(s);
 	if (conn) {
 		vsock_set_arg(conn, NULL);
 		vsock_reset(conn);
