@@ -160,26 +160,6 @@ static void pass_in(unsigned long delay)
 	mod_delayed_work(system_freezable_wq, &reporting.work, delay);
 }
 
-/* One pass is for a sixteenth of what is free, or 256 MiB, and Linux would go on two
- * seconds later: those who wait for memory should not. None is the next one's cause
- * that has given nothing back. */
-static void pass(struct work_struct *work)
-{
-	unsigned int before = all_unreported(), left;
-	bool idle = was_idle();
-
-	if (before && before < KEPT_BLOCKS && !READ_ONCE(going_on) && !idle) {
-		pass_in(LOOK_JIFFIES);
-		return;
-	}
-	process(work);
-	left = all_unreported();
-	WRITE_ONCE(going_on, left && left < before);
-	if (going_on && READ_ONCE(registered)) {
-		pass_in(0);
-	}
-}
-
 /* All that is free, now. */
 static void pass_now(void)
 {
@@ -240,6 +220,33 @@ static void loosen_all(struct work_struct *work)
 
 static DECLARE_WORK(loosening, loosen_all);
 
+/* One pass is for a sixteenth of what is free, or 256 MiB, and Linux would go on two
+ * seconds later: those who wait for memory should not. None is the next one's cause
+ * that has given nothing back. Single pages are looked for behind the last: while
+ * blocks are being reported, they are in the way of what would move, and how much
+ * was given back is not known yet. */
+static void pass(struct work_struct *work)
+{
+	unsigned int before = all_unreported(), left;
+	bool idle = was_idle();
+
+	if (before && before < KEPT_BLOCKS && !READ_ONCE(going_on) && !idle) {
+		pass_in(LOOK_JIFFIES);
+		return;
+	}
+	process(work);
+	left = all_unreported();
+	WRITE_ONCE(going_on, left && left < before);
+	if (!READ_ONCE(registered)) {
+		return;
+	}
+	if (going_on) {
+		pass_in(0);
+	} else if (given >= MANY_UNITS) {
+		queue_work(system_freezable_wq, &loosening);
+	}
+}
+
 /* Of Linux's own thread for this. Each entry is one block, aligned to its size,
  * so its address has room for how many units it is. */
 static int report(struct page_reporting_dev_info *info,
@@ -273,9 +280,6 @@ static int report(struct page_reporting_dev_info *info,
 	if (time_before(jiffies, registered_at + HZ)) {
 		given = 0;
 	}
-	if (given >= MANY_UNITS) {
-		queue_work(system_freezable_wq, &loosening);
-	}
 	return 0;
 }
 
@@ -298,6 +302,7 @@ void isthmus_report_register(void)
 		return;
 	}
 	registered_at = jiffies;
+	given = 0;
 	WRITE_ONCE(registered, page_reporting_register(&reporting) == 0);
 	if (registered) {
 		/* Linux has asked for the first pass, two seconds from now. */
