@@ -14,7 +14,8 @@ HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o
 
 # lwIP, with the options in host-bridge/net/lwip. Its files are not known before it
-# is fetched, so it becomes an archive: $(1) compiles, $(2) is ar.
+# is fetched, so it becomes an archive: $(1) compiles, $(2) is ar. In place of its
+# memp.c there is net/stack_pools.c.
 LWIP_INCLUDES := -Ihost-bridge/net/lwip -isystem $(HOST_LWIP)/src/include
 LWIP_FILES := core/*.c core/ipv4/*.c core/ipv6/*.c netif/ethernet.c \
 	apps/sntp/sntp.c
@@ -22,7 +23,7 @@ LWIP_OPTIONS := $(wildcard host-bridge/net/lwip/*.h host-bridge/net/lwip/arch/*.
 LWIP_NEEDS := $(HOST_LWIP) $(LWIP_OPTIONS)
 define LWIP_ARCHIVE
 	@rm -rf $@ $@.d && mkdir -p $@.d
-	@cd $(HOST_LWIP)/src && ls $(LWIP_FILES) | (cd $(CURDIR) && xargs -P 2 -I% \
+	@cd $(HOST_LWIP)/src && ls $(LWIP_FILES) | grep -v memp | (cd $(CURDIR) && xargs -P 2 -I% \
 		sh -c '$(1) -w -c $(HOST_LWIP)/src/% -o $@.d/$$(basename % .c).o')
 	@$(2) rcsD $@ $@.d/*.o
 endef

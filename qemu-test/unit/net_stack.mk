@@ -2,7 +2,7 @@
 # Tests of the network: the stack between a card and a router of the test's.
 
 NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c stack_link.c \
-	stack_addresses.c lwip_port.c echo.c listen.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
+	stack_addresses.c stack_pools.c pool.c lwip_port.c echo.c listen.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
 	host-bridge/rt/wall.c host-bridge/rt/sink.c
 NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 	-include qemu-test/unit/newlib.h $(LWIP_INCLUDES)

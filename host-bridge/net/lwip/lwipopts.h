@@ -13,7 +13,8 @@
 #define LWIP_SOCKET			0
 
 /* Packets and what is sent live in a heap of our own that is bounded and counted
- * (lwip_port.c); what there is of each kind of thing is set below. */
+ * (lwip_port.c); what there is of each kind of thing is set below, and is
+ * there as it is needed (stack_pools.c). */
 #define MEM_ALIGNMENT			8
 #define MEM_LIBC_MALLOC			1
 #define mem_clib_malloc			lwip_port_malloc
@@ -125,6 +126,7 @@ void lwip_port_free(void *p);
 #define LWIP_STATS			1
 #define LWIP_STATS_LARGE		1
 #define MEM_STATS			0
+#define MEMP_STATS			0
 
 #define LWIP_HOOK_FILENAME		"host-bridge/net/lwip/hooks.h"
 
