@@ -13,9 +13,9 @@ from qmp import Qmp
 ECHO = bytes(range(256)) * 1024
 
 
-def with_network(t, properties):
+def with_network(t, properties, name="network.dts"):
     """The default manifest with a /network."""
-    path = t.path("network.dts")
+    path = t.path(name)
     with open(manifest.DEFAULT, encoding="utf-8") as f:
         text = f.read()
     with open(path, "w", encoding="utf-8") as f:
