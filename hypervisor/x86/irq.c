@@ -45,15 +45,11 @@ static uint32_t ioapic_read(uint32_t reg)
 	return ioapic[4];
 }
 
-/* A closed one is an edge's, which forgets Remote IRR: no EOI has come to that, and no
- * interrupt would come again, where an IOMMU has lost on the way that it is
- * level-triggered, as emulated AMD-Vi does. */
+/* A closed one stays level-triggered, so that an input that falls meanwhile is seen:
+ * QEMU would have it interrupt again, and again, with nobody there. */
 static void line_mask(const struct irq_line *l, bool masked)
 {
-	uint32_t closed = (l->redir & ~REDIR_LEVEL) | REDIR_MASKED;
-
-	ioapic_write(IOAPIC_REDIR(l->gsi), closed);
-	ioapic_write(IOAPIC_REDIR(l->gsi), masked ? closed : l->redir);
+	ioapic_write(IOAPIC_REDIR(l->gsi), l->redir | (masked ? REDIR_MASKED : 0));
 }
 
 /* Routes one line and opens it. The GSI is the input's number: this is the I/O
@@ -138,9 +134,12 @@ void irq_handle(uint32_t vector)
 		return;
 	}
 	if (vector >= VECTOR_IRQ_BASE && i < line_count) {
-		/* before the EOI, or the device would interrupt again at
-		 * once */
+		/* Before the EOI, or the device would interrupt again at
+		 * once. As an edge's it forgets Remote IRR, to which no EOI
+		 * comes where an IOMMU has lost on the way that it is a
+		 * level, as emulated AMD-Vi does. */
 		if (lines[i].redir & REDIR_LEVEL) {
+			ioapic_write(IOAPIC_REDIR(lines[i].gsi), REDIR_MASKED);
 			line_mask(&lines[i], true);
 		}
 		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
