@@ -126,6 +126,22 @@ def net_console(t):
 MACHINE_CHECK = "mce {} 1 0xb600000000000150 0x7 0x12345000 0"
 
 
+def machine_check(qmp, cpu):
+    """A CPU fails as it is in the hypervisor: in a guest it would be that
+    guest's, for QEMU does not ask who has it intercepted."""
+    def ask(line):
+        return qmp.run("human-monitor-command",
+                       **{"command-line": line, "cpu-index": cpu})
+
+    qmp.run("stop")
+    while "RIP=ffffffff800" not in ask("info registers"):
+        qmp.run("cont")
+        time.sleep(0.01)
+        qmp.run("stop")
+    ask(MACHINE_CHECK.format(cpu))
+    qmp.run("cont")
+
+
 def panics(t, nic, cpus):
     """A machine whose last CPU fails: what the log says of it on the wire."""
     log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -140,8 +156,7 @@ def panics(t, nic, cpus):
     while "stage 68 agent ready" not in lines:
         lines += log.recv(2048).decode() + "\n"
     qmp = Qmp(path)
-    qmp.run("human-monitor-command",
-            **{"command-line": MACHINE_CHECK.format(cpus - 1)})
+    machine_check(qmp, cpus - 1)
     lines = ""
     while "machine check in" not in lines:
         lines += log.recv(2048).decode() + "\n"
