@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Memory that Linux does not need any more."""
 
+import json
 import re
 
 from cases_lifecycle import owners
+from cases_several import manifest, up
 from runner import BOCHS, PROMPT, QEMU, case
 
 # A file of 64 MiB, then how much of the page cache is left when it is below $1
@@ -166,3 +168,56 @@ def memory_back_512(t):
 def memory_back_stock(t):
     t.need(*STOCK[1::2])
     back_512(t, *STOCK)
+
+
+# In a Linux, until it ends: 24 MiB are taken, and processes begin and end.
+CHURN = "while dd bs=24M count=1;do :;done</dev/zero>/dev/zero 2>&1 &"
+
+
+def samples(t, console, count):
+    """Reads `status --json` so many times: each time all that is told of is the
+    machine's RAM, to the byte, and twice the same of partitions."""
+    seen = []
+    for _ in range(count):
+        told = json.loads(re.search(r"^{.*}$", console.run("status --json"),
+                                    re.M)[0])
+        memory = told["memory"]
+        t.check(sum(memory.values()) == 2 * memory["all"],
+                f"the sum is wrong: {memory}")
+        t.check({p["name"] for p in told["partitions"]} ==
+                memory.keys() - {"free", "hypervisor", "channels", "all"},
+                f"partitions are missing: {memory}")
+        seen.append(memory)
+    return seen
+
+
+@case("memory-sums", "all memory has an owner in each moment, while Linux takes "
+      "it and gives it back, and forks", later=(*QEMU, *BOCHS))
+def memory_sums(t):
+    names = ["c1", "c2", "c3"]
+    console = t.console("--manifest", manifest(
+        t, ["a"] + names, min_mib=4,
+        **{name: "\t\t\ton-demand;\n" for name in names}), timeout=400)
+    up(console, "a")
+    seen = samples(t, console, 5)
+    console.run(f"exec a: {CHURN}")
+    seen += samples(t, console, 30)
+    moved = [one["a"] for one in seen]
+    t.check(max(moved) > min(moved) + (16 << 20), f"nothing moves: {moved}")
+    console.run("exec a: killall sh")
+    t.check("is a template now" in console.run("linux freeze a"),
+            "a was not frozen")
+    for name in names:
+        t.check("goes on" in console.run(f"linux fork a {name}"),
+                f"{name} was not forked")
+        console.run(f"exec {name}: {CHURN}")
+        seen += samples(t, console, 10)
+    for name in names:
+        console.send(f"linux stop {name}")
+        console.expect("has shut down")
+        seen += samples(t, console, 5)
+    t.check({one["all"] for one in seen} == {seen[0]["all"]},
+            f"the machine's RAM changes: {seen}")
+    t.note += f": {len(seen)} times {seen[0]['all'] >> 10} KiB"
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
