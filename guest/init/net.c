@@ -140,12 +140,13 @@ static int ask(int s, const struct message *m)
 						     : EIO;
 }
 
-static int link_up(int s, unsigned index)
+static int set_link(int s, unsigned index, bool up)
 {
 	struct message m = make(RTM_NEWLINK, sizeof(m.link));
 
 	m.link.ifi_index = (int)index;
-	m.link.ifi_flags = m.link.ifi_change = IFF_UP;
+	m.link.ifi_change = IFF_UP;
+	m.link.ifi_flags = up ? IFF_UP : 0;
 	return ask(s, &m);
 }
 
@@ -217,7 +218,7 @@ static void configure(int s, unsigned index)
 	int error;
 
 	no_automatic();
-	error = link_up(s, index);
+	error = set_link(s, index, true);
 	for (int i = 0; i < 2 && error == 0; i++) {
 		if (!sides[i].there) {
 			continue;
@@ -275,14 +276,15 @@ static void forget(int s, unsigned index, const struct net_side *side)
 
 /**
  * This Linux is a child, and has what its template had; word is what the host would
- * have put on its command line, or empty. If the manifest has another there, that
- * is for both.
+ * have put on its command line, or empty; "off": there is no network, and who tries
+ * is told at once. If the manifest has another word there, that is for both.
  */
 void net_again(const char *word)
 {
 	const struct net_side old[2] = { sides[0], sides[1] };
 	const char *value = cmdline_after(word, "isthmus.net=");
 	unsigned index = if_nametoindex(INTERFACE);
+	bool off = value && strcmp(value, "off") == 0;
 	char copy[4 * NET_TEXT];
 	int s;
 
@@ -291,8 +293,10 @@ void net_again(const char *word)
 	}
 	snprintf(copy, sizeof(copy), "%s", value);
 	s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (s < 0 || !net_parse(copy)) {
+	if (s < 0 || (!off && !net_parse(copy))) {
 		init_log("%s: no network", word);
+	} else if (off) {
+		(void)set_link(s, index, false);
 	} else {
 		forget(s, index, &old[0]);
 		forget(s, index, &old[1]);

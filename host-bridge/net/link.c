@@ -178,7 +178,8 @@ static void on_open(struct vsock_conn *vsock)
 
 	/* on_close comes for a refused one too, and must find nothing. */
 	vsock_set_arg(vsock, NULL);
-	if (!l->conn && vsock_peer_port(vsock) < VSOCK_PORT_RIGHT) {
+	if (!l->conn && vsock_peer_port(vsock) < VSOCK_PORT_RIGHT &&
+	    (!l->user.wanted || l->user.wanted(l->user.arg))) {
 		conn = calloc(1, sizeof(*conn));
 	}
 	if (!conn) {

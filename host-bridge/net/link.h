@@ -21,6 +21,9 @@ struct vsock;
 /* Who has the packets. All but receive may be NULL. */
 struct link_user {
 	void *arg;
+	/* Whether Linux is to have a network; one that is refused does not ask
+	 * again in this life. NULL: yes. */
+	bool (*wanted)(void *arg);
 	/* A packet of Linux's, until this returns: an IP packet as long as it says,
 	 * whose flags, offsets and sizes agree with it. */
 	void (*receive)(void *arg, struct net_packet *packet);

@@ -92,6 +92,13 @@ static void pass(enum nat_way way, unsigned which, unsigned to,
 
 /* ---- What the link, the stack and the NAT call ---- */
 
+static bool wanted(void *arg)
+{
+	const struct linux_net *ln = arg;
+
+	return ln->reach != LINUX_NET_NONE;
+}
+
 static void from_linux(void *arg, struct net_packet *packet)
 {
 	struct linux_net *ln = arg;
@@ -294,7 +301,7 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 	}
 	if (error == 0) {
 		error = link_new(vs, &(struct link_user){
-			.arg = ln, .receive = from_linux, .writable = on_room,
+			.arg = ln, .wanted = wanted, .receive = from_linux, .writable = on_room,
 			.changed = on_link,
 		}, &ln->link);
 	}
@@ -324,7 +331,7 @@ int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
 /** See linux_net.h. */
 const char *linux_net_words(const struct linux_net *ln)
 {
-	return ln->words;
+	return ln->reach == LINUX_NET_NONE ? "isthmus.net=off" : ln->words;
 }
 
 /** See linux_net.h. */
