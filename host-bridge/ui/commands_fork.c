@@ -65,9 +65,11 @@ bool commands_fork_freeze(const struct command_env *env)
 
 static bool channel_up(const struct command_env *env)
 {
-	struct vsock_status status;
+	struct vsock_status status = { 0 };
 
-	vsock_get_status(env->vsock, &status);
+	if (env->vsock) {
+		vsock_get_status(env->vsock, &status);
+	}
 	return status.up;
 }
 
@@ -95,7 +97,8 @@ static bool introduce(const struct command_env *env, bool mounts)
 	return tell(env, who) && (!mounts || !env->files || tell(env, mount));
 }
 
-/* What it is to have of the host's files, and of the network, is known before it
+/* The channel of the life before may not have been seen to end yet.
+ * What it is to have of the host's files, and of the network, is known before it
  * can ask for them, and forgotten when it ends. */
 static const char *start_one(const struct command_env *of,
 			     const struct command_env *child,
@@ -103,6 +106,10 @@ static const char *start_one(const struct command_env *of,
 {
 	const char *why;
 
+	while (linux_state(child->guest) != LINUX_RUNNING &&
+	       channel_up(child)) {
+		loop_step(0);
+	}
 	if (box) {
 		fuse_service_give(child->share, box->root, true);
 		linux_net_reach(child->net, box->net);

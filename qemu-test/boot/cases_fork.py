@@ -137,6 +137,10 @@ def sandboxes(t, console):
                              "secret\n[exit status 0]\n"),
                 f"sandbox said {out!r}")
         t.check(console.state("c1") == "stopped", "a sandbox runs on")
+    console.send("sandbox true\nsandbox true")      # at once
+    for _ in range(2):
+        console.expect(r"stage 68 agent ready: c1\s+\[exit status 0\]\s")
+    console.expect("isthmus> ")
     out = console.run("sandbox f mount")
     t.check(out.endswith("[exit status 3]\n") and "mounted" not in out,
             f"it has files: {out!r}")
