@@ -16,7 +16,7 @@
 
 #include "host-bridge/net/packet.h"
 
-#define NAT_LINUXES	15u
+#define NAT_LINUXES	17u
 #define NAT_FIXED	512u		/* ports forwarded to each */
 #define NAT_FIRST	1024u		/* ports that are kept where they are free.. */
 #define NAT_RANDOM	32768u		/* .. and, from here on, given by chance */

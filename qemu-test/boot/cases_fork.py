@@ -10,7 +10,7 @@ from cases_net_out import GATEWAY, serve_file
 from cases_several import manifest, said, up
 from runner import BOCHS, QEMU, case
 
-CHILDREN = [f"c{n}" for n in range(1, 15)]
+CHILDREN = [f"c{n}" for n in range(1, 17)]
 IN_A_ROW = 20
 # /bin/f: what is done there, for the console's lines are short.
 SCRIPT = r"""

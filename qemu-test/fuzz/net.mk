@@ -6,7 +6,7 @@
 NAT_SMALL := $(addprefix build/fuzz/small/host-bridge/net/,nat.h nat_int.h)
 build/fuzz/small/host-bridge/net/%.h: host-bridge/net/%.h
 	@mkdir -p $(@D)
-	@sed -E -e '/define NAT_LINUXES\s/s/15u/2u/' -e '/define FRAGS\s/s/64u/4u/' \
+	@sed -E -e '/define NAT_LINUXES\s/s/17u/2u/' -e '/define FRAGS\s/s/64u/4u/' \
 		-e '/define HELD_BYTES\s/s/0x20000u/0x400u/' \
 		-e '/define NAT_FIXED\s/s/512u/3u/' $< >$@
 

@@ -147,7 +147,7 @@ static const struct spoiled {
 	{ "/modules/kernel", "sha256", 1, { 1 }, NULL, "\"sha256\": it takes bytes" },
 	{ "/modules/kernel", "path", 0, { 0 }, "isthmus/kernel", "begin with a backslash" },
 	{ "/modules/kernel", "path", 0, { 0 }, "\\\033[2J", "\"path\": it takes one printable" },
-	{ "/partitions/host", "host", 0, { 0 }, NULL, "\"id\": it takes one number (1 to 15)" },
+	{ "/partitions/host", "host", 0, { 0 }, NULL, "\"id\": it takes one number (1 to 17)" },
 	{ "/partitions/host", "id", 1, { 1 }, NULL, "\"id\"" },
 	{ "/partitions/host", "module", 0, { 0 }, "nothing", "the name of one of /modules" },
 	{ "/partitions/host", "memory-mib", 1, { 2000 }, NULL, "one number (16 to 1024)" },
@@ -187,7 +187,7 @@ static const struct spoiled {
 	{ "/partitions/linux", "pci", 0, { 0 }, "class:01", "unknown property \"pci\"" },
 	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
 	{ "/partitions/linux", "id", 1, { 2 }, NULL, "\"peers\": there is no partition 1" },
-	{ "/partitions/linux", "id", 1, { 16 }, NULL, "\"id\": it takes one number" },
+	{ "/partitions/linux", "id", 1, { 18 }, NULL, "\"id\": it takes one number" },
 	{ "/partitions/linux", "vcpus", 1, { 0 }, NULL, "\"vcpus\"" },
 	{ "/partitions/linux", "memory-mib", 1, { 64 }, NULL, "exceeds \"memory-mib\"" },
 	{ "/partitions/linux", "kernel", 0, { 0 }, NULL, "\"kernel\": it is missing" },
@@ -198,9 +198,9 @@ static const struct spoiled {
 	{ "/partitions/linux", "ports", 2, { 0xc020, 0xc020 }, NULL, "overlaps" },
 	{ "/channels/files", "peers", 2, { 0, 0 }, NULL, "peers are the same" },
 	{ "/channels/files", "peers", 2, { 0, 2 }, NULL, "there is no partition 2" },
-	{ "/channels/files", "peers", 2, { 0, 16 }, NULL, "\"peers\": it takes two numbers" },
+	{ "/channels/files", "peers", 2, { 0, 18 }, NULL, "\"peers\": it takes two numbers" },
 	{ "/disks/root", "partition", 1, { 2 }, NULL, "no such partition" },
-	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 15)" },
+	{ "/disks/root", "partition", 1, { 0 }, NULL, "it takes one number (1 to 17)" },
 	{ "/disks/root", "size-mib", 1, { 1 << 24 }, NULL, "it takes one number" },
 	{ "/disks/root", "file", 0, { 0 }, "disk", "does not begin with a slash" },
 	{ "/disks/root", "file", 0, { 0 }, NULL, "either \"file\"" },
@@ -348,7 +348,7 @@ static void ids_have_no_gap(void **state)
 static void partition_add(uint32_t id)
 {
 	static const char name[][4] = { "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
-					"m", "n", "o", "p" };
+					"m", "n", "o", "p", "q", "r" };
 	int node = fdt_add_subnode(blob, node_at("/partitions"), name[id - 2]);
 
 	assert_true(node > 0);
@@ -395,25 +395,25 @@ static void partitions_and_channels_are_bounded(void **state)
 	char name[4] = "aa";
 
 	(void)state;
-	for (uint32_t id = 2; id < 16; id++) {
+	for (uint32_t id = 2; id < 18; id++) {
 		partition_add(id);
 	}
 	for (uint32_t i = 0; i < 31; i++) {
 		name[1] = (char)('A' + i);
-		channel_add(name, 0, 2 + i % 14);
+		channel_add(name, 0, 2 + i % 16);
 	}
 	assert_true(decode());
-	assert_int_equal(m.partition_count, 16);
+	assert_int_equal(m.partition_count, 18);
 	assert_int_equal(m.channel_count, 32);
-	assert_int_equal(m.min_memory, (448u + 14 * 16) << 20);
+	assert_int_equal(m.min_memory, (448u + 16 * 16) << 20);
 	channel_add("b", 0, 9);
 	assert_false(decode());
 	assert_non_null(strstr(error, "one channel too many"));
 	assert_int_equal(fdt_del_node(blob, node_at("/channels/b")), 0);
-	partition_add(16);
+	partition_add(18);
 	assert_false(decode());
-	assert_non_null(strstr(error, "/partitions/p: property \"id\": "
-			       "it takes one number (1 to 15)"));
+	assert_non_null(strstr(error, "/partitions/r: property \"id\": "
+			       "it takes one number (1 to 17)"));
 }
 
 /* There is room for four in a guest's address space, and its ports. */

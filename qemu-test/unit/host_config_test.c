@@ -140,7 +140,7 @@ static void several_have_names(void **state)
 	assert_int_equal(config.disks[0].partition, 2);
 }
 
-static void fifteen_at_most(void **state)
+static void seventeen_at_most(void **state)
 {
 	char name[2] = "a";
 
@@ -210,7 +210,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 	const struct CMUnitTest tests[] = {
 		TEST(one_is_linux), TEST(several_have_names),
-		TEST(fifteen_at_most), TEST(none_is_missed),
+		TEST(seventeen_at_most), TEST(none_is_missed),
 		TEST(a_network_may_be_told), TEST(a_command_may_have_a_child),
 	};
 

@@ -30,10 +30,10 @@ void lwip_port_free(void *p);
 #define PBUF_POOL_BUFSIZE		1600
 #define MEMP_NUM_RAW_PCB		8
 /* 32 queries of each Linux, and its two ports (names_udp.c). */
-#define MEMP_NUM_UDP_PCB		(32 + 15 * 34)
+#define MEMP_NUM_UDP_PCB		(32 + 17 * 34)
 /* 8 of each Linux and their 8 to servers, 16 half open; its two ports (names_tcp.c). */
-#define MEMP_NUM_TCP_PCB		(256 + 15 * 32)
-#define MEMP_NUM_TCP_PCB_LISTEN		(32 + 15 * 2)
+#define MEMP_NUM_TCP_PCB		(256 + 17 * 32)
+#define MEMP_NUM_TCP_PCB_LISTEN		(32 + 17 * 2)
 #define MEMP_NUM_TCP_SEG		4096
 #define MEMP_NUM_REASSDATA		16
 #define IP_REASS_MAX_PBUFS		96

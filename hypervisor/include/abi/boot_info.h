@@ -29,7 +29,7 @@
 
 #define BOOT_MAX_MEM		512
 #define BOOT_MAX_CPUS		64
-#define BOOT_MAX_PARTITIONS	16
+#define BOOT_MAX_PARTITIONS	18
 #define BOOT_MAX_PORTS		48
 #define BOOT_MAX_IRQS		16
 #define BOOT_MAX_MMIO		64
