@@ -48,7 +48,7 @@ bool phases_run(const struct phase *list, const char *dir,
 bool phases_run_many(const struct phase *list, const char *dir,
 		     unsigned int part, bool in_turn);
 
-bool net_run(const char *address);
+bool net_run(const char *address, int first, const char *figure);
 
 bool files_touch_memory(const char *dir);
 /* Writes back and forgets what Linux keeps of files, names and attributes. */

@@ -5,7 +5,7 @@
  * of everything in the machine, so the figures repeat exactly.
  *
  *   hvbench [DIR|- [PORT [TMPFS]]]
- *   hvbench tcp ADDRESS	(net.c)
+ *   hvbench tcp ADDRESS [PORT [FIGURE]]	(net.c)
  *
  * DIR: a folder of the host's; PORT: an echo service on the host's vsock;
  * TMPFS: a folder on a tmpfs, for the same figures of files with "tmpfs:"
@@ -374,7 +374,8 @@ int main(int argc, char **argv)
 	/* Nobody has them passed on meanwhile. */
 	if (argc > 2 && strcmp(argv[1], "tcp") == 0) {
 		bench_live = false;
-		return net_run(argv[2]) ? 0 : 1;
+		return net_run(argv[2], argc > 3 ? atoi(argv[3]) : 0,
+			       argc > 4 ? argv[4] : NULL) ? 0 : 1;
 	}
 	if (argc > 2 && strcmp(argv[1], "dirs") == 0) {
 		return phases_run(dirs_phases, argv[2], "ext4:") ? 0 : 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What TCP to the host partition costs, to its services for measuring: echo (port
- * 7), one that takes all there is and closes when that has ended (9), and one that
- * sends a mebibyte and closes (19).
+ * What TCP costs to three services for measuring: echo, one that takes all there is
+ * and closes when that has ended, and one that sends a mebibyte and closes. The host
+ * partition has them at ports 7, 9 and 19.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,19 +16,21 @@
 
 #include "bench.h"
 
-#define ECHO		7
-#define DISCARD		9
-#define CHARGEN		19
 #define MEBIBYTE	(1u << 20)
 
+enum { ECHO, DISCARD, SENDER, SERVICES };
+
 static struct in_addr to;
+static int ports[SERVICES] = { 7, 9, 19 };
+static int line;			/* to the echo */
+static const char *only;		/* the figure that is wanted; NULL: all */
 
 /* A connected socket, or -1 with errno. */
-static int dial(int port)
+static int dial(int service)
 {
 	struct sockaddr_in host = {
 		.sin_family = AF_INET, .sin_addr = to,
-		.sin_port = htons((unsigned short)port),
+		.sin_port = htons((unsigned short)ports[service]),
 	};
 	int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 
@@ -81,10 +83,10 @@ static bool connects(unsigned int count)
 	return true;
 }
 
-static bool trips(int s, unsigned int count)
+static bool trips(unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		if (!give(s, 1) || !take(s, 1)) {
+		if (!give(line, 1) || !take(line, 1)) {
 			return false;
 		}
 	}
@@ -92,15 +94,15 @@ static bool trips(int s, unsigned int count)
 }
 
 /* One process sends and another takes what comes back; the fork is in the figure. */
-static bool echo(int s, unsigned int chunks)
+static bool echo(unsigned int chunks)
 {
 	pid_t pid = fork();
 	bool good;
 
 	if (pid == 0) {
-		_exit(!give(s, (size_t)chunks * CHUNK));
+		_exit(!give(line, (size_t)chunks * CHUNK));
 	}
-	good = take(s, (size_t)chunks * CHUNK);
+	good = take(line, (size_t)chunks * CHUNK);
 	return waitpid(pid, NULL, 0) == pid && good;
 }
 
@@ -122,7 +124,7 @@ static bool sends(unsigned int count)
 static bool receives(unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		int s = dial(CHARGEN);
+		int s = dial(SENDER);
 
 		if (s < 0 || !take(s, MEBIBYTE)) {
 			return false;
@@ -132,39 +134,47 @@ static bool receives(unsigned int count)
 	return true;
 }
 
-/**
- * The figures, or as many as there are services for. False: the one that failed is
- * said.
- */
-bool net_run(const char *address)
+/* A figure, unless it is another one that is wanted. */
+static bool measured(const char *name, unsigned int count, const char *unit,
+		     bool (*work)(unsigned int count))
 {
-	const unsigned int connections = 50, rounds = 200, chunks = 64, each = 4;
 	bool good;
-	int s;
 
+	if (only && strcmp(only, name) != 0) {
+		return true;
+	}
+	bench_begin();
+	good = work(count);
+	bench_end(name, count, unit);
+	return good;
+}
+
+/**
+ * The figures, up to one that there is no service for, which is said: then false.
+ * first: the port of the echo, with the other two behind it; 0: those of the host
+ * partition. figure: only this one, or NULL.
+ */
+bool net_run(const char *address, int first, const char *figure)
+{
+	bool good;
+
+	for (int i = 0; first && i < SERVICES; i++) {
+		ports[i] = first + i;
+	}
+	only = figure;
 	/* The first one meets cold caches. */
 	if (inet_pton(AF_INET, address, &to) != 1 || !connects(1)) {
 		bench_skip("network", "connect");
 		return false;
 	}
-	bench_begin();
-	good = connects(connections);
-	bench_end("tcp_connect_close", connections, "ticks");
-	s = dial(ECHO);
-	good = good && s >= 0 && trips(s, 10);
-	bench_begin();
-	good = good && trips(s, rounds);
-	bench_end("tcp_round_trip", rounds, "ticks");
-	bench_begin();
-	good = good && echo(s, chunks);
-	bench_end("tcp_echo_64k", chunks, "ticks/64KiB both ways");
-	close(s);
-	bench_begin();
-	good = good && sends(each);
-	bench_end("tcp_send_1m", each, "ticks");
-	bench_begin();
-	good = good && receives(each);
-	bench_end("tcp_recv_1m", each, "ticks");
+	good = measured("tcp_connect_close", 50, "ticks", connects);
+	line = dial(ECHO);
+	good = good && line >= 0 && trips(10) &&
+	       measured("tcp_round_trip", 200, "ticks", trips) &&
+	       measured("tcp_echo_64k", 64, "ticks/64KiB both ways", echo);
+	close(line);
+	good = good && measured("tcp_send_1m", 4, "ticks", sends) &&
+	       measured("tcp_recv_1m", 4, "ticks", receives);
 	if (!good) {
 		bench_skip("network", "a service");
 	}

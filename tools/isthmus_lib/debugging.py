@@ -35,9 +35,9 @@ def add_options(group):
 def qemu_arguments(settings):
     """Arguments for qemu-system-x86_64."""
     added = list(DETERMINISTIC) if settings.deterministic else []
-    if added and settings.data:
-        # A disk takes its time: a clock that ran ahead for everybody who
-        # waits for it would run timers all the while.
+    if added and (settings.data or settings.nic):
+        # A disk and a network take their time: a clock that ran ahead for
+        # everybody who waits for them would run timers all the while.
         added[1] = "shift=0,sleep=on"
     if settings.gdb:
         added += ["-S", "-gdb", stub(settings.gdb)]
