@@ -130,17 +130,23 @@ def memory_back(t):
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
+def larger(t, mib, machine_mib, *options):
+    """The console of a machine whose Linux may have so much."""
+    with open("boot/isthmus.dts", encoding="utf-8") as f:
+        text = f.read()
+    path = t.path("larger.dts")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("memory-mib = <384>", f"memory-mib = <{mib}>"))
+    console = t.console("--manifest", path, "--memory", str(machine_mib),
+                        *options, timeout=400)
+    console.ready()
+    return console
+
+
 def back_512(t, *kernel):
     """What Linux has after each of several times that it has 512 MiB more and
     gives them up. It has 64 MiB in use, so that 5 % are some units of 2 MiB."""
-    with open("boot/isthmus.dts", encoding="utf-8") as f:
-        text = f.read()
-    manifest = t.path("more.dts")
-    with open(manifest, "w", encoding="utf-8") as f:
-        f.write(text.replace("memory-mib = <384>", "memory-mib = <1280>"))
-    console = t.console("--manifest", manifest, "--memory", "2048", *kernel,
-                        timeout=400)
-    console.ready()
+    console = larger(t, 1280, 2048, *kernel)
     console.run("exec dd if=/dev/zero of=/tmp/k bs=1M count=64; sleep 5")
     sizes = [owners(console)["linux"] >> 10]
     for _ in range(2):
@@ -168,6 +174,25 @@ def memory_back_512(t):
 def memory_back_stock(t):
     t.need(*STOCK[1::2])
     back_512(t, *STOCK)
+
+
+@case("page-cache-2g", "of 2 GiB of page cache a quarter is left in 60 s, and "
+      "the rest is the machine's", only=QEMU, later=QEMU, why="minutes elsewhere")
+def page_cache_2g(t):
+    console = larger(t, 4096, 6144)
+    console.run("exec truncate -s 2G /mnt/host/f; sleep 5")
+    sizes = [owners(console)["linux"] >> 10]
+    for command in ("cat /mnt/host/f > /dev/null", "sleep 60"):
+        said = console.run(f"exec {command}; grep ^Cached: /proc/meminfo")
+        sizes += [owners(console)["linux"] >> 10,
+                  int(re.search(r"Cached: +(\d+) kB", said)[1])]
+    t.note += f": {' '.join(map(str, sizes))} KiB"
+    before, full, cached_full, after, cached_after = sizes
+    t.check(cached_full > 2000 << 10, "the file was not cached")
+    t.check(cached_after < cached_full // 4, "the cache did not shrink")
+    t.check(after < before + (full - before) // 4, "it was not given back")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
 # In a Linux, until it ends: 24 MiB are taken, and processes begin and end.
