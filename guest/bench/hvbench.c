@@ -14,6 +14,8 @@
  * other hypervisors were taken with the same ones. So a change of a count, an
  * order or a flag here makes a new benchmark, and what is new comes last.
  *
+ * Others: `disk DEVICE`, `dirs DIR`, `memory` (which needs 600 MiB).
+ *
  * With HVBENCH_IDLE=PORT in the environment what the host says there to have been
  * idle time is not counted: waiting for a disk is no instruction.
  *
@@ -39,6 +41,8 @@
 
 #define PAGE		4096u
 #define TOUCH_BYTES	(48u << 20)
+#define BACK_BYTES	(512u << 20)
+#define BACK_SECONDS	4u	/* Linux waits for two before it gives back */
 #define UART_LSR	0x3fd
 
 unsigned char bench_buffer[1u << 20] __attribute__((aligned(4096)));
@@ -161,34 +165,77 @@ static void bench_cpu(void)
 }
 
 /* One write to each page of 4 KiB. */
-static void touch(char *area, const char *name)
+static void touch(char *area, size_t bytes, const char *name)
 {
 	bench_begin();
-	for (size_t at = 0; at < TOUCH_BYTES; at += PAGE) {
+	for (size_t at = 0; at < bytes; at += PAGE) {
 		area[at] = 1;
 	}
-	bench_end(name, TOUCH_BYTES / PAGE, "ticks");
+	bench_end(name, bytes / PAGE, "ticks");
+}
+
+/* Memory of which pages come one by one, whatever the kernel's default. */
+static char *area_of(size_t bytes)
+{
+	char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED) {
+		bench_skip("memory", "mmap");
+		return NULL;
+	}
+	madvise(area, bytes, MADV_NOHUGEPAGE);
+	return area;
 }
 
 /* First touch: a page fault in Linux and, where the partition never had that
  * memory, one in the second level; again: neither; reused: in Linux only. */
 static void bench_memory(void)
 {
-	char *area = mmap(NULL, TOUCH_BYTES, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *area = area_of(TOUCH_BYTES);
 
-	if (area == MAP_FAILED) {
-		bench_skip("memory", "mmap");
+	if (!area) {
 		return;
 	}
-	/* Pages one by one, whatever the kernel's default. */
-	madvise(area, TOUCH_BYTES, MADV_NOHUGEPAGE);
 	/* In this order: each leaves the state that the next one measures. */
-	touch(area, "touch_page_first");
-	touch(area, "touch_page_again");
+	touch(area, TOUCH_BYTES, "touch_page_first");
+	touch(area, TOUCH_BYTES, "touch_page_again");
 	madvise(area, TOUCH_BYTES, MADV_DONTNEED);
-	touch(area, "touch_page_reused");
+	touch(area, TOUCH_BYTES, "touch_page_reused");
 	munmap(area, TOUCH_BYTES);
+}
+
+/* The ticks of some seconds in which somebody in the machine was at work. */
+static unsigned long at_work(unsigned int seconds)
+{
+	unsigned long from = __rdtsc(), before = idle_now();
+
+	sleep(seconds);
+	before = idle_now() - before;
+	return __rdtsc() - from - before;
+}
+
+/* Memory that goes back to the machine and comes again: the pages never had, the
+ * giving back (Linux's part too, but not what an idle Linux costs anyway), and
+ * the pages once more. */
+static int bench_given_back(void)
+{
+	unsigned long nothing;
+
+	for (int again = 0; again < 2; again++) {
+		char *area = area_of(BACK_BYTES);
+
+		if (!area) {
+			return 1;
+		}
+		nothing = at_work(BACK_SECONDS);
+		touch(area, BACK_BYTES, again ? "refault" : "first_touch");
+		munmap(area, BACK_BYTES);
+		printf("BENCH %s %ld ticks\n",
+		       again ? "revoke_512m_again" : "revoke_512m",
+		       (long)(at_work(BACK_SECONDS) - nothing));
+	}
+	return 0;
 }
 
 /* One byte out, one byte back, count times; first: who begins. False when the
@@ -379,6 +426,9 @@ int main(int argc, char **argv)
 	}
 	if (argc > 2 && strcmp(argv[1], "dirs") == 0) {
 		return phases_run(dirs_phases, argv[2], "ext4:") ? 0 : 1;
+	}
+	if (argc > 1 && strcmp(argv[1], "memory") == 0) {
+		return bench_given_back();
 	}
 	start = 0;
 	bench_end("now", 1, "ticks");
