@@ -3,7 +3,8 @@
 """In Linux, in a Debian root: programs as they are against servers outside,
 and servers for peers from there. One line says what came of it.
 
-    inside.py get|fetch|connects|udp|ping|apt|git HOST
+    inside.py get|connects|udp|ping|apt|git HOST
+    inside.py fetch HOST [COUNT]
     inside.py serve
     inside.py pour HOST PORT
     inside.py bridge
@@ -27,7 +28,7 @@ with open(os.path.join(HERE, "settings.json"), encoding="ascii") as f:
     SET = json.load(f)
 DATA = "/tmp/data"
 WEB, ECHO = 8080, 8081          # of ours
-UDP_SIZES = (1, 1472, 9000)
+UDP_SIZES = (1, 1452, 1472, 9000)    # 1452 fills a packet of IPv6
 
 
 def url(host, path):
@@ -50,12 +51,12 @@ def get(host):
     print(output("sha256sum", DATA).split()[0])
 
 
-def fetch(host):
+def fetch(host, at_once=SET["at_once"]):
     """The file, several times at once, byte for byte."""
     began = time.monotonic()
     runs = [subprocess.Popen(f"curl -sS -f '{url(host, 'data')}' | "
                              f"cmp - {DATA}", shell=True)
-            for _ in range(SET["at_once"])]
+            for _ in range(int(at_once))]
     same = sum(run.wait() == 0 for run in runs)
     print(f"{same} the same in {time.monotonic() - began:.1f} s")
 
@@ -117,7 +118,6 @@ def git(host):
 
 
 BRIDGE = """
-sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 ip link add br0 type bridge
 ip addr add 172.18.0.1/24 dev br0
 ip addr add fd18::1/64 dev br0 nodad
@@ -150,6 +150,9 @@ table inet nat {
 def bridge():
     """A container's network: a namespace on a bridge, behind a NAT of
     Linux's own; what comes to two ports is the container's."""
+    for name in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
+        with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
+            file.write("1")
     for line in BRIDGE.strip().splitlines():
         output(*line.split())
     subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
