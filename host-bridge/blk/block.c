@@ -111,6 +111,23 @@ static void put(struct block_req ***end, struct block_req *req)
 	*end = &req->next;
 }
 
+static void (*on_finished)(void);
+
+/** Who is told that block_run() has something to do; one in all, before any use. */
+void block_on_finished(void (*fn)(void))
+{
+	on_finished = fn;
+}
+
+/* For block_run(). */
+static void finish(struct block_dev *disk, struct block_req *req)
+{
+	put(&disk->finished_end, req);
+	if (on_finished != NULL) {
+		on_finished();
+	}
+}
+
 static struct block_req *take(struct block_req **first,
 			      struct block_req ***end)
 {
@@ -150,14 +167,14 @@ void block_submit(struct block_dev *dev, struct block_req *req)
 	req->error = refusal(dev, req);
 	if (req->error != 0) {
 		dev->stats.refused++;
-		put(&disk->finished_end, req);
+		finish(disk, req);
 		return;
 	}
 	req->sector += dev->first;
 	if (req->op == BLOCK_FLUSH && !(disk->features & BLOCK_HAS_FLUSH)) {
 		req->sector -= dev->first;
 		dev->stats.flushes++;
-		put(&disk->finished_end, req);
+		finish(disk, req);
 		return;
 	}
 	put(&disk->queue_end, req);
@@ -224,7 +241,7 @@ void block_done(struct block_dev *disk, struct block_req *req, int error)
 		count(&req->dev->stats, req);
 		req->sector -= req->dev->first;
 		if (disk->submitting) {
-			put(&disk->finished_end, req);
+			finish(disk, req);
 			req = NULL;
 		}
 	} else {

@@ -96,6 +96,7 @@ void block_part(struct block_dev *part, struct block_dev *disk,
 		uint64_t first, uint64_t sectors);
 void block_open_write(struct block_dev *dev);
 void block_submit(struct block_dev *dev, struct block_req *req);
+void block_on_finished(void (*fn)(void));
 bool block_due(const struct block_dev *disk);
 void block_run(struct block_dev *disk);
 

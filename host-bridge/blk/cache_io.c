@@ -16,7 +16,7 @@
 
 #define FEW	64u			/* blocks that are brought into order */
 #define ROOM	8u			/* part of the memory that is worth a try */
-#define WRITES	512u			/* blocks under way, when another write begins */
+#define WRITES	256u			/* blocks under way, when another write begins */
 
 static void pump_writes(struct cache *cache);
 

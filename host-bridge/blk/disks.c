@@ -67,27 +67,27 @@ static void nothing(struct loop_timer *timer)
 	(void)timer;
 }
 
-/* What block.c has done with by itself is told in the loop, before it waits; so
- * that wait is a short one: whoever waits at top level may have been told. */
-static bool work_due(struct loop_work *w)
+static void work_wake(void)
 {
-	(void)w;
-	for (struct disks_disk *d = first; d; d = d->next) {
-		if (block_due(&d->disk->dev)) {
-			return true;
-		}
-	}
-	return false;
+	work.more = true;
 }
 
+/* What block.c has done with by itself is told in the loop; the wait after that is
+ * a short one: whoever waits at top level may have been told. */
 static bool work_do(struct loop_work *w, uint64_t until)
 {
+	bool more = false;
+
+	(void)w;
 	(void)until;
 	for (struct disks_disk *d = first; d; d = d->next) {
 		block_run(&d->disk->dev);
 	}
+	for (struct disks_disk *d = first; d; d = d->next) {
+		more |= block_due(&d->disk->dev);
+	}
 	loop_timer_set(&told, 1, nothing);
-	return work_due(w);
+	return more;
 }
 
 /* Takes those off the list that are of no use. */
@@ -286,8 +286,9 @@ void disks_init(const char *named)
 		loop_step(LOOP_FOREVER);
 	}
 	keep_ready();
-	work = (struct loop_work){ .fn = work_do, .due = work_due };
+	work = (struct loop_work){ .fn = work_do };
 	loop_work_add(&work);
+	block_on_finished(work_wake);
 	for (struct disks_disk *d = first; d; d = d->next) {
 		read_table(d);
 	}

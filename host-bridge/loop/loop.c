@@ -33,6 +33,7 @@ static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
 static bool turn;		/* the next wait does not block */
 static uint64_t ticks_per_ms = 1;
+static uint64_t ticks_per_turn = 1, ticks_ahead = 1;
 static uint64_t start;
 
 /**
@@ -44,6 +45,8 @@ void loop_init(uint64_t tsc_hz)
 	start = loop_now();
 	if (tsc_hz >= 1000) {
 		ticks_per_ms = tsc_hz / 1000;
+		ticks_per_turn = ticks_per_ms / WORKS_PER_MS;
+		ticks_ahead = ticks_per_ms * AHEAD_MS;
 	}
 }
 
@@ -101,14 +104,11 @@ bool loop_busy(void)
  * much; who had nothing for long has saved little. */
 static void run_work(struct loop_work *work)
 {
-	const uint64_t most = ticks_per_ms * AHEAD_MS;
-	uint64_t begun = tsc_now(), now = begun;
-	uint64_t until = begun + ticks_per_ms / WORKS_PER_MS;
+	uint64_t begun = tsc_now(), now, until = begun + ticks_per_turn;
 
-	if (work->used + most < all_used) {
-		work->used = all_used - most;
-	}
-	if (work->used > all_used) {
+	if (work->used + ticks_ahead < all_used) {
+		work->used = all_used - ticks_ahead;
+	} else if (work->used > all_used) {
 		all_used = work->used;
 	}
 	do {
@@ -116,7 +116,8 @@ static void run_work(struct loop_work *work)
 		now = tsc_now();
 	} while (work->more && now < until);
 	/* the time is the machine's: others may have had most of it */
-	work->used += now - begun < most ? now - begun : most;
+	now -= begun;
+	work->used += now < ticks_ahead ? now : ticks_ahead;
 }
 
 /* Does the work that has had least time, if any has something to do. */
@@ -162,7 +163,7 @@ void loop_step(uint64_t deadline)
 	 * ring for those: they must be in the ring, with the doorbell, before
 	 * we block. */
 	for (struct loop_work *w = works; w; w = w->next) {
-		if (w->due(w)) {
+		if (w->due && w->due(w)) {
 			run_work(w);
 		}
 		more |= w->more;

@@ -28,9 +28,9 @@ struct loop_timer {
 };
 
 /* Work that comes in no order of its own: fn(work, until) is called when more is
- * set, by whatever brings some about, or when due(work) says, before a wait, that
- * other code has left something. fn does what there is, and something in any case,
- * but begins nothing after until (TSC); true: there is more, for another turn. Who
+ * set, by whatever brings some about, or when due(work), if there is one, says before
+ * a wait that other code has left something. fn does what there is, and something
+ * in any case, but begins nothing after until (TSC); true: there is more. Who
  * has had least time of those with more goes first, and all that has come
  * meanwhile is looked at before the next. */
 struct loop_work {

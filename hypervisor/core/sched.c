@@ -145,36 +145,37 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 	return next;
 }
 
-/* Who pays for v's time: see sched_event(). */
-static struct vcpu *pays(struct vcpu *v)
+/* Nobody who can run has time left: all get a new slice, but for the last one. */
+static NOINLINE void refill(struct percpu *pc)
 {
-	return v->payer && v->payer->slice_left ? v->payer : v;
+	if (last_turn) {
+		cpu_halt_forever();
+	}
+	for (uint32_t i = 0; i < pc->vcpu_count; i++) {
+		pc->vcpus[i]->slice_left = boot.tsc_hz / SLICE_PER_SECOND;
+	}
 }
 
-/* The vCPU to run, NULL: nobody can. The host partition's, which comes first in
- * the queue, if another pays for it; else who has most time left. If nobody who
- * can run has any, all get a new slice, but for the last one. */
+/* The vCPU to run, NULL: nobody can. The host partition's if another pays for it;
+ * else who has most time left. */
 static struct vcpu *pick(struct percpu *pc)
 {
-	struct vcpu *best = NULL;
-	uint32_t i;
+	struct vcpu *v, *best = NULL;
 
-	for (i = 0; i < pc->vcpu_count && (!best || pays(best) == best); i++) {
-		struct vcpu *v = pc->vcpus[i];
-
-		if (runnable(v) &&
-		    (!best || v->slice_left > best->slice_left)) {
+	for (uint32_t i = 0; i < pc->vcpu_count; i++) {
+		v = pc->vcpus[i];
+		if (!runnable(v)) {
+			continue;
+		}
+		if (v->payer && v->payer->slice_left) {
+			return v;
+		}
+		if (!best || v->slice_left > best->slice_left) {
 			best = v;
 		}
 	}
-	if (last_turn && (!best || !pays(best)->slice_left)) {
-		cpu_halt_forever();
-	}
-	if (best && !pays(best)->slice_left) {
-		for (i = 0; i < pc->vcpu_count; i++) {
-			pc->vcpus[i]->slice_left =
-				boot.tsc_hz / SLICE_PER_SECOND;
-		}
+	if (best ? !best->slice_left : last_turn) {
+		refill(pc);
 	}
 	return best;
 }
@@ -217,7 +218,7 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 		    uint64_t t0)
 {
-	struct vcpu *payer = pays(v);
+	struct vcpu *payer = v->payer && v->payer->slice_left ? v->payer : v;
 	struct vm_exit e;
 	uint64_t now, used;
 

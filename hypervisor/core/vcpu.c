@@ -163,14 +163,15 @@ static void complete_ioreq(struct vcpu *v)
 static bool complete_wait(struct vcpu *v, uint32_t att)
 {
 	struct partition *p = v->partition;
-	uint64_t ev = v->payer != v && v->told ? 0 :
+	uint64_t ev = v->told ? 0 :
 		      __atomic_exchange_n(&p->events, 0, __ATOMIC_SEQ_CST);
 	bool blocks = !ev && rdtsc() < v->wait_deadline;
 
-	if (blocks || (!ev && v->payer != v)) {
+	if (blocks || v->told) {
 		/* what is due with it, too, waits for its end */
 		__atomic_fetch_or(&v->attention, att, __ATOMIC_SEQ_CST);
-		v->payer = v;
+		v->payer = NULL;
+		v->told = false;
 		__atomic_store_n(&v->state, blocks ? VCPU_WAITING :
 				 VCPU_RUNNABLE, __ATOMIC_SEQ_CST);
 		if (__atomic_load_n(&p->events, __ATOMIC_SEQ_CST)) {
@@ -178,7 +179,6 @@ static bool complete_wait(struct vcpu *v, uint32_t att)
 		}
 		return false;
 	}
-	v->payer = v->payer != v ? v->payer : NULL;
 	v->told = true;
 	v->wait_deadline = ~0ull;
 	v->regs.rax = HC_OK;

@@ -91,8 +91,8 @@ struct vcpu {
 	const uint8_t *fetch_page;
 
 	uint64_t slice_left;		/* TSC ticks */
-	struct vcpu *payer;		/* it runs on whose time: sched_event() .. */
-	bool told;			/* .. whose event HC_WAIT has given it */
+	struct vcpu *payer;		/* not NULL: on whose time: sched_event() */
+	bool told;			/* HC_WAIT has given it what has come */
 	uint64_t ticks_run;	/* TSC ticks on its CPU, exits included */
 	void *fpu;			/* XSAVE area, one page */
 	/* the guest's, while another vCPU, or nobody, is loaded:

@@ -45,8 +45,8 @@ void loop_step(uint64_t deadline)
 		}
 	}
 	/* What block.c has finished by itself is the loop's work to tell. */
-	if (added && added->due(added)) {
-		added->fn(added, 0);
+	if (added && added->more) {
+		added->more = added->fn(added, 0);
 	}
 	fake_run(&disks[0].disk, 1);
 }

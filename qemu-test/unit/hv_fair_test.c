@@ -122,12 +122,12 @@ bool vcpu_prepare(struct vcpu *v)
 	}
 	host_serves = next_served();
 	blocks = !events && !host_serves;
-	if (blocks || (v->payer != v && (!events || v->told))) {
-		v->payer = v;
+	if (blocks || v->told) {
+		v->payer = NULL;
+		v->told = false;
 		v->state = blocks ? VCPU_WAITING : VCPU_RUNNABLE;
 		return false;
 	}
-	v->payer = v->payer != v ? v->payer : NULL;
 	v->told = true;
 	v->partition->events = 0;
 	waits = false;
