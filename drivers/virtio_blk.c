@@ -59,7 +59,8 @@ enum step { STEP_RESET, STEP_IS_RESET, STEP_ID };
 struct shared {
 	struct virtio_ring ring;
 	struct tag {
-		struct virtio_desc table[SEGS_MAX + 2];
+		/* As the ring's: no entry lies in two pages. */
+		_Alignas(16) struct virtio_desc table[SEGS_MAX + 2];
 		struct {
 			uint32_t type, reserved;
 			uint64_t sector;

@@ -10,8 +10,10 @@ struct desc {
 
 struct fake_virtio dev;
 
+/* Aligned, so that no entry lies in two pages [virtio 1.2 "Split Virtqueues"]. */
 static struct desc *entry(uint64_t table, unsigned i)
 {
+	assert_int_equal(table % sizeof(struct desc), 0);
 	return fake_bus(table + i * sizeof(struct desc), sizeof(struct desc));
 }
 
