@@ -21,7 +21,6 @@
 #define ID_TEXT		37u
 
 static struct disks_disk *first, **end = &first;
-static struct loop_work work;
 static struct loop_timer told;
 
 /** See disks.h. Out of memory, it is left out. */
@@ -67,27 +66,20 @@ static void nothing(struct loop_timer *timer)
 	(void)timer;
 }
 
-static void work_wake(void)
+static void wake(void)
 {
-	work.more = true;
+	loop_again(LOOP_EVENT_BLOCKS);
 }
 
 /* What block.c has done with by itself is told in the loop; the wait after that is
  * a short one: whoever waits at top level may have been told. */
-static bool work_do(struct loop_work *w, uint64_t until)
+static void on_finished(void *arg)
 {
-	bool more = false;
-
-	(void)w;
-	(void)until;
+	(void)arg;
 	for (struct disks_disk *d = first; d; d = d->next) {
 		block_run(&d->disk->dev);
 	}
-	for (struct disks_disk *d = first; d; d = d->next) {
-		more |= block_due(&d->disk->dev);
-	}
 	loop_timer_set(&told, 1, nothing);
-	return more;
 }
 
 /* Takes those off the list that are of no use. */
@@ -286,9 +278,8 @@ void disks_init(const char *named)
 		loop_step(LOOP_FOREVER);
 	}
 	keep_ready();
-	work = (struct loop_work){ .fn = work_do };
-	loop_work_add(&work);
-	block_on_finished(work_wake);
+	loop_on_event(LOOP_EVENT_BLOCKS, on_finished, NULL);
+	block_on_finished(wake);
 	for (struct disks_disk *d = first; d; d = d->next) {
 		read_table(d);
 	}

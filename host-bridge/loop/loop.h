@@ -47,6 +47,8 @@ void loop_on_event(uint64_t event, void (*fn)(void *arg), void *arg);
 /* In a handler that leaves something to do: its event comes again in the next
  * turn, which does not wait; all others get theirs before. */
 void loop_again(uint64_t event);
+/* Of the bits that are not the hypervisor's: requests that block.c has finished. */
+#define LOOP_EVENT_BLOCKS	(1ull << 24)
 /* The next wait does not block: who waits at top level, or other work, may have
  * something to do now. */
 void loop_turn(void);

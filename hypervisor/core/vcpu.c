@@ -24,7 +24,7 @@
  * for what it waits for, so that this is not lost: either it sees the reason,
  * or the state is seen here. In another state v is left as it is.
  */
-void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
+NOINLINE void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
 {
 	uint32_t expect = from;
 
