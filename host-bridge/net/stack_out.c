@@ -16,6 +16,7 @@
 #include "lwip/pbuf.h"
 #include "netif/ethernet.h"
 
+#include "host-bridge/loop/loop.h"
 #include "host-bridge/net/stack_int.h"
 
 _Static_assert(sizeof(struct pbuf) + 7 + SIZEOF_ETH_HDR <= NET_HEADROOM,
@@ -65,6 +66,40 @@ static bool offload(struct net_packet *packet, struct nic_offload *off,
 	return true;
 }
 
+/* Neighbours of the wire that are asked for their addresses, for others, in so long:
+ * lwIP knows 64, forgets for each further one the oldest that it knows, and those
+ * that do not answer after 5 seconds. The gateway must stay. */
+#define ASKED_MAX	24u
+#define ASKED_MS	4096u
+
+static bool may_ask(const ip4_addr_t *to)
+{
+	static ip4_addr_t last;
+	static uint64_t window;
+	static unsigned asked;
+	struct eth_addr *ethernet;
+	const ip4_addr_t *known;
+	uint64_t now = loop_uptime_ms() / ASKED_MS;
+
+	if (!ip4_addr_netcmp(to, netif_ip4_addr(&stack.wire),
+			     netif_ip4_netmask(&stack.wire)) ||
+	    ip4_addr_cmp(to, netif_ip4_gw(&stack.wire)) ||
+	    ip4_addr_cmp(to, &last) ||
+	    etharp_find_addr(&stack.wire, to, &ethernet, &known) >= 0) {
+		return true;
+	}
+	if (now != window) {
+		window = now;
+		asked = 0;
+	}
+	if (asked == ASKED_MAX) {
+		return false;
+	}
+	asked++;
+	last = *to;
+	return true;
+}
+
 static err_t output(struct pbuf *p, const uint8_t *data)
 {
 	ip4_addr_t to4;
@@ -72,7 +107,8 @@ static err_t output(struct pbuf *p, const uint8_t *data)
 
 	if (data[0] >> 4 == 4) {
 		memcpy(&to4.addr, data + 16, 4);
-		return etharp_output(&stack.wire, p, &to4);
+		return may_ask(&to4) ? etharp_output(&stack.wire, p, &to4) :
+				       ERR_RTE;
 	}
 	if (data[0] >> 4 == 6 && p->len >= 40) {
 		memcpy(to6.addr, data + 24, 16);
