@@ -21,11 +21,13 @@ PROCESSOR = " page tables"      # how their kinds end
 
 
 def _symbols(program):
-    """{name: address} of a program's."""
+    """{name: address} of a program's, without what link-time optimization
+    says behind a name."""
     text = subprocess.run(["nm", program], stdout=subprocess.PIPE,
                           check=True).stdout.decode()
     return {name: int(at, 16) for at, name in
-            re.findall(r"^([0-9a-f]+) \w (\S+)$", text, re.M)}
+            re.findall(r"^([0-9a-f]+) \w (\S+?)(?:\.lto_priv\.\d+)?$", text,
+                       re.M)}
 
 
 def _offset(program, member):
