@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 
 from cases_channel import linux_log
 from cases_coherence import share
@@ -209,7 +210,7 @@ def apart(t):
     at = text.rindex("};\n")
     with open(path, "w", encoding="utf-8") as f:
         f.write(text[:at] + "\tdisks {\n" + disks + "\t};\n};\n")
-    console = t.console("--manifest", path, *share(t))
+    console = t.console("--manifest", path, *share(t), timeout=400)
     up(console, "a")
     # the machine's limit is that of both loops
     while "Linux c went down 3 times" not in console.seen:
@@ -218,8 +219,9 @@ def apart(t):
                        r"at [0-9a-f]+, detail ([0-9a-f]+)", console.seen)
     t.check(found == [test.partition(":")[2] for test in FOREIGN],
             f"c ended by {found}")
+    # the log is long, and what shows it has the processor, too
     while "PAYLOAD end" not in console.run("linux log b"):
-        pass
+        time.sleep(5)
     attempts = _attempts(console.run("linux log b"))
     wrong = [a for a in attempts
              if _wrong(*a) and a not in TCG_TAKES.get(t.platform, ())
