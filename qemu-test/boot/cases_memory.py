@@ -52,11 +52,13 @@ def cached(t, setting, below_kib, turns):
       "nobody is woken then; or not at all",
       only=QEMU, why="a minute of idle time is long elsewhere")
 def page_cache(t):
-    said = cached(t, "8,200", 12 << 10, 60)
+    said = cached(t, "8,100", 12 << 10, 60)
     t.check(said["full"] > 60 << 10, "the file was not cached")
     t.check(said["small"] < 12 << 10, "it did not shrink")
     t.check(said["small"] > 7 << 10, "it shrank below the floor")
-    t.check(said["wakes"] < 15, "it was looked after when nothing changed")
+    # Some 15: four looks for each time that Linux was at work by itself. One
+    # every 100 ms would be 100.
+    t.check(said["wakes"] < 40, "it was looked after when nothing changed")
     t.check("same" in said, "the file is another")
     said = cached(t, "off", 12 << 10, 10)
     t.check(said["small"] > 60 << 10, "it shrank, and should not")
