@@ -337,20 +337,17 @@ int dir_reserve(struct volume *vol, struct vnode *dir, const char *name,
 }
 
 /**
- * Adds a name that is not there yet, for inode ino of that mode. Returns 0 or
- * as dir_reserve(); 0 right after dir_reserve() of as long a name.
+ * Adds a name that is not there yet, for inode ino of that mode: the one that
+ * dir_reserve() was last called for, and no name of dir has changed since.
+ * Returns 0, or as poke_error() when its block cannot be had all the same.
  */
 int dir_insert(struct volume *vol, struct vnode *dir, const char *name,
 	       size_t len, uint32_t ino, uint32_t mode)
 {
-	int error = dir_reserve(vol, dir, name, len);
 	struct dir_index *index = dir->index;
 	struct ext2_dir_entry_2 *entry;
 	uint32_t place;
 
-	if (error != 0) {
-		return error;
-	}
 	place = index->slack_place;
 	entry = dir_entry(vol, dir, place, true);
 	if (entry == NULL) {
@@ -460,12 +457,13 @@ int dir_init(struct volume *vol, struct vnode *dir, uint32_t parent)
 	if (error == 0) {
 		error = dir_append_block(vol, dir);
 	}
-	if (error == 0) {
-		error = dir_insert(vol, dir, dots, 1, dir->ino,
-				   VOLUME_S_IFDIR);
-	}
-	if (error == 0) {
-		error = dir_insert(vol, dir, dots, 2, parent, VOLUME_S_IFDIR);
+	for (size_t len = 1; error == 0 && len <= sizeof(dots); len++) {
+		error = dir_reserve(vol, dir, dots, len);
+		if (error == 0) {
+			error = dir_insert(vol, dir, dots, len,
+					   len == 1 ? dir->ino : parent,
+					   VOLUME_S_IFDIR);
+		}
 	}
 	return error;
 }

@@ -180,19 +180,14 @@ static int way_begin(struct volume *vol, struct vnode *dir,
 	       ? EOPNOTSUPP : 0;
 }
 
-/**
- * Finds the leaf that a hash belongs to. Returns 0, EAGAIN, EIO, or EOPNOTSUPP
- * for a tree that is not as it should be.
- */
-int htree_down(struct volume *vol, struct vnode *dir, uint32_t hash,
+/* From a root that way_begin() has read to the leaf. Returns as htree_down(). */
+static int way_down(struct volume *vol, struct vnode *dir, uint32_t hash,
 		    struct htree_way *way)
 {
-	int error = way_begin(vol, dir, way);
+	int error = 0;
 
-	if (error == 0) {
-		way->leaf = node_take(&way->nodes[0], hash);
-	}
-	if (error == 0 && way->depth == 2) {
+	way->leaf = node_take(&way->nodes[0], hash);
+	if (way->depth == 2) {
 		error = node_get(vol, dir, way->leaf, &way->nodes[1]);
 		if (error == 0) {
 			way->leaf = node_take(&way->nodes[1], hash);
@@ -203,6 +198,18 @@ int htree_down(struct volume *vol, struct vnode *dir, uint32_t hash,
 		error = EOPNOTSUPP;
 	}
 	return error;
+}
+
+/**
+ * Finds the leaf that a hash belongs to. Returns 0, EAGAIN, EIO, or EOPNOTSUPP
+ * for a tree that is not as it should be.
+ */
+int htree_down(struct volume *vol, struct vnode *dir, uint32_t hash,
+		    struct htree_way *way)
+{
+	int error = way_begin(vol, dir, way);
+
+	return error != 0 ? error : way_down(vol, dir, hash, way);
 }
 
 /* Gets hold of a node that was read, to change it. Returns 0 or poke_error(). */
@@ -489,7 +496,7 @@ int htree_room(struct volume *vol, struct vnode *dir, const char *name,
 				  &minor);
 	}
 	for (unsigned step = 0; error == 0 && step < STEPS_MAX; step++) {
-		error = htree_down(vol, dir, hash, &way);
+		error = way_down(vol, dir, hash, &way);
 		if (error == 0) {
 			error = dir_block_room(vol, dir, way.leaf,
 					       dir_entry_size(len));
@@ -500,6 +507,9 @@ int htree_room(struct volume *vol, struct vnode *dir, const char *name,
 		}
 		if (error == 0) {
 			error = make_room(vol, dir, &way);
+		}
+		if (error == 0) {
+			error = way_begin(vol, dir, &way);
 		}
 	}
 	return error != 0 ? error : ENOSPC;
