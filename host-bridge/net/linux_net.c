@@ -19,6 +19,7 @@
 #include "host-bridge/net/link.h"
 #include "host-bridge/net/names.h"
 #include "host-bridge/net/nat.h"
+#include "host-bridge/net/neighbours.h"
 #include "host-bridge/net/ports.h"
 #include "host-bridge/net/probe.h"
 #include "host-bridge/net/stack.h"
@@ -37,6 +38,8 @@
 #define PORT_SENDER	19u
 #define PORT_DNS	53u
 #define PORT_DHCP	68u
+
+_Static_assert(NAT_LINUXES < NEIGHBOURS_SENDERS, "each, and the wire");
 
 struct linux_net {
 	unsigned which;
@@ -72,7 +75,7 @@ static void pass(enum nat_way way, unsigned which, unsigned to,
 {
 	switch (way) {
 	case NAT_WIRE:
-		(void)stack_to_wire(packet);
+		(void)stack_to_wire(which, packet);
 		break;
 	case NAT_LINUX:
 		if (may_meet(which, to)) {
@@ -163,7 +166,7 @@ static void ask(void *arg, const struct nat_line *session)
 		return;
 	}
 	packet.len = probe_make(packet.data, session, own);
-	(void)stack_to_wire(&packet);
+	(void)stack_to_wire(ln->which, &packet);
 }
 
 /* A Linux that is there begins with nothing. Who spoke to one that is gone hears of

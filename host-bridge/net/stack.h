@@ -65,8 +65,9 @@ bool stack_address4(uint32_t *address);
 bool stack_address6(uint8_t address[16]);
 
 /* A packet onto the wire, as it is; its memory is the caller's again. The headroom
- * is used. False: there is no way, or no room. */
-bool stack_to_wire(struct net_packet *packet);
+ * is used. sender, below NEIGHBOURS_SENDERS: who pays if it has to wait. False:
+ * there is no way, or no room. */
+bool stack_to_wire(unsigned sender, struct net_packet *packet);
 
 /* The stack's end of the link to a Linux. */
 struct stack_link_user {

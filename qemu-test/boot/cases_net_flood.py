@@ -11,8 +11,10 @@ from cases_several import manifest, said, up
 from runner import QEMU, case
 
 # Of these there are none on the wire: each packet is one to ask for.
-NOBODY = "10.0.2.30", 250
-FLOODS = ("syn", "spoof", "udp", "fragments", "open")
+NOBODY = "10.0.2.30", "250"
+FLOODS = ("syn", "spoof", "udp", "fragments", "open", "six")
+# A neighbour of each family that nobody has asked for before that flood.
+NEW = {"udp": "10.0.2.3", "six": "fec0::3"}
 COUNT = 1_000_000 if os.environ.get("TEST_ALL") else 20_000
 MAY_GROW = 2 << 20              # a unit of the host partition's memory
 
@@ -24,9 +26,9 @@ def fetched(t, console, who, port, want):
     t.check(want in answer, f"{who}'s file is another: {answer!r}")
 
 
-def host_pings(t, console):
+def host_pings(t, console, where):
     """The host partition is served at once, whoever else sends."""
-    answer = console.run(f"ping {GATEWAY} -c 3")
+    answer = console.run(f"ping {where} -c 3")
     t.check("3 sent, 3 answered" in answer, f"the host's pings: {answer!r}")
 
 
@@ -48,9 +50,14 @@ def net_flood(t):
     before = owners(console)
     sent = {}
     for kind in FLOODS:
-        said(t, console, "a", f"(packets {kind} {COUNT} {NOBODY[0]} "
-             f"{NOBODY[1]} >/tmp/o &);echo ok", "ok")
-        host_pings(t, console)
+        where = "fec0:: 0" if kind == "six" else " ".join(NOBODY)
+        said(t, console, "a", f"(packets {kind} {COUNT} {where} "
+             ">/tmp/o &);echo ok", "ok")
+        host_pings(t, console, "fec0::2" if kind == "six" else GATEWAY)
+        if kind in NEW:
+            answer = console.run(f"exec b: ping -c 3 {NEW[kind]}")
+            t.check("3 packets received" in answer,
+                    f"b's new neighbour: {answer!r}")
         fetched(t, console, "b", port, want)
         answer = console.run(f"exec a: until grep {kind}: /tmp/o; "
                              "do sleep 0.2; done")

@@ -316,7 +316,7 @@ static void others(const uint8_t *data, size_t len)
 	p.csum_start = (uint16_t)(data[2] | (data[3] & 1) << 8);
 	p.csum_offset = data[4];
 	p.gso_size = data[5];
-	(void)stack_to_wire(&p);
+	(void)stack_to_wire(0, &p);
 }
 
 static void step(enum kind kind, const uint8_t *data, size_t len)

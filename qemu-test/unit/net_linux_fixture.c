@@ -55,8 +55,9 @@ static void keep(const struct net_packet *p)
 	memcpy(fake_stack.packet, p->data, p->len);
 }
 
-bool stack_to_wire(struct net_packet *packet)
+bool stack_to_wire(unsigned sender, struct net_packet *packet)
 {
+	fake_stack.sender = sender;
 	fake_stack.wire++;
 	keep(packet);
 	return true;

@@ -34,6 +34,7 @@ extern struct fake_stack {
 	const struct stack_link_user *user;
 	bool there;			/* the wire's address */
 	unsigned wire, host, room, downs;
+	unsigned sender;		/* of the last packet to the wire */
 	unsigned back;			/* of these: the wire's, given back */
 	uint8_t packet[2000];		/* the last one, to either */
 	size_t len;

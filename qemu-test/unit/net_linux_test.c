@@ -48,6 +48,7 @@ static void out_and_back(void **state)
 	(void)state;
 	from_linux(linux_ip, peer, UDP, 5000, 53);
 	GO(fake_stack.wire, 1);
+	GO(fake_stack.sender, 0);
 	assert_memory_equal(fake_stack.packet + 12, outside, 4);
 	assert_memory_equal(fake_stack.packet + 16, peer, 4);
 	port = net_get16(fake_stack.packet + 20);

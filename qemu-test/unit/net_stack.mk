@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of the network: the stack between a card and a router of the test's.
 
-NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c stack_link.c \
+NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c neighbours.c stack_link.c \
 	stack_addresses.c stack_pools.c pool.c lwip_port.c echo.c listen.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
 	host-bridge/rt/wall.c host-bridge/rt/sink.c
 NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
@@ -10,7 +10,8 @@ NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_names net_names_tcp net_static
+NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_names net_names_tcp net_static \
+	net_neighbours
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \

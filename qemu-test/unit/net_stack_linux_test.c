@@ -82,7 +82,7 @@ static void packets_of_others_go_out(void **state)
 		pseudo[11] = 40;
 		put16(p.data + 36, (uint16_t)~test_sum(pseudo, 12, 0));
 		seen_len = 0;
-		assert_true(stack_to_wire(&p));
+		assert_true(stack_to_wire(0, &p));
 		memset(room, 0xee, sizeof(room));
 		net_run(10);
 		assert_int_equal(seen_len, 60);
@@ -91,43 +91,6 @@ static void packets_of_others_go_out(void **state)
 			(uint16_t)~test_sum(pseudo, 12, 0)), 0);
 	}
 	router.packet = NULL;
-}
-
-/* Whether a packet of others to that address is taken. */
-static bool taken(uint32_t to)
-{
-	uint8_t room[NET_HEADROOM + 28] = { 0 };
-	struct net_packet p = { .data = room + NET_HEADROOM, .len = 28,
-				.space = 28 };
-
-	p.data[0] = 0x45;
-	put16(p.data + 2, 28);
-	p.data[8] = 64;
-	p.data[9] = 17;
-	put32(p.data + 12, HOST_IP);
-	put32(p.data + 16, to);
-	put16(p.data + 10, test_sum(p.data, 20, 0));
-	return stack_to_wire(&p);
-}
-
-/* Who sends to all neighbours pushes none out that is known: the router stays. */
-static void neighbours_are_asked_for_in_number(void **state)
-{
-	unsigned many = 0;
-
-	(void)state;
-	for (unsigned round = 0; round < 2; round++) {
-		net_run(5000);
-		many = 0;
-		for (uint32_t i = 0; i < 100; i++) {
-			many += taken(0x0a000280 + i);
-			assert_true(taken(0xc0000201));
-			assert_true(taken(ROUTER_IP));
-		}
-		/* those of before have answered */
-		assert_int_equal(many, 24 * (round + 1));
-	}
-	assert_true(taken(0x0a000277));
 }
 
 /* What is said of a packet and cannot be is refused. */
@@ -142,21 +105,21 @@ static void nonsense_of_others_does_not(void **state)
 	bad = p;
 	bad.flags = 1;
 	bad.csum_start = 59;
-	assert_false(stack_to_wire(&bad));
+	assert_false(stack_to_wire(0, &bad));
 	bad.csum_start = 20;
 	bad.csum_offset = 39;
-	assert_false(stack_to_wire(&bad));
+	assert_false(stack_to_wire(0, &bad));
 	bad = p;
 	bad.gso_type = 1;
-	assert_false(stack_to_wire(&bad));
+	assert_false(stack_to_wire(0, &bad));
 	bad = p;
 	bad.len = 19;
-	assert_false(stack_to_wire(&bad));
+	assert_false(stack_to_wire(0, &bad));
 	p.data[0] = 0x65;
 	p.len = 39;
-	assert_false(stack_to_wire(&p));
+	assert_false(stack_to_wire(0, &p));
 	p.data[0] = 0x15;
-	assert_false(stack_to_wire(&p));
+	assert_false(stack_to_wire(0, &p));
 }
 
 static struct net_packet to_linux;
@@ -278,7 +241,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_hook_sees_packets_first),
 		cmocka_unit_test(packets_of_others_go_out),
-		cmocka_unit_test(neighbours_are_asked_for_in_number),
 		cmocka_unit_test(nonsense_of_others_does_not),
 		cmocka_unit_test(a_linux_talks_to_the_host),
 		cmocka_unit_test(a_linux_that_is_gone_has_nothing_open),

@@ -35,7 +35,7 @@ static void dhcp_gives_an_address(void **state)
 	net_run(1000);
 	stack_get_status(&s);
 	assert_string_equal(s.address, "");
-	assert_false(stack_to_wire(&early));
+	assert_false(stack_to_wire(0, &early));
 	net_nic.known = net_nic.link = true;
 	net_nic.changed(net_nic.arg);
 	net_run(100);

@@ -38,13 +38,15 @@ void lwip_port_free(void *p);
 #define MEMP_NUM_REASSDATA		16
 #define IP_REASS_MAX_PBUFS		96
 #define MEMP_NUM_FRAG_PBUF		64
-/* A datagram of 64 KiB, 45 frames, waits whole for who is next on its way. */
-#define MEMP_NUM_ARP_QUEUE		128
+/* A datagram of 64 KiB, 45 frames, waits whole for who is next on its way; of all
+ * Linuxes wait 1,152 packets at most (neighbours.h). Tables are as long as lwIP can
+ * count. */
+#define MEMP_NUM_ARP_QUEUE		1280
 #define ARP_QUEUE_LEN			48
-#define MEMP_NUM_ND6_QUEUE		64
+#define MEMP_NUM_ND6_QUEUE		1280
 #define MEMP_NUM_MLD6_GROUP		16
-#define ARP_TABLE_SIZE			64
-#define LWIP_ND6_NUM_NEIGHBORS		64
+#define ARP_TABLE_SIZE			127
+#define LWIP_ND6_NUM_NEIGHBORS		127
 #define LWIP_ND6_NUM_DESTINATIONS	64
 /* lwIP's own are a dozen; SNTP has three. */
 #define MEMP_NUM_SYS_TIMEOUT		32

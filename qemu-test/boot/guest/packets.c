@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * packets KIND COUNT ADDRESS LAST: sends so many IPv4 packets as nobody should, as fast
+ * packets KIND COUNT ADDRESS LAST: sends so many packets as nobody should, as fast
  * as the interface takes them, to addresses from ADDRESS on, of which LAST is the last
  * byte of the last one. KIND: syn (requests for TCP connections), spoof (the same, from
  * any source), udp (a datagram to any port), fragments (second ones of datagrams that
- * have no first), open (first ones, of which the rest never comes). Says how many the
- * interface took.
+ * have no first), open (first ones, of which the rest never comes), six (IPv6: a
+ * datagram to any address in the /64 of ADDRESS). Says how many the interface took.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -13,6 +13,7 @@
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,46 @@ static size_t make(struct packet *p, const char *kind, uint32_t from,
 	return sizeof(p->ip) + len;
 }
 
+static void said(const char *kind, unsigned long took, unsigned long count)
+{
+	printf("%s: %lu of %lu\n", kind, took, count);
+}
+
+/* Whether the interface took it; ends for what nobody expects. */
+static bool sent(int s, const void *data, size_t len, const void *to,
+		 socklen_t size)
+{
+	if (sendto(s, data, len, 0, to, size) == (ssize_t)len) {
+		return true;
+	}
+	if (errno != ENOBUFS && errno != EPERM && errno != EAGAIN) {
+		perror("packets");
+		exit(1);
+	}
+	return false;
+}
+
+static int six(char **argv)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
+	int s = socket(AF_INET6, SOCK_DGRAM, 0);
+	unsigned long count = strtoul(argv[2], NULL, 10), many = 0;
+
+	if (inet_pton(AF_INET6, argv[3], &to.sin6_addr) != 1 || s < 0) {
+		perror("packets");
+		return 2;
+	}
+	for (unsigned long i = 0; i < count; i++) {
+		uint32_t bits[2] = { random_bits(), random_bits() | 0x10000 };
+
+		memcpy(to.sin6_addr.s6_addr + 8, bits, sizeof(bits));
+		to.sin6_port = htons((uint16_t)random_bits() | 1);
+		many += sent(s, "six", 3, &to, sizeof(to));
+	}
+	said(argv[1], many, count);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
@@ -102,6 +143,9 @@ int main(int argc, char **argv)
 	if (argc < 5 || s < 0) {
 		perror("packets");
 		return 2;
+	}
+	if (strcmp(argv[1], "six") == 0) {
+		return six(argv);
 	}
 	count = strtoul(argv[2], NULL, 10);
 	first = ntohl(inet_addr(argv[3]));
@@ -114,14 +158,8 @@ int main(int argc, char **argv)
 
 		to.sin_addr.s_addr = htonl(first + random_bits() % many);
 		len = make(&p, argv[1], from, to.sin_addr.s_addr);
-		if (sendto(s, &p, len, 0, (struct sockaddr *)&to,
-			   sizeof(to)) == (ssize_t)len) {
-			took++;
-		} else if (errno != ENOBUFS && errno != EPERM) {
-			perror("packets");
-			return 1;
-		}
+		took += sent(s, &p, len, &to, sizeof(to));
 	}
-	printf("%s: %lu of %lu\n", argv[1], took, count);
+	said(argv[1], took, count);
 	return 0;
 }
