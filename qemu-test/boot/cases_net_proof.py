@@ -289,6 +289,8 @@ def mark(name, summary, counts, *options):
 mark("long", "64 MiB, 32 at a time, by virtio", MANY, "--nic", "virtio")
 mark("e1000", "e1000", SOME, "--nic", "e1000")
 mark("e1000e", "e1000e", SOME, "--nic", "e1000e")
+mark("e1000e-intel", "e1000e, Intel's IOMMU", FEW, "--nic", "e1000e",
+     "--iommu", "intel")
 for _nic in "virtio", "e1000", "e1000e":
     mark(f"{_nic}-alone", f"{_nic}, no IOMMU", FEW, "--nic", _nic,
          "--iommu", "none")
