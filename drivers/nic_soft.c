@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "drivers/netsum.h"
 #include "drivers/nic.h"
 
 #define TYPE_AT		12u
@@ -38,29 +39,6 @@ static void put32(uint8_t *at, uint32_t value)
 {
 	put16(at, value >> 16);
 	put16(at + 2, value & 0xffff);
-}
-
-/* The sum of 16-bit words, not folded; at most 64 KiB. */
-static uint32_t sum(const uint8_t *data, size_t len, uint32_t start)
-{
-	uint64_t all = start;
-	size_t i = 0;
-
-	for (; i + 1 < len; i += 2) {
-		all += get16(data + i);
-	}
-	if (i < len) {
-		all += (unsigned)data[i] << 8;
-	}
-	return (uint32_t)((all & 0xffff) + (all >> 16));
-}
-
-static unsigned fold(uint32_t all)
-{
-	while (all >> 16) {
-		all = (all & 0xffff) + (all >> 16);
-	}
-	return ~all & 0xffff;
 }
 
 /* TCP that begins where the sum does, with headers in what there is of it. */
@@ -107,28 +85,28 @@ bool nic_soft_check(const struct nic *nic, const uint8_t *head, size_t have,
 void nic_soft_csum(uint8_t *frame, size_t len, const struct nic_offload *off)
 {
 	uint8_t *at = frame + off->csum_start + off->csum_offset;
-	unsigned value = fold(sum(frame + off->csum_start,
-				  len - off->csum_start, 0));
+	uint16_t value = (uint16_t)~net_sum(0, frame + off->csum_start,
+					    len - off->csum_start);
 
 	put16(at, value ? value : 0xffff);
 }
 
-/* The IP header of frame number i, and the sum of the addresses. */
-static uint32_t set_ip(uint8_t *frame, size_t len, unsigned i)
+/* The IP header of frame number i; the sum of the addresses. */
+static uint16_t set_ip(uint8_t *frame, size_t len, unsigned i)
 {
 	uint8_t *ip = frame + NIC_HEADER;
 	size_t head;
 
 	if (ip[0] >> 4 == 6) {
 		put16(ip + 4, (unsigned)(len - NIC_HEADER - IP6_BYTES));
-		return sum(ip + 8, 32, 0);
+		return net_sum(0, ip + 8, 32);
 	}
 	head = (ip[0] & 15) * 4u;
 	put16(ip + 2, (unsigned)(len - NIC_HEADER));
 	put16(ip + 4, get16(ip + 4) + i);
 	put16(ip + 10, 0);
-	put16(ip + 10, fold(sum(ip, head, 0)));
-	return sum(ip + 12, 8, 0);
+	put16(ip + 10, (uint16_t)~net_sum(0, ip, head));
+	return net_sum(0, ip + 12, 8);
 }
 
 /** See nic.h. The sum in what is made is anew, the pseudo header's too. */
@@ -138,7 +116,8 @@ size_t nic_soft_frame(const uint8_t *all, size_t len,
 {
 	size_t at = (size_t)i * off->gso_size, rest = len - header, part;
 	uint8_t *tcp = out + off->csum_start;
-	uint32_t seq, total;
+	uint32_t seq;
+	uint16_t total;
 	size_t bytes;
 
 	if (at >= rest) {
@@ -158,7 +137,7 @@ size_t nic_soft_frame(const uint8_t *all, size_t len,
 		tcp[TCP_FLAGS_AT] &= (uint8_t)~TCP_CWR;
 	}
 	put16(tcp + TCP_CSUM_AT, 0);
-	put16(tcp + TCP_CSUM_AT, fold(sum(tcp, bytes, total + PROTO_TCP +
-					  (uint32_t)bytes)));
+	total = net_fold((uint64_t)total + PROTO_TCP + bytes);
+	put16(tcp + TCP_CSUM_AT, (uint16_t)~net_sum(total, tcp, bytes));
 	return header + part;
 }

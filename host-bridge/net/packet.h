@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An IP packet, flat, with what virtio says of its checksum and its size, and
- * the sums of the Internet's checksum. Numbers of a packet are big-endian.
- * [virtio 1.2 "Packet Transmission"; RFC 1071; RFC 1624]
+ * An IP packet, flat, with what virtio says of its checksum and its size. Numbers of
+ * a packet are big-endian. [virtio 1.2 "Packet Transmission"; RFC 1624]
  */
 #ifndef ISTHMUS_PACKET_H
 #define ISTHMUS_PACKET_H
@@ -10,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "drivers/netsum.h"
 
 #define NET_HEADROOM		64u	/* bytes that are there before data */
 
@@ -47,35 +48,6 @@ static inline void net_put16(uint8_t *at, uint16_t value)
 static inline uint32_t net_get32(const uint8_t *at)
 {
 	return (uint32_t)net_get16(at) << 16 | net_get16(at + 2);
-}
-
-static inline uint16_t net_fold(uint64_t sum)
-{
-	while (sum >> 16 != 0) {
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return (uint16_t)sum;
-}
-
-/* The sum of words, onto another; an odd byte at the end is followed by 0. The
- * order of the bytes of a word does not matter to the sum but in how it is
- * written, so they are added as the processor has them. [RFC 1071 "Byte Order
- * Independence"] */
-static inline uint16_t net_sum(uint16_t sum, const uint8_t *data, size_t len)
-{
-	uint64_t native = 0;
-	uint32_t word;
-
-	for (; len >= 4; data += 4, len -= 4) {
-		memcpy(&word, data, 4);
-		native += word;
-	}
-	if (len != 0) {
-		word = 0;
-		memcpy(&word, data, len);
-		native += word;
-	}
-	return net_fold((uint64_t)sum + __builtin_bswap16(net_fold(native)));
 }
 
 /* The checksum after a word that it covers has changed. [RFC 1624] */
