@@ -331,6 +331,13 @@ static bool is_full(const struct e1000 *card)
 	return (card->tx_next + 1) % DESCS == card->tx_done;
 }
 
+static void tell(struct nic *nic)
+{
+	struct e1000 *card = card_of(nic);
+
+	out(card, TDBAL + TAIL, card->tx_next);
+}
+
 static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,
 		size_t len, const struct nic_offload *off, size_t header)
 {
@@ -351,7 +358,9 @@ static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,
 		.length = (uint16_t)len, .cmd = TX_EOP | TX_IFCS | TX_RS,
 	};
 	card->tx_next = (i + 1) % DESCS;
-	out(card, TDBAL + TAIL, card->tx_next);
+	if (!nic->held) {
+		tell(nic);
+	}
 	return 0;
 }
 
@@ -441,8 +450,8 @@ static bool stop(struct nic *nic, bool at_last)
 struct nic *e1000_new(const struct e1000_regs *regs, bool msix)
 {
 	static const struct nic_ops ops = {
-		.begin = begin, .send = send, .look = look, .link = read_link,
-		.stop = stop,
+		.begin = begin, .send = send, .tell = tell, .look = look,
+		.link = read_link, .stop = stop,
 	};
 	struct e1000 *card = calloc(1, sizeof(*card));
 

@@ -290,6 +290,11 @@ static int give(struct nic *nic, const struct nic_seg *segs, unsigned count,
 {
 	int error = nic->ops->send(nic, segs, count, len, off, header);
 
+	if (error == ENOBUFS && nic->held) {
+		/* It may send what it has not heard of yet. */
+		nic->ops->tell(nic);
+		error = nic->ops->send(nic, segs, count, len, off, header);
+	}
 	if (error != 0) {
 		nic->full |= error == ENOBUFS;
 		return error;
@@ -302,33 +307,44 @@ static int give(struct nic *nic, const struct nic_seg *segs, unsigned count,
 	return 0;
 }
 
-/* What the card does not do itself: the checksum, or several frames. Those for
- * which there is no room are lost. */
+/* Several frames, of which the card hears at once. Those for which there is no room
+ * are lost, but not if it is the first. */
+static int give_frames(struct nic *nic, const uint8_t *all, size_t len,
+		       const struct nic_offload *off, size_t header)
+{
+	static uint8_t frame[NIC_FRAME_MAX];
+	struct nic_seg seg = { .data = frame };
+	int error = 0;
+	unsigned i;
+
+	nic->held = true;
+	for (i = 0; (seg.len = nic_soft_frame(all, len, off, header, i,
+					      frame)) != 0; i++) {
+		error = give(nic, &seg, 1, seg.len, NULL, 0);
+		if (error != 0 && i == 0) {
+			break;
+		}
+		nic->tx_dropped += error != 0;
+	}
+	nic->held = false;
+	nic->ops->tell(nic);
+	return i == 0 ? error : 0;
+}
+
+/* What the card does not do itself: the checksum, or several frames. */
 static int give_made(struct nic *nic, const struct nic_seg *segs,
 		     unsigned count, size_t len, const struct nic_offload *off,
 		     size_t header)
 {
-	static uint8_t all[NIC_SEND_MAX], frame[NIC_FRAME_MAX];
+	static uint8_t all[NIC_SEND_MAX];
 	struct nic_seg seg = { all, len };
-	int error = 0;
 
 	nic_gather(all, segs, count, 0, len);
-	if (!off->gso) {
-		nic_soft_csum(all, len, off);
-		return give(nic, &seg, 1, len, NULL, 0);
+	if (off->gso) {
+		return give_frames(nic, all, len, off, header);
 	}
-	seg.data = frame;
-	for (unsigned i = 0; ; i++) {
-		seg.len = nic_soft_frame(all, len, off, header, i, frame);
-		if (seg.len == 0) {
-			return i > 0 ? 0 : error;
-		}
-		error = give(nic, &seg, 1, seg.len, NULL, 0);
-		if (error != 0 && i == 0) {
-			return error;
-		}
-		nic->tx_dropped += error != 0;
-	}
+	nic_soft_csum(all, len, off);
+	return give(nic, &seg, 1, len, NULL, 0);
 }
 
 static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,

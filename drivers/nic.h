@@ -79,6 +79,8 @@ struct nic_ops {
 	int (*send)(struct nic *nic, const struct nic_seg *segs,
 		    unsigned count, size_t len, const struct nic_offload *off,
 		    size_t header);
+	/* The card hears of what it was given while nic->held. */
+	void (*tell)(struct nic *nic);
 	/* Looks for what the card has done: nic_receive() for each frame that
 	 * has come, at most NIC_BUDGET, and nic->more if there are others;
 	 * nic_sent(); nic_link(). False: it is in a state from which only a
@@ -122,6 +124,7 @@ struct nic {
 	unsigned in_flight;		/* frames that are the card's */
 	bool known;			/* model, mac: it has started once */
 	bool more, looking, lost;
+	bool held;			/* more is sent at once: see tell() */
 	bool full, roomy, news;		/* that the user is to hear of */
 	struct loop_timer timer;
 	uint8_t frame[NIC_FRAME_MAX];

@@ -294,6 +294,11 @@ static void fill(struct virtio_net *net, uint16_t slot,
 	}
 }
 
+static void tell(struct nic *nic)
+{
+	kick(net_of(nic), TX);
+}
+
 static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,
 		size_t len, const struct nic_offload *off, size_t header)
 {
@@ -320,7 +325,9 @@ static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,
 	fill(net, slot, &h, segs, count, len);
 	net->given[TX][slot] = true;
 	virtio_offer(&net->queues[TX], slot);
-	kick(net, TX);
+	if (!nic->held) {
+		tell(nic);
+	}
 	return 0;
 }
 
@@ -385,8 +392,8 @@ static bool stop(struct nic *nic, bool at_last)
 struct nic *virtio_net_new(const struct virtio_regs *regs, bool link_vector)
 {
 	static const struct nic_ops ops = {
-		.begin = begin, .send = send, .look = look, .link = read_link,
-		.stop = stop,
+		.begin = begin, .send = send, .tell = tell, .look = look,
+		.link = read_link, .stop = stop,
 	};
 	struct virtio_net *net = calloc(1, sizeof(*net));
 

@@ -54,16 +54,27 @@ static int send(struct nic *n, const struct nic_seg *segs, unsigned seg_count,
 	return 0;
 }
 
+/* The card hears of what it was given, so often; and sends so many. */
+static unsigned heard, times, sends;
+
+static void tell(struct nic *n)
+{
+	(void)n;
+	heard = count;
+	times++;
+	places += sends;
+}
+
 static int setup(void **state)
 {
-	static const struct nic_ops ops = { .send = send };
+	static const struct nic_ops ops = { .send = send, .tell = tell };
 
 	(void)state;
 	memset(&nic, 0, sizeof(nic));
 	nic_init(&nic, &ops);
 	nic.state = NIC_READY;
 	nic.link = true;
-	count = 0;
+	count = sends = 0;
 	places = sizeof(lens) / sizeof(lens[0]);
 	return 0;
 }
@@ -220,9 +231,12 @@ static void segments(void **state)
 		struct nic_seg segs[] = { { all, 70 }, { all + 70, len - 70 } };
 
 		make(all, len, six, 6, 16);
-		count = 0;
+		count = times = 0;
 		assert_int_equal(nic_send(&nic, segs, 2, &off), 0);
 		assert_int_equal(count, (len - head + size - 1) / size);
+		assert_int_equal(times, 1);
+		assert_int_equal(heard, count);
+		assert_false(nic.held);
 		for (unsigned i = 0; i < count; i++) {
 			check_frame(all, i, at, six, i == count - 1);
 			at += lens[i] - head;
@@ -230,6 +244,24 @@ static void segments(void **state)
 		assert_int_equal(at, len - head);
 	}
 	assert_int_equal(nic.tx_dropped, 0);
+}
+
+/* A card that is full may send when it has heard of what it has. */
+static void room_when_it_hears(void **state)
+{
+	static uint8_t all[10000];
+	struct nic_offload off = offload(false, 16, NIC_TSO4, 1000);
+	struct nic_seg seg = { all, TCP4 + 32 + 9000 };
+
+	(void)state;
+	make(all, seg.len, false, 6, 16);
+	places = sends = 4;
+	times = 0;
+	assert_int_equal(nic_send(&nic, &seg, 1, &off), 0);
+	assert_int_equal(count, 9);
+	assert_int_equal(times, 3);
+	assert_int_equal(nic.tx_dropped, 0);
+	assert_false(nic.full);
 }
 
 /* What finds no room in the middle is lost, and said only in the counter. */
@@ -304,7 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(checksums), TEST(never_none), TEST(segments),
-		TEST(no_room), TEST(refusals),
+		TEST(room_when_it_hears), TEST(no_room), TEST(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
