@@ -6,6 +6,7 @@ os.fsencode() gives it back."""
 
 import argparse
 import os
+import re
 import stat
 
 from isthmus_lib.common import Failure
@@ -52,12 +53,15 @@ def forward(text):
 
 
 def wire(text):
-    """The type of --wire: which end of a connection, and its port."""
-    end, _, port = text.partition(":")
+    """The type of --wire: which end of a connection, and its port; or a tap
+    device of this computer's."""
+    end, _, where = text.partition(":")
+    if end == "tap" and re.fullmatch(r"[\w.-]{1,15}", where):
+        return end, where
     if end not in ("listen", "connect"):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is neither listen:PORT nor connect:PORT")
-    return end, number(1, 65535)(port)
+            f"'{text}' is neither listen:PORT nor connect:PORT nor tap:NAME")
+    return end, number(1, 65535)(where)
 
 
 def word(text):

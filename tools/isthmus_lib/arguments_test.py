@@ -76,6 +76,7 @@ BAD = [
     ("boot --nic virtio --platform bochs", 2,
      "--nic virtio: Bochs has only e1000"),
     ("boot --nic e1000 --wire 4000", 2, "neither listen:PORT nor connect:PORT"),
+    ("boot --nic e1000 --wire tap:a,b", 2, "nor tap:NAME"),
     ("boot --nic e1000 --wire listen:0", 2, "'0' is no number from 1 to 65535"),
     ("boot --wire listen:4000 --platform qemu-tcg", 2,
      "--wire: it takes a network card"),

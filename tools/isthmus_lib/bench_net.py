@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`tools/bench --net`: what TCP costs Linux to the host partition, and through
 each network card to a service of this computer, with the exits of both
-partitions by reason. This computer is behind QEMU's own network and costs the
-machine no instruction; what is waited for it is left out."""
+partitions by reason. This computer is behind QEMU's own network or, for root, a
+tap device, and costs the machine no instruction; what is waited for it is left
+out."""
 
 import json
 import os
@@ -15,7 +16,8 @@ from isthmus_lib.common import ROOT, Failure
 
 HOST = ("10.77.1.1", 0)         # the host partition, and its own ports
 OUTSIDE = "10.0.2.2"            # this computer, as QEMU's network has it
-NICS = ("virtio", "e1000")
+TAP, TAP_HERE, TAP_THERE = "isthmus-bench", "10.92.0.1", "10.92.0.2"
+NICS = ("virtio", "e1000", "e1000e")
 MEBIBYTE = 1 << 20
 PROMPT = b"isthmus> "
 BASE = "none"                   # no figure: what is around each of them
@@ -57,13 +59,13 @@ def _listen(listener, service):
                          daemon=True).start()
 
 
-def serve():
+def serve(address):
     """The three services, at ports one after the other: the first."""
     for first in range(20000, 60000, 7):
         listeners = []
         try:
             for i in range(3):
-                listeners.append(socket.create_server(("127.0.0.1",
+                listeners.append(socket.create_server((address,
                                                        first + i)))
         except OSError:
             for listener in listeners:
@@ -154,7 +156,7 @@ def _figures(console, peer, to):
 
 def measure(options, manifest, overlay):
     """A table as Markdown, row by row; `options` of the platform's."""
-    port = serve()
+    port = serve("127.0.0.1")
     print("| figure | to | ticks | Linux's exits | the host partition's |\n"
           "|---|---|---:|---|---|", flush=True)
     for nic in NICS:
@@ -164,3 +166,28 @@ def measure(options, manifest, overlay):
             _figures(console, "host partition", HOST)
         _figures(console, nic, (OUTSIDE, port))
         console.close()
+    if os.geteuid() == 0 and os.path.exists("/dev/net/tun"):
+        _tap(options, manifest, overlay)
+
+
+def _ip(*words, check=True):
+    subprocess.run(["ip", *words], check=check)
+
+
+def _tap(options, manifest, overlay):
+    """The rows of a virtio card at a tap device, which sums and cuts itself."""
+    with open(manifest, encoding="utf-8") as f:
+        text = f.read().replace("\techo;", f'\techo; address = "{TAP_THERE}/24";')
+    manifest += ".tap"
+    with open(manifest, "w", encoding="utf-8") as f:
+        f.write(text)
+    try:
+        _ip("tuntap", "add", "dev", TAP, "mode", "tap")
+        _ip("address", "add", TAP_HERE + "/24", "dev", TAP)
+        _ip("link", "set", TAP, "up")
+        console = Console([*options, "--nic", "virtio", "--wire", "tap:" + TAP,
+                           "--manifest", manifest, "--overlay", overlay])
+        _figures(console, "virtio, tap", (TAP_HERE, serve(TAP_HERE)))
+        console.close()
+    finally:
+        _ip("link", "delete", TAP, check=False)

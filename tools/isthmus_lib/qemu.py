@@ -32,7 +32,8 @@ IOMMUS = {"none": [], "intel": ["-device", "intel-iommu,intremap=on"],
 NICS = {"virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on",
         "e1000": "e1000", "e1000e": "e1000e"}
 # By the end of a cable that the card is at; on QEMU's own network the first.
-NIC_MACS = {"listen": "52:54:00:69:73:01", "connect": "52:54:00:69:73:02"}
+NIC_MACS = {"listen": "52:54:00:69:73:01", "connect": "52:54:00:69:73:02",
+            "tap": "52:54:00:69:73:01"}
 SERVED = "10.0.2.100"           # on QEMU's network, for --serve
 
 
@@ -54,9 +55,13 @@ def _ports(settings):
 
 def _network(settings):
     """The card, and what it is joined to."""
-    end, port = settings.wire or ("listen", None)
-    joined = f"socket,id=net,{end}=127.0.0.1:{port}" if port else \
-        "user,id=net" + _ports(settings)
+    end, where = settings.wire or ("listen", None)
+    if end == "tap":
+        joined = f"tap,id=net,ifname={where},script=no,downscript=no"
+    elif where:
+        joined = f"socket,id=net,{end}=127.0.0.1:{where}"
+    else:
+        joined = "user,id=net" + _ports(settings)
     return ["-netdev", joined, "-device", f"{NICS[settings.nic]},netdev=net,"
             f"mac={NIC_MACS[end]},romfile="]
 
