@@ -136,6 +136,9 @@ static void look(struct nic *nic)
 	if (!nic->ops->look(nic)) {
 		nic->lost = true;
 	}
+	if (nic->received) {
+		nic->received(nic->arg);
+	}
 	nic->looking = false;
 	if (nic->lost) {
 		restart(nic);

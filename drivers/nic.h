@@ -105,10 +105,12 @@ struct nic {
 	const char *why;		/* it has failed */
 
 	/* The user's, from the loop's handlers only. frame: Ethernet header
-	 * first, until receive() returns, which may send. room(): there is
-	 * some, after ENOBUFS. Each may be NULL. */
+	 * first, until receive() returns, which may send. received(): no more
+	 * come for now. room(): there is some, after ENOBUFS. Each may be
+	 * NULL. */
 	void (*receive)(void *arg, const void *frame, size_t len,
 			unsigned flags);
+	void (*received)(void *arg);
 	void (*changed)(void *arg);	/* the link, or it has failed */
 	void (*room)(void *arg);
 	void *arg;

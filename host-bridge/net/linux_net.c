@@ -128,6 +128,16 @@ static bool from_wire(void *arg, struct net_packet *packet)
 	return true;
 }
 
+/* Of TCP, IPv4 without options: whether the port is a Linux's. */
+static bool joins(void *arg, const uint8_t *ip)
+{
+	bool six = ip[0] >> 4 == 6;
+
+	(void)arg;
+	return memcmp(ip + (six ? 24 : 16), &outside[six], six ? 16 : 4) == 0 &&
+	       nat_uses(nat, six, PROTO_TCP, net_get16(ip + (six ? 42 : 22)));
+}
+
 /* A packet of the NAT's own, or one that has waited there. */
 static void deliver(void *arg, enum nat_way way, unsigned to,
 		    struct net_packet *packet)
@@ -236,7 +246,7 @@ static void on_tick(struct loop_timer *timer)
 int linux_net_start(const struct linux_net_policy *policy)
 {
 	static const struct stack_hooks hooks = {
-		.from_wire = from_wire, .changed = on_wire,
+		.from_wire = from_wire, .joins = joins, .changed = on_wire,
 	};
 	struct nat_config config = {
 		.sessions = SESSIONS, .rate = RATE, .host_port = host_port,

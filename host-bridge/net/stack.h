@@ -30,6 +30,10 @@ struct stack_hooks {
 	/* Of a packet from the wire: true when it has been taken. It is not
 	 * there any more when this returns. */
 	bool (*from_wire)(void *arg, struct net_packet *packet);
+	/* Whether an IP packet with TCP, not yet looked at but as far as its
+	 * port, is one that from_wire() takes: such ones may be joined, and
+	 * have NET_DATA_VALID or NET_NEEDS_CSUM then. NULL: none is. */
+	bool (*joins)(void *arg, const uint8_t *ip);
 	/* An address or the link is another. */
 	void (*changed)(void *arg);
 };

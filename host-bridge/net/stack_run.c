@@ -21,6 +21,7 @@
 
 #include "drivers/nic.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/join.h"
 #include "host-bridge/net/lwip/hooks.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_int.h"
@@ -58,32 +59,6 @@ static void on_timer(struct loop_timer *timer)
 	stack_left();
 }
 
-/* A frame from the card: ours only until we return. What there is no room for is
- * lost. */
-static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
-{
-	struct pbuf *p = NULL;
-
-	(void)arg;
-	(void)flags;
-	if (stack.added && len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
-		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + len),
-			       PBUF_RAM);
-	}
-	if (!p) {
-		stack.lost++;
-		return;
-	}
-	(void)pbuf_remove_header(p, NET_HEADROOM);
-	memcpy(p->payload, frame, len);
-	stack.inside = true;
-	if (stack.wire.input(p, &stack.wire) != ERR_OK) {
-		pbuf_free(p);
-	}
-	stack.inside = false;
-	stack_left();
-}
-
 /* The length of an IP packet, as its header says, or 0: that is for lwIP to
  * refuse. What follows it in a frame is padding. */
 static size_t packet_length(const uint8_t *data, size_t len)
@@ -96,6 +71,73 @@ static size_t packet_length(const uint8_t *data, size_t len)
 		said = 40 + ((size_t)data[4] << 8 | data[5]);
 	}
 	return said >= 20 && said <= len ? said : 0;
+}
+
+/* Who said that it is his takes it, or it is lost: lwIP would find its sum wrong. */
+static void on_joined(struct net_packet *packet)
+{
+	if (!stack.hooks.from_wire(stack.hooks.arg, packet)) {
+		stack.lost++;
+	}
+}
+
+static struct join joined = { .out = on_joined };
+
+/* Whether a frame has been taken, to be joined with others. */
+static bool joins(const uint8_t *frame, size_t len, unsigned flags)
+{
+	const uint8_t *ip = frame + SIZEOF_ETH_HDR;
+	unsigned type = net_get16(frame + 12);
+	size_t header;
+
+	if (!stack.hooks.joins || (frame[0] & 1) ||
+	    (type != ETHTYPE_IP && type != ETHTYPE_IPV6) ||
+	    (type == ETHTYPE_IP) != (ip[0] >> 4 == 4)) {
+		return false;
+	}
+	len = packet_length(ip, len - SIZEOF_ETH_HDR);
+	header = len ? join_header(ip, len) : 0;
+	return header && stack.hooks.joins(stack.hooks.arg, ip) &&
+	       join_take(&joined, ip, len, header, flags & NIC_RX_CSUM_GOOD);
+}
+
+/* The card's turn is over. */
+static void on_frames(void *arg)
+{
+	(void)arg;
+	stack.inside = true;
+	join_flush(&joined);
+	stack.inside = false;
+	stack_left();
+}
+
+/* A frame from the card: ours only until we return. What there is no room for is
+ * lost. */
+static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
+{
+	struct pbuf *p = NULL;
+
+	(void)arg;
+	if (len > SIZEOF_ETH_HDR && joins(frame, len, flags)) {
+		return;
+	}
+	stack.inside = true;
+	join_flush(&joined);
+	if (stack.added && len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
+		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + len),
+			       PBUF_RAM);
+	}
+	if (p) {
+		(void)pbuf_remove_header(p, NET_HEADROOM);
+		memcpy(p->payload, frame, len);
+	} else {
+		stack.lost++;
+	}
+	if (p && stack.wire.input(p, &stack.wire) != ERR_OK) {
+		pbuf_free(p);
+	}
+	stack.inside = false;
+	stack_left();
 }
 
 /** See hooks.h. Some packets have been looked at on their way here. */
@@ -243,6 +285,7 @@ int stack_start(struct nic *nic, const struct config_network *want)
 	stack.nic = nic;
 	stack.want = want;
 	nic->receive = on_frame;
+	nic->received = on_frames;
 	nic->changed = on_link;
 	nic->room = on_room;
 	on_link(NULL);

@@ -185,7 +185,7 @@ static void receive(const uint8_t *frame, size_t len)
 	void *copy = malloc(len > 0 ? len : 1);
 
 	memcpy(copy, frame, len);
-	nic.receive(nic.arg, copy, len, 0);
+	nic.receive(nic.arg, copy, len, len & 1 ? NIC_RX_CSUM_GOOD : 0);
 	free(copy);
 }
 
@@ -261,6 +261,12 @@ static bool look(void *arg, struct net_packet *packet)
 	return (sum & 15) == 15;
 }
 
+static bool joins(void *arg, const uint8_t *ip)
+{
+	(void)arg;
+	return ip[ip[0] >> 4 == 6 ? 43 : 23] & 1;
+}
+
 static bool link_send(void *arg, const struct net_packet *packet)
 {
 	(void)arg;
@@ -289,7 +295,7 @@ static void begin(void)
 	    stack_link_new(&user, &to_linux) != 0) {
 		abort();
 	}
-	stack_set_hooks(&(struct stack_hooks){ .from_wire = look });
+	stack_set_hooks(&(struct stack_hooks){ .from_wire = look, .joins = joins });
 	NETIF_SET_CHECKSUM_CTRL(&stack.wire, NETIF_CHECKSUM_ENABLE_ALL & 0xff);
 	ntp_start(NULL, clock_set);
 	/* A lease, so that there is an address from the start. */
@@ -367,6 +373,7 @@ static void step(enum kind kind, const uint8_t *data, size_t len)
 		segment(data, len);
 		return;
 	case TIME:
+		nic.received(nic.arg);
 		pass(len > 0 ? data[0] * (len > 1 ? 100u : 1u) : 1);
 		return;
 	case ASK:

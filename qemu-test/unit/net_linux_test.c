@@ -40,6 +40,22 @@ static void it_has_names(void **state)
 	fake_vsock_open();
 }
 
+/* Of UDP this one has a port: of TCP nobody has. */
+static void joined_are_its_own(uint16_t udp)
+{
+	uint8_t ip[60] = { 0x45 };
+	bool (*joins)(void *arg, const uint8_t *ip) = fake_stack.hooks.joins;
+
+	memcpy(ip + 16, outside, 4);
+	net_put16(ip + 22, udp);
+	assert_false(joins(NULL, ip));
+	from_linux(linux_ip, peer, TCP, 6000, 80);
+	net_put16(ip + 22, net_get16(fake_stack.packet + 20));
+	assert_true(joins(NULL, ip));
+	ip[19] ^= 1;
+	assert_false(joins(NULL, ip));
+}
+
 static void out_and_back(void **state)
 {
 	uint8_t ip[2000];
@@ -56,6 +72,7 @@ static void out_and_back(void **state)
 	GO(to_linux(ip), 40);
 	assert_memory_equal(ip + 16, linux_ip, 4);
 	GO(net_get16(ip + 22), 5000);
+	joined_are_its_own(port);
 	/* What nobody in Linux has asked for is the host's own. */
 	assert_false(from_wire(peer, outside, UDP, 53, 4999));
 	GO(to_linux(ip), 0);

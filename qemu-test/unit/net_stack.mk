@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of the network: the stack between a card and a router of the test's.
 
-NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c neighbours.c stack_link.c \
+NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c neighbours.c join.c stack_link.c \
 	stack_addresses.c stack_pools.c pool.c lwip_port.c echo.c listen.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
 	host-bridge/rt/wall.c host-bridge/rt/sink.c
 NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
@@ -25,3 +25,6 @@ NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \
 	names_udp.c names_message.c names_tcp.c stack_ports.c)
 net_names_SRCS += $(NAMES_SRCS)
 net_names_tcp_SRCS += qemu-test/unit/net_names_peers.c $(NAMES_SRCS)
+
+UNIT_TESTS += net_join
+net_join_SRCS := qemu-test/unit/net_join_test.c host-bridge/net/join.c

@@ -43,6 +43,67 @@ static void the_hook_sees_packets_first(void **state)
 	stack_set_hooks(&(struct stack_hooks){ 0 });
 }
 
+static bool is_ours(void *arg, const uint8_t *ip)
+{
+	(void)arg;
+	return get16(ip + 22) == 40000;
+}
+
+static unsigned packets;
+static size_t lens[8];
+
+static bool keep(void *arg, struct net_packet *packet)
+{
+	(void)arg;
+	lens[packets++ % 8] = packet->len;
+	last = *packet;
+	return true;
+}
+
+static void tcp(uint16_t port, uint32_t seq, size_t len)
+{
+	uint8_t data[1480] = { 0, 80 }, pseudo[12] = { 0 };
+
+	put16(data + 2, port);
+	put32(data + 4, seq);
+	data[12] = 5 << 4;
+	data[13] = 0x10;
+	put32(pseudo, ROUTER_IP);
+	put32(pseudo + 4, HOST_IP);
+	pseudo[9] = 6;
+	put16(pseudo + 10, (uint16_t)(20 + len));
+	put16(data + 16, test_sum(data, 20 + len,
+				  (uint16_t)~test_sum(pseudo, 12, 0)));
+	net_ip(6, ROUTER_IP, HOST_IP, data, 20 + len);
+}
+
+/* Those of one flow are one packet when the card's turn ends, or before anything
+ * else comes. */
+static void segments_are_joined(void **state)
+{
+	(void)state;
+	stack_set_hooks(&(struct stack_hooks){ .from_wire = keep,
+					       .joins = is_ours });
+	for (unsigned round = 0; round < 2; round++) {
+		packets = 0;
+		for (uint32_t i = 0; i < 5; i++) {
+			tcp(40000, 1000 * i, 1000);
+		}
+		assert_int_equal(packets, 0);
+		if (round) {
+			tcp(40001, 0, 10);
+		} else {
+			net_nic.received(net_nic.arg);
+		}
+		assert_int_equal(packets, 1 + round);
+		assert_int_equal(lens[0], 5040);
+	}
+	assert_int_equal(lens[1], 50);
+	net_nic.received(net_nic.arg);
+	assert_int_equal(packets, 2);
+	stack_set_hooks(&(struct stack_hooks){ 0 });
+}
+
 static uint8_t seen[1600];
 static size_t seen_len;
 
@@ -240,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_hook_sees_packets_first),
+		cmocka_unit_test(segments_are_joined),
 		cmocka_unit_test(packets_of_others_go_out),
 		cmocka_unit_test(nonsense_of_others_does_not),
 		cmocka_unit_test(a_linux_talks_to_the_host),
