@@ -177,7 +177,8 @@ def _ip(*words, check=True):
 def _tap(options, manifest, overlay):
     """The rows of a virtio card at a tap device, which sums and cuts itself."""
     with open(manifest, encoding="utf-8") as f:
-        text = f.read().replace("\techo;", f'\techo; address = "{TAP_THERE}/24";')
+        text = f.read().replace(
+            "\techo;", f'\techo; address = "{TAP_THERE}/24";')
     manifest += ".tap"
     with open(manifest, "w", encoding="utf-8") as f:
         f.write(text)
