@@ -379,8 +379,10 @@ def share_out(t):
         "ln -s nowhere dangling; mknod node c 300 70000; mkfifo pipe; "
         "dd if=/dev/zero of=far bs=1 count=1 seek=40000000 "
         "2>/dev/null; "
-        "sync; echo all is there > /dev/kmsg; sleep 100",
+        "sync; echo '<1>all is there' > /dev/kmsg; sleep 100",
         "--until", "all is there")
+    with open(t.path("linux-1.log"), encoding="ascii", errors="replace") as f:
+        t.check("powering off" not in f.read(), "it ended by itself")
     want, found = ext4_test.listing(source), ext4_test.listing(target)
     for path, (mode, uid, gid, mtime, *more) in want.items():
         if path in (".", "d"):

@@ -123,7 +123,8 @@ def until(t):
             f"a timeout gave {result.status}: {result.err}")
 
 
-@case("debian-kernel", "Debian's stock kernel, with our driver as a module")
+@case("debian-kernel", "Debian's stock kernel, with our driver as a module",
+      later=BOCHS)
 def debian_kernel(t):
     kernel = "build/guest/vmlinuz-debian"
     initrd = "build/guest/initrd-debian.cpio"
