@@ -35,14 +35,9 @@
 	movq	R(3)(%rdi), %rbx
 	movq	R(5)(%rdi), %rbp
 	movq	R(6)(%rdi), %rsi
-	movq	R(8)(%rdi), %r8
-	movq	R(9)(%rdi), %r9
-	movq	R(10)(%rdi), %r10
-	movq	R(11)(%rdi), %r11
-	movq	R(12)(%rdi), %r12
-	movq	R(13)(%rdi), %r13
-	movq	R(14)(%rdi), %r14
-	movq	R(15)(%rdi), %r15
+	.irp	n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq	R(\n)(%rdi), %r\n
+	.endr
 	movq	R(7)(%rdi), %rdi
 	.endm
 
@@ -53,14 +48,9 @@
 	movq	%rbx, R(3)(\base)
 	movq	%rbp, R(5)(\base)
 	movq	%rsi, R(6)(\base)
-	movq	%r8, R(8)(\base)
-	movq	%r9, R(9)(\base)
-	movq	%r10, R(10)(\base)
-	movq	%r11, R(11)(\base)
-	movq	%r12, R(12)(\base)
-	movq	%r13, R(13)(\base)
-	movq	%r14, R(14)(\base)
-	movq	%r15, R(15)(\base)
+	.irp	n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq	%r\n, R(\n)(\base)
+	.endr
 	.endm
 
 #endif
