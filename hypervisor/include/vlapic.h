@@ -10,18 +10,29 @@ struct vcpu;
 
 struct vlapic {
 	uint64_t base;		/* IA32_APIC_BASE */
-	uint32_t irr[8];	/* set by any CPU, atomically; 8-byte aligned */
-	uint32_t isr[8];	/* as irr */
-	uint32_t tmr[8];	/* all 0: nothing is level-triggered */
-	uint32_t id;	/* = vcpu.index */
-	uint32_t tpr, svr, ldr, dfr, esr, esr_pending;
-	uint64_t icr;
-	uint32_t lvt[6];	/* timer, thermal, perf, LINT0, LINT1, error */
-	uint32_t timer_initial, timer_divide;
+	/* what is read at the registers' numbers (page offset / 16) */
+	union {
+		uint32_t reg[0x40];
+		struct {
+			uint32_t r00[2], id, version, r04[4];	/* id: vcpu.index */
+			uint32_t tpr, r09[4], ldr, dfr, svr;
+			uint32_t isr[8];	/* 8-byte aligned */
+			uint32_t tmr[8];	/* 0: nothing is level-triggered */
+			uint32_t irr[8];	/* set by any CPU, atomically */
+			uint32_t esr, r29[7];
+			uint64_t icr;
+			uint32_t lvt[6];	/* timer, thermal, perf, LINT0,
+						 * LINT1, error */
+			uint32_t timer_initial, r39[5], timer_divide, r3f;
+		};
+	};
+	uint32_t esr_pending;
+	int isr_top;		/* highest bit in isr, -1: none */
 	uint64_t timer_period;	/* TSC ticks of one countdown */
 	uint64_t deadline;	/* host TSC of the next tick; ~0: off */
-	int isr_top;		/* highest bit in isr, -1: none */
 };
+_Static_assert(offsetof(struct vlapic, r3f) ==
+	       offsetof(struct vlapic, reg[0x3f]), "registers by number");
 
 #define VLAPIC_OFF	(~0ull)
 

@@ -17,12 +17,18 @@
 enum {	/* register numbers: page offset / 16 */
 	R_ID = 0x02, R_VERSION = 0x03, R_TPR = 0x08, R_PPR = 0x0a,
 	R_EOI = 0x0b, R_LDR = 0x0d, R_DFR = 0x0e, R_SVR = 0x0f,
-	R_ISR = 0x10, R_TMR = 0x18, R_IRR = 0x20, R_ESR = 0x28,
+	R_ISR = 0x10, R_ESR = 0x28,
 	R_ICR = 0x30, R_ICR_HIGH = 0x31, R_LVT = 0x32, R_LVT_ERROR = 0x37,
 	R_TIMER_INITIAL = 0x38, R_TIMER_CURRENT = 0x39,
 	R_TIMER_DIVIDE = 0x3e, R_SELF_IPI = 0x3f,
 };
 
+/* Those that can be read. */
+#define READABLE	(BIT64(R_ID) | BIT64(R_VERSION) | BIT64(R_TPR) | \
+			 BIT64(R_PPR) | BIT64(R_LDR) | BIT64(R_DFR) | \
+			 BIT64(R_SVR) | (BIT64(R_ESR + 1) - BIT64(R_ISR)) | \
+			 (BIT64(R_TIMER_CURRENT + 1) - BIT64(R_ICR)) | \
+			 BIT64(R_TIMER_DIVIDE))
 #define LAPIC_VERSION	0x00050014u	/* integrated, 6 LVT entries */
 #define LVT_MASKED	BIT32(16)
 #define LVT_MODE(l)	((l) >> 17 & 3)
@@ -37,12 +43,15 @@ enum { MODE_ONESHOT, MODE_PERIODIC, MODE_DEADLINE };
 
 enum { ICR_FIXED, ICR_LOWEST, ICR_SMI, ICR_NMI = 4, ICR_INIT, ICR_SIPI };
 
-/* What can be written to the LVT entries, and what is only status there. */
-static const uint32_t lvt_mask[6] = {
-	0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff,
+/* The bits that a WRMSR may not set, and of the LVT what is only status. */
+static const uint32_t reserved[0x40] = {
+	[R_TPR] = ~0xffu, [R_EOI] = ~0u,
+	[R_SVR] = ~0x3ffu,	/* bit 9, focus checking, does nothing */
+	[R_ESR] = ~0u, [R_ICR] = 0xfff32000u,
+	[R_LVT] = ~0x750ffu, ~0x157ffu, ~0x157ffu, ~0x1f7ffu, ~0x1f7ffu, ~0x150ffu,
+	[R_TIMER_DIVIDE] = ~0xbu, [R_SELF_IPI] = ~0xffu,
 };
 #define LVT_READ_ONLY	(BIT32(12) | BIT32(14))
-#define ICR_RESERVED	0xfff32000u	/* in x2APIC mode */
 
 static bool is_x2apic(const struct vcpu *v)
 {
@@ -84,6 +93,7 @@ void vlapic_reset(struct vcpu *v, bool x2apic)
 	zero_memory(l, sizeof(*l) & ~7ull);
 	l->isr_top = -1;
 	l->id = id;
+	l->version = LAPIC_VERSION;
 	l->base = 0xfee00000ull | APIC_BASE_EN |
 		  (x2apic ? APIC_BASE_EXTD : 0) | (id == 0 ? APIC_BASE_BSP : 0);
 	l->ldr = x2apic ? (id >> 4) << 16 | BIT32(id & 15) : 0;
@@ -384,64 +394,18 @@ bool vlapic_base_write(struct vcpu *v, uint64_t value)
 /** Reads register number reg (page offset / 16). false: there is none now. */
 bool vlapic_reg_read(struct vcpu *v, uint32_t reg, uint32_t *value)
 {
-	struct vlapic *l = &v->lapic;
+	const struct vlapic *l = &v->lapic;
+	bool x2 = is_x2apic(v);
 
-	switch (reg) {
-	case R_ID:
-		*value = is_x2apic(v) ? l->id : l->id << 24;
-		return true;
-	case R_VERSION:
-		*value = LAPIC_VERSION;
-		return true;
-	case R_TPR:
-		*value = l->tpr;
-		return true;
-	case R_PPR:
-		*value = ppr(l);
-		return true;
-	case R_LDR:
-		*value = l->ldr;
-		return true;
-	case R_DFR:
-		*value = l->dfr;
-		return !is_x2apic(v);
-	case R_SVR:
-		*value = l->svr;
-		return true;
-	case R_ISR ... R_ISR + 7:
-		*value = l->isr[reg - R_ISR];
-		return true;
-	case R_TMR ... R_TMR + 7:
-		*value = l->tmr[reg - R_TMR];
-		return true;
-	case R_IRR ... R_IRR + 7:
-		*value = __atomic_load_n(&l->irr[reg - R_IRR],
-					 __ATOMIC_RELAXED);
-		return true;
-	case R_ESR:
-		*value = l->esr;
-		return true;
-	case R_ICR:
-		*value = (uint32_t)l->icr;
-		return true;
-	case R_ICR_HIGH:
-		*value = (uint32_t)(l->icr >> 32);
-		return !is_x2apic(v);
-	case R_LVT ... R_LVT_ERROR:
-		*value = l->lvt[reg - R_LVT];
-		return true;
-	case R_TIMER_INITIAL:
-		*value = l->timer_initial;
-		return true;
-	case R_TIMER_CURRENT:
-		*value = timer_current(l);
-		return true;
-	case R_TIMER_DIVIDE:
-		*value = l->timer_divide;
-		return true;
-	default:
+	if (reg >= ARRAY_SIZE(l->reg) || !(READABLE & BIT64(reg)) ||
+	    (x2 && (reg == R_DFR || reg == R_ICR_HIGH))) {
 		return false;
 	}
+	*value = reg == R_ID && !x2 ? l->id << 24 :
+		 reg == R_PPR ? ppr(l) :
+		 reg == R_TIMER_CURRENT ? timer_current(l) :
+		 __atomic_load_n(&l->reg[reg], __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Masked while software-disabled; a change of the timer's mode disarms it. */
@@ -450,7 +414,7 @@ static void write_lvt(struct vcpu *v, uint32_t i, uint32_t value)
 	struct vlapic *l = &v->lapic;
 	uint32_t old = l->lvt[0];
 
-	l->lvt[i] = value & lvt_mask[i];
+	l->lvt[i] = value & ~(reserved[R_LVT + i] | LVT_READ_ONLY);
 	if (!(l->svr & SVR_ENABLED)) {
 		l->lvt[i] |= LVT_MASKED;
 	}
@@ -547,27 +511,6 @@ bool vlapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	return true;
 }
 
-/* The bits that a WRMSR may set; the others are reserved. */
-static uint32_t writable_bits(uint32_t reg)
-{
-	switch (reg) {
-	case R_EOI:
-	case R_ESR:
-		return 0;
-	case R_TPR:
-	case R_SELF_IPI:
-		return 0xff;
-	case R_SVR:
-		return 0x3ff;	/* bit 9, focus checking, does nothing */
-	case R_LVT ... R_LVT_ERROR:
-		return lvt_mask[reg - R_LVT] | LVT_READ_ONLY;
-	case R_TIMER_DIVIDE:
-		return 0xb;
-	default:
-		return 0xffffffff;
-	}
-}
-
 /** WRMSR of 800H-8FFH. false: #GP, for reserved bits too. On v's CPU. */
 bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
@@ -580,16 +523,13 @@ bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		eoi(v);
 		return true;
 	}
+	if (reg >= ARRAY_SIZE(reserved) || (value & reserved[reg])) {
+		return false;
+	}
 	if (reg == R_ICR) {
-		if (value & ICR_RESERVED) {
-			return false;
-		}
 		v->lapic.icr = value & ~BIT64(12);
 		send_ipi(v, v->lapic.icr);
 		return true;
 	}
-	if (value & ~(uint64_t)writable_bits(reg)) {
-		return false;
-	}
-	return vlapic_reg_write(v, reg, (uint32_t)value);
+	return !(value >> 32) && vlapic_reg_write(v, reg, (uint32_t)value);
 }

@@ -374,6 +374,27 @@ static void x2apic_reads(void **state)
 	assert_int_equal(value, 0x12345678000000f1);
 }
 
+/* Register, what is written, what is read: what is only status is not written. */
+static void xapic_reads_back(void **state)
+{
+	static const uint32_t t[][3] = {
+		{ TPR, 0x3f, 0x3f }, { LDR, ~0u, 0xff000000 },
+		{ DFR, 0x10000000, 0x1fffffff }, { SVR, ~0u, 0x1ff },
+		{ ICR_HIGH, 0x12345678, 0x12345678 }, { ICR, 0x500, 0x500 },
+		{ INITIAL, 77, 77 }, { DIVIDE, ~0u, 0xb },
+		{ LVT_TIMER, ~0u, 0x700ff }, { LVT_TIMER + 1, ~0u, 0x107ff },
+		{ LVT_LINT0, ~0u, 0x1a7ff }, { LVT_ERROR, ~0u, 0x100ff },
+	};
+	uint32_t i;
+
+	(void)state;
+	make_mode(false);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		assert_true(vlapic_reg_write(&cpu[0], t[i][0], t[i][1]));
+		assert_int_equal(rd(&cpu[0], t[i][0]), t[i][2]);
+	}
+}
+
 static void base_register(void **state)
 {
 	enum { OFF, XAPIC = 0x800, X2APIC = 0xc00, INVALID = 0x400 };
@@ -570,7 +591,8 @@ int main(void)
 		TEST(illegal_vectors), TEST(x2apic_destinations),
 		TEST(xapic_destinations), TEST(init_and_sipi), TEST(off_and_on),
 		TEST(x2apic_reserved), TEST(x2apic_reads),
-		TEST(base_register), TEST(timer_one_shot),
+		TEST(xapic_reads_back), TEST(base_register),
+		TEST(timer_one_shot),
 		TEST(timer_periodic), TEST(timer_deadline), TEST(messages),
 	};
 
