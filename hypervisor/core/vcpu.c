@@ -123,7 +123,7 @@ void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 					 * Reset"]: family, model, stepping */
 	/* a long-mode start finds all enabled: nothing to change at a switch to
 	 * one that never uses it */
-	v->xcr0 = s->kind == VCPU_RESET_LONG ? xstate_mask() : XCR0_X87;
+	v->xcr0 = s->kind == VCPU_RESET_LONG ? xstate_mask : XCR0_X87;
 	zero_memory(v->dr, sizeof(v->dr));
 	v->dr6 = DR6_RESET;
 	v->dr_loaded = v->dr_armed = false;
@@ -393,10 +393,10 @@ static void save_state(struct vcpu *v)
 {
 	/* not every processor lets XSETBV exit */
 	v->xcr0 = xgetbv(0);
-	if (v->xcr0 != xstate_mask()) {
-		xsetbv(0, xstate_mask());
+	if (v->xcr0 != xstate_mask) {
+		xsetbv(0, xstate_mask);
 	}
-	xsave(v->fpu, xstate_mask());
+	xsave(v->fpu, xstate_mask);
 	save_dr(v);
 	v->cr2 = read_cr2();
 }
@@ -409,16 +409,16 @@ static void load_state(struct vcpu *v, bool known)
 	struct percpu *pc = this_cpu();
 
 	if (!known) {
-		xsetbv(0, xstate_mask());
+		xsetbv(0, xstate_mask);
 	}
-	if (cpu_keeps_x87_pointers()) {
+	if (cpu_keeps_x87_pointers) {
 		x87_clear_pointers();
 	}
-	xrstor(v->fpu, xstate_mask());
-	if (v->xcr0 != xstate_mask()) {
+	xrstor(v->fpu, xstate_mask);
+	if (v->xcr0 != xstate_mask) {
 		xsetbv(0, v->xcr0);
 	}
-	if (cpu_has_tsc_aux() && (!known || pc->tsc_aux != v->tsc_aux)) {
+	if (cpu_has_tsc_aux && (!known || pc->tsc_aux != v->tsc_aux)) {
 		wrmsr(MSR_IA32_TSC_AUX, v->tsc_aux);
 		pc->tsc_aux = v->tsc_aux;
 	}

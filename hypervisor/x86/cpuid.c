@@ -65,36 +65,18 @@ static struct leaf_mask table[] = {
 	{ 0x80000008, ALL, 0x0000ffff, 0, 0, 0, FIX_NONE, 0 },		/* address sizes */
 };
 
-static uint64_t xstate_allowed;
-/* CPUID.80000001H:EDX.RDTSCP */
-static bool tsc_aux;
-static bool x87_pointers_stay;
+/* Of this machine, from cpuid_policy_init() on. */
 
-/**
- * All XCR0 bits that this machine has and guests may use; also what XSAVE
- * switches. Valid after cpuid_policy_init().
- */
-uint64_t xstate_mask(void)
-{
-	return xstate_allowed;
-}
-
+/** All XCR0 bits that it has and guests may use; also what XSAVE switches. */
+uint64_t xstate_mask;
 /** Is there an IA32_TSC_AUX to switch? Reading it elsewhere would be a #GP. */
-bool cpu_has_tsc_aux(void)
-{
-	return tsc_aux;
-}
-
+bool cpu_has_tsc_aux;
 /**
  * Do XSAVE and XRSTOR leave the x87 instruction and data pointers alone unless
- * an exception is pending? Then the next vCPU would find the last one's.
- * Valid after cpuid_policy_init(). [APM2 "FXSAVE and FXRSTOR Instructions",
- * APM3 "Function 8000_0008h": XSaveErPtr]
+ * an exception is pending? Then the next vCPU would find the last one's. [APM2
+ * "FXSAVE and FXRSTOR Instructions", APM3 "Function 8000_0008h": XSaveErPtr]
  */
-bool cpu_keeps_x87_pointers(void)
-{
-	return x87_pointers_stay;
-}
+bool cpu_keeps_x87_pointers;
 
 /* AuthenticAMD, HygonGenuine: EBX tells. */
 static bool is_amd(void)
@@ -112,21 +94,23 @@ void cpuid_policy_init(void)
 {
 	struct cpuid_regs d = cpuid(0x0d, 0);
 
-	xstate_allowed = d.eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	xstate_mask = d.eax & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
 	/* all three parts or none, as XSETBV wants it */
 	if ((d.eax & XCR0_AVX512) == XCR0_AVX512 &&
-	    (xstate_allowed & XCR0_AVX)) {
-		xstate_allowed |= XCR0_AVX512;
+	    (xstate_mask & XCR0_AVX)) {
+		xstate_mask |= XCR0_AVX512;
 	}
-	tsc_aux = (cpuid(0x80000001, 0).edx & BIT32(27)) != 0;
-	x87_pointers_stay = is_amd() && !(cpuid(0x80000008, 0).ebx & BIT32(2));
+	/* RDTSCP */
+	cpu_has_tsc_aux = (cpuid(0x80000001, 0).edx & BIT32(27)) != 0;
+	cpu_keeps_x87_pointers = is_amd() &&
+				 !(cpuid(0x80000008, 0).ebx & BIT32(2));
 	if (boot.flags & BOOT_FLAG_ERMS_SLOW) {
 		/* ERMS promises fast byte strings; boot/ measured that they
 		 * are not on this processor */
 		table[4].ebx &= ~LEAF7_EBX_ERMS;
 	}
 	/* table[4] is leaf 7: the AVX-512 features go with their state */
-	if (!(xstate_allowed & XCR0_AVX512)) {
+	if (!(xstate_mask & XCR0_AVX512)) {
 		table[4].ebx &= ~(BIT32(16) | BIT32(17) | BIT32(21) |
 				  BIT32(28) | BIT32(30) | BIT32(31));
 	}
@@ -179,7 +163,7 @@ static void leaf_topology(struct vcpu *v, uint32_t sub, struct cpuid_regs *r)
  * XSAVE's area instead. [SDM1 "Extended Region of an XSAVE Area"] */
 static uint32_t compact_size(void)
 {
-	uint64_t parts = xgetbv(0) & xstate_allowed;
+	uint64_t parts = xgetbv(0) & xstate_mask;
 	uint32_t size = 512 + 64;	/* x87, SSE, header */
 
 	for (uint32_t i = 2; i < 63; i++) {
@@ -200,13 +184,13 @@ static uint32_t compact_size(void)
 static void leaf_xstate(uint32_t sub, struct cpuid_regs *r)
 {
 	if (sub == 0) {
-		r->eax = (uint32_t)xstate_allowed;
+		r->eax = (uint32_t)xstate_mask;
 		r->edx = 0;
 	} else if (sub == 1) {
 		r->eax &= 7;	/* XSAVEOPT, XSAVEC, XGETBV(1); no XSAVES */
 		r->ebx = r->eax & BIT32(1) ? compact_size() : 0;
 		r->ecx = r->edx = 0;
-	} else if (sub > 63 || !(xstate_allowed & BIT64(sub))) {
+	} else if (sub > 63 || !(xstate_mask & BIT64(sub))) {
 		*r = (struct cpuid_regs){ 0, 0, 0, 0 };
 	}
 }

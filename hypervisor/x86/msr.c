@@ -45,7 +45,7 @@ static bool syscall_write(struct vcpu *v, uint32_t msr, uint64_t value)
 
 static bool tsc_aux_write(struct vcpu *v, uint64_t value)
 {
-	if (!cpu_has_tsc_aux() || value >> 32) {
+	if (!cpu_has_tsc_aux || value >> 32) {
 		return false;
 	}
 	v->tsc_aux = this_cpu()->tsc_aux = value;
@@ -80,7 +80,7 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 		return true;
 	case MSR_IA32_TSC_AUX:
 		*value = v->tsc_aux;
-		return cpu_has_tsc_aux();
+		return cpu_has_tsc_aux;
 	case MSR_IA32_MISC_ENABLE:
 		*value = MISC_ENABLE_GUEST;
 		return true;
@@ -267,14 +267,14 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 
 /**
  * XSETBV. false: #GP, where the processor would raise it for a machine with
- * just xstate_mask(). The new XCR0 is loaded at once. On v's CPU, with v's
+ * just xstate_mask. The new XCR0 is loaded at once. On v's CPU, with v's
  * state loaded. [SDM2 "XSETBV"]
  */
 bool xsetbv_emulate(struct vcpu *v)
 {
 	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;
 
-	if ((uint32_t)v->regs.rcx != 0 || (value & ~xstate_mask()) ||
+	if ((uint32_t)v->regs.rcx != 0 || (value & ~xstate_mask) ||
 	    !(value & XCR0_X87) || hvm->vcpu_get(v, VCPU_CPL) ||
 	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
 	    ((value & XCR0_AVX512) &&

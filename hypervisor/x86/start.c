@@ -139,7 +139,7 @@ static void cpu_init(struct percpu *pc)
 		  CR4_OSXSAVE);
 	wrmsr(MSR_IA32_PAT, PAT_RESET);
 	/* all that guests may use, so that XSAVE and XRSTOR reach it */
-	xsetbv(0, xstate_mask());
+	xsetbv(0, xstate_mask);
 	/* no breakpoint of the firmware's */
 	write_dr7(DR7_RESET);
 	/* a machine check without CR4.MCE resets the machine silently */

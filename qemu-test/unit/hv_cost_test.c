@@ -90,15 +90,8 @@ void xrstor(const void *p, uint64_t mask)
 	assert_int_equal(xcr0, mask);
 }
 
-uint64_t xstate_mask(void)
-{
-	return XCR0_X87 | XCR0_SSE | XCR0_AVX;
-}
-
-bool cpu_has_tsc_aux(void)
-{
-	return true;
-}
+uint64_t xstate_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+bool cpu_has_tsc_aux = true;
 
 void guest_fetch_forget(struct vcpu *v)
 {
@@ -176,7 +169,7 @@ static void vcpu_of(struct vcpu *v, uint32_t i, uint64_t efer)
 	v->state = VCPU_RUNNABLE;
 	v->wait_deadline = ~0ull;
 	v->slice_left = 5000000;
-	v->xcr0 = xstate_mask();	/* as a long-mode start has it */
+	v->xcr0 = xstate_mask;	/* as a long-mode start has it */
 	cost_vcpu(v, i);
 	assert_true(vcpu_prepare(v));
 	hvm->vcpu_set(v, VCPU_EFER, EFER_LME | EFER_LMA | efer);

@@ -169,7 +169,7 @@ static void x87_pointers(void **state)
 		vendor = t[i].vendor;
 		leaf_8_ebx = t[i].ebx;
 		cpuid_policy_init();
-		assert_int_equal(cpu_keeps_x87_pointers(), t[i].keeps);
+		assert_int_equal(cpu_keeps_x87_pointers, t[i].keeps);
 	}
 	vendor = 0;
 }
@@ -263,7 +263,7 @@ static void msr_reads(void **state)
 			  msr == MSR_IA32_TSC_DEADLINE ||
 			  msr == MSR_IA32_EFER ||
 			  (msr >= MSR_IA32_STAR && msr <= MSR_IA32_FMASK) ||
-			  (msr == MSR_IA32_TSC_AUX && cpu_has_tsc_aux()) ||
+			  (msr == MSR_IA32_TSC_AUX && cpu_has_tsc_aux) ||
 			  (msr >= 0x800 && msr < 0x8ff);
 
 		value = 0x5ec7e7;
@@ -335,7 +335,7 @@ static void syscall_msrs(void **state)
 		}
 		vcpu.tsc_aux = fake_cpu[0].tsc_aux = 0x55;
 		assert_int_equal(msr_write(&vcpu, MSR_IA32_TSC_AUX, v),
-				 cpu_has_tsc_aux() && !(v >> 32));
+				 cpu_has_tsc_aux && !(v >> 32));
 		assert_int_equal(vcpu.tsc_aux, fake_cpu[0].tsc_aux);
 	}
 }

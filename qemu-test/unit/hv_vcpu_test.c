@@ -94,13 +94,13 @@ static void switching(void **state)
 	vcpu_switch(&a, &a);
 	assert_int_equal(b.cr2, 0x22);
 	/* what XRSTOR does not load on some processors is not a's to see */
-	keeps_pointers = true;
+	cpu_keeps_x87_pointers = true;
 	hw.x87_pointers = 0x401000;
 	vcpu_switch(&a, &b);
 	assert_int_equal(hw.x87_pointers, 0);
 	vcpu_switch(&b, &a);
 	assert_int_equal(hw.fpu, 0x11);
-	keeps_pointers = false;
+	cpu_keeps_x87_pointers = false;
 	/* what is there already is not written again */
 	a.tsc_aux = writes = 0;
 	vcpu_switch(&a, &b);

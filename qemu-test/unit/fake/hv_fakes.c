@@ -244,10 +244,7 @@ WEAK void write_cr4(uint64_t v)
 	(void)v;
 }
 
-WEAK bool cpu_keeps_x87_pointers(void)
-{
-	return false;
-}
+WEAK bool cpu_keeps_x87_pointers;
 
 WEAK void x87_clear_pointers(void)
 {

@@ -66,17 +66,14 @@ void xsetbv(uint32_t reg, uint64_t v)
 	hw.xcr0 = v;
 }
 
-static bool keeps_pointers;
-
-bool cpu_keeps_x87_pointers(void)
-{
-	return keeps_pointers;
-}
+bool cpu_keeps_x87_pointers;
+bool cpu_has_tsc_aux = true;
+uint64_t xstate_mask = XMASK;
 
 /* Comes before XRSTOR, or it would undo it; CR0.EM and TS are off. */
 void x87_clear_pointers(void)
 {
-	assert_true(keeps_pointers);
+	assert_true(cpu_keeps_x87_pointers);
 	hw.x87_pointers = 0;
 	hw.fpu = 0xdead;
 }
@@ -94,16 +91,6 @@ void xrstor(const void *p, uint64_t mask)
 	assert_int_equal(mask, XMASK);
 	assert_int_equal(hw.xcr0, XMASK);
 	memcpy(&hw.fpu, (const uint8_t *)p + 512, 8);
-}
-
-uint64_t xstate_mask(void)
-{
-	return XMASK;
-}
-
-bool cpu_has_tsc_aux(void)
-{
-	return true;
 }
 
 #endif
