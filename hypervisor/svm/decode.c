@@ -43,7 +43,6 @@ static void decode_exception(const struct svm_exit_raw *raw,
 	e->exc.vector = (uint8_t)(raw->exitcode - SVM_EXIT_EXCP0);
 	e->exc.has_error = e->exc.vector == X86_EXC_AC;
 	e->exc.error = e->exc.has_error ? (uint32_t)raw->exitinfo1 : 0;
-	e->exc.info = 0;
 }
 
 /* The register number is there with decode assists; else svm_complete() finds
@@ -85,7 +84,6 @@ static NOINLINE void decode_seldom(const struct svm_exit_raw *raw,
 				   struct vm_exit *e)
 {
 	e->raw_code = raw->exitcode;
-	e->raw_info = raw->exitinfo1;
 	if ((uint32_t)raw->exitcode == SVM_EXIT_INVALID) {
 		e->code = VM_EXIT_ENTRY_FAIL;
 	} else if (raw->exitcode <= SVM_EXIT_CR15_WRITE) {

@@ -125,7 +125,6 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 {
 	e->insn_len = raw->insn_len;
 	e->raw_code = raw->reason;
-	e->raw_info = raw->qualification;
 	if (raw->reason & VMX_EXIT_ENTRY_FAILURE) {
 		/* the machine's failure, not the state's
 		 * [SDM3 "Machine-Check Events During VM Entry"] */

@@ -325,13 +325,11 @@ static NOINLINE void renew(struct vcpu *v)
  * are not defined. */
 static void read_exit(struct vmx_exit_raw *raw, uint32_t reason)
 {
-	raw->reason = reason;
-	raw->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
-	raw->qualification = 0;
-	raw->intr_info = 0;
-	raw->intr_error = 0;
-	raw->gpa = 0;
-	switch (raw->reason) {
+	*raw = (struct vmx_exit_raw){
+		.reason = reason,
+		.insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN),
+	};
+	switch (reason) {
 	case VMX_EXIT_REASON_EXCEPTION_NMI:
 		raw->intr_error = (uint32_t)vmread(VMCS_EXIT_INTR_ERROR);
 		raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
@@ -347,7 +345,7 @@ static void read_exit(struct vmx_exit_raw *raw, uint32_t reason)
 		raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
 		break;
 	default:
-		if (raw->reason & VMX_EXIT_ENTRY_FAILURE) {
+		if (reason & VMX_EXIT_ENTRY_FAILURE) {
 			raw->qualification = vmread(VMCS_EXIT_QUALIFICATION);
 		}
 		break;

@@ -88,7 +88,7 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 
 /* A register that is not there reads 0 and ignores writes: in this mode
  * nothing is a #GP. */
-static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
+static void emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 {
 	uint64_t *gpr = &v->regs.rax + m->gpr;
 	uint32_t value = 0;
@@ -97,7 +97,7 @@ static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 		value = m->has_imm ? m->imm : m->gpr == 4 ?
 			(uint32_t)hvm->vcpu_get(v, VCPU_RSP) : (uint32_t)*gpr;
 		(void)vlapic_reg_write(v, reg, value);
-		return true;
+		return;
 	}
 	/* a 32-bit MOV clears the upper half of its target */
 	(void)vlapic_reg_read(v, reg, &value);
@@ -106,7 +106,6 @@ static bool emulate(struct vcpu *v, uint32_t reg, const struct mmio_mov *m)
 	} else {
 		*gpr = value;
 	}
-	return true;
 }
 
 /**
@@ -139,10 +138,10 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 	guest_fetch_forget(v);	/* operands: only the true bytes will do */
 	n = guest_fetch(v, hvm->vcpu_get(v, VCPU_RIP),
 			hvm->vcpu_get(v, VCPU_CR3), bytes, FETCH_MAX);
-	if (!mmio_decode(bytes, n, &m) || (gpa & 15) ||
-	    !emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m)) {
+	if (!mmio_decode(bytes, n, &m) || (gpa & 15)) {
 		return false;
 	}
+	emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m);
 	hvm->vcpu_advance_rip(v, m.length);
 	return true;
 }
