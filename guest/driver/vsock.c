@@ -21,6 +21,17 @@
  * packets are bounded by their sockets' buffers. */
 #define REPLY_QUEUE_MAX	1024
 
+/* Up to which byte the host may send, as it knows at least: of each connection, or
+ * of the last one of those that share a place. Under ch->lock. */
+#define TOLD		64u
+/* Bytes of credit that it need not know of; much less than what Linux keeps back
+ * before it tells of credit to who reads without an end: 64 KiB. */
+#define IDLE_MAX	0x4000u
+static struct told {
+	u64 ports;
+	u32 limit;
+} told[TOLD];
+
 static u32 get_local_cid(void)
 {
 	return ISTHMUS_CID_LOCAL;
@@ -40,6 +51,38 @@ static int cancel_pkt(struct vsock_sock *vsk)
 	return 0;
 }
 
+static struct told *told_of(u32 port, u32 other)
+{
+	return &told[(port ^ other) % TOLD];
+}
+
+/* Need the host not hear this (lock held)? Linux tells of credit whenever a reader
+ * has emptied its socket, though the host knows of nearly all of it: what it does
+ * not know of may add up to a sixteenth of the buffer, or IDLE_MAX, unless the
+ * reader waits for much of that at once. Every packet tells of credit; what is told
+ * by those that do no more, and by a connection's first, is noted. */
+static bool is_idle(const struct sk_buff *skb)
+{
+	const struct ring_packet *packet = (const void *)skb->head;
+	u64 ports = (u64)packet->src_port << 32 | packet->dst_port;
+	u32 limit = packet->fwd_cnt + packet->buf_alloc;
+	struct told *last = told_of(packet->src_port, packet->dst_port);
+
+	if (packet->op == VIRTIO_VSOCK_OP_CREDIT_UPDATE) {
+		if (last->ports == ports &&
+		    limit - last->limit <=
+		    min_t(u32, packet->buf_alloc / 16, IDLE_MAX) &&
+		    skb->sk->sk_rcvlowat <= packet->buf_alloc / 2) {
+			return true;
+		}
+	} else if (packet->op > VIRTIO_VSOCK_OP_RESPONSE) {
+		return false;
+	}
+	last->ports = ports;
+	last->limit = limit;
+	return false;
+}
+
 /* Into the ring at once; behind others, or when it is full, into the queue that
  * the interrupt thread empties. Takes skb over. Returns the bytes of payload,
  * or -ENODEV while the channel is down: the helpers then fail the call. */
@@ -54,6 +97,10 @@ static int send_pkt(struct sk_buff *skb)
 	spin_lock_irqsave(&ch->lock, flags);
 	if (!ch->up) {
 		len = -ENODEV;
+	} else if (is_idle(skb)) {
+		spin_unlock_irqrestore(&ch->lock, flags);
+		compat_skb_sent(skb);
+		return len;
 	} else if (skb_queue_empty(&ch->tx_queue)) {
 		/* The second try is for space that came while we asked for
 		 * it. */
@@ -145,6 +192,16 @@ static struct sk_buff *copy_packet(struct isthmus *ch,
 	return skb;
 }
 
+/* The host asks for credit: its answer goes, whatever the host knows of. */
+static void asked(struct isthmus *ch, const struct ring_packet *packet)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->lock, flags);
+	told_of(packet->src_port, packet->dst_port)->ports = 0;
+	spin_unlock_irqrestore(&ch->lock, flags);
+}
+
 /* A packet without payload: to make a buffer and to free it costs more than what
  * it says, so there is one, ch->empty, which is used again. It may be somebody
  * else's from now on (a host may send no bytes of data, which wait to be read):
@@ -153,6 +210,9 @@ static void receive_empty(struct isthmus *ch, const struct ring_packet *packet)
 {
 	struct sk_buff *skb = ch->empty;
 
+	if (packet->op == VIRTIO_VSOCK_OP_CREDIT_REQUEST) {
+		asked(ch, packet);
+	}
 	if (skb) {
 		memcpy(virtio_vsock_hdr(skb), packet, RING_PACKET_HEADER);
 		memset(skb->cb, 0, sizeof(skb->cb));

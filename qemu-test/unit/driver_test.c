@@ -117,6 +117,81 @@ static void test_socket_packets(void **state)
 	driver_unload();
 }
 
+/* A packet without payload, of a socket with that port and buffer whose reader has
+ * taken so many bytes, and waits for so many. How many packets the host sees then. */
+static unsigned int tell(u16 op, u32 port, u32 buffer, u32 taken, int lowat)
+{
+	struct ring_packet header = {
+		.src_cid = 3, .dst_cid = 2, .src_port = port, .dst_port = 7,
+		.op = op, .type = VIRTIO_VSOCK_TYPE_STREAM,
+		.buf_alloc = buffer, .fwd_cnt = taken,
+	};
+	struct sock sk = { .sk_rcvlowat = lowat };
+	struct sk_buff *skb = fake_skb(0);
+	struct ring_packet packet;
+	unsigned int n = 0;
+
+	memcpy(skb->head, &header, sizeof(header));
+	skb->sk = &sk;
+	assert_int_equal(fake_transport->send_pkt(skb), 0);
+	while (host_take(&packet)) {
+		n++;
+	}
+	return n;
+}
+
+/* Of credit the host hears what it does not know nearly all of. */
+static void test_told_credit(void **state)
+{
+	const u16 update = VIRTIO_VSOCK_OP_CREDIT_UPDATE;
+	const u16 request = VIRTIO_VSOCK_OP_REQUEST;
+	struct ring_packet ask = {
+		.src_cid = 2, .dst_cid = 3, .src_port = 7, .dst_port = 5000,
+		.op = VIRTIO_VSOCK_OP_CREDIT_REQUEST,
+		.type = VIRTIO_VSOCK_TYPE_STREAM,
+	};
+
+	(void)state;
+	load();
+	/* of a connection that nothing is known of */
+	assert_int_equal(tell(update, 5000, 4096, 1, 1), 1);
+	assert_int_equal(tell(update, 5000, 4096, 257, 1), 0);
+	assert_int_equal(tell(VIRTIO_VSOCK_OP_RW, 5000, 4096, 257, 1), 1);
+	assert_int_equal(tell(update, 5000, 4096, 258, 1), 1);
+	/* one at a time, until they are more than a sixteenth */
+	for (u32 i = 1; i <= 256; i++) {
+		assert_int_equal(tell(update, 5000, 4096, 258 + i, 1), 0);
+	}
+	assert_int_equal(tell(update, 5000, 4096, 258 + 257, 1), 1);
+	/* a larger buffer, a smaller one */
+	assert_int_equal(tell(update, 5000, 8192, 515, 1), 1);
+	assert_int_equal(tell(update, 5000, 8192, 516, 1), 0);
+	assert_int_equal(tell(update, 5000, 4096, 516, 1), 1);
+	/* of a large one not more than 16 KiB */
+	assert_int_equal(tell(update, 5001, 0x100000, 0, 1), 1);
+	assert_int_equal(tell(update, 5001, 0x100000, 0x4000, 1), 0);
+	assert_int_equal(tell(update, 5001, 0x100000, 0x4001, 1), 1);
+	/* a reader who waits for much */
+	assert_int_equal(tell(update, 5000, 4096, 517, 2048), 0);
+	assert_int_equal(tell(update, 5000, 4096, 518, 2049), 1);
+	/* an answer */
+	assert_int_equal(tell(update, 5000, 4096, 518, 1), 0);
+	assert_int_equal(host_put(&ask, NULL), RING_OK);
+	ring_linux();
+	fake_run();
+	assert_int_equal(tell(update, 5000, 4096, 518, 1), 1);
+	/* another one in the same place knows nothing of it */
+	assert_int_equal(tell(update, 5064, 4096, 519, 1), 1);
+	assert_int_equal(tell(update, 5000, 4096, 519, 1), 1);
+	/* nor does the next one with these ports; counts run free */
+	assert_int_equal(tell(request, 5000, 4096, 0, 1), 1);
+	assert_int_equal(tell(update, 5000, 4096, 257, 1), 1);
+	assert_int_equal(tell(request, 5000, 4096, -4100u, 1), 1);
+	assert_int_equal(tell(update, 5000, 4096, -3850u, 1), 0);
+	assert_int_equal(tell(update, 5000, 4096, 1, 1), 1);
+	driver_unload();
+}
+
 static struct sk_buff *kept[4];
 static unsigned int empties;
 static u32 empty_credit;
@@ -432,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_credit),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_socket_packets),
+		cmocka_unit_test(test_told_credit),
 		cmocka_unit_test(test_unmount_while_full),
 		cmocka_unit_test(test_two_wait_for_space),
 		cmocka_unit_test(test_empty_packets),

@@ -453,6 +453,7 @@ struct sk_buff {
 	u8 cb[48];			/* [0]: shown to taps */
 	bool reply;
 	bool owned;			/* a socket's */
+	struct sock *sk;		/* of one that is sent */
 	/* kernel_netdev.h */
 	struct net_device *dev;
 	u16 protocol, gso_size, csum_start, csum_offset;

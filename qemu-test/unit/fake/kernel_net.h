@@ -29,7 +29,7 @@ struct vsock_sock {
 };
 
 struct sock {
-	int sk_state, sk_err;
+	int sk_state, sk_err, sk_rcvlowat;
 };
 
 /* The helpers are never called here, so that any pointer will do for them. */
