@@ -175,8 +175,8 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 				&why) &&
 	     gpm_lookup(p, e->fault.gpa, &g) &&
 	     access_allowed(p, &g, e->fault.access);
-	if (ok && (e->fault.access & GPM_EXEC) &&
-	    gpm_execute(p, e->fault.gpa)) {
+	if (ok && (e->fault.access & GPM_EXEC) && g.split &&
+	    gpm_split(p, e->fault.gpa)) {
 		why = HC_REASON_NO_MEMORY;
 		ok = false;
 	}

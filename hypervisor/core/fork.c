@@ -162,21 +162,3 @@ void fork_vcpu(struct vcpu *v)
 	hvm->vcpu_copy(v, t);
 	kvmclock_update(v, true);
 }
-
-/**
- * Lets p, a child that has nothing at gpa, read what its template has there,
- * *theirs: as large as it is, if that can be executed and is all RAM. HC_ENOMEM: no
- * page for a table. p's lock held.
- */
-hv_status_t fork_share(struct partition *p, gpa_t gpa,
-		       const struct gpm_entry *theirs)
-{
-	bool big = theirs->size == BIG_PAGE_SIZE && !theirs->split &&
-		   gpm_range_empty(p, gpa) &&
-		   partition_has_ram(p, GPA(gpa.v & ~BIG_PAGE_MASK),
-				     BIG_PAGE_SIZE);
-	uint64_t mask = (big ? BIG_PAGE_SIZE : PAGE_SIZE) - 1;
-
-	return gpm_map(p, GPA(gpa.v & ~mask), HPA(theirs->pa.v & ~mask),
-		       mask + 1, GPM_SHARED_ALL);
-}

@@ -16,7 +16,7 @@
  * flushed; else callers see to it that none does.
  *
  * Where the format says so, a 2 MiB page is never executable: one that may be
- * carries SW_EXEC, and is split when it is executed (gpm_execute()).
+ * carries SW_EXEC, and is split when it is executed (exit.c).
  *
  * What a child (p->template) has not touched is absent in its map, and what it
  * has only read is its template's, not to be written, and carries SW_SHARED: it
@@ -42,6 +42,9 @@
 /* Of a budget: a page costs 1. */
 #define FREE_LARGE	8
 #define FREE_TABLE	8
+#define FREE_SHARED	16	/* a table that is shared in part */
+
+#define AROUND		64u	/* pages that a child reads for an exit */
 
 /* Level 0 is the last, of 4 KiB entries. */
 static uint32_t index_at(uint64_t gpa, int level)
@@ -184,29 +187,20 @@ hv_status_t gpm_map(struct partition *p, gpa_t gpa, hpa_t pa, uint64_t size,
 }
 
 /**
- * Gives a 2 MiB stretch of guest memory its frames without making them
+ * Gives an empty 2 MiB stretch of guest memory its frames without making them
  * present: gpm_fill() does that piecewise, so that no exit has to zero 2 MiB.
- * gpa, pa: 2 MiB aligned. HC_EBUSY: the stretch is not empty; HC_ENOMEM: no
- * page for a table; nothing is reserved then.
+ * gpa, pa: 2 MiB aligned. HC_ENOMEM: no page for a table; nothing is reserved.
  */
 hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 {
 	bool in_way;
-	uint64_t *e = entry_at(p, gpa.v, 1, true, &in_way);
-	uint64_t *t;
+	uint64_t *e = entry_at(p, gpa.v, 0, true, &in_way);
 	uint32_t i;
 
-	if (!e || in_way || (*e & ~SW_EMPTY)) {
-		return e ? HC_EBUSY : HC_ENOMEM;
+	for (i = 0; e && i < BIG_PAGE_PAGES; i++) {
+		e[i] = (pa.v + i * PAGE_SIZE) | SW_RESERVED;
 	}
-	t = new_table(p, e, false);
-	if (!t) {
-		return HC_ENOMEM;
-	}
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
-		t[i] = (pa.v + i * PAGE_SIZE) | SW_RESERVED;
-	}
-	return HC_OK;
+	return e ? HC_OK : HC_ENOMEM;
 }
 
 /**
@@ -277,7 +271,8 @@ bool gpm_range_empty(struct partition *p, gpa_t gpa)
  * Breaks the 2 MiB page around gpa into 4 KiB pages with its rights; HC_OK too
  * if there is none. HC_ENOMEM: no page for the table, nothing changed. The
  * vCPUs of p may run: they find the large page or the complete table, both of
- * which say the same, but for executing, which is allowed from now on.
+ * which say the same, but for executing, which is allowed from now on. No flush:
+ * what a vCPU has cached of less rights goes with the exit that it causes.
  */
 hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 {
@@ -305,19 +300,6 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	return HC_OK;
 }
 
-/**
- * p executes at gpa, which gpm_lookup() allows: makes it possible there.
- * HC_ENOMEM: no page for a table. No flush: what a vCPU has cached of less
- * rights goes with the exit that it causes.
- */
-hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
-{
-	bool big;
-	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
-
-	return e && big && (*e & SW_EXEC) ? gpm_split(p, gpa) : HC_OK;
-}
-
 /** The copy at gpa may be written to from now on, if it is there still. */
 void gpm_copied(struct partition *p, gpa_t gpa)
 {
@@ -327,6 +309,40 @@ void gpm_copied(struct partition *p, gpa_t gpa)
 	if (e && !big && is_present(*e) && !(*e & SW_SHARED)) {
 		put_entry(e, *e | hvm->gpm_format->write);
 	}
+}
+
+/**
+ * Lets p, a child that has nothing at gpa, read what its template has there, and
+ * then also what it has around: who touches one page will touch others, each an
+ * exit. A large page as such, if it can be executed and p has nothing in its place.
+ * HC_OK too if the template has nothing. HC_ENOMEM: no page for a table.
+ */
+hv_status_t gpm_share(struct partition *p, gpa_t gpa)
+{
+	uint64_t rights = leaf(HPA(0), GPM_SHARED_ALL, false), t, i;
+	uint64_t at = gpa.v & ~(AROUND * PAGE_SIZE - 1);
+	bool big, in_way;
+	uint64_t *theirs = entry_at(p->template, at, 0, false, &big), *e;
+
+	if (!theirs || !is_present(theirs[big ? 0 : (gpa.v - at) / PAGE_SIZE])) {
+		return HC_OK;
+	}
+	if (big && !(*theirs & SW_EXEC) && gpm_range_empty(p, gpa)) {
+		return gpm_map(p, GPA(gpa.v & ~BIG_PAGE_MASK),
+			       HPA(*theirs & ENTRY_ADDR), BIG_PAGE_SIZE,
+			       GPM_SHARED_ALL);
+	}
+	e = entry_at(p, at, 0, true, &in_way);
+	for (i = 0; e && i < AROUND; i++) {
+		t = big ? *theirs + (at & BIG_PAGE_MASK) + i * PAGE_SIZE :
+		    theirs[i];
+		if (!e[i] && is_present(t) &&
+		    frame_is_owner(partition_frames(p->template),
+				   HPA(t & ENTRY_ADDR))) {
+			put_entry(&e[i], (t & ENTRY_ADDR) | rights);
+		}
+	}
+	return e ? HC_OK : HC_ENOMEM;
 }
 
 /**
@@ -401,7 +417,7 @@ static bool free_stretch(struct partition *p, uint64_t *pde, int *budget)
 		*budget -= FREE_LARGE;
 	} else if (*pde & ~SW_EMPTY) {
 		for (i = 0; i < BIG_PAGE_PAGES; i++) {
-			if (!(t[i] & ~SW_EMPTY)) {
+			if (!(t[i] & ~SW_EMPTY) || (t[i] & SW_SHARED)) {
 				continue;
 			}
 			if (--*budget < 0) {
@@ -411,7 +427,7 @@ static bool free_stretch(struct partition *p, uint64_t *pde, int *budget)
 			t[i] = p->template ? SW_EMPTY : 0;
 		}
 		give_table(p, *pde, 0);
-		*budget -= FREE_TABLE;
+		*budget -= p->template ? FREE_SHARED : FREE_TABLE;
 	}
 	put_entry(pde, 0);
 	return true;

@@ -410,39 +410,27 @@ static bool populate_big(struct partition *p, uint64_t gpa, bool empty)
 	return true;
 }
 
-/* Others of p's vCPUs may know what was at gpa before: until they do not, nobody
- * may write to what is there now, and v waits for that (release_wait()). */
-static void after_others(struct vcpu *v, gpa_t gpa)
+/* One page of 4 KiB for p alone: zeroes, or in the place of what is shared there a
+ * copy of that, which nobody may write to yet. */
+static bool populate_page(struct partition *p, gpa_t gpa,
+			  const struct gpm_entry *shared)
 {
-	v->copied = gpa;
-	__atomic_fetch_or(&v->attention, VCPU_ATT_OTHERS, __ATOMIC_SEQ_CST);
-}
-
-/* One page of 4 KiB for p alone: zeroes, or a copy of its template's, *theirs,
- * which may be in the place already. */
-static bool populate_page(struct vcpu *v, gpa_t gpa,
-			  const struct gpm_entry *theirs, bool there)
-{
-	struct partition *p = v->partition;
-	hpa_t pa = there && gpm_split(p, gpa) ? HPA(FRAME_NULL) :
+	hpa_t pa = shared && gpm_split(p, gpa) ? HPA(FRAME_NULL) :
 		   take(p, NULL);
 
 	if (pa.v == FRAME_NULL) {
 		return false;
 	}
-	if (theirs) {
-		__builtin_memcpy(hpa_ptr(pa), hpa_ptr(theirs->pa),
+	if (shared) {
+		__builtin_memcpy(hpa_ptr(pa), hpa_ptr(shared->pa),
 				 PAGE_SIZE);
+		gpm_clear(p, gpa);
+		__atomic_add_fetch(&p->gpm_epoch, 1, __ATOMIC_SEQ_CST);
 	} else {
 		zero_memory(hpa_ptr(pa), PAGE_SIZE);
 	}
-	if (there) {
-		gpm_clear(p, gpa);
-		__atomic_add_fetch(&p->gpm_epoch, 1, __ATOMIC_SEQ_CST);
-		after_others(v, gpa);
-	}
 	if (gpm_map(p, GPA(gpa.v & ~PAGE_MASK), pa, PAGE_SIZE,
-		    there ? GPM_ALL & ~GPM_WRITE : GPM_ALL)) {
+		    shared ? GPM_ALL & ~GPM_WRITE : GPM_ALL)) {
 		gpm_give(p, pa, PAGE_SIZE, 0);
 		return false;
 	}
@@ -461,38 +449,48 @@ bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
 {
 	struct partition *p = v->partition;
 	uint64_t n = FILL_PAGES;
-	struct gpm_entry e, t;
-	bool found, theirs;
+	struct gpm_entry e;
+	bool found;
 
 	*why = HC_REASON_GPM_FAULT;
 	if (!partition_has_ram(p, GPA(gpa.v & ~PAGE_MASK), PAGE_SIZE)) {
 		return false;
 	}
+	*why = HC_REASON_NO_MEMORY;
 	found = gpm_lookup(p, gpa, &e);
 	if (found && e.reserved && e.size == BIG_PAGE_SIZE) {
 		gpm_restore(p, gpa);
 		found = gpm_lookup(p, gpa, &e);
 	}
-	theirs = p->template && (found ? e.shared : !e.empty) &&
-		 gpm_lookup(p->template, gpa, &t) && t.present;
-	if (!found && !theirs && populate_big(p, gpa.v, e.empty)) {
+	if (!found && p->template && !e.empty) {
+		if (gpm_share(p, gpa)) {
+			return false;
+		}
+		found = gpm_lookup(p, gpa, &e);
+	}
+	if (!found && populate_big(p, gpa.v, e.empty)) {
 		found = gpm_lookup(p, gpa, &e);
 		n /= 2;
 	}
-	if (found && !(theirs && write)) {
+	if ((!found || (e.shared && write)) &&
+	    !populate_page(p, gpa, found ? &e : NULL)) {
+		return false;
+	}
+	if (found && e.reserved) {
 		/* the neighbours will be touched next; fewer of them where a
 		 * unit and its tables have cost much already */
-		if (e.reserved) {
-			gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)),
-				 (uint32_t)n, GPM_ALL);
-		} else if (write && !e.write && p->template) {
-			after_others(v, gpa);
-		}
-		return true;
+		gpm_fill(p, GPA(gpa.v & ~(n * PAGE_SIZE - 1)), (uint32_t)n,
+			 GPM_ALL);
+	} else if (found && write && !e.write && p->template) {
+		/* Others of p's vCPUs may know what was there before: until they
+		 * do not, nobody may write to what is there now, and v waits for
+		 * that. */
+		v->copied = gpa;
+		__atomic_fetch_or(&v->attention, VCPU_ATT_OTHERS,
+				  __ATOMIC_SEQ_CST);
 	}
-	*why = HC_REASON_NO_MEMORY;
-	return theirs && !write ? !fork_share(p, gpa, &t) :
-	       populate_page(v, gpa, theirs ? &t : NULL, found);
+	*why = HC_REASON_GPM_FAULT;
+	return true;
 }
 
 /**

@@ -107,8 +107,8 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 void gpm_fill(struct partition *p, gpa_t gpa, uint32_t pages, uint32_t flags);
 bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e);
 hv_status_t gpm_split(struct partition *p, gpa_t gpa) MUST_CHECK;
-hv_status_t gpm_execute(struct partition *p, gpa_t gpa) MUST_CHECK;
 void gpm_copied(struct partition *p, gpa_t gpa);
+hv_status_t gpm_share(struct partition *p, gpa_t gpa) MUST_CHECK;
 void gpm_give(struct partition *p, hpa_t pa, uint64_t bytes, int splits);
 void gpm_clear(struct partition *p, gpa_t gpa);
 bool gpm_revoke(struct partition *p, gpa_t gpa);

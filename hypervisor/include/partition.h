@@ -188,8 +188,6 @@ void release_wait(struct vcpu *me);
 hv_status_t fork_call(uint64_t what, uint64_t which, uint64_t with);
 void fork_park(struct vcpu *v, uint32_t att);
 void fork_vcpu(struct vcpu *v);
-hv_status_t fork_share(struct partition *p, gpa_t gpa,
-		       const struct gpm_entry *theirs);
 
 /* promise.c */
 uint64_t promise_owned(const struct partition *p);

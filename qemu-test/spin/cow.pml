@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * A child writes what it shares of its template while others of its vCPUs run:
- * partition.c's populate_page(), release.c's release_wait(), sched.c's run() and
- * go_away(), and the backends' look at the epoch before an entry. PAGES pages;
+ * gpm.c's gpm_share(), partition.c's populate_page(), release.c's release_wait(),
+ * sched.c's run() and go_away(), and the backends' look at the epoch before an
+ * entry. PAGES pages;
  * CPUS vCPUs, each on a CPU with a TLB of its own, which may take a page's entry
  * whenever its guest runs, and use what it has taken. Each may read and write
  * each page.
@@ -96,7 +97,22 @@ inline wait_for_others()
 	unlock()
 }
 
-/* populate_page() of what is there already. */
+/* gpm_share(): what is around is shared, too. */
+inline share()
+{
+	d_step {
+		if
+		:: entry[0] == ABSENT -> entry[0] = SHARED
+		:: else
+		fi;
+		if
+		:: entry[PAGES - 1] == ABSENT -> entry[PAGES - 1] = SHARED
+		:: else
+		fi
+	}
+}
+
+/* populate_page() of what is shared. */
 inline unshare()
 {
 #ifndef NO_COPY_FIRST
@@ -127,9 +143,8 @@ inline populate()
 {
 	lock();
 	if
-	:: entry[p] == ABSENT && write ->
-		d_step { own[p] = 0; copied[p] = 1; entry[p] = OWN }
-	:: entry[p] == ABSENT && !write -> entry[p] = SHARED
+	:: entry[p] == ABSENT && write -> share(); unshare()
+	:: entry[p] == ABSENT && !write -> share()
 	:: entry[p] == SHARED && write -> unshare()
 #ifndef NO_SECOND_WAIT
 	:: entry[p] == COPY && write -> d_step { others = 1; copy = p }

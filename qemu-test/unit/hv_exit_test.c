@@ -93,7 +93,7 @@ bool gpm_lookup(struct partition *p, gpa_t gpa, struct gpm_entry *e)
 	return true;
 }
 
-hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
+hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 {
 	(void)p;
 	(void)gpa;
@@ -339,7 +339,8 @@ static void memory(void **state)
 	/* executing a page that must be split for it, and memory runs out */
 	make(state);
 	populated = true;
-	entry = (struct gpm_entry){ .present = true, .exec = true };
+	entry = (struct gpm_entry){ .present = true, .exec = true,
+				    .split = true };
 	executions = 0;
 	take((struct vm_exit){ .code = VM_EXIT_GPM_FAULT });
 	assert_int_equal(executions, 0);

@@ -28,6 +28,16 @@ static void reading(void **state)
 	assert_int_equal(e.size, BIG_PAGE_SIZE);
 	assert_int_equal(promise_owned(child[0]), child[0]->pages_tables);
 	assert_in_range(child[0]->pages_tables, tables, tables + 2);
+	/* small ones all at once, and no more than there are */
+	assert_true(gpm_lookup(child[0], GPA(UNIT(2)), &e) && e.shared);
+	get(v = forked(1), UNIT(2) + 0x3000);
+	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		assert_int_equal(gpm_lookup(child[1], GPA(UNIT(2) +
+						i * PAGE_SIZE), &e), i < 16);
+		assert_true(i >= 16 || (e.shared && e.exec && !e.write));
+	}
+	stop(child[1]);
+	v = child[0]->vcpus[0];
 	/* nothing was there: its own, zeroed, large where it can be */
 	assert_int_equal(get(v, UNIT(3) + 5), 0);
 	assert_int_equal(get(v, UNIT(2) + 0x70000), 0);
@@ -47,6 +57,27 @@ static void reading(void **state)
 	/* the upper tables stay */
 	assert_int_equal(promise_owned(child[0]), child[0]->pages_tables);
 	assert_in_range(promise_owned(child[0]), 1, 6);
+}
+
+/* What is around, and mapped, but not the template's own, is no child's. */
+static void not_its_templates(void **state)
+{
+	hpa_t its = (template(state), frame_alloc(FRAME_PARTITION0 + 1, true)),
+	      other = frame_alloc(FRAME_CHANNEL, true);
+	struct gpm_entry e;
+
+	assert_int_equal(gpm_map(linux_p, GPA(0x9e000), its, PAGE_SIZE,
+				 GPM_ALL), HC_OK);
+	assert_int_equal(gpm_map(linux_p, GPA(0xa0000), other, PAGE_SIZE,
+				 GPM_ALL), HC_OK);
+	get(forked(0), 0x9d000);
+	assert_false(gpm_lookup(child[0], GPA(0x9e000), &e));
+	get(child[0]->vcpus[0], 0x9e000);
+	assert_true(gpm_lookup(child[0], GPA(0x9e000), &e) && e.shared);
+	assert_false(gpm_lookup(child[0], GPA(0xa0000), &e));
+	stop(child[0]);
+	stop(linux_p);
+	free_pages(FRAME_CHANNEL, other, PAGE_SIZE);
 }
 
 /* A write: a page of its own, what else was in it too; the rest stays shared. */
@@ -71,8 +102,8 @@ static void writing(void **state)
 		assert_int_equal(get(v, UNIT(i) + PAGE_SIZE + 8),
 				 (i * BIG_PAGE_PAGES + 1) % 251 + 1);
 		assert_true(gpm_lookup(child[0],
-				       GPA(UNIT(i) + 15 * PAGE_SIZE), &e) ?
-			    e.shared : i > 0);
+				       GPA(UNIT(i) + 15 * PAGE_SIZE), &e));
+		assert_true(e.shared && e.size == PAGE_SIZE);
 		/* again: nothing to do */
 		owned_by = promise_owned(child[0]);
 		put(v, UNIT(i) + 1, 0x78);
@@ -108,19 +139,21 @@ static void two_vcpus(void **state)
 	assert_int_equal(get(w, UNIT(0)), 0x99);
 	assert_int_equal(get(w, UNIT(1) + 0x2000), 5);
 	/* nothing was there that anybody could know */
-	put(v, UNIT(2), 1);
 	put(v, UNIT(3), 1);
 	assert_int_equal(waits, 2);
+	/* now w could, before it is written */
+	put(v, UNIT(2), 1);
+	assert_int_equal(waits, 3);
 	w->running = 0;
 	assert_int_equal(get(v, UNIT(2) + 0x1000), 0);
 	put(v, UNIT(2) + 0x1000, 4);
-	assert_int_equal(waits, 2);
+	assert_int_equal(waits, 3);
 	assert_int_equal(get(w, UNIT(2) + 0x1000), 4);
 	/* who waits itself has passed: two that write at once go on */
 	w->running = 1;
 	w->waits = true;
 	put(v, UNIT(0) + 0x4000, 4);
-	assert_int_equal(waits, 2);
+	assert_int_equal(waits, 3);
 	w->waits = false;
 	assert_int_equal(get(w, UNIT(0) + 0x4000), 4);
 	check_accounts();
@@ -330,6 +363,10 @@ static void executed(void **state)
 	assert_int_equal(child[0]->pages_splits, 0);
 	assert_true(gpm_lookup(child[0], GPA(UNIT(0)), &e));
 	assert_true(e.size == PAGE_SIZE && e.shared && e.exec && !e.write);
+	assert_true(gpm_lookup(child[0], GPA(UNIT(0) + 63 * PAGE_SIZE), &e));
+	assert_true(e.size == PAGE_SIZE && e.shared && e.exec && !e.write);
+	assert_false(gpm_lookup(child[0], GPA(UNIT(0) + 64 * PAGE_SIZE), &e));
+	assert_int_equal(get(v, UNIT(0) + 300 * PAGE_SIZE + 8), 300 % 251 + 1);
 	assert_int_equal(gpm_execute(child[0], GPA(UNIT(0))), HC_OK);
 	put(v, UNIT(1), 4);
 	assert_int_equal(child[0]->pages_splits, 0);
@@ -421,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(given_back_without_memory),
 		cmocka_unit_test(reading),
+		cmocka_unit_test(not_its_templates),
 		cmocka_unit_test(writing),
 		cmocka_unit_test(two_vcpus),
 		cmocka_unit_test(not_before_all_have_passed),

@@ -140,7 +140,8 @@ static void touches(void **state)
 	WATCH("what is sure", assert_true(promise_sure(guest)));
 }
 
-static hv_status_t release_some(uint64_t first, uint64_t units)
+static hv_status_t release_some(struct partition *p, uint64_t first,
+				uint64_t units)
 {
 	const uint64_t block[HC_RELEASE_BLOCKS] = {
 		first + units, first + units * BIG_PAGE_SIZE + units,
@@ -150,17 +151,17 @@ static hv_status_t release_some(uint64_t first, uint64_t units)
 	};
 	hv_status_t st;
 
-	lock_take(&guest->lock);
-	st = release_memory(guest->vcpus[0], block);
-	lock_drop(&guest->lock);
+	lock_take(&p->lock);
+	st = release_memory(p->vcpus[0], block);
+	lock_drop(&p->lock);
 	return st;
 }
 
-static void release_all(uint64_t first, uint64_t units)
+static void release_all(struct partition *p, uint64_t first, uint64_t units)
 {
 	hv_status_t st;
 
-	while ((st = release_some(first, units)) == HC_EAGAIN) {
+	while ((st = release_some(p, first, units)) == HC_EAGAIN) {
 	}
 	assert_int_equal(st, HC_OK);
 }
@@ -176,22 +177,55 @@ static void releases(void **state)
 	for (i = 0; i < 80; i++) {
 		touch(guest, UNIT(i));
 	}
-	WATCH("160 MiB of tables, revoked", release_some(UNIT(0), 16));
-	WATCH("a part of them, given back", release_some(UNIT(0), 16));
-	release_all(UNIT(0), 16);
+	WATCH("160 MiB of tables, revoked", release_some(guest, UNIT(0), 16));
+	WATCH("a part of them, given back", release_some(guest, UNIT(0), 16));
+	release_all(guest, UNIT(0), 16);
 	for (i = 0; i < 20; i++) {
 		zero_ahead();
 		touch(guest, UNIT(i));
 	}
-	WATCH("40 MiB of large pages", release_some(UNIT(0), 4));
-	release_all(UNIT(0), 4);
+	WATCH("40 MiB of large pages", release_some(guest, UNIT(0), 4));
+	release_all(guest, UNIT(0), 4);
 	n = fragment(page);
 	for (i = 0; i < 100; i++) {
 		touch(guest, UNIT(0) + i * PAGE_SIZE);
 	}
-	WATCH("scattered pages", release_some(UNIT(0), 1));
-	release_all(UNIT(0), 1);
+	WATCH("scattered pages", release_some(guest, UNIT(0), 1));
+	release_all(guest, UNIT(0), 1);
 	give_back(page, n);
+}
+
+static uint64_t teardown(struct partition *p, uint64_t gpa)
+{
+	lock_take(&p->lock);
+	gpa = gpm_teardown(p, gpa);
+	lock_drop(&p->lock);
+	return gpa;
+}
+
+/* A child has all of its template's small pages, in tables of its own. */
+static void children(void **state)
+{
+	struct partition *child = partitions[2];
+	uint64_t i;
+
+	(void)state;
+	for (i = 0; i < 30 * BIG_PAGE_PAGES; i++) {
+		touch(guest, UNIT(100) + i * PAGE_SIZE);
+	}
+	child->template = guest;
+	WATCH("a table of a template's, and a copy", touch(child, UNIT(100)));
+	for (i = 1; i < 30; i++) {
+		touch(child, UNIT(100 + i));
+	}
+	WATCH("such tables, revoked", release_some(child, UNIT(100), 3));
+	WATCH("some of them, given back", release_some(child, UNIT(100), 3));
+	release_all(child, UNIT(100), 3);
+	WATCH("others, at a child's end", i = teardown(child, 0));
+	while (i != ~0ull) {
+		i = teardown(child, i);
+	}
+	child->template = NULL;
 }
 
 static void lives(void **state)
@@ -236,6 +270,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(touches),
 		cmocka_unit_test(releases),
+		cmocka_unit_test(children),
 		cmocka_unit_test(lives),
 	};
 

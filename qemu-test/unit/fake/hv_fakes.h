@@ -61,6 +61,14 @@ void fake_lock_held(const struct lock *l);
 void fake_memory_map(uint64_t bytes);
 void fake_vcpu_init(struct vcpu *v, struct partition *p, uint32_t index);
 
+/* p executes at gpa, as exit_fault() has it; p's lock held. */
+static inline hv_status_t gpm_execute(struct partition *p, gpa_t gpa)
+{
+	struct gpm_entry e;
+
+	return gpm_lookup(p, gpa, &e) && e.split ? gpm_split(p, gpa) : HC_OK;
+}
+
 /* Runs code that must end in panic(). */
 #define assert_panics(code) do {					\
 	volatile uint32_t held_ = fake_locks;				\
