@@ -105,6 +105,9 @@ static bool joins(const uint8_t *frame, size_t len, unsigned flags)
 static void on_frames(void *arg)
 {
 	(void)arg;
+	if (joined.count == 0) {
+		return;
+	}
 	stack.inside = true;
 	join_flush(&joined);
 	stack.inside = false;

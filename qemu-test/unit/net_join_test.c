@@ -336,6 +336,67 @@ static void acknowledgements(void **state)
 	is_out(6, 15, 0);
 }
 
+/* Any segments of two flows: all bytes come, in order, in segments as they were;
+ * of acknowledgements those are missing that one with a higher number followed. */
+static void by_chance(void **state)
+{
+	struct { bool six; uint32_t seq, ack; size_t bytes; } in[40], *at;
+	uint32_t next[2] = { 0, 0 };
+
+	(void)state;
+	srand(1);
+	for (unsigned round = 0; round < 3000; round++) {
+		setup(NULL);
+		for (unsigned i = 0; i < 40; i++) {
+			uint8_t ip[1600];
+			bool six = rand() % 8 == 0;
+			size_t bytes = rand() % 4 ? rand() % 3 * 100u :
+				       (unsigned)rand() % 150;
+			uint32_t seq = next[six] - (rand() % 8 ? 0 : 50u);
+			uint16_t ack = (uint16_t)(rand() % 6 ? 7 : rand() % 9);
+			size_t len = make(ip, six, seq, bytes, ACK);
+
+			net_put16(ip + (six ? 50 : 30), ack);
+			seal(ip, len);
+			assert_true(take(ip, len));
+			in[i].six = six;
+			in[i].seq = seq;
+			in[i].ack = ack;
+			in[i].bytes = bytes;
+			next[six] = seq + (uint32_t)bytes;
+		}
+		join_flush(&join);
+		at = in;
+		for (unsigned i = 0; i < count; i++) {
+			const uint8_t *ip = outs[i].data;
+			bool six = ip[0] >> 4 == 6;
+			size_t tcp = six ? 40 : 20, size = outs[i].packet.gso_size;
+			size_t left = outs[i].packet.len - tcp - 32;
+			uint32_t seq = net_get32(ip + tcp + 4);
+			uint32_t ack = net_get32(ip + tcp + 8);
+
+			is_out(i, seq, left);
+			while (left == 0 && at->ack != ack) {
+				assert_true(at->bytes == 0 && at->six == six &&
+					    at->ack < ack);
+				at++;
+			}
+			do {
+				size_t part = size && left > size ? size : left;
+
+				assert_true(at < in + 40 && at->six == six);
+				assert_int_equal(at->seq, seq);
+				assert_int_equal(at->ack, ack);
+				assert_int_equal(at->bytes, part);
+				seq += (uint32_t)part;
+				left -= part;
+				at++;
+			} while (left > 0);
+		}
+		assert_ptr_equal(at, in + 40);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -344,7 +405,7 @@ int main(void)
 		TEST(segments_are_one), TEST(a_push_is_kept),
 		TEST(there_is_an_end), TEST(others_are_not),
 		TEST(most_is_refused), TEST(wrong_sums_are_seen),
-		TEST(acknowledgements),
+		TEST(acknowledgements), TEST(by_chance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
