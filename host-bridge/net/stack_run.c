@@ -29,6 +29,9 @@
 
 #define SEGS		16u	/* of a frame that is sent */
 #define NAME		"isthmus"
+/* Bytes of a frame on a wire [IEEE 802.3 "minFrameSize"], without what the card
+ * checks. */
+#define FRAME_LEAST	60u
 
 struct stack stack;
 
@@ -115,9 +118,11 @@ static void on_frames(void *arg)
 }
 
 /* A frame from the card: ours only until we return. What there is no room for is
- * lost. */
+ * lost. lwIP looks at headers of ARP and IP without asking whether they are there,
+ * and where there is no wire a frame may be shorter than they are. */
 static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
 {
+	size_t all = len > FRAME_LEAST ? len : FRAME_LEAST;
 	struct pbuf *p = NULL;
 
 	(void)arg;
@@ -127,12 +132,13 @@ static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
 	stack.inside = true;
 	join_flush(&joined);
 	if (stack.added && len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
-		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + len),
+		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + all),
 			       PBUF_RAM);
 	}
 	if (p) {
 		(void)pbuf_remove_header(p, NET_HEADROOM);
 		memcpy(p->payload, frame, len);
+		memset((uint8_t *)p->payload + len, 0, all - len);
 	} else {
 		stack.lost++;
 	}
