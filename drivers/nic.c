@@ -216,6 +216,11 @@ void nic_receive(struct nic *nic, const volatile void *frame, size_t len,
 		nic->rx_dropped++;
 		return;
 	}
+	if (flags & NIC_RX_CSUM_OPEN && (nic->open.csum_start < NIC_HEADER ||
+	    nic->open.csum_start + nic->open.csum_offset + 2u > len)) {
+		nic->nonsense++;
+		return;
+	}
 	/* Once: the card may write there at any time. */
 	memcpy(nic->frame, (const void *)frame, len);
 	if (!(nic->frame[0] & 1) && memcmp(nic->frame, nic->mac, 6) != 0) {

@@ -36,8 +36,10 @@
 #define NIC_TSO4	2u		/* makes frames of more TCP than one has */
 #define NIC_TSO6	4u
 
-/* Of a frame that has come: the card finds its checksums right. */
+/* Of a frame that has come: the card finds its checksums right; or one was never
+ * finished, as nic->open says, for it has not left this computer. */
 #define NIC_RX_CSUM_GOOD	1u
+#define NIC_RX_CSUM_OPEN	2u
 
 /* How long frames may be the card's, a step of a start may take. */
 #define NIC_SEND_MS	5000u
@@ -130,6 +132,7 @@ struct nic {
 	bool full, roomy, news;		/* that the user is to hear of */
 	struct loop_timer timer;
 	uint8_t frame[NIC_FRAME_MAX];
+	struct nic_offload open;	/* of that, with NIC_RX_CSUM_OPEN */
 	/* Counters. */
 	uint64_t rx_packets, rx_bytes, rx_dropped;
 	uint64_t tx_packets, tx_bytes, tx_dropped;
@@ -163,7 +166,8 @@ void nic_init(struct nic *nic, const struct nic_ops *ops);
 void nic_step(struct nic *nic, unsigned step, unsigned ms);
 /* Its own address; false: it is none that a card can have. */
 bool nic_address(struct nic *nic, const uint8_t *mac);
-/* A frame that has come, in memory that the card may still write. */
+/* A frame that has come, in memory that the card may still write; with
+ * NIC_RX_CSUM_OPEN nic->open has been set. */
 void nic_receive(struct nic *nic, const volatile void *frame, size_t len,
 		 unsigned flags);
 void nic_sent(struct nic *nic, unsigned frames);

@@ -18,13 +18,14 @@
 
 /* [virtio 1.2 "Network Device", "Feature bits"] */
 #define F_CSUM		(1ull << 0)
+#define F_GUEST_CSUM	(1ull << 1)
 #define F_MTU		(1ull << 3)
 #define F_MAC		(1ull << 5)
 #define F_HOST_TSO4	(1ull << 11)
 #define F_HOST_TSO6	(1ull << 12)
 #define F_STATUS	(1ull << 16)
-#define F_WANTED	(F_CSUM | F_MTU | F_MAC | F_HOST_TSO4 | F_HOST_TSO6 | \
-			 F_STATUS | VIRTIO_F_VERSION_1 | \
+#define F_WANTED	(F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_HOST_TSO4 | \
+			 F_HOST_TSO6 | F_STATUS | VIRTIO_F_VERSION_1 | \
 			 VIRTIO_F_ACCESS_PLATFORM)
 
 /* [virtio 1.2 "Network Device", "Device configuration layout"] */
@@ -35,6 +36,7 @@
 #define MTU_LEAST	576u		/* [RFC 791]; below it is nonsense */
 
 #define NEEDS_CSUM	1u
+#define DATA_VALID	2u
 #define GSO_TCPV4	1u
 #define GSO_TCPV6	4u
 
@@ -331,6 +333,25 @@ static int send(struct nic *nic, const struct nic_seg *segs, unsigned count,
 	return 0;
 }
 
+/* What the device says of a frame's sums, in a header that it may still write. */
+static unsigned sums_of(struct virtio_net *net, const uint8_t *slot)
+{
+	struct header h;
+
+	memcpy(&h, slot, sizeof(h));
+	if (!(net->features & F_GUEST_CSUM)) {
+		return 0;
+	}
+	if (h.flags & NEEDS_CSUM) {
+		net->nic.open = (struct nic_offload){
+			.csum = true, .csum_start = h.csum_start,
+			.csum_offset = h.csum_offset,
+		};
+		return NIC_RX_CSUM_OPEN;
+	}
+	return h.flags & DATA_VALID ? NIC_RX_CSUM_GOOD : 0;
+}
+
 /* One frame that has come; its place is the device's again. */
 static void take_frame(struct virtio_net *net)
 {
@@ -346,8 +367,10 @@ static void take_frame(struct virtio_net *net)
 	if (used.len < head || used.len > SLOT_BYTES) {
 		net->nic.nonsense++;
 	} else {
-		nic_receive(&net->nic, net->shared->slots[RX][slot] + head,
-			    used.len - head, 0);
+		const uint8_t *data = net->shared->slots[RX][slot];
+
+		nic_receive(&net->nic, data + head, used.len - head,
+			    sums_of(net, data));
 	}
 	give_rx(net, slot);
 }

@@ -32,12 +32,13 @@ static uint16_t pseudo(const uint8_t *ip, size_t len)
 	return net_fold((uint64_t)sum + PROTO_TCP + len - at);
 }
 
-static bool sums_are_right(const uint8_t *ip, size_t len)
+static bool sums_are_right(const uint8_t *ip, size_t len, enum join_sum sum)
 {
 	size_t at = ip_header(ip);
 
 	return (at == IP6 || net_sum(0, ip, IP4) == 0xffff) &&
-	       net_sum(pseudo(ip, len), ip + at, len - at) == 0xffff;
+	       (sum != JOIN_UNKNOWN ||
+		net_sum(pseudo(ip, len), ip + at, len - at) == 0xffff);
 }
 
 /** See join.h. Data or an acknowledgement of an open connection, with nothing else
@@ -98,12 +99,12 @@ static bool follows(const struct join *j, const uint8_t *ip, size_t len,
 
 /** See join.h. */
 bool join_take(struct join *j, const uint8_t *ip, size_t len, size_t header,
-	       bool good)
+	       enum join_sum sum)
 {
 	uint8_t *held = j->room + NET_HEADROOM;
 	size_t at = ip_header(ip), bytes = len - header;
 
-	if (!good && !sums_are_right(ip, len)) {
+	if (!sums_are_right(ip, len, sum)) {
 		return false;
 	}
 	if (!follows(j, ip, len, header)) {
@@ -115,11 +116,13 @@ bool join_take(struct join *j, const uint8_t *ip, size_t len, size_t header,
 		j->next = net_get32(ip + at + SEQ);
 	} else if (bytes == 0) {
 		memcpy(held, ip, len);
+		j->open = sum == JOIN_OPEN;
 		return true;
 	}
 	memcpy(held + j->len, ip + header, bytes);
 	held[at + FLAGS] |= ip[at + FLAGS];
 	j->count++;
+	j->open = sum == JOIN_OPEN;
 	j->len += bytes;
 	j->next += (uint32_t)bytes;
 	if (bytes < j->size || (held[at + FLAGS] & FLAG_PSH)) {
@@ -142,13 +145,15 @@ void join_flush(struct join *j)
 	if (j->count == 0) {
 		return;
 	}
-	if (j->count > 1) {
+	if (j->count > 1 || j->open) {
 		p.flags = NET_NEEDS_CSUM;
+		p.csum_start = (uint16_t)at;
+		p.csum_offset = CSUM;
+	}
+	if (j->count > 1) {
 		p.gso_type = at == IP6 ? NET_GSO_TCPV6 : NET_GSO_TCPV4;
 		p.gso_size = j->size;
 		p.hdr_len = (uint16_t)j->header;
-		p.csum_start = (uint16_t)at;
-		p.csum_offset = CSUM;
 		if (at == IP6) {
 			net_put16(ip + 4, (uint16_t)(j->len - IP6));
 		} else {

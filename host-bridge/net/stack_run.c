@@ -86,6 +86,19 @@ static void on_joined(struct net_packet *packet)
 
 static struct join joined = { .out = on_joined };
 
+/* What the card says of the sum of a packet's TCP, which begins there. */
+static enum join_sum sum_of(const uint8_t *ip, unsigned flags)
+{
+	const struct nic_offload *open = &stack.nic->open;
+	unsigned at = SIZEOF_ETH_HDR + (ip[0] >> 4 == 4 ? 20u : 40u);
+
+	if (flags & NIC_RX_CSUM_OPEN) {
+		return open->csum_start == at && open->csum_offset == 16 ?
+		       JOIN_OPEN : JOIN_UNKNOWN;
+	}
+	return flags & NIC_RX_CSUM_GOOD ? JOIN_RIGHT : JOIN_UNKNOWN;
+}
+
 /* Whether a frame has been taken, to be joined with others. */
 static bool joins(const uint8_t *frame, size_t len, unsigned flags)
 {
@@ -101,7 +114,7 @@ static bool joins(const uint8_t *frame, size_t len, unsigned flags)
 	len = packet_length(ip, len - SIZEOF_ETH_HDR);
 	header = len ? join_header(ip, len) : 0;
 	return header && stack.hooks.joins(stack.hooks.arg, ip) &&
-	       join_take(&joined, ip, len, header, flags & NIC_RX_CSUM_GOOD);
+	       join_take(&joined, ip, len, header, sum_of(ip, flags));
 }
 
 /* The card's turn is over. */
@@ -139,6 +152,9 @@ static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
 		(void)pbuf_remove_header(p, NET_HEADROOM);
 		memcpy(p->payload, frame, len);
 		memset((uint8_t *)p->payload + len, 0, all - len);
+		if (flags & NIC_RX_CSUM_OPEN) {
+			nic_soft_csum(p->payload, len, &stack.nic->open);
+		}
 	} else {
 		stack.lost++;
 	}

@@ -183,9 +183,15 @@ static void pass(uint64_t ms)
 static void receive(const uint8_t *frame, size_t len)
 {
 	void *copy = malloc(len > 0 ? len : 1);
+	unsigned flags = len & 1 ? NIC_RX_CSUM_GOOD : 0;
 
 	memcpy(copy, frame, len);
-	nic.receive(nic.arg, copy, len, len & 1 ? NIC_RX_CSUM_GOOD : 0);
+	if (len % 4 == 2 && len >= 52) {
+		nic.open = (struct nic_offload){ .csum_start = 34,
+						 .csum_offset = 16 };
+		flags = NIC_RX_CSUM_OPEN;
+	}
+	nic.receive(nic.arg, copy, len, flags);
 	free(copy);
 }
 

@@ -21,6 +21,7 @@ struct router router;
 char net_said[8192];
 uint64_t net_ms = 1000;
 int net_send_error;
+unsigned net_flags;
 struct notice_listener *net_listener;
 
 static struct loop_timer *timers;
@@ -144,7 +145,7 @@ void net_frame(const void *frame, size_t len)
 
 	memcpy(copy, frame, len);
 	if (net_nic.receive) {
-		net_nic.receive(net_nic.arg, copy, len, 0);
+		net_nic.receive(net_nic.arg, copy, len, net_flags);
 	}
 	free(copy);
 }

@@ -48,6 +48,7 @@ extern char net_said[8192];	/* by notice() */
 extern uint64_t net_ms;		/* now */
 extern struct notice_listener *net_listener;
 extern int net_send_error;	/* of nic_send(), if not 0 */
+extern unsigned net_flags;	/* of frames that come */
 
 /* A card that has not started yet, and a router. */
 void net_begin(void);

@@ -108,7 +108,7 @@ static bool take(const uint8_t *ip, size_t len)
 {
 	size_t header = join_header(ip, len);
 
-	return header && join_take(&join, ip, len, header, false);
+	return header && join_take(&join, ip, len, header, JOIN_UNKNOWN);
 }
 
 static bool comes(bool six, uint32_t seq, size_t bytes, uint8_t flags)
@@ -287,15 +287,47 @@ static void wrong_sums_are_seen(void **state)
 	for (size_t i = 20; i < len; i += 97) {
 		ip[i] ^= 0x40;
 		assert_false(join_header(ip, len) &&
-			     join_take(&join, ip, len, HEADER, false));
+			     join_take(&join, ip, len, HEADER, JOIN_UNKNOWN));
 		ip[i] ^= 0x40;
 	}
-	ip[8]--;			/* IP's */
-	assert_false(join_take(&join, ip, len, HEADER, false));
-	assert_true(join_take(&join, ip, len, HEADER, true));
+	ip[8]--;			/* IP's, of which no card says anything */
+	assert_false(join_take(&join, ip, len, HEADER, JOIN_UNKNOWN));
+	assert_false(join_take(&join, ip, len, HEADER, JOIN_RIGHT));
 	ip[8]++;
+	ip[60]++;
+	assert_true(join_take(&join, ip, len, HEADER, JOIN_RIGHT));
 	join_flush(&join);
-	assert_true(join_take(&join, ip, len, HEADER, false));
+	assert_int_equal(outs[0].packet.flags, NET_DATA_VALID);
+}
+
+/* One that was never finished stays so, alone, and is finished with others. */
+static void open_sums(void **state)
+{
+	uint8_t ip[1600];
+	size_t len;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		len = make(ip, false, i < 2 ? 1000 * i : 5000, 1000, ACK);
+		net_put16(ip + 36, (uint16_t)plain(ip + 12, 8, 6 + 1032));
+		assert_false(join_take(&join, ip, len, HEADER, JOIN_UNKNOWN));
+		assert_true(join_take(&join, ip, len, HEADER, JOIN_OPEN));
+	}
+	join_flush(&join);
+	assert_int_equal(count, 2);
+	is_out(0, 0, 2000);
+	assert_int_equal(outs[1].packet.flags, NET_NEEDS_CSUM);
+	assert_int_equal(outs[1].packet.csum_start, 20);
+	assert_int_equal(outs[1].packet.csum_offset, 16);
+	assert_memory_equal(outs[1].data, ip, len);
+	/* And the last acknowledgement says it. */
+	len = make(ip, false, 6000, 0, ACK);
+	assert_true(join_take(&join, ip, len, HEADER, JOIN_UNKNOWN));
+	net_put16(ip + 30, 9);
+	assert_true(join_take(&join, ip, len, HEADER, JOIN_OPEN));
+	join_flush(&join);
+	assert_int_equal(count, 3);
+	assert_int_equal(outs[2].packet.flags, NET_NEEDS_CSUM);
 }
 
 static bool acknowledges(uint32_t ack, uint16_t window)
@@ -405,7 +437,7 @@ int main(void)
 		TEST(segments_are_one), TEST(a_push_is_kept),
 		TEST(there_is_an_end), TEST(others_are_not),
 		TEST(most_is_refused), TEST(wrong_sums_are_seen),
-		TEST(acknowledgements), TEST(by_chance),
+		TEST(open_sums), TEST(acknowledgements), TEST(by_chance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 NET_STACK_SRCS := $(addprefix host-bridge/net/,stack_run.c stack_out.c neighbours.c join.c stack_link.c \
 	stack_addresses.c stack_pools.c pool.c lwip_port.c echo.c listen.c ntp.c ping.c resolve.c syslog.c) host-bridge/rt/seed.c \
-	host-bridge/rt/wall.c host-bridge/rt/sink.c
+	host-bridge/rt/wall.c host-bridge/rt/sink.c drivers/nic_soft.c
 NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 	-include qemu-test/unit/newlib.h $(LWIP_INCLUDES)
 

@@ -104,6 +104,68 @@ static void segments_are_joined(void **state)
 	stack_set_hooks(&(struct stack_hooks){ 0 });
 }
 
+static uint16_t whole;		/* the sum of all that TCP sums up */
+
+static bool sum_up(void *arg, struct net_packet *packet)
+{
+	uint8_t pseudo[12] = { 0 };
+
+	(void)arg;
+	memcpy(pseudo, packet->data + 12, 8);
+	pseudo[9] = 6;
+	put16(pseudo + 10, (uint16_t)(packet->len - 20));
+	whole = (uint16_t)~test_sum(packet->data + 20, packet->len - 20,
+				    (uint16_t)~test_sum(pseudo, 12, 0));
+	last = *packet;
+	return true;
+}
+
+/* A segment whose sum is of the addresses only. */
+static void open_tcp(uint16_t port, uint16_t offset)
+{
+	uint8_t data[120] = { 0, 80 }, pseudo[12] = { 0 };
+
+	net_nic.open = (struct nic_offload){
+		.csum = true, .csum_start = 34, .csum_offset = offset,
+	};
+	net_flags = NIC_RX_CSUM_OPEN;
+	put16(data + 2, port);
+	data[12] = 5 << 4;
+	data[13] = 0x10;
+	put32(pseudo, ROUTER_IP);
+	put32(pseudo + 4, HOST_IP);
+	pseudo[9] = 6;
+	put16(pseudo + 10, sizeof(data));
+	put16(data + 16, (uint16_t)~test_sum(pseudo, 12, 0));
+	memset(data + 20, 0x5a, sizeof(data) - 20);
+	net_ip(6, ROUTER_IP, HOST_IP, data, sizeof(data));
+	net_flags = 0;
+}
+
+/* Of a card whose frames have not left its computer: it is finished for lwIP, and for
+ * a Linux left as it is. */
+static void open_sums_are_finished(void **state)
+{
+	(void)state;
+	stack_set_hooks(&(struct stack_hooks){ .from_wire = sum_up,
+					       .joins = is_ours });
+	open_tcp(40001, 16);
+	assert_int_equal(whole, 0xffff);
+	assert_int_equal(last.flags, 0);
+	whole = 0;
+	open_tcp(40000, 16);
+	assert_int_equal(whole, 0);
+	net_nic.received(net_nic.arg);
+	assert_int_not_equal(whole, 0xffff);
+	assert_int_equal(last.flags, NET_NEEDS_CSUM);
+	assert_int_equal(last.csum_start, 20);
+	/* what is said is not of TCP's sum: it is no segment with one */
+	last.flags = 7;
+	open_tcp(40000, 18);
+	assert_int_equal(last.flags, 0);
+	stack_set_hooks(&(struct stack_hooks){ 0 });
+}
+
 static uint8_t seen[1600];
 static size_t seen_len;
 
@@ -302,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_hook_sees_packets_first),
 		cmocka_unit_test(segments_are_joined),
+		cmocka_unit_test(open_sums_are_finished),
 		cmocka_unit_test(packets_of_others_go_out),
 		cmocka_unit_test(nonsense_of_others_does_not),
 		cmocka_unit_test(a_linux_talks_to_the_host),

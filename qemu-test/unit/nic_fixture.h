@@ -51,6 +51,7 @@ bool come_frame(size_t len);
 /* So many have been handed on as they were, in order, since last time. */
 void handed_on(unsigned count);
 extern unsigned told_changed, told_room;
+extern unsigned got_flags;		/* of the last one */
 
 /* The tests that are the same for all cards; each of an object made by new(). */
 void both_ways(void **state);

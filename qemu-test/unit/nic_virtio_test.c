@@ -128,6 +128,45 @@ static void large_sends(void **state)
 	assert_int_equal(nic->nonsense, 0);
 }
 
+/* What it says of sums counts if it may, and where they would be in the frame. */
+static void sums_of_what_comes(void **state)
+{
+	struct nic *nic = nic_ready(state);
+
+	dev.header[0] = 2;
+	assert_true(come_frame(60));
+	nic_run(nic, 1);
+	handed_on(1);
+	assert_int_equal(got_flags, NIC_RX_CSUM_GOOD);
+	dev.header[0] = 1;
+	dev.header[6] = 34;		/* csum_start */
+	dev.header[8] = 24;		/* csum_offset: the last two bytes */
+	assert_true(come_frame(60));
+	nic_run(nic, 1);
+	handed_on(1);
+	assert_int_equal(got_flags, NIC_RX_CSUM_OPEN);
+	assert_int_equal(nic->open.csum_start, 34);
+	assert_int_equal(nic->open.csum_offset, 24);
+	assert_int_equal(nic->nonsense, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		dev.header[6] = i == 1 ? 13 : 34;
+		dev.header[7] = i == 2 ? 0xff : 0;
+		dev.header[8] = i == 0 ? 25 : 0;
+		assert_true(card.arrive((uint8_t [60]){ 1 }, 60));
+		nic_run(nic, 1);
+		assert_int_equal(nic->nonsense, i + 1);
+	}
+	handed_on(0);
+	(void)nic_teardown(state);
+	dev.features &= ~2ull;
+	(void)nic_setup(state, new(true, true));
+	nic = nic_ready(state);
+	assert_true(come_frame(60));
+	nic_run(nic, 1);
+	handed_on(1);
+	assert_int_equal(got_flags, 0);
+}
+
 static uint16_t next_place(void)
 {
 	struct fake_queue *q = &dev.queues[0];
@@ -251,7 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(says_what_it_is), NIC_TESTS, TEST(one_vector),
 		TEST(other_order), TEST(small_queues), TEST(smaller_mtu),
-		TEST(large_sends), TEST(nonsense), TEST(asks_for_a_reset),
+		TEST(large_sends), TEST(sums_of_what_comes),
+		TEST(nonsense), TEST(asks_for_a_reset),
 		TEST(not_of_virtio_1), TEST(past_the_iommu), TEST(odd_devices),
 		TEST(changes_at_a_reset),
 	};

@@ -103,7 +103,7 @@ bool virtio_arrive(const uint8_t *data, size_t len)
 	assert_int_equal(d->flags, 2);
 	assert_true(d->len >= 12 + len);
 	to = fake_bus(d->addr, 12 + len);
-	memset(to, 0, 12);
+	memcpy(to, dev.header, 12);
 	to[10] = 1;
 	memcpy(to + 12, data, len);
 	use(0, head, (uint32_t)(12 + len));

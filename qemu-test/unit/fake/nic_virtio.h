@@ -9,8 +9,8 @@
 #define REGS_COMMON	((volatile void *)0x1000)
 #define REGS_DEVICE	((volatile void *)0x2000)
 #define REGS_NOTIFY	((volatile void *)0x3000)
-#define F_USUAL		(1ull << 0 | 1ull << 5 | 1ull << 11 | 1ull << 12 | \
-			 1ull << 16 | 1ull << 32 | 1ull << 33)
+#define F_USUAL		(1ull << 0 | 1ull << 1 | 1ull << 5 | 1ull << 11 | \
+			 1ull << 12 | 1ull << 16 | 1ull << 32 | 1ull << 33)
 
 struct fake_queue {
 	uint16_t size, size_max, enable, vector;
@@ -30,6 +30,7 @@ extern struct fake_virtio {
 	bool link;
 	struct fake_queue queues[2];
 	bool no_features_ok, reverse;
+	uint8_t header[12];		/* before what comes */
 } dev;
 
 void use(unsigned queue, uint32_t id, uint32_t len);
