@@ -172,8 +172,7 @@ static NOINLINE void exit_fault(struct vcpu *v, const struct vm_exit *e)
 	}
 	lock_take(&p->lock);
 	ok = partition_populate(v, e->fault.gpa, e->fault.access & GPM_WRITE,
-				&why) &&
-	     gpm_lookup(p, e->fault.gpa, &g) &&
+				&why) && gpm_lookup(p, e->fault.gpa, &g) &&
 	     access_allowed(p, &g, e->fault.access);
 	if (ok && (e->fault.access & GPM_EXEC) && g.split &&
 	    gpm_split(p, e->fault.gpa)) {
@@ -203,8 +202,7 @@ static NOINLINE void exit_exception(struct vcpu *v, const struct vm_exit *e)
 		v->fault_streak = 0;
 		yield(v);
 	}
-	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error,
-			      e->exc.error);
+	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error, e->exc.error);
 	/* also ends a MOV SS or STI shadow, which cannot outlive the delivery
 	 * and would forbid the entry while TF is set [XSA-308]; after the
 	 * injection, with which the trap of a single step merges */

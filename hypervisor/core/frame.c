@@ -340,8 +340,7 @@ void frame_free(uint8_t who, hpa_t pa, uint64_t bytes)
 	for (; page < end; page += n) {
 		uint32_t u = (uint32_t)(page / BIG_PAGE_PAGES);
 
-		n = u64_min(end - page,
-			    BIG_PAGE_PAGES - page % BIG_PAGE_PAGES);
+		n = u64_min(end - page, BIG_PAGE_PAGES - page % BIG_PAGE_PAGES);
 		list_remove(u);
 		set_owner(page, n, who, FRAME_FREE);
 		units[u].free += (uint16_t)n;

@@ -72,8 +72,7 @@ static uint64_t leaf(hpa_t pa, uint32_t flags, bool big)
 	return pa.v | f->leaf | (big ? f->large : 0) |
 	       (flags & GPM_SHARED ? SW_SHARED : 0) |
 	       (flags & GPM_WRITE ? f->write : 0) |
-	       (exec && !later ? f->exec : f->no_exec) |
-	       (later ? SW_EXEC : 0) |
+	       (exec && !later ? f->exec : f->no_exec) | (later ? SW_EXEC : 0) |
 	       (flags & GPM_UNCACHED ? f->uncached : f->cached);
 }
 
@@ -147,8 +146,7 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 			*big = true;
 			return e;
 		}
-		if (!is_present(*e) &&
-		    (!make || !new_table(p, e, false))) {
+		if (!is_present(*e) && (!make || !new_table(p, e, false))) {
 			return NULL;
 		}
 		t = table_of(*e);
@@ -487,8 +485,7 @@ hv_status_t gpm_reclaim(struct partition *p, gpa_t gpa, int *budget)
 	if (!e) {
 		return p->template ? HC_ENOMEM : HC_OK;
 	}
-	if (--*budget < 0 ||
-	    (!is_present(*e) && !free_stretch(p, e, budget))) {
+	if (--*budget < 0 || (!is_present(*e) && !free_stretch(p, e, budget))) {
 		return HC_EAGAIN;
 	}
 	if (!*e && p->template) {

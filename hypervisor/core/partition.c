@@ -391,8 +391,7 @@ static bool populate_big(struct partition *p, uint64_t gpa, bool empty)
 	hpa_t pa;
 
 	if (!partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
-	    !gpm_range_empty(p, GPA(base)) ||
-	    (p->template && !empty &&
+	    !gpm_range_empty(p, GPA(base)) || (p->template && !empty &&
 	     !gpm_range_empty(p->template, GPA(base)))) {
 		return false;
 	}

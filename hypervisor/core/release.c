@@ -53,8 +53,7 @@ static bool all_passed(const struct vcpu *me, uint64_t epoch)
 	for (i = 0; i < p->vcpu_count; i++) {
 		struct vcpu *v = p->vcpus[i];
 
-		if (v != me &&
-		    __atomic_load_n(&v->running, __ATOMIC_SEQ_CST) &&
+		if (v != me && __atomic_load_n(&v->running, __ATOMIC_SEQ_CST) &&
 		    !__atomic_load_n(&v->waits, __ATOMIC_SEQ_CST) &&
 		    __atomic_load_n(&v->gpm_epoch, __ATOMIC_ACQUIRE) < epoch) {
 			sched_interrupt(v);

@@ -52,8 +52,7 @@ void sched_interrupt(const struct vcpu *v)
 {
 	struct percpu *pc = v->cpu;
 
-	if (pc != this_cpu() &&
-	    __atomic_load_n(&pc->away, __ATOMIC_SEQ_CST) &&
+	if (pc != this_cpu() && __atomic_load_n(&pc->away, __ATOMIC_SEQ_CST) &&
 	    __atomic_exchange_n(&pc->away, 0, __ATOMIC_SEQ_CST)) {
 		lapic_ipi(pc->apic_id, VECTOR_KICK);
 	}
@@ -113,8 +112,7 @@ void sched_timer(struct percpu *pc, uint64_t at)
 /* The partition's state comes second: see all_stopped() in partition.c. */
 static bool runnable(const struct vcpu *v)
 {
-	return __atomic_load_n(&v->state, __ATOMIC_SEQ_CST) ==
-	       VCPU_RUNNABLE &&
+	return __atomic_load_n(&v->state, __ATOMIC_SEQ_CST) == VCPU_RUNNABLE &&
 	       v->partition->state == HC_STATE_RUNNING;
 }
 

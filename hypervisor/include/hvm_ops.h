@@ -87,6 +87,17 @@ struct hvm_ops {
 	void (*dump)(struct vcpu *v);
 };
 
+/* All of a backend's, by their names. */
+#define HVM_OPS(x) \
+	.probe = x##_probe, .cpu_enable = x##_cpu_enable, \
+	.partition_init = x##_partition_init, .vcpu_init = x##_vcpu_init, \
+	.vcpu_reset = x##_vcpu_reset, .vcpu_copy = x##_vcpu_copy, \
+	.vcpu_run = x##_vcpu_run, .vcpu_get = x##_vcpu_get, \
+	.vcpu_set = x##_vcpu_set, .vcpu_inject = x##_vcpu_inject, \
+	.vcpu_intr_window = x##_vcpu_intr_window, \
+	.vcpu_advance_rip = x##_vcpu_advance_rip, .gpm_flush = x##_gpm_flush, \
+	.dump = x##_dump,
+
 extern const struct hvm_ops *hvm;	/* set once by hvm_select() */
 extern const struct hvm_ops hvm_vmx;
 extern const struct hvm_ops hvm_svm;

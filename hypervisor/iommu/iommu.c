@@ -162,19 +162,31 @@ static bool serves(uint32_t unit, uint32_t function)
 	return iommu_units[unit].boot->flags & BOOT_IOMMU_ALL;
 }
 
-/* Every unit that may have the function is told; d: NULL, it reaches nothing. */
-static hv_status_t set_all(uint32_t function, const struct iommu_domain *d)
+/* What units are told of a function: a domain, NULL: it reaches nothing; or the
+ * entry of a vector that is not 0. */
+struct order {
+	const struct iommu_domain *d;
+	uint8_t vector;
+	bool level;
+};
+
+/* Every unit that may have the function is told. */
+static hv_status_t tell_all(uint32_t function, struct order o)
 {
 	hv_status_t st = HC_ENOENT;
 	bool full;
 	uint32_t i;
 
 	for (i = 0; i < iommu_unit_count; i++) {
+		struct iommu_unit *u = &iommu_units[i];
+
 		if (!serves(i, function)) {
 			continue;
 		}
-		if (iommu_units[i].failed ||
-		    !iommu_ops->set(&iommu_units[i], function, d, &full)) {
+		if (u->failed || !(o.vector ?
+		    iommu_ops->interrupt(u, function, o.vector, o.level,
+					 cpus[0]->apic_id, &full) :
+		    iommu_ops->set(u, function, o.d, &full))) {
 			return HC_EBUSY;
 		}
 		if (full) {
@@ -217,7 +229,7 @@ hv_status_t iommu_attach(struct partition *p, uint32_t function,
 	if (st) {
 		return st;
 	}
-	st = set_all(function, &d);
+	st = tell_all(function, (struct order){ .d = &d });
 	if (st) {
 		/* a unit that does not answer may know the tables */
 		if (st != HC_EBUSY) {
@@ -248,7 +260,7 @@ hv_status_t iommu_detach(uint32_t function)
 	if (!g) {
 		return HC_ENOENT;
 	}
-	st = set_all(function, NULL);
+	st = tell_all(function, (struct order){ .d = NULL });
 	if (st) {
 		return st;
 	}
@@ -263,30 +275,6 @@ hv_status_t iommu_detach(uint32_t function)
 static bool intel(void)
 {
 	return iommu_told->kind == BOOT_IOMMU_INTEL;
-}
-
-/* The entry of a vector, in every unit that may have the function. */
-static hv_status_t interrupt_all(uint32_t function, uint8_t vector, bool level)
-{
-	hv_status_t st = HC_ENOENT;
-	bool full;
-	uint32_t i;
-
-	for (i = 0; i < iommu_unit_count; i++) {
-		if (!serves(i, function)) {
-			continue;
-		}
-		if (iommu_units[i].failed ||
-		    !iommu_ops->interrupt(&iommu_units[i], function, vector,
-					  level, cpus[0]->apic_id, &full)) {
-			return HC_EBUSY;
-		}
-		if (full) {
-			return HC_ENOMEM;
-		}
-		st = HC_OK;
-	}
-	return st;
 }
 
 /**
@@ -307,7 +295,7 @@ hv_status_t iommu_msi(uint32_t function, uint8_t vector, uint64_t *address,
 		*data = vector;
 		return cpus[0]->apic_id > 254 ? HC_EINVAL : HC_OK;
 	}
-	st = interrupt_all(function, vector, false);
+	st = tell_all(function, (struct order){ .vector = vector });
 	*address = intel() ? MSI_REMAPPED(vector) : MESSAGES;
 	*data = intel() ? 0 : vector;
 	return st;
@@ -323,7 +311,8 @@ hv_status_t iommu_msi(uint32_t function, uint8_t vector, uint64_t *address,
 uint32_t iommu_ioapic(uint8_t vector, bool level)
 {
 	if (iommu_interrupts) {
-		if (interrupt_all(iommu_told->ioapic_function, vector, level)) {
+		if (tell_all(iommu_told->ioapic_function, (struct order){
+			.vector = vector, .level = level })) {
 			panic("the I/O APIC's interrupts cannot be remapped");
 		}
 		return intel() ? REDIR_REMAPPED(vector) : 0;

@@ -98,8 +98,7 @@ static bool command(struct iommu_unit *u, uint32_t bit, bool on)
 
 	write_device32(u->regs + REG_GCMD, on ? v | bit : v & ~bit);
 	/* the flush of write buffers is done when its bit is clear again */
-	return iommu_wait(u, REG_GSTS, bit,
-			  on && bit != GLOBAL_WBF ? bit : 0);
+	return iommu_wait(u, REG_GSTS, bit, on && bit != GLOBAL_WBF ? bit : 0);
 }
 
 /* The queue is never full: what is put into it is waited for at once. */
@@ -248,8 +247,7 @@ static uint64_t *context(const struct iommu_unit *u, uint32_t function)
 {
 	uint64_t root = u->table[(function >> 8 & 0xff) * 2];
 
-	return root & ENTRY_P ?
-	       (uint64_t *)hpa_ptr(HPA(root & IOMMU_ADDRESS)) +
+	return root & ENTRY_P ? (uint64_t *)hpa_ptr(HPA(root & IOMMU_ADDRESS)) +
 	       (function & 0xff) * 2 : NULL;
 }
 
@@ -360,8 +358,7 @@ static bool vtd_fault(struct iommu_unit *u, struct iommu_fault *f)
 		reason = (uint32_t)(high >> 32) & 0xff;
 		*f = (struct iommu_fault){
 			.function = u->boot->segment << 16 |
-				    (uint32_t)(high & 0xffff),
-			.reason = reason,
+				    (uint32_t)(high & 0xffff), .reason = reason,
 			.address = low & ~PAGE_MASK,
 			.write = !(high & FRCD_READ),
 			.interrupt = reason >= FAULT_INTERRUPTS &&

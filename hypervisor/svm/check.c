@@ -19,102 +19,14 @@ static bool long_mode(const struct vmcb *b)
 	return (b->efer & EFER_LME) && (b->cr0 & CR0_PG);
 }
 
-/* Each check below: the rule in words, the field's value in *v; NULL: all
- * hold. */
-static const char *check_control_registers(const struct vmcb *b, uint64_t *v)
-{
-	*v = b->cr0;
-	if (!(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW)) {
-		return "CR0.CD is 0 and CR0.NW is 1";
-	}
-	if (b->cr0 >> 32) {
-		return "CR0[63:32] are not 0";
-	}
-	*v = b->cr4;
-	if (b->cr4 & CR4_MBZ) {
-		return "a reserved bit of CR4 is 1";
-	}
-	if (long_mode(b) && !(b->cr4 & CR4_PAE)) {
-		return "EFER.LME and CR0.PG are 1 and CR4.PAE is 0";
-	}
-	*v = b->cr0;
-	if (long_mode(b) && !(b->cr0 & CR0_PE)) {
-		return "EFER.LME and CR0.PG are 1 and CR0.PE is 0";
-	}
-	*v = b->efer;
-	if (!(b->efer & EFER_SVME)) {
-		return "EFER.SVME is 0";
-	}
-	return b->efer & EFER_MBZ ? "a reserved bit of EFER is 1" : NULL;
-}
-
-static const char *check_state(const struct vmcb *b, uint32_t phys_bits,
-			       uint64_t *v)
-{
-	*v = b->cr3;
-	if (long_mode(b) && b->cr3 >> phys_bits) {
-		return "a reserved bit of CR3 is 1";
-	}
-	*v = b->dr6;
-	if (b->dr6 >> 32) {
-		return "DR6[63:32] are not 0";
-	}
-	*v = b->dr7;
-	if (b->dr7 >> 32) {
-		return "DR7[63:32] are not 0";
-	}
-	*v = b->cs.attrib;
-	if (long_mode(b) && (b->cr4 & CR4_PAE) &&
-	    (b->cs.attrib & (ATTR_L | ATTR_D)) == (ATTR_L | ATTR_D)) {
-		return "CS.L and CS.D are both 1 in long mode";
-	}
-	return NULL;
-}
-
-/* [APM2 "EVENTINJ Field"] */
-static const char *check_event(const struct vmcb *b)
+/* [APM2 "EVENTINJ Field"]: a type that is reserved, or no exception's vector. */
+static bool bad_event(const struct vmcb *b)
 {
 	uint32_t type = EVENTINJ_TYPE(b->eventinj), vector = b->eventinj & 0xff;
 
-	if (!(b->eventinj & EVENTINJ_VALID)) {
-		return NULL;
-	}
-	if (type == 1 || type > EVENT_TYPE_SOFT) {
-		return "EVENTINJ.TYPE is reserved";
-	}
-	if (type == EVENT_TYPE_EXCEPTION && (vector == 2 || vector > 31)) {
-		return "EVENTINJ names a vector that is no exception";
-	}
-	return NULL;
-}
-
-/* What belongs to the hypervisor alone: a violation here is our own bug. */
-static const char *check_controls(const struct vmcb *b, uint32_t phys_bits,
-				  uint32_t asids, uint64_t *v)
-{
-	*v = b->intercept_misc2;
-	if (!(b->intercept_misc2 & MISC2_VMRUN)) {
-		return "the VMRUN intercept is clear";
-	}
-	*v = b->guest_asid;
-	/* 0 is the hypervisor's own */
-	if (!b->guest_asid || b->guest_asid >= asids) {
-		return "the ASID is 0 or beyond what the processor has";
-	}
-	*v = b->iopm_base_pa;
-	if ((b->iopm_base_pa + BITMAP_PAGES) >> phys_bits) {
-		return "the I/O permission map is beyond physical memory";
-	}
-	*v = b->msrpm_base_pa;
-	if ((b->msrpm_base_pa + BITMAP_PAGES) >> phys_bits) {
-		return "the MSR permission map is beyond physical memory";
-	}
-	*v = b->n_cr3;
-	if (b->np_enable && ((b->n_cr3 & 0xfff) || b->n_cr3 >> phys_bits)) {
-		return "a reserved bit of nCR3 is 1";
-	}
-	*v = b->eventinj;
-	return check_event(b);
+	return (b->eventinj & EVENTINJ_VALID) &&
+	       (type == 1 || type > EVENT_TYPE_SOFT ||
+		(type == EVENT_TYPE_EXCEPTION && (vector == 2 || vector > 31)));
 }
 
 /**
@@ -125,10 +37,49 @@ static const char *check_controls(const struct vmcb *b, uint32_t phys_bits,
 const char *svm_check_vmcb(const struct vmcb *b, uint32_t phys_bits,
 			   uint32_t asids, uint64_t *value)
 {
-	const char *why = check_control_registers(b, value);
+	bool lm = long_mode(b);
+	const struct {
+		bool bad;
+		uint64_t value;
+		const char *why;
+	} rules[] = {
+		{ !(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW), b->cr0,
+		  "CR0.CD is 0 and CR0.NW is 1" },
+		{ b->cr0 >> 32, b->cr0, "CR0[63:32] are not 0" },
+		{ b->cr4 & CR4_MBZ, b->cr4, "a reserved bit of CR4 is 1" },
+		{ lm && !(b->cr4 & CR4_PAE), b->cr4,
+		  "EFER.LME and CR0.PG are 1 and CR4.PAE is 0" },
+		{ lm && !(b->cr0 & CR0_PE), b->cr0,
+		  "EFER.LME and CR0.PG are 1 and CR0.PE is 0" },
+		{ !(b->efer & EFER_SVME), b->efer, "EFER.SVME is 0" },
+		{ b->efer & EFER_MBZ, b->efer, "a reserved bit of EFER is 1" },
+		{ lm && b->cr3 >> phys_bits, b->cr3,
+		  "a reserved bit of CR3 is 1" },
+		{ b->dr6 >> 32, b->dr6, "DR6[63:32] are not 0" },
+		{ b->dr7 >> 32, b->dr7, "DR7[63:32] are not 0" },
+		{ lm && (b->cr4 & CR4_PAE) &&
+		  !(~b->cs.attrib & (ATTR_L | ATTR_D)), b->cs.attrib,
+		  "CS.L and CS.D are both 1 in long mode" },
+		/* the hypervisor's alone, from here on: our own bug */
+		{ !(b->intercept_misc2 & MISC2_VMRUN), b->intercept_misc2,
+		  "the VMRUN intercept is clear" },
+		/* 0 is the hypervisor's own */
+		{ !b->guest_asid || b->guest_asid >= asids, b->guest_asid,
+		  "the ASID is 0 or beyond what the processor has" },
+		{ (b->iopm_base_pa + BITMAP_PAGES) >> phys_bits, b->iopm_base_pa,
+		  "the I/O permission map is beyond physical memory" },
+		{ (b->msrpm_base_pa + BITMAP_PAGES) >> phys_bits,
+		  b->msrpm_base_pa,
+		  "the MSR permission map is beyond physical memory" },
+		{ b->np_enable && ((b->n_cr3 & 0xfff) || b->n_cr3 >> phys_bits),
+		  b->n_cr3, "a reserved bit of nCR3 is 1" },
+		{ bad_event(b), b->eventinj, "EVENTINJ.TYPE is reserved, "
+		  "or its vector is no exception" },
+	};
+	uint32_t i;
 
-	if (!why) {
-		why = check_state(b, phys_bits, value);
+	for (i = 0; i < ARRAY_SIZE(rules) && !rules[i].bad; i++) {
 	}
-	return why ? why : check_controls(b, phys_bits, asids, value);
+	*value = i < ARRAY_SIZE(rules) ? rules[i].value : 0;
+	return i < ARRAY_SIZE(rules) ? rules[i].why : NULL;
 }

@@ -36,8 +36,7 @@ static void decode_npf(const struct svm_exit_raw *raw, struct vm_exit *e)
 }
 
 /* Of the exceptions intercepted only #AC has an error code. */
-static void decode_exception(const struct svm_exit_raw *raw,
-			     struct vm_exit *e)
+static void decode_exception(const struct svm_exit_raw *raw, struct vm_exit *e)
 {
 	e->code = VM_EXIT_EXCEPTION;
 	e->exc.vector = (uint8_t)(raw->exitcode - SVM_EXIT_EXCP0);
@@ -59,24 +58,18 @@ static void decode_cr(const struct svm_exit_raw *raw, struct vm_exit *e)
 
 /* Exits whose whole meaning is their code. 0: not one of them, as
  * VM_EXIT_EXT_INTR is not. */
+#define MEANS(exit, code)	[SVM_EXIT_##exit] = VM_EXIT_##code
 static const uint8_t simple_codes[] = {
-	[SVM_EXIT_NMI] = VM_EXIT_NMI,
-	[SVM_EXIT_VINTR] = VM_EXIT_INTR_WINDOW,
-	[SVM_EXIT_CPUID] = VM_EXIT_CPUID,
-	[SVM_EXIT_HLT] = VM_EXIT_HLT,
-	[SVM_EXIT_SHUTDOWN] = VM_EXIT_SHUTDOWN,
-	[SVM_EXIT_VMMCALL] = VM_EXIT_HYPERCALL,
-	[SVM_EXIT_XSETBV] = VM_EXIT_XSETBV,
-	[SVM_EXIT_INVD] = VM_EXIT_SKIP,	/* never run natively */
-	[SVM_EXIT_WBINVD] = VM_EXIT_SKIP,
+	MEANS(NMI, NMI), MEANS(VINTR, INTR_WINDOW), MEANS(CPUID, CPUID),
+	MEANS(HLT, HLT), MEANS(SHUTDOWN, SHUTDOWN), MEANS(VMMCALL, HYPERCALL),
+	MEANS(XSETBV, XSETBV),
+	MEANS(INVD, SKIP), MEANS(WBINVD, SKIP),	/* never run natively */
 	/* not in the CPUID that guests see, or nested SVM */
-	[SVM_EXIT_RDPMC] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_RSM] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_INVLPGA] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_VMRUN] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT_ARMED] = VM_EXIT_UNDEFINED,
-	[SVM_EXIT_RDPRU] = VM_EXIT_UNDEFINED,
+	MEANS(RDPMC, UNDEFINED), MEANS(RSM, UNDEFINED),
+	MEANS(INVLPGA, UNDEFINED), MEANS(VMRUN, UNDEFINED),
+	MEANS(VMLOAD ... SVM_EXIT_SKINIT, UNDEFINED),
+	MEANS(MONITOR ... SVM_EXIT_MWAIT_ARMED, UNDEFINED),
+	MEANS(RDPRU, UNDEFINED),
 };
 
 /* What a run of Linux seldom ends with. */
@@ -139,8 +132,7 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
 bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info)
 {
 	uint32_t type = EVENTINJ_TYPE(info), vector = info & 0xff;
-	bool insn = type == EVENT_TYPE_SOFT ||
-		    (type == EVENT_TYPE_EXCEPTION &&
+	bool insn = type == EVENT_TYPE_SOFT || (type == EVENT_TYPE_EXCEPTION &&
 		     (vector == X86_EXC_BP || vector == X86_EXC_OF));
 
 	return (info & EVENTINJ_VALID) && !insn &&

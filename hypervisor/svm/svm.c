@@ -251,18 +251,5 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 const struct hvm_ops hvm_svm = {
 	.name = "AMD-V with nested paging",
 	.gpm_format = &npt_format,
-	.probe = svm_probe,
-	.cpu_enable = svm_cpu_enable,
-	.partition_init = svm_partition_init,
-	.vcpu_init = svm_vcpu_init,
-	.vcpu_reset = svm_vcpu_reset,
-	.vcpu_copy = svm_vcpu_copy,
-	.vcpu_run = svm_vcpu_run,
-	.vcpu_get = svm_vcpu_get,
-	.vcpu_set = svm_vcpu_set,
-	.vcpu_inject = svm_vcpu_inject,
-	.vcpu_intr_window = svm_vcpu_intr_window,
-	.vcpu_advance_rip = svm_vcpu_advance_rip,
-	.gpm_flush = svm_gpm_flush,
-	.dump = svm_dump,
+	HVM_OPS(svm)
 };

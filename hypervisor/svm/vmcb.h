@@ -62,19 +62,14 @@ struct vmcb {
 	uint64_t g_pat, dbgctl;
 	uint8_t reserved11[0x1000 - 0x678];
 };
-_Static_assert(offsetof(struct vmcb, iopm_base_pa) == 0x40, "VMCB");
-_Static_assert(offsetof(struct vmcb, exitcode) == 0x70, "VMCB");
-_Static_assert(offsetof(struct vmcb, eventinj) == 0xa8, "VMCB");
-_Static_assert(offsetof(struct vmcb, nrip) == 0xc8, "VMCB");
-_Static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
-_Static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
-_Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
-_Static_assert(offsetof(struct vmcb, cr4) == 0x548, "VMCB");
-_Static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
-_Static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
-_Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB");
-_Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
-_Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB");
+#define VMCB_AT(field, at)	(offsetof(struct vmcb, field) == (at))
+_Static_assert(VMCB_AT(iopm_base_pa, 0x40) && VMCB_AT(exitcode, 0x70) &&
+	       VMCB_AT(eventinj, 0xa8) && VMCB_AT(nrip, 0xc8), "VMCB, controls");
+_Static_assert(VMCB_AT(es, 0x400) && VMCB_AT(cpl, 0x4cb) &&
+	       VMCB_AT(efer, 0x4d0) && VMCB_AT(cr4, 0x548) &&
+	       VMCB_AT(rsp, 0x5d8) && VMCB_AT(rax, 0x5f8) &&
+	       VMCB_AT(cr2, 0x640) && VMCB_AT(g_pat, 0x668) &&
+	       sizeof(struct vmcb) == 0x1000, "VMCB, state");
 
 /* Bits of intercept_cr. */
 #define CR_READ(n)		BIT32(n)

@@ -113,7 +113,7 @@ static void expect(struct vmx_check_report *r, uint32_t field, bool ok,
 }
 
 /* All bits from the highest linear one on are alike. */
-static bool canonical(const struct vmx_check_state *s, uint64_t v)
+static bool is_canonical(const struct vmx_check_state *s, uint64_t v)
 {
 	uint64_t top = v >> (s->linear_bits - 1);
 
@@ -132,7 +132,7 @@ static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
 	case BITS_1:
 		return (v & u->arg) == u->arg;
 	case CANONICAL:
-		return canonical(s, v);
+		return is_canonical(s, v);
 	case PHYSICAL:
 		return !(v >> s->physical_bits) && !(v & u->arg);
 	case PAT_TYPES:
@@ -180,6 +180,12 @@ static uint32_t conditions(const struct vmx_check_state *s)
 		INTR_INFO_TYPE(info) == VM_EVENT_INTR ? IF_INTR : 0);
 }
 
+/* A rule that looks at more than its field. */
+#define F(field)	(s->f[CHECK_##field])
+#define SEG(i, what)	(s->f[CHECK_SEG(i, what)])
+#define MUST(field, ok, rule, arg)	expect(r, CHECK_##field, ok, rule, arg)
+#define MUST_SEG(what, ok, rule, arg)	expect(r, CHECK_SEG(i, what), ok, rule, arg)
+
 /* Controls, CR0 and CR4 against what the processor allows. An unrestricted
  * guest may have CR0.PE and PG 0. [SDM3 "Reserved Controls and Default
  * Settings", "Restrictions on VMX Operation"] */
@@ -208,17 +214,17 @@ static void check_fixed(const struct vmx_check_state *s,
 		expect(r, field, !(s->f[field] & ~s->cr_fixed1[i]),
 		       kind_text[BITS_0], ~s->cr_fixed1[i]);
 	}
-	expect(r, CHECK_PROC_BASED_CTLS2, !free_mode ||
-	       (proc2_of(s) & PROC2_EPT), "with EPT", PROC2_EPT);
+	MUST(PROC_BASED_CTLS2, !free_mode || (proc2_of(s) & PROC2_EPT),
+	     "with EPT", PROC2_EPT);
 }
 
 /* [SDM3 "VM-Entry Control Fields": event injection] */
 static void check_injection(const struct vmx_check_state *s,
 			    struct vmx_check_report *r)
 {
-	uint32_t info = (uint32_t)s->f[CHECK_ENTRY_INTR_INFO];
+	uint32_t info = (uint32_t)F(ENTRY_INTR_INFO);
 	uint32_t type = INTR_INFO_TYPE(info), vector = info & 0xff;
-	uint64_t len = s->f[CHECK_ENTRY_INSN_LEN];
+	uint64_t len = F(ENTRY_INSN_LEN);
 	bool error = info & INTR_INFO_ERROR;
 	/* in real mode nothing pushes an error code */
 	bool pushes = type == VM_EVENT_EXCEPTION && vector < 32 &&
@@ -228,79 +234,73 @@ static void check_injection(const struct vmx_check_state *s,
 		return;
 	}
 	/* bits 12 to 30 and type 1 are reserved; type 7 is never ours */
-	expect(r, CHECK_ENTRY_INTR_INFO, !(info & 0x7ffff000) && type != 1 &&
-	       type != 7 && (type != VM_EVENT_NMI || vector == 2) &&
-	       (type != VM_EVENT_EXCEPTION || vector < 32),
-	       "an event that can be injected", 0);
-	expect(r, CHECK_ENTRY_INTR_INFO, error == pushes,
-	       "with an error code just where the exception pushes one", 0);
-	expect(r, CHECK_ENTRY_EXCEPTION_ERROR, !error ||
-	       !(s->f[CHECK_ENTRY_EXCEPTION_ERROR] >> 16), kind_text[AT_MOST],
-	       0xffff);
-	expect(r, CHECK_ENTRY_INSN_LEN, type < INTR_TYPE_SOFT_FIRST ||
-	       (len >= 1 && len <= 15), "1 to 15", 0);
-	expect(r, CHECK_GUEST_INTERRUPTIBILITY, type != VM_EVENT_NMI ||
-	       !(s->f[CHECK_GUEST_INTERRUPTIBILITY] &
-		 (GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI)),
-	       kind_text[BITS_0], GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI);
+	MUST(ENTRY_INTR_INFO, !(info & 0x7ffff000) && type != 1 && type != 7 &&
+	     (type != VM_EVENT_NMI || vector == 2) &&
+	     (type != VM_EVENT_EXCEPTION || vector < 32),
+	     "an event that can be injected", 0);
+	MUST(ENTRY_INTR_INFO, error == pushes,
+	     "with an error code just where the exception pushes one", 0);
+	MUST(ENTRY_EXCEPTION_ERROR, !error || !(F(ENTRY_EXCEPTION_ERROR) >> 16),
+	     kind_text[AT_MOST], 0xffff);
+	MUST(ENTRY_INSN_LEN, type < INTR_TYPE_SOFT_FIRST || (len >= 1 &&
+	     len <= 15), "1 to 15", 0);
+	MUST(GUEST_INTERRUPTIBILITY, type != VM_EVENT_NMI ||
+	     !(F(GUEST_INTERRUPTIBILITY) & (GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI)),
+	     kind_text[BITS_0], GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI);
 }
 
 /* [SDM3 "Checks on Guest Non-Register State"] */
 static void check_non_register(const struct vmx_check_state *s,
 			       struct vmx_check_report *r)
 {
-	uint64_t block = s->f[CHECK_GUEST_INTERRUPTIBILITY];
-	uint64_t activity = s->f[CHECK_GUEST_ACTIVITY];
-	uint64_t flags = s->f[CHECK_GUEST_RFLAGS];
-	bool bs = s->f[CHECK_GUEST_PENDING_DEBUG] & PENDING_BS;
-	bool step = (flags & RFLAGS_TF) &&
-		    !(s->f[CHECK_GUEST_IA32_DEBUGCTL] & DEBUGCTL_BTF);
+	uint64_t block = F(GUEST_INTERRUPTIBILITY);
+	uint64_t activity = F(GUEST_ACTIVITY);
+	uint64_t flags = F(GUEST_RFLAGS);
+	bool bs = F(GUEST_PENDING_DEBUG) & PENDING_BS;
+	bool step = (flags & RFLAGS_TF) && !(F(GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF);
 
 	/* one of the two shadows at a time, and STI's only with interrupts
 	 * on */
-	expect(r, CHECK_GUEST_INTERRUPTIBILITY, !(block & GUEST_BLOCK_STI) ||
-	       (!(block & GUEST_BLOCK_MOVSS) && (flags & RFLAGS_IF)),
-	       "STI blocking alone, and with RFLAGS.IF", 0);
-	expect(r, CHECK_GUEST_ACTIVITY, !activity || !(block & SHADOW),
-	       "0 under STI or MOV SS blocking", 0);
-	expect(r, CHECK_GUEST_ACTIVITY, activity != 1 ||
-	       !AR_DPL(s->f[CHECK_GUEST_SS_AR]), "HLT only with SS.DPL 0", 0);
+	MUST(GUEST_INTERRUPTIBILITY, !(block & GUEST_BLOCK_STI) ||
+	     (!(block & GUEST_BLOCK_MOVSS) && (flags & RFLAGS_IF)),
+	     "STI blocking alone, and with RFLAGS.IF", 0);
+	MUST(GUEST_ACTIVITY, !activity || !(block & SHADOW),
+	     "0 under STI or MOV SS blocking", 0);
+	MUST(GUEST_ACTIVITY, activity != 1 || !AR_DPL(F(GUEST_SS_AR)),
+	     "HLT only with SS.DPL 0", 0);
 	/* in a shadow, or halted, a pending single-step must agree with TF */
-	expect(r, CHECK_GUEST_PENDING_DEBUG, bs == step ||
-	       (!(block & SHADOW) && activity != 1),
-	       "with BS as RFLAGS.TF under STI or MOV SS blocking", 0);
+	MUST(GUEST_PENDING_DEBUG, bs == step || (!(block & SHADOW) &&
+	     activity != 1),
+	     "with BS as RFLAGS.TF under STI or MOV SS blocking", 0);
 }
 
 /* What holds for each segment in use outside virtual-8086 mode. */
 static void check_segment(const struct vmx_check_state *s,
 			  struct vmx_check_report *r, uint32_t i)
 {
-	uint64_t limit = s->f[CHECK_SEG(i, LIMIT)];
-	uint64_t base = s->f[CHECK_SEG(i, BASE)];
-	uint64_t ar = s->f[CHECK_SEG(i, AR)];
+	uint64_t limit = SEG(i, LIMIT);
+	uint64_t base = SEG(i, BASE);
+	uint64_t ar = SEG(i, AR);
 	/* system descriptors have S = 0 */
 	bool system = i == SEG_LDTR || i == SEG_TR;
 	bool used = i == SEG_CS || i == SEG_TR || !(ar & AR_UNUSABLE);
 
 	if (used || i == SEG_FS || i == SEG_GS) {	/* in 64-bit mode */
-		expect(r, CHECK_SEG(i, BASE), i >= SEG_FS ?
-		       canonical(s, base) : !(base >> 32),
-		       kind_text[i >= SEG_FS ? CANONICAL : AT_MOST],
-		       i >= SEG_FS ? 0 : 0xffffffff);
+		MUST_SEG(BASE, i >= SEG_FS ? is_canonical(s, base) :
+			 !(base >> 32), kind_text[i >= SEG_FS ? CANONICAL :
+			 AT_MOST], i >= SEG_FS ? 0 : 0xffffffff);
 	}
 	if (!used) {
 		return;
 	}
-	expect(r, CHECK_SEG(i, AR), !(ar & AR_S) == system &&
-	       (ar & AR_P) && !(ar & AR_RESERVED),
-	       "present, S as its kind, reserved bits 0", 0);
+	MUST_SEG(AR, !(ar & AR_S) == system && (ar & AR_P) &&
+		 !(ar & AR_RESERVED), "present, S as its kind, reserved bits 0", 0);
 	/* a limit counts bytes, or pages of 4 KiB with their low bits 1 */
-	expect(r, CHECK_SEG(i, AR), ar & AR_G ? (limit & 0xfff) == 0xfff :
-	       !(limit >> 20), "with G as its limit", limit);
-	expect(r, CHECK_SEG(i, SELECTOR), !system ||
-	       !(s->f[CHECK_SEG(i, SELECTOR)] & 4), kind_text[BITS_0], 4);
-	expect(r, CHECK_SEG(i, AR), system || i == SEG_CS || i == SEG_SS ||
-	       ((ar & 1) && (ar & 10) != 8), "accessed, readable if code", 0);
+	MUST_SEG(AR, ar & AR_G ? (limit & 0xfff) == 0xfff : !(limit >> 20),
+		 "with G as its limit", limit);
+	MUST_SEG(SELECTOR, !system || !(SEG(i, SELECTOR) & 4), kind_text[BITS_0], 4);
+	MUST_SEG(AR, system || i == SEG_CS || i == SEG_SS || ((ar & 1) &&
+		 (ar & 10) != 8), "accessed, readable if code", 0);
 }
 
 /* Type and privilege of CS and SS, which hang together. Type bits: 1 accessed,
@@ -309,26 +309,24 @@ static void check_segment(const struct vmx_check_state *s,
 static void check_types(const struct vmx_check_state *s,
 			struct vmx_check_report *r)
 {
-	uint64_t cs = s->f[CHECK_GUEST_CS_AR], ss = s->f[CHECK_GUEST_SS_AR];
+	uint64_t cs = F(GUEST_CS_AR), ss = F(GUEST_SS_AR);
 	bool free_mode = proc2_of(s) & PROC2_UNRESTRICTED;
-	bool ia32e = s->f[CHECK_ENTRY_CTLS] & ENTRY_IA32E;
+	bool ia32e = F(ENTRY_CTLS) & ENTRY_IA32E;
 	uint64_t type = cs & 15;
 
-	expect(r, CHECK_GUEST_CS_AR, (type & 9) == 9 ||
-	       (free_mode && type == TYPE_DATA), "accessed code", 0);
-	expect(r, CHECK_GUEST_CS_AR, type == TYPE_DATA ? !AR_DPL(cs) :
-	       type >= 13 ? AR_DPL(cs) <= AR_DPL(ss) :
-	       AR_DPL(cs) == AR_DPL(ss), "with a DPL that suits SS.DPL", ss);
-	expect(r, CHECK_GUEST_CS_AR, !ia32e || !(cs & AR_L) || !(cs & AR_D),
-	       "without D when L", AR_D);
-	expect(r, CHECK_GUEST_SS_AR, (ss & AR_UNUSABLE) || (ss & 11) == 3,
-	       "accessed writable data", 0);
-	expect(r, CHECK_GUEST_SS_AR, free_mode ||
-	       AR_DPL(ss) == (s->f[CHECK_GUEST_SS_SELECTOR] & 3),
-	       "with DPL as RPL", 0);
-	expect(r, CHECK_GUEST_SS_AR, !AR_DPL(ss) ||
-	       (type != TYPE_DATA && !real_mode(s)),
-	       "of DPL 0 without CR0.PE, and when CS is data", 0);
+	MUST(GUEST_CS_AR, (type & 9) == 9 || (free_mode && type == TYPE_DATA),
+	     "accessed code", 0);
+	MUST(GUEST_CS_AR, type == TYPE_DATA ? !AR_DPL(cs) : type >= 13 ?
+	     AR_DPL(cs) <= AR_DPL(ss) : AR_DPL(cs) == AR_DPL(ss),
+	     "with a DPL that suits SS.DPL", ss);
+	MUST(GUEST_CS_AR, !ia32e || !(cs & AR_L) || !(cs & AR_D),
+	     "without D when L", AR_D);
+	MUST(GUEST_SS_AR, (ss & AR_UNUSABLE) || (ss & 11) == 3,
+	     "accessed writable data", 0);
+	MUST(GUEST_SS_AR, free_mode || AR_DPL(ss) == (F(GUEST_SS_SELECTOR) & 3),
+	     "with DPL as RPL", 0);
+	MUST(GUEST_SS_AR, !AR_DPL(ss) || (type != TYPE_DATA && !real_mode(s)),
+	     "of DPL 0 without CR0.PE, and when CS is data", 0);
 }
 
 /* Virtual-8086 mode fixes the first six segments; TR and LDTR follow the same
@@ -336,9 +334,9 @@ static void check_types(const struct vmx_check_state *s,
 static void check_segments(const struct vmx_check_state *s,
 			   struct vmx_check_report *r)
 {
-	uint64_t tr = s->f[CHECK_GUEST_TR_AR], ldtr = s->f[CHECK_GUEST_LDTR_AR];
-	bool ia32e = s->f[CHECK_ENTRY_CTLS] & ENTRY_IA32E;
-	bool vm86 = s->f[CHECK_GUEST_RFLAGS] & RFLAGS_VM;
+	uint64_t tr = F(GUEST_TR_AR), ldtr = F(GUEST_LDTR_AR);
+	bool ia32e = F(ENTRY_CTLS) & ENTRY_IA32E;
+	bool vm86 = F(GUEST_RFLAGS) & RFLAGS_VM;
 	uint32_t i;
 
 	for (i = 0; i < SEG_COUNT; i++) {
@@ -346,25 +344,20 @@ static void check_segments(const struct vmx_check_state *s,
 			check_segment(s, r, i);
 			continue;
 		}
-		expect(r, CHECK_SEG(i, AR), s->f[CHECK_SEG(i, AR)] == 0xf3,
-		       "0xf3 in virtual-8086 mode", 0);
-		expect(r, CHECK_SEG(i, LIMIT),
-		       s->f[CHECK_SEG(i, LIMIT)] == 0xffff,
-		       "0xffff in virtual-8086 mode", 0);
-		expect(r, CHECK_SEG(i, BASE), s->f[CHECK_SEG(i, BASE)] ==
-		       s->f[CHECK_SEG(i, SELECTOR)] << 4,
-		       "16 times the selector in virtual-8086 mode", 0);
+		MUST_SEG(AR, SEG(i, AR) == 0xf3, "0xf3 in virtual-8086 mode", 0);
+		MUST_SEG(LIMIT, SEG(i, LIMIT) == 0xffff,
+			 "0xffff in virtual-8086 mode", 0);
+		MUST_SEG(BASE, SEG(i, BASE) == SEG(i, SELECTOR) << 4,
+			 "16 times the selector in virtual-8086 mode", 0);
 	}
 	if (!vm86) {
 		check_types(s, r);
 	}
 	/* types: 11 and 3 are busy TSSs of 64 or 32, and of 16 bits; 2 is an
 	 * LDT */
-	expect(r, CHECK_GUEST_TR_AR, !(tr & AR_UNUSABLE) &&
-	       ((tr & 15) == 11 || (!ia32e && (tr & 15) == 3)),
-	       "a busy TSS, in IA-32e mode of type 11", 0);
-	expect(r, CHECK_GUEST_LDTR_AR, (ldtr & AR_UNUSABLE) ||
-	       (ldtr & 15) == 2, "an LDT", 0);
+	MUST(GUEST_TR_AR, !(tr & AR_UNUSABLE) && ((tr & 15) == 11 || (!ia32e &&
+	     (tr & 15) == 3)), "a busy TSS, in IA-32e mode of type 11", 0);
+	MUST(GUEST_LDTR_AR, (ldtr & AR_UNUSABLE) || (ldtr & 15) == 2, "an LDT", 0);
 }
 
 /**

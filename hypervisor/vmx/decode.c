@@ -80,32 +80,21 @@ static void decode_ept(const struct vmx_exit_raw *raw, struct vm_exit *e)
 
 /* Exits whose whole meaning is their reason. 0: not one of them, as
  * VM_EXIT_EXT_INTR is not. */
+#define MEANS(reason, code)	[VMX_EXIT_REASON_##reason] = VM_EXIT_##code
 static const uint8_t simple_codes[] = {
-	[VMX_EXIT_REASON_TRIPLE_FAULT] = VM_EXIT_SHUTDOWN,
-	[VMX_EXIT_REASON_CPUID] = VM_EXIT_CPUID,
-	[VMX_EXIT_REASON_HLT] = VM_EXIT_HLT,
-	[VMX_EXIT_REASON_VMCALL] = VM_EXIT_HYPERCALL,
-	[VMX_EXIT_REASON_RDMSR] = VM_EXIT_MSR_READ,
-	[VMX_EXIT_REASON_WRMSR] = VM_EXIT_MSR_WRITE,
-	[VMX_EXIT_REASON_DR_ACCESS] = VM_EXIT_DR_ACCESS,
-	[VMX_EXIT_REASON_PREEMPTION_TIMER] = VM_EXIT_TIMER,
-	[VMX_EXIT_REASON_XSETBV] = VM_EXIT_XSETBV,
-	[VMX_EXIT_REASON_INVD] = VM_EXIT_SKIP,	/* never run natively */
-	[VMX_EXIT_REASON_WBINVD] = VM_EXIT_SKIP,
+	MEANS(TRIPLE_FAULT, SHUTDOWN), MEANS(CPUID, CPUID), MEANS(HLT, HLT),
+	MEANS(VMCALL, HYPERCALL), MEANS(RDMSR, MSR_READ),
+	MEANS(WRMSR, MSR_WRITE), MEANS(DR_ACCESS, DR_ACCESS),
+	MEANS(PREEMPTION_TIMER, TIMER), MEANS(XSETBV, XSETBV),
+	MEANS(INVD, SKIP), MEANS(WBINVD, SKIP),	/* never run natively */
 	/* not in the CPUID that guests see, or nested VMX */
-	[VMX_EXIT_REASON_GETSEC] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_RDPMC] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_RSM] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_VMCLEAR ... VMX_EXIT_REASON_VMXON] =
-		VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_MWAIT] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_MONITOR] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_INVEPT] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_INVVPID] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_VMFUNC] = VM_EXIT_UNDEFINED,
-	/* any process can try these two */
-	[VMX_EXIT_REASON_SEAMCALL] = VM_EXIT_UNDEFINED,
-	[VMX_EXIT_REASON_TDCALL] = VM_EXIT_UNDEFINED,
+	MEANS(GETSEC, UNDEFINED), MEANS(RDPMC, UNDEFINED),
+	MEANS(RSM, UNDEFINED), MEANS(VMCLEAR ... VMX_EXIT_REASON_VMXON, UNDEFINED),
+	MEANS(MWAIT, UNDEFINED), MEANS(MONITOR, UNDEFINED),
+	MEANS(INVEPT, UNDEFINED), MEANS(INVVPID, UNDEFINED),
+	/* any process can try the last two */
+	MEANS(VMFUNC, UNDEFINED), MEANS(SEAMCALL, UNDEFINED),
+	MEANS(TDCALL, UNDEFINED),
 };
 
 /**
@@ -206,8 +195,7 @@ bool vmx_iret_undone(const struct vmx_exit_raw *raw, uint32_t info)
  * false: something wanted is not to be had, *out is of no use. Pure. [SDM3
  * "Reserved Controls and Default Settings"]
  */
-bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
-		     uint32_t *out)
+bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish, uint32_t *out)
 {
 	uint32_t must = (uint32_t)cap, may = (uint32_t)(cap >> 32);
 

@@ -23,12 +23,15 @@
 /* The TRUE_ controls are at these distances from the plain ones. */
 #define VMX_TRUE_CTLS_OFFSET		(0x48d - 0x481)
 
+/* Of each segment, in their order. */
+#define VMCS_GUEST_SEGS(what, first)					\
+	VMCS_GUEST_ES_##what = (first), VMCS_GUEST_CS_##what = (first) + 2, \
+	VMCS_GUEST_SS_##what = (first) + 4, VMCS_GUEST_DS_##what = (first) + 6, \
+	VMCS_GUEST_FS_##what = (first) + 8, VMCS_GUEST_GS_##what = (first) + 10, \
+	VMCS_GUEST_LDTR_##what = (first) + 12, VMCS_GUEST_TR_##what = (first) + 14
+
 enum vmcs_field {
-	VMCS_VPID = 0x0000,
-	VMCS_GUEST_ES_SELECTOR = 0x0800, VMCS_GUEST_CS_SELECTOR = 0x0802,
-	VMCS_GUEST_SS_SELECTOR = 0x0804, VMCS_GUEST_DS_SELECTOR = 0x0806,
-	VMCS_GUEST_FS_SELECTOR = 0x0808, VMCS_GUEST_GS_SELECTOR = 0x080a,
-	VMCS_GUEST_LDTR_SELECTOR = 0x080c, VMCS_GUEST_TR_SELECTOR = 0x080e,
+	VMCS_VPID = 0x0000, VMCS_GUEST_SEGS(SELECTOR, 0x0800),
 	VMCS_HOST_ES_SELECTOR = 0x0c00, VMCS_HOST_CS_SELECTOR = 0x0c02,
 	VMCS_HOST_SS_SELECTOR = 0x0c04, VMCS_HOST_DS_SELECTOR = 0x0c06,
 	VMCS_HOST_FS_SELECTOR = 0x0c08, VMCS_HOST_GS_SELECTOR = 0x0c0a,
@@ -50,16 +53,9 @@ enum vmcs_field {
 	VMCS_INSN_ERROR = 0x4400, VMCS_EXIT_REASON = 0x4402,
 	VMCS_EXIT_INTR_INFO = 0x4404, VMCS_EXIT_INTR_ERROR = 0x4406,
 	VMCS_IDT_VECTORING_INFO = 0x4408, VMCS_IDT_VECTORING_ERROR = 0x440a,
-	VMCS_EXIT_INSN_LEN = 0x440c,
-	VMCS_GUEST_ES_LIMIT = 0x4800, VMCS_GUEST_CS_LIMIT = 0x4802,
-	VMCS_GUEST_SS_LIMIT = 0x4804, VMCS_GUEST_DS_LIMIT = 0x4806,
-	VMCS_GUEST_FS_LIMIT = 0x4808, VMCS_GUEST_GS_LIMIT = 0x480a,
-	VMCS_GUEST_LDTR_LIMIT = 0x480c, VMCS_GUEST_TR_LIMIT = 0x480e,
+	VMCS_EXIT_INSN_LEN = 0x440c, VMCS_GUEST_SEGS(LIMIT, 0x4800),
 	VMCS_GUEST_GDTR_LIMIT = 0x4810, VMCS_GUEST_IDTR_LIMIT = 0x4812,
-	VMCS_GUEST_ES_AR = 0x4814, VMCS_GUEST_CS_AR = 0x4816,
-	VMCS_GUEST_SS_AR = 0x4818, VMCS_GUEST_DS_AR = 0x481a,
-	VMCS_GUEST_FS_AR = 0x481c, VMCS_GUEST_GS_AR = 0x481e,
-	VMCS_GUEST_LDTR_AR = 0x4820, VMCS_GUEST_TR_AR = 0x4822,
+	VMCS_GUEST_SEGS(AR, 0x4814),
 	VMCS_GUEST_INTERRUPTIBILITY = 0x4824, VMCS_GUEST_ACTIVITY = 0x4826,
 	VMCS_GUEST_SYSENTER_CS = 0x482a, VMCS_PREEMPTION_TIMER = 0x482e,
 	VMCS_HOST_SYSENTER_CS = 0x4c00,
@@ -67,11 +63,7 @@ enum vmcs_field {
 	VMCS_CR0_SHADOW = 0x6004, VMCS_CR4_SHADOW = 0x6006,
 	VMCS_EXIT_QUALIFICATION = 0x6400,
 	VMCS_GUEST_CR0 = 0x6800, VMCS_GUEST_CR3 = 0x6802,
-	VMCS_GUEST_CR4 = 0x6804,
-	VMCS_GUEST_ES_BASE = 0x6806, VMCS_GUEST_CS_BASE = 0x6808,
-	VMCS_GUEST_SS_BASE = 0x680a, VMCS_GUEST_DS_BASE = 0x680c,
-	VMCS_GUEST_FS_BASE = 0x680e, VMCS_GUEST_GS_BASE = 0x6810,
-	VMCS_GUEST_LDTR_BASE = 0x6812, VMCS_GUEST_TR_BASE = 0x6814,
+	VMCS_GUEST_CR4 = 0x6804, VMCS_GUEST_SEGS(BASE, 0x6806),
 	VMCS_GUEST_GDTR_BASE = 0x6816, VMCS_GUEST_IDTR_BASE = 0x6818,
 	VMCS_GUEST_DR7 = 0x681a, VMCS_GUEST_RSP = 0x681c,
 	VMCS_GUEST_RIP = 0x681e, VMCS_GUEST_RFLAGS = 0x6820,
@@ -146,7 +138,7 @@ enum vmcs_field {
 /* Basic exit reasons. [SDM3 "VMX Basic Exit Reasons"] */
 enum vmx_exit_reason {
 	VMX_EXIT_REASON_EXCEPTION_NMI = 0, VMX_EXIT_REASON_EXT_INTR = 1,
-	VMX_EXIT_REASON_TRIPLE_FAULT = 2, VMX_EXIT_REASON_INIT = 3,
+	VMX_EXIT_REASON_TRIPLE_FAULT = 2,
 	VMX_EXIT_REASON_INTR_WINDOW = 7, VMX_EXIT_REASON_CPUID = 10,
 	VMX_EXIT_REASON_GETSEC = 11, VMX_EXIT_REASON_HLT = 12,
 	VMX_EXIT_REASON_INVD = 13, VMX_EXIT_REASON_RDPMC = 15,
@@ -179,8 +171,7 @@ void vmx_decode_io(uint64_t q, struct vm_exit *e);
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info);
 bool vmx_iret_undone(const struct vmx_exit_raw *raw, uint32_t info);
-bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish,
-		     uint32_t *out);
+bool vmx_adjust_ctls(uint64_t cap, uint32_t want, uint32_t wish, uint32_t *out);
 
 /** Makes a VMCS the current one. */
 static inline void vmptrld(hpa_t vmcs)
@@ -212,8 +203,7 @@ static inline uint64_t vmread(enum vmcs_field f)
  */
 static inline void vmwrite(enum vmcs_field f, uint64_t v)
 {
-	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)f), "r"(v)
-			 : "cc");
+	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)f), "r"(v) : "cc");
 }
 
 #endif

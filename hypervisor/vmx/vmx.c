@@ -476,18 +476,5 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 const struct hvm_ops hvm_vmx = {
 	.name = "VT-x with EPT",
 	.gpm_format = &ept_format,
-	.probe = vmx_probe,
-	.cpu_enable = vmx_cpu_enable,
-	.partition_init = vmx_partition_init,
-	.vcpu_init = vmx_vcpu_init,
-	.vcpu_reset = vmx_vcpu_reset,
-	.vcpu_copy = vmx_vcpu_copy,
-	.vcpu_run = vmx_vcpu_run,
-	.vcpu_get = vmx_vcpu_get,
-	.vcpu_set = vmx_vcpu_set,
-	.vcpu_inject = vmx_vcpu_inject,
-	.vcpu_intr_window = vmx_vcpu_intr_window,
-	.vcpu_advance_rip = vmx_vcpu_advance_rip,
-	.gpm_flush = vmx_gpm_flush,
-	.dump = vmx_dump,
+	HVM_OPS(vmx)
 };

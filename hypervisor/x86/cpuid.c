@@ -134,8 +134,7 @@ static const struct leaf_mask *find(uint32_t leaf, uint32_t sub)
 static void leaf_features(struct vcpu *v, struct cpuid_regs *r)
 {
 	r->ebx |= v->lapic.id << 24 | v->partition->vcpu_count << 16;
-	r->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE |
-		  LEAF1_ECX_HYPERVISOR;
+	r->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_HYPERVISOR;
 	r->edx |= BIT32(9);	/* APIC */
 	r->edx |= v->partition->vcpu_count > 1 ? BIT32(28) : 0;
 	if (hvm->vcpu_get(v, VCPU_CR4) & CR4_OSXSAVE) {

@@ -77,8 +77,7 @@ static inline bool fetch_again(struct vcpu *v, uint64_t at, uint64_t cr3,
 
 	if (v->fetch_va != (at & ~PAGE_MASK) || max != FETCH_MAX ||
 	    off > PAGE_SIZE - FETCH_MAX ||
-	    v->fetch_epoch != v->partition->gpm_epoch ||
-	    v->fetch_cr3 != cr3) {
+	    v->fetch_epoch != v->partition->gpm_epoch || v->fetch_cr3 != cr3) {
 		return false;
 	}
 	/* the two share a byte */

@@ -73,8 +73,7 @@ static void add_line(struct partition *p, uint32_t index)
 	};
 	line_count++;
 	/* the destination before the unmask */
-	ioapic_write(IOAPIC_REDIR(l->gsi) + 1,
-		     iommu_ioapic((uint8_t)l->redir,
+	ioapic_write(IOAPIC_REDIR(l->gsi) + 1, iommu_ioapic((uint8_t)l->redir,
 				  irq->flags & BOOT_IRQ_LEVEL));
 	line_mask(l, false);
 }

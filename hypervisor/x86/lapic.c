@@ -233,8 +233,7 @@ void lapic_timer_start(uint64_t tsc_deadline)
 	/* minutes at least: so the result fits 64 bits */
 	ticks = u64_min(ticks, BIT64(40));
 	ticks = (uint64_t)(((unsigned __int128)ticks * clock_ratio) >> 32) + 1;
-	lapic_write(REG_TIMER_INITIAL,
-		    (uint32_t)u64_min(ticks, 0xffffffff));
+	lapic_write(REG_TIMER_INITIAL, (uint32_t)u64_min(ticks, 0xffffffff));
 }
 
 /** No VECTOR_TIMER any more; one that is pending may still come. */

@@ -97,8 +97,7 @@ static void hvm_select(void)
 		}
 	}
 	for (i = 0; i < ARRAY_SIZE(backends); i++) {
-		log_write("no %s: %s", backends[i]->name,
-			  backends[i]->probe());
+		log_write("no %s: %s", backends[i]->name, backends[i]->probe());
 	}
 	stage_failed(STAGE_VIRT, "virtualization",
 		     "CPU 0: for the reasons above");
