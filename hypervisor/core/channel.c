@@ -340,6 +340,31 @@ void channel_fork(const struct partition *t, struct partition *p)
 	}
 }
 
+/**
+ * What a record has of p's channels, from it or (load) to it. p is a template: its
+ * children will have it so. On CPU 0.
+ */
+void channel_record(const struct partition *p, struct channel_record *r,
+		    bool load)
+{
+	struct channel *c;
+	uint32_t n, end;
+
+	for (n = 0; (c = channel_get(p, n, &end)) != NULL; n++, r++) {
+		uint32_t *table = hpa_ptr(c->msix[end]);
+
+		if (load) {
+			__builtin_memcpy(table, r->msix, sizeof(r->msix));
+			c->int_control[end] = r->int_control & 1;
+			set_word(c, CHANNEL_ST_GENERATION, r->generation);
+		} else {
+			__builtin_memcpy(r->msix, table, sizeof(r->msix));
+			r->int_control = c->int_control[end];
+			r->generation = state_table(c)[CHANNEL_ST_GENERATION];
+		}
+	}
+}
+
 /* A vector that was masked when it was due, or interrupts that have been
  * enabled after a doorbell: what the driver missed it gets now. The exchange
  * lets two CPUs do this at once: each bit is taken by one of them. */
@@ -382,8 +407,7 @@ void channel_poll(void)
  * section, doorbells rung by p, doorbells rung by the peer. HC_ENOENT as for the
  * doorbell. The counters are statistics: one that two vCPUs raise at once may lose a count.
  */
-hv_status_t channel_query(struct partition *p, uint64_t n,
-			  struct guest_regs *r)
+hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 {
 	uint32_t end;
 	struct channel *c = channel_get(p, n, &end);
@@ -461,8 +485,7 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 		redeliver(c, end);
 		break;
 	case CHANNEL_IO_STATE:
-		(void)channel_set_state(v->partition, n,
-					(uint32_t)v->regs.rax);
+		(void)channel_set_state(v->partition, n, (uint32_t)v->regs.rax);
 		break;
 	default:
 		break;

@@ -20,6 +20,10 @@
 #include <percpu.h>
 #include <x86.h>
 
+/* What is before is copied on the vCPU's own CPU, the rest when others may send it
+ * interrupts already. */
+#define FORK_LATER	offsetof(struct vcpu, tsc_offset)
+
 /* Is v out of its guest for good? One that waits for a start-up IPI has no state
  * to lay open; vcpu_sipi() comes under its partition's lock, which is held. The
  * others are asked. */
@@ -88,11 +92,8 @@ static bool same_shape(const struct partition *a, const struct partition *b)
  * fork_vcpu()'s, on its CPU. */
 static void begin(struct vcpu *v, const struct vcpu *t)
 {
-	v->tsc_offset = t->tsc_offset;
-	v->kvmclock_msr = t->kvmclock_msr;
-	v->kvmclock_version = t->kvmclock_version;
-	v->start = t->start;
-	v->lapic = t->lapic;
+	__builtin_memcpy((uint8_t *)v + FORK_LATER, (const uint8_t *)t + FORK_LATER,
+			 offsetof(struct vcpu, backend) - FORK_LATER);
 	if (t->state == VCPU_WAIT_SIPI) {
 		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
 		return;
@@ -125,9 +126,28 @@ static hv_status_t child(struct partition *t, struct partition *p)
 	return HC_OK;
 }
 
+/* A stopped partition, with what it was given, becomes a template that has not
+ * run: its vCPUs park as they are after a reset. Then it is frozen like any. */
+static hv_status_t restore(struct partition *p)
+{
+	uint32_t i;
+
+	if (p->state != HC_STATE_STOPPED) {
+		return HC_EBUSY;
+	}
+	partition_begin(p, rdtsc());
+	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
+	for (i = 0; i < p->vcpu_count; i++) {
+		p->vcpus[i]->kvmclock_msr = 0;
+		p->vcpus[i]->start = (struct vcpu_start){ .kind = VCPU_RESET_LONG };
+		vcpu_wake(p->vcpus[i], VCPU_STOPPED, VCPU_ATT_RESET | VCPU_ATT_PARK);
+	}
+	return freeze(p);
+}
+
 /**
- * HC_FORK. HC_EINVAL: no such call or partition, or the two are not of the same
- * shape. HC_EPERM: the host partition, or a child, is to be a template. HC_EBUSY:
+ * HC_FORK, but for records. HC_EINVAL: no such call or partition, or the two are
+ * not of the same shape. HC_EPERM: the host partition, or a child, is to be a template. HC_EBUSY:
  * the template does not run, or is none; or the child does, or owns memory.
  * HC_EAGAIN: the template's vCPUs have been asked. On CPU 0.
  */
@@ -136,6 +156,7 @@ hv_status_t fork_call(uint64_t what, uint64_t which, uint64_t with)
 	struct partition *t = partition_get(which), *p = partition_get(with);
 
 	return t && what == HC_FORK_FREEZE ? freeze(t) :
+	       t && what == HC_FORK_RESTORE ? restore(t) :
 	       t && p && what == HC_FORK_CHILD ? child(t, p) : HC_EINVAL;
 }
 
@@ -149,16 +170,8 @@ void fork_vcpu(struct vcpu *v)
 
 	vcpu_reset(v, &t->start);	/* then all of it changes */
 	v->lapic.deadline = t->parked_deadline;
-	v->regs = t->regs;
+	__builtin_memcpy(v, t, FORK_LATER);
 	__builtin_memcpy(v->fpu, t->fpu, PAGE_SIZE);
-	v->xcr0 = t->xcr0;
-	__builtin_memcpy(v->dr, t->dr, sizeof(v->dr));
-	v->dr6 = t->dr6;
-	v->dr_armed = t->dr_armed;
-	v->cr2 = t->cr2;
-	v->tsc_aux = t->tsc_aux;
-	v->halted = t->halted;
-	v->halt_if = t->halt_if;
 	hvm->vcpu_copy(v, t);
 	kvmclock_update(v, true);
 }

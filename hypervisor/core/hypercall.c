@@ -122,20 +122,26 @@ static hv_status_t hc_partition_start(struct vcpu *v)
 {
 	struct partition *p = partition_get(v->regs.rdi);
 	struct vcpu_start s = {
-		.kind = VCPU_RESET_LONG,
-		.rip = v->regs.rsi,
-		.cr3 = v->regs.rdx,
-		.rsi = v->regs.r10,
-		.gdt = v->regs.r8,
+		.kind = VCPU_RESET_LONG, .rip = v->regs.rsi, .cr3 = v->regs.rdx,
+		.rsi = v->regs.r10, .gdt = v->regs.r8,
 	};
 
 	/* a start state that VM entry would refuse is refused here */
 	if (!p || s.cr3 >> (cpuid(0x80000008, 0).eax & 0x3f) ||
-	    (s.cr3 & PAGE_MASK) ||
-	    s.rip >= BIT64(47) || s.gdt >= BIT64(47)) {
+	    (s.cr3 & PAGE_MASK) || s.rip >= BIT64(47) || s.gdt >= BIT64(47)) {
 		return HC_EINVAL;
 	}
 	return partition_start(p, &s);
+}
+
+static hv_status_t hc_fork(struct vcpu *v)
+{
+	struct guest_regs *r = &v->regs;
+	struct partition *t = partition_get(r->rsi);
+
+	return t && (r->rdi == HC_FORK_READ || r->rdi == HC_FORK_WRITE) ?
+	       record_call(t, v->partition, r->rdi == HC_FORK_WRITE, r) :
+	       fork_call(r->rdi, r->rsi, r->rdx);
 }
 
 /* HC_MEM_RELEASE: what the blocks are is release_memory()'s to check. */
@@ -322,7 +328,7 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	case HC_QUERY:
 		return hc_query(v);
 	case HC_FORK:
-		return fork_call(v->regs.rdi, v->regs.rsi, v->regs.rdx);
+		return hc_fork(v);
 	case HC_CLOCK:
 		return kvmclock_set_wall(v->regs.rdi);
 	case HC_LOG_READ:

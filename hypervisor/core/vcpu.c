@@ -48,8 +48,7 @@ NOINLINE void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention
  */
 void vcpu_attention(struct vcpu *v, uint32_t bits)
 {
-	uint32_t old = __atomic_fetch_or(&v->attention, bits,
-					 __ATOMIC_SEQ_CST);
+	uint32_t old = __atomic_fetch_or(&v->attention, bits, __ATOMIC_SEQ_CST);
 
 	vcpu_wake(v, VCPU_HALTED, 0);
 	if ((old & bits) != bits &&
@@ -309,7 +308,7 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 		if (!handle_reset(v, att)) {
 			return false;
 		}
-		att = 0;	/* what was due before the reset is void */
+		att &= VCPU_ATT_PARK;	/* what else was due before is void */
 	}
 	/* a single step's trap changes debug registers: they must be its own */
 	vcpu_switch(this_cpu()->loaded, v);

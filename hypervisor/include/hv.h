@@ -7,6 +7,7 @@
 #define ISTHMUS_HV_H
 
 #include <abi/boot_info.h>
+#include <abi/channel.h>
 #include <hvm_ops.h>
 #include <types.h>
 
@@ -139,6 +140,11 @@ void channel_poll(void);
 void channel_map_all(struct partition *p);
 bool channel_same(const struct partition *a, const struct partition *b);
 void channel_fork(const struct partition *t, struct partition *p);
+struct channel_record {		/* of one end */
+	uint32_t generation, int_control, msix[CHANNEL_MSIX_VECTORS * 4];
+};
+void channel_record(const struct partition *p, struct channel_record *r,
+		    bool load);
 hv_status_t channel_query(struct partition *p, uint64_t local,
 			  struct guest_regs *r);
 
@@ -169,6 +175,10 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool cr_access(struct vcpu *v, const struct vm_exit *e);
 bool xsetbv_emulate(struct vcpu *v);
+bool xcr0_valid(uint64_t value);
+void xsave_cut(void *area);
+bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat);
+bool syscall_valid(const uint64_t *msr);
 extern uint64_t xstate_mask;
 extern bool cpu_has_tsc_aux, cpu_keeps_x87_pointers;
 void kvmclock_update(struct vcpu *v, bool paused);

@@ -51,6 +51,8 @@ struct pt_format {
 	bool split_exec;	/* large leaves must not be executable */
 };
 
+#define HVM_RECORD_BYTES	1024u
+
 struct hvm_ops {
 	const char *name;
 	const struct pt_format *gpm_format;
@@ -69,6 +71,10 @@ struct hvm_ops {
 	 * from's, which runs no more and has been laid open for it: that is from
 	 * NULL, on the CPU of the vCPU laid open. */
 	void (*vcpu_copy)(struct vcpu *v, const struct vcpu *from);
+	/* What of a vCPU that has been laid open is not in struct vcpu, to or (load)
+	 * from a record of HVM_RECORD_BYTES, on any CPU; false: it can be no
+	 * guest's. */
+	bool (*vcpu_record)(struct vcpu *v, void *record, bool load);
 	/* Runs the vCPU until an exit or until TSC limit; fills *exit. */
 	void (*vcpu_run)(struct vcpu *v, uint64_t limit, struct vm_exit *exit);
 	uint64_t (*vcpu_get)(struct vcpu *v, enum vcpu_reg reg);
@@ -92,8 +98,9 @@ struct hvm_ops {
 	.probe = x##_probe, .cpu_enable = x##_cpu_enable, \
 	.partition_init = x##_partition_init, .vcpu_init = x##_vcpu_init, \
 	.vcpu_reset = x##_vcpu_reset, .vcpu_copy = x##_vcpu_copy, \
-	.vcpu_run = x##_vcpu_run, .vcpu_get = x##_vcpu_get, \
-	.vcpu_set = x##_vcpu_set, .vcpu_inject = x##_vcpu_inject, \
+	.vcpu_record = x##_vcpu_record, .vcpu_run = x##_vcpu_run, \
+	.vcpu_get = x##_vcpu_get, .vcpu_set = x##_vcpu_set, \
+	.vcpu_inject = x##_vcpu_inject, \
 	.vcpu_intr_window = x##_vcpu_intr_window, \
 	.vcpu_advance_rip = x##_vcpu_advance_rip, .gpm_flush = x##_gpm_flush, \
 	.dump = x##_dump,

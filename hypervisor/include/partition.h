@@ -60,8 +60,25 @@ struct ioreq {
 	uint32_t insn_len;
 };
 
+/* Up to backend is what a child has of its template's vCPU, and a record: what a
+ * guest can be, whatever the values. */
 struct vcpu {
 	struct guest_regs regs;		/* first: entry.S */
+	/* the guest's, while another vCPU, or nobody, is loaded:
+	 * vcpu_switch() */
+	uint64_t xcr0;
+	uint64_t dr[4], dr6, cr2;
+	uint64_t tsc_aux;
+	bool dr_armed;			/* it uses them again at the next
+					 * load_state() */
+	bool halted;			/* between HLT and its wake-up */
+	bool halt_if;			/* RFLAGS.IF at HLT */
+	uint64_t tsc_offset;		/* a child's before it runs, from here on */
+	uint64_t parked_deadline;	/* the LAPIC timer's, while parked */
+	uint64_t kvmclock_msr;
+	uint32_t kvmclock_version;
+	struct vcpu_start start;
+	struct vlapic lapic;
 	void *backend;
 	struct partition *partition;
 	struct percpu *cpu;		/* pinned to */
@@ -74,16 +91,8 @@ struct vcpu {
 	uint64_t gpm_epoch;		/* of the last flush (any reads) */
 	bool waits;			/* in release_wait() (any reads) */
 	gpa_t copied;			/* .. to write here */
-	bool halted;			/* between HLT and its wake-up */
-	bool halt_if;			/* RFLAGS.IF at HLT */
 	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */
-	uint64_t tsc_offset;
-	struct vcpu_start start;
 	struct ioreq ioreq;
-	struct vlapic lapic;
-	uint64_t parked_deadline;	/* the LAPIC timer's, while parked */
-	uint64_t kvmclock_msr;
-	uint32_t kvmclock_version;
 	uint32_t fault_streak;		/* reflected #DB/#AC since a yield */
 
 	/* guest_fetch()'s last translation */
@@ -95,14 +104,8 @@ struct vcpu {
 	bool told;			/* HC_WAIT has given it what has come */
 	uint64_t ticks_run;	/* TSC ticks on its CPU, exits included */
 	void *fpu;			/* XSAVE area, one page */
-	/* the guest's, while another vCPU, or nobody, is loaded:
-	 * vcpu_switch() */
-	uint64_t xcr0;
-	uint64_t dr[4], dr6, cr2;
 	bool dr_loaded;			/* v uses its debug registers: the
 					 * CPU's are its own */
-	bool dr_armed;			/* so again at the next load_state() */
-	uint64_t tsc_aux;
 	uint64_t exits[VM_EXIT_COUNT];	/* since boot */
 };
 
@@ -188,6 +191,10 @@ void release_wait(struct vcpu *me);
 hv_status_t fork_call(uint64_t what, uint64_t which, uint64_t with);
 void fork_park(struct vcpu *v, uint32_t att);
 void fork_vcpu(struct vcpu *v);
+
+/* record.c */
+hv_status_t record_call(struct partition *t, struct partition *own, bool write,
+			struct guest_regs *r);
 
 /* promise.c */
 uint64_t promise_owned(const struct partition *p);

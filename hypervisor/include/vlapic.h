@@ -37,6 +37,7 @@ _Static_assert(offsetof(struct vlapic, r3f) ==
 #define VLAPIC_OFF	(~0ull)
 
 void vlapic_reset(struct vcpu *v, bool x2apic);
+void vlapic_cut(struct vlapic *l, uint32_t id);
 bool vlapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);
 bool vlapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
 bool vlapic_base_write(struct vcpu *v, uint64_t value);

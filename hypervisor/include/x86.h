@@ -108,6 +108,12 @@ static inline bool pat_valid(uint64_t pat)
 	return !pat;
 }
 
+/* A linear address of 48 bits. */
+static inline bool canonical(uint64_t at)
+{
+	return (uint64_t)((int64_t)(at << 16) >> 16) == at;
+}
+
 enum x86_exception {
 	X86_EXC_DB = 1, X86_EXC_NMI = 2, X86_EXC_BP = 3, X86_EXC_OF = 4,
 	X86_EXC_UD = 6, X86_EXC_DF = 8, X86_EXC_GP = 13, X86_EXC_PF = 14,
@@ -150,52 +156,30 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-static inline uint8_t inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
+#define X86_PORTS(size, type)						\
+static inline type in##size(uint16_t port)				\
+{									\
+	type v;								\
+	__asm__ volatile("in" #size " %1, %0" : "=a"(v) : "Nd"(port));	\
+	return v;							\
+}									\
+static inline void out##size(uint16_t port, type v)			\
+{									\
+	__asm__ volatile("out" #size " %0, %1" : : "a"(v), "Nd"(port));	\
 }
-
-static inline void outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint32_t inl(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline void outl(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
+X86_PORTS(b, uint8_t) X86_PORTS(l, uint32_t)
 
 /* Registers of a device, uncached. */
-static inline uint32_t read_device32(const volatile uint8_t *at)
-{
-	return *(const volatile uint32_t *)at;
+#define X86_DEVICE(bits)						\
+static inline uint##bits##_t read_device##bits(const volatile uint8_t *at) \
+{									\
+	return *(const volatile uint##bits##_t *)at;			\
+}									\
+static inline void write_device##bits(volatile uint8_t *at, uint##bits##_t v) \
+{									\
+	*(volatile uint##bits##_t *)at = v;				\
 }
-
-static inline uint64_t read_device64(const volatile uint8_t *at)
-{
-	return *(const volatile uint64_t *)at;
-}
-
-static inline void write_device32(volatile uint8_t *at, uint32_t v)
-{
-	*(volatile uint32_t *)at = v;
-}
-
-static inline void write_device64(volatile uint8_t *at, uint64_t v)
-{
-	*(volatile uint64_t *)at = v;
-}
+X86_DEVICE(32) X86_DEVICE(64)
 
 /* Writes one line of the cache back to memory. */
 static inline void cache_flush(const void *at)
@@ -214,15 +198,9 @@ static inline void write_##name(uint64_t v)				\
 {									\
 	__asm__ volatile("mov %0, %%" reg : : "r"(v) : "memory");	\
 }
-X86_RW_REG(cr0, "cr0")
-X86_RW_REG(cr2, "cr2")
-X86_RW_REG(cr3, "cr3")
-X86_RW_REG(cr4, "cr4")
-X86_RW_REG(dr0, "dr0")
-X86_RW_REG(dr1, "dr1")
-X86_RW_REG(dr2, "dr2")
-X86_RW_REG(dr3, "dr3")
-X86_RW_REG(dr6, "dr6")
+X86_RW_REG(cr0, "cr0") X86_RW_REG(cr2, "cr2") X86_RW_REG(cr3, "cr3")
+X86_RW_REG(cr4, "cr4") X86_RW_REG(dr0, "dr0") X86_RW_REG(dr1, "dr1")
+X86_RW_REG(dr2, "dr2") X86_RW_REG(dr3, "dr3") X86_RW_REG(dr6, "dr6")
 X86_RW_REG(dr7, "dr7")
 
 static inline void xsetbv(uint32_t reg, uint64_t v)
@@ -332,8 +310,7 @@ static inline void zero_memory(void *p, uint64_t bytes)
 {
 	uint64_t n = bytes / 8;
 
-	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ull)
-			 : "memory");
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ull) : "memory");
 }
 
 #endif

@@ -17,6 +17,9 @@
 #define ATTR_DATA32	0x0c93u
 #define ATTR_DATA16	0x0093u
 #define ATTR_TSS_BUSY	0x008bu
+/* Of the state save area, up to what is not used here. */
+#define STATE_BYTES	(offsetof(struct vmcb, dbgctl) - offsetof(struct vmcb, es))
+
 #define ATTR_LDT	0x0082u
 
 /* Constant for every vCPU and every start; each intercept with its reason:
@@ -147,6 +150,41 @@ void svm_vcpu_copy(struct vcpu *v, const struct vcpu *from)
 	x->cr4_mce = f->cr4_mce;
 	x->iret_rip = f->iret_rip;
 	set_own(v);
+}
+
+/**
+ * hvm_ops.vcpu_record: four words, and the state save area as far as it is a
+ * guest's. The controls are ours again.
+ */
+bool svm_vcpu_record(struct vcpu *v, void *record, bool load)
+{
+	struct svm_vcpu *x = v->backend;
+	struct vmcb *b = x->vmcb;
+	uint64_t *own = record, rule;
+
+	_Static_assert(STATE_BYTES + 32 <= HVM_RECORD_BYTES, "a record");
+	if (!load) {
+		own[0] = b->int_state;
+		own[1] = (uint64_t)b->eventinj_error << 32 | b->eventinj;
+		own[2] = x->nmi_blocked;
+		own[3] = x->cr4_mce;
+		__builtin_memcpy(own + 4, &b->es, STATE_BYTES);
+		return true;
+	}
+	*b = init_common;
+	set_own(v);
+	__builtin_memcpy(&b->es, own + 4, STATE_BYTES);
+	b->int_state = own[0] & INT_STATE_SHADOW;
+	b->eventinj = (uint32_t)own[1];
+	b->eventinj_error = own[1] >> 32;
+	x->nmi_blocked = own[2] & 1;
+	x->iret_rip = 0;	/* it exits once more */
+	b->intercept_misc1 |= x->nmi_blocked ? MISC1_IRET : 0;
+	x->cr4_mce = own[3] & CR4_MCE;
+	b->cr4 = (b->cr4 & ~CR4_MCE) | machine_cr4();
+	return b->cpl < 4 && syscall_valid(&b->star) &&
+	       cr_valid(b->cr0, b->cr4, b->efer & ~EFER_SVME, b->g_pat) &&
+	       !svm_check_vmcb(b, cpuid(0x80000008, 0).eax & 0xff, svm_asids, &rule);
 }
 
 /* Registers that are just 64 bits in the VMCB; those whose writes mean more are

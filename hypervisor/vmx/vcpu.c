@@ -84,8 +84,7 @@ static const struct field_init init_real[] = {
 
 static const enum vmcs_field data_segments[] = {
 	VMCS_GUEST_ES_SELECTOR, VMCS_GUEST_SS_SELECTOR,
-	VMCS_GUEST_DS_SELECTOR, VMCS_GUEST_FS_SELECTOR,
-	VMCS_GUEST_GS_SELECTOR,
+	VMCS_GUEST_DS_SELECTOR, VMCS_GUEST_FS_SELECTOR, VMCS_GUEST_GS_SELECTOR,
 };
 
 /* The vCPU's VMCS is current, here and in the static functions below. */
@@ -232,21 +231,69 @@ void vmx_vcpu_copy(struct vcpu *v, const struct vcpu *from)
 			enum vmcs_field field = guest_fields[i].first + 2 * k;
 
 			if (f) {
-				vmwrite(field, f->open[n]);
+				vmwrite(field, f->open.field[n]);
 			} else {
-				x->open[n] = vmread(field);
+				x->open.field[n] = vmread(field);
 			}
 		}
 	}
 	if (!f) {
 		x->g.kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+		x->open.g = x->g;
 		return;
 	}
-	x->g = f->g;
+	x->g = f->open.g;
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, x->g.kernel_gs_base);
 	if (x->g.syscalls) {
 		vmx_load_syscalls(x);
 	}
+}
+
+/* A field of a guest that is laid open. */
+static uint64_t *open_field(struct vmx_open *o, enum vmcs_field field)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; field < guest_fields[i].first || field >=
+	     guest_fields[i].first + 2 * guest_fields[i].count; i++) {
+		n += guest_fields[i].count;
+	}
+	return &o->field[n + (field - guest_fields[i].first) / 2];
+}
+
+/**
+ * hvm_ops.vcpu_record. The controls are ours again, and what follows from the
+ * rest; what else a VM entry refuses ends the child.
+ */
+bool vmx_vcpu_record(struct vcpu *v, void *record, bool load)
+{
+	struct vmx_open *o = &((struct vmx_vcpu *)v->backend)->open;
+	uint64_t *efer = open_field(o, VMCS_GUEST_IA32_EFER);
+	uint64_t *cr4 = open_field(o, VMCS_GUEST_CR4);
+
+	_Static_assert(sizeof(*o) <= HVM_RECORD_BYTES, "a record");
+	__builtin_memcpy(load ? (void *)o : record, load ? record : (void *)o,
+			 sizeof(*o));
+	if (!load) {
+		return true;
+	}
+	*open_field(o, VMCS_PROC_BASED_CTLS) = vmx_ctls.proc;
+	*open_field(o, VMCS_ENTRY_CTLS) = vmx_ctls.entry |
+		(*efer & EFER_LMA ? ENTRY_IA32E : 0);
+	*open_field(o, VMCS_GUEST_IA32_DEBUGCTL) = 0;
+	*open_field(o, VMCS_GUEST_ACTIVITY) = 0;
+	*cr4 &= ~(CR4_VMXE | CR4_MCE);
+	o->g.event_pending = (*open_field(o, VMCS_ENTRY_INTR_INFO) &
+			      INTR_INFO_VALID) != 0;
+	o->g.window = false;
+	o->g.syscalls = (*efer & EFER_SCE) != 0;
+	if (!cr_valid(*open_field(o, VMCS_GUEST_CR0), *cr4, *efer,
+		      *open_field(o, VMCS_GUEST_IA32_PAT)) ||
+	    !syscall_valid(o->g.syscall_msr) || !canonical(o->g.kernel_gs_base)) {
+		return false;
+	}
+	*cr4 |= read_cr4() & (CR4_VMXE | CR4_MCE);
+	return true;
 }
 
 /* A CR as the guest reads it. [SDM3 "Guest/Host Masks and Read Shadows for CR0
@@ -439,15 +486,13 @@ void vmx_window_closed(struct vmx_vcpu *x)
  * addresses do is followed by #GP [XSA-170]. */
 static uint64_t wrapped_rip(struct vcpu *v, uint64_t next)
 {
-	uint64_t canonical = (uint64_t)((int64_t)(next << 16) >> 16);
-
 	if (!(vmread(VMCS_GUEST_CS_AR) & AR_L)) {
 		return (uint32_t)next;
 	}
-	if (next != canonical) {
+	if (!canonical(next)) {
 		vcpu_inject_gp(v);
 	}
-	return canonical;
+	return (uint64_t)((int64_t)(next << 16) >> 16);
 }
 
 /* The trap after an instruction that an exit has completed. It may merge with

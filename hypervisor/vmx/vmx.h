@@ -15,7 +15,7 @@ struct vmx_vcpu {
 	uint64_t launched;	/* since VMCLEAR: VMRESUME it */
 	uint16_t vpid;	/* its own for good, not 0 */
 	bool entry_failed;	/* the last entry was refused */
-	struct {		/* the guest's: what a child's begins with */
+	struct vmx_guest {	/* the guest's: what a child's begins with */
 		bool event_pending;	/* VMCS_ENTRY_INTR_INFO is valid */
 		bool window;	/* interrupt-window exiting is on */
 		bool syscalls;	/* EFER.SCE: what follows must be in the CPU */
@@ -23,7 +23,10 @@ struct vmx_vcpu {
 		uint64_t kernel_gs_base;	/* while its VMCS is not
 						 * current */
 	} g;
-	uint64_t open[VMX_GUEST_FIELDS];	/* vmx_vcpu_copy() */
+	struct vmx_open {	/* vmx_vcpu_copy() */
+		uint64_t field[VMX_GUEST_FIELDS];
+		struct vmx_guest g;
+	} open;
 };
 
 /* Controls as this machine allows them; chosen once. */
@@ -46,6 +49,7 @@ void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(uint32_t msr);
 void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
 void vmx_vcpu_copy(struct vcpu *v, const struct vcpu *from);
+bool vmx_vcpu_record(struct vcpu *v, void *record, bool load);
 uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev);

@@ -81,13 +81,16 @@ void kvmclock_update(struct vcpu *v, bool paused)
 	t->system_time = 0;
 	time_scale(boot.tsc_hz, &t->tsc_to_system_mul, &t->tsc_shift);
 	t->flags = PVCLOCK_TSC_STABLE | (paused ? PVCLOCK_GUEST_STOPPED : 0);
-	__atomic_store_n(&t->version, ++v->kvmclock_version,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&t->version, ++v->kvmclock_version, __ATOMIC_RELEASE);
 }
 
+/* tsc may be before 0: of a partition that began on an earlier machine. */
 static uint64_t tsc_to_ns(uint64_t tsc)
 {
-	return u64_muldiv(tsc, NSEC_PER_SEC, boot.tsc_hz);
+	bool before = tsc >> 63;
+	uint64_t ns = u64_muldiv(before ? -tsc : tsc, NSEC_PER_SEC, boot.tsc_hz);
+
+	return before ? -ns : ns;
 }
 
 /**

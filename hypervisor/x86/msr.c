@@ -13,6 +13,7 @@
 #include <percpu.h>
 #include <x86.h>
 
+#define EFER_GUEST	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define MISC_ENABLE_GUEST	0x1801ull /* fast strings; no BTS, no PEBS */
 
 /* Guests read and write these without an exit; the backend keeps each vCPU's
@@ -30,13 +31,19 @@ const uint32_t *msr_native_list(uint32_t *count)
 	return native;
 }
 
-/* What the processor checks when such a value is written. */
+/** Would the processor take these as SYSCALL's MSRs? In the order of their
+ * numbers. Pure. */
+bool syscall_valid(const uint64_t *msr)
+{
+	return canonical(msr[1]) && canonical(msr[2]) && !(msr[3] >> 32);
+}
+
 static bool syscall_write(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-	bool canonical = (uint64_t)((int64_t)(value << 16) >> 16) == value;
+	uint64_t all[4] = { 0 };
 
-	if (((msr == MSR_IA32_LSTAR || msr == MSR_IA32_CSTAR) && !canonical) ||
-	    (msr == MSR_IA32_FMASK && value >> 32)) {
+	all[msr - MSR_IA32_STAR] = value;
+	if (!syscall_valid(all)) {
 		return false;
 	}
 	hvm->vcpu_set(v, VCPU_STAR + (msr - MSR_IA32_STAR), value);
@@ -105,8 +112,7 @@ static bool efer_write(struct vcpu *v, uint64_t value)
 	/* LMA follows PG and cannot be written [SDM3 "IA-32e Mode
 	 * Operation"]; LME cannot change under paging */
 	value = (value & ~EFER_LMA) | (old & EFER_LMA);
-	if ((value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) ||
-	    (paging && ((value ^ old) & EFER_LME))) {
+	if ((value & ~EFER_GUEST) || (paging && ((value ^ old) & EFER_LME))) {
 		return false;
 	}
 	hvm->vcpu_set(v, VCPU_EFER, value);
@@ -192,12 +198,25 @@ static uint64_t cr4_allowed(void)
 	struct cpuid_regs l1 = cpuid(1, 0), l7 = cpuid(7, 0);
 
 	return CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE |
-	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE |
-	       CR4_MCE |
+	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_MCE |
 	       (l1.ecx & BIT32(17) ? CR4_PCIDE : 0) |
 	       (l7.ebx & BIT32(0) ? CR4_FSGSBASE : 0) |
 	       (l7.ebx & BIT32(7) ? CR4_SMEP : 0) |
 	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
+}
+
+/**
+ * Can a guest have come to these by the writes that are allowed here? The caches
+ * on, as it has them in truth.
+ */
+bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
+{
+	bool lma = (efer & EFER_LMA) != 0, pg = (cr0 & CR0_PG) != 0;
+
+	return !(cr0 >> 32) && !(cr0 & (CR0_CD | CR0_NW)) &&
+	       (!pg || (cr0 & CR0_PE)) && !(cr4 & ~cr4_allowed()) &&
+	       !(efer & ~EFER_GUEST) && lma == (pg && (efer & EFER_LME)) &&
+	       (lma ? (cr4 & CR4_PAE) != 0 : !(cr4 & CR4_PCIDE)) && pat_valid(pat);
 }
 
 /* PAE cannot go in IA-32e mode; PCIDE comes only there and with PCID 0. [SDM3
@@ -234,8 +253,7 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 			return cr0_write(v, cr0 & ~CR0_TS);
 		}
 		/* LMSW can set PE, not clear it */
-		return cr0_write(v, (cr0 & ~0xeull) |
-				 (e->cr.lmsw_value & 0xf));
+		return cr0_write(v, (cr0 & ~0xeull) | (e->cr.lmsw_value & 0xf));
 	}
 	if (!e->cr.write) {
 		/* no other reads exit */
@@ -265,6 +283,28 @@ bool cr_access(struct vcpu *v, const struct vm_exit *e)
 	}
 }
 
+/** Would a processor with just xstate_mask take this as XCR0? [SDM2 "XSETBV"] */
+bool xcr0_valid(uint64_t value)
+{
+	return !(value & ~xstate_mask) && (value & XCR0_X87) &&
+	       (!(value & XCR0_AVX) || (value & XCR0_SSE)) &&
+	       (!(value & XCR0_AVX512) ||
+		((value & XCR0_AVX512) == XCR0_AVX512 && (value & XCR0_AVX)));
+}
+
+/**
+ * Makes of anything in an XSAVE area what XRSTOR takes: MXCSR, and the header.
+ * [SDM1 "Operation of XRSTOR"] Pure.
+ */
+void xsave_cut(void *area)
+{
+	uint64_t *header = (uint64_t *)area + 64;
+
+	((uint32_t *)area)[6] &= 0xffff;
+	header[0] &= xstate_mask;
+	zero_memory(header + 1, 56);
+}
+
 /**
  * XSETBV. false: #GP, where the processor would raise it for a machine with
  * just xstate_mask. The new XCR0 is loaded at once. On v's CPU, with v's
@@ -274,11 +314,8 @@ bool xsetbv_emulate(struct vcpu *v)
 {
 	uint64_t value = (v->regs.rdx << 32) | (uint32_t)v->regs.rax;
 
-	if ((uint32_t)v->regs.rcx != 0 || (value & ~xstate_mask) ||
-	    !(value & XCR0_X87) || hvm->vcpu_get(v, VCPU_CPL) ||
-	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
-	    ((value & XCR0_AVX512) &&
-	     ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX)))) {
+	if ((uint32_t)v->regs.rcx != 0 || !xcr0_valid(value) ||
+	    hvm->vcpu_get(v, VCPU_CPL)) {
 		return false;
 	}
 	v->xcr0 = value;

@@ -37,9 +37,9 @@ enum { MODE_ONESHOT, MODE_PERIODIC, MODE_DEADLINE };
 #define ESR_SEND_ILLEGAL	BIT32(5)
 #define ESR_RECV_ILLEGAL	BIT32(6)
 
-/* The timer counts at this rate; a period below MIN_PERIOD_US is raised. */
+/* The timer counts at this rate; a period below MIN_PERIOD is raised. */
 #define TIMER_HZ	100000000ull
-#define MIN_PERIOD_US	50u
+#define MIN_PERIOD	(boot.tsc_hz / 1000000 * 50)	/* 50 us */
 
 enum { ICR_FIXED, ICR_LOWEST, ICR_SMI, ICR_NMI = 4, ICR_INIT, ICR_SIPI };
 
@@ -102,6 +102,29 @@ void vlapic_reset(struct vcpu *v, bool x2apic)
 	for (i = 0; i < ARRAY_SIZE(l->lvt); i++) {
 		l->lvt[i] = LVT_MASKED;
 	}
+	l->deadline = VLAPIC_OFF;
+}
+
+/**
+ * Makes of anything in l what the LAPIC of that number can be, its timer off: what
+ * no register takes is cut. Pure.
+ */
+void vlapic_cut(struct vlapic *l, uint32_t id)
+{
+	uint64_t mode = l->base & APIC_BASE_EN ?
+			l->base & (APIC_BASE_EN | APIC_BASE_EXTD) : 0, i;
+
+	for (i = 0; i < ARRAY_SIZE(l->reg); i++) {
+		l->reg[i] &= ~(reserved[i] | (i >= R_LVT && i <= R_LVT_ERROR ?
+					      LVT_READ_ONLY : 0));
+	}
+	l->base = 0xfee00000ull | mode | (id == 0 ? APIC_BASE_BSP : 0);
+	l->id = id;
+	l->version = LAPIC_VERSION;
+	l->irr[0] &= 0xffff0000;
+	l->isr[0] &= 0xffff0000;
+	l->isr_top = highest(l->isr);
+	l->timer_period = u64_max(l->timer_period, MIN_PERIOD);
 	l->deadline = VLAPIC_OFF;
 }
 
@@ -173,8 +196,7 @@ static bool match_logical(const struct vcpu *t, uint32_t dest, bool x2apic)
 	if (l->dfr >> 28 == 0xf) {
 		return (l->ldr >> 24 & dest) != 0;
 	}
-	return (l->ldr >> 28) == (dest >> 4 & 15) &&
-	       (l->ldr >> 24 & dest & 15);
+	return (l->ldr >> 28) == (dest >> 4 & 15) && (l->ldr >> 24 & dest & 15);
 }
 
 static bool match(const struct vcpu *t, uint32_t dest, bool logical,
@@ -294,9 +316,7 @@ static void timer_arm(struct vcpu *v)
 	l->timer_period = u64_muldiv((uint64_t)l->timer_initial <<
 				     divide_shift(l), boot.tsc_hz, TIMER_HZ);
 	if (LVT_MODE(l->lvt[0]) == MODE_PERIODIC) {
-		l->timer_period = u64_max(l->timer_period,
-					  boot.tsc_hz / 1000000 *
-					  MIN_PERIOD_US);
+		l->timer_period = u64_max(l->timer_period, MIN_PERIOD);
 	}
 	l->deadline = rdtsc() + l->timer_period;
 	sched_timer(v->cpu, l->deadline);
@@ -337,8 +357,7 @@ uint64_t vlapic_deadline_read(const struct vcpu *v)
 {
 	const struct vlapic *l = &v->lapic;
 
-	if (LVT_MODE(l->lvt[0]) != MODE_DEADLINE ||
-	    l->deadline == VLAPIC_OFF) {
+	if (LVT_MODE(l->lvt[0]) != MODE_DEADLINE || l->deadline == VLAPIC_OFF) {
 		return 0;
 	}
 	return l->deadline + v->tsc_offset;
@@ -435,20 +454,14 @@ static void write_svr(struct vcpu *v, uint32_t value)
 	vcpu_attention(v, VCPU_ATT_INTR);
 }
 
-/* Is this a register that the present mode does not let one write? */
-static bool wrong_mode(const struct vcpu *v, uint32_t reg)
-{
-	return is_x2apic(v) ? reg == R_LDR || reg == R_DFR ||
-			      reg == R_ICR_HIGH : reg == R_SELF_IPI;
-}
-
 /** Writes register number reg. false: there is none, or it is read-only. */
 bool vlapic_reg_write(struct vcpu *v, uint32_t reg, uint32_t value)
 {
 	struct vlapic *l = &v->lapic;
 
-	if (wrong_mode(v, reg)) {
-		return false;
+	if (is_x2apic(v) ? reg == R_LDR || reg == R_DFR || reg == R_ICR_HIGH :
+			   reg == R_SELF_IPI) {
+		return false;	/* not in this mode */
 	}
 	switch (reg) {
 	case R_EOI:

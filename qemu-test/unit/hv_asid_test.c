@@ -31,6 +31,21 @@ const uint32_t *msr_native_list(uint32_t *count)
 	return NULL;
 }
 
+bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
+{
+	(void)cr0;
+	(void)cr4;
+	(void)efer;
+	(void)pat;
+	return true;
+}
+
+bool syscall_valid(const uint64_t *msr)
+{
+	(void)msr;
+	return true;
+}
+
 void guest_fetch_forget(struct vcpu *v)
 {
 	(void)v;

@@ -15,7 +15,11 @@ static void refused(void **state)
 
 	(void)state;
 	template(state);
-	assert_int_equal(fork_call(2, 1, 2), HC_EINVAL);
+	assert_int_equal(fork_call(5, 1, 2), HC_EINVAL);
+	assert_int_equal(fork_call(HC_FORK_READ, 1, 2), HC_EINVAL);
+	assert_int_equal(fork_call(HC_FORK_RESTORE, 4, 0), HC_EINVAL);
+	assert_int_equal(fork_call(HC_FORK_RESTORE, 1, 0), HC_EBUSY);
+	assert_int_equal(fork_call(HC_FORK_RESTORE, 0, 0), HC_EBUSY);
 	assert_int_equal(fork_call(~0ull, 1, 2), HC_EINVAL);
 	assert_int_equal(fork_call(HC_FORK_FREEZE, 4, 0), HC_EINVAL);
 	assert_int_equal(fork_call(HC_FORK_FREEZE, ~0ull, 0), HC_EINVAL);

@@ -70,6 +70,10 @@ static void absurd_times(void **state)
 	wall_is(107, 500 * MS);
 	assert_int_equal(kvmclock_set_wall((BIT64(32) - 200) * S - 1), HC_OK);
 	wall_is(BIT64(32) - 100, 500 * MS);
+	/* it began an hour before this machine's TSC was 0 */
+	part.start_tsc = -(3600 * boot.tsc_hz);
+	assert_int_equal(kvmclock_set_wall(10000 * S), HC_OK);
+	wall_is(6400, 0);
 }
 
 static void time_page(void **state)

@@ -52,6 +52,14 @@ void vmx_load_syscalls(const struct vmx_vcpu *x)
 	syscall_loads++;
 }
 
+bool kvmclock_msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	(void)v;
+	(void)msr;
+	(void)value;
+	return false;
+}
+
 void vmx_flush_vpid(uint16_t vpid)
 {
 	assert_int_equal(vpid, backend.vpid);
@@ -425,6 +433,90 @@ static void copying(void **state)
 	assert_int_equal(other_backend.launched, 0);
 }
 
+/* A record's: what is ours is ours again, and what would harm more than a guest is
+ * refused. */
+static void recording(void **state)
+{
+	static struct vmx_open good, *o = &backend.open;
+	static uint64_t record[HVM_RECORD_BYTES / 8];
+	static const struct {
+		enum vmcs_field field;
+		uint64_t value;
+	} bad[] = {
+		{ VMCS_GUEST_CR0, CR0_PE | CR0_PG | CR0_CD },
+		{ VMCS_GUEST_CR0, CR0_PG }, { VMCS_GUEST_CR0, BIT64(32) },
+		{ VMCS_GUEST_CR4, 0 },		/* no PAE */
+		{ VMCS_GUEST_CR4, CR4_PAE | BIT64(22) },
+		{ VMCS_GUEST_IA32_EFER, EFER_LME | EFER_LMA | BIT64(1) },
+		{ VMCS_GUEST_IA32_EFER, EFER_LME },
+		{ VMCS_GUEST_IA32_EFER, EFER_LMA },
+		{ VMCS_GUEST_IA32_PAT, 2 },
+	};
+	uint32_t i, n;
+
+	(void)state;
+	vmx_ctls = (struct vmx_ctls){ .proc = PROC_HLT_EXIT, .entry = 4 };
+	for (i = 0; i < ARRAY_SIZE(vmcs); i++) {
+		vmcs[i] = 0x1000 + i;
+	}
+	vmcs[VMCS_GUEST_CR0] = CR0_PE | CR0_PG | CR0_NE;
+	vmcs[VMCS_GUEST_CR4] = CR4_PAE | CR4_VMXE;
+	vmcs[VMCS_GUEST_IA32_EFER] = EFER_LME | EFER_LMA | EFER_SCE;
+	vmcs[VMCS_GUEST_IA32_PAT] = PAT_RESET;
+	vmcs[VMCS_ENTRY_INTR_INFO] = INTR_INFO_VALID | 0x41;
+	vmx_vcpu_copy(&vcpu, NULL);
+	assert_true(vmx_vcpu_record(&vcpu, record, false));
+	good = *o;
+	memset(o, 0xee, sizeof(*o));
+	assert_true(vmx_vcpu_record(&vcpu, record, true));
+	assert_true(o->g.event_pending && o->g.syscalls && !o->g.window);
+	vmx_vcpu_copy(&vcpu, &vcpu);
+	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], PROC_HLT_EXIT);
+	assert_int_equal(vmcs[VMCS_ENTRY_CTLS], 4 | ENTRY_IA32E);
+	assert_int_equal(vmcs[VMCS_GUEST_IA32_DEBUGCTL], 0);
+	assert_int_equal(vmcs[VMCS_GUEST_ACTIVITY], 0);
+	assert_int_equal(vmcs[VMCS_GUEST_RIP], 0x1000 + VMCS_GUEST_RIP);
+	assert_int_equal(vmcs[VMCS_GUEST_CR4] & CR4_PAE, CR4_PAE);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		/* where it is in a record: what alone differs */
+		vmcs[bad[i].field] ^= 1;
+		for (n = 0; n < VMX_GUEST_FIELDS; n++) {
+			vmx_vcpu_copy(&vcpu, NULL);
+			if (o->field[n] != good.field[n] &&
+			    o->field[n] == vmcs[bad[i].field] &&
+			    (vmcs[bad[i].field] ^ 1) == good.field[n]) {
+				break;
+			}
+		}
+		vmcs[bad[i].field] ^= 1;
+		assert_true(n < VMX_GUEST_FIELDS || bad[i].field ==
+			    VMCS_GUEST_CR4);
+		*o = good;
+		if (n < VMX_GUEST_FIELDS) {
+			o->field[n] = bad[i].value;
+		} else {	/* its host bits are put in anew */
+			for (n = 0; o->field[n] != good.field[n] ||
+			     good.field[n] != (CR4_PAE | CR4_VMXE); n++) {
+			}
+			o->field[n] = bad[i].value;
+		}
+		memcpy(record, o, sizeof(*o));
+		assert_false(vmx_vcpu_record(&vcpu, record, true));
+	}
+	*o = good;
+	o->g.kernel_gs_base = BIT64(47);
+	memcpy(record, o, sizeof(*o));
+	assert_false(vmx_vcpu_record(&vcpu, record, true));
+	*o = good;
+	o->g.syscall_msr[1] = BIT64(50);
+	memcpy(record, o, sizeof(*o));
+	assert_false(vmx_vcpu_record(&vcpu, record, true));
+	*o = good;
+	o->g.syscall_msr[3] = BIT64(32);
+	memcpy(record, o, sizeof(*o));
+	assert_false(vmx_vcpu_record(&vcpu, record, true));
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
@@ -434,6 +526,7 @@ int main(void)
 		TEST(control_registers), TEST(syscall_msrs),
 		TEST(debug_register_exits), TEST(injection), TEST(windows),
 		TEST(reset), TEST(dumps), TEST(kernel64), TEST(copying),
+		TEST(recording),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

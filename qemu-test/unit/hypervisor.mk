@@ -5,7 +5,7 @@
 HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
 	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
-	hv_fork_prepare hv_fork_kill
+	hv_fork_prepare hv_fork_kill hv_record
 HV_UNIT += hv_kvmclock
 HV_UNIT += hv_sched hv_fair
 HV_UNIT += hv_channel
@@ -30,7 +30,7 @@ hv_xsave_UNDER := x86/cpuid.c
 hv_log_UNDER := core/log.c
 hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
-hv_vmcs_UNDER := vmx/vcpu.c
+hv_vmcs_UNDER := vmx/vcpu.c x86/msr.c x86/cpuid.c x86/vlapic.c
 hv_check_UNDER := vmx/check.c
 hv_channel_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_paging_UNDER := x86/paging.c
@@ -58,6 +58,8 @@ hv_fork_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_fork_life_UNDER := $(hv_fork_UNDER)
 hv_fork_kill_UNDER := $(hv_fork_UNDER)
 hv_fork_prepare_UNDER := core/vcpu.c
+hv_record_UNDER := $(hv_fork_UNDER) core/record.c x86/vlapic.c x86/msr.c \
+	x86/cpuid.c x86/kvmclock.c x86/guest_fetch.c svm/vcpu.c svm/check.c svm/decode.c
 
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
@@ -75,7 +77,7 @@ hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
-$(foreach t,hv_fork hv_fork_life hv_fork_kill,$(eval $(t)_SRCS += \
+$(foreach t,hv_fork hv_fork_life hv_fork_kill hv_record,$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c

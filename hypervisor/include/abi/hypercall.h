@@ -117,7 +117,22 @@ enum hc_fork {
 	/* RSI = template, RDX = a stopped partition of the same shape, which
 	 * runs on from where the template was */
 	HC_FORK_CHILD = 1,
+	/* RSI = a stopped partition, which becomes a template with what it has
+	 * been given; HC_EAGAIN: HC_FORK_FREEZE until HC_OK */
+	HC_FORK_RESTORE = 2,
+	/* RSI = template, RDX = its GPA, or HC_FORK_RECORD | a page of its record
+	 * (2 for each vCPU), R10 = own GPA, where that page's content is then
+	 * -> of memory RDI = where to go on, RSI = 1, 0: nothing was there; of
+	 * the record RDX = its start in host TSC */
+	HC_FORK_READ = 3,
+	/* RSI = template without children, RDX = as above, a page of its record,
+	 * R10 = own GPA, which has it, R8 = its start in host TSC */
+	HC_FORK_WRITE = 4,
 };
+
+#define HC_FORK_RECORD	(1ull << 63)
+/* Of a record's layout: another one may be nothing to this hypervisor. */
+#define HC_RECORD_VERSION	1u
 
 enum hc_reason {
 	HC_REASON_NONE = 0,
