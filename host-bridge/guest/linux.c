@@ -146,6 +146,13 @@ static int64_t load(const struct guest *guest, uint64_t gpa, uint64_t ram_end,
 	return HC_OK;
 }
 
+/** See linux.h. */
+bool linux_give(const struct guest *guest, uint64_t gpa, const uint8_t *data,
+		uint64_t size)
+{
+	return load(guest, gpa, gpa + size, data, size) == HC_OK;
+}
+
 /* Linux's command line: what is too long is so with a byte more, too, which
  * linux_image_low() refuses. */
 static const char *command_line(const struct guest *guest)

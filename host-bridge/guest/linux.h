@@ -63,6 +63,9 @@ bool linux_stop(struct guest *guest);
  * where that was. NULL, or why not. Top-level code only. */
 const char *linux_freeze(struct guest *guest);
 const char *linux_fork(const struct guest *of, struct guest *guest);
+/* One that is down gets what is to be at gpa, a whole page; false: it cannot. */
+bool linux_give(const struct guest *guest, uint64_t gpa, const uint8_t *data,
+		uint64_t size);
 enum linux_state linux_state(const struct guest *guest);
 /* Linux has said that its agent serves us; since this start. */
 bool linux_ready(const struct guest *guest);

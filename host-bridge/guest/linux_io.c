@@ -252,6 +252,24 @@ void linux_io_copy(struct linux_io *io, const struct linux_io *of)
 	io->pci = of->pci;
 }
 
+/** See linux_io.h. */
+void linux_io_save(const struct linux_io *io, uint8_t saved[])
+{
+	size_t n = uart_model_save(&io->uart, saved);
+
+	pci_model_save(&io->pci, saved + n);
+}
+
+/** See linux_io.h. */
+void linux_io_restore(struct linux_io *io, const uint8_t saved[])
+{
+	size_t n;
+
+	linux_io_reset(io);
+	n = uart_model_restore(&io->uart, saved);
+	pci_model_restore(&io->pci, saved + n);
+}
+
 /**
  * Takes the ioreq event, and asked for what Linux writes to its power
  * registers: called in a handler. Once for each, before linux_start().

@@ -58,6 +58,10 @@ void linux_io_init(struct linux_io *io, const struct config_guest *want,
 void linux_io_reset(struct linux_io *io);
 /* Devices as another Linux has set up its own, which are the same. */
 void linux_io_copy(struct linux_io *io, const struct linux_io *of);
+/* What Linux has set up in them, in LINUX_SAVE_IO bytes, and as that says, which may
+ * be anything. */
+void linux_io_save(const struct linux_io *io, uint8_t saved[]);
+void linux_io_restore(struct linux_io *io, const uint8_t saved[]);
 /* Copies log bytes from position *at on (0: the oldest kept) and advances
  * it. Returns the bytes copied, 0 at the end. A log_view_read; arg is a
  * struct linux_io. */

@@ -119,6 +119,47 @@ void pci_model_add_channel(struct pci_model *pci, uint32_t region_size,
 	put(f->value + CFG_MSIX + 8, CHANNEL_MSIX_PBA_OFFSET | MSIX_BAR, 4);
 }
 
+/* A byte that Linux can write, other than of a BAR, which has one address
+ * whatever is written: the next from *offset on. */
+static bool next_writable(const struct pci_function *f, unsigned *offset)
+{
+	while (*offset < sizeof(f->writable) && !f->writable[*offset]) {
+		++*offset;
+	}
+	return *offset < sizeof(f->writable);
+}
+
+/** See pci_model.h. */
+void pci_model_save(const struct pci_model *pci, uint8_t saved[])
+{
+	memcpy(saved, &pci->address, 4);
+	saved += 4;
+	for (unsigned i = 1; i < pci->count; i++) {
+		const struct pci_function *f = &pci->function[i];
+
+		for (unsigned at = 0; next_writable(f, &at); at++) {
+			*saved++ = f->value[at];
+		}
+	}
+}
+
+/** See pci_model.h. */
+void pci_model_restore(struct pci_model *pci, const uint8_t saved[])
+{
+	memcpy(&pci->address, saved, 4);
+	pci->address &= ~3u;
+	saved += 4;
+	for (unsigned i = 1; i < pci->count; i++) {
+		struct pci_function *f = &pci->function[i];
+
+		for (unsigned at = 0; next_writable(f, &at); at++) {
+			f->value[at] = (uint8_t)(
+				(f->value[at] & ~f->writable[at]) |
+				(*saved++ & f->writable[at]));
+		}
+	}
+}
+
 /* The function the address register selects: bus 0, function 0 only, and not
  * unless the enable bit is set. Else NULL: no device. */
 static struct pci_function *selected(struct pci_model *pci)

@@ -34,6 +34,10 @@ void pci_model_reset(struct pci_model *pci);
  * bytes; host: its other end is ours. Beyond CHANNEL_GUEST_MAX: ignored. */
 void pci_model_add_channel(struct pci_model *pci, uint32_t region_size,
 			   bool host);
+/* The address register, and 5 bytes that can be written for each channel; and as such
+ * say, which may be any, of functions that are there. */
+void pci_model_save(const struct pci_model *pci, uint8_t saved[]);
+void pci_model_restore(struct pci_model *pci, const uint8_t saved[]);
 /* An access of 1, 2 or 4 bytes to one of the ports; in returns all ones
  * where there is nothing. */
 uint32_t pci_model_in(struct pci_model *pci, unsigned port, unsigned size);

@@ -7,6 +7,8 @@
  * for a driver that polls them. Any write is safe. [PC16550D data sheet,
  * "Registers"]
  */
+#include <string.h>
+
 #include "host-bridge/guest/uart_model.h"
 
 #define LCR_DLAB	0x80u
@@ -31,6 +33,31 @@
 void uart_model_reset(struct uart_model *uart)
 {
 	*uart = (struct uart_model){ .divisor = { 1, 0 } };
+}
+
+/** See uart_model.h. */
+size_t uart_model_save(const struct uart_model *uart, uint8_t saved[])
+{
+	const uint8_t bytes[] = {
+		uart->ier, uart->fcr, uart->lcr, uart->mcr, uart->scratch,
+		uart->divisor[0], uart->divisor[1], uart->thr_event,
+		uart->loop_data, uart->loop_byte,
+	};
+
+	memcpy(saved, bytes, sizeof(bytes));
+	return sizeof(bytes);
+}
+
+/** See uart_model.h. */
+size_t uart_model_restore(struct uart_model *uart, const uint8_t saved[])
+{
+	*uart = (struct uart_model){
+		.ier = saved[0] & IER_MASK, .fcr = saved[1], .lcr = saved[2],
+		.mcr = saved[3] & MCR_MASK, .scratch = saved[4],
+		.divisor = { saved[5], saved[6] }, .thr_event = saved[7] & 1,
+		.loop_data = saved[8] & 1, .loop_byte = saved[9],
+	};
+	return 10;
 }
 
 /* The identification register: the cause with the highest priority that is

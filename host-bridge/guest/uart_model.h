@@ -8,6 +8,7 @@
 #define ISTHMUS_UART_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define UART_MODEL_PORT		0x3f8u
@@ -22,6 +23,9 @@ struct uart_model {
 };
 
 void uart_model_reset(struct uart_model *uart);
+/* Its registers as 10 bytes, and as such say, which may be any; returns 10. */
+size_t uart_model_save(const struct uart_model *uart, uint8_t saved[]);
+size_t uart_model_restore(struct uart_model *uart, const uint8_t saved[]);
 uint8_t uart_model_in(struct uart_model *uart, unsigned port);
 /* Returns the byte sent on the line, or -1. */
 int uart_model_out(struct uart_model *uart, unsigned port, uint8_t value);

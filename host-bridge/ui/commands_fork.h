@@ -26,4 +26,10 @@ const struct command_env *commands_fork(const struct command_env *of,
 					const struct command_env *child,
 					const struct commands_sandbox *box);
 
+/* commands_save.c: a template in a file of the volume's; and one from it, as the
+ * partition of that name, NULL: as the one it was. What came of it is printed. */
+void commands_save(const struct command_env *env, const char *path);
+void commands_restore(const struct command_env *env, const char *path,
+		      const char *name);
+
 #endif

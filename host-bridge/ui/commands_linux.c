@@ -247,14 +247,30 @@ static void run_fork(const struct command_env *env, int argc, char **argv)
 	}
 }
 
-/* log and fork take arguments of their own and are dealt with before the others. */
+/* "linux save NAME FILE", "linux restore FILE [NAME]" */
+static void run_save(const struct command_env *env, int argc, char **argv)
+{
+	const struct command_env *of;
+
+	if (strcmp(argv[1], "restore") == 0) {
+		commands_restore(env, argv[2], argc > 3 ? argv[3] : NULL);
+		return;
+	}
+	of = commands_linux_find(env, argv[2]);
+	if (of) {
+		commands_save(of, argv[3]);
+	}
+}
+
+/* log, fork, save and restore take arguments of their own and are dealt with before the others. */
 static const struct {
 	const char *name;
 	void (*run)(const struct command_env *env);
 } verbs[] = {
 	{ "start", start }, { "stop", stop }, { "restart", restart },
 	{ "console", console }, { "log", NULL },
-	{ "freeze", freeze }, { "fork", NULL },
+	{ "freeze", freeze }, { "fork", NULL }, { "save", NULL },
+	{ "restore", NULL },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -285,6 +301,11 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 		run_fork(env, argc, argv);
 		return;
 	}
+	if ((strcmp(argv[1], "save") == 0 && argc == 4) ||
+	    (strcmp(argv[1], "restore") == 0 && argc > 2)) {
+		run_save(env, argc, argv);
+		return;
+	}
 	for (size_t i = 0; i < VERBS && !log && argc < 4; i++) {
 		if (!verbs[i].run || strcmp(argv[1], verbs[i].name) != 0) {
 			continue;
@@ -296,7 +317,9 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 		return;
 	}
 	printf("usage: linux start|stop|restart|console|log|freeze [NAME] [LINES]\n"
-	       "       linux fork TEMPLATE [NAME]\n");
+	       "       linux fork TEMPLATE [NAME]\n"
+	       "       linux save NAME FILE\n"
+	       "       linux restore FILE [NAME]\n");
 }
 
 static void complete_linux(const struct command_env *env,
@@ -307,6 +330,10 @@ static void complete_linux(const struct command_env *env,
 	}
 	if (env->count > 1) {
 		commands_linux_names(env, c, "");
+	}
+	/* A file, which no name is like. */
+	if (memchr(c->prefix, '/', c->prefix_len)) {
+		commands_complete_path(env, c);
 	}
 }
 
@@ -398,7 +425,7 @@ static void run_sandbox(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_linux[] = {
-	{ "linux", "start|stop|restart|console|log|freeze|fork",
+	{ "linux", "start|stop|restart|console|log|freeze|fork|save|restore",
 	  "the Linux partitions",
 	  "  start [NAME]    load and start it\n"
 	  "  stop [NAME]     shut it down; after 10 s, or ctrl-c, stop it hard\n"
@@ -409,6 +436,8 @@ const struct command commands_linux[] = {
 	  "  freeze [NAME]   makes it a template: it never runs again\n"
 	  "  fork TEMPLATE [NAME]  starts NAME, or any that is on-demand and down,\n"
 	  "                  from where the template was, sharing its memory\n"
+	  "  save NAME FILE  a template in a file of the volume's, for a later boot\n"
+	  "  restore FILE [NAME]  a template from it, as NAME or as it was called\n"
 	  "  NAME is the partition's in the manifest; without, it is the first.\n",
 	  1, 3, run_linux, complete_linux },
 	{ "exec", "[NAME:] COMMAND", "run a command in Linux, show its exit status",

@@ -45,6 +45,14 @@ mount)
 	mkdir /m
 	mount -t isthmus h /m && echo mounted
 	exit 3 ;;
+full)
+	cat /dev/zero > /mnt/host/full 2> /dev/null
+	sync ;;
+damage)	# the other byte at an offset of the host's file
+	old=$(dd if=/mnt/host/t bs=1 skip=$2 count=1 2> /dev/null | od -An -tu1)
+	printf "\\$(printf %o $((old ^ 1)))" |
+		dd of=/mnt/host/t bs=1 seek=$2 conv=notrunc 2> /dev/null
+	sync ;;
 ro)
 	ls /mnt/host
 	cat /mnt/host/f /mnt/host/../host/f
@@ -75,7 +83,7 @@ def stop(t, console, name):
     t.check("has shut down" in out, f"stopping {name}: {out!r}")
 
 
-def template(t, console):
+def template(t, console, others=("c1", "c2")):
     """Makes one; what a child's sum must be."""
     answer(t, console, "a", "f fill")
     wanted = answer(t, console, "a", "f sum")
@@ -85,7 +93,9 @@ def template(t, console):
     t.check(console.state("a") == "frozen", "it is not frozen")
     t.check("is a template" in console.run("exec a: true"), "it answers")
     t.check("is a template" in console.run("linux start a"), "it starts")
-    t.check("is no template" in console.run("linux fork c2"), "c2 is one")
+    other = others[-1]
+    t.check("is no template" in console.run(f"linux fork {other}"),
+            f"{other} is one")
     return wanted
 
 
@@ -243,5 +253,86 @@ def fork_case(t):
     console.send("linux start a")
     up(console, "a")
     said(t, console, "a", "ls /tmp; cat /mnt/host/kept", "kept")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+def damage(t, console, who, offset):
+    """A byte of the file is another, by a child's hand."""
+    answer(t, console, who, f"f damage {offset}")
+
+
+@case("save-restore", "a template in a file, and from it after a boot: its "
+      "children have its memory, the time, and names of their own",
+      later=BOCHS)
+def save_restore(t):
+    disk, script = t.path("volume.img"), t.path("f")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh" + SCRIPT)
+    os.chmod(script, 0o755)
+    options = ("--disk", disk, "--disk-volume", "--overlay",
+               t.overlay({"bin/f": script}))
+    down = "\t\t\ton-demand;\n"
+    console = t.console("--manifest", manifest(t, ["a", "c1"], min_mib=4,
+                        c1=down), *options, "--disk-size", "128", timeout=300)
+    up(console, "a")
+    t.check("is no template" in console.run("linux save a t"), "a runs still")
+    wanted = template(t, console, ("c1",))
+    out = console.run("linux save a t")
+    t.check("is saved in t" in out, f"save said {out!r}")
+    t.note += ": " + out.strip().split(": ")[-1]
+    t.check("File exists" in console.run("linux save a t"), "saved twice")
+    t.check("No such" in console.run("linux save a d/none/t"), "no folder")
+    fork(t, console, "c1")
+    told = answer(t, console, "c1", "f who").split()
+    answer(t, console, "c1", "f full")
+    out = console.run("linux save a t2")
+    t.check("t2: No space left on device" in out, f"a full volume: {out!r}")
+    console.run("rm full")
+    t.check("t2" not in console.run("ls"), "half of it is left")
+    t.check("is saved in t2" in console.run("linux save a t2"), "no room")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+    console = t.console("--manifest", manifest(t, ["a", "c1"], min_mib=4,
+                        a=down, c1=down), *options, timeout=300)
+    console.expect("isthmus> ")
+    t.check("is no saved" in console.run("linux restore kept"),
+            "a text is one")
+    t.check("no Linux \"b\"" in console.run("linux restore t b"), "b is one")
+    out = console.run("linux restore t")
+    t.check("Linux a is a template again, from t" in out,
+            f"restore said {out!r}")
+    t.check("is not down" in console.run("linux restore t a"), "it is down")
+    fork(t, console, "c1")
+    t.check(answer(t, console, "c1", "f sum") == wanted, "another memory")
+    again = answer(t, console, "c1", "f who").split()
+    t.check(again[0] == "c1" and not set(again[1:4]) & set(told),
+            f"it is {again}, as before")
+    has_network(t, console, "c1")
+    before = console.run("status")[:19]
+    there = answer(t, console, "c1", "date -u '+%F %T'")
+    after = console.run("status")[:19]
+    t.check(before <= there <= after,
+            f"it is at {there}, and not from {before} to {after}")
+    for offset, why in ((1 << 21, "of its data"), (4097, "of its data"),
+                        (200, "of its first page")):
+        damage(t, console, "c1", offset)
+        stop(t, console, "c1")
+        t.check("no template any more" in console.run("linux stop a"),
+                "it is one")
+        out = console.run("linux restore t")
+        t.check(f"is damaged: the checksum {why}" in out,
+                f"a byte at {offset}: {out!r}")
+        t.check(console.state("a") == "stopped", "it is a template")
+        if offset == 200:
+            break
+        console.send("linux start a")   # mends it: what is changed twice
+        up(console, "a")
+        damage(t, console, "a", offset)
+        console.run("linux stop a")
+        t.check("template again" in console.run("linux restore t"),
+                "it is not whole")
+        fork(t, console, "c1")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")

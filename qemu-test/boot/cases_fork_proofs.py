@@ -118,6 +118,24 @@ def fork_cost(t):
     ended(t, console)
 
 
+@case("save-cost", "how long a save and a restore take, where an instruction "
+      "is a nanosecond", only=QEMU, why="it counts QEMU's instructions",
+      later=QEMU)
+def save_cost(t):
+    console, _ = machine(t, 1, "--deterministic", mib=128)
+    times = []
+    for line, wanted in (("save a t", "is saved in t"),
+                         ("stop a", "no template any more"),
+                         ("restore t", "is a template again, from t")):
+        before = uptime(console)
+        out = console.run(f"linux {line}")
+        times.append(uptime(console) - before)
+        t.check(wanted in out, f"linux {line}: {out!r}")
+    t.note += f": {out.split(': ')[-1].strip()}, {times[0]} M " \
+        f"instructions to save, {times[2]} M to restore"
+    ended(t, console)
+
+
 @case("fork-smp", "a template with four vCPUs; children that use all of them",
       later=BOCHS + QEMU)
 def fork_smp(t):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of host-bridge's pure parts.
 
-UNIT_TESTS += host_linux_image host_linux_initrd host_models host_linux_io \
+UNIT_TESTS += host_save host_linux_image host_linux_initrd host_models host_linux_io \
 	host_linux_life host_loop host_console host_log_view host_agent_frame \
 	host_agent host_files host_mem host_trap host_heap host_pci
 
@@ -9,6 +9,8 @@ host_linux_image_SRCS := qemu-test/unit/host_linux_image_test.c \
 	host-bridge/guest/linux_image.c host-bridge/guest/linux_acpi.c
 host_linux_initrd_SRCS := qemu-test/unit/host_linux_initrd_test.c \
 	host-bridge/guest/linux_initrd.c
+host_save_SRCS := qemu-test/unit/host_save_test.c \
+	host-bridge/guest/linux_save.c
 host_models_SRCS := qemu-test/unit/host_models_test.c \
 	host-bridge/guest/pci_model.c host-bridge/guest/uart_model.c
 host_linux_io_SRCS := qemu-test/unit/host_linux_io_test.c \

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -202,6 +203,43 @@ static void uart_empty_event(void **state)
 	assert_int_equal(uart_model_in(&uart, 0x3fa), 0x01);
 }
 
+/* What Linux has set up is what another has that is restored; nothing of any bytes
+ * changes what Linux could not have. */
+static void saved_and_restored(void **state)
+{
+	uint8_t saved[64] = { 0 }, again[64] = { 0 };
+	struct uart_model uart = { .ier = 5, .mcr = 3, .thr_event = true };
+	struct pci_model before;
+
+	(void)state;
+	cfg_write(1, 4, 2, 0x407);
+	cfg_write(1, 0x3c, 1, 9);
+	cfg_write(2, 0x42, 2, 0xc000);
+	assert_int_equal(uart_model_save(&uart, saved), 10);
+	pci_model_save(&pci, saved + 10);
+	uart_model_reset(&uart);
+	before = pci;
+	setup(state);
+	assert_int_equal(uart_model_restore(&uart, saved), 10);
+	pci_model_restore(&pci, saved + 10);
+	assert_memory_equal(&pci, &before, sizeof(pci));
+	assert_true(uart.ier == 5 && uart.mcr == 3 && uart.thr_event);
+	uart_model_save(&uart, again);
+	pci_model_save(&pci, again + 10);
+	assert_memory_equal(saved, again, sizeof(saved));
+	memset(saved, 0xff, sizeof(saved));
+	(void)uart_model_restore(&uart, saved);
+	pci_model_restore(&pci, saved + 10);
+	assert_int_equal(uart.ier, 0x0f);
+	assert_int_equal(uart.mcr, 0x1f);
+	assert_int_equal(pci.address & 3, 0);
+	assert_int_equal(cfg_read(1, 0), CHANNEL_PCI_VENDOR |
+			 (uint32_t)CHANNEL_PCI_DEVICE << 16);
+	assert_int_equal(cfg_read(1, 4) & 0xffff, 0x407);
+	assert_int_equal(cfg_read(2, 0x40) >> 16,
+			 0xc000 | (CHANNEL_MSIX_VECTORS - 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(pci_msix_capability, setup),
 		cmocka_unit_test_setup(pci_command_bits, setup),
 		cmocka_unit_test_setup(pci_any_access_is_harmless, setup),
+		cmocka_unit_test_setup(saved_and_restored, setup),
 		cmocka_unit_test(uart_sends_and_is_ready),
 		cmocka_unit_test(uart_detection_as_drivers_do_it),
 		cmocka_unit_test(uart_empty_event),
