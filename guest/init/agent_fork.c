@@ -17,6 +17,7 @@
 #include "agent.h"
 #include "init.h"
 
+#define SETTLE_US	50000
 #define BOOT_ID		"/proc/sys/kernel/random/boot_id"
 #define MACHINE_ID	"/etc/machine-id"
 #define MACHINE_ID_LEN	32u		/* hexadecimal digits */
@@ -24,10 +25,13 @@
 /**
  * This Linux is about to be frozen: what it has not written yet it writes, and the
  * host's files go, for their connection will not be its children's. A process
- * that has one of them open finds it dead there. 0 or an errno value.
+ * that has one of them open finds it dead there. What is still beginning, as the
+ * agent's other processes are when Linux has just come up, ends first: each child
+ * would do it anew. 0 or an errno value.
  */
 int agent_freeze(void)
 {
+	usleep(SETTLE_US);
 	sync();
 	return umount2(INIT_HOST_DIR, MNT_DETACH) && errno != EINVAL &&
 	       errno != ENOENT ? errno : 0;
