@@ -251,20 +251,20 @@ MOST = {"a": 2.2, "b": 4}
 WORK = 200
 
 
-@case("fair", "what a flood of one Linux's costs another one on one CPU",
-      only=QEMU, why="in instructions, on a machine that repeats itself",
-      later=QEMU)
-def fair(t):
+def slower_by(t, floods, work_count, *options, timeout):
+    """How many times as long b takes for the same work beside each flood of
+    a's; us of one piece of work without."""
     overlay = t.overlay({f"bin/{name}": t.guest_program(name)
                          for name in ("flood", "driver")})
     console = t.console("--manifest", manifest(t, ("a", "b")), *share(t),
-                        "--overlay", overlay, "--deterministic", timeout=600)
+                        "--overlay", overlay, "--deterministic", *options,
+                        timeout=timeout)
     up(console, "ab")
     console.run("mkdir a")
     console.run("mkdir b")
 
     def work():
-        answer = console.run(f"exec b: flood work {WORK} /mnt/host/b")
+        answer = console.run(f"exec b: flood work {work_count} /mnt/host/b")
         found = re.match(r"(\d+) us\n", answer)
         t.check(found, f"b said {answer!r}")
         return int(found[1])
@@ -272,15 +272,47 @@ def fair(t):
     work()
     alone = work()
     slower = {}
-    for name, (kind, count, where) in FLOODS.items():
+    for name in floods:
+        kind, count, where = FLOODS[name]
         console.run(f"exec a: flood {kind} {count} /mnt/host/{where}; "
                     "sleep 0.1")
         slower[name] = work() / alone
         console.run("exec a: killall flood driver; sleep 0.02")
-    t.note = f"{alone / WORK:.0f} us alone, " + \
+    t.note = f": {alone / work_count:.0f} us alone, " + \
         ", ".join(f"{k} {v:.2f}" for k, v in slower.items())
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+    return slower
+
+
+@case("fair", "what a flood of one Linux's costs another one on one CPU",
+      only=QEMU, why="in instructions, on a machine that repeats itself",
+      later=QEMU)
+def fair(t):
+    slower = slower_by(t, FLOODS, WORK, timeout=600)
     t.check(all(slower[name] <= MOST[where]
                 for name, (_, _, where) in FLOODS.items()),
-            f"b takes so many times as long: {t.note}")
+            f"b takes so many times as long{t.note}")
+
+
+# Bochs steps all CPUs at once. Of two, b has one together with the host partition,
+# which serves a, too, on time of its own; of four each has one for itself.
+SMP_FLOODS = ("exits", "files", "reads", "sends")
+
+
+def fair_smp(t, cpus, most):
+    slower = slower_by(t, SMP_FLOODS, 40, "--smp", str(cpus), timeout=3000)
+    t.check(max(slower.values()) <= most, f"b takes so many times as long"
+            f"{t.note}")
+
+
+@case("fair-2", "the same on two CPUs", only=BOCHS,
+      why="its CPUs run at once, and it repeats itself", later=BOCHS)
+def fair_two(t):
+    fair_smp(t, 2, 3)
+
+
+@case("fair-4", "the same on four CPUs", only=BOCHS,
+      why="its CPUs run at once, and it repeats itself", later=BOCHS)
+def fair_four(t):
+    fair_smp(t, 4, 1.2)
