@@ -164,6 +164,7 @@ check-tools:
 bench: all $(sort $(TEST_ARTIFACTS))
 	@tools/bench $(addprefix --kernel ,$(KERNEL)) $(PLATFORM)
 	$(if $(KERNEL),,@tools/bench --memory $(PLATFORM))
+	$(if $(KERNEL)$(filter qemu-tcg,$(PLATFORM)),,@tools/bench --cpus)
 	$(if $(KERNEL)$(filter bochs,$(PLATFORM)),,@tools/bench --fork)
 
 # In tools/in-debian the folder itself is a mount point.

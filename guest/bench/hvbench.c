@@ -14,7 +14,7 @@
  * other hypervisors were taken with the same ones. So a change of a count, an
  * order or a flag here makes a new benchmark, and what is new comes last.
  *
- * Others: `disk DEVICE`, `dirs DIR`, `memory` (which needs 600 MiB).
+ * Others: `disk DEVICE`, `dirs DIR`, `memory` (which needs 600 MiB), `remote PORT`.
  *
  * With HVBENCH_IDLE=PORT in the environment what the host says there to have been
  * idle time is not counted: waiting for a disk is no instruction.
@@ -429,6 +429,10 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && strcmp(argv[1], "memory") == 0) {
 		return bench_given_back();
+	}
+	if (argc > 2 && strcmp(argv[1], "remote") == 0) {
+		bench_sockets((unsigned int)atoi(argv[2]));
+		return 0;
 	}
 	start = 0;
 	bench_end("now", 1, "ticks");
