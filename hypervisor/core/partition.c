@@ -382,17 +382,16 @@ static hpa_t take(struct partition *p, bool *zeroed)
 
 /* The 2 MiB stretch around gpa in one go: present at once if the unit is
  * zeroed, else reserved. false: not possible here, or no unit or table is
- * left, or p's template has something there and p has not given it back (empty);
- * the stretch is as before then, and a single page may still do. */
-static bool populate_big(struct partition *p, uint64_t gpa, bool empty)
+ * left; the stretch is as before then, and a single page may still do. So it is
+ * with a child, of which there may be many: it has what it touches. */
+static bool populate_big(struct partition *p, uint64_t gpa)
 {
 	uint64_t base = gpa & ~BIG_PAGE_MASK;
 	bool zeroed;
 	hpa_t pa;
 
-	if (!partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
-	    !gpm_range_empty(p, GPA(base)) || (p->template && !empty &&
-	     !gpm_range_empty(p->template, GPA(base)))) {
+	if (p->template || !partition_has_ram(p, GPA(base), BIG_PAGE_SIZE) ||
+	    !gpm_range_empty(p, GPA(base))) {
 		return false;
 	}
 	pa = take(p, &zeroed);
@@ -467,7 +466,7 @@ bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
 		}
 		found = gpm_lookup(p, gpa, &e);
 	}
-	if (!found && populate_big(p, gpa.v, e.empty)) {
+	if (!found && populate_big(p, gpa.v)) {
 		found = gpm_lookup(p, gpa, &e);
 		n /= 2;
 	}

@@ -15,7 +15,7 @@ static void reading(void **state)
 {
 	uint64_t sum = (template(state), checksum()), i;
 	struct vcpu *v = forked(0);
-	uint64_t tables = child[0]->pages_tables;
+	uint64_t tables = child[0]->pages_tables, owned;
 	struct gpm_entry e;
 
 	for (i = 0; i < 2 * BIG_PAGE_PAGES + 16; i++) {
@@ -38,8 +38,11 @@ static void reading(void **state)
 	}
 	stop(child[1]);
 	v = child[0]->vcpus[0];
-	/* nothing was there: its own, zeroed, large where it can be */
+	/* nothing was there: its own, zeroed, and no more than is touched */
+	owned = promise_owned(child[0]) - child[0]->pages_tables;
 	assert_int_equal(get(v, UNIT(3) + 5), 0);
+	assert_int_equal(promise_owned(child[0]) - child[0]->pages_tables,
+			 owned + 1);
 	assert_int_equal(get(v, UNIT(2) + 0x70000), 0);
 	assert_true(gpm_lookup(child[0], GPA(UNIT(2) + 0x70000), &e));
 	assert_true(e.write && !e.shared);
