@@ -223,9 +223,7 @@ static int begin(void **state)
 	stack_init();
 	GO(stack_start(&net_nic, &want), 0);
 	GO(echo_start(), 0);
-	net_nic.known = net_nic.link = true;
-	net_nic.changed(net_nic.arg);
-	net_run(100);
+	net_plug();
 	return 0;
 }
 

@@ -384,6 +384,13 @@ void net_run(uint64_t ms)
 	}
 }
 
+void net_plug(void)
+{
+	net_nic.known = net_nic.link = true;
+	net_nic.changed(net_nic.arg);
+	net_run(100);
+}
+
 void net_begin(void)
 {
 	net_nic = (struct nic){ .model = "test", .mtu = 1500 };

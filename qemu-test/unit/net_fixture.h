@@ -54,6 +54,8 @@ extern unsigned net_flags;	/* of frames that come */
 void net_begin(void);
 /* Time passes; frames go both ways. */
 void net_run(uint64_t ms);
+/* The cable is in, and what that begins is done. */
+void net_plug(void);
 /* A frame comes to the card. */
 void net_frame(const void *frame, size_t len);
 /* An IPv4 packet of the router's, checksum and frame around it. */

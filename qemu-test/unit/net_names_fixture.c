@@ -196,7 +196,5 @@ void names_wire(void)
 	static const struct config_network want = { 0 };
 
 	GO(stack_start(&net_nic, &want), 0);
-	net_nic.known = net_nic.link = true;
-	net_nic.changed(net_nic.arg);
-	net_run(100);
+	net_plug();
 }
