@@ -162,7 +162,7 @@ cd /mnt/host
 i=0
 while echo $i | dd of=n$i conv=fsync 2> /dev/null; do i=$((i + 1)); done
 echo "last $i"
-mkdir d; echo "mkdir $?"
+mkdir d 2>&1; echo "mkdir $?"
 cat n0
 """
 
