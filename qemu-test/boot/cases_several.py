@@ -163,7 +163,7 @@ def sixteen(t):
     on_demand = {"l7": "\t\t\ton-demand;\n"}
     console = t.console("--manifest",
                         manifest(t, ALL, SMALL_MIB, 32, **on_demand), *share(t),
-                        "--memory", "1536", "--smp", "4", timeout=600)
+                        "--memory", "1536", timeout=600)
     up(console, set(ALL) - {"l7"})
     t.check(console.state("l7") == "stopped", "l7 was started")
     memory = owners(console)
