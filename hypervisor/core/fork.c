@@ -20,8 +20,8 @@
 #include <percpu.h>
 #include <x86.h>
 
-/* What is before is copied on the vCPU's own CPU, the rest when others may send it
- * interrupts already. */
+/* What is before is copied on the vCPU's own CPU, the rest before others may send it
+ * interrupts. */
 #define FORK_LATER	offsetof(struct vcpu, tsc_offset)
 
 /* Is v out of its guest for good? One that waits for a start-up IPI has no state
@@ -88,19 +88,18 @@ static bool same_shape(const struct partition *a, const struct partition *b)
 	return same;
 }
 
-/* What v, of a child that has just begun, has of t before it runs; the rest is
- * fork_vcpu()'s, on its CPU. */
+/* What v, of a child that is to begin, has of t before any of its vCPUs runs, for
+ * they interrupt each other; the rest is fork_vcpu()'s, on its CPU. */
 static void begin(struct vcpu *v, const struct vcpu *t)
 {
+	bool waits = t->state == VCPU_WAIT_SIPI;
+
 	__builtin_memcpy((uint8_t *)v + FORK_LATER, (const uint8_t *)t + FORK_LATER,
 			 offsetof(struct vcpu, backend) - FORK_LATER);
-	if (t->state == VCPU_WAIT_SIPI) {
-		__atomic_store_n(&v->state, VCPU_WAIT_SIPI, __ATOMIC_SEQ_CST);
-		return;
-	}
 	/* it may have been asked to park once more when it did */
-	vcpu_wake(v, VCPU_STOPPED, VCPU_ATT_FORK |
-		  ((t->attention | t->kept) & ~VCPU_ATT_PARK));
+	v->attention = waits ? 0 : VCPU_ATT_FORK |
+		       ((t->attention | t->kept) & ~VCPU_ATT_PARK);
+	v->state = waits ? VCPU_WAIT_SIPI : VCPU_STOPPED;
 }
 
 static hv_status_t child(struct partition *t, struct partition *p)
@@ -117,11 +116,14 @@ static hv_status_t child(struct partition *t, struct partition *p)
 	p->template = t;
 	t->children++;
 	partition_begin(p, t->start_tsc);
+	for (i = 0; i < p->vcpu_count; i++) {
+		begin(p->vcpus[i], t->vcpus[i]);
+	}
 	channel_fork(t, p);
 	/* as in partition_start() */
 	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
 	for (i = 0; i < p->vcpu_count; i++) {
-		begin(p->vcpus[i], t->vcpus[i]);
+		vcpu_wake(p->vcpus[i], VCPU_STOPPED, 0);
 	}
 	return HC_OK;
 }

@@ -8,6 +8,20 @@
 
 #include "hv_fork.h"
 
+/* Runs on another CPU as soon as a vCPU has been woken; NULL: nothing does. */
+static void (*woken)(struct vcpu *v);
+
+void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
+{
+	v->attention |= attention;
+	if (v->state == from) {
+		v->state = VCPU_RUNNABLE;
+		if (woken) {
+			woken(v);
+		}
+	}
+}
+
 static void refused(void **state)
 {
 	struct boot_partition *c;
@@ -176,6 +190,41 @@ static void running_on(void **state)
 	assert_int_equal(a->state, VCPU_STOPPED);
 }
 
+/* A child's first vCPU sends the other one an interrupt and a start-up IPI before
+ * HC_FORK has gone on. */
+static void calls(struct vcpu *v)
+{
+	struct vcpu *other = child[0]->vcpus[1];
+
+	woken = NULL;
+	assert_ptr_equal(v, child[0]->vcpus[0]);
+	assert_int_equal(child[0]->state, HC_STATE_RUNNING);
+	other->lapic.irr[7] |= 8;
+	vcpu_attention(other, VCPU_ATT_INTR);
+	vcpu_sipi(other, 9);
+}
+
+/* What it sends is there, whether the other one runs or waits to be started. */
+static void siblings(void **state)
+{
+	struct vcpu *other = child[0]->vcpus[1];
+	uint32_t i;
+
+	template(state);
+	for (i = 0; i < 2; i++) {
+		woken = calls;
+		assert_int_equal(fork_call(HC_FORK_CHILD, 1, 2), HC_OK);
+		assert_null(woken);
+		assert_int_equal(other->lapic.irr[7], 8);
+		assert_int_equal(other->state, VCPU_RUNNABLE);
+		assert_int_equal(other->attention, VCPU_ATT_INTR |
+				 (i ? VCPU_ATT_RESET : VCPU_ATT_FORK));
+		stop(child[0]);
+		linux_p->vcpus[1]->state = VCPU_WAIT_SIPI;
+	}
+	stop(linux_p);
+}
+
 static struct partition *told;
 static uint32_t told_data, tellings;
 
@@ -280,6 +329,7 @@ int main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(parking),
 		cmocka_unit_test(running_on),
+		cmocka_unit_test(siblings),
 		cmocka_unit_test(channels),
 	};
 
