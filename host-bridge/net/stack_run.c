@@ -32,6 +32,9 @@
 /* Bytes of a frame on a wire [IEEE 802.3 "minFrameSize"], without what the card
  * checks. */
 #define FRAME_LEAST	60u
+/* Bytes behind a frame that are nobody's: lwIP takes the address out of an option of
+ * a neighbour's whose length says that there is none (nd6_input()). */
+#define BEHIND		8u
 
 struct stack stack;
 
@@ -144,14 +147,16 @@ static void on_frame(void *arg, const void *frame, size_t len, unsigned flags)
 	}
 	stack.inside = true;
 	join_flush(&joined);
-	if (stack.added && len >= SIZEOF_ETH_HDR && len <= UINT16_MAX - NET_HEADROOM) {
-		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + all),
+	if (stack.added && len >= SIZEOF_ETH_HDR &&
+	    len <= UINT16_MAX - NET_HEADROOM - BEHIND) {
+		p = pbuf_alloc(PBUF_RAW, (uint16_t)(NET_HEADROOM + all + BEHIND),
 			       PBUF_RAM);
 	}
 	if (p) {
 		(void)pbuf_remove_header(p, NET_HEADROOM);
 		memcpy(p->payload, frame, len);
-		memset((uint8_t *)p->payload + len, 0, all - len);
+		memset((uint8_t *)p->payload + len, 0, all - len + BEHIND);
+		pbuf_realloc(p, (uint16_t)all);
 		if (flags & NIC_RX_CSUM_OPEN) {
 			nic_soft_csum(p->payload, len, &stack.nic->open);
 		}

@@ -79,6 +79,30 @@ static void a_link_has_ipv6(void **state)
 	assert_false(stack_address6(address));
 }
 
+/* A neighbour asks for our address, and the option that is to say his ends with
+ * its length, 0, as the frame does: what is behind that is nobody's address. */
+static void an_option_of_no_length_does_no_harm(void **state)
+{
+	uint8_t frame[14 + 40 + 24 + 2] = { 0 }, *ip = frame + 14;
+	uint8_t *icmp = ip + 40;
+	unsigned frames = router.frames;
+
+	(void)state;
+	memcpy(frame, net_nic.mac, 6);
+	put16(frame + 12, 0x86dd);
+	memcpy(ip, "\x60\0\0\0\0\x1a\x3a\xff", 8);
+	memcpy(ip + 8, "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\7", 16);
+	memcpy(ip + 24, "\xfe\x80\0\0\0\0\0\0\x50\x54\0\xff\xfe\x12\x34\x56",
+	       16);
+	icmp[0] = 135;
+	memcpy(icmp + 8, ip + 24, 16);
+	icmp[24] = 1;
+	put16(icmp + 2, test_sum(ip + 8, 32 + 26, 58 + 26));
+	net_frame(frame, sizeof(frame));
+	net_run(1);
+	assert_int_equal(router.frames, frames + 1);
+}
+
 static void pings_are_answered(void **state)
 {
 	uint8_t echo[40] = { 8, 0, 0, 0, 0x12, 0x34, 0, 1 };
@@ -408,6 +432,7 @@ int main(void)
 		cmocka_unit_test(dhcp_gives_an_address),
 		cmocka_unit_test(a_lease_is_renewed),
 		cmocka_unit_test(a_link_has_ipv6),
+		cmocka_unit_test(an_option_of_no_length_does_no_harm),
 		cmocka_unit_test(pings_are_answered),
 		cmocka_unit_test(short_frames_do_no_harm),
 		cmocka_unit_test(echo_sends_all_back),
