@@ -11,6 +11,8 @@
  * AGENT_SEED hexadecimal digits that no other child has, NET the word for its
  * network as on a command line, or empty; MOUNT gives it the host's files again.
  * WATCH's output is lines: what happens to PATH, as long as it is there.
+ * FLUSH: what the shell's terminal had to show until now is of no more use to who
+ * sits before it, as after ctrl-c.
  * The session ends with one frame of type EXIT or ERROR from the agent. A host
  * that closes the connection has gone: its command gets SIGHUP.
  */
@@ -33,6 +35,7 @@ enum agent_type {
 	AGENT_EXIT = 4,		/* u32: exit code, or 128 + signal */
 	AGENT_WINDOW = 5,	/* host to agent: u16 rows, u16 columns */
 	AGENT_ERROR = 6,	/* text: the request failed before it began */
+	AGENT_FLUSH = 7,	/* agent to host, empty: see below */
 };
 
 #define AGENT_HEADER	5u	/* u8 type, u32 length */

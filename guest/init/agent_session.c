@@ -28,6 +28,7 @@
 #include "init.h"
 
 #define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
+#define TTY_PIECE	256u	/* of a tty's output: what ctrl-c cannot stop */
 
 /* Indices in the table for poll(): client, two outputs, input, news of the
  * command. */
@@ -188,11 +189,13 @@ static bool start_exec(struct session *s, const struct agent_request *req)
 	return s->pid > 0;
 }
 
-/* Starts a login shell on a pty of its own, of the size asked for. False with
- * errno. */
+/* Starts a login shell on a pty of its own, of the size asked for; its master has
+ * news of the tty in front of what it reads. False with errno.
+ * [ioctl_tty(2) "Packet mode"] */
 static bool start_tty(struct session *s, const struct agent_request *req)
 {
 	struct winsize size = { .ws_row = req->rows, .ws_col = req->cols };
+	const int packets = 1;
 	int master;
 
 	s->pid = forkpty(&master, NULL, NULL, &size);
@@ -203,6 +206,7 @@ static bool start_tty(struct session *s, const struct agent_request *req)
 		return false;
 	}
 	fcntl(master, F_SETFD, FD_CLOEXEC);
+	ioctl(master, TIOCPKT, &packets);
 	s->tty = true;
 	s->in = master;
 	s->out[0] = master;
@@ -293,19 +297,40 @@ static bool receive(struct session *s)
 	return n > 0;
 }
 
+/* A frame of type with len bytes, which are in out_buf already. */
+static void put_frame(struct session *s, enum agent_type type, size_t len)
+{
+	agent_frame_header(s->out_buf, type, (uint32_t)len);
+	s->out_len = AGENT_HEADER + len;
+	s->out_sent = 0;
+}
+
+/* Makes a frame of n bytes of a tty, of which the first is its news: 0, and the
+ * others are output, or it is alone. What the tty has dropped, the host drops,
+ * too; of its other news nobody wants to know. */
+static void put_tty(struct session *s, uint8_t news, size_t n)
+{
+	if (n > 1 && news == TIOCPKT_DATA) {
+		put_frame(s, AGENT_STDOUT, n - 1);
+	} else if (news & TIOCPKT_FLUSHWRITE) {
+		put_frame(s, AGENT_FLUSH, 0);
+	}
+}
+
 /* Makes a frame of what a stream of the command has. At its end, or, once the
  * command is dead, when it is empty, the stream is over: what a process it left
  * in the background writes later is lost. Only when out_buf is free. */
 static void collect(struct session *s, int stream)
 {
-	ssize_t n = read(s->out[stream], s->out_buf + AGENT_HEADER,
-			 AGENT_PAYLOAD_MAX);
+	/* A tty's news is where the header ends. */
+	uint8_t *at = s->out_buf + AGENT_HEADER - s->tty;
+	ssize_t n = read(s->out[stream], at,
+			 s->tty ? TTY_PIECE : AGENT_PAYLOAD_MAX);
 
-	if (n > 0) {
-		agent_frame_header(s->out_buf, stream ? AGENT_STDERR :
-				   AGENT_STDOUT, (uint32_t)n);
-		s->out_len = AGENT_HEADER + (size_t)n;
-		s->out_sent = 0;
+	if (n > 0 && s->tty) {
+		put_tty(s, *at, (size_t)n);
+	} else if (n > 0) {
+		put_frame(s, stream ? AGENT_STDERR : AGENT_STDOUT, (size_t)n);
 	/* A pty's end is EIO, when the last process has closed it. */
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||
 		   s->child < 0) {

@@ -3,7 +3,9 @@
  * Sessions with the agent: a vsock connection to its control port. Output that
  * the serial line cannot take at once waits here, and is not credited back to
  * Linux: so a slow line slows the command and nothing else, what waits is
- * bounded by the credit, and none of it is shown to whoever types ctrl-c.
+ * bounded by the credit, and none of it is shown to whoever types ctrl-c. In a shell
+ * ctrl-c is Linux's: what its terminal drops then is dropped here as well, and what
+ * is on the way until it knows is little: TERMINAL_CREDIT.
  *
  * One session at a time for each agent: sessions belong to top-level code, of
  * which there is one. The agent is in Linux and not trusted: its
@@ -28,7 +30,8 @@
 #define REQUEST_MAX	16640u	/* what the manifest allows, and a verb */
 #define FRAME_MAX	4096u
 #define INPUT_MAX	0x40000u	/* all the credit that vsock gives */
-#define SHOW_STEP	1024u	/* bytes shown between looks at the line */
+#define SHOW_STEP	256u	/* bytes shown between looks at the line */
+#define TERMINAL_CREDIT	512u	/* in the shell's output: what ctrl-c cannot stop */
 #define KEY_CTRL_C	0x03
 #define KEY_DETACH	0x1d	/* ctrl-] */
 
@@ -128,6 +131,16 @@ static void failed(void *arg, const char *text)
 	fail(arg, clean);
 }
 
+/* The shell's terminal has dropped what it had: ctrl-c, most of the time. */
+static void flushed(void *arg)
+{
+	const struct session *s = arg;
+
+	if (s->mode == AGENT_TERMINAL) {
+		serial_drop(SERIAL_CONSOLE);
+	}
+}
+
 /* Gives vsock what it takes; the rest goes when on_writable comes. */
 static void flush_out(struct session *s)
 {
@@ -167,7 +180,8 @@ static void on_open(struct vsock_conn *conn)
 static size_t look(struct session *s, const uint8_t *data, size_t len)
 {
 	const struct agent_sink sink = {
-		.output = show, .exited = exited, .failed = failed, .arg = s,
+		.output = show, .exited = exited, .failed = failed,
+		.flushed = flushed, .arg = s,
 	};
 	size_t done = 0;
 
@@ -270,6 +284,15 @@ static const struct vsock_ops session_ops = {
 	.on_close = on_close,
 };
 
+/* The same for who sits before it. */
+static const struct vsock_ops terminal_ops = {
+	.on_open = on_open,
+	.on_data = on_data,
+	.on_writable = on_writable,
+	.on_close = on_close,
+	.credit = TERMINAL_CREDIT,
+};
+
 /* The console has room again: let Linux send on. */
 static void on_drained(void *arg)
 {
@@ -299,7 +322,8 @@ static int begin(struct agent *agent, const char *const *fields,
 		fail(s, "Linux is not running");
 		return ENOTCONN;
 	}
-	s->conn = vsock_connect(agent->vs, AGENT_PORT, &session_ops, s);
+	s->conn = vsock_connect(agent->vs, AGENT_PORT, mode == AGENT_TERMINAL ?
+				&terminal_ops : &session_ops, s);
 	if (!s->conn) {
 		fail(s, "Linux's side of the channel is not up");
 		return ENOTCONN;

@@ -67,13 +67,15 @@ static int end_of_text(struct agent_decoder *dec,
 		}
 		memcpy(&status, dec->text, sizeof(status));
 		sink->exited(sink->arg, status);
+	} else if (dec->header[0] == AGENT_FLUSH) {
+		sink->flushed(sink->arg);
 	}
 	return 0;
 }
 
 /* The header is complete: is this a frame an agent may send us? Streams may
  * have any length, since nothing of them is kept; EXIT and ERROR are collected
- * and must fit. STDIN and WINDOW go the other way only. */
+ * and must fit; FLUSH has nothing. STDIN and WINDOW go the other way only. */
 static int begin_frame(struct agent_decoder *dec)
 {
 	memcpy(&dec->left, dec->header + 1, 4);
@@ -85,6 +87,8 @@ static int begin_frame(struct agent_decoder *dec)
 	case AGENT_EXIT:
 	case AGENT_ERROR:
 		return dec->left <= AGENT_TEXT_MAX ? 0 : -1;
+	case AGENT_FLUSH:
+		return dec->left == 0 ? 0 : -1;
 	default:
 		return -1;
 	}

@@ -29,6 +29,8 @@ struct agent_sink {
 		       size_t len);
 	void (*exited)(void *arg, uint32_t status);
 	void (*failed)(void *arg, const char *text);
+	/* What output() got until now is of no more use. */
+	void (*flushed)(void *arg);
 	void *arg;
 };
 

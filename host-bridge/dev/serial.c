@@ -84,8 +84,8 @@ void serial_init(uint16_t console_port)
 {
 	(void)uart16550_init(&lines[SERIAL_CONSOLE].uart, console_port);
 	(void)uart16550_init(&lines[SERIAL_LINUX].uart, COM2_PORT);
-	/* A third of a second at 115200: so long ctrl-c has to wait. */
-	lines[SERIAL_CONSOLE].busy = 4096;
+	/* A twentieth of a second at 115200: so long ctrl-c has to wait. */
+	lines[SERIAL_CONSOLE].busy = 512;
 	lines[SERIAL_LINUX].busy = UART_TX_SIZE / 2;
 	for (unsigned i = 0; i < SERIAL_LINES; i++) {
 		loop_on_event(HC_EVENT_IRQ(i), on_irq, &lines[i]);

@@ -35,6 +35,7 @@ struct client {
 	char *out[2];		/* stdout, stderr */
 	size_t len[2];
 	uint32_t status;	/* NO_STATUS until the exit frame */
+	size_t flushed;		/* bytes of stdout before a flush, or 0 */
 	char error[256];
 };
 
@@ -166,6 +167,9 @@ static bool take_frame(struct client *c)
 	} else if (header[0] == AGENT_ERROR) {
 		assert_true(len < sizeof(c->error));
 		memcpy(c->error, payload, len);
+	} else if (header[0] == AGENT_FLUSH) {
+		assert_int_equal(len, 0);
+		c->flushed = c->len[0];
 	} else {
 		assert_int_equal(header[0], AGENT_EXIT);
 		assert_int_equal(len, 4);
@@ -420,6 +424,31 @@ static void test_shell_on_tty(void **state)
 	close_session(&c);
 }
 
+/* What a terminal drops of a flood at ctrl-c, who sits before it hears of, and
+ * what comes then, he gets whole. The shell ends with what the signal says. */
+static void test_shell_interrupted(void **state)
+{
+	struct client c;
+
+	(void)state;
+	send_buffer = 4096;
+	open_session(&c);
+	send_buffer = 0;
+	request(&c, "shell\00024\00080", 11);
+	send_frame(&c, AGENT_STDIN, "yes flood\n", 10);
+	while (c.len[0] < 100000) {
+		assert_true(take_frame(&c));
+		assert_int_equal(c.flushed, 0);
+	}
+	send_frame(&c, AGENT_STDIN, "\003", 1);
+	send_frame(&c, AGENT_STDIN, "exit $?\n", 8);
+	take_all(&c);
+	assert_true(c.flushed > 0);
+	assert_non_null(strstr(c.out[0] + c.flushed, "exit $?"));
+	assert_int_equal(c.status, 128 + SIGINT);
+	close_session(&c);
+}
+
 static void test_shell_end_of_file(void **state)
 {
 	struct client c;
@@ -551,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_client_goes_away),
 		cmocka_unit_test(test_pid_stays_taken),
 		cmocka_unit_test(test_shell_on_tty),
+		cmocka_unit_test(test_shell_interrupted),
 		cmocka_unit_test(test_shell_end_of_file),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_watch_overflow),

@@ -38,7 +38,15 @@ static void failed(void *arg, const char *text)
 	snprintf(seen + strlen(seen), 256, "[error %s]", text);
 }
 
-static const struct agent_sink sink = { output, exited, failed, NULL };
+static void flushed(void *arg)
+{
+	(void)arg;
+	snprintf(seen + strlen(seen), 32, "[flushed]");
+}
+
+static const struct agent_sink sink = {
+	output, exited, failed, flushed, NULL
+};
 
 /* Decodes the bytes in pieces of the given size. */
 static int decode(const char *bytes, size_t len, size_t piece)
@@ -57,14 +65,14 @@ static int decode(const char *bytes, size_t len, size_t piece)
 static void decodes_in_any_pieces(void **state)
 {
 	static const char bytes[] =
-		"\1\3\0\0\0abc" "\2\1\0\0\0x" "\1\0\0\0\0"
+		"\1\3\0\0\0abc" "\7\0\0\0\0" "\2\1\0\0\0x" "\1\0\0\0\0"
 		"\6\4\0\0\0oops" "\4\4\0\0\0\x89\1\0\0";
 
 	(void)state;
 	for (size_t piece = 1; piece < sizeof(bytes); piece++) {
 		assert_int_equal(decode(bytes, sizeof(bytes) - 1, piece), 0);
 		assert_string_equal(seen,
-				    "oaobocex[error oops][exit 393]");
+				    "oaoboc[flushed]ex[error oops][exit 393]");
 	}
 }
 
@@ -76,7 +84,8 @@ static void refuses_what_is_no_frame(void **state)
 	} bad[] = {
 		{ "\0\0\0\0\0", 5 },		/* type 0 */
 		{ "\3\1\0\0\0a", 6 },		/* stdin from the agent */
-		{ "\7\0\0\0\0", 5 },
+		{ "\7\1\0\0\0", 5 },		/* a flush of one byte */
+		{ "\10\0\0\0\0", 5 },
 		{ "\4\3\0\0\0abc", 8 },		/* status of 3 bytes */
 		{ "\4\0\0\0\0", 5 },
 		{ "\4\5\0\0\0abcde", 10 },
