@@ -151,7 +151,7 @@ check-mutants:
 	@qemu-test/mutants/journal
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
-	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net fuzz-nic FUZZ_SECONDS=5
+	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net fuzz-nic fuzz-save FUZZ_SECONDS=5
 check-nat: diff-nat
 check-tools:
 	@tools/selftest
