@@ -127,7 +127,7 @@ static const struct prop disk_props[] = {
 /* For the host partition's program, which reads the addresses in it. */
 static const struct prop network_props[] = {
 	{ "off", PROP_FLAG, false, 0, 0, 0 },
-	{ "name", PROP_TEXT, false, 1, 63, 0 },
+	{ "hostname", PROP_TEXT, false, 1, 63, 0 },
 	{ "address", PROP_TEXT, false, 1, 63, 0 },
 	{ "gateway", PROP_TEXT, false, 1, 63, 0 },
 	{ "address6", PROP_TEXT, false, 1, 63, 0 },

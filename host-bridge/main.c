@@ -132,7 +132,7 @@ static void start_network(void)
 		console_set_remote(&remote);
 	}
 	if (want->syslog) {
-		syslog_start(want->syslog, want->name, hv_log_read);
+		syslog_start(want->syslog, hv_log_read);
 	}
 }
 

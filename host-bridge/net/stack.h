@@ -58,6 +58,8 @@ void stack_init(void);
 int stack_start(struct nic *nic, const struct config_network *want);
 /* NULL: there is none. */
 struct nic *stack_nic(void);
+/* By which this machine is known to others, once the stack has a card. */
+const char *stack_hostname(void);
 void stack_set_hooks(const struct stack_hooks *hooks);
 void stack_get_status(struct stack_status *status);
 /* An address as people write it. */

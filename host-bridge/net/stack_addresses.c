@@ -18,6 +18,8 @@
 #include "host-bridge/net/stack_int.h"
 #include "host-bridge/rt/notice.h"
 
+#define NAME	"isthmus"
+
 /* Of IPv6 as RFC 5952 has it. */
 static void text6(const ip6_addr_t *address, char text[STACK_TEXT])
 {
@@ -45,6 +47,30 @@ void stack_of_wire(ip_addr_t *address)
 		ip6_addr_assign_zone(ip_2_ip6(address), IP6_UNICAST,
 				     &stack.wire);
 	}
+}
+
+/* Letters, digits, hyphens and dots [RFC 1123 "Host Names and Numbers"]: it is a
+ * word in DHCP's messages and in syslog's. */
+static bool is_hostname(const char *text)
+{
+	const char *c = text;
+
+	while (isalnum((unsigned char)*c) || *c == '-' || *c == '.') {
+		c++;
+	}
+	return c > text && *c == '\0' && *text != '-' && *text != '.';
+}
+
+/** See stack_int.h. */
+const char *stack_read_hostname(const struct config_network *want)
+{
+	if (want->hostname && !is_hostname(want->hostname)) {
+		notice("network: hostname: \"%s\" is not of letters, digits and "
+		       "hyphens", want->hostname);
+	} else if (want->hostname) {
+		return want->hostname;
+	}
+	return NAME;
 }
 
 /* "192.0.2.1/24": the prefix from 1 to 30, as an address among others needs. */

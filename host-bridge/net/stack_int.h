@@ -12,6 +12,7 @@
 struct stack {
 	struct nic *nic;
 	const struct config_network *want;
+	const char *hostname;
 	bool added;			/* lwIP knows the card */
 	struct netif wire;
 	struct loop_timer timer;	/* lwIP's next */
@@ -31,5 +32,7 @@ extern struct stack stack;
 /* stack_addresses.c. What the manifest says; by_hand when there is an IPv4 address
  * in it. */
 void stack_static(const struct config_network *want);
+/* Its name for this machine, if that is one; else ours. */
+const char *stack_read_hostname(const struct config_network *want);
 
 #endif

@@ -28,7 +28,6 @@
 #include "host-bridge/rt/notice.h"
 
 #define SEGS		16u	/* of a frame that is sent */
-#define NAME		"isthmus"
 /* Bytes of a frame on a wire [IEEE 802.3 "minFrameSize"], without what the card
  * checks. */
 #define FRAME_LEAST	60u
@@ -266,8 +265,7 @@ static void add_wire(void)
 		return;
 	}
 	stack.added = true;
-	netif_set_hostname(&stack.wire, stack.want->name ? stack.want->name :
-			   NAME);
+	netif_set_hostname(&stack.wire, stack.hostname);
 	netif_set_default(&stack.wire);
 	netif_set_status_callback(&stack.wire, on_address);
 	netif_set_up(&stack.wire);
@@ -314,6 +312,7 @@ int stack_start(struct nic *nic, const struct config_network *want)
 	}
 	stack.nic = nic;
 	stack.want = want;
+	stack.hostname = stack_read_hostname(want);
 	nic->receive = on_frame;
 	nic->received = on_frames;
 	nic->changed = on_link;
@@ -326,6 +325,12 @@ int stack_start(struct nic *nic, const struct config_network *want)
 struct nic *stack_nic(void)
 {
 	return stack.nic;
+}
+
+/** See stack.h. */
+const char *stack_hostname(void)
+{
+	return stack.hostname;
 }
 
 /** See stack.h. The last one counts. */

@@ -43,7 +43,6 @@ static struct {
 	struct udp_pcb *udp;
 	ip_addr_t to;
 	uint16_t port;
-	const char *name;
 	struct loop_timer timer;
 	struct notice_listener listener;
 	syslog_read read;
@@ -84,7 +83,7 @@ static size_t message(char *out, const char *from, const char *line)
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&s, &tm));
 	len = snprintf(out, MESSAGE, "<%u>1 %s.%03uZ %.63s %s - - - %.*s",
 		       bad ? CRITICAL : INFO, date,
-		       (unsigned)(ns % 1000000000 / 1000000), syslog.name, from,
+		       (unsigned)(ns % 1000000000 / 1000000), stack.hostname, from,
 		       (int)LINE, line);
 	return (size_t)len < MESSAGE ? (size_t)len : MESSAGE - 1;
 }
@@ -297,7 +296,7 @@ static bool read_where(const char *where)
 }
 
 /** See syslog.h. Once, when the stack has been started. */
-void syslog_start(const char *where, const char *name, syslog_read read)
+void syslog_start(const char *where, syslog_read read)
 {
 	if (!read_where(where)) {
 		notice("network: syslog: \"%s\" is not as \"192.0.2.9 514\"",
@@ -309,7 +308,6 @@ void syslog_start(const char *where, const char *name, syslog_read read)
 		notice("network: syslog: no memory");
 		return;
 	}
-	syslog.name = name ? name : "isthmus";
 	syslog.read = read;
 	syslog.listener.line = on_notice;
 	notice_listener_add(&syslog.listener);

@@ -147,7 +147,7 @@ static void read_network(const void *fdt, struct config_network *network)
 	if (node < 0) {
 		return;
 	}
-	network->name = string_property(fdt, node, "name");
+	network->hostname = string_property(fdt, node, "hostname");
 	network->address = string_property(fdt, node, "address");
 	network->gateway = string_property(fdt, node, "gateway");
 	network->dns = string_property(fdt, node, "dns");

@@ -53,7 +53,7 @@ struct config_disk {
 /* The machine's place on a network, as the manifest's /network has it. NULL: it
  * says nothing of that. */
 struct config_network {
-	const char *name;		/* by which it asks for an address */
+	const char *hostname;		/* by which it asks for an address */
 	const char *address;		/* "192.0.2.1/24"; NULL: DHCP */
 	const char *gateway, *dns;	/* words in dns */
 	const char *address6;		/* besides those of routers' prefixes */

@@ -183,7 +183,8 @@ def net_stack(t):
     port = free_port()
     log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     log.bind(("127.0.0.1", 0))
-    to = f'echo; syslog = "10.0.2.2 {log.getsockname()[1]}";'
+    to = (f'echo; hostname = "box-1"; '
+          f'syslog = "10.0.2.2 {log.getsockname()[1]}";')
     console = t.console("--nic", "virtio", "--forward", f"{port}:7",
                         "--manifest", with_network(t, to))
     console.expect("network: 10.0.2.15/24 by DHCP")
@@ -207,7 +208,7 @@ def net_stack(t):
     while "stage 62 volume ready" not in lines:
         lines += log.recv(2048).decode() + "\n"
     log.close()
-    t.check(re.search(r"^<134>1 \S+Z isthmus hypervisor - - - isthmus: stage 40 ",
+    t.check(re.search(r"^<134>1 \S+Z box-1 hypervisor - - - isthmus: stage 40 ",
                       lines, re.M), f"syslog brought {lines!r}")
     t.check("\1" not in lines, "the mark is in the log")
     told = json.loads(console.run("status --json"))["network"]

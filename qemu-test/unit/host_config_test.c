@@ -164,10 +164,12 @@ static void a_network_may_be_told(void **state)
 	assert_int_equal(fdt_setprop_string(blob, node, "address",
 					    "192.0.2.1/24"), 0);
 	assert_int_equal(fdt_setprop_string(blob, node, "dns", "192.0.2.2"), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "hostname", "box"), 0);
 	assert_int_equal(fdt_setprop_empty(blob, node, "echo"), 0);
 	read_it();
 	assert_string_equal(config.network.address, "192.0.2.1/24");
 	assert_string_equal(config.network.dns, "192.0.2.2");
+	assert_string_equal(config.network.hostname, "box");
 	assert_null(config.network.ntp);
 	assert_true(config.network.echo);
 	assert_false(config.network.off);

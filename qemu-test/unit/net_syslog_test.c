@@ -14,7 +14,7 @@
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/wall.h"
 
-static const struct config_network want = { .name = "box" };
+static const struct config_network want = { .hostname = "box" };
 static char log_text[65536];
 static char got[1 << 20];
 static uint64_t panic_ms;	/* when the hypervisor says more; 0: it runs */
@@ -59,7 +59,7 @@ static void all_comes_from_the_first_line(void **state)
 	       "isthmus: FAILED stage 42\nhalf");
 	stack_init();
 	assert_int_equal(stack_start(&net_nic, &want), 0);
-	syslog_start("10.0.2.9 5514", "box", read_log);
+	syslog_start("10.0.2.9 5514", read_log);
 	assert_non_null(net_listener);
 	router.datagram = datagram;
 	net_listener->line(net_listener, "\1secretisthmus: stage 60");
