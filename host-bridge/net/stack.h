@@ -64,6 +64,8 @@ void stack_set_hooks(const struct stack_hooks *hooks);
 void stack_get_status(struct stack_status *status);
 /* An address as people write it. */
 void stack_text(const ip_addr_t *address, char text[STACK_TEXT]);
+/* The other way round; false: it is none. */
+bool stack_read_address(const char *text, ip_addr_t *address);
 /* An address of IPv6's that each link has its own of is the wire's. */
 void stack_of_wire(ip_addr_t *address);
 /* Addresses of the wire, in network order: false when there is none. */

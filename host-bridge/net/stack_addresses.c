@@ -73,6 +73,33 @@ const char *stack_read_hostname(const struct config_network *want)
 	return NAME;
 }
 
+/**
+ * See stack.h. lwIP takes more: half of an address of IPv4's, numbers to other bases,
+ * and of IPv6's what comes before something else.
+ */
+bool stack_read_address(const char *text, ip_addr_t *address)
+{
+	char back[STACK_TEXT];
+
+	if (!ipaddr_aton(text, address)) {
+		return false;
+	}
+	stack_text(address, back);
+	return IP_IS_V4(address) ? strcmp(back, text) == 0 :
+	       text[strspn(text, "0123456789abcdefABCDEF:.")] == '\0';
+}
+
+static bool read_address4(const char *text, ip4_addr_t *address)
+{
+	ip_addr_t any;
+	bool is = stack_read_address(text, &any) && IP_IS_V4(&any);
+
+	if (is) {
+		*address = *ip_2_ip4(&any);
+	}
+	return is;
+}
+
 /* "192.0.2.1/24": the prefix from 1 to 30, as an address among others needs. */
 static bool read_prefixed(const char *text, ip4_addr_t *address,
 			  ip4_addr_t *mask)
@@ -90,7 +117,7 @@ static bool read_prefixed(const char *text, ip4_addr_t *address,
 	}
 	*slash = '\0';
 	bits = strtoul(slash + 1, &end, 10);
-	if (*end || bits < 1 || bits > 30 || !ip4addr_aton(copy, address)) {
+	if (*end || bits < 1 || bits > 30 || !read_address4(copy, address)) {
 		return false;
 	}
 	mask->addr = lwip_htonl(~0u << (32 - bits));
@@ -109,7 +136,7 @@ static void read_servers(const char *text)
 
 		snprintf(word, sizeof(word), "%.*s", (int)len, text);
 		if (count == DNS_MAX_SERVERS || len >= sizeof(word) ||
-		    !ipaddr_aton(word, &address)) {
+		    !stack_read_address(word, &address)) {
 			notice("network: dns: \"%s\" is no address, or one too "
 			       "many", word);
 			return;
@@ -122,11 +149,12 @@ static void read_servers(const char *text)
 
 static void read_address6(const char *text)
 {
-	ip6_addr_t address;
+	ip_addr_t address;
 	int8_t at;
 
-	if (!ip6addr_aton(text, &address) ||
-	    netif_add_ip6_address(&stack.wire, &address, &at) != ERR_OK) {
+	if (!stack_read_address(text, &address) || !IP_IS_V6(&address) ||
+	    netif_add_ip6_address(&stack.wire, ip_2_ip6(&address), &at) !=
+	    ERR_OK) {
 		notice("network: address6: \"%s\" is no address, or it cannot be "
 		       "had", text);
 		return;
@@ -148,7 +176,7 @@ void stack_static(const struct config_network *want)
 	if (want->address6) {
 		read_address6(want->address6);
 	}
-	if (want->gateway && !ip4addr_aton(want->gateway, &gateway)) {
+	if (want->gateway && !read_address4(want->gateway, &gateway)) {
 		notice("network: gateway: \"%s\" is no IPv4 address",
 		       want->gateway);
 	}

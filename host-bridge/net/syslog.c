@@ -292,7 +292,7 @@ static bool read_where(const char *where)
 	}
 	syslog.port = (uint16_t)port;
 	return !*end && port > 0 && port <= UINT16_MAX &&
-	       ipaddr_aton(word, &syslog.to) && IP_IS_V4(&syslog.to);
+	       stack_read_address(word, &syslog.to) && IP_IS_V4(&syslog.to);
 }
 
 /** See syslog.h. Once, when the stack has been started. */

@@ -11,7 +11,7 @@ build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
 NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_names net_names_tcp net_static \
-	net_neighbours
+	net_neighbours net_wrong
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \

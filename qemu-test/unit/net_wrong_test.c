@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What the manifest says of the network, and cannot be: each is said, and is as if it
+ * were not there, so the machine has an address all the same. */
+#include <stdio.h>
+
+#include "net_fixture.h"
+
+#include "host-bridge/net/stack.h"
+#include "host-bridge/net/syslog.h"
+
+static const struct config_network want = {
+	.hostname = "my box", .address = "192.0.2.1", .gateway = "1.2.3.4.5",
+	.dns = "192.0.2.3 192.0.2.300", .address6 = "2001:db8::g",
+};
+
+/* All that was said since the last time. */
+static void is_said(const char *text)
+{
+	assert_string_equal(net_said, text);
+	net_said[0] = '\0';
+}
+
+static void all_of_it_is_said(void **state)
+{
+	struct stack_status s;
+
+	(void)state;
+	net_begin();
+	stack_init();
+	assert_int_equal(stack_start(&net_nic, &want), 0);
+	is_said("network: hostname: \"my box\" is not of letters, digits and "
+		"hyphens\n");
+	assert_string_equal(stack_hostname(), "isthmus");
+	net_plug();
+	net_run(5000);
+	is_said("network: dns: \"192.0.2.300\" is no address, or one too many\n"
+		"network: address6: \"2001:db8::g\" is no address, or it cannot "
+		"be had\n"
+		"network: gateway: \"1.2.3.4.5\" is no IPv4 address\n"
+		"network: address: \"192.0.2.1\" is not as \"192.0.2.1/24\"; "
+		"DHCP is asked\n"
+		"network: 10.0.2.15/24 by DHCP\n");
+	stack_get_status(&s);
+	assert_string_equal(s.gateway, "10.0.2.2");
+}
+
+static void a_log_has_an_ipv4_address(void **state)
+{
+	static const char *const wrong[] = {
+		"", "here", "192.0.2.9 0", "192.0.2.9 65536", "192.0.2.9:514",
+		"192.0.2.9 514 too", "2001:db8::9",
+	};
+	char text[128];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		syslog_start(wrong[i], NULL);
+		snprintf(text, sizeof(text), "network: syslog: \"%s\" is not as "
+			 "\"192.0.2.9 514\"\n", wrong[i]);
+		is_said(text);
+		assert_null(net_listener);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_of_it_is_said),
+		cmocka_unit_test(a_log_has_an_ipv4_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
