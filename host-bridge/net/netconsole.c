@@ -250,6 +250,11 @@ void netconsole_start(const char *port, const char *password)
 	unsigned long number;
 	char *rest;
 
+	if (!port || !password) {
+		notice("network console: it takes a %s in the manifest too",
+		       port ? "password" : "port");
+		return;
+	}
 	number = strtoul(port, &rest, 10);
 	if (*rest || number < 1 || number > UINT16_MAX ||
 	    listen_tcp((uint16_t)number, on_connection) != 0) {

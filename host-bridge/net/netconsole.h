@@ -8,7 +8,7 @@
 
 #include "host-bridge/dev/serial.h"
 
-/* From now on; both must stay. What is wrong with the port is said. */
+/* From now on; both must stay. What is wrong with the port, or is NULL, is said. */
 void netconsole_start(const char *port, const char *password);
 /* The next line of who is in, without its end. False: there is none. */
 bool netconsole_line(char *line, size_t size);

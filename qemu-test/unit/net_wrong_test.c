@@ -5,6 +5,7 @@
 
 #include "net_fixture.h"
 
+#include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/syslog.h"
 
@@ -12,6 +13,11 @@ static const struct config_network want = {
 	.hostname = "my box", .address = "192.0.2.1", .gateway = "1.2.3.4.5",
 	.dns = "192.0.2.3 192.0.2.300", .address6 = "2001:db8::g",
 };
+
+void serial_drained(enum serial_line line)
+{
+	(void)line;
+}
 
 /* All that was said since the last time. */
 static void is_said(const char *text)
@@ -62,11 +68,34 @@ static void a_log_has_an_ipv4_address(void **state)
 	}
 }
 
+static void a_console_has_a_port(void **state)
+{
+	static const char *const wrong[] = {
+		"", "0", "65536", "99999", "-1", "x", "80x",
+	};
+	char text[128];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		netconsole_start(wrong[i], "long enough");
+		snprintf(text, sizeof(text), "network console: port \"%s\" "
+			 "cannot be had\n", wrong[i]);
+		is_said(text);
+	}
+	netconsole_start("4242", NULL);
+	is_said("network console: it takes a password in the manifest too\n");
+	netconsole_start(NULL, "long enough");
+	is_said("network console: it takes a port in the manifest too\n");
+	netconsole_start("4242", "long enough");
+	is_said("network console: on TCP port 4242, not encrypted\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_it_is_said),
 		cmocka_unit_test(a_log_has_an_ipv4_address),
+		cmocka_unit_test(a_console_has_a_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
