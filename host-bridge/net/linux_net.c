@@ -285,7 +285,6 @@ static void set_ends(struct linux_net *ln, unsigned number)
 	memcpy(ln->named.host6, six, 16);
 	memcpy(ln->named.linux4, ln->ends.linux_end[0].b, 4);
 	memcpy(ln->named.linux6, ln->ends.linux_end[1].b, 16);
-	ln->named.title = "linux";
 	snprintf(ln->words, sizeof(ln->words), "isthmus.net=10.77.%u.2/24,"
 		 "10.77.%u.1,fd69:7374:686d:%x::2/64,fd69:7374:686d:%x::1",
 		 number, number, number, number);
@@ -306,6 +305,7 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 	}
 	ln->which = number - 1;
 	set_ends(ln, number);
+	ln->named.title = "linux";
 	ln->user.arg = ln;
 	ln->user.send = from_stack;
 	error = stack_link_new(&ln->user, &ln->stack);
@@ -354,7 +354,11 @@ const struct nat *linux_net_nat(void)
 }
 
 /** See linux_net.h. */
-void linux_net_status(const struct linux_net *ln, struct link_status *status)
+void linux_net_status(const struct linux_net *ln,
+		      struct linux_net_status *status)
 {
-	link_get_status(ln->link, status);
+	status->which = ln->which;
+	status->sessions = nat_sessions(nat, ln->which);
+	status->most = SESSIONS;
+	link_get_status(ln->link, &status->link);
 }

@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host-bridge/net/link.h"
+
 struct linux_net;
-struct link_status;
 struct nat;
 struct ports_rules;
 struct vsock;
@@ -46,6 +47,14 @@ int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
 const char *linux_net_words(const struct linux_net *ln);
 /* For the console. NULL: not started. */
 const struct nat *linux_net_nat(void);
-void linux_net_status(const struct linux_net *ln, struct link_status *status);
+
+struct linux_net_status {
+	unsigned which;			/* as the NAT calls it */
+	unsigned sessions, most;	/* it has, and may have */
+	struct link_status link;
+};
+
+void linux_net_status(const struct linux_net *ln,
+		      struct linux_net_status *status);
 
 #endif

@@ -62,6 +62,8 @@ struct nic *stack_nic(void);
 const char *stack_hostname(void);
 void stack_set_hooks(const struct stack_hooks *hooks);
 void stack_get_status(struct stack_status *status);
+/* An address of 4 bytes, of IPv6 of 16. */
+void stack_address_of(ip_addr_t *address, bool six, const uint8_t *bytes);
 /* An address as people write it. */
 void stack_text(const ip_addr_t *address, char text[STACK_TEXT]);
 /* The other way round; false: it is none. */

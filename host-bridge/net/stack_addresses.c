@@ -30,6 +30,18 @@ static void text6(const ip6_addr_t *address, char text[STACK_TEXT])
 }
 
 /** See stack.h. */
+void stack_address_of(ip_addr_t *address, bool six, const uint8_t *bytes)
+{
+	if (six) {
+		ip_addr_set_zero_ip6(address);
+		memcpy(ip_2_ip6(address)->addr, bytes, 16);
+	} else {
+		ip_addr_set_zero_ip4(address);
+		memcpy(&ip_2_ip4(address)->addr, bytes, 4);
+	}
+}
+
+/** See stack.h. */
 void stack_text(const ip_addr_t *address, char text[STACK_TEXT])
 {
 	if (IP_IS_V6(address)) {

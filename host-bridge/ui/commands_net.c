@@ -19,6 +19,7 @@
 #include "host-bridge/net/syslog.h"
 #include "host-bridge/rt/wall.h"
 #include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_nat.h"
 #include "host-bridge/ui/console.h"
 
 #define PINGS		4u
@@ -114,13 +115,14 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	struct stack_status s;
 	char text[120];
 
-	(void)env;
 	(void)rest;
 	if (argc == 2) {
 		if (strcmp(argv[1], "ports") == 0) {
 			print_ports();
+		} else if (strcmp(argv[1], "nat") == 0) {
+			commands_nat(env);
 		} else {
-			printf("usage: net [ports]\n");
+			printf("usage: net [ports|nat]\n");
 		}
 		return;
 	}
@@ -275,10 +277,11 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_net[] = {
-	{ "net", "[ports]", "the network: card, addresses, servers, counters",
+	{ "net", "[ports|nat]", "the network: card, addresses, servers, counters",
 	  "  Packets and bytes are the card's; refused are those that nobody here\n"
 	  "  has asked for, or that are not as they should be. ports: those that\n"
-	  "  lead to a Linux.\n",
+	  "  lead to a Linux. nat: what each Linux has open beyond, and why packets\n"
+	  "  were dropped.\n",
 	  0, 1, run_net, NULL },
 	{ "ping", "HOST [-c N]", "whether a host answers, N times; else 4",
 	  "  HOST is a name or an address; ctrl-c ends it.\n",

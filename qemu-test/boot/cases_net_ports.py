@@ -39,6 +39,12 @@ def net_ports(t):
                  "TCP 23 -> Linux, 23; refused: the manifest hides the port",
                  "UDP 5353 -> Linux, 5353: IPv4"):
         t.check(line in said, f"no {line!r} in {said!r}")
+    said = console.run("net nat")
+    t.check(re.search(r"\n? +Linux: \d+ of 4096 sessions; interface up, ", said)
+            and re.search(r"packets passed \d+, hairpins \d+, sessions begun "
+                          r"\d+", said)
+            and re.search(r"TCP  Linux, 8080 -> 8080, 10\.0\.2\.2 port \d+; ",
+                          said), f"net nat said {said!r}")
     said = console.run("exec dmesg | grep forwarded")
     t.check(said.count("port 7 of TCP is not forwarded: the host partition has "
                        "the port") == 1 and "port 23 of TCP" in said,

@@ -15,7 +15,7 @@
 /* A Linux that has been started again has nothing of the one before. */
 static void it_begins_anew(void **state)
 {
-	struct link_status status;
+	struct linux_net_status status;
 	uint8_t ip[2000];
 	uint16_t port;
 
@@ -28,7 +28,7 @@ static void it_begins_anew(void **state)
 	assert_false(from_wire(peer, outside, UDP, 53, port));
 	GO(to_linux(ip), 0);
 	linux_net_status(ln, &status);
-	assert_true(status.up && status.starts > 1);
+	assert_true(status.link.up && status.link.starts > 1);
 	assert_non_null(linux_net_nat());
 }
 
@@ -141,7 +141,7 @@ static void shut_it_has_no_network(void **state)
 static void out_it_reaches_what_is_outside_alone(void **state)
 {
 	const struct nat *nat = linux_net_nat();
-	struct link_status before, after;
+	struct linux_net_status before, after;
 	uint8_t ip[2000];
 
 	(void)state;
@@ -168,10 +168,10 @@ static void out_it_reaches_what_is_outside_alone(void **state)
 	linux_net_status(other, &before);
 	from_linux(linux_ip, outside, TCP, 5000, 52001);
 	linux_net_status(other, &after);
-	GO(after.tx_dropped, before.tx_dropped);
+	GO(after.link.tx_dropped, before.link.tx_dropped);
 	assert_true(from_wire(peer, outside, TCP, 5000, 52001));
 	linux_net_status(other, &after);
-	GO(after.tx_dropped, before.tx_dropped + 1);
+	GO(after.link.tx_dropped, before.link.tx_dropped + 1);
 	/* and who is in no sandbox has all that again */
 	fake_vsock_close();
 	linux_net_reach(ln, LINUX_NET_ALL);
@@ -179,7 +179,7 @@ static void out_it_reaches_what_is_outside_alone(void **state)
 	assert_true(nat_uses(nat, false, TCP, PUBLISHED));
 	from_linux(linux_ip, outside, TCP, 5001, 52001);
 	linux_net_status(other, &after);
-	GO(after.tx_dropped, before.tx_dropped + 2);
+	GO(after.link.tx_dropped, before.link.tx_dropped + 2);
 	nat_linux_down((struct nat *)(uintptr_t)nat, 1);
 }
 
