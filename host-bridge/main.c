@@ -292,7 +292,8 @@ static int serve_ports(struct command_env *env, const struct config_guest *want)
 static void serve_network(struct command_env *env,
 			  const struct config_guest *want)
 {
-	int error = linux_net_new(env->vsock, want->id, &env->net);
+	int error = linux_net_new(env->vsock, want->id, want->name,
+				  &env->net);
 
 	if (error == 0) {
 		error = serve_ports(env, want);

@@ -291,7 +291,8 @@ static void set_ends(struct linux_net *ln, unsigned number)
 }
 
 /** See linux_net.h. What was begun when it fails stays, and is not used. */
-int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
+int linux_net_new(struct vsock *vs, unsigned number, const char *name,
+		  struct linux_net **out)
 {
 	struct linux_net *ln;
 	int error;
@@ -305,7 +306,7 @@ int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out)
 	}
 	ln->which = number - 1;
 	set_ends(ln, number);
-	ln->named.title = "linux";
+	ln->named.title = name;
 	ln->user.arg = ln;
 	ln->user.send = from_stack;
 	error = stack_link_new(&ln->user, &ln->stack);
@@ -334,11 +335,21 @@ void linux_net_reach(struct linux_net *ln, enum linux_net_reach reach)
 }
 
 /** See linux_net.h. */
-int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
+int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *title,
 		    const struct ports_rules *rules)
 {
-	ln->named.title = name;
-	return ports_new(vs, nat, ln->which, name, rules, &ln->ports);
+	return ports_new(vs, nat, ln->which, title, rules, &ln->ports);
+}
+
+/** See linux_net.h. */
+bool linux_net_named(const char *name, bool six, uint8_t *address)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < NAT_LINUXES && !is; i++) {
+		is = all[i] && names_of_ends(name, six, &all[i]->named, address);
+	}
+	return is;
 }
 
 /** See linux_net.h. */

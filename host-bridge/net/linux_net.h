@@ -34,15 +34,19 @@ enum linux_net_reach {
 
 /* Once, after stack_init(). Returns 0 or ENOMEM. */
 int linux_net_start(const struct linux_net_policy *policy);
-/* A network for the Linux with that number, 1 to NAT_LINUXES, on the other end of
- * vs. Returns 0, EINVAL, EADDRINUSE or ENOMEM. */
-int linux_net_new(struct vsock *vs, unsigned number, struct linux_net **out);
+/* A network for the Linux with that number, 1 to NAT_LINUXES, and that name, which
+ * must stay, on the other end of vs. Returns 0, EINVAL, EADDRINUSE or ENOMEM. */
+int linux_net_new(struct vsock *vs, unsigned number, const char *name,
+		  struct linux_net **out);
 /* How far its packets come, from its next start on. ln may be NULL. */
 void linux_net_reach(struct linux_net *ln, enum linux_net_reach reach);
-/* Ports of the wire's address lead to it (ports.h), and it has that name. name and
- * *rules must stay. Returns 0, EADDRINUSE or ENOMEM. */
-int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *name,
+/* Ports of the wire's address lead to it (ports.h), where it is called title. That
+ * and *rules must stay. Returns 0, EADDRINUSE or ENOMEM. */
+int linux_net_ports(struct linux_net *ln, struct vsock *vs, const char *title,
 		    const struct ports_rules *rules);
+/* The address of who is called so below isthmus.internal: "linux" is the first one,
+ * "host" our end of its link. False: nobody is. address: 4 bytes, of IPv6 16. */
+bool linux_net_named(const char *name, bool six, uint8_t *address);
 /* For its command line: its addresses. */
 const char *linux_net_words(const struct linux_net *ln);
 /* For the console. NULL: not started. */

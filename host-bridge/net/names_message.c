@@ -258,6 +258,29 @@ static enum who find(const struct names_question *q,
 	       LINUXES_ADDRESS : OTHERS;
 }
 
+/** See names_message.h. */
+bool names_of_ends(const char *name, bool six, const struct names_ends *ends,
+		   uint8_t *address)
+{
+	struct names_question q = { 0 };
+	const uint8_t *end;
+	enum who who;
+	size_t zone;
+
+	if (strlen(name) + 2 > sizeof(q.name)) {
+		return false;
+	}
+	q.name_len = put_name(q.name, name);
+	who = find(&q, ends, &zone);
+	if (who != HOST && who != LINUX) {
+		return false;
+	}
+	end = who == HOST ? (six ? ends->host6 : ends->host4) :
+	      six ? ends->linux6 : ends->linux4;
+	memcpy(address, end, six ? 16 : 4);
+	return true;
+}
+
 static bool wants(const struct names_question *q, enum type type)
 {
 	return q->type == type || q->type == ANY;

@@ -51,5 +51,9 @@ size_t names_refuse(const uint8_t *query, const struct names_question *q,
 /* The answer to what is asked of this machine itself, or 0: others know. */
 size_t names_own(const uint8_t *query, const struct names_question *q,
 		 const struct names_ends *ends, uint8_t *out);
+/* The address of one of the two, by its name as text; false: it is not theirs.
+ * address: 4 bytes, of IPv6 16. */
+bool names_of_ends(const char *name, bool six, const struct names_ends *ends,
+		   uint8_t *address);
 
 #endif

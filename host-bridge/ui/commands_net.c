@@ -9,6 +9,7 @@
 
 #include "drivers/nic.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/linux_net.h"
 #include "host-bridge/net/lwip_port.h"
 #include "host-bridge/net/names.h"
 #include "host-bridge/net/ntp.h"
@@ -162,11 +163,16 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* Until it is known or ctrl-c is typed. */
+/* Until it is known or ctrl-c is typed. Names of Linuxes nobody else knows. */
 static bool find(const char *name, bool six, ip_addr_t *address)
 {
 	enum resolve_state state;
+	uint8_t own[16];
 
+	if (linux_net_named(name, six, own)) {
+		stack_address_of(address, six, own);
+		return true;
+	}
 	resolve_start(name, six);
 	while ((state = resolve_look(address)) == RESOLVE_WAITS &&
 	       !console_interrupted()) {
@@ -175,12 +181,16 @@ static bool find(const char *name, bool six, ip_addr_t *address)
 	return state == RESOLVE_FOUND;
 }
 
-static bool there_is_a_card(void)
+/* Linuxes are there without a card too. */
+static bool there_is_a_way(const char *name)
 {
-	if (!stack_nic()) {
-		printf("no network card\n");
+	uint8_t own[16];
+
+	if (stack_nic() || linux_net_named(name, false, own)) {
+		return true;
 	}
-	return stack_nic() != NULL;
+	printf("no network card\n");
+	return false;
 }
 
 static void run_resolve(const struct command_env *env, int argc, char **argv,
@@ -193,7 +203,7 @@ static void run_resolve(const struct command_env *env, int argc, char **argv,
 	(void)env;
 	(void)argc;
 	(void)rest;
-	if (!there_is_a_card()) {
+	if (!there_is_a_way(argv[1])) {
 		return;
 	}
 	is4 = find(argv[1], false, &four);
@@ -255,7 +265,7 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 		printf("usage: ping HOST [-c 1..%u]\n", PINGS_MAX);
 		return;
 	}
-	if (!there_is_a_card()) {
+	if (!there_is_a_way(argv[1])) {
 		return;
 	}
 	if (!find(argv[1], false, &to)) {
@@ -287,6 +297,7 @@ const struct command commands_net[] = {
 	  "  HOST is a name or an address; ctrl-c ends it.\n",
 	  1, 3, run_ping, NULL },
 	{ "resolve", "NAME", "the addresses of a name, by the name servers",
-	  "", 1, 1, run_resolve, NULL },
+	  "  linux.isthmus.internal, host.isthmus.internal and a partition's name\n"
+	  "  there are known without.\n", 1, 1, run_resolve, NULL },
 	{ 0 }
 };

@@ -39,6 +39,8 @@ def net_ports(t):
                  "TCP 23 -> Linux, 23; refused: the manifest hides the port",
                  "UDP 5353 -> Linux, 5353: IPv4"):
         t.check(line in said, f"no {line!r} in {said!r}")
+    said = console.run("ping linux.isthmus.internal -c 1")
+    t.check("64 bytes from 10.77.1.2: " in said, f"ping said {said!r}")
     said = console.run("net nat")
     t.check(re.search(r"\n? +Linux: \d+ of 4096 sessions; interface up, ", said)
             and re.search(r"packets passed \d+, hairpins \d+, sessions begun "

@@ -86,6 +86,12 @@ def two_have_their_own(t, console):
         said(t, console, who, f"echo this is {who} > /tmp/who; echo ok", "ok")
     t.check(console.run("cat a:/tmp/who") == "this is a\n", "not a's file")
     t.check(console.run("cat b:/tmp/who") == "this is b\n", "not b's file")
+    for n, who in enumerate("ab", 1):
+        said(t, console, who, f"nslookup {who}.isthmus.internal | "
+             "grep -o '10.77.[12].2$'", f"10.77.{n}.2")
+        found = console.run(f"resolve {who}.isthmus.internal")
+        t.check(found == f"10.77.{n}.2\nfd69:7374:686d:{n}::2\n",
+                f"resolve {who} said {found!r}")
     # "linux" is the first, whatever it is called
     t.check(console.run("cat linux:/tmp/who") == "this is a\n", "not a's file")
     console.run("cp b:/tmp/who a:/tmp/other")

@@ -18,7 +18,7 @@ $(foreach t,$(LINUX_NET_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c qemu-test/unit/net_linux_fixture.c \
 		$(addprefix host-bridge/net/,link.c link_check.c linux_net.c look.c pool.c probe.c) \
 		$(wildcard host-bridge/net/nat*.c) \
-		$(addprefix host-bridge/net/,ports.c ports_rules.c) host-bridge/vsock/vsock_inbox.c \
+		$(addprefix host-bridge/net/,names_message.c ports.c ports_rules.c) host-bridge/vsock/vsock_inbox.c \
 		qemu-test/unit/fake/vsock.c)\
 	$(eval $(t)_CFLAGS = $$(LWIP_INCLUDES))\
 	$(eval $(t)_NEEDS := build/deps/lwip))

@@ -228,18 +228,18 @@ int linux_net_setup(void **state)
 	if (!once) {
 		static struct fake_vsock link;
 
-		GO(linux_net_new(NULL, 1, &ln), EINVAL);
+		GO(linux_net_new(NULL, 1, "work", &ln), EINVAL);
 		GO(linux_net_start(&(struct linux_net_policy){ .echo = true }),
 		   0);
-		GO(linux_net_new(NULL, 0, &ln), EINVAL);
-		GO(linux_net_new(NULL, NAT_LINUXES + 1, &ln), EINVAL);
-		GO(linux_net_new(NULL, 2, &other), 0);
+		GO(linux_net_new(NULL, 0, "work", &ln), EINVAL);
+		GO(linux_net_new(NULL, NAT_LINUXES + 1, "work", &ln), EINVAL);
+		GO(linux_net_new(NULL, 2, "other", &other), 0);
 		assert_null(ports_rules_read(&rules, "tcp:52022:22", NULL));
-		GO(linux_net_new(NULL, 1, &ln), 0);
+		GO(linux_net_new(NULL, 1, "work", &ln), 0);
 		link = fake_vsock;
-		GO(linux_net_ports(ln, NULL, "linux", &rules), 0);
+		GO(linux_net_ports(ln, NULL, "Linux work", &rules), 0);
 		fake_vsock = link;
-		GO(linux_net_new(NULL, 1, &ln), EINVAL);
+		GO(linux_net_new(NULL, 1, "work", &ln), EINVAL);
 		once = true;
 	}
 	fake_vsock_setup();

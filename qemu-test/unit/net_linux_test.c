@@ -35,9 +35,34 @@ static void it_has_names(void **state)
 	GO(fake_names.ends->linux6[15], 2);
 	assert_memory_equal(fake_names.ends->linux6, fake_stack.user->address6,
 			    15);
+	assert_string_equal(fake_names.ends->title, "work");
 	fake_vsock_close();
 	assert_true(fake_names.downs > downs);
 	fake_vsock_open();
+}
+
+/* At the host's own console too. */
+static void the_host_knows_their_names(void **state)
+{
+	const uint8_t others[] = { 10, 77, 2, 2 };
+	uint8_t address[16];
+
+	(void)state;
+	assert_true(linux_net_named("Work.isthmus.internal", false, address));
+	assert_memory_equal(address, linux_ip, 4);
+	assert_true(linux_net_named("linux.isthmus.internal.", false, address));
+	assert_memory_equal(address, linux_ip, 4);
+	assert_true(linux_net_named("host.isthmus.internal", false, address));
+	assert_memory_equal(address, host_ip, 4);
+	assert_true(linux_net_named("other.isthmus.internal", false, address));
+	assert_memory_equal(address, others, 4);
+	assert_true(linux_net_named("linux.isthmus.internal", true, address));
+	assert_memory_equal(address, fake_names.ends->linux6, 16);
+	assert_false(linux_net_named("nobody.isthmus.internal", false, address));
+	assert_false(linux_net_named("a.linux.isthmus.internal", false, address));
+	assert_false(linux_net_named("isthmus.internal", false, address));
+	assert_false(linux_net_named("linux.example", false, address));
+	assert_false(linux_net_named("", false, address));
 }
 
 /* Of UDP this one has a port: of TCP nobody has. */
@@ -245,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_words_are_its_addresses), TEST(it_has_names),
+		TEST(the_host_knows_their_names),
 		TEST(out_and_back),
 		TEST(without_a_wire_linux_is_told),
 		TEST(what_of_the_host_linux_may_speak_to),
