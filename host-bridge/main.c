@@ -271,19 +271,30 @@ static void serve_disk(struct command_env *env, const struct config_disk *disk)
 	}
 }
 
+/* A word of the manifest's about its ports, if there is one. */
+static void tell_wrong(const struct config_guest *want, const char *property,
+		       const char *word, const char *so)
+{
+	if (word) {
+		notice("ports of %s: %s: \"%.*s\" is none, or one too many; %s",
+		       want->title, property, (int)strcspn(word, " "), word,
+		       so);
+	}
+}
+
 /* Ports that lead to it, as the manifest says. */
 static int serve_ports(struct command_env *env, const struct config_guest *want)
 {
 	struct ports_rules *rules = calloc(1, sizeof(*rules));
-	const char *wrong;
+	const char *wrong[2];
 
 	if (!rules) {
 		return ENOMEM;
 	}
-	wrong = ports_rules_read(rules, want->publish, want->hide);
-	if (wrong) {
-		notice("ports of %s: \"%s\" in the manifest is none, or one too "
-		       "many", want->title, wrong);
+	if (!ports_rules_read(rules, want->publish, want->hide, wrong)) {
+		tell_wrong(want, "publish", wrong[0],
+			   "nor is what follows forwarded");
+		tell_wrong(want, "hide", wrong[1], "all are hidden");
 	}
 	return linux_net_ports(env->net, env->vsock, want->title, rules);
 }

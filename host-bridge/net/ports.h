@@ -42,10 +42,11 @@ struct ports_line {
 	const char *refused;		/* why others are not; "": all are */
 };
 
-/* ports_rules.c. Words of the manifest (docs/manifest.md), or NULL. Returns the first
- * word that is none, or NULL. */
-const char *ports_rules_read(struct ports_rules *rules, const char *publish,
-			     const char *hide);
+/* ports_rules.c. Words of the manifest (docs/manifest.md), or NULL. False: *wrong has
+ * the first of each that is none, or is one too many, or NULL. What is before it is
+ * published; with one in hide all is hidden. */
+bool ports_rules_read(struct ports_rules *rules, const char *publish,
+		      const char *hide, const char *wrong[2]);
 const struct ports_rule *ports_rules_denied(const struct ports_rules *rules,
 					    uint8_t proto, uint16_t port);
 

@@ -87,16 +87,19 @@ static const char *read_words(const char *words,
 	return NULL;
 }
 
-/** See ports.h. The words before it count. */
-const char *ports_rules_read(struct ports_rules *rules, const char *publish,
-			     const char *hide)
+/** See ports.h. What cannot be read may have meant any port. */
+bool ports_rules_read(struct ports_rules *rules, const char *publish,
+		      const char *hide, const char *wrong[2])
 {
-	const char *wrong = read_words(publish, read_fixed, rules->fixed,
-				       &rules->fixed_count);
-	const char *also = read_words(hide, read_denied, rules->denied,
-				      &rules->denied_count);
-
-	return wrong ? wrong : also;
+	wrong[0] = read_words(publish, read_fixed, rules->fixed,
+			      &rules->fixed_count);
+	wrong[1] = read_words(hide, read_denied, rules->denied,
+			      &rules->denied_count);
+	if (wrong[1]) {
+		(void)read_denied("all", &rules->denied[0]);
+		rules->denied_count = 1;
+	}
+	return !wrong[0] && !wrong[1];
 }
 
 /** The rule by which a port is not forwarded by itself, or NULL. */

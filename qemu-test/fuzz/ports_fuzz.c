@@ -205,7 +205,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct ports_rules rules[2];
 
 	if (!linuxes[0]) {
-		check(!ports_rules_read(&rules[0], "tcp:80:81 udp:82", "tcp:90-99"));
+		const char *wrong[2];
+
+		check(ports_rules_read(&rules[0], "tcp:80:81 udp:82", "tcp:90-99",
+				       wrong));
 		check(!ports_new(NULL, NULL, 0, "a", &rules[0], &linuxes[0]));
 		check(!ports_new(NULL, SECOND, 1, "b", &rules[1], &linuxes[1]));
 	}

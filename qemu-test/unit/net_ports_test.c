@@ -27,6 +27,17 @@ static struct ports_refusal refusal[PORTS_MAX];
 static unsigned lines, refused;
 static char last[PORTS_TEXT];
 
+/* The first word that is none. */
+static const char *read_rules(struct ports_rules *r, const char *publish,
+			      const char *hide)
+{
+	const char *wrong[2];
+	bool right = ports_rules_read(r, publish, hide, wrong);
+
+	GO(right, !wrong[0] && !wrong[1]);
+	return wrong[0] ? wrong[0] : wrong[1];
+}
+
 static int setup(void **state)
 {
 	static const char *const names[] = { "Linux a", "Linux b" };
@@ -34,8 +45,8 @@ static int setup(void **state)
 
 	(void)state;
 	fixture_begin(&config);
-	assert_null(ports_rules_read(&rules[0], "tcp:8080:80 udp:53",
-				     "tcp:22 udp:1000-2000"));
+	assert_null(read_rules(&rules[0], "tcp:8080:80 udp:53",
+			       "tcp:22 udp:1000-2000"));
 	memset(&rules[1], 0, sizeof(rules[1]));
 	for (unsigned i = 0; i < 2; i++) {
 		GO(ports_new(NULL, nat, i, names[i], &rules[i], &linuxes[i]), 0);
@@ -199,16 +210,16 @@ static void words(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		assert_ptr_equal(ports_rules_read(&r, wrong[i], NULL), wrong[i]);
+		assert_ptr_equal(read_rules(&r, wrong[i], NULL), wrong[i]);
 		GO(r.fixed_count, 0);
 	}
 	for (size_t i = 0; i < sizeof(hide) / sizeof(*hide); i++) {
-		assert_ptr_equal(ports_rules_read(&r, NULL, hide[i]), hide[i]);
+		assert_ptr_equal(read_rules(&r, NULL, hide[i]), hide[i]);
 	}
-	assert_null(ports_rules_read(&r, "", "  all "));
+	assert_null(read_rules(&r, "", "  all "));
 	assert_non_null(ports_rules_denied(&r, TCP, 1));
 	assert_non_null(ports_rules_denied(&r, UDP, 65535));
-	assert_null(ports_rules_read(&r, " tcp:1  udp:65535:2 ", "udp tcp:5-7"));
+	assert_null(read_rules(&r, " tcp:1  udp:65535:2 ", "udp tcp:5-7"));
 	GO(r.fixed_count, 2);
 	GO(r.fixed[1].first, 65535);
 	GO(r.fixed[1].inside, 2);
@@ -219,9 +230,28 @@ static void words(void **state)
 	for (unsigned i = 0; i <= PORTS_RULES; i++) {
 		strcat(many, "tcp:9 ");
 	}
-	assert_ptr_equal(ports_rules_read(&r, many, NULL),
+	assert_ptr_equal(read_rules(&r, many, NULL),
 			 many + PORTS_RULES * 6);
 	GO(r.fixed_count, PORTS_RULES);
+}
+
+/* Who mistypes what is to be hidden has nothing in the open. */
+static void wrong_ones_hide_all(void **state)
+{
+	static const char publish[] = "tcp:80 tcp:x tcp:81";
+	static const char hide[] = "udp:1 tpc:22 tcp:23";
+	const char *wrong[2];
+	struct ports_rules r;
+
+	(void)state;
+	assert_false(ports_rules_read(&r, publish, hide, wrong));
+	assert_ptr_equal(wrong[0], publish + 7);
+	assert_ptr_equal(wrong[1], hide + 6);
+	GO(r.fixed_count, 1);
+	assert_non_null(ports_rules_denied(&r, TCP, 22));
+	assert_non_null(ports_rules_denied(&r, UDP, 9999));
+	assert_true(ports_rules_read(&r, NULL, NULL, wrong));
+	assert_null(ports_rules_denied(&r, TCP, 22));
 }
 
 static void no_report(void **state)
@@ -317,7 +347,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_difference_is_taken), T(in_pieces), T(taken_ones),
-		T(the_manifest), T(words), T(no_report), T(comes_and_goes),
+		T(the_manifest), T(words), T(wrong_ones_hide_all),
+		T(no_report), T(comes_and_goes),
 	};
 
 	return cmocka_run_group_tests_name("net ports", tests, NULL, NULL);
