@@ -142,11 +142,13 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)s.nic->tx_packets,
 	       (unsigned long long)s.nic->tx_bytes,
 	       (unsigned long long)s.nic->tx_dropped);
-	printf("    errors %llu, nonsense %llu, resets %llu, interrupts %llu\n",
+	printf("    errors %llu, nonsense %llu, resets %llu, interrupts %llu, "
+	       "link changes %llu\n",
 	       (unsigned long long)s.nic->errors,
 	       (unsigned long long)s.nic->nonsense,
 	       (unsigned long long)s.nic->resets,
-	       (unsigned long long)s.nic->interrupts);
+	       (unsigned long long)s.nic->interrupts,
+	       (unsigned long long)s.nic->link_changes);
 	printf("  stack: %u connections, %llu packets refused; memory %llu KiB, "
 	       "at most %llu of %u, %llu times there was none\n", s.connections,
 	       (unsigned long long)s.refused,

@@ -18,6 +18,11 @@ def interrupts(said):
     return int(re.search(r"interrupts (\d+)", said)[1])
 
 
+def changes(console):
+    """Of the link, as they are counted."""
+    return int(re.search(r"link changes (\d+)", console.run("net"))[1])
+
+
 def pinged(t, console, nic):
     """Three times there and back; a card that is looked at by a timer only
     would do it too, but has no interrupts."""
@@ -51,7 +56,10 @@ def one(t, nic, *options):
     pinged(t, console, nic)
     if t.platform in QEMU:
         qmp = Qmp(t.path("qmp"))
+        before = changes(console)
         link(t, console, qmp, nic)
+        t.check(changes(console) == before + 2,
+                f"{nic}: net says {console.run('net')!r}")
         qmp.close()
         pinged(t, console, nic)
     console.send("poweroff")
