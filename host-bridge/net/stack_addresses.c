@@ -159,6 +159,14 @@ static void read_servers(const char *text)
 	}
 }
 
+/** See stack_int.h. lwIP only replaces one by another. */
+void stack_forget_servers(void)
+{
+	for (uint8_t i = 0; i < DNS_MAX_SERVERS && !stack.want->dns; i++) {
+		dns_setserver(i, NULL);
+	}
+}
+
 static void read_address6(const char *text)
 {
 	ip_addr_t address;

@@ -32,6 +32,8 @@ extern struct stack stack;
 /* stack_addresses.c. What the manifest says; by_hand when there is an IPv4 address
  * in it. */
 void stack_static(const struct config_network *want);
+/* Name servers that DHCP or a router has named: the manifest's stay. */
+void stack_forget_servers(void);
 /* Its name for this machine, if that is one; else ours. */
 const char *stack_read_hostname(const struct config_network *want);
 

@@ -285,6 +285,7 @@ static void on_link(void *arg)
 		add_wire();
 	}
 	if (stack.added && stack.nic->link && !netif_is_link_up(&stack.wire)) {
+		stack_forget_servers();
 		netif_set_link_up(&stack.wire);
 	} else if (stack.added && !stack.nic->link &&
 		   netif_is_link_up(&stack.wire)) {

@@ -254,7 +254,12 @@ static void answer_dhcp(const uint8_t *asked, size_t len)
 	at = option(at, 51, router.lease);
 	at = option(at, 1, 0xffffff00);
 	at = option(at, 3, ROUTER_IP);
-	at = option(at, 6, SERVER_IP);
+	at = option(at, 6, router.names ? router.names : SERVER_IP);
+	if (router.names2) {
+		at[-5] = 8;
+		put32(at, router.names2);
+		at += 4;
+	}
 	*at = 255;
 	udp_to(ROUTER_IP, 67, router.gives, 68, said, sizeof(said));
 }

@@ -26,7 +26,8 @@
 struct router {
 	bool deaf;		/* it answers nothing */
 	uint32_t lease;		/* seconds */
-	uint32_t gives;		/* an address */
+	uint32_t gives;		/* an address, */
+	uint32_t names, names2;	/* name servers; 0: SERVER_IP, and no other */
 	unsigned discovers, requests, queries, arps, pings, pongs, frames;
 	int64_t ntp_ahead_ms;	/* its clock, of ours */
 	unsigned ntp_asked;

@@ -6,6 +6,8 @@
  */
 #include <stdio.h>
 
+#include "lwip/dns.h"
+
 #include "net_fixture.h"
 
 #include "host-bridge/net/echo.h"
@@ -59,10 +61,20 @@ static void a_lease_is_renewed(void **state)
 	struct stack_status s;
 
 	(void)state;
+	router.names = 0x0a000207u;
+	router.names2 = 0x0a000208u;
 	net_run(43200 * 1000 + 61000);
 	assert_true(router.requests > asked);
 	stack_get_status(&s);
 	assert_string_equal(s.address, "10.0.2.15/24");
+	assert_string_equal(s.dns[0], "10.0.2.7");
+	assert_string_equal(s.dns[1], "10.0.2.8");
+	/* One that is named no more stays, with lwIP, until the link goes. */
+	router.names = router.names2 = 0;
+	dns_setserver(1, NULL);
+	net_run(43200 * 1000 + 61000);
+	stack_get_status(&s);
+	assert_string_equal(s.dns[0], "10.0.2.3");
 	assert_true(s.lease > 86000);
 	assert_int_equal(router.discovers, 1);
 }
@@ -284,6 +296,7 @@ static void a_link_goes_and_comes(void **state)
 	struct stack_status s;
 
 	(void)state;
+	dns_setserver(1, dns_getserver(0));
 	net_nic.link = false;
 	net_nic.changed(net_nic.arg);
 	net_run(5000);
@@ -293,6 +306,8 @@ static void a_link_goes_and_comes(void **state)
 	net_run(60000);
 	stack_get_status(&s);
 	assert_string_equal(s.address, "10.0.2.33/24");
+	assert_string_equal(s.dns[0], "10.0.2.3");
+	assert_string_equal(s.dns[1], "");
 }
 
 /* A card that takes nothing, and one whose router is silent, cost nothing. */
