@@ -43,6 +43,7 @@
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/hv_log.h"
 #include "host-bridge/rt/notice.h"
+#include "host-bridge/rt/notice_log.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/commands.h"
@@ -400,6 +401,7 @@ void main_entry(const struct host_info *info)
 	}
 	cpu_init(info);
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
+	notice_log_init();
 	stage_reached(STAGE_HOST_STARTED);
 	config_read(info, &config);
 	stage_set_mark(config.mark);

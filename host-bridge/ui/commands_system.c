@@ -20,6 +20,7 @@
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/hv_log.h"
 #include "host-bridge/rt/notice.h"
+#include "host-bridge/rt/notice_log.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/log_view.h"
@@ -300,14 +301,20 @@ static void run_channel(const struct command_env *env, int argc, char **argv,
 	}
 }
 
-/* From the oldest line that the hypervisor still has. */
+/* From the oldest line that there still is. */
 static void run_log(const struct command_env *env, int argc, char **argv,
 		    const char *rest)
 {
+	bool host = argc > 1 && strcmp(argv[1], "host") == 0;
+	const char *lines = argc > 1 + host ? argv[1 + host] : NULL;
+
 	(void)env;
 	(void)rest;
-	if (!log_view(hv_log_read, NULL, argc > 1 ? argv[1] : NULL)) {
-		printf("\"%s\" is no number of lines\n", argv[1]);
+	if (argc > 2 + host) {
+		printf("usage: log [host] [LINES]\n");
+	} else if (!log_view(host ? notice_log_read : hv_log_read, NULL,
+			     lines)) {
+		printf("\"%s\" is no number of lines\n", lines);
 	}
 }
 
@@ -415,8 +422,10 @@ const struct command commands_system[] = {
 	  0, 0, run_memory, NULL },
 	{ "channel", "", "the channels to Linux: rings, counters, liveness", "",
 	  0, 0, run_channel, NULL },
-	{ "log", "[LINES]", "the hypervisor's log, or its last lines", "",
-	  0, 1, run_log, NULL },
+	{ "log", "[host] [LINES]", "the hypervisor's log, or its last lines",
+	  "  host: what the host partition itself has said, with the time, such as\n"
+	  "  who was at the network console, and what it did.\n",
+	  0, 2, run_log, NULL },
 	{ "sync", "", "make lasting what is written to the volume", "",
 	  0, 0, run_sync, NULL },
 	{ "reboot", "", "shut Linux down and restart the machine", "",

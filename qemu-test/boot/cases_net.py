@@ -102,6 +102,12 @@ def net_console(t):
     said = peer.run("log")
     t.check("stage 40 hypervisor entered" in said and "isthmus> " in said,
             f"log says {said!r}")
+    said = peer.run("log host 30")
+    t.check(re.search(r"\n20\d\d-\d\d-\d\d [0-9:]{8} network console: 10\.0\.2\.2: "
+                      r"wrong password\r?\n", said)
+            and "network console: 10.0.2.2: exec echo" in said
+            and "isthmus: stage 68 agent ready" in said
+            and "\1" not in said, f"log host says {said!r}")
     console.expect("network console: 10.0.2.2: exec echo")
     # ctrl-c, as telnet has it, and as a key.
     for end in (b"\xff\xf4", b"\x03"):

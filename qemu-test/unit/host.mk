@@ -52,6 +52,9 @@ host_config_SRCS := qemu-test/unit/host_config_test.c host-bridge/rt/config.c
 build/unit/host_config: build/unit/libfdt.o build/unit/isthmus.dtb
 host_config_CFLAGS := -isystem build/deps/libfdt
 host_config_NEEDS := build/deps/libfdt
+UNIT_TESTS += host_notice_log
+host_notice_log_SRCS := qemu-test/unit/host_notice_log_test.c \
+	host-bridge/rt/notice_log.c
 UNIT_TESTS += host_wall
 host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c \
 	host-bridge/guest/linux_clock.c host-bridge/loop/loop.c
