@@ -16,6 +16,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import socketserver
 import subprocess
@@ -149,14 +150,20 @@ table inet nat {
 
 def bridge():
     """A container's network: a namespace on a bridge, behind a NAT of
-    Linux's own; what comes to two ports is the container's."""
+    Linux's own; what comes to two ports is the container's. As those do who
+    publish ports of containers, a process holds them: it listens, and gets
+    nothing."""
     for name in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
         with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
             file.write("1")
     for line in BRIDGE.strip().splitlines():
         output(*line.split())
     subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
-    print("bridged")
+    held = [socket.create_server(("0.0.0.0", port)) for port in (WEB, ECHO)]
+    held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    held[-1].bind(("0.0.0.0", ECHO))
+    in_background("bridged")
+    signal.pause()
 
 
 class Echo(socketserver.BaseRequestHandler):
