@@ -274,7 +274,15 @@ static void step_unsolicited(void)
  * what it got. */
 static void step_error(void)
 {
+	/* No port, no hops left, too big. [RFC 792, RFC 4443] */
+	static const struct {
+		uint8_t type, code;
+	} kinds[2][3] = {
+		{ { 3, 3 }, { 11, 0 }, { 3, 4 } },
+		{ { 1, 4 }, { 3, 0 }, { 2, 0 } },
+	};
 	static struct packet about[2], errors[2];
+	unsigned kind = chance(3);
 	struct flow *f = some_flow();
 	bool wire = chance(2);
 	struct spec s, error;
@@ -294,7 +302,8 @@ static void step_error(void)
 		.six = f->six, .proto = icmp(f->six),
 		.from = wire ? OTHER : LINUX_0 + f->which,
 		.to = wire ? OUTSIDE : f->peer,
-		.type = f->six ? 1 : 3, .code = f->six ? 4 : 3, .id = 9,
+		.type = kinds[f->six][kind].type,
+		.code = kinds[f->six][kind].code, .id = 9,
 	};
 	for (unsigned i = 0; i < 2; i++) {
 		if (wire) {
