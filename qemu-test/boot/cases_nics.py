@@ -48,14 +48,21 @@ def link(t, console, qmp, nic):
         t.check(f", link {word}" in said, f"{nic}: net says {said!r}")
 
 
-def one(t, nic, *options):
+def one(t, nic, *options, cable=True):
+    """cable: it is there from the start."""
     console = t.console("--nic", nic, *options)
+    console.expect("isthmus: stage 10 ")
+    qmp = Qmp(t.path("qmp")) if t.platform in QEMU else None
+    if not cable:
+        qmp.run("set_link", name="net", up=False)
     console.expect(rf"network card net0: {MODELS[nic]}, "
-                   r"52:54:00:69:73:01, link up")
+                   r"52:54:00:69:73:01, link " + ("up" if cable else "down"))
+    if not cable:
+        t.check("no IPv4 address" in console.run("net"), "an address")
+        qmp.run("set_link", name="net", up=True)
     console.expect(r"network: 10\.0\.2\.15/24 by DHCP")
     pinged(t, console, nic)
-    if t.platform in QEMU:
-        qmp = Qmp(t.path("qmp"))
+    if qmp:
         before = changes(console)
         link(t, console, qmp, nic)
         t.check(changes(console) == before + 2,
@@ -73,4 +80,4 @@ def nics(t):
         one(t, "e1000")
         return
     for nic, *options in MACHINES:
-        one(t, nic, *options, "--qmp", t.path("qmp"))
+        one(t, nic, *options, "--qmp", t.path("qmp"), cable=nic != "virtio")
