@@ -13,7 +13,7 @@
  *
  * What is a locked instruction there, or under the lock, is one step here; a
  * store that were none could come after the look that follows it, which is what
- * NO_RUNNING_FENCE does. Each NO_* macro takes one rule away; the search must then
+ * NO_*_FENCE do. Each NO_* macro takes one rule away; the search must then
  * find an error.
  */
 #ifndef CPUS
@@ -86,7 +86,9 @@ inline wait_for_others()
 		PASSED(j);
 		j++
 	od;
+#ifndef NO_WAITS_FENCE
 	waits[me] = 0;
+#endif
 #endif
 	j = 0;
 	lock();
@@ -260,6 +262,9 @@ touch:
 	:: fault ->			/* the instruction runs again */
 		away[me] = 1;
 		now = epoch;
+#ifdef NO_WAITS_FENCE
+		waits[me] = 0;
+#endif
 		if
 		:: now != seen[me] -> flush()
 		:: else

@@ -14,7 +14,10 @@
  *
  * What is a locked instruction there, or under the lock, is one step here; a
  * store that were none could come after the look that follows it, which is what
- * NO_*_FENCE do. Each NO_* macro takes one rule away; the search must then find
+ * NO_*_FENCE do. What a guest has written with a weakly ordered store is late: it
+ * comes to memory when it likes, at the latest with a locked instruction of that
+ * CPU, as is at each entry, or a fence; else it would be in what is somebody
+ * else's by then. Each NO_* macro takes one rule away; the search must then find
  * an error.
  */
 #define CPUS	2
@@ -28,9 +31,17 @@ bit pending;			/* p->release: something is under way */
 byte given, caller;
 bit p_lock;
 bit running[CPUS], away[CPUS], ipi[CPUS], tlb[CPUS];
+bit late[CPUS];			/* a write to it has not come to memory yet */
 byte seen[CPUS];		/* v->gpm_epoch */
 
-inline lock() { atomic { !p_lock -> p_lock = 1 } }
+/* What it has written comes now. */
+inline arrives()
+{
+	assert(!(late[me] && freed));
+	late[me] = 0
+}
+
+inline lock() { atomic { !p_lock -> p_lock = 1; arrives() } }
 inline unlock() { p_lock = 0 }
 
 #ifdef NO_RUN_LOOP		/* out of its guest, it has nothing */
@@ -138,6 +149,7 @@ proctype cpu(byte me)
 end_idle:				/* not in its run loop */
 	if
 	:: exits < EXITS -> exits++
+	:: late[me] -> arrives(); goto end_idle
 	fi;
 #ifdef NO_RUNNING_FENCE
 	away[me] = 1;
@@ -149,6 +161,9 @@ end_idle:				/* not in its run loop */
 again:
 #ifdef NO_AWAY_FIRST
 	now = epoch;
+#endif
+#ifndef NO_ENTRY_LOCKED
+	arrives();
 #endif
 	away[me] = 1;			/* go_away() */
 #ifndef NO_AWAY_FIRST
@@ -164,6 +179,8 @@ end_guest:
 	if
 	:: present && !tlb[me] -> tlb[me] = 1; goto guest
 	:: tlb[me] && freed -> assert(false)
+	:: tlb[me] && !late[me] -> late[me] = 1; goto guest
+	:: late[me] -> arrives(); goto guest
 	:: ipi[me] -> ipi[me] = 0
 	:: exits < EXITS -> exits++
 	/* who has given it back asks again as soon as that is of use */
@@ -189,7 +206,11 @@ end_guest:
 	fi;
 	if
 	:: goto again
-	:: running[me] = 0; goto end_idle
+	:: true ->
+#ifndef NO_STORE_FENCE
+		arrives();
+#endif
+		running[me] = 0; goto end_idle
 	fi
 }
 
