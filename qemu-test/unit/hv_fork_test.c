@@ -102,6 +102,8 @@ static void writing(void **state)
 		assert_int_equal(get(v, UNIT(i)), 0x77);
 		assert_int_equal(get(v, UNIT(i) + 8),
 				 i * BIG_PAGE_PAGES % 251 + 1);
+		assert_int_equal(get(v, UNIT(i) + PAGE_SIZE - 1),
+				 i * BIG_PAGE_PAGES % 241 + 1);
 		assert_int_equal(get(v, UNIT(i) + PAGE_SIZE + 8),
 				 (i * BIG_PAGE_PAGES + 1) % 251 + 1);
 		assert_true(gpm_lookup(child[0],
@@ -292,6 +294,34 @@ static void given_back(void **state)
 	stop(child[0]);
 }
 
+/* In pieces, and touched between two of them: what is gone is not its template's
+ * again, what is not is there as it was. */
+static void given_back_in_pieces(void **state)
+{
+	struct vcpu *v = (template(state), forked(0));
+	const uint64_t blocks[HC_RELEASE_BLOCKS] = { BLOCK(0, 1) };
+	uint64_t i, gone;
+
+	for (i = 0; i < 100; i++) {
+		put(v, UNIT(0) + i * PAGE_SIZE, 7);
+	}
+	/* the other vCPU is called out, then as much as a call gives back */
+	gone = promise_owned(child[0]);
+	assert_int_equal(release_memory(v, blocks), HC_EAGAIN);
+	assert_int_equal(promise_owned(child[0]), gone);
+	assert_int_equal(release_memory(v, blocks), HC_EAGAIN);
+	gone -= promise_owned(child[0]);
+	assert_in_range(gone, 50, 64);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(get(v, UNIT(0) + i * PAGE_SIZE),
+				 i < gone ? 0 : 7);
+		assert_int_equal(get(v, UNIT(0) + i * PAGE_SIZE + 8),
+				 i < gone ? 0 : i % 251 + 1);
+	}
+	check_accounts();
+	stop(child[0]);
+}
+
 /* No page for the table that would say that it is empty. */
 static void given_back_without_memory(void **state)
 {
@@ -467,6 +497,7 @@ int main(void)
 		cmocka_unit_test(not_before_all_have_passed),
 		cmocka_unit_test(pointers),
 		cmocka_unit_test(given_back),
+		cmocka_unit_test(given_back_in_pieces),
 		cmocka_unit_test(exhaustion),
 		cmocka_unit_test(executed),
 		cmocka_unit_test(random_accesses),

@@ -179,6 +179,8 @@ void template(void **state)
 	fill_unit(2, true, 3);
 	for (i = 0; i < 2 * BIG_PAGE_PAGES + 16; i++) {
 		put(v, LINUX_RAM + i * PAGE_SIZE + 8, (uint8_t)(i % 251 + 1));
+		put(v, LINUX_RAM + i * PAGE_SIZE + PAGE_SIZE - 1,
+		    (uint8_t)(i % 241 + 1));
 	}
 	put(v, 0x5000, 0x55);
 	assert_int_equal(freeze(), HC_OK);
