@@ -18,6 +18,9 @@
 #define PTE_PS		BIT64(7)
 #define PTE_ADDR	0x000ffffffffff000ull
 
+/* Anywhere in a page, read once. */
+typedef const volatile uint64_t __attribute__((aligned(1))) eight_bytes;
+
 /* Linear to guest-physical: paging off, or the guest's 4-level tables. Other
  * paging modes are not needed by what we run: false. */
 static bool walk(struct vcpu *v, uint64_t va, uint64_t cr3, uint64_t *gpa)
@@ -81,9 +84,8 @@ static inline bool fetch_again(struct vcpu *v, uint64_t at, uint64_t cr3,
 		return false;
 	}
 	/* the two share a byte */
-	first = *(const volatile uint64_t *)(v->fetch_page + off);
-	last = *(const volatile uint64_t *)(v->fetch_page + off +
-					    FETCH_MAX - 8);
+	first = *(eight_bytes *)(v->fetch_page + off);
+	last = *(eight_bytes *)(v->fetch_page + off + FETCH_MAX - 8);
 	__builtin_memcpy(bytes, &first, 8);
 	__builtin_memcpy(bytes + FETCH_MAX - 8, &last, 8);
 	return true;

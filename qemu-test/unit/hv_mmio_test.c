@@ -14,12 +14,16 @@ static uint8_t guest[GUEST_PAGES * PAGE_SIZE];	/* guest-physical from 0 */
 static struct partition part;
 static struct vcpu vcpu;
 static uint32_t last_reg, last_value, accesses;
+static uint32_t looked_up;		/* pointers asked for */
+static bool moves;			/* each time memory is given back */
 
 void *partition_memory(struct vcpu *v, gpa_t gpa, uint64_t len, bool write)
 {
 	assert_ptr_equal(v, &vcpu);
 	assert_false(write);
 	assert_int_equal(fake.lock_depth, 0);	/* it takes one */
+	looked_up++;
+	part.gpm_epoch += moves;
 	return gpa.v + len <= sizeof(guest) ? &guest[gpa.v] : NULL;
 }
 
@@ -291,6 +295,53 @@ static void fetch_without_paging(void **state)
 	assert_int_equal(guest_fetch(&vcpu, 0x7020, 0, b, 4), 0);
 }
 
+/* The last page's pointer is kept, and is good while nothing was taken from the
+ * partition since before it was asked for, and for the same tables. */
+static void fetch_again(void **state)
+{
+	uint8_t b[FETCH_MAX];
+
+	(void)state;
+	memset(&guest[0x8000], 'a', PAGE_SIZE);
+	memset(&guest[0x6000], 'b', PAGE_SIZE);
+	guest_fetch_forget(&vcpu);
+	looked_up = 0;
+	assert_int_equal(guest_fetch(&vcpu, 0x8010, 0x1000, b, FETCH_MAX),
+			 FETCH_MAX);
+	assert_in_range(looked_up, 5, FETCH_MAX);
+	looked_up = 0;
+	assert_int_equal(guest_fetch(&vcpu, 0x8020, 0x1000, b, FETCH_MAX),
+			 FETCH_MAX);
+	assert_int_equal(looked_up, 0);
+	/* something was given back: that page, for all that is known */
+	part.gpm_epoch++;
+	put64(0x4000 + 8 * 8, 0x6000 | 1);
+	assert_int_equal(guest_fetch(&vcpu, 0x8020, 0x1000, b, FETCH_MAX),
+			 FETCH_MAX);
+	assert_int_equal(b[0], 'b');
+	/* while it was looked up */
+	moves = true;
+	guest_fetch_forget(&vcpu);
+	(void)guest_fetch(&vcpu, 0x8020, 0x1000, b, FETCH_MAX);
+	moves = false;
+	put64(0x4000 + 8 * 8, 0x8000 | 1);
+	(void)guest_fetch(&vcpu, 0x8020, 0x1000, b, FETCH_MAX);
+	assert_int_equal(b[0], 'a');
+	/* other tables, another page, over its end, at a reset */
+	put64(0x5000, 0x2000 | 1);
+	put64(0x4000 + 8 * 8, 0x6000 | 1);
+	(void)guest_fetch(&vcpu, 0x8020, 0x5000, b, FETCH_MAX);
+	assert_int_equal(b[0], 'b');
+	(void)guest_fetch(&vcpu, 0x8ffe, 0x5000, b, FETCH_MAX);
+	assert_int_equal(b[FETCH_MAX - 1], 'b');
+	put64(0x4000 + 8 * 8, 0x8000 | 1);
+	(void)guest_fetch(&vcpu, 0x9000, 0x5000, b, FETCH_MAX);
+	assert_int_equal(b[0], 'b');
+	guest_fetch_forget(&vcpu);
+	(void)guest_fetch(&vcpu, 0x8000, 0x5000, b, FETCH_MAX);
+	assert_int_equal(b[0], 'a');
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -299,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup(accesses_work, make),
 		cmocka_unit_test_setup(accesses_refused, make),
 		cmocka_unit_test_setup(fetch_without_paging, make),
+		cmocka_unit_test_setup(fetch_again, make),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
