@@ -267,6 +267,32 @@ static void promises_of_donations(void **state)
 	}
 }
 
+/* Free pages less what is kept for Linux. */
+static uint64_t kept_for_linux(void)
+{
+	uint64_t spare;
+
+	lock_take(&frame_lock);
+	spare = promise_spare(host);
+	lock_drop(&frame_lock);
+	return owned(FRAME_FREE) - spare;
+}
+
+/* Who has his minimum has it: no more is kept for him than tables. */
+static void what_is_taken_is_not_kept(void **state)
+{
+	(void)state;
+	stop_linux();
+	linux_p->pages_min = promise_owned(linux_p) + 300;
+	assert_int_equal(kept_for_linux(), 300);
+	assert_true(populate(linux_p, LINUX_RAM));	/* 2 MiB */
+	assert_in_range(kept_for_linux(), 0, 1);
+	stop_linux();
+	assert_int_equal(kept_for_linux(), linux_p->pages_min -
+			 promise_owned(linux_p));
+	linux_p->pages_min = 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -276,6 +302,7 @@ int main(void)
 		cmocka_unit_test(flushed_after_stop),
 		cmocka_unit_test(promises),
 		cmocka_unit_test(promises_of_donations),
+		cmocka_unit_test(what_is_taken_is_not_kept),
 		cmocka_unit_test(sure),
 		cmocka_unit_test(no_table_left),
 	};

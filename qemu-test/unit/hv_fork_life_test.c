@@ -70,6 +70,9 @@ static void refused(void **state)
 	child[0]->vcpu_count = 1;
 	assert_int_equal(fork_call(HC_FORK_CHILD, 1, 2), HC_EINVAL);
 	child[0]->vcpu_count = 2;
+	child[0]->channel_count = 0;
+	assert_int_equal(fork_call(HC_FORK_CHILD, 1, 2), HC_EINVAL);
+	child[0]->channel_count = 1;
 	/* what has been donated is in the way */
 	assert_int_equal(donate_memory(host, GPA(0x8000), child[0],
 					  GPA(UNIT(4)), 1), HC_OK);
@@ -91,6 +94,52 @@ static void refused(void **state)
 	assert_null(child[1]->template);
 	stop(linux_p);
 	assert_int_equal(fork_call(HC_FORK_CHILD, 1, 2), HC_EBUSY);
+	/* one that has ended is none any more */
+	assert_int_equal(partition_start(linux_p, &(struct vcpu_start){ 0 }),
+			 HC_OK);
+	partition_kill(linux_p->vcpus[0], HC_REASON_NO_MEMORY, 0);
+	assert_int_equal(fork_call(HC_FORK_FREEZE, 1, 0), HC_EBUSY);
+	stop(linux_p);
+}
+
+/* What is done to a vCPU's state besides, in order. */
+static struct {
+	const char *what;
+	const void *v, *from;
+} done[4];
+static uint32_t dones;
+static struct hvm_ops ops;
+
+static void note(const char *what, const void *v, const void *from)
+{
+	if (dones < ARRAY_SIZE(done)) {
+		done[dones].what = what;
+		done[dones].v = v;
+		done[dones++].from = from;
+	}
+}
+
+void vcpu_unload(struct vcpu *v)
+{
+	note("unload", v, NULL);
+}
+
+void kvmclock_update(struct vcpu *v, bool paused)
+{
+	note(paused ? "paused" : "clock", v, NULL);
+}
+
+static void copy(struct vcpu *v, const struct vcpu *from)
+{
+	note("copy", v, from);
+}
+
+static void was_done(uint32_t n, const char *what, const void *v,
+		     const void *from)
+{
+	assert_string_equal(done[n].what, what);
+	assert_ptr_equal(done[n].v, v);
+	assert_ptr_equal(done[n].from, from);
 }
 
 /* Which vCPUs are asked, and what is kept of what they had before them. */
@@ -127,7 +176,13 @@ static void parking(void **state)
 	a->dr_armed = true;
 	a->cr2 = 2;
 	a->tsc_aux = 8;
+	ops = *hvm;
+	ops.vcpu_copy = copy;
+	hvm = &ops;
+	dones = 0;
 	fork_park(a, VCPU_ATT_PARK | VCPU_ATT_IOREQ | VCPU_ATT_NMI);
+	was_done(0, "unload", a, NULL);
+	was_done(1, "copy", a, NULL);
 	assert_int_equal(a->state, VCPU_PARKED);
 	assert_int_equal(a->lapic.deadline, VLAPIC_OFF);
 	/* not yet out of its run loop */
@@ -166,7 +221,10 @@ static void running_on(void **state)
 	assert_int_equal(child[0]->vcpus[1]->state, VCPU_WAIT_SIPI);
 	assert_int_equal(child[0]->vcpus[1]->attention, 0);
 	assert_false(v->halted);
+	dones = 0;
 	fork_vcpu(v);
+	was_done(0, "copy", v, a);
+	was_done(1, "paused", v, NULL);
 	assert_int_equal(v->lapic.deadline, 777);
 	assert_true(v->halted && v->halt_if);
 	assert_memory_equal(&v->regs, &a->regs, sizeof(v->regs));

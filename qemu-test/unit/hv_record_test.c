@@ -335,6 +335,10 @@ static void harmless(const struct vcpu *v)
 	assert_int_equal(x->vmcb->cr0 & (CR0_CD | CR0_NW), 0);
 	assert_int_equal(x->vmcb->efer & ~(EFER_SVME | 0xd01), 0);
 	assert_ptr_equal(v->partition, child[1]);
+	assert_in_range(*(const uint8_t *)&v->dr_armed |
+			*(const uint8_t *)&v->halted |
+			*(const uint8_t *)&v->halt_if, 0, 1);
+	assert_int_equal(v->kvmclock_msr & 2, 0);
 }
 
 /* A record with some words of it anything, and one of nothing else. */

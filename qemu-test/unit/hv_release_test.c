@@ -288,6 +288,9 @@ static void foreign(void **state)
 				 GPM_READ), HC_OK);
 	assert_int_equal(gpm_map(linux_p, GPA(UNIT(2)), ch, PAGE_SIZE,
 				 GPM_READ), HC_OK);
+	/* nor does the hypervisor write there for it */
+	assert_null(partition_memory(linux_p, GPA(UNIT(1)), 8));
+	assert_null(partition_memory(linux_p, GPA(UNIT(2)), 8));
 	v1->running = 1;
 	assert_int_equal(release(v0, BLOCK(1, 2), 0), HC_EAGAIN);
 	assert_true(gpm_lookup(linux_p, GPA(UNIT(1)), &e));
@@ -404,8 +407,10 @@ static void bounded(void **state)
 	make_large(UNIT(0));
 	v1->running = 1;
 	assert_int_equal(release(v0, BLOCK(0, 1), 0), HC_EAGAIN);
+	v1->lapic.deadline = 77;
 	stop();
-	/* nothing of it is left for the next life */
+	/* nothing of it is left for the next life, and nobody is woken */
+	assert_int_equal(v1->lapic.deadline, VLAPIC_OFF);
 	each(state);
 	make_large(UNIT(0));
 	assert_int_equal(release(v0, BLOCK(1, 1), 0), HC_OK);
