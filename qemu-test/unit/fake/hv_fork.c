@@ -34,6 +34,7 @@ void prepare(struct vcpu *v)
 	if (v->attention & VCPU_ATT_OTHERS) {
 		v->attention &= ~VCPU_ATT_OTHERS;
 		release_wait(v);
+		assert_false(v->waits);		/* or nobody waited for it again */
 	}
 	enter(v);
 }
