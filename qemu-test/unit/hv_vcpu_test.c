@@ -322,6 +322,8 @@ static void waiting(void **state)
 	assert_false(vcpu_prepare(&a));
 	assert_int_equal(a.state, VCPU_WAITING);
 	assert_ptr_not_equal(a.payer, &b);
+	/* of a remote call, so it takes no lock */
+	assert_int_equal(fake.locks, 0);
 }
 
 static void ioreq_done(void **state)
