@@ -29,6 +29,7 @@
 
 #define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
 #define TTY_PIECE	256u	/* of a tty's output: what ctrl-c cannot stop */
+#define TTY_HELD	4095u	/* in a tty when it is full [n_tty.c] */
 
 /* Indices in the table for poll(): client, two outputs, input, news of the
  * command. */
@@ -42,6 +43,7 @@ struct session {
 	int child;		/* SIGCHLD; -1: the command has ended */
 	pid_t pid;
 	bool tty;		/* in and out[0] are one pty master */
+	bool dropped;		/* it has dropped what it had, but for TTY_HELD */
 	uint32_t status;	/* of EXIT */
 	size_t in_done;		/* bytes of the first frame already written */
 	/* One frame on its way to the client; while out_len is not 0 nothing
@@ -305,16 +307,34 @@ static void put_frame(struct session *s, enum agent_type type, size_t len)
 	s->out_sent = 0;
 }
 
-/* Makes a frame of n bytes of a tty, of which the first is its news: 0, and the
- * others are output, or it is alone. What the tty has dropped, the host drops,
- * too; of its other news nobody wants to know. */
-static void put_tty(struct session *s, uint8_t news, size_t n)
+/* When a tty drops its output for a key, what had come as far as to be read stays:
+ * how many of these bytes, which are all, are older than the key. It is echoed
+ * behind them; where there was no room for that, all are. */
+static size_t older(const uint8_t *data, size_t len)
 {
-	if (n > 1 && news == TIOCPKT_DATA) {
-		put_frame(s, AGENT_STDOUT, n - 1);
+	for (size_t i = len; i-- > 1;) {
+		if (data[i - 1] == '^' && memchr("C\\Z", data[i], 3)) {
+			return i - 1;
+		}
+	}
+	return len >= TTY_HELD ? len : 0;
+}
+
+/* Makes a frame of n bytes at out_buf's payload, and what is in front of them, of a
+ * tty: its news, 0, and its output, or its news alone. What the tty has dropped, the
+ * host drops, too; of its other news nobody wants to know. */
+static void put_tty(struct session *s, size_t n)
+{
+	uint8_t *at = s->out_buf + AGENT_HEADER, news = at[-1];
+	size_t skip = s->dropped ? older(at, n) : 0;
+
+	if (n > skip && news == TIOCPKT_DATA) {
+		memmove(at, at + skip, n - skip);
+		put_frame(s, AGENT_STDOUT, n - skip);
 	} else if (news & TIOCPKT_FLUSHWRITE) {
 		put_frame(s, AGENT_FLUSH, 0);
 	}
+	s->dropped = news & TIOCPKT_FLUSHWRITE;
 }
 
 /* Makes a frame of what a stream of the command has. At its end, or, once the
@@ -324,11 +344,11 @@ static void collect(struct session *s, int stream)
 {
 	/* A tty's news is where the header ends. */
 	uint8_t *at = s->out_buf + AGENT_HEADER - s->tty;
-	ssize_t n = read(s->out[stream], at,
-			 s->tty ? TTY_PIECE : AGENT_PAYLOAD_MAX);
+	ssize_t n = read(s->out[stream], at, s->tty && !s->dropped ?
+			 TTY_PIECE : AGENT_PAYLOAD_MAX);
 
 	if (n > 0 && s->tty) {
-		put_tty(s, *at, (size_t)n);
+		put_tty(s, (size_t)n - 1);
 	} else if (n > 0) {
 		put_frame(s, stream ? AGENT_STDERR : AGENT_STDOUT, (size_t)n);
 	/* A pty's end is EIO, when the last process has closed it. */

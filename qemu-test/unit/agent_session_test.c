@@ -445,6 +445,7 @@ static void test_shell_interrupted(void **state)
 	take_all(&c);
 	assert_true(c.flushed > 0);
 	assert_non_null(strstr(c.out[0] + c.flushed, "exit $?"));
+	assert_true(c.len[0] - c.flushed < 1000);
 	assert_int_equal(c.status, 128 + SIGINT);
 	close_session(&c);
 }
