@@ -70,7 +70,8 @@ def root_disk(t, init):
     with open(os.path.join(folder, "etc", "inittab"), "w",
               encoding="ascii") as f:
         f.write("::sysinit:/bin/sh -c 'echo began > /began'\n")
-    for name, text in ("which", "its own root\n"), ("look", LOOK):
+    for name, text in (("which", "its own root\n"), ("look", LOOK),
+                       ("hosts", "192.0.2.7 mine\n")):
         with open(os.path.join(folder, "etc", name), "w",
                   encoding="ascii") as f:
             f.write(text)
@@ -96,6 +97,11 @@ def linux_root(t):
     t.check("its own root\n/bin/busybox\nbegan\n1\n" in said and
             "/init: No such" in said and "/newroot: No such" in said,
             f"exec said {said!r}")
+    # What the network is called is written where nothing is yet.
+    said = console.run("cat linux:/etc/resolv.conf")
+    t.check(said == "nameserver 10.77.1.1\n", f"resolv.conf: {said!r}")
+    said = console.run("cat linux:/etc/hosts")
+    t.check(said == "192.0.2.7 mine\n", f"hosts: {said!r}")
     said = console.run("cat f") + console.run("cat linux:/etc/which")
     t.check("through" in said and "its own root" in said, f"files: {said!r}")
     console.send("poweroff")
