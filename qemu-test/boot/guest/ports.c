@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * In Linux: ports ADDRESS PORT says how long after listen() the port answers at that
- * address, the host partition's, and how long after close() it does no more; then
- * listens on 7 and 23 too and on UDP 5353, in the background, and sends back what
- * comes to PORT.
+ * address, the host partition's, and how long after close() it does no more, and of
+ * UDP how long after bind(), each some times; then listens on 7 and 23 too and on UDP
+ * 5353, in the background, and sends back what comes to PORT.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LIMIT_MS	10000
+#define TIMES		5
 
 static double now_ms(void)
 {
@@ -64,6 +65,21 @@ static void wait_for(const struct sockaddr_in *to, bool open)
 	printf("%s after %.1f ms\n", open ? "open" : "closed", now_ms() - from);
 }
 
+/* What it sends to the port there comes to the socket itself. */
+static void wait_for_udp(const struct sockaddr_in *to, int s)
+{
+	struct pollfd p = { .fd = s, .events = POLLIN };
+	int sender = socket(AF_INET, SOCK_DGRAM, 0);
+	double from = now_ms();
+
+	do {
+		(void)!sendto(sender, "?", 1, 0, (const struct sockaddr *)to,
+			      sizeof(*to));
+	} while (poll(&p, 1, 20) == 0 && now_ms() - from < LIMIT_MS);
+	printf("open after %.1f ms\n", now_ms() - from);
+	close(sender);
+}
+
 static void serve(int s)
 {
 	char data[4096];
@@ -90,11 +106,14 @@ int main(int argc, char **argv)
 	}
 	port = (unsigned)atoi(argv[2]);
 	to.sin_port = htons((uint16_t)port);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < TIMES; i++) {
 		s = bound(SOCK_STREAM, port);
 		wait_for(&to, true);
 		close(s);
 		wait_for(&to, false);
+		s = bound(SOCK_DGRAM, port);
+		wait_for_udp(&to, s);
+		close(s);
 	}
 	s = bound(SOCK_STREAM, port);
 	bound(SOCK_STREAM, 7);
