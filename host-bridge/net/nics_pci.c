@@ -11,6 +11,7 @@
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/pci_regs.h"
 #include "host-bridge/net/nics.h"
+#include "host-bridge/rt/notice.h"
 
 #define CLASS_NETWORK	0x020000u	/* mask 0xff0000 */
 
@@ -95,6 +96,14 @@ static void probe_intel(struct pci_dev *dev)
 			   dev->messages > 0), false);
 }
 
+static void say_unknown(const struct pci_dev *dev)
+{
+	notice("isthmus: network card %04x:%02x:%02x.%x, %04x:%04x: there is no "
+	       "driver for it", dev->address >> 16, dev->address >> 8 & 0xff,
+	       dev->address >> 3 & 31, dev->address & 7, dev->vendor,
+	       dev->device);
+}
+
 /** Every network function that a driver here is for is claimed by it. */
 void nics_probe(void)
 {
@@ -118,6 +127,9 @@ void nics_probe(void)
 			    pci_claim(dev, drivers[i].driver) == 0) {
 				drivers[i].probe(dev);
 			}
+		}
+		if (!dev->driver) {
+			say_unknown(dev);
 		}
 	}
 }

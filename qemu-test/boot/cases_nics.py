@@ -11,7 +11,8 @@ MODELS = {"virtio": "virtio network card", "e1000": "Intel 82540EM",
           "e1000e": "Intel 82574L"}
 # The line of an e1000 goes another way with each IOMMU.
 MACHINES = (("e1000", "--iommu", "amd"), ("e1000", "--iommu", "intel"),
-            ("e1000e", "--iommu", "amd"), ("virtio", "--iommu", "none"))
+            ("e1000e", "--iommu", "amd"),
+            ("virtio", "--iommu", "none", "--device", "rtl8139"))
 
 
 def interrupts(said):
@@ -55,6 +56,9 @@ def one(t, nic, *options, cable=True):
     qmp = Qmp(t.path("qmp")) if t.platform in QEMU else None
     if not cable:
         qmp.run("set_link", name="net", up=False)
+    if "rtl8139" in options:
+        console.expect(r"network card 0000:00:\w\w\.0, 10ec:8139: there is no "
+                       "driver")
     console.expect(rf"network card net0: {MODELS[nic]}, "
                    r"52:54:00:69:73:01, link " + ("up" if cable else "down"))
     if not cable:
