@@ -5,7 +5,7 @@ BOOT_LIBFDT := build/deps/libfdt
 BOOT_OUT := build/boot
 BOOT_SRCS := $(wildcard boot/*.c)
 BOOT_OBJS := $(BOOT_SRCS:boot/%.c=$(BOOT_OUT)/%.o) \
-	$(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
+	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
 
 BOOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar \
 	-fno-stack-protector -fno-strict-aliasing -mno-red-zone \
@@ -18,6 +18,10 @@ BOOT_WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla
 ARTIFACTS += $(BOOT_OUT)/BOOTX64.EFI
 
 $(BOOT_OUT)/%.o: boot/%.c | $(BOOT_LIBFDT)
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
+
+$(BOOT_OUT)/proto/%.o: proto/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
 
@@ -40,4 +44,4 @@ $(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
 		-j .rel -j .rela -j .reloc --target efi-app-x86_64 \
 		--subsystem=10 $< $@
 
--include $(wildcard $(BOOT_OUT)/*.d)
+-include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d)

@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
+#include "proto/sha256.h"
 #include "loader.h"
-#include "sha256.h"
 
 #define CHUNK		(1u << 20)	/* for each one a dot is printed */
 #define FILE_MAX	(1ul << 30)

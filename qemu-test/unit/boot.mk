@@ -22,7 +22,7 @@ boot_manifest_test_CFLAGS := -isystem build/deps/libfdt
 boot_manifest_test_NEEDS := build/deps/libfdt
 
 boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
-	boot/memmap.c boot/paging.c boot/sha256.c boot/virt.c
+	boot/memmap.c boot/paging.c proto/sha256.c boot/virt.c
 
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
 boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c

@@ -18,8 +18,8 @@
 #include "boot/fmt.h"
 #include "boot/memmap.h"
 #include "boot/paging.h"
-#include "boot/sha256.h"
 #include "boot/virt.h"
+#include "proto/sha256.h"
 
 static void put16(uint8_t *p, uint16_t v)
 {

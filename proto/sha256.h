@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-256 [FIPS 180-4 "Secure Hash Standard"].
+ * SHA-256 [FIPS 180-4 "Secure Hash Standard"]: the loader's, of modules, and
+ * host-bridge's, of who knows a key.
  */
-#ifndef ISTHMUS_BOOT_SHA256_H
-#define ISTHMUS_BOOT_SHA256_H
+#ifndef ISTHMUS_SHA256_H
+#define ISTHMUS_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>
