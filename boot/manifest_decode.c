@@ -136,6 +136,7 @@ static const struct prop network_props[] = {
 	{ "syslog", PROP_TEXT, false, 1, 63, 0 },
 	{ "console", PROP_TEXT, false, 1, 5, 0 },
 	{ "password", PROP_TEXT, false, 8, 127, 0 },
+	{ "key", PROP_TEXT, false, 64, 64, 0 },
 	{ "echo", PROP_FLAG, false, 0, 0, 0 },
 };
 

@@ -128,8 +128,8 @@ static void start_network(void)
 		return;
 	}
 	ntp_start(want->ntp, linux_clock_tell);
-	if (want->console || want->password) {
-		netconsole_start(want->console, want->password);
+	if (want->console || want->password || want->key) {
+		netconsole_start(want->console, want->password, want->key);
 		console_set_remote(&remote);
 	}
 	if (want->syslog) {

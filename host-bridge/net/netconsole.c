@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The network console: lines over TCP, as telnet in its line mode or nc send them,
- * from one peer at a time that knows the manifest's password. It is off unless the
- * manifest has both, and nothing of it is encrypted: for a network that is trusted.
- * Who comes, is refused, is in, goes, and each command, is a notice.
+ * from one peer at a time that knows the manifest's password, or its key. It is off
+ * unless the manifest has a port and one of these, and nothing of it is encrypted:
+ * for a network that is trusted. Who comes, is refused, is in, goes, and each command,
+ * is a notice.
  *
- * A peer who does not say the password within half a minute is sent away, one who
+ * The key is not said: the peer answers a challenge with an HMAC of it, so who reads
+ * along cannot come later.
+ *
+ * A peer who does not say the right word within half a minute is sent away, one who
  * says a wrong one too, and for some seconds nobody is let in: so the one place
- * cannot be kept, nor the password be guessed.
+ * cannot be kept, nor the word be guessed.
  */
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +24,12 @@
 #include "host-bridge/net/listen.h"
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/rt/hmac.h"
 #include "host-bridge/rt/notice.h"
+#include "host-bridge/rt/seed.h"
 
 #define PROMPT		"isthmus> "
+#define CHALLENGE	32u		/* digits */
 #define TYPED		1024u
 #define CTRL_C		3
 #define CTRL_BRACKET	29
@@ -35,7 +44,10 @@
 #define BUSY		32768u
 
 static struct {
-	const char *password;
+	const char *password;		/* NULL: there is none */
+	bool has_key;
+	uint8_t key[SHA256_SIZE];
+	char challenge[CHALLENGE + 1];
 	struct tcp_pcb *tcp;		/* NULL: nobody is there */
 	bool in, working;		/* a line of its is being done */
 	char peer[STACK_TEXT];
@@ -111,19 +123,47 @@ static void take_line(char *line, size_t size)
 }
 
 /* Takes as long whatever is wrong. */
-static bool right(const char *word)
+static bool same(const char *word, const char *wanted)
 {
-	size_t len = strlen(word), want = strlen(nc.password);
+	size_t len = strlen(word), want = strlen(wanted);
 	unsigned char wrong = len != want;
 
 	for (size_t i = 0; i < want; i++) {
-		wrong |= (unsigned char)(nc.password[i] ^
-					 word[i < len ? i : len]);
+		wrong |= (unsigned char)(wanted[i] ^ word[i < len ? i : len]);
 	}
 	return wrong == 0;
 }
 
-/* The first line is the password. False as of end(). */
+static bool right(const char *word)
+{
+	char answer[2 * SHA256_SIZE + 1];
+	uint8_t digest[SHA256_SIZE];
+
+	hmac(nc.key, nc.challenge, CHALLENGE, digest);
+	for (unsigned i = 0; i < SHA256_SIZE; i++) {
+		snprintf(answer + 2 * i, 3, "%02x", digest[i]);
+	}
+	return (nc.has_key && same(word, answer)) ||
+	       (nc.password && same(word, nc.password));
+}
+
+/* Another challenge each time; an answer to it is good once. */
+static void ask(void)
+{
+	char text[100];
+
+	snprintf(nc.challenge, sizeof(nc.challenge), "%016llx%016llx",
+		 (unsigned long long)seed_make(),
+		 (unsigned long long)seed_make());
+	snprintf(text, sizeof(text), "isthmus, %s%s%s%s: ",
+		 nc.has_key ? "challenge " : "",
+		 nc.has_key ? nc.challenge : "",
+		 nc.has_key && nc.password ? " or " : "",
+		 nc.password ? "password" : "");
+	say(text);
+}
+
+/* The first line is the password, or the answer. False as of end(). */
 static bool log_in(void)
 {
 	char word[128];
@@ -133,7 +173,8 @@ static bool log_in(void)
 		memset(word, 0, sizeof(word));
 		nc.closed_until = loop_uptime_ms() + WRONG_MS;
 		say("wrong\r\n");
-		return end("wrong password");
+		return end(nc.has_key ? "wrong password or answer" :
+			   "wrong password");
 	}
 	memset(word, 0, sizeof(word));
 	nc.in = true;
@@ -240,19 +281,37 @@ static err_t on_connection(void *arg, struct tcp_pcb *tcp, err_t error)
 	ip_set_option(tcp, SOF_KEEPALIVE);
 	loop_timer_set(&nc.timer, LOGIN_MS, on_idle);
 	notice("network console: %s has come", nc.peer);
-	say("isthmus, password: ");
+	ask();
 	return ERR_OK;
 }
 
+static bool read_key(const char *text)
+{
+	for (unsigned i = 0; i < SHA256_SIZE; i++) {
+		char digits[3] = { text[2 * i], text[2 * i] ? text[2 * i + 1] : 0 };
+		char *end;
+
+		nc.key[i] = (uint8_t)strtoul(digits, &end, 16);
+		if (end != digits + 2 || !isxdigit((unsigned char)digits[0])) {
+			return false;
+		}
+	}
+	return text[2 * SHA256_SIZE] == '\0';
+}
+
 /** See netconsole.h. */
-void netconsole_start(const char *port, const char *password)
+void netconsole_start(const char *port, const char *password, const char *key)
 {
 	unsigned long number;
 	char *rest;
 
-	if (!port || !password) {
+	if (!port || !(password || key)) {
 		notice("network console: it takes a %s in the manifest too",
-		       port ? "password" : "port");
+		       port ? "password or a key" : "port");
+		return;
+	}
+	if (key && !read_key(key)) {
+		notice("network console: key: it is not 64 hexadecimal digits");
 		return;
 	}
 	number = strtoul(port, &rest, 10);
@@ -262,6 +321,7 @@ void netconsole_start(const char *port, const char *password)
 		return;
 	}
 	nc.password = password;
+	nc.has_key = key != NULL;
 	notice("network console: on TCP port %lu, not encrypted", number);
 }
 

@@ -8,8 +8,9 @@
 
 #include "host-bridge/dev/serial.h"
 
-/* From now on; both must stay. What is wrong with the port, or is NULL, is said. */
-void netconsole_start(const char *port, const char *password);
+/* From now on. password: must stay; key: 64 hexadecimal digits; one of them may be
+ * NULL. What is wrong, or not there, is said. */
+void netconsole_start(const char *port, const char *password, const char *key);
 /* The next line of who is in, without its end. False: there is none. */
 bool netconsole_line(char *line, size_t size);
 /* What the line asked for has been done. */

@@ -156,6 +156,7 @@ static void read_network(const void *fdt, struct config_network *network)
 	network->syslog = string_property(fdt, node, "syslog");
 	network->console = string_property(fdt, node, "console");
 	network->password = string_property(fdt, node, "password");
+	network->key = string_property(fdt, node, "key");
 	network->off = fdt_getprop(fdt, node, "off", NULL) != NULL;
 	network->echo = fdt_getprop(fdt, node, "echo", NULL) != NULL;
 }

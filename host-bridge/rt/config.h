@@ -59,7 +59,8 @@ struct config_network {
 	const char *address6;		/* besides those of routers' prefixes */
 	const char *ntp;		/* words; NULL: what DHCP names */
 	const char *syslog;		/* where the log goes: "192.0.2.9 514" */
-	const char *console, *password;	/* a port, and what opens it */
+	const char *console;		/* a port, and what opens it: */
+	const char *password, *key;	/* .. key: 64 hexadecimal digits */
 	bool echo;			/* a service on TCP port 7 */
 	bool off;			/* no network at all */
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The network: the host partition's own place on it."""
 
+import hmac
 import json
 import re
 import socket
@@ -76,17 +77,28 @@ class Remote:
         return self.until(text)
 
 
+KEY = "00112233445566778899aabbccddeeff" * 2
+
+
+def challenge(peer):
+    """What the console asks, of who comes: the digits, or None."""
+    found = re.fullmatch("isthmus, challenge ([0-9a-f]{32}) or password: ",
+                         peer.until("password: "))
+    return found and found[1]
+
+
 @case("net-console", "a peer that knows the password has the console, one at a "
       "time", only=QEMU, why="its network is QEMU's")
 def net_console(t):
     port = free_port()
     console = t.console("--nic", "virtio", "--forward", f"{port}:4242",
                         "--manifest", with_network(
-                            t, 'console = "4242"; password = "long enough";'))
+                            t, 'console = "4242"; password = "long enough";'
+                            f'key = "{KEY}";'))
     console.expect("network: 10.0.2.15/24 by DHCP")
     console.expect("stage 68 agent ready")
     peer = Remote(port)
-    t.check(peer.until(": ") == "isthmus, password: ", "no question")
+    t.check(challenge(peer), "no question")
     t.check(Remote(port).until("password") == "", "a second one is let in")
     said = peer.run("short")
     t.check("wrong" in said and "isthmus>" not in said, f"it says {said!r}")
@@ -104,7 +116,7 @@ def net_console(t):
             f"log says {said!r}")
     said = peer.run("log host 30")
     t.check(re.search(r"\n20\d\d-\d\d-\d\d [0-9:]{8} network console: 10\.0\.2\.2: "
-                      r"wrong password\r?\n", said)
+                      r"wrong password or answer\r?\n", said)
             and "network console: 10.0.2.2: exec echo" in said
             and "isthmus: stage 68 agent ready" in said
             and "\1" not in said, f"log host says {said!r}")
@@ -123,6 +135,10 @@ def net_console(t):
     peer.socket.close()
     console.expect("network console: 10.0.2.2: gone")
     t.check("10.0.2.15" in console.run("net"), "the own console is gone")
+    # And by the key.
+    peer = Remote(port)
+    answer = hmac.new(bytes.fromhex(KEY), challenge(peer).encode(), "sha256")
+    t.check(peer.run(answer.hexdigest()) == "isthmus> ", "no prompt by the key")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 

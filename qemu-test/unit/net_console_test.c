@@ -10,6 +10,7 @@
 
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/rt/hmac.h"
 
 static const struct config_network want = { 0 };
 
@@ -113,11 +114,11 @@ static void only_the_password_opens(void **state)
 	net_begin();
 	stack_init();
 	assert_int_equal(stack_start(&net_nic, &want), 0);
-	netconsole_start("0", "long enough");
-	netconsole_start("65536", "long enough");
-	netconsole_start("42x", "long enough");
+	netconsole_start("0", "long enough", NULL);
+	netconsole_start("65536", "long enough", NULL);
+	netconsole_start("42x", "long enough", NULL);
 	assert_non_null(strstr(net_said, "\"42x\" cannot be had"));
-	netconsole_start("4242", "long enough");
+	netconsole_start("4242", "long enough", NULL);
 	net_nic.known = net_nic.link = true;
 	net_nic.changed(net_nic.arg);
 	net_run(100);
@@ -241,6 +242,79 @@ static void much_output_waits(void **state)
 	router.deaf = false;
 }
 
+#define KEY	"4a65666500000000000000000000000000000000000000000000000000000000"
+
+/* What the peer has been asked. */
+static void answer_of(const char *said, char answer[66])
+{
+	static const uint8_t key[SHA256_SIZE] = "Jefe";
+	uint8_t digest[SHA256_SIZE];
+
+	assert_memory_equal(said, "isthmus, challenge ", 19);
+	hmac(key, said + 19, 32, digest);
+	for (unsigned i = 0; i < SHA256_SIZE; i++) {
+		sprintf(answer + 2 * i, "%02x", digest[i]);
+	}
+	strcpy(answer + 64, "\n");
+}
+
+/* [RFC 4231 "Test Case 2"] */
+static void an_hmac_is_as_others_have_it(void **state)
+{
+	static const uint8_t is[] = {
+		0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24,
+		0x26, 0x08, 0x95, 0x75, 0xc7, 0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27,
+		0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
+	};
+	static const uint8_t key[SHA256_SIZE] = "Jefe";
+	uint8_t digest[SHA256_SIZE];
+
+	(void)state;
+	hmac(key, "what do ya want for nothing?", 28, digest);
+	assert_memory_equal(digest, is, sizeof(is));
+}
+
+/* An answer opens once; there is no password. */
+static void a_key_opens(void **state)
+{
+	char answer[66], old[66], line[64];
+
+	(void)state;
+	netconsole_start("4243", NULL, KEY);
+	connect_peer(1);
+	assert_int_equal(strlen(peers[1].said), 19 + 32 + 2);
+	answer_of(peers[1].said, old);
+	say(&peers[1], old);
+	assert_string_equal(peers[1].said, "isthmus> ");
+	segment(&peers[1], 0x11, "");
+	net_run(100);
+	connect_peer(2);
+	answer_of(peers[2].said, answer);
+	assert_string_not_equal(answer, old);
+	say(&peers[2], old);
+	assert_string_equal(peers[2].said, "wrong\r\n");
+	segment(&peers[2], 0x11, "");
+	net_run(6000);
+	connect_peer(3);
+	say(&peers[3], "long enough\n");
+	assert_string_equal(peers[3].said, "wrong\r\n");
+	segment(&peers[3], 0x11, "");
+	net_run(6000);
+	/* Of two each opens. */
+	netconsole_start("4244", "long enough", KEY);
+	connect_peer(1);
+	assert_string_equal(peers[1].said + 19 + 32, " or password: ");
+	answer_of(peers[1].said, answer);
+	say(&peers[1], answer);
+	assert_string_equal(peers[1].said, "isthmus> ");
+	segment(&peers[1], 0x11, "");
+	net_run(100);
+	connect_peer(2);
+	say(&peers[2], "long enough\n");
+	assert_string_equal(peers[2].said, "isthmus> ");
+	assert_false(netconsole_line(line, sizeof(line)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +322,8 @@ int main(void)
 		cmocka_unit_test(lines_are_commands),
 		cmocka_unit_test(there_is_one_place),
 		cmocka_unit_test(much_output_waits),
+		cmocka_unit_test(an_hmac_is_as_others_have_it),
+		cmocka_unit_test(a_key_opens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

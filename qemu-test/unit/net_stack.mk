@@ -20,8 +20,9 @@ $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_NEEDS := $(LWIP_NEEDS))\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
-net_console_SRCS += host-bridge/net/netconsole.c
-net_wrong_SRCS += host-bridge/net/netconsole.c
+NETCONSOLE_SRCS := host-bridge/net/netconsole.c host-bridge/rt/hmac.c proto/sha256.c
+net_console_SRCS += $(NETCONSOLE_SRCS)
+net_wrong_SRCS += $(NETCONSOLE_SRCS)
 NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \
 	names_udp.c names_message.c names_tcp.c stack_ports.c)
 net_names_SRCS += $(NAMES_SRCS)

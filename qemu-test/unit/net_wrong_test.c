@@ -77,16 +77,21 @@ static void a_console_has_a_port(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		netconsole_start(wrong[i], "long enough");
+		netconsole_start(wrong[i], "long enough", NULL);
 		snprintf(text, sizeof(text), "network console: port \"%s\" "
 			 "cannot be had\n", wrong[i]);
 		is_said(text);
 	}
-	netconsole_start("4242", NULL);
-	is_said("network console: it takes a password in the manifest too\n");
-	netconsole_start(NULL, "long enough");
+	netconsole_start("4242", NULL, NULL);
+	is_said("network console: it takes a password or a key in the "
+		"manifest too\n");
+	netconsole_start(NULL, "long enough", NULL);
 	is_said("network console: it takes a port in the manifest too\n");
-	netconsole_start("4242", "long enough");
+	netconsole_start("4242", "long enough",
+			 "0123456789abcdef0123456789abcdef0123456789abcdef"
+			 "0123456789abcde-");
+	is_said("network console: key: it is not 64 hexadecimal digits\n");
+	netconsole_start("4242", "long enough", NULL);
 	is_said("network console: on TCP port 4242, not encrypted\n");
 }
 
