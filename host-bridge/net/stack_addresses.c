@@ -201,6 +201,10 @@ void stack_static(const struct config_network *want)
 		       want->gateway);
 	}
 	if (!want->address) {
+		if (want->gateway) {
+			notice("network: gateway: it takes an address in the "
+			       "manifest too");
+		}
 		return;
 	}
 	if (!read_prefixed(want->address, &address, &mask)) {

@@ -12,7 +12,7 @@
 #include "host-bridge/net/stack.h"
 #include "host-bridge/rt/hmac.h"
 
-static const struct config_network want = { 0 };
+static const struct config_network want = { .gateway = "10.0.2.9" };
 
 /* A peer on TCP. */
 struct peer {
@@ -122,6 +122,8 @@ static void only_the_password_opens(void **state)
 	net_nic.known = net_nic.link = true;
 	net_nic.changed(net_nic.arg);
 	net_run(100);
+	assert_non_null(strstr(net_said, "gateway: it takes an address in the "
+			       "manifest too\n"));
 	router.packet = take;
 	for (unsigned i = 0; i < 4; i++) {
 		static const char *const wrong[] = {
