@@ -327,7 +327,7 @@ hv_status_t partition_stop(struct partition *p)
 	}
 	for (i = 0; i < p->vcpu_count; i++) {
 		/* nothing of this life reaches the next */
-		p->vcpus[i]->attention = 0;
+		p->vcpus[i]->attention = p->vcpus[i]->kept = 0;
 		p->vcpus[i]->lapic.deadline = VLAPIC_OFF;
 		p->vcpus[i]->ioreq.word = 0;
 	}

@@ -235,8 +235,10 @@ static void running_on(void **state)
 	assert_true(v->dr_armed && !v->dr_loaded);
 	assert_int_equal(v->cr2, 2);
 	assert_int_equal(v->tsc_aux, 8);
+	v->kept = VCPU_ATT_NMI;
 	stop(child[0]);
 	assert_int_equal(v->attention, 0);
+	assert_int_equal(v->kept, 0);	/* nothing for the next life */
 	/* one that was begun and not ended: it can only be stopped */
 	stop(linux_p);
 	assert_int_equal(partition_start(linux_p, &(struct vcpu_start){ 0 }),
