@@ -12,7 +12,7 @@ from cases_coherence import share
 from cases_fork import answer, fork, stop
 from cases_lifecycle import owners
 from cases_several import manifest, up
-from runner import BOCHS, QEMU, case
+from runner import BOCHS, PROMPT, QEMU, case
 
 CHILDREN = [f"c{n}" for n in range(1, 6)]
 MIB = 1 << 20
@@ -147,6 +147,31 @@ def fork_smp(t):
             t.check(sums == [wanted] * 4 + ["4"], f"{who}: {sums}")
         for who in CHILDREN[:4]:
             stop(t, console, who)
+    ended(t, console)
+
+
+@case("save-smp", "a template with four vCPUs in a file, and from it after a "
+      "boot; children that use all of them", later=BOCHS + QEMU)
+def save_smp(t):
+    options = ("--smp", "4", "--disk", t.path("volume.img"), "--disk-volume")
+    console, wanted = machine(t, 2, *options, "--disk-size", "128", vcpus=4)
+    out = console.run("linux save a t")
+    t.check("is saved in t" in out, f"save said {out!r}")
+    ended(t, console)
+    path = t.path("several.dts")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("\t\ta {\n", "\t\ta {\n\t\t\ton-demand;\n"))
+    console = t.console("--manifest", path, *options, timeout=600)
+    console.expect(re.escape(PROMPT))
+    out = console.run("linux restore t")
+    t.check("is a template again" in out, f"restore said {out!r}")
+    for who in CHILDREN[:2]:
+        fork(t, console, who)
+    for who in CHILDREN[:2]:
+        sums = answer(t, console, who, "four").split("\n")
+        t.check(sums == [wanted] * 4 + ["4"], f"{who}: {sums}")
     ended(t, console)
 
 
