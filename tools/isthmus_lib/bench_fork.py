@@ -43,6 +43,9 @@ FIGURES = (
      "what is waited for"),
     ("sandbox_true", 10_000_000, 3_000_000,
      "a child, a command in it, and the child's end"),
+    ("save_template", None, None, "linux save, to a volume in memory, with "
+     "the console's line"),
+    ("restore_template", None, None, "linux restore of it"),
     ("child_kib", None, None, "memory of a child, tables included"),
     ("child_tables_kib", 1024, None, "of it, what is no pages of its own"),
 )
@@ -87,7 +90,16 @@ def _figures(console):
     _said(console, "linux fork linux child", "us later")
     child, = (p for p in _status(console)["partitions"]
               if p["name"] == "child")
+    _said(console, "linux stop child", "has shut down")
+    saved = []
+    for line, pattern in (("save linux t", "is saved in t"),
+                          ("stop linux", "no template any more"),
+                          ("restore t", "is a template again, from t")):
+        before = _busy(console)
+        _said(console, f"linux {line}", pattern)
+        saved.append(_busy(console) - before - looking)
     return {"fork_told": min(told), "sandbox_true": ticks / TIMES,
+            "save_template": saved[0], "restore_template": saved[2],
             "child_kib": child["memory"] / 1024,
             "child_tables_kib": (child["memory"] - child["populated"]) / 1024}
 
