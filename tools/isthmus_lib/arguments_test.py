@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
 
-from isthmus_lib import cpio, devicetree, image, manifest  # noqa: E402
-from isthmus_lib import scratch                             # noqa: E402
+from isthmus_lib import bochs, cpio, devicetree, image      # noqa: E402
+from isthmus_lib import manifest, scratch                   # noqa: E402
 from isthmus_lib.common import ROOT, Failure                # noqa: E402
 from isthmus_lib.machine import Machine                     # noqa: E402
 from isthmus_lib.platforms import Platform, Settings        # noqa: E402
@@ -82,6 +83,12 @@ BAD = [
      "--wire: it takes a network card"),
     ("boot --nic e1000 --wire listen:4000 --platform bochs", 2,
      "--wire: it takes a network card (--nic), and QEMU"),
+    ("boot --nic e1000 --serve 80 --platform bochs", 2,
+     "--serve: it takes a network card (--nic), and QEMU"),
+    ("boot --nic e1000 --platform bochs" + " --forward 9" * 3, 2,
+     "--forward: Bochs has at most 2"),
+    ("boot --nic none --forward 80 --platform bochs", 2,
+     "--forward: it takes a network card (--nic), and QEMU or Bochs"),
     ("boot --nic none --forward 80 --platform qemu-tcg", 2,
      "--forward: it takes a network card"),
     ("boot --nic e1000 --wire listen:4000 --forward 80 --platform qemu-tcg", 2,
@@ -208,6 +215,17 @@ class Arguments(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr,
                          b"isthmus: No space left on device\n")
+
+    def test_ports_into_bochs(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with self.assertRaisesRegex(Failure, f"--forward {port}: Addr"):
+                bochs.network(self.folder, [(port, 80)])
+        bochs.network(self.folder, [(port, 80)])
+        with open(self.path("slirp"), encoding="ascii") as f:
+            self.assertEqual(f.read(), "# slirp config\n"
+                             f"hostfwd = tcp:127.0.0.1:{port}-:80\n"
+                             f"hostfwd = udp:127.0.0.1:{port}-:80\n")
 
     def test_a_failed_image_leaves_the_old_one(self):
         self.write("old.img", b"old")

@@ -3,8 +3,10 @@
 
 import os
 import shutil
+import socket
 
 from isthmus_lib import debugging
+from isthmus_lib.common import Failure
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 VGA = "/usr/share/bochs/VGABIOS-lgpl-latest"
@@ -13,12 +15,38 @@ RESET = r"(?m)^0*[1-9]\d*i\[SYS   \] bx_pc_system_c::Reset"
 LOG = "bochs.log"
 NICS = ("e1000",)
 NIC_MAC = "52:54:00:69:73:01"
+FORWARDS = 2                    # Bochs has room for five, one a protocol
 
 
-def start(folder, disk, cpu, smp, memory, lines, data=None, nic=None):
+def _free(port):
+    """Bochs tells nobody but its log that it could not have a port."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise Failure(f"--forward {port}: "
+                      + os.strerror(error.errno)) from error
+
+
+def network(folder, forward):
+    """The card, on a network of Bochs's own; `forward`: what leads in."""
+    rules = ["# slirp config"]
+    for here, there in forward:
+        _free(here)
+        rules += [f"hostfwd = {how}:127.0.0.1:{here}-:{there}"
+                  for how in ("tcp", "udp")]
+    with open(f"{folder}/slirp", "w", encoding="ascii") as f:
+        f.write("\n".join(rules) + "\n")
+    return ["plugin_ctrl: e1000=1",
+            f"e1000: card=0, enabled=1, mac={NIC_MAC}, ethmod=slirp, "
+            f"script={folder}/slirp"]
+
+
+def start(folder, disk, cpu, smp, memory, lines, data=None, card=()):
     """Writes the configuration; returns the command. `lines`: the serial
-    ports, as Bochs names what they are connected to; `data`: --disk's; `nic`:
-    --nic's."""
+    ports, as Bochs names what they are connected to; `data`: --disk's;
+    `card`: network()'s."""
     config = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -40,9 +68,7 @@ def start(folder, disk, cpu, smp, memory, lines, data=None, nic=None):
     ]
     if data:
         config.append(data.bochs(folder))
-    if nic:
-        config += ["plugin_ctrl: e1000=1",
-                   f"e1000: card=0, enabled=1, mac={NIC_MAC}, ethmod=slirp"]
+    config += card
     config += [f"com{i + 1}: enabled=1, {where}"
                for i, where in enumerate(lines)]
     for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
@@ -60,9 +86,10 @@ def sockets(ports):
 def command(cpu):
     """A maker of command lines with that CPU model by default."""
     def make(folder, disk, settings, ports):
+        card = network(folder, settings.forward) if settings.nic else ()
         return debugging.bochs_prefix(folder, settings) + start(
             folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
-            sockets(ports), settings.data, settings.nic)
+            sockets(ports), settings.data, card)
     return make
 
 

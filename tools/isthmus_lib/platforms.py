@@ -92,10 +92,11 @@ def check_nic(platform, nic):
     return nic
 
 
-def _need_nic(option, platform, args):
-    if args.nic in (None, "none") or "qemu" not in platform.name:
-        raise Failure(f"{option}: it takes a network card (--nic), and QEMU",
-                      2)
+def _need_nic(option, platform, args, emulators=("QEMU",)):
+    if args.nic in (None, "none") or not any(
+            name.lower() in platform.name for name in emulators):
+        raise Failure(f"{option}: it takes a network card (--nic), and "
+                      + " or ".join(emulators), 2)
 
 
 def check_wire(platform, args):
@@ -107,11 +108,14 @@ def check_wire(platform, args):
 
 def check_forward(platform, args):
     """Returns the ports that lead into the machine, and out of it."""
-    for option in ("forward", "serve"):
+    for option, emulators in (("forward", ("QEMU", "Bochs")),
+                              ("serve", ("QEMU",))):
         if getattr(args, option):
-            _need_nic(f"--{option}", platform, args)
+            _need_nic(f"--{option}", platform, args, emulators)
         if getattr(args, option) and args.wire:
             raise Failure(f"--{option}: a cable (--wire) has no ports", 2)
+    if "bochs" in platform.name and len(args.forward) > bochs.FORWARDS:
+        raise Failure(f"--forward: Bochs has at most {bochs.FORWARDS}", 2)
     return args.forward, args.serve
 
 
