@@ -29,7 +29,6 @@ UDP = "1 same, 1452 same, 1472 same, 9000 same"
 UDP6 = "1 same, 1452 same, "
 PACKAGE = "isthmus-proof"
 MANY = {"mib": 64, "at_once": 32, "connects": 1000, "pings": 100}
-SOME = {"mib": 8, "at_once": 8, "connects": 100, "pings": 100}
 ONE = {"mib": 64, "at_once": 1, "connects": 20, "pings": 10}
 FEW = {"mib": 2, "at_once": 4, "connects": 20, "pings": 10}
 
@@ -276,14 +275,12 @@ def mark(name, summary, counts, *options):
     return run
 
 
-mark("long", "64 MiB, 32 at a time, by virtio", MANY, "--nic", "virtio")
-mark("e1000", "e1000", SOME, "--nic", "e1000")
-mark("e1000e", "e1000e", SOME, "--nic", "e1000e")
+for _nic in "virtio", "e1000", "e1000e":
+    mark(_nic, f"{_nic}, 64 MiB, 32 at a time", MANY, "--nic", _nic)
+    mark(f"{_nic}-alone", f"the same of {_nic} without an IOMMU", MANY,
+         "--nic", _nic, "--iommu", "none")
 mark("e1000e-intel", "e1000e, Intel's IOMMU", FEW, "--nic", "e1000e",
      "--iommu", "intel")
-for _nic in "virtio", "e1000", "e1000e":
-    mark(f"{_nic}-alone", f"{_nic}, no IOMMU", FEW, "--nic", _nic,
-         "--iommu", "none")
 
 
 @case("net-proof-bochs", "curl, git, apt-get, ping and sockets by Bochs's "
