@@ -157,7 +157,7 @@ def net_lease(t):
     console.send("exec peer slow 10.9.0.1 7 150")
     console.expect("network: no address any more")
     console.expect(r"network: 10\.9\.0\.20/24 by DHCP")
-    found = console.expect(r"ended after \d+: ([^\r\n]*)\s")
+    found = console.expect(r"ended after \d+: ([^\r\n]*)[\r\n]")
     t.check("reset" in found[1], f"the connection ended by {found[1]!r}")
     del wire.sources[:]
     said = console.run("exec peer call 10.9.0.1 7 256 2")
