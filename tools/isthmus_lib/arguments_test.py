@@ -149,6 +149,8 @@ BAD = [
     ("sandbox --mount :ro true", 2, "--mount: ':ro' is not DIR:ro"),
     ("sandbox --mount {}/none:ro true", 2, "--mount {}/none: No such file"),
     ("sandbox --mount {}/file:ro true", 2, "--mount {}/file: Not a dir"),
+    ("sandbox --mount {}/folder:ro --mount {}:ro true", 2,
+     "--mount: there can be only one"),
     ("sandbox --net in true", 2, "--net: invalid choice"),
     ("sandbox --platform none true", 2, "none"),
     ("sandbox --smp 9 true", 2, "--smp 9: Linux has 8 CPUs at most"),

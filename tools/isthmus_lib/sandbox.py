@@ -7,7 +7,7 @@ import argparse
 import copy
 import struct
 
-from isthmus_lib.arguments import check_folder
+from isthmus_lib.arguments import Once, check_folder
 from isthmus_lib.common import Failure
 
 CHILD = "sandbox"               # the partition's name
@@ -22,7 +22,7 @@ def mount(text):
 
 
 def add_options(parser):
-    parser.add_argument("--mount", metavar="DIR:ro", type=mount,
+    parser.add_argument("--mount", metavar="DIR:ro", type=mount, action=Once,
                         help="the command has a copy of DIR, as it is now, at /mnt/host, and "
                         "cannot change it (default: no files)")
     parser.add_argument("--net", choices=("none", "out"), default="none",
