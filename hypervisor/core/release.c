@@ -96,8 +96,7 @@ static hv_status_t give_back(struct partition *p, int *budget)
 
 	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		while (units_of(p->release[i])) {
-			st = *budget <= 0 ? HC_EAGAIN :
-			     gpm_reclaim(p, first_of(p->release[i]), budget);
+			st = gpm_reclaim(p, first_of(p->release[i]), budget);
 			if (st) {
 				return st;
 			}
