@@ -123,11 +123,13 @@ static const char *start_one(const struct command_env *of,
 }
 
 /* The first that is down and waits to be started by hand, and can be a child of
- * the template; else *why is about the last of these. */
+ * the template. NULL: there is none; what is with the last of these was printed. */
 static const struct command_env *start_any(const struct command_env *of,
-					   const struct commands_sandbox *box,
-					   const char **why)
+					   const struct commands_sandbox *box)
 {
+	const char *name = "no Linux that is on-demand in the manifest";
+	const char *why = "is down, to become a child";
+
 	for (unsigned i = 0; i < of->count; i++) {
 		struct guest *guest = of->all[i].guest;
 
@@ -136,11 +138,13 @@ static const struct command_env *start_any(const struct command_env *of,
 		    linux_state(guest) == LINUX_FROZEN) {
 			continue;
 		}
-		*why = start_one(of, &of->all[i], box);
-		if (!*why) {
+		why = start_one(of, &of->all[i], box);
+		if (!why) {
 			return &of->all[i];
 		}
+		name = title(&of->all[i]);
 	}
+	printf("%s %s\n", name, why);
 	return NULL;
 }
 
@@ -149,7 +153,7 @@ const struct command_env *commands_fork(const struct command_env *of,
 					const struct command_env *child,
 					const struct commands_sandbox *box)
 {
-	const char *why = "of those that are on-demand in the manifest is down";
+	const char *why;
 
 	if (linux_state(of->guest) != LINUX_FROZEN) {
 		printf("%s is no template; \"linux freeze\" makes it one\n",
@@ -163,9 +167,8 @@ const struct command_env *commands_fork(const struct command_env *of,
 			return NULL;
 		}
 	} else {
-		child = start_any(of, box, &why);
+		child = start_any(of, box);
 		if (!child) {
-			printf("no Linux %s\n", why);
 			return NULL;
 		}
 	}

@@ -239,7 +239,11 @@ def fork_case(t):
     t.note += f": {min(us for _, us in times)} us, " \
         f"{max(has[who] for who in CHILDREN) >> 10} KiB"
     t.check(max(has[who] for who in CHILDREN) < 16 << 20, "children have more")
-    t.check("no Linux" in console.run("linux fork a"), "there is one more")
+    out = console.run("linux fork a")
+    t.check(out == "no Linux that is on-demand in the manifest is down, to "
+            "become a child\n", f"there is one more: {out!r}")
+    out = console.run("linux fork a c1")
+    t.check(out == "Linux c1 is not down\n", f"c1 twice: {out!r}")
     for who in CHILDREN:
         stop(t, console, who)
     t.check(set(left(console).values()) == set(before.values()) - {4096},
