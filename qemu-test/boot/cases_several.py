@@ -102,13 +102,22 @@ def two_have_their_own(t, console):
     t.check("no Linux \"c\"" in console.run("linux stop c"), "there is a c")
 
 
+def two_have_a_channel(t, console):
+    """What the manifest has drawn between them: each writes its own section and
+    word, and reads the other's."""
+    said(t, console, "a", "between hello; between", "0 ")
+    said(t, console, "b", "between; between world; between",
+         "7 hello\n7 hello")
+    said(t, console, "a", "between", "7 world")
+
+
 def two_live_apart(t, console):
     """One stops, crashes, starts: the other goes on."""
     t.check("Linux b has shut down" in console.run("linux stop b"),
             "b did not shut down")
     t.check((console.state("a"), console.state("b")) == ("running", "stopped"),
             "not b alone has stopped")
-    said(t, console, "a", "cat /tmp/who", "this is a")
+    said(t, console, "a", "cat /tmp/who; between", "this is a\n0 ")
     t.check("linux start b" in console.run("exec b: true"), "b answers")
     console.send("linux start b")
     up(console, "b")
@@ -124,12 +133,16 @@ def two_live_apart(t, console):
 @case("two-linux", "two Linuxes: files, sockets, commands, restarts of each",
       later=BOCHS)
 def two_linux(t):
-    overlay = t.overlay({"bin/sockets": t.guest_program("sockets")})
-    console = t.console("--manifest", manifest(t, ("a", "b")), *share(t),
-                        "--overlay", overlay, timeout=400)
+    overlay = t.overlay({f"bin/{name}": t.guest_program(name)
+                         for name in ("sockets", "between")})
+    between = "\t\tbetween { peers = <1 2>; output-kib = <260>; };\n"
+    console = t.console("--manifest", manifest(t, ("a", "b"),
+                                               channels=between),
+                        *share(t), "--overlay", overlay, timeout=400)
     up(console, "ab")
     two_share_files(t, console)
     two_have_their_own(t, console)
+    two_have_a_channel(t, console)
     if t.platform not in BOCHS:         # 128 MiB through two channels
         said(t, console, "b", "(sockets > /tmp/s &); sleep 0.1; echo ok", "ok")
         said(t, console, "a", "sockets", "sockets: all passed")
