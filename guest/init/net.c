@@ -277,18 +277,23 @@ static void forget(int s, unsigned index, const struct net_side *side)
 /**
  * This Linux is a child, and has what its template had; word is what the host would
  * have put on its command line, or empty; "off": there is no network, and who tries
- * is told at once. If the manifest has another word there, that is for both.
+ * is told at once. If the manifest has another word there, that is for both. What
+ * the template was connected to is reset.
  */
 void net_again(const char *word)
 {
-	const struct net_side old[2] = { sides[0], sides[1] };
+	struct net_side old[2] = { sides[0], sides[1] };
 	const char *value = cmdline_after(word, "isthmus.net=");
 	unsigned index = if_nametoindex(INTERFACE);
 	bool off = value && strcmp(value, "off") == 0;
 	char copy[4 * NET_TEXT];
 	int s;
 
-	if (index == 0 || said != 1 || !old[0].there || !value) {
+	if (index == 0 || !old[0].there) {
+		return;
+	}
+	net_reset(old);
+	if (said != 1 || !value) {
 		return;
 	}
 	snprintf(copy, sizeof(copy), "%s", value);

@@ -17,6 +17,9 @@ struct net_side {
 	char address_text[NET_TEXT], gateway_text[NET_TEXT];
 };
 
+/* net_reset.c */
+void net_reset(struct net_side sides[2]);
+
 /* Of IPv4 and IPv6. */
 void net_names_make(const struct net_side side[2]);
 void net_names_change(const struct net_side old[2], const struct net_side now[2]);

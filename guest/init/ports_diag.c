@@ -9,17 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 
+#include "diag.h"
 #include "ports.h"
-
-/* States as the kernel numbers them [Linux "include/net/tcp_states.h"]; a UDP socket
- * without a peer is closed. */
-#define STATE_CLOSE	7u
-#define STATE_LISTEN	10u
 
 #define SEEN_MAX	PORTS_MAX
 
@@ -36,9 +28,9 @@ struct walk {
 	unsigned first, last;		/* of the kernel's own choice */
 };
 
-static void take(const struct walk *w, const struct inet_diag_msg *m,
-		 uint8_t proto)
+static void take(void *arg, uint8_t proto, const struct inet_diag_msg *m)
 {
+	const struct walk *w = arg;
 	struct ports_socket s = {
 		.port = ntohs(m->id.idiag_sport), .family = m->idiag_family,
 		.proto = proto, .ip4 = m->id.idiag_src[0],
@@ -59,60 +51,13 @@ static void take(const struct walk *w, const struct inet_diag_msg *m,
 	}
 }
 
-/* One answer; true: more follow. */
-static bool take_all(const struct walk *w, const char *data, size_t len,
-		     uint8_t proto)
-{
-	const struct nlmsghdr *h = (const void *)data;
-
-	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
-		if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-		    h->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg))) {
-			return false;
-		}
-		take(w, NLMSG_DATA(h), proto);
-	}
-	return true;
-}
-
-static void dump(const struct walk *w, int s, uint8_t family, uint8_t proto)
-{
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 want;
-	} request = {
-		.head = { .nlmsg_len = sizeof(request),
-			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.want = { .sdiag_family = family, .sdiag_protocol = proto,
-			  .idiag_states = 1u << (proto == IPPROTO_TCP ?
-						 STATE_LISTEN : STATE_CLOSE) },
-	};
-	char data[16384] __attribute__((aligned(8)));
-	ssize_t len = send(s, &request, sizeof(request), 0);
-
-	while (len > 0) {
-		len = recv(s, data, sizeof(data), 0);
-		if (len > 0 && !take_all(w, data, (size_t)len, proto)) {
-			break;
-		}
-	}
-}
-
-static void dump_all(const struct walk *w)
+static void dump_all(struct walk *w)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 
-	for (unsigned i = 0; i < 4; i++) {
-		/* One for each: what is left of an answer is nobody's. */
-		int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-			       NETLINK_SOCK_DIAG);
-
-		if (s >= 0) {
-			dump(w, s, families[i & 1], protocols[i >> 1]);
-			close(s);
-		}
+	for (unsigned i = 0; i < 2; i++) {
+		diag_each(families[i], IPPROTO_TCP, 1u << DIAG_LISTEN, take, w);
+		diag_each(families[i], IPPROTO_UDP, 1u << DIAG_CLOSE, take, w);
 	}
 }
 

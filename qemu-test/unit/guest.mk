@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_cache init_log init_net init_ports agent_proto agent_session agent_ready agent_clock agent_9p
+UNIT_TESTS += init_processes init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_ready agent_clock agent_9p
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
@@ -12,8 +12,11 @@ init_log_SRCS := qemu-test/unit/init_log_test.c
 
 init_net_SRCS := qemu-test/unit/init_net_test.c guest/init/cmdline.c
 
+init_reset_SRCS := qemu-test/unit/init_reset_test.c guest/init/net_reset.c \
+	guest/init/diag.c
+
 init_ports_SRCS := qemu-test/unit/init_ports_test.c \
-	$(addprefix guest/init/,ports_set.c ports_bpf.c ports_diag.c)
+	$(addprefix guest/init/,diag.c ports_set.c ports_bpf.c ports_diag.c)
 
 agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 

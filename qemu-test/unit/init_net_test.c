@@ -19,6 +19,11 @@ void init_log(const char *format, ...)
 	(void)format;
 }
 
+void net_reset(struct net_side old[2])
+{
+	(void)old;
+}
+
 int own_file(const char *path, const char *text)
 {
 	(void)path;
