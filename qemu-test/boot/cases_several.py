@@ -176,12 +176,31 @@ SMALL_MIB = 48
 ALL = [f"l{n}" for n in range(1, 16)]
 
 
+def its_own(path, name):
+    """One Linux of a manifest gets an initrd of its own, without --overlay,
+    two vCPUs, and 16 MiB more."""
+    with open(path, encoding="utf-8") as f:
+        head, sign, rest = f.read().partition(f"\t\t{name} {{\n")
+    for old, new in (('initrd = "initrd"', 'initrd = "plain"'),
+                     ("vcpus = <1>", "vcpus = <2>"),
+                     (f"memory-mib = <{SMALL_MIB}>",
+                      f"memory-mib = <{SMALL_MIB + 16}>")):
+        rest = rest.replace(old, new, 1)
+    head = head.replace("\tmodules {\n", '\tmodules {\n\t\tplain { path = '
+                        '"\\\\isthmus\\\\plain"; file = '
+                        '"build/guest/initrd.cpio"; };\n', 1)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(head + sign + rest)
+
+
 @case("sixteen", "fifteen small Linuxes beside the host partition, one of them "
       "started by hand", only=QEMU, why="minutes elsewhere")
 def sixteen(t):
     on_demand = {"l7": "\t\t\ton-demand;\n"}
-    console = t.console("--manifest",
-                        manifest(t, ALL, SMALL_MIB, 32, **on_demand), *share(t),
+    path = manifest(t, ALL, SMALL_MIB, 32, **on_demand)
+    its_own(path, "l7")
+    console = t.console("--manifest", path, *share(t), "--overlay",
+                        t.overlay({"bin/others": "/bin/true"}),
                         "--memory", "1536", timeout=600)
     up(console, set(ALL) - {"l7"})
     t.check(console.state("l7") == "stopped", "l7 was started")
@@ -194,6 +213,13 @@ def sixteen(t):
              "wc -l < /mnt/host/welcome.txt", "1")
     for name in (ALL[0], ALL[-1]):
         said(t, console, name, "cat /mnt/host/l[0-9]* | wc -l", "15")
+    for name, its in (("l6", "1\nothers"), ("l7", "2")):
+        said(t, console, name, "nproc; ls /bin | grep others || :", its)
+    sizes = {name: console.run(f"exec {name}: grep MemTotal /proc/meminfo")
+             for name in ("l6", "l7")}
+    sizes = {name: int(re.search(r"(\d+) kB", text)[1]) >> 10
+             for name, text in sizes.items()}
+    t.check(14 <= sizes["l7"] - sizes["l6"] <= 16, f"memory: {sizes}")
     memory = owners(console)
     t.note += f": {max(memory[n] for n in ALL) >> 20} MiB each at most"
     t.check(sum(memory[n] for n in memory if n != "all") == memory["all"],
