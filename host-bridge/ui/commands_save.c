@@ -416,7 +416,7 @@ static bool open_file(struct work *w, const char *path, uint64_t *size)
 	}
 	*size = attr.size;
 	memset(piece, 0, sizeof(piece));
-	if (attr.size % PAGE != 0) {
+	if (attr.size == 0 || attr.size % PAGE != 0) {
 		w->why = "is no saved template";
 	} else if (get(w, 0, piece, PAGE)) {
 		w->why = linux_save_read(&w->s, piece);

@@ -48,6 +48,9 @@ mount)
 full)
 	cat /dev/zero > /mnt/host/full 2> /dev/null
 	sync ;;
+cut)	# the host's file is so many pages long
+	dd if=/dev/null of=/mnt/host/t2 bs=4096 seek=$2 2> /dev/null
+	sync ;;
 damage)	# the other byte at an offset of the host's file
 	old=$(dd if=/mnt/host/t bs=1 skip=$2 count=1 2> /dev/null | od -An -tu1)
 	printf "\\$(printf %o $((old ^ 1)))" |
@@ -266,6 +269,37 @@ def damage(t, console, who, offset):
     answer(t, console, who, f"f damage {offset}")
 
 
+def refused_when_cut(t, console):
+    """The end of a file is gone: of its memory, of its record, nearly all."""
+    for pages, why in ((3000, "is damaged: the checksum of its data"),
+                       (2, "is shorter than it says"),
+                       (0, "is no saved template")):
+        answer(t, console, "c1", f"f cut {pages}")
+        stop(t, console, "c1")
+        console.run("linux stop a")
+        out = console.run("linux restore t2")
+        t.check(f"t2: {why}" in out or f"t2 {why}" in out,
+                f"of {pages} pages: {out!r}")
+        t.check(console.state("a") == "stopped", "it is a template")
+        t.check("template again" in console.run("linux restore t"),
+                "the other file is not whole")
+        if pages:
+            fork(t, console, "c1")
+
+
+def refused_elsewhere(t, manifest_path, options):
+    """The processor is another one."""
+    console = t.console("--manifest", manifest_path, *options, "--cpu",
+                        "EPYC-Rome,-monitor,-avx2", timeout=300)
+    console.expect("isthmus> ")
+    out = console.run("linux restore t3")
+    t.check(re.search(r"is of another processor: CPUID leaf 7 EBX was 0x\w+ "
+                      r"there and is 0x\w+ here", out), f"it said {out!r}")
+    t.check(console.state("a") == "stopped", "it is a template")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
 @case("save-restore", "a template in a file, and from it after a boot: its "
       "children have its memory, the time, and names of their own",
       later=BOCHS)
@@ -294,7 +328,9 @@ def save_restore(t):
     t.check("t2: No space left on device" in out, f"a full volume: {out!r}")
     console.run("rm full")
     t.check("t2" not in console.run("ls"), "half of it is left")
-    t.check("is saved in t2" in console.run("linux save a t2"), "no room")
+    for name in ("t2", "t3"):
+        t.check(f"is saved in {name}" in console.run(f"linux save a {name}"),
+                "no room")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
@@ -319,6 +355,8 @@ def save_restore(t):
     after = console.run("status")[:19]
     t.check(before <= there <= after,
             f"it is at {there}, and not from {before} to {after}")
+    refused_when_cut(t, console)
+    fork(t, console, "c1")
     for offset, why in ((1 << 21, "of its data"), (4097, "of its data"),
                         (200, "of its first page")):
         damage(t, console, "c1", offset)
@@ -340,3 +378,6 @@ def save_restore(t):
         fork(t, console, "c1")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+    if t.platform in QEMU:
+        refused_elsewhere(t, manifest(t, ["a", "c1"], min_mib=4, a=down,
+                                      c1=down), options)
