@@ -20,6 +20,13 @@ SCRIPTS = {
     # all that a Linux without a root of its own has: its files
     "sum": "cat /tmp/data /bin/busybox | md5sum",
     "four": "for i in 1 2 3 4; do sum & done; wait; nproc",
+    "busy": """yes > /dev/null 2>&1 &
+(while :; do date >> /mnt/host/log; done) > /dev/null 2>&1 &
+(while :; do dd if=/dev/zero of=/tmp/w bs=1M count=4; done) > /dev/null 2>&1 &
+until [ -s /mnt/host/log ]; do sleep 0.1; done""",
+    "goes-on": """was=$(wc -l < /mnt/host/log)
+until [ $(wc -l < /mnt/host/log) -gt $was ]; do sleep 0.1; done
+ps | grep -c '[y]es'""",
     "work": "dd if=/dev/zero of=/tmp/x bs=64k count=800; rm /tmp/x; sleep 9",
 }
 
@@ -33,9 +40,10 @@ def scripts(t):
     return t.overlay({f"bin/{name}": t.path(name) for name in SCRIPTS})
 
 
-def machine(t, children, *options, vcpus=1, mib=96, timeout=600):
+def machine(t, children, *options, vcpus=1, mib=96, timeout=600,
+            last="true"):
     """A console with a template "a" that has 8 MiB of its own, and so many
-    children of its shape; the template's sum."""
+    children of its shape; the template's sum. last: what it has begun."""
     names = CHILDREN[:children]
     on_demand = {name: "\t\t\ton-demand;\n" for name in names}
     path = manifest(t, ["a"] + names, mib=mib, min_mib=4, **on_demand)
@@ -50,6 +58,7 @@ def machine(t, children, *options, vcpus=1, mib=96, timeout=600):
     up(console, "a")
     answer(t, console, "a", "dd if=/dev/urandom of=/tmp/data bs=1M count=8")
     wanted = answer(t, console, "a", "sum")
+    answer(t, console, "a", last)
     t.check("is a template now" in console.run("linux freeze a"),
             "a was not frozen")
     return console, wanted
@@ -132,6 +141,21 @@ def save_cost(t):
         t.check(wanted in out, f"linux {line}: {out!r}")
     t.note += f": {out.split(': ')[-1].strip()}, {times[0]} M " \
         f"instructions to save, {times[2]} M to restore"
+    ended(t, console)
+
+
+@case("fork-busy", "a Linux becomes a template in the middle of its work, "
+      "which its child goes on with; the host's files are whole",
+      later=BOCHS + QEMU)
+def fork_busy(t):
+    console, wanted = machine(t, 1, *share(t), last="busy")
+    for _ in range(3):
+        fork(t, console, "c1")
+        t.check(answer(t, console, "c1", "goes-on") == "1", "it does not go on")
+        t.check(answer(t, console, "c1", "sum") == wanted, "another memory")
+        stop(t, console, "c1")
+        said = console.run("fsck")
+        t.check(": 0 things are wrong" in said, f"fsck said {said!r}")
     ended(t, console)
 
 
