@@ -96,10 +96,8 @@ def near(before, after):
     return after <= before + max(before // 20, UNIT_KIB + 128)
 
 
-@case("memory-back", "what Linux frees goes back to the pool while it runs, and "
-      "can be had again", later=(*QEMU, *BOCHS))
-def memory_back(t):
-    console = t.console("--smp", "2", timeout=400)
+def back(t, cpus):
+    console = t.console("--smp", str(cpus), timeout=400)
     console.ready()
     console.expect(re.escape(PROMPT))
 
@@ -120,7 +118,8 @@ def memory_back(t):
         after = settled()
         sizes.append(after >> 10)
         t.check(near(before >> 10, after >> 10), f"it keeps more: {sizes}")
-    console.run("exec yes > /dev/null &")       # no processor is idle now
+    for _ in range(cpus - 1):                   # no processor is idle now
+        console.run("exec yes > /dev/null &")
     console.run("exec dd if=/dev/zero of=/dev/null bs=40M count=1")
     for command in ("sleep 3", "killall yes; sleep 6"):
         console.run(f"exec {command}")
@@ -130,6 +129,17 @@ def memory_back(t):
     t.check(near(sizes[0], sizes[-1]), "idle it keeps them")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+@case("memory-back", "what Linux frees goes back to the pool while it runs, and "
+      "can be had again", later=(*QEMU, *BOCHS))
+def memory_back(t):
+    back(t, 2)
+
+
+@case("memory-back-4", "the same with four processors", later=(*QEMU, *BOCHS))
+def memory_back_4(t):
+    back(t, 4)
 
 
 def larger(t, mib, machine_mib, *options):
