@@ -20,6 +20,14 @@ fill)
 	echo secret > /tmp/secret-of-a
 	cat /proc/sys/kernel/random/boot_id	# so it is known from here on
 	mkdir /mnt/host/d
+	mkfifo /p /q		# two who wait for each other, by isthmus0's address
+	sleep 900 > /p &
+	sleep 900 > /q &
+	nc -l -p 9 < /q > /dev/null 2>&1 &
+	sleep 0.2
+	(nc 10.77.1.2 9 < /p; echo over > /over) > /dev/null 2>&1 &
+	sleep 0.2
+	netstat -tn | grep -q ":9 .*ESTAB" || exit 1
 	echo kept > /mnt/host/kept
 	echo inside > /mnt/host/d/f ;;
 sum)	# all that a child sees of its memory: its files
@@ -37,6 +45,10 @@ net)
 	grep linux /etc/hosts
 	for i in 4 6; do eval ping -$i -c 1 host.isthmus.internal; done |
 		grep -c ' 0% packet loss' ;;
+over)	# he hears that it is over
+	for i in 1 2 3 4 5 6 7 8 9; do [ -s /over ] || sleep 0.1; done
+	cat /over
+	netstat -tn | grep -c ":9 " || : ;;
 files)
 	echo x > /tmp/mine
 	ls /tmp /mnt/host
@@ -126,6 +138,7 @@ def each_is_itself(t, console):
         words = answer(t, console, who, "f who").split()
         t.check(words[0] == who, f"{who} is called {words[0]}")
         told |= set(words[1:4])
+        said(t, console, who, "f over", "over\n0")
         has_network(t, console, who)
         said(t, console, who, "f files", "/mnt/host:\nd\nkept\nlost+found\n"
              "welcome.txt\n\n/tmp:\ndata\nmine\nsecret-of-a\nsecret")
