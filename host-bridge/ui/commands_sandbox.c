@@ -50,6 +50,7 @@ bool commands_sandbox_read(const struct command_env *env, const char **line,
 		"a folder of the volume and \":ro\" expected",
 		"\"none\" or \"out\" expected",
 	};
+	bool given[2] = { false };
 
 	*box = (struct commands_sandbox){ .net = LINUX_NET_NONE };
 	while (**line == '-') {
@@ -64,6 +65,11 @@ bool commands_sandbox_read(const struct command_env *env, const char **line,
 			printf("there is no option %.*s\n", (int)len, *line);
 			return false;
 		}
+		if (given[net]) {
+			printf("%s is there twice\n", names[net]);
+			return false;
+		}
+		given[net] = true;
 		*line = words_rest(*line, 1);
 		len = strcspn(*line, " ");
 		snprintf(text, sizeof(text), "%.*s", (int)len, *line);

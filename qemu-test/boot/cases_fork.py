@@ -180,6 +180,8 @@ def sandboxes(t, console):
     t.check("is no template" in console.run("sandbox c2: true"), "c2 is one")
     t.check("or \"out\" expected" in console.run("sandbox --net in true"),
             "it has a network \"in\"")
+    t.check("--net is there twice" in console.run(
+        "sandbox --net none --net out true"), "two --net are accepted")
     t.check("no option --files" in console.run("sandbox --files d true"),
             "there is an option --files")
 
