@@ -95,6 +95,8 @@ static void open_session(struct client *c)
 		if (old_kernel) {
 			forget_pidfds();
 		}
+		/* ignored by what a shell has started in the background */
+		signal(SIGINT, SIG_DFL);
 		agent_session(pair[1]);
 		_exit(0);
 	}
