@@ -14,7 +14,8 @@ build/fuzz/small/host-bridge/guest/linux_template.c: host-bridge/guest/linux_tem
 	@sed -e 's/"cpuid"/"mov %%eax, %%ebx; mov %%eax, %%edx"/' $< >$@
 
 build/fuzz/save: qemu-test/fuzz/save_fuzz.c qemu-test/fuzz/save_world.c \
-		qemu-test/fuzz/save_world.h build/fuzz/small/host-bridge/ui/commands_save.c \
+		qemu-test/fuzz/save_world.h qemu-test/unit/host_hc.h \
+		build/fuzz/small/host-bridge/ui/commands_save.c \
 		build/fuzz/small/host-bridge/guest/linux_template.c \
 		$(addprefix host-bridge/guest/,linux_save.c linux_io.c linux_says.c \
 			pci_model.c uart_model.c) \

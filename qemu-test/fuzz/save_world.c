@@ -11,15 +11,16 @@
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/fs/volume_call.h"
 #include "host-bridge/loop/loop.h"
-#include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/wall.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
 #include "qemu-test/fuzz/save_world.h"
 
+#define HOST_HC_SAVES
+#include "qemu-test/unit/host_hc.h"
+
 const char *__asan_default_options(void);
 int __wrap_printf(const char *format, ...);
-int64_t hypercall(enum hypercall nr, struct hc_regs *regs);
 
 struct save_world w;
 
@@ -447,17 +448,3 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *r)
 		return HC_OK;
 	}
 }
-
-/* As host_hc.h's, but that a hypercall may use vector registers here. */
-__asm__(".globl hc_entry\n"
-	"hc_entry:\n"
-	"	push %rbp; mov %rsp, %rbp\n"
-	"	push %r11; push %r9; push %rcx\n"
-	"	push %r8; push %r10; push %rdx; push %rsi; push %rdi\n"
-	"	mov %rsp, %rsi; mov %eax, %edi; and $-16, %rsp\n"
-	"	sub $512, %rsp; fxsave (%rsp); call hypercall; fxrstor (%rsp)\n"
-	"	lea -64(%rbp), %rsp\n"
-	"	pop %rdi; pop %rsi; pop %rdx; pop %r10; pop %r8\n"
-	"	pop %rcx; pop %r9; pop %r11; pop %rbp\n"
-	"	ret\n");
-

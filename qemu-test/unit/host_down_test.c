@@ -88,12 +88,7 @@ size_t hv_log_read(void *arg, uint64_t *at, char *buf, size_t size)
 
 size_t notice_log_read(void *arg, uint64_t *at, char *buf, size_t size)
 {
-	(void)arg;
-	(void)at;
-	(void)buf;
-	(void)size;
-	fail_msg("nobody asked for the log");
-	return 0;
+	return hv_log_read(arg, at, buf, size);
 }
 
 const struct lwip_port_heap *lwip_port_heap(void)
