@@ -92,6 +92,14 @@ class Result:
         self.linux = linux
 
 
+def echo_of(line):
+    """A pattern for the echo of a typed line's end, and of Enter. A notice
+    between two of its characters has the line drawn anew, with what erases
+    the rest of the row behind it."""
+    drawn = r"(?:\x1b\[K)?"
+    return "".join(re.escape(c) + drawn for c in line[-20:]) + r"\s*\r?\n"
+
+
 class Console:
     """The host console of a running machine."""
 
@@ -143,7 +151,7 @@ class Console:
     def run(self, line):
         """Types a command; returns what it printed up to the next prompt."""
         self.send(line)
-        self.expect(re.escape(line[-20:]) + r"\s*\r?\n")
+        self.expect(echo_of(line))
         start = self.at
         self.expect(re.escape(PROMPT))
         return self.seen[start:self.at - len(PROMPT)].replace("\r", "")
