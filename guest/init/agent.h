@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The agent's parts: protocol parsing (agent_proto.c, pure), sessions
- * (agent_session.c), watching files (agent_watch.c), what a template and its
+ * (agent_session.c), their commands (agent_start.c) as a user (user.c),
+ * watching files (agent_watch.c), what a template and its
  * children need (agent_fork.c), the 9P server (agent_9p*.c), the report to the host
  * (agent_ready.c), the time of day (agent_clock.c), the listeners (agent.c).
  * What they speak is in proto/agent.h; a client is the host.
@@ -15,12 +16,15 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/timex.h>
+#include <sys/types.h>
 
 #include "proto/agent.h"
 
 #define AGENT_REQUEST_MAX	65536u	/* bytes of a request */
 #define AGENT_PAYLOAD_MAX	65536u	/* bytes of a frame's payload */
 #define AGENT_NAME_MAX		64u	/* of a host name [hostname(7)] */
+#define AGENT_DISTRO_MAX	31u	/* of a distribution's */
+#define AGENT_WORDS_MAX		160u	/* of an error */
 
 enum agent_verb {
 	AGENT_VERB_BAD,
@@ -39,8 +43,14 @@ struct agent_request {
 	enum agent_verb verb;
 	const char *command;	/* EXEC, or WATCH's path: in the request */
 	const char *name, *seed, *net;	/* FORK: there too */
-	uint16_t rows, cols;	/* SHELL */
+	/* EXEC, SHELL: there too; NULL: not said. */
+	const char *user, *dir, *distro;
+	const char *env[AGENT_ENV_MAX];
+	unsigned env_count;
+	bool tty;		/* SHELL; EXEC if it says so; then: */
+	uint16_t rows, cols;
 	const char *error;	/* BAD: what is wrong, for the client */
+	char words[AGENT_WORDS_MAX];	/* some of them are here */
 };
 
 /* Collects frames of the host from a byte stream. */
@@ -84,6 +94,15 @@ struct agent_ready {
 void agent_ready_init(struct agent_ready *r, const void *host, socklen_t len);
 int agent_ready_poll(const struct agent_ready *r, struct pollfd *p);
 void agent_ready_step(struct agent_ready *r, const struct pollfd *p);
+
+/* A command that runs. */
+struct agent_child {
+	pid_t pid;
+	int in, out, err;	/* ours of its streams; -1: none */
+};
+
+bool agent_start(const struct agent_request *req, int sock,
+		 struct agent_child *child, char words[AGENT_WORDS_MAX]);
 
 bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);

@@ -4,6 +4,7 @@
  * is passed in. Everything in the buffers comes from the peer and is
  * believed only after a check.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ static void parse_shell(const char *rows, const char *cols,
 	if (req->rows == 0 || req->cols == 0) {
 		req->error = "shell: rows and columns must be 1 to 65535";
 	} else {
+		req->tty = true;
 		req->verb = AGENT_VERB_SHELL;
 	}
 }
@@ -91,47 +93,175 @@ static void parse_fork(const char *name, const char *seed, const char *net,
 	}
 }
 
+/* What follows the fixed fields of exec and shell, key by key. Each returns NULL,
+ * or what is wrong with the value. */
+
+static const char *take_user(char *value, struct agent_request *req)
+{
+	req->user = value;
+	return value[0] ? NULL : "a user expected";
+}
+
+static const char *take_dir(char *value, struct agent_request *req)
+{
+	req->dir = value;
+	return value[0] == '/' ? NULL : "an absolute path expected";
+}
+
+/* A name as shells have them. [POSIX "Environment Variable Definition"] */
+static const char *take_env(char *value, struct agent_request *req)
+{
+	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz_0123456789";
+	size_t len = strspn(value, first);
+
+	if (len == 0 || value[len] != '=' ||
+	    (value[0] >= '0' && value[0] <= '9')) {
+		return "NAME=VALUE expected";
+	}
+	if (req->env_count == AGENT_ENV_MAX) {
+		return "there are too many";
+	}
+	req->env[req->env_count++] = value;
+	return NULL;
+}
+
+static const char *take_tty(char *value, struct agent_request *req)
+{
+	char *cols = strchr(value, 'x');
+
+	if (cols) {
+		*cols++ = '\0';
+	}
+	if (req->verb == AGENT_VERB_SHELL) {
+		return "a shell has one";
+	}
+	req->tty = true;
+	req->rows = parse_size(value);
+	req->cols = parse_size(cols);
+	return req->rows && req->cols ? NULL :
+	       "ROWSxCOLS expected, each 1 to 65535";
+}
+
+static const char *take_distro(char *value, struct agent_request *req)
+{
+	size_t len = strlen(value);
+
+	req->distro = value;
+	return strcmp(value, "-") == 0 ||
+	       (len <= AGENT_DISTRO_MAX && value[0] >= 'a' &&
+		value[0] <= 'z' && len == strspn(value,
+			"abcdefghijklmnopqrstuvwxyz0123456789.-")) ?
+	       NULL : "the name of a distribution expected";
+}
+
+static const struct {
+	const char *key;
+	const char *(*take)(char *value, struct agent_request *req);
+} options[] = {
+	{ "user", take_user }, { "dir", take_dir }, { "env", take_env },
+	{ "tty", take_tty }, { "distro", take_distro },
+};
+
+#define OPTIONS	(sizeof(options) / sizeof(options[0]))
+
+/* The request is a bad one; of the key, which is anybody's, what can be shown. */
+static void refuse_option(struct agent_request *req, const char *key, size_t len,
+			  const char *why)
+{
+	char shown[33];
+	size_t n = 0;
+
+	for (; n < len && n < sizeof(shown) - 1; n++) {
+		shown[n] = key[n] >= ' ' && key[n] <= '~' ? key[n] : '?';
+	}
+	shown[n] = '\0';
+	snprintf(req->words, sizeof(req->words), "%s: %s", shown, why);
+	req->error = req->words;
+	req->verb = AGENT_VERB_BAD;
+}
+
+/* Of a request whose verb is known; NULL: there are none. */
+static void parse_options(char *field, const char *end,
+			  struct agent_request *req)
+{
+	unsigned seen = 0;
+	char *next;
+
+	for (; field && !req->error; field = next) {
+		size_t len = strcspn(field, "="), i = 0;
+		const char *why = "there is no such option";
+
+		next = next_field(field, end);	/* before it is cut up */
+		while (i < OPTIONS && (strlen(options[i].key) != len ||
+				       memcmp(options[i].key, field, len) != 0)) {
+			i++;
+		}
+		if (i < OPTIONS) {
+			why = field[len] == '\0' ? "it has no value" :
+			      seen & 1u << i ? "it is there twice" :
+			      options[i].take(field + len + 1, req);
+			seen |= options[i].take == take_env ? 0 : 1u << i;
+		}
+		if (why) {
+			refuse_option(req, field, len, why);
+		}
+	}
+}
+
+/* The requests that have no options; each takes as many fields as it does. */
+static void parse_plain(const char *verb, const char *const field[4],
+			struct agent_request *req)
+{
+	const char *first = field[0];
+
+	if (field[3] || (field[1] && strcmp(verb, "fork") != 0)) {
+		req->error = "too many fields in the request";
+	} else if (strcmp(verb, "fork") == 0) {
+		parse_fork(first, field[1], field[2], req);
+	} else if (strcmp(verb, "shutdown") == 0) {
+		parse_shutdown(first, req);
+	} else if (strcmp(verb, "watch") == 0) {
+		req->command = first;
+		req->verb = first ? AGENT_VERB_WATCH : AGENT_VERB_BAD;
+		req->error = first ? NULL : "watch: a path expected";
+	} else if (!first && strcmp(verb, "ping") == 0) {
+		req->verb = AGENT_VERB_PING;
+	} else if (!first && strcmp(verb, "freeze") == 0) {
+		req->verb = AGENT_VERB_FREEZE;
+	} else if (!first && strcmp(verb, "mount") == 0) {
+		req->verb = AGENT_VERB_MOUNT;
+	} else {
+		req->error = "unknown request";
+	}
+}
+
 /**
  * Takes a request apart. text has len bytes and a NUL of ours behind them;
- * req->command points into it. A request that is not understood has the verb
- * AGENT_VERB_BAD and the reason in req->error, static text. An empty field is a
- * field; a command may be empty.
+ * what *req says points into it. A request that is not understood has the verb
+ * AGENT_VERB_BAD and the reason in req->error, static text or req->words. An empty
+ * field is a field; a command may be empty.
  */
 void agent_parse_request(char *text, size_t len, struct agent_request *req)
 {
 	const char *end = text + len;
-	char *first = next_field(text, end);
-	char *second = first ? next_field(first, end) : NULL;
-	char *third = second ? next_field(second, end) : NULL;
-	char *fourth = third ? next_field(third, end) : NULL;
+	char *field[4] = { next_field(text, end) };
 
-	*req = (struct agent_request){ .verb = AGENT_VERB_BAD };
-	if (fourth) {
-		req->error = "too many fields in the request";
-	} else if (strcmp(text, "fork") == 0) {
-		parse_fork(first, second, third, req);
-	} else if (!third && strcmp(text, "shell") == 0) {
-		parse_shell(first, second, req);
-	} else if (second) {
-		req->error = "too many fields in the request";
-	} else if (strcmp(text, "shutdown") == 0) {
-		parse_shutdown(first, req);
+	for (int i = 1; i < 4; i++) {
+		field[i] = field[i - 1] ? next_field(field[i - 1], end) : NULL;
+	}
+	memset(req, 0, sizeof(*req));
+	req->verb = AGENT_VERB_BAD;
+	if (strcmp(text, "shell") == 0) {
+		parse_shell(field[0], field[1], req);
+		parse_options(field[2], end, req);
 	} else if (strcmp(text, "exec") == 0) {
-		req->command = first;
-		req->verb = first ? AGENT_VERB_EXEC : AGENT_VERB_BAD;
-		req->error = first ? NULL : "exec: a command expected";
-	} else if (strcmp(text, "watch") == 0) {
-		req->command = first;
-		req->verb = first ? AGENT_VERB_WATCH : AGENT_VERB_BAD;
-		req->error = first ? NULL : "watch: a path expected";
-	} else if (!first && strcmp(text, "ping") == 0) {
-		req->verb = AGENT_VERB_PING;
-	} else if (!first && strcmp(text, "freeze") == 0) {
-		req->verb = AGENT_VERB_FREEZE;
-	} else if (!first && strcmp(text, "mount") == 0) {
-		req->verb = AGENT_VERB_MOUNT;
+		req->command = field[0];
+		req->verb = field[0] ? AGENT_VERB_EXEC : AGENT_VERB_BAD;
+		req->error = field[0] ? NULL : "exec: a command expected";
+		parse_options(field[1], end, req);
 	} else {
-		req->error = "unknown request";
+		parse_plain(text, (const char *const *)field, req);
 	}
 }
 
@@ -151,12 +281,18 @@ enum agent_parse agent_parse_frame(const struct agent_parser *parser,
 	frame->length = agent_get_le32(parser->buf + 1);
 	frame->payload = parser->buf + AGENT_HEADER;
 	if (frame->length > AGENT_PAYLOAD_MAX ||
-	    (frame->type != AGENT_STDIN && frame->type != AGENT_WINDOW) ||
-	    (frame->type == AGENT_WINDOW && frame->length != 4)) {
+	    (frame->type != AGENT_STDIN && frame->type != AGENT_WINDOW &&
+	     frame->type != AGENT_SIGNAL) ||
+	    (frame->type == AGENT_WINDOW && frame->length != 4) ||
+	    (frame->type == AGENT_SIGNAL && frame->length != 1)) {
 		return AGENT_PARSE_BAD;
 	}
-	return parser->have - AGENT_HEADER < frame->length ?
-		AGENT_PARSE_MORE : AGENT_PARSE_FRAME;
+	if (parser->have - AGENT_HEADER < frame->length) {
+		return AGENT_PARSE_MORE;
+	}
+	return frame->type == AGENT_SIGNAL &&
+	       !agent_signal_known(frame->payload[0]) ?
+		AGENT_PARSE_BAD : AGENT_PARSE_FRAME;
 }
 
 /**

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One session of the control protocol, in a process of its own: reads the
- * request, runs the command or the shell, and relays bytes both ways until it
- * ends. Nothing is read from one side before the other has taken what came
- * before, so memory is bounded by one frame each way.
+ * request, has the command or the shell started, and relays bytes both ways until
+ * it ends. Input that the command does not take waits, as much as a client may send
+ * ahead and no more; of output there is one frame. So memory is bounded, and a
+ * client that keeps to its window is always heard.
  *
  * The client is the host: it may run anything anyhow, and its frames are
  * checked so that a mistake ends its session and nothing else. The command is
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,8 @@
 #define TTY_EOF		0x04	/* control-D: end of file typed at a tty */
 #define TTY_PIECE	256u	/* of a tty's output: what ctrl-c cannot stop */
 #define TTY_HELD	4095u	/* in a tty when it is full [n_tty.c] */
+#define IN_MAX		(2 * AGENT_STDIN_WINDOW)
+#define TAKEN_STEP	(AGENT_STDIN_WINDOW / 4)	/* told at once */
 
 /* Indices in the table for poll(): client, two outputs, input, news of the
  * command. */
@@ -45,12 +47,15 @@ struct session {
 	bool tty;		/* in and out[0] are one pty master */
 	bool dropped;		/* it has dropped what it had, but for TTY_HELD */
 	uint32_t status;	/* of EXIT */
-	size_t in_done;		/* bytes of the first frame already written */
+	size_t in_at, in_len;	/* of in_buf: what the command has not taken */
+	bool in_ended;		/* nothing follows that */
+	size_t taken;		/* bytes that the client has not been told of */
 	/* One frame on its way to the client; while out_len is not 0 nothing
 	 * more is read of the command. */
 	size_t out_len, out_sent;
 	struct agent_parser parser;
 	uint8_t out_buf[AGENT_HEADER + AGENT_PAYLOAD_MAX];
+	uint8_t in_buf[IN_MAX];
 };
 
 /**
@@ -136,141 +141,106 @@ static void send_result(int sock, int error)
 	}
 }
 
-/* In the child: the command's surroundings, then the shell. No return. NULL: a
- * login shell ("-sh"). All other descriptors are close-on-exec. */
-static void exec_shell(const char *command)
-{
-	sigset_t none;
-
-	/* Ignored and blocked signals stay so over an exec; a command expects
-	 * these. */
-	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (chdir("/root")) {
-		(void)!chdir("/");
-	}
-	if (command) {
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	} else {
-		execl("/bin/sh", "-sh", (char *)NULL);
-	}
-	dprintf(STDERR_FILENO, "agent: /bin/sh: %s\n", strerror(errno));
-	_exit(127);
-}
-
-/* Starts a command, or the watching of a path, with a pipe for each of its
- * streams. False with errno; what is open then ends with this process. */
-static bool start_exec(struct session *s, const struct agent_request *req)
-{
-	int in[2], out[2], err[2];
-
-	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) ||
-	    pipe2(err, O_CLOEXEC)) {
-		return false;
-	}
-	s->pid = fork();
-	if (s->pid == 0) {
-		/* A group of its own, for kill(-pid); no terminal. */
-		setsid();
-		dup2(in[0], STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		dup2(err[1], STDERR_FILENO);
-		if (req->verb == AGENT_VERB_WATCH) {
-			close(s->sock);
-			_exit(agent_watch(req->command));
-		}
-		exec_shell(req->command);
-	}
-	close(in[0]);
-	close(out[1]);
-	close(err[1]);
-	s->in = in[1];
-	s->out[0] = out[0];
-	s->out[1] = err[0];
-	return s->pid > 0;
-}
-
-/* Starts a login shell on a pty of its own, of the size asked for; its master has
- * news of the tty in front of what it reads. False with errno.
- * [ioctl_tty(2) "Packet mode"] */
-static bool start_tty(struct session *s, const struct agent_request *req)
-{
-	struct winsize size = { .ws_row = req->rows, .ws_col = req->cols };
-	const int packets = 1;
-	int master;
-
-	s->pid = forkpty(&master, NULL, NULL, &size);
-	if (s->pid == 0) {
-		exec_shell(NULL);
-	}
-	if (s->pid < 0) {
-		return false;
-	}
-	fcntl(master, F_SETFD, FD_CLOEXEC);
-	ioctl(master, TIOCPKT, &packets);
-	s->tty = true;
-	s->in = master;
-	s->out[0] = master;
-	return true;
-}
-
-/* End of file for the command. A pty's master stays open for its output. */
+/* End of file for the command; what it has not taken nobody will. A pty's master
+ * stays open for its output. */
 static void close_in(struct session *s)
 {
 	if (s->in >= 0 && !s->tty) {
 		close(s->in);
 	}
 	s->in = -1;
+	s->taken += s->in_len;
+	s->in_len = 0;
 }
 
-/* Uses the frame at the head of the parser, or as much of it as the command
- * takes now. False: it is not finished. */
-static bool use_frame(struct session *s, const struct agent_frame *f)
+/* A frame of STDIN waits for the command; false: there is no room yet. One that is
+ * empty is the end, which at a tty is a key. */
+static bool take_input(struct session *s, const struct agent_frame *f)
 {
 	static const uint8_t tty_eof = TTY_EOF;
-	const uint8_t *data = f->payload;
-	size_t len = f->length;
-	ssize_t n;
+	bool key = f->length == 0 && s->tty;
+	size_t len = key ? 1 : f->length;
 
-	if (f->type == AGENT_WINDOW) {
-		struct winsize size = {
-			.ws_row = agent_get_le16(data),
-			.ws_col = agent_get_le16(data + 2),
-		};
-
-		if (s->tty) {
-			ioctl(s->out[0], TIOCSWINSZ, &size);
-		}
-		return true;
-	}
-	if (len == 0 && !s->tty) {
-		close_in(s);
-	}
-	if (s->in < 0) {
+	if (s->in < 0 || s->in_ended) {
+		s->taken += f->length;
 		return true;	/* nobody reads it: dropped */
 	}
-	if (len == 0) {
-		data = &tty_eof;
-		len = 1;
-	}
-	/* O_NONBLOCK: takes what there is room for, EAGAIN if there is none. */
-	n = write(s->in, data + s->in_done, len - s->in_done);
-	if (n < 0) {
-		/* It has closed its input: EPIPE. Its output still counts. */
-		if (errno != EAGAIN && errno != EINTR) {
-			close_in(s);
-			return true;
-		}
+	if (len > IN_MAX - s->in_len) {
 		return false;
 	}
-	/* A pipe takes part of a frame; the rest waits at the head of the
-	 * parser. */
-	s->in_done += (size_t)n;
-	return s->in_done == len;
+	if (len > IN_MAX - s->in_at - s->in_len) {
+		memmove(s->in_buf, s->in_buf + s->in_at, s->in_len);
+		s->in_at = 0;
+	}
+	memcpy(s->in_buf + s->in_at + s->in_len, key ? &tty_eof : f->payload,
+	       len);
+	s->in_len += len;
+	s->in_ended = len == 0;
+	return true;
 }
 
-/* Uses every whole frame there is, as far as the command takes them. False: the
+/* Gives the command what it takes of what waits for it. */
+static void give_input(struct session *s)
+{
+	while (s->in >= 0 && s->in_len > 0) {
+		/* O_NONBLOCK: takes what there is room for. */
+		ssize_t n = write(s->in, s->in_buf + s->in_at, s->in_len);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			return;
+		}
+		/* It has closed its input: EPIPE. Its output still counts. */
+		if (n < 0) {
+			close_in(s);
+			return;
+		}
+		s->in_at += (size_t)n;
+		s->in_len -= (size_t)n;
+		s->taken += (size_t)n;
+	}
+	if (s->in_ended) {
+		close_in(s);
+	}
+	s->in_at = 0;
+}
+
+static void set_window(struct session *s, const uint8_t *payload)
+{
+	struct winsize size = {
+		.ws_row = agent_get_le16(payload),
+		.ws_col = agent_get_le16(payload + 2),
+	};
+
+	if (s->tty && s->out[0] >= 0) {
+		ioctl(s->out[0], TIOCSWINSZ, &size);
+	}
+}
+
+/* To who is before the terminal, else to the command's group; it may not have made
+ * that one yet. */
+static void send_signal(struct session *s, int number)
+{
+	pid_t group = s->tty && s->out[0] >= 0 ? tcgetpgrp(s->out[0]) : 0;
+
+	if (kill(group > 0 ? -group : -s->pid, number) && s->child >= 0) {
+		kill(s->pid, number);
+	}
+}
+
+/* Uses the frame at the head of the parser. False: it has to wait. */
+static bool use_frame(struct session *s, const struct agent_frame *f)
+{
+	if (f->type == AGENT_WINDOW) {
+		set_window(s, f->payload);
+	} else if (f->type == AGENT_SIGNAL) {
+		send_signal(s, f->payload[0]);
+	} else {
+		return take_input(s, f);
+	}
+	return true;
+}
+
+/* Uses every whole frame there is, as far as there is room for them. False: the
  * client broke the protocol. */
 static bool use_frames(struct session *s)
 {
@@ -279,7 +249,6 @@ static bool use_frames(struct session *s)
 
 	while ((parse = agent_parse_frame(&s->parser, &f)) ==
 	       AGENT_PARSE_FRAME && use_frame(s, &f)) {
-		s->in_done = 0;
 		agent_parser_drop(&s->parser, &f);
 	}
 	return parse != AGENT_PARSE_BAD;
@@ -305,6 +274,19 @@ static void put_frame(struct session *s, enum agent_type type, size_t len)
 	agent_frame_header(s->out_buf, type, (uint32_t)len);
 	s->out_len = AGENT_HEADER + len;
 	s->out_sent = 0;
+}
+
+/* Whether there is enough that the client has to be told of, and room for it. */
+static bool owes_taken(const struct session *s)
+{
+	return s->taken >= TAKEN_STEP && s->out_len == 0;
+}
+
+static void put_taken(struct session *s)
+{
+	agent_put_le32(s->out_buf + AGENT_HEADER, (uint32_t)s->taken);
+	put_frame(s, AGENT_TAKEN, 4);
+	s->taken = 0;
 }
 
 /* When a tty drops its output for a key, what had come as far as to be read stays:
@@ -402,7 +384,7 @@ static void take_status(struct session *s)
 static void prepare_poll(const struct session *s, struct pollfd *p)
 {
 	struct agent_frame f;
-	/* A whole frame the command does not take yet: no more is read from the
+	/* A whole frame for which there is no room: no more is read from the
 	 * client, only its going is noticed. */
 	bool stuck = agent_parse_frame(&s->parser, &f) == AGENT_PARSE_FRAME;
 	bool sending = s->out_len > 0;
@@ -415,8 +397,8 @@ static void prepare_poll(const struct session *s, struct pollfd *p)
 			.fd = sending ? -1 : s->out[i], .events = POLLIN };
 	}
 	/* Writable is of interest only while something waits to be written. */
-	p[FD_IN] = (struct pollfd){ .fd = stuck ? s->in : -1,
-				      .events = POLLOUT };
+	p[FD_IN] = (struct pollfd){ .fd = s->in_len > 0 ? s->in : -1,
+				    .events = POLLOUT };
 	p[FD_CHILD] = (struct pollfd){ .fd = s->child, .events = POLLIN };
 }
 
@@ -425,10 +407,11 @@ static void prepare_poll(const struct session *s, struct pollfd *p)
 static bool relay_once(struct session *s)
 {
 	struct pollfd p[FD_COUNT];
+	bool dead = s->child < 0 && s->out_len == 0;
 
 	prepare_poll(s, p);
 	/* A dead command's streams are emptied without waiting for more. */
-	if (poll(p, FD_COUNT, s->child < 0 && s->out_len == 0 ? 0 : -1) < 0) {
+	if (poll(p, FD_COUNT, dead || owes_taken(s) ? 0 : -1) < 0) {
 		return errno == EINTR;
 	}
 	/* Its going counts more than what it may still have sent. */
@@ -441,6 +424,10 @@ static bool relay_once(struct session *s)
 	}
 	if (!use_frames(s)) {
 		return false;
+	}
+	give_input(s);
+	if (owes_taken(s)) {
+		put_taken(s);
 	}
 	for (int i = 0; i < 2; i++) {
 		if (s->out_len == 0 && s->out[i] >= 0 &&
@@ -486,16 +473,25 @@ static int watch_children(void)
 /* EXEC, WATCH or SHELL. Why it could not be started is told in an ERROR frame. */
 static void run(int sock, const struct agent_request *req)
 {
+	/* Zero, as it has no other use in this process: its buffers are not
+	 * touched before they are needed. */
 	static struct session s;
+	char words[AGENT_WORDS_MAX];
+	struct agent_child child;
 
-	s = (struct session){ .sock = sock, .out = { -1, -1 }, .in = -1,
-			      .child = watch_children() };
-	if (s.child >= 0 &&
-	    (req->verb == AGENT_VERB_SHELL ? start_tty(&s, req) :
-					     start_exec(&s, req))) {
-		relay(&s);
-	} else {
+	s.sock = sock;
+	s.tty = req->tty;
+	s.child = watch_children();
+	if (s.child < 0) {
 		send_error(sock, strerror(errno));
+	} else if (!agent_start(req, sock, &child, words)) {
+		send_error(sock, words);
+	} else {
+		s.pid = child.pid;
+		s.in = child.in;
+		s.out[0] = child.out;
+		s.out[1] = child.err;
+		relay(&s);
 	}
 }
 

@@ -75,7 +75,8 @@ static int end_of_text(struct agent_decoder *dec,
 
 /* The header is complete: is this a frame an agent may send us? Streams may
  * have any length, since nothing of them is kept; EXIT and ERROR are collected
- * and must fit; FLUSH has nothing. STDIN and WINDOW go the other way only. */
+ * and must fit; so must TAKEN's number, which who sends little input need not know;
+ * FLUSH has nothing. The others go the other way only. */
 static int begin_frame(struct agent_decoder *dec)
 {
 	memcpy(&dec->left, dec->header + 1, 4);
@@ -87,6 +88,8 @@ static int begin_frame(struct agent_decoder *dec)
 	case AGENT_EXIT:
 	case AGENT_ERROR:
 		return dec->left <= AGENT_TEXT_MAX ? 0 : -1;
+	case AGENT_TAKEN:
+		return dec->left == 4 ? 0 : -1;
 	case AGENT_FLUSH:
 		return dec->left == 0 ? 0 : -1;
 	default:

@@ -29,6 +29,15 @@ static struct agent_request parse(const char *text, size_t len)
 #define SEED	"0123456789abcdef0123456789abcdef" \
 		"0123456789abcdef0123456789abcdef"
 
+static void feed(const void *data, size_t len)
+{
+	uint8_t *where;
+
+	assert_true(agent_parser_room(&parser, &where) >= len);
+	memcpy(where, data, len);
+	parser.have += len;
+}
+
 static void test_good_requests(void **state)
 {
 	struct agent_request req;
@@ -63,6 +72,91 @@ static void test_good_requests(void **state)
 	assert_int_equal(req.cols, 80);
 }
 
+static void test_options(void **state)
+{
+	struct agent_request req;
+
+	(void)state;
+	req = PARSE("exec\0cmd\0env=A=\0tty=30x100\0user=u\0env=_b9=x=y z"
+		    "\0dir=/a b\0distro=d-1.x");
+	assert_int_equal(req.verb, AGENT_VERB_EXEC);
+	assert_string_equal(req.command, "cmd");
+	assert_string_equal(req.user, "u");
+	assert_string_equal(req.dir, "/a b");
+	assert_string_equal(req.distro, "d-1.x");
+	assert_int_equal(req.env_count, 2);
+	assert_string_equal(req.env[0], "A=");
+	assert_string_equal(req.env[1], "_b9=x=y z");
+	assert_true(req.tty);
+	assert_int_equal(req.rows, 30);
+	assert_int_equal(req.cols, 100);
+	req = PARSE("exec\0user=x");
+	assert_string_equal(req.command, "user=x");
+	assert_null(req.user);
+	assert_false(req.tty);
+	req = PARSE("shell\00024\00080\0user=1:2\0distro=-");
+	assert_int_equal(req.verb, AGENT_VERB_SHELL);
+	assert_string_equal(req.user, "1:2");
+	assert_string_equal(req.distro, "-");
+	assert_true(req.tty);
+	/* What is wrong is named, as far as it can be shown. */
+	req = PARSE("exec\0a\0\x1b[1m=x");
+	assert_string_equal(req.error, "?[1m: there is no such option");
+	req = PARSE("exec\0a\0dir=x");
+	assert_string_equal(req.error, "dir: an absolute path expected");
+	req = PARSE("exec\0a\0user=x\0user=y");
+	assert_string_equal(req.error, "user: it is there twice");
+	req = PARSE("exec\0a\0abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz=");
+	assert_string_equal(req.error, "abcdefghijklmnopqrstuvwxyzabcdef: there "
+			    "is no such option");
+}
+
+static void test_many_variables(void **state)
+{
+	static char text[16 + 8 * (AGENT_ENV_MAX + 1)];
+	struct agent_request req;
+
+	(void)state;
+	for (unsigned count = AGENT_ENV_MAX; count <= AGENT_ENV_MAX + 1; count++) {
+		size_t len = 6;
+
+		memcpy(text, "exec\0a", 6);
+		for (unsigned i = 0; i < count; i++) {
+			memcpy(text + len, "\0env=A=", 8);
+			len += 7;
+		}
+		text[len] = '\0';
+		agent_parse_request(text, len, &req);
+		if (count <= AGENT_ENV_MAX) {
+			assert_int_equal(req.verb, AGENT_VERB_EXEC);
+			assert_int_equal(req.env_count, AGENT_ENV_MAX);
+		} else {
+			assert_string_equal(req.error, "env: there are too many");
+		}
+	}
+}
+
+static void test_signals(void **state)
+{
+	uint8_t bytes[] = { AGENT_SIGNAL, 1, 0, 0, 0, 0 };
+	struct agent_frame f;
+	unsigned known = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 256; i++) {
+		bytes[5] = (uint8_t)i;
+		parser.have = 0;
+		feed(bytes, 5);
+		assert_int_equal(agent_parse_frame(&parser, &f),
+				 AGENT_PARSE_MORE);
+		feed(bytes + 5, 1);
+		known += agent_parse_frame(&parser, &f) == AGENT_PARSE_FRAME;
+		assert_int_equal(agent_parse_frame(&parser, &f) ==
+				 AGENT_PARSE_FRAME, agent_signal_known((uint8_t)i));
+	}
+	assert_int_equal(known, 9);
+}
+
 static void test_bad_requests(void **state)
 {
 	static const struct {
@@ -72,6 +166,22 @@ static void test_bad_requests(void **state)
 #define BAD(t) { t, sizeof(t) - 1 }
 		BAD(""), BAD("\0"), BAD("pin"), BAD("pings"), BAD("ping\0"),
 		BAD("ping\0x"), BAD("exec"), BAD("exec\0a\0b"),
+		BAD("exec\0a\0"), BAD("exec\0a\0user"), BAD("exec\0a\0user="),
+		BAD("exec\0a\0=x"), BAD("exec\0a\0usr=x"), BAD("exec\0a\0users=x"),
+		BAD("exec\0a\0use=x"), BAD("exec\0a\0user=x\0user=y"),
+		BAD("exec\0a\0user=x\0"), BAD("exec\0a\0dir="),
+		BAD("exec\0a\0dir=tmp"), BAD("exec\0a\0env=A"),
+		BAD("exec\0a\0env==A"), BAD("exec\0a\0env=1A=x"),
+		BAD("exec\0a\0env=A B=x"), BAD("exec\0a\0env="),
+		BAD("exec\0a\0tty=24"), BAD("exec\0a\0tty=24x"),
+		BAD("exec\0a\0tty=x80"), BAD("exec\0a\0tty=0x80"),
+		BAD("exec\0a\0tty=24x65536"), BAD("exec\0a\0tty=24x80x1"),
+		BAD("exec\0a\0tty=1x1\0tty=1x1"), BAD("exec\0a\0distro="),
+		BAD("exec\0a\0distro=A"), BAD("exec\0a\0distro=1a"),
+		BAD("exec\0a\0distro=--"), BAD("exec\0a\0distro=a/b"),
+		BAD("exec\0a\0distro=.."),
+		BAD("exec\0a\0distro=abcdefghijklmnopqrstuvwxyz012345"),
+		BAD("shell\00024\00080\0tty=24x80"), BAD("shell\00024\0user=x"),
 		BAD("exec\0a\0b\0c\0d"), BAD("watch"), BAD("watch\0a\0b"),
 		BAD("shutdown"),
 		BAD("shutdown\0"), BAD("shutdown\0now"),
@@ -96,15 +206,6 @@ static void test_bad_requests(void **state)
 		assert_int_equal(parse(bad[i].text, bad[i].len).verb,
 				 AGENT_VERB_BAD);
 	}
-}
-
-static void feed(const void *data, size_t len)
-{
-	uint8_t *where;
-
-	assert_true(agent_parser_room(&parser, &where) >= len);
-	memcpy(where, data, len);
-	parser.have += len;
 }
 
 static void test_frame_by_bytes(void **state)
@@ -168,6 +269,7 @@ static void test_refused_frames(void **state)
 		{ 0, 0, 0, 0, 0 }, { 1, 0, 0, 0, 0 }, { 2, 1, 0, 0, 0 },
 		{ 4, 4, 0, 0, 0 }, { 6, 0, 0, 0, 0 }, { 255, 0, 0, 0, 0 },
 		{ 5, 0, 0, 0, 0 }, { 5, 5, 0, 0, 0 }, { 3, 0, 0, 0, 128 },
+		{ 8, 0, 0, 0, 0 }, { 8, 2, 0, 0, 0 }, { 9, 4, 0, 0, 0 },
 	};
 	struct agent_frame f;
 
@@ -177,6 +279,37 @@ static void test_refused_frames(void **state)
 		feed(bad[i], sizeof(bad[i]));
 		assert_int_equal(agent_parse_frame(&parser, &f),
 				 AGENT_PARSE_BAD);
+	}
+}
+
+/* Words that requests are made of, in any order. */
+static void test_random_options(void **state)
+{
+	static const char *const words[] = {
+		"exec", "shell", "24", "80", "user=", "user", "dir=/", "env=A=",
+		"env=", "tty=1x1", "tty=", "x", "=", "distro=a", "", "distro",
+	};
+	struct agent_request req;
+	char text[128];
+
+	(void)state;
+	srandom(2);
+	for (int round = 0; round < 50000; round++) {
+		size_t len = 0, count = 1 + (size_t)random() % 9;
+
+		for (size_t i = 0; i < count; i++) {
+			const char *word = words[random() % 16];
+
+			if (i > 0 && random() % 8) {
+				text[len++] = '\0';
+			}
+			memcpy(text + len, word, strlen(word));
+			len += strlen(word);
+		}
+		text[len] = '\0';
+		agent_parse_request(text, len, &req);
+		assert_true((req.verb == AGENT_VERB_BAD) == (req.error != NULL));
+		assert_true(!req.tty || (req.rows && req.cols) || req.error);
 	}
 }
 
@@ -216,6 +349,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_requests),
 		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_many_variables),
+		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_random_options),
 		cmocka_unit_test(test_frame_by_bytes),
 		cmocka_unit_test(test_largest_frame),
 		cmocka_unit_test(test_refused_frames),

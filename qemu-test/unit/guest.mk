@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_ready agent_clock agent_9p
+UNIT_TESTS += init_processes init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_start agent_ready agent_clock agent_9p user
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
@@ -20,10 +20,14 @@ init_ports_SRCS := qemu-test/unit/init_ports_test.c \
 
 agent_proto_SRCS := qemu-test/unit/agent_proto_test.c guest/init/agent_proto.c
 
-agent_session_SRCS := qemu-test/unit/agent_session_test.c \
-	guest/init/agent_session.c guest/init/agent_proto.c \
+AGENT_SESSION := guest/init/agent_session.c guest/init/agent_start.c \
+	guest/init/user.c guest/init/agent_proto.c \
 	guest/init/agent_watch.c guest/init/agent_fork.c \
 	qemu-test/unit/agent_no_host.c
+$(foreach t,agent_session agent_start,\
+	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
+		qemu-test/unit/agent_client.c $(AGENT_SESSION))\
+	$(eval $(t)_CFLAGS := -Iqemu-test/unit))
 
 agent_clock_SRCS := qemu-test/unit/agent_clock_test.c guest/init/agent_clock.c \
 	guest/init/cmdline.c
@@ -33,6 +37,6 @@ agent_ready_SRCS := qemu-test/unit/agent_ready_test.c guest/init/agent_ready.c
 agent_9p_SRCS := qemu-test/unit/agent_9p_test.c guest/init/agent_9p.c \
 	guest/init/agent_9p_ops.c guest/init/agent_9p_fid.c \
 	guest/init/agent_9p_text.c proto/p9_codec.c \
-	guest/init/agent_session.c guest/init/agent_proto.c \
-	guest/init/agent_watch.c guest/init/agent_fork.c \
-	qemu-test/unit/agent_no_host.c
+	$(AGENT_SESSION)
+
+user_SRCS := qemu-test/unit/user_test.c guest/init/user.c

@@ -65,7 +65,7 @@ static int decode(const char *bytes, size_t len, size_t piece)
 static void decodes_in_any_pieces(void **state)
 {
 	static const char bytes[] =
-		"\1\3\0\0\0abc" "\7\0\0\0\0" "\2\1\0\0\0x" "\1\0\0\0\0"
+		"\1\3\0\0\0abc" "\7\0\0\0\0" "\11\4\0\0\0\1\2\3\4" "\2\1\0\0\0x" "\1\0\0\0\0"
 		"\6\4\0\0\0oops" "\4\4\0\0\0\x89\1\0\0";
 
 	(void)state;
@@ -85,6 +85,7 @@ static void refuses_what_is_no_frame(void **state)
 		{ "\0\0\0\0\0", 5 },		/* type 0 */
 		{ "\3\1\0\0\0a", 6 },		/* stdin from the agent */
 		{ "\7\1\0\0\0", 5 },		/* a flush of one byte */
+		{ "\11\3\0\0\0", 5 },		/* a number of three */
 		{ "\10\0\0\0\0", 5 },
 		{ "\4\3\0\0\0abc", 8 },		/* status of 3 bytes */
 		{ "\4\0\0\0\0", 5 },
