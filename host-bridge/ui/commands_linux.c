@@ -17,6 +17,7 @@
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/places.h"
+#include "host-bridge/ui/session_as.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
 
@@ -185,11 +186,8 @@ static void start(const struct command_env *env)
 	}
 }
 
-/* A shell on a terminal of 24 rows and 80 columns: a serial line does not say
- * what size the user's has. */
-static void console(const struct command_env *env)
+static void console(const struct command_env *env, const struct session_as *as)
 {
-	const char *const request[] = { "shell", "24", "80", NULL };
 	uint32_t status;
 
 	if (!commands_linux_wait(env)) {
@@ -200,7 +198,7 @@ static void console(const struct command_env *env)
 	fflush(stdout);
 	/* A shell that is left by ctrl-] gets SIGHUP; what it started may live
 	 * on. */
-	switch (agent_run(env->agent, request, AGENT_TERMINAL, &status)) {
+	switch (agent_run(env->agent, as->field, AGENT_TERMINAL, &status)) {
 	case AGENT_EXITED:
 		printf("\nThe shell ended with status %u.\n",
 		       (unsigned)status);
@@ -211,6 +209,32 @@ static void console(const struct command_env *env)
 	default:
 		printf("\n%s\n", agent_error(env->agent));
 		break;
+	}
+}
+
+/* "linux console [OPTION VALUE]... [NAME]": on a terminal of 24 rows and 80 columns,
+ * as a serial line does not say what size the user's has. */
+static void run_console(const struct command_env *env, int argc, char **argv)
+{
+	static const char *const request[] = { "shell", "24", "80", NULL };
+	struct session_as as;
+	int i = 2;
+
+	session_as_begin(&as, request);
+	for (; i < argc && argv[i][0] == '-'; i += 2) {
+		if (!session_as_add(&as, argv[i],
+				    i + 1 < argc ? argv[i + 1] : NULL)) {
+			return;
+		}
+	}
+	if (argc - i > 1) {
+		printf("usage: linux console [--user U] [--dir D] [--env K=V] "
+		       "[--distro N] [NAME]\n");
+		return;
+	}
+	env = i < argc ? commands_linux_find(env, argv[i]) : env;
+	if (env) {
+		console(env, &as);
 	}
 }
 
@@ -262,13 +286,14 @@ static void run_save(const struct command_env *env, int argc, char **argv)
 	}
 }
 
-/* log, fork, save and restore take arguments of their own and are dealt with before the others. */
+/* Those without a function take arguments of their own and are dealt with before the
+ * others. */
 static const struct {
 	const char *name;
 	void (*run)(const struct command_env *env);
 } verbs[] = {
 	{ "start", start }, { "stop", stop }, { "restart", restart },
-	{ "console", console }, { "log", NULL },
+	{ "console", NULL }, { "log", NULL },
 	{ "freeze", freeze }, { "fork", NULL }, { "save", NULL },
 	{ "restore", NULL },
 };
@@ -290,19 +315,23 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 	bool log = strcmp(argv[1], "log") == 0;
 
 	(void)rest;
-	if (log && (of || argc == 3)) {
+	if (log && argc < 5 && (of || argc == 3)) {
 		const char *lines = !of ? argv[2] : argc > 3 ? argv[3] : NULL;
 
 		if (show_log(of ? of : env, lines)) {
 			return;
 		}
 	}
-	if (strcmp(argv[1], "fork") == 0 && argc > 2) {
+	if (strcmp(argv[1], "console") == 0) {
+		run_console(env, argc, argv);
+		return;
+	}
+	if (strcmp(argv[1], "fork") == 0 && (argc == 3 || argc == 4)) {
 		run_fork(env, argc, argv);
 		return;
 	}
 	if ((strcmp(argv[1], "save") == 0 && argc == 4) ||
-	    (strcmp(argv[1], "restore") == 0 && argc > 2)) {
+	    (strcmp(argv[1], "restore") == 0 && (argc == 3 || argc == 4))) {
 		run_save(env, argc, argv);
 		return;
 	}
@@ -316,7 +345,8 @@ static void run_linux(const struct command_env *env, int argc, char **argv,
 		}
 		return;
 	}
-	printf("usage: linux start|stop|restart|console|log|freeze [NAME] [LINES]\n"
+	printf("usage: linux start|stop|restart|log|freeze [NAME] [LINES]\n"
+	       "       linux console [--user U] [--distro N] [NAME]\n"
 	       "       linux fork TEMPLATE [NAME]\n"
 	       "       linux save NAME FILE\n"
 	       "       linux restore FILE [NAME]\n");
@@ -354,11 +384,10 @@ static const struct command_env *addressed(const struct command_env *env,
 	return of ? of : env;
 }
 
-/* The line goes to Linux's shell as it was typed; its status is printed, or why
+/* A request with Linux's shell's line as it was typed; its status is printed, or why
  * there is none. A command that is left by ctrl-c gets SIGHUP from the agent. */
-static void run_line(const struct command_env *env, const char *line)
+static void run_line(const struct command_env *env, const char *const *request)
 {
-	const char *const request[] = { "exec", line, NULL };
 	uint32_t status;
 
 	fflush(stdout);
@@ -378,11 +407,21 @@ static void run_line(const struct command_env *env, const char *line)
 static void run_exec(const struct command_env *env, int argc, char **argv,
 		     const char *rest)
 {
+	const char *request[] = { "exec", "", NULL };
+	struct session_as as;
+
 	(void)argc;
 	(void)argv;
+	session_as_begin(&as, request);
+	if (!session_as_read(&as, &rest)) {
+		return;
+	}
 	env = addressed(env, &rest);
-	if (commands_linux_wait(env)) {
-		run_line(env, rest);
+	as.field[1] = rest;
+	if (!rest[0]) {
+		printf("exec: a command expected\n");
+	} else if (commands_linux_wait(env)) {
+		run_line(env, as.field);
 	}
 }
 
@@ -417,7 +456,7 @@ static void run_sandbox(const struct command_env *env, int argc, char **argv,
 	if (child && !child->agent) {
 		printf("%s has no channel to the host\n", title(child));
 	} else if (child) {
-		run_line(child, rest);
+		run_line(child, (const char *[]){ "exec", rest, NULL });
 	}
 	if (child) {
 		(void)linux_stop(child->guest);
@@ -430,7 +469,8 @@ const struct command commands_linux[] = {
 	  "  start [NAME]    load and start it\n"
 	  "  stop [NAME]     shut it down; after 10 s, or ctrl-c, stop it hard\n"
 	  "  restart [NAME]  stop, then start\n"
-	  "  console [NAME]  a shell in it on this terminal, ctrl-] leaves it\n"
+	  "  console [NAME]  a shell in it on this terminal, ctrl-] leaves it;\n"
+	  "                  before NAME the options of exec\n"
 	  "  log [NAME] [LINES]  what it printed on its own serial port (the\n"
 	  "                  last 64 KiB are kept), or its last lines\n"
 	  "  freeze [NAME]   makes it a template: it never runs again\n"
@@ -439,11 +479,17 @@ const struct command commands_linux[] = {
 	  "  save NAME FILE  a template in a file of the volume's, for a later boot\n"
 	  "  restore FILE [NAME]  a template from it, as NAME or as it was called\n"
 	  "  NAME is the partition's in the manifest; without, it is the first.\n",
-	  1, 3, run_linux, complete_linux },
-	{ "exec", "[NAME:] COMMAND", "run a command in Linux, show its exit status",
+	  1, WORDS_MAX, run_linux, complete_linux },
+	{ "exec", "[OPTION..] [NAME:] COMMAND",
+	  "run a command in Linux, show its exit status",
 	  "  The line is given to Linux's shell as it is typed. The command\n"
 	  "  has no input; ctrl-c ends it. \"NAME: \" before it: in the Linux of\n"
-	  "  that name.\n",
+	  "  that name. Options, each with a value behind a blank:\n"
+	  "  --user U    as that user: a name, UID or UID:GID; else root\n"
+	  "  --dir D     in that folder; else in the user's home\n"
+	  "  --env K=V   with that variable; may be repeated\n"
+	  "  --distro N  in that distribution; \"-\" is none\n"
+	  "  \"--\" ends the options.\n",
 	  1, -1, run_exec, NULL },
 	{ "sandbox", "[NAME:] [--mount DIR:ro] [--net none|out] COMMAND",
 	  "run a command in a child of a template",

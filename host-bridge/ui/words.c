@@ -67,6 +67,25 @@ int words_split(char *text, char *words[WORDS_MAX])
 }
 
 /**
+ * For commands whose first words are theirs, and the rest as it was typed. Without
+ * a word it is empty.
+ */
+bool words_first(const char **text, char *word)
+{
+	char *in = word, *out = word;
+
+	*text += strspn(*text, " ");
+	strcpy(word, *text);
+	if (!take_word(&in, &out)) {
+		return false;
+	}
+	*text += in - word;
+	*text += strspn(*text, " ");
+	*out = '\0';
+	return true;
+}
+
+/**
  * For commands that take the rest of the line as it was typed: what follows the
  * first n words, which are those between blanks, quoted or not.
  */

@@ -12,6 +12,9 @@
  * "..." and backslash keep blanks. Returns the number of words, or -1 when a
  * quote is not closed or there are too many. */
 int words_split(char *text, char *words[WORDS_MAX]);
+/* Takes the first word off the text, as above, into word, which has room for all of
+ * it; *text is then at the next. False: a quote is not closed. */
+bool words_first(const char **text, char *word);
 /* Start of the text behind the first n words, blanks skipped. Quotes are not
  * regarded. */
 const char *words_rest(const char *text, unsigned n);

@@ -24,7 +24,7 @@ LARGE = 32000   # lines; less than the queue to the serial line takes
 # that must not.
 SESSION = [
     ("help\r", ["linux    start|stop|restart|console|log", "poweroff"]),
-    ("help exec\r", ["exec [NAME:] COMMAND", "ctrl-c ends it"]),
+    ("help exec\r", ["exec [OPTION..] [NAME:] COMMAND", "ctrl-c ends it"]),
     ("nonsense\r", ['no command "nonsense"']),
     ("cat\r", ["usage: cat PATH"]),
     ("ls\r", ["lost+found", "docs", "hello.txt", "lrwxrwxrwx", "  caf\xe9\r",
@@ -48,9 +48,17 @@ SESSION = [
     ("status\r", ["1 linux", "agent: not ready"]),
     ("linux start\r", ["FAILED stage 64 linux loaded", "no bzImage"]),
     ("exec true\r", ["Linux is not running"]),
+    ("exec --user\r", ["--user: a value expected"]),
+    ("exec --usr x true\r", ["there is no option --usr;"]),
+    ("exec --user x\r", ["exec: a command expected"]),
+    ("exec --user x linux: true\r", ["Linux is not running"]),
+    ("linux console --usr x\r", ["there is no option --usr;"]),
+    ("linux console --user\r", ["--user: a value expected"]),
+    ("linux console --user x a b\r", ["usage: linux console"]),
+    ("linux console --user x no\r", ["there is no Linux \"no\""]),
     ("linux log\r", []),
     ("dropped\x03", ["^C"]),
-    ("linux bogus\r", ["usage: linux start|stop|restart|console|log"]),
+    ("linux bogus\r", ["usage: linux start|stop|restart|log|freeze"]),
 ]
 
 # The same without modules and with a manifest that cannot be read.

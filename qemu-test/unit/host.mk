@@ -28,6 +28,10 @@ host_loop_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h
 host_console_SRCS := qemu-test/unit/host_console_test.c \
 	host-bridge/ui/line_edit.c host-bridge/ui/words.c
 host_console_LIBS := -Wl,--wrap=strdup
+UNIT_TESTS += host_session_as
+host_session_as_SRCS := qemu-test/unit/host_session_as_test.c \
+	host-bridge/ui/session_as.c host-bridge/ui/words.c
+host_session_as_LIBS := -Wl,--wrap=printf,--wrap=puts
 host_log_view_SRCS := qemu-test/unit/host_log_view_test.c \
 	host-bridge/ui/log_view.c
 host_agent_frame_SRCS := qemu-test/unit/host_agent_frame_test.c \
