@@ -6,14 +6,12 @@
  * for a network that is trusted. Who comes, is refused, is in, goes, and each command,
  * is a notice.
  *
- * The key is not said: the peer answers a challenge with an HMAC of it, so who reads
- * along cannot come later.
+ * The key is not said: the peer answers a challenge (challenge.h).
  *
  * A peer who does not say the right word within half a minute is sent away, one who
  * says a wrong one too, and for some seconds nobody is let in: so the one place
  * cannot be kept, nor the word be guessed.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +19,13 @@
 #include "lwip/tcp.h"
 
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/net/challenge.h"
 #include "host-bridge/net/listen.h"
 #include "host-bridge/net/netconsole.h"
 #include "host-bridge/net/stack.h"
-#include "host-bridge/rt/hmac.h"
 #include "host-bridge/rt/notice.h"
-#include "host-bridge/rt/seed.h"
 
 #define PROMPT		"isthmus> "
-#define CHALLENGE	32u		/* digits */
 #define TYPED		1024u
 #define CTRL_C		3
 #define CTRL_BRACKET	29
@@ -47,7 +43,7 @@ static struct {
 	const char *password;		/* NULL: there is none */
 	bool has_key;
 	uint8_t key[SHA256_SIZE];
-	char challenge[CHALLENGE + 1];
+	char challenge[CHALLENGE_LEN + 1];
 	struct tcp_pcb *tcp;		/* NULL: nobody is there */
 	bool in, working;		/* a line of its is being done */
 	char peer[STACK_TEXT];
@@ -122,39 +118,17 @@ static void take_line(char *line, size_t size)
 	memmove(nc.typed, nc.typed + len + 1, nc.len);
 }
 
-/* Takes as long whatever is wrong. */
-static bool same(const char *word, const char *wanted)
-{
-	size_t len = strlen(word), want = strlen(wanted);
-	unsigned char wrong = len != want;
-
-	for (size_t i = 0; i < want; i++) {
-		wrong |= (unsigned char)(wanted[i] ^ word[i < len ? i : len]);
-	}
-	return wrong == 0;
-}
-
 static bool right(const char *word)
 {
-	char answer[2 * SHA256_SIZE + 1];
-	uint8_t digest[SHA256_SIZE];
-
-	hmac(nc.key, nc.challenge, CHALLENGE, digest);
-	for (unsigned i = 0; i < SHA256_SIZE; i++) {
-		snprintf(answer + 2 * i, 3, "%02x", digest[i]);
-	}
-	return (nc.has_key && same(word, answer)) ||
-	       (nc.password && same(word, nc.password));
+	return (nc.has_key && challenge_answered(nc.key, nc.challenge, word)) ||
+	       (nc.password && challenge_same(word, nc.password));
 }
 
-/* Another challenge each time; an answer to it is good once. */
 static void ask(void)
 {
 	char text[100];
 
-	snprintf(nc.challenge, sizeof(nc.challenge), "%016llx%016llx",
-		 (unsigned long long)seed_make(),
-		 (unsigned long long)seed_make());
+	challenge_make(nc.challenge);
 	snprintf(text, sizeof(text), "isthmus, %s%s%s%s: ",
 		 nc.has_key ? "challenge " : "",
 		 nc.has_key ? nc.challenge : "",
@@ -285,20 +259,6 @@ static err_t on_connection(void *arg, struct tcp_pcb *tcp, err_t error)
 	return ERR_OK;
 }
 
-static bool read_key(const char *text)
-{
-	for (unsigned i = 0; i < SHA256_SIZE; i++) {
-		char digits[3] = { text[2 * i], text[2 * i] ? text[2 * i + 1] : 0 };
-		char *end;
-
-		nc.key[i] = (uint8_t)strtoul(digits, &end, 16);
-		if (end != digits + 2 || !isxdigit((unsigned char)digits[0])) {
-			return false;
-		}
-	}
-	return text[2 * SHA256_SIZE] == '\0';
-}
-
 /** See netconsole.h. */
 void netconsole_start(const char *port, const char *password, const char *key)
 {
@@ -310,7 +270,7 @@ void netconsole_start(const char *port, const char *password, const char *key)
 		       port ? "password or a key" : "port");
 		return;
 	}
-	if (key && !read_key(key)) {
+	if (key && !challenge_key(key, nc.key)) {
 		notice("network console: key: it is not 64 hexadecimal digits");
 		return;
 	}

@@ -20,7 +20,7 @@ $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_NEEDS := $(LWIP_NEEDS))\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
-NETCONSOLE_SRCS := host-bridge/net/netconsole.c host-bridge/rt/hmac.c proto/sha256.c
+NETCONSOLE_SRCS := host-bridge/net/netconsole.c host-bridge/net/challenge.c host-bridge/rt/hmac.c proto/sha256.c
 net_console_SRCS += $(NETCONSOLE_SRCS)
 net_wrong_SRCS += $(NETCONSOLE_SRCS)
 NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \
