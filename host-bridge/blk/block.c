@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host-bridge/blk/block.h"
+#include "host-bridge/rt/tsc.h"
 
 /**
  * To be called once the driver has filled in its part of *dev. Nobody may write to
@@ -27,6 +28,7 @@ void block_init(struct block_dev *dev)
 	dev->in_flight = 0;
 	dev->submitting = false;
 	dev->stats = (struct block_stats){ 0 };
+	dev->lasting = NULL;
 }
 
 /**
@@ -140,6 +142,13 @@ static struct block_req *take(struct block_req **first,
 	return req;
 }
 
+/* Whether what was written lasts, once it is done. */
+static bool lasts(const struct block_req *req)
+{
+	return req->op == BLOCK_FLUSH ||
+	       (req->op == BLOCK_WRITE && (req->flags & BLOCK_FUA) != 0);
+}
+
 /* Gives the driver what it has room for. */
 static void start(struct block_dev *disk)
 {
@@ -176,6 +185,9 @@ void block_submit(struct block_dev *dev, struct block_req *req)
 		dev->stats.flushes++;
 		finish(disk, req);
 		return;
+	}
+	if (disk->lasting != NULL && lasts(req)) {
+		req->begun = tsc_now();
 	}
 	put(&disk->queue_end, req);
 	start(disk);
@@ -239,6 +251,9 @@ void block_done(struct block_dev *disk, struct block_req *req, int error)
 			req->op = BLOCK_WRITE;
 		}
 		count(&req->dev->stats, req);
+		if (disk->lasting != NULL && lasts(req) && error == 0) {
+			latency_add(disk->lasting, tsc_now() - req->begun);
+		}
 		req->sector -= req->dev->first;
 		if (disk->submitting) {
 			finish(disk, req);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host-bridge/rt/latency.h"
+
 enum block_op {
 	BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_ZERO,
 };
@@ -53,6 +55,7 @@ struct block_req {
 	void *priv;			/* the driver's */
 	struct block_dev *dev;		/* block.c's: whom it was handed to */
 	bool flushing;			/* block.c's: FUA's second half */
+	uint64_t begun;			/* block.c's: TSC, of FLUSH and FUA */
 };
 
 struct block_ops {
@@ -89,6 +92,9 @@ struct block_dev {
 	uint32_t in_flight;		/* with the driver */
 	bool submitting;		/* the driver's submit() is running */
 	struct block_stats stats;
+	/* Of a disk, not of a part: how long FLUSH and FUA have taken, from
+	 * block_submit() on; who wants to know sets it. NULL: nobody. */
+	struct latency *lasting;
 };
 
 void block_init(struct block_dev *dev);

@@ -96,6 +96,7 @@ static void keep_ready(void)
 			disk_describe(disk, line, sizeof(line));
 			notice("isthmus: disk %s: %s", disk->dev.name, line);
 			block_init(&d->disk->dev);
+			d->disk->dev.lasting = &d->lasting;
 			at = &d->next;
 			continue;
 		}

@@ -15,6 +15,7 @@ struct disks_disk {
 	struct disk *disk;	/* disk->dev is the block device */
 	struct gpt table;
 	struct block_dev parts[GPT_PARTS];	/* as in table */
+	struct latency lasting;	/* the disk's: see block.h */
 };
 
 /* Finds and starts them, and waits, some seconds at most. named: what may be

@@ -65,6 +65,7 @@ static struct fuse_again *again_new(struct fuse_server *server)
 	}
 	again->ready = again->waits = false;
 	again->len = again->count = 0;
+	again->begun = 0;
 	again->wait.number = 0;
 	return again;
 }

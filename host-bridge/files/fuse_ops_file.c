@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host-bridge/files/fuse_ops.h"
+#include "host-bridge/rt/tsc.h"
 
 #define O_WRONLY	1u
 #define O_RDWR		2u
@@ -261,6 +262,24 @@ int fuse_flush(struct fuse_request *r)
 /** FSYNC, FSYNCDIR: fuse_fsync_in. As lasting as the volume's device is. */
 int fuse_fsync(struct fuse_request *r)
 {
-	return r->again != NULL ? fuse_again_sync(r, r->node->ino)
-				: volume_fsync(r->vol, r->node->ino);
+	struct fuse_again *again = r->again;
+	uint64_t begun = tsc_now();
+	int error;
+
+	if (again != NULL && again->begun == 0) {
+		again->begun = begun;
+	}
+	error = again != NULL ? fuse_again_sync(r, r->node->ino)
+			      : volume_fsync(r->vol, r->node->ino);
+	if (error == 0) {
+		latency_add(&r->session->server->lasting, tsc_now() -
+			    (again != NULL ? again->begun : begun));
+	}
+	return error;
+}
+
+/** See fuse_server.h. */
+const struct latency *fuse_server_lasting(const struct fuse_server *server)
+{
+	return &server->lasting;
 }

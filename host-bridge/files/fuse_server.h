@@ -15,6 +15,7 @@
 #define ISTHMUS_FUSE_SERVER_H
 
 #include "host-bridge/fs/volume.h"
+#include "host-bridge/rt/latency.h"
 #include "proto/fuse.h"
 #include "proto/fuse_channel.h"
 
@@ -41,6 +42,8 @@ struct fuse_conn_ops {
 struct fuse_server *fuse_server_new(struct volume *vol,
 				    struct volume_turns *turns);
 void fuse_server_free(struct fuse_server *server);
+/* How long FSYNC has taken, from the request to the answer. */
+const struct latency *fuse_server_lasting(const struct fuse_server *server);
 /* peer says who it is: a session is found only by the peer it was made by. */
 struct fuse_conn *fuse_conn_new(struct fuse_server *server,
 				const struct fuse_conn_ops *ops, void *arg,

@@ -11,6 +11,7 @@
 #include "host-bridge/blk/cache.h"
 #include "host-bridge/files/fuse_limits.h"
 #include "host-bridge/files/fuse_server.h"
+#include "host-bridge/rt/latency.h"
 #include "host-bridge/rt/seed.h"
 
 /* Seconds for which Linux may keep what it was told: for ever, for it is told
@@ -75,6 +76,7 @@ struct fuse_again {
 	uint8_t *body;			/* of the message; NULL: not kept yet */
 	/* WRITE: body is data that is not written yet. */
 	struct fuse_write_in write;
+	uint64_t begun;			/* FSYNC: TSC; 0: not yet */
 	uint32_t count;			/* written before it */
 };
 
@@ -174,6 +176,7 @@ struct fuse_server {
 	struct fuse_lock_file **lock_files;	/* fuse_lock.c */
 	uint64_t lock_seed;
 	struct fuse_coherence coherence;
+	struct latency lasting;		/* of FSYNC */
 	struct volume_seg segs[FUSE_SEGS_MAX];
 	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +
 				  FUSE_CHANNEL_DATA_MAX +

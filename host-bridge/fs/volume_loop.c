@@ -114,15 +114,24 @@ static void on_ready(struct volume_wait *wait)
 }
 
 /** See volume_loop.h. */
+const char *volume_loop_look(struct volume_disk_state *state)
+{
+	if (!opened) {
+		return NULL;
+	}
+	volume_disk_look_at(disk, state);
+	return name;
+}
+
+/** See volume_loop.h. */
 void volume_loop_describe(char *text, size_t size)
 {
 	struct volume_disk_state state;
 
 	text[0] = '\0';
-	if (!opened) {
+	if (!volume_loop_look(&state)) {
 		return;
 	}
-	volume_disk_look_at(disk, &state);
 	snprintf(text, size, "on disk %s%s, %llu blocks not written yet", name,
 		 state.failed ? ", READ ONLY: it could not be written" : "",
 		 (unsigned long long)state.unwritten);
@@ -135,10 +144,9 @@ void volume_loop_describe_cache(char *text, size_t size)
 	const struct cache_stats *c = &state.cache;
 
 	text[0] = '\0';
-	if (!opened) {
+	if (!volume_loop_look(&state)) {
 		return;
 	}
-	volume_disk_look_at(disk, &state);
 	snprintf(text, size, "the volume's blocks in memory: at most %llu KiB, "
 		 "%llu KiB dirty, %llu KiB the journal's; %llu hits, %llu "
 		 "misses, %llu read ahead, %llu written, %llu failed",

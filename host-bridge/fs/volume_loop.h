@@ -12,6 +12,8 @@
 int volume_loop_open(struct block_dev *dev, struct volume **vol,
 		     struct volume_turns **turns, char why[JOURNAL_WHY]);
 int volume_loop_close(uint64_t ms);
+/* How it is, and the name of the disk it is on; NULL: there is none. */
+const char *volume_loop_look(struct volume_disk_state *state);
 /* The line of `status`; empty when there is none. */
 void volume_loop_describe(char *text, size_t size);
 /* The same of its blocks in memory, for `disk` and `memory`. */

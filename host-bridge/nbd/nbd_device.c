@@ -17,6 +17,7 @@
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/nbd/nbd_int.h"
 #include "host-bridge/rt/container.h"
+#include "host-bridge/rt/tsc.h"
 
 #define IOS		8u		/* requests at a time */
 
@@ -33,6 +34,7 @@ struct nbd_io {
 	uint32_t error;			/* as the protocol has it */
 	bool busy;			/* with the device */
 	bool headed;			/* its answer's head has gone */
+	uint64_t begun;			/* as of the task */
 };
 
 struct nbd_device {
@@ -89,6 +91,7 @@ static struct nbd_io *take(struct nbd_conn *conn, const struct nbd_task *task)
 	io->conn = conn;
 	io->next = NULL;
 	io->request = task->request;
+	io->begun = task->begun;
 	io->at = io->error = 0;
 	io->headed = false;
 	return io;
@@ -227,6 +230,9 @@ static void count(struct nbd_disk *disk, const struct nbd_io *io)
 		disk->written_bytes += req->len;
 	} else if (req->type == NBD_FLUSH) {
 		disk->flushes++;
+	}
+	if (io->error == 0 && nbd_lasts(req)) {
+		latency_add(&disk->lasting, tsc_now() - io->begun);
 	}
 }
 

@@ -38,6 +38,7 @@ struct nbd_task {
 	uint64_t offset;		/* of the next byte */
 	uint32_t left;			/* bytes still to be moved */
 	uint32_t error;			/* of a WRITE, whose data are skipped */
+	uint64_t begun;			/* TSC, if nbd_lasts() */
 	struct volume_wait wait;
 	bool waits;			/* and ready() will be called */
 	enum { NOTHING_DUE, CARRY_DUE, FINISH_DUE } due;	/* then */
@@ -79,6 +80,12 @@ struct nbd_service {
 static inline uint32_t nbd_sector(const struct nbd_store *store)
 {
 	return store->sector != 0 ? store->sector : NBD_SECTOR;
+}
+
+/** Whether what was written lasts, once it is answered. */
+static inline bool nbd_lasts(const struct nbd_request *req)
+{
+	return req->type == NBD_FLUSH || (req->flags & NBD_FLAG_FUA) != 0;
 }
 
 /* nbd_service.c */

@@ -10,6 +10,7 @@
 #include "host-bridge/nbd/nbd_int.h"
 #include "host-bridge/fs/volume.h"
 #include "host-bridge/rt/container.h"
+#include "host-bridge/rt/tsc.h"
 
 #define PIECES	40u		/* of one look at the store */
 
@@ -161,6 +162,9 @@ static void answer(struct nbd_task *task, uint32_t error)
 	struct nbd_answer head = answer_head(task, error);
 
 	conn->disk->errors += error != 0;
+	if (error == 0 && nbd_lasts(&task->request)) {
+		latency_add(&conn->disk->lasting, tsc_now() - task->begun);
+	}
 	task_end(task);
 	nbd_conn_put(conn, &head, sizeof(head));
 }
@@ -398,6 +402,7 @@ void nbd_on_request(struct nbd_conn *conn)
 	task->wait.ready = on_ready;
 	task->offset = req->offset;
 	task->left = req->len;
+	task->begun = nbd_lasts(req) ? tsc_now() : 0;
 	task->error = check(conn->disk->store, req);
 	if (req->type == NBD_WRITE && req->len != 0) {
 		conn->writing = task;

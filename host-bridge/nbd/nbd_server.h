@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host-bridge/rt/latency.h"
+
 struct block_dev;
 struct volume;
 struct volume_turns;
@@ -67,6 +69,7 @@ struct nbd_disk {
 	struct nbd_store *store;
 	uint64_t reads, writes, read_bytes, written_bytes, flushes, errors;
 	unsigned users;			/* connections */
+	struct latency lasting;		/* of flushes, and writes that are one */
 };
 
 struct nbd_service;

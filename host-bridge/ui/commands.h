@@ -55,8 +55,6 @@ void commands_vdisk_grow(const struct command_env *env, const char *name,
 /* commands_system.c */
 const char *commands_name(uint64_t lo, uint64_t hi);
 const char *commands_state(uint64_t state);
-/* status_json.c */
-void commands_status_json(const struct command_env *env);
 
 void commands_run(const struct command_env *env, char *line);
 /* commands_complete.c: completes a path. */

@@ -15,6 +15,7 @@
 #include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
+#include "host-bridge/ui/documents.h"
 
 #define LINE		16u		/* bytes of a dump's line */
 #define CHECK_BYTES	(64u << 10)	/* of a request */
@@ -340,6 +341,10 @@ static void run_disk(const struct command_env *env, int argc, char **argv,
 		list();
 		return;
 	}
+	if (argc == 2 && strcmp(argv[1], "--json") == 0) {
+		documents_disk(env);
+		return;
+	}
 	if (argc == 4 && strcmp(argv[1], "grow") == 0) {
 		commands_vdisk_grow(env, argv[2], argv[3]);
 		return;
@@ -359,7 +364,8 @@ static void run_disk(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_disk[] = {
-	{ "disk", "[read|write|check|grow NAME ...]", "disks, their parts, errors",
+	{ "disk", "[--json|read|write|check|grow ..]", "disks, their parts, errors",
+	  "  disk --json                   for programs: all of it in one line\n"
 	  "  disk read NAME SECTOR         shows a sector\n"
 	  "  disk write NAME SECTOR TEXT   a sector of text and zeroes, where\n"
 	  "                                the manifest allows it\n"

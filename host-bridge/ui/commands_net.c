@@ -22,6 +22,7 @@
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_nat.h"
 #include "host-bridge/ui/console.h"
+#include "host-bridge/ui/documents.h"
 
 #define PINGS		4u
 #define PINGS_MAX	100000u
@@ -122,8 +123,10 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 			print_ports();
 		} else if (strcmp(argv[1], "nat") == 0) {
 			commands_nat(env);
+		} else if (strcmp(argv[1], "--json") == 0) {
+			documents_net(env);
 		} else {
-			printf("usage: net [ports|nat]\n");
+			printf("usage: net [ports|nat|--json]\n");
 		}
 		return;
 	}
@@ -289,11 +292,11 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 }
 
 const struct command commands_net[] = {
-	{ "net", "[ports|nat]", "the network: card, addresses, servers, counters",
+	{ "net", "[ports|nat|--json]", "the network: card, addresses, servers, counters",
 	  "  Packets and bytes are the card's; refused are those that nobody here\n"
 	  "  has asked for, or that are not as they should be. ports: those that\n"
 	  "  lead to a Linux. nat: what each Linux has open beyond, and why packets\n"
-	  "  were dropped.\n",
+	  "  were dropped. --json: all of it in one line, for programs.\n",
 	  0, 1, run_net, NULL },
 	{ "ping", "HOST [-c N]", "whether a host answers, N times; else 4",
 	  "  HOST is a name or an address; ctrl-c ends it.\n",

@@ -23,6 +23,7 @@
 #include "host-bridge/rt/notice_log.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
+#include "host-bridge/ui/documents.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/system.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
@@ -185,7 +186,7 @@ static void run_status(const struct command_env *env, int argc, char **argv,
 	(void)rest;
 	if (argc > 1) {
 		if (strcmp(argv[1], "--json") == 0) {
-			commands_status_json(env);
+			documents_status(env);
 		} else {
 			printf("\"%s\" is not --json\n", argv[1]);
 		}
@@ -230,10 +231,15 @@ static void run_memory(const struct command_env *env, int argc, char **argv,
 	struct hc_regs r;
 	uint64_t sum = 0;
 
-	(void)env;
-	(void)argc;
-	(void)argv;
 	(void)rest;
+	if (argc > 1) {
+		if (strcmp(argv[1], "--json") == 0) {
+			documents_memory(env);
+		} else {
+			printf("\"%s\" is not --json\n", argv[1]);
+		}
+		return;
+	}
 	for (uint64_t i = 0; hc_query(HC_QUERY_OWNER, i, 0, &r) == HC_OK;
 	     i++) {
 		print_owner(commands_name(r.rsi, r.rdx), r.rdi);
@@ -418,8 +424,9 @@ const struct command commands_system[] = {
 	{ "status", "[--json]", "partitions, CPUs, memory, exits by reason",
 	  "  --json   for programs: all of it in one line\n",
 	  0, 1, run_status, NULL },
-	{ "memory", "", "who owns the machine's memory", "",
-	  0, 0, run_memory, NULL },
+	{ "memory", "[--json]", "who owns the machine's memory",
+	  "  --json   for programs: all of it in one line\n",
+	  0, 1, run_memory, NULL },
 	{ "channel", "", "the channels to Linux: rings, counters, liveness", "",
 	  0, 0, run_channel, NULL },
 	{ "log", "[host] [LINES]", "the hypervisor's log, or its last lines",

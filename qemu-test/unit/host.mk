@@ -63,3 +63,6 @@ UNIT_TESTS += host_wall
 host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c \
 	host-bridge/guest/linux_clock.c host-bridge/loop/loop.c
 host_wall_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h
+UNIT_TESTS += host_json
+host_json_SRCS := qemu-test/unit/host_json_test.c host-bridge/ui/json.c \
+	host-bridge/ui/words.c
