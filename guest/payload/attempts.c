@@ -450,6 +450,7 @@ static const struct {
 	{ "msrs", run_msrs },
 	{ "hypercalls", run_hypercalls },
 	{ "channel", run_channel },
+	{ "once", run_once },
 	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },

@@ -95,6 +95,12 @@ void machine_init(void)
 	load_tables();
 }
 
+/** Has a handler, which returns by IRET, for a vector. */
+void machine_set_handler(unsigned int vector, const void *handler)
+{
+	set_gate(vector, handler, GATE_KERNEL);
+}
+
 /**
  * Makes one guest-physical address accessible, with all of its GiB, and returns
  * where; 512 GiB are in reach, what is beyond is cut off. Above 4 GiB there is

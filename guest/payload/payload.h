@@ -33,6 +33,7 @@ extern const uint8_t trap_stubs[], trap_stack_top[];
 
 /* machine.c */
 void machine_init(void);
+void machine_set_handler(unsigned int vector, const void *handler);
 volatile uint8_t *machine_map(uint64_t gpa);
 void print(const char *text);
 void print_hex(uint64_t value);
@@ -42,5 +43,8 @@ void report_value(const char *name, uint64_t detail, unsigned int trap,
 
 /* attempts.c */
 bool attempt_run(const char *test);
+
+/* once.c */
+void run_once(uint64_t unused);
 
 #endif

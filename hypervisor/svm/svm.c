@@ -21,6 +21,7 @@
 #define VM_CR_SVMDIS		BIT64(4)
 
 #define MSRPM_PAGES		2u
+#define EVENT_TICKS		1000u	/* until a handler's first exit */
 
 uint32_t svm_features, svm_asids;	/* set by probe, then constant */
 static uint64_t host_area[BOOT_MAX_CPUS];	/* VMSAVE of the CPU's own */
@@ -172,10 +173,8 @@ static void flush_shared(struct vcpu *v)
 }
 
 /* An exit in the middle of an event's delivery: deliver it again. */
-static NOINLINE void reinject(struct svm_vcpu *x, const struct svm_exit_raw *raw)
+static NOINLINE void reinject(struct vmcb *b, const struct svm_exit_raw *raw)
 {
-	struct vmcb *b = x->vmcb;
-
 	if (svm_delivers_again(raw, b->exitintinfo)) {
 		b->eventinj = b->exitintinfo;
 		b->eventinj_error = b->exitintinfo_error;
@@ -215,6 +214,12 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		renew(v);
 	}
 	flush_shared(v);
+	/* an event that QEMU delivers it delivers once more if its count of
+	 * instructions ends before an exit: docs/platforms.md */
+	if (b->eventinj && limit < rdtsc() + EVENT_TICKS) {
+		lapic_timer_stop();
+		limit = rdtsc() + EVENT_TICKS;
+	}
 	lapic_timer_start(limit);
 	/* RAX is VMRUN's operand, so the guest's is in the VMCB meanwhile */
 	b->rax = v->regs.rax;
@@ -223,9 +228,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	/* done by this VMRUN */
 	b->tlb_control = 0;
 	/* the exit fields are read once; decode works on the copy */
-	raw.exitcode = b->exitcode;
-	raw.exitinfo1 = b->exitinfo1;
-	raw.exitinfo2 = b->exitinfo2;
+	raw = (struct svm_exit_raw){ b->exitcode, b->exitinfo1, b->exitinfo2 };
 	svm_exit_decode(&raw, e);
 	/* nothing ran: the event is still where it was */
 	if (e->code == VM_EXIT_ENTRY_FAIL) {
@@ -234,7 +237,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	/* it was delivered, or exitintinfo has it */
 	b->eventinj = 0;
 	if (b->exitintinfo & EVENTINJ_VALID) {
-		reinject(x, &raw);
+		reinject(b, &raw);
 	}
 	if (x->nmi_blocked) {
 		track_nmi(x, e);

@@ -320,7 +320,6 @@ void svm_vcpu_intr_window(struct vcpu *v)
 	struct vmcb *b = vmcb_of(v);
 
 	b->int_ctl |= INT_CTL_V_IRQ | INT_CTL_V_IGN_TPR;
-	b->int_vector = 0;
 	b->intercept_misc1 |= MISC1_VINTR;
 }
 

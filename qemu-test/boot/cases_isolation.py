@@ -118,6 +118,21 @@ def payload(t):
     t.check(not wrong, "\n".join(map(str, wrong)))
 
 
+@case("once", "an interrupt is delivered once, whatever ends the guest's run "
+      "meanwhile", only=("bochs", *QEMU), why="Bochs' AMD-V has no exit for an "
+      "interrupt from a guest that was entered with interrupts off",
+      later=QEMU)
+def once(t):
+    t.need(PAYLOAD)
+    result = t.boot("--kernel", PAYLOAD, "--append", "isthmus.test=once",
+                    "--until", "PAYLOAD end", "--deterministic")
+    t.check(result.status == 0, f"status {result.status}: {result.err}")
+    said = _attempts(result.linux)
+    t.check(said == [("once-again", None, "ok 0x0"),
+                     ("once-more", None, "ok 0x0"),
+                     ("once-ticks", None, "ok 0x1000")], f"{said}")
+
+
 QUICK_CRASHES = 3               # then host-bridge leaves Linux down
 
 

@@ -2,8 +2,9 @@
 /*
  * ASIDs where there are few: each CPU's vCPUs have their own, and those that
  * must share one find nothing of each other's in the TLB. And that an entry after
- * a mapping was taken away flushes, and says so, as core/release.c wants it; and
- * what a child's VMCB has of its template's.
+ * a mapping was taken away flushes, and says so, as core/release.c wants it;
+ * what a child's VMCB has of its template's; how long a run with an event is let
+ * alone.
  */
 #include "hv_fakes.h"
 #include "hypervisor/svm/svm.h"
@@ -15,6 +16,8 @@ static struct vcpu vcpu[12];
 static uint64_t next_page;
 static uint8_t flushed;
 static uint64_t raise_to;	/* part.gpm_epoch, while in the guest */
+static uint64_t armed;		/* the LAPIC's timer */
+static bool stopped;		/* it was stopped before that */
 
 hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
 {
@@ -64,7 +67,12 @@ uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3,
 
 void lapic_timer_start(uint64_t tsc_deadline)
 {
-	(void)tsc_deadline;
+	armed = tsc_deadline;
+}
+
+void lapic_timer_stop(void)
+{
+	stopped = true;
 }
 
 void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa)
@@ -191,12 +199,54 @@ static void copying(void **state)
 	assert_int_equal(vcpu[3].gpm_epoch, 0);
 }
 
+/* What one run arms the timer with. */
+static uint64_t arms(uint64_t limit, bool *again)
+{
+	struct vm_exit e;
+
+	stopped = false;
+	hvm_svm.vcpu_run(&vcpu[0], limit, &e);
+	*again = stopped;
+	return armed;
+}
+
+/* A time limit that would end the run with the event, or just behind it, is put
+ * off, armed or not, but for no longer than a handler needs. */
+static void event_alone(void **state)
+{
+	struct vmcb *b = ((struct svm_vcpu *)vcpu[0].backend)->vmcb;
+	const struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
+	uint64_t now, limit;
+	bool again;
+
+	(void)state;
+	memset(b, 0, sizeof(*b));
+	now = rdtsc();
+	assert_int_equal(arms(now + 500, &again), now + 500);
+	assert_false(again);
+	assert_true(hvm_svm.vcpu_inject(&vcpu[0], ev));
+	now = rdtsc();
+	limit = arms(now + 500, &again);
+	assert_true(limit >= now + 1000 && limit <= rdtsc() + 1000);
+	assert_true(again);
+	/* it was delivered with that run */
+	now = rdtsc();
+	assert_int_equal(arms(now + 500, &again), now + 500);
+	/* and what is far anyway stays */
+	((struct svm_vcpu *)vcpu[0].backend)->nmi_blocked = false;
+	assert_true(hvm_svm.vcpu_inject(&vcpu[0], ev));
+	limit = rdtsc() + (1ull << 40);
+	assert_int_equal(arms(limit, &again), limit);
+	assert_false(again);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few),
 		cmocka_unit_test(epoch),
 		cmocka_unit_test(copying),
+		cmocka_unit_test(event_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
