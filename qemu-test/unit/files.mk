@@ -103,7 +103,7 @@ UNIT_TESTS += host_down
 host_down_SRCS := qemu-test/unit/host_down_test.c \
 	qemu-test/unit/volume_fixture.c $(VOLUME_SRCS) $(FUSE_SERVER_SRCS) \
 	host-bridge/files/fuse_service.c \
-	host-bridge/ui/commands_system.c host-bridge/ui/status_json.c \
+	host-bridge/ui/commands_system.c \
 	host-bridge/fs/volume_call.c \
 	$(addprefix host-bridge/vsock/vsock, _conn.c _inbox.c _link.c _packet.c)
 host_down_LIBS := $(VOLUME_LIBS)
