@@ -137,6 +137,8 @@ static const struct prop network_props[] = {
 	{ "console", PROP_TEXT, false, 1, 5, 0 },
 	{ "password", PROP_TEXT, false, 8, 127, 0 },
 	{ "key", PROP_TEXT, false, 64, 64, 0 },
+	{ "control", PROP_TEXT, false, 1, 5, 0 },
+	{ "control-key", PROP_TEXT, false, 64, 64, 0 },
 	{ "echo", PROP_FLAG, false, 0, 0, 0 },
 };
 

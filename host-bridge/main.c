@@ -16,6 +16,7 @@
 
 #include "proto/host_info.h"
 #include "host-bridge/agent/agent.h"
+#include "host-bridge/agent/control.h"
 #include "host-bridge/blk/disks.h"
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/dev/dma.h"
@@ -47,6 +48,7 @@
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/ui/run_once.h"
@@ -99,6 +101,20 @@ static const struct console_remote remote = {
 	.serial = &netconsole_serial,
 };
 
+/* For sessions from outside: a Linux by its name, the first without. */
+static bool find_linux(const char *name, struct guest **guest, struct vsock **vs)
+{
+	const struct command_env *of = name[0] ?
+		commands_linux_named(linuxes, name) : linuxes;
+
+	if (!of || !of->vsock) {
+		return false;
+	}
+	*guest = of->guest;
+	*vs = of->vsock;
+	return true;
+}
+
 /* The stack, for Linuxes, and on the first card if there is one; and what this
  * partition has to say there. */
 static void start_network(void)
@@ -131,6 +147,9 @@ static void start_network(void)
 	if (want->console || want->password || want->key) {
 		netconsole_start(want->console, want->password, want->key);
 		console_set_remote(&remote);
+	}
+	if (want->control || want->control_key) {
+		control_start(want->control, want->control_key, find_linux);
 	}
 	if (want->syslog) {
 		syslog_start(want->syslog, hv_log_read);

@@ -157,6 +157,8 @@ static void read_network(const void *fdt, struct config_network *network)
 	network->console = string_property(fdt, node, "console");
 	network->password = string_property(fdt, node, "password");
 	network->key = string_property(fdt, node, "key");
+	network->control = string_property(fdt, node, "control");
+	network->control_key = string_property(fdt, node, "control-key");
 	network->off = fdt_getprop(fdt, node, "off", NULL) != NULL;
 	network->echo = fdt_getprop(fdt, node, "echo", NULL) != NULL;
 }

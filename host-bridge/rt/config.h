@@ -61,6 +61,7 @@ struct config_network {
 	const char *syslog;		/* where the log goes: "192.0.2.9 514" */
 	const char *console;		/* a port, and what opens it: */
 	const char *password, *key;	/* .. key: 64 hexadecimal digits */
+	const char *control, *control_key;	/* likewise: sessions with agents */
 	bool echo;			/* a service on TCP port 7 */
 	bool off;			/* no network at all */
 };

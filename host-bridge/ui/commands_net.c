@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "drivers/nic.h"
+#include "host-bridge/agent/control.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/linux_net.h"
 #include "host-bridge/net/lwip_port.h"
@@ -81,6 +82,21 @@ static void print_names(void)
 	       (unsigned long long)n.passed, (unsigned long long)n.answered,
 	       (unsigned long long)n.failed, (unsigned long long)n.dropped,
 	       (unsigned long long)n.refused);
+}
+
+/* Sessions with agents from outside. */
+static void print_control(void)
+{
+	struct control_status c;
+
+	control_get_status(&c);
+	if (c.port == 0) {
+		return;
+	}
+	printf("  control: on TCP port %u, %u of %u connections, %llu sessions "
+	       "begun; %llu wrong answers, %llu refused\n", c.port, c.sessions,
+	       c.most, (unsigned long long)c.began, (unsigned long long)c.wrong,
+	       (unsigned long long)c.refused);
 }
 
 static void print_port(void *arg, const struct ports_line *l)
@@ -159,6 +175,7 @@ static void run_net(const struct command_env *env, int argc, char **argv,
 	       (unsigned long long)heap->most >> 10, LWIP_PORT_HEAP >> 10,
 	       (unsigned long long)heap->refused);
 	print_names();
+	print_control();
 	print_clock();
 	syslog_get_status(&log);
 	if (log.sent || log.lost) {

@@ -210,6 +210,8 @@ static const struct spoiled {
 	{ "/network", "password", 0, { 0 }, "short", "(8 to 127)" },
 	{ "/network", "console", 0, { 0 }, "123456", "(1 to 5)" },
 	{ "/network", "key", 0, { 0 }, "0123456789abcdef", "(64 to 64)" },
+	{ "/network", "control-key", 0, { 0 }, "0123456789abcdef", "(64 to 64)" },
+	{ "/network", "control", 0, { 0 }, "123456", "(1 to 5)" },
 	{ "/network", "echo", 1, { 1 }, NULL, "\"echo\": it takes no value" },
 	{ "/network", "address4", 0, { 0 }, "10.0.2.9/24", "unknown property" },
 	{ "/channels/files", "output-kib", 1, { 1024 }, NULL, "4 more than a power of two" },

@@ -10,7 +10,7 @@ NET_FLAGS := -Iqemu-test/unit -include qemu-test/unit/fake/clock.h \
 build/unit/lwip.a: $(LWIP_NEEDS) host-bridge/build.mk
 	$(call LWIP_ARCHIVE,gcc $(UNIT_FLAGS) $(LWIP_INCLUDES),ar)
 
-NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_names net_names_tcp net_static \
+NET_UNIT := net_stack net_stack_linux net_echo net_syslog net_console net_control net_names net_names_tcp net_static \
 	net_neighbours net_wrong
 UNIT_TESTS += $(NET_UNIT)
 $(foreach t,$(NET_UNIT),\
@@ -21,7 +21,9 @@ $(foreach t,$(NET_UNIT),\
 	$(eval $(t)_LIBS := build/unit/lwip.a)\
 	$(eval build/unit/$(t): build/unit/lwip.a))
 NETCONSOLE_SRCS := host-bridge/net/netconsole.c host-bridge/net/challenge.c host-bridge/rt/hmac.c proto/sha256.c
-net_console_SRCS += $(NETCONSOLE_SRCS)
+net_console_SRCS += qemu-test/unit/net_peers.c $(NETCONSOLE_SRCS)
+net_control_SRCS += qemu-test/unit/net_peers.c host-bridge/agent/control.c \
+	host-bridge/net/challenge.c host-bridge/rt/hmac.c proto/sha256.c
 net_wrong_SRCS += $(NETCONSOLE_SRCS)
 NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \
 	names_udp.c names_message.c names_tcp.c stack_ports.c)

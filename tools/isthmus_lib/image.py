@@ -29,7 +29,7 @@ class Options:
 
     manifest = kernel = initrd = append = overlay = share = exec = None
     smp = mark = linux_disk = disks = volume_disk = volume_mib = None
-    sandbox = None
+    sandbox = control_key = None
 
     def __init__(self, **values):
         for key, value in values.items():

@@ -9,7 +9,7 @@ the command line asks for.
 import os
 import subprocess
 
-from isthmus_lib import devicetree, sandbox
+from isthmus_lib import control, devicetree, sandbox
 from isthmus_lib.common import BUILD, ROOT, Failure, sha256_of
 
 BOOTARGS_MAX = 2047             # boot/manifest_decode.c
@@ -102,3 +102,9 @@ def fill_in(tree, files, options):
             disk.set_cell("size-mib", options.linux_disk)
     if options.sandbox:
         sandbox.fill_in(tree, options.sandbox)
+    if options.control_key:
+        network = tree.child("network")
+        if "off" in network.props:
+            raise Failure("--control: the manifest's network is off", 2)
+        network.set_text("control", str(control.PORT))
+        network.set_text("control-key", options.control_key)
