@@ -160,6 +160,7 @@ check-tools:
 	@python3 -B tools/isthmus_lib/supply_test.py
 	@python3 -B qemu-test/boot/schema_test.py
 	@python3 -B tools/isthmus_lib/ext4_test.py
+	@python3 -B tools/isthmus_lib/distros_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
 bench: all $(sort $(TEST_ARTIFACTS))

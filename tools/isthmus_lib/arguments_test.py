@@ -154,6 +154,30 @@ BAD = [
     ("sandbox --net in true", 2, "--net: invalid choice"),
     ("sandbox --platform none true", 2, "none"),
     ("sandbox --smp 9 true", 2, "--smp 9: Linux has 8 CPUs at most"),
+    ("distro", 2, "COMMAND"),
+    ("distro build", 2, "debian"),
+    ("distro build suse", 2, "suse"),
+    ("distro build debian --name A", 2, "'A' cannot be a distribution's name"),
+    ("distro build debian --release 11", 2, "--release"),
+    ("distro build debian --packages aa,B", 2, "'B' is no package's name"),
+    ("distro build debian --user 9", 2, "'9' cannot be a user's name"),
+    ("distro import", 2, "TAR|FOLDER"),
+    ("distro import {}/none", 2, "import {}/none: No such file or folder"),
+    ("distro import {}/file", 2, "{}/file: it is no tar archive"),
+    ("distro import {}/empty", 2, "{}/empty: it is empty"),
+    ("distro import {}/fifo", 2, "{}/fifo: it is not a regular file"),
+    ("distro import {}/folder", 2, "{}/folder: it is no OCI image layout"),
+    ("distro import {}/file x --size 1", 2, "--size: '1' is no number from 64"),
+    ("distro export none {}/x.tar", 2, "there is no distribution 'none'"),
+    ("distro export none {}/x.tar.zst", 2, "archives are written plain, or"),
+    ("distro remove none", 2, "`isthmus distro build debian --name none`"),
+    ("distro default none", 2, "there is no distribution 'none'"),
+    ("distro default", 2, "there is no default distribution"),
+    ("boot --distro none --platform qemu-tcg", 2, "no distribution 'none'"),
+    ("boot --distro --platform qemu-tcg", 2, "no default distribution"),
+    ("boot --user a", 2, "--user is for the distribution of --distro"),
+    ("boot --discard", 2, "--discard is for the distribution of --distro"),
+    ("boot --image {}/file --distro a", 2, "--distro is for a disk that is"),
     ("boot --linux-disk 0", 2, "--linux-disk: '0' is no number from 1 to"),
     ("boot --linux-disk disk", 2, "there is none without --disk"),
     (["boot", "--linux-disk", "two words"], 2, "neither a number of MiB nor a word"),
@@ -172,6 +196,8 @@ class Arguments(unittest.TestCase):
         self.temporary = tempfile.TemporaryDirectory(prefix="isthmus-")
         self.folder = self.temporary.name
         os.mkdir(self.path("tmp"))
+        os.makedirs(self.path("data/isthmus/distros"))
+        open(self.path("data/isthmus/distros/lock"), "w").close()
         os.mkdir(self.path("folder"))
         os.mkfifo(self.path("fifo"))
         self.write("file", b"text" * 1000)
@@ -191,7 +217,8 @@ class Arguments(unittest.TestCase):
         return subprocess.run(
             [TOOL, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, check=False, cwd=self.folder, timeout=60,
-            env=dict(os.environ, TMPDIR=self.path("tmp")), **kwargs)
+            env=dict(os.environ, TMPDIR=self.path("tmp"),
+                     XDG_DATA_HOME=self.path("data")), **kwargs)
 
     def test_each_bad_argument_is_one_line(self):
         before = sorted(os.listdir(self.folder))
@@ -208,6 +235,8 @@ class Arguments(unittest.TestCase):
                 self.assertEqual(sorted(os.listdir(self.folder)), before)
                 self.assertEqual(os.listdir(self.path("folder")), [])
                 self.assertEqual(os.listdir(self.path("tmp")), [])
+                self.assertEqual(os.listdir(
+                    self.path("data/isthmus/distros")), ["lock"])
 
     def test_what_this_computer_refuses(self):
         with open("/dev/full", "wb") as full:

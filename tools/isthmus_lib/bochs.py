@@ -43,10 +43,10 @@ def network(folder, forward):
             f"script={folder}/slirp"]
 
 
-def start(folder, disk, cpu, smp, memory, lines, data=None, card=()):
+def start(folder, disk, cpu, smp, memory, lines, disks=(), card=()):
     """Writes the configuration; returns the command. `lines`: the serial
-    ports, as Bochs names what they are connected to; `data`: --disk's;
-    `card`: network()'s."""
+    ports, as Bochs names what they are connected to; `disks`: besides the boot
+    disk; `card`: network()'s."""
     config = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -66,8 +66,8 @@ def start(folder, disk, cpu, smp, memory, lines, data=None, card=()):
         "info: action=ignore, pc_system=report",
         "debug: action=ignore",
     ]
-    if data:
-        config.append(data.bochs(folder))
+    for more in disks:
+        config += more.bochs(folder)
     config += card
     config += [f"com{i + 1}: enabled=1, {where}"
                for i, where in enumerate(lines)]
@@ -89,7 +89,7 @@ def command(cpu):
         card = network(folder, settings.forward) if settings.nic else ()
         return debugging.bochs_prefix(folder, settings) + start(
             folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
-            sockets(ports), settings.data, card)
+            sockets(ports), settings.more_disks(), card)
     return make
 
 

@@ -16,25 +16,31 @@ CYLINDER = 16 * 63 * 512        # Bochs likes whole ones; 8 KiB divide it
 SIZE_DEFAULT = 256              # MiB
 SERIAL = "isthmus"
 BUSES = ("virtio", "nvme", "ahci", "ide")
-LINK = "data.img"               # in the machine's folder
+# Where Bochs has a disk, by its name; the boot disk is ata0-master.
+BOCHS = {"data": ("ata0-slave", []), "distro": (
+    "ata1-master", ["ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15"])}
 
 
 class DataDisk:
-    """Its file and how it is attached."""
+    """Its file and how it is attached. `name`: of all that is the emulator's
+    for it."""
 
-    def __init__(self, path, bus, sector, bad, log):
+    def __init__(self, path, bus, sector=512, bad=None, log=None, name="data",
+                 serial=SERIAL):
         self.path = os.path.abspath(path)
         self.bus = bus
         self.sector = sector
         self.bad = bad
         self.log = log
+        self.name = name
+        self.serial = serial
 
     def _blocks(self):
         """What is below the device. Bad sectors are blkdebug's doing, the log
         blklogwrites'."""
-        line = ["-blockdev", "driver=file,discard=unmap,node-name=data-file,"
+        below = f"{self.name}-file"
+        line = ["-blockdev", f"driver=file,discard=unmap,node-name={below},"
                 "filename=" + self.path.replace(",", ",,")]
-        below = "data-file"
         if self.bad is not None:
             below = "data-bad"
             line += ["-blockdev", "driver=blkdebug,discard=unmap,node-name="
@@ -49,8 +55,8 @@ class DataDisk:
                      f"discard=unmap,node-name=data-log,file={below},"
                      "log=data-log-file"]
             below = "data-log"
-        return line + ["-blockdev", "driver=raw,discard=unmap,node-name=data,"
-                       f"file={below}"]
+        return line + ["-blockdev", "driver=raw,discard=unmap,node-name="
+                       f"{self.name},file={below}"]
 
     def qemu(self, machine):
         """QEMU's arguments for it."""
@@ -67,18 +73,19 @@ class DataDisk:
         if self.sector != 512:
             device += f",logical_block_size={self.sector}," \
                 f"physical_block_size={self.sector}"
-        return line + ["-device", f"{device},drive=data,id=data-disk,"
-                       f"serial={SERIAL}"]
+        return line + ["-device", f"{device},drive={self.name},"
+                       f"id={self.name}-disk,serial={self.serial}"]
 
     def bochs(self, folder):
-        """Bochs's line for it. The link keeps its lock file in the folder."""
-        link = os.path.join(folder, LINK)
+        """Bochs's lines for it. The link keeps its lock file in the folder."""
+        link = os.path.join(folder, f"{self.name}.img")
         for path in (link, link + ".lock"):
             if os.path.lexists(path):
                 os.unlink(path)
         os.symlink(self.path, link)
-        return f"ata0-slave: type=disk, path={link}, mode=flat" + (
-            "" if self.sector == 512 else f", sect_size={self.sector}")
+        place, before = BOCHS[self.name]
+        return [*before, f"{place}: type=disk, path={link}, mode=flat" + (
+            "" if self.sector == 512 else f", sect_size={self.sector}")]
 
 
 def _bus(args, platform):

@@ -35,7 +35,7 @@ def add_options(group):
 def qemu_arguments(settings):
     """Arguments for qemu-system-x86_64."""
     added = list(DETERMINISTIC) if settings.deterministic else []
-    if added and (settings.data or settings.nic):
+    if added and (settings.more_disks() or settings.nic):
         # A disk and a network take their time: a clock that ran ahead for
         # everybody who waits for them would run timers all the while.
         added[1] = "shift=0,sleep=on"

@@ -7,8 +7,10 @@ must have been replayed.
 """
 
 import os
+import shutil
 import stat
 import struct
+import subprocess
 
 from isthmus_lib.common import Failure
 
@@ -269,3 +271,16 @@ def extract(path, target):
         return _Copy(volume, target).run()
     finally:
         volume.close()
+
+
+def replay(path, who):
+    """Carries out what is in the journal of the file system in the file
+    `path`, as a mount would; `who` wants it."""
+    if not shutil.which("e2fsck"):
+        raise Failure(f"{who}: there is no e2fsck (package e2fsprogs)", 2)
+    done = subprocess.run(["e2fsck", "-y", "-E", "journal_only", path],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+    if done.returncode > 1:
+        raise Failure(f"{who}: e2fsck cannot replay the journal: "
+                      + done.stdout.decode("utf-8", "replace").strip())

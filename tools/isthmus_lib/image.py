@@ -20,6 +20,7 @@ PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
 PARTS = "isthmus-boot", "isthmus-volume"        # their names in a GPT
+DISTRO = os.path.join(BUILD, "guest", "initrd-distro.cpio")
 VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
 BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
 
@@ -30,6 +31,7 @@ class Options:
     manifest = kernel = initrd = append = overlay = share = exec = None
     smp = mark = linux_disk = disks = volume_disk = volume_mib = None
     sandbox = control_key = None
+    distro = None                   # (name, the manifest's word for its disk)
 
     def __init__(self, **values):
         for key, value in values.items():
@@ -54,13 +56,19 @@ def _initrd(path, options, scratch):
     if options.overlay:
         extra.add_tree(options.overlay)
     _exec_through_file(options, extra)
-    if not extra.count:
+    # What only distributions need other boots do not pay for.
+    below = [path] + ([DISTRO] if options.distro else [])
+    if len(below) == 1 and not extra.count:
         return path
     joined = os.path.join(scratch, "initrd")
-    with open(path, "rb") as base, open(joined, "wb") as out:
-        data = base.read()
-        # Linux looks for a further archive at a multiple of 4 bytes.
-        out.write(data + bytes(-len(data) % 4) + extra.finish())
+    with open(joined, "wb") as out:
+        for archive in below:
+            with open(archive, "rb") as f:
+                data = f.read()
+            # Linux looks for a further archive at a multiple of 4 bytes.
+            out.write(data + bytes(-len(data) % 4))
+        if extra.count:
+            out.write(extra.finish())
     return joined
 
 

@@ -59,6 +59,14 @@ def module_files(tree, own):
     return files
 
 
+def _set_device(chosen, disk, word):
+    """Linux's disk is the one of the machine's with that word."""
+    disk.set_text("device", word)
+    words = chosen.text("writable-disks", "").split()
+    if word not in words:
+        chosen.set_text("writable-disks", " ".join([*words, word]))
+
+
 def fill_in(tree, files, options):
     """Completes the tree for the given modules and command line."""
     for name, path in files.items():
@@ -92,14 +100,15 @@ def fill_in(tree, files, options):
         disk = tree.child("disks").child("root")
         disk.set_cell("partition", 1)
         if isinstance(options.linux_disk, str):
-            disk.set_text("device", options.linux_disk)
-            words = chosen.text("writable-disks", "").split()
-            if options.linux_disk not in words:
-                chosen.set_text("writable-disks",
-                                " ".join([*words, options.linux_disk]))
+            _set_device(chosen, disk, options.linux_disk)
         else:
             disk.set_text("file", "/linux-disk")
             disk.set_cell("size-mib", options.linux_disk)
+    if options.distro:
+        name, device = options.distro
+        disk = tree.child("disks").child(f"distro-{name}")
+        disk.set_cell("partition", 1)
+        _set_device(chosen, disk, device)
     if options.sandbox:
         sandbox.fill_in(tree, options.sandbox)
     if options.control_key:

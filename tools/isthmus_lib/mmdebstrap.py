@@ -39,8 +39,8 @@ def mirrors():
             found.setdefault(suite, uri)
     for suite in (name, f"{name}-security"):
         if suite not in found:
-            raise Failure(f"no source of '{suite}' by http in {debian.ETC}/apt: "
-                          "the root's packages come from the same mirror")
+            raise Failure(f"no source of '{suite}' by http in "
+                          f"{debian.ETC}/apt: the root's packages come from the same mirror")
     return found[name], found[f"{name}-security"]
 
 
@@ -158,13 +158,13 @@ def _tries(cache):
 
 def make_tar(codename, packages, hooks, target):
     """Makes the tar file `target` of a root with these packages besides what
-    every Debian has; `hooks`: shell lines, as its --customize-hook has them."""
+    every Debian has; `hooks`: shell lines, as --customize-hook has them."""
     why = missing()
     if why:
         raise Failure(why)
     command = ["mmdebstrap", "--variant=minbase", "--format=tar",
                "--mode=" + ("auto" if os.geteuid() else "root"),
-               # a root that is not whole is thrown away: no fsync for each file
+               # no fsync for each file: what is not whole is thrown away
                "--dpkgopt=force-unsafe-io",
                "--include=" + ",".join(packages), *apt_settings()]
     origin = sources(codename)

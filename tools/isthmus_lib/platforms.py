@@ -26,7 +26,7 @@ class Settings:
         self.disk = None                # how QEMU attaches the boot disk
         self.devices = []               # QEMU's, besides
         self.iommu = None               # which IOMMU QEMU's machine has
-        self.data = None                # datadisk.DataDisk
+        self.data = self.distro = None  # datadisk.DataDisk
         self.nic = None                 # a network card, of NICS
         self.wire = None                # (listen or connect, port) of its cable
         self.forward = []               # (port here, port of the machine)
@@ -35,6 +35,10 @@ class Settings:
         self.gdb = None                 # debugging.qemu_arguments()
         self.qmp = None                 # likewise
         self.deterministic = False
+
+    def more_disks(self):
+        """Besides the boot disk."""
+        return [d for d in (self.data, self.distro) if d]
 
 
 class Platform:

@@ -78,8 +78,8 @@ def _machine(variables, disk, settings, lines, iommu):
             "-smp", str(settings.smp), "-display", "none", "-nodefaults",
             *IOMMUS[settings.iommu or (iommu if machine == "q35" else "none")],
             "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
-    if settings.data:
-        line += settings.data.qemu(machine)
+    for more in settings.more_disks():
+        line += more.qemu(machine)
     if settings.nic:
         line += _network(settings)
     line += _firmware(variables, settings)

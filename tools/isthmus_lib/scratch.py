@@ -23,7 +23,7 @@ class Folder:
 
     def __init__(self, prefix=PREFIX, place=None):
         place = place or tempfile.gettempdir()
-        _remove_left_behind(prefix, place)
+        remove_left_behind(prefix, place)
         self.lock = None
         while self.lock is None:
             self.path = tempfile.mkdtemp(prefix=prefix, dir=place)
@@ -57,7 +57,8 @@ def _lock(folder):
     return None
 
 
-def _remove_left_behind(prefix, place):
+def remove_left_behind(prefix, place):
+    """Removes folders of runs that were killed."""
     for entry in os.scandir(place):
         fd = _lock(entry.path) if entry.name.startswith(prefix) else None
         if fd is not None:

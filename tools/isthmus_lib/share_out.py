@@ -6,7 +6,6 @@ first, by e2fsck."""
 import contextlib
 import os
 import shutil
-import subprocess
 
 from isthmus_lib import arguments, ext4, scratch
 from isthmus_lib.common import Failure, say
@@ -45,12 +44,7 @@ def copy(args):
     """Replays the journal, and copies."""
     if args.share_out is None:
         return
-    done = subprocess.run(["e2fsck", "-y", "-E", "journal_only", args.disk],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
-    if done.returncode > 1:
-        raise Failure("--share-out: e2fsck cannot replay the journal: "
-                      + done.stdout.decode("utf-8", "replace").strip())
+    ext4.replay(args.disk, "--share-out")
     left_out = ext4.extract(args.disk, args.share_out)
     if left_out:
         say(f"--share-out: {left_out} owners, devices or attributes are left "
