@@ -810,6 +810,23 @@ class Debian(InFolder):
             self.assertIn(part, said)
         self.assertEqual(distros.names(), [])
 
+    @unittest.skipUnless(os.getuid() == 0, "only root mounts")
+    def test_what_it_has_mounted_is_not_emptied(self):
+        """It ended amid its work, with a folder of this computer's mounted in
+        the one that is removed after it."""
+        canary = self.write("canary/file", b"x")
+        _, said = self.build(
+            'mkdir "$TMPDIR/root"\n'
+            f'mount --bind "{self.path("canary")}" "$TMPDIR/root" || exit 3\n'
+            'test -e "$TMPDIR/root/file" || exit 4\n'
+            "echo 'E: killed'; exit 9\n")
+        self.assertIn("could be made: killed", said)
+        self.assertTrue(os.path.exists(canary))
+        with open("/proc/self/mountinfo", encoding="utf-8") as f:
+            self.assertNotIn(self.folder, f.read())
+        self.assertFalse([n for n in os.listdir(self.folder)
+                          if n.startswith("isthmus-run-")])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 
@@ -19,6 +20,12 @@ from isthmus_lib.common import Failure, say
 RELEASES = {"12": "bookworm", "13": "trixie"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LISTS_LAST = 86400              # seconds for which lists are not asked again
+# As root it mounts this machine's /dev/shm, /sys and more into the root that it
+# makes. Were it killed, and these left in a folder that somebody removes, they
+# would be emptied. So they are in a namespace that ends with it; for another
+# user it makes one itself.
+CONTAINED = ("unshare", "--mount", "--propagation=private", "--pid", "--fork",
+             "--kill-child", "--mount-proc", "--")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 ERRORS = re.compile(r"^(?:E|Err\S*|error|W): *(.*)", re.M)
 
@@ -129,12 +136,15 @@ class Cache:
         return line
 
 
-def _run(command):
+def _run(command, folder):
     """Runs mmdebstrap and says what it is doing; returns its status and all
-    that it said. It ends with us, and clears up what it has made."""
+    that it said. Who interrupts us interrupts it: it clears up by itself when
+    all of its processes hear of that. What it has for the moment is in the
+    folder."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                           errors="replace", stdin=subprocess.DEVNULL,
-                          stderr=subprocess.STDOUT) as process:
+                          stderr=subprocess.STDOUT, process_group=0,
+                          env=dict(os.environ, TMPDIR=folder)) as process:
         said = []
         try:
             for line in process.stdout:
@@ -142,7 +152,7 @@ def _run(command):
                 if line.startswith("I: ") and "hook" not in line:
                     say("  " + line[3:].rstrip())
         except BaseException:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGINT)
             raise
         process.wait()
     return process.returncode, "".join(said)
@@ -162,7 +172,8 @@ def make_tar(codename, packages, hooks, target):
     why = missing()
     if why:
         raise Failure(why)
-    command = ["mmdebstrap", "--variant=minbase", "--format=tar",
+    command = [*([] if os.geteuid() else CONTAINED),
+               "mmdebstrap", "--variant=minbase", "--format=tar",
                "--mode=" + ("auto" if os.geteuid() else "root"),
                # no fsync for each file: what is not whole is thrown away
                "--dpkgopt=force-unsafe-io",
@@ -176,7 +187,7 @@ def make_tar(codename, packages, hooks, target):
             status, said = _run(
                 [*command, *cache.hooks(update),
                  *("--customize-hook=" + hook for hook in hooks),
-                 codename, target, *origin])
+                 codename, target, *origin], os.path.dirname(target))
             if not status:
                 return
             say(f"  it failed: {reason(said)}")
