@@ -491,6 +491,10 @@ static void run(int sock, const struct agent_request *req)
 		s.in = child.in;
 		s.out[0] = child.out;
 		s.out[1] = child.err;
+		/* When Linux shuts down all are asked to end. A session ends
+		 * with its command, which else would lose its terminal while
+		 * it still obeys. */
+		signal(SIGTERM, SIG_IGN);
 		relay(&s);
 	}
 }

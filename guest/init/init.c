@@ -28,6 +28,7 @@
 #include "init.h"
 
 #define RESPAWN_SECONDS	1	/* pause before a child is started again */
+#define PATIENCE_MS	2000u	/* for who is asked to end */
 
 /* 0: none is wanted; -1: there was no process for it, to be tried again. */
 static pid_t agent_pid;		/* where there is a channel */
@@ -151,7 +152,7 @@ static void reap(void)
 static void shut_down(int how)
 {
 	init_log(how == RB_AUTOBOOT ? "restarting" : "powering off");
-	processes_end(shell_pid);
+	processes_end(shell_pid, PATIENCE_MS, false);
 	boot_unmount_all();
 	reboot(how);
 	init_log("reboot: %s", strerror(errno));

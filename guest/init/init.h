@@ -44,7 +44,8 @@ void net_again(const char *word);
 
 int own_file(const char *path, const char *text);
 
-void processes_end(pid_t shell);
+void processes_hang_up(pid_t pid);
+void processes_end(pid_t shell, unsigned patience_ms, bool entered);
 
 void init_log(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "guest/init/init.h"
 
 #define CROWD	60
+#define PATIENCE_MS	2000u
 
 static int said[2];
 
@@ -96,9 +98,9 @@ static void start_crowd(void)
 	}
 }
 
-/* What the agent's session with a shell is: a process with a terminal, and at
- * that a shell. */
-static void start_session(void)
+/* What the agent's session with a shell is: a process with a terminal, which ends
+ * with the shell, and at that a shell, which may have something run. */
+static void start_session(bool with_job)
 {
 	int ready[2];
 	char c;
@@ -111,16 +113,19 @@ static void start_session(void)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		if (forkpty(&master, NULL, NULL, NULL) == 0) {
+			if (with_job) {
+				start(SIGTERM, 0);
+			}
 			signal(SIGHUP, on_signal);
 			signal(SIGTERM, SIG_IGN);
 			(void)!write(ready[1], "", 1);
-			for (;;) {
-				pause();
+			/* It waits for what it runs, or for a key. */
+			while (wait(NULL) > 0 || pause()) {
 			}
 		}
-		for (;;) {
-			pause();
-		}
+		signal(SIGTERM, SIG_IGN);
+		wait(NULL);
+		_exit(0);
 	}
 	(void)!read(ready[0], &c, 1);
 	close(ready[0]);
@@ -129,7 +134,7 @@ static void start_session(void)
 
 /* What the processes said that `before` starts as PID 1's children; it returns
  * the shell on the console. Skips where there are no PID namespaces. */
-static void in_namespace(pid_t (*before)(void), char *letters, size_t size)
+static void in_namespace(pid_t (*before)(void), bool entered, char *letters, size_t size)
 {
 	pid_t outer;
 	ssize_t n;
@@ -142,17 +147,22 @@ static void in_namespace(pid_t (*before)(void), char *letters, size_t size)
 	if (outer == 0) {
 		pid_t one;
 
-		if (unshare(CLONE_NEWPID) &&
-		    unshare(CLONE_NEWUSER | CLONE_NEWPID)) {
+		if (unshare(CLONE_NEWPID | CLONE_NEWNS) &&
+		    unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS)) {
 			_exit(77);
 		}
 		one = fork();
 		if (one == 0) {
 			sigset_t all;
 
+			/* Its own processes are what it sees. */
+			if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+			    mount("proc", "/proc", "proc", 0, NULL)) {
+				_exit(0);
+			}
 			sigfillset(&all);
 			sigprocmask(SIG_BLOCK, &all, NULL);
-			processes_end(before());
+			processes_end(before(), PATIENCE_MS, entered);
 			/* Nobody is left. */
 			say(waitpid(-1, NULL, WNOHANG) < 0 ? '.' : '!');
 			_exit(0);
@@ -185,7 +195,7 @@ static void test_service_ends_in_its_way(void **state)
 	char letters[16];
 
 	(void)state;
-	in_namespace(with_service, letters, sizeof(letters));
+	in_namespace(with_service, false, letters, sizeof(letters));
 	assert_string_equal(letters, "t.");
 }
 
@@ -200,7 +210,7 @@ static void test_stopped(void **state)
 	char letters[16];
 
 	(void)state;
-	in_namespace(with_stopped, letters, sizeof(letters));
+	in_namespace(with_stopped, false, letters, sizeof(letters));
 	assert_string_equal(letters, "t.");
 }
 
@@ -215,7 +225,7 @@ static void test_stubborn(void **state)
 	char letters[16];
 
 	(void)state;
-	in_namespace(with_stubborn, letters, sizeof(letters));
+	in_namespace(with_stubborn, false, letters, sizeof(letters));
 	assert_string_equal(letters, ".");
 }
 
@@ -232,13 +242,13 @@ static void test_shell_on_console(void **state)
 	char letters[16];
 
 	(void)state;
-	in_namespace(with_console, letters, sizeof(letters));
+	in_namespace(with_console, false, letters, sizeof(letters));
 	assert_string_equal(letters, "h.");
 }
 
 static pid_t with_session(void)
 {
-	start_session();
+	start_session(false);
 	return 0;
 }
 
@@ -247,8 +257,25 @@ static void test_shell_in_session(void **state)
 	char letters[16];
 
 	(void)state;
-	in_namespace(with_session, letters, sizeof(letters));
+	in_namespace(with_session, false, letters, sizeof(letters));
 	assert_string_equal(letters, "h.");
+}
+
+static pid_t with_job(void)
+{
+	start_session(true);
+	return 0;
+}
+
+/* What a shell at a terminal runs has its time, and then the shell goes: the
+ * terminal is not lost before. */
+static void test_job_in_session(void **state)
+{
+	char letters[16];
+
+	(void)state;
+	in_namespace(with_job, false, letters, sizeof(letters));
+	assert_string_equal(letters, "th.");
 }
 
 int main(void)
@@ -259,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_stubborn),
 		cmocka_unit_test(test_shell_on_console),
 		cmocka_unit_test(test_shell_in_session),
+		cmocka_unit_test(test_job_in_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
