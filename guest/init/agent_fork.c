@@ -82,6 +82,7 @@ int agent_fork(const char *name, const char *seed, const char *net)
 	int error = stir(seed), ids = set_ids(seed);
 
 	net_again(net);
+	distro_names_all();
 	if (sethostname(name, strlen(name))) {
 		return errno;
 	}

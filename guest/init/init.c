@@ -146,12 +146,23 @@ static void reap(void)
 	}
 }
 
+/* The distribution that is to be there from the beginning, in a process that ends
+ * when it is. */
+static void start_distribution(void)
+{
+	if (spawn() == 0) {
+		distro_boot();
+		_exit(0);
+	}
+}
+
 /* Ends every process, writes everything back and leaves; never returns. how is
  * reboot()'s: RB_AUTOBOOT, RB_POWER_OFF. The kernel then writes the ACPI reset
  * or sleep register, which host-bridge answers by ending the partition. */
 static void shut_down(int how)
 {
 	init_log(how == RB_AUTOBOOT ? "restarting" : "powering off");
+	distro_stop_all();
 	processes_end(shell_pid, PATIENCE_MS, false);
 	boot_unmount_all();
 	reboot(how);
@@ -206,12 +217,15 @@ static void serve(void)
 
 /* Never returns as PID 1. The order matters: mounts before what reads /proc,
  * /sys or writes /dev, modules before the channel is looked for. */
-int main(void)
+int main(int argc, char **argv)
 {
 	/* Instructions since the kernel's entry, on Bochs: guest/build.mk. */
 	unsigned long long tsc = __rdtsc();
 	bool channel;
 
+	if (strcmp(basename(argv[0]), "distro") == 0) {
+		return distro_main(argc, argv);
+	}
 	/* Mounting over a running system by mistake would be hard to undo. */
 	if (getpid() != 1) {
 		fprintf(stderr, "init: runs as process 1 only\n");
@@ -244,6 +258,7 @@ int main(void)
 		block_signals(SIG_BLOCK);
 	} else if (channel) {
 		start_agent();
+		start_distribution();
 	} else {
 		init_log("no channel: shell on the console");
 		start_shell();

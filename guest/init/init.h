@@ -2,10 +2,10 @@
 /*
  * What the files of guest/init share: the log (init_log.c), the command line
  * (cmdline.c), files of a child's own (own.c), PID 1 (boot.c, net*.c, root.c,
- * processes.c, init.c), the agent it starts
- * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and what
- * tells the host of ports (ports*.c). One static program, no threads. Calls go one
- * way: init.c knows the others, none knows it.
+ * processes.c, init.c), distributions (distro*.c, distro.h), the agent it starts
+ * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and
+ * what tells the host of ports (ports*.c). One static program, no threads. Calls
+ * go one way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
@@ -34,6 +34,7 @@ bool boot_mount_host(void);
 void boot_unmount_all(void);
 
 bool root_wanted(void);
+bool root_disk(const char *name, char device[32]);
 bool root_enter(void);
 void root_init(void);
 
@@ -56,6 +57,25 @@ const char *cmdline_after(const char *word, const char *start);
 pid_t cache_start(void);
 
 pid_t ports_start(void);
+
+/* A distribution: distro.h. */
+#define DISTRO_NAME_MAX	31u
+#define DISTRO_USER_MAX	32u	/* [useradd(8)] */
+
+/* What distro_enter() says. */
+struct distro_entry {
+	char user[DISTRO_USER_MAX + 1];	/* who commands run as by default */
+	char why[160];			/* it failed: for the user */
+};
+
+int distro_main(int argc, char **argv);
+bool distro_default(char name[DISTRO_NAME_MAX + 1],
+		    char user[DISTRO_USER_MAX + 1]);
+bool distro_enter(const char *name, struct distro_entry *entry);
+void distro_boot(void);
+void distro_names_all(void);
+unsigned distro_seconds(void);
+void distro_stop_all(void);
 
 int agent_run(void);
 

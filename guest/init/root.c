@@ -85,28 +85,37 @@ static bool named(const char *device, const char *name)
 	return strcmp(has, name) == 0;
 }
 
-/* The path of the device, which is there, goes into root.path. */
-static bool find_device(void)
+/** The block device, a name in /dev, of the disk that has that name with the host. */
+bool root_disk(const char *name, char device[32])
 {
 	struct dirent *entry;
-	DIR *dir;
+	DIR *dir = opendir("/sys/block");
 
-	if (root.device[0] == '/') {
-		snprintf(root.path, sizeof(root.path), "%s", root.device);
-		return access(root.path, F_OK) == 0;
-	}
-	dir = opendir("/sys/block");
-	root.path[0] = '\0';
+	device[0] = '\0';
 	while (dir && (entry = readdir(dir))) {
-		if (named(entry->d_name, root.device)) {
-			snprintf(root.path, sizeof(root.path), "/dev/%.32s",
-				 entry->d_name);
+		if (named(entry->d_name, name)) {
+			snprintf(device, 32, "%.31s", entry->d_name);
 		}
 	}
 	if (dir) {
 		closedir(dir);
 	}
-	return root.path[0] && access(root.path, F_OK) == 0;
+	return device[0];
+}
+
+/* The path of the device, which is there, goes into root.path. */
+static bool find_device(void)
+{
+	char device[32];
+
+	if (root.device[0] == '/') {
+		snprintf(root.path, sizeof(root.path), "%s", root.device);
+	} else if (root_disk(root.device, device)) {
+		snprintf(root.path, sizeof(root.path), "/dev/%s", device);
+	} else {
+		return false;
+	}
+	return access(root.path, F_OK) == 0;
 }
 
 static time_t seconds(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* For the agent's parts on a machine that is no partition: it has no host's
- * files and no network, and is never asked for them. */
+ * files, no network and no distributions, and is never asked for them. */
 #include <errno.h>
 
 #include "guest/init/init.h"
@@ -21,4 +21,28 @@ int own_file(const char *path, const char *text)
 	(void)path;
 	(void)text;
 	return ENODEV;
+}
+
+bool distro_default(char name[DISTRO_NAME_MAX + 1],
+		    char user[DISTRO_USER_MAX + 1])
+{
+	(void)name;
+	(void)user;
+	return false;
+}
+
+bool distro_enter(const char *name, struct distro_entry *entry)
+{
+	(void)name;
+	(void)entry;
+	return false;
+}
+
+void distro_names_all(void)
+{
+}
+
+unsigned distro_seconds(void)
+{
+	return 0;
 }

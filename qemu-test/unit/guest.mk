@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_start agent_ready agent_clock agent_9p user
+UNIT_TESTS += init_processes init_distro init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_start agent_ready agent_clock agent_9p user
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
 init_processes_LIBS := -lutil
+
+init_distro_SRCS := qemu-test/unit/init_distro_test.c \
+	guest/init/distro_config.c guest/init/cmdline.c
 
 init_cache_SRCS := qemu-test/unit/init_cache_test.c \
 	guest/init/cache_policy.c

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Distributions: root file systems whose processes have this Linux's kernel and
+ * network in common, and all else for themselves. Names and settings
+ * (distro_config.c, pure), where roots are (distro_find.c), what runs
+ * (distro_state.c), its limits (distro_cgroup.c), its root (distro_root.c, distro_dev.c),
+ * names of the network in there (distro_names.c), its start, life and end
+ * (distro_start.c, distro_keep.c, distro_stop.c), what its init is when it has none
+ * (distro_init.c), the way in (distro_enter.c), and the program `distro` (distro.c).
+ *
+ * Who is root in a distribution can do to this Linux what root can; but nothing that
+ * is done here for one trusts what it has written: its paths are looked up inside
+ * its root only, its texts are parsed.
+ */
+#ifndef GUEST_INIT_DISTRO_H
+#define GUEST_INIT_DISTRO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "init.h"
+
+#define DISTRO_STOP_SECONDS	90	/* what its init may take to end all */
+#define DISTRO_PATH_MAX		255u	/* of an init's path */
+#define DISTRO_TEXT_MAX		4096u	/* of a file that is read here */
+
+/* The part of its control group for what is entered from outside, which is not among
+ * what its init manages. */
+#define DISTRO_ENTERED	"isthmus.scope"
+
+#define DISTRO_DIR	INIT_HOST_DIR "/distros"
+#define DISTRO_RUN	"/run/distro"	/* a folder for each that runs */
+#define DISTRO_CONFIG	"etc/isthmus-distro"	/* in the root of a disk */
+
+/* Settings of a distribution. */
+struct distro_config {
+	char user[DISTRO_USER_MAX + 1];
+	char init[DISTRO_PATH_MAX + 1];	/* "": not said; "none" */
+};
+
+enum distro_form {
+	DISTRO_NOWHERE,
+	DISTRO_DISK,		/* a disk of this Linux's */
+	DISTRO_IMAGE,		/* an image on the host's volume */
+	DISTRO_FILES,		/* files on the host's volume */
+};
+
+/* Where a root is. */
+struct distro_place {
+	enum distro_form form;
+	char device[32];	/* DISK: in /dev */
+	int fd;			/* IMAGE, FILES: of it; close-on-exec */
+};
+
+/* distro_config.c */
+bool distro_name_ok(const char *name);
+bool distro_user_ok(const char *user);
+void distro_config_parse(char *text, struct distro_config *config);
+bool distro_word_parse(const char *word, char *name, char *user);
+int distro_stop_signal(const char *comm, const char *exe);
+uint64_t distro_memory_max(uint64_t total);
+bool distro_hosts_text(const char *old, const char *ours, char *to, size_t size);
+
+/* distro_find.c */
+int distro_open(int dir, const char *path, int flags);
+bool distro_read(int dir, const char *path, char text[DISTRO_TEXT_MAX]);
+bool distro_find(const char *name, struct distro_place *place);
+void distro_each(void (*take)(void *arg, const char *name), void *arg);
+void distro_settings(const char *name, enum distro_form form,
+		     struct distro_config *config);
+
+/* distro_state.c */
+int distro_lock(const char *name);
+bool distro_kept(const char *name);
+bool distro_say(const char *name, pid_t init);
+void distro_unsay(const char *name);
+int distro_init_of(const char *name, pid_t *init);
+pid_t distro_keeper(const char *name);
+
+/* distro_cgroup.c */
+void distro_cgroup_make(const char *name);
+bool distro_cgroup_enter(const char *name, const char *part);
+void distro_cgroup_delegate(const char *name);
+void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t pid));
+void distro_cgroup_kill(const char *name, const char *part);
+void distro_cgroup_end(const char *name);
+
+/* distro_dev.c */
+void distro_dev(void);
+
+/* distro_root.c */
+bool distro_root_enter(const struct distro_place *place, char *why, size_t size);
+
+/* distro_names.c */
+void distro_names_read(void);
+void distro_names_write(void);
+
+/* distro_init.c */
+void distro_init(void) __attribute__((noreturn));
+
+/* distro_start.c */
+enum distro_started {
+	DISTRO_STARTED,
+	DISTRO_BUSY,		/* it runs, or is being started or stopped */
+	DISTRO_FAILED,
+};
+enum distro_started distro_start(const char *name, int wait_seconds, char *why,
+				 size_t size);
+
+/* distro_keep.c */
+void distro_keep(const char *name, int wait_seconds, int said)
+	__attribute__((noreturn));
+
+/* distro_stop.c */
+bool distro_stop(const char *name);
+
+#endif

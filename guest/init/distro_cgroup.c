@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control group of a distribution, distro-NAME: it has limits that are ours, and
+ * controllers that are the distribution's to give on. With cgroup2's `nsdelegate`
+ * nobody whose namespace begins there can change the limits, or go elsewhere.
+ * [Linux "Documentation/admin-guide/cgroup-v2.rst", "Delegation"]
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "distro.h"
+
+#define TOP		"/sys/fs/cgroup"
+#define PATH_LEN	512
+#define TRIES		20		/* to remove it */
+#define TRY_US		100000
+#define KILL_AT		10		/* of these tries */
+
+static const char *const controllers[] = {
+	"+cpu", "+cpuset", "+io", "+memory", "+pids",
+};
+
+static bool put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 &&
+		    write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	return done;
+}
+
+/* One by one: a kernel may lack some. */
+static void give_on(const char *folder)
+{
+	char path[PATH_LEN];
+
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++) {
+		(void)put(path, controllers[i]);
+	}
+}
+
+static void folder_of(const char *name, const char *part, char to[PATH_LEN])
+{
+	snprintf(to, PATH_LEN, TOP "/distro-%.31s/%s", name, part);
+}
+
+static void limit(const char *name, const char *file, uint64_t value)
+{
+	char path[PATH_LEN], text[24];
+
+	folder_of(name, file, path);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	if (!put(path, text)) {
+		init_log("distribution %s: no %s: %s", name, file,
+			 strerror(errno));
+	}
+}
+
+/* The number in a file, or 0. */
+static uint64_t number_in(const char *path)
+{
+	unsigned long long n = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f) {
+		if (fscanf(f, "%llu", &n) != 1) {
+			n = 0;
+		}
+		fclose(f);
+	}
+	return n;
+}
+
+/* Half of what processes there can be. */
+static uint64_t pids(void)
+{
+	uint64_t threads = number_in("/proc/sys/kernel/threads-max");
+	uint64_t numbers = number_in("/proc/sys/kernel/pid_max");
+
+	return (threads < numbers ? threads : numbers) / 2;
+}
+
+/** Makes the group, with its limits. What does not go is said. */
+void distro_cgroup_make(const char *name)
+{
+	struct sysinfo info;
+	char path[PATH_LEN];
+
+	give_on(TOP);
+	folder_of(name, "", path);
+	if (mkdir(path, 0755) && errno != EEXIST) {
+		init_log("distribution %s: no control group: %s", name,
+			 strerror(errno));
+		return;
+	}
+	limit(name, "pids.max", pids());
+	if (sysinfo(&info) == 0) {
+		limit(name, "memory.max",
+		      distro_memory_max((uint64_t)info.totalram *
+					info.mem_unit));
+	}
+}
+
+/** This process goes into a part of the group, made if it is missing; "" is the
+ * group itself. False with errno. */
+bool distro_cgroup_enter(const char *name, const char *part)
+{
+	char path[PATH_LEN];
+
+	folder_of(name, part, path);
+	mkdir(path, 0755);
+	strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
+	return put(path, "0");
+}
+
+/** The distribution may divide what it has; no process is in the group itself. */
+void distro_cgroup_delegate(const char *name)
+{
+	char path[PATH_LEN];
+
+	folder_of(name, "", path);
+	give_on(path);
+}
+
+/** Has take() see the processes of a part. */
+void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t pid))
+{
+	char path[PATH_LEN];
+	FILE *f;
+	int pid;
+
+	folder_of(name, part, path);
+	strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &pid) == 1) {
+		if (pid > 0) {
+			take(pid);
+		}
+	}
+	if (f) {
+		fclose(f);
+	}
+}
+
+/** Kills all in a part. */
+void distro_cgroup_kill(const char *name, const char *part)
+{
+	char path[PATH_LEN];
+
+	folder_of(name, part, path);
+	strncat(path, "/cgroup.kill", sizeof(path) - strlen(path) - 1);
+	(void)put(path, "1");
+}
+
+/* Removes the groups below, and then this one; false if a process is left. */
+static bool remove_groups(const char *path, int depth)
+{
+	DIR *dir = depth < 32 ? opendir(path) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char below[PATH_LEN];
+
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+		    snprintf(below, sizeof(below), "%s/%s", path,
+			     entry->d_name) < (int)sizeof(below)) {
+			(void)remove_groups(below, depth + 1);
+		}
+	}
+	if (dir) {
+		closedir(dir);
+	}
+	return rmdir(path) == 0 || errno == ENOENT;
+}
+
+/**
+ * Its processes have ended, or will: after a second who is left is killed. Then the
+ * group goes.
+ */
+void distro_cgroup_end(const char *name)
+{
+	char path[PATH_LEN];
+
+	folder_of(name, "", path);
+	for (int i = 0; i < TRIES; i++) {
+		if (remove_groups(path, 0)) {
+			return;
+		}
+		if (i == KILL_AT) {
+			distro_cgroup_kill(name, "");
+		}
+		usleep(TRY_US);
+	}
+	init_log("distribution %s: its control group stays: %s", name,
+		 strerror(errno));
+}

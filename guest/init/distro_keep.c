@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who keeps a distribution: it makes its process 1, waits for its end, and makes
+ * another when that one has asked for a reboot. At SIGTERM it has it end in the way
+ * that its init knows, and kills it when that takes too long. What the distribution
+ * had is free when this process ends.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "distro.h"
+
+#define ENTERED_SECONDS	10	/* for what was entered from outside */
+#define FREE_TRIES	50		/* until nobody has a device mounted */
+#define FREE_US		100000
+
+static const char *const inits[] = { "/sbin/init", "/etc/init", "/bin/init" };
+
+struct keeper {
+	const char *name;
+	int said;		/* to who asked for it; -1: told all */
+	struct distro_place place;
+};
+
+/* Says why it cannot be, to who asked or to the log. */
+static void say(const struct keeper *k, const char *why)
+{
+	if (k->said < 0) {
+		init_log("distribution %s: %s", k->name, why);
+	} else {
+		(void)!write(k->said, why, strlen(why));
+	}
+}
+
+/* The name that it has itself, or ours for it. */
+static void set_name(const char *name)
+{
+	char text[DISTRO_TEXT_MAX];
+	int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)distro_read(etc, "hostname", text);
+	text[strcspn(text, " \t\n")] = '\0';
+	if (text[0] == '\0' || strlen(text) > 63) {
+		snprintf(text, sizeof(text), "%s", name);
+	}
+	(void)sethostname(text, strlen(text));
+	if (etc >= 0) {
+		close(etc);
+	}
+}
+
+/* In its own root: becomes its init. Only "none" is ours. */
+static void run_init(const struct keeper *k, const char *init)
+{
+	static char *const env[] = {
+		"container=isthmus", "TERM=linux", "HOME=/root",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+		"/sbin:/bin", NULL
+	};
+	const char *one = init;
+	struct stat st;
+	char why[320];
+
+	for (size_t i = 0; !one[0] && i < sizeof(inits) / sizeof(*inits); i++) {
+		one = stat(inits[i], &st) == 0 && S_ISREG(st.st_mode) ?
+		      inits[i] : "";
+	}
+	if (one[0] && strcmp(one, "none") != 0) {
+		execve(one, (char *const[]){ (char *)one, NULL }, env);
+		snprintf(why, sizeof(why), "its init %s: %s", one,
+			 strerror(errno));
+		say(k, why);
+		_exit(1);
+	}
+	/* What a program's start would close. */
+	(void)syscall(SYS_close_range, 3u, ~0u, 0u);
+	distro_init();
+}
+
+/* The new process 1: goes into its groups, namespaces and root. No return. */
+static void begin(const struct keeper *k)
+{
+	struct distro_config config = { .user = "root" };
+	struct distro_place place;
+	char why[160];
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Its namespace begins at the group itself; it is where systemd would
+	 * put itself, and no process may be where controllers are given on. */
+	distro_cgroup_enter(k->name, "");
+	if (unshare(CLONE_NEWCGROUP)) {
+		say(k, strerror(errno));
+		_exit(1);
+	}
+	distro_cgroup_enter(k->name, "init.scope");
+	distro_cgroup_delegate(k->name);
+	distro_names_read();
+	/* Anew: of what is mounted elsewhere nothing can be mounted here. */
+	distro_find(k->name, &place);
+	distro_settings(k->name, place.form, &config);
+	if (!distro_root_enter(&place, why, sizeof(why))) {
+		say(k, why);
+		_exit(1);
+	}
+	distro_settings(NULL, place.form, &config);
+	set_name(k->name);
+	distro_names_write();
+	run_init(k, config.init);
+}
+
+static time_t seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* Asks the init to end, in its own way. */
+static void ask(pid_t init)
+{
+	char path[40], comm[32] = "", exe[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)init);
+	f = fopen(path, "re");
+	if (f) {
+		(void)!fgets(comm, sizeof(comm), f);
+		comm[strcspn(comm, "\n")] = '\0';
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)init);
+	(void)!readlink(path, exe, sizeof(exe) - 1);
+	kill(init, distro_stop_signal(comm, exe));
+}
+
+static void end_one(pid_t pid)
+{
+	kill(pid, SIGTERM);
+}
+
+/* Of the asked: what was entered from outside its init knows nothing of, or ends last.
+ * It has its time, a shell at a terminal ends by itself, and then it is killed. */
+static void press(const char *name, pid_t init, time_t since)
+{
+	distro_cgroup_each(name, DISTRO_ENTERED, processes_hang_up);
+	if (since >= ENTERED_SECONDS) {
+		distro_cgroup_kill(name, DISTRO_ENTERED);
+	}
+	if (since >= DISTRO_STOP_SECONDS) {
+		init_log("distribution %s: not ended after %d s; killed", name,
+			 (int)since);
+		kill(init, SIGKILL);
+	}
+}
+
+/* Is it dead? It stays a zombie. */
+static bool dead(pid_t init)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)init, &info, WEXITED | WNOWAIT | WNOHANG) ||
+	       info.si_pid;
+}
+
+/* Waits for the init's end; its status as of waitpid(). Sets *asked if it ended
+ * because this process was told to end it. */
+static int attend(const char *name, pid_t init, bool *asked)
+{
+	const struct timespec tick = { .tv_nsec = 200000000 };
+	time_t since = 0;
+	sigset_t set;
+	int status;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	while (!dead(init)) {
+		if (sigtimedwait(&set, NULL, *asked ? &tick : NULL) == SIGTERM &&
+		    !*asked) {
+			*asked = true;
+			since = seconds();
+			ask(init);
+			distro_cgroup_each(name, DISTRO_ENTERED, end_one);
+		}
+		if (*asked) {
+			press(name, init, seconds() - since);
+		}
+	}
+	/* Before its number is free. */
+	distro_unsay(name);
+	waitpid(init, &status, 0);
+	return status;
+}
+
+/* The device has been mounted, and is to be free: the last process of a namespace
+ * may be dead while its mounts are still being undone. */
+static void wait_free(const struct keeper *k)
+{
+	char path[40];
+
+	if (k->place.form != DISTRO_DISK) {
+		return;
+	}
+	snprintf(path, sizeof(path), "/dev/%s", k->place.device);
+	for (int i = 0; i < FREE_TRIES; i++) {
+		int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+		if (fd >= 0 || errno != EBUSY) {
+			close(fd);
+			return;
+		}
+		usleep(FREE_US);
+	}
+	init_log("distribution %s: %s is mounted still", k->name, path);
+}
+
+/* One life of it. True: it wants another. */
+static bool live(struct keeper *k)
+{
+	bool asked = false;
+	int status;
+	pid_t pid;
+
+	distro_cgroup_make(k->name);
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS |
+			     CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		begin(k);
+	}
+	if (pid < 0 || !distro_say(k->name, pid)) {
+		say(k, strerror(errno));
+	}
+	/* What is left of that pipe is the init's, which closes it. */
+	if (k->said >= 0) {
+		close(k->said);
+		k->said = -1;
+	}
+	if (pid < 0) {
+		return false;
+	}
+	status = attend(k->name, pid, &asked);
+	distro_cgroup_end(k->name);
+	wait_free(k);
+	return !asked && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP;
+}
+
+/**
+ * Keeps it, in a process that is for that only, and has the lock; said is where it
+ * says why it cannot, and is closed when it can.
+ */
+void distro_keep(const char *name, int wait_seconds, int said)
+{
+	struct keeper k = { .name = name, .said = said };
+	time_t until = seconds() + wait_seconds;
+	sigset_t all;
+	bool found;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	prctl(PR_SET_NAME, "distro-keep");
+	do {
+		while (!(found = distro_find(name, &k.place)) &&
+		       seconds() < until) {
+			usleep(FREE_US);
+		}
+		if (!found) {
+			say(&k, "there is no such distribution");
+		} else if (k.place.fd >= 0) {
+			close(k.place.fd);
+		}
+	} while (found && live(&k));
+	_exit(0);
+}

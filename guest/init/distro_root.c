@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A distribution's root becomes the root of this process, and of its mount namespace
+ * all that is not the distribution's goes. After that a path is one of the
+ * distribution's, wherever its links lead.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <linux/loop.h>
+
+#include "distro.h"
+
+#define HERE		"/mnt/distro"	/* where the root is mounted first */
+#define MODULES		"/lib/modules"
+#define TRIES		16		/* to get a loop device */
+#define MOUNTS_MAX	256
+#define PATH_LEN	256
+/* [Linux "include/uapi/linux/mount.h"]; the C library's header has both or none. */
+#define TREE_CLONE	1
+#define FROM_EMPTY	0x4
+
+/* What each distribution has; made where it is missing. The kernel's own settings can
+ * be changed, as containers in there need it; devices are not for it to manage. */
+static const struct {
+	const char *source, *target, *type;
+	unsigned long flags;
+	const char *options;
+} mounts[] = {
+	{ "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+	{ "sysfs", "/sys", "sysfs",
+	  MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "" },
+	{ "cgroup2", "/sys/fs/cgroup", "cgroup2",
+	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
+	{ "tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME,
+	  "mode=0755,size=4m" },
+	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+	  "mode=0620,gid=5,ptmxmode=0666" },
+	{ "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
+	{ "tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
+	{ "tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
+};
+
+/* A device for the image, which goes when nobody has it mounted any more; its path.
+ * False with errno. */
+static bool loop_device(int image, char *path, size_t size)
+{
+	const struct loop_config config = {
+		.fd = (uint32_t)image,
+		.info = { .lo_flags = LO_FLAGS_AUTOCLEAR },
+	};
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd = -1;
+
+	/* Another may be faster with the one that is free. */
+	for (int i = 0; i < TRIES && control >= 0 && fd < 0; i++) {
+		int number = ioctl(control, LOOP_CTL_GET_FREE);
+
+		snprintf(path, size, "/dev/loop%d", number);
+		fd = number < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config)) {
+			int error = errno;
+
+			close(fd);
+			fd = -1;
+			errno = error;
+			if (error != EBUSY) {
+				break;
+			}
+		}
+	}
+	if (control >= 0) {
+		close(control);
+	}
+	/* fd stays open until this process becomes another program: the device
+	 * would be gone before it is mounted. */
+	return fd >= 0;
+}
+
+/* Mounts the root on HERE. False with errno. */
+static bool mount_root(const struct distro_place *place)
+{
+	char path[64];
+
+	mkdir("/mnt", 0755);
+	mkdir(HERE, 0700);
+	switch (place->form) {
+	case DISTRO_FILES:
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", place->fd);
+		/* The host's files have no set-user-ID programs and no devices
+		 * elsewhere; this is a root. */
+		return mount(path, HERE, NULL, MS_BIND, NULL) == 0 &&
+		       mount(NULL, HERE, NULL, MS_REMOUNT | MS_BIND,
+			     NULL) == 0;
+	case DISTRO_IMAGE:
+		return loop_device(place->fd, path, sizeof(path)) &&
+		       mount(path, HERE, "ext4", 0, "") == 0;
+	default:
+		snprintf(path, sizeof(path), "/dev/%s", place->device);
+		return mount(path, HERE, "ext4", 0, "") == 0;
+	}
+}
+
+/* Takes all of this namespace away but for the root that is now and HERE: it would
+ * keep file systems in use that our Linux thinks it has unmounted. */
+static void leave_rest(void)
+{
+	static char points[MOUNTS_MAX][PATH_LEN];
+	FILE *f = fopen("/proc/self/mounts", "re");
+	int count = 0;
+
+	while (f && count < MOUNTS_MAX &&
+	       fscanf(f, "%*s %255s %*[^\n]", points[count]) == 1) {
+		count++;
+	}
+	if (f) {
+		fclose(f);
+	}
+	while (count-- > 0) {
+		if (strcmp(points[count], "/") != 0 &&
+		    strcmp(points[count], HERE) != 0) {
+			umount2(points[count], MNT_DETACH);
+		}
+	}
+}
+
+/* A copy of what is mounted at, or lies below, that path; -1 if there is none. */
+static int take_tree(const char *path)
+{
+	return (int)syscall(SYS_open_tree, AT_FDCWD, path,
+			    TREE_CLONE | O_CLOEXEC);
+}
+
+static void put_tree(int tree, const char *path)
+{
+	if (tree >= 0) {
+		mkdir(path, 0755);
+		(void)syscall(SYS_move_mount, tree, "", AT_FDCWD, path,
+			      FROM_EMPTY);
+		close(tree);
+	}
+}
+
+/* The kernel's file systems. False with errno: without them nothing goes. */
+static bool mount_all(void)
+{
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		mkdir(mounts[i].target, 0755);
+		if (mount(mounts[i].source, mounts[i].target, mounts[i].type,
+			  mounts[i].flags, mounts[i].options)) {
+			return false;
+		}
+		if (strcmp(mounts[i].target, "/dev") == 0) {
+			distro_dev();
+		}
+	}
+	/* A letter written there ends our Linux. */
+	(void)mount("/proc/sysrq-trigger", "/proc/sysrq-trigger", NULL, MS_BIND,
+		    NULL);
+	(void)mount(NULL, "/proc/sysrq-trigger", NULL,
+		    MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+	return true;
+}
+
+/**
+ * Goes into the root at that place: this process has a mount namespace that it may
+ * change, is process 1 of its pid namespace, and knows no path any more that it knew.
+ * False, and why.
+ */
+bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
+{
+	char modules[sizeof(MODULES) + 66];
+	int host = take_tree(INIT_HOST_DIR), tree;
+	struct utsname kernel;
+
+	uname(&kernel);
+	snprintf(modules, sizeof(modules), MODULES "/%s", kernel.release);
+	tree = take_tree(modules);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    !mount_root(place)) {
+		snprintf(why, size, "its root cannot be mounted: %s",
+			 strerror(errno));
+		return false;
+	}
+	leave_rest();
+	/* Not pivot_root(): the initramfs is no mount that could go. */
+	if (chdir(HERE) || mount(".", "/", NULL, MS_MOVE, NULL) ||
+	    chroot(".") || chdir("/") || !mount_all()) {
+		snprintf(why, size, "its root cannot be entered: %s",
+			 strerror(errno));
+		return false;
+	}
+	mkdir("/mnt", 0755);
+	put_tree(host, INIT_HOST_DIR);
+	mkdir("/lib", 0755);
+	mkdir(MODULES, 0755);
+	put_tree(tree, modules);
+	/* What is mounted later in here is seen by what divides it further. */
+	(void)mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
+	return true;
+}
