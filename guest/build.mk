@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The Linux partition: kernel, channel driver, init with the agent, the two
+# The Linux partition: kernel, channel driver, init with the agent, the three
 # initramfs archives, the bare test payload, the benchmark.
 #
 # Boot cost is looked at with initcall_debug, and counted by the time stamp
@@ -12,7 +12,7 @@ guest_driver_src := $(wildcard guest/driver/*.[ch] guest/driver/Kbuild)
 guest_kernel := build/deps/linux-build
 guest_debian := build/deps/debian-kernel
 
-ARTIFACTS += $(addprefix $(guest_out)/,bzImage initrd.cpio)
+ARTIFACTS += $(addprefix $(guest_out)/,bzImage initrd.cpio initrd-distro.cpio)
 TEST_ARTIFACTS += $(addprefix $(guest_out)/,initrd-debian.cpio vmlinuz-debian \
 	payload.bzImage hvbench)
 
@@ -77,6 +77,11 @@ guest_mkinitrd = guest/mkinitrd $(guest_out) build/deps/busybox/busybox $@
 $(guest_out)/initrd.cpio: $(guest_out)/driver/own/isthmus.ko \
 		$(guest_initrd_inputs)
 	$(guest_mkinitrd) $<
+
+# What only distributions need: plain boots do not pay for it.
+$(guest_out)/initrd-distro.cpio: guest/mkinitrd-distro $(guest_kernel) \
+		$(guest_out)/gen_init_cpio
+	$< $(guest_out)/gen_init_cpio $(guest_kernel)/modules $@
 
 # The stock kernel has the file system, and what the driver needs, as modules.
 $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
