@@ -16,6 +16,8 @@
  * FREEZE prepares for being a template; FORK tells a child who it is, SEED being
  * AGENT_SEED hexadecimal digits that no other child has, NET the word for its
  * network as on a command line, or empty; MOUNT gives it the host's files again.
+ * SHUTDOWN's EXIT says how many seconds Linux may need to end its distributions,
+ * beyond what it needs by itself.
  * WATCH's output is lines: what happens to PATH, as long as it is there.
  * FLUSH: what the shell's terminal had to show until now is of no more use to who
  * sits before it, as after ctrl-c.

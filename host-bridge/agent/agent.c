@@ -412,12 +412,12 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 }
 
 /**
- * Sends a request that has no outcome worth waiting for (shutdown): waits until
+ * Sends a request whose outcome is not what is waited for (shutdown): waits until
  * the agent answers or closes the connection, at most a second. Returns 0 when
  * the request was on its way, even if nobody took it, else an errno value (see
- * begin()). Top-level code only.
+ * begin()). *status is the answer, 0 without one. Top-level code only.
  */
-int agent_tell(struct agent *agent, const char *const *fields)
+int agent_tell(struct agent *agent, const char *const *fields, uint32_t *status)
 {
 	uint64_t until = loop_now() + loop_ms_to_ticks(1000);
 	int error = begin(agent, fields, AGENT_PLAIN);
@@ -426,8 +426,10 @@ int agent_tell(struct agent *agent, const char *const *fields)
 	while (error == 0 && s->conn && !s->exited && loop_now() < until) {
 		loop_step(until);
 	}
+	*status = 0;
 	if (error == 0) {
 		leave(s);
+		*status = s->exited ? s->status : 0;
 	}
 	return error;
 }

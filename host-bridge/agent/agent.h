@@ -37,7 +37,7 @@ struct agent *agent_new(struct guest *guest, struct vsock *vs);
 enum agent_result agent_run(struct agent *agent, const char *const *fields,
 			    enum agent_mode mode, uint32_t *status);
 /* Sends a request whose outcome is not waited for. 0 or an errno value. */
-int agent_tell(struct agent *agent, const char *const *fields);
+int agent_tell(struct agent *agent, const char *const *fields, uint32_t *status);
 const char *agent_error(const struct agent *agent);
 
 #endif

@@ -20,6 +20,7 @@
 #include "host-bridge/ui/session_as.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
+#define MORE_SECONDS	120u	/* at most, for Linux's distributions */
 
 static const char *title(const struct command_env *env)
 {
@@ -122,26 +123,31 @@ static bool ending(const struct command_env *env, unsigned count,
 }
 
 /**
- * Shuts Linuxes down through their agents, all at once, and waits, at most 10 s or
- * until ctrl-c; then stops them hard, as it does without waiting where there is no
- * agent to ask. All are down when this returns. True when they went by
- * themselves or were not running. Top-level code only.
+ * Shuts Linuxes down through their agents, all at once, and waits, at most 10 s and
+ * as much longer as one of them has asked for, or until ctrl-c; then stops them hard,
+ * as it does without waiting where there is no agent to ask. All are down when this
+ * returns. True when they went by themselves or were not running. Top-level code only.
  */
 bool commands_linux_shutdown(const struct command_env *env, unsigned count)
 {
 	const char *const request[] = { "shutdown", "poweroff", NULL };
-	uint64_t until = loop_now() + loop_ms_to_ticks(SHUTDOWN_MS);
-	uint32_t asked = 0;
+	uint32_t asked = 0, more = 0;
 	bool clean = true;
+	uint64_t until;
 
 	_Static_assert(CONFIG_GUESTS <= 32, "a bit for each");
 	for (unsigned i = 0; i < count; i++) {
+		uint32_t seconds;
+
 		if (linux_state(env[i].guest) == LINUX_RUNNING &&
 		    linux_ready(env[i].guest) &&
-		    agent_tell(env[i].agent, request) == 0) {
+		    agent_tell(env[i].agent, request, &seconds) == 0) {
 			asked |= 1u << i;
+			more = seconds > more ? seconds : more;
 		}
 	}
+	more = more > MORE_SECONDS ? MORE_SECONDS : more;
+	until = loop_now() + loop_ms_to_ticks(SHUTDOWN_MS + more * 1000);
 	/* Its power register ends a Linux (linux.c); one that hangs does
 	 * not. */
 	while (ending(env, count, asked) && loop_now() < until &&
