@@ -546,7 +546,7 @@ void agent_session(int sock)
 		break;
 	case AGENT_VERB_POWEROFF:
 	case AGENT_VERB_REBOOT:
-		send_exit(sock, 0);
+		send_exit(sock, distro_seconds());
 		/* After the answer: PID 1 ends this process among the first. */
 		kill(1, stop_signal(req.verb == AGENT_VERB_REBOOT));
 		break;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "init.h"
 #include "user.h"
 
 /* The first byte of what the child tells; else it is words. */
@@ -176,24 +177,51 @@ static bool hear(int told, char words[AGENT_WORDS_MAX])
 	return len == 0 || words[0] == TOLD_GO;
 }
 
+/* Into the distribution that the request names, or the default one, if there is one
+ * and a command is what it is for: *in is the request as it is then. False, and why.
+ * This process itself goes, for a pid namespace is for children only, and the terminal
+ * is to be one of the distribution's. */
+static bool enter(const struct agent_request *req, struct agent_request *in,
+		  char words[AGENT_WORDS_MAX])
+{
+	static char name[DISTRO_NAME_MAX + 1], user[DISTRO_USER_MAX + 1];
+	static struct distro_entry entry;
+
+	*in = *req;
+	if (req->verb == AGENT_VERB_WATCH ||
+	    (req->distro ? strcmp(req->distro, "-") == 0 :
+			   !distro_default(name, user))) {
+		return true;
+	}
+	if (!distro_enter(req->distro ? req->distro : name, &entry)) {
+		snprintf(words, AGENT_WORDS_MAX, "%s", entry.why);
+		return false;
+	}
+	if (!in->user && user[0]) {
+		in->user = user;
+	} else if (!in->user && strcmp(entry.user, "root") != 0) {
+		in->user = entry.user;
+	}
+	return true;
+}
+
 /**
  * Starts what the request, EXEC, SHELL or WATCH, asks for. False: it cannot be, for
  * the reason in words. sock is the client's: not the child's. Waits for the child only
  * where there is something that it may have to tell.
  */
-bool agent_start(const struct agent_request *req, int sock,
+bool agent_start(const struct agent_request *asked, int sock,
 		 struct agent_child *child, char words[AGENT_WORDS_MAX])
 {
-	bool doubtful = req->user || req->dir;
+	struct agent_request in, *req = &in;
 	int told[2] = { -1, -1 };
-	bool ok;
+	bool doubtful, ok;
 
 	*child = (struct agent_child){ -1, -1, -1, -1 };
-	if (req->distro && strcmp(req->distro, "-") != 0) {
-		snprintf(words, AGENT_WORDS_MAX, "distro: this Linux has none "
-			 "called %s", req->distro);
+	if (!enter(asked, &in, words)) {
 		return false;
 	}
+	doubtful = req->user || req->dir;
 	ok = (!doubtful || pipe2(told, O_CLOEXEC) == 0) &&
 	     (req->tty ? start_tty(req, told[1], child) :
 			 start_piped(req, sock, told[1], child));

@@ -2,6 +2,7 @@
 /* For the agent's parts on a machine that is no partition: it has no host's
  * files, no network and no distributions, and is never asked for them. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "guest/init/init.h"
 
@@ -33,8 +34,8 @@ bool distro_default(char name[DISTRO_NAME_MAX + 1],
 
 bool distro_enter(const char *name, struct distro_entry *entry)
 {
-	(void)name;
-	(void)entry;
+	snprintf(entry->why, sizeof(entry->why), "distribution %s: none here",
+		 name);
 	return false;
 }
 

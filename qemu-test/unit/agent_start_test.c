@@ -35,7 +35,7 @@ static void test_options(void **state)
 	close_session(&c);
 	OPTIONS(&c, "exec\0true\0distro=debian");
 	take_all(&c);
-	assert_string_equal(c.error, "distro: this Linux has none called debian");
+	assert_string_equal(c.error, "distribution debian: none here");
 	close_session(&c);
 	OPTIONS(&c, "exec\0exit 3\0distro=-");
 	take_all(&c);
