@@ -83,7 +83,7 @@ static void run_init(const struct keeper *k, const char *init)
 		say(k, why);
 		_exit(1);
 	}
-	/* What a program's start would close. */
+	/* What a program's start would close; this says that it is there. */
 	(void)syscall(SYS_close_range, 3u, ~0u, 0u);
 	distro_init();
 }
@@ -155,16 +155,17 @@ static void end_one(pid_t pid)
 
 /* Of the asked: what was entered from outside its init knows nothing of, or ends last.
  * It has its time, a shell at a terminal ends by itself, and then it is killed. */
-static void press(const char *name, pid_t init, time_t since)
+static void press(const char *name, pid_t init, time_t since, bool *killed)
 {
 	distro_cgroup_each(name, DISTRO_ENTERED, processes_hang_up);
 	if (since >= ENTERED_SECONDS) {
 		distro_cgroup_kill(name, DISTRO_ENTERED);
 	}
-	if (since >= DISTRO_STOP_SECONDS) {
+	if (since >= DISTRO_STOP_SECONDS && !*killed) {
 		init_log("distribution %s: not ended after %d s; killed", name,
 			 (int)since);
 		kill(init, SIGKILL);
+		*killed = true;
 	}
 }
 
@@ -182,6 +183,7 @@ static bool dead(pid_t init)
 static int attend(const char *name, pid_t init, bool *asked)
 {
 	const struct timespec tick = { .tv_nsec = 200000000 };
+	bool killed = false;
 	time_t since = 0;
 	sigset_t set;
 	int status;
@@ -198,7 +200,7 @@ static int attend(const char *name, pid_t init, bool *asked)
 			distro_cgroup_each(name, DISTRO_ENTERED, end_one);
 		}
 		if (*asked) {
-			press(name, init, seconds() - since);
+			press(name, init, seconds() - since, &killed);
 		}
 	}
 	/* Before its number is free. */
@@ -229,6 +231,40 @@ static void wait_free(const struct keeper *k)
 	init_log("distribution %s: %s is mounted still", k->name, path);
 }
 
+/* Makes its process 1, and waits until that is its init: nobody may enter before
+ * that has its root. -1, said: it cannot be. */
+static pid_t make_init(struct keeper *k)
+{
+	char why[200];
+	size_t len = 0;
+	int tells[2];
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(tells, O_CLOEXEC)) {
+		say(k, strerror(errno));
+		return -1;
+	}
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS |
+			     CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		k->said = tells[1];
+		begin(k);
+	}
+	close(tells[1]);
+	/* Until its init's start has closed it, or it is dead. */
+	while (pid > 0 && len < sizeof(why) - 1 &&
+	       (n = read(tells[0], why + len, sizeof(why) - 1 - len)) > 0) {
+		len += (size_t)n;
+	}
+	close(tells[0]);
+	why[len] = '\0';
+	if (pid < 0 || len > 0 || !distro_say(k->name, pid)) {
+		say(k, len > 0 ? why : strerror(errno));
+	}
+	return pid;
+}
+
 /* One life of it. True: it wants another. */
 static bool live(struct keeper *k)
 {
@@ -237,15 +273,7 @@ static bool live(struct keeper *k)
 	pid_t pid;
 
 	distro_cgroup_make(k->name);
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS |
-			     CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
-	if (pid == 0) {
-		begin(k);
-	}
-	if (pid < 0 || !distro_say(k->name, pid)) {
-		say(k, strerror(errno));
-	}
-	/* What is left of that pipe is the init's, which closes it. */
+	pid = make_init(k);
 	if (k->said >= 0) {
 		close(k->said);
 		k->said = -1;
