@@ -45,7 +45,7 @@ static const struct mount_entry mounts[] = {
 	{ "tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
 	{ "tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
 	{ "cgroup2", "/sys/fs/cgroup", "cgroup2",
-	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate" },
+	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate,memory_recursiveprot" },
 	{ "debugfs", "/sys/kernel/debug", "debugfs",
 	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700" },
 };

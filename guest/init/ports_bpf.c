@@ -255,12 +255,20 @@ static int make_map(uint32_t type, uint32_t key_size, uint32_t value_size,
 	return (int)bpf(BPF_MAP_CREATE, &attr);
 }
 
-/* The root of all cgroups, wherever they are mounted, and if they are not. */
+/* The root of all cgroups, wherever they are mounted, and if they are not. Who mounts
+ * them says for all of them how they are: what boot.c and systemd have is kept. */
 static int root_cgroup(void)
 {
+	static const char *const options[] = {
+		"nsdelegate", "memory_recursiveprot",
+	};
 	int context = (int)syscall(SYS_fsopen, "cgroup2", FSOPEN_CLOEXEC);
 	int mount = -1, root = -1;
 
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		(void)syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG,
+			      options[i], NULL, 0);
+	}
 	if (context >= 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE,
 				    NULL, NULL, 0) == 0) {
 		mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0);
