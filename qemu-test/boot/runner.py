@@ -36,7 +36,7 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_several", "cases_net", "cases_nics", "cases_net_out",
            "cases_fork", "cases_fork_proofs", "cases_net_ports",
            "cases_show", "cases_clock", "cases_net_two", "cases_net_flood",
-           "cases_net_tap", "cases_distro_plain")
+           "cases_net_tap", "cases_distro_plain", "cases_sessions")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
