@@ -5,8 +5,9 @@
  * (distro_config.c, pure), where roots are (distro_find.c), what runs
  * (distro_state.c), its limits (distro_cgroup.c), its root (distro_root.c, distro_dev.c),
  * names of the network in there (distro_names.c), its start, life and end
- * (distro_start.c, distro_keep.c, distro_stop.c), what its init is when it has none
- * (distro_init.c), the way in (distro_enter.c), and the program `distro` (distro.c).
+ * (distro_start.c, distro_keep.c, distro_ready.c, distro_stop.c), what its init is when
+ * it has none (distro_init.c), the way in (distro_enter.c), and the program `distro`
+ * (distro.c).
  *
  * Who is root in a distribution can do to this Linux what root can; but nothing that
  * is done here for one trusts what it has written: its paths are looked up inside
@@ -32,6 +33,7 @@
 
 #define DISTRO_DIR	INIT_HOST_DIR "/distros"
 #define DISTRO_RUN	"/run/distro"	/* a folder for each that runs */
+#define DISTRO_NOTIFY	"/run/host/notify"	/* in its root */
 #define DISTRO_CONFIG	"etc/isthmus-distro"	/* in the root of a disk */
 
 /* Settings of a distribution. */
@@ -60,6 +62,8 @@ bool distro_user_ok(const char *user);
 void distro_config_parse(char *text, struct distro_config *config);
 bool distro_word_parse(const char *word, char *name, char *user);
 int distro_stop_signal(const char *comm, const char *exe);
+bool distro_init_notifies(const char *exe);
+bool distro_ready_text(const char *text);
 uint64_t distro_memory_max(uint64_t total);
 bool distro_hosts_text(const char *old, const char *ours, char *to, size_t size);
 
@@ -75,6 +79,8 @@ void distro_settings(const char *name, enum distro_form form,
 int distro_lock(const char *name);
 bool distro_kept(const char *name);
 bool distro_say(const char *name, pid_t init);
+void distro_say_ready(const char *name);
+bool distro_is_ready(const char *name);
 void distro_unsay(const char *name);
 int distro_init_of(const char *name, pid_t *init);
 pid_t distro_keeper(const char *name);
@@ -108,6 +114,12 @@ enum distro_started {
 };
 enum distro_started distro_start(const char *name, int wait_seconds, char *why,
 				 size_t size);
+
+/* distro_ready.c */
+int distro_ready_socket(void);
+bool distro_ready_bind(int fd);
+bool distro_ready_hear(int fd);
+void distro_ready_wait(const char *name, pid_t init, int fd);
 
 /* distro_keep.c */
 void distro_keep(const char *name, int wait_seconds, int said)

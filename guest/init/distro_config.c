@@ -100,6 +100,35 @@ bool distro_word_parse(const char *word, char *name, char *user)
 	return true;
 }
 
+static const char *base_of(const char *exe)
+{
+	const char *slash = strrchr(exe, '/');
+
+	return slash ? slash + 1 : exe;
+}
+
+/** Whether an init, by the path of its program, says when it has started all. */
+bool distro_init_notifies(const char *exe)
+{
+	return strcmp(base_of(exe), "systemd") == 0;
+}
+
+/** Whether a message of an init says that: a line of it. [sd_notify(3)] */
+bool distro_ready_text(const char *text)
+{
+	static const char word[] = "READY=1";
+	const size_t len = sizeof(word) - 1;
+
+	while (strncmp(text, word, len) != 0 ||
+	       (text[len] != '\0' && text[len] != '\n')) {
+		text = strchr(text, '\n');
+		if (!text++) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /**
  * What asks an init to end everything and power off, by its name among processes and
  * the path of its program: systemd, busybox (Alpine's), our own, System V's; of
@@ -107,13 +136,10 @@ bool distro_word_parse(const char *word, char *name, char *user)
  */
 int distro_stop_signal(const char *comm, const char *exe)
 {
-	const char *base = strrchr(exe, '/');
-
-	base = base ? base + 1 : exe;
-	if (strcmp(base, "systemd") == 0) {
+	if (distro_init_notifies(exe)) {
 		return SYSTEMD_POWEROFF;
 	}
-	if (strcmp(base, "busybox") == 0 || strcmp(comm, "distro-init") == 0) {
+	if (strcmp(base_of(exe), "busybox") == 0 || strcmp(comm, "distro-init") == 0) {
 		return INIT_SIG_POWEROFF;
 	}
 	return strcmp(comm, "init") == 0 ? SIGPWR : SIGTERM;

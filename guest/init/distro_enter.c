@@ -66,6 +66,7 @@ static int reach(const char *name, int wait_seconds, char *why, size_t size)
 		int fd = distro_init_of(name, &init);
 
 		if (fd >= 0) {
+			distro_ready_wait(name, init, fd);
 			return fd;
 		}
 		if (distro_start(name, wait_seconds, why, size) ==

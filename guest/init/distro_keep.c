@@ -30,6 +30,7 @@ static const char *const inits[] = { "/sbin/init", "/etc/init", "/bin/init" };
 struct keeper {
 	const char *name;
 	int said;		/* to who asked for it; -1: told all */
+	int notify;		/* what its init says; -1: nothing can be */
 	struct distro_place place;
 };
 
@@ -63,10 +64,11 @@ static void set_name(const char *name)
 /* In its own root: becomes its init. Only "none" is ours. */
 static void run_init(const struct keeper *k, const char *init)
 {
-	static char *const env[] = {
+	char *const env[] = {
 		"container=isthmus", "TERM=linux", "HOME=/root",
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-		"/sbin:/bin", NULL
+		"/sbin:/bin", distro_ready_bind(k->notify) ?
+		"NOTIFY_SOCKET=" DISTRO_NOTIFY : NULL, NULL
 	};
 	const char *one = init;
 	struct stat st;
@@ -180,7 +182,7 @@ static bool dead(pid_t init)
 
 /* Waits for the init's end; its status as of waitpid(). Sets *asked if it ended
  * because this process was told to end it. */
-static int attend(const char *name, pid_t init, bool *asked)
+static int attend(const char *name, pid_t init, int notify, bool *asked)
 {
 	const struct timespec tick = { .tv_nsec = 200000000 };
 	bool killed = false;
@@ -191,7 +193,11 @@ static int attend(const char *name, pid_t init, bool *asked)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGIO);
 	while (!dead(init)) {
+		if (distro_ready_hear(notify)) {
+			distro_say_ready(name);
+		}
 		if (sigtimedwait(&set, NULL, *asked ? &tick : NULL) == SIGTERM &&
 		    !*asked) {
 			*asked = true;
@@ -273,15 +279,19 @@ static bool live(struct keeper *k)
 	pid_t pid;
 
 	distro_cgroup_make(k->name);
+	k->notify = distro_ready_socket();
 	pid = make_init(k);
 	if (k->said >= 0) {
 		close(k->said);
 		k->said = -1;
 	}
+	status = pid < 0 ? 0 : attend(k->name, pid, k->notify, &asked);
+	if (k->notify >= 0) {
+		close(k->notify);
+	}
 	if (pid < 0) {
 		return false;
 	}
-	status = attend(k->name, pid, &asked);
 	distro_cgroup_end(k->name);
 	wait_free(k);
 	return !asked && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP;

@@ -85,12 +85,35 @@ bool distro_say(const char *name, pid_t init)
 	return fclose(f) == 0 && written && rename(new, path) == 0;
 }
 
+/** Its init has started all that it is to start. */
+void distro_say_ready(const char *name)
+{
+	char path[PATH_LEN];
+	int fd;
+
+	path_of(name, "ready", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+bool distro_is_ready(const char *name)
+{
+	char path[PATH_LEN];
+
+	path_of(name, "ready", path);
+	return access(path, F_OK) == 0;
+}
+
 /** It runs no longer. */
 void distro_unsay(const char *name)
 {
 	char path[PATH_LEN];
 
 	path_of(name, "init", path);
+	unlink(path);
+	path_of(name, "ready", path);
 	unlink(path);
 }
 

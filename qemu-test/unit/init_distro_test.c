@@ -41,6 +41,30 @@ static void test_names(void **state)
 	assert_false(distro_user_ok("a234567890123456789012345678901234"));
 }
 
+static void test_ready(void **state)
+{
+	static const char *const is[] = {
+		"READY=1", "READY=1\n", "STATUS=Startup finished\nREADY=1",
+		"A=B\nREADY=1\nMAINPID=1\n", "\n\nREADY=1",
+	};
+	static const char *const is_not[] = {
+		"", "\n", "READY=0", "READY=10", "READY=1 ", "XREADY=1",
+		"STATUS=READY=1", "READY", "STOPPING=1\nERRNO=1\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(is) / sizeof(*is); i++) {
+		assert_true(distro_ready_text(is[i]));
+	}
+	for (size_t i = 0; i < sizeof(is_not) / sizeof(*is_not); i++) {
+		assert_false(distro_ready_text(is_not[i]));
+	}
+	assert_true(distro_init_notifies("/usr/lib/systemd/systemd"));
+	assert_false(distro_init_notifies("/usr/lib/systemd/systemd-udevd"));
+	assert_false(distro_init_notifies("/bin/busybox"));
+	assert_false(distro_init_notifies(""));
+}
+
 static void test_word(void **state)
 {
 	char name[DISTRO_NAME_MAX + 1] = "is", user[DISTRO_USER_MAX + 1] = "was";
@@ -145,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_word),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_stop),
