@@ -22,6 +22,7 @@
 #include "distro.h"
 
 #define ENTERED_SECONDS	10	/* for what was entered from outside */
+#define AGAIN_SECONDS	5	/* until an init is asked again */
 #define FREE_TRIES	50		/* until nobody has a device mounted */
 #define FREE_US		100000
 
@@ -132,10 +133,36 @@ static time_t seconds(void)
 	return t.tv_sec;
 }
 
-/* Asks the init to end, in its own way. */
-static void ask(pid_t init)
+/* Whether a process has a signal in one of these sets of its. */
+static bool expects(pid_t pid, int signal)
+{
+	char path[40], line[128];
+	unsigned long long set;
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "SigBlk: %llx", &set) == 1 ||
+		    sscanf(line, "SigCgt: %llx", &set) == 1) {
+			found |= set >> (signal - 1) & 1;
+		}
+	}
+	if (f) {
+		fclose(f);
+	}
+	return found;
+}
+
+/* Asks the init to end, in its own way. False: it may not have heard. A process 1 that
+ * has only begun loses a signal that it has no use for yet; one that waits for a
+ * signal does not show which. */
+static bool ask(pid_t init)
 {
 	char path[40], comm[32] = "", exe[256] = "";
+	int signal;
+	bool heard;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)init);
@@ -147,7 +174,10 @@ static void ask(pid_t init)
 	}
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)init);
 	(void)!readlink(path, exe, sizeof(exe) - 1);
-	kill(init, distro_stop_signal(comm, exe));
+	signal = distro_stop_signal(comm, exe);
+	heard = expects(init, signal);
+	kill(init, signal);
+	return heard;
 }
 
 static void end_one(pid_t pid)
@@ -155,19 +185,31 @@ static void end_one(pid_t pid)
 	kill(pid, SIGTERM);
 }
 
-/* Of the asked: what was entered from outside its init knows nothing of, or ends last.
- * It has its time, a shell at a terminal ends by itself, and then it is killed. */
-static void press(const char *name, pid_t init, time_t since, bool *killed)
+/* How the end goes on. */
+struct end {
+	bool wanted, heard, killed;
+	time_t since, ask_at;
+};
+
+/* A step of it. What was entered from outside its init knows nothing of, or ends last:
+ * it has its time, a shell at a terminal ends by itself, and then it is killed. */
+static void press(const char *name, pid_t init, struct end *end)
 {
+	time_t waited = seconds() - end->since;
+
+	if (!end->heard && waited >= end->ask_at) {
+		end->heard = ask(init);
+		end->ask_at = waited + AGAIN_SECONDS;
+	}
 	distro_cgroup_each(name, DISTRO_ENTERED, processes_hang_up);
-	if (since >= ENTERED_SECONDS) {
+	if (waited >= ENTERED_SECONDS) {
 		distro_cgroup_kill(name, DISTRO_ENTERED);
 	}
-	if (since >= DISTRO_STOP_SECONDS && !*killed) {
+	if (waited >= DISTRO_STOP_SECONDS && !end->killed) {
 		init_log("distribution %s: not ended after %d s; killed", name,
-			 (int)since);
+			 DISTRO_STOP_SECONDS);
 		kill(init, SIGKILL);
-		*killed = true;
+		end->killed = true;
 	}
 }
 
@@ -185,8 +227,7 @@ static bool dead(pid_t init)
 static int attend(const char *name, pid_t init, int notify, bool *asked)
 {
 	const struct timespec tick = { .tv_nsec = 200000000 };
-	bool killed = false;
-	time_t since = 0;
+	struct end end = { .wanted = false };
 	sigset_t set;
 	int status;
 
@@ -198,17 +239,17 @@ static int attend(const char *name, pid_t init, int notify, bool *asked)
 		if (distro_ready_hear(notify)) {
 			distro_say_ready(name);
 		}
-		if (sigtimedwait(&set, NULL, *asked ? &tick : NULL) == SIGTERM &&
-		    !*asked) {
-			*asked = true;
-			since = seconds();
-			ask(init);
+		if (sigtimedwait(&set, NULL, end.wanted ? &tick : NULL) ==
+		    SIGTERM && !end.wanted) {
+			end = (struct end){ .wanted = true,
+					    .since = seconds() };
 			distro_cgroup_each(name, DISTRO_ENTERED, end_one);
 		}
-		if (*asked) {
-			press(name, init, seconds() - since, &killed);
+		if (end.wanted) {
+			press(name, init, &end);
 		}
 	}
+	*asked = end.wanted;
 	/* Before its number is free. */
 	distro_unsay(name);
 	waitpid(init, &status, 0);
@@ -274,7 +315,7 @@ static pid_t make_init(struct keeper *k)
 /* One life of it. True: it wants another. */
 static bool live(struct keeper *k)
 {
-	bool asked = false;
+	bool asked;
 	int status;
 	pid_t pid;
 
