@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,12 +85,16 @@ unsigned distro_seconds(void)
 	       DISTRO_STOP_SECONDS + MARGIN_SECONDS : 0;
 }
 
-/** Ends all that run, at the same time, and waits; those that do not end are said. */
+/** Ends all that run, at the same time, and waits; those that do not end are said. For
+ * process 1, which inherits what sessions leave: while one of these is not collected
+ * its namespace does not end. */
 void distro_stop_all(void)
 {
 	time_t until = seconds() + DISTRO_STOP_SECONDS + MARGIN_SECONDS;
 
 	while (each_kept(ask) > 0) {
+		while (waitpid(-1, NULL, WNOHANG) > 0) {
+		}
 		if (seconds() >= until) {
 			each_kept(complain);
 			return;
