@@ -110,8 +110,12 @@ void distro_names_all(void)
 	DIR *dir = opendir(DISTRO_RUN);
 	struct dirent *entry;
 
+	/* Most Linuxes never had one. */
+	if (!dir) {
+		return;
+	}
 	distro_names_read();
-	while (dir && (entry = readdir(dir))) {
+	while ((entry = readdir(dir))) {
 		pid_t pid = distro_name_ok(entry->d_name) ? fork() : -1;
 
 		if (pid == 0) {
@@ -122,7 +126,5 @@ void distro_names_all(void)
 			waitpid(pid, NULL, 0);
 		}
 	}
-	if (dir) {
-		closedir(dir);
-	}
+	closedir(dir);
 }
