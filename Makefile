@@ -27,7 +27,7 @@ endif
 # Asked every time, answered quickly: a changed recipe makes a new folder and
 # a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs lwip linux libfdt linux-build busybox \
-	sqlite git debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
+	tar sqlite git debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 

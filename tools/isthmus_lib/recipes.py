@@ -376,6 +376,33 @@ def git(job):
     _root_part(job, "git", ("libpcre2-8.so.0", "libz.so.1"))
 
 
+def tar(job):
+    """GNU tar, one static program, out/tar: with owners, holes, extended
+    attributes and ACLs, for distributions that come and go in archives."""
+    scratch, log = job.scratch, f"{job.scratch}/log"
+    source, = glob.glob(f"{job.roots['tar']}/*.orig.tar.?z")
+    run(["tar", "xf", source, "--strip-components=1", "-C", scratch])
+    roots = [job.roots[f"lib{name}1-dev"] + "/usr" for name in
+             ("acl", "attr")]
+    say("building tar")
+    # It refuses to be configured by root, who it thinks may err.
+    env = dict(os.environ, FORCE_UNSAFE_CONFIGURE="1")
+    run(["./configure", "--disable-nls", "--disable-dependency-tracking",
+         "--without-selinux", "--with-posix-acls", "--with-xattrs",
+         "CFLAGS=-O2",
+         "CPPFLAGS=" + " ".join(f"-I{root}/include" for root in roots),
+         "LDFLAGS=-static -s " + " ".join(
+             f"-L{root}/lib/x86_64-linux-gnu" for root in roots)],
+        log, env=env, cwd=scratch)
+    run(["make", JOBS], log, cwd=scratch)
+    with open(f"{scratch}/config.h", encoding="utf-8") as f:
+        text = f.read()
+    for name in ("HAVE_POSIX_ACLS", "HAVE_XATTRS"):
+        if not re.search(rf"^#define {name}\b", text, re.M):
+            raise Failure(f"tar was built without {name}")
+    shutil.copy(f"{scratch}/src/tar", f"{job.out}/tar")
+
+
 NESTED = "only the platforms nested-amd and nested-intel need it; " \
     "`make run` and all others work without"
 
@@ -392,6 +419,11 @@ RECIPES = {
     "linux-build": Recipe(linux_build, uses=("linux",), compiled=True,
                           inputs=(KERNEL_CONFIG, KERNEL_LAYOUT, LZ4STORE,
                                   FAST)),
+    "tar": Recipe(
+        tar, [Package("tar", source=True), Package("libacl1-dev"),
+              Package("libattr1-dev")], compiled=True,
+        needed="only distributions need it; `make run` and all others work "
+        "without"),
     "busybox": Recipe(busybox, [Package("busybox-static")]),
     "sqlite": Recipe(
         sqlite, _sqlite_packages, inputs=(inspect.getsource(_sqlite_packages),),
