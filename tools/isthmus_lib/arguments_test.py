@@ -143,6 +143,13 @@ BAD = [
     ("boot --share-out {}/d --platform qemu-tcg --disk {}/file --disk-volume "
      "--disk-part a", 2, "the volume is in a part of a disk"),
     ("sandbox", 2, "sandbox: there is no COMMAND"),
+    ("exec", 2, "exec: there is no COMMAND"),
+    ("exec --user", 2, "--user"),
+    ("exec --usr x true", 2, "--usr"),
+    ("boot --control a/b", 2, "--control: 'a/b' is no name"),
+    ("boot --control m --nic none", 2, "--control: not with --nic none"),
+    ("boot --control m --image {}/file", 2, "--control: not with --image"),
+    ("boot --control m --wire listen:4000", 2, "--control: not with --wire"),
     ("sandbox --net out --", 2, "sandbox: there is no COMMAND"),
     ("sandbox --mount {}/folder true", 2, "--mount: '{}/folder' is not DIR:ro"),
     ("sandbox --mount {}/folder:rw true", 2, "folder:rw' is not DIR:ro"),

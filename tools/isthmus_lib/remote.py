@@ -50,6 +50,8 @@ def add_options(parser, command):
                         default=[], help="a variable; may be repeated")
     parser.add_argument("--distro", metavar="NAME",
                         help="in that distribution; - is none")
+    parser.add_argument("--machine", metavar="NAME", help="the machine; then "
+                        "no word is its name (for scripts)")
     parser.add_argument("--linux", metavar="NAME", default="",
                         help="of several Linuxes that one (default: the "
                         "first)")
@@ -73,6 +75,8 @@ def split_name(args, parser):
     args.name = None
     if args.run[:1] == ["--"]:
         args.run = args.run[1:]
+    elif args.machine is not None:
+        return
     elif args.run and args.run[0] in control.running():
         args.name, words = args.run[0], args.run[1:]
         args.run = []
@@ -363,7 +367,8 @@ def run(args, parser):
         split_name(args, parser)
         if not " ".join(args.run):
             raise Failure("exec: there is no COMMAND (see --help)", 2)
-    machine, about = control.find(args.name)
+    machine, about = control.find(args.name if args.machine is None
+                                  else args.machine)
     tty = args.command == "console" or args.tty
     first = request(args, about)
     sock = connect(machine, about, args.linux)
