@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz names_tcp_fuzz driver_fuse_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz names_tcp_fuzz driver_fuse_fuzz agent_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
@@ -28,6 +28,10 @@ names_tcp_fuzz_SRCS := qemu-test/fuzz/names_tcp_fuzz.c \
 names_tcp_fuzz_FLAGS := $(LWIP_INCLUDES)
 build/fuzz/names_fuzz build/fuzz/names_tcp_fuzz: $(wildcard host-bridge/net/*.h) \
 	$(LWIP_NEEDS)
+
+agent_fuzz_SRCS := qemu-test/fuzz/agent_fuzz.c guest/init/agent_proto.c \
+	guest/init/user.c
+build/fuzz/agent_fuzz: guest/init/agent.h guest/init/user.h proto/agent.h
 
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
