@@ -50,6 +50,7 @@
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
+#include "host-bridge/ui/host_commands.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/ui/run_once.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
@@ -95,7 +96,7 @@ static void open_disk_volume(const char *word)
 	stage_reached(STAGE_VOLUME_READY);
 }
 
-static const struct console_remote remote = {
+static struct console_remote remote = {
 	.line = netconsole_line,
 	.done = netconsole_done,
 	.serial = &netconsole_serial,
@@ -146,7 +147,7 @@ static void start_network(void)
 	ntp_start(want->ntp, linux_clock_tell);
 	if (want->console || want->password || want->key) {
 		netconsole_start(want->console, want->password, want->key);
-		console_set_remote(&remote);
+		console_add_remote(&remote);
 	}
 	if (want->control || want->control_key) {
 		control_start(want->control, want->control_key, find_linux);
@@ -203,6 +204,7 @@ static void on_linux_down(void *arg)
 	}
 	fuse_service_give(env->share, VOLUME_ROOT, false);
 	linux_net_reach(env->net, LINUX_NET_ALL);
+	host_commands_reach(env->host, true);
 }
 
 /* The volume's files for a Linux: all have one server, which tells each what the
@@ -361,6 +363,7 @@ static void open_channel(struct command_env *env,
 	linux_on_down(env->guest, on_linux_down, env);
 	env->agent = agent_new(env->guest, env->vsock);
 	if (!env->agent || services_init(env->vsock, idle_ticks) != 0 ||
+	    host_commands_new(env, want->host_commands, &env->host) != 0 ||
 	    (base.volume && !serve_files(env))) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
@@ -441,6 +444,7 @@ void main_entry(const struct host_info *info)
 			(void)linux_start(linuxes[i].guest);
 		}
 	}
+	host_commands_serve();
 	if (config.exec) {
 		run_once(linuxes);
 	}

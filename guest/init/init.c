@@ -223,6 +223,9 @@ int main(int argc, char **argv)
 	unsigned long long tsc = __rdtsc();
 	bool channel;
 
+	if (strcmp(basename(argv[0]), "isthmus") == 0) {
+		return host_run(argc, argv);
+	}
 	if (strcmp(basename(argv[0]), "distro") == 0) {
 		return distro_main(argc, argv);
 	}

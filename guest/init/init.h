@@ -4,8 +4,9 @@
  * (cmdline.c), files of a child's own (own.c), PID 1 (boot.c, net*.c, root.c,
  * processes.c, init.c), distributions (distro*.c, distro.h), the agent it starts
  * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and
- * what tells the host of ports (ports*.c). One static program, no threads. Calls
- * go one way: init.c knows the others, none knows it.
+ * what tells the host of ports (ports*.c). One static program, no threads; called as
+ * `isthmus` it has commands of the host's run, for people (host.c). Calls go one way:
+ * init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
@@ -78,5 +79,7 @@ unsigned distro_seconds(void);
 void distro_stop_all(void);
 
 int agent_run(void);
+
+int host_run(int argc, char **argv);
 
 #endif

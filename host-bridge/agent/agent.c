@@ -63,6 +63,21 @@ struct agent {
 	struct session session;
 };
 
+static void (*on_wait)(void);
+static bool waits;		/* in agent_run() */
+
+/** See agent.h. */
+void agent_on_wait(void (*fn)(void))
+{
+	on_wait = fn;
+}
+
+/** See agent.h. */
+bool agent_waits(void)
+{
+	return waits;
+}
+
 /* The first thing that goes wrong is what the user is told. */
 static void fail(struct session *s, const char *text)
 {
@@ -387,11 +402,16 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 		agent_frame_header(s->out + s->out_len, AGENT_STDIN, 0);
 		s->out_len += AGENT_HEADER;
 	}
+	waits = true;
 	while (!s->exited && !s->failed && !left) {
 		loop_step(LOOP_FOREVER);
+		if (on_wait) {
+			on_wait();
+		}
 		left = mode == AGENT_TERMINAL ? pass_keys(s) :
 		       mode == AGENT_PLAIN && serial_typed(SERIAL_CONSOLE, KEY_CTRL_C);
 	}
+	waits = false;
 	leave(s);
 	if (s->exited) {
 		*status = s->status;

@@ -10,6 +10,7 @@
 #ifndef ISTHMUS_AGENT_H
 #define ISTHMUS_AGENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,11 @@ struct agent *agent_new(struct guest *guest, struct vsock *vs);
 /* Runs a request (NULL-terminated fields) to its end. */
 enum agent_result agent_run(struct agent *agent, const char *const *fields,
 			    enum agent_mode mode, uint32_t *status);
+/* fn is called, at top level, after each turn in which an agent_run() waits: it may
+ * do what ends by itself, and wait, but not use an agent. One in all. */
+void agent_on_wait(void (*fn)(void));
+/* Whether an agent_run() waits. */
+bool agent_waits(void);
 /* Sends a request whose outcome is not waited for. 0 or an errno value. */
 int agent_tell(struct agent *agent, const char *const *fields, uint32_t *status);
 const char *agent_error(const struct agent *agent);

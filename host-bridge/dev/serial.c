@@ -60,10 +60,14 @@ static void own(bool on)
 	only_own = on;
 }
 
-/** See serial.h. From top level, between commands. */
-void serial_divert(const struct serial_other *to)
+/** See serial.h. From top level, between commands; or from a handler, which has it back
+ * as it was before it returns. */
+const struct serial_other *serial_divert(const struct serial_other *to)
 {
+	const struct serial_other *was = other;
+
 	other = to;
+	return was;
 }
 
 /** See serial.h. */

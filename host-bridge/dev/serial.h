@@ -32,8 +32,9 @@ struct serial_other {
 
 void serial_init(uint16_t console_port);
 /* Until the next call, SERIAL_CONSOLE means that one; NULL: the line again. What is
- * typed on the line stays there, but for what serial_typed() looks for. */
-void serial_divert(const struct serial_other *other);
+ * typed on the line stays there, but for what serial_typed() looks for. Returns whom
+ * it has meant. */
+const struct serial_other *serial_divert(const struct serial_other *other);
 /* The line's queue, or the other's, has shrunk: see serial_on_drained(). */
 void serial_drained(enum serial_line line);
 /* Raw bytes. Never waits: what the queue has no room for is lost, so whoever

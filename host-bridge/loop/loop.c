@@ -32,6 +32,7 @@ static uint64_t all_used;	/* as much all have had that had to do */
 static struct loop_timer *timers;
 static uint64_t pending;	/* taken from the hypervisor, not yet served */
 static bool turn;		/* the next wait does not block */
+static void (*before_step)(void), (*after_step)(void);	/* loop_around() */
 static uint64_t ticks_per_ms = 1;
 static uint64_t ticks_per_turn = 1, ticks_ahead = 1;
 static uint64_t start;
@@ -148,6 +149,13 @@ static void run_timers(void)
 	}
 }
 
+/** See loop.h. From top level. */
+void loop_around(void (*before)(void), void (*after)(void))
+{
+	before_step = before;
+	after_step = after;
+}
+
 /**
  * One turn: wait, events in order of their bits, timers, work. deadline is a
  * TSC value, 0 for "do not wait", LOOP_FOREVER for none. Returns after each
@@ -159,6 +167,9 @@ void loop_step(uint64_t deadline)
 	uint64_t events;
 	bool more = false;
 
+	if (before_step) {
+		before_step();
+	}
 	/* A command may have queued packets since the last turn. Nobody would
 	 * ring for those: they must be in the ring, with the doorbell, before
 	 * we block. */
@@ -190,6 +201,9 @@ void loop_step(uint64_t deadline)
 		run_timers();
 	}
 	run_next();
+	if (after_step) {
+		after_step();
+	}
 }
 
 /**

@@ -61,6 +61,10 @@ bool loop_busy(void);
  * work. What all that brings about can be looked at when it returns. */
 void loop_step(uint64_t deadline);
 
+/* Around each loop_step() from now on: what belongs to the code at top level is put
+ * aside for handlers, and taken up again. NULL, NULL: nothing. */
+void loop_around(void (*before)(void), void (*after)(void));
+
 /* Sets the timer to run fn delay_ms from now; a set timer is moved. */
 void loop_timer_set(struct loop_timer *timer, uint64_t delay_ms,
 		    void (*fn)(struct loop_timer *timer));

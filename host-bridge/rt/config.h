@@ -36,6 +36,7 @@ struct config_guest {
 	int channel;
 	const char *bootargs;
 	const char *publish, *hide;	/* of its ports, words; NULL: none */
+	const char *host_commands;	/* that it may have, words; or NULL */
 	const char *kernel;	/* names of modules */
 	const char *initrd;	/* NULL: none wanted */
 };

@@ -23,7 +23,7 @@ static const struct command help_command[] = {
 };
 
 static const struct command *const groups[] = {
-	commands_system, commands_devices, commands_disk, commands_net,
+	commands_system, commands_top, commands_devices, commands_disk, commands_net,
 	commands_linux, commands_vdisk, commands_fsck, commands_files,
 	help_command,
 };
@@ -41,6 +41,12 @@ static const struct command *find(const char *name)
 		}
 	}
 	return NULL;
+}
+
+/** Whether there is a command of exactly that name. */
+bool commands_known(const char *name)
+{
+	return find(name) != NULL;
 }
 
 static bool in_group(const struct command *group, const struct command *c)
@@ -101,7 +107,8 @@ static void complete_help(const struct command_env *env,
  */
 void commands_run(const struct command_env *env, char *line)
 {
-	static char copy[1024];
+	/* Its own: a Linux's line may run while another one waits in the loop. */
+	char copy[1024];
 	char *words[WORDS_MAX];
 	const struct command *c;
 	char name[16];

@@ -33,6 +33,7 @@ struct command_env {
 	struct fuse_service *share;	/* its end of these; or NULL */
 	struct nbd_service *disks;	/* its disks; NULL: none */
 	struct linux_net *net;	/* its network; NULL: none */
+	struct host_commands *host;	/* what it may have of these; NULL */
 };
 
 struct command {
@@ -57,6 +58,7 @@ const char *commands_name(uint64_t lo, uint64_t hi);
 const char *commands_state(uint64_t state);
 
 void commands_run(const struct command_env *env, char *line);
+bool commands_known(const char *name);
 /* commands_complete.c: completes a path. */
 void commands_complete_path(const struct command_env *env,
 			    struct completion *c);
@@ -71,6 +73,7 @@ void commands_complete(const struct command_env *env, const char *text,
 
 /* The groups, each ended by an entry without name. */
 extern const struct command commands_system[];	/* commands_system.c */
+extern const struct command commands_top[];	/* commands_top.c */
 extern const struct command commands_devices[];	/* commands_devices.c */
 extern const struct command commands_disk[];	/* commands_disk.c */
 extern const struct command commands_net[];	/* commands_net.c */

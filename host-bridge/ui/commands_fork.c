@@ -16,6 +16,7 @@
 #include "host-bridge/rt/seed.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/console.h"
+#include "host-bridge/ui/host_commands.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 static const char *title(const struct command_env *env)
@@ -113,11 +114,13 @@ static const char *start_one(const struct command_env *of,
 	if (box) {
 		fuse_service_give(child->share, box->root, true);
 		linux_net_reach(child->net, box->net);
+		host_commands_reach(child->host, false);
 	}
 	why = linux_fork(of->guest, child->guest);
 	if (why && box) {
 		fuse_service_give(child->share, VOLUME_ROOT, false);
 		linux_net_reach(child->net, LINUX_NET_ALL);
+		host_commands_reach(child->host, true);
 	}
 	return why;
 }

@@ -20,12 +20,20 @@
 /* Of the console whose command runs; before any, a run's only command. */
 static enum serial_line current = SERIAL_CONSOLE;
 
-static const struct console_remote *remote;
+static struct console_remote *remotes;
+static bool waits, is_remote;
 
 /** See console.h; *remote must stay. */
-void console_set_remote(const struct console_remote *to)
+void console_add_remote(struct console_remote *remote)
 {
-	remote = to;
+	remote->next = remotes;
+	remotes = remote;
+}
+
+/** See console.h. */
+bool console_waits(void)
+{
+	return waits;
 }
 
 /* Raw: the editor makes its own CR and LF. */
@@ -58,6 +66,18 @@ static void show_line(struct notice_screen *screen)
 	if (console->editing) {
 		line_edit_show(&console->line);
 	}
+}
+
+/** See console.h. Top level. */
+int console_key(void)
+{
+	return serial_read(current);
+}
+
+/** See console.h. */
+bool console_is_remote(void)
+{
+	return is_remote;
 }
 
 /**
@@ -156,18 +176,24 @@ static void complete(struct console *console, const struct command_env *env)
 static bool run_remote(struct console *console, const struct command_env *env)
 {
 	static char text[1024];
+	struct console_remote *remote = remotes;
 
-	if (!remote || !remote->line(text, sizeof(text))) {
+	while (remote && !remote->line(text, sizeof(text))) {
+		remote = remote->next;
+	}
+	if (!remote) {
 		return false;
 	}
 	line_edit_hide(&console->line);
 	console->editing = false;
 	current = console->port;
 	fflush(stdout);
-	serial_divert(remote->serial);
+	(void)serial_divert(remote->serial);
+	is_remote = true;
 	commands_run(env, text);
+	is_remote = false;
 	fflush(stdout);
-	serial_divert(NULL);
+	(void)serial_divert(NULL);
 	remote->done();
 	console->editing = true;
 	line_edit_show(&console->line);
@@ -187,7 +213,9 @@ static bool read_line(struct console *console, const struct command_env *env)
 
 		if (key < 0) {
 			if (!run_remote(console, env)) {
+				waits = true;
 				loop_step(LOOP_FOREVER);
+				waits = false;
 			}
 			continue;
 		}

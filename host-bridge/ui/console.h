@@ -30,18 +30,25 @@ struct console {
 
 /* Somebody elsewhere who has lines run, between those of the console. */
 struct console_remote {
+	struct console_remote *next;		/* console.c's */
 	bool (*line)(char *line, size_t size);	/* the next; false: none */
 	void (*done)(void);			/* with that */
 	const struct serial_other *serial;	/* the console meanwhile */
 };
 
-void console_set_remote(const struct console_remote *remote);
+void console_add_remote(struct console_remote *remote);
+/* Whether the console waits for a line, so that a remote's would be next. */
+bool console_waits(void);
 /* Says what this machine is. */
 void console_banner(const struct host_info *info);
 /* Reads lines from port and runs them as commands on *env, for ever. */
 void console_run(struct console *console, enum serial_line port,
 		 const struct command_env *env)
 	__attribute__((noreturn));
+/* The next key, or -1: for a command that wants some. Keys come as the loop runs. */
+int console_key(void);
+/* Whether the command is a remote's, of whose terminal nothing is known. */
+bool console_is_remote(void);
 /* True when ctrl-c was typed since the command began: it should end. The
  * console is that whose command runs; there is one at a time. */
 bool console_interrupted(void);

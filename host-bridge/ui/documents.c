@@ -17,6 +17,7 @@
 #include "host-bridge/rt/latency.h"
 #include "host-bridge/rt/wall.h"
 #include "host-bridge/ui/documents.h"
+#include "host-bridge/ui/host_commands.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 /** See documents.h. */
@@ -106,6 +107,16 @@ static void put_linux(struct json *j, const struct command_env *of)
 	}
 	if (of->net) {
 		put_network_of(j, of->net);
+	}
+	if (of->host) {
+		struct host_commands_status s;
+
+		host_commands_get_status(of->host, &s);
+		json_begin(j, "host_commands", '{');
+		json_number(j, "run", s.run);
+		json_number(j, "refused", s.refused);
+		json_number(j, "sessions", s.sessions);
+		json_end(j, '}');
 	}
 }
 

@@ -66,3 +66,10 @@ host_wall_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h
 UNIT_TESTS += host_json
 host_json_SRCS := qemu-test/unit/host_json_test.c host-bridge/ui/json.c \
 	host-bridge/ui/words.c
+UNIT_TESTS += host_screen
+host_screen_SRCS := qemu-test/unit/host_screen_test.c \
+	host-bridge/ui/outbox.c host-bridge/ui/screen_size.c
+UNIT_TESTS += host_commands
+host_commands_SRCS := qemu-test/unit/host_commands_test.c \
+	$(addprefix host-bridge/ui/,host_commands.c outbox.c words.c)
+host_commands_CFLAGS := -include qemu-test/unit/newlib.h
