@@ -64,6 +64,7 @@ static const struct prop chosen_props[] = {
 	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
 	  offsetof(struct manifest, mark) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
+	{ "sample-seconds", PROP_TEXT, false, 1, 4, 0 },
 };
 
 /* Of every module: nothing is loaded whose digest is not known. */

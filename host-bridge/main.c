@@ -53,6 +53,7 @@
 #include "host-bridge/ui/host_commands.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/ui/run_once.h"
+#include "host-bridge/ui/samples.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
 
 #define STDOUT_BUFFER	4096
@@ -443,6 +444,10 @@ void main_entry(const struct host_info *info)
 		if (!config.guests[i].on_demand || (config.exec && i == 0)) {
 			(void)linux_start(linuxes[i].guest);
 		}
+	}
+	if (config.samples && !samples_every(linuxes, config.samples)) {
+		notice("samples: sample-seconds \"%s\" is no number of seconds",
+		       config.samples);
 	}
 	host_commands_serve();
 	if (config.exec) {

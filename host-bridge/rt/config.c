@@ -192,6 +192,8 @@ void config_read(const struct host_info *info, struct config *config)
 		config->exec = string_property(fdt, chosen, "exec");
 		config->sandbox = string_property(fdt, chosen,
 						  "sandbox");
+		config->samples = string_property(fdt, chosen,
+						  "sample-seconds");
 		config->mark = string_property(fdt, chosen, "mark");
 		config->writable = string_property(fdt, chosen,
 						   "writable-disks");

@@ -71,6 +71,7 @@ struct config {
 	const struct host_info *info;
 	const char *exec;	/* command to run in Linux, then power off */
 	const char *sandbox;	/* .. in a child, with these options; or NULL */
+	const char *samples;	/* seconds between lines of samples; or NULL */
 	bool quiet;		/* no banner */
 	const char *mark;	/* see stage.h; NULL: none */
 	const char *volume_disk;	/* word; NULL: the module "volume" */

@@ -39,6 +39,26 @@ static void tell(const char *fmt, va_list ap)
 	}
 }
 
+/** See notice.h. Before it what others have printed is out. */
+void notice_begin(void)
+{
+	fflush(stdout);
+	sink_own(true);
+	for (struct notice_screen *s = screens; s; s = s->next) {
+		s->hide(s);
+	}
+}
+
+/** See notice.h. */
+void notice_end(void)
+{
+	fflush(stdout);
+	for (struct notice_screen *s = screens; s; s = s->next) {
+		s->show(s);
+	}
+	sink_own(false);
+}
+
 /**
  * Prints a line (printf format, no newline). Callable from event handlers: it
  * waits for nothing. Not for the crash
@@ -48,20 +68,12 @@ void notice(const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	sink_own(true);
-	for (struct notice_screen *s = screens; s; s = s->next) {
-		s->hide(s);
-	}
+	notice_begin();
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
 	printf("\n");
-	fflush(stdout);
-	for (struct notice_screen *s = screens; s; s = s->next) {
-		s->show(s);
-	}
-	sink_own(false);
+	notice_end();
 	if (listeners) {
 		va_start(ap, fmt);
 		tell(fmt, ap);

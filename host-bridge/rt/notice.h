@@ -22,6 +22,10 @@ struct notice_listener {
 
 /* A line of text, printf format, without the newline. */
 void notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Around text on lines of its own, as notices are, by printf; nobody else is told of
+ * it. Not around what waits. */
+void notice_begin(void);
+void notice_end(void);
 /* From now on it is told of notices; *screen, *listener must stay. */
 void notice_screen_add(struct notice_screen *screen);
 void notice_listener_add(struct notice_listener *listener);

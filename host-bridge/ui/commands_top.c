@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command "top": the whole machine on one screen, painted anew each second. The
+ * The command "sample", and "top": the whole machine on one screen, painted anew each second. The
  * terminal on the console's line is asked for its size each time, by where the cursor
  * gets to when it is sent far away; one that does not answer has 24 lines of 80
  * characters. What is shown is ASCII, and never more than fits.
@@ -20,6 +20,7 @@
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
+#include "host-bridge/ui/samples.h"
 #include "host-bridge/ui/screen_size.h"
 #include "host-bridge/ui/usage.h"
 
@@ -283,10 +284,25 @@ static void run_top(const struct command_env *env, int argc, char **argv,
 	leave(&size);
 }
 
+static void run_sample(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	(void)argc;
+	(void)rest;
+	if (!samples_every(env, argv[1])) {
+		printf("usage: sample SECONDS (at most %u), or sample off\n",
+		       SAMPLES_MOST);
+	}
+}
+
 const struct command commands_top[] = {
 	{ "top", "[--once [ROWS COLUMNS]]", "all of it on the screen; q ends",
 	  "  Each partition's memory, exits and what goes over its channel, disks,\n"
 	  "  the network; anew each second. --once: as text, once.\n",
 	  0, 3, run_top, NULL },
+	{ "sample", "SECONDS|off", "status --json, for \"isthmus picture\"",
+	  "  A line now and then, behind \"isthmus: sample\", on the serial line: of\n"
+	  "  its log the tool's picture is drawn.\n",
+	  1, 1, run_sample, NULL },
 	{ 0 }
 };

@@ -115,7 +115,7 @@ static bool goes_within(const char *name)
 {
 	static const char *const names[] = {
 		"cp", "mv", "rm", "mkdir", "ls", "cat", "sync", "fsck", "log",
-		"ping", "resolve",
+		"ping", "resolve", "sample",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import termios
 import time
+import xml.etree.ElementTree as ElementTree
 
 import schema
 from cases_coherence import share
@@ -52,8 +53,9 @@ def all_documents(t):
         f.write(WORK)
     console = t.console("--nic", "virtio", "--disk", t.path("disk.img"),
                         "--disk-size", "64", "--disk-volume", "--linux-disk",
-                        "16", "--overlay", overlay)
+                        "16", "--overlay", overlay, "--samples", "1")
     console.ready()
+    console.run("sample off")
     before = documents(t, console.run)
     said = console.run("exec sh /work")
     t.check(said.startswith("20\n10\n"), f"the work said {said!r}")
@@ -76,8 +78,18 @@ def all_documents(t):
             told["memory"]["memory"]["linux"], "memory of two sizes")
     t.check(told["net"]["linuxes"][0]["partition"] == "linux" and
             told["net"]["nic"]["link"], f"net says {told['net']}")
+    console.run("sample 1")
+    for _ in range(2):
+        console.expect(r'isthmus: sample \{"version": 1, .*\}\r')
+    t.check("usage: sample" in console.run("sample 0"), "sample 0 is taken")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+    drawn = t.tool([TOOL, "picture", t.path("serial-1.log")])
+    texts = ["".join(e.itertext()) for e in ElementTree.fromstring(drawn).iter(
+        "{http://www.w3.org/2000/svg}text")]
+    for words in ("linux: ", "hypercall: ", "linux to host: "):
+        t.check(any(re.match(words + r"[\d.,]+$", x) for x in texts),
+                f"no {words} in the picture: {texts}")
 
 
 # What Linux a may have; b has nothing, c what the manifest gives by itself.

@@ -186,13 +186,16 @@ static void a_command_may_have_a_child(void **state)
 
 	(void)state;
 	read_it();
-	assert_true(!config.exec && !config.sandbox);
+	assert_true(!config.exec && !config.sandbox && !config.samples);
+	node = fdt_path_offset(blob, "/chosen");
+	assert_int_equal(fdt_setprop_string(blob, node, "sample-seconds", "5"), 0);
 	node = fdt_path_offset(blob, "/chosen");
 	assert_int_equal(fdt_setprop_string(blob, node, "exec", "ls"), 0);
 	node = fdt_path_offset(blob, "/chosen");
 	assert_int_equal(fdt_setprop_string(blob, node, "sandbox",
 					    "--net out"), 0);
 	read_it();
+	assert_string_equal(config.samples, "5");
 	assert_string_equal(config.exec, "ls");
 	assert_string_equal(config.sandbox, "--net out");
 }

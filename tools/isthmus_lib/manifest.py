@@ -77,6 +77,8 @@ def fill_in(tree, files, options):
     chosen = tree.child("chosen")
     if options.exec is not None:
         chosen.set_text("exec", options.exec)
+    if options.samples is not None:
+        chosen.set_text("sample-seconds", str(options.samples))
     if options.mark is not None:
         chosen.set_text("mark", options.mark)
     if options.disks is not None:
