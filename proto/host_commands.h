@@ -15,8 +15,9 @@
 /* Those that change something are for Linux's root: who has a port below it. */
 #define HOST_COMMANDS_RIGHT	1024u
 
-/* EXIT's status, beside 0. Why is in STDERR. */
-#define HOST_COMMANDS_CUT	1u	/* ended early, or output lost */
+/* EXIT's status, beside 0. Why is in STDERR; of a command that has failed it says so
+ * itself, in STDOUT. */
+#define HOST_COMMANDS_FAILED	1u	/* or was ended early, or output lost */
 #define HOST_COMMANDS_BUSY	75u	/* the console does another */
 #define HOST_COMMANDS_REFUSED	126u	/* not among those for this Linux */
 #define HOST_COMMANDS_UNKNOWN	127u

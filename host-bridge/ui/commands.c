@@ -100,6 +100,42 @@ static void complete_help(const struct command_env *env,
 	add_names(c);
 }
 
+static bool failing;		/* the command that runs */
+static bool failed;		/* the last that has ended */
+
+/** See commands.h. */
+void commands_fail(void)
+{
+	failing = true;
+}
+
+/** See commands.h. */
+bool commands_failed(void)
+{
+	return failed;
+}
+
+/* Runs a command of so many words, -1: they are none. */
+static void run_words(const struct command_env *env, const struct command *c,
+		      int count, char **words, const char *rest)
+{
+	if (count < 0) {
+		printf("a quote is not closed, or there are too many words\n");
+		commands_fail();
+	} else if (count - 1 < c->min_args ||
+		   (c->max_args >= 0 && count - 1 > c->max_args)) {
+		printf("usage: %s %s\n", c->name, c->args);
+		commands_fail();
+	} else if (in_group(commands_files, c)) {
+		/* Files as Linux has them, and Linux has them as they are. */
+		fuse_service_recall(env->files);
+		c->run(env, count, words, rest);
+		fuse_service_settle(env->files);
+	} else {
+		c->run(env, count, words, rest);
+	}
+}
+
 /**
  * Runs one line (changed in place) on *env and returns when its command has ended.
  * Unknown commands and wrong numbers of arguments are answered here, so that
@@ -111,9 +147,11 @@ void commands_run(const struct command_env *env, char *line)
 	char copy[1024];
 	char *words[WORDS_MAX];
 	const struct command *c;
+	bool outer = failing;
 	char name[16];
 	int count;
 
+	failed = false;
 	/* Splitting takes the quotes out of line; some commands want it as
 	 * typed. */
 	strlcpy(copy, line, sizeof(copy));
@@ -128,27 +166,19 @@ void commands_run(const struct command_env *env, char *line)
 	c = find(name);
 	if (!c) {
 		printf("no command \"%s\"; try \"help\"\n", name);
+		failed = true;
 		return;
 	}
+	failing = false;
 	count = words_split(line, words);
 	if (c->max_args < 0) {
 		/* Quotes are the other shell's to understand: what the
 		 * splitting made of them, -1 included, does not matter. */
 		count = words_rest(copy, 1)[0] ? 2 : 1;
 	}
-	if (count < 0) {
-		printf("a quote is not closed, or there are too many words\n");
-	} else if (count - 1 < c->min_args ||
-		   (c->max_args >= 0 && count - 1 > c->max_args)) {
-		printf("usage: %s %s\n", c->name, c->args);
-	} else if (in_group(commands_files, c)) {
-		/* Files as Linux has them, and Linux has them as they are. */
-		fuse_service_recall(env->files);
-		c->run(env, count, words, words_rest(copy, 1));
-		fuse_service_settle(env->files);
-	} else {
-		c->run(env, count, words, words_rest(copy, 1));
-	}
+	run_words(env, c, count, words, words_rest(copy, 1));
+	failed = failing;
+	failing = outer;
 }
 
 /**

@@ -58,6 +58,10 @@ const char *commands_name(uint64_t lo, uint64_t hi);
 const char *commands_state(uint64_t state);
 
 void commands_run(const struct command_env *env, char *line);
+/* For the command that runs: it has not done what was asked, and has said so. */
+void commands_fail(void);
+/* Whether the command that has just ended has not. */
+bool commands_failed(void);
 bool commands_known(const char *name);
 /* commands_complete.c: completes a path. */
 void commands_complete_path(const struct command_env *env,

@@ -44,6 +44,7 @@ static void report(const char *path, int error)
 		text = "the connection to Linux's file server broke";
 	}
 	printf("%s: %s\n", path, text);
+	commands_fail();
 }
 
 /* Waits for each Linux that some argument is a path in. False, with the reason
@@ -469,6 +470,7 @@ static void run_mv(const struct command_env *env, int argc, char **argv,
 	if (error == EXDEV) {
 		printf("%s and %s are not on one side: cp and rm do it\n",
 		       argv[1], to);
+		commands_fail();
 	} else if (error != 0) {
 		report(argv[1], error);
 	}

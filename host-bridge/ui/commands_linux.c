@@ -394,7 +394,7 @@ static const struct command_env *addressed(const struct command_env *env,
  * there is none. A command that is left by ctrl-c gets SIGHUP from the agent. */
 static void run_line(const struct command_env *env, const char *const *request)
 {
-	uint32_t status;
+	uint32_t status = 1;
 
 	fflush(stdout);
 	switch (agent_run(env->agent, request, AGENT_PLAIN, &status)) {
@@ -407,6 +407,9 @@ static void run_line(const struct command_env *env, const char *const *request)
 	default:
 		printf("%s\n", agent_error(env->agent));
 		break;
+	}
+	if (status != 0) {
+		commands_fail();
 	}
 }
 

@@ -212,6 +212,7 @@ static bool there_is_a_way(const char *name)
 		return true;
 	}
 	printf("no network card\n");
+	commands_fail();
 	return false;
 }
 
@@ -241,6 +242,7 @@ static void run_resolve(const struct command_env *env, int argc, char **argv,
 	}
 	if (!is4 && !is6 && !console_interrupted()) {
 		printf("no address of \"%s\" is known\n", argv[1]);
+		commands_fail();
 	}
 }
 
@@ -292,6 +294,7 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 	}
 	if (!find(argv[1], false, &to)) {
 		printf("no address of \"%s\" is known\n", argv[1]);
+		commands_fail();
 		return;
 	}
 	error = ping_open(&to);
@@ -306,6 +309,9 @@ static void run_ping(const struct command_env *env, int argc, char **argv,
 	}
 	ping_close();
 	printf("%lu sent, %lu answered\n", sent, got);
+	if (got == 0) {
+		commands_fail();
+	}
 }
 
 const struct command commands_net[] = {

@@ -396,6 +396,7 @@ static void run_sync(const struct command_env *env, int argc, char **argv,
 	error = volume_call_sync(env->volume, env->turns);
 	if (error != 0) {
 		printf("not all could be written: %s\n", strerror(error));
+		commands_fail();
 	} else if (!env->turns) {
 		printf("the volume is in memory, and ends with the machine\n");
 	}

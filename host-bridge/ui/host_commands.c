@@ -260,7 +260,8 @@ static void finish(struct session *s)
 
 		outbox_frame(&s->out, AGENT_STDERR, why, sizeof(why) - 1);
 	}
-	put_exit(s, cut || !s->conn ? HOST_COMMANDS_CUT : 0);
+	put_exit(s, cut || !s->conn || commands_failed() ?
+		 HOST_COMMANDS_FAILED : 0);
 }
 
 /* One that ends at once, in the loop. */

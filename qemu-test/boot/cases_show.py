@@ -137,7 +137,9 @@ def refusals(t, console):
             ("a", "cp /welcome.txt /x", "u", "126", "only for root"),
             ("a", "nonsense", None, "127", "no such command"),
             ("a", "linux stop c", None, "75", "does another command"),
-            ("c", "disk one two", None, "126", "not in this form")):
+            ("c", "disk one two", None, "126", "not in this form"),
+            ("a", "cp nothing x", None, "1", "nothing: No such file"),
+            ("a", "cp x", None, "1", "usage: cp FROM TO")):
         said, is_ = host(console, who, command, user)
         t.check(is_ == status and words in said,
                 f"{who}, {user}: isthmus {command}: {is_}, {said!r}")
@@ -163,7 +165,7 @@ def host_commands(t):
     refusals(t, console)
     told = schema.read(console.run("status --json"))["partitions"]
     t.check([p["host_commands"] for p in told[1:]] ==
-            [{"run": 2, "refused": 5, "sessions": 0},
+            [{"run": 4, "refused": 5, "sessions": 0},
              {"run": 0, "refused": 1, "sessions": 0},
              {"run": 2, "refused": 2, "sessions": 0}],
             f"counts are {[p['host_commands'] for p in told[1:]]}")

@@ -146,6 +146,13 @@ bool commands_known(const char *name)
 	return strcmp(name, "nonsense") != 0;
 }
 
+static bool fails;
+
+bool commands_failed(void)
+{
+	return fails;
+}
+
 void commands_run(const struct command_env *env, char *line)
 {
 	(void)env;
@@ -209,7 +216,7 @@ static void start(const char *words)
 	times = 1;
 	obeys = false;
 	set = NULL;
-	in_agent = false;
+	in_agent = fails = false;
 	assert_int_equal(host_commands_new(&env, words, &hc), 0);
 	host_commands_serve();
 }
@@ -284,6 +291,9 @@ static void test_shows(void **state)
 	gone(c);
 	assert_int_equal(ask("top --once 20 70\n", 5000, said), 0);
 	assert_int_equal(ask("help cp\n", 5000, said), 0);
+	fails = true;
+	assert_int_equal(ask("help\n", 5000, said), HOST_COMMANDS_FAILED);
+	assert_string_equal(said, "");
 }
 
 /* Nothing but what the manifest has, and of that no form that changes something. */
@@ -488,7 +498,7 @@ static void test_stall(void **state)
 	remote->done();
 	c->room = sizeof(c->got) - c->len;
 	ops->on_writable(c);
-	assert_int_equal(answer(c, AGENT_STDERR, said), HOST_COMMANDS_CUT);
+	assert_int_equal(answer(c, AGENT_STDERR, said), HOST_COMMANDS_FAILED);
 	assert_true(c->shut);
 	gone(c);
 
