@@ -223,6 +223,7 @@ class Session:
         self.input = True
         self.untaken = 0
         self.status = None
+        self.words = None               # why there is none of a command's
         self.signals = []
         self.wake, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -314,7 +315,7 @@ class Session:
         except OSError:
             data = b""
         if not data:
-            say("the connection to the machine broke")
+            self.words = "isthmus: the connection to the machine broke"
             return BROKEN
         self.got += data
         return self._frames()
@@ -347,7 +348,8 @@ class Session:
             self.untaken = max(0, self.untaken
                                - struct.unpack("<I", data)[0])
         elif kind == ERROR:
-            say("isthmus: " + CLEAN.sub("?", data.decode("utf-8", "replace")))
+            self.words = "isthmus: " + CLEAN.sub(
+                "?", data.decode("utf-8", "replace"))
             self.status = BROKEN
         elif kind != FLUSH:
             raise Failure("the machine sent something that is no frame",
@@ -380,3 +382,5 @@ def run(args, parser):
             return session.run()
     finally:
         sock.close()
+        if session.words:
+            say(session.words)
