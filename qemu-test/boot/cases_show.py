@@ -4,17 +4,15 @@
 import fcntl
 import os
 import re
-import select
 import struct
 import subprocess
 import termios
-import time
 import xml.etree.ElementTree as ElementTree
 
 import schema
 from cases_coherence import share
 from cases_several import manifest, up
-from runner import BOCHS, ROOT, TOOL, Failed, case
+from runner import BOCHS, ROOT, SLOWER, TIMEOUT, TOOL, Failed, case
 from screen import Screen
 
 DOCUMENTS = ("status", "memory", "disk", "net")
@@ -199,8 +197,9 @@ class Terminal:
         self.pty, other = os.openpty()
         self._set_size()
         self.process = subprocess.Popen(    # closed by close()
-            [TOOL, "boot", "--platform", t.platform, "--timeout", "150",
-             "--log", t.path("serial-1.log"), *options],
+            [TOOL, "boot", "--platform", t.platform, "--timeout",
+             str(TIMEOUT * SLOWER.get(t.platform, 1)), "--log",
+             t.path("serial-1.log"), *options],
             stdin=other, stdout=other, stderr=other, cwd=ROOT,
             start_new_session=True)
         os.close(other)
@@ -218,17 +217,12 @@ class Terminal:
 
     def until(self, true, what):
         """Lets it show what comes until true(rows)."""
-        end = time.monotonic() + 300
         while not true(self.screen.rows):
-            if time.monotonic() > end:
-                raise Failed(f"no {what} on the screen:\n" +
-                             "\n".join(self.screen.rows))
-            if not select.select([self.pty], [], [], 1)[0]:
-                continue
             try:
                 data = os.read(self.pty, 65536)
             except OSError as error:        # its other end is closed
-                raise Failed(f"the machine ended, expected {what}") from error
+                raise Failed(f"the machine ended, expected {what} on\n" +
+                             "\n".join(self.screen.rows)) from error
             self.screen.feed(data.decode("utf-8", "replace"))
             self.type(self.screen.answers)
             self.screen.answers = ""
@@ -241,6 +235,14 @@ class Terminal:
 
     def prompt(self):
         self.until(lambda rows: rows[self.screen.row] == "isthmus>", "prompt")
+
+    def ended(self):
+        """Takes what it still says; its exit status."""
+        try:
+            self.until(lambda _: False, "the end")
+        except Failed:
+            pass
+        return self.process.wait()
 
     def close(self):
         os.close(self.pty)          # it may wait for somebody to read
@@ -313,6 +315,6 @@ def top(t):
         terminal.until(lambda r: any(l == "it is 0" for l in r), "status")
         terminal.prompt()
         terminal.type("poweroff\r")
-        t.check(terminal.process.wait(300) == 0, "poweroff was not the end")
+        t.check(terminal.ended() == 0, "poweroff was not the end")
     finally:
         terminal.close()
