@@ -117,6 +117,17 @@ static bool find_linux(const char *name, struct guest **guest, struct vsock **vs
 	return true;
 }
 
+/* The time of day is another one, or goes faster or slower. */
+static void on_clock(void)
+{
+	linux_clock_tell();
+	for (unsigned i = 0; i < base.count; i++) {
+		if (linuxes[i].agent) {
+			agent_clock(linuxes[i].agent);
+		}
+	}
+}
+
 /* The stack, for Linuxes, and on the first card if there is one; and what this
  * partition has to say there. */
 static void start_network(void)
@@ -145,7 +156,7 @@ static void start_network(void)
 		notice("network: %s", strerror(error));
 		return;
 	}
-	ntp_start(want->ntp, linux_clock_tell);
+	ntp_start(want->ntp, on_clock);
 	if (want->console || want->password || want->key) {
 		netconsole_start(want->console, want->password, want->key);
 		console_add_remote(&remote);

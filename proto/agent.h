@@ -37,6 +37,8 @@
 
 #define AGENT_PORT		1023u	/* in Linux: control */
 #define AGENT_PORT_9P		1022u	/* in Linux: its files, 9P2000.L */
+#define AGENT_PORT_CLOCK	1021u	/* in Linux: who connects says, and waits for,
+					 * nothing: the time of day has changed */
 #define AGENT_PORT_READY	1024u	/* the host's: AGENT_READY, both ways */
 #define AGENT_READY		"ready\n"
 #define AGENT_SEED		64u

@@ -3,7 +3,7 @@
  * The agent: what the host reaches in Linux over vsock. Control sessions on
  * AGENT_PORT, Linux's files on AGENT_PORT_9P; a process for each connection, so
  * that no client can hold up or bring down another. Only the host may connect:
- * both services are worth root.
+ * both services are worth root. A connection to AGENT_PORT_CLOCK says all by itself.
  *
  * A peer's CID comes from the kernel's transport: no process in Linux can
  * connect as the host's. PID 1 starts this again when it ends; sessions that
@@ -25,7 +25,8 @@
 #define BACKLOG		64
 #define SESSIONS_MAX	256	/* processes */
 
-static const unsigned int ports[] = { AGENT_PORT, AGENT_PORT_9P };
+static const unsigned int ports[] = { AGENT_PORT, AGENT_PORT_9P,
+				     AGENT_PORT_CLOCK };
 #define PORT_COUNT	(sizeof(ports) / sizeof(ports[0]))
 
 /* A listening socket on the port of every local address, -1 with a line in the
@@ -71,7 +72,9 @@ static int take(const int *listeners, size_t which, int sessions)
 	if (sock < 0) {
 		return 0;
 	}
-	if (peer.svm_cid == VMADDR_CID_HOST && sessions < SESSIONS_MAX) {
+	if (peer.svm_cid == VMADDR_CID_HOST && ports[which] == AGENT_PORT_CLOCK) {
+		agent_clock_soon();
+	} else if (peer.svm_cid == VMADDR_CID_HOST && sessions < SESSIONS_MAX) {
 		pid_t pid = fork();
 
 		if (pid == 0) {

@@ -108,8 +108,19 @@ bool agent_read_full(int fd, void *buf, size_t len);
 bool agent_write_full(int fd, const void *buf, size_t len);
 void agent_session(int sock);
 int agent_watch(const char *path);
-bool agent_clock_ask(int64_t behind_ns, int status, struct timex *ask);
+
+#define AGENT_CLOCK_MS	50	/* between two looks while the clock is put right */
+
+struct agent_clock {
+	int64_t behind_ns;	/* at the last look */
+	bool follows;		/* the next one is AGENT_CLOCK_MS later */
+};
+
+bool agent_clock_ask(struct agent_clock *c, int64_t behind_ns,
+		     const struct timex *now, struct timex *ask);
+void agent_clock_soon(void);
 int agent_clock_step(void);
+
 int agent_freeze(void);
 int agent_fork(const char *name, const char *seed, const char *net);
 int agent_mount(void);

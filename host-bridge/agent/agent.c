@@ -463,6 +463,44 @@ const char *agent_error(const struct agent *agent)
 	return agent->session.error;
 }
 
+/* ---- AGENT_PORT_CLOCK ---- */
+
+static void clock_on_open(struct vsock_conn *conn)
+{
+	vsock_shutdown(conn, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
+}
+
+static void clock_on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	(void)data;
+	(void)len;
+	vsock_reset(conn);
+}
+
+static void clock_on_close(struct vsock_conn *conn, int error)
+{
+	(void)conn;
+	(void)error;
+}
+
+static const struct vsock_ops clock_ops = {
+	.on_open = clock_on_open,
+	.on_data = clock_on_data,
+	.on_close = clock_on_close,
+};
+
+/**
+ * See agent.h. A Linux that cannot be told now looks by itself, later; one without
+ * such an agent refuses the connection.
+ */
+void agent_clock(struct agent *agent)
+{
+	if (linux_ready(agent->guest)) {
+		(void)vsock_connect(agent->vs, AGENT_PORT_CLOCK, &clock_ops,
+				    NULL);
+	}
+}
+
 /* ---- AGENT_PORT_READY: "ready" ---- */
 
 /* A connection to it. */

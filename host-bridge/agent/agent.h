@@ -44,6 +44,9 @@ void agent_on_wait(void (*fn)(void));
 bool agent_waits(void);
 /* Sends a request whose outcome is not waited for. 0 or an errno value. */
 int agent_tell(struct agent *agent, const char *const *fields, uint32_t *status);
+/* The time of day is another one, or goes faster or slower, from now on. From
+ * anywhere; nothing comes back. */
+void agent_clock(struct agent *agent);
 const char *agent_error(const struct agent *agent);
 
 #endif

@@ -9,7 +9,7 @@
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/wall.h"
 
-#define AGAIN_MS	1000	/* in which it changes by 8 ms */
+#define AGAIN_MS	50	/* in which it changes by 0.4 ms */
 
 static void again(struct loop_timer *timer)
 {

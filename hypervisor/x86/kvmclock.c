@@ -19,7 +19,7 @@
 #define PVCLOCK_TSC_STABLE	1u
 #define PVCLOCK_GUEST_STOPPED	2u	/* its watchdogs need not bark */
 #define NSEC_PER_SEC		1000000000ull
-#define NSEC_PER_MSEC		1000000ull
+#define NSEC_STEP		100000ull
 
 /* Layouts of the guest ABI. */
 struct pvclock_vcpu_time_info {
@@ -42,18 +42,14 @@ static uint64_t wall_zero;
 /* ns = ((ticks << shift) * mul) >> 32, with mul in its upper half range. */
 static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 {
-	int s = 0;
-
-	while (hz > 2 * NSEC_PER_SEC) {
-		hz >>= 1;
-		s--;
+	*shift = 0;
+	for (; hz > 2 * NSEC_PER_SEC; hz >>= 1) {
+		--*shift;
 	}
-	while (hz <= NSEC_PER_SEC) {
-		hz <<= 1;
-		s++;
+	for (; hz <= NSEC_PER_SEC; hz <<= 1) {
+		++*shift;
 	}
 	*mul = (uint32_t)((NSEC_PER_SEC << 32) / hz);
-	*shift = (int8_t)s;
 }
 
 /**
@@ -63,18 +59,14 @@ static void time_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
  */
 void kvmclock_update(struct vcpu *v, bool paused)
 {
-	uint64_t gpa = v->kvmclock_msr & ~1ull;
-	struct pvclock_vcpu_time_info *t;
+	struct pvclock_vcpu_time_info *t = !(v->kvmclock_msr & 1) ? NULL :
+		partition_memory(v, GPA(v->kvmclock_msr & ~1ull), sizeof(*t), true);
 
-	if (!(v->kvmclock_msr & 1)) {
-		return;
-	}
-	t = partition_memory(v, GPA(gpa), sizeof(*t), true);
 	if (!t) {
 		return;
 	}
-	__atomic_store_n(&t->version, ++v->kvmclock_version,
-			 __ATOMIC_RELEASE);	/* odd: being changed */
+	/* odd: being changed */
+	__atomic_store_n(&t->version, ++v->kvmclock_version, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* v's TSC at the partition's start, where its time is 0 */
 	t->tsc_timestamp = v->tsc_offset + v->partition->start_tsc;
@@ -107,14 +99,14 @@ hv_status_t kvmclock_set_wall(uint64_t ns)
 }
 
 /* UTC at the moment when the time page says 0, the partition's start: what the
- * host partition reckons, up to the next millisecond, so that its files are not
- * newer than Linux's clock; what is below is noise, which no two runs share. */
+ * host partition reckons, and a tenth of a millisecond or two more, so that its files
+ * are not newer than Linux's clock; what is below is noise, which no two runs share. */
 static void wall_clock(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_wall_clock *w;
-	uint64_t nsec = wall_zero + tsc_to_ns(v->partition->start_tsc);
+	uint64_t nsec = ((wall_zero + tsc_to_ns(v->partition->start_tsc)) /
+			 NSEC_STEP + 2) * NSEC_STEP;
 
-	nsec = (nsec + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC * NSEC_PER_MSEC;
 	w = partition_memory(v, GPA(gpa), sizeof(*w), true);
 	if (!w) {
 		return;

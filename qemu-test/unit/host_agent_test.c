@@ -55,11 +55,14 @@ int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 	return 0;
 }
 
+static uint32_t connected_to;
+static bool ready;
+
 struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
 				 const struct vsock_ops *ops, void *arg)
 {
 	(void)vs;
-	assert_int_equal(port, AGENT_PORT);
+	connected_to = port;
 	conn = (struct vsock_conn){ ops, arg, true, 0 };
 	return &conn;
 }
@@ -162,6 +165,12 @@ enum linux_state linux_state(const struct guest *guest)
 {
 	(void)guest;
 	return LINUX_RUNNING;
+}
+
+bool linux_ready(const struct guest *guest)
+{
+	(void)guest;
+	return ready;
 }
 
 void linux_set_ready(struct guest *guest)
@@ -334,6 +343,18 @@ static void test_keys(void **state)
 	}
 }
 
+/* A Linux that is up hears of another time of day, beside a session. */
+static void test_clock(void **state)
+{
+	(void)state;
+	connected_to = 0;
+	agent_clock(agent);
+	assert_int_equal(connected_to, 0);
+	ready = true;
+	agent_clock(agent);
+	assert_int_equal(connected_to, AGENT_PORT_CLOCK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -343,6 +364,7 @@ int main(void)
 		TEST(test_interrupt),
 		TEST(test_nonsense),
 		TEST(test_keys),
+		TEST(test_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
