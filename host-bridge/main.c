@@ -21,6 +21,7 @@
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/dev/pci.h"
+#include "host-bridge/dev/rtc.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/net/echo.h"
@@ -47,6 +48,7 @@
 #include "host-bridge/rt/notice_log.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
+#include "host-bridge/rt/wall.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
@@ -126,6 +128,16 @@ static void on_clock(void)
 			agent_clock(linuxes[i].agent);
 		}
 	}
+}
+
+/* Who knows better may say how long exactly. */
+static void on_stood_still(int64_t ns)
+{
+	notice("clock: the machine stood still for %lld s",
+	       (long long)((ns + 500000000) / 1000000000));
+	wall_adjust(wall_left_ns() + ns);
+	on_clock();
+	ntp_ask();
 }
 
 /* The stack, for Linuxes, and on the first card if there is one; and what this
@@ -450,6 +462,7 @@ void main_entry(const struct host_info *info)
 	open_volume();
 	make_linuxes();
 	linux_clock_tell();
+	rtc_watch(on_stood_still);
 	/* The one command is the first one's. */
 	for (unsigned i = 0; i < base.count; i++) {
 		if (!config.guests[i].on_demand || (config.exec && i == 0)) {

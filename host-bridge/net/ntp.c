@@ -10,6 +10,7 @@
 #include "lwip/apps/sntp.h"
 
 #include "host-bridge/net/ntp.h"
+#include "host-bridge/net/stack.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/wall.h"
 
@@ -76,4 +77,14 @@ void ntp_start(const char *servers, void (*on_set)(void))
 		sntp_setservername(count++, name);
 	}
 	sntp_init();
+}
+
+/** See ntp.h. */
+void ntp_ask(void)
+{
+	if (sntp_enabled()) {
+		sntp_stop();
+		sntp_init();
+		stack_left();
+	}
 }

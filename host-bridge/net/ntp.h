@@ -12,6 +12,9 @@
  * clock has been set, or goes faster or slower from now on. */
 void ntp_start(const char *servers, void (*on_set)(void));
 
+/* They are asked now, if at all. */
+void ntp_ask(void);
+
 struct ntp_status {
 	uint64_t answers;		/* that the clock was set by */
 	uint64_t refused;		/* that could not be the time */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The time of day: what the network says of it, and what Linux then shows."""
 
+import os
 import re
 import socket
 import struct
@@ -9,7 +10,8 @@ import time
 
 from cases_coherence import share
 from cases_several import manifest, said, up
-from runner import QEMU, Skipped, case
+from qmp import Qmp
+from runner import HERE, QEMU, Skipped, case
 
 AHEAD = 5 * 3600                # the server's clock, of this computer's
 NEAR = 120                      # s, that the test itself may have taken
@@ -161,3 +163,45 @@ def follows(t, server):
     t.check(max(map(abs, off)) < 1, f"Linux's clock was off{t.note}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+PAUSE = 3600
+
+
+@case("clock-paused", "a machine that stood still for an hour", only=QEMU,
+      why="its monitor can stop it, and its clock be another one")
+def clock_paused(t):
+    library, later = t.path("later.so"), t.path("later")
+    t.tool(["gcc", "-shared", "-fPIC", "-O2", "-o", library,
+            os.path.join(HERE, "later.c")])
+    with open(later, "wb") as f:
+        f.write(struct.pack("q", 0))
+    console = t.console("--qmp", t.path("qmp"), under=(
+        "env", f"LD_PRELOAD={library}", f"LATER_FILE={later}"))
+    console.ready()
+    time.sleep(30)              # some looks at the clock
+    before = ahead_ns(console)
+    qmp = Qmp(t.path("qmp"))
+    qmp.run("stop")
+    with open(later, "r+b") as f:
+        f.write(struct.pack("q", PAUSE))
+    qmp.run("cont")
+    qmp.close()
+    found = console.expect(r"clock: the machine stood still for (\d+) s")
+    time.sleep(0.5)
+    off = ahead_ns(console) - before - PAUSE
+    t.note = f": {found[1]} s by its own account, Linux is {off:.3f} s off"
+    t.check(abs(off) < 1, f"the clock is wrong{t.note}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+def ahead_ns(console):
+    """By how many seconds the first Linux's clock is ahead of this computer's,
+    as well as can be told from outside."""
+    began = time.time()
+    answer = console.run("exec touch /tmp/now; stat -c %y /tmp/now")
+    now = (began + time.time()) / 2
+    h, m, s = re.search(r" (\d+):(\d+):([\d.]+) ", answer).groups()
+    day = int(h) * 3600 + int(m) * 60 + float(s)
+    return (day - now + 43200) % 86400 - 43200

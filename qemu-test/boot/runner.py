@@ -253,10 +253,11 @@ class Case:
                    f"{result.err[-3000:]}")
         return result
 
-    def console(self, *options, timeout=TIMEOUT):
-        """Boots to the host console."""
+    def console(self, *options, timeout=TIMEOUT, under=()):
+        """Boots to the host console; under: a command that is given that of
+        the tool."""
         command, _, _ = self._command(options, timeout)
-        self.consoles.append(Console(self, command))
+        self.consoles.append(Console(self, [*under, *command]))
         return self.consoles[-1]
 
     def overlay(self, files):

@@ -59,6 +59,8 @@ host_config_NEEDS := build/deps/libfdt
 UNIT_TESTS += host_notice_log
 host_notice_log_SRCS := qemu-test/unit/host_notice_log_test.c \
 	host-bridge/rt/notice_log.c
+UNIT_TESTS += host_rtc
+host_rtc_SRCS := qemu-test/unit/host_rtc_test.c host-bridge/dev/rtc.c
 UNIT_TESTS += host_wall
 host_wall_SRCS := qemu-test/unit/host_wall_test.c host-bridge/rt/wall.c \
 	host-bridge/guest/linux_clock.c host-bridge/loop/loop.c
