@@ -16,7 +16,7 @@
 /* What no remote call needs. */
 #define ATT_SELDOM	(VCPU_ATT_INIT | VCPU_ATT_RESET | VCPU_ATT_NMI | \
 			 VCPU_ATT_IOREQ | VCPU_ATT_OTHERS | VCPU_ATT_PARK | \
-			 VCPU_ATT_FORK)
+			 VCPU_ATT_FORK | VCPU_ATT_LATE)
 
 /**
  * Raises attention bits, then lets v run if it is blocked in state from. Any
@@ -315,6 +315,9 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 	if (att & VCPU_ATT_IOREQ) {
 		complete_ioreq(v);
 	}
+	if (att & VCPU_ATT_LATE) {
+		kvmclock_update(v, true);
+	}
 	if (att & VCPU_ATT_PARK) {
 		fork_park(v, att);
 		return false;
@@ -328,8 +331,8 @@ static NOINLINE bool prepare_all(struct vcpu *v)
 
 /**
  * Does what is due before v enters its guest: others that are to be waited for,
- * a fork, INIT and start-up, the switch of state, an ioreq's answer, parking,
- * NMI, HC_WAIT, HLT, interrupt, in this order.
+ * a fork, INIT and start-up, the switch of state, an ioreq's answer, that it comes
+ * late, parking, NMI, HC_WAIT, HLT, interrupt, in this order.
  * false: it blocks, its state says for what. On v's CPU, v being RUNNABLE,
  * no lock held.
  */

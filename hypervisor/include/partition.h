@@ -51,6 +51,7 @@ enum vcpu_state {
 #define VCPU_ATT_OTHERS		BIT32(6)	/* release_wait() */
 #define VCPU_ATT_PARK		BIT32(7)	/* fork_park() */
 #define VCPU_ATT_FORK		BIT32(8)	/* fork_vcpu() */
+#define VCPU_ATT_LATE		BIT32(9)	/* the machine stood still */
 
 struct ioreq {
 	uint64_t word;		/* HC_IOREQ_* */

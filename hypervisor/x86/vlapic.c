@@ -40,6 +40,7 @@ enum { MODE_ONESHOT, MODE_PERIODIC, MODE_DEADLINE };
 /* The timer counts at this rate; a period below MIN_PERIOD is raised. */
 #define TIMER_HZ	100000000ull
 #define MIN_PERIOD	(boot.tsc_hz / 1000000 * 50)	/* 50 us */
+#define LATE		(boot.tsc_hz * 4)	/* as long as no vCPU waits for its CPU */
 
 enum { ICR_FIXED, ICR_LOWEST, ICR_SMI, ICR_NMI = 4, ICR_INIT, ICR_SIPI };
 
@@ -340,6 +341,10 @@ void vlapic_timer_check(struct vcpu *v, uint64_t now)
 
 	if (l->deadline > now) {
 		return;
+	}
+	/* the machine stood still: its watchdogs are not to bark */
+	if (now - l->deadline > LATE) {
+		vcpu_attention(v, VCPU_ATT_LATE);
 	}
 	l->deadline = VLAPIC_OFF;
 	if (LVT_MODE(l->lvt[0]) == MODE_PERIODIC && l->timer_initial) {

@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ import time
 from cases_coherence import share
 from cases_several import manifest, said, up
 from qmp import Qmp
-from runner import HERE, QEMU, Skipped, case
+from runner import HERE, QEMU, Failed, Skipped, case
 
 AHEAD = 5 * 3600                # the server's clock, of this computer's
 NEAR = 120                      # s, that the test itself may have taken
@@ -205,3 +206,43 @@ def ahead_ns(console):
     h, m, s = re.search(r" (\d+):(\d+):([\d.]+) ", answer).groups()
     day = int(h) * 3600 + int(m) * 60 + float(s)
     return (day - now + 43200) % 86400 - 43200
+
+
+STOCK = ("build/guest/vmlinuz-debian", "build/guest/initrd-debian.cpio")
+ASLEEP = 16                     # s: twice what its watchdog allows here, and so
+                                # later than any tick of a machine that runs
+
+
+def emulator_of(tool):
+    """The process id of the emulator that this process has started."""
+    with open(f"/proc/{tool}/task/{tool}/children", encoding="ascii") as f:
+        for child in f.read().split():
+            with open(f"/proc/{child}/comm", encoding="ascii") as name:
+                if name.read().startswith("qemu-system"):
+                    return int(child)
+    raise Failed("the tool has no emulator")
+
+
+@case("clock-watchdog", "a machine whose time went on while nothing ran: the "
+      "stock kernel's watchdog says nothing", only=QEMU, later=QEMU,
+      why="it is about a kernel, not a processor")
+def clock_watchdog(t):
+    t.need(*STOCK)
+    console = t.console("--kernel", STOCK[0], "--initrd", STOCK[1],
+                        timeout=600)
+    console.ready()
+    said = console.run("exec echo 4 > /proc/sys/kernel/watchdog_thresh;"
+                       " cat /proc/sys/kernel/soft_watchdog")
+    t.check(said.startswith("1\n"), f"there is no watchdog: {said!r}")
+    # From idle an interrupt alone would do.
+    console.run("exec setsid sh -c 'while :; do :; done' & sleep 3")
+    pid = emulator_of(console.process.pid)
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(ASLEEP)
+    os.kill(pid, signal.SIGCONT)
+    console.run("exec sleep 5")
+    said = console.run("exec dmesg | grep -ciE 'lockup|stall|hung'")
+    t.check(said.startswith("0\n"), f"it barked: {said!r} "
+            + console.run("exec dmesg | grep -iE 'lockup|stall|hung'"))
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")

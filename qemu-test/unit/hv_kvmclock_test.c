@@ -95,6 +95,21 @@ static void time_page(void **state)
 	assert_int_equal(guest[0], 4);
 }
 
+/* A timer that comes four seconds late: the machine stood still. */
+static void late(void **state)
+{
+	(void)state;
+	vlapic_reset(&vcpu, true);
+	for (uint32_t i = 0; i < 2; i++) {
+		vcpu.attention = 0;
+		vcpu.lapic.lvt[0] = 0xec;
+		vcpu.lapic.deadline = 300 * HZ;
+		vlapic_timer_check(&vcpu, 304 * HZ + i);
+		assert_int_equal(vcpu.attention, VCPU_ATT_INTR |
+				 (i ? VCPU_ATT_LATE : 0));
+	}
+}
+
 static void wrong_places(void **state)
 {
 	uint32_t before[1024];
@@ -120,6 +135,7 @@ int main(void)
 		cmocka_unit_test_setup(time_of_day, make),
 		cmocka_unit_test_setup(absurd_times, make),
 		cmocka_unit_test_setup(time_page, make),
+		cmocka_unit_test_setup(late, make),
 		cmocka_unit_test_setup(wrong_places, make),
 	};
 
