@@ -14,6 +14,8 @@ void ntp_start(const char *servers, void (*on_set)(void));
 
 /* They are asked now, if at all. */
 void ntp_ask(void);
+/* A packet from the network, its IP header whole, on its way to lwIP. */
+void ntp_look(const uint8_t *ip, size_t len);
 
 struct ntp_status {
 	uint64_t answers;		/* that the clock was set by */

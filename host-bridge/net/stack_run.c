@@ -23,6 +23,7 @@
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/join.h"
 #include "host-bridge/net/lwip/hooks.h"
+#include "host-bridge/net/ntp.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/net/stack_int.h"
 #include "host-bridge/rt/notice.h"
@@ -176,6 +177,9 @@ int stack_hook_input(struct pbuf *p, struct netif *from)
 
 	packet.len = packet_length(packet.data, p->len);
 	packet.space = packet.len;
+	if (packet.len != 0) {
+		ntp_look(packet.data, packet.len);
+	}
 	if (from != &stack.wire || stack.looked || !stack.hooks.from_wire ||
 	    packet.len == 0 ||
 	    !stack.hooks.from_wire(stack.hooks.arg, &packet)) {

@@ -290,7 +290,7 @@ static void answer_dns(uint16_t port, const uint8_t *asked, size_t len)
 static void answer_ntp(uint16_t port, const uint8_t *asked)
 {
 	int64_t ms = (int64_t)net_ms + router.ntp_ahead_ms;
-	uint8_t said[48] = { 0x24, 2 };
+	uint8_t said[48] = { (uint8_t)(router.ntp_leap << 6 | 0x24), 2 };
 
 	router.ntp_asked++;
 	router.ntp_from = port;

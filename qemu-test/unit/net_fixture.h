@@ -30,6 +30,7 @@ struct router {
 	uint32_t names, names2;	/* name servers; 0: SERVER_IP, and no other */
 	unsigned discovers, requests, queries, arps, pings, pongs, frames;
 	int64_t ntp_ahead_ms;	/* its clock, of ours */
+	uint8_t ntp_leap;	/* its leap indicator */
 	unsigned ntp_asked;
 	uint16_t asked_from;	/* port of the last DNS query, */
 	uint16_t ntp_from;	/* and of the last one of NTP */

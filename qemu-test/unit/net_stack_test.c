@@ -441,6 +441,66 @@ static void servers_know_the_time(void **state)
 			1799999999500, 1799999999520);
 }
 
+/* How far our clock is from the server's, had there been no leap second. */
+static int64_t off_by_ms(void)
+{
+	return wall_now_ns() / 1000000 - (int64_t)net_ms - router.ntp_ahead_ms;
+}
+
+/* The server's clock says 23:20 of the month's last day; from midnight on it is
+ * another one's by a second, which we are told nothing of for minutes. */
+static void leap(uint8_t indicator, int64_t by_ms, int64_t first_ms)
+{
+	int64_t midnight = 1801440000000;	/* 2027-02-01 */
+	int64_t now = (int64_t)net_ms + router.ntp_ahead_ms;
+	unsigned heard = sets;
+	int64_t before;
+
+	wall_init((uint64_t)(midnight / 1000 - 40 * 60), tsc_now(), 1000000000);
+	router.ntp_ahead_ms += midnight - 40 * 60000 - now;
+	router.ntp_leap = indicator;
+	ntp_ask();
+	net_run(40 * 60000 - 10000);
+	before = off_by_ms();
+	assert_in_range(before + 20, 0, 40);
+	assert_true(sets >= heard + 3);
+	/* it asks anew in a few minutes; before that it knows by itself */
+	router.ntp_leap = 0;
+	net_run(10000 + first_ms);
+	assert_in_range(off_by_ms() - before + 1, 0, 2);
+	net_run(64000);
+	assert_in_range(off_by_ms() - before - by_ms / 2 + 3, 0, 6);
+	net_run(70000);
+	assert_in_range(off_by_ms() - before - by_ms + 3, 0, 6);
+	router.ntp_ahead_ms += by_ms;
+	net_run(3600000);
+	assert_in_range(off_by_ms() + 20, 0, 40);
+}
+
+static void a_leap_second(void **state)
+{
+	(void)state;
+	leap(1, -1000, 0);
+	leap(2, 1000, -1000);
+}
+
+/* Whose own clock nobody has set. */
+static void servers_do_not_know_the_time(void **state)
+{
+	struct ntp_status before, after;
+
+	(void)state;
+	router.ntp_leap = 3;
+	router.ntp_ahead_ms += 500000;
+	ntp_get_status(&before);
+	ntp_ask();
+	net_run(1000000);
+	ntp_get_status(&after);
+	assert_int_equal(after.answers, before.answers);
+	assert_true(after.refused > before.refused);
+	router.ntp_leap = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +516,8 @@ int main(void)
 		cmocka_unit_test(names_have_addresses),
 		cmocka_unit_test(others_can_be_pinged),
 		cmocka_unit_test(servers_know_the_time),
+		cmocka_unit_test(a_leap_second),
+		cmocka_unit_test(servers_do_not_know_the_time),
 		cmocka_unit_test(a_link_goes_and_comes),
 		cmocka_unit_test(nothing_is_kept_for_a_dead_wire),
 	};
