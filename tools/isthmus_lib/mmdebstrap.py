@@ -24,8 +24,7 @@ LISTS_LAST = 86400              # seconds for which lists are not asked again
 # makes. Were it killed, and these left in a folder that somebody removes, they
 # would be emptied. So they are in a namespace that ends with it; for another
 # user it makes one itself.
-CONTAINED = ("unshare", "--mount", "--propagation=private", "--pid", "--fork",
-             "--kill-child", "--mount-proc", "--")
+CONTAINED = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 ERRORS = re.compile(r"^(?:E|Err\S*|error|W): *(.*)", re.M)
 
@@ -136,6 +135,28 @@ class Cache:
         return line
 
 
+def _mounts(below="/"):
+    """Where something is mounted, there or below; the last one first."""
+    with open("/proc/self/mountinfo", encoding="utf-8",
+              errors="surrogateescape") as f:
+        points = [line.split()[4] for line in f]
+    return [p for p in reversed(points) if f"{p}/".startswith(
+        below.rstrip("/") + "/")]
+
+
+def _contained():
+    """The words before a command for namespaces of its own. In a chroot, whose
+    root is no mount, nothing can be said of what others see of its mounts."""
+    private = "private" if "/" in _mounts() else "unchanged"
+    return ["unshare", *CONTAINED, f"--propagation={private}", "--"]
+
+
+def _unmount(folder):
+    """Nothing may be mounted in a folder that will be removed."""
+    for point in _mounts(os.path.realpath(folder)):
+        subprocess.run(["umount", "-l", point], check=True)
+
+
 def _run(command, folder):
     """Runs mmdebstrap and says what it is doing; returns its status and all
     that it said. Who interrupts us interrupts it: it clears up by itself when
@@ -172,8 +193,8 @@ def make_tar(codename, packages, hooks, target):
     why = missing()
     if why:
         raise Failure(why)
-    command = [*([] if os.geteuid() else CONTAINED),
-               "mmdebstrap", "--variant=minbase", "--format=tar",
+    command = [*([] if os.geteuid() else _contained()), "mmdebstrap",
+               "--variant=minbase", "--format=tar",
                "--mode=" + ("auto" if os.geteuid() else "root"),
                # no fsync for each file: what is not whole is thrown away
                "--dpkgopt=force-unsafe-io",
@@ -184,10 +205,13 @@ def make_tar(codename, packages, hooks, target):
             if not update:
                 say("package lists of " + time.strftime(
                     "%Y-%m-%d %H:%M", time.localtime(cache.read())))
-            status, said = _run(
-                [*command, *cache.hooks(update),
-                 *("--customize-hook=" + hook for hook in hooks),
-                 codename, target, *origin], os.path.dirname(target))
+            try:
+                status, said = _run(
+                    [*command, *cache.hooks(update),
+                     *("--customize-hook=" + hook for hook in hooks),
+                     codename, target, *origin], os.path.dirname(target))
+            finally:
+                _unmount(os.path.dirname(target))
             if not status:
                 return
             say(f"  it failed: {reason(said)}")

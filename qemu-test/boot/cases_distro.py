@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Distributions that the tool has made, each on a disk of the machine's: a
+Debian with systemd, a small root from a tar archive, an OCI image."""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+
+from isthmus_lib import distro_command, mmdebstrap
+from isthmus_lib.common import BUILD
+from isthmus_lib.debian import release
+from runner import BOCHS, QEMU, TOOL, Skipped, case
+
+BUSYBOX = os.path.join(BUILD, "deps", "busybox", "busybox")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME")
+                     or os.path.expanduser("~/.cache"), "isthmus")
+STORE = os.path.join(CACHE, "test-distros")
+ONLY = {"only": (*QEMU, *BOCHS), "why": "its disk is for these"}
+
+
+def own_store(t):
+    """This test's machines have a store of their own; where it is."""
+    t.environ = {**os.environ, "XDG_DATA_HOME": t.path("data"),
+                 "TMPDIR": t.folder}
+    folder = t.path("data/isthmus/distros")
+    os.makedirs(folder)
+    return folder
+
+
+def distro(t, *words):
+    return t.tool([TOOL, "distro", *words], env=t.environ)
+
+
+def debian(t, number):
+    """A Debian in the test's store, a copy of one that is made once for all:
+    with a user anna."""
+    reason = mmdebstrap.missing()
+    if reason:
+        raise Skipped(f"no Debian: {reason}")
+    key = hashlib.sha256(" ".join(distro_command.PACKAGES).encode())
+    name = f"debian-{number}-{key.hexdigest()[:8]}"
+    made = os.path.join(STORE, "isthmus", "distros", name)
+    os.makedirs(STORE, exist_ok=True)
+    with open(os.path.join(STORE, "lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(made):
+            done = subprocess.run(
+                [TOOL, "distro", "build", "debian", "--release", number,
+                 "--name", name, "--user", "anna"], check=False, text=True,
+                env={**os.environ, "XDG_DATA_HOME": STORE},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode:
+                raise Skipped("no Debian: " + done.stdout.strip()[-300:])
+    t.tool(["cp", "-r", "--reflink=auto", "--sparse=always", made,
+            os.path.join(own_store(t), "debian")])
+
+
+def share_of(t):
+    folder = t.path("share")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "f"), "w", encoding="ascii") as f:
+        f.write("the host's\n")
+    os.chmod(os.path.join(folder, "f"), 0o666)
+    return folder
+
+
+def said_in(t, console, command, pattern):
+    said = console.run("exec " + command)
+    t.check(re.search(pattern, said), f"{command}: {said!r}")
+
+
+def look(t, console):
+    """What a user has in it: systemd, himself, rights, files, a shell."""
+    said_in(t, console, "systemctl is-system-running --wait",
+            r"^running\n\[exit status 0\]")
+    said_in(t, console, "id -un; sudo id -un; hostname; cat /proc/1/comm",
+            r"^anna\nroot\ndebian\nsystemd\n\[exit status 0\]")
+    said_in(t, console, "cat /mnt/host/f; echo anna was here > /mnt/host/f",
+            r"^the host's\n\[exit status 0\]")
+    t.check(console.run("cat f") == "anna was here\n", "the host's file")
+    said_in(t, console, "systemctl --failed --no-legend", r"^\[exit status 0")
+    said_in(t, console, "apt-get --version | head -n 1; sudo -n apt-get check",
+            r"^apt \d[^\0]*\[exit status 0\]")
+    console.send("linux console")
+    console.expect(r"anna@debian:~\$ ")
+    console.send("shopt -q login_shell && echo log''in $USER; exit")
+    console.expect(r"login anna\r?\n[^\0]*ended with status 0")
+    console.expect(r"isthmus> ")
+
+
+def journal(t):
+    """The bytes of all journals in the image."""
+    path = t.path("journal.tar")
+    distro(t, "export", "debian", path)
+    with tarfile.open(path) as tar:
+        found = b"".join(tar.extractfile(m).read() for m in tar
+                         if m.name.endswith(".journal"))
+    os.unlink(path)
+    return found
+
+
+def debian_boots(t, number):
+    try:
+        debian(t, number)
+        image = t.path("data/isthmus/distros/debian/disk.img")
+        console = t.console("--distro", "debian", "--share", share_of(t))
+        console.ready()
+        look(t, console)
+        console.run("exec sudo touch /root/kept")
+        console.send("poweroff")
+        console.expect("Linux powered off")
+        t.check(console.finish() == 0, "the machine did not end well")
+        t.tool(["e2fsck", "-fn", image])
+        t.check("clean" in t.tool(["dumpe2fs", "-h", image]), "not unmounted")
+        said = journal(t)
+        t.check(b"MESSAGE=Reached target" in said, "it has no journal")
+        t.check(b"Failed unmounting" not in said and
+                b"timed out" not in said, "something waited, or stayed")
+    finally:
+        shutil.rmtree(t.path("data"), ignore_errors=True)
+
+
+@case("distro-debian", "a Debian by mmdebstrap: systemd, a user's commands and "
+      "shell, the host's files, a clean end", only=QEMU,
+      why="on Bochs distro-import shows the same way to a root")
+def distro_debian(t):
+    debian_boots(t, {c: n for n, c in mmdebstrap.RELEASES.items()}[release()])
+
+
+@case("distro-other-debian", "the same of the other release of Debian",
+      only=QEMU, later=QEMU, why="as distro-debian")
+def distro_other_debian(t):
+    number, = (n for n, c in mmdebstrap.RELEASES.items() if c != release())
+    debian_boots(t, number)
+
+
+def small_root():
+    """A root of busybox: its files, {name: content} and links, {name: to}."""
+    with open(BUSYBOX, "rb") as f:
+        files = {"bin/busybox": f.read()}
+    files["etc/passwd"] = b"root:x:0:0::/root:/bin/sh\n" \
+        b"web:x:33:33::/home/web:/bin/sh\n"
+    files["etc/which"] = b"a root of busybox\n"
+    return files, {f"bin/{n}": "busybox" for n in (
+        "sh", "cat", "id", "ls", "touch", "sync", "stat")}
+
+
+def write_root(path, files, links):
+    """A tar of them; one file belongs to another than root."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o755
+            info.uid = 33 if name == "etc/which" else 0
+            tar.addfile(info, io.BytesIO(data))
+        for name, target in links.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
+
+
+def oci_layout(t):
+    """An image of two layers: the second one takes a file away."""
+    folder = t.path("oci")
+    os.makedirs(f"{folder}/blobs/sha256")
+
+    def blob(data):
+        digest = hashlib.sha256(data).hexdigest()
+        with open(f"{folder}/blobs/sha256/{digest}", "wb") as f:
+            f.write(data)
+        return {"mediaType": "", "digest": f"sha256:{digest}",
+                "size": len(data)}
+
+    layers, diffs = [], []
+    for files, links in (small_root(), ({"etc/.wh.which": b"",
+                                          "etc/layer": b"two\n"}, {})):
+        path = t.path("layer.tar.gz")
+        write_root(path, files, links)
+        with open(path, "rb") as f:
+            layers.append(blob(f.read()))
+        plain = subprocess.run(["gzip", "-dc", path], stdout=subprocess.PIPE,
+                               check=True).stdout
+        diffs.append("sha256:" + hashlib.sha256(plain).hexdigest())
+    config = blob(json.dumps({
+        "os": "linux", "architecture": "amd64", "config": {"User": "33"},
+        "rootfs": {"type": "layers", "diff_ids": diffs}}).encode())
+    manifest = blob(json.dumps({"config": config, "layers": layers}).encode())
+    for name, value in (("oci-layout", {"imageLayoutVersion": "1.0.0"}),
+                        ("index.json", {"manifests": [manifest]})):
+        with open(f"{folder}/{name}", "w", encoding="ascii") as f:
+            json.dump(value, f)
+    return folder
+
+
+@case("distro-import", "roots of a tar and of an OCI image: who one is, what "
+      "is kept and what is discarded, exported again", later=BOCHS, **ONLY)
+def distro_import(t):
+    own_store(t)
+    write_root(t.path("small.tar.gz"), *small_root())
+    distro(t, "import", t.path("small.tar.gz"), "--size", "64")
+    distro(t, "import", oci_layout(t), "app", "--size", "64")
+    result = t.exec("cat /etc/which; id -u; stat -c %u /etc/which; "
+                    "touch /lost; sync", "--distro", "small", "--discard")
+    t.check(result.out == "a root of busybox\n0\n33\n", result.out)
+    result = t.exec("touch /kept; ls /lost 2>&1", "--distro", status=1)
+    t.check("No such file" in result.out, f"discarded: {result.out!r}")
+    result = t.exec("id -un; cat /etc/layer; ls /etc", "--distro", "app",
+                    "--user", "web")
+    t.check(result.out.startswith("web\ntwo\n") and
+            "which" not in result.out, result.out)
+    image = t.path("data/isthmus/distros/small/disk.img")
+    t.tool(["e2fsck", "-fn", image])
+    distro(t, "export", "small", t.path("out.tar"))
+    with tarfile.open(t.path("out.tar")) as tar:
+        t.check("kept" in tar.getnames() and "lost" not in tar.getnames() and
+                tar.getmember("etc/which").uid == 33, str(tar.getnames()))
