@@ -273,7 +273,9 @@ def sessions_10000(t):
             t.check(got == want, f"the {i}th: {got!r}")
     after = left()
     t.note += f" (heap KiB, processes, files: {before}, then {after})"
-    t.check(after[0] < before[0] + 1024 and after[1] <= before[1] + 2
+    # The most that the heap has had: connections that have ended are known for
+    # a minute, 800 at most.
+    t.check(after[0] < before[0] + 4096 and after[1] <= before[1] + 2
             and after[2] < before[2] + 200, f"left: {before}, then {after}")
     there.console.send("poweroff")
     t.check(there.console.finish() == 0, "poweroff did not end it well")
