@@ -20,8 +20,8 @@ from isthmus_lib.common import Failure, say
 RELEASES = {"12": "bookworm", "13": "trixie"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LISTS_LAST = 86400              # seconds for which lists are not asked again
-# As root it mounts this machine's /dev/shm, /sys and more into the root that it
-# makes. Were it killed, and these left in a folder that somebody removes, they
+# As root it mounts this machine's /dev/shm, /sys and more into the root that
+# it makes. Were it killed, and these left in a folder that somebody removes, they
 # would be emptied. So they are in a namespace that ends with it; for another
 # user it makes one itself.
 CONTAINED = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -46,7 +46,8 @@ def mirrors():
     for suite in (name, f"{name}-security"):
         if suite not in found:
             raise Failure(f"no source of '{suite}' by http in "
-                          f"{debian.ETC}/apt: the root's packages come from the same mirror")
+                          f"{debian.ETC}/apt: the root's packages come from "
+                          "the same mirror")
     return found[name], found[f"{name}-security"]
 
 
