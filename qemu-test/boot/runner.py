@@ -36,7 +36,8 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_several", "cases_net", "cases_nics", "cases_net_out",
            "cases_fork", "cases_fork_proofs", "cases_net_ports",
            "cases_show", "cases_clock", "cases_net_two", "cases_net_flood",
-           "cases_net_tap", "cases_distro_plain", "cases_sessions")
+           "cases_net_tap", "cases_distro", "cases_distro_plain",
+           "cases_sessions")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
@@ -108,7 +109,7 @@ class Console:
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, cwd=ROOT)
+            stderr=subprocess.STDOUT, cwd=ROOT, env=owner.environ)
         self.seen = ""
         self.at = 0                     # what was expected lies before
         self.changed = threading.Condition()
@@ -192,6 +193,7 @@ class Case:
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
         self.runs = 0
+        self.environ = None             # of the tool, if not ours
         self.consoles = []
 
     def on(self, platform):
@@ -234,7 +236,7 @@ class Case:
         command, serial, linux = self._command(options, timeout, verb)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              check=False)
+                              env=self.environ, check=False)
         result = Result(done.returncode, done.stdout.decode("utf-8", "replace"),
                         done.stderr.decode("utf-8", "replace"), _read(serial),
                         _read(linux))
