@@ -9,6 +9,7 @@ import subprocess
 
 from isthmus_lib.common import BUILD
 from isthmus_lib.debian import release
+from isthmus_lib.mmdebstrap import contained
 from runner import Skipped
 
 FOLDER = os.path.join(BUILD, "debian")
@@ -25,7 +26,8 @@ def _make(image):
     root = image + ".new"
     shutil.rmtree(root, ignore_errors=True)
     for command in (
-            ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root",
+            [*contained(), "mmdebstrap", "--quiet", "--variant=minbase",
+             "--mode=root",
              "--include=" + ",".join(PACKAGES),
              *(f"--dpkgopt=path-exclude=/usr/share/{name}/*"
                for name in NOT_USED),

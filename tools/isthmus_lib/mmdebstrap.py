@@ -145,7 +145,7 @@ def _mounts(below="/"):
         below.rstrip("/") + "/")]
 
 
-def _contained():
+def contained():
     """The words before a command for namespaces of its own. In a chroot, whose
     root is no mount, nothing can be said of what others see of its mounts."""
     private = "private" if "/" in _mounts() else "unchanged"
@@ -194,7 +194,7 @@ def make_tar(codename, packages, hooks, target):
     why = missing()
     if why:
         raise Failure(why)
-    command = [*([] if os.geteuid() else _contained()), "mmdebstrap",
+    command = [*([] if os.geteuid() else contained()), "mmdebstrap",
                "--variant=minbase", "--format=tar",
                "--mode=" + ("auto" if os.geteuid() else "root"),
                # no fsync for each file: what is not whole is thrown away
