@@ -21,6 +21,9 @@
 
 #define HERE		"/mnt/distro"	/* where the root is mounted first */
 #define MODULES		"/lib/modules"
+#define PROGRAM		"/init"		/* ours, which is `isthmus`, too */
+#define OUR_RUN		"/run/isthmus"
+#define OUR_LINK	"/usr/local/bin/isthmus"
 #define TRIES		16		/* to get a loop device */
 #define MOUNTS_MAX	256
 #define PATH_LEN	256
@@ -141,11 +144,25 @@ static int take_tree(const char *path)
 static void put_tree(int tree, const char *path)
 {
 	if (tree >= 0) {
-		mkdir(path, 0755);
 		(void)syscall(SYS_move_mount, tree, "", AT_FDCWD, path,
 			      FROM_EMPTY);
 		close(tree);
 	}
+}
+
+/* The host's commands, by a name that is in everybody's PATH, unless the distribution
+ * has something there. */
+static void put_isthmus(int program)
+{
+	int fd;
+
+	mkdir(OUR_RUN, 0755);
+	fd = open(OUR_RUN "/isthmus", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	if (fd >= 0) {
+		close(fd);
+	}
+	put_tree(program, OUR_RUN "/isthmus");
+	(void)symlink(OUR_RUN "/isthmus", OUR_LINK);
 }
 
 /* The kernel's file systems. False with errno: without them nothing goes. */
@@ -177,7 +194,7 @@ static bool mount_all(void)
 bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
 {
 	char modules[sizeof(MODULES) + 66];
-	int host = take_tree(INIT_HOST_DIR), tree;
+	int host = take_tree(INIT_HOST_DIR), program = take_tree(PROGRAM), tree;
 	struct utsname kernel;
 
 	uname(&kernel);
@@ -198,10 +215,13 @@ bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
 		return false;
 	}
 	mkdir("/mnt", 0755);
+	mkdir(INIT_HOST_DIR, 0755);
 	put_tree(host, INIT_HOST_DIR);
 	mkdir("/lib", 0755);
 	mkdir(MODULES, 0755);
+	mkdir(modules, 0755);
 	put_tree(tree, modules);
+	put_isthmus(program);
 	/* What is mounted later in here is seen by what divides it further. */
 	(void)mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
 	return true;

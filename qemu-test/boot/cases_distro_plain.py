@@ -10,7 +10,7 @@ from runner import BOCHS, case
 MAKE = """
 for name in one two; do
 	d=/mnt/host/distros/$name/root
-	mkdir -p $d/bin $d/etc $d/root
+	mkdir -p $d/bin $d/etc $d/root $d/usr/local/bin
 	cp /bin/busybox $d/bin
 	for a in sh cat grep sleep hostname reboot ls touch; do
 		ln -s busybox $d/bin/$a
@@ -30,6 +30,7 @@ touch /run/ours
 """
 LOOK = """
 hostname; ls -a /run; ls /mnt/host/distros; cat /proc/1/comm
+isthmus status --json
 for p in /proc/[0-9]*; do echo ${p#/proc/}; done | grep -c .
 cat /proc/self/cgroup; grep -c ' / ' /proc/mounts
 cat /etc/hosts
@@ -74,7 +75,9 @@ def look_inside(t, console):
     t.check("ours" not in said, f"it has our /run: {said!r}")
     t.check("evil\none\ntwo\ndistro-init\n" in said,
             f"the host's files, process 1: {said!r}")
-    t.check(re.search(r"distro-init\n[2-6]\n0::/isthmus.scope\n1\n", said),
+    t.check(re.search(r'^\{"version": 1, .*"partitions": ', said, re.M),
+            f"the host's commands: {said!r}")
+    t.check(re.search(r"\}\n[2-6]\n0::/isthmus.scope\n1\n", said),
             f"processes, group, roots: {said!r}")
     t.check("9.9.9.9 own\n127.0.0.1 localhost # isthmus\n" in said and
             "127.0.1.1 one # isthmus\n" in said, f"hosts: {said!r}")
