@@ -354,6 +354,16 @@ class Images(InFolder):
         self.assertEqual(info.st_size, 1 << 25)
         self.assertLess(info.st_blocks * 512, 9 * MIB)
 
+    def test_folders_that_fill_their_blocks(self):
+        """Entries of each sum of sizes about one block's, and two blocks'."""
+        tree = roottree.Tree(MIB)
+        for room in (*range(4040, 4080, 4), *range(8100, 8200, 4)):
+            for i in range(room // 256):
+                tree.put_file(f"{room}/{i:0248}", b"")
+            if rest := room % 256:
+                tree.put_file(f"{room}/" + "x" * max(rest - 8, 1), b"")
+        self.image(tree)
+
     def test_too_small_is_said(self):
         tree = self.tree(member("x", b"y" * (20 * MIB)))
         with self.assertRaisesRegex(Failure, "/x: the image is too small"):

@@ -5,8 +5,8 @@ device nodes, attributes, names that differ in case only. Nothing is mounted.
 
 mke2fs makes an empty file system without checksums; we allocate inodes and
 blocks from the beginning, as nothing in it was ever freed, and write them.
-Then e2fsck gives large folders their hash trees, tune2fs adds the checksums,
-and e2fsck looks at the whole.
+Then tune2fs adds the checksums, e2fsck gives large folders their hash trees,
+and looks at the whole.
 
 [Linux "Documentation/filesystems/ext4"]
 """
@@ -25,6 +25,7 @@ EXTENTS = 0x80000               # flag of an inode
 FILETYPE = {stat.S_IFREG: 1, stat.S_IFDIR: 2, stat.S_IFCHR: 3,
             stat.S_IFBLK: 4, stat.S_IFIFO: 5, stat.S_IFLNK: 7}
 TAIL = 12                       # bytes that a folder's block has for its sum
+TAIL_TYPE = 0xde
 LINKS_MAX = 65000
 XATTR_ROOM = INODE - 128 - 32 - 4
 PIECE = 4 << 20
@@ -295,9 +296,11 @@ class _Writer:
 
 
 def _ended(block, last):
-    """A folder's block whose last entry, at `last`, reaches to its end."""
-    return (block[:last + 4] + struct.pack("<H", BLOCK - last)
-            + block[last + 6:]).ljust(BLOCK, b"\0")
+    """A folder's block whose last entry, at `last`, reaches to what has the
+    checksum, an entry of nothing."""
+    return (block[:last + 4] + struct.pack("<H", BLOCK - TAIL - last)
+            + block[last + 6:]).ljust(BLOCK - TAIL, b"\0") + struct.pack(
+                "<IHBBI", 0, TAIL, 0, TAIL_TYPE, 0)
 
 
 def inodes_for(size, files):
@@ -324,6 +327,8 @@ def make(path, tree, size, label, step=lambda done, of: None):
         blocks = ext4_blocks.Blocks(f)
         _Writer(f, blocks, lambda done: step(done, content)).whole(tree)
         blocks.close()
-    _check(path, "-fyD")
+    # In this order: e2fsck -D without checksums fills a folder's block to its
+    # end, and leaves no room for one.
     run(["tune2fs", "-O", "metadata_csum", path])
+    _check(path, "-fyD")
     _check(path, "-fn")
