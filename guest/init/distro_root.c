@@ -45,6 +45,9 @@ static const struct {
 	  MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
 	{ "tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME,
 	  "mode=0755,size=4m" },
+	/* As /proc, but without anything of it covered: a user namespace in here
+	 * may have a /proc of its own only where one is to be seen whole. */
+	{ "proc", "/dev/.proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "" },
 	{ "devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
 	  "mode=0620,gid=5,ptmxmode=0666" },
 	{ "tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
