@@ -37,13 +37,14 @@ def distro(t, *words):
     return t.tool([TOOL, "distro", *words], env=t.environ)
 
 
-def debian(t, number):
+def debian(t, number, packages=()):
     """A Debian in the test's store, a copy of one that is made once for all:
-    with a user anna."""
+    with a user anna, and these packages too."""
     reason = mmdebstrap.missing()
     if reason:
         raise Skipped(f"no Debian: {reason}")
-    key = hashlib.sha256(" ".join(distro_command.PACKAGES).encode())
+    key = hashlib.sha256(" ".join((*distro_command.PACKAGES,
+                                   *packages)).encode())
     name = f"debian-{number}-{key.hexdigest()[:8]}"
     made = os.path.join(STORE, "isthmus", "distros", name)
     os.makedirs(STORE, exist_ok=True)
@@ -52,7 +53,9 @@ def debian(t, number):
         if not os.path.exists(made):
             done = subprocess.run(
                 [TOOL, "distro", "build", "debian", "--release", number,
-                 "--name", name, "--user", "anna"], check=False, text=True,
+                 "--name", name, "--user", "anna",
+                 *(("--packages", ",".join(packages)) if packages else ())],
+                check=False, text=True,
                 env={**os.environ, "XDG_DATA_HOME": STORE},
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode:

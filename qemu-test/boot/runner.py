@@ -39,7 +39,8 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_net_tap", "cases_distro", "cases_distro_plain",
            "cases_sessions")
 # More of them: `make test-all`, or by name.
-MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof")
+MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof",
+                "cases_containers")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
