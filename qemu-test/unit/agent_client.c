@@ -75,6 +75,7 @@ void open_session(struct client *c)
 		}
 		/* ignored by what a shell has started in the background */
 		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
 		agent_session(pair[1]);
 		_exit(0);
 	}

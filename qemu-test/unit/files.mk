@@ -74,7 +74,8 @@ p9_client_LIBS := $(VOLUME_LIBS)
 UNIT_TESTS += p9_agent
 p9_agent_SRCS := qemu-test/unit/p9_agent_test.c $(P9_CLIENT_SRCS) \
 	$(addprefix guest/init/agent_, 9p.c 9p_ops.c 9p_fid.c 9p_text.c \
-	session.c proto.c watch.c fork.c) qemu-test/unit/agent_no_host.c
+	session.c start.c proto.c watch.c fork.c) guest/init/user.c \
+	qemu-test/unit/agent_no_host.c
 
 UNIT_TESTS += fuse_coherence
 fuse_coherence_SRCS := qemu-test/unit/fuse_coherence_test.c \
