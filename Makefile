@@ -27,7 +27,8 @@ endif
 # Asked every time, answered quickly: a changed recipe makes a new folder and
 # a newer link, and what uses it is built again.
 $(addprefix build/deps/,newlib ext2fs lwip linux libfdt linux-build busybox \
-	tar sqlite git debian-kernel nested-kernel nested-qemu): build/deps/%: FORCE
+	tar mke2fs sqlite git debian-kernel nested-kernel nested-qemu): \
+		build/deps/%: FORCE
 	@tools/deps $* >/dev/null
 FORCE:
 

@@ -80,9 +80,9 @@ $(guest_out)/initrd.cpio: $(guest_out)/driver/own/isthmus.ko \
 
 # What only distributions need: plain boots do not pay for it.
 $(guest_out)/initrd-distro.cpio: guest/mkinitrd-distro $(guest_kernel) \
-		build/deps/tar $(guest_out)/gen_init_cpio
+		build/deps/tar build/deps/mke2fs $(guest_out)/gen_init_cpio
 	$< $(guest_out)/gen_init_cpio $(guest_kernel)/modules \
-		build/deps/tar/tar $@
+		build/deps/tar/tar build/deps/mke2fs/mke2fs $@
 
 # The stock kernel has the file system, and what the driver needs, as modules.
 $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \

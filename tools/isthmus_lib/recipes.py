@@ -403,6 +403,26 @@ def tar(job):
     shutil.copy(f"{scratch}/src/tar", f"{job.out}/tar")
 
 
+def mke2fs(job):
+    """One static program, out/mke2fs, of the source that libext2fs is of: for
+    images of distributions, which busybox' own makes without a journal."""
+    scratch, log = job.scratch, f"{job.scratch}/log"
+    shutil.copytree(job.get("ext2fs") + "/src", f"{scratch}/src",
+                    symlinks=True)
+    say("building mke2fs")
+    run(["./configure", "--disable-nls", "--disable-uuidd", "--disable-fsck",
+         "--disable-debugfs", "--disable-imager", "--disable-resizer",
+         "--disable-defrag", "--disable-e2initrd-helper", "--disable-tls",
+         "--disable-fuse2fs",
+         "CFLAGS=-Os -w -ffunction-sections -fdata-sections",
+         "LDFLAGS=-static -s -Wl,--gc-sections"], log, cwd=f"{scratch}/src")
+    # By itself first: with -j several would make this tool at once.
+    run(["make", "-C", "util", "subst"], log, cwd=f"{scratch}/src")
+    run(["make", JOBS, "libs"], log, cwd=f"{scratch}/src")
+    run(["make", JOBS, "-C", "misc", "mke2fs"], log, cwd=f"{scratch}/src")
+    shutil.copy(f"{scratch}/src/misc/mke2fs", f"{job.out}/mke2fs")
+
+
 NESTED = "only the platforms nested-amd and nested-intel need it; " \
     "`make run` and all others work without"
 
@@ -422,6 +442,10 @@ RECIPES = {
     "tar": Recipe(
         tar, [Package("tar", source=True), Package("libacl1-dev"),
               Package("libattr1-dev")], compiled=True,
+        needed="only distributions need it; `make run` and all others work "
+        "without"),
+    "mke2fs": Recipe(
+        mke2fs, uses=("ext2fs",), compiled=True,
         needed="only distributions need it; `make run` and all others work "
         "without"),
     "busybox": Recipe(busybox, [Package("busybox-static")]),
