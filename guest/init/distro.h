@@ -3,11 +3,13 @@
  * Distributions: root file systems whose processes have this Linux's kernel and
  * network in common, and all else for themselves. Names and settings
  * (distro_config.c, pure), where roots are (distro_find.c), what runs
- * (distro_state.c), its limits (distro_cgroup.c), its root (distro_root.c, distro_dev.c),
+ * (distro_state.c), its limits (distro_cgroup.c), its root (distro_mount.c, distro_root.c,
+ * distro_dev.c),
  * names of the network in there (distro_names.c), its start, life and end
  * (distro_start.c, distro_keep.c, distro_ready.c, distro_stop.c), what its init is when
- * it has none (distro_init.c), the way in (distro_enter.c), and the program `distro`
- * (distro.c).
+ * it has none (distro_init.c), the way in (distro_enter.c), what changes one that does
+ * not run (distro_change.c, distro_archive.c, distro_convert.c with distro_switch.c and
+ * distro_tree.h), and the program `distro` (distro.c).
  *
  * Who is root in a distribution can do to this Linux what root can; but nothing that
  * is done here for one trusts what it has written: its paths are looked up inside
@@ -77,6 +79,8 @@ void distro_settings(const char *name, enum distro_form form,
 
 /* distro_state.c */
 int distro_lock(const char *name);
+bool distro_lock_change(const char *name);
+pid_t distro_changer(const char *name);
 bool distro_kept(const char *name);
 bool distro_say(const char *name, pid_t init);
 void distro_say_ready(const char *name);
@@ -95,6 +99,22 @@ void distro_cgroup_end(const char *name);
 
 /* distro_dev.c */
 void distro_dev(void);
+
+/* distro_mount.c */
+bool distro_mount(const struct distro_place *place, const char *where,
+		  unsigned long flags);
+bool distro_mount_apart(void);
+int distro_mount_open(const char *name, const struct distro_place *place,
+		      const char *point, bool write);
+bool distro_mount_close(const char *name, const char *point, int root);
+bool distro_mount_format(int folder, const char *file, const char *label,
+			 uint64_t mib, uint64_t files);
+
+/* distro_switch.c */
+int distro_switch_folder(const char *name, bool make);
+bool distro_switch_write(int folder, const char *file, const char *text);
+bool distro_switch_settle(int folder);
+bool distro_switch(int folder, const char *what);
 
 /* distro_root.c */
 bool distro_root_enter(const struct distro_place *place, char *why, size_t size);
@@ -124,6 +144,27 @@ void distro_ready_wait(const char *name, pid_t init, int fd);
 /* distro_keep.c */
 void distro_keep(const char *name, int wait_seconds, int said)
 	__attribute__((noreturn));
+
+/* What the program's line says. */
+struct distro_words {
+	const char *word[3];	/* behind the verb; NULL: no more */
+	const char *to;		/* "files" or "disk" */
+	uint64_t size;		/* MiB of an image; 0: not said */
+	bool yes;
+};
+
+/* distro_change.c */
+int distro_change_failed(const char *name, const char *what);
+bool distro_change_begin(const char *name, struct distro_place *place, int *folder);
+bool distro_change_config(int folder, int root);
+int distro_change_remove(const struct distro_words *words);
+
+/* distro_archive.c */
+int distro_archive_import(const struct distro_words *words);
+int distro_archive_export(const struct distro_words *words);
+
+/* distro_convert.c */
+int distro_convert(const struct distro_words *words);
 
 /* distro_stop.c */
 bool distro_stop(const char *name);

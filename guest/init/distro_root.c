@@ -9,13 +9,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <linux/loop.h>
 
 #include "distro.h"
 
@@ -24,7 +22,6 @@
 #define PROGRAM		"/init"		/* ours, which is `isthmus`, too */
 #define OUR_RUN		"/run/isthmus"
 #define OUR_LINK	"/usr/local/bin/isthmus"
-#define TRIES		16		/* to get a loop device */
 #define MOUNTS_MAX	256
 #define PATH_LEN	256
 /* [Linux "include/uapi/linux/mount.h"]; the C library's header has both or none. */
@@ -54,65 +51,6 @@ static const struct {
 	{ "tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
 	{ "tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
 };
-
-/* A device for the image, which goes when nobody has it mounted any more; its path.
- * False with errno. */
-static bool loop_device(int image, char *path, size_t size)
-{
-	const struct loop_config config = {
-		.fd = (uint32_t)image,
-		.info = { .lo_flags = LO_FLAGS_AUTOCLEAR },
-	};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd = -1;
-
-	/* Another may be faster with the one that is free. */
-	for (int i = 0; i < TRIES && control >= 0 && fd < 0; i++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE);
-
-		snprintf(path, size, "/dev/loop%d", number);
-		fd = number < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config)) {
-			int error = errno;
-
-			close(fd);
-			fd = -1;
-			errno = error;
-			if (error != EBUSY) {
-				break;
-			}
-		}
-	}
-	if (control >= 0) {
-		close(control);
-	}
-	/* fd stays open until this process becomes another program: the device
-	 * would be gone before it is mounted. */
-	return fd >= 0;
-}
-
-/* Mounts the root on HERE. False with errno. */
-static bool mount_root(const struct distro_place *place)
-{
-	char path[64];
-
-	mkdir("/mnt", 0755);
-	mkdir(HERE, 0700);
-	switch (place->form) {
-	case DISTRO_FILES:
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", place->fd);
-		/* The host's files have no set-user-ID programs and no devices
-		 * elsewhere; this is a root. */
-		return mount(path, HERE, NULL, MS_BIND, NULL) == 0 &&
-		       mount(NULL, HERE, NULL, MS_REMOUNT | MS_BIND,
-			     NULL) == 0;
-	case DISTRO_IMAGE:
-		return loop_device(place->fd, path, sizeof(path)) &&
-		       mount(path, HERE, "ext4", 0, "") == 0;
-	default:
-		snprintf(path, sizeof(path), "/dev/%s", place->device);
-		return mount(path, HERE, "ext4", 0, "") == 0;
-	}
-}
 
 /* Takes all of this namespace away but for the root that is now and HERE: it would
  * keep file systems in use that our Linux thinks it has unmounted. */
@@ -203,8 +141,10 @@ bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
 	uname(&kernel);
 	snprintf(modules, sizeof(modules), MODULES "/%s", kernel.release);
 	tree = take_tree(modules);
+	mkdir("/mnt", 0755);
+	mkdir(HERE, 0700);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    !mount_root(place)) {
+	    !distro_mount(place, HERE, 0)) {
 		snprintf(why, size, "its root cannot be mounted: %s",
 			 strerror(errno));
 		return false;

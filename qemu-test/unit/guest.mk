@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += init_processes init_distro init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_start agent_ready agent_clock agent_9p user
+UNIT_TESTS += init_processes init_distro distro_tree distro_differs init_cache init_log init_net init_reset init_ports agent_proto agent_session agent_start agent_ready agent_clock agent_9p user
 
 init_processes_SRCS := qemu-test/unit/init_processes_test.c \
 	guest/init/processes.c
@@ -7,6 +7,13 @@ init_processes_LIBS := -lutil
 
 init_distro_SRCS := qemu-test/unit/init_distro_test.c \
 	guest/init/distro_config.c guest/init/cmdline.c
+
+$(foreach t,distro_tree distro_differs,\
+	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
+		qemu-test/unit/distro_made.c \
+		$(addprefix guest/init/,distro_tree.c distro_tree_copy.c \
+		distro_tree_compare.c distro_tree_clear.c distro_entry.c \
+		distro_xattr.c distro_links.c distro_mount.c)))
 
 init_cache_SRCS := qemu-test/unit/init_cache_test.c \
 	guest/init/cache_policy.c
