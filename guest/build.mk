@@ -84,6 +84,11 @@ $(guest_out)/initrd-distro.cpio: guest/mkinitrd-distro $(guest_kernel) \
 	$< $(guest_out)/gen_init_cpio $(guest_kernel)/modules \
 		build/deps/tar/tar build/deps/mke2fs/mke2fs $@
 
+CHECKS += distro
+.PHONY: check-distro
+check-distro: $(guest_out)/init build/deps/tar build/deps/mke2fs
+	@qemu-test/distro/program_test.py
+
 # The stock kernel has the file system, and what the driver needs, as modules.
 $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
 		$(guest_initrd_inputs) guest/module-order

@@ -73,6 +73,10 @@ static int reach(const char *name, int wait_seconds, char *why, size_t size)
 		    DISTRO_FAILED) {
 			return -1;
 		}
+		if (distro_changer(name) > 0) {
+			snprintf(why, size, "it is being changed");
+			return -1;
+		}
 		usleep(LOOK_US);
 	}
 	snprintf(why, size, "it does not come up");

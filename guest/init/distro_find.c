@@ -67,6 +67,17 @@ static int open_in(const char *name, const char *file, int flags)
 	return fd;
 }
 
+/* Was the distribution on the machine's disk made files? Then that is what it was. */
+static bool moved(const char *name)
+{
+	int fd = open_in(name, "moved", O_PATH);
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	return fd >= 0;
+}
+
 /** Where the root of that name is; its descriptor is the caller's to close. */
 bool distro_find(const char *name, struct distro_place *place)
 {
@@ -74,7 +85,7 @@ bool distro_find(const char *name, struct distro_place *place)
 
 	*place = (struct distro_place){ .form = DISTRO_NOWHERE, .fd = -1 };
 	snprintf(disk, sizeof(disk), DISK "%s", name);
-	if (root_disk(disk, place->device)) {
+	if (!moved(name) && root_disk(disk, place->device)) {
 		place->form = DISTRO_DISK;
 	} else if ((place->fd = open_in(name, "root",
 					O_PATH | O_DIRECTORY)) >= 0) {
@@ -104,7 +115,7 @@ static void each_disk(void (*take)(void *arg, const char *name), void *arg)
 		}
 		text[strcspn(text, "\n")] = '\0';
 		name = cmdline_after(text, DISK);
-		if (name && distro_name_ok(name)) {
+		if (name && distro_name_ok(name) && !moved(name)) {
 			take(arg, name);
 		}
 	}

@@ -338,6 +338,20 @@ static bool live(struct keeper *k)
 	return !asked && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP;
 }
 
+/* A conversion may have been ended in its last moment. */
+static void settle(const struct keeper *k)
+{
+	int folder = distro_switch_folder(k->name, false);
+
+	if (folder >= 0) {
+		if (!distro_switch_settle(folder)) {
+			init_log("distribution %s: its conversion: %s", k->name,
+				 strerror(errno));
+		}
+		close(folder);
+	}
+}
+
 /**
  * Keeps it, in a process that is for that only, and has the lock; said is where it
  * says why it cannot, and is closed when it can.
@@ -352,6 +366,7 @@ void distro_keep(const char *name, int wait_seconds, int said)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	prctl(PR_SET_NAME, "distro-keep");
+	settle(&k);
 	do {
 		while (!(found = distro_find(name, &k.place)) &&
 		       seconds() < until) {

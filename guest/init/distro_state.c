@@ -45,11 +45,39 @@ int distro_lock(const char *name)
 	mkdir(path, 0700);
 	path_of(name, "lock", path);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0 && lock(fd, F_OFD_SETLK, F_WRLCK) < 0) {
+	if (fd >= 0 && (lock(fd, F_OFD_SETLK, F_WRLCK) < 0 ||
+			ftruncate(fd, 0))) {
 		close(fd);
 		fd = -1;
 	}
 	return fd;
+}
+
+/** The same for who only changes it, until this process ends, and says so: its number
+ * is in the file. False: it runs, or is being changed. */
+bool distro_lock_change(const char *name)
+{
+	int fd = distro_lock(name);
+
+	return fd >= 0 && dprintf(fd, "%d\n", (int)getpid()) > 0;
+}
+
+/** Who changes it, and does not keep it; 0: nobody. */
+pid_t distro_changer(const char *name)
+{
+	char path[PATH_LEN];
+	int pid = 0;
+	FILE *f;
+
+	path_of(name, "lock", path);
+	f = distro_kept(name) ? fopen(path, "re") : NULL;
+	if (f) {
+		if (fscanf(f, "%d", &pid) != 1 || pid < 2) {
+			pid = 0;
+		}
+		fclose(f);
+	}
+	return pid;
 }
 
 /** Does somebody keep it? */

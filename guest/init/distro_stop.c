@@ -47,6 +47,10 @@ static void ask(const char *name)
 {
 	pid_t keeper = distro_keeper(name);
 
+	/* A change ends at once, and can be gone on with. */
+	if (keeper == 0) {
+		keeper = distro_changer(name);
+	}
 	if (keeper > 0) {
 		kill(keeper, SIGTERM);
 	}
