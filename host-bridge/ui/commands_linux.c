@@ -434,6 +434,24 @@ static void run_exec(const struct command_env *env, int argc, char **argv,
 	}
 }
 
+/* Linux's own program, in Linux's own root, whatever the default distribution is. */
+static void run_distro(const struct command_env *env, int argc, char **argv,
+		       const char *rest)
+{
+	char line[SESSION_LINE + sizeof("distro ")];
+
+	(void)argc;
+	(void)argv;
+	env = addressed(env, &rest);
+	if (strlen(rest) >= SESSION_LINE) {
+		printf("the line is too long\n");
+	} else if (commands_linux_wait(env)) {
+		snprintf(line, sizeof(line), "distro %s", rest);
+		run_line(env, (const char *[]){ "exec", line, "distro=-",
+						NULL });
+	}
+}
+
 /* The Linux that a line without a name means where a template is wanted: the first
  * that is one, if any is. */
 static const struct command_env *first_template(const struct command_env *env)
@@ -500,6 +518,17 @@ const struct command commands_linux[] = {
 	  "  --distro N  in that distribution; \"-\" is none\n"
 	  "  \"--\" ends the options.\n",
 	  1, -1, run_exec, NULL },
+	{ "distro", "[NAME:] list|start|stop|default|import|export|convert|remove",
+	  "distributions of a Linux",
+	  "  list            name, whether it runs, form, and which is the default\n"
+	  "  start NAME, stop NAME, default [NAME[,USER]]\n"
+	  "  import TAR NAME [--to files|disk] [--size MIB]\n"
+	  "                  of a tar archive, a path of Linux's: /mnt/host/..\n"
+	  "  export NAME TAR an archive of all of it, which does not run\n"
+	  "  convert NAME --to files|disk   ctrl-c ends it; the next call goes on\n"
+	  "  remove NAME --yes\n"
+	  "  It is Linux's program of that name; \"NAME: \" before: in that Linux.\n",
+	  1, -1, run_distro, NULL },
 	{ "sandbox", "[NAME:] [--mount DIR:ro] [--net none|out] COMMAND",
 	  "run a command in a child of a template",
 	  "  As exec, but in a Linux that begins as the template NAME was, or the\n"
