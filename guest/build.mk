@@ -86,7 +86,8 @@ $(guest_out)/initrd-distro.cpio: guest/mkinitrd-distro $(guest_kernel) \
 
 CHECKS += distro
 .PHONY: check-distro
-check-distro: $(guest_out)/init build/deps/tar build/deps/mke2fs
+check-distro: $(guest_out)/init build/deps/tar build/deps/mke2fs \
+		build/suites/serve
 	@qemu-test/distro/program_test.py
 
 # The stock kernel has the file system, and what the driver needs, as modules.

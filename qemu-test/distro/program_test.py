@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Linux's program `distro` on this computer: init itself, in a mount namespace
-where /mnt/host is an ext4 of the test's own. Conversions both ways of 7,000
-files, killed again and again; ends in the middle of a switch; archives, hostile
-ones among them; removal. What must be equal is compared here, by other code
-than the program's. For root, and where loop devices are; else it is skipped."""
+where /mnt/host is an ext4 of the test's own, and then a volume that our server
+serves (qemu-test/suites/serve.c). Conversions both ways of 7,000 files, killed
+again and again; ends in the middle of a switch; archives, hostile ones among
+them; removal. What must be equal is compared here, by other code than the
+program's. For root, and where loop devices are; else it is skipped."""
 
 import fcntl
 import hashlib
@@ -24,10 +25,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 INIT = os.path.join(ROOT, "build/guest/init")
 MKE2FS = os.path.join(ROOT, "build/deps/mke2fs")
 TAR = os.path.join(ROOT, "build/deps/tar/tar")
+SERVE = os.path.join(ROOT, "build/suites/serve")
 HOST = "/mnt/host"
 DISTROS = HOST + "/distros"
 FILES = 7000
-KILLS = 12
+KILLS = 8
 ACL = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", *entry) for entry in (
         (1, 6, 0xffffffff), (2, 5, 1000), (4, 4, 0xffffffff),
@@ -186,10 +188,14 @@ def in_image(image, act):
         time.sleep(.1)
     act(where)
     subprocess.run(["umount", where], check=True)
+    done = subprocess.run(["e2fsck", "-fn", image], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    check(done.returncode == 0, f"e2fsck of {image}: {done.stdout[-900:]}")
 
 
-def convert(name, form, kills):
-    """Kills it that often, at any time, and then lets it end."""
+def convert(name, form, kills, more=()):
+    """Kills it that often, at any time, and then lets it end. Of the folder
+    nothing is left but the form, and `more`."""
     for _ in range(kills):
         with subprocess.Popen(
                 ["distro", "convert", name, "--to", form], executable=INIT,
@@ -200,7 +206,8 @@ def convert(name, form, kills):
         check(process.returncode in (0, -9), f"after a kill: {said}")
     distro("convert", name, "--to", form)
     folder = f"{DISTROS}/{name}"
-    check(os.listdir(folder) == [{"files": "root", "disk": "disk.img"}[form]],
+    wanted = {{"files": "root", "disk": "disk.img"}[form], *more}
+    check(set(os.listdir(folder)) == wanted,
           f"left in the folder: {os.listdir(folder)}")
 
 
@@ -225,13 +232,12 @@ def original_changes():
     Tree(root, 300, 2)
     convert("small", "disk", 0)
     convert("small", "files", 0)
-    shut = f"{DISTROS}/small/root.new"
-    check(not os.path.exists(shut), "root.new")
     with subprocess.Popen(["distro", "convert", "small", "--to", "disk"],
                           executable=INIT, stdout=subprocess.DEVNULL) as p:
         time.sleep(.15)
         p.kill()
-    if os.path.exists(root):
+    # Once it says so, the new form is what counts.
+    if not os.path.exists(f"{DISTROS}/small/switch") and os.path.exists(root):
         os.mkdir(f"{root}/later")
         with open(f"{root}/later/file", "wb") as f:
             f.write(b"later")
@@ -266,6 +272,18 @@ def switches():
     said = distro("convert", "small", "--to", "disk", status=1)
     check("disk.img is there" in said, said)
     os.unlink(f"{folder}/disk.img")
+
+
+def no_room():
+    """An image for which there is no room is not begun."""
+    volume = os.statvfs(HOST)
+    with open(f"{HOST}/most", "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, volume.f_bavail * volume.f_frsize
+                           - (6 << 20))
+    said = distro("convert", "small", "--to", "disk", status=1)
+    check("room on the host's volume" in said, said)
+    os.unlink(f"{HOST}/most")
+    check(os.listdir(f"{DISTROS}/small") == ["root"], "it was begun")
 
 
 def locked():
@@ -309,6 +327,53 @@ def archives():
               not os.path.exists(f"{DISTROS}/default"), "it is there still")
 
 
+def machine_disk(work):
+    """A disk that the machine has been given: Linux's names of disks are
+    ours here."""
+    image = os.path.join(work, "old.img")
+    with open(image, "wb") as f:
+        f.truncate(200 << 20)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
+    os.makedirs("/mnt/image", exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", image, "/mnt/image"], check=True)
+    Tree("/mnt/image/data", 500, 3)
+    os.mkdir("/mnt/image/etc")
+    with open("/mnt/image/etc/isthmus-distro", "w", encoding="ascii") as f:
+        f.write("user=bob\n")
+    expected = look("/mnt/image")
+    subprocess.run(["umount", "/mnt/image"], check=True)
+    loop = subprocess.run(["losetup", "-f", "--show", image], text=True,
+                          stdout=subprocess.PIPE, check=True).stdout.strip()
+    subprocess.run(["mount", "-t", "tmpfs", "t", "/sys/block"], check=True)
+    try:
+        os.mkdir(f"/sys/block/{os.path.basename(loop)}")
+        with open(f"/sys/block/{os.path.basename(loop)}/name", "w",
+                  encoding="ascii") as f:
+            f.write("distro-old\n")
+        move_disk(image, expected)
+    finally:
+        subprocess.run(["umount", "/sys/block"], check=True)
+        subprocess.run(["losetup", "-d", loop], check=True)
+
+
+def move_disk(image, expected):
+    check("on a disk that" in distro("remove", "old", "--yes", status=1),
+          "a disk was removed")
+    convert("old", "files", 4, ("config", "moved"))
+    same(f"{DISTROS}/old/root", expected, "a machine's disk")
+    with open(f"{DISTROS}/old/config", encoding="ascii") as f:
+        check(f.read() == "user=bob\n", "its settings")
+    listed = [line.split() for line in distro("list").splitlines()]
+    check([line for line in listed if line[0] == "old"] ==
+          [["old", "stopped", "files"]], f"the list: {listed}")
+    in_image(image, lambda where: check(
+        os.path.exists(f"{where}/etc/isthmus-moved"), "it has no mark"))
+    convert("old", "disk", 1, ("config", "moved"))
+    check("machine's disk again" in distro("remove", "old", "--yes"),
+          "the disk is not said")
+    check("disk" in distro("list"), "the disk is not back")
+
+
 def member(archive, name, kind=tarfile.REGTYPE, link="", data=b"evil"):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
@@ -322,7 +387,7 @@ def hostile():
     with open(f"{HOST}/keep/secret", "wb") as f:
         f.write(b"secret")
     before = look(f"{HOST}/keep")
-    others = sorted(os.listdir(HOST) + os.listdir("/tmp"))
+    others = sorted(os.listdir(HOST) + os.listdir("/"))
     attacks = (
         [("../../../keep/x", tarfile.REGTYPE, "")],
         [(HOST + "/keep/x", tarfile.REGTYPE, "")],
@@ -354,32 +419,61 @@ def hostile():
                            stderr=subprocess.DEVNULL)
             check(not os.path.exists(f"{DISTROS}/.import-evil"), "left")
     os.unlink(f"{HOST}/evil.tar")
-    check(sorted(os.listdir(HOST) + os.listdir("/tmp")) == others,
+    check(sorted(os.listdir(HOST) + os.listdir("/")) == others,
           "something is outside")
+
+
+def volume(work):
+    """/mnt/host as our server has it."""
+    image = os.path.join(work, "volume.img")
+    with open(image, "wb") as f:
+        f.truncate(2 << 30)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-i",
+                    "8192", "-m", "0", "-O", "^has_journal", image],
+                   check=True)
+    subprocess.run([SERVE, image, HOST], check=True)
+
+
+def local(work):
+    """/mnt/host as this Linux has it. False: it cannot be."""
+    image = os.path.join(work, "host.img")
+    with open(image, "wb") as f:
+        f.truncate(3 << 30)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
+    return subprocess.run(["mount", "-o", "loop,nosuid,nodev", image, HOST],
+                          check=False).returncode == 0
+
+
+def run_all(where):
+    for test in (conversions, original_changes, switches, no_room, locked,
+                 archives, hostile):
+        began = time.monotonic()
+        test()
+        print(f"distro: {where}: {test.__name__}: right, "
+              f"{time.monotonic() - began:.1f} s", flush=True)
 
 
 def inside(work):
     """In a mount namespace that is gone with this process."""
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    image = os.path.join(work, "host.img")
-    with open(image, "wb") as f:
-        f.truncate(3 << 30)
     os.environ["PATH"] = f"{MKE2FS}:{os.environ['PATH']}:/sbin:/usr/sbin"
-    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
     for where in ("/mnt", "/run"):
         subprocess.run(["mount", "-t", "tmpfs", "t", where], check=True)
     os.mkdir(HOST)
-    if subprocess.run(["mount", "-o", "loop,nosuid,nodev", image, HOST],
-                      check=False).returncode:
-        print("SKIPPED: distro: no loop device can be mounted")
-        return
     # The program runs it in a root that holds no libraries.
     subprocess.run(["mount", "--bind", TAR, "/usr/bin/tar"], check=True)
     os.umask(0o022)
-    for test in (conversions, original_changes, switches, locked, archives,
-                 hostile):
-        test()
-        print(f"distro: {test.__name__}: right", flush=True)
+    for make in (local, volume):
+        if make(work) is False:
+            print("SKIPPED: distro: no loop device can be mounted")
+            return
+        try:
+            run_all(make.__name__)
+            machine_disk(work)
+            print("distro: a disk of the machine's: right", flush=True)
+        finally:
+            # The server lives as long as it is mounted.
+            subprocess.run(["umount", "-l", HOST], check=True)
 
 
 def main():
