@@ -416,10 +416,12 @@ def mke2fs(job):
          "--disable-fuse2fs",
          "CFLAGS=-Os -w -ffunction-sections -fdata-sections",
          "LDFLAGS=-static -s -Wl,--gc-sections"], log, cwd=f"{scratch}/src")
+    # Its rules build upon make's own, which our Makefile takes away.
+    make = ["env", "-u", "MAKEFLAGS", "make"]
     # By itself first: with -j several would make this tool at once.
-    run(["make", "-C", "util", "subst"], log, cwd=f"{scratch}/src")
-    run(["make", JOBS, "libs"], log, cwd=f"{scratch}/src")
-    run(["make", JOBS, "-C", "misc", "mke2fs"], log, cwd=f"{scratch}/src")
+    run([*make, "-C", "util", "subst"], log, cwd=f"{scratch}/src")
+    run([*make, JOBS, "libs"], log, cwd=f"{scratch}/src")
+    run([*make, JOBS, "-C", "misc", "mke2fs"], log, cwd=f"{scratch}/src")
     shutil.copy(f"{scratch}/src/misc/mke2fs", f"{job.out}/mke2fs")
 
 
