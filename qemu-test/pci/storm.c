@@ -290,6 +290,24 @@ static unsigned count_of(void)
 	return (unsigned)strtoul(serial, NULL, 10);
 }
 
+static void touch(const volatile uint8_t *from, const volatile uint8_t *to)
+{
+	for (; from < to; from += NVME_PAGE) {
+		(void)*from;
+	}
+}
+
+/* What this program runs in is all there before it begins: a page of it that is used
+ * for the first time meanwhile would be one more that tables have. */
+static void have_all(void)
+{
+	extern const volatile uint8_t image_start[], image_end[], stack_bottom[],
+		stack_top[];
+
+	touch(image_start, image_end);
+	touch(stack_bottom, stack_top);
+}
+
 /** Lets the NVMe controller storm, and says what came of it. */
 void storm_try(struct pci_dev *dev, const struct hc_regs *pool)
 {
@@ -311,6 +329,7 @@ void storm_try(struct pci_dev *dev, const struct hc_regs *pool)
 	probe_say("storm-master", pci_master(dev, true));
 	probe_say("storm-on", turn_on());
 	probe_say("storm-able", can_do());
+	have_all();
 	storm_begins();
 	storm(count_of(), pool);
 	storm_ends();
