@@ -137,7 +137,7 @@ LOOKS = 200                     # in 10 s of them
 
 
 @case("clock-follows", "while the machine's clock is being put right, Linux's "
-      "goes with it", only=QEMU, why="its network is QEMU's")
+      "goes with it", only=QEMU, later=QEMU, why="its network is QEMU's")
 def clock_follows(t):
     with TimeServer(OFF) as server:
         follows(t, server)
@@ -174,7 +174,7 @@ PAUSE = 3600
 
 
 @case("clock-paused", "a machine that stood still for an hour", only=QEMU,
-      why="its monitor can stop it, and its clock be another one")
+      later=QEMU, why="its monitor can stop it, and its clock be another one")
 def clock_paused(t):
     library, later = t.path("later.so"), t.path("later")
     t.tool(["gcc", "-shared", "-fPIC", "-O2", "-o", library,

@@ -6,7 +6,7 @@ import os
 import re
 import tarfile
 
-from runner import BOCHS, PROMPT, ROOT, case
+from runner import BOCHS, PROMPT, QEMU, ROOT, case
 
 # What Linux has of it with `isthmus boot --distro`.
 TOOLS = {"bin/tar": "build/deps/tar/tar",
@@ -90,7 +90,7 @@ def convert(t, console, form, result, cuts):
 
 @case("distro-convert", "a distribution of an archive, to an image, to files "
       "and back, with ctrl-c amid it; all the same, also by an archive",
-      later=BOCHS)
+      later=BOCHS + QEMU)
 def distro_convert(t):
     t.need(*TOOLS.values(), BUSYBOX)
     share = t.path("share")
