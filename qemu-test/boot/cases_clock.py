@@ -11,8 +11,9 @@ import time
 
 from cases_coherence import share
 from cases_several import manifest, said, up
+from power import emulator
 from qmp import Qmp
-from runner import HERE, QEMU, Failed, Skipped, case
+from runner import HERE, QEMU, Skipped, case
 
 AHEAD = 5 * 3600                # the server's clock, of this computer's
 NEAR = 120                      # s, that the test itself may have taken
@@ -217,16 +218,6 @@ ASLEEP = 16                     # s: twice what its watchdog allows here, and so
                                 # later than any tick of a machine that runs
 
 
-def emulator_of(tool):
-    """The process id of the emulator that this process has started."""
-    with open(f"/proc/{tool}/task/{tool}/children", encoding="ascii") as f:
-        for child in f.read().split():
-            with open(f"/proc/{child}/comm", encoding="ascii") as name:
-                if name.read().startswith("qemu-system"):
-                    return int(child)
-    raise Failed("the tool has no emulator")
-
-
 @case("clock-watchdog", "a machine whose time went on while nothing ran: the "
       "stock kernel's watchdog says nothing", only=QEMU, later=QEMU,
       why="it is about a kernel, not a processor")
@@ -240,7 +231,7 @@ def clock_watchdog(t):
     t.check(said.startswith("1\n"), f"there is no watchdog: {said!r}")
     # From idle an interrupt alone would do.
     console.run("exec setsid sh -c 'while :; do :; done' & sleep 3")
-    pid = emulator_of(console.process.pid)
+    pid = emulator(console.process.pid)
     os.kill(pid, signal.SIGSTOP)
     time.sleep(ASLEEP)
     os.kill(pid, signal.SIGCONT)
