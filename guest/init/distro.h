@@ -91,7 +91,8 @@ pid_t distro_keeper(const char *name);
 
 /* distro_cgroup.c */
 void distro_cgroup_make(const char *name);
-bool distro_cgroup_enter(const char *name, const char *part);
+int distro_cgroup_open(const char *name, const char *part);
+void distro_cgroup_enter(const char *name, const char *part);
 void distro_cgroup_delegate(const char *name);
 void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t pid));
 void distro_cgroup_kill(const char *name, const char *part);

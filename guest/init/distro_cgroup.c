@@ -112,16 +112,27 @@ void distro_cgroup_make(const char *name)
 	}
 }
 
-/** This process goes into a part of the group, made if it is missing; "" is the
- * group itself. False with errno. */
-bool distro_cgroup_enter(const char *name, const char *part)
+/** A part of the group, made if it is missing, "" is the group itself: a process that
+ * writes "0" here goes into it, whatever it can see by then. -1 with errno. */
+int distro_cgroup_open(const char *name, const char *part)
 {
 	char path[PATH_LEN];
 
 	folder_of(name, part, path);
 	mkdir(path, 0755);
 	strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
-	return put(path, "0");
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+/** This process goes into a part of the group. */
+void distro_cgroup_enter(const char *name, const char *part)
+{
+	int fd = distro_cgroup_open(name, part);
+
+	(void)!write(fd, "0", 1);
+	if (fd >= 0) {
+		close(fd);
+	}
 }
 
 /** The distribution may divide what it has; no process is in the group itself. */

@@ -3,6 +3,7 @@
  * The way into a distribution, and which one is meant when nobody says.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #define WORD		"isthmus.distro="
 #define DISK_SECONDS	10	/* a disk comes when the host has said so */
 #define BUSY_SECONDS	120	/* another is starting it, or stopping */
+#define ENDED_TRIES	50	/* it ended when it was to be entered */
 #define LOOK_US		50000
 
 static struct {
@@ -83,6 +85,42 @@ static int reach(const char *name, int wait_seconds, char *why, size_t size)
 	return -1;
 }
 
+/* Into its namespaces, if it comes up, and then its group: who is in the group of one
+ * that ends is killed. One that has died since it was found is nobody's way, and the
+ * next one is waited for. False, and why. */
+static bool go_in(const char *name, struct distro_place *place,
+		  struct distro_config *config, char *why, size_t size)
+{
+	for (int i = 0; i < ENDED_TRIES; i++) {
+		int fd = reach(name, 0, why, size), group, left;
+
+		if (fd < 0) {
+			return false;
+		}
+		if (distro_find(name, place) && place->fd >= 0) {
+			close(place->fd);
+		}
+		distro_settings(name, place->form, config);
+		group = distro_cgroup_open(name, DISTRO_ENTERED);
+		left = setns(fd, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS |
+			     CLONE_NEWIPC | CLONE_NEWCGROUP) ? errno : 0;
+		close(fd);
+		if (left == 0 && (write(group, "0", 1) != 1 || chdir("/"))) {
+			snprintf(why, size, "no way in: %m");
+			left = -1;
+		}
+		if (group >= 0) {
+			close(group);
+		}
+		if (left != ESRCH) {
+			return left == 0;
+		}
+		usleep(LOOK_US);
+	}
+	snprintf(why, size, "each time it has ended");
+	return false;
+}
+
 /**
  * Takes this process into the distribution, which is started if it does not run: to
  * its root, names and limits; its children are processes in there, it itself is none.
@@ -93,26 +131,12 @@ bool distro_enter(const char *name, struct distro_entry *entry)
 	struct distro_config config = { .user = "root" };
 	struct distro_place place;
 	char why[100];
-	int fd = reach(name, 0, why, sizeof(why));
 
-	if (fd < 0) {
+	if (!go_in(name, &place, &config, why, sizeof(why))) {
 		snprintf(entry->why, sizeof(entry->why), "distribution %.31s: %s",
 			 name, why);
 		return false;
 	}
-	if (distro_find(name, &place) && place.fd >= 0) {
-		close(place.fd);
-	}
-	distro_settings(name, place.form, &config);
-	if (!distro_cgroup_enter(name, DISTRO_ENTERED) ||
-	    setns(fd, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
-		  CLONE_NEWCGROUP) || chdir("/")) {
-		snprintf(entry->why, sizeof(entry->why),
-			 "distribution %.31s: no way in: %m", name);
-		close(fd);
-		return false;
-	}
-	close(fd);
 	distro_settings(NULL, place.form, &config);
 	strcpy(entry->user, config.user);
 	return true;

@@ -43,6 +43,7 @@ b
 sleep 1
 echo $(cat /sys/fs/cgroup/pids.current) of 60
 """
+KEEPERS = "kill -$1 $(pidof distro-keep)"
 HOG = "x=a; while :; do x=$x$x; done"
 SERVICE = """
 trap 'sleep 2; echo saved > /mnt/host/saved; exit' TERM
@@ -56,7 +57,8 @@ def scripts(t):
     folder = t.path("share")
     os.makedirs(folder)
     for name, text in (("make", MAKE), ("look", LOOK), ("bomb", BOMB),
-                       ("hog", HOG), ("service", SERVICE)):
+                       ("hog", HOG), ("keepers", KEEPERS),
+                       ("service", SERVICE)):
         with open(os.path.join(folder, name), "w", encoding="ascii") as f:
             f.write(text)
     return folder
@@ -129,6 +131,15 @@ def distro_plain(t):
     console.run("exec touch /run/before; reboot -f")
     said = console.run("exec ls /run; hostname")
     t.check("before" not in said and "one\n" in said, f"reboot: {said!r}")
+    # Whoever comes between an end and the next start waits for that.
+    said = console.run("exec --distro - sh /mnt/host/keepers STOP")
+    t.check("exit status 0" in said, said)
+    console.run("exec touch /run/before; reboot -f")
+    console.run("exec --distro - (sleep 1; sh /mnt/host/keepers CONT) "
+                ">/dev/null 2>&1 &")
+    said = console.run("exec ls /run; hostname")
+    t.check("before" not in said and "one\n" in said,
+            f"between two lives: {said!r}")
     enter(console, "two")
     console.run("exec sh /mnt/host/service >/dev/null 2>&1 &")
     console.run("exec while ! [ -e /mnt/host/began ]; do sleep 0.1; done")
