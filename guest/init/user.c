@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -268,6 +269,19 @@ int user_become(const struct user *u)
 	       setresuid(u->uid, u->uid, u->uid) ? errno : 0;
 }
 
+/* Where his systemd is, if one runs: it does after a login of another kind, or always
+ * by `loginctl enable-linger`. His programs find all else by that. [pam_systemd(8)] */
+static void find_systemd(const struct user *u)
+{
+	char dir[32];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "/run/user/%u", u->uid);
+	if (lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == u->uid) {
+		setenv("XDG_RUNTIME_DIR", dir, 1);
+	}
+}
+
 /**
  * A new environment, as a login has it; of the old one the terminal's kind stays.
  */
@@ -284,6 +298,7 @@ void user_environment(const struct user *u)
 		setenv("USER", u->name, 1);
 		setenv("LOGNAME", u->name, 1);
 	}
+	find_systemd(u);
 	if (kept) {
 		setenv("TERM", kept, 1);
 		free(kept);
