@@ -69,6 +69,8 @@ BAD = [
     ("boot --memory -1", 2, "--memory"),
     ("boot --memory 1e3", 2, "--memory: '1e3' is no number"),
     ("boot --memory " + "9" * 5000, 2, "--memory"),
+    ("boot --linux-memory 15", 2, "'15' is no number from 16 to 65536"),
+    ("boot --image {}/file --linux-memory 16", 2, "is for a disk that is made"),
     ("boot --timeout 0", 2, "--timeout"),
     (["boot", "--cpu", ""], 2, "--cpu: it is empty"),
     (["boot", "--until", ""], 2, "--until: it is empty"),
@@ -287,6 +289,17 @@ class Arguments(unittest.TestCase):
         archive = cpio.Archive()
         archive.add_tree(self.path("folder"))
         self.assertIn(b"a\xff\0", archive.finish())
+
+    def test_memory_is_what_each_linux_may_have(self):
+        tree = devicetree.Node()
+        for name in "host", "one", "two":
+            tree.child("partitions").child(name).set_cell("memory-mib", 64)
+        for name in "one", "two":
+            tree.find("partitions/" + name).set_text("kernel", "k")
+        manifest.fill_in(tree, {}, image.Options(linux_memory=1024))
+        self.assertEqual([node.props["memory-mib"] for node in
+                          tree.find("partitions").children],
+                         [bytes(3) + b"\x40"] + [b"\0\0\4\0"] * 2)
 
     def test_too_long_a_command_line(self):
         tree = devicetree.Node()

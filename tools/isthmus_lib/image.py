@@ -30,7 +30,7 @@ class Options:
 
     manifest = kernel = initrd = append = overlay = share = exec = None
     smp = mark = linux_disk = disks = volume_disk = volume_mib = None
-    sandbox = control_key = samples = None
+    sandbox = control_key = samples = linux_memory = None
     distro = None                   # (name, the manifest's word for its disk)
 
     def __init__(self, **values):

@@ -98,6 +98,8 @@ def fill_in(tree, files, options):
             node.set_text("bootargs", line)
         if options.smp and not options.manifest:
             node.set_cell("vcpus", options.smp)
+        if options.linux_memory:
+            node.set_cell("memory-mib", options.linux_memory)
     if options.linux_disk:
         disk = tree.child("disks").child("root")
         disk.set_cell("partition", 1)
