@@ -184,9 +184,9 @@ def containers_all(t):
         shutil.rmtree(t.path("data"), ignore_errors=True)
 
 
-@case("containers", "Docker in a Debian: a container, and its published port "
+@case("docker", "Docker in a Debian: a container, and its published port "
       "from outside", only=QEMU, why="its network is QEMU's")
-def containers(t):
+def docker(t):
     try:
         items = machine(t, DOCKER, "1024")
         items.linux(IMAGE, r"^sha256:")
