@@ -89,6 +89,8 @@ BAD = [
      "--serve: it takes a network card (--nic), and QEMU"),
     ("boot --nic e1000 --platform bochs" + " --forward 9" * 3, 2,
      "--forward: Bochs has at most 2"),
+    ("boot --forward 9 --platform bochs --forward 7 --forward 5", 2,
+     "--forward: Bochs has at most 2"),
     ("boot --nic none --forward 80 --platform bochs", 2,
      "--forward: it takes a network card (--nic), and QEMU or Bochs"),
     ("boot --nic none --forward 80 --platform qemu-tcg", 2,
