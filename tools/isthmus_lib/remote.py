@@ -42,7 +42,7 @@ CLEAN = re.compile(r"[^ -~]")
 
 def add_options(parser, command):
     parser.add_argument("--user", metavar="USER", help="a name, UID or "
-                        "UID:GID (default: root)")
+                        "UID:GID (default: root, or the distribution's)")
     parser.add_argument("--dir", metavar="DIR", help="where, in Linux "
                         "(default: the same place in /mnt/host if this is "
                         "within the folder of --share, else the user's home)")
