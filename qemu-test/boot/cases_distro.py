@@ -29,7 +29,7 @@ def own_store(t):
     t.environ = {**os.environ, "XDG_DATA_HOME": t.path("data"),
                  "TMPDIR": t.folder}
     folder = t.path("data/isthmus/distros")
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     return folder
 
 
@@ -37,14 +37,15 @@ def distro(t, *words):
     return t.tool([TOOL, "distro", *words], env=t.environ)
 
 
-def debian(t, number, packages=()):
-    """A Debian in the test's store, a copy of one that is made once for all:
-    with a user anna, and these packages too."""
+def made_debian(number, packages, init):
+    """Where the one is that is made once for all; with a user anna, and these
+    packages too."""
     reason = mmdebstrap.missing()
     if reason:
         raise Skipped(f"no Debian: {reason}")
-    key = hashlib.sha256(" ".join((*distro_command.PACKAGES,
-                                   *packages)).encode())
+    key = hashlib.sha256(" ".join((
+        *distro_command.INITS[init], *distro_command.PACKAGES,
+        *packages)).encode())
     name = f"debian-{number}-{key.hexdigest()[:8]}"
     made = os.path.join(STORE, "isthmus", "distros", name)
     os.makedirs(STORE, exist_ok=True)
@@ -53,15 +54,21 @@ def debian(t, number, packages=()):
         if not os.path.exists(made):
             done = subprocess.run(
                 [TOOL, "distro", "build", "debian", "--release", number,
-                 "--name", name, "--user", "anna",
+                 "--name", name, "--user", "anna", "--init", init,
                  *(("--packages", ",".join(packages)) if packages else ())],
                 check=False, text=True,
                 env={**os.environ, "XDG_DATA_HOME": STORE},
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode:
                 raise Skipped("no Debian: " + done.stdout.strip()[-300:])
-    t.tool(["cp", "-r", "--reflink=auto", "--sparse=always", made,
-            os.path.join(own_store(t), "debian")])
+    return made
+
+
+def debian(t, number, packages=(), init="systemd", name="debian"):
+    """A copy of that Debian, in the test's store."""
+    t.tool(["cp", "-r", "--reflink=auto", "--sparse=always",
+            made_debian(number, packages, init),
+            os.path.join(own_store(t), name)])
 
 
 def share_of(t):
@@ -137,6 +144,12 @@ def debian_boots(t, number):
       why="on Bochs distro-import shows the same way to a root")
 def distro_debian(t):
     debian_boots(t, {c: n for n, c in mmdebstrap.RELEASES.items()}[release()])
+
+
+@case("distro-debian-13", "the same of Debian 13", only=QEMU,
+      why="as of Debian 12", later=QEMU)
+def distro_debian_13(t):
+    debian_boots(t, "13")
 
 
 def small_root():

@@ -303,6 +303,25 @@ class Arguments(unittest.TestCase):
                           tree.find("partitions").children],
                          [bytes(3) + b"\x40"] + [b"\0\0\4\0"] * 2)
 
+    def test_whose_a_distribution_is(self):
+        tree = devicetree.Node()
+        for number in 1, 2:
+            node = tree.child("partitions").child(f"l{number}")
+            node.set_text("kernel", "k")
+            node.set_cell("id", number)
+        tree.child("disks").child("distro-b").set_cell("partition", 2)
+        manifest.fill_in(tree, {}, image.Options(distros=[
+            ("a", "serial:1", "anna"), ("b", "serial:2", None),
+            ("c", "serial:3", None)]))
+        for name, number in (("a", 1), ("b", 2), ("c", 1)):
+            disk = tree.find(f"disks/distro-{name}")
+            self.assertEqual(disk.props["partition"], bytes([0, 0, 0, number]))
+        self.assertEqual([tree.find(f"partitions/l{i}").text("bootargs", "")
+                          for i in (1, 2)],
+                         ["isthmus.distro=a,anna", "isthmus.distro=b"])
+        self.assertEqual(tree.find("chosen").text("writable-disks", ""),
+                         "serial:1 serial:2 serial:3")
+
     def test_too_long_a_command_line(self):
         tree = devicetree.Node()
         tree.child("partitions").child("l").set_text("kernel", "k")

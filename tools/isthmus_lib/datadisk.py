@@ -18,7 +18,8 @@ SERIAL = "isthmus"
 BUSES = ("virtio", "nvme", "ahci", "ide")
 # Where Bochs has a disk, by its name; the boot disk is ata0-master.
 BOCHS = {"data": ("ata0-slave", []), "distro": (
-    "ata1-master", ["ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15"])}
+    "ata1-master", ["ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15"]),
+    "distro1": ("ata1-slave", [])}
 
 
 class DataDisk:

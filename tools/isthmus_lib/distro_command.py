@@ -21,9 +21,11 @@ LARGE = 16 * MIB                # of what it is said that it is being read
 CONTENT_MOST = 64 << 30         # of an archive, if nobody has said a size
 # What Debian has besides what every Debian has ("required" and apt): an init,
 # names and certificates of the Internet, and what people type first.
-PACKAGES = ("systemd-sysv", "dbus", "netbase", "tzdata", "ca-certificates",
-            "iproute2", "iputils-ping", "procps", "kmod", "sudo", "less",
-            "nano", "bash-completion")
+INITS = {"systemd": ("systemd-sysv", "dbus"), "sysv": ("sysvinit-core",),
+         "none": ()}
+PACKAGES = ("netbase", "tzdata", "ca-certificates", "iproute2",
+            "iputils-ping", "procps", "kmod", "sudo", "less", "nano",
+            "bash-completion")
 # They would wait for a terminal that is not there: shells come by the agent.
 NO_SERVICES = ("serial-getty@ttyS0", "console-getty", "getty@tty1")
 HELP = """\
@@ -53,7 +55,7 @@ def add_parser(commands):
     verbs = main.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     build = verbs.add_parser(
         "build", help="make one of Debian's packages", description="Makes a "
-        "Debian with systemd from the packages of this machine's mirror; what "
+        "Debian from the packages of this machine's mirror; what "
         "was fetched once is kept, and not fetched again. It takes mmdebstrap,"
         " and root or user namespaces.")
     build.add_argument("what", metavar="debian", choices=("debian",))
@@ -63,7 +65,10 @@ def add_parser(commands):
                        help="of Debian (default: this machine's)")
     build.add_argument("--packages", metavar="LIST", default="",
                        help="packages besides " + ", ".join(PACKAGES)
-                       + ": names with commas between them")
+                       + " and its init: names with commas between them")
+    build.add_argument("--init", choices=INITS, default="systemd",
+                       help="what its process 1 is: systemd (default), System "
+                       "V's init, or one of ours that starts nothing")
     take = verbs.add_parser(
         "import", help="make one of a tar archive or an OCI image layout",
         description="Takes a root file system in: a tar archive, plain or "
@@ -159,7 +164,7 @@ def _adopt_hooks(user):
             'chmod 440 "$1"/etc/sudoers.d/isthmus']
 
 
-def _fit_debian(tree, name):
+def _fit_debian(tree, name, init):
     """What a new root is to know of where it is, and not of the machine it was
     made on. An empty machine-id is filled in at the first boot; were there
     none, systemd would also enable all that it could."""
@@ -175,8 +180,12 @@ def _fit_debian(tree, name):
                                                        "lists"]:
         node = tree.find(parts)     # the cache's own folders were laid over it
         node.mode, node.uid, node.gid = stat.S_IFDIR | 0o755, 0, 0
-    for name in NO_SERVICES:
+    for name in NO_SERVICES if init == "systemd" else ():
         tree.put_link(f"etc/systemd/system/{name}.service", "/dev/null")
+    table = tree.read("etc/inittab")
+    if table:
+        tree.put_file("etc/inittab", re.sub(rb"(?m)^(?=[^#\n]*getty )", b"#",
+                                            table))
 
 
 def build(args):
@@ -187,7 +196,7 @@ def build(args):
     for package in more:
         if not mmdebstrap.PACKAGE.fullmatch(package):
             raise Failure(f"--packages: '{package}' is no package's name", 2)
-    packages = list(dict.fromkeys([*PACKAGES, *more]))
+    packages = list(dict.fromkeys([*INITS[args.init], *PACKAGES, *more]))
     codename = mmdebstrap.RELEASES[args.release] if args.release \
         else debian.release()
     number = {c: n for n, c in mmdebstrap.RELEASES.items()}[codename]
@@ -199,8 +208,9 @@ def build(args):
         mmdebstrap.make_tar(codename, packages, _adopt_hooks(args.user), tar)
         with roottree.Tree(CONTENT_MOST) as tree:
             tree.add(tar)
-            _fit_debian(tree, args.name)
-            settings = {"user": args.user or "root", "init": "/sbin/init"}
+            _fit_debian(tree, args.name, args.init)
+            settings = {"user": args.user or "root",
+                        "init": "/sbin/init" if INITS[args.init] else "none"}
             _settle(tree, folder, args, settings, args.name,
                     release=f"Debian {number}", packages=packages,
                     source="packages of " + mmdebstrap.mirrors()[0])

@@ -739,7 +739,7 @@ class Debian(InFolder):
     def build(self, do, **more):
         self.write("fake/do", do.encode())
         args = {"what": "debian", "name": "d", "release": None, "packages": "",
-                "size": 64, "user": None, **more}
+                "size": 64, "user": None, "init": "systemd", **more}
         said = io.StringIO()
         with contextlib.redirect_stderr(said):
             try:
@@ -783,6 +783,25 @@ class Debian(InFolder):
         self.assertEqual(os.path.getsize(self.path("out/etc/machine-id")), 0)
         self.assertEqual(os.stat(self.path("out/var/lib/apt/lists")).st_mode,
                          stat.S_IFDIR | 0o755)
+
+    def test_one_with_another_init(self):
+        table = b"id:2:initdefault:\n1:23:respawn:/sbin/getty 38400 tty1\n"
+        with tarfile.open(self.path("fake.tar"), "a") as tar:
+            tar.addfile(*[io.BytesIO(f) if isinstance(f, bytes) else f
+                          for f in member("./etc/inittab", table)])
+        for init, package, path in (("sysv", "sysvinit-core", "/sbin/init"),
+                                    ("none", "netbase", "none")):
+            (call,), _ = self.build(self.GOOD, name=init, init=init)
+            include = next(w for w in call if w.startswith("--include="))
+            self.assertIn(package, include)
+            self.assertNotIn("systemd", include)
+            made = distros.find(init)
+            self.assertEqual(made.settings()["init"], path)
+            os.mkdir(self.path(init))
+            ext4.extract(made.image, self.path(init))
+            self.assertFalse(os.path.exists(self.path(f"{init}/etc/systemd")))
+            self.assertEqual(read(self.path(f"{init}/etc/inittab")),
+                             table.replace(b"1:23", b"#1:23"))
 
     def test_lists_are_read_when_they_are_old_or_do_not_do(self):
         (first,), _ = self.build(self.READ + self.GOOD)

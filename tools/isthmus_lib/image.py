@@ -31,7 +31,8 @@ class Options:
     manifest = kernel = initrd = append = overlay = share = exec = None
     smp = mark = linux_disk = disks = volume_disk = volume_mib = None
     sandbox = control_key = samples = linux_memory = None
-    distro = None                   # (name, the manifest's word for its disk)
+    # Of each (name, the manifest's word for its disk, who one is or None).
+    distros = ()
 
     def __init__(self, **values):
         for key, value in values.items():
@@ -57,7 +58,7 @@ def _initrd(path, options, scratch):
         extra.add_tree(options.overlay)
     _exec_through_file(options, extra)
     # What only distributions need other boots do not pay for.
-    below = [path] + ([DISTRO] if options.distro else [])
+    below = [path] + ([DISTRO] if options.distros else [])
     if len(below) == 1 and not extra.count:
         return path
     joined = os.path.join(scratch, "initrd")

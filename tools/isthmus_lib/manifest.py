@@ -67,6 +67,34 @@ def _set_device(chosen, disk, word):
         chosen.set_text("writable-disks", " ".join([*words, word]))
 
 
+def _append(node, words):
+    """More words for that Linux."""
+    line = f"{node.text('bootargs', '')} {words}".strip()
+    if len(os.fsencode(line)) > BOOTARGS_MAX:
+        raise Failure(f"--append: {BOOTARGS_MAX} bytes are the most for "
+                      "Linux's command line, these are "
+                      f"{len(os.fsencode(line))}", 2)
+    node.set_text("bootargs", line)
+
+
+def _distributions(tree, chosen, named):
+    """Each has a disk, of the Linux that the manifest says, or the first; the
+    first of a Linux's is its default one."""
+    partitions = tree.find("partitions")
+    guests = {n.props.get("id"): n for n in
+              (partitions.children if partitions else ())
+              if "kernel" in n.props}
+    for name, device, user in named:
+        disk = tree.child("disks").child(f"distro-{name}")
+        if "partition" not in disk.props:
+            disk.set_cell("partition", 1)
+        _set_device(chosen, disk, device)
+        guest = guests.pop(disk.props["partition"], None)
+        if guest:
+            _append(guest, f"isthmus.distro={name}"
+                    + (f",{user}" if user else ""))
+
+
 def fill_in(tree, files, options):
     """Completes the tree for the given modules and command line."""
     for name, path in files.items():
@@ -90,12 +118,7 @@ def fill_in(tree, files, options):
         if "kernel" not in node.props:
             continue
         if options.append:
-            line = f"{node.text('bootargs', '')} {options.append}".strip()
-            if len(os.fsencode(line)) > BOOTARGS_MAX:
-                raise Failure(f"--append: {BOOTARGS_MAX} bytes are the most "
-                              "for Linux's command line, these are "
-                              f"{len(os.fsencode(line))}", 2)
-            node.set_text("bootargs", line)
+            _append(node, options.append)
         if options.smp and not options.manifest:
             node.set_cell("vcpus", options.smp)
         if options.linux_memory:
@@ -108,11 +131,7 @@ def fill_in(tree, files, options):
         else:
             disk.set_text("file", "/linux-disk")
             disk.set_cell("size-mib", options.linux_disk)
-    if options.distro:
-        name, device = options.distro
-        disk = tree.child("disks").child(f"distro-{name}")
-        disk.set_cell("partition", 1)
-        _set_device(chosen, disk, device)
+    _distributions(tree, chosen, options.distros)
     if options.sandbox:
         sandbox.fill_in(tree, options.sandbox)
     if options.control_key:

@@ -26,7 +26,8 @@ class Settings:
         self.disk = None                # how QEMU attaches the boot disk
         self.devices = []               # QEMU's, besides
         self.iommu = None               # which IOMMU QEMU's machine has
-        self.data = self.distro = None  # datadisk.DataDisk
+        self.data = None                # datadisk.DataDisk
+        self.distros = []               # likewise
         self.nic = None                 # a network card, of NICS
         self.wire = None                # (listen or connect, port) of its cable
         self.forward = []               # (port here, port of the machine)
@@ -38,7 +39,7 @@ class Settings:
 
     def more_disks(self):
         """Besides the boot disk."""
-        return [d for d in (self.data, self.distro) if d]
+        return [d for d in (self.data, *self.distros) if d]
 
 
 class Platform:
