@@ -175,6 +175,9 @@ static bool ask(pid_t init)
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)init);
 	(void)!readlink(path, exe, sizeof(exe) - 1);
 	signal = distro_stop_signal(comm, exe);
+	if (signal == SIGPWR && distro_initctl_halt(init)) {
+		return true;
+	}
 	heard = expects(init, signal);
 	kill(init, signal);
 	return heard;
