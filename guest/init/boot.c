@@ -81,6 +81,25 @@ static bool mount_one(const struct mount_entry *m)
 	return true;
 }
 
+/* A command that the manifest could not hold is a file of the initramfs's. It gets a
+ * name in /run, for other roots have that too. */
+static void show_command(void)
+{
+	int fd;
+
+	if (access(INIT_COMMAND_FILE, F_OK) != 0) {
+		return;
+	}
+	(void)mkdir(INIT_RUN_DIR, 0755);
+	fd = open(INIT_RUN_COMMAND, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (mount(INIT_COMMAND_FILE, INIT_RUN_COMMAND, NULL, MS_BIND, NULL)) {
+		init_log("%s: %s", INIT_RUN_COMMAND, strerror(errno));
+	}
+}
+
 /**
  * Mounts the kernel's file systems. Ones that are there already (a kernel that
  * mounts /dev itself) count as done; ones that the kernel lacks are reported
@@ -91,6 +110,7 @@ void boot_mount_all(void)
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
 		mount_one(&mounts[i]);
 	}
+	show_command();
 }
 
 /**

@@ -20,7 +20,7 @@
 #define HERE		"/mnt/distro"	/* where the root is mounted first */
 #define MODULES		"/lib/modules"
 #define PROGRAM		"/init"		/* ours, which is `isthmus`, too */
-#define OUR_RUN		"/run/isthmus"
+#define OUR_COMMAND	INIT_RUN_DIR "/isthmus"
 #define OUR_LINK	"/usr/local/bin/isthmus"
 #define MOUNTS_MAX	256
 #define PATH_LEN	256
@@ -91,19 +91,25 @@ static void put_tree(int tree, const char *path)
 	}
 }
 
-/* The host's commands, by a name that is in everybody's PATH, unless the distribution
- * has something there. */
-static void put_isthmus(int program)
+/* One file; there may be none. */
+static void put_file(int tree, const char *path)
 {
-	int fd;
+	int fd = tree < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 
-	mkdir(OUR_RUN, 0755);
-	fd = open(OUR_RUN "/isthmus", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 	if (fd >= 0) {
 		close(fd);
 	}
-	put_tree(program, OUR_RUN "/isthmus");
-	(void)symlink(OUR_RUN "/isthmus", OUR_LINK);
+	put_tree(tree, path);
+}
+
+/* The host's commands, by a name that is in everybody's PATH, unless the distribution
+ * has something there; and what is to be run here, if it is a file. */
+static void put_ours(int program, int command)
+{
+	mkdir(INIT_RUN_DIR, 0755);
+	put_file(program, OUR_COMMAND);
+	put_file(command, INIT_RUN_COMMAND);
+	(void)symlink(OUR_COMMAND, OUR_LINK);
 }
 
 /* The kernel's file systems. False with errno: without them nothing goes. */
@@ -135,7 +141,8 @@ static bool mount_all(void)
 bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
 {
 	char modules[sizeof(MODULES) + 66];
-	int host = take_tree(INIT_HOST_DIR), program = take_tree(PROGRAM), tree;
+	int host = take_tree(INIT_HOST_DIR), program = take_tree(PROGRAM);
+	int command = take_tree(INIT_RUN_COMMAND), tree;
 	struct utsname kernel;
 
 	uname(&kernel);
@@ -164,7 +171,7 @@ bool distro_root_enter(const struct distro_place *place, char *why, size_t size)
 	mkdir(MODULES, 0755);
 	mkdir(modules, 0755);
 	put_tree(tree, modules);
-	put_isthmus(program);
+	put_ours(program, command);
 	/* What is mounted later in here is seen by what divides it further. */
 	(void)mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
 	return true;

@@ -25,6 +25,9 @@
 #define INIT_MODULE_LIST	"/etc/isthmus/modules"
 #define INIT_HOSTNAME_FILE	"/etc/hostname"
 #define INIT_HOST_DIR		"/mnt/host"
+#define INIT_COMMAND_FILE	"/.isthmus-exec"
+#define INIT_RUN_DIR		"/run/isthmus"	/* of ours, in every root */
+#define INIT_RUN_COMMAND	INIT_RUN_DIR "/exec"
 
 void boot_mount_all(void);
 void boot_tune(void);

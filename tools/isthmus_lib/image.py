@@ -19,6 +19,7 @@ CYLINDER = 16 * 63              # sectors: emulators like whole cylinders
 PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
+EXEC_SHOWN = "/run/isthmus/exec"    # the same, in every root
 PARTS = "isthmus-boot", "isthmus-volume"        # their names in a GPT
 DISTRO = os.path.join(BUILD, "guest", "initrd-distro.cpio")
 VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
@@ -48,7 +49,7 @@ def _exec_through_file(options, extra):
                            and PRINTABLE.issuperset(command)):
         return
     extra.add(EXEC_FILE, 0o100644, os.fsencode(command) + b"\n")
-    options.exec = f". /{EXEC_FILE}"
+    options.exec = f". {EXEC_SHOWN}"
 
 
 def _initrd(path, options, scratch):
