@@ -366,12 +366,15 @@ def move_disk(image, expected):
     listed = [line.split() for line in distro("list").splitlines()]
     check([line for line in listed if line[0] == "old"] ==
           [["old", "stopped", "files"]], f"the list: {listed}")
-    in_image(image, lambda where: check(
-        os.path.exists(f"{where}/etc/isthmus-moved"), "it has no mark"))
     convert("old", "disk", 1, ("config", "moved"))
     check("machine's disk again" in distro("remove", "old", "--yes"),
           "the disk is not said")
     check("disk" in distro("list"), "the disk is not back")
+    # The last that it does: who was killed there has left none.
+    convert("old", "files", 0, ("config", "moved"))
+    in_image(image, lambda where: check(
+        os.path.exists(f"{where}/etc/isthmus-moved"), "it has no mark"))
+    distro("remove", "old", "--yes")
 
 
 def member(archive, name, kind=tarfile.REGTYPE, link="", data=b"evil"):
