@@ -7,7 +7,7 @@ HV_CFLAGS := -std=gnu11 -O2 -flto -fno-fat-lto-objects -g -ffreestanding -mno-re
 	-Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -Wstrict-prototypes \
 	-Wframe-larger-than=1536 -Ihypervisor/include
 HV_SRCS := $(wildcard hypervisor/core/*.c hypervisor/x86/*.c hypervisor/vmx/*.c \
-	hypervisor/svm/*.c hypervisor/iommu/*.c hypervisor/x86/*.S hypervisor/vmx/*.S hypervisor/svm/*.S)
+	hypervisor/svm/*.c hypervisor/iommu/*.c hypervisor/check/*.c hypervisor/x86/*.S hypervisor/vmx/*.S hypervisor/svm/*.S)
 HV_OBJS := $(patsubst hypervisor/%,build/hypervisor/%.o,$(HV_SRCS))
 
 build/hypervisor/%.c.o: hypervisor/%.c

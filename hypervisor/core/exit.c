@@ -243,14 +243,10 @@ static NOINLINE void exit_timer(void)
 	this_cpu()->resched = 1;
 }
 
-static NOINLINE void exit_cr(struct vcpu *v, const struct vm_exit *e)
+static NOINLINE void exit_register(struct vcpu *v, const struct vm_exit *e)
 {
-	finish(v, e, cr_access(v, e));
-}
-
-static NOINLINE void exit_xsetbv(struct vcpu *v, const struct vm_exit *e)
-{
-	finish(v, e, xsetbv_emulate(v));
+	finish(v, e, e->code == VM_EXIT_XSETBV ? xsetbv_emulate(v) :
+	       cr_access(v, e));
 }
 
 /**
@@ -306,10 +302,8 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		exit_machine_check(v);
 		break;
 	case VM_EXIT_CR_ACCESS:
-		exit_cr(v, e);
-		break;
 	case VM_EXIT_XSETBV:
-		exit_xsetbv(v, e);
+		exit_register(v, e);
 		break;
 	case VM_EXIT_DR_ACCESS:	/* and the instruction runs again */
 		vcpu_load_dr(v);

@@ -373,6 +373,13 @@ uint64_t frame_owned(uint8_t who)
 	return owned[who] * PAGE_SIZE;
 }
 
+/** The owner of each page, and how many there are, for who looks at all. */
+const uint8_t *frame_owners(uint64_t *pages)
+{
+	*pages = (uint64_t)unit_count * BIG_PAGE_PAGES;
+	return owner;
+}
+
 /**
  * Idle work: zeroes one page of a free unit. Returns false when enough units
  * are ready or none is free, or another CPU is at work here. Bounded: about 600

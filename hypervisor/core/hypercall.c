@@ -281,6 +281,10 @@ static hv_status_t hc_query(struct vcpu *v)
 		return channel_query(v->partition, index, &v->regs);
 	case HC_QUERY_IOMMU:
 		return iommu_report_query(index, &v->regs);
+	case HC_QUERY_ISOLATION:
+		return check_query(&v->regs);
+	case HC_QUERY_MAP:
+		return check_query_map(index, &v->regs);
 	default:
 		return HC_EINVAL;
 	}

@@ -87,6 +87,7 @@ void frame_free(uint8_t owner, hpa_t pa, uint64_t bytes);
 void frame_move(uint8_t from, uint8_t to, hpa_t pa, uint64_t bytes);
 uint64_t frame_owned(uint8_t owner);
 bool frame_is_owner(uint8_t owner, hpa_t pa);
+const uint8_t *frame_owners(uint64_t *pages);
 bool frame_zero_one(void);	/* idle work; false: nothing to do */
 
 /* gpm.c: second-level address map of a partition. Its lock held. */
@@ -148,7 +149,15 @@ void channel_record(const struct partition *p, struct channel_record *r,
 hv_status_t channel_query(struct partition *p, uint64_t local,
 			  struct guest_regs *r);
 
+/* check/: whether partitions are apart, read off the live tables */
+void check_init(void);
+void check_boot(void);
+void check_cpu(void);
+hv_status_t check_query(struct guest_regs *r);
+hv_status_t check_query_map(uint64_t index, struct guest_regs *r);
+
 /* x86: descriptor tables, CPUs, interrupts, policies */
+extern uint64_t paging_cr3;
 void paging_init(const struct boot_info *bi);
 void *paging_map_device(uint64_t pa);
 void *paging_window(uint64_t pa);
@@ -196,6 +205,7 @@ const uint32_t *msr_native_list(uint32_t *count);
 #define VECTOR_MSI_BASE		0x60u	/* lines from HC_LINE_MSI on */
 #define VECTOR_TIMER		0xf0u
 #define VECTOR_KICK		0xf1u
+#define VECTOR_CHECK	0xf2u
 #define VECTOR_SPURIOUS		0xffu
 
 #endif

@@ -58,41 +58,28 @@ static const struct rule {
 	uint64_t arg;
 } rules[] = {
 	R(VPID, NOT_0, IF_VPID, 0), R(EPT_POINTER, PHYSICAL, IF_EPT, 0xfa1),
-	R(EPT_POINTER, BITS_1, IF_EPT, 0x1e),
-	R(IO_BITMAP_A, PHYSICAL, IF_IO, 0xfff),
-	R(IO_BITMAP_B, PHYSICAL, IF_IO, 0xfff),
-	R(MSR_BITMAP, PHYSICAL, IF_MSR, 0xfff),
+	R(EPT_POINTER, BITS_1, IF_EPT, 0x1e), R(IO_BITMAP_A, PHYSICAL, IF_IO, 0xfff),
+	R(IO_BITMAP_B, PHYSICAL, IF_IO, 0xfff), R(MSR_BITMAP, PHYSICAL, IF_MSR, 0xfff),
 	R(CR3_TARGET_COUNT, AT_MOST, 0, 4), R(GUEST_CR0, BITS_1, IF_PG, CR0_PE),
-	R(GUEST_CR0, BITS_1, IF_IA32E, CR0_PG),
-	R(GUEST_CR4, BITS_1, IF_IA32E, CR4_PAE),
-	R(GUEST_CR4, BITS_0, IF_NOT_IA32E, CR4_PCIDE),
-	R(GUEST_CR3, PHYSICAL, 0, 0),
+	R(GUEST_CR0, BITS_1, IF_IA32E, CR0_PG), R(GUEST_CR4, BITS_1, IF_IA32E, CR4_PAE),
+	R(GUEST_CR4, BITS_0, IF_NOT_IA32E, CR4_PCIDE), R(GUEST_CR3, PHYSICAL, 0, 0),
 	R(GUEST_DR7, AT_MOST, IF_DEBUG, 0xffffffff),
 	R(GUEST_IA32_DEBUGCTL, BITS_0, IF_DEBUG, ~0xffc7ull),
-	R(GUEST_IA32_PAT, PAT_TYPES, IF_PAT, 0),
-	R(GUEST_IA32_EFER, BITS_0, IF_EFER, ~0xd01ull),
+	R(GUEST_IA32_PAT, PAT_TYPES, IF_PAT, 0), R(GUEST_IA32_EFER, BITS_0, IF_EFER, ~0xd01ull),
 	R(GUEST_IA32_EFER, BITS_1, IF_EFER | IF_IA32E, EFER_LMA),
 	R(GUEST_IA32_EFER, BITS_0, IF_EFER | IF_NOT_IA32E, EFER_LMA),
 	R(GUEST_IA32_EFER, BITS_1, IF_EFER | IF_IA32E | IF_PG, EFER_LME),
 	R(GUEST_IA32_EFER, BITS_0, IF_EFER | IF_NOT_IA32E | IF_PG, EFER_LME),
-	R(GUEST_SYSENTER_ESP, CANONICAL, 0, 0),
-	R(GUEST_SYSENTER_EIP, CANONICAL, 0, 0),
-	R(GUEST_GDTR_BASE, CANONICAL, 0, 0),
-	R(GUEST_IDTR_BASE, CANONICAL, 0, 0),
-	R(GUEST_GDTR_LIMIT, AT_MOST, 0, 0xffff),
-	R(GUEST_IDTR_LIMIT, AT_MOST, 0, 0xffff),
-	R(GUEST_RIP, AT_MOST, IF_NOT_64BIT, 0xffffffff),
-	R(GUEST_RIP, CANONICAL, IF_64BIT, 0),
-	R(GUEST_RFLAGS, BITS_0, 0, ~0x3f7fd7ull),
-	R(GUEST_RFLAGS, BITS_1, 0, RFLAGS_FIXED),
-	R(GUEST_RFLAGS, BITS_0, IF_IA32E, RFLAGS_VM),
-	R(GUEST_RFLAGS, BITS_0, IF_REAL, RFLAGS_VM),
+	R(GUEST_SYSENTER_ESP, CANONICAL, 0, 0), R(GUEST_SYSENTER_EIP, CANONICAL, 0, 0),
+	R(GUEST_GDTR_BASE, CANONICAL, 0, 0), R(GUEST_IDTR_BASE, CANONICAL, 0, 0),
+	R(GUEST_GDTR_LIMIT, AT_MOST, 0, 0xffff), R(GUEST_IDTR_LIMIT, AT_MOST, 0, 0xffff),
+	R(GUEST_RIP, AT_MOST, IF_NOT_64BIT, 0xffffffff), R(GUEST_RIP, CANONICAL, IF_64BIT, 0),
+	R(GUEST_RFLAGS, BITS_0, 0, ~0x3f7fd7ull), R(GUEST_RFLAGS, BITS_1, 0, RFLAGS_FIXED),
+	R(GUEST_RFLAGS, BITS_0, IF_IA32E, RFLAGS_VM), R(GUEST_RFLAGS, BITS_0, IF_REAL, RFLAGS_VM),
 	R(GUEST_RFLAGS, BITS_1, IF_INTR, RFLAGS_IF),
 	R(GUEST_INTERRUPTIBILITY, BITS_0, 0, ~0x1full),
-	R(GUEST_INTERRUPTIBILITY, BITS_0, IF_INTR, SHADOW),
-	R(GUEST_ACTIVITY, AT_MOST, 0, 3),
-	R(GUEST_PENDING_DEBUG, BITS_0, 0, ~0x1500full),
-	R(LINK_POINTER, BITS_1, 0, ~0ull),
+	R(GUEST_INTERRUPTIBILITY, BITS_0, IF_INTR, SHADOW), R(GUEST_ACTIVITY, AT_MOST, 0, 3),
+	R(GUEST_PENDING_DEBUG, BITS_0, 0, ~0x1500full), R(LINK_POINTER, BITS_1, 0, ~0ull),
 };
 
 #define FIELD(n)	{ VMCS_##n, #n },
@@ -242,8 +229,7 @@ static void check_injection(const struct vmx_check_state *s,
 	     "with an error code just where the exception pushes one", 0);
 	MUST(ENTRY_EXCEPTION_ERROR, !error || !(F(ENTRY_EXCEPTION_ERROR) >> 16),
 	     kind_text[AT_MOST], 0xffff);
-	MUST(ENTRY_INSN_LEN, type < INTR_TYPE_SOFT_FIRST || (len >= 1 &&
-	     len <= 15), "1 to 15", 0);
+	MUST(ENTRY_INSN_LEN, type < INTR_TYPE_SOFT_FIRST || (len >= 1 && len <= 15), "1 to 15", 0);
 	MUST(GUEST_INTERRUPTIBILITY, type != VM_EVENT_NMI ||
 	     !(F(GUEST_INTERRUPTIBILITY) & (GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI)),
 	     kind_text[BITS_0], GUEST_BLOCK_MOVSS | GUEST_BLOCK_NMI);
@@ -264,10 +250,8 @@ static void check_non_register(const struct vmx_check_state *s,
 	MUST(GUEST_INTERRUPTIBILITY, !(block & GUEST_BLOCK_STI) ||
 	     (!(block & GUEST_BLOCK_MOVSS) && (flags & RFLAGS_IF)),
 	     "STI blocking alone, and with RFLAGS.IF", 0);
-	MUST(GUEST_ACTIVITY, !activity || !(block & SHADOW),
-	     "0 under STI or MOV SS blocking", 0);
-	MUST(GUEST_ACTIVITY, activity != 1 || !AR_DPL(F(GUEST_SS_AR)),
-	     "HLT only with SS.DPL 0", 0);
+	MUST(GUEST_ACTIVITY, !activity || !(block & SHADOW), "0 under STI or MOV SS blocking", 0);
+	MUST(GUEST_ACTIVITY, activity != 1 || !AR_DPL(F(GUEST_SS_AR)), "HLT only with SS.DPL 0", 0);
 	/* in a shadow, or halted, a pending single-step must agree with TF */
 	MUST(GUEST_PENDING_DEBUG, bs == step || (!(block & SHADOW) &&
 	     activity != 1),
@@ -319,10 +303,8 @@ static void check_types(const struct vmx_check_state *s,
 	MUST(GUEST_CS_AR, type == TYPE_DATA ? !AR_DPL(cs) : type >= 13 ?
 	     AR_DPL(cs) <= AR_DPL(ss) : AR_DPL(cs) == AR_DPL(ss),
 	     "with a DPL that suits SS.DPL", ss);
-	MUST(GUEST_CS_AR, !ia32e || !(cs & AR_L) || !(cs & AR_D),
-	     "without D when L", AR_D);
-	MUST(GUEST_SS_AR, (ss & AR_UNUSABLE) || (ss & 11) == 3,
-	     "accessed writable data", 0);
+	MUST(GUEST_CS_AR, !ia32e || !(cs & AR_L) || !(cs & AR_D), "without D when L", AR_D);
+	MUST(GUEST_SS_AR, (ss & AR_UNUSABLE) || (ss & 11) == 3, "accessed writable data", 0);
 	MUST(GUEST_SS_AR, free_mode || AR_DPL(ss) == (F(GUEST_SS_SELECTOR) & 3),
 	     "with DPL as RPL", 0);
 	MUST(GUEST_SS_AR, !AR_DPL(ss) || (type != TYPE_DATA && !real_mode(s)),

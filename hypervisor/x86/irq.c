@@ -147,6 +147,9 @@ void irq_handle(uint32_t vector)
 		partition_event(partition_host(), HC_EVENT_IRQ(
 			HC_LINE_MSI + vector - VECTOR_MSI_BASE));
 	}
+	if (vector == VECTOR_CHECK) {
+		check_cpu();
+	}
 	/* one-shot: it is off now */
 	if (vector == VECTOR_TIMER) {
 		this_cpu()->timer_armed = 0;

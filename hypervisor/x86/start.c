@@ -29,7 +29,6 @@ extern const char trampoline_start[], trampoline_end[];
  * are filled in at its copy, see trampoline_word(). */
 extern uint64_t trampoline_base, trampoline_cr3;
 extern uint64_t trampoline_stack, trampoline_percpu;
-extern uint64_t paging_cr3;
 
 void hv_start(uint64_t info);
 void cpu_ap_entry(struct percpu *pc) NORETURN;
@@ -312,6 +311,7 @@ void hv_start(uint64_t info)
 	cpu_sti();
 	cpu_init(pc);
 	reached(STAGE_VIRT, hvm->name);
+	check_init();
 	iommu_init(&boot);
 	cpu_start_all(&boot);
 	log_write("isthmus: %u CPU%s, TSC %lu kHz", cpu_count,
@@ -322,6 +322,7 @@ void hv_start(uint64_t info)
 	irq_init();
 	reached(STAGE_PARTITIONS, "partitions built");
 	start_host();
+	check_boot();
 	reached(STAGE_HOST, "entering the host partition");
 	cpu_cli();
 	last_stage.until = 0;

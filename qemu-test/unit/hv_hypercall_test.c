@@ -357,7 +357,7 @@ static void queries_refused(void **state)
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, 5, 0, 0, 0);
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_OWNER, ~0ull, 0, 0,
 		0);
-	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_IOMMU + 1, 0, 0, 0,
+	refused(&host_vcpu, HC_EINVAL, HC_QUERY, HC_QUERY_MAP + 1, 0, 0, 0,
 		0);
 	refused(&host_vcpu, HC_EINVAL, HC_QUERY, ~0ull, 0, 0, 0, 0);
 	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_IOMMU, 1, 0, 0, 0);
@@ -444,6 +444,13 @@ static void queries(void **state)
 			      0), HC_OK);
 	assert_int_equal(r->rdi, 200);
 	assert_int_equal(r->r8, 204);
+	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_ISOLATION, 9, 0, 0,
+			      0), HC_OK);
+	assert_int_equal(r->rdi, 300);
+	assert_int_equal(call(&host_vcpu, HC_QUERY, HC_QUERY_MAP, 1, 5, 0, 0),
+			 HC_OK);
+	assert_int_equal(r->rdi, 405);
+	refused(&host_vcpu, HC_ENOENT, HC_QUERY, HC_QUERY_MAP, 2, 0, 0, 0);
 }
 
 static void log_text(void **state)

@@ -60,6 +60,13 @@ void cpu_sti(void)
 	sti++;
 }
 
+static uint32_t checks;
+
+void check_cpu(void)
+{
+	checks++;
+}
+
 static void start_up(void **state)
 {
 	static const struct boot_partition config = {
@@ -109,6 +116,10 @@ static void start_up(void **state)
 				 HC_EVENT_IRQ(line));
 	}
 	assert_int_equal(eois, 1 + 18);
+	assert_int_equal(checks, 0);
+	irq_handle(VECTOR_CHECK);
+	assert_int_equal(checks, 1);
+	assert_int_equal(eois, 1 + 19);
 }
 
 int main(void)

@@ -18,7 +18,7 @@ ROOMS = {
                     ("agent",), ("ui",),
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
-                   ("core", "x86", "vmx", "svm", "iommu")),
+                   ("core", "x86", "vmx", "svm"), ("check",), ("iommu",)),
     "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
     "drivers": (("",),),
     "proto": (("",),),

@@ -177,6 +177,15 @@ enum hc_query {
 	 * of them R10 = function, HC_IOMMU_* bits, R8 = address; HC_ENOENT
 	 * past the last */
 	HC_QUERY_IOMMU = 8,
+	/* index is not looked at: whether partitions are apart -> RDI = 0: they
+	 * are, 1: they are not, and the log says why, RSI = address and RDX = value
+	 * of what is wrong, R10 = number of the manifest's meaning, R8 = pages of
+	 * RAM */
+	HC_QUERY_ISOLATION = 9,
+	/* index = partition, RDX = its GPA -> of what is mapped from there on
+	 * RDI = GPA, RSI = bytes, RDX = host-physical address, R10 = 1 to read,
+	 * 2 to write, 4 to execute; HC_ENOENT past the last */
+	HC_QUERY_MAP = 10,
 };
 
 enum hc_iommu {

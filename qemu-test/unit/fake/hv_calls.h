@@ -92,6 +92,21 @@ hv_status_t iommu_report_query(uint64_t index, struct guest_regs *r)
 	return HC_OK;
 }
 
+hv_status_t check_query(struct guest_regs *r)
+{
+	r->rdi = 300;
+	return HC_OK;
+}
+
+hv_status_t check_query_map(uint64_t index, struct guest_regs *r)
+{
+	if (index != 1) {
+		return HC_ENOENT;
+	}
+	r->rdi = r->rdx + 400;
+	return HC_OK;
+}
+
 hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 {
 	if (!asked.answer) {

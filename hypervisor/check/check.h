@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the files of the checker. */
+#ifndef ISTHMUS_CHECK_H
+#define ISTHMUS_CHECK_H
+
+#include <hv.h>
+#include <partition.h>
+#include <percpu.h>
+#include <x86.h>
+
+enum { CHECK_R = 1, CHECK_W = 2, CHECK_X = 4, CHECK_RWX = 7 };
+
+#define CHECK_ADDR	0x000ffffffffff000ull	/* in entries of all tables */
+
+/* Who uses tables: what is looked for in them. */
+enum check_user { CHECK_GUEST, CHECK_OWN, CHECK_INTEL, CHECK_AMD };
+
+/* What is mapped in one piece, as a list of all tells. */
+struct check_piece {
+	uint64_t from, at, pa, size;
+	uint32_t rights, pages;
+	bool done;
+};
+
+struct check_scan {
+	enum check_user user;
+	bool mark;			/* a first pass: tables only */
+	uint8_t owner;			/* of the tables */
+	const struct partition *p;	/* GUEST's .. */
+	struct check_piece *list;	/* .. and it is only listed */
+	uint32_t function;		/* INTEL's, AMD's */
+};
+
+/* A number that must have these bits, and may have those besides. */
+struct check_rule {
+	uint64_t is, must, may;
+	const char *what;
+};
+
+extern const uint8_t *check_owners;	/* frame.c's, of so many pages */
+extern uint64_t check_pages;
+extern uint64_t *check_tables, *check_writable;	/* marks: a bit for each page */
+extern uint64_t check_ram;	/* pages */
+
+/* check.c: the first thing that is wrong is kept */
+void check_found(const char *what, const struct partition *p, uint64_t at, uint64_t value);
+void check_rules(const struct check_rule *r, uint32_t n, const struct partition *p, uint64_t at);
+
+/* check_map.c */
+bool check_owned(uint8_t owner, uint64_t pa, uint64_t size);
+bool check_mark(uint64_t *bits, uint64_t pa, uint64_t size);
+void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint64_t at,
+		uint32_t rights);
+void check_maps(bool mark);
+
+/* check_guest.c: what the manifest lets a partition have */
+void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+		      uint32_t rights);
+void check_permissions(const struct partition *p);
+uint64_t check_meaning(void);
+
+/* check_cpu.c: on the CPU itself */
+void check_cpu_state(void);
+
+/* iommu/iommu_check.c */
+void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t size,
+		       uint32_t rights);
+void check_iommus(void);
+
+#endif

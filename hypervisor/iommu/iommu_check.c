@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the IOMMUs' tables let devices do: reach the DMA pool and what the firmware
+ * has reserved for them, and interrupt CPU 0 by vectors of devices. [VT-d "Root
+ * Entry", "Context Entry", "Interrupt Remapping Table Entry"; AMD-Vi "Device Table
+ * Entry Format", "Interrupt Virtualization Table Entry"]
+ */
+#include "../check/check.h"
+#include "iommu_int.h"
+
+#define VECTORS		0x40u	/* of devices, so many */
+#define ROOTS		32u
+
+/* [VT-d "Global Status Register", "Root Table Address Register"; AMD-Vi "IOMMU
+ * Control Register", "Device Table Base Address Register"] */
+#define INTEL_STATUS	0x1cu
+#define INTEL_ON	BIT32(31)
+#define INTEL_ROOT	0x20u
+#define AMD_TABLE	0x00u
+#define AMD_CONTROL	0x18u
+
+/* Is it a function that the host partition has? */
+static bool is_owned(uint32_t function)
+{
+	const struct boot_pci *f = boot.pci;
+
+	while (f < boot.pci + boot.pci_count &&
+	       (f->address != function || !(f->flags & BOOT_PCI_OWNED))) {
+		f++;
+	}
+	return f < boot.pci + boot.pci_count;
+}
+
+/** A device reaches a page, at a bus address. */
+void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t size,
+		       uint32_t rights)
+{
+	const struct boot_region *d = &boot.dma;
+	const struct boot_reserved *r = boot.iommus.reserved, *end = r + boot.iommus.reserved_count;
+
+	if (at >= d->gpa && at + size <= d->gpa + d->size && pa - d->hpa == at - d->gpa &&
+	    check_owned(partition_frames(partition_host()), pa, size)) {
+		return;
+	}
+	while (r < end && !(function >= r->first && function <= r->last && at == pa &&
+			    at >= r->base && at + size <= r->base + r->size &&
+			    (!(rights & CHECK_W) || (r->flags & BOOT_MAP_WRITE)))) {
+		r++;
+	}
+	if (r == end) {
+		check_found("a device reaches what is not the pool", NULL, at, pa);
+	}
+}
+
+/* Tables of a function; many have the same, which are looked through once. */
+static void scan(uint32_t function, enum check_user user, uint64_t root, uint32_t level,
+		 uint64_t *seen)
+{
+	const struct check_scan s = { .user = user, .owner = FRAME_HYPERVISOR,
+				      .function = function };
+	uint32_t i = 0;
+
+	if (!is_owned(function)) {
+		check_found("a function that nobody has reaches memory", NULL, function, root);
+	}
+	while (i < ROOTS && seen[i] && seen[i] != root) {
+		i++;
+	}
+	if (i < ROOTS && !seen[i]) {
+		seen[i] = root;
+		check_scan(&s, root, level, 0, CHECK_RWX);
+	}
+}
+
+/* An interrupt that may come: from where, as what, to whom. */
+static void interrupt(uint32_t function, uint32_t index, uint32_t vector, uint32_t to, bool fixed)
+{
+	if ((!is_owned(function) && function != boot.iommus.ioapic_function) || !fixed ||
+	    vector != index || vector - VECTORS >= VECTORS || to != cpus[0]->apic_id) {
+		check_found("a device can send an interrupt that is not its own", NULL, function,
+			    vector);
+	}
+}
+
+static void intel_unit(const struct iommu_unit *u)
+{
+	const struct check_rule on[] = {
+		{ read_device32(u->regs + INTEL_STATUS), INTEL_ON, ~0u, "an IOMMU is off" },
+		{ read_device64(u->regs + INTEL_ROOT), ptr_hpa(u->table).v, 0, "root table" },
+	};
+	uint64_t seen[ROOTS] = { 0 }, table, *e;
+	uint32_t i, at = u->boot->segment << 16;
+
+	check_rules(on, ARRAY_SIZE(on), NULL, u->boot->base);
+	for (i = 0; i < 0x10000; i++) {
+		table = u->table[(i >> 8) * 2];
+		if (!(table & 1)) {
+			i |= 0xff;
+			continue;
+		}
+		if (!check_owned(FRAME_HYPERVISOR, table & CHECK_ADDR, PAGE_SIZE)) {
+			check_found("an IOMMU's table is nobody's", NULL, at + i, table);
+			return;
+		}
+		e = (uint64_t *)hpa_ptr(HPA(table & CHECK_ADDR)) + (i & 0xff) * 2;
+		if ((e[0] & 0xd) == 1) {
+			scan(at + i, CHECK_INTEL, e[0] & CHECK_ADDR, (e[1] & 7) + 1, seen);
+		} else if (e[0] & 1) {
+			check_found("a device is not translated", NULL, at + i, e[0]);
+		}
+	}
+	for (i = 0; u->interrupts && i < 256; i++) {
+		e = &u->remap[i * 2];
+		if (e[0] & 1) {
+			interrupt(at + (uint16_t)e[1], i, (uint8_t)(e[0] >> 16),
+				  (uint32_t)(e[0] >> 32) >> (u->wide ? 0 : 8),
+				  !(e[0] & 0xec) && (e[1] >> 16 & 0xf) == 4);
+		}
+	}
+}
+
+/* A function's interrupts: entries of 32 bits, or of 128. */
+static void amd_interrupts(const struct iommu_unit *u, uint32_t function, uint64_t table)
+{
+	const uint32_t *e = hpa_ptr(HPA(table)), *w = e;
+	uint32_t i;
+
+	if (!check_owned(FRAME_HYPERVISOR, table, PAGE_SIZE)) {
+		check_found("an IOMMU's table is nobody's", NULL, function, table);
+		return;
+	}
+	for (i = 0; i < 256; i++, w = &e[u->wide ? i * 4 : i]) {
+		if (*w & 1) {
+			interrupt(function, i, u->wide ? (uint8_t)w[2] : (uint8_t)(*w >> 16),
+				  u->wide ? *w >> 8 | (w[3] & 0xff000000) : (uint8_t)(*w >> 8),
+				  !(*w & 0x7c));
+		}
+	}
+}
+
+/* What is not valid is let through, so all must be. */
+static void amd_unit(const struct iommu_unit *u)
+{
+	const struct check_rule on[] = {
+		{ read_device32(u->regs + AMD_CONTROL), 1, ~0u, "an IOMMU is off" },
+		{ read_device64(u->regs + AMD_TABLE) & CHECK_ADDR, ptr_hpa(u->table).v, 0,
+		  "device table" },
+	};
+	uint64_t seen[ROOTS] = { 0 };
+	uint32_t i;
+
+	check_rules(on, ARRAY_SIZE(on), NULL, u->boot->base);
+	for (i = 0; i < 0x10000; i++) {
+		const uint64_t *e = &u->table[i * 4];
+		uint32_t function = u->boot->segment << 16 | i;
+
+		if ((e[0] & 3) != 3 || (e[0] >> 9 & 7) != IOMMU_LEVELS ||
+		    (u->interrupts && !(e[2] & 1))) {
+			check_found("a device is not translated", NULL, function, e[0]);
+		} else if (e[0] >> 61 & 3) {
+			scan(function, CHECK_AMD, e[0] & CHECK_ADDR, IOMMU_LEVELS - 1, seen);
+		}
+		if (e[2] >> 60 & 3) {
+			amd_interrupts(u, function, e[2] & 0x000fffffffffffc0ull);
+		}
+	}
+}
+
+/** What all units use. On CPU 0. One that does not answer any more is not asked. */
+void check_iommus(void)
+{
+	const struct iommu_unit *u = iommu_units;
+
+	for (; u < iommu_units + iommu_unit_count; u++) {
+		if (!u->failed && iommu_ops == &iommu_vtd) {
+			intel_unit(u);
+		} else if (!u->failed) {
+			amd_unit(u);
+		}
+	}
+}
