@@ -23,8 +23,9 @@ static const struct command help_command[] = {
 };
 
 static const struct command *const groups[] = {
-	commands_system, commands_top, commands_devices, commands_disk, commands_net,
-	commands_linux, commands_vdisk, commands_fsck, commands_files,
+	commands_system, commands_top, commands_isolation, commands_devices,
+	commands_disk, commands_net, commands_linux, commands_vdisk,
+	commands_fsck, commands_files,
 	help_command,
 };
 

@@ -78,6 +78,7 @@ void commands_complete(const struct command_env *env, const char *text,
 /* The groups, each ended by an entry without name. */
 extern const struct command commands_system[];	/* commands_system.c */
 extern const struct command commands_top[];	/* commands_top.c */
+extern const struct command commands_isolation[];	/* commands_isolation.c */
 extern const struct command commands_devices[];	/* commands_devices.c */
 extern const struct command commands_disk[];	/* commands_disk.c */
 extern const struct command commands_net[];	/* commands_net.c */

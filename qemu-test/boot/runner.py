@@ -35,7 +35,7 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_drives", "cases_hangs", "cases_power", "cases_memory",
            "cases_several", "cases_net", "cases_nics", "cases_net_out",
            "cases_fork", "cases_fork_proofs", "cases_net_ports",
-           "cases_show", "cases_clock", "cases_net_two", "cases_net_flood",
+           "cases_isolated", "cases_show", "cases_clock", "cases_net_two", "cases_net_flood",
            "cases_net_tap", "cases_distro", "cases_distro_plain",
            "cases_distro_convert", "cases_distro_sysv", "cases_connects",
            "cases_sessions")
