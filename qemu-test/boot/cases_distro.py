@@ -160,7 +160,7 @@ def small_root():
         b"web:x:33:33::/home/web:/bin/sh\n"
     files["etc/which"] = b"a root of busybox\n"
     return files, {f"bin/{n}": "busybox" for n in (
-        "sh", "cat", "id", "ls", "touch", "sync", "stat")}
+        "sh", "cat", "id", "ls", "touch", "sync", "stat", "hostname")}
 
 
 def write_root(path, files, links):
@@ -208,6 +208,41 @@ def oci_layout(t):
         with open(f"{folder}/{name}", "w", encoding="ascii") as f:
             json.dump(value, f)
     return folder
+
+
+@case("distro-image", "a boot disk with a distribution on it, and a volume "
+      "beside that", later=BOCHS, **ONLY)
+def distro_image(t):
+    own_store(t)
+    write_root(t.path("small.tar.gz"), *small_root())
+    distro(t, "import", t.path("small.tar.gz"), "--size", "64")
+    path = t.path("disk.img")
+    distro(t, "import", t.path("small.tar.gz"), "other", "--size", "64")
+    t.tool([TOOL, "image", path, "--distro", "small", "--distro", "other",
+            "--user", "web", "--volume", "32", "--share", share_of(t)],
+           env=t.environ)
+    # What is done there stays there.
+    shutil.rmtree(t.path("data"))
+    t.check(os.stat(path).st_blocks * 512 < os.path.getsize(path) * 3 // 4,
+            "it has no holes")
+    console = t.console("--image", path)
+    console.ready()
+    said_in(t, console, "cat /etc/which; id -un; cat /mnt/host/f",
+            r"^a root of busybox\nweb\nthe host's\n\[exit status 0\]")
+    said_in(t, console, "--user root touch /kept && sync; ls /kept",
+            r"^/kept\n\[exit status 0\]")
+    said_in(t, console, "--distro other id -u; hostname",
+            r"^0\nother\n\[exit status 0\]")
+    said = console.run("exec --distro - distro list")
+    t.check(re.search(r"^small +running +disk +default", said, re.M) and
+            re.search(r"^other +running +disk *$", said, re.M), said)
+    said = console.run("disk")
+    t.check(re.search(r"p2: GPT part, .* 32 MiB, isthmus-volume; may be", said)
+            and re.search(r"p3: GPT part, .*isthmus-distro; may be", said),
+            f"disk said {said!r}")
+    console.send("poweroff")
+    console.expect("Linux powered off")
+    t.check(console.finish() == 0, "the machine did not end well")
 
 
 @case("distro-import", "roots of a tar and of an OCI image: who one is, what "

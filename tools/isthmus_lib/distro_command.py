@@ -128,11 +128,6 @@ class Progress:
             print(f"\r{self.what}: done\x1b[K", file=sys.stderr, flush=True)
 
 
-def _work():
-    """A folder for what is in between, which may be large."""
-    return scratch.Folder(place=os.environ.get("TMPDIR") or "/var/tmp")
-
-
 def _image(tree, folder, name, mib):
     """Writes the disk, and what Linux calls it."""
     content, files = tree.content()
@@ -200,7 +195,7 @@ def build(args):
     codename = mmdebstrap.RELEASES[args.release] if args.release \
         else debian.release()
     number = {c: n for n, c in mmdebstrap.RELEASES.items()}[codename]
-    with distros.new(args.name) as folder, _work() as work:
+    with distros.new(args.name) as folder, scratch.large() as work:
         say(f"making a Debian {number}: a minute or more, and the first time "
             "as long as its packages take")
         tar = os.path.join(work.path, "root.tar")
@@ -301,7 +296,7 @@ def take_in(args):
     most = args.size * MIB if args.size else CONTENT_MOST
     if not os.path.exists(args.source):
         arguments.refuse("import", args.source, "No such file or folder")
-    with distros.new(name) as folder, _work() as work, \
+    with distros.new(name) as folder, scratch.large() as work, \
             roottree.Tree(most, args.devices) as tree:
         way = _import_oci if oci.is_layout(args.source) else _import_tar
         image = way(args, tree, work.path, most)

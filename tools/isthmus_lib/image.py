@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Builds boot disks: an MBR with one FAT partition of type EF (the EFI
 system partition), filled by mtools without mounting anything; or a GPT with
-that, and one for the volume. The same bytes on a USB stick boot a real
-machine."""
+that, one for the volume and one for a distribution. The same bytes on a USB
+stick boot a real machine."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ PRINTABLE = frozenset(map(chr, range(32, 127)))
 EXEC_MAX = 4000                 # characters a manifest string may have
 EXEC_FILE = ".isthmus-exec"
 EXEC_SHOWN = "/run/isthmus/exec"    # the same, in every root
-PARTS = "isthmus-boot", "isthmus-volume"        # their names in a GPT
+BOOT, VOLUME = "isthmus-boot", "isthmus-volume"     # their names in a GPT
 DISTRO = os.path.join(BUILD, "guest", "initrd-distro.cpio")
 VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
 BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
@@ -34,6 +34,7 @@ class Options:
     sandbox = control_key = samples = linux_memory = None
     # Of each (name, the manifest's word for its disk, who one is or None).
     distros = ()
+    distro_images = ()              # they are on the boot disk, copies of these
 
     def __init__(self, **values):
         for key, value in values.items():
@@ -113,36 +114,62 @@ def _write_mbr(disk, sectors):
         f.write(entry + bytes(48) + b"\x55\xaa")
 
 
-def _write_gpt(disk, boot, mib, seed, share):
-    """Two parts, the first of `boot` sectors, and the volume as mke2fs makes one
-    by itself. As many more of them as whole cylinders take are left."""
-    first = -(-(FIRST_SECTOR + boot) // gpt.ALIGN) * gpt.ALIGN
-    count = mib * MIB // SECTOR
-    sectors = -(-(first + count + gpt.LAST) // CYLINDER) * CYLINDER
+def _distro_part(number):
+    return f"isthmus-distro{number or ''}"
+
+
+def _parts(boot, options):
+    """(type, first sector, sectors, name) of each: the first of `boot`
+    sectors."""
+    parts = [(gpt.EFI_SYSTEM, FIRST_SECTOR, boot, BOOT)]
+    sizes = [(VOLUME, options.volume_mib * MIB)] if options.volume_mib else []
+    sizes += [(_distro_part(i), os.path.getsize(path))
+              for i, path in enumerate(options.distro_images)]
+    for name, size in sizes:
+        end = parts[-1][1] + parts[-1][2]
+        parts.append((gpt.LINUX, -(-end // gpt.ALIGN) * gpt.ALIGN,
+                      -(-size // SECTOR), name))
+    return parts
+
+
+def _write_gpt(disk, parts, options, seed):
+    """The volume is as mke2fs makes one by itself. As many more sectors as
+    whole cylinders take are left."""
+    end = parts[-1][1] + parts[-1][2] + gpt.LAST
+    sectors = -(-end // CYLINDER) * CYLINDER
     with open(disk, "r+b") as f:
         f.truncate(sectors * SECTOR)
-    gpt.write(disk, sectors,
-              [(gpt.EFI_SYSTEM, FIRST_SECTOR, boot, PARTS[0]),
-               (gpt.LINUX, first, count, PARTS[1])], seed)
+    gpt.write(disk, sectors, parts, seed)
+    at = {name: first * SECTOR for _, first, _, name in parts}
+    if VOLUME in at:
+        _make_volume(disk, at[VOLUME], options.volume_mib, options.share)
+    for i, path in enumerate(options.distro_images):
+        run(["dd", "if=" + path, "of=" + disk, "bs=1M",
+             f"seek={at[_distro_part(i)] // MIB}", "conv=sparse,notrunc",
+             "status=none"])
+
+
+def _make_volume(disk, at, mib, share):
     run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "isthmus",
          *(["-b", "4096"] if mib * MIB >= volume.LARGE_BLOCKS else []),
-         *(["-d", share] if share else []), "-E",
-         f"nodiscard,offset={first * SECTOR}", disk, f"{mib}M"])
+         *(["-d", share] if share else []), "-E", f"nodiscard,offset={at}",
+         disk, f"{mib}M"])
     if share:
-        volume.hash_folders(f"{disk}?offset={first * SECTOR}")
+        volume.hash_folders(f"{disk}?offset={at}")
 
 
-def write_disk(disk, files, mib=None, seed="", share=None):
-    """Makes a disk whose EFI system partition holds {path: local file}; with a
-    volume of `mib` MiB beside it that begins as a copy of `share`."""
+def write_disk(disk, files, options=None, seed=""):
+    """Makes a disk whose EFI system partition holds {path: local file}, and
+    what else the options want on it."""
     content = sum(-(-os.path.getsize(p) // 4096) * 4096
                   for p in files.values())
     sectors = (content + content // 16 + 4 * MIB) // SECTOR + FIRST_SECTOR
     sectors = -(-sectors // CYLINDER) * CYLINDER
     with open(disk, "wb") as f:
         f.truncate(sectors * SECTOR)
-    if mib:
-        _write_gpt(disk, sectors - FIRST_SECTOR, mib, seed, share)
+    parts = _parts(sectors - FIRST_SECTOR, options or Options())
+    if len(parts) > 1:
+        _write_gpt(disk, parts, options, seed)
     else:
         _write_mbr(disk, sectors - FIRST_SECTOR)
     run(["mkfs.fat", "--invariant", "-n", "ISTHMUS", "--offset",
@@ -188,7 +215,11 @@ def build(disk, options, scratch):
     tree = manifest.compile_source(options.manifest or manifest.DEFAULT)
     seed = secrets.token_hex(16)        # two such disks are told apart
     if options.volume_mib:
-        options.volume_disk = f"id:{gpt.part_id(seed, PARTS[1])}"
+        options.volume_disk = f"id:{gpt.part_id(seed, VOLUME)}"
+    if options.distro_images:
+        options.distros = [
+            (name, f"id:{gpt.part_id(seed, _distro_part(i))}", user)
+            for i, (name, _, user) in enumerate(options.distros)]
     modules = _modules(tree, options, scratch)
     manifest.fill_in(tree, modules, options)
     blob = os.path.join(scratch, "isthmus.dtb")
@@ -198,4 +229,4 @@ def build(disk, options, scratch):
     for name, path in modules.items():
         place = tree.find(f"modules/{name}").text("path")
         files[place.strip("\\").replace("\\", "/")] = path
-    write_disk(disk, files, options.volume_mib, seed, options.share)
+    write_disk(disk, files, options, seed)

@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 
-from isthmus_lib.common import Failure
+from isthmus_lib.common import Failure, run
 
 PREFIX = "isthmus-run-"
 
@@ -40,6 +40,11 @@ class Folder:
         self.close()
 
 
+def large():
+    """A folder for what may be large."""
+    return Folder(place=os.environ.get("TMPDIR") or "/var/tmp")
+
+
 def _lock(folder):
     """A descriptor that holds the lock on a folder; None if another run holds
     it, or has removed the folder meanwhile."""
@@ -55,6 +60,11 @@ def _lock(folder):
         pass
     os.close(fd)
     return None
+
+
+def copy(source, target):
+    """The same file once more; its holes take no room."""
+    run(["cp", "--reflink=auto", "--sparse=always", source, target])
 
 
 def remove_left_behind(prefix, place):
