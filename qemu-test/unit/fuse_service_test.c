@@ -24,7 +24,7 @@
 static struct loop_work *work;
 static struct fixture f;
 static struct fuse_server *server;
-static struct vsock_conn *const end = &fake_vsock.end;
+static struct vsock_conn *const end = fake_vsock.end;
 static uint64_t unique;
 
 void loop_work_add(struct loop_work *added)

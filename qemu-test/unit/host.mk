@@ -73,5 +73,6 @@ host_screen_SRCS := qemu-test/unit/host_screen_test.c \
 	host-bridge/ui/outbox.c host-bridge/ui/screen_size.c
 UNIT_TESTS += host_commands
 host_commands_SRCS := qemu-test/unit/host_commands_test.c \
+	qemu-test/unit/fake/vsock.c \
 	$(addprefix host-bridge/ui/,host_commands.c outbox.c words.c)
 host_commands_CFLAGS := -include qemu-test/unit/newlib.h

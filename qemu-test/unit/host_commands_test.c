@@ -23,24 +23,10 @@
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/host_commands.h"
-#include "host-bridge/vsock/vsock.h"
-
-#define CONNS		8u
+#include "qemu-test/unit/fake/vsock.h"
 
 /* ---- What is below and above, as far as it is used ---- */
 
-struct vsock_conn {
-	void *arg;
-	uint32_t port;
-	size_t room;			/* bytes that Linux takes yet */
-	char got[1 << 20];
-	size_t len;
-	bool reset, shut;
-};
-
-static struct vsock_conn conns[CONNS];
-static const struct vsock_ops *ops;
-static void *service;
 static const struct serial_other *diverted;
 static bool waits;
 static unsigned drained;
@@ -50,52 +36,6 @@ static struct loop_timer *set;
 static const char *prints;
 static unsigned times, printed;
 static bool obeys;			/* it pauses, and ends at ctrl-c */
-
-int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *o,
-		 void *arg)
-{
-	(void)vs;
-	assert_int_equal(port, HOST_COMMANDS_PORT);
-	ops = o;
-	service = arg;
-	return 0;
-}
-
-size_t vsock_send(struct vsock_conn *c, const void *data, size_t len)
-{
-	len = len < c->room ? len : c->room;
-	assert_false(c->shut);
-	memcpy(c->got + c->len, data, len);
-	c->len += len;
-	c->room -= len;
-	return len;
-}
-
-void vsock_shutdown(struct vsock_conn *c, unsigned flags)
-{
-	(void)flags;
-	c->shut = true;
-}
-
-void vsock_reset(struct vsock_conn *c)
-{
-	c->reset = true;
-}
-
-void *vsock_arg(const struct vsock_conn *c)
-{
-	return c->arg;
-}
-
-void vsock_set_arg(struct vsock_conn *c, void *arg)
-{
-	c->arg = arg;
-}
-
-uint32_t vsock_peer_port(const struct vsock_conn *c)
-{
-	return c->port;
-}
 
 const struct serial_other *serial_divert(const struct serial_other *to)
 {
@@ -208,7 +148,7 @@ static struct host_commands *hc;
 
 static void start(const char *words)
 {
-	memset(conns, 0, sizeof(conns));
+	fake_vsock_setup();
 	free(hc);
 	waits = true;
 	ran[0] = noticed[0] = '\0';
@@ -219,19 +159,17 @@ static void start(const char *words)
 	in_agent = fails = false;
 	assert_int_equal(host_commands_new(&env, words, &hc), 0);
 	host_commands_serve();
+	assert_int_equal(fake_vsock.listens, HOST_COMMANDS_PORT);
 }
 
-static struct vsock_conn *reach(unsigned i, uint32_t port)
+static void say(struct vsock_conn *c, const void *data, size_t len)
 {
-	conns[i] = (struct vsock_conn){ .arg = service, .port = port,
-					.room = sizeof(conns[i].got) };
-	ops->on_open(&conns[i]);
-	return &conns[i];
+	c->ops->on_data(c, data, len);
 }
 
 static void gone(struct vsock_conn *c)
 {
-	ops->on_close(c, 0);
+	fake_vsock_gone(c, 0);
 }
 
 /* The status in the last frame, and the text of those of a type. */
@@ -241,14 +179,14 @@ static uint32_t answer(const struct vsock_conn *c, enum agent_type type,
 	uint32_t len, status = UINT32_MAX;
 	size_t out = 0;
 
-	for (size_t at = 0; at < c->len; at += AGENT_HEADER + len) {
-		memcpy(&len, c->got + at + 1, 4);
-		assert_true(at + AGENT_HEADER + len <= c->len);
+	for (size_t at = 0; at < c->out_len; at += AGENT_HEADER + len) {
+		memcpy(&len, c->out + at + 1, 4);
+		assert_true(at + AGENT_HEADER + len <= c->out_len);
 		assert_int_equal(status, UINT32_MAX);
-		if (c->got[at] == AGENT_EXIT) {
-			memcpy(&status, c->got + at + AGENT_HEADER, 4);
-		} else if ((enum agent_type)c->got[at] == type) {
-			memcpy(text + out, c->got + at + AGENT_HEADER, len);
+		if (c->out[at] == AGENT_EXIT) {
+			memcpy(&status, c->out + at + AGENT_HEADER, 4);
+		} else if ((enum agent_type)c->out[at] == type) {
+			memcpy(text + out, c->out + at + AGENT_HEADER, len);
 			out += len;
 		}
 	}
@@ -259,11 +197,11 @@ static uint32_t answer(const struct vsock_conn *c, enum agent_type type,
 /* The status of a line from a port, and what was said about it. */
 static uint32_t ask(const char *line, uint32_t port, char *text)
 {
-	struct vsock_conn *c = reach(0, port);
+	struct vsock_conn *c = fake_vsock_reach(port);
 	uint32_t status;
 
 	ran[0] = '\0';
-	ops->on_data(c, line, strlen(line));
+	say(c, line, strlen(line));
 	status = answer(c, AGENT_STDERR, text);
 	assert_true(c->shut == (status != UINT32_MAX));
 	gone(c);
@@ -279,13 +217,13 @@ static void test_shows(void **state)
 	(void)state;
 	start(NULL);
 	waits = false;			/* they need no console */
-	c = reach(0, 5000);
-	ops->on_data(c, "stat", 4);
-	ops->on_data(c, "us --json\n", 10);
+	c = fake_vsock_reach(5000);
+	say(c, "stat", 4);
+	say(c, "us --json\n", 10);
 	assert_int_equal(answer(c, AGENT_STDOUT, said), 0);
 	assert_string_equal(said, "one\n");
 	assert_string_equal(ran, "status --json");
-	assert_true(c->shut && !c->reset);
+	assert_true(c->shut && !c->gone);
 	assert_null(diverted);
 	assert_string_equal(noticed, "");
 	gone(c);
@@ -359,35 +297,35 @@ static void test_lines(void **state)
 				 HOST_COMMANDS_REFUSED);
 	}
 	start(NULL);
-	c = reach(0, 900);
-	ops->on_data(c, "he\0lp\n", 6);
+	c = fake_vsock_reach(900);
+	say(c, "he\0lp\n", 6);
 	assert_int_equal(answer(c, AGENT_STDERR, said), HOST_COMMANDS_REFUSED);
 	gone(c);
 	memset(line, ' ', sizeof(line));
 	memcpy(line, "status", 6);
 	line[HOST_COMMANDS_LINE - 1] = '\n';
-	c = reach(0, 900);
-	ops->on_data(c, line, HOST_COMMANDS_LINE);
+	c = fake_vsock_reach(900);
+	say(c, line, HOST_COMMANDS_LINE);
 	assert_int_equal(answer(c, AGENT_STDOUT, said), 0);
 	gone(c);
 	line[HOST_COMMANDS_LINE - 1] = ' ';
 	line[HOST_COMMANDS_LINE] = '\n';
 	for (unsigned i = 0; i < 3; i++) {
-		c = reach(0, 900);
+		c = fake_vsock_reach(900);
 		if (i == 0) {
-			ops->on_data(c, line, HOST_COMMANDS_LINE + 1);
+			say(c, line, HOST_COMMANDS_LINE + 1);
 		} else if (i == 1) {
-			ops->on_data(c, line, HOST_COMMANDS_LINE);
+			say(c, line, HOST_COMMANDS_LINE);
 		} else {
-			ops->on_data(c, "help\nhelp\n", 10);
+			say(c, "help\nhelp\n", 10);
 		}
-		assert_true(c->reset);
+		assert_true(c->gone);
 		gone(c);
 	}
-	c = reach(0, 900);
-	ops->on_data(c, "help\n", 5);
-	ops->on_data(c, "help\n", 5);	/* behind its end */
-	assert_true(c->reset);
+	c = fake_vsock_reach(900);
+	say(c, "help\n", 5);
+	say(c, "help\n", 5);	/* behind its end */
+	assert_true(c->gone);
 	gone(c);
 }
 
@@ -398,16 +336,16 @@ static void test_sessions(void **state)
 	(void)state;
 	start(NULL);
 	for (unsigned i = 0; i < 6; i++) {
-		assert_int_equal(reach(i, 900)->reset, i >= 4);
+		assert_int_equal(fake_vsock_reach(900)->gone, i >= 4);
 	}
 	for (unsigned i = 0; i < 6; i++) {
-		gone(&conns[i]);
+		gone(&fake_vsock.end[i]);
 	}
 	host_commands_get_status(hc, &status);
 	assert_int_equal(status.sessions, 0);
 	assert_int_equal(status.refused, 2);
-	assert_false(reach(0, 900)->reset);
-	gone(&conns[0]);
+	assert_false(fake_vsock_reach(900)->gone);
+	gone(fake_vsock.end);
 }
 
 /* As the console does it: the next line, its command, and that it is done. */
@@ -434,12 +372,12 @@ static void test_console(void **state)
 	waits = false;
 	assert_int_equal(ask("cp a b\n", 900, said), HOST_COMMANDS_BUSY);
 	waits = true;
-	c = reach(0, 900);
-	d = reach(1, 900);
-	e = reach(2, 900);
-	ops->on_data(c, "cp a b\n", 7);
-	ops->on_data(d, "cp c d\n", 7);
-	ops->on_data(e, "cp e f\n", 7);
+	c = fake_vsock_reach(900);
+	d = fake_vsock_reach(900);
+	e = fake_vsock_reach(900);
+	say(c, "cp a b\n", 7);
+	say(d, "cp c d\n", 7);
+	say(e, "cp e f\n", 7);
 	assert_string_equal(ran, "");
 	gone(d);			/* before its turn */
 	assert_true(console_turn());
@@ -467,17 +405,17 @@ static void test_stall(void **state)
 	memset(much, 'x', sizeof(much) - 1);
 	prints = much;
 	times = 500;
-	c = reach(0, 900);
-	ops->on_data(c, "cat a\n", 6);
+	c = fake_vsock_reach(900);
+	say(c, "cat a\n", 6);
 	assert_true(console_turn());
 	assert_int_equal(answer(c, AGENT_STDOUT, said), 0);
 	assert_int_equal(strlen(said), 500 * 1000);
 	gone(c);
 
 	/* Takes nothing: after 32 KiB it is busy, after a second over. */
-	c = reach(0, 900);
-	c->room = 100;
-	ops->on_data(c, "cat a\n", 6);
+	c = fake_vsock_reach(900);
+	c->takes = 100;
+	say(c, "cat a\n", 6);
 	assert_true(remote->line(line, sizeof(line)));
 	(void)serial_divert(remote->serial);
 	obeys = true;
@@ -487,8 +425,8 @@ static void test_stall(void **state)
 	assert_non_null(set);
 	/* It takes some: the time begins anew. */
 	drained = 0;
-	c->room = 20000;
-	ops->on_writable(c);
+	c->takes = 20000;
+	c->ops->on_writable(c);
 	assert_true(drained > 0 && !diverted->busy() && !set);
 	commands_run(&env, line);
 	assert_true(diverted->busy() && set);
@@ -496,14 +434,14 @@ static void test_stall(void **state)
 	assert_true(!diverted->busy() && diverted->typed(3));
 	(void)serial_divert(NULL);
 	remote->done();
-	c->room = sizeof(c->got) - c->len;
-	ops->on_writable(c);
+	c->takes = SIZE_MAX;
+	c->ops->on_writable(c);
 	assert_int_equal(answer(c, AGENT_STDERR, said), HOST_COMMANDS_FAILED);
 	assert_true(c->shut);
 	gone(c);
 
-	c = reach(0, 900);
-	ops->on_data(c, "cat a\n", 6);
+	c = fake_vsock_reach(900);
+	say(c, "cat a\n", 6);
 	assert_true(remote->line(line, sizeof(line)));
 	(void)serial_divert(remote->serial);
 	gone(c);
@@ -520,13 +458,13 @@ static void test_within(void **state)
 
 	(void)state;
 	start("cat status");
-	c = reach(0, 900);
-	d = reach(1, 5000);
-	ops->on_data(c, "cat a\n", 6);
+	c = fake_vsock_reach(900);
+	d = fake_vsock_reach(5000);
+	say(c, "cat a\n", 6);
 	assert_true(remote->line(line, sizeof(line)));
 	(void)serial_divert(remote->serial);
 	prints = "status";
-	ops->on_data(d, "status\n", 7);
+	say(d, "status\n", 7);
 	assert_int_equal(answer(d, AGENT_STDOUT, said), 0);
 	assert_string_equal(said, "status\n");
 	assert_ptr_equal(diverted, remote->serial);
@@ -553,9 +491,9 @@ static void test_in_agent(void **state)
 	assert_int_equal(ask("exec ls\n", 900, said), HOST_COMMANDS_BUSY);
 	assert_int_equal(ask("poweroff\n", 900, said), HOST_COMMANDS_BUSY);
 	waited();
-	c = reach(0, 900);
+	c = fake_vsock_reach(900);
 	times = 3;
-	ops->on_data(c, "cp a b\n", 7);
+	say(c, "cp a b\n", 7);
 	assert_string_equal(ran, "");
 	waited();
 	assert_string_equal(ran, "cp a b");
@@ -567,8 +505,8 @@ static void test_in_agent(void **state)
 	assert_int_equal(ask("cp a b\n", 900, said), HOST_COMMANDS_BUSY);
 	/* One that needs an agent, and has come before: not within. */
 	waits = true;
-	c = reach(0, 900);
-	ops->on_data(c, "exec ls\n", 8);
+	c = fake_vsock_reach(900);
+	say(c, "exec ls\n", 8);
 	waits = false;
 	in_agent = true;
 	ran[0] = '\0';

@@ -64,7 +64,7 @@ static void begin(unsigned features, uint32_t sectors)
 static void end(void)
 {
 	nbd_settle = NULL;
-	if (!fake_vsock.end.gone) {
+	if (!fake_vsock.end->gone) {
 		fake_vsock_close();
 	}
 	fake_disk_settle(&disk);

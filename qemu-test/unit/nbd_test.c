@@ -20,7 +20,7 @@
 #define GO	assert_int_equal
 #define MIB	(1u << 20)
 
-static struct vsock_conn *const end = &fake_vsock.end;
+static struct vsock_conn *const end = fake_vsock.end;
 struct fixture f;
 static struct nbd_service *service;
 static struct nbd_store *store;

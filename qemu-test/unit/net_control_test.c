@@ -14,7 +14,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/net/stack.h"
 #include "host-bridge/rt/hmac.h"
-#include "host-bridge/vsock/vsock.h"
+#include "qemu-test/unit/fake/vsock.h"
 
 #define PORT	4243u
 #define KEY	"4a65666500000000000000000000000000000000000000000000000000000000"
@@ -25,19 +25,9 @@
 
 static const struct config_network want;
 
-/* Connections to the agent. */
-static struct vsock_conn {
-	const struct vsock_ops *ops;
-	void *arg;
-	bool used, reset;
-	size_t got, takes;	/* bytes from the peer; and more of them it takes */
-	char text[256];		/* the first of them */
-	size_t held;
-} conns[PEERS];
-
 static struct guest guest;
 static enum linux_state state = LINUX_RUNNING;
-static bool ready = true, channel = true;
+static bool ready = true;
 
 enum linux_state linux_state(const struct guest *of)
 {
@@ -58,58 +48,6 @@ static bool find(const char *name, struct guest **of, struct vsock **vs)
 	return strcmp(name, "") == 0 || strcmp(name, "linux") == 0;
 }
 
-struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
-				 const struct vsock_ops *ops, void *arg)
-{
-	struct vsock_conn *c = conns;
-
-	assert_ptr_equal(vs, &guest);
-	assert_int_equal(port, 1023);
-	assert_int_equal(ops->credit, CREDIT);
-	while (c->used) {
-		c++;
-	}
-	*c = (struct vsock_conn){ ops, arg, true, false, 0, SIZE_MAX, "", 0 };
-	return channel ? c : NULL;
-}
-
-size_t vsock_send(struct vsock_conn *c, const void *data, size_t len)
-{
-	size_t n = len < c->takes ? len : c->takes, room = 255 - strlen(c->text);
-
-	assert_true(c->used && !c->reset);
-	strncat(c->text, data, n < room ? n : room);
-	c->got += n;
-	c->takes -= n;
-	return n;
-}
-
-void vsock_hold(struct vsock_conn *c, size_t bytes)
-{
-	c->held += bytes;
-}
-
-void vsock_release(struct vsock_conn *c, size_t bytes)
-{
-	assert_true(c->used && bytes <= c->held);
-	c->held -= bytes;
-}
-
-void vsock_reset(struct vsock_conn *c)
-{
-	c->reset = true;
-}
-
-void *vsock_arg(const struct vsock_conn *c)
-{
-	return c->arg;
-}
-
-void vsock_set_arg(struct vsock_conn *c, void *arg)
-{
-	c->arg = arg;
-}
-
 /* The agent says something, or ends. */
 static void agent_says(struct vsock_conn *c, const void *data, size_t len)
 {
@@ -117,10 +55,15 @@ static void agent_says(struct vsock_conn *c, const void *data, size_t len)
 	net_run(100);
 }
 
+static bool agent_got(const struct vsock_conn *c, const char *text)
+{
+	return c->out_len == strlen(text) &&
+	       memcmp(c->out, text, c->out_len) == 0;
+}
+
 static void agent_ends(struct vsock_conn *c, int error)
 {
-	c->ops->on_close(c, error);
-	c->used = false;
+	fake_vsock_gone(c, error);
 	net_run(100);
 }
 
@@ -149,10 +92,10 @@ static void answer(struct peer *p, const char *behind)
 	peer_say(p, text);
 }
 
-/* A session that has begun: peers[i] and conns[0 or the next free]. */
+/* A session that has begun: peers[i] and the first free one to the agent. */
 static struct vsock_conn *begin(unsigned i)
 {
-	struct vsock_conn *c = conns;
+	struct vsock_conn *c = fake_vsock.end;
 
 	while (c->used) {
 		c++;
@@ -160,7 +103,9 @@ static struct vsock_conn *begin(unsigned i)
 	peer_connect(i, PORT);
 	answer(&peers[i], "\n");
 	assert_string_equal(peers[i].said, "ok\n");
-	assert_true(c->used);
+	assert_true(c->used && c->ops->credit == CREDIT);
+	assert_ptr_equal(fake_vsock.called, &guest);
+	assert_int_equal(fake_vsock.calls, 1023);
 	c->ops->on_open(c);
 	peers[i].len = 0;
 	return c;
@@ -253,11 +198,11 @@ static void bytes_pass_both_ways(void **s)
 	/* What comes with the answer is the agent's already. */
 	peer_connect(0, PORT);
 	answer(&peers[0], " linux\nrequest");
-	c = conns;
+	c = fake_vsock.end;
 	c->ops->on_open(c);
-	assert_string_equal(c->text, "request");
+	assert_true(agent_got(c, "request"));
 	peer_say(&peers[0], " and more");
-	assert_string_equal(c->text, "request and more");
+	assert_true(agent_got(c, "request and more"));
 	agent_says(c, "said", 4);
 	assert_string_equal(peers[0].said, "said");
 	assert_int_equal(c->held, 0);
@@ -280,24 +225,23 @@ static void what_cannot_begin_says_so(void **s)
 	assert_true(peers[0].ended);
 	peer_segment(&peers[0], FIN_ACK, "");
 	state = LINUX_RUNNING;
-	channel = false;
+	fake_vsock.down = true;
 	peer_connect(0, PORT);
 	answer(&peers[0], "\n");
 	assert_memory_equal(peers[0].said + 8, "Linux's side", 12);
 	peer_segment(&peers[0], FIN_ACK, "");
-	channel = true;
-	conns[0].used = false;
+	fake_vsock.down = false;
 	/* While Linux comes up it waits. */
 	ready = false;
 	peer_connect(0, PORT);
 	answer(&peers[0], "\nfirst");
 	net_run(60000);
 	assert_string_equal(peers[0].said, "ok\n");
-	assert_false(conns[0].used);
+	assert_false(fake_vsock.end->used);
 	ready = true;
 	net_run(200);
-	assert_true(conns[0].used);
-	agent_ends(&conns[0], ECONNREFUSED);
+	assert_true(fake_vsock.end->used);
+	agent_ends(fake_vsock.end, ECONNREFUSED);
 	assert_string_equal(peers[0].said + 8, "the agent does not listen");
 	peer_segment(&peers[0], FIN_ACK, "");
 	net_run(100);
@@ -323,17 +267,17 @@ static void the_peer_waits_for_the_agent(void **s)
 	sent = p->next - start;
 	assert_true(sent > WINDOW - 2 * sizeof(much));
 	net_run(1000);
-	assert_int_equal(c->got, 0);
+	assert_int_equal(c->out_len, 0);
 	/* It takes some: so much more may come, and nothing is lost. */
 	c->takes = 20000;
 	c->ops->on_writable(c);
 	net_run(1000);
-	assert_int_equal(c->got, 20000);
+	assert_int_equal(c->out_len, 20000);
 	assert_in_range(p->room, 20000, WINDOW - sent + 20000);
 	c->takes = SIZE_MAX;
 	c->ops->on_writable(c);
 	net_run(1000);
-	assert_int_equal(c->got, sent);
+	assert_int_equal(c->out_len, sent);
 	go(0, c);
 }
 
@@ -383,12 +327,12 @@ static void who_goes_takes_his_session_along(void **s)
 	(void)s;
 	peer_segment(&peers[0], FIN_ACK, "");
 	net_run(100);
-	assert_true(c->reset && !c->arg);
+	assert_true(c->gone && !c->arg);
 	c->used = false;
 	c = begin(0);
 	peer_segment(&peers[0], 4, "");
 	net_run(100);
-	assert_true(c->reset && !c->arg);
+	assert_true(c->gone && !c->arg);
 	/* What comes of it after that finds nobody. */
 	c->ops->on_data(c, "x", 1);
 	c->ops->on_writable(c);
@@ -451,5 +395,6 @@ int main(void)
 		cmocka_unit_test(places_are_few),
 	};
 
+	fake_vsock_setup();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

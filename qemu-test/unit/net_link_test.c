@@ -21,7 +21,7 @@
 #define HEAD	sizeof(struct net_channel_head)
 #define MAX	NET_CHANNEL_PACKET_MAX
 
-static struct vsock_conn *const end = &fake_vsock.end;
+static struct vsock_conn *const end = fake_vsock.end;
 static struct link *l;
 static unsigned received, writable, ups, downs;
 static struct net_packet last;

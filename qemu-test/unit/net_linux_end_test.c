@@ -126,10 +126,10 @@ static void shut_it_has_no_network(void **state)
 	/* and when it asks for one, in a life that has just begun */
 	fake_vsock_close();
 	fake_vsock_open();
-	assert_true(fake_vsock.end.gone);
+	assert_true(fake_vsock.end->gone);
 	linux_net_reach(ln, LINUX_NET_ALL);
 	fake_vsock_open();
-	assert_false(fake_vsock.end.gone);
+	assert_false(fake_vsock.end->gone);
 	from_linux(linux_ip, peer, UDP, 7000, 53);
 	assert_true(from_wire(peer, outside, UDP, 53,
 			      net_get16(fake_stack.packet + 20)));

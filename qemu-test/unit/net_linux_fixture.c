@@ -187,7 +187,7 @@ void say(const uint8_t *ip, size_t len)
 	memcpy(m.ip, ip, len);
 	GO(fake_vsock_send(&m, m.head.len), m.head.len);
 	fake_vsock_step();
-	assert_false(fake_vsock.end.gone);
+	assert_false(fake_vsock.end->gone);
 }
 
 void from_linux(const uint8_t *from, const uint8_t *to, uint8_t proto,

@@ -85,12 +85,12 @@ static unsigned report(unsigned which, const struct ports_listener *l,
 	begin(which);
 	fake_vsock_send(&count, sizeof(count));
 	fake_vsock_send(l, count * sizeof(*l));
-	while (fake_vsock.end.len > 0 || fake_vsock.end.want_room) {
+	while (fake_vsock.end->len > 0 || fake_vsock.end->want_room) {
 		fake_vsock_step();
 		len += fake_vsock_take(answer + len);
 	}
 	len += fake_vsock_take(answer + len);
-	assert_false(fake_vsock.end.gone);
+	assert_false(fake_vsock.end->gone);
 	fake_vsock_close();
 	assert_true(len >= sizeof(count));
 	memcpy(&count, answer, sizeof(count));
@@ -278,10 +278,10 @@ static void no_report(void **state)
 		     fake_vsock.chunk += 11) {
 			begin(0);
 			fake_vsock_send(&bad[i], sizeof(bad[i]));
-			while (fake_vsock.end.len > 0 && !fake_vsock.end.gone) {
+			while (fake_vsock.end->len > 0 && !fake_vsock.end->gone) {
 				fake_vsock_step();
 			}
-			assert_true(fake_vsock.end.gone);
+			assert_true(fake_vsock.end->gone);
 			fake_vsock_close();
 		}
 	}
@@ -289,15 +289,15 @@ static void no_report(void **state)
 	fake_vsock_setup();
 	fake_vsock.port = 1024;
 	begin(0);
-	assert_true(fake_vsock.end.gone);
+	assert_true(fake_vsock.end->gone);
 	fake_vsock_close();
 	assert_null(linuxes[0]->conn);
 	fake_vsock_setup();
 	begin(0);
 	begin(0);
-	assert_true(fake_vsock.end.gone);
+	assert_true(fake_vsock.end->gone);
 	fake_vsock_close();
-	fake_vsock.end.arg = linuxes[0];
+	fake_vsock.end->arg = linuxes[0];
 	fake_vsock_close();
 	GO(REPORT(0, { 80, TCP, BOTH }), 0);
 }

@@ -22,7 +22,7 @@ $(foreach t,$(NET_UNIT),\
 	$(eval build/unit/$(t): build/unit/lwip.a))
 NETCONSOLE_SRCS := host-bridge/net/netconsole.c host-bridge/net/challenge.c host-bridge/rt/hmac.c proto/sha256.c
 net_console_SRCS += qemu-test/unit/net_peers.c $(NETCONSOLE_SRCS)
-net_control_SRCS += qemu-test/unit/net_peers.c host-bridge/agent/control.c \
+net_control_SRCS += qemu-test/unit/net_peers.c qemu-test/unit/fake/vsock.c host-bridge/agent/control.c \
 	host-bridge/net/challenge.c host-bridge/rt/hmac.c proto/sha256.c
 net_wrong_SRCS += $(NETCONSOLE_SRCS)
 NAMES_SRCS := qemu-test/unit/net_names_fixture.c $(addprefix host-bridge/net/, \

@@ -44,7 +44,7 @@ bool nbd_talk(const void *data, size_t len, size_t want)
 			nbd_settle();
 		}
 		nbd_got_len += fake_vsock_take(nbd_got + nbd_got_len);
-		if (fake_vsock.end.gone) {
+		if (fake_vsock.end->gone) {
 			return false;
 		}
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vsock with one connection: fake/vsock.h. The calls of a service, and the
- * client at the other end.
+ * A vsock for tests: fake/vsock.h. The calls of a service, and the client at the
+ * other end.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -25,17 +25,44 @@ int vsock_listen(struct vsock *vs, uint32_t port, const struct vsock_ops *ops,
 	return 0;
 }
 
+/* A place for one, empty. */
+static struct vsock_conn *place(const struct vsock_ops *ops, void *arg)
+{
+	struct vsock_conn *c = fake_vsock.end;
+
+	while (c->used) {
+		assert_true(++c < fake_vsock.end + FAKE_CONNS);
+	}
+	memset(c, 0, offsetof(struct vsock_conn, in));
+	c->out_len = 0;
+	c->ops = ops;
+	c->arg = arg;
+	c->takes = SIZE_MAX;
+	c->used = true;
+	return c;
+}
+
+struct vsock_conn *vsock_connect(struct vsock *vs, uint32_t port,
+				 const struct vsock_ops *ops, void *arg)
+{
+	fake_vsock.called = vs;
+	fake_vsock.calls = port;
+	return fake_vsock.down ? NULL : place(ops, arg);
+}
+
 size_t vsock_send(struct vsock_conn *conn, const void *data, size_t len)
 {
 	size_t space = conn->out_len < fake_vsock.room
 		       ? fake_vsock.room - conn->out_len : 0;
 	size_t n = len < space ? len : space;
 
-	assert_false(conn->gone);
+	n = n < conn->takes ? n : conn->takes;
+	assert_true(conn->used && !conn->gone && !conn->shut);
 	if (n > 0) {
 		memcpy(conn->out + conn->out_len, data, n);
 	}
 	conn->out_len += n;
+	conn->takes -= n;
 	conn->want_room |= n < len;
 	return n;
 }
@@ -65,7 +92,7 @@ void vsock_hold(struct vsock_conn *conn, size_t bytes)
 
 void vsock_release(struct vsock_conn *conn, size_t bytes)
 {
-	assert_true(bytes <= conn->held);
+	assert_true(conn->used && bytes <= conn->held);
 	conn->held -= bytes;
 }
 
@@ -82,7 +109,7 @@ void vsock_reset(struct vsock_conn *conn)
 
 uint64_t vsock_slice_end(const struct vsock_conn *conn)
 {
-	assert_ptr_equal(conn, &fake_vsock.end);
+	assert_true(conn->used);
 	return fake_vsock.no_time ? 0 : UINT64_MAX;
 }
 
@@ -94,8 +121,7 @@ void vsock_again(struct vsock_conn *conn)
 
 uint32_t vsock_peer_port(const struct vsock_conn *conn)
 {
-	assert_ptr_equal(conn, &fake_vsock.end);
-	return fake_vsock.port;
+	return conn->port;
 }
 
 void *vsock_arg(const struct vsock_conn *conn)
@@ -116,26 +142,39 @@ void fake_vsock_setup(void)
 	fake_vsock.no_time = false;
 }
 
-/** A connection, empty. */
+/** A client at that port connects; our end. */
+struct vsock_conn *fake_vsock_reach(uint32_t port)
+{
+	struct vsock_conn *c = place(fake_vsock.ops, fake_vsock.service);
+
+	c->port = port;
+	c->ops->on_open(c);
+	return c;
+}
+
+/** The first one begins anew, by fake_vsock.port. */
 void fake_vsock_open(void)
 {
-	struct vsock_conn *end = &fake_vsock.end;
+	fake_vsock.end->used = false;
+	fake_vsock_reach(fake_vsock.port);
+}
 
-	memset(end, 0, offsetof(struct vsock_conn, in));
-	end->out_len = 0;
-	end->arg = fake_vsock.service;
-	fake_vsock.ops->on_open(end);
+/** Its other end is gone. */
+void fake_vsock_gone(struct vsock_conn *conn, int error)
+{
+	conn->ops->on_close(conn, error);
+	conn->used = false;
 }
 
 void fake_vsock_close(void)
 {
-	fake_vsock.ops->on_close(&fake_vsock.end, ECONNRESET);
+	fake_vsock.ops->on_close(fake_vsock.end, ECONNRESET);
 }
 
 /** The client sends; returns how much there was room for. */
 size_t fake_vsock_send(const void *data, size_t len)
 {
-	struct vsock_conn *end = &fake_vsock.end;
+	struct vsock_conn *end = fake_vsock.end;
 	size_t used = end->len + end->held;
 	size_t space = used < fake_vsock.room ? fake_vsock.room - used : 0;
 	size_t n = len < space ? len : space;
@@ -150,12 +189,12 @@ size_t fake_vsock_send(const void *data, size_t len)
 /** The client reads all that is there; returns how much. */
 size_t fake_vsock_take(void *data)
 {
-	size_t n = fake_vsock.end.out_len;
+	size_t n = fake_vsock.end->out_len;
 
 	if (n > 0) {
-		memcpy(data, fake_vsock.end.out, n);
+		memcpy(data, fake_vsock.end->out, n);
 	}
-	fake_vsock.end.out_len = 0;
+	fake_vsock.end->out_len = 0;
 	return n;
 }
 
@@ -163,7 +202,7 @@ size_t fake_vsock_take(void *data)
 void fake_vsock_step(void)
 {
 	static uint8_t data[FAKE_QUEUE];
-	struct vsock_conn *end = &fake_vsock.end;
+	struct vsock_conn *end = fake_vsock.end;
 	size_t n = end->len < fake_vsock.chunk ? end->len : fake_vsock.chunk;
 
 	if (n > 0 && !end->gone) {
