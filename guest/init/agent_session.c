@@ -141,6 +141,18 @@ static void send_result(int sock, int error)
 	}
 }
 
+/* A child has neither a disk of its template's nor what was open on the host's volume:
+ * no root for a distribution that runs. */
+static void freeze(int sock)
+{
+	if (distro_seconds() > 0) {
+		send_error(sock, "a distribution runs, or is being changed; no "
+			   "child could have it: \"distro stop\" ends it");
+	} else {
+		send_result(sock, agent_freeze());
+	}
+}
+
 /* End of file for the command; what it has not taken nobody will. A pty's master
  * stays open for its output. */
 static void close_in(struct session *s)
@@ -551,7 +563,7 @@ void agent_session(int sock)
 		kill(1, stop_signal(req.verb == AGENT_VERB_REBOOT));
 		break;
 	case AGENT_VERB_FREEZE:
-		send_result(sock, agent_freeze());
+		freeze(sock);
 		break;
 	case AGENT_VERB_FORK:
 		send_result(sock, agent_fork(req.name, req.seed, req.net));

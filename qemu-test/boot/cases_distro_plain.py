@@ -124,6 +124,9 @@ def distro_plain(t):
     got = re.search(r"limits (\d+) of (\d+)", said)
     t.check(memory // 2 < int(got[1]) < memory - (16 << 20) and
             100 < int(got[2]) < 16384, f"limits: {said!r}")
+    said = console.run("linux freeze")
+    t.check('a distribution runs, or ' in said and '"distro stop" ends it' in
+            said, f"freeze: {said!r}")
     enter(console, "one")
     look_inside(t, console)
     limits(t, console)
