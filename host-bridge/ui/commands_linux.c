@@ -524,6 +524,7 @@ const struct command commands_linux[] = {
 	  "  start NAME, stop NAME, default [NAME[,USER]]\n"
 	  "  import TAR NAME [--to files|disk] [--size MIB]\n"
 	  "                  of a tar archive, a path of Linux's: /mnt/host/..\n"
+	  "                  An OCI image takes `isthmus distro` where that runs.\n"
 	  "  export NAME TAR an archive of all of it, which does not run\n"
 	  "  convert NAME --to files|disk   ctrl-c ends it; the next call goes on\n"
 	  "  remove NAME --yes\n"
