@@ -7,6 +7,7 @@ gone for a while."""
 import re
 import time
 
+from cases_distro_plain import scripts
 from cases_net import free_port, with_network
 from qmp import Qmp
 from runner import QEMU, case
@@ -209,3 +210,38 @@ def unplugged(t, nic):
 def net_unplugged(t):
     for nic in ("virtio", "e1000", "e1000e"):
         unplugged(t, nic)
+
+
+def resolved(t, console, server):
+    """Who has answered for a name, asked for in the distribution."""
+    said = console.run("exec --distro one busybox nslookup a.example 2>&1")
+    t.check(re.search(r"^Server:\s+10\.77\.1\.1$", said, re.M) and
+            re.search(rf"^Address: {server}$", said, re.M),
+            f"a name, by {server}: {said!r}")
+
+
+@case("distro-names", "DHCP names another server: names are asked of that one "
+      "in a distribution that runs", only=QEMU, why=WHY, later=QEMU)
+def distro_names(t):
+    wire = Wire("10.9.0.10")
+    wire.server = "10.9.0.2"
+    console = on_wire(t, wire, "virtio", "--qmp", t.path("qmp"), "--share",
+                      scripts(t))
+    console.run("exec sh /mnt/host/make")
+    resolved(t, console, "10.9.0.2")
+    before = console.run("exec --distro one cat /etc/resolv.conf")
+    asked, wire.server = len(wire.asked), "10.9.0.3"
+    qmp = Qmp(t.path("qmp"))
+    qmp.run("set_link", name="net", up=False)
+    wait_for(t, "the link is down",
+             lambda: ", link down" in console.run("net"))
+    qmp.run("set_link", name="net", up=True)
+    wait_for(t, "DHCP is asked", lambda: len(wire.asked) > asked)
+    wait_for(t, "another server",
+             lambda: "10.9.0.3" in console.run("net"))
+    resolved(t, console, "10.9.0.3")
+    said = console.run("exec --distro one cat /etc/resolv.conf")
+    t.check(said == before, f"it changed: {before!r}, {said!r}")
+    qmp.close()
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The other end of a machine's cable (`isthmus boot --wire connect:PORT`): a
 neighbour made of nothing but its packets. It answers ARP, gives an address by
-DHCP as the test wants it, and sends back what comes by TCP to port 7. The
-cable is QEMU's: each frame with its length, four bytes, over TCP.
+DHCP as the test wants it, resolves every name to who was asked, and sends back
+what comes by TCP to port 7. The cable is QEMU's: each frame with its length,
+four bytes, over TCP.
 
-[RFC 826; RFC 2131; RFC 9293, in as far as a peer needs it who has patience
+[RFC 826; RFC 1035; RFC 2131; RFC 9293, in as far as a peer needs it who has patience
 and is asked by nobody for more]
 """
 
@@ -119,13 +120,15 @@ class Connection:
 
 class Wire:
     """Listens at .port for one machine. What the test may change at any time:
-    .address, what DHCP gives; .refuse, whether it is refused. What it may
+    .address, what DHCP gives; .refuse, whether it is refused; .server, of
+    names, an address of its own besides ADDRESS, or None. What it may
     read: .asked, (time, message, to whom, its own address or None) of DHCP's;
     .echoed, bytes that came in order; .broken, connections that were reset, or
     that nobody knew; .sources, who has sent IPv4."""
 
     def __init__(self, address, lease=LEASE):
         self.address, self.lease, self.refuse = address, lease, False
+        self.server = None
         self.asked, self.sources = [], []
         self.echoed = self.broken = 0
         self.connections = {}
@@ -166,10 +169,10 @@ class Wire:
     def _frame(self, frame):
         kind, = struct.unpack("!H", frame[12:14])
         self.mac = frame[6:12]
-        if kind == ARP and frame[20:22] == b"\0\1" and \
-                frame[38:42] == packed(ADDRESS):
+        own = [packed(a) for a in (ADDRESS, self.server) if a]
+        if kind == ARP and frame[20:22] == b"\0\1" and frame[38:42] in own:
             self._send(frame[6:12], ARP, frame[14:20] + b"\0\2" + MAC
-                       + packed(ADDRESS) + frame[22:32])
+                       + frame[38:42] + frame[22:32])
         elif kind == IPV4:
             self._packet(frame[14:])
 
@@ -180,14 +183,31 @@ class Wire:
         self.sources.append(source)
         if ip[9] == UDP and data[2:4] == b"\0\x43":
             self._dhcp(to, data[8:])
+        elif ip[9] == UDP and data[2:4] == b"\0\x35" and to == self.server:
+            self._name(source, data)
         elif ip[9] == TCP and to == ADDRESS:
             self._tcp(source, data)
 
-    def _ip(self, to, mac, proto, data):
+    def _ip(self, to, mac, proto, data, own=ADDRESS):
         head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0x4000, 64,
-                           proto, 0) + packed(ADDRESS) + packed(to)
+                           proto, 0) + packed(own) + packed(to)
         head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
         self._send(mac, IPV4, head + data)
+
+    # DNS
+
+    def _name(self, source, data):
+        """An address of IPv4 is the server's own, and there is no other."""
+        query = data[8:]
+        end = query.index(b"\0", 12) + 5
+        found = query[end - 4:end - 2] == b"\0\1"
+        answer = query[:2] + struct.pack("!HHHHH", 0x8180, 1, found, 0, 0) \
+            + query[12:end]
+        if found:
+            answer += struct.pack("!HHHIH", 0xc00c, 1, 1, 0, 4) \
+                + packed(self.server)
+        self._ip(source, self.mac, UDP, b"\0\x35" + data[:2] + struct.pack(
+            "!HH", 8 + len(answer), 0) + answer, self.server)
 
     # DHCP
 
@@ -219,6 +239,8 @@ class Wire:
         else:
             options |= {51: struct.pack("!I", self.lease),
                         1: packed(PREFIX_MASK), 3: packed(ADDRESS)}
+            if self.server:
+                options[6] = packed(self.server)
         yours = bytes(4) if kind == NAK else packed(self.address)
         reply = b"\2" + message[1:12] + message[12:16] + yours + bytes(8) \
             + message[28:44] + bytes(192) + COOKIE + b"".join(
