@@ -107,6 +107,25 @@ def look(t, console):
     console.expect(r"isthmus> ")
 
 
+def fat_image(t, folder):
+    """A file system of a kind that is a module, with two more that it asks
+    for itself."""
+    path = os.path.join(folder, "fat.img")
+    with open(path, "wb") as f:
+        f.truncate(1 << 20)
+    t.tool(["mkfs.fat", path])
+    t.tool(["mcopy", "-i", path, os.path.join(folder, "f"), "::NAME"])
+
+
+def modules(t, console):
+    """They are there when they are used, without a word about them."""
+    said_in(t, console, "lsmod | grep -E 'dummy|vfat'", r"^\[exit status 1\]")
+    said_in(t, console, "sudo ip link add d0 type dummy && "
+            "cat /sys/class/net/d0/operstate", r"^down\n\[exit status 0\]")
+    said_in(t, console, "sudo mount -o loop,ro /mnt/host/fat.img /mnt/f && "
+            "cat /mnt/f/NAME", r"^the host's\n\[exit status 0\]")
+
+
 def journal(t):
     """The bytes of all journals in the image."""
     path = t.path("journal.tar")
@@ -122,9 +141,13 @@ def debian_boots(t, number):
     try:
         debian(t, number)
         image = t.path("data/isthmus/distros/debian/disk.img")
-        console = t.console("--distro", "debian", "--share", share_of(t))
+        share = share_of(t)
+        fat_image(t, share)
+        console = t.console("--distro", "debian", "--share", share)
         console.ready()
         look(t, console)
+        console.run("exec sudo mkdir /mnt/f")
+        modules(t, console)
         console.run("exec sudo touch /root/kept")
         console.send("poweroff")
         console.expect("Linux powered off")
