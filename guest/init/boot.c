@@ -62,6 +62,11 @@ static const struct {
 	/* No look for memory to compact twice a second: it is compacted when
 	 * somebody needs a large piece. */
 	{ "/proc/sys/vm/compaction_proactiveness", "0" },
+	/* No limit for real-time tasks, of which the driver's thread is one: time
+	 * in which the machine stood still is time to the kernel that who ran
+	 * just then has used, and beyond the limit all of these would rest for
+	 * as long. */
+	{ "/proc/sys/kernel/sched_rt_runtime_us", "-1" },
 };
 
 /* False, with a line in the log, if it cannot be done; already there is

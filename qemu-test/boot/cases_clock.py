@@ -219,7 +219,8 @@ ASLEEP = 16                     # s: twice what its watchdog allows here, and so
 
 
 @case("clock-watchdog", "a machine whose time went on while nothing ran: the "
-      "stock kernel's watchdog says nothing", only=QEMU, later=QEMU,
+      "stock kernel's watchdog says nothing, and the agent answers",
+      only=QEMU, later=QEMU,
       why="it is about a kernel, not a processor")
 def clock_watchdog(t):
     t.need(*STOCK)
@@ -229,6 +230,13 @@ def clock_watchdog(t):
     said = console.run("exec echo 4 > /proc/sys/kernel/watchdog_thresh;"
                        " cat /proc/sys/kernel/soft_watchdog")
     t.check(said.startswith("1\n"), f"there is no watchdog: {said!r}")
+    # Who could be charged for the time: a session, and not its command; and
+    # who is of a real-time class.
+    said = console.run(
+        "exec cut -d' ' -f 19,41 /proc/$PPID/stat /proc/self/stat") + \
+        console.run("exec cat /proc/sys/kernel/sched_rt_runtime_us")
+    t.check(re.findall(r"^-?\d[-\d ]*$", said, re.M) == ["-20 0", "0 0", "-1"],
+            f"who goes first: {said!r}")
     # From idle an interrupt alone would do.
     console.run("exec setsid sh -c 'while :; do :; done' & sleep 3")
     pid = emulator(console.process.pid)
