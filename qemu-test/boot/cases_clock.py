@@ -249,3 +249,25 @@ def clock_watchdog(t):
             + console.run("exec dmesg | grep -iE 'lockup|stall|hung'"))
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+IDLE = 600                      # s
+PARTS = 10
+
+
+@case("clock-idle", "ten idle minutes, of a machine whose time goes as fast as "
+      "it is idle: Linux's clock does not drift", only=QEMU, later=QEMU,
+      why="its time can")
+def clock_idle(t):
+    look = f"cat {BEHIND}"
+    result = t.exec(f"{look}; for i in $(seq {PARTS}); do "
+                    f"sleep {IDLE // PARTS}; {look}; done; cat /proc/uptime; "
+                    "touch /tmp/f /mnt/host/f; stat -c %Y /tmp/f /mnt/host/f",
+                    "--deterministic", timeout=900)
+    *seen, up, ours, hosts = result.out.splitlines()
+    off = [int(line) / 1e6 for line in seen]
+    t.note = f": {min(off):.3f} to {max(off):.3f} ms behind"
+    t.check(len(off) == PARTS + 1 and float(up.split()[0]) > IDLE,
+            f"it was not idle for so long: {result.out!r}")
+    t.check(max(map(abs, off)) < 1, f"the clock drifts{t.note}: {seen}")
+    t.check(0 <= int(hosts) - int(ours) <= 1, f"files of {ours} and {hosts}")
