@@ -176,7 +176,7 @@ static bool ask(pid_t init)
 	(void)!readlink(path, exe, sizeof(exe) - 1);
 	signal = distro_stop_signal(comm, exe);
 	if (signal == SIGPWR && distro_initctl_halt(init)) {
-		return true;
+		return false;		/* while it starts it forgets that */
 	}
 	heard = expects(init, signal);
 	kill(init, signal);

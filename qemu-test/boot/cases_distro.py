@@ -21,6 +21,8 @@ BUSYBOX = os.path.join(BUILD, "deps", "busybox", "busybox")
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME")
                      or os.path.expanduser("~/.cache"), "isthmus")
 STORE = os.path.join(CACHE, "test-distros")
+# Seconds that no end takes on a busy computer; a timeout is 90.
+WAITS = 60
 ONLY = {"only": (*QEMU, *BOCHS), "why": "its disk is for these"}
 
 
@@ -137,6 +139,17 @@ def journal(t):
     return found
 
 
+def end_took(t):
+    """Seconds of Linux's end; nothing may have to be killed in it."""
+    with open(t.path(f"linux-{t.runs}.log"), encoding="utf-8",
+              errors="replace") as f:
+        said = f.read()
+    found = re.search(r"\[ *([\d.]+)\] isthmus-init: powering off\r?\n"
+                      r"\[ *([\d.]+)\] reboot: Power down", said)
+    t.check(found, f"Linux's end: {said[-600:]!r}")
+    return float(found[2]) - float(found[1])
+
+
 def debian_boots(t, number):
     try:
         debian(t, number)
@@ -152,6 +165,9 @@ def debian_boots(t, number):
         console.send("poweroff")
         console.expect("Linux powered off")
         t.check(console.finish() == 0, "the machine did not end well")
+        took = end_took(t)
+        t.note += f" (its end took {took:.1f} s)"
+        t.check(took < WAITS, f"something waited at the end: {took} s")
         t.tool(["e2fsck", "-fn", image])
         t.check("clean" in t.tool(["dumpe2fs", "-h", image]), "not unmounted")
         said = journal(t)
