@@ -25,6 +25,7 @@
 #define AGAIN_SECONDS	5	/* until an init is asked again */
 #define FREE_TRIES	50		/* until nobody has a device mounted */
 #define FREE_US		100000
+#define FIND_US		10000		/* until its disk is looked for again */
 
 static const char *const inits[] = { "/sbin/init", "/etc/init", "/bin/init" };
 
@@ -373,7 +374,7 @@ void distro_keep(const char *name, int wait_seconds, int said)
 	do {
 		while (!(found = distro_find(name, &k.place)) &&
 		       seconds() < until) {
-			usleep(FREE_US);
+			usleep(FIND_US);
 		}
 		if (!found) {
 			say(&k, "there is no such distribution");

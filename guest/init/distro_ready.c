@@ -20,7 +20,7 @@
 #include "distro.h"
 
 #define READY_SECONDS	60	/* a service may take as long as it likes */
-#define LOOK_MS		50
+#define LOOK_MS		20
 #define MESSAGE_MAX	4096u
 
 /** The keeper's end of the socket, of which SIGIO tells; -1 if there is none. */
