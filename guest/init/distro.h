@@ -3,11 +3,11 @@
  * Distributions: root file systems whose processes have this Linux's kernel and
  * network in common, and all else for themselves. Names and settings
  * (distro_config.c, pure), where roots are (distro_find.c), what runs
- * (distro_state.c), its limits (distro_cgroup.c), its root (distro_mount.c, distro_root.c,
- * distro_dev.c),
- * names of the network in there (distro_names.c), its start, life and end
- * (distro_start.c, distro_keep.c, distro_ready.c, distro_stop.c,
- * distro_initctl.c), what its init is when it has none (distro_init.c), the way in
+ * (distro_state.c), its limits (distro_cgroup.c, distro_spare.c), its root
+ * (distro_mount.c, distro_root.c, distro_dev.c), names of the network in there
+ * (distro_names.c), its start, life and end (distro_start.c, distro_keep.c,
+ * distro_ready.c, distro_stop.c, distro_initctl.c), what its init is when it has none
+ * (distro_init.c), the way in
  * (distro_enter.c), what changes one that does not run (distro_change.c,
  * distro_archive.c, distro_convert.c with distro_switch.c and distro_tree.h), and the
  * program `distro` (distro.c).
@@ -142,6 +142,9 @@ int distro_ready_socket(void);
 bool distro_ready_bind(int fd);
 bool distro_ready_hear(int fd);
 void distro_ready_wait(const char *name, pid_t init, int fd);
+
+/* distro_spare.c */
+void distro_spare(void);
 
 /* distro_initctl.c */
 bool distro_initctl_halt(pid_t init);

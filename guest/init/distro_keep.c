@@ -123,6 +123,7 @@ static void begin(const struct keeper *k)
 	distro_settings(NULL, place.form, &config);
 	set_name(k->name);
 	distro_names_write();
+	distro_spare();
 	run_init(k, config.init);
 }
 
