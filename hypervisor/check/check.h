@@ -38,20 +38,25 @@ struct check_rule {
 };
 
 extern const uint8_t *check_owners;	/* frame.c's, of so many pages */
-extern uint64_t check_pages;
+extern uint64_t check_pages, check_ram;	/* .. and those that partitions have been seen to have */
 extern uint64_t *check_tables, *check_writable;	/* marks: a bit for each page */
-extern uint64_t check_ram;	/* pages */
 
 /* check.c: the first thing that is wrong is kept */
 void check_found(const char *what, const struct partition *p, uint64_t at, uint64_t value);
 void check_rules(const struct check_rule *r, uint32_t n, const struct partition *p, uint64_t at);
 
 /* check_map.c */
-bool check_owned(uint8_t owner, uint64_t pa, uint64_t size);
-bool check_mark(uint64_t *bits, uint64_t pa, uint64_t size);
+bool check_owned_all(uint8_t owner, uint64_t pa, uint64_t size);
 void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint64_t at,
 		uint32_t rights);
 void check_maps(bool mark);
+
+/** Does all of that memory belong to the owner? size: a multiple of 4 KiB. */
+static inline bool check_owned(uint8_t owner, uint64_t pa, uint64_t size)
+{
+	return size > PAGE_SIZE ? check_owned_all(owner, pa, size) :
+	       pa / PAGE_SIZE < check_pages && check_owners[pa / PAGE_SIZE] == owner;
+}
 
 /* check_guest.c: what the manifest lets a partition have */
 void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
@@ -63,6 +68,8 @@ uint64_t check_meaning(void);
 void check_cpu_state(void);
 
 /* iommu/iommu_check.c */
+bool check_overlap(uint64_t a, uint64_t size, uint64_t b, uint64_t bytes);
+bool check_machine(uint64_t pa, uint64_t size);
 void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t size,
 		       uint32_t rights);
 void check_iommus(void);

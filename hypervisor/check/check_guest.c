@@ -24,83 +24,102 @@ static uint32_t rights_of(uint32_t flags)
 	       (flags & BOOT_MAP_EXEC ? CHECK_X : 0);
 }
 
-/* What a page of RAM may be used for; 0: there is to be none. What is loaded takes
- * precedence. */
-static uint32_t ram_rights(const struct boot_partition *c, uint64_t at)
-{
-	uint32_t i;
+/* What p's RAM may be used for from one address to another, as it was looked up last:
+ * pages come in the order of their addresses. 0: there is to be none. */
+static const struct partition *ram_of;
+static uint64_t ram_from, ram_end;
+static uint32_t ram_may;
 
-	for (i = 0; i < c->region_count; i++) {
-		if (within(at, PAGE_SIZE, c->regions[i].gpa, c->regions[i].size)) {
-			return rights_of(c->regions[i].flags);
+/* What is loaded takes precedence. */
+static void find_ram(const struct partition *p, uint64_t at)
+{
+	const struct boot_demand *d = p->config->demand;
+	const struct boot_region *r = p->config->regions;
+
+	ram_of = p;
+	ram_from = at;
+	ram_end = at + PAGE_SIZE;
+	ram_may = 0;
+	for (; d < p->config->demand + p->config->demand_count; d++) {
+		if (within(at, PAGE_SIZE, d->gpa, d->size)) {
+			ram_end = d->gpa + d->size;
+			ram_may = CHECK_RWX;
 		}
 	}
-	for (i = 0; i < c->demand_count; i++) {
-		if (within(at, PAGE_SIZE, c->demand[i].gpa, c->demand[i].size)) {
-			return CHECK_RWX;
+	for (; r < p->config->regions + p->config->region_count; r++) {
+		if (within(at, PAGE_SIZE, r->gpa, r->size)) {
+			ram_end = r->gpa + r->size;
+			ram_may = rights_of(r->flags);
+			return;
 		}
+		ram_end = r->gpa > at ? u64_min(ram_end, r->gpa) : ram_end;
 	}
-	return 0;
 }
 
-/* The page of a channel of p's that is to be at an address: its offset in what both
- * ends have, ~0: it is p's alone. Returns what p may do there, 0: there is none. */
-static uint32_t channel_rights(const struct partition *p, uint64_t at, uint32_t *which,
-			       uint64_t *offset)
+/* A part of a channel's, its region or an end's MSI-X page, lies where it was seen first,
+ * and in no other part. */
+static bool channel_part(uint32_t which, uint64_t begin, uint64_t size)
+{
+	static uint64_t begins[3 * BOOT_MAX_CHANNELS], ends[3 * BOOT_MAX_CHANNELS];
+	uint32_t i;
+
+	for (i = 0; !ends[which] && i < ARRAY_SIZE(ends); i++) {
+		if (begin < ends[i] && begin + size > begins[i]) {
+			return false;
+		}
+	}
+	if (!ends[which] && check_owned(FRAME_CHANNEL, begin, size)) {
+		begins[which] = begin;
+		ends[which] = begin + size;
+	}
+	return begins[which] == begin && ends[which];
+}
+
+/* A page of one of p's channels, at its place. */
+static bool channel_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+			 uint32_t rights)
 {
 	uint32_t i, n = 0;
 
 	for (i = 0; i < 2 * boot.channel_count; i++) {
 		const struct boot_channel *c = &boot.channels[i / 2];
-		uint64_t s = c->output_size, in = at - c->gpa[i % 2];
+		uint64_t s = c->output_size, all = CHANNEL_REGION_SIZE(s), in = at - c->gpa[i % 2];
 
 		if (c->peer[i % 2] != p->id) {
 			continue;
 		}
-		*which = i / 2;
-		*offset = in < CHANNEL_REGION_SIZE(s) ? in : ~0ull;
-		if (in < CHANNEL_REGION_SIZE(s)) {
-			return within(in, PAGE_SIZE, CHANNEL_OUTPUT_OFFSET(i % 2, s), s) ?
-			       CHECK_R | CHECK_W : CHECK_R;
+		if (within(in, size, 0, all)) {
+			bool mine = within(in, size, CHANNEL_OUTPUT_OFFSET(i % 2, s), s);
+
+			return !(rights & ~(CHECK_R | (mine ? CHECK_W : 0u))) &&
+			       channel_part(i / 2, pa - in, all);
 		}
 		if (at == CHANNEL_GUEST_MSIX_GPA + n++ * PAGE_SIZE && !partition_is_host(p)) {
-			return CHECK_R | CHECK_W;
+			return size == PAGE_SIZE && !(rights & CHECK_X) &&
+			       channel_part(BOOT_MAX_CHANNELS + i, pa, size);
 		}
 	}
-	return 0;
+	return false;
 }
 
-/* The two ends of a channel must have the same pages at the same places. */
-static bool channel_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
-			 uint32_t rights)
-{
-	static uint64_t begins[BOOT_MAX_CHANNELS];	/* where each lies, in memory */
-	uint64_t offset = ~0ull;
-	uint32_t which = 0, may = channel_rights(p, at, &which, &offset);
-
-	if (offset != ~0ull && size <= boot.channels[which].output_size) {
-		begins[which] = begins[which] ? begins[which] : pa - offset;
-		return begins[which] == pa - offset && !(rights & ~may);
-	}
-	return may && size == PAGE_SIZE && !(rights & ~may);
-}
-
-/* Device memory: what the manifest gives, none of the machine's own registers. */
+/* Device memory: as the manifest gives it to p alone, and not what is memory of ours. */
 static bool device_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
 			uint32_t rights)
 {
-	const struct boot_region *r = p->config->mmio;
-	uint32_t i, left = p->config->mmio_count;
-	bool machine = pa == boot.lapic_phys || pa == (boot.ioapic_phys & ~PAGE_MASK);
+	uint64_t owners = 0;
+	uint32_t i, k;
+	bool given = false;
 
-	for (i = 0; i < boot.iommus.unit_count; i++) {
-		machine |= within(pa, size, boot.iommus.units[i].base, BOOT_IOMMU_REGISTERS);
+	for (i = 0; i < partition_count; i++) {
+		const struct boot_region *r = partitions[i]->config->mmio;
+
+		for (k = partitions[i]->config->mmio_count; k--; r++) {
+			owners |= check_overlap(pa, size, r->hpa, r->size) ? BIT64(i) : 0;
+			given |= i == p->id && within(at, size, r->gpa, r->size) &&
+				 pa - r->hpa == at - r->gpa && !(rights & ~rights_of(r->flags));
+		}
 	}
-	for (; left && !(within(at, size, r->gpa, r->size) && pa - r->hpa == at - r->gpa &&
-			 !(rights & ~rights_of(r->flags))); left--) {
-		r++;
-	}
-	return left && !machine &&
+	return given && owners == BIT64(p->id) && !check_machine(pa, size) &&
 	       (pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size));
 }
 
@@ -109,55 +128,52 @@ static bool device_page(const struct partition *p, uint64_t at, uint64_t pa, uin
 void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
 		      uint32_t rights)
 {
-	bool own = check_owned(partition_frames(p), pa, size);
-	bool shared = !own && p->template && !(rights & CHECK_W) &&
-		      check_owned(partition_frames(p->template), pa, size);
-	bool right = own || shared;
-	uint64_t done;
+	uint64_t page = pa / PAGE_SIZE, end = page + size / PAGE_SIZE, here = at, twice = 0, set;
+	bool own = check_owned(partition_frames(p), pa, size), right = rights & CHECK_R;
 
-	for (done = 0; right && done < size; done += PAGE_SIZE) {
-		uint32_t may = ram_rights(p->config, at + done);
-
-		right = may && !(rights & ~may) &&
-			!(check_tables[(pa + done) / PAGE_SIZE / 64] >>
-			  (pa + done) / PAGE_SIZE % 64 & 1);
+	if (own || (p->template && !(rights & CHECK_W) &&
+		    check_owned(partition_frames(p->template), pa, size))) {
+		for (; right && here < at + size; here = ram_end) {
+			if (p != ram_of || here < ram_from || here >= ram_end) {
+				find_ram(p, here);
+			}
+			right = ram_may && !(rights & ~ram_may);
+		}
+		check_ram += own ? size / PAGE_SIZE : 0;
+	} else {
+		right = right && (check_owned(FRAME_CHANNEL, pa, size) ?
+				  channel_page(p, at, pa, size, rights) :
+				  device_page(p, at, pa, size, rights));
 	}
-	if (!own && !shared) {
-		right = check_owned(FRAME_CHANNEL, pa, size) ?
-			channel_page(p, at, pa, size, rights) :
-			device_page(p, at, pa, size, rights);
+	for (; page < end && page < check_pages; page += 64) {
+		set = size > PAGE_SIZE ? ~0ull : BIT64(page % 64);
+		right = right && !(check_tables[page / 64] & set);
+		if (rights & CHECK_W) {
+			twice |= check_writable[page / 64] & set;
+			check_writable[page / 64] |= set;
+		}
 	}
-	if (!right || !(rights & CHECK_R)) {
-		check_found("it reaches a page that is not its own, or with more rights", p, at,
-			    pa | rights);
+	if (!right || twice) {
+		check_found(right ? "a page that another can write, too" : "it reaches a page that "
+			    "is not its own, or with more rights", p, at, pa | rights);
 	}
-	if ((rights & CHECK_W) && check_mark(check_writable, pa, size)) {
-		check_found("a page that another can write, too", p, at, pa);
-	}
-	check_ram += own ? size / PAGE_SIZE : 0;
-}
-
-static bool has_port(const struct boot_partition *c, uint32_t port)
-{
-	const struct boot_port *r = c->ports;
-	uint32_t left = c->port_count;
-
-	for (; left && !(port >= r->first && port <= r->last &&
-			 r->policy == BOOT_PORT_NATIVE); left--) {
-		r++;
-	}
-	return left;
 }
 
 /* Nobody else's, and not the configuration space's. [PCI 3.0 "Configuration Mechanism"] */
 static bool may_port(const struct partition *p, uint32_t port)
 {
-	uint32_t i, owners = 0;
+	uint64_t owners = 0;
+	uint32_t i, k;
 
 	for (i = 0; i < partition_count; i++) {
-		owners += has_port(partitions[i]->config, port);
+		const struct boot_port *r = partitions[i]->config->ports;
+
+		for (k = partitions[i]->config->port_count; k--; r++) {
+			owners |= port >= r->first && port <= r->last &&
+				  r->policy == BOOT_PORT_NATIVE ? BIT64(i) : 0;
+		}
 	}
-	return owners == 1 && has_port(p->config, port) && port != 0xcf8 && (port & ~3u) != 0xcfc;
+	return owners == BIT64(p->id) && port != 0xcf8 && (port & ~3u) != 0xcfc;
 }
 
 /* The next bit from there on that is 0. */

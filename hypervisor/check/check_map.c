@@ -22,49 +22,28 @@ uint64_t *check_tables, *check_writable;
 
 extern const char text_end[], rodata_end[];
 
-/** Sets the bits of pages; was one set already? size: 4 KiB, or 2 MiB and aligned. */
-bool check_mark(uint64_t *bits, uint64_t pa, uint64_t size)
-{
-	uint64_t page = pa / PAGE_SIZE, end = page + size / PAGE_SIZE, was = 0;
-
-	for (; page < end && page < check_pages; page += 64) {
-		uint64_t set = size > PAGE_SIZE ? ~0ull : BIT64(page % 64);
-
-		was |= bits[page / 64] & set;
-		bits[page / 64] |= set;
-	}
-	return was != 0;
-}
-
-/** Does all of that memory belong to the owner? size: a multiple of 4 KiB. */
-bool check_owned(uint8_t owner, uint64_t pa, uint64_t size)
+/** check_owned() of more than a page. */
+bool check_owned_all(uint8_t owner, uint64_t pa, uint64_t size)
 {
 	uint64_t page = pa / PAGE_SIZE, end = page + size / PAGE_SIZE;
-	uint64_t eight = owner * 0x0101010101010101ull;
 
-	if (end > check_pages) {
-		return false;
-	}
-	while (page < end && check_owners[page] == owner) {
-		page += !(page & 7) && end - page >= 8 &&
-			*(const uint64_t *)&check_owners[page] == eight ? 8 : 1;
+	while (end <= check_pages && page < end && check_owners[page] == owner) {
+		page += !(page & 7) && end - page >= 8 && *(const uint64_t *)&check_owners[page] ==
+			owner * 0x0101010101010101ull ? 8 : 1;
 	}
 	return page == end;
 }
 
-static uint32_t rights_of(enum check_user user, uint64_t e)
+/* Intel's second-level ones have a bit for each right, and are present by any. */
+static bool is_intel(enum check_user user)
 {
-	if (user == CHECK_AMD) {
-		return e >> 61 & 3;
-	}
-	return user == CHECK_INTEL || (user == CHECK_GUEST && hvm == &hvm_vmx) ? e & 7 :
-	       CHECK_R | (e & CHECK_W) | (e & NO_EXEC ? 0 : CHECK_X);
+	return user == CHECK_INTEL || (user == CHECK_GUEST && hvm == &hvm_vmx);
 }
 
-/* Of Intel's second-level ones, those that allow nothing are not. */
-static bool is_present(enum check_user user, uint64_t e)
+static uint32_t rights_of(enum check_user user, uint64_t e)
 {
-	return user == CHECK_AMD || user == CHECK_OWN || hvm != &hvm_vmx ? e & 1 : (e & 7) != 0;
+	return user == CHECK_AMD ? e >> 61 & 3 :
+	       CHECK_R | (e & CHECK_W) | (e & NO_EXEC ? 0 : CHECK_X);
 }
 
 /* Is it a page, at this level? AMD-Vi's say of which level the table is. */
@@ -93,10 +72,10 @@ static void own_page(uint64_t at, uint64_t pa, uint64_t size, uint32_t rights)
 	uint32_t may = CHECK_R | CHECK_W;
 	bool right = va - DMAP_BASE == pa && is_memory(pa, size);
 
-	if (in < BIG_PAGE_SIZE) {
+	if (in < boot.image_size) {
 		may = va < (uintptr_t)text_end ? CHECK_R | CHECK_X :
 		      va < (uintptr_t)rodata_end ? CHECK_R : may;
-		right = pa == boot.image_phys + in;
+		right = pa == boot.image_phys + in && size == PAGE_SIZE;
 	} else if (va >= DEVICES && va < DEVICES_END) {
 		right = pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size);
 	}
@@ -133,16 +112,17 @@ static void page_of(const struct check_scan *s, uint64_t at, uint64_t pa, uint64
 /* A table, where it can be looked at; NULL: it cannot be one. */
 static const volatile uint64_t *table_at(const struct check_scan *s, uint64_t pa)
 {
-	uint64_t in = pa - boot.image_phys;
+	uint64_t in = pa - boot.image_phys, bit = BIT64(pa / PAGE_SIZE % 64);
 
 	if (!check_owned(s->owner, pa, PAGE_SIZE)) {
 		check_found("a table is not memory of its owner's", s->p, pa, s->owner);
 		return NULL;
 	}
-	if (s->mark && check_mark(check_tables, pa, PAGE_SIZE)) {
+	if (s->mark && (check_tables[pa / PAGE_SIZE / 64] & bit)) {
 		check_found("a table is used twice", s->p, pa, s->owner);
 		return NULL;
 	}
+	check_tables[pa / PAGE_SIZE / 64] |= bit;
 	return in < boot.image_size ? (uint64_t *)(uintptr_t)(HV_IMAGE_BASE + in) :
 	       hpa_ptr(HPA(pa));
 }
@@ -157,19 +137,17 @@ void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint
 {
 	const volatile uint64_t *t = table_at(s, table);
 	const uint64_t span = BIT64(12 + 9 * level);
-	uint32_t i, r;
-
+	const bool intel = is_intel(s->user);
 	/* of the last tables the first pass needs no more than that they are */
-	for (i = 0; t && !(s->mark && !level) && i < 512; i++, at += span) {
+	uint32_t i = t && (level || !s->mark) ? 0 : 512, r;
+
+	for (; i < 512 && !(s->list && s->list->done); i++, at += span) {
 		uint64_t e = t[i];
 
-		if (s->list && s->list->done) {
-			return;
-		}
-		if (!is_present(s->user, e) || (s->list && at + span <= s->list->from)) {
+		if (!(e & (intel ? CHECK_RWX : 1)) || (s->list && at + span <= s->list->from)) {
 			continue;
 		}
-		r = rights & rights_of(s->user, e);
+		r = rights & (intel ? (uint32_t)e : rights_of(s->user, e));
 		if (!is_page(s->user, e, level)) {
 			if (s->user == CHECK_AMD && (e >> 9 & 7) != level) {
 				check_found("an entry names another level", NULL, at, e);

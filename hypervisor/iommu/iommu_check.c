@@ -15,9 +15,50 @@
  * Control Register", "Device Table Base Address Register"] */
 #define INTEL_STATUS	0x1cu
 #define INTEL_ON	BIT32(31)
+#define INTEL_REMAPS	BIT32(25)
+#define INTEL_OLD	BIT32(23)	/* format of interrupts, not remapped */
 #define INTEL_ROOT	0x20u
+#define INTEL_TABLE	0xb8u		/* of interrupts */
 #define AMD_TABLE	0x00u
 #define AMD_CONTROL	0x18u
+#define AMD_EXCLUSION	0x20u
+
+/* [AMD-Vi "Device Table Entry Format"]: what there is to be, but for addresses; of the
+ * first word, rights; of the third, with and without interrupts. */
+#define AMD_FIRST	(3 | IOMMU_LEVELS << 9)
+#define AMD_RIGHTS	(3ull << 61)
+#define AMD_INTERRUPTS	0x000fffffffffffc0ull
+#define AMD_NONE	1ull
+#define AMD_SOME	(1 | 8 << 1 | 2ull << 60)
+
+/** Do two ranges have a byte in common? */
+bool check_overlap(uint64_t a, uint64_t size, uint64_t b, uint64_t bytes)
+{
+	return a < b + bytes && b < a + size;
+}
+
+/** Is some of it the machine's own: registers of interrupts and IOMMUs, configuration
+ * space, tables of messages? It is no partition's. */
+bool check_machine(uint64_t pa, uint64_t size)
+{
+	const struct boot_ecam *e = boot.ecam;
+	const struct boot_pci *f = boot.pci;
+	bool is = check_overlap(pa, size, boot.lapic_phys, PAGE_SIZE) ||
+		  check_overlap(pa, size, boot.ioapic_phys, 1);
+	uint32_t i;
+
+	for (i = 0; i < boot.iommus.unit_count; i++) {
+		is |= check_overlap(pa, size, boot.iommus.units[i].base, BOOT_IOMMU_REGISTERS);
+	}
+	for (; e < boot.ecam + boot.ecam_count; e++) {
+		is |= check_overlap(pa, size, e->base + ((uint64_t)e->bus_first << 20),
+			      (e->bus_last - e->bus_first + 1ull) << 20);
+	}
+	for (; f < boot.pci + boot.pci_count; f++) {
+		is |= f->msix && check_overlap(pa, size, f->msix_table, f->msix_count * 16u);
+	}
+	return is;
+}
 
 /* Is it a function that the host partition has? */
 static bool is_owned(uint32_t function)
@@ -31,6 +72,8 @@ static bool is_owned(uint32_t function)
 	return f < boot.pci + boot.pci_count;
 }
 
+static bool only_pool;		/* the tables that are looked through reach */
+
 /** A device reaches a page, at a bus address. */
 void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t size,
 		       uint32_t rights)
@@ -42,6 +85,7 @@ void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t siz
 	    check_owned(partition_frames(partition_host()), pa, size)) {
 		return;
 	}
+	only_pool = false;
 	while (r < end && !(function >= r->first && function <= r->last && at == pa &&
 			    at >= r->base && at + size <= r->base + r->size &&
 			    (!(rights & CHECK_W) || (r->flags & BOOT_MAP_WRITE)))) {
@@ -52,7 +96,8 @@ void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t siz
 	}
 }
 
-/* Tables of a function; many have the same, which are looked through once. */
+/* Tables of a function. Many have the same, which are looked through once, if they reach
+ * nothing that only some may. */
 static void scan(uint32_t function, enum check_user user, uint64_t root, uint32_t level,
 		 uint64_t *seen)
 {
@@ -66,9 +111,12 @@ static void scan(uint32_t function, enum check_user user, uint64_t root, uint32_
 	while (i < ROOTS && seen[i] && seen[i] != root) {
 		i++;
 	}
-	if (i < ROOTS && !seen[i]) {
-		seen[i] = root;
+	if (i == ROOTS || !seen[i]) {
+		only_pool = true;
 		check_scan(&s, root, level, 0, CHECK_RWX);
+		if (i < ROOTS && only_pool) {
+			seen[i] = root;
+		}
 	}
 }
 
@@ -85,8 +133,13 @@ static void interrupt(uint32_t function, uint32_t index, uint32_t vector, uint32
 static void intel_unit(const struct iommu_unit *u)
 {
 	const struct check_rule on[] = {
-		{ read_device32(u->regs + INTEL_STATUS), INTEL_ON, ~0u, "an IOMMU is off" },
+		{ read_device32(u->regs + INTEL_STATUS), INTEL_ON |
+		  (u->interrupts ? INTEL_REMAPS : 0), ~(u->interrupts ? INTEL_OLD : 0),
+		  "an IOMMU is off" },
 		{ read_device64(u->regs + INTEL_ROOT), ptr_hpa(u->table).v, 0, "root table" },
+		{ u->interrupts ? read_device64(u->regs + INTEL_TABLE) : 0, u->interrupts ?
+		  ptr_hpa(u->remap).v | 7 | (u->wide ? BIT64(11) : 0) : 0, 0,
+		  "table of interrupts" },
 	};
 	uint64_t seen[ROOTS] = { 0 }, table, *e;
 	uint32_t i, at = u->boot->segment << 16;
@@ -103,8 +156,8 @@ static void intel_unit(const struct iommu_unit *u)
 			return;
 		}
 		e = (uint64_t *)hpa_ptr(HPA(table & CHECK_ADDR)) + (i & 0xff) * 2;
-		if ((e[0] & 0xd) == 1) {
-			scan(at + i, CHECK_INTEL, e[0] & CHECK_ADDR, (e[1] & 7) + 1, seen);
+		if ((e[0] & 0xd) == 1 && (e[1] & 7) + 2 == u->levels) {
+			scan(at + i, CHECK_INTEL, e[0] & CHECK_ADDR, u->levels - 1, seen);
 		} else if (e[0] & 1) {
 			check_found("a device is not translated", NULL, at + i, e[0]);
 		}
@@ -114,7 +167,7 @@ static void intel_unit(const struct iommu_unit *u)
 		if (e[0] & 1) {
 			interrupt(at + (uint16_t)e[1], i, (uint8_t)(e[0] >> 16),
 				  (uint32_t)(e[0] >> 32) >> (u->wide ? 0 : 8),
-				  !(e[0] & 0xec) && (e[1] >> 16 & 0xf) == 4);
+				  !(e[0] & 0x80ec) && (e[1] >> 16 & 0xf) == 4);
 		}
 	}
 }
@@ -133,7 +186,7 @@ static void amd_interrupts(const struct iommu_unit *u, uint32_t function, uint64
 		if (*w & 1) {
 			interrupt(function, i, u->wide ? (uint8_t)w[2] : (uint8_t)(*w >> 16),
 				  u->wide ? *w >> 8 | (w[3] & 0xff000000) : (uint8_t)(*w >> 8),
-				  !(*w & 0x7c));
+				  !(*w & 0xfc));
 		}
 	}
 }
@@ -145,6 +198,7 @@ static void amd_unit(const struct iommu_unit *u)
 		{ read_device32(u->regs + AMD_CONTROL), 1, ~0u, "an IOMMU is off" },
 		{ read_device64(u->regs + AMD_TABLE) & CHECK_ADDR, ptr_hpa(u->table).v, 0,
 		  "device table" },
+		{ read_device64(u->regs + AMD_EXCLUSION) & 3, 0, 0, "exclusion range" },
 	};
 	uint64_t seen[ROOTS] = { 0 };
 	uint32_t i;
@@ -152,16 +206,17 @@ static void amd_unit(const struct iommu_unit *u)
 	check_rules(on, ARRAY_SIZE(on), NULL, u->boot->base);
 	for (i = 0; i < 0x10000; i++) {
 		const uint64_t *e = &u->table[i * 4];
+		uint64_t to = e[2] & ~AMD_INTERRUPTS;
 		uint32_t function = u->boot->segment << 16 | i;
 
-		if ((e[0] & 3) != 3 || (e[0] >> 9 & 7) != IOMMU_LEVELS ||
-		    (u->interrupts && !(e[2] & 1))) {
+		if ((e[0] & ~(CHECK_ADDR | AMD_RIGHTS)) != AMD_FIRST || e[1] >> 16 || e[3] ||
+		    (u->interrupts && to != AMD_NONE && to != AMD_SOME)) {
 			check_found("a device is not translated", NULL, function, e[0]);
-		} else if (e[0] >> 61 & 3) {
+		} else if (e[0] & AMD_RIGHTS) {
 			scan(function, CHECK_AMD, e[0] & CHECK_ADDR, IOMMU_LEVELS - 1, seen);
 		}
-		if (e[2] >> 60 & 3) {
-			amd_interrupts(u, function, e[2] & 0x000fffffffffffc0ull);
+		if (to == AMD_SOME) {
+			amd_interrupts(u, function, e[2] & AMD_INTERRUPTS);
 		}
 	}
 }

@@ -17,6 +17,7 @@ HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
 HV_UNIT += hv_hold hv_grow hv_scale hv_threads
+HV_UNIT += hv_isolation_vmx hv_isolation_svm
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -58,6 +59,10 @@ hv_fork_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_fork_life_UNDER := $(hv_fork_UNDER)
 hv_fork_kill_UNDER := $(hv_fork_UNDER)
 hv_fork_prepare_UNDER := core/vcpu.c
+hv_isolation_UNDER := $(hv_fork_UNDER) check/check.c check/check_map.c check/check_guest.c \
+	iommu/iommu_check.c
+hv_isolation_vmx_UNDER := $(hv_isolation_UNDER)
+hv_isolation_svm_UNDER := $(hv_isolation_UNDER)
 hv_record_UNDER := $(hv_fork_UNDER) core/record.c x86/vlapic.c x86/msr.c \
 	x86/cpuid.c x86/kvmclock.c x86/guest_fetch.c svm/vcpu.c svm/check.c svm/decode.c
 
@@ -77,7 +82,7 @@ hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
-$(foreach t,hv_fork hv_fork_life hv_fork_kill hv_record,$(eval $(t)_SRCS += \
+$(foreach t,hv_fork hv_fork_life hv_fork_kill hv_record hv_isolation_vmx hv_isolation_svm,$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
 hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
 hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
@@ -86,6 +91,10 @@ $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \
 		qemu-test/unit/cost_$(t).c \
 		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))
+# The same with the entries of each vendor; -fPIC: symbols where the hypervisor's are.
+$(foreach t,vmx svm,$(eval hv_isolation_$(t)_SRCS := \
+	$(patsubst %/hv_isolation_$(t)_test.c,%/hv_isolation_test.c,$(hv_isolation_$(t)_SRCS)))\
+	$(eval hv_isolation_$(t)_CFLAGS += -DFORMAT=hvm_$(t) -fPIC))
 # Compiled as the hypervisor is, as its instructions are counted.
 hv_steps_CFLAGS := -D_GNU_SOURCE -O2 -fno-sanitize=all -mgeneral-regs-only \
 	-fno-stack-protector -fcf-protection=none -fno-strict-aliasing \

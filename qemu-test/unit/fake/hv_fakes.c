@@ -304,7 +304,7 @@ WEAK void sched_last_turn(void)
  * Locks, as hv.h has their order: partitions' by id, frame_lock, others.
  */
 WEAK struct lock frame_lock;
-static __thread const struct lock *held[4];
+static __thread const struct lock *held[BOOT_MAX_PARTITIONS + 2];
 __thread uint32_t fake_locks;
 
 static uint32_t rank(const struct lock *l)

@@ -4,7 +4,7 @@
 
 struct partition *host, *linux_p;
 uint32_t more_linux;
-static struct boot_info info;
+uint64_t section_size = 0x11000;
 
 /* A machine with a hole, firmware beyond all RAM, and two partitions. */
 static void describe_machine(void)
@@ -20,13 +20,12 @@ static void describe_machine(void)
 		/* far beyond RAM: flash */
 		{ 0xffc00000, 0x400000, BOOT_MEM_FIRMWARE, 0 },
 	};
-	struct boot_partition *h = &info.partitions[0];
-	struct boot_partition *l = &info.partitions[1];
+	struct boot_partition *h = &boot.partitions[0];
+	struct boot_partition *l = &boot.partitions[1];
 
-	memset(&info, 0, sizeof(info));
-	memcpy(info.mem, mem, sizeof(mem));
-	info.mem_count = ARRAY_SIZE(mem);
-	info.partition_count = 2;
+	memcpy(boot.mem, mem, sizeof(mem));
+	boot.mem_count = ARRAY_SIZE(mem);
+	boot.partition_count = 2;
 	strcpy(h->name, "host");
 	h->flags = BOOT_PARTITION_HOST;
 	h->vcpus = 1;
@@ -46,16 +45,16 @@ static void describe_machine(void)
 	l->demand_count = 2;
 	l->demand[0] = (struct boot_demand){ 0, 0x9f000 };
 	l->demand[1] = (struct boot_demand){ LINUX_RAM, LINUX_RAM_SIZE };
-	for (; info.partition_count < 2 + more_linux; info.partition_count++) {
-		info.partitions[info.partition_count] = *l;
-		info.partitions[info.partition_count].id = info.partition_count;
+	for (; boot.partition_count < 2 + more_linux; boot.partition_count++) {
+		boot.partitions[boot.partition_count] = *l;
+		boot.partitions[boot.partition_count].id = boot.partition_count;
 	}
-	for (; more_linux && info.channel_count <= more_linux;
-	     info.channel_count++) {
-		info.channels[info.channel_count] = (struct boot_channel){
-			{ 0, 1 + info.channel_count },
-			{ 0xa0000000 + info.channel_count * 0x4000000,
-			  0xe4000000 }, 0x11000 };
+	for (; more_linux && boot.channel_count <= more_linux;
+	     boot.channel_count++) {
+		boot.channels[boot.channel_count] = (struct boot_channel){
+			{ 0, 1 + boot.channel_count },
+			{ 0xa0000000 + boot.channel_count * 0x4000000,
+			  0xe4000000 }, section_size };
 	}
 }
 
@@ -69,9 +68,9 @@ int make_machine(void **state)
 	describe_machine();
 	/* what was in memory before is nobody's to see */
 	memset(hpa_ptr(HPA(0x211000)), 0xaa, MACHINE - 0x211000);
-	frame_init(&info);
-	partition_create_all(&info);
-	channel_create_all(&info);
+	frame_init(&boot);
+	partition_create_all(&boot);
+	channel_create_all(&boot);
 	host = partitions[0];
 	linux_p = partitions[1];
 	return partition_start(host, &(struct vcpu_start){ 0 });

@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) void count(bool on)
 static struct {
 	const struct lock *l;
 	uint64_t since;
-} held[4];
+} held[BOOT_MAX_PARTITIONS + 2];
 static uint32_t held_count;
 static uint64_t longest[2];		/* a partition's, frame_lock */
 static bool watched, whole;
