@@ -5,7 +5,7 @@
  * through whatever an entry that is not valid says nothing of, and logs what it
  * blocks. What devices reach is asked of the unit, never of our tables.
  */
-#include "hv_iommu.h"
+#include "hv_check.h"
 
 #define DISK	0x00fau
 #define NIC	0x0200u
@@ -99,7 +99,9 @@ uint64_t unit_read(uint32_t n, uint32_t at)
 {
 	assert_int_equal(n, 0);
 	switch (at) {
+	case 0x00: return unit.devtab;
 	case 0x18: return unit.control;
+	case 0x20: return unit.exclusion;
 	case 0x30: return unit.features;
 	case 0x2010: return unit.event_head;
 	case 0x2018: return unit.event_tail;
@@ -395,6 +397,74 @@ static void log_runs_over(void **state)
 	assert_int_equal(r.r10, NIC | HC_IOMMU_WRITE | HC_IOMMU_MESSAGE);
 }
 
+/* The checker: it holds; one thing after the other is wrong, and is named. */
+static void isolated(void **state)
+{
+	static const uint32_t OWNED[] = { DISK, NIC, USB };
+	static const char *const other = "a device is not translated",
+		*const reach = "a device reaches what is not the pool",
+		*const sends = "a device can send an interrupt that is not its own";
+	uint64_t address, *t, *disk, *nic, *pte;
+	uint32_t data, *irte;
+
+	(void)state;
+	iommu_init(&bi);
+	assert_string_equal(isolation(&bi, OWNED, 3), "");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(iommu_attach(&iommu_partition, OWNED[i], &iommu_pool), HC_OK);
+	}
+	assert_int_equal(iommu_msi(DISK, 0x50, &address, &data), HC_OK);
+	(void)iommu_ioapic(0x44, true);
+	assert_string_equal(isolation(&bi, OWNED, 3), "");
+	t = iommu_units[0].table;
+	disk = &t[DISK * 4];
+	nic = &t[NIC * 4];
+	/* entries: nobody's, not valid, pass-through, translated by the device, guests' tables */
+	BROKEN(t[0x300 * 4], disk[0], "a function that nobody has reaches memory");
+	BROKEN(disk[0], 0, other);
+	BROKEN(t[0x300 * 4], 0, other);
+	BROKEN(disk[0], disk[0] & ~1ull, other);
+	BROKEN(disk[0], disk[0] & ~(7ull << 9), other);
+	BROKEN(disk[0], disk[0] | 1ull << 55, other);
+	BROKEN(disk[1], disk[1] | 1ull << 32, other);
+	BROKEN(disk[3], 1, other);
+	/* what they reach: another's, beyond the pool, elsewhere in it, a table of a device's */
+	BROKEN(nic[0], t[USB * 4], reach);
+	pte = table_entry(disk[0], 4, POOL_GPA);
+	BROKEN(pte[0], pte[1], reach);
+	BROKEN(pte[0], pte[0] & ~IOMMU_ADDRESS, reach);
+	BROKEN(*table_entry(disk[0], 4, POOL_GPA + POOL_SIZE - 1), pte[0] | 0x3ff000, reach);
+	BROKEN(*table_entry(disk[0], 2, POOL_GPA), *table_entry(disk[0], 2, POOL_GPA) & ~0xe00ull,
+	       reach);
+	BROKEN(*table_entry(disk[0], 2, POOL_GPA), *table_entry(disk[0], 2, POOL_GPA) | 0xe00,
+	       "an entry names another level");
+	BROKEN(*table_entry(disk[0], 3, POOL_GPA), (pte[0] & IOMMU_ADDRESS) | 3ull << 61 | 0x201,
+	       "a table is not memory of its owner's");
+	BROKEN(*table_entry(t[USB * 4], 4, 0x3000000), *table_entry(t[USB * 4], 4, 0x3000000) |
+	       1ull << 62, reach);
+	/* interrupts: as they are, NMIs, more than the table has, another's vector, to others */
+	BROKEN(nic[2], 0, other);
+	BROKEN(nic[2], 1 | 1ull << 60, other);
+	BROKEN(nic[2], nic[2] | 1ull << 58, other);
+	BROKEN(disk[2], disk[2] | 1 << 1, other);
+	BROKEN(disk[2], (disk[2] & ~0xffffff000ull) | POOL_HPA, "an IOMMU's table is nobody's");
+	irte = hpa_ptr(HPA(disk[2] & 0xffffffffff000));
+	BROKEN(irte[0x50], irte[0x50] + 0x10000, sends);
+	BROKEN(irte[0x50], irte[0x50] + 0x100, sends);
+	BROKEN(irte[0x50], irte[0x50] | 4 << 2, sends);
+	BROKEN(irte[0x50], irte[0x50] | 0x80, sends);
+	BROKEN(irte[0xf1], irte[0x50] | 0xf1 << 16, sends);
+	BROKEN(t[0x300 * 4 + 2], disk[2], sends);
+	/* the unit */
+	BROKEN(unit.control, unit.control & ~1ull, "an IOMMU is off");
+	BROKEN(unit.devtab, unit.devtab + 0x1000, "device table");
+	BROKEN(unit.exclusion, 1, "exclusion range");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(iommu_detach(OWNED[i]), HC_OK);
+	}
+	assert_string_equal(isolation(&bi, OWNED, 0), "");
+}
+
 static void hangs(void **state)
 {
 	(void)state;
@@ -412,7 +482,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(denied_at_first), TEST(taken_over), TEST(pool_only), TEST(messages),
-		TEST(wide_ids), TEST(log_runs_over), TEST(hangs),
+		TEST(wide_ids), TEST(log_runs_over), TEST(isolated), TEST(hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

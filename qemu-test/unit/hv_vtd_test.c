@@ -3,6 +3,7 @@
  * Intel's IOMMU: what devices reach, and whom they interrupt, from the take-over to
  * a unit that hangs. It is asked of the unit (hv_vtd_unit.h), never of our tables.
  */
+#include "hv_check.h"
 #include "hv_vtd_unit.h"
 
 #define DISK	0x00fau			/* 00:1f.2 */
@@ -345,6 +346,64 @@ static void no_remapping(void **state)
 	assert_int_equal(iommu_ioapic(0x44, true), 5u << 24);
 }
 
+/* The checker: it holds; one thing after the other is wrong, and is named. */
+static void isolated(void **state)
+{
+	static const uint32_t OWNED[] = { DISK, CARD, USB };
+	static const char *const other = "a device is not translated",
+		*const reach = "a device reaches what is not the pool",
+		*const sends = "a device can send an interrupt that is not its own";
+	uint64_t address, *disk, *card, *pte, *irte;
+	uint32_t data;
+
+	(void)state;
+	iommu_init(&bi);
+	assert_string_equal(isolation(&bi, OWNED, 3), "");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(iommu_attach(&iommu_partition, OWNED[i], &iommu_pool), HC_OK);
+	}
+	assert_int_equal(iommu_msi(DISK, 0x50, &address, &data), HC_OK);
+	(void)iommu_ioapic(0x44, true);
+	assert_string_equal(isolation(&bi, OWNED, 3), "");
+	/* a bus's table has two words for each function */
+	disk = (uint64_t *)hpa_ptr(HPA(iommu_units[1].table[0] & IOMMU_ADDRESS)) + DISK * 2;
+	card = (uint64_t *)hpa_ptr(HPA(iommu_units[0].table[6] & IOMMU_ADDRESS)) + 0x10 * 2;
+	BROKEN(disk[2], disk[0], other);
+	BROKEN(disk[0], disk[0] | 2 << 2, other);
+	BROKEN(disk[0], disk[0] | 1 << 2, other);
+	BROKEN(disk[1], disk[1] | 7, other);
+	BROKEN(card[1], card[1] + 1, other);
+	disk[3] = disk[1];
+	BROKEN(disk[2], disk[0], "a function that nobody has reaches memory");
+	BROKEN(iommu_units[1].table[0], POOL_HPA | 1, "an IOMMU's table is nobody's");
+	/* what they reach: what is reserved for another, elsewhere in the pool, beyond it */
+	BROKEN(disk[0], *(disk - (DISK - USB) * 2), reach);
+	pte = table_entry(disk[0], 4, POOL_GPA);
+	BROKEN(pte[0], pte[1], reach);
+	BROKEN(pte[0], POOL_HPA + POOL_SIZE + 2, reach);
+	BROKEN(*table_entry(disk[0], 3, POOL_GPA), (POOL_HPA + POOL_SIZE) | 0x83, reach);
+	BROKEN(*table_entry(disk[0], 3, POOL_GPA + POOL_SIZE), POOL_HPA | 3,
+	       "a table is not memory of its owner's");
+	/* interrupts: vector, to whom, NMI, posted, by whom, of any */
+	irte = &iommu_units[1].remap[0x50 * 2];
+	BROKEN(irte[0], irte[0] + 0x10000, sends);
+	BROKEN(irte[0], irte[0] + (1ull << 40), sends);
+	BROKEN(irte[0], irte[0] | 4 << 5, sends);
+	BROKEN(irte[0], irte[0] | 1 << 15, sends);
+	BROKEN(irte[1], irte[1] + 1, sends);
+	BROKEN(irte[1], irte[1] & ~(3ull << 18), sends);
+	/* the unit: translation, remapping, the old format, its tables */
+	BROKEN(units[0].gsts, units[0].gsts & ~(1u << TE), "an IOMMU is off");
+	BROKEN(units[1].gsts, units[1].gsts & ~(1u << IRE), "an IOMMU is off");
+	BROKEN(units[1].gsts, units[1].gsts | 1u << CFI, "an IOMMU is off");
+	BROKEN(units[1].rtaddr, units[1].rtaddr | 0x400, "root table");
+	BROKEN(units[1].irta, units[1].irta + 0x1000, "table of interrupts");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(iommu_detach(OWNED[i]), HC_OK);
+	}
+	assert_string_equal(isolation(&bi, OWNED, 0), "");
+}
+
 /* It stops answering: a second, one line, and no device for anybody. */
 static void hangs(void **state)
 {
@@ -375,7 +434,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(denied_at_first), TEST(taken_over), TEST(pool_only),
 		TEST(reserved_memory), TEST(messages), TEST(faults_are_bounded),
-		TEST(bad_pools), TEST(no_remapping), TEST(of_no_use), TEST(hangs),
+		TEST(bad_pools), TEST(isolated), TEST(no_remapping), TEST(of_no_use), TEST(hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,7 @@ uint64_t unit_read(uint32_t n, uint32_t at)
 	case 0x60: return (uint64_t)u->pmen << 32;
 	case 0x80: return u->head;
 	case 0x88: return u->tail;
+	case 0xb8: return u->irta;
 	case 0x220: return u->fault_low;
 	case 0x228: return u->fault_high;
 	default: fail_msg("register 0x%x is read", at); return 0;

@@ -46,6 +46,7 @@ hv_fair_UNDER := core/sched.c
 hv_mc_UNDER := x86/mc.c
 hv_iommu_UNDER := iommu/iommu.c iommu/iommu_domain.c iommu/iommu_report.c \
 	iommu/vtd.c iommu/amdvi.c
+hv_iommu_UNDER += check/check.c check/check_map.c check/check_guest.c iommu/iommu_check.c
 hv_vtd_UNDER := $(hv_iommu_UNDER)
 hv_amdvi_UNDER := $(hv_iommu_UNDER)
 hv_execute_UNDER := $(hv_memory_UNDER)
@@ -84,8 +85,8 @@ hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
 $(foreach t,hv_fork hv_fork_life hv_fork_kill hv_record hv_isolation_vmx hv_isolation_svm,$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
-hv_vtd_SRCS += qemu-test/unit/fake/hv_iommu.c
-hv_amdvi_SRCS += qemu-test/unit/fake/hv_iommu.c
+$(foreach t,hv_vtd hv_amdvi,$(eval $(t)_CFLAGS += -fPIC)$(eval $(t)_SRCS += \
+	qemu-test/unit/fake/hv_iommu.c qemu-test/unit/fake/hv_check.c))
 # The same test on a processor of each vendor.
 $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 	$(patsubst %/hv_cost_$(t)_test.c,%/hv_cost_test.c \
