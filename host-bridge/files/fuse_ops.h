@@ -27,6 +27,11 @@ int fuse_rmdir(struct fuse_request *r);
 int fuse_rename(struct fuse_request *r);
 int fuse_rename2(struct fuse_request *r);
 
+/* fuse_sockets.c */
+bool fuse_socket_stands_in(const struct fuse_request *r, uint64_t *nodeid);
+int fuse_socket_stand_in(struct fuse_request *r, uint64_t nodeid);
+void fuse_socket_made(const struct fuse_request *r);
+
 /* fuse_ops_dir.c */
 int fuse_readdir(struct fuse_request *r);
 int fuse_readdirplus(struct fuse_request *r);

@@ -76,13 +76,20 @@ int fuse_mknod(struct fuse_request *r)
 	const struct fuse_mknod_in *in = r->arg;
 	struct volume_make make = make_of(r, in->mode & (VOLUME_S_IFMT | 07777),
 					  in->umask);
+	bool socket = false;
+	uint64_t nodeid;
 	uint32_t ino;
 	int error;
 
 	switch (in->mode & VOLUME_S_IFMT) {
 	case VOLUME_S_IFREG:
 	case VOLUME_S_IFIFO:
+		break;
 	case VOLUME_S_IFSOCK:
+		if (fuse_socket_stands_in(r, &nodeid)) {
+			return fuse_socket_stand_in(r, nodeid);
+		}
+		socket = true;
 		break;
 	case VOLUME_S_IFCHR:
 	case VOLUME_S_IFBLK:
@@ -93,7 +100,13 @@ int fuse_mknod(struct fuse_request *r)
 		return EINVAL;
 	}
 	error = volume_create(r->vol, DIR, NAME(0), &make, &ino);
-	return error != 0 ? error : made(r, ino, false);
+	if (error == 0) {
+		error = made(r, ino, false);
+	}
+	if (error == 0 && socket) {
+		fuse_socket_made(r);
+	}
+	return error;
 }
 
 /** MKDIR: fuse_mkdir_in name -> fuse_entry_out. */

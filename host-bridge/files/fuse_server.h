@@ -81,6 +81,26 @@ void fuse_server_unlock(struct fuse_server *server);
 bool fuse_server_waiting(const struct fuse_server *server);
 void fuse_server_tick(struct fuse_server *server);
 
+/* Who relays connections to sockets in the volume. */
+struct fuse_made {
+	uint64_t nodeid;
+	uint32_t uid, gid;		/* who made it */
+	const char *name;		/* not terminated, good during the call */
+	size_t len;
+};
+
+struct fuse_sockets {
+	/* A peer has made a socket. */
+	void (*made)(void *arg, const void *peer, const struct fuse_made *made);
+	/* The node id of the socket of that number, if it is for that peer; or 0. */
+	uint64_t (*stands_for)(void *arg, const void *peer, uint32_t number);
+	void *arg;
+};
+void fuse_server_sockets(struct fuse_server *server,
+			 const struct fuse_sockets *sockets);
+bool fuse_server_knows(struct fuse_server *server, const void *peer,
+		       uint64_t nodeid, bool write);
+
 /* All sessions of a peer are over: it is not there any more. */
 void fuse_server_peer_gone(struct fuse_server *server, const void *peer);
 /* What sessions had that are over is ended in pieces. Whether some is left. */

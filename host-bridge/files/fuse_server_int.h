@@ -176,6 +176,7 @@ struct fuse_server {
 	struct fuse_lock_file **lock_files;	/* fuse_lock.c */
 	uint64_t lock_seed;
 	struct fuse_coherence coherence;
+	const struct fuse_sockets *sockets;	/* NULL: nobody relays */
 	struct latency lasting;		/* of FSYNC */
 	struct volume_seg segs[FUSE_SEGS_MAX];
 	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +

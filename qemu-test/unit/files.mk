@@ -21,7 +21,7 @@ volume_fail_LIBS += $(OUT_OF_MEMORY)
 volume_why_SRCS := $(filter-out %/volume_fixture.c,$(volume_why_SRCS))
 
 FUSE_UNIT := $(addprefix fuse_,server wait attr lock hostile limits session \
-	memory confine)
+	memory confine sockets)
 UNIT_TESTS += $(FUSE_UNIT)
 $(foreach t,$(FUSE_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
