@@ -107,6 +107,7 @@ static const struct prop guest_props[] = {
 	{ "publish", PROP_TEXT, false, 1, 1023, 0 },
 	{ "hide", PROP_TEXT, false, 1, 1023, 0 },
 	{ "host-commands", PROP_TEXT, false, 1, 255, 0 },
+	{ "sockets", PROP_TEXT, false, 1, 255, 0 },
 	{ "on-demand", PROP_FLAG, false, 0, 0, 0 },
 };
 

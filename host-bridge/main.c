@@ -49,6 +49,7 @@
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/rt/syscalls.h"
 #include "host-bridge/rt/wall.h"
+#include "host-bridge/sockets/sockets.h"
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
@@ -229,6 +230,7 @@ static void on_linux_down(void *arg)
 	fuse_service_give(env->share, VOLUME_ROOT, false);
 	linux_net_reach(env->net, LINUX_NET_ALL);
 	host_commands_reach(env->host, true);
+	sockets_down(env->sockets);
 }
 
 /* The volume's files for a Linux: all have one server, which tells each what the
@@ -244,6 +246,21 @@ static bool serve_files(struct command_env *env)
 	env->files = base.files;
 	env->share = fuse_service_start(env->vsock, env->files);
 	return env->share != NULL;
+}
+
+/* Sockets among the volume's files, between Linuxes. */
+static void serve_sockets(struct command_env *env,
+			  const struct config_guest *want)
+{
+	int error = env->files && want->sockets
+		    ? sockets_new(env->files, env->vsock, want->sockets,
+				  want->title, &env->sockets) : 0;
+
+	if (error != 0) {
+		notice("%s has no sockets: %s", want->title, error == EINVAL ?
+		       "\"sockets\" has a word that is none" :
+		       strerror(error));
+	}
 }
 
 /* A disk of the machine's, or a part of one, as a disk of Linux's. Returns NULL, or
@@ -391,6 +408,7 @@ static void open_channel(struct command_env *env,
 	    (base.volume && !serve_files(env))) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
+	serve_sockets(env, want);
 	if (!config.network.off) {
 		serve_network(env, want);
 	}

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/sockets.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
@@ -159,10 +160,9 @@ static const char *command_line(const struct guest *guest)
 {
 	static char line[LINUX_CMDLINE_SIZE + 1];
 
-	if (!guest->words) {
-		return guest->want->bootargs;
-	}
-	snprintf(line, sizeof(line), "%s %s", guest->words,
+	snprintf(line, sizeof(line), "%s%s%s%s", guest->words ? guest->words : "",
+		 guest->words ? " " : "",
+		 guest->want->sockets ? SOCKETS_WORD " " : "",
 		 guest->want->bootargs);
 	return line;
 }

@@ -41,6 +41,7 @@ static void read_guest(const void *fdt, int node, struct config_guest *guest)
 	guest->publish = string_property(fdt, node, "publish");
 	guest->hide = string_property(fdt, node, "hide");
 	guest->host_commands = string_property(fdt, node, "host-commands");
+	guest->sockets = string_property(fdt, node, "sockets");
 	guest->kernel = string_property(fdt, node, "kernel");
 	guest->initrd = string_property(fdt, node, "initrd");
 	if (!guest->bootargs) {

@@ -37,6 +37,7 @@ struct config_guest {
 	const char *bootargs;
 	const char *publish, *hide;	/* of its ports, words; NULL: none */
 	const char *host_commands;	/* that it may have, words; or NULL */
+	const char *sockets;	/* what it may of these, words; NULL: none */
 	const char *kernel;	/* names of modules */
 	const char *initrd;	/* NULL: none wanted */
 };

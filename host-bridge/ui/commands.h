@@ -34,6 +34,7 @@ struct command_env {
 	struct nbd_service *disks;	/* its disks; NULL: none */
 	struct linux_net *net;	/* its network; NULL: none */
 	struct host_commands *host;	/* what it may have of these; NULL */
+	struct sockets_linux *sockets;	/* likewise */
 };
 
 struct command {

@@ -14,6 +14,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/seed.h"
+#include "host-bridge/sockets/sockets.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/host_commands.h"
@@ -115,12 +116,14 @@ static const char *start_one(const struct command_env *of,
 		fuse_service_give(child->share, box->root, true);
 		linux_net_reach(child->net, box->net);
 		host_commands_reach(child->host, false);
+		sockets_reach(child->sockets, false);
 	}
 	why = linux_fork(of->guest, child->guest);
 	if (why && box) {
 		fuse_service_give(child->share, VOLUME_ROOT, false);
 		linux_net_reach(child->net, LINUX_NET_ALL);
 		host_commands_reach(child->host, true);
+		sockets_reach(child->sockets, true);
 	}
 	return why;
 }

@@ -158,6 +158,8 @@ static const struct spoiled {
 	{ "/partitions/linux", "publish", 0, { 0 }, "", "\"publish\": it takes one string" },
 	{ "/partitions/linux", "host-commands", 0, { 0 }, "",
 	  "\"host-commands\": it takes one string" },
+	{ "/partitions/linux", "sockets", 0, { 0 }, "",
+	  "\"sockets\": it takes one string" },
 	{ "/chosen", "sample-seconds", 1, { 5 }, NULL, "\"sample-seconds\": it takes one string" },
 	{ "/partitions/linux", "hide", 1, { 22 }, NULL, "\"hide\": it takes one string" },
 	{ "/partitions/host", "ports", 3, { 1, 2, 3 }, NULL, "pairs of numbers" },

@@ -121,12 +121,17 @@ static void several_have_names(void **state)
 	read_it();
 	assert_string_equal(b->publish, "tcp:80");
 	assert_string_equal(b->hide, "all");
-	assert_true(!first->publish && !first->hide && !first->host_commands);
+	assert_true(!first->publish && !first->hide && !first->host_commands &&
+		    !first->sockets);
 	node = fdt_path_offset(blob, "/partitions/b");
 	assert_int_equal(fdt_setprop_string(blob, node, "host-commands",
 					    "status cp"), 0);
 	read_it();
 	assert_string_equal(b->host_commands, "status cp");
+	node = fdt_path_offset(blob, "/partitions/b");
+	assert_int_equal(fdt_setprop_string(blob, node, "sockets", "offer"), 0);
+	read_it();
+	assert_string_equal(b->sockets, "offer");
 	assert_int_equal(config.guest_count, 2);
 	assert_string_equal(b->title, "Linux b");
 	assert_true(b->on_demand && b->several);

@@ -13,7 +13,7 @@ import re
 ROOMS = {
     "host-bridge": (("rt",), ("loop",), ("dev",), ("blk",),
                     ("fs/jbd2",), ("fs",), ("vsock",),
-                    ("files", "nbd", "net"),
+                    ("files", "nbd", "net"), ("sockets",),
                     ("guest",),
                     ("agent",), ("ui",),
                     ("",)),
