@@ -124,7 +124,8 @@ int agent_run(void)
 	struct agent_ready ready;
 	int sessions = 0;
 	/* Before there is anything here that it should not have open. */
-	pid_t cache = cache_start(), reporter = ports_start(), pid;
+	pid_t cache = cache_start(), reporter = ports_start();
+	pid_t sockets = sockets_start_agent(), pid;
 
 	go_first();
 	for (size_t i = 0; i < PORT_COUNT; i++) {
@@ -158,7 +159,8 @@ int agent_run(void)
 		/* Ended sessions wait for the next connection to be counted:
 		 * SIGCHLD does not end poll(), and a zombie costs nothing. */
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-			sessions -= pid != cache && pid != reporter;
+			sessions -= pid != cache && pid != reporter &&
+				    pid != sockets;
 		}
 		for (size_t i = 0; i < PORT_COUNT; i++) {
 			if (p[i].revents) {

@@ -3,10 +3,10 @@
  * What the files of guest/init share: the log (init_log.c), the command line
  * (cmdline.c), files of a child's own (own.c), PID 1 (boot.c, net*.c, root.c,
  * processes.c, init.c), distributions (distro*.c, distro.h), the agent it starts
- * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), and
- * what tells the host of ports (ports*.c). One static program, no threads; called as
- * `isthmus` it has commands of the host's run, for people (host.c). Calls go one way:
- * init.c knows the others, none knows it.
+ * (agent*.c), and what the agent starts: what gives up page cache (cache*.c), what
+ * tells the host of ports (ports*.c), sockets of other Linuxes (sockets*.c). One
+ * static program, no threads; called as `isthmus` it has commands of the host's run,
+ * for people (host.c). Calls go one way: init.c knows the others, none knows it.
  */
 #ifndef GUEST_INIT_H
 #define GUEST_INIT_H
@@ -61,6 +61,8 @@ const char *cmdline_after(const char *word, const char *start);
 pid_t cache_start(void);
 
 pid_t ports_start(void);
+
+pid_t sockets_start_agent(void);
 
 /* A distribution: distro.h. */
 #define DISTRO_NAME_MAX	31u

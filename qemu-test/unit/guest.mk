@@ -50,3 +50,7 @@ agent_9p_SRCS := qemu-test/unit/agent_9p_test.c guest/init/agent_9p.c \
 	$(AGENT_SESSION)
 
 user_SRCS := qemu-test/unit/user_test.c guest/init/user.c
+UNIT_TESTS += init_sockets
+init_sockets_SRCS := qemu-test/unit/init_sockets_test.c \
+	$(addprefix guest/init/sockets_,relay.c fds.c) \
+	host-bridge/sockets/sockets_frame.c

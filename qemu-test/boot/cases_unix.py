@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Sockets under /mnt/host from one Linux to another."""
+
+import os
+import re
+import shutil
+
+from cases_coherence import share
+from cases_several import manifest, said, up
+from runner import BOCHS, QEMU, Skipped, case
+
+RIGHTS = {"a": '\t\t\tsockets = "offer connect";\n',
+          "b": '\t\t\tsockets = "connect root";\n'}
+
+
+def serve(t, console, kind, name):
+    """A server in a; b can connect to it."""
+    console.run(f"exec a: unixes serve {kind} /mnt/host/{name} "
+                f">/tmp/{name} 2>&1 &")
+    said(t, console, "b", f"unixes wait {kind} /mnt/host/{name}",
+         "it is there")
+
+
+def start(t):
+    overlay = t.overlay({"bin/unixes": t.guest_program("unixes")})
+    console = t.console("--manifest", manifest(t, "abc", 64, 32, **RIGHTS),
+                        *share(t), "--overlay", overlay, timeout=300)
+    up(console, "abc")
+    for kind in "sp":
+        serve(t, console, kind, kind)
+    return console
+
+
+def as_user(t, console, who, command, expected):
+    """What a command of user 1000 in one of them must answer."""
+    answer = console.run(f"exec --user 1000 {who}: {command}")
+    t.check(answer == f"{expected}\n[exit status 0]\n",
+            f"{who}: {command}: expected {expected!r}, got {answer!r}")
+
+
+def bytes_pass(t, console):
+    """Both kinds, both ways, one way shut; who asks sees who answers."""
+    for kind in "sp":
+        at = f"{kind} /mnt/host/{kind}"
+        said(t, console, "b", f"unixes echo {at} 1000000",
+             "1000000 bytes came back, 0 wrong, then the end")
+        said(t, console, "b", f"unixes who {at}",
+             "the server is 65534:65534\nyou are 0:0")
+        as_user(t, console, "b", f"unixes who {at}",
+                "the server is 65534:65534\nyou are 1000:1000")
+        said(t, console, "a", f"unixes who {at}",
+             "the server is 0:0\nyou are 0:0")
+    said(t, console, "b", "unixes many s /mnt/host/s",
+         "1030 of 1030 answered")
+    said(t, console, "b", "unixes flood s /mnt/host/s",
+         "the server is 65534:65534\nyou are 0:0\nthe flood is over")
+
+
+def names_lead(t, console):
+    """What becomes of the name becomes of the socket; c has no right."""
+    said(t, console, "c", "ls -l /mnt/host/s | cut -c1", "s")
+    said(t, console, "c", "unixes who s /mnt/host/s",
+         "connect: Connection refused")
+    said(t, console, "b", "unixes who p /mnt/host/s",
+         "connect: Protocol wrong type for socket")
+    console.run("exec b: mkdir /mnt/host/d; mv /mnt/host/s /mnt/host/d/t")
+    said(t, console, "b", "cd /mnt/host/d; unixes echo s t 10",
+         "10 bytes came back, 0 wrong, then the end")
+    said(t, console, "b", "ls /mnt/host",
+         "d\ngiven\nlost+found\np\nwelcome.txt")
+    said(t, console, "a", "chmod 700 /mnt/host/d/t; echo ok", "ok")
+    as_user(t, console, "b", "unixes who s /mnt/host/d/t",
+            "connect: Permission denied")
+    said(t, console, "a", "rm /mnt/host/d/t; echo ok", "ok")
+    said(t, console, "b", "unixes who s /mnt/host/d/t",
+         "connect: No such file or directory")
+
+
+def servers_end(t, console):
+    """A server that is killed, and a Linux that is."""
+    said(t, console, "b", "unixes who p /mnt/host/p",
+         "the server is 65534:65534\nyou are 0:0")
+    console.run("exec a: killall unixes")
+    said(t, console, "b", "sleep 1; unixes who p /mnt/host/p",
+         "connect: Connection refused")
+    serve(t, console, "s", "s")
+    console.run("linux stop a")
+    said(t, console, "b", "unixes who s /mnt/host/s",
+         "connect: Connection refused")
+    console.send("linux start a")
+    up(console, "a")
+    serve(t, console, "s", "s")
+    said(t, console, "b", "unixes echo s /mnt/host/s 10",
+         "10 bytes came back, 0 wrong, then the end")
+
+
+def descriptors_pass(t, console):
+    """Those that can; the others end the connection."""
+    said(t, console, "a", "echo 0123456789 >/mnt/host/given; echo ok", "ok")
+    for kind in "sp":
+        at = f"{kind} /mnt/host/{kind}"
+        said(t, console, "b", f"unixes give {at} /mnt/host/given",
+             "read 9 at 11, access 0: 23456789\n")
+        said(t, console, "b", f"unixes ask {at}", "here: 0123456789")
+        said(t, console, "b", f"unixes give {at} socket",
+             "hello over what was passed, then 0\ntook a socket")
+        for what in ("pipe", "event", "memory", "/etc/hostname"):
+            said(t, console, "b", f"unixes give {at} {what}",
+                 "it was closed")
+
+
+@case("unix-sockets", "a socket under /mnt/host is connected to from another "
+      "Linux", later=BOCHS)
+def unix_sockets(t):
+    console = start(t)
+    bytes_pass(t, console)
+    descriptors_pass(t, console)
+    names_lead(t, console)
+    servers_end(t, console)
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
+
+
+SSH = ("ssh-agent", "ssh-add", "ssh-keygen")
+# Scripts.
+SSH_LINES = {
+    "user": "echo u:x:1000:1000::/tmp:/bin/sh >>/etc/passwd",
+    "key": "ssh-keygen -qt ed25519 -N \"\" -f /k; chmod 644 /k; echo ok",
+    "agent": "ssh-agent -a /mnt/host/s >/tmp/s 2>&1",
+    "add": "export SSH_AUTH_SOCK=/mnt/host/s; cat /k | ssh-add -q - && "
+           "echo added",
+    "list": "export SSH_AUTH_SOCK=/mnt/host/s; ssh-add -l | "
+            "sed \"s/ .*(/ /;s/)//\"",
+}
+
+
+def ssh_programs(t):
+    """OpenSSH's of this computer, with the libraries that they need."""
+    files = {}
+    for name in SSH:
+        path = shutil.which(name)
+        if not path:
+            raise Skipped(f"there is no {name} on this computer")
+        files["usr/bin/" + name] = path
+        for library in re.findall(r"(/\S+) \(0x", t.tool(["ldd", path])):
+            files[library[1:]] = library
+    overlay = t.overlay(files)
+    for name, line in SSH_LINES.items():
+        with open(os.path.join(overlay, name), "w", encoding="ascii") as f:
+            f.write(line + "\n")
+    return overlay
+
+
+@case("unix-ssh", "ssh-add has the keys of an ssh-agent in another Linux",
+      later=BOCHS + QEMU)
+def unix_ssh(t):
+    console = t.console("--manifest", manifest(t, "ab", 96, 48, **RIGHTS),
+                        *share(t), "--overlay", ssh_programs(t), timeout=300)
+    up(console, "ab")
+    console.run("exec a: chmod 777 /mnt/host")
+    said(t, console, "b", "sh /key", "ok")
+    for who in "ab":
+        console.run(f"exec {who}: sh /user")
+    console.run("exec a: su u -c 'sh /agent'")
+    said(t, console, "b", "sleep 1; su u -c 'sh /add'", "added")
+    said(t, console, "b", "su u -c 'sh /list'", "256 ED25519")
+    answer = console.run("exec --user 1001 b: sh /list")
+    t.check("Permission denied" in answer, f"another one has {answer!r}")
