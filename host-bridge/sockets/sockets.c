@@ -55,6 +55,7 @@ void sockets_refuse(struct sockets_link *link, const char *why)
 	if (link->failed) {
 		return;
 	}
+	link->of->refused++;
 	if (link->of->told++ < SOCKETS_TOLD) {
 		notice("%s: sockets: %s", link->of->title, why);
 	}
@@ -308,6 +309,16 @@ void sockets_down(struct sockets_linux *ln)
 		ln->told = 0;
 		ln->shut = false;
 	}
+}
+
+/** See sockets.h. */
+void sockets_get_status(const struct sockets_linux *ln,
+			struct sockets_status *status)
+{
+	*status = (struct sockets_status){
+		.made = ln->names, .begun = ln->begun, .led = ln->led,
+		.refused = ln->refused,
+	};
 }
 
 /** See sockets.h. Until it is told again. */

@@ -11,10 +11,17 @@
 #define ISTHMUS_SOCKETS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct fuse_server;
 struct sockets_linux;
 struct vsock;
+
+struct sockets_status {
+	unsigned made;		/* now: sockets that its programs have, */
+	unsigned begun, led;	/* connections that it has begun, and to it */
+	uint64_t refused;	/* of vsock: ended for what it did */
+};
 
 /* For a Linux that may have some by the manifest's words; before it is started. title:
  * what it is called in notices. Returns 0, EINVAL: a word is none, the Linux has
@@ -23,6 +30,8 @@ int sockets_new(struct fuse_server *server, struct vsock *vs, const char *words,
 		const char *title, struct sockets_linux **out);
 /* It is down: what it had is over. NULL is nothing. */
 void sockets_down(struct sockets_linux *ln);
+void sockets_get_status(const struct sockets_linux *ln,
+			struct sockets_status *status);
 /* Whether it may have any: a child for one command may not. NULL is nothing. */
 void sockets_reach(struct sockets_linux *ln, bool any);
 

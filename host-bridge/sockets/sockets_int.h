@@ -29,6 +29,7 @@ struct sockets_linux {
 	bool shut;
 	struct sockets_link *control;	/* NULL: its agent is not there */
 	unsigned names, begun, led, links, told;
+	uint64_t refused;
 };
 
 /* A vsock connection; lives until its on_close. */

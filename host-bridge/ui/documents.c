@@ -16,6 +16,7 @@
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/latency.h"
 #include "host-bridge/rt/wall.h"
+#include "host-bridge/sockets/sockets.h"
 #include "host-bridge/ui/documents.h"
 #include "host-bridge/ui/host_commands.h"
 #include "host-bridge/vsock/vsock_endpoint.h"
@@ -116,6 +117,17 @@ static void put_linux(struct json *j, const struct command_env *of)
 		json_number(j, "run", s.run);
 		json_number(j, "refused", s.refused);
 		json_number(j, "sessions", s.sessions);
+		json_end(j, '}');
+	}
+	if (of->sockets) {
+		struct sockets_status s;
+
+		sockets_get_status(of->sockets, &s);
+		json_begin(j, "sockets", '{');
+		json_number(j, "made", s.made);
+		json_number(j, "begun", s.begun);
+		json_number(j, "led", s.led);
+		json_number(j, "refused", s.refused);
 		json_end(j, '}');
 	}
 }

@@ -272,8 +272,10 @@ static void test_refusals(void **state)
 	struct sockets_open open = offered(SOCKETS_STREAM, 0), ask;
 	struct sockets_accept accept = { .error = 0 };
 	struct vsock_conn *c, *all[SOCKETS_BEGUN];
+	struct sockets_status status, before;
 
 	(void)state;
+	sockets_get_status(linuxes[B], &before);
 	c = connect_from(B, 1024);		/* anybody's port */
 	assert_true(c->reset);
 	c = connect_from(A, 201);		/* A may not connect */
@@ -319,7 +321,12 @@ static void test_refusals(void **state)
 	assert_true(c->reset);
 	sockets_reach(linuxes[C], true);
 	close_conn(all[0]);
-	assert_int_equal(linuxes[B]->begun, SOCKETS_BEGUN - 1);
+	sockets_get_status(linuxes[B], &status);
+	assert_int_equal(status.begun, SOCKETS_BEGUN - 1);
+	assert_int_equal(status.refused - before.refused, 2);
+	sockets_get_status(linuxes[A], &status);
+	assert_int_equal(status.made, 1);
+	assert_int_equal(status.led, SOCKETS_BEGUN);
 }
 
 static void test_files(void **state)

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MANY	1000
+#define MANY	100
 
 static const char *path;
 static int type;
