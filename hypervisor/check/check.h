@@ -58,6 +58,18 @@ static inline bool check_owned(uint8_t owner, uint64_t pa, uint64_t size)
 	       pa / PAGE_SIZE < check_pages && check_owners[pa / PAGE_SIZE] == owner;
 }
 
+static inline bool check_within(uint64_t at, uint64_t size, uint64_t base, uint64_t bytes)
+{
+	return at >= base && size <= bytes && at - base <= bytes - size;
+}
+
+/* BOOT_MAP_* to CHECK_*. */
+static inline uint32_t check_rights(uint32_t flags)
+{
+	return CHECK_R | (flags & BOOT_MAP_WRITE ? CHECK_W : 0) |
+	       (flags & BOOT_MAP_EXEC ? CHECK_X : 0);
+}
+
 /* check_guest.c: what the manifest lets a partition have */
 void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
 		      uint32_t rights);
@@ -70,6 +82,8 @@ void check_cpu_state(void);
 /* iommu/iommu_check.c */
 bool check_overlap(uint64_t a, uint64_t size, uint64_t b, uint64_t bytes);
 bool check_machine(uint64_t pa, uint64_t size);
+bool check_device_memory(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+			 uint32_t rights);
 void check_device_page(uint32_t function, uint64_t at, uint64_t pa, uint64_t size,
 		       uint32_t rights);
 void check_iommus(void);

@@ -12,18 +12,6 @@
 
 uint64_t check_ram;
 
-static bool within(uint64_t at, uint64_t size, uint64_t base, uint64_t bytes)
-{
-	return at >= base && size <= bytes && at - base <= bytes - size;
-}
-
-/* BOOT_MAP_* to CHECK_*. */
-static uint32_t rights_of(uint32_t flags)
-{
-	return CHECK_R | (flags & BOOT_MAP_WRITE ? CHECK_W : 0) |
-	       (flags & BOOT_MAP_EXEC ? CHECK_X : 0);
-}
-
 /* What p's RAM may be used for from one address to another, as it was looked up last:
  * pages come in the order of their addresses. 0: there is to be none. */
 static const struct partition *ram_of;
@@ -41,15 +29,15 @@ static void find_ram(const struct partition *p, uint64_t at)
 	ram_end = at + PAGE_SIZE;
 	ram_may = 0;
 	for (; d < p->config->demand + p->config->demand_count; d++) {
-		if (within(at, PAGE_SIZE, d->gpa, d->size)) {
+		if (check_within(at, PAGE_SIZE, d->gpa, d->size)) {
 			ram_end = d->gpa + d->size;
 			ram_may = CHECK_RWX;
 		}
 	}
 	for (; r < p->config->regions + p->config->region_count; r++) {
-		if (within(at, PAGE_SIZE, r->gpa, r->size)) {
+		if (check_within(at, PAGE_SIZE, r->gpa, r->size)) {
 			ram_end = r->gpa + r->size;
-			ram_may = rights_of(r->flags);
+			ram_may = check_rights(r->flags);
 			return;
 		}
 		ram_end = r->gpa > at ? u64_min(ram_end, r->gpa) : ram_end;
@@ -88,8 +76,8 @@ static bool channel_page(const struct partition *p, uint64_t at, uint64_t pa, ui
 		if (c->peer[i % 2] != p->id) {
 			continue;
 		}
-		if (within(in, size, 0, all)) {
-			bool mine = within(in, size, CHANNEL_OUTPUT_OFFSET(i % 2, s), s);
+		if (check_within(in, size, 0, all)) {
+			bool mine = check_within(in, size, CHANNEL_OUTPUT_OFFSET(i % 2, s), s);
 
 			return !(rights & ~(CHECK_R | (mine ? CHECK_W : 0u))) &&
 			       channel_part(i / 2, pa - in, all);
@@ -102,31 +90,8 @@ static bool channel_page(const struct partition *p, uint64_t at, uint64_t pa, ui
 	return false;
 }
 
-/* Device memory: as the manifest gives it to p alone, and not what is memory of ours. */
-static bool device_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
-			uint32_t rights)
-{
-	uint64_t owners = 0;
-	uint32_t i, k;
-	bool given = false;
-
-	for (i = 0; i < partition_count; i++) {
-		const struct boot_region *r = partitions[i]->config->mmio;
-
-		for (k = partitions[i]->config->mmio_count; k--; r++) {
-			owners |= check_overlap(pa, size, r->hpa, r->size) ? BIT64(i) : 0;
-			given |= i == p->id && within(at, size, r->gpa, r->size) &&
-				 pa - r->hpa == at - r->gpa && !(rights & ~rights_of(r->flags));
-		}
-	}
-	return given && owners == BIT64(p->id) && !check_machine(pa, size) &&
-	       (pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size));
-}
-
-/** One page that p's map says it can reach: must be what it is given, and nobody else's
- * to write, and none of the tables. */
-void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
-		      uint32_t rights)
+static void any_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+		     uint32_t rights)
 {
 	uint64_t page = pa / PAGE_SIZE, end = page + size / PAGE_SIZE, here = at, twice = 0, set;
 	bool own = check_owned(partition_frames(p), pa, size), right = rights & CHECK_R;
@@ -143,7 +108,7 @@ void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint6
 	} else {
 		right = right && (check_owned(FRAME_CHANNEL, pa, size) ?
 				  channel_page(p, at, pa, size, rights) :
-				  device_page(p, at, pa, size, rights));
+				  check_device_memory(p, at, pa, size, rights));
 	}
 	for (; page < end && page < check_pages; page += 64) {
 		set = size > PAGE_SIZE ? ~0ull : BIT64(page % 64);
@@ -156,6 +121,25 @@ void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint6
 	if (!right || twice) {
 		check_found(right ? "a page that another can write, too" : "it reaches a page that "
 			    "is not its own, or with more rights", p, at, pa | rights);
+	}
+}
+
+/** One page that p's map says it can reach: must be what it is given, and nobody else's
+ * to write, and none of the tables. */
+void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+		      uint32_t rights)
+{
+	uint64_t page = pa / PAGE_SIZE, bit = BIT64(page % 64);
+
+	/* in short what most are: small, RAM where the one before was, nobody has it yet */
+	if (p == ram_of && at - ram_from < ram_end - ram_from && size == PAGE_SIZE &&
+	    rights == CHECK_RWX && ram_may == CHECK_RWX &&
+	    check_owned(partition_frames(p), pa, PAGE_SIZE) &&
+	    !((check_tables[page / 64] | check_writable[page / 64]) & bit)) {
+		check_writable[page / 64] |= bit;
+		check_ram++;
+	} else {
+		any_page(p, at, pa, size, rights);
 	}
 }
 

@@ -98,12 +98,12 @@ static void list(struct check_piece *l, uint64_t at, uint64_t pa, uint64_t size,
 static void page_of(const struct check_scan *s, uint64_t at, uint64_t pa, uint64_t size,
 		    uint32_t rights)
 {
-	if (s->list) {
+	if (s->user == CHECK_GUEST && !s->list) {
+		check_guest_page(s->p, at, pa, size, rights);
+	} else if (s->list) {
 		list(s->list, at, pa, size, rights);
 	} else if (s->user == CHECK_OWN) {
 		own_page(at, pa, size, rights);
-	} else if (s->user == CHECK_GUEST) {
-		check_guest_page(s->p, at, pa, size, rights);
 	} else {
 		check_device_page(s->function, at, pa, size, rights);
 	}

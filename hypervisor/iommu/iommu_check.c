@@ -60,6 +60,29 @@ bool check_machine(uint64_t pa, uint64_t size)
 	return is;
 }
 
+/** A page that is nobody's memory must be a device's: as the manifest gives it to p alone, and
+ * not memory of ours. */
+bool check_device_memory(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+			 uint32_t rights)
+{
+	uint64_t owners = 0;
+	uint32_t i, k;
+	bool given = false;
+
+	for (i = 0; i < partition_count; i++) {
+		const struct boot_region *r = partitions[i]->config->mmio;
+
+		for (k = partitions[i]->config->mmio_count; k--; r++) {
+			owners |= check_overlap(pa, size, r->hpa, r->size) ? BIT64(i) : 0;
+			given |= i == p->id && check_within(at, size, r->gpa, r->size) &&
+				 pa - r->hpa == at - r->gpa &&
+				 !(rights & ~check_rights(r->flags));
+		}
+	}
+	return given && owners == BIT64(p->id) && !check_machine(pa, size) &&
+	       (pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size));
+}
+
 /* Is it a function that the host partition has? */
 static bool is_owned(uint32_t function)
 {

@@ -17,7 +17,7 @@ HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
 HV_UNIT += hv_hold hv_grow hv_scale hv_threads
-HV_UNIT += hv_isolation_vmx hv_isolation_svm
+HV_UNIT += hv_isolation_vmx hv_isolation_svm hv_isolation_cost_svm
 UNIT_TESTS += $(HV_UNIT)
 
 hv_decode_UNDER := vmx/decode.c
@@ -64,6 +64,7 @@ hv_isolation_UNDER := $(hv_fork_UNDER) check/check.c check/check_map.c check/che
 	iommu/iommu_check.c
 hv_isolation_vmx_UNDER := $(hv_isolation_UNDER)
 hv_isolation_svm_UNDER := $(hv_isolation_UNDER)
+hv_isolation_cost_svm_UNDER := $(hv_isolation_UNDER)
 hv_record_UNDER := $(hv_fork_UNDER) core/record.c x86/vlapic.c x86/msr.c \
 	x86/cpuid.c x86/kvmclock.c x86/guest_fetch.c svm/vcpu.c svm/check.c svm/decode.c
 
@@ -93,15 +94,17 @@ $(foreach t,vmx svm,$(eval hv_cost_$(t)_SRCS := \
 		qemu-test/unit/cost_$(t).c \
 		qemu-test/unit/cost_never.c,$(hv_cost_$(t)_SRCS))))
 # The same with the entries of each vendor; -fPIC: symbols where the hypervisor's are.
-$(foreach t,vmx svm,$(eval hv_isolation_$(t)_SRCS := \
-	$(patsubst %/hv_isolation_$(t)_test.c,%/hv_isolation_test.c,$(hv_isolation_$(t)_SRCS)))\
-	$(eval hv_isolation_$(t)_CFLAGS += -DFORMAT=hvm_$(t) -fPIC))
+$(foreach t,vmx svm,$(foreach n,hv_isolation hv_isolation_cost,\
+	$(eval $(n)_$(t)_SRCS := $(patsubst %/$(n)_$(t)_test.c,%/$(n)_test.c,$($(n)_$(t)_SRCS)))\
+	$(eval $(n)_$(t)_CFLAGS += -DFORMAT=hvm_$(t) -fPIC)))
 # Compiled as the hypervisor is, as its instructions are counted.
 hv_steps_CFLAGS := -D_GNU_SOURCE -O2 -fno-sanitize=all -mgeneral-regs-only \
 	-fno-stack-protector -fcf-protection=none -fno-strict-aliasing \
 	-ffreestanding -mno-red-zone
 hv_hold_CFLAGS += $(hv_steps_CFLAGS)
 hv_grow_CFLAGS += $(hv_steps_CFLAGS)
+hv_isolation_cost_svm_CFLAGS += $(hv_steps_CFLAGS) -fno-pic -fno-pie -mcmodel=kernel
+hv_isolation_cost_svm_LIBS := -no-pie
 # ThreadSanitizer has other addresses for itself.
 hv_threads_CFLAGS += -fno-sanitize=all -fsanitize=thread -DDMAP_BASE=0x1000000000ull
 hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
