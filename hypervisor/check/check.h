@@ -11,6 +11,8 @@
 enum { CHECK_R = 1, CHECK_W = 2, CHECK_X = 4, CHECK_RWX = 7 };
 
 #define CHECK_ADDR	0x000ffffffffff000ull	/* in entries of all tables */
+/* Whose processors these are; hvm itself may be a copy that traces. */
+#define CHECK_VMX	(hvm->gpm_format == hvm_vmx.gpm_format)
 
 /* Who uses tables: what is looked for in them. */
 enum check_user { CHECK_GUEST, CHECK_OWN, CHECK_INTEL, CHECK_AMD };
@@ -70,11 +72,35 @@ static inline uint32_t check_rights(uint32_t flags)
 	       (flags & BOOT_MAP_EXEC ? CHECK_X : 0);
 }
 
-/* check_guest.c: what the manifest lets a partition have */
+/* check_guest.c: what the manifest lets a partition have; what its RAM may be used for
+ * from one address to another, as it was looked up last: pages come in the order of their
+ * addresses. 0: there is to be none. */
+extern struct check_range {
+	const struct partition *of;
+	uint64_t from, end;
+	uint32_t may;
+} check_last;
 void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
 		      uint32_t rights);
 void check_permissions(const struct partition *p);
 uint64_t check_meaning(void);
+
+/** What most pages are: 4 KiB of RAM where the one before was, that nobody has yet. false:
+ * check_guest_page() says what it is. */
+static inline bool check_usual(const struct partition *p, uint64_t at, uint64_t pa)
+{
+	uint64_t page = pa / PAGE_SIZE, bit = BIT64(page % 64);
+
+	if (p != check_last.of || at - check_last.from >= check_last.end - check_last.from ||
+	    check_last.may != CHECK_RWX ||
+	    !check_owned(partition_frames(p), pa, PAGE_SIZE) ||
+	    ((check_tables[page / 64] | check_writable[page / 64]) & bit)) {
+		return false;
+	}
+	check_writable[page / 64] |= bit;
+	check_ram++;
+	return true;
+}
 
 /* check_cpu.c: on the CPU itself */
 void check_cpu_state(void);

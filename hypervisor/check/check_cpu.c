@@ -109,14 +109,14 @@ void check_cpu_state(void)
 		const struct vmx_vcpu *x = v->backend;
 		const struct svm_vcpu *y = v->backend;
 
-		if (hvm == &hvm_vmx && x->launched) {
+		if (CHECK_VMX && x->launched) {
 			vmptrld(x->vmcs);
 			vmcs(v, pc);
-		} else if (hvm == &hvm_svm && y->vmcb->guest_asid) {
+		} else if (!CHECK_VMX && y->vmcb->guest_asid) {
 			vmcb(v, y->vmcb);
 		}
 	}
-	if (hvm == &hvm_vmx && current) {
+	if (CHECK_VMX && current) {
 		vmptrld(current->vmcs);
 	}
 }

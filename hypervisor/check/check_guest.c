@@ -11,12 +11,7 @@
 #define PORTS_BEYOND	32u		/* an access at the last one */
 
 uint64_t check_ram;
-
-/* What p's RAM may be used for from one address to another, as it was looked up last:
- * pages come in the order of their addresses. 0: there is to be none. */
-static const struct partition *ram_of;
-static uint64_t ram_from, ram_end;
-static uint32_t ram_may;
+struct check_range check_last;
 
 /* What is loaded takes precedence. */
 static void find_ram(const struct partition *p, uint64_t at)
@@ -24,23 +19,20 @@ static void find_ram(const struct partition *p, uint64_t at)
 	const struct boot_demand *d = p->config->demand;
 	const struct boot_region *r = p->config->regions;
 
-	ram_of = p;
-	ram_from = at;
-	ram_end = at + PAGE_SIZE;
-	ram_may = 0;
+	check_last = (struct check_range){ p, at, at + PAGE_SIZE, 0 };
 	for (; d < p->config->demand + p->config->demand_count; d++) {
 		if (check_within(at, PAGE_SIZE, d->gpa, d->size)) {
-			ram_end = d->gpa + d->size;
-			ram_may = CHECK_RWX;
+			check_last.end = d->gpa + d->size;
+			check_last.may = CHECK_RWX;
 		}
 	}
 	for (; r < p->config->regions + p->config->region_count; r++) {
 		if (check_within(at, PAGE_SIZE, r->gpa, r->size)) {
-			ram_end = r->gpa + r->size;
-			ram_may = check_rights(r->flags);
+			check_last.end = r->gpa + r->size;
+			check_last.may = check_rights(r->flags);
 			return;
 		}
-		ram_end = r->gpa > at ? u64_min(ram_end, r->gpa) : ram_end;
+		check_last.end = r->gpa > at ? u64_min(check_last.end, r->gpa) : check_last.end;
 	}
 }
 
@@ -90,19 +82,22 @@ static bool channel_page(const struct partition *p, uint64_t at, uint64_t pa, ui
 	return false;
 }
 
-static void any_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
-		     uint32_t rights)
+/** A page that p's map says it can reach: must be what it is given, and nobody else's
+ * to write, and none of the tables. */
+void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
+		      uint32_t rights)
 {
 	uint64_t page = pa / PAGE_SIZE, end = page + size / PAGE_SIZE, here = at, twice = 0, set;
 	bool own = check_owned(partition_frames(p), pa, size), right = rights & CHECK_R;
 
 	if (own || (p->template && !(rights & CHECK_W) &&
 		    check_owned(partition_frames(p->template), pa, size))) {
-		for (; right && here < at + size; here = ram_end) {
-			if (p != ram_of || here < ram_from || here >= ram_end) {
+		for (; right && here < at + size; here = check_last.end) {
+			if (p != check_last.of ||
+			    here - check_last.from >= check_last.end - check_last.from) {
 				find_ram(p, here);
 			}
-			right = ram_may && !(rights & ~ram_may);
+			right = check_last.may && !(rights & ~check_last.may);
 		}
 		check_ram += own ? size / PAGE_SIZE : 0;
 	} else {
@@ -121,25 +116,6 @@ static void any_page(const struct partition *p, uint64_t at, uint64_t pa, uint64
 	if (!right || twice) {
 		check_found(right ? "a page that another can write, too" : "it reaches a page that "
 			    "is not its own, or with more rights", p, at, pa | rights);
-	}
-}
-
-/** One page that p's map says it can reach: must be what it is given, and nobody else's
- * to write, and none of the tables. */
-void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint64_t size,
-		      uint32_t rights)
-{
-	uint64_t page = pa / PAGE_SIZE, bit = BIT64(page % 64);
-
-	/* in short what most are: small, RAM where the one before was, nobody has it yet */
-	if (p == ram_of && at - ram_from < ram_end - ram_from && size == PAGE_SIZE &&
-	    rights == CHECK_RWX && ram_may == CHECK_RWX &&
-	    check_owned(partition_frames(p), pa, PAGE_SIZE) &&
-	    !((check_tables[page / 64] | check_writable[page / 64]) & bit)) {
-		check_writable[page / 64] |= bit;
-		check_ram++;
-	} else {
-		any_page(p, at, pa, size, rights);
 	}
 }
 
@@ -176,7 +152,7 @@ static uint32_t next_open(const void *map, uint32_t bit, uint32_t end)
 static bool may_msr(uint32_t bit)
 {
 	static const uint32_t first[] = { 0, 0xc0000000, 0xc0010000 };
-	uint32_t msr = hvm == &hvm_vmx ? first[bit / 8192 & 1] + bit % 8192 :
+	uint32_t msr = CHECK_VMX ? first[bit / 8192 & 1] + bit % 8192 :
 		       first[bit / 16384] + bit % 16384 / 2;
 
 	return (msr >= MSR_IA32_SYSENTER_CS && msr <= MSR_IA32_SYSENTER_EIP) ||
@@ -187,7 +163,7 @@ static bool may_msr(uint32_t bit)
  * exit. [SDM3 "I/O-Bitmap Addresses"; APM2 "I/O Permissions Map"] */
 void check_permissions(const struct partition *p)
 {
-	const uint32_t bits = hvm == &hvm_vmx ? 4 * 8192 : 3 * 16384, all = PORTS + PORTS_BEYOND;
+	const uint32_t bits = CHECK_VMX ? 4 * 8192 : 3 * 16384, all = PORTS + PORTS_BEYOND;
 	uint32_t bit;
 
 	for (bit = 0; (bit = next_open(p->native_ports, bit, all)) < all; bit++) {

@@ -34,12 +34,6 @@ bool check_owned_all(uint8_t owner, uint64_t pa, uint64_t size)
 	return page == end;
 }
 
-/* Intel's second-level ones have a bit for each right, and are present by any. */
-static bool is_intel(enum check_user user)
-{
-	return user == CHECK_INTEL || (user == CHECK_GUEST && hvm == &hvm_vmx);
-}
-
 static uint32_t rights_of(enum check_user user, uint64_t e)
 {
 	return user == CHECK_AMD ? e >> 61 & 3 :
@@ -137,14 +131,19 @@ void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint
 {
 	const volatile uint64_t *t = table_at(s, table);
 	const uint64_t span = BIT64(12 + 9 * level);
-	const bool intel = is_intel(s->user);
+	/* those have a bit for each right, and are present by any */
+	const bool intel = s->user == CHECK_INTEL || (s->user == CHECK_GUEST && CHECK_VMX);
+	/* a small page of a guest's with all rights: most are, and then usual */
+	const uint64_t mask = intel ? CHECK_RWX : NO_EXEC | 3, all = intel ? CHECK_RWX : 3;
+	const struct partition *p = level || s->list || rights != CHECK_RWX ? NULL : s->p;
 	/* of the last tables the first pass needs no more than that they are */
 	uint32_t i = t && (level || !s->mark) ? 0 : 512, r;
 
 	for (; i < 512 && !(s->list && s->list->done); i++, at += span) {
 		uint64_t e = t[i];
 
-		if (!(e & (intel ? CHECK_RWX : 1)) || (s->list && at + span <= s->list->from)) {
+		if ((p && (e & mask) == all && check_usual(p, at, e & CHECK_ADDR)) ||
+		    !(e & (intel ? CHECK_RWX : 1)) || (s->list && at + span <= s->list->from)) {
 			continue;
 		}
 		r = rights & (intel ? (uint32_t)e : rights_of(s->user, e));

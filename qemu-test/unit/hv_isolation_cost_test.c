@@ -13,7 +13,7 @@
 #define MIB		0x100000ull
 #define MACHINE		(32 * MIB)
 #define RAM		0x40000000ull
-#define MOST		115u		/* a page: 30 M a GiB */
+#define MOST		66u		/* a page: 17 M a GiB */
 #define PAGES		512u		/* of one table */
 
 __asm__(".globl text_end, rodata_end\n"
