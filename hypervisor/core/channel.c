@@ -35,7 +35,7 @@ struct channel {
 	hpa_t msix[2];		/* MSI-X page of a peer that is not the host */
 	uint32_t int_control[2];	/* bit 0: the driver takes interrupts */
 	uint32_t pending[2];	/* vectors not delivered, masked */
-	uint64_t doorbells[2];	/* rung by this peer */
+	uint64_t doorbells[2];	/* (any) rung by this peer */
 };
 
 static struct channel channels[BOOT_MAX_CHANNELS];
@@ -252,7 +252,7 @@ hv_status_t channel_doorbell(struct partition *p, uint64_t n)
 	if (!c) {
 		return HC_ENOENT;
 	}
-	c->doorbells[end]++;
+	__atomic_fetch_add(&c->doorbells[end], 1, __ATOMIC_RELAXED);
 	notify(c, !end, true);
 	return HC_OK;
 }
@@ -476,7 +476,7 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 	}
 	switch (reg) {
 	case CHANNEL_IO_DOORBELL:
-		c->doorbells[end]++;
+		__atomic_fetch_add(&c->doorbells[end], 1, __ATOMIC_RELAXED);
 		notify(c, !end, true);
 		break;
 	case CHANNEL_IO_INT_CONTROL:
