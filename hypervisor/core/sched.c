@@ -283,7 +283,7 @@ void sched_last_turn(void)
 
 	if (host && pc->index == 0 && !last_turn) {
 		last_turn = true;
-		host->lock = (struct lock){ 0 };
+		host->lock = frame_lock = (struct lock){ 0 };
 		pc->vcpu_count = 1;	/* its own, the first */
 		pc->vcpus[0]->slice_left = boot.tsc_hz;
 		vcpu_attention(pc->vcpus[0], VCPU_ATT_NMI);
