@@ -162,6 +162,7 @@ check-tools:
 	@python3 -B tools/isthmus_lib/remote_test.py
 	@python3 -B qemu-test/boot/schema_test.py
 	@python3 -B tools/isthmus_lib/picture_test.py
+	@python3 -B tools/isthmus_lib/picture_isolation_test.py
 	@python3 -B tools/isthmus_lib/ext4_test.py
 	@python3 -B tools/isthmus_lib/distros_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
