@@ -51,6 +51,9 @@ AT_ONCE = int(os.environ.get("EMULATORS", "2"))
 TIMEOUT = 150           # CPU seconds of one machine, unless a test says else
 SLOWER = {"nested-amd": 4, "nested-intel": 12}  # times that
 PROMPT = "isthmus> "
+# What `isolation` says: MiB, ticks, the manifest's number.
+HOLDS = (r"isolation holds: (\d+) MiB looked at in (\d+) ticks; "
+         r"manifest ([0-9a-f]{16})\r?\n")
 CASES = []
 
 
@@ -115,6 +118,7 @@ class Console:
             stderr=subprocess.STDOUT, cwd=ROOT, env=owner.environ)
         self.seen = ""
         self.at = 0                     # what was expected lies before
+        self.asked = None               # where it was asked about isolation
         self.changed = threading.Condition()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -133,7 +137,12 @@ class Console:
             self.changed.notify()
 
     def send(self, line):
-        """Types a line."""
+        """Types a line. Before a machine is switched off its hypervisor says
+        whether partitions are apart after all that the test did: finish()
+        reads it."""
+        if line == "poweroff":
+            self.asked = len(self.seen)
+            line = "isolation\n" + line
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
@@ -177,6 +186,10 @@ class Console:
         self.process.stdin.close()
         status = self.process.wait()
         self.reader.join()
+        if self.asked is not None and not re.search(
+                HOLDS, self.seen[self.asked:]):
+            raise Failed("before poweroff, isolation does not hold: "
+                         f"{self.seen[self.asked:][-3000:]}")
         return status
 
     def close(self):
