@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Seeds of hash tables whose keys a peer chooses: it must not be able to choose
- * them so that all share a bucket. From the processor's random numbers; without
- * them from the TSC, whose low bits nobody knows. Not for secrets.
+ * them so that all share a bucket. From the processor's random numbers alone,
+ * so that an emulator which repeats them repeats the run, whatever its disk took
+ * until then. Without them, or where they are all alike, which some processors
+ * do, from the TSC, whose low bits nobody knows. Not for secrets.
  */
 #include <cpuid.h>
 #include <stdbool.h>
@@ -29,19 +31,28 @@ static bool rdrand(uint64_t *value)
 	return ok;
 }
 
+/* False: the processor has no random numbers. */
+static bool random_number(uint64_t *value)
+{
+	uint64_t next;
+
+	return has_rdrand() && rdrand(value) && rdrand(&next) &&
+	       next != *value;
+}
+
 /** See seed.h. Some hundred cycles, or an exit for CPUID: not for each key. */
 uint64_t seed_make(void)
 {
 	static uint64_t count;
 	uint64_t value = 0;
 
-	if (has_rdrand()) {
-		(void)rdrand(&value);
+	if (!random_number(&value)) {
+		value = tsc_now();
 	}
 	/* Mixed, for the few bits that change between two TSCs must reach all:
 	 * [Steele and others, "Fast Splittable Pseudorandom Number
 	 * Generators"] */
-	value ^= tsc_now() + ++count * 0x9e3779b97f4a7c15ull;
+	value ^= ++count * 0x9e3779b97f4a7c15ull;
 	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9ull;
 	value = (value ^ value >> 27) * 0x94d049bb133111ebull;
 	return (value ^ value >> 31) | 1;
