@@ -13,8 +13,7 @@
 #define CR4_OURS	(CR4_PSE | CR4_PAE | CR4_MCE | CR4_VMXE | CR4_PCIDE | CR4_OSXSAVE | \
 			 CR4_SMEP | CR4_SMAP)
 #define EXCEPTIONS	(BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) | BIT32(X86_EXC_MC))
-#define PIN_MUST	(PIN_EXT_INTR_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | \
-			 PIN_PREEMPTION_TIMER)
+#define PIN_MUST	(PIN_EXT_INTR_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
 #define PROC_MUST	(PROC_HLT_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | \
 			 PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | PROC_IO_BITMAPS | \
 			 PROC_MSR_BITMAPS | PROC_MONITOR_EXIT | PROC_SECONDARY | \
@@ -28,7 +27,7 @@
 			 MISC1_IOIO_PROT | MISC1_MSR_PROT | MISC1_TASK_SWITCH | MISC1_SHUTDOWN)
 #define MISC2_MUST	(MISC2_VMRUN | MISC2_VMMCALL | MISC2_VMLOAD | MISC2_VMSAVE | \
 			 MISC2_STGI | MISC2_CLGI | MISC2_SKINIT | MISC2_WBINVD | \
-			 MISC2_MONITOR | MISC2_MWAIT | MISC2_XSETBV)
+			 MISC2_MONITOR | MISC2_MWAIT | MISC2_XSETBV | MISC2_RDPRU)
 
 /* The numbers: bits that some processors want to be 1. [SDM3 "VMX Capability Reporting
  * Facility"] */
@@ -46,9 +45,11 @@ static void vmcs(const struct vcpu *v, const struct percpu *pc)
 		{ vmread(VMCS_HOST_CR3), read_cr3(), 0, "host CR3" },
 		{ vmread(VMCS_HOST_CR4), read_cr4(), 0, "host CR4" },
 		{ vmread(VMCS_HOST_IA32_EFER), rdmsr(MSR_IA32_EFER), 0, "host EFER" },
+		{ vmread(VMCS_HOST_IA32_PAT), rdmsr(MSR_IA32_PAT), 0, "host PAT" },
 		{ vmread(VMCS_HOST_RIP), (uintptr_t)vmx_exit_point, 0, "host RIP" },
 		{ vmread(VMCS_HOST_GS_BASE), (uintptr_t)pc, 0, "host GS base" },
 		{ vmread(VMCS_HOST_GDTR_BASE), (uintptr_t)pc->gdt, 0, "host GDTR" },
+		{ vmread(VMCS_HOST_TR_BASE), (uintptr_t)&pc->tss, 0, "host TR" },
 		{ vmread(VMCS_CR0_MASK), CR0_OURS, ~0ull, "CR0 mask" },
 		{ vmread(VMCS_CR4_MASK), CR4_OURS, ~0ull, "CR4 mask" },
 		{ vmread(VMCS_EXCEPTION_BITMAP), EXCEPTIONS, 0, "exception bitmap" },
@@ -76,8 +77,8 @@ static void vmcb(const struct vcpu *v, const struct vmcb *b)
 		{ b->iopm_base_pa, ptr_hpa(p->native_ports).v, 0, "I/O permissions map" },
 		{ b->msrpm_base_pa, ptr_hpa(p->backend).v, 0, "MSR permissions map" },
 		{ b->guest_asid, ((struct svm_vcpu *)v->backend)->asid, 0, "ASID" },
-		{ b->intercept_cr, CR_WRITE(0) | CR_WRITE(4) | CR_READ(8) | CR_WRITE(8), ~0u,
-		  "intercepts of control registers" },
+		{ b->intercept_cr, CR_WRITE(0) | CR_WRITE(4) | CR_READ(4) | CR_READ(8) |
+		  CR_WRITE(8), ~0u, "intercepts of control registers" },
 		{ b->intercept_exc, EXCEPTIONS, ~0u, "intercepts of exceptions" },
 		{ b->intercept_misc1, MISC1_MUST, ~0u, "intercepts 1" },
 		{ b->intercept_misc2, MISC2_MUST, ~0u, "intercepts 2" },
