@@ -70,6 +70,6 @@ def repeat_bochs(t):
 
 
 @case("repeat-qemu-tcg", "two runs on QEMU give the same log, byte for byte",
-      only=())
+      only=(), later=("qemu-tcg",))
 def repeat_qemu(t):
     repeats(t, "qemu-tcg")

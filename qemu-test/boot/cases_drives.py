@@ -138,7 +138,7 @@ def kept_ahci(t):
 
 
 @case("disk-kept-ide", "an IDE disk likewise", only=(*QEMU, *BOCHS),
-      why="KVM's machines have other tests")
+      why="KVM's machines have other tests", later=BOCHS)
 def kept_ide(t):
     if t.platform in BOCHS:
         kept(t, "ide1", "ide0")
@@ -415,7 +415,7 @@ def volume_on(t, word):
 
 @case("volume-console", "the console's commands on a volume in a part of a "
       "disk, whose other parts are left alone", only=(*QEMU, *BOCHS),
-      why="KVM's machines have other tests")
+      why="KVM's machines have other tests", later=BOCHS)
 def volume_console(t):
     share, volume, noise = t.path("share"), t.path("volume"), t.path("noise")
     os.mkdir(share)
@@ -480,7 +480,7 @@ def volume_virtio(t):
 
 @case("volume-on-disk-nvme", "the volume is on an NVMe disk, then a virtio "
       "disk likewise, with sectors of 4096 bytes", only=QEMU,
-      why="Bochs has IDE only")
+      why="Bochs has IDE only", later=QEMU)
 def volume_nvme(t):
     on_disk(t, "nvme", "virtio", "--disk-sector", "4096")
 

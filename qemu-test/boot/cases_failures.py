@@ -46,21 +46,21 @@ def manifest(t, old, new):
     return path
 
 
-@case("no-file", "a module that is not on the disk")
+@case("no-file", "a module that is not on the disk", later=BOCHS)
 def no_file(t):
     disk = image(t)
     t.tool(["mdel", "-i", disk + ESP, "::isthmus/initrd"])
     fails(t, 13, "\\isthmus\\initrd: no such file", "--image", disk)
 
 
-@case("no-manifest", "no manifest on the disk")
+@case("no-manifest", "no manifest on the disk", later=BOCHS)
 def no_manifest(t):
     disk = image(t)
     t.tool(["mdel", "-i", disk + ESP, "::isthmus/isthmus.dtb"])
     fails(t, 12, "isthmus.dtb: no such file", "--image", disk)
 
 
-@case("bad-hash", "one bit of a module differs")
+@case("bad-hash", "one bit of a module differs", later=BOCHS)
 def bad_hash(t):
     disk = image(t)
     name, kernel = "::isthmus/kernel", t.path("kernel")
@@ -74,7 +74,8 @@ def bad_hash(t):
     fails(t, 13, "\\isthmus\\kernel: its SHA-256 is", "--image", disk)
 
 
-@case("bad-property", "a manifest property that is unknown, or out of range")
+@case("bad-property", "a manifest property that is unknown, or out of range",
+      later=BOCHS)
 def bad_property(t):
     fails(t, 12, '/partitions/linux: unknown property "vcpu"', "--manifest",
           manifest(t, "id = <1>;\n\t\t\tvcpus", "id = <1>;\n\t\t\tvcpu"))
@@ -120,13 +121,13 @@ def no_vtx(t):
 
 
 @case("no-ept", "a processor without EPT",
-      only=("bochs",), why="VT-x is on Bochs only")
+      only=("bochs",), why="VT-x is on Bochs only", later=BOCHS)
 def no_ept(t):
     fails(t, 11, "no EPT", "--cpu", "core2_penryn_t9600")
 
 
 @case("no-unrestricted-guest", "a processor without unrestricted guest",
-      only=("bochs",), why="VT-x is on Bochs only")
+      only=("bochs",), why="VT-x is on Bochs only", later=BOCHS)
 def no_unrestricted_guest(t):
     fails(t, 11, "no unrestricted guest", "--cpu", "corei5_lynnfield_750")
 
@@ -149,7 +150,7 @@ def no_xsaveopt(t):
     fails(t, 11, ",+xsaveopt", "--cpu", "Opteron_G5,+npt")
 
 
-@case("little-memory", "a machine with too little memory")
+@case("little-memory", "a machine with too little memory", later=BOCHS)
 def little_memory(t):
     fails(t, 15, "too little memory", "--memory", "192")
 
@@ -176,7 +177,7 @@ def firmware(t, name):
 
 
 @case("vtx-locked", "VT-x locked off by the firmware",
-      only=("bochs",), why="VT-x is on Bochs only")
+      only=("bochs",), why="VT-x is on Bochs only", later=BOCHS)
 def vtx_locked(t):
     fails(t, 11, "locked off by the firmware", "--image", firmware(t, "lock"))
 

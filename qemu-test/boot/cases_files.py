@@ -83,7 +83,8 @@ def tar_2000(t):
            "--overlay", overlay, timeout=400)
 
 
-@case("share", "--share: a folder's content, modes and links in Linux")
+@case("share", "--share: a folder's content, modes and links in Linux",
+      later=BOCHS)
 def share(t):
     folder = t.path("share")
     os.makedirs(os.path.join(folder, "sub"))
@@ -100,7 +101,8 @@ def share(t):
                                    "sub/data"], f"Linux saw {result.out!r}")
 
 
-@case("file-operations", "every file operation, 10,000 names in a folder")
+@case("file-operations", "every file operation, 10,000 names in a folder",
+      later=BOCHS)
 def file_operations(t):
     program = t.guest_program("fileops")
     overlay = t.overlay({"bin/fileops": program})

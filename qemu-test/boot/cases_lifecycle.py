@@ -103,7 +103,8 @@ def reboots(console, ways):
 
 
 @case("reboot-ways", "whichever way Linux reboots, it comes back",
-      only=("bochs", "qemu-tcg"), why="there a triple fault resets the machine")
+      only=("bochs", "qemu-tcg"), why="there a triple fault resets the machine",
+      later=BOCHS)
 def reboot_ways(t):
     console = t.console(timeout=600)
     reboots(console, REBOOTS)
@@ -134,7 +135,8 @@ SERVICE = ("#!/bin/sh\n"
            "while :; do sleep 0.1; done\n")
 
 
-@case("console-files", "ls cat cp rm mkdir on the volume and in Linux")
+@case("console-files", "ls cat cp rm mkdir on the volume and in Linux",
+      later=BOCHS)
 def console_files(t):
     with open(t.path("service"), "w", encoding="ascii") as f:
         f.write(SERVICE)

@@ -51,7 +51,8 @@ def skylake(t):
     t.check(result.out == "tsc\navx512f\n", f"Linux said {result.out!r}")
 
 
-@case("exec", "exit status, both outputs, binary data, long output")
+@case("exec", "exit status, both outputs, binary data, long output",
+      later=BOCHS)
 def exec_status(t):
     result = t.exec("echo out; echo err >&2; exit 7", status=7)
     t.check(result.out == "out\n", f"stdout was {result.out!r}")
@@ -94,7 +95,8 @@ def output(t):
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 
 
-@case("one-clock", "files are not newer than Linux's clock, nor much older")
+@case("one-clock", "files are not newer than Linux's clock, nor much older",
+      later=BOCHS)
 def one_clock(t):
     # What is printed before there are ticks is lost to a clock of ticks.
     overlay = t.overlay({"bin/clock": t.guest_program("clock")})
@@ -143,7 +145,8 @@ def debian_kernel(t):
 SOON = 4096
 
 
-@case("ctrl-c", "ctrl-c ends a flood at once, in a shell and of a command")
+@case("ctrl-c", "ctrl-c ends a flood at once, in a shell and of a command",
+      later=BOCHS)
 def ctrl_c(t):
     console = t.console(timeout=400)
     console.ready()

@@ -74,7 +74,8 @@ DMA_KIB = 32 << 10
 VOLUME_KIB = 512
 
 
-@case("memory-boot", "after boot nobody has more memory than he needs")
+@case("memory-boot", "after boot nobody has more memory than he needs",
+      later=BOCHS)
 def memory_boot(t):
     console = t.console()
     console.ready()

@@ -64,20 +64,22 @@ def amd_life(t):
     life(t)
 
 
-@case("nested-amd-smp2", "nested AMD-V: 2 CPUs, files, sockets", only=())
+@case("nested-amd-smp2", "nested AMD-V: 2 CPUs, files, sockets", only=(),
+      later=("nested-amd",))
 def amd_smp2(t):
     t.on("nested-amd")
     two_cpus(t, "--machine", "pc", "--boot-disk", "virtio")
 
 
 @case("nested-amd-hog", "nested AMD-V: cli; jmp $ does not keep the processor",
-      only=())
+      only=(), later=("nested-amd",))
 def amd_hog(t):
     t.on("nested-amd")
     busy(t, "spin")
 
 
-@case("nested-intel-life", "nested VT-x: exec, files, clock, crash", only=())
+@case("nested-intel-life", "nested VT-x: exec, files, clock, crash", only=(),
+      later=("nested-intel",))
 def intel_life(t):
     t.on("nested-intel")
     life(t)

@@ -78,7 +78,7 @@ def one(t, nic, *options, cable=True):
 
 
 @case("nics", "each network card carries packets by its interrupts; link down "
-      "and up", only=(*BOCHS, *QEMU), why="its machine has none")
+      "and up", only=(*BOCHS, *QEMU), why="its machine has none", later=BOCHS)
 def nics(t):
     if t.platform in BOCHS:
         one(t, "e1000")

@@ -28,7 +28,8 @@ DISKS = {"qemu": "8086:2922 AHCI controller +driver ",
 
 
 @case("pci", "its own functions are listed, others not reached; messages and "
-      "memory by name", only=(*BOCHS, *QEMU), why="its machine is QEMU's")
+      "memory by name", only=(*BOCHS, *QEMU), why="its machine is QEMU's",
+      later=BOCHS)
 def pci(t):
     t.need(PROBE)
     qemu = t.platform in QEMU

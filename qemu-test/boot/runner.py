@@ -69,7 +69,8 @@ class Entry:
     """A test. `only`: the platforms it is for, None for every one; `why`: the
     reason why the others cannot have it. `later`: platforms on which it shows
     what another one has shown, and is left to `make test-all`. A test that
-    starts machines of several platforms itself has only=() and runs once."""
+    starts machines of several platforms itself has only=() and runs once,
+    with anything in `later` in `make test-all` alone."""
 
     def __init__(self, name, summary, function, only, why, later):
         self.name = name
@@ -347,7 +348,7 @@ def _jobs(more):
     """(name, entry, platform) of every test on every platform wanted; the slow
     first, so that at the end no emulator has a long one by itself."""
     for entry in CASES:
-        if entry.only == ():
+        if entry.only == () and (more or not entry.later):
             yield entry.name, entry, None
     for platform in PLATFORMS:
         for entry in CASES:
