@@ -45,7 +45,7 @@ static void vmcs(const struct vcpu *v, const struct percpu *pc)
 		{ vmread(VMCS_HOST_CR3), read_cr3(), 0, "host CR3" },
 		{ vmread(VMCS_HOST_CR4), read_cr4(), 0, "host CR4" },
 		{ vmread(VMCS_HOST_IA32_EFER), rdmsr(MSR_IA32_EFER), 0, "host EFER" },
-		{ vmread(VMCS_HOST_IA32_PAT), rdmsr(MSR_IA32_PAT), 0, "host PAT" },
+		{ vmread(VMCS_HOST_IA32_PAT), PAT_RESET, 0, "host PAT" },
 		{ vmread(VMCS_HOST_RIP), (uintptr_t)vmx_exit_point, 0, "host RIP" },
 		{ vmread(VMCS_HOST_GS_BASE), (uintptr_t)pc, 0, "host GS base" },
 		{ vmread(VMCS_HOST_GDTR_BASE), (uintptr_t)pc->gdt, 0, "host GDTR" },
