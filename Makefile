@@ -136,9 +136,10 @@ boot-test: all $(sort $(TEST_ARTIFACTS))
 	@$(MAKE) --no-print-directory -k $(OPTIONAL_ARTIFACTS) || :
 	@tools/run-tests --boot "$(TESTS)"
 
-CHECKS += count-lines tools models fuzz nat $(if $(TEST_ALL),mutants)
+CHECKS += count-lines tools models fuzz nat $(if $(TEST_ALL),mutants,mutants-sample)
 .PHONY: check-build check-build-tests check-count-lines check-tools \
-	check-models check-fuzz check-nat check-mutants
+	check-models check-fuzz check-nat check-mutants check-mutants-sample \
+	test-mutants
 check-build:
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 # As much of it as can be: the other tests run without what is missing.
@@ -148,8 +149,13 @@ check-count-lines:
 	@tools/count-lines
 # The ring's model and proof; then a few seconds of each fuzzer, from its seeds.
 check-models: model-channel
+# What the unit tests are worth: all changed copies of the code, and a few.
 check-mutants:
-	@qemu-test/mutants/journal
+	@tools/mutants
+check-mutants-sample:
+	@tools/mutants --sample 20
+test-mutants: setup-test
+	@tools/mutants
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
 	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net fuzz-nic fuzz-save FUZZ_SECONDS=5
@@ -165,6 +171,7 @@ check-tools:
 	@python3 -B tools/isthmus_lib/picture_isolation_test.py
 	@python3 -B tools/isthmus_lib/ext4_test.py
 	@python3 -B tools/isthmus_lib/distros_test.py
+	@python3 -B tools/isthmus_lib/mutants_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
 bench: all $(sort $(TEST_ARTIFACTS))
@@ -184,6 +191,7 @@ help:
 	@echo 'make test-all   more of them, on one more platform, and all on Debian 13'
 	@echo 'make test-debian13  make test in a root of Debian 13'
 	@echo 'make unit       tests that need no machine'
+	@echo 'make test-mutants  what these are worth: changed copies of the code'
 	@echo 'make boot-test  tests on emulated machines; TESTS="a b" picks some'
 	@echo 'make bench      what a guest pays, in instructions; PLATFORM=bochs|qemu-tcg,'
 	@echo "                KERNEL=stock: with Debian's own kernel"

@@ -65,7 +65,7 @@ build/hypervisor/mutant-%.elf: build/hypervisor/mutants/%.o $(HV_MUTANT_OBJS) \
 		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_WRAP_$*)) \
 		-T hypervisor/hypervisor.lds -o $@ $< $(HV_MUTANT_OBJS)
 
-# And those with a file changed (qemu-test/mutants/iommu): CHANGED is which of
+# And those with a file changed (qemu-test/mutants/isolation.py): CHANGED is which of
 # hypervisor/, BY what is compiled in its place, AS what is made.
 .PHONY: changed-hypervisor
 changed-hypervisor: $(HV_MUTANT_OBJS)

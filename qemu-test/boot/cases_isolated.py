@@ -74,11 +74,11 @@ def isolation(t):
 def isolation_mutants(t):
     wrong = []
     for mutant in MUTANTS:
-        name, vendor, _, _, _, sentence, *asked = mutant
+        name, vendor, file, old, new, sentence, *asked = mutant
         if vendor not in (ANY, VENDOR[t.platform], t.platform):
             continue
         program = t.path("mutant.elf")
-        make(mutant, program)
+        make(file, old, new, program)
         options = ("--manifest", with_hypervisor(t, program))
         if asked:
             console = t.console(*options, timeout=200)

@@ -9,8 +9,9 @@ import time
 import debugger
 import snapshot
 from cases_failures import firmware
+from cases_isolated import make
 from runner import BOCHS, QEMU, ROOT, Failed, case
-from isthmus_lib import platforms
+from isthmus_lib import mutants, platforms
 
 PROBE = "build/host-bridge/host-bridge-probe.elf"
 MANIFEST = "qemu-test/pci/probe.dts"
@@ -408,15 +409,16 @@ def iommu_storm(t):
     storm(t, "amd", "AMD-Vi", count)
 
 
-# qemu-test/mutants/iommu's names, the vendor, who finds it, and as what.
+# Names in qemu-test/mutants/iommu.list, the file, the vendor, who finds it, and
+# as what.
 NO_REMAPPING, TOO_MUCH = "no interrupt remapping", "a page too much"
 MUTANTS = (
-    (NO_REMAPPING, "vtd", storm, "the processor has been reset"),
-    (NO_REMAPPING, "amdvi", storm, "the processor has been reset"),
-    (TOO_MUCH, "vtd", storm, "1 pages have changed"),
-    (TOO_MUCH, "amdvi", storm, "1 pages have changed"),
-    ("no IOTLB flush", "vtd", taken, "a page that it had"),
-    ("no flush of pages", "amdvi", taken, "a page that it had"))
+    (NO_REMAPPING, "vtd", "vtd", storm, "the processor has been reset"),
+    (NO_REMAPPING, "amdvi", "amdvi", storm, "the processor has been reset"),
+    (TOO_MUCH, "iommu_domain", "vtd", storm, "1 pages have changed"),
+    (TOO_MUCH, "iommu_domain", "amdvi", storm, "1 pages have changed"),
+    ("no IOTLB flush", "vtd", "vtd", taken, "a page that it had"),
+    ("no flush of pages", "amdvi", "amdvi", taken, "a page that it had"))
 VENDORS = {"vtd": ("intel", "VT-d", FEW), "amdvi": ("amd", "AMD-Vi", FEW)}
 
 
@@ -425,10 +427,11 @@ VENDORS = {"vtd": ("intel", "VT-d", FEW), "amdvi": ("amd", "AMD-Vi", FEW)}
       later=QEMU)
 def iommu_mutants(t):
     t.need(PROBE)
-    for name, vendor, look, sentence in MUTANTS:
+    for name, file, vendor, look, sentence in MUTANTS:
         mutant = t.path("mutant.elf")
-        t.tool([os.path.join(ROOT, "qemu-test", "mutants", "iommu"),
-                "--hypervisor", name, vendor, mutant])
+        named = mutants.named(ROOT, f"hypervisor/iommu/{file}.c", name)
+        make(f"iommu/{file}.c", "\n".join(named.old), "\n".join(named.new),
+             mutant)
         words = VENDORS[vendor] if look is storm else VENDORS[vendor][:1]
         try:
             look(t, *words, program=mutant)

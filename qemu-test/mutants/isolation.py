@@ -124,14 +124,13 @@ MUTANTS = (
 )
 
 
-def make(mutant, out):
+def make(file, old, new, out):
     """A hypervisor with that change."""
-    file, old, new = mutant[2:5]
     path = os.path.join(ROOT, "hypervisor", file)
     with open(path, encoding="utf-8") as f:
         text = f.read()
     if text.count(old) != 1:
-        raise ValueError(f"{file}: not one place for '{mutant[0]}'")
+        raise ValueError(f"{file}: not one place for '{old}'")
     with open(out + ".c", "w", encoding="utf-8") as f:
         f.write(text.replace(old, new))
     subprocess.run(["make", "-s", "changed-hypervisor", f"CHANGED={file}",

@@ -113,13 +113,3 @@ hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_LIBS := -Wl,--wrap=lock_drop
-
-# What the tests of the IOMMUs, and of memory, are worth.
-CHECKS += iommu-mutants
-.PHONY: check-iommu-mutants
-check-iommu-mutants:
-	@qemu-test/mutants/iommu
-CHECKS += $(if $(TEST_ALL),memory-mutants)
-.PHONY: check-memory-mutants
-check-memory-mutants:
-	@qemu-test/mutants/memory

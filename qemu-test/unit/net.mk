@@ -18,8 +18,3 @@ build/diff/nat_netfilter: $(addprefix qemu-test/diff/nat_,netfilter.c pair.c) \
 .PHONY: diff-nat
 diff-nat: build/diff/nat_netfilter
 	@qemu-test/diff/nat $< $(or $(SEQUENCES),10000)
-
-CHECKS += $(if $(TEST_ALL),nat-mutants)
-.PHONY: check-nat-mutants
-check-nat-mutants:
-	@qemu-test/mutants/nat
