@@ -271,8 +271,8 @@ static bool io(struct partition *p, uint32_t n, uint32_t reg, bool in,
 	return channel_io(p->vcpus[0], &e);
 }
 
-/* Lets vector 1 of p's channel n through, with this data. */
-static void unmask(struct partition *p, uint32_t n, uint32_t data)
+/* Entry 1 of the MSI-X table of p's channel n, with this data. */
+static void entry(struct partition *p, uint32_t n, uint32_t data, bool masked)
 {
 	struct gpm_entry e;
 	uint32_t *table;
@@ -283,8 +283,26 @@ static void unmask(struct partition *p, uint32_t n, uint32_t data)
 	lock_drop(&p->lock);
 	table = hpa_ptr(e.pa);
 	table[6] = data;
-	table[7] = 0;
+	table[7] = masked;
+}
+
+/* Lets vector 1 of p's channel n through, with this data. */
+static void unmask(struct partition *p, uint32_t n, uint32_t data)
+{
+	entry(p, n, data, false);
 	assert_true(io(p, n, CHANNEL_IO_INT_CONTROL, false, 1));
+}
+
+/* The guest's next life. */
+static void restart(void)
+{
+	hv_status_t st;
+
+	while (guest->state != HC_STATE_STOPPED &&
+	       (st = partition_stop(guest)) == HC_EAGAIN) {
+	}
+	assert_int_equal(partition_start(guest, &(struct vcpu_start){ 0 }), 0);
+	told = NULL;
 }
 
 /* Each partition numbers its own channels, and finds no others: not by a
@@ -338,6 +356,71 @@ static void own_numbers(void **state)
 	assert_int_equal(host->events, HC_EVENT_STATE(2));
 }
 
+/* What is rung while a driver takes no interrupts waits until it does. */
+static void off_waits(void **state)
+{
+	(void)state;
+	restart();
+	entry(guest, 0, 0x31, false);
+	assert_int_equal(channel_doorbell(host, 0), HC_OK);
+	assert_null(told);
+	assert_true(io(guest, 0, CHANNEL_IO_INT_CONTROL, false, 1));
+	assert_ptr_equal(told, guest);
+	assert_int_equal(told_data, 0x31);
+	told = NULL;
+	assert_true(io(guest, 0, CHANNEL_IO_INT_CONTROL, false, 1));
+	assert_null(told);
+}
+
+/* So does what is rung while its vector is masked, as each is at a start: it is
+ * looked at again and again, and told once. */
+static void masked_waits(void **state)
+{
+	(void)state;
+	restart();
+	assert_true(io(guest, 0, CHANNEL_IO_INT_CONTROL, false, 1));
+	assert_int_equal(channel_doorbell(host, 0), HC_OK);
+	channel_poll();
+	channel_poll();
+	assert_null(told);
+	entry(guest, 0, 0x32, false);
+	channel_poll();
+	assert_ptr_equal(told, guest);
+	assert_int_equal(told_data, 0x32);
+	told = NULL;
+	channel_poll();
+	assert_null(told);
+}
+
+/* Nothing of that reaches the next life. */
+static void next_life(void **state)
+{
+	(void)state;
+	restart();
+	unmask(guest, 0, 0x33);
+	entry(guest, 0, 0x33, true);
+	assert_int_equal(channel_doorbell(host, 0), HC_OK);
+	restart();
+	assert_true(io(guest, 0, CHANNEL_IO_INT_CONTROL, true, 7));
+	assert_int_equal(guest->vcpus[0]->regs.rax, 0);
+	entry(guest, 0, 0x34, false);
+	channel_poll();
+	assert_true(io(guest, 0, CHANNEL_IO_INT_CONTROL, false, 1));
+	assert_null(told);
+}
+
+/* The registers are dwords: another access is the manifest's matter. */
+static void dwords_only(void **state)
+{
+	struct vm_exit e = { .io = { .port = CHANNEL_GUEST_IO_PORT } };
+
+	(void)state;
+	for (e.io.size = 1; e.io.size <= 4; e.io.size *= 2) {
+		assert_int_equal(channel_io(guest->vcpus[0], &e),
+				 e.io.size == 4);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -347,6 +430,10 @@ int main(void)
 		cmocka_unit_test(sections_are_cleared),
 		cmocka_unit_test(own_numbers),
 		cmocka_unit_test(down_stays_down),
+		cmocka_unit_test(off_waits),
+		cmocka_unit_test(masked_waits),
+		cmocka_unit_test(next_life),
+		cmocka_unit_test(dwords_only),
 	};
 
 	return cmocka_run_group_tests(tests, make_machine, NULL);
