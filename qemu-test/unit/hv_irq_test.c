@@ -74,7 +74,7 @@ static void start_up(void **state)
 		.irqs = { { .gsi = 16, .flags = BOOT_IRQ_LEVEL }, { .gsi = 4 },
 			  { .gsi = 20, .flags = BOOT_IRQ_LEVEL } },
 	};
-	struct partition part = { .config = &config };
+	struct partition part = { .config = &config }, stranger = part;
 	struct boot_info bi = { .ioapic_phys = IOAPIC };
 
 	(void)state;
@@ -104,6 +104,10 @@ static void start_up(void **state)
 	assert_int_equal(eois, 1);
 	assert_int_equal(irq_control(&part, 0, 1), HC_OK);
 	assert_false(WINDOW & MASKED);
+	/* nothing else opens or closes it */
+	assert_int_equal(irq_control(&stranger, 0, 0), HC_ENOENT);
+	assert_int_equal(irq_control(&part, 0, 2), HC_EINVAL);
+	assert_false(WINDOW & MASKED);
 	assert_int_equal(irq_control(&part, 3, 1), HC_ENOENT);
 	/* messages raise lines of their own, and only those */
 	for (uint32_t v = VECTOR_MSI_BASE - 1; v <= VECTOR_MSI_BASE + 16; v++) {
@@ -119,6 +123,9 @@ static void start_up(void **state)
 	assert_int_equal(checks, 0);
 	irq_handle(VECTOR_CHECK);
 	assert_int_equal(checks, 1);
+	assert_int_equal(eois, 1 + 19);
+	/* an EOI would end another's */
+	irq_handle(VECTOR_SPURIOUS);
 	assert_int_equal(eois, 1 + 19);
 }
 

@@ -393,6 +393,7 @@ static void donate_refused(void **state)
 	};
 	uint64_t h, l, i;
 	enum hc_reason why;
+	hpa_t ch;
 
 	(void)state;
 	/* 16 pages present, the next reserved only */
@@ -417,6 +418,18 @@ static void donate_refused(void **state)
 	assert_int_equal(donate_memory(host, GPA(6 * MIB), linux_p,
 					  GPA(LINUX_RAM), 1), HC_ENOMEM);
 	linux_p->pages_cap = LINUX_CAP / PAGE_SIZE;
+	/* a page that is mapped there, and is another's */
+	ch = frame_alloc(FRAME_CHANNEL, true);
+	assert_int_equal(gpm_map(host, GPA(20 * MIB), ch, PAGE_SIZE, GPM_ALL),
+			 HC_OK);
+	assert_int_equal(donate_memory(host, GPA(20 * MIB), linux_p,
+				       GPA(LINUX_RAM), 1), HC_EINVAL);
+	assert_int_equal(owner_of(ch.v), FRAME_CHANNEL);
+	lock_take(&host->lock);
+	gpm_clear(host, GPA(20 * MIB));
+	gpm_tidy(host, GPA(20 * MIB));
+	lock_drop(&host->lock);
+	free_pages(FRAME_CHANNEL, ch, PAGE_SIZE);
 	check_accounts();
 	stop_linux();
 }
@@ -445,57 +458,6 @@ static void foreign_pages(void **state)
 	assert_false(gpm_lookup(linux_p, GPA(0xe4000000), &e));
 	free_pages(FRAME_CHANNEL, ch, PAGE_SIZE);
 	assert_in_range(promise_owned(linux_p), rest, rest + 2);
-}
-
-static void start_and_stop(void **state)
-{
-	struct vcpu_start s = { .kind = VCPU_RESET_LONG, .rip = 0x100000 };
-	uint64_t count = linux_p->start_count;
-
-	(void)state;
-	assert_int_equal(partition_start(linux_p, &s), HC_OK);
-	assert_int_equal(partition_start(linux_p, &s), HC_EBUSY);
-	assert_int_equal(linux_p->start_count, count + 1);
-	assert_int_equal(linux_p->vcpus[0]->state, VCPU_RUNNABLE);
-	assert_int_equal(linux_p->vcpus[0]->attention, VCPU_ATT_RESET);
-	assert_int_equal(linux_p->vcpus[1]->attention, VCPU_ATT_INIT);
-	/* guests' TSC starts at 0 */
-	assert_int_equal(linux_p->vcpus[0]->tsc_offset + fake.tsc, 0);
-	/* a vCPU still in its run loop: nothing is taken from it */
-	assert_true(populate(linux_p, LINUX_RAM));
-	linux_p->vcpus[1]->running = 1;
-	assert_int_equal(partition_stop(linux_p), HC_EAGAIN);
-	assert_int_equal(linux_p->state, HC_STATE_STOPPING);
-	assert_int_equal(linux_p->reason, HC_REASON_HOST_REQUEST);
-	assert_true(promise_owned(linux_p) > 512);
-	linux_p->vcpus[1]->running = 0;
-	stop_linux();
-	assert_int_equal(linux_p->vcpus[0]->attention, 0);
-	assert_int_equal(linux_p->vcpus[0]->state, VCPU_STOPPED);
-	assert_int_equal(partition_stop(host), HC_EPERM);
-	assert_int_equal(host->state, HC_STATE_RUNNING);
-}
-
-static void killed(void **state)
-{
-	struct vcpu_start s = { .kind = VCPU_RESET_LONG };
-
-	(void)state;
-	assert_int_equal(partition_start(linux_p, &s), HC_OK);
-	fake.reg[VCPU_RIP] = 0x1234;
-	fake.dumps = 0;
-	partition_kill(linux_p->vcpus[0], HC_REASON_GPM_FAULT, 0x9999);
-	/* a second vCPU's death is not told again */
-	partition_kill(linux_p->vcpus[1], HC_REASON_TRIPLE_FAULT, 1);
-	assert_int_equal(linux_p->state, HC_STATE_CRASHED);
-	assert_int_equal(linux_p->reason, HC_REASON_GPM_FAULT);
-	assert_int_equal(linux_p->crash_detail, 0x9999);
-	assert_int_equal(linux_p->crash_rip, 0x1234);
-	assert_int_equal(fake.dumps, 1);
-	assert_true(host->events & HC_EVENT_PARTITION);
-	stop_linux();
-	assert_panics(partition_kill(host->vcpus[0], HC_REASON_GPM_FAULT, 0));
-	host->state = HC_STATE_RUNNING;
 }
 
 static void ports(void **state)
@@ -588,8 +550,6 @@ int main(void)
 		cmocka_unit_test(donate_whole_units),
 		cmocka_unit_test(donate_refused),
 		cmocka_unit_test(foreign_pages),
-		cmocka_unit_test(start_and_stop),
-		cmocka_unit_test(killed),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(random_work),
 		cmocka_unit_test(promises),

@@ -233,6 +233,16 @@ static void accesses_work(void **state)
 	fake.reg[VCPU_RIP] = 0x8ffe;
 	assert_true(run(LAPIC_GPA + 0x80));
 	assert_int_equal(last_value, 0x12345678);
+	/* another vCPU has changed the tables: not the bytes of before */
+	memcpy(&guest[0x8010], "\x8b\x18", 2);	/* ebx */
+	memcpy(&guest[0x6010], "\x8b\x08", 2);	/* ecx */
+	fake.reg[VCPU_RIP] = 0x8010;
+	assert_true(run(LAPIC_GPA + 0x20));
+	put64(0x4000 + 8 * 8, 0x6000 | 1);
+	fake.reg[VCPU_RIP] = 0x8010;
+	assert_true(run(LAPIC_GPA + 0x30));
+	assert_int_equal(vcpu.regs.rbx, 0xcafe0002);
+	assert_int_equal(vcpu.regs.rcx, 0xcafe0003);
 }
 
 static void accesses_refused(void **state)

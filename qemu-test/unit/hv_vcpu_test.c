@@ -387,6 +387,13 @@ static void resets(void **state)
 	for (i = 0; i < PAGE_SIZE / 4; i++) {
 		assert_int_equal(((uint32_t *)b.fpu)[i], 0);
 	}
+	/* and of what the CPU still holds, which is not saved over it */
+	hw.cr2 = hw.fpu = 0x33;
+	b.fetch_va = 0x1000;
+	b.attention = VCPU_ATT_INIT | VCPU_ATT_RESET;
+	assert_true(vcpu_prepare(&b));
+	assert_int_equal(hw.cr2 | hw.fpu | b.cr2, 0);
+	assert_int_equal(b.fetch_va, ~0ull);
 	/* a start in long mode, its LAPIC in x2APIC mode */
 	a.start.kind = VCPU_RESET_LONG;
 	a.start.rsi = 0x1234;
@@ -514,8 +521,8 @@ int main(void)
 		TEST(switching), TEST(debug_registers), TEST(runs_at_once),
 		TEST(interrupts),
 		TEST(halting), TEST(waiting), TEST(ioreq_done), TEST(resets),
-		TEST(reset_under_ioreq), TEST(sipi_meets_init),
-		TEST(init_meets_prepare), TEST(exceptions), TEST(raising),
+		TEST(reset_under_ioreq), TEST(exceptions), TEST(raising),
+		TEST(sipi_meets_init), TEST(init_meets_prepare),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

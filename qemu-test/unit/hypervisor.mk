@@ -6,8 +6,9 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_log hv_exit hv_vcpu hv_vmcs hv_check hv_mc hv_cost_vmx hv_cost_svm \
 	hv_asid hv_execute hv_release hv_day hv_fork hv_fork_life \
 	hv_fork_prepare hv_fork_kill hv_record
+HV_UNIT += hv_life hv_svm_vcpu hv_vmx
 HV_UNIT += hv_kvmclock
-HV_UNIT += hv_sched hv_fair
+HV_UNIT += hv_sched hv_sched_order hv_fair
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
 HV_UNIT += hv_paging
@@ -24,6 +25,7 @@ hv_decode_UNDER := vmx/decode.c
 hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
 hv_memory_UNDER := core/fork.c core/frame.c core/gpm.c core/partition.c core/promise.c \
 	core/donate.c core/release.c
+hv_life_UNDER := $(hv_memory_UNDER)
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
@@ -71,6 +73,8 @@ hv_record_UNDER := $(hv_fork_UNDER) core/record.c x86/vlapic.c x86/msr.c \
 hv_cost_UNDER := core/exit.c core/hypercall.c core/vcpu.c x86/lapic.c x86/msr.c
 hv_cost_vmx_UNDER := $(hv_cost_UNDER) vmx/decode.c vmx/vcpu.c vmx/vmx.c
 hv_asid_UNDER := svm/check.c svm/decode.c svm/vcpu.c svm/svm.c
+hv_svm_vcpu_UNDER := $(hv_asid_UNDER)
+hv_vmx_UNDER := vmx/decode.c vmx/vcpu.c vmx/vmx.c
 hv_cost_svm_UNDER := $(hv_cost_UNDER) svm/decode.c svm/vcpu.c svm/svm.c
 
 $(foreach t,$(HV_UNIT),\
@@ -80,6 +84,7 @@ $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_CFLAGS := -include qemu-test/unit/fake/hv_machine.h \
 		-Iqemu-test/unit/fake))
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_life_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
@@ -109,7 +114,8 @@ hv_isolation_cost_svm_LIBS := -no-pie
 hv_threads_CFLAGS += -fno-sanitize=all -fsanitize=thread -DDMAP_BASE=0x1000000000ull
 hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
 	-Wl,--wrap=lock_take,--wrap=lock_try,--wrap=lock_drop
-# hv_interleave.h: the CPU's flags in a signal handler.
+# The CPU's flags, or RIP, in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
+hv_vmx_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_LIBS := -Wl,--wrap=lock_drop

@@ -23,7 +23,7 @@ static struct {
 
 const char *const vm_exit_names[VM_EXIT_COUNT] = {
 	[0 ... VM_EXIT_CPUID - 1] = "name",
-	[VM_EXIT_CPUID] = "exactly16letters",
+	[VM_EXIT_CPUID] = "exactly16letters, then more",
 	[VM_EXIT_CPUID + 1 ... VM_EXIT_COUNT - 1] = "name",
 };
 
