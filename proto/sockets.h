@@ -30,6 +30,7 @@
 #define SOCKETS_DATA_MAX	0x40000u	/* bytes; a whole message */
 #define SOCKETS_FDS_MAX		32u
 #define SOCKETS_NAME_MAX	255u
+#define SOCKETS_NOBODY		65534u	/* a user, and a group */
 
 enum sockets_type {
 	SOCKETS_CONTROL = 1,	/* no body */

@@ -137,12 +137,13 @@ static const char *control(struct sockets_link *link)
 	return NULL;
 }
 
-/* Returns how many bytes it took; the others wait for the other end. */
+/* Returns how many bytes it took; the others wait for the other end, or until the host's
+ * own reads them. */
 static size_t input(struct sockets_link *link, const uint8_t *data, size_t len)
 {
 	size_t at = 0;
 
-	while (at < len && !link->failed && link->phase != SOCKETS_RELAYS) {
+	while (at < len && !link->failed && link->phase < SOCKETS_RELAYS) {
 		enum sockets_phase phase = link->phase;
 		const char *why = "it does not keep to the protocol";
 		size_t used = 0;
@@ -163,7 +164,7 @@ static size_t input(struct sockets_link *link, const uint8_t *data, size_t len)
 			sockets_refuse(link, why);
 		}
 	}
-	if (at < len && !link->failed) {
+	if (at < len && !link->failed && link->phase == SOCKETS_RELAYS) {
 		at += sockets_relay_input(link, data + at, len - at);
 	}
 	return at;
@@ -193,6 +194,8 @@ static void on_writable(struct vsock_conn *conn)
 
 	if (link && link->phase == SOCKETS_RELAYS) {
 		sockets_relay_room(link);
+	} else if (link && link->phase == SOCKETS_OWN) {
+		sockets_own_room(link);
 	}
 }
 

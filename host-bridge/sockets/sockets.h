@@ -2,7 +2,8 @@
 /*
  * Room sockets: AF_UNIX sockets of the volume from one Linux to another. Which are
  * there and who may have them (sockets_names.c), what Linux says (sockets_frame.c,
- * sockets.c), connections (sockets_pairs.c) and what passes there (sockets_relay.c).
+ * sockets.c), connections (sockets_pairs.c), what passes there (sockets_relay.c), and
+ * the host as a client (sockets_own.c).
  * Trusts no Linux, and none for what another one sent: all is decoded once, and
  * counted to whom it is of. May include the rooms up to files, and proto/.
  * [docs/sockets.md]
@@ -11,9 +12,11 @@
 #define ISTHMUS_SOCKETS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fuse_server;
+struct sockets_own;
 struct sockets_linux;
 struct vsock;
 
@@ -34,5 +37,27 @@ void sockets_get_status(const struct sockets_linux *ln,
 			struct sockets_status *status);
 /* Whether it may have any: a child for one command may not. NULL is nothing. */
 void sockets_reach(struct sockets_linux *ln, bool any);
+
+/* A connection of the host's own, as root's, to the socket of a Linux that has this
+ * node id. Returns 0; ECONNREFUSED: none listens there; EAGAIN: there are too many;
+ * ENOMEM. All that comes of it comes while the loop runs. */
+int sockets_own_connect(uint64_t nodeid, struct sockets_own **out);
+enum sockets_own_is {
+	SOCKETS_OWN_WAITS,		/* for the server's Linux */
+	SOCKETS_OWN_OPEN,
+	SOCKETS_OWN_ENDED,		/* all was read that the server will send */
+	SOCKETS_OWN_OVER,		/* it was broken off, or refused */
+};
+enum sockets_own_is sockets_own_is(const struct sockets_own *own);
+bool sockets_own_packets(const struct sockets_own *own);
+/* Bytes that came, of one packet only; 0: there are none now. */
+size_t sockets_own_read(struct sockets_own *own, void *to, size_t size);
+/* Takes SOCKETS_OWN_MAX bytes at most, as one packet, or none: again when the loop has
+ * run. */
+#define SOCKETS_OWN_MAX		1024u
+size_t sockets_own_write(struct sockets_own *own, const void *data, size_t len);
+/* Nothing more will be written. */
+void sockets_own_end(struct sockets_own *own);
+void sockets_own_close(struct sockets_own *own);
 
 #endif

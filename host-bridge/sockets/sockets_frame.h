@@ -11,8 +11,11 @@
 
 #define SOCKETS_BODY_MAX	(SOCKETS_FDS_MAX * sizeof(struct sockets_fd))
 
-/* What a connection is, by which it is said what may come. */
-enum sockets_phase { SOCKETS_FIRST, SOCKETS_CONTROLS, SOCKETS_RELAYS };
+/* What a connection is, by which it is said what may come. OWN: as RELAYS, to the host
+ * itself. */
+enum sockets_phase {
+	SOCKETS_FIRST, SOCKETS_CONTROLS, SOCKETS_RELAYS, SOCKETS_OWN,
+};
 
 enum sockets_is { SOCKETS_MORE, SOCKETS_FRAME, SOCKETS_BAD };
 

@@ -16,8 +16,7 @@
 #define SOCKETS_LINKS	200u	/* of vsock; those that say nothing, too */
 #define SOCKETS_TOLD	16u	/* notices about it */
 
-#define SOCKETS_NOBODY	65534u
-
+struct sockets_own;
 struct sockets_pair;
 
 /* One Linux, for ever. */
@@ -37,7 +36,7 @@ struct sockets_link {
 	struct sockets_linux *of;
 	struct vsock_conn *conn;
 	enum sockets_phase phase;
-	struct sockets_pair *pair;	/* RELAYS; NULL: it is over */
+	struct sockets_pair *pair;	/* RELAYS, OWN; NULL: it is over */
 	bool failed;			/* reset or shut by us */
 	bool ready;			/* RELAYS: frame is to be sent: */
 	uint32_t sent;			/* of its head and body */
@@ -45,10 +44,11 @@ struct sockets_link {
 	struct sockets_frame frame;
 };
 
-/* A connection from one Linux to another. */
+/* A connection from one Linux to another, or the host's own to one. */
 struct sockets_pair {
 	struct sockets_pair *next;
 	struct sockets_link *link[2];	/* who began; NULL: who is to come */
+	struct sockets_own *own;	/* in place of link[0], or NULL */
 	struct sockets_linux *begun_by;
 	struct sockets_linux *wanted;	/* who may come, or has */
 	const struct sockets_pair *carrier;	/* PASS: on which it is on its way */
@@ -69,6 +69,7 @@ void sockets_let_go(struct sockets_link *link);
 void sockets_names_init(struct fuse_server *server);
 bool sockets_names_find(uint64_t nodeid, uint32_t type,
 			struct sockets_linux **owner);
+uint32_t sockets_names_type(uint64_t nodeid);
 void sockets_names_tell(struct sockets_linux *ln);
 bool sockets_names_listens(struct sockets_linux *ln, uint64_t nodeid,
 			   uint32_t type);
@@ -84,6 +85,10 @@ const char *sockets_pairs_accept(struct sockets_link *link,
 const char *sockets_pairs_pass(struct sockets_link *link);
 const char *sockets_pairs_take(struct sockets_link *link,
 			       const struct sockets_token *take);
+struct sockets_pair *sockets_pairs_own(struct sockets_own *own,
+				       struct sockets_linux *host,
+				       struct sockets_linux *owner,
+				       const struct sockets_open *as);
 struct sockets_pair *sockets_pairs_find(uint64_t token);
 bool sockets_pairs_want(struct sockets_pair *pair, struct sockets_linux *ln);
 void sockets_pairs_end(struct sockets_pair *pair);
@@ -95,5 +100,9 @@ size_t sockets_relay_input(struct sockets_link *link, const uint8_t *data,
 			   size_t len);
 void sockets_relay_go_on(struct sockets_link *link);
 void sockets_relay_room(struct sockets_link *link);
+
+/* sockets_own.c */
+void sockets_own_room(struct sockets_link *link);
+void sockets_own_over(struct sockets_own *own);
 
 #endif

@@ -167,6 +167,17 @@ bool sockets_names_find(uint64_t nodeid, uint32_t type,
 	return true;
 }
 
+/** The type of the socket that listens there; 0: none does. */
+uint32_t sockets_names_type(uint64_t nodeid)
+{
+	const struct name *n = names;
+
+	while (n && (n->nodeid != nodeid || n->type == 0)) {
+		n = n->next;
+	}
+	return n ? n->type : 0;
+}
+
 /** A Linux's agent is there: all that it has to know. */
 void sockets_names_tell(struct sockets_linux *ln)
 {

@@ -2,7 +2,8 @@
 /*
  * Connections from one Linux to another: two of vsock make a pair, which is counted to
  * whom it is of: who has begun it, and to whom it leads. Who is to come at the other
- * end has a time for that, and nobody else may come.
+ * end has a time for that, and nobody else may come. One end may be the host's own
+ * (sockets_own.c).
  */
 #include <stdlib.h>
 
@@ -56,6 +57,9 @@ void sockets_pairs_end(struct sockets_pair *pair)
 	if (pair->wanted) {
 		pair->wanted->led--;
 	}
+	if (pair->own) {
+		sockets_own_over(pair->own);
+	}
 	carried(pair);
 	tick_soon();
 	free(pair);
@@ -80,27 +84,39 @@ static void on_tick(struct loop_timer *t)
 	}
 }
 
-/* One end of a pair; who is to come at the other is not known yet. */
-static struct sockets_pair *new_pair(struct sockets_link *link)
+/* One that has no end yet; NULL: that Linux has too many. */
+static struct sockets_pair *new_pair(struct sockets_linux *by)
 {
 	struct sockets_pair *pair = NULL;
 
-	if (link->of->begun < SOCKETS_BEGUN) {
+	if (by->begun < SOCKETS_BEGUN) {
 		pair = calloc(1, sizeof(*pair));
 	}
 	if (pair) {
-		pair->link[0] = link;
-		pair->begun_by = link->of;
+		pair->begun_by = by;
 		pair->token = ++last_token;
 		pair->ticks = TICKS;
 		pair->next = pairs;
 		pairs = pair;
-		link->of->begun++;
-		link->pair = pair;
-		link->phase = SOCKETS_RELAYS;
+		by->begun++;
 		tick_soon();
 	}
 	return pair;
+}
+
+/* Of a Linux's; who is to come at the other end is not known yet. NULL, or why it may
+ * not be. */
+static const char *begin(struct sockets_link *link)
+{
+	struct sockets_pair *pair = new_pair(link->of);
+
+	if (!pair) {
+		return "it has too many connections";
+	}
+	pair->link[0] = link;
+	link->pair = pair;
+	link->phase = SOCKETS_RELAYS;
+	return NULL;
 }
 
 /** The pair of that number, or NULL: it may be over. */
@@ -130,8 +146,46 @@ static void join(struct sockets_pair *pair, struct sockets_link *link)
 {
 	pair->link[1] = link;
 	link->pair = pair;
+	if (pair->own) {
+		link->phase = SOCKETS_OWN;
+		return;
+	}
 	link->phase = SOCKETS_RELAYS;
 	sockets_relay_go_on(pair->link[0]);
+}
+
+/* To a socket's owner, as that user. False: the pair is over. */
+static bool ask(struct sockets_pair *pair, struct sockets_linux *owner,
+		const struct sockets_open *as)
+{
+	struct sockets_open open = *as;
+
+	if (!sockets_pairs_want(pair, owner)) {
+		sockets_pairs_end(pair);
+		return false;
+	}
+	pair->nodeid = as->node.nodeid;
+	open.node.number = 0;
+	open.uid = sockets_mapped(pair->begun_by, as->uid);
+	open.gid = sockets_mapped(pair->begun_by, as->gid);
+	open.token = pair->token;
+	sockets_say(owner, SOCKETS_CONNECT, &open, sizeof(open), NULL, 0);
+	return true;
+}
+
+/** The host's own end of a connection to a socket; NULL: there are too many. */
+struct sockets_pair *sockets_pairs_own(struct sockets_own *own,
+				       struct sockets_linux *host,
+				       struct sockets_linux *owner,
+				       const struct sockets_open *as)
+{
+	struct sockets_pair *pair = new_pair(host);
+
+	if (pair && ask(pair, owner, as)) {
+		pair->own = own;
+		return pair;
+	}
+	return NULL;
 }
 
 /* ---- First frames: NULL, or why it may not be. What may be at another time is no
@@ -141,9 +195,8 @@ static void join(struct sockets_pair *pair, struct sockets_link *link)
 const char *sockets_pairs_open(struct sockets_link *link,
 			       const struct sockets_open *open)
 {
-	struct sockets_open ask = *open;
 	struct sockets_linux *owner;
-	struct sockets_pair *pair;
+	const char *why;
 
 	if (!link->of->connect) {
 		return "it may not connect";
@@ -153,20 +206,30 @@ const char *sockets_pairs_open(struct sockets_link *link,
 		sockets_let_go(link);
 		return NULL;
 	}
-	pair = new_pair(link);
-	if (!pair) {
-		return "it has too many connections";
+	why = begin(link);
+	if (!why) {
+		(void)ask(link->pair, owner, open);
 	}
-	if (!sockets_pairs_want(pair, owner)) {
-		sockets_pairs_end(pair);
+	return why;
+}
+
+/* Who comes to a pair that was passed to it, or to its socket. *out NULL: that may be
+ * over. */
+static const char *come(struct sockets_link *link, uint64_t token, bool passed,
+			struct sockets_pair **out)
+{
+	struct sockets_pair *pair = sockets_pairs_find(token);
+
+	*out = NULL;
+	if (!pair) {
+		sockets_let_go(link);
 		return NULL;
 	}
-	pair->nodeid = open->node.nodeid;
-	ask.node.number = 0;
-	ask.uid = sockets_mapped(link->of, open->uid);
-	ask.gid = sockets_mapped(link->of, open->gid);
-	ask.token = pair->token;
-	sockets_say(owner, SOCKETS_CONNECT, &ask, sizeof(ask), NULL, 0);
+	if (pair->wanted != link->of || pair->link[1] ||
+	    (pair->nodeid == 0) != passed) {
+		return "it takes what it was not given";
+	}
+	*out = pair;
 	return NULL;
 }
 
@@ -174,32 +237,25 @@ const char *sockets_pairs_open(struct sockets_link *link,
 const char *sockets_pairs_accept(struct sockets_link *link,
 				 const struct sockets_accept *accept)
 {
-	struct sockets_pair *pair = sockets_pairs_find(accept->token);
+	struct sockets_pair *pair;
+	const char *why = come(link, accept->token, false, &pair);
 
-	/* It may be over. */
-	if (!pair) {
-		sockets_let_go(link);
-		return NULL;
-	}
-	if (pair->wanted != link->of || pair->link[1] || pair->nodeid == 0) {
-		return "it answers for another";
-	}
-	if (accept->error == 0) {
+	if (pair && accept->error == 0) {
 		join(pair, link);
-		return NULL;
+	} else if (pair) {
+		if (accept->error == LINUX_ECONNREFUSED) {
+			sockets_names_gone(link->of, pair->nodeid);
+		}
+		sockets_pairs_end(pair);
+		sockets_let_go(link);
 	}
-	if (accept->error == LINUX_ECONNREFUSED) {
-		sockets_names_gone(link->of, pair->nodeid);
-	}
-	sockets_pairs_end(pair);
-	sockets_let_go(link);
-	return NULL;
+	return why;
 }
 
 /** PASS */
 const char *sockets_pairs_pass(struct sockets_link *link)
 {
-	struct sockets_pair *pair = new_pair(link);
+	const char *why = begin(link);
 	struct {
 		struct sockets_head head;
 		struct sockets_token body;
@@ -207,30 +263,25 @@ const char *sockets_pairs_pass(struct sockets_link *link)
 		.head = { SOCKETS_TOKEN, sizeof(answer.body) },
 	};
 
-	if (!pair) {
-		return "it has too many connections";
+	if (!why) {
+		answer.body.token = link->pair->token;
+		/* A new connection's queue takes as much, whatever its credit. */
+		(void)vsock_send(link->conn, &answer, sizeof(answer));
 	}
-	answer.body.token = pair->token;
-	/* A new connection's queue takes as much, whatever its credit. */
-	(void)vsock_send(link->conn, &answer, sizeof(answer));
-	return NULL;
+	return why;
 }
 
 /** TAKE */
 const char *sockets_pairs_take(struct sockets_link *link,
 			       const struct sockets_token *take)
 {
-	struct sockets_pair *pair = sockets_pairs_find(take->token);
+	struct sockets_pair *pair;
+	const char *why = come(link, take->token, true, &pair);
 
-	if (!pair) {
-		sockets_let_go(link);
-		return NULL;
+	if (pair) {
+		join(pair, link);
 	}
-	if (pair->wanted != link->of || pair->link[1] || pair->nodeid != 0) {
-		return "it takes what it was not given";
-	}
-	join(pair, link);
-	return NULL;
+	return why;
 }
 
 /** One connection is over, so the other one is. */

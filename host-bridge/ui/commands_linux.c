@@ -12,6 +12,7 @@
 #include "host-bridge/guest/linux_io.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/ui/commands.h"
+#include "host-bridge/ui/commands_connect.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
@@ -538,5 +539,10 @@ const struct command commands_linux[] = {
 	  "  --net out it reaches what is outside, and nobody reaches it; else it\n"
 	  "  has no network.\n",
 	  1, -1, run_sandbox, NULL },
+	{ "connect", "PATH [TEXT]", "talk to a socket that a program in Linux has",
+	  "  PATH is on the volume: /mnt/host of a Linux with \"sockets\". Each line\n"
+	  "  goes there as it is ended, what comes is shown; ctrl-d ends what is\n"
+	  "  sent, ctrl-] or ctrl-c all. TEXT: that line, and no more.\n",
+	  1, -1, commands_connect, commands_complete_path },
 	{ 0 }
 };

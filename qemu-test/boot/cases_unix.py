@@ -57,6 +57,28 @@ def bytes_pass(t, console):
          "the server is 65534:65534\nyou are 0:0\nthe flood is over")
 
 
+def console_talks(t, console):
+    """The host's console as a client: one line, and lines that are typed."""
+    for kind in "sp":
+        answer = console.run(f"connect /{kind} w")
+        t.check(answer == "you are 0:0\n", f"connect had {answer!r}")
+        console.send(f"connect /{kind}")
+        console.send("hello")
+        console.expect(r"hello\r?\nhello\r?\n")
+        console.send("you")
+        console.expect(r"you\r?\nyou\r?\n")
+        console.send("\4")
+        console.expect(r"end\s+isthmus> ")
+    for path, why in (("/welcome.txt", "Socket operation on non-socket"),
+                      ("/nothing", "No such file or directory")):
+        answer = console.run(f"connect {path}")
+        t.check(answer == f"{path}: {why}\n", f"connect had {answer!r}")
+    console.send("connect /s f")
+    console.expect("fffff")
+    console.send("\3")
+    console.expect(r"\^C\s+isthmus> ")
+
+
 def names_lead(t, console):
     """What becomes of the name becomes of the socket; c has no right."""
     said(t, console, "c", "ls -l /mnt/host/s | cut -c1", "s")
@@ -132,6 +154,7 @@ def descriptors_pass(t, console):
 def unix_sockets(t):
     console = start(t)
     bytes_pass(t, console)
+    console_talks(t, console)
     counted(t, console)
     descriptors_pass(t, console)
     names_lead(t, console)

@@ -76,7 +76,8 @@ host_commands_SRCS := qemu-test/unit/host_commands_test.c \
 	qemu-test/unit/fake/vsock.c \
 	$(addprefix host-bridge/ui/,host_commands.c outbox.c words.c)
 host_commands_CFLAGS := -include qemu-test/unit/newlib.h
-UNIT_TESTS += sockets
-sockets_SRCS := qemu-test/unit/sockets_test.c qemu-test/unit/sockets_fixture.c \
-	$(wildcard host-bridge/sockets/*.c) \
-	host-bridge/vsock/vsock_inbox.c
+SOCKETS_SRCS := qemu-test/unit/sockets_fixture.c \
+	$(wildcard host-bridge/sockets/*.c) host-bridge/vsock/vsock_inbox.c
+UNIT_TESTS += sockets sockets_own
+sockets_SRCS := qemu-test/unit/sockets_test.c $(SOCKETS_SRCS)
+sockets_own_SRCS := qemu-test/unit/sockets_own_test.c $(SOCKETS_SRCS)

@@ -214,6 +214,40 @@ void make(unsigned who, uint64_t nodeid, uint32_t uid)
 	fuse->made(fuse->arg, &vs[who], &made);
 }
 
+/* A socket of A's that listens, as B's agent hears of it. */
+struct sockets_open offered(uint32_t type, uint32_t uid)
+{
+	struct sockets_node node = { .nodeid = NODE };
+	struct sockets_open open;
+	uint8_t watch[sizeof(node) + 1];
+
+	make(A, NODE, uid);
+	expect(agent[A], SOCKETS_WATCH, watch, sizeof(watch));
+	assert_memory_equal(watch, &node, sizeof(node));
+	assert_int_equal(watch[sizeof(node)], 's');
+	node.type = type;
+	say(agent[A], SOCKETS_LISTENS, &node, sizeof(node));
+	expect(agent[C], SOCKETS_OFFER, &open, sizeof(open));
+	expect(agent[B], SOCKETS_OFFER, &open, sizeof(open));
+	expect_nothing(agent[A]);
+	return open;
+}
+
+/* A connection from B to it. */
+void connected(struct sockets_open open, struct vsock_conn *end[2])
+{
+	struct sockets_accept accept = { .error = 0 };
+	struct sockets_open ask;
+
+	end[0] = connect_from(B, 201);
+	say(end[0], SOCKETS_OPEN, &open, sizeof(open));
+	expect(agent[A], SOCKETS_CONNECT, &ask, sizeof(ask));
+	end[1] = connect_from(A, 202);
+	accept.token = ask.token;
+	say(end[1], SOCKETS_ACCEPT, &accept, sizeof(accept));
+	assert_false(end[1]->reset || end[1]->shut);
+}
+
 int setup(void **state)
 {
 	static const char *const words[] = { "offer", " connect  root",

@@ -50,6 +50,8 @@ void say(struct vsock_conn *c, uint32_t type, const void *body,
 void expect(struct vsock_conn *c, uint32_t type, void *body, size_t len);
 void expect_nothing(const struct vsock_conn *c);
 void make(unsigned who, uint64_t nodeid, uint32_t uid);
+struct sockets_open offered(uint32_t type, uint32_t uid);
+void connected(struct sockets_open open, struct vsock_conn *end[2]);
 int setup(void **state);
 int teardown(void **state);
 

@@ -18,40 +18,6 @@
 
 #define RANDOM_STEPS	200000u
 
-/* A socket of A's that listens, as B's agent hears of it. */
-static struct sockets_open offered(uint32_t type, uint32_t uid)
-{
-	struct sockets_node node = { .nodeid = NODE };
-	struct sockets_open open;
-	uint8_t watch[sizeof(node) + 1];
-
-	make(A, NODE, uid);
-	expect(agent[A], SOCKETS_WATCH, watch, sizeof(watch));
-	assert_memory_equal(watch, &node, sizeof(node));
-	assert_int_equal(watch[sizeof(node)], 's');
-	node.type = type;
-	say(agent[A], SOCKETS_LISTENS, &node, sizeof(node));
-	expect(agent[C], SOCKETS_OFFER, &open, sizeof(open));
-	expect(agent[B], SOCKETS_OFFER, &open, sizeof(open));
-	expect_nothing(agent[A]);
-	return open;
-}
-
-/* A connection from B to it. */
-static void connected(struct sockets_open open, struct vsock_conn *end[2])
-{
-	struct sockets_accept accept = { .error = 0 };
-	struct sockets_open ask;
-
-	end[0] = connect_from(B, 201);
-	say(end[0], SOCKETS_OPEN, &open, sizeof(open));
-	expect(agent[A], SOCKETS_CONNECT, &ask, sizeof(ask));
-	end[1] = connect_from(A, 202);
-	accept.token = ask.token;
-	say(end[1], SOCKETS_ACCEPT, &accept, sizeof(accept));
-	assert_false(end[1]->reset || end[1]->shut);
-}
-
 static void test_names(void **state)
 {
 	struct sockets_open open = offered(SOCKETS_STREAM, 0);
@@ -508,8 +474,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_words), TEST(test_names), TEST(test_agent_again),
 		TEST(test_users), TEST(test_bytes), TEST(test_before),
-		TEST(test_waits_end), TEST(test_heads), TEST(test_refusals), TEST(test_files),
-		TEST(test_passed), TEST(test_anything),
+		TEST(test_waits_end), TEST(test_heads),
+		TEST(test_refusals), TEST(test_files), TEST(test_passed), TEST(test_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

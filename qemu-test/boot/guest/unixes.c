@@ -165,6 +165,7 @@ static void answer(int s)
 		dprintf(s, "you are %u:%u", c.uid, c.gid);
 	} else if (n > 0 && data[0] == 'f') {
 		/* More than anybody holds, to one who may not read. */
+		memset(data, 'f', sizeof(data));
 		while (send(s, data, sizeof(data), MSG_NOSIGNAL) > 0) {
 		}
 	} else if (n > 0 && data[0] == 'g') {
