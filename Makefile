@@ -10,8 +10,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --check-symlink-times
 .DEFAULT_GOAL := help
 
-PARTS := boot hypervisor host-bridge guest
-ARTIFACTS := build/boot/BOOTX64.EFI build/hypervisor/hypervisor.elf \
+PARTS := boot doctor hypervisor host-bridge guest
+ARTIFACTS := build/boot/BOOTX64.EFI build/doctor/DOCTOR.EFI \
+	build/hypervisor/hypervisor.elf \
 	build/host-bridge/host-bridge.elf build/guest/bzImage \
 	build/guest/initrd.cpio
 TEST_ARTIFACTS :=

@@ -31,17 +31,24 @@ $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o: $(BOOT_LIBFDT)
 	$(CC) $(BOOT_CFLAGS) -c $</$(@F:.o=.c) -o $@
 
 # GNU-EFI 3.0.18 calls _entry, of its own library, where older ones call efi_main;
-# and it leaves .rodata a section of its own.
-$(BOOT_OUT)/boot.so: $(BOOT_OBJS)
+# and it leaves .rodata a section of its own. For DOCTOR.EFI, too.
+define BOOT_LINK
 	$(LD) -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack \
 		--no-warn-rwx-segments --fatal-warnings --defsym=_entry=efi_main \
 		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
 		/usr/lib/libgnuefi.a -o $@
 	@! nm -u $@ | grep . || { rm $@; false; }
-
-$(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
+endef
+define BOOT_EFI
 	objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym \
 		-j .rel -j .rela -j .reloc --target efi-app-x86_64 \
 		--subsystem=10 $< $@
+endef
+
+$(BOOT_OUT)/boot.so: $(BOOT_OBJS)
+	$(BOOT_LINK)
+
+$(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
+	$(BOOT_EFI)
 
 -include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d)

@@ -23,6 +23,7 @@ ROOMS = {
     "drivers": (("",),),
     "proto": (("",),),
     "boot": (("",),),
+    "doctor": (("",),),
 }
 
 # What of the other parts a part may include.
@@ -34,6 +35,9 @@ OTHERS = {
                 "host-bridge/blk/block.h"),
     "proto": (),
     "boot": ("hypervisor/include/abi/", "proto/"),
+    # a program of its own, which takes the loader's decoders and console,
+    # and what the hypervisor knows of VT-x and AMD-V
+    "doctor": ("boot/", "hypervisor/"),
 }
 
 # Programs by the folders of their files. In the first list a function may call
