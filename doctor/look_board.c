@@ -170,6 +170,7 @@ static void iommus(struct facts *f, uint64_t rsdp, const struct memmap *map)
 	uint32_t size;
 	const uint8_t *table = acpi_find(rsdp, "DMAR", &size);
 
+	memset(&info.iommus, 0, sizeof(info.iommus));
 	if (table != NULL) {
 		f->iommu_opt_out = size > DMAR_FLAGS && (table[DMAR_FLAGS] & DMAR_OPT_OUT) != 0;
 		f->iommu_wrong = iommu_dmar(table, size, machine.ioapic_id, pci_config_read,

@@ -16,7 +16,7 @@
 #define FOLDER		L"\\isthmus"
 #define NAME_MAX	32u
 #define NAMES		1000u		/* doctor.json, doctor-1.json .. */
-#define JSON_ROOM	(1u << 20)
+#define JSON_ROOM	(1u << 19)
 #define KEY_WAIT	(600ull * 10000000)	/* ten minutes, in 100 ns */
 
 EFI_HANDLE efi_image;
