@@ -145,6 +145,25 @@ static bool vmx_on(const struct trial_job *job)
 	return true;
 }
 
+/* What a new region holds is the processor's business. [SDM3 "Initializing a
+ * VMCS"] */
+static void put_zeros(void)
+{
+	static const uint16_t zero[] = {
+		VMCS_PF_ERROR_MASK, VMCS_PF_ERROR_MATCH, VMCS_CR3_TARGET_COUNT,
+		VMCS_EXIT_MSR_STORE_COUNT, VMCS_EXIT_MSR_LOAD_COUNT, VMCS_ENTRY_MSR_LOAD_COUNT,
+		VMCS_ENTRY_INTR_INFO, VMCS_TSC_OFFSET, VMCS_CR0_MASK, VMCS_CR4_MASK,
+		VMCS_CR0_SHADOW, VMCS_CR4_SHADOW, VMCS_GUEST_IA32_DEBUGCTL,
+		VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_ACTIVITY, VMCS_GUEST_PENDING_DEBUG,
+		VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_ESP, VMCS_GUEST_SYSENTER_EIP,
+		VMCS_GUEST_GDTR_BASE, VMCS_GUEST_IDTR_BASE, VMCS_GUEST_RSP,
+	};
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(zero); i++) {
+		vmwrite(zero[i], 0);
+	}
+}
+
 static void put_controls(const struct trial_job *job)
 {
 	vmwrite(VMCS_PIN_BASED_CTLS, controls[0]);
@@ -237,13 +256,13 @@ static void vmx_begin(const struct trial_job *job, bool long_mode)
 	hpa_t vmcs = HPA((uint64_t)trial_page(job, PAGE_CONTROL));
 	uint32_t revision = (uint32_t)rdmsr(MSR_IA32_VMX_BASIC) & 0x7fffffff;
 
-	/* fields that are not written here are 0: the page is new */
 	vmclear(vmcs);
 	memset(trial_page(job, PAGE_CONTROL), 0, PAGE_SIZE);
 	memcpy(trial_page(job, PAGE_CONTROL), &revision, sizeof(revision));
 	vmclear(vmcs);
 	vmptrld(vmcs);
 	launched = false;
+	put_zeros();
 	put_controls(job);
 	put_host(job);
 	put_guest(long_mode);
