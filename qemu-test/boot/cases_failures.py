@@ -157,7 +157,14 @@ def little_memory(t):
 
 def firmware(t, name):
     """A boot disk whose loader is started by qemu-test/boot/efi/NAME.c."""
-    disk, out = image(t), t.path(name)
+    disk = image(t)
+    firmware_on(t, disk, name)
+    return disk
+
+
+def firmware_on(t, disk, name):
+    """The same, for a disk that is there."""
+    out = t.path(name)
     t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", name + ".c"),
             "-o", out + ".o"])
     t.tool(["ld", "-nostdlib", "-shared", "-Bsymbolic", "-znocombreloc",
@@ -173,7 +180,6 @@ def firmware(t, name):
     loader = "::EFI/BOOT/BOOTX64.EFI"
     t.tool(["mren", "-i", disk + ESP, loader, "REAL.EFI"])
     t.tool(["mcopy", "-i", disk + ESP, out + ".efi", loader])
-    return disk
 
 
 @case("vtx-locked", "VT-x locked off by the firmware",
