@@ -27,3 +27,9 @@ boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c 
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
 boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c
 boot_iommu_test_SRCS := qemu-test/unit/boot_iommu_test.c boot/iommu.c
+
+UNIT_TESTS += boot_place_test
+boot_place_test_SRCS := qemu-test/unit/boot_place_test.c boot/files.c boot/partitions.c \
+	boot/elf.c boot/paging.c proto/sha256.c
+boot_place_test_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI \
+	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64
