@@ -47,6 +47,9 @@ static void by_memory(void **state)
 	assert_int_equal(pci_config_size(0x00fa), 4096);
 	assert_int_equal(pci_config_size(0x2ffff), 4096);
 	assert_int_equal(ports, 0);
+	/* a bus of another segment's is in neither window */
+	assert_int_equal(pci_config_size(0x200fa), 256);
+	assert_int_equal(pci_config_size(0x0ffff), 256);
 }
 
 static void by_ports(void **state)

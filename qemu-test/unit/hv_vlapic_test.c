@@ -537,6 +537,8 @@ static void timer_deadline(void **state)
 	vlapic_deadline_write(v, 900000);
 	vlapic_deadline_write(v, 0);
 	assert_int_equal(v->lapic.deadline, VLAPIC_OFF);
+	vlapic_deadline_write(v, ~0ull);	/* beyond the end of time */
+	assert_int_equal(v->lapic.deadline, VLAPIC_OFF);
 	/* a deadline in the past fires at once */
 	memset(v->lapic.irr, 0, 32);
 	vlapic_deadline_write(v, 1);
@@ -571,8 +573,7 @@ static void messages(void **state)
 		}
 		for (i = 0; i < ARRAY_SIZE(t); i++) {
 			vlapic_msi(t[i].address, t[i].data, &cpu[0]);
-			assert_int_equal(hit(), m ? t[i].xapic_mask :
-					 t[i].mask);
+			assert_int_equal(hit(), m ? t[i].xapic_mask : t[i].mask);
 			for (k = 0; k < 4; k++) {
 				assert_int_equal(cpu[k].attention &
 						 ~VCPU_ATT_INTR, 0);
@@ -592,8 +593,7 @@ int main(void)
 		TEST(xapic_destinations), TEST(init_and_sipi), TEST(off_and_on),
 		TEST(x2apic_reserved), TEST(x2apic_reads),
 		TEST(xapic_reads_back), TEST(base_register),
-		TEST(timer_one_shot),
-		TEST(timer_periodic), TEST(timer_deadline), TEST(messages),
+		TEST(timer_one_shot), TEST(timer_periodic), TEST(timer_deadline), TEST(messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
