@@ -3,6 +3,9 @@
  * Intel's IOMMU: what devices reach, and whom they interrupt, from the take-over to
  * a unit that hangs. It is asked of the unit (hv_vtd_unit.h), never of our tables.
  */
+#include <signal.h>
+#include <ucontext.h>
+
 #include "hv_check.h"
 #include "hv_vtd_unit.h"
 
@@ -54,8 +57,8 @@ static void nothing_else(uint32_t n, uint32_t function)
 		1ull << 47 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
-		assert_int_equal(access(n, function, at[i], false), NOTHING);
-		assert_int_equal(access(n, function, at[i], true), NOTHING);
+		assert_int_equal(dma(n, function, at[i], false), NOTHING);
+		assert_int_equal(dma(n, function, at[i], true), NOTHING);
 	}
 }
 
@@ -64,8 +67,8 @@ static void reaches_pool(uint32_t n, uint32_t function)
 	static const uint64_t at[] = { 0, 0x1234, POOL_SIZE - 1 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
-		assert_int_equal(access(n, function, POOL_GPA + at[i], true), POOL_HPA + at[i]);
-		assert_int_equal(access(n, function, POOL_GPA + at[i], false), POOL_HPA + at[i]);
+		assert_int_equal(dma(n, function, POOL_GPA + at[i], true), POOL_HPA + at[i]);
+		assert_int_equal(dma(n, function, POOL_GPA + at[i], false), POOL_HPA + at[i]);
 	}
 }
 
@@ -78,8 +81,8 @@ static void denied_at_first(void **state)
 		assert_true(is_on(&units[n], TE) && is_on(&units[n], IRE));
 		assert_int_equal(units[n].fectl, 1u << 31);
 		for (uint32_t f = 0; f < 0x10000; f += 0x101) {
-			assert_int_equal(access(n, f, 0x100000, true), NOTHING);
-			assert_int_equal(access(n, f, POOL_GPA, false), NOTHING);
+			assert_int_equal(dma(n, f, 0x100000, true), NOTHING);
+			assert_int_equal(dma(n, f, POOL_GPA, false), NOTHING);
 			assert_int_equal(message(n, f, 0xfee05000, 0x41), NOTHING);
 			assert_int_equal(message(n, f, 0xfee00010 | f % 256 << 5, 0), NOTHING);
 		}
@@ -120,14 +123,14 @@ static void taken_over(void **state)
 	for (unsigned n = 0; n < 2; n++) {
 		assert_int_equal(units[n].pmen, 0);
 		assert_int_equal(units[n].fault_high >> 63, 0);
-		assert_int_equal(access(n, DISK, 0x700000, true), NOTHING);
+		assert_int_equal(dma(n, DISK, 0x700000, true), NOTHING);
 		assert_int_equal(message(n, DISK, 0xfee00010 | 0x50 << 5, 0), NOTHING);
 		assert_int_equal(message(n, DISK, 0xfee00000, 0x50), NOTHING);
 	}
 	assert_int_equal(compat_passed, 0);
 	/* the firmware's first domain is not ours */
 	assert_int_equal(iommu_attach(&iommu_partition, DISK, &iommu_pool), HC_OK);
-	assert_int_equal(access(1, DISK, 0x701000, true), NOTHING);
+	assert_int_equal(dma(1, DISK, 0x701000, true), NOTHING);
 	assert_int_equal(iommu_detach(DISK), HC_OK);
 }
 
@@ -143,7 +146,7 @@ static void pool_only(void **state)
 			       "to 0xb81fffff, at physical 0x2000000\n"));
 	reaches_pool(1, DISK);
 	nothing_else(1, DISK);
-	assert_int_equal(access(1, DISK + 1, POOL_GPA, false), NOTHING);
+	assert_int_equal(dma(1, DISK + 1, POOL_GPA, false), NOTHING);
 	/* it says so, and who it was */
 	assert_int_equal(units[1].fault_high >> 63, 1);
 	iommu_report_poll(0x100000000);
@@ -156,15 +159,17 @@ static void pool_only(void **state)
 	assert_int_equal(iommu_attach(&iommu_partition, CARD, &iommu_pool), HC_OK);
 	reaches_pool(0, CARD);
 	nothing_else(0, CARD);
+	/* who is in the same table, and no line of it that was written */
+	assert_int_equal(dma(0, CARD ^ 0x80, POOL_GPA, true), NOTHING);
 	assert_int_equal(iommu_attach(&iommu_partition, CARD, &iommu_pool), HC_EBUSY);
 	/* translations that are in use are forgotten */
 	reaches_pool(1, DISK);
 	assert_int_equal(iommu_detach(DISK), HC_OK);
-	assert_int_equal(access(1, DISK, POOL_GPA, true), NOTHING);
-	assert_int_equal(access(1, DISK, POOL_GPA + 0x1000, false), NOTHING);
+	assert_int_equal(dma(1, DISK, POOL_GPA, true), NOTHING);
+	assert_int_equal(dma(1, DISK, POOL_GPA + 0x1000, false), NOTHING);
 	reaches_pool(0, CARD);
 	assert_int_equal(iommu_detach(CARD), HC_OK);
-	assert_int_equal(access(0, CARD, POOL_GPA, true), NOTHING);
+	assert_int_equal(dma(0, CARD, POOL_GPA, true), NOTHING);
 	assert_int_equal(iommu_detach(CARD), HC_ENOENT);
 }
 
@@ -182,20 +187,20 @@ static void reserved_memory(void **state)
 			       "0x3001fff, at physical 0x3000000\n"));
 	assert_non_null(strstr(iommu_log, "may read 0x3010000 to 0x3010fff, at"));
 	reaches_pool(1, USB);
-	assert_int_equal(access(1, USB, 0x3001008, true), 0x3001008);
-	assert_int_equal(access(1, USB, 0x3002000, true), NOTHING);
-	assert_int_equal(access(1, USB, 0x3010000, false), 0x3010000);
-	assert_int_equal(access(1, USB, 0x3010000, true), NOTHING);
-	assert_int_equal(access(1, DISK, 0x3000000, true), NOTHING);
+	assert_int_equal(dma(1, USB, 0x3001008, true), 0x3001008);
+	assert_int_equal(dma(1, USB, 0x3002000, true), NOTHING);
+	assert_int_equal(dma(1, USB, 0x3010000, false), 0x3010000);
+	assert_int_equal(dma(1, USB, 0x3010000, true), NOTHING);
+	assert_int_equal(dma(1, DISK, 0x3000000, true), NOTHING);
 	reaches_pool(1, DISK);
 	assert_int_equal(iommu_detach(USB), HC_OK);
-	assert_int_equal(access(1, USB, 0x3000000, true), NOTHING);
+	assert_int_equal(dma(1, USB, 0x3000000, true), NOTHING);
 	assert_int_equal(iommu_frames_used, before);
 	/* nor for who comes after it */
 	bi.iommus.reserved[1].first = bi.iommus.reserved[1].last = USB + 1;
 	assert_int_equal(iommu_attach(&iommu_partition, USB + 1, &iommu_pool), HC_OK);
-	assert_int_equal(access(1, USB + 1, 0x3010000, false), 0x3010000);
-	assert_int_equal(access(1, USB + 1, 0x3001008, true), NOTHING);
+	assert_int_equal(dma(1, USB + 1, 0x3010000, false), 0x3010000);
+	assert_int_equal(dma(1, USB + 1, 0x3001008, true), NOTHING);
 	assert_int_equal(iommu_detach(USB + 1), HC_OK);
 	/* in the pool's way */
 	bi.iommus.reserved[0].base = POOL_GPA + 0x1000;
@@ -208,7 +213,7 @@ static void reserved_memory(void **state)
 			break;
 		}
 		assert_int_equal(iommu_frames_used, before);
-		assert_int_equal(access(1, USB, POOL_GPA, true), NOTHING);
+		assert_int_equal(dma(1, USB, POOL_GPA, true), NOTHING);
 	}
 	assert_true(first > 3);
 	assert_int_equal(iommu_detach(USB), HC_OK);
@@ -253,6 +258,59 @@ static void messages(void **state)
 	assert_int_equal(iommu_detach(CARD), HC_OK);
 }
 
+/* What the unit may find in an entry, at each instruction: low, high. */
+static const volatile uint64_t *watched;
+static uint64_t found[8][2];
+static uint32_t finds;
+
+static void look(int number, siginfo_t *info, void *context)
+{
+	greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+	uint64_t low, high;
+
+	(void)number;
+	(void)info;
+	*flags = watched ? *flags | 0x100 : *flags & ~0x100;
+	if (!watched) {
+		return;
+	}
+	low = watched[0];
+	high = watched[1];
+	if ((low & 1) && finds < ARRAY_SIZE(found) &&
+	    (!finds || found[finds - 1][0] != low || found[finds - 1][1] != high)) {
+		found[finds][0] = low;
+		found[finds++][1] = high;
+	}
+}
+
+/* A message that goes to another: it is the first's, nobody's, then the other's. */
+static void whole_entries(void **state)
+{
+	const struct sigaction sa = { .sa_sigaction = look, .sa_flags = SA_SIGINFO };
+	uint64_t address, *entry, before[2];
+	uint32_t data;
+
+	(void)state;
+	iommu_init(&bi);
+	assert_int_equal(iommu_attach(&iommu_partition, DISK, &iommu_pool), HC_OK);
+	assert_int_equal(iommu_attach(&iommu_partition, DISK + 1, &iommu_pool), HC_OK);
+	assert_int_equal(iommu_msi(DISK, 0x50, &address, &data), HC_OK);
+	entry = &iommu_units[1].remap[0x50 * 2];
+	memcpy(before, entry, sizeof(before));
+	fake_cpu[0].apic_id = 6;	/* both words change */
+	finds = 0;
+	watched = entry;
+	sigaction(SIGTRAP, &sa, NULL);
+	(void)raise(SIGTRAP);
+	assert_int_equal(iommu_msi(DISK + 1, 0x50, &address, &data), HC_OK);
+	watched = NULL;
+	assert_int_equal(finds, 2);
+	assert_memory_equal(found[0], before, sizeof(before));
+	assert_memory_equal(found[1], entry, sizeof(before));
+	assert_int_equal(iommu_detach(DISK), HC_OK);
+	assert_int_equal(iommu_detach(DISK + 1), HC_OK);
+}
+
 /* Faults without end: counted, and a few lines. */
 static void faults_are_bounded(void **state)
 {
@@ -263,7 +321,7 @@ static void faults_are_bounded(void **state)
 	iommu_init(&bi);
 	iommu_log[0] = '\0';
 	for (unsigned i = 0; i < 1000; i++) {
-		access(1, CARD + 8, 0x123456, true);
+		dma(1, CARD + 8, 0x123456, true);
 		message(1, CARD + 8, 0xfee00000, 0x41);
 		iommu_report_poll(0x200000000 + i * 1000000ull);
 	}
@@ -287,7 +345,7 @@ static void faults_are_bounded(void **state)
 	assert_int_equal(r.rdi >> HC_IOMMU_OVERFLOWS, 1000);
 }
 
-/* Pools that cannot be. */
+/* Pools that cannot be, each by itself, before there is one, and then too. */
 static void bad_pools(void **state)
 {
 	static const struct iommu_pool bad[] = {
@@ -296,11 +354,15 @@ static void bad_pools(void **state)
 		{ { POOL_HPA }, { ~0xfffull }, POOL_SIZE },
 		{ { POOL_HPA }, { 0xfed00000 }, POOL_SIZE },
 		{ { POOL_HPA }, { 0xfeefffff & ~0xfffull }, POOL_SIZE },
+		{ { POOL_HPA }, { 1ull << 38 }, (1ull << 39) + 0x1000 },
 		{ { POOL_HPA }, { 0x1000 }, POOL_SIZE },	/* not the first */
 	};
 
 	(void)state;
 	iommu_init(&bi);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad) - 1; i++) {
+		assert_int_equal(iommu_attach(&iommu_partition, CARD, &bad[i]), HC_EINVAL);
+	}
 	assert_int_equal(iommu_attach(&iommu_partition, DISK, &iommu_pool), HC_OK);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(iommu_attach(&iommu_partition, CARD, &bad[i]), HC_EINVAL);
@@ -342,7 +404,7 @@ static void no_remapping(void **state)
 	assert_int_equal(iommu_state(), HC_IOMMU_ON);
 	assert_false(is_on(&units[0], IRE));
 	assert_non_null(strstr(iommu_log, "NO INTERRUPT REMAPPING"));
-	assert_int_equal(access(0, CARD, 0x1000, true), NOTHING);
+	assert_int_equal(dma(0, CARD, 0x1000, true), NOTHING);
 	assert_int_equal(iommu_ioapic(0x44, true), 5u << 24);
 }
 
@@ -430,11 +492,13 @@ static void hangs(void **state)
 int main(void)
 {
 	/* the code's own state is of one boot: each test gives back what it
-	 * was given, and the last does not */
+	 * was given, and the last does not; the pool is that of the first that
+	 * has one */
 	static const struct CMUnitTest tests[] = {
-		TEST(denied_at_first), TEST(taken_over), TEST(pool_only),
-		TEST(reserved_memory), TEST(messages), TEST(faults_are_bounded),
-		TEST(bad_pools), TEST(isolated), TEST(no_remapping), TEST(of_no_use), TEST(hangs),
+		TEST(denied_at_first), TEST(bad_pools), TEST(taken_over), TEST(pool_only),
+		TEST(reserved_memory), TEST(messages), TEST(whole_entries),
+		TEST(faults_are_bounded), TEST(isolated), TEST(no_remapping), TEST(of_no_use),
+		TEST(hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,7 +161,7 @@ static uint64_t blocked(struct unit *u, uint32_t function, uint64_t at, bool wri
 }
 
 /* Where a function's access goes: an address, or NOTHING. */
-static uint64_t access(uint32_t n, uint32_t function, uint64_t at, bool write)
+static uint64_t dma(uint32_t n, uint32_t function, uint64_t at, bool write)
 {
 	struct unit *u = &units[n];
 	struct kept *c, *p;

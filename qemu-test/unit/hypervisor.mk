@@ -117,5 +117,6 @@ hv_threads_LIBS := -fno-sanitize=all -fsanitize=thread \
 # The CPU's flags, or RIP, in a signal handler.
 hv_vcpu_CFLAGS += -D_GNU_SOURCE
 hv_vmx_CFLAGS += -D_GNU_SOURCE
+hv_vtd_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_CFLAGS += -D_GNU_SOURCE
 hv_fork_kill_LIBS := -Wl,--wrap=lock_drop
