@@ -166,7 +166,7 @@ static void elf_refuses(void **state)
 		{ 80, 8, LOW - 1 },			/* address outside */
 		{ 80, 8, HIGH - 31 },
 		{ 80, 8, ~0ull },
-		{ 96, 8, 33 },				/* file > memory */
+		{ 104, 8, 15 },				/* file > memory */
 		{ 104, 8, ~0ull },			/* wraps around */
 		{ 104, 8, HIGH - LOW },
 	};
@@ -189,6 +189,24 @@ static void elf_refuses(void **state)
 		assert_non_null(elf_check(cut, size, LOW, HIGH, &image));
 		free(cut);
 	}
+}
+
+/* What only the other headers have wrong, in a file that is large enough. */
+static void elf_refuses_more_headers(void **state)
+{
+	struct elf_image image;
+	uint8_t f[2048] = { 0 };
+
+	(void)state;
+	elf_make(f);
+	put16(f + 56, 32);
+	assert_null(elf_check(f, sizeof(f), LOW, HIGH, &image));
+	put16(f + 56, 33);
+	assert_non_null(elf_check(f, sizeof(f), LOW, HIGH, &image));
+	put16(f + 56, 2);
+	put32(f + 120, 2);
+	assert_string_equal(elf_check(f, sizeof(f), LOW, HIGH, &image),
+			    "it is dynamically linked");
 }
 
 static void elf_segments_must_not_overlap(void **state)
@@ -515,6 +533,7 @@ int main(void)
 		cmocka_unit_test(fmt_prints_and_bounds),
 		cmocka_unit_test(sha256_matches_the_standard),
 		cmocka_unit_test(elf_loads), cmocka_unit_test(elf_refuses),
+		cmocka_unit_test(elf_refuses_more_headers),
 		cmocka_unit_test(elf_segments_must_not_overlap),
 		cmocka_unit_test(memmap_sorts_and_merges),
 		cmocka_unit_test(memmap_rounds_to_pages),

@@ -340,9 +340,12 @@ static void donate_whole_units(void **state)
 
 	(void)state;
 	/* present page by page, the unit moves as one large page */
-	for (at = 0; at < BIG_PAGE_SIZE; at += PAGE_SIZE) {
+	for (at = 0; at <= BIG_PAGE_SIZE; at += PAGE_SIZE) {
 		assert_true(populate(host, src + at));
 	}
+	/* what is more than a call may move is there, and stays */
+	assert_int_equal(donate_memory(host, GPA(src), linux_p, GPA(dst),
+				       HC_DONATE_MAX + 1), HC_EINVAL);
 	assert_true(gpm_lookup(host, GPA(src), &e));
 	assert_int_equal(e.size, PAGE_SIZE);
 	assert_int_equal(donate_memory(host, GPA(src), linux_p, GPA(dst),
@@ -460,6 +463,22 @@ static void foreign_pages(void **state)
 	assert_in_range(promise_owned(linux_p), rest, rest + 2);
 }
 
+/* To the last byte, and no sum that wraps. */
+static void has_ram(void **state)
+{
+	const uint64_t end = LINUX_RAM + LINUX_RAM_SIZE;
+
+	(void)state;
+	assert_true(partition_has_ram(linux_p, GPA(LINUX_RAM), LINUX_RAM_SIZE));
+	assert_true(partition_has_ram(linux_p, GPA(end - 1), 1));
+	assert_false(partition_has_ram(linux_p, GPA(end - 1), 2));
+	assert_false(partition_has_ram(linux_p, GPA(end), 1));
+	assert_false(partition_has_ram(linux_p, GPA(LINUX_RAM - 1), 2));
+	assert_false(partition_has_ram(linux_p, GPA(LINUX_RAM + 1), ~0ull));
+	/* between two ranges */
+	assert_false(partition_has_ram(linux_p, GPA(0), LINUX_RAM + 1));
+}
+
 static void ports(void **state)
 {
 	uint32_t port;
@@ -550,6 +569,7 @@ int main(void)
 		cmocka_unit_test(donate_whole_units),
 		cmocka_unit_test(donate_refused),
 		cmocka_unit_test(foreign_pages),
+		cmocka_unit_test(has_ram),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(random_work),
 		cmocka_unit_test(promises),
