@@ -327,6 +327,28 @@ static void nodes_must_be_known(void **state)
 	assert_string_equal(error, "/devices: the node is unknown, or there twice");
 }
 
+/* libfdt does not make these; it finds the first, whatever the second has. */
+static void nothing_is_there_twice(void **state)
+{
+	struct fdt_property *p;
+	int len;
+
+	(void)state;
+	disk_add("roou");
+	assert_true(decode());
+	assert_int_equal(fdt_set_name(blob, node_at("/disks/roou"), "root"), 0);
+	assert_false(decode());
+	assert_string_equal(error, "/disks/root: the node is there twice");
+	assert_int_equal(fdt_del_node(blob, node_at("/disks/root")), 0);
+	assert_true(decode());
+	assert_int_equal(fdt_setprop_u32(blob, node_at("/disks/root"), "x", 1), 0);
+	p = fdt_get_property_w(blob, node_at("/disks/root"), "x", &len);
+	p->nameoff = fdt_get_property(blob, node_at("/disks/root"), "partition",
+				      &len)->nameoff;
+	assert_false(decode());
+	assert_non_null(strstr(error, "\"partition\": it is there twice"));
+}
+
 static void groups_have_no_strangers(void **state)
 {
 	(void)state;
@@ -477,6 +499,31 @@ static void too_many_ports_are_refused(void **state)
 
 /* Every blob cut short, and every one with a byte changed, is either refused
  * or decodes; the sanitizers see to it that nothing is read outside. */
+/* Damage that no rule about properties would see. */
+static void structure_is_checked(void **state)
+{
+	static const fdt32_t nops[] = { 0x04000000, 0x04000000 };	/* FDT_NOP */
+	struct fdt_property *p;
+	int node, len;
+
+	(void)state;
+	assert_true(manifest_blob_ok(blob, SPACE));
+	/* a length that wraps to none, before what might be anything */
+	assert_int_equal(fdt_setprop(blob, 0, "x", nops, sizeof(nops)), 0);
+	assert_true(manifest_blob_ok(blob, SPACE));
+	p = fdt_get_property_w(blob, 0, "x", &len);
+	assert_int_equal(len, sizeof(nops));
+	p->len = cpu_to_fdt32(0xfffffffd);
+	assert_false(manifest_blob_ok(blob, SPACE));
+	p->len = cpu_to_fdt32(len);
+	/* nodes four deep */
+	node = fdt_add_subnode(blob, node_at("/partitions/linux"), "deep");
+	assert_true(node > 0);
+	assert_false(manifest_blob_ok(blob, SPACE));
+	assert_int_equal(fdt_del_node(blob, node), 0);
+	assert_true(manifest_blob_ok(blob, SPACE));
+}
+
 static void damaged_blobs_are_survived(void **state)
 {
 	uint32_t size;
@@ -516,7 +563,8 @@ int main(void)
 		TEST(ids_have_no_gap), TEST(partitions_number_their_channels),
 		TEST(partitions_and_channels_are_bounded), TEST(a_guest_has_four_channels),
 		TEST(forwarded_ports_may_be_shared), TEST(big_guests_get_memory_above_the_hole),
-		TEST(too_many_ports_are_refused), TEST(damaged_blobs_are_survived),
+		TEST(too_many_ports_are_refused), TEST(structure_is_checked), TEST(nothing_is_there_twice),
+		TEST(damaged_blobs_are_survived),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,9 +285,13 @@ static void memmap_rounds_to_pages(void **state)
 	map.inputs = 0;
 	assert_true(memmap_add(&map, 0x1001, 0x2fff, BOOT_MEM_FREE));
 	assert_true(memmap_add(&map, 0x8001, 1, BOOT_MEM_FIRMWARE));
+	/* whoever comes last, less is free */
+	assert_true(memmap_add(&map, 0x7000, 0x3000, BOOT_MEM_FREE));
 	assert_true(memmap_make(&map));
 	entry_is(0, 0x2000, 0x4000, BOOT_MEM_FREE);
-	entry_is(1, 0x8000, 0x9000, BOOT_MEM_FIRMWARE);
+	entry_is(1, 0x7000, 0x8000, BOOT_MEM_FREE);
+	entry_is(2, 0x8000, 0x9000, BOOT_MEM_FIRMWARE);
+	entry_is(3, 0x9000, 0xa000, BOOT_MEM_FREE);
 }
 
 static void memmap_refuses_absurdity(void **state)
@@ -302,6 +306,8 @@ static void memmap_refuses_absurdity(void **state)
 	map.inputs = 0;
 	assert_false(memmap_add_efi(&map, &huge, sizeof(huge), sizeof(huge) - 1));
 	assert_false(memmap_add_efi(&map, &huge, sizeof(huge), sizeof(huge) + 1));
+	/* half a descriptor each */
+	assert_false(memmap_add_efi(&map, many, sizeof(*many), sizeof(*many) / 2));
 	for (unsigned i = 0; i < MEMMAP_MAX_INPUT + 1; i++) {
 		many[i] = (struct descriptor) { 7, 0, i * 0x2000ull, 0, 1, 0 };
 	}

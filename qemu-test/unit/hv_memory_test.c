@@ -57,6 +57,7 @@ static void wrong_owner(void **state)
 				 PAGE_SIZE));
 	assert_panics(frame_move(FRAME_FREE, FRAME_CHANNEL, HPA(MACHINE),
 				 PAGE_SIZE));
+	assert_non_null(strstr(fake.panic_said, "is not memory"));
 	lock_drop(&frame_lock);
 	assert_int_equal(owner_of(a.v), FRAME_CHANNEL);
 	/* free_pages() took the unit off its list before it found the bug:

@@ -128,6 +128,8 @@ static void memory(void **state)
 {
 	struct guest_regs r = { 0 };
 	const uint64_t *page = (const uint64_t *)(const void *)own();
+	struct gpm_entry e;
+	uint32_t i;
 
 	prepare_template(state);
 	assert_int_equal(call(linux_p, false, UNIT(0) + 0x3000, OWN, &r), HC_OK);
@@ -152,6 +154,18 @@ static void memory(void **state)
 	assert_int_equal(call(linux_p, false, UNIT(0), ~0xfffull, &r), HC_EINVAL);
 	assert_int_equal(call(linux_p, false, UNIT(0), MACHINE, &r), HC_EINVAL);
 	assert_int_equal(call(linux_p, false, UNIT(0), 0xb000, &r), HC_EINVAL);
+	/* and to be written */
+	assert_true(populate(host, OWN + PAGE_SIZE));
+	assert_int_equal(gpm_split(host, GPA(OWN + PAGE_SIZE)), HC_OK);
+	assert_true(gpm_lookup(host, GPA(OWN + PAGE_SIZE), &e));
+	for (i = 0; i < 2; i++) {
+		gpm_clear(host, GPA(OWN + PAGE_SIZE));
+		assert_int_equal(gpm_map(host, GPA(OWN + PAGE_SIZE), e.pa,
+					 PAGE_SIZE, i ? GPM_ALL : GPM_READ),
+				 HC_OK);
+		assert_int_equal(call(linux_p, false, UNIT(0), OWN + PAGE_SIZE,
+				      &r), i ? HC_OK : HC_EINVAL);
+	}
 	/* pages of the record that there are */
 	assert_int_equal(call(linux_p, false, HC_FORK_RECORD | 4, OWN, &r),
 			 HC_EINVAL);
@@ -281,7 +295,10 @@ static void refused(void **state)
 	REFUSED(v->xcr0, 3 | BIT64(9));
 	REFUSED(v->xcr0, BIT64(63) | 3);
 	REFUSED(v->dr6, BIT64(32));
+	cpu_has_tsc_aux = true;
 	REFUSED(v->tsc_aux, BIT64(32));
+	cpu_has_tsc_aux = false;
+	REFUSED(v->tsc_aux, 1);
 	REFUSED(b->cr0, b->cr0 | CR0_CD);
 	REFUSED(b->cr0, b->cr0 & ~CR0_PE);
 	REFUSED(b->cr0, b->cr0 | BIT64(40));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In which order the scheduler says that a vCPU runs, and no longer: what
+ * In which order the scheduler says that a vCPU runs, and no longer, and who does
+ * not run at all: what
  * core/release.c and a stop of a partition rely on. This machine shows no other
  * order by itself, so the stores and their kind are written down. That the order
  * is enough is the model's to say: qemu-test/spin/revoke.pml.
@@ -73,8 +74,12 @@ void lapic_timer_stop(void)
 {
 }
 
+static bool kicks;		/* another CPU, while timers are looked at */
+
 void channel_poll(void)
 {
+	this_cpu()->resched |= kicks;
+	kicks = false;
 }
 
 void vlapic_timer_check(struct vcpu *x, uint64_t now)
@@ -117,25 +122,59 @@ void exit_handle(struct vcpu *x, const struct vm_exit *e)
 	x->state = VCPU_HALTED;
 }
 
-static void order(void **state)
+static int make(void **state)
 {
 	(void)state;
 	fakes_reset();
+	memset(steps, 0, sizeof(steps));
 	part.config = &config;
 	part.state = HC_STATE_RUNNING;
 	fake_vcpu_init(&v, &part, 0);
 	sched_add(&v);
 	v.state = VCPU_RUNNABLE;
+	kicks = false;
+	return 0;
+}
+
+/* Until the CPU halts. */
+static void go(void)
+{
 	if (!setjmp(out)) {
 		sched_loop();
 	}
+}
+
+static void order(void **state)
+{
+	(void)state;
+	go();
 	assert_string_equal(steps, "RPGFr");
+}
+
+/* A kick that comes while timers are looked at: they are looked at again. */
+static void kicked(void **state)
+{
+	(void)state;
+	kicks = true;
+	go();
+	assert_string_equal(steps, "RPFrRPGFr");
+}
+
+/* Nobody who has ended runs, whatever its vCPU says. */
+static void ended(void **state)
+{
+	(void)state;
+	part.state = HC_STATE_CRASHED;
+	go();
+	assert_string_equal(steps, "");
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order),
+		cmocka_unit_test_setup(order, make),
+		cmocka_unit_test_setup(kicked, make),
+		cmocka_unit_test_setup(ended, make),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,10 +278,11 @@ WEAK void panic(const char *fmt, ...)
 {
 	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(fake.panic_said, sizeof(fake.panic_said), fmt, ap);
+	va_end(ap);
 	if (!fake.panic_expected) {
-		va_start(ap, fmt);
-		vfprintf(stderr, fmt, ap);
-		va_end(ap);
+		fprintf(stderr, "%s", fake.panic_said);
 	}
 	cpu_halt_forever();
 }

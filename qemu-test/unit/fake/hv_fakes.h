@@ -47,6 +47,7 @@ struct fakes {
 	uint32_t serial_len;
 	jmp_buf panic;			/* where panic() goes .. */
 	bool panic_expected;		/* .. if set, else the test fails */
+	char panic_said[200];
 };
 
 extern struct fakes fake;
