@@ -130,6 +130,7 @@ class Project:
         self.lock = threading.Lock()
         self.asked = {}     # (file, test): the makefile's commands
         self.base = {}      # test: seconds it may take, or what is wrong
+        self.own = {}       # test: the texts of its own sources
         # what the makefile asks for every time
         self.old = [word for path in glob.glob("build/deps/*", root_dir=root)
                     for word in ("-o", path)]
@@ -140,9 +141,17 @@ class Project:
                               stderr=subprocess.STDOUT, check=False)
 
     def build(self, tests):
-        """All these tests as they are, side by side."""
+        """All these tests as they are, side by side; and what is their own of
+        their sources, without what many share."""
         self.make("-k", f"-j{os.cpu_count()}",
                   *(f"build/unit/{test}" for test in tests))
+        said = self.make("--eval", "own-sources: ; @:$(foreach t," +
+                         " ".join(tests) + ",$(info $(t) $($(t)_SRCS)))",
+                         "own-sources").stdout.decode()
+        for test, *names in map(str.split, said.splitlines()):
+            self.own[test] = [_read(self.root, name) for name in names
+                              if name.startswith("qemu-test/")
+                              and "/fake/" not in name]
 
     def commands(self, file, test):
         """What the makefile would do if the file had changed: the
@@ -200,18 +209,16 @@ class Project:
         return answer
 
     def key(self, mutant):
-        """Of what its verdict depends on: the file, the change, and the
-        tests' programs, with all that is in them."""
-        digest = hashlib.sha256(repr((
-            mutant.old, mutant.new, mutant.each, mutant.argument,
-            mutant.tests)).encode())
-        for name in (mutant.file, *(f"build/unit/{t}" for t in mutant.tests)):
-            try:
-                with open(os.path.join(self.root, name), "rb") as f:
-                    digest.update(hashlib.file_digest(f, "sha256").digest())
-            except OSError:
-                digest.update(b"none")
-        return digest.hexdigest()
+        """Of what its verdict depends on, but for the rest of the programs:
+        the file, the change, the tests."""
+        try:
+            text = _read(self.root, mutant.file)
+        except OSError:
+            text = None
+        return hashlib.sha256(repr((
+            text, mutant.old, mutant.new, mutant.each, mutant.argument,
+            [(test, self.own.get(test)) for test in mutant.tests]
+        )).encode()).hexdigest()
 
 
 class Bench:

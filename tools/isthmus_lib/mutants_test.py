@@ -17,6 +17,7 @@ from isthmus_lib import mutants  # noqa: E402
 from isthmus_lib.common import ROOT, Failure  # noqa: E402
 
 MAKEFILE = """
+right_SRCS := qemu-test/right.c boot/sum.c
 build/unit/obj/%.o: %
 	@mkdir -p $(@D)
 	@gcc -I. -MMD -MP -Wall -Werror -c -o $@ $<
