@@ -60,6 +60,8 @@ struct session {
 struct agent {
 	struct guest *guest;
 	struct vsock *vs;
+	uint8_t ahead[AGENT_AHEAD];
+	size_t ahead_len;
 	struct session session;
 };
 
@@ -383,6 +385,13 @@ static bool pass_keys(struct session *s)
 	return key == KEY_DETACH;
 }
 
+/** See agent.h. */
+void agent_typed_ahead(struct agent *agent, const uint8_t *keys, size_t len)
+{
+	agent->ahead_len = len < AGENT_AHEAD ? len : AGENT_AHEAD;
+	memcpy(agent->ahead, keys, agent->ahead_len);
+}
+
 /**
  * Runs one request to its end: fields as the agent's protocol has them. Waits
  * by running the event loop, so only top-level code may call it. The result
@@ -401,6 +410,9 @@ enum agent_result agent_run(struct agent *agent, const char *const *fields,
 	if (mode != AGENT_TERMINAL) {		/* there is no input */
 		agent_frame_header(s->out + s->out_len, AGENT_STDIN, 0);
 		s->out_len += AGENT_HEADER;
+	} else if (agent->ahead_len > 0) {
+		send_frame(s, AGENT_STDIN, agent->ahead, agent->ahead_len);
+		agent->ahead_len = 0;
 	}
 	waits = true;
 	while (!s->exited && !s->failed && !left) {

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define AGENT_AHEAD	64u
+
 struct agent;
 struct guest;
 struct vsock;
@@ -34,6 +36,9 @@ enum agent_mode {
 /* The agent in guest, at the other end of vs: listens for its "ready". NULL:
  * no memory, or somebody listens already. */
 struct agent *agent_new(struct guest *guest, struct vsock *vs);
+/* Keys that were typed before a shell was there, AGENT_AHEAD of them at most: the
+ * next AGENT_TERMINAL request's input begins with them. */
+void agent_typed_ahead(struct agent *agent, const uint8_t *keys, size_t len);
 /* Runs a request (NULL-terminated fields) to its end. */
 enum agent_result agent_run(struct agent *agent, const char *const *fields,
 			    enum agent_mode mode, uint32_t *status);

@@ -18,10 +18,13 @@
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/log_view.h"
 #include "host-bridge/ui/places.h"
+#include "host-bridge/ui/screen_size.h"
 #include "host-bridge/ui/session_as.h"
 
 #define SHUTDOWN_MS	10000u	/* what a clean shutdown may take */
 #define MORE_SECONDS	120u	/* at most, for Linux's distributions */
+#define ANSWER_MS	300u	/* of a terminal that is asked how large it is */
+#define SIZE_TEXT	8	/* of a number of rows, with a NUL */
 
 static const char *title(const struct command_env *env)
 {
@@ -193,13 +196,46 @@ static void start(const struct command_env *env)
 	}
 }
 
-static void console(const struct command_env *env, const struct session_as *as)
+/* Asks the terminal how large it is, if it is one that may say: a serial line's. Other
+ * keys that come meanwhile are the shell's. */
+static void ask_size(const struct command_env *env, struct screen_size *size)
 {
+	uint64_t until = loop_now() + loop_ms_to_ticks(ANSWER_MS);
+	uint8_t ahead[AGENT_AHEAD];
+	size_t count = 0;
+
+	if (console_is_remote()) {
+		return;
+	}
+	screen_size_ask(size);
+	fflush(stdout);
+	while (size->asked && count < sizeof(ahead) && loop_now() < until) {
+		int key = console_key();
+
+		if (key < 0) {
+			loop_step(until);
+		} else if (screen_size_key(size, (uint8_t)key)) {
+			ahead[count++] = (uint8_t)key;
+		}
+	}
+	agent_typed_ahead(env->agent, ahead, count);
+}
+
+/* text: where the request's rows and columns are. */
+static void console(const struct command_env *env, const struct session_as *as,
+		    char text[2][SIZE_TEXT])
+{
+	struct screen_size size = { 0 };
+	unsigned rows, cols;
 	uint32_t status;
 
 	if (!commands_linux_wait(env)) {
 		return;
 	}
+	ask_size(env, &size);
+	screen_size_get(&size, &rows, &cols);
+	snprintf(text[0], SIZE_TEXT, "%u", rows);
+	snprintf(text[1], SIZE_TEXT, "%u", cols);
 	/* Out before the shell's own bytes, which go past stdout. */
 	printf("Connected to a shell in %s; ctrl-] leaves it.\n", title(env));
 	fflush(stdout);
@@ -219,11 +255,12 @@ static void console(const struct command_env *env, const struct session_as *as)
 	}
 }
 
-/* "linux console [OPTION VALUE]... [NAME]": on a terminal of 24 rows and 80 columns,
- * as a serial line does not say what size the user's has. */
+/* "linux console [OPTION VALUE]... [NAME]": on a terminal as large as the user's is when
+ * it begins; a serial line does not say that this has changed. */
 static void run_console(const struct command_env *env, int argc, char **argv)
 {
-	static const char *const request[] = { "shell", "24", "80", NULL };
+	char size[2][SIZE_TEXT];
+	const char *const request[] = { "shell", size[0], size[1], NULL };
 	struct session_as as;
 	int i = 2;
 
@@ -241,7 +278,7 @@ static void run_console(const struct command_env *env, int argc, char **argv)
 	}
 	env = i < argc ? commands_linux_find(env, argv[i]) : env;
 	if (env) {
-		console(env, &as);
+		console(env, &as, size);
 	}
 }
 

@@ -299,11 +299,11 @@ def top(t):
         terminal.type("status --js\x7f\x7f\r")
         terminal.until(lambda r: any("is not --json" in l for l in r),
                        "answer to a line")
-        # A pty in Linux has 24 lines of 80, whatever this one has.
+        # A pty in Linux is as large as this one is when it begins, and what
+        # was typed before that is the shell's.
+        terminal.type("linux console\rstty size\r")
+        terminal.until(lambda r: "30 100" in r, "the shell's size")
         terminal.resize(24, 80)
-        terminal.type("linux console\r")
-        terminal.until(lambda r: r[terminal.screen.row].endswith("#"),
-                       "shell")
         terminal.type("stty rows 20 cols 70; isthmus top\r")
         terminal.until(lambda r: is_top(r) and max(map(len, r)) < 70,
                        "top in Linux")

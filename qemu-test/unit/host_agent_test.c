@@ -343,6 +343,26 @@ static void test_keys(void **state)
 	}
 }
 
+/* What was typed before there was a shell is its first input, once. */
+static void test_ahead(void **state)
+{
+	uint32_t status;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		passed_on = 0;
+		keys = 3;
+		ctrl_bracket = true;
+		todo_len = 0;
+		if (i == 0) {
+			agent_typed_ahead(agent, (const uint8_t *)"kk", 2);
+		}
+		assert_int_equal(agent_run(agent, request, AGENT_TERMINAL,
+					   &status), AGENT_DETACHED);
+		assert_int_equal(passed_on, i == 0 ? 5 : 3);
+	}
+}
+
 /* A Linux that is up hears of another time of day, beside a session. */
 static void test_clock(void **state)
 {
@@ -364,6 +384,7 @@ int main(void)
 		TEST(test_interrupt),
 		TEST(test_nonsense),
 		TEST(test_keys),
+		TEST(test_ahead),
 		TEST(test_clock),
 	};
 
