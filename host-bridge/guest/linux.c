@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading and life cycle of Linux. Everything Linux finds in its memory is
- * prepared in windows of our own memory and then donated: the pages change
- * owner, and the next touch of the window gives us zeroed ones. So after the
- * start nothing of Linux is in our reach, and nothing is left to free.
- *
- * Linux is not trusted, nor is its kernel image (linux_image.c checks it); the
- * hypervisor's answers are believed. State changes from top-level code
- * (commands) and from the loop's handlers, which never run at the same time.
+ * Life cycle of Linux. It is not trusted; the hypervisor's answers are believed.
+ * State changes from top-level code (commands) and from the loop's handlers,
+ * which never run at the same time.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/sockets.h"
 #include "host-bridge/guest/linux.h"
-#include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
-#include "host-bridge/guest/linux_initrd.h"
 #include "host-bridge/guest/linux_io.h"
+#include "host-bridge/guest/linux_load.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/container.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
-#include "host-bridge/rt/stage.h"
-
-#define PAGE		4096ull
-#define UNIT		(2ull << 20)	/* stage_big: what one call donates */
-#define SMALL		(64ull << 10)	/* stage_small */
-#define MIB		(1ull << 20)
 
 #define QUICK_MS	10000u	/* a crash so soon after the start ... */
 #define QUICK_CRASHES	3u	/* ... so often in a row: leave it down */
 #define READY_REPORT_MS	60000u
-
-/* The windows, host-bridge.lds. Outside of a load both are all zeroes: what was
- * donated came back so, and who fails clears up. */
-extern uint8_t stage_small[], stage_big[];
-extern const uint8_t linux_dsdt[], linux_dsdt_end[];
 
 /* All of them: changes of every partition come by one event. */
 static struct guest *all;
@@ -55,240 +36,19 @@ static const char *const reasons[] = {
 	[HC_REASON_MACHINE_CHECK] = "machine check",
 };
 
-/* HC_OK downwards; a newer hypervisor may know more. */
-static const char *const hc_errors[] = {
-	"success", "invalid argument", "not permitted", "no such thing",
-	"busy", "out of memory", "try again", "no such hypercall",
-};
-
-static unsigned long long in_mib(uint64_t bytes)
-{
-	return bytes / MIB;
-}
-
-static const char *hc_error(int64_t status)
-{
-	size_t i = (size_t)-status;
-
-	return i < sizeof(hc_errors) / sizeof(hc_errors[0]) ? hc_errors[i] :
-							      "unknown error";
-}
-
-/* A stage of a Linux's, and a failure; of several it is said whose. */
+/* A stage of a Linux's; of several it is said whose. */
 static void reached(const struct guest *guest, enum stage stage)
 {
 	stage_reached_by(stage, guest->want->several ? guest->want->name :
 						       NULL);
 }
 
-__attribute__((format(printf, 3, 4)))
-static void failed(const struct guest *guest, enum stage stage,
-		   const char *fmt, ...)
-{
-	char text[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	stage_failed(stage, "%s%s%s",
-		     guest->want->several ? guest->want->title : "",
-		     guest->want->several ? ": " : "", text);
-}
-
-/* Moves bytes at own (page aligned, with the rest of the last page zero) to
- * Linux: at most 2 MiB, HC_DONATE_MAX pages. HC_OK or a status; on HC_ENOMEM
- * some of the pages may have gone. [docs/hypercalls.md "HC_MEM_DONATE"] */
-static int64_t donate(const struct guest *guest, const uint8_t *own,
-		      uint64_t gpa, uint64_t bytes)
-{
-	struct hc_regs regs = {
-		.rdi = guest->want->id,
-		.rsi = (uintptr_t)own,
-		.rdx = gpa,
-		.r10 = (bytes + PAGE - 1) / PAGE,
-	};
-
-	return hc_call(HC_MEM_DONATE, &regs);
-}
-
-/* Copies data to Linux's memory at gpa (page aligned), which ends at ram_end.
- * Aligned units of 2 MiB, the last one too if most of it is used, go through
- * the big window: they stay large pages, and the window is populated again in
- * few exits. The rest goes through the small one. Zeroes fill up what is
- * donated beyond the data. */
-static int64_t load(const struct guest *guest, uint64_t gpa, uint64_t ram_end,
-		    const uint8_t *data, uint64_t size)
-{
-	while (size > 0) {
-		bool whole = (gpa & (UNIT - 1)) == 0 && size > UNIT / 2 &&
-			     ram_end - gpa >= UNIT;
-		uint8_t *window = whole ? stage_big : stage_small;
-		/* Pieces of the small window end where its size divides the
-		 * address, so that later units begin on 2 MiB. */
-		uint64_t room = whole ? UNIT : SMALL - (gpa & (SMALL - 1));
-		uint64_t part = size < room ? size : room;
-		uint64_t moved = whole ? UNIT : (part + PAGE - 1) & ~(PAGE - 1);
-		int64_t status;
-
-		memcpy(window, data, part);
-		memset(window + part, 0, moved - part);
-		status = donate(guest, window, gpa, moved);
-		if (status != HC_OK) {
-			/* Zero again, whether these pages are still ours or
-			 * come anew; and no part of a file stays behind. */
-			memset(window, 0, moved);
-			return status;
-		}
-		gpa += part;
-		data += part;
-		size -= part;
-	}
-	return HC_OK;
-}
-
 /** See linux.h. */
 bool linux_give(const struct guest *guest, uint64_t gpa, const uint8_t *data,
 		uint64_t size)
 {
-	return load(guest, gpa, gpa + size, data, size) == HC_OK;
-}
-
-/* Linux's command line: what is too long is so with a byte more, too, which
- * linux_image_low() refuses. */
-static const char *command_line(const struct guest *guest)
-{
-	static char line[LINUX_CMDLINE_SIZE + 1];
-
-	snprintf(line, sizeof(line), "%s%s%s%s", guest->words ? guest->words : "",
-		 guest->words ? " " : "",
-		 guest->want->sockets ? SOCKETS_WORD " " : "",
-		 guest->want->bootargs);
-	return line;
-}
-
-/* Low memory, ACPI tables and the reset vector's page, built side by side in the
- * small window (36, 16 and 4 KiB of its 64). NULL, or what went wrong, as a
- * clause for stage_failed(). */
-static const char *load_tables(const struct guest *guest,
-			       const struct linux_image *image,
-			       const struct linux_layout *layout,
-			       unsigned vcpus)
-{
-	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
-	uint8_t *acpi = stage_small + low_size;
-	uint8_t *bios = acpi + LINUX_ACPI_SIZE;
-	const char *wrong = linux_image_low(stage_small, image, layout,
-					    command_line(guest));
-	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
-		LINUX_ACPI_GPA, vcpus, linux_dsdt,
-		(size_t)(linux_dsdt_end - linux_dsdt));
-
-	if (!wrong && acpi_size == 0) {
-		wrong = "the ACPI tables do not fit their area";
-	}
-	linux_image_bios(bios);
-	if (!wrong &&
-	    (donate(guest, stage_small, LINUX_LOW_GPA, low_size) != HC_OK ||
-	     donate(guest, acpi, LINUX_ACPI_GPA, acpi_size) != HC_OK ||
-	     donate(guest, bios, LINUX_BIOS_GPA, PAGE) != HC_OK)) {
-		wrong = "low memory could not be donated";
-	}
-	if (wrong) {		/* the next try finds the window clean */
-		memset(stage_small, 0, low_size + LINUX_ACPI_SIZE + PAGE);
-	}
-	return wrong;
-}
-
-/* The modules named by the manifest; false with a message. */
-static bool find_modules(const struct guest *guest,
-			 const struct host_module **kernel,
-			 const struct host_module **initrd)
-{
-	const struct config_guest *want = guest->want;
-
-	*kernel = config_module(guest->config, want->kernel);
-	*initrd = config_module(guest->config, want->initrd);
-	if (!*kernel || (want->initrd && !*initrd)) {
-		failed(guest, STAGE_LINUX_LOADED, "module \"%s\" is missing",
-			     *kernel ? want->initrd : want->kernel);
-		return false;
-	}
-	return true;
-}
-
-/* Whether Linux can unpack its initrd in ram bytes; false with a message. */
-static bool check_initrd(const struct guest *guest, uint64_t ram,
-			 const struct linux_image *image,
-			 const struct host_module *initrd)
-{
-	uint64_t files = linux_initrd_unpacked(
-		(const void *)(uintptr_t)initrd->gpa, initrd->size);
-	uint64_t room = linux_initrd_room(ram, image->kernel_size,
-					  initrd->size, guest->want->bootargs);
-
-	if (files > room) {
-		failed(guest, STAGE_LINUX_LOADED, "initrd \"%s\" (%llu MiB) "
-			     "unpacks to %llu MiB or more, for which Linux "
-			     "with %llu MiB has %llu MiB beside it: raise "
-			     "\"memory-mib\" in the manifest", initrd->name,
-			     in_mib(initrd->size + MIB - 1),
-			     in_mib(files + MIB - 1), in_mib(ram),
-			     in_mib(room));
-	}
-	return files <= room;
-}
-
-/* Everything into Linux's memory; *layout tells where. False, with a message,
- * when something is missing, broken, or does not fit: some memory may have
- * moved already, and the caller takes it back. */
-static bool load_all(const struct guest *guest, struct linux_layout *layout)
-{
-	const struct host_module *kernel, *initrd;
-	struct linux_image image;
-	struct hc_regs mem;
-	const char *wrong;
-	uint64_t ram_end;
-	int64_t status;
-
-	if (!find_modules(guest, &kernel, &initrd)) {
-		return false;
-	}
-	/* The manifest's cap and number of vCPUs. It does not fail for a
-	 * partition that boot/ has found in the manifest. */
-	(void)hc_query(HC_QUERY_MEMORY, guest->want->id, 0, &mem);
-	layout->ram = mem.rsi;
-	layout->initrd_size = initrd ? initrd->size : 0;
-	wrong = linux_image_parse((const void *)(uintptr_t)kernel->gpa,
-				  kernel->size, &image);
-	if (!wrong) {
-		wrong = linux_image_place(&image, layout);
-	}
-	if (!wrong) {
-		wrong = load_tables(guest, &image, layout, (unsigned)mem.r10);
-	}
-	if (wrong) {
-		failed(guest, STAGE_LINUX_LOADED, "kernel \"%s\" (%llu bytes): "
-			     "%s", kernel->name,
-			     (unsigned long long)kernel->size, wrong);
-		return false;
-	}
-	if (initrd && !check_initrd(guest, layout->ram, &image, initrd)) {
-		return false;
-	}
-	ram_end = linux_image_ram_end(layout);
-	status = load(guest, layout->kernel_gpa, ram_end,
-		      image.file + image.kernel_offset, image.kernel_size);
-	if (status == HC_OK && initrd) {
-		status = load(guest, layout->initrd_gpa, ram_end,
-			      (const void *)(uintptr_t)initrd->gpa,
-			      initrd->size);
-	}
-	if (status != HC_OK) {
-		failed(guest, STAGE_LINUX_LOADED, "memory of kernel and initrd "
-			     "could not be donated: %s", hc_error(status));
-	}
-	return status == HC_OK;
+	return linux_load_data(guest->want, gpa, gpa + size, data, size) ==
+	       HC_OK;
 }
 
 /* Stopping is done in steps, so that one hypercall never takes long. Whatever
@@ -306,7 +66,7 @@ static bool take_back(const struct guest *guest)
 	} while (status == HC_EAGAIN);
 	if (status != HC_OK && guest->state != LINUX_FROZEN) {
 		notice("isthmus: stopping %s: %s", guest->want->title,
-		       hc_error(status));
+		       linux_load_status(status));
 	}
 	return status == HC_OK;
 }
@@ -341,10 +101,11 @@ bool linux_start(struct guest *guest)
 	guest->state = LINUX_FAILED;
 	guest->ready = false;
 	if (guest->want->absent) {
-		failed(guest, STAGE_LINUX_LOADED, "%s", guest->want->absent);
+		linux_load_failed(guest->want, STAGE_LINUX_LOADED, "%s",
+			     guest->want->absent);
 		return false;
 	}
-	if (!load_all(guest, &layout)) {
+	if (!linux_load(guest->config, guest->want, guest->words, &layout)) {
 		(void)take_back(guest);
 		return false;
 	}
@@ -363,7 +124,8 @@ bool linux_start(struct guest *guest)
 	};
 	status = hc_call(HC_PARTITION_START, &regs);
 	if (status != HC_OK) {
-		failed(guest, STAGE_LINUX_STARTED, "%s", hc_error(status));
+		linux_load_failed(guest->want, STAGE_LINUX_STARTED, "%s",
+			     linux_load_status(status));
 		(void)take_back(guest);
 		return false;
 	}

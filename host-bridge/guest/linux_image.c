@@ -53,9 +53,6 @@
 #define VID_MODE_NORMAL		0xffffu
 #define ENTRY_64		0x200u	/* from the kernel's beginning */
 
-#define E820_RAM		1u
-#define E820_RESERVED		2u
-
 /* Little-endian fields at any alignment, as this processor has them. */
 static uint64_t get(const uint8_t *at, unsigned bytes)
 {
@@ -160,18 +157,35 @@ uint64_t linux_image_ram_end(const struct linux_layout *layout)
 }
 
 /**
+ * As high as possible, on 2 MiB so that it moves in large pages. NULL, or that
+ * it does not fit; of no bytes, at 0.
+ */
+const char *linux_image_place_initrd(struct linux_layout *layout,
+				     uint64_t floor, uint64_t top)
+{
+	layout->initrd_gpa = 0;
+	if (layout->initrd_size == 0) {
+		return NULL;
+	}
+	if (top < layout->initrd_size ||
+	    ((top - layout->initrd_size) & ~(ALIGN_2M - 1)) < floor) {
+		return "the initrd does not fit into the memory beside it";
+	}
+	layout->initrd_gpa = (top - layout->initrd_size) & ~(ALIGN_2M - 1);
+	return NULL;
+}
+
+/**
  * Kernel at its preferred address, or as low as its alignment allows; the
- * initrd as high as possible, on 2 MiB so that it moves in large pages. Between
- * kernel and initrd init_size bytes are kept: the kernel unpacks itself over
- * them. NULL, or what does not fit; layout->ram and initrd_size are the
- * caller's.
+ * initrd as high as possible. Between kernel and initrd init_size bytes are
+ * kept: the kernel unpacks itself over them. NULL, or what does not fit;
+ * layout->ram and initrd_size are the caller's.
  */
 const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout)
 {
 	uint64_t end = linux_image_ram_end(layout) & ~0xfffull;
 	uint64_t gpa = image->pref_address;
-	uint64_t top;
 
 	/* Tested in this order: each difference is of a larger and a smaller
 	 * number. */
@@ -191,32 +205,33 @@ const char *linux_image_place(const struct linux_image *image,
 	}
 	layout->kernel_gpa = gpa;
 	layout->entry = gpa + ENTRY_64;
-	layout->initrd_gpa = 0;
-	if (layout->initrd_size == 0) {
-		return NULL;
-	}
 	/* initrd_addr_max: the kernel's own limit, mostly 2 GiB - 1. */
-	top = end < image->initrd_max ? end : image->initrd_max;
-	if (top < layout->initrd_size ||
-	    ((top - layout->initrd_size) & ~(ALIGN_2M - 1)) <
-	    gpa + image->init_size) {
-		return "the initrd does not fit into the memory beside it";
-	}
-	layout->initrd_gpa = (top - layout->initrd_size) & ~(ALIGN_2M - 1);
-	return NULL;
+	return linux_image_place_initrd(layout, gpa + image->init_size,
+					end < image->initrd_max ?
+					end : image->initrd_max);
 }
 
-/* Appends to the memory map, [start, end): at most four entries are ever made,
- * of the 128 that fit. 20 bytes each. */
-static void e820_add(uint8_t *params, uint64_t start, uint64_t end,
-		     uint32_t type)
+/**
+ * What is where, as a PC has it. The ACPI tables lie in the reserved part; from
+ * 0x9f000 to 0xa0000, where PCs have an EBDA, there is nothing.
+ */
+unsigned linux_image_map(const struct linux_layout *layout,
+			 struct linux_range map[LINUX_RANGES])
 {
-	uint8_t *entry = params + BP_E820_TABLE +
-			 params[BP_E820_ENTRIES]++ * 20;
+	unsigned n = 0;
 
-	put(entry, start, 8);
-	put(entry + 8, end - start, 8);
-	put(entry + 16, type, 4);
+	map[n++] = (struct linux_range){ 0, LINUX_LOW_RAM_END,
+					 LINUX_RANGE_RAM };
+	map[n++] = (struct linux_range){ 0xa0000, LINUX_HIGH_RAM,
+					 LINUX_RANGE_RESERVED };
+	map[n++] = (struct linux_range){ LINUX_HIGH_RAM,
+		linux_image_ram_end(layout), LINUX_RANGE_RAM };
+	if (layout->ram > LINUX_MMIO_GPA) {
+		map[n++] = (struct linux_range){ BELOW_4G,
+			BELOW_4G + layout->ram - LINUX_MMIO_GPA,
+			LINUX_RANGE_RAM };
+	}
+	return n;
 }
 
 /* The zero page: the file's setup header, and what a loader fills in; fields
@@ -225,6 +240,8 @@ static void boot_params(uint8_t *params, const struct linux_image *image,
 			const struct linux_layout *layout)
 {
 	size_t end = HDR_MAGIC + image->file[HDR_JUMP + 1];
+	struct linux_range map[LINUX_RANGES];
+	unsigned count = linux_image_map(layout, map);
 
 	memcpy(params + HDR_SETUP_SECTS, image->file + HDR_SETUP_SECTS,
 	       end - HDR_SETUP_SECTS);
@@ -237,25 +254,33 @@ static void boot_params(uint8_t *params, const struct linux_image *image,
 	put(params + HDR_RAMDISK_SIZE, layout->initrd_size, 4);
 	put(params + HDR_CMDLINE, LINUX_CMDLINE_GPA, 4);
 	put(params + BP_ACPI_RSDP, LINUX_ACPI_GPA, 8);
-	/* As a PC has it. The ACPI tables lie in the reserved part; from
-	 * 0x9f000 to 0xa0000, where PCs have an EBDA, there is nothing. */
-	e820_add(params, 0, LINUX_LOW_RAM_END, E820_RAM);
-	e820_add(params, 0xa0000, LINUX_HIGH_RAM, E820_RESERVED);
-	e820_add(params, LINUX_HIGH_RAM, linux_image_ram_end(layout), E820_RAM);
-	if (layout->ram > LINUX_MMIO_GPA) {
-		e820_add(params, BELOW_4G,
-			 BELOW_4G + layout->ram - LINUX_MMIO_GPA, E820_RAM);
+	params[BP_E820_ENTRIES] = (uint8_t)count;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t *entry = params + BP_E820_TABLE + i * 20;
+
+		put(entry, map[i].start, 8);
+		put(entry + 8, map[i].end - map[i].start, 8);
+		put(entry + 16, map[i].type, 4);
 	}
 }
 
-/* Identity map of the first 4 GiB in 2 MiB pages, built at table for
- * LINUX_PML4_GPA. Kernel, zero page and command line must be in it, by the
- * 64-bit boot protocol; Linux soon makes its own. */
-static void page_tables(uint8_t *table)
+/**
+ * GDT, and the identity map of the first 4 GiB in 2 MiB pages, at LINUX_PML4_GPA.
+ * Kernel, zero page and command line must be in it, by the 64-bit boot protocol;
+ * Linux soon makes its own. Of the GDT's entries the first after the null one is
+ * of no use there: 32-bit code (elf_image.c).
+ */
+void linux_image_tables(uint8_t *low)
 {
+	/* __BOOT_CS 0x10 and __BOOT_DS 0x18, flat. */
+	static const uint64_t gdt[4] = {
+		0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff
+	};
 	const uint64_t attr = 0x63;	/* present, writable, accessed, dirty */
 	const uint64_t large = 0x80;
+	uint8_t *table = low + LINUX_PML4_GPA - LINUX_LOW_GPA;
 
+	memcpy(low + LINUX_GDT_GPA - LINUX_LOW_GPA, gdt, sizeof(gdt));
 	put(table, (LINUX_PML4_GPA + 0x1000) | attr, 8);
 	for (unsigned i = 0; i < 4; i++) {
 		put(table + 0x1000 + i * 8,
@@ -294,19 +319,14 @@ const char *linux_image_low(uint8_t *low, const struct linux_image *image,
 			    const struct linux_layout *layout,
 			    const char *cmdline)
 {
-	/* __BOOT_CS 0x10 and __BOOT_DS 0x18, flat. */
-	static const uint64_t gdt[4] = {
-		0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
-	};
 	size_t len = strlen(cmdline);
 
 	if (len > image->cmdline_max || len >= LINUX_CMDLINE_SIZE) {
 		return "the command line is longer than it allows";
 	}
-	memcpy(low + LINUX_GDT_GPA - LINUX_LOW_GPA, gdt, sizeof(gdt));
 	boot_params(low + LINUX_BOOT_PARAMS_GPA - LINUX_LOW_GPA, image,
 		    layout);
 	memcpy(low + LINUX_CMDLINE_GPA - LINUX_LOW_GPA, cmdline, len + 1);
-	page_tables(low + LINUX_PML4_GPA - LINUX_LOW_GPA);
+	linux_image_tables(low);
 	return NULL;
 }

@@ -14,6 +14,7 @@
 /* The Linux partition's guest-physical memory below 1 MiB, as prepared. */
 #define LINUX_LOW_GPA		0x1000u		/* GDT and what follows */
 #define LINUX_GDT_GPA		0x1000u
+#define LINUX_GDT_CODE32	0x08u		/* a selector in it */
 #define LINUX_BOOT_PARAMS_GPA	0x2000u
 #define LINUX_CMDLINE_GPA	0x3000u
 #define LINUX_CMDLINE_SIZE	4096u
@@ -47,6 +48,15 @@ struct linux_layout {
 	uint64_t entry;
 };
 
+/* A piece of the memory map, [start, end). */
+struct linux_range {
+	uint64_t start, end;
+	uint32_t type;		/* as the BIOS's map has it */
+};
+#define LINUX_RANGES	4u
+#define LINUX_RANGE_RAM		1u
+#define LINUX_RANGE_RESERVED	2u
+
 /* Checks the file and fills *image. NULL when it can be started, else a
  * sentence that says what is wrong with it. */
 const char *linux_image_parse(const void *file, size_t size,
@@ -57,6 +67,15 @@ const char *linux_image_place(const struct linux_image *image,
 			      struct linux_layout *layout);
 /* Where that memory ends. */
 uint64_t linux_image_ram_end(const struct linux_layout *layout);
+/* Places an initrd of layout->initrd_size bytes in [floor, top). NULL, or that it
+ * does not fit; with none initrd_gpa is 0. */
+const char *linux_image_place_initrd(struct linux_layout *layout,
+				     uint64_t floor, uint64_t top);
+/* What is where in the partition's memory; returns how many of map[]. */
+unsigned linux_image_map(const struct linux_layout *layout,
+			 struct linux_range map[LINUX_RANGES]);
+/* Writes GDT and page tables, of the 64-bit entry, to the zeroed low. */
+void linux_image_tables(uint8_t *low);
 /* Writes the page at LINUX_BIOS_GPA: what a jump to the PC's reset vector
  * finds. The page is zeroed. */
 void linux_image_bios(uint8_t *page);
