@@ -563,7 +563,8 @@ int main(void)
 		TEST(ids_have_no_gap), TEST(partitions_number_their_channels),
 		TEST(partitions_and_channels_are_bounded), TEST(a_guest_has_four_channels),
 		TEST(forwarded_ports_may_be_shared), TEST(big_guests_get_memory_above_the_hole),
-		TEST(too_many_ports_are_refused), TEST(structure_is_checked), TEST(nothing_is_there_twice),
+		TEST(too_many_ports_are_refused), TEST(structure_is_checked),
+		TEST(nothing_is_there_twice),
 		TEST(damaged_blobs_are_survived),
 	};
 
