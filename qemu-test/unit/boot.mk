@@ -25,6 +25,9 @@ boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c 
 	boot/memmap.c boot/paging.c proto/sha256.c boot/virt.c
 
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
+UNIT_TESTS += boot_pci_stop_test
+boot_pci_stop_test_SRCS := qemu-test/unit/boot_pci_stop_test.c boot/pci.c boot/pci_bars.c \
+	boot/memmap.c
 boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c
 boot_iommu_test_SRCS := qemu-test/unit/boot_iommu_test.c boot/iommu.c
 

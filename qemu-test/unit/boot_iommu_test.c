@@ -202,6 +202,8 @@ static void dmar_is_refused(void **state)
 	dmar_typical();
 	table[48 + 17] = 5;		/* a scope's length */
 	assert_non_null(strstr(dmar(), "malformed"));
+	table[48 + 17] = 200;		/* behind its structure */
+	assert_non_null(strstr(dmar(), "malformed"));
 	for (unsigned bad = 0; bad < 5; bad++) {
 		static const uint64_t base[] = { 0x1800, 0x2000, 0x2000, 0, 1ull << 52 };
 		static const uint64_t last[] = { 0x1fff, 0x1fff, 0x2800, UINT64_MAX,

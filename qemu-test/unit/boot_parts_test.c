@@ -379,11 +379,12 @@ static void mcfg_names_windows(void **state)
 		{ 0xd0000800, 1, 0, 0xff },		/* no window starts there */
 		{ 0x4000000000, 1, 0x80, 0x7f },	/* no bus */
 		{ 0xb0000000, 0, 0x10, 0x20 },		/* there already */
+		{ 1ull << 52, 3, 0, 0 },		/* no address */
 		{ 0x4000000000, 1, 0x40, 0x7f },
 		{ 0xc0000000, 2, 0, 0 },		/* one too many */
 	};
 	const unsigned count = sizeof(entries) / sizeof(entries[0]);
-	uint8_t t[44 + 16 * 7] = { 0 };
+	uint8_t t[44 + 16 * 8] = { 0 };
 	struct boot_ecam ecam[2];
 
 	(void)state;
