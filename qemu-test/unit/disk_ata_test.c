@@ -125,6 +125,8 @@ static void reads_and_writes(void **state)
 	assert_int_equal(drives[0].commands[0x3d], 1);
 	assert_int_equal(drives[0].commands[0xca], 1);
 	assert_int_equal(drives[0].commands[0xc8], 2);
+	/* The engine does not run on: the memory is somebody else's now. */
+	assert_int_equal(ch.bm_command & 1, 0);
 }
 
 /* Two disks on a channel take turns, whoever has more to do. */

@@ -321,6 +321,21 @@ static void no_disks(void **state)
 	assert_null(disks_get(0));
 }
 
+/* A device's words: as many as there is room for, and an end. */
+static void words_end(void **state)
+{
+	char to[8];
+
+	(void)state;
+	memset(to, 'x', sizeof(to));
+	disk_text(to, 4, "  ab\x01" "defg", 9);
+	assert_memory_equal(to, "ab?\0xxxx", 8);
+	disk_text(to, sizeof(to), "ab   \0", 6);
+	assert_string_equal(to, "ab");
+	disk_text(to, sizeof(to), "    ", 4);
+	assert_string_equal(to, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -328,7 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_named), TEST(each_word), TEST(several),
 		TEST(not_there), TEST(the_rest_goes_on), TEST(too_slow),
-		TEST(no_disks), TEST(one_user),
+		TEST(no_disks), TEST(words_end), TEST(one_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,18 @@ static void ranges(void **state)
 	assert_int_equal(medium[5008 * 512 + 1], 0);
 }
 
+/* More than a command's 16 bits can say. */
+static void many_zeroes(void **state)
+{
+	struct disk *disk;
+
+	dev.sectors = 1 << 20;
+	disk = fake_ready(state);
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_ZERO, 8, 70000)), 0);
+	assert_int_equal(dev.opcodes[8], 2);
+	assert_int_equal(dev.zeroed, 70000);
+}
+
 static void large_sectors(void **state)
 {
 	struct disk *disk;
@@ -170,6 +182,19 @@ static void errors_go_up(void **state)
 	io_check(disk, io_now(disk, BLOCK_READ, 51, 8));
 	assert_int_equal(disk->errors, 2);
 	assert_int_equal(dev.starts, 1);
+}
+
+/* Each answer that the driver takes brings another: others have their turn. */
+static void answers_without_end(void **state)
+{
+	struct disk *disk = fake_ready(state);
+	unsigned before = disk->nonsense;
+
+	complete(1, 0xffff, 0);
+	dev.endless = true;
+	fake_run(disk, 1);
+	assert_in_range(disk->nonsense - before, 1, 64);
+	dev.endless = false;
 }
 
 static void hangs_once(void **state)
@@ -304,6 +329,7 @@ int main(void)
 		TEST(says_what_it_is), TEST(reads_and_writes),
 		TEST(ignores_fua),
 		TEST(in_pieces), TEST(many_in_any_order), TEST(ranges),
+		TEST(many_zeroes), TEST(answers_without_end),
 		TEST(large_sectors), TEST(small_controller),
 		TEST(errors_go_up), TEST(hangs_once), TEST(hangs_for_good),
 		TEST(fatal), TEST(never_off_or_on), TEST(nonsense),

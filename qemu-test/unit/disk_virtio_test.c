@@ -114,6 +114,10 @@ static void errors_go_up(void **state)
 	dev.answer = 0;
 	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_WRITE, 0, 8)), 0);
 	assert_int_equal(disk->errors, 3);
+	/* the status that is there is not the one of before */
+	dev.silent = true;
+	assert_int_equal(io_wait(disk, io_now(disk, BLOCK_WRITE, 0, 8)), EIO);
+	assert_int_equal(disk->nonsense, 2);
 	assert_int_equal(dev.resets, 1);
 }
 

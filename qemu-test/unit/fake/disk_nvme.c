@@ -38,7 +38,8 @@ static void identify(const struct sqe *sqe)
 	} else if (sqe->cdw[0] == 2) {
 		memcpy(answer, &dev.nsid, 4);
 	} else {
-		uint64_t sectors = MEDIUM_BYTES >> dev.shift;
+		uint64_t sectors = dev.sectors ? dev.sectors :
+				   MEDIUM_BYTES >> dev.shift;
 		uint32_t format = dev.shift << 16 | dev.metadata;
 
 		assert_int_equal(sqe->cdw[0], 0);
@@ -142,6 +143,10 @@ static void finish(const struct sqe *sqe)
 		break;
 	case 8:
 		assert_int_equal(sqe->cdw[2] >> 16, 0);
+		if (dev.sectors) {
+			dev.zeroed += count;
+			break;
+		}
 		memset(at, 0, count << dev.shift);
 		break;
 	case 9: {
@@ -254,7 +259,11 @@ void fake_out(volatile void *regs, uint32_t at, unsigned size, uint64_t value)
 		assert_true(dev.io_sq);
 		take(1, (uint32_t)value);
 		break;
-	case 0x1000 + 3 * STRIDE: dev.queues[1].cq_head = (uint32_t)value;
+	case 0x1000 + 3 * STRIDE:
+		dev.queues[1].cq_head = (uint32_t)value;
+		if (dev.endless) {
+			complete(1, 0xffff, 0);
+		}
 		break;
 	default: fail_msg("writes register %x", at);
 	}

@@ -36,9 +36,12 @@ extern struct fake_nvme {
 	/* What it is. */
 	uint32_t mqes, nsid, shift, metadata, mps_min;
 	unsigned mdts, vwc, oncs, used;
+	uint64_t sectors;		/* 0: as the medium has */
+	uint64_t zeroed;		/* by a namespace of that size */
 	const char *model;		/* NULL: FAKE NVMe */
 	/* How it misbehaves. */
 	bool reverse, hangs, no_off, no_on, refuses, no_log, wrong_cid;
+	bool endless;			/* each answer that is read brings one */
 	unsigned hang_next;
 	uint64_t error_at;
 	uint32_t status;		/* of a request at error_at */

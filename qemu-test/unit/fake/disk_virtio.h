@@ -28,6 +28,7 @@ extern struct fake_virtio {
 	unsigned hang_next;		/* so many requests are lost */
 	int hang_sector;		/* requests for it are lost */
 	uint8_t answer;			/* status of the next requests */
+	bool silent;			/* they are done without one */
 	bool interrupt;
 } dev;
 
