@@ -326,8 +326,50 @@ static void refusals(void **state)
 	assert_int_equal(nic_send(&nic, &seg, 1, &off[0]), EINVAL);
 	off[0].csum_start = 13;
 	assert_int_equal(nic_send(&nic, &seg, 1, &off[0]), EINVAL);
+	/* headers that end behind the 128 bytes that are looked at */
+	seg.len = 3500;
+	make(all, seg.len, true, 6, 16);
+	off[0] = offload(true, 16, NIC_TSO6, 1000);
+	off[0].csum_start = 100;
+	all[100 + 12] = 0xf0;
+	assert_int_equal(nic_send(&nic, &seg, 1, &off[0]), EINVAL);
 	assert_int_equal(count, 0);
-	assert_int_equal(nic.tx_dropped, 18);
+	assert_int_equal(nic.tx_dropped, 19);
+}
+
+static unsigned handed;
+
+static void hand_on(void *arg, const void *frame, size_t len, unsigned flags)
+{
+	(void)arg;
+	(void)flags;
+	/* a copy: the card may write to its own memory at any time */
+	assert_ptr_equal(frame, nic.frame);
+	assert_in_range(len, NIC_HEADER, NIC_FRAME_MAX);
+	handed++;
+}
+
+/* What comes has a possible length, and no more is sent than was given. */
+static void counts(void **state)
+{
+	static uint8_t frame[NIC_FRAME_MAX + 1] = { 1 };
+
+	(void)state;
+	nic.receive = hand_on;
+	handed = 0;
+	nic_receive(&nic, frame, NIC_HEADER, 0);
+	nic_receive(&nic, frame, NIC_FRAME_MAX, 0);
+	assert_int_equal(handed, 2);
+	nic_receive(&nic, frame, NIC_HEADER - 1, 0);
+	nic_receive(&nic, frame, NIC_FRAME_MAX + 1, 0);
+	assert_int_equal(handed, 2);
+	assert_int_equal(nic.rx_dropped, 2);
+	assert_int_equal(nic.rx_bytes, NIC_HEADER + NIC_FRAME_MAX);
+	nic.in_flight = 3;
+	nic_sent(&nic, 2);
+	assert_int_equal(nic.in_flight, 1);
+	nic_sent(&nic, 2);
+	assert_int_equal(nic.in_flight, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -337,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(checksums), TEST(never_none), TEST(segments),
 		TEST(room_when_it_hears), TEST(no_room), TEST(refusals),
+		TEST(counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
