@@ -211,6 +211,7 @@ static void test_heads(void **state)
 		{ SOCKETS_NOREAD, 1 }, { SOCKETS_END, 1 }, { SOCKETS_OPEN, 40 },
 		{ SOCKETS_LISTENS, sizeof(struct sockets_node) }, { 0, 0 },
 	};
+	const struct sockets_fd good = { .id = 99, .kind = SOCKETS_FD_FILE };
 	struct sockets_open open = offered(SOCKETS_STREAM, 0);
 	struct vsock_conn *end[2];
 
@@ -221,6 +222,7 @@ static void test_heads(void **state)
 
 		connected(open, end);
 		memcpy(data, &bad[i], sizeof(bad[i]));
+		memcpy(data + sizeof(bad[i]), &good, sizeof(good));
 		raw(end[0], data, sizeof(data));
 		assert_true(end[0]->reset && end[1]->shut);
 	}
@@ -372,6 +374,30 @@ static void test_passed(void **state)
 	assert_true(taken->shut);
 }
 
+/* What is not one's own to pass: another's, and the one that it would come on. */
+static void test_not_to_pass(void **state)
+{
+	struct sockets_fd fd = { .kind = SOCKETS_FD_SOCKET,
+				 .flags = SOCKETS_STREAM };
+	struct sockets_open open = offered(SOCKETS_STREAM, 0);
+	struct vsock_conn *end[2], *given;
+	struct sockets_token token;
+
+	(void)state;
+	connected(open, end);
+	given = connect_from(C, 203);
+	say(given, SOCKETS_PASS, NULL, 0);
+	expect(given, SOCKETS_TOKEN, &token, sizeof(token));
+	fd.id = token.token;
+	say(end[0], SOCKETS_FDS, &fd, sizeof(fd));
+	assert_true(end[0]->reset && end[1]->shut);
+	assert_false(given->reset || given->shut);
+	connected(open, end);
+	fd.id = ((struct sockets_link *)end[0]->arg)->pair->token;
+	say(end[0], SOCKETS_FDS, &fd, sizeof(fd));
+	assert_true(end[0]->reset && end[1]->shut);
+}
+
 static uint64_t seed = 1;
 
 static uint32_t any(uint32_t below)
@@ -474,8 +500,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_words), TEST(test_names), TEST(test_agent_again),
 		TEST(test_users), TEST(test_bytes), TEST(test_before),
-		TEST(test_waits_end), TEST(test_heads),
-		TEST(test_refusals), TEST(test_files), TEST(test_passed), TEST(test_anything),
+		TEST(test_waits_end), TEST(test_heads), TEST(test_refusals), TEST(test_files),
+		TEST(test_passed), TEST(test_not_to_pass), TEST(test_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
