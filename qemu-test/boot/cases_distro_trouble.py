@@ -8,7 +8,7 @@ import shutil
 from isthmus_lib import mmdebstrap
 from isthmus_lib.debian import release
 from runner import QEMU, case
-from cases_distro import debian, share_of
+from cases_distro import debian, share_of, systemd_runs
 
 HOG = """exec perl -e 'push @x, qq(x) x 999999 while 1'
 """
@@ -130,7 +130,7 @@ def bomb(t, console):
     t.check("exit status 0" in said, f"it was not ended: {said!r}")
     said = console.run("distro start debian")
     t.check("exit status 0" in said, f"no start: {said!r}")
-    console.run("exec systemctl is-system-running --wait")
+    systemd_runs(console)
     console.run("exec sudo touch /run/begun")       # there is another /run
     goes_on(t, console)
 
@@ -158,8 +158,7 @@ def trouble(t):
             f.write(text)
     console = t.console("--distro", "debian", "--share", share, timeout=900)
     console.ready()
-    said = console.run("exec systemctl is-system-running --wait")
-    t.check(said.startswith("running\n"), f"systemd: {said!r}")
+    systemd_runs(console)
     console.run("exec sudo touch /run/begun")
     no_memory(t, console)
     bomb(t, console)
