@@ -66,14 +66,15 @@ static bool cpus_agree(const struct check *c, const struct facts *f, struct text
 		}
 	}
 	if (bad == 0) {
-		check_say(t, c->kind == CHECK_SAME ? "0x%lx on %u CPUs" :
-			  c->kind == CHECK_HAS ? "bits 0x%lx on %u CPUs" :
-			  "none of bits 0x%lx on %u CPUs",
-			  c->kind == CHECK_SAME ? want : c->bits, f->cpu_count);
+		check_say(t, c->kind == CHECK_SAME ? "0x%lx on %u CPU%s" :
+			  c->kind == CHECK_HAS ? "bits 0x%lx on %u CPU%s" :
+			  "none of bits 0x%lx on %u CPU%s",
+			  c->kind == CHECK_SAME ? want : c->bits, f->cpu_count,
+			  f->cpu_count == 1 ? "" : "s");
 	} else {
 		check_say(t, c->kind == CHECK_SAME ?
-			  "0x%lx on CPU %u, not 0x%lx; so on %u of %u CPUs" :
-			  "0x%lx on CPU %u, of bits 0x%lx; so on %u of %u CPUs",
+			  "0x%lx on CPU %u, not 0x%lx; so on %u of %u" :
+			  "0x%lx on CPU %u, of bits 0x%lx; so on %u of %u",
 			  field_of(f, first, c), first, c->kind == CHECK_SAME ? want : c->bits,
 			  bad, f->cpu_count);
 	}

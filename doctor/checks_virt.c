@@ -43,7 +43,7 @@ static bool there(const struct facts *f, struct text *t)
 			return false;
 		}
 	}
-	check_say(t, "%s on %u CPUs", check_has_vmx(f) ? "VT-x" : "AMD-V", f->cpu_count);
+	check_say(t, "%s, CPUs %u", check_has_vmx(f) ? "VT-x" : "AMD-V", f->cpu_count);
 	return true;
 }
 
@@ -191,7 +191,7 @@ static bool all_came(const struct facts *f, enum trial_step step, struct text *t
 		}
 		return false;
 	}
-	check_say(t, "on %u CPUs", f->cpu_count);
+	check_say(t, "on all CPUs: %u", f->cpu_count);
 	return true;
 }
 
@@ -295,7 +295,7 @@ static bool left(const struct facts *f, struct text *t)
 			return false;
 		}
 	}
-	check_say(t, "all registers are as before on %u CPUs", f->cpu_count);
+	check_say(t, "all registers are as before, CPUs %u", f->cpu_count);
 	return true;
 }
 

@@ -120,12 +120,12 @@ static void show(void)
 {
 	console_say("%s%s%s, %s", facts.maker, facts.maker[0] != '\0' ? " " : "", facts.product,
 		    facts.firmware);
-	console_say("%s, %u CPUs, %lu MiB", facts.processor, facts.cpu_count,
+	console_say("%s, CPUs %u, %lu MiB", facts.processor, facts.cpu_count,
 		    facts.memory >> 20);
 	tell(VERDICT_WARNING, "warning", EFI_YELLOW);
 	tell(VERDICT_FAILURE, "FAILURE", EFI_LIGHTRED);
 	colour(report.verdicts[VERDICT_FAILURE] != 0 ? EFI_LIGHTRED : EFI_LIGHTGREEN);
-	console_say("doctor: %u checks: %u ok, %u warnings, %u failures, %u not there",
+	console_say("doctor: %u checks: ok %u, warnings %u, failures %u, not there %u",
 		    report.count, report.verdicts[VERDICT_OK], report.verdicts[VERDICT_WARNING],
 		    report.verdicts[VERDICT_FAILURE], report.verdicts[VERDICT_ABSENT]);
 	console_say("doctor: Isthmus %s", report.verdicts[VERDICT_FAILURE] != 0 ?

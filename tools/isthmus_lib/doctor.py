@@ -9,7 +9,7 @@ from isthmus_lib import image, scratch
 from isthmus_lib.common import BUILD, Failure, run, say
 
 PROGRAM = os.path.join(BUILD, "doctor", "DOCTOR.EFI")
-DONE = "isthmus: doctor: finished"      # on the serial line
+DONE = "doctor: finished; a key returns to the firmware"
 REPORT = "isthmus/doctor.json"          # on the stick
 OK, BROKEN = 0, 1
 # A disk that is made for the doctor has nothing else on it.
