@@ -97,6 +97,7 @@ CHANGE(bad_sum, f->tables_bad = 1)
 CHANGE(no_madt, f->madt = false)
 CHANGE(madt_more, f->madt_cpus = 8)
 CHANGE(no_ioapic, f->ioapic_version = ~0u)
+CHANGE(one_input, f->ioapic_version = 0x20)
 CHANGE(ioapics, f->ioapics = 2)
 CHANGE(no_pm, f->pm_timer = 0)
 CHANGE(no_mcfg, f->mcfg = false)
@@ -194,6 +195,7 @@ static const struct broken all[] = {
 	{ "pat-same", machine_intel, pats }, { "acpi", machine_intel, no_acpi },
 	{ "acpi-sums", machine_intel, bad_sum }, { "acpi-madt", machine_intel, no_madt },
 	{ "acpi-madt-cpus", machine_intel, madt_more }, { "ioapic", machine_intel, no_ioapic },
+	{ "ioapic", machine_amd, one_input },
 	{ "ioapic-one", machine_intel, ioapics }, { "acpi-pm-timer", machine_intel, no_pm },
 	{ "acpi-mcfg", machine_intel, no_mcfg }, { "acpi-mcfg-agrees", machine_intel, elsewhere },
 	{ "iommu", machine_intel, no_iommu }, { "iommu-table", machine_amd, odd_iommu },
@@ -388,7 +390,7 @@ static void mtrrs(void **state)
 	assert_int_equal(first, 0x40000000);
 	assert_int_equal(mtrr_not_cached(&facts, 0x80000000, 0xc0000000, &first), 0);
 	/* off: nothing is cached */
-	facts.cpu[0].mtrr_def = 0;
+	facts.cpu[0].mtrr_def = 6;
 	assert_int_equal(mtrr_not_cached(&facts, 0, 0x1000, &first), 0x1000);
 }
 
