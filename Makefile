@@ -159,7 +159,7 @@ test-mutants: setup-test
 	@tools/mutants
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz-channel FUZZ_RUNS=5000
-	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net fuzz-nic fuzz-save FUZZ_SECONDS=5
+	@$(MAKE) --no-print-directory fuzz-boot fuzz-files fuzz-net fuzz-nic fuzz-kernel fuzz-save FUZZ_SECONDS=5
 check-nat: diff-nat
 check-tools:
 	@tools/selftest

@@ -113,3 +113,4 @@ $(guest_out)/hvbench: $(wildcard guest/bench/*.[ch])
 	gcc $(guest_warn) -std=gnu11 -O2 -static -o $@ $(filter %.c,$^)
 
 -include guest/diff/build.mk
+-include guest/kernel32/build.mk

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loading of Linux. Everything that it finds in its memory is prepared in windows
- * of our own memory and then donated: the pages change owner, and the next touch
- * of the window gives us zeroed ones. So after the start nothing of Linux is in
- * our reach, and nothing is left to free.
+ * Loading of a kernel, mostly Linux. Everything that it finds in its memory is
+ * prepared in windows of our own memory and then donated: the pages change
+ * owner, and the next touch of the window gives us zeroed ones. So after the
+ * start nothing of Linux is in our reach, and nothing is left to free.
  *
- * The kernel's image is not trusted (linux_image.c checks it); the hypervisor's
- * answers are believed. From top-level code and from the loop's handlers, which
- * never run at the same time.
+ * The kernel's image is not trusted (linux_image.c or elf_image.c checks it);
+ * the hypervisor's answers are believed. From top-level code and from the loop's
+ * handlers, which never run at the same time.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/sockets.h"
+#include "host-bridge/guest/elf_image.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_initrd.h"
 #include "host-bridge/guest/linux_load.h"
@@ -58,6 +59,15 @@ void linux_load_failed(const struct config_guest *want, enum stage stage,
 		     want->several ? want->title : "",
 		     want->several ? ": " : "", text);
 }
+
+/* A kernel of either kind. */
+struct kernel {
+	const void *file;
+	uint64_t size;
+	bool is_elf;
+	struct elf_image elf;		/* it is one */
+	struct linux_image bzimage;	/* it is none */
+};
 
 static unsigned long long in_mib(uint64_t bytes)
 {
@@ -117,6 +127,27 @@ int64_t linux_load_data(const struct config_guest *want, uint64_t gpa,
 	return HC_OK;
 }
 
+/* The same for what an ELF file has, wherever that is: in pieces of the small
+ * window. */
+static int64_t load_elf(const struct config_guest *want,
+			const struct elf_image *image, uint64_t ram_end)
+{
+	for (uint64_t gpa = LINUX_HIGH_RAM; gpa < ram_end; gpa += SMALL) {
+		uint64_t part = ram_end - gpa < SMALL ? ram_end - gpa : SMALL;
+		int64_t status;
+
+		if (!elf_image_piece(image, gpa, stage_small, part)) {
+			continue;
+		}
+		status = donate(want, stage_small, gpa, part);
+		if (status != HC_OK) {
+			memset(stage_small, 0, SMALL);
+			return status;
+		}
+	}
+	return HC_OK;
+}
+
 /* Linux's command line: what is too long is so with a byte more, too, which
  * linux_image_low() refuses. */
 static const char *command_line(const struct config_guest *want,
@@ -134,15 +165,16 @@ static const char *command_line(const struct config_guest *want,
  * small window (36, 16 and 4 KiB of its 64). NULL, or what went wrong, as a
  * clause for stage_failed(). */
 static const char *load_tables(const struct config_guest *want,
-			       const struct linux_image *image,
+			       const struct kernel *kernel,
 			       const struct linux_layout *layout,
 			       const char *cmdline, unsigned vcpus)
 {
 	const size_t low_size = LINUX_LOW_END - LINUX_LOW_GPA;
 	uint8_t *acpi = stage_small + low_size;
 	uint8_t *bios = acpi + LINUX_ACPI_SIZE;
-	const char *wrong = linux_image_low(stage_small, image, layout,
-					    cmdline);
+	const char *wrong = kernel->is_elf ?
+		elf_image_low(stage_small, &kernel->elf, layout, cmdline) :
+		linux_image_low(stage_small, &kernel->bzimage, layout, cmdline);
 	size_t acpi_size = linux_acpi_build(acpi, LINUX_ACPI_SIZE,
 		LINUX_ACPI_GPA, vcpus, linux_dsdt,
 		(size_t)(linux_dsdt_end - linux_dsdt));
@@ -201,6 +233,42 @@ static bool check_initrd(const struct config_guest *want, uint64_t ram,
 	return files <= room;
 }
 
+/* What the file is, and where it goes. NULL, or what is wrong with it. */
+static const char *look_at(struct kernel *kernel, struct linux_layout *layout)
+{
+	const char *wrong;
+
+	kernel->is_elf = elf_image_is(kernel->file, kernel->size);
+	if (kernel->is_elf) {
+		wrong = elf_image_parse(kernel->file, kernel->size,
+					&kernel->elf);
+		return wrong ? wrong : elf_image_place(&kernel->elf, layout);
+	}
+	wrong = linux_image_parse(kernel->file, kernel->size, &kernel->bzimage);
+	return wrong ? wrong : linux_image_place(&kernel->bzimage, layout);
+}
+
+static int64_t load_files(const struct config_guest *want,
+			  const struct kernel *kernel,
+			  const struct host_module *initrd,
+			  const struct linux_layout *layout)
+{
+	uint64_t ram_end = linux_image_ram_end(layout);
+	int64_t status = kernel->is_elf ?
+		load_elf(want, &kernel->elf, ram_end) :
+		linux_load_data(want, layout->kernel_gpa, ram_end,
+				kernel->bzimage.file +
+				kernel->bzimage.kernel_offset,
+				kernel->bzimage.kernel_size);
+
+	if (status == HC_OK && initrd) {
+		status = linux_load_data(want, layout->initrd_gpa, ram_end,
+					 (const void *)(uintptr_t)initrd->gpa,
+					 initrd->size);
+	}
+	return status;
+}
+
 /**
  * Everything into Linux's memory; *layout tells where. False, with a message,
  * when something is missing, broken, or does not fit: some memory may have
@@ -209,14 +277,13 @@ static bool check_initrd(const struct config_guest *want, uint64_t ram,
 bool linux_load(const struct config *config, const struct config_guest *want,
 		const char *words, struct linux_layout *layout)
 {
-	const struct host_module *kernel, *initrd;
-	struct linux_image image;
+	const struct host_module *module, *initrd;
+	struct kernel kernel;
 	struct hc_regs mem;
 	const char *wrong;
-	uint64_t ram_end;
 	int64_t status;
 
-	if (!find_modules(config, want, &kernel, &initrd)) {
+	if (!find_modules(config, want, &module, &initrd)) {
 		return false;
 	}
 	/* The manifest's cap and number of vCPUs. It does not fail for a
@@ -224,35 +291,28 @@ bool linux_load(const struct config *config, const struct config_guest *want,
 	(void)hc_query(HC_QUERY_MEMORY, want->id, 0, &mem);
 	layout->ram = mem.rsi;
 	layout->initrd_size = initrd ? initrd->size : 0;
-	wrong = linux_image_parse((const void *)(uintptr_t)kernel->gpa,
-				  kernel->size, &image);
+	kernel.file = (const void *)(uintptr_t)module->gpa;
+	kernel.size = module->size;
+	wrong = look_at(&kernel, layout);
 	if (!wrong) {
-		wrong = linux_image_place(&image, layout);
-	}
-	if (!wrong) {
-		wrong = load_tables(want, &image, layout,
-				    command_line(want, words),
+		wrong = load_tables(want, &kernel, layout,
+				    command_line(want,
+						 kernel.is_elf ? NULL : words),
 				    (unsigned)mem.r10);
 	}
 	if (wrong) {
 		linux_load_failed(want, STAGE_LINUX_LOADED,
 				  "kernel \"%s\" (%llu bytes): %s",
-				  kernel->name,
-				  (unsigned long long)kernel->size, wrong);
+				  module->name,
+				  (unsigned long long)module->size, wrong);
 		return false;
 	}
-	if (initrd && !check_initrd(want, layout->ram, &image, initrd)) {
+	/* Others' initrds are no business of ours. */
+	if (initrd && !kernel.is_elf &&
+	    !check_initrd(want, layout->ram, &kernel.bzimage, initrd)) {
 		return false;
 	}
-	ram_end = linux_image_ram_end(layout);
-	status = linux_load_data(want, layout->kernel_gpa, ram_end,
-				 image.file + image.kernel_offset,
-				 image.kernel_size);
-	if (status == HC_OK && initrd) {
-		status = linux_load_data(want, layout->initrd_gpa, ram_end,
-					 (const void *)(uintptr_t)initrd->gpa,
-					 initrd->size);
-	}
+	status = load_files(want, &kernel, initrd, layout);
 	if (status != HC_OK) {
 		linux_load_failed(want, STAGE_LINUX_LOADED, "memory of kernel "
 				  "and initrd could not be donated: %s",

@@ -10,7 +10,7 @@
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/stage.h"
 
-/* Everything into Linux's memory, words before the manifest's on its command
+/* Everything into Linux's memory, words before the manifest's on a Linux's command
  * line or NULL; *layout tells where. False, with a message: some memory may have
  * moved already, and the caller takes it back. */
 bool linux_load(const struct config *config, const struct config_guest *want,

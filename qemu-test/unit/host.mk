@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of host-bridge's pure parts.
 
+UNIT_TESTS += host_elf_image
+host_elf_image_SRCS := qemu-test/unit/host_elf_image_test.c \
+	$(addprefix host-bridge/guest/, elf_image.c linux_image.c)
 UNIT_TESTS += host_save host_linux_image host_linux_initrd host_models host_linux_io \
 	host_linux_life host_loop host_console host_log_view host_agent_frame \
 	host_agent host_files host_mem host_trap host_heap host_pci

@@ -24,6 +24,7 @@ BOOT, VOLUME = "isthmus-boot", "isthmus-volume"     # their names in a GPT
 DISTRO = os.path.join(BUILD, "guest", "initrd-distro.cpio")
 VCPUS_MAX = 8                   # of a partition: boot/manifest_decode.c
 BZIMAGE = (0x1fe, b"\x55\xaa"), (0x202, b"HdrS")
+ELF = b"\x7fELF"                 # what is in it host-bridge looks at
 
 
 class Options:
@@ -189,8 +190,9 @@ def write_disk(disk, files, options=None, seed=""):
 def _check_kernel(path):
     with open(path, "rb") as f:
         head = f.read(1024)
-    if any(not head.startswith(magic, at) for at, magic in BZIMAGE):
-        arguments.refuse("--kernel", path, "it is no bzImage")
+    if not head.startswith(ELF) and \
+            any(not head.startswith(magic, at) for at, magic in BZIMAGE):
+        arguments.refuse("--kernel", path, "it is no bzImage, and no ELF file")
 
 
 def check(options):

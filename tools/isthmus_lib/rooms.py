@@ -19,7 +19,7 @@ ROOMS = {
                     ("",)),
     "hypervisor": (("include/abi",), ("include",),
                    ("core", "x86", "vmx", "svm"), ("check",), ("iommu",)),
-    "guest": (("driver", "init", "payload", "bench"), ("diff",), ("",)),
+    "guest": (("driver", "init", "payload", "bench", "kernel32"), ("diff",), ("",)),
     "drivers": (("",),),
     "proto": (("",),),
     "boot": (("",),),
