@@ -109,4 +109,12 @@ extern const struct hvm_ops *hvm;	/* set once by hvm_select() */
 extern const struct hvm_ops hvm_vmx;
 extern const struct hvm_ops hvm_svm;
 
+/* Those of a backend's that its files use of each other. */
+#define HVM_OP(x, op)	__typeof__(*hvm_##x.op) x##_##op
+#define HVM_SHARED(x) \
+	HVM_OP(x, vcpu_reset); HVM_OP(x, vcpu_copy); HVM_OP(x, vcpu_record); \
+	HVM_OP(x, vcpu_get); HVM_OP(x, vcpu_set); HVM_OP(x, vcpu_inject); \
+	HVM_OP(x, vcpu_intr_window); HVM_OP(x, vcpu_advance_rip); \
+	HVM_OP(x, dump);
+
 #endif

@@ -57,39 +57,27 @@
 #define DR7_RESET	0x400ull
 #define DR7_ENABLED	0xffull	/* L0, G0 to L3, G3 */
 
-#define MSR_IA32_TSC			0x10
-#define MSR_IA32_PLATFORM_ID		0x17
-#define MSR_IA32_APIC_BASE		0x1b
-#define MSR_IA32_FEATURE_CONTROL	0x3a
-#define MSR_IA32_TSC_ADJUST		0x3b
-#define MSR_IA32_BIOS_SIGN_ID		0x8b
-#define MSR_IA32_ARCH_CAPABILITIES	0x10a
-#define MSR_IA32_SYSENTER_CS		0x174
-#define MSR_IA32_SYSENTER_ESP		0x175
-#define MSR_IA32_SYSENTER_EIP		0x176
-#define MSR_IA32_MCG_CAP		0x179
-#define MSR_IA32_MCG_STATUS		0x17a
-#define MSR_IA32_MCG_CTL		0x17b
-#define MSR_IA32_MISC_ENABLE		0x1a0
-#define MSR_IA32_PAT			0x277
+enum {	/* MSRs by number [SDM4] */
+	MSR_IA32_TSC = 0x10, MSR_IA32_PLATFORM_ID = 0x17,
+	MSR_IA32_APIC_BASE = 0x1b, MSR_IA32_FEATURE_CONTROL = 0x3a,
+	MSR_IA32_TSC_ADJUST = 0x3b, MSR_IA32_BIOS_SIGN_ID = 0x8b,
+	MSR_IA32_ARCH_CAPABILITIES = 0x10a, MSR_IA32_SYSENTER_CS = 0x174,
+	MSR_IA32_SYSENTER_ESP = 0x175, MSR_IA32_SYSENTER_EIP = 0x176,
+	MSR_IA32_MCG_CAP = 0x179, MSR_IA32_MCG_STATUS = 0x17a,
+	MSR_IA32_MCG_CTL = 0x17b, MSR_IA32_MISC_ENABLE = 0x1a0,
+	MSR_IA32_PAT = 0x277, MSR_IA32_TSC_DEADLINE = 0x6e0,
+	MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff,
+	MSR_VM_CR = 0xc0010114, MSR_VM_HSAVE_PA = 0xc0010117,
+	MSR_IA32_EFER = 0xc0000080, MSR_IA32_STAR = 0xc0000081,
+	MSR_IA32_LSTAR = 0xc0000082, MSR_IA32_CSTAR = 0xc0000083,
+	MSR_IA32_FMASK = 0xc0000084, MSR_IA32_FS_BASE = 0xc0000100,
+	MSR_IA32_GS_BASE = 0xc0000101, MSR_IA32_KERNEL_GS_BASE = 0xc0000102,
+	MSR_IA32_TSC_AUX = 0xc0000103,
+};
 #define MSR_IA32_MC_CTL(bank)		(0x400 + 4 * (bank))
 #define MSR_IA32_MC_STATUS(bank)	(0x401 + 4 * (bank))
 #define MSR_IA32_MC_ADDR(bank)		(0x402 + 4 * (bank))
 #define MSR_IA32_MC_MISC(bank)		(0x403 + 4 * (bank))
-#define MSR_IA32_TSC_DEADLINE		0x6e0
-#define MSR_X2APIC_FIRST		0x800
-#define MSR_X2APIC_LAST			0x8ff
-#define MSR_VM_CR			0xc0010114
-#define MSR_VM_HSAVE_PA			0xc0010117
-#define MSR_IA32_EFER			0xc0000080
-#define MSR_IA32_STAR			0xc0000081
-#define MSR_IA32_LSTAR			0xc0000082
-#define MSR_IA32_CSTAR			0xc0000083
-#define MSR_IA32_FMASK			0xc0000084
-#define MSR_IA32_FS_BASE		0xc0000100
-#define MSR_IA32_GS_BASE		0xc0000101
-#define MSR_IA32_KERNEL_GS_BASE		0xc0000102
-#define MSR_IA32_TSC_AUX		0xc0000103
 
 #define APIC_BASE_BSP		BIT64(8)
 #define APIC_BASE_EXTD		BIT64(10)
@@ -134,19 +122,20 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
 	return r;
 }
 
-static inline uint64_t rdmsr(uint32_t msr)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-	return (uint64_t)hi << 32 | lo;
+/* Registers that ECX numbers, in EDX:EAX. */
+#define X86_NUMBERED(read, write)					\
+static inline uint64_t read(uint32_t reg)				\
+{									\
+	uint32_t lo, hi;						\
+	__asm__ volatile(#read : "=a"(lo), "=d"(hi) : "c"(reg));	\
+	return (uint64_t)hi << 32 | lo;					\
+}									\
+static inline void write(uint32_t reg, uint64_t v)			\
+{									\
+	__asm__ volatile(#write : : "c"(reg), "a"((uint32_t)v),		\
+			 "d"((uint32_t)(v >> 32)) : "memory");		\
 }
-
-static inline void wrmsr(uint32_t msr, uint64_t v)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v),
-			 "d"((uint32_t)(v >> 32)) : "memory");
-}
+X86_NUMBERED(rdmsr, wrmsr) X86_NUMBERED(xgetbv, xsetbv)
 
 static inline uint64_t rdtsc(void)
 {
@@ -167,7 +156,7 @@ static inline void out##size(uint16_t port, type v)			\
 {									\
 	__asm__ volatile("out" #size " %0, %1" : : "a"(v), "Nd"(port));	\
 }
-X86_PORTS(b, uint8_t) X86_PORTS(l, uint32_t)
+X86_PORTS(b, uint8_t) X86_PORTS(w, uint16_t) X86_PORTS(l, uint32_t)
 
 /* Registers of a device, uncached. */
 #define X86_DEVICE(bits)						\
@@ -203,31 +192,13 @@ X86_RW_REG(cr4, "cr4") X86_RW_REG(dr0, "dr0") X86_RW_REG(dr1, "dr1")
 X86_RW_REG(dr2, "dr2") X86_RW_REG(dr3, "dr3") X86_RW_REG(dr6, "dr6")
 X86_RW_REG(dr7, "dr7")
 
-static inline void xsetbv(uint32_t reg, uint64_t v)
-{
-	__asm__ volatile("xsetbv" : : "c"(reg), "a"((uint32_t)v),
-			 "d"((uint32_t)(v >> 32)));
+#define X86_XSTATE(name, area_type)					\
+static inline void name(area_type *area, uint64_t mask)			\
+{									\
+	__asm__ volatile(#name "64 (%0)" : : "r"(area), "a"((uint32_t)mask), \
+			 "d"((uint32_t)(mask >> 32)) : "memory");	\
 }
-
-static inline uint64_t xgetbv(uint32_t reg)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(reg));
-	return (uint64_t)hi << 32 | lo;
-}
-
-static inline void xsave(void *area, uint64_t mask)
-{
-	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)mask),
-			 "d"((uint32_t)(mask >> 32)) : "memory");
-}
-
-static inline void xrstor(const void *area, uint64_t mask)
-{
-	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)mask),
-			 "d"((uint32_t)(mask >> 32)) : "memory");
-}
+X86_XSTATE(xsave, void) X86_XSTATE(xrstor, const void)
 
 /**
  * Puts addresses of the hypervisor's, always the same, into the x87
@@ -241,48 +212,24 @@ static inline void x87_clear_pointers(void)
 	__asm__ volatile("fnclex; emms; fildl %0" : : "m"(zero));
 }
 
-static inline void cpu_pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
+#define X86_INSN(name, insn)						\
+static inline void name(void)						\
+{									\
+	__asm__ volatile(insn : : : "memory");				\
 }
-
+X86_INSN(cpu_pause, "pause") X86_INSN(cpu_sti, "sti") X86_INSN(cpu_cli, "cli")
 /** Before a WRMSR to the LAPIC, which does not wait for earlier stores by itself:
  * now they are seen. [SDM3 "MSR Access in x2APIC Mode"] */
-static inline void cpu_wrmsr_fence(void)
-{
-	__asm__ volatile("mfence; lfence" : : : "memory");
-}
-
+X86_INSN(cpu_wrmsr_fence, "mfence; lfence")
 /** Stores of weak order, too, are in memory before any that follow. */
-static inline void cpu_store_fence(void)
-{
-	__asm__ volatile("sfence" : : : "memory");
-}
-
-static inline void cpu_sti(void)
-{
-	__asm__ volatile("sti" : : : "memory");
-}
-
-static inline void cpu_cli(void)
-{
-	__asm__ volatile("cli" : : : "memory");
-}
-
+X86_INSN(cpu_store_fence, "sfence")
 /** Waits for an interrupt; STI's shadow closes the gap before HLT. */
-static inline void cpu_sti_hlt_cli(void)
-{
-	__asm__ volatile("sti; hlt; cli" : : : "memory");
-}
-
+X86_INSN(cpu_sti_hlt_cli, "sti; hlt; cli")
 /**
  * Takes the interrupts that are pending: STI's shadow covers the NOP, so they
  * come before CLI.
  */
-static inline void cpu_sti_cli(void)
-{
-	__asm__ volatile("sti; nop; cli" : : : "memory");
-}
+X86_INSN(cpu_sti_cli, "sti; nop; cli")
 
 /** The end of this CPU: only an NMI wakes it, for another round. */
 static inline void NORETURN cpu_halt_forever(void)

@@ -40,14 +40,6 @@ const char *svm_check_vmcb(const struct vmcb *b, uint32_t phys_bits,
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e);
 
 void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa);
-void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
-void svm_vcpu_copy(struct vcpu *v, const struct vcpu *from);
-bool svm_vcpu_record(struct vcpu *v, void *record, bool load);
-uint64_t svm_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
-void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
-bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev);
-void svm_vcpu_intr_window(struct vcpu *v);
-void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len);
-void svm_dump(struct vcpu *v);
+HVM_SHARED(svm)
 
 #endif

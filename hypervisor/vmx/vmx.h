@@ -47,16 +47,8 @@ void vmx_switch(struct vmx_vcpu *to);
 void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(uint32_t msr);
-void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s);
-void vmx_vcpu_copy(struct vcpu *v, const struct vcpu *from);
-bool vmx_vcpu_record(struct vcpu *v, void *record, bool load);
-uint64_t vmx_vcpu_get(struct vcpu *v, enum vcpu_reg reg);
-void vmx_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
-bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev);
-void vmx_vcpu_intr_window(struct vcpu *v);
-void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len);
+HVM_SHARED(vmx)
 void vmx_window_closed(struct vmx_vcpu *x);
-void vmx_dump(struct vcpu *v);
 
 /**
  * Makes v's VMCS the current one, and v's MSRs the CPU's; returns v's backend

@@ -21,6 +21,7 @@ void fake_lock_held(const struct lock *l);
 #define rdtsc		machine_rdtsc
 #define inb		machine_inb
 #define outb		machine_outb
+#define outw		machine_outw
 #define inl		machine_inl
 #define outl		machine_outl
 #define xsetbv		machine_xsetbv
@@ -70,6 +71,7 @@ void fake_lock_held(const struct lock *l);
 #undef rdtsc
 #undef inb
 #undef outb
+#undef outw
 #undef inl
 #undef outl
 #undef xsetbv
@@ -114,6 +116,7 @@ void wrmsr(uint32_t msr, uint64_t v);
 uint64_t rdtsc(void);
 uint8_t inb(uint16_t port);
 void outb(uint16_t port, uint8_t v);
+void outw(uint16_t port, uint16_t v);
 uint32_t inl(uint16_t port);
 void outl(uint16_t port, uint32_t v);
 void xsetbv(uint32_t reg, uint64_t v);
