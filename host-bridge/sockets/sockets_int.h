@@ -47,7 +47,8 @@ struct sockets_link {
 /* A connection from one Linux to another, or the host's own to one. */
 struct sockets_pair {
 	struct sockets_pair *next;
-	struct sockets_link *link[2];	/* who began; NULL: who is to come */
+	/* Who began, and who came; NULL: is to come, or has gone before that. */
+	struct sockets_link *link[2];
 	struct sockets_own *own;	/* in place of link[0], or NULL */
 	struct sockets_linux *begun_by;
 	struct sockets_linux *wanted;	/* who may come, or has */

@@ -240,7 +240,7 @@ const char *sockets_pairs_accept(struct sockets_link *link,
 	struct sockets_pair *pair;
 	const char *why = come(link, accept->token, false, &pair);
 
-	if (pair && accept->error == 0) {
+	if (pair && accept->error == 0 && (pair->link[0] || pair->own)) {
 		join(pair, link);
 	} else if (pair) {
 		if (accept->error == LINUX_ECONNREFUSED) {
@@ -284,11 +284,21 @@ const char *sockets_pairs_take(struct sockets_link *link,
 	return why;
 }
 
-/** One connection is over, so the other one is. */
+/**
+ * One connection is over, so the other one is. What a Linux was asked to do for it
+ * counts until it has answered, or its time is up: who asks and goes, and again, would
+ * have it begin any number of processes.
+ */
 void sockets_pairs_closed(struct sockets_link *link)
 {
-	if (link->pair) {
-		sockets_pairs_end(link->pair);
+	struct sockets_pair *pair = link->pair;
+
+	if (pair && pair->link[0] == link && !pair->link[1] &&
+	    pair->nodeid != 0) {
+		pair->link[0] = NULL;
+		link->pair = NULL;
+	} else if (pair) {
+		sockets_pairs_end(pair);
 	}
 }
 
