@@ -47,10 +47,11 @@ static void let_go(void)
 
 /* ---- Connections ---- */
 
-/* A client of a socket that this stands in for. */
-static void serve_client(int s, const struct sockets_node *node)
+/* A client of a socket that this stands in for: the server's user is whose bytes he
+ * gets. */
+static void serve_client(int s, const struct sockets_open *offer)
 {
-	struct sockets_open open = { .node = *node };
+	struct sockets_open open = { .node = offer->node };
 	struct ucred who;
 	socklen_t len = sizeof(who);
 	int vsock;
@@ -65,14 +66,15 @@ static void serve_client(int s, const struct sockets_node *node)
 	vsock = sockets_host();
 	if (vsock >= 0 &&
 	    sockets_send(vsock, SOCKETS_OPEN, &open, sizeof(open))) {
+		sockets_speak_as(offer->uid, offer->gid);
 		sockets_relay(s, vsock);
 	}
 }
 
 static void take_client(unsigned i)
 {
-	struct sockets_node node;
-	int s = accept4(sockets_stand_fd(i, &node), NULL, NULL, SOCK_CLOEXEC);
+	struct sockets_open offer;
+	int s = accept4(sockets_stand_fd(i, &offer), NULL, NULL, SOCK_CLOEXEC);
 	pid_t pid;
 
 	if (s < 0) {
@@ -80,7 +82,7 @@ static void take_client(unsigned i)
 	}
 	pid = fork();
 	if (pid == 0) {
-		serve_client(s, &node);
+		serve_client(s, &offer);
 		_exit(0);
 	}
 	if (pid > 0) {
@@ -130,6 +132,7 @@ static void serve_server(const struct sockets_open *ask)
 	if (vsock >= 0 &&
 	    sockets_send(vsock, SOCKETS_ACCEPT, &answer, sizeof(answer)) &&
 	    s >= 0) {
+		sockets_speak_as(ask->uid, ask->gid);
 		sockets_relay(s, vsock);
 	}
 }
@@ -212,14 +215,14 @@ static bool step(struct pollfd *p)
 	unsigned listeners = client_count < CLIENTS_MAX ?
 			     sockets_stand_count() : 0;
 	int timeout = sockets_watch_look(control);
-	struct sockets_node node;
+	struct sockets_open offer;
 
 	if (client_count >= CLIENTS_MAX && (timeout < 0 || timeout > FULL_MS)) {
 		timeout = FULL_MS;
 	}
 	p[0] = (struct pollfd){ .fd = control, .events = POLLIN };
 	for (unsigned i = 0; i < listeners; i++) {
-		p[i + 1] = (struct pollfd){ .fd = sockets_stand_fd(i, &node),
+		p[i + 1] = (struct pollfd){ .fd = sockets_stand_fd(i, &offer),
 					    .events = POLLIN };
 	}
 	if (poll(p, listeners + 1, timeout) < 0) {

@@ -33,6 +33,7 @@ void sockets_relay(int unix_fd, int vsock);
 /* A user and group, for a call that looks at these, and back. */
 bool sockets_become(uint32_t uid, uint32_t gid);
 void sockets_be_root(void);
+void sockets_speak_as(uint32_t uid, uint32_t gid);
 
 void sockets_watch(const struct sockets_node *node, const char *name,
 		   size_t len);
@@ -43,7 +44,7 @@ void sockets_watch_end(void);
 void sockets_stand(const struct sockets_open *offer);
 void sockets_stand_down(uint64_t nodeid);
 unsigned sockets_stand_count(void);
-int sockets_stand_fd(unsigned i, struct sockets_node *node);
+int sockets_stand_fd(unsigned i, struct sockets_open *offer);
 void sockets_stand_end(void);
 
 #endif

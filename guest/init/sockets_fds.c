@@ -5,6 +5,7 @@
  * connection of its own. All else is refused: it is nothing outside this kernel.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -104,22 +105,36 @@ bool sockets_fds_tell(const int *fds, unsigned count, struct sockets_fd *to,
 	return true;
 }
 
+/* A name may be anything by now, or have been: to open a pipe could wait for ever. */
 static int make_file(const struct sockets_fd *from)
 {
-	int fd = sockets_open_node(from->id, (int)from->flags & FLAGS);
+	int flags = (int)from->flags & FLAGS;
+	int fd = sockets_open_node(from->id, flags | O_NONBLOCK);
+	struct stat st;
 
+	if (fd >= 0 && (fstat(fd, &st) != 0 || fcntl(fd, F_SETFL, flags) != 0 ||
+	    !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))) {
+		close(fd);
+		errno = EINVAL;
+		return -1;
+	}
 	if (fd >= 0 && from->offset > 0) {
 		(void)lseek(fd, (off_t)from->offset, SEEK_SET);
 	}
 	return fd;
 }
 
+/* Whose the other end is nobody here knows, so it is nobody's (SO_PEERCRED). */
 static int make_socket(const struct sockets_fd *from, sockets_start *start)
 {
 	const struct sockets_token take = { .token = from->id };
 	int pair[2], vsock;
+	bool good = sockets_become(SOCKETS_NOBODY, SOCKETS_NOBODY) &&
+		    socketpair(AF_UNIX, (int)from->flags | SOCK_CLOEXEC, 0,
+			       pair) == 0;
 
-	if (socketpair(AF_UNIX, (int)from->flags | SOCK_CLOEXEC, 0, pair) != 0) {
+	sockets_be_root();
+	if (!good) {
 		return -1;
 	}
 	vsock = sockets_host();

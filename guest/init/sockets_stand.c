@@ -19,7 +19,7 @@
 #define BACKLOG		128
 
 struct standing {
-	struct sockets_node node;
+	struct sockets_open offer;
 	int fd;
 };
 
@@ -67,7 +67,7 @@ void sockets_stand(const struct sockets_open *offer)
 		standing = bigger;
 		room = more;
 	}
-	standing[count].node = offer->node;
+	standing[count].offer = *offer;
 	standing[count].fd = make(offer);
 	count += standing[count].fd >= 0;
 }
@@ -76,7 +76,7 @@ void sockets_stand(const struct sockets_open *offer)
 void sockets_stand_down(uint64_t nodeid)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (standing[i].node.nodeid == nodeid) {
+		if (standing[i].offer.node.nodeid == nodeid) {
 			close(standing[i].fd);
 			standing[i] = standing[--count];
 			return;
@@ -90,9 +90,9 @@ unsigned sockets_stand_count(void)
 }
 
 /** The listener number i, and what it stands for. */
-int sockets_stand_fd(unsigned i, struct sockets_node *node)
+int sockets_stand_fd(unsigned i, struct sockets_open *offer)
 {
-	*node = standing[i].node;
+	*offer = standing[i].offer;
 	return standing[i].fd;
 }
 

@@ -11,14 +11,14 @@ from cases_several import manifest, said, up
 from runner import BOCHS, QEMU, Skipped, case
 
 RIGHTS = {"a": '\t\t\tsockets = "offer connect";\n',
-          "b": '\t\t\tsockets = "connect root";\n'}
+          "b": '\t\t\tsockets = "offer connect root";\n'}
 
 
-def serve(t, console, kind, name):
-    """A server in a; b can connect to it."""
-    console.run(f"exec a: unixes serve {kind} /mnt/host/{name} "
+def serve(t, console, kind, name, server="a", client="b"):
+    """A server in one; the other can connect to it."""
+    console.run(f"exec {server}: unixes serve {kind} /mnt/host/{name} "
                 f">/tmp/{name} 2>&1 &")
-    said(t, console, "b", f"unixes wait {kind} /mnt/host/{name}",
+    said(t, console, client, f"unixes wait {kind} /mnt/host/{name}",
          "it is there")
 
 
@@ -77,6 +77,23 @@ def console_talks(t, console):
     console.expect("fffff")
     console.send("\3")
     console.expect(r"\^C\s+isthmus> ")
+
+
+def root_lies(t, console):
+    """What a's root says, without the agent, of who connects to b: any user
+    but root. Others in it may say nothing; nobody's port is any better."""
+    serve(t, console, "s", "v", "b", "a")
+    for uid, shown in ((1000, "1000:1000"), (0, "65534:65534"),
+                       (2**32 - 1, "65534:65534")):
+        said(t, console, "a", f"unixes lie s /mnt/host/v {uid} 100",
+             f"you are {shown}")
+    said(t, console, "a", "unixes lie s /mnt/host/v 1000 2000",
+         "connect: Connection reset by peer")
+    as_user(t, console, "a", "unixes lie s /mnt/host/v 1000 100",
+            "bind: Permission denied")
+    said(t, console, "a", "unixes lie s /mnt/host/s 1000 100",
+         "it was closed")
+    console.run("exec b: killall unixes; rm /mnt/host/v")
 
 
 def names_lead(t, console):
@@ -143,7 +160,8 @@ def descriptors_pass(t, console):
              "read 9 at 11, access 0: 23456789\n")
         said(t, console, "b", f"unixes ask {at}", "here: 0123456789")
         said(t, console, "b", f"unixes give {at} socket",
-             "hello over what was passed, then 0\ntook a socket")
+             "hello over what was passed, then 0\n"
+             "took a socket of 65534:65534")
         for what in ("pipe", "event", "memory", "/etc/hostname"):
             said(t, console, "b", f"unixes give {at} {what}",
                  "it was closed")
@@ -157,6 +175,7 @@ def unix_sockets(t):
     console_talks(t, console)
     counted(t, console)
     descriptors_pass(t, console)
+    root_lies(t, console)
     names_lead(t, console)
     servers_end(t, console)
     console.send("poweroff")

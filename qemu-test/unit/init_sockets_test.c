@@ -29,11 +29,13 @@
 #include "host-bridge/sockets/sockets_frame.h"
 
 #define FILE_NODE	77u
+#define PIPE_NODE	78u
 #define LONG		1000000u
 
 /* ---- What is below sockets_relay.c ---- */
 
 static char file_path[] = "/tmp/isthmus-sockets-XXXXXX";
+static char pipe_path[sizeof(file_path) + 2];
 static dev_t file_dev;
 static ino_t file_ino;
 
@@ -45,7 +47,17 @@ void init_log(const char *format, ...)
 int sockets_open_node(uint64_t nodeid, int flags)
 {
 	errno = ESTALE;
-	return nodeid == FILE_NODE ? open(file_path, flags | O_CLOEXEC) : -1;
+	return nodeid == FILE_NODE ? open(file_path, flags | O_CLOEXEC) :
+	       nodeid == PIPE_NODE ? open(pipe_path, flags | O_CLOEXEC) : -1;
+}
+
+bool sockets_become(uint32_t uid, uint32_t gid)
+{
+	return uid == SOCKETS_NOBODY && gid == SOCKETS_NOBODY;
+}
+
+void sockets_be_root(void)
+{
 }
 
 bool sockets_node_of(int fd, uint64_t *nodeid)
@@ -437,6 +449,31 @@ static void test_refused(void **state)
 	over(&p);
 }
 
+static void start(int unix_fd, int vsock)
+{
+	(void)unix_fd;
+	(void)vsock;
+	fail();
+}
+
+/* What another Linux says is a file may be a pipe that nobody writes to. */
+static void test_pipe(void **state)
+{
+	struct sockets_fd from = { .kind = SOCKETS_FD_FILE, .id = FILE_NODE };
+	static const uint32_t flags[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	int fd;
+
+	(void)state;
+	assert_true(sockets_fds_make(&from, 1, &fd, start));
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	close(fd);
+	from.id = PIPE_NODE;
+	for (unsigned i = 0; i < 3; i++) {
+		from.flags = flags[i];
+		assert_false(sockets_fds_make(&from, 1, &fd, start));
+	}
+}
+
 static int setup(void **state)
 {
 	int fd = mkstemp(file_path);
@@ -451,13 +488,14 @@ static int setup(void **state)
 	}
 	file_dev = st.st_dev;
 	file_ino = st.st_ino;
-	return close(fd);
+	snprintf(pipe_path, sizeof(pipe_path), "%s.p", file_path);
+	return close(fd) | mkfifo(pipe_path, 0600);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	return unlink(file_path);
+	return unlink(file_path) | unlink(pipe_path);
 }
 
 int main(void)
@@ -470,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

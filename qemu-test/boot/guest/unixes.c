@@ -20,6 +20,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/vm_sockets.h>
+
+#include "../../../proto/sockets.h"
 
 #define MANY	100
 
@@ -44,8 +47,9 @@ static struct sockaddr_un address(void)
 static int try_reach(void)
 {
 	struct sockaddr_un a = address();
-	int s = socket(AF_UNIX, type, 0);
+	int s = socket(AF_UNIX, type, 0), on = 1;
 
+	setsockopt(s, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	if (connect(s, (struct sockaddr *)&a, sizeof(a)) != 0) {
 		int error = errno;
 
@@ -66,15 +70,23 @@ static int reach(void)
 	return s;
 }
 
-static void show_peer(const char *who, int s)
+/* Whose the last message was, as the kernel says. */
+static struct ucred sender;
+
+/* Who is at the other end, and, if they differ, whose its last message was. */
+static const char *peer(int s)
 {
+	static char text[60];
 	struct ucred c;
 	socklen_t len = sizeof(c);
 
 	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &c, &len) != 0) {
 		fail("SO_PEERCRED");
 	}
-	printf("%s %u:%u\n", who, c.uid, c.gid);
+	snprintf(text, sizeof(text), c.uid == sender.uid && c.gid == sender.gid
+		 ? "%u:%u" : "%u:%u, by the message %u:%u", c.uid, c.gid,
+		 sender.uid, sender.gid);
+	return text;
 }
 
 static void pass(int s, int fd, const char *text)
@@ -98,7 +110,10 @@ static void pass(int s, int fd, const char *text)
 /* A message, and the descriptor with it, or -1. */
 static ssize_t get(int s, void *to, size_t size, int *fd)
 {
-	union { struct cmsghdr c; char b[CMSG_SPACE(sizeof(int))]; } room;
+	union {
+		struct cmsghdr c;
+		char b[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(sender))];
+	} room;
 	struct iovec iov = { to, size };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
 			    .msg_control = &room,
@@ -106,8 +121,13 @@ static ssize_t get(int s, void *to, size_t size, int *fd)
 	ssize_t n = recvmsg(s, &m, 0);
 
 	*fd = -1;
-	if (n >= 0 && CMSG_FIRSTHDR(&m)) {
-		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c;
+	     c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_type == SCM_RIGHTS) {
+			memcpy(fd, CMSG_DATA(c), sizeof(int));
+		} else if (c->cmsg_type == SCM_CREDENTIALS) {
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+		}
 	}
 	return n;
 }
@@ -129,14 +149,17 @@ static void put(int s, const void *data, size_t len)
 
 static void given(int s, int fd)
 {
+	struct ucred c = { 0 };
+	socklen_t len = sizeof(c);
 	struct stat st;
 	char text[100];
 	ssize_t n;
 
 	fstat(fd, &st);
 	if (S_ISSOCK(st.st_mode)) {
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len);
 		put(fd, "hello over what was passed", 26);
-		put(s, "took a socket", 13);
+		dprintf(s, "took a socket of %u:%u", c.uid, c.gid);
 		shutdown(fd, SHUT_WR);
 		while (read(fd, text, sizeof(text)) > 0) {
 		}
@@ -153,16 +176,13 @@ static void given(int s, int fd)
 static void answer(int s)
 {
 	static char data[70000];
-	struct ucred c;
-	socklen_t len = sizeof(c);
 	int fd = -1;
 	ssize_t n = get(s, data, sizeof(data), &fd);
 
-	getsockopt(s, SOL_SOCKET, SO_PEERCRED, &c, &len);
 	if (fd >= 0) {
 		given(s, fd);
 	} else if (n > 0 && data[0] == 'w') {
-		dprintf(s, "you are %u:%u", c.uid, c.gid);
+		dprintf(s, "you are %s", peer(s));
 	} else if (n > 0 && data[0] == 'f') {
 		/* More than anybody holds, to one who may not read. */
 		memset(data, 'f', sizeof(data));
@@ -181,8 +201,9 @@ static void answer(int s)
 static void serve(void)
 {
 	struct sockaddr_un a = address();
-	int l = socket(AF_UNIX, type, 0);
+	int l = socket(AF_UNIX, type, 0), on = 1;
 
+	setsockopt(l, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	unlink(path);
 	umask(0);
 	if (bind(l, (struct sockaddr *)&a, sizeof(a)) != 0 ||
@@ -267,12 +288,11 @@ static void echo(size_t size)
 static void who(void)
 {
 	char text[100] = "";
-	int s = reach();
+	int s = reach(), fd;
 
-	show_peer("the server is", s);
 	put(s, "w", 1);
-	recv(s, text, sizeof(text) - 1, 0);
-	printf("%s\n", text);
+	get(s, text, sizeof(text) - 1, &fd);
+	printf("the server is %s\n%s\n", peer(s), text);
 }
 
 /* One after the other, and some at once. */
@@ -356,6 +376,48 @@ static void ask(void)
 	printf("%s", text);
 }
 
+/* Says to the host, as the agent does, that a user connects. */
+static void lie(uint32_t uid, uint32_t port)
+{
+	const struct sockaddr_vm own = { .svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY, .svm_port = port };
+	const struct sockaddr_vm host = { .svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_HOST, .svm_port = SOCKETS_PORT };
+	struct { struct file_handle head; uint32_t id[3]; } h = {
+		.head = { .handle_bytes = sizeof(h.id) } };
+	struct {
+		struct sockets_head head;
+		struct sockets_open open;
+		struct sockets_head data;
+		char text[100];
+	} says = {
+		.head = { SOCKETS_OPEN, sizeof(says.open) },
+		.open = { .node = { .type = (uint32_t)type },
+			  .uid = uid, .gid = uid },
+		.data = { SOCKETS_DATA, 1 }, .text = "w",
+	};
+	int s = socket(AF_VSOCK, SOCK_STREAM, 0), mount;
+
+	if (name_to_handle_at(AT_FDCWD, path, &h.head, &mount, 0) != 0) {
+		fail("name_to_handle_at");
+	}
+	says.open.node.nodeid = (uint64_t)h.id[0] << 32 | h.id[1];
+	if (bind(s, (const struct sockaddr *)&own, sizeof(own)) != 0) {
+		fail("bind");
+	}
+	if (connect(s, (const struct sockaddr *)&host, sizeof(host)) != 0) {
+		fail("connect");
+	}
+	put(s, &says, (size_t)((uint8_t *)says.text + 1 - (uint8_t *)&says));
+	if (recv(s, &says.data, sizeof(says.data), MSG_WAITALL) !=
+	    sizeof(says.data)) {
+		printf("it was closed\n");
+		return;
+	}
+	read(s, says.text, sizeof(says.text));
+	printf("%.*s\n", (int)says.data.len, says.text);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
@@ -376,6 +438,8 @@ int main(int argc, char **argv)
 		flood();
 	} else if (strcmp(argv[1], "give") == 0) {
 		give(argv[4]);
+	} else if (strcmp(argv[1], "lie") == 0) {
+		lie((uint32_t)atoll(argv[4]), (uint32_t)atoi(argv[5]));
 	} else if (strcmp(argv[1], "ask") == 0) {
 		ask();
 	} else if (strcmp(argv[1], "wait") == 0) {
