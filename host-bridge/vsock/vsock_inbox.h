@@ -24,7 +24,7 @@ void vsock_inbox_free(struct vsock_inbox *in);
 static inline size_t vsock_inbox_rest(const struct vsock_inbox *in,
 				      const uint8_t **data)
 {
-	*data = in->bytes + in->at;
+	*data = in->bytes ? in->bytes + in->at : NULL;
 	return in->len - in->at;
 }
 

@@ -3,7 +3,7 @@
 # folder of inputs; `make fuzz-channel` runs each for FUZZ_RUNS inputs.
 
 FUZZ_RUNS ?= 20000
-FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz names_tcp_fuzz driver_fuse_fuzz agent_fuzz
+FUZZ_CHANNEL := ring_fuzz vsock_fuzz link_fuzz ports_fuzz names_fuzz names_tcp_fuzz driver_fuse_fuzz agent_fuzz sockets_fuzz
 FUZZ_FLAGS := -g -O1 -std=gnu11 -Wall -Wextra -Werror \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_INCLUDES := -Ihypervisor/include -I. -Iqemu-test/unit
@@ -33,6 +33,13 @@ agent_fuzz_SRCS := qemu-test/fuzz/agent_fuzz.c guest/init/agent_proto.c \
 	guest/init/user.c
 build/fuzz/agent_fuzz: guest/init/agent.h guest/init/user.h proto/agent.h
 
+# Three Linuxes: qemu-test/unit/host.mk.
+sockets_fuzz_SRCS := qemu-test/fuzz/sockets_fuzz.c $(SOCKETS_SRCS)
+sockets_fuzz_FLAGS := -O2 -fno-sanitize-coverage=trace-cmp
+sockets_fuzz_LIBS := -lcmocka
+build/fuzz/sockets_fuzz: qemu-test/unit/sockets_fixture.h proto/sockets.h \
+	$(wildcard host-bridge/sockets/*.h)
+
 # Linux' driver in its fake kernel: qemu-test/unit/driver.mk.
 driver_fuse_fuzz_SRCS := qemu-test/fuzz/driver_fuse_fuzz.c $(DRIVER_SRCS) \
 	$(DRIVER_FAKES)
@@ -53,13 +60,15 @@ build/fuzz/$(1): $$($(1)_SRCS) proto/ring.h \
 		qemu-test/unit/vsock_peer.h $(wildcard host-bridge/vsock/vsock*.h)
 	@mkdir -p $$(@D)
 	clang $$(FUZZ_FLAGS) $$($(1)_FLAGS) $$(FUZZ_INCLUDES) -o $$@ \
-		$$($(1)_SRCS)
+		$$($(1)_SRCS) $$($(1)_LIBS)
 endef
 $(foreach target,$(FUZZ_CHANNEL),$(eval $(call fuzz_channel_rule,$(target))))
 
+# Short inputs first, but where nothing happens in short ones.
+sockets_fuzz_RUN := -len_control=0
+
 .PHONY: fuzz-channel
 fuzz-channel: $(addprefix build/fuzz/,$(FUZZ_CHANNEL))
-	for target in $^; do \
-		$$target -runs=$(FUZZ_RUNS) -seed=1 -max_len=2048 -rss_limit_mb=4096 \
-			-artifact_prefix=build/fuzz/; \
-	done
+	$(foreach target,$(FUZZ_CHANNEL),build/fuzz/$(target) -runs=$(FUZZ_RUNS) -seed=1 \
+		-max_len=2048 -rss_limit_mb=4096 $($(target)_RUN) \
+		-artifact_prefix=build/fuzz/ &&) :
