@@ -65,6 +65,7 @@ static const struct prop chosen_props[] = {
 	  offsetof(struct manifest, mark) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
 	{ "sample-seconds", PROP_TEXT, false, 1, 4, 0 },
+	{ "host-socket", PROP_TEXT, false, 1, 255, 0 },
 };
 
 /* Of every module: nothing is loaded whose digest is not known. */

@@ -54,6 +54,7 @@
 #include "host-bridge/ui/commands_linux.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/host_commands.h"
+#include "host-bridge/ui/host_socket.h"
 #include "host-bridge/ui/places.h"
 #include "host-bridge/ui/run_once.h"
 #include "host-bridge/ui/samples.h"
@@ -442,6 +443,18 @@ static void make_linuxes(void)
 	places.files = base.files;
 }
 
+/* The host's own socket among the volume's files. */
+static void serve_socket(void)
+{
+	int error = config.socket ? host_socket_serve(linuxes, config.socket)
+				  : 0;
+
+	if (error != 0) {
+		notice("host-socket \"%s\": %s", config.socket,
+		       strerror(error));
+	}
+}
+
 /**
  * Called by crt0.S with the address of struct host_info. Never returns. The
  * order matters: nothing may print before serial_init(), nothing may fault
@@ -479,6 +492,7 @@ void main_entry(const struct host_info *info)
 	start_network();
 	open_volume();
 	make_linuxes();
+	serve_socket();
 	linux_clock_tell();
 	rtc_watch(on_stood_still);
 	/* The one command is the first one's. */

@@ -196,6 +196,8 @@ void config_read(const struct host_info *info, struct config *config)
 		config->samples = string_property(fdt, chosen,
 						  "sample-seconds");
 		config->mark = string_property(fdt, chosen, "mark");
+		config->socket = string_property(fdt, chosen,
+						 "host-socket");
 		config->writable = string_property(fdt, chosen,
 						   "writable-disks");
 		config->volume_disk = string_property(fdt, chosen,

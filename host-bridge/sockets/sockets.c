@@ -186,6 +186,9 @@ static void on_data(struct vsock_conn *conn, const void *data, size_t len)
 			      len - used)) {
 		sockets_refuse(link, "there is no memory");
 	}
+	if (link->phase == SOCKETS_OWN) {
+		sockets_own_look(link);
+	}
 }
 
 static void on_writable(struct vsock_conn *conn)
@@ -195,7 +198,7 @@ static void on_writable(struct vsock_conn *conn)
 	if (link && link->phase == SOCKETS_RELAYS) {
 		sockets_relay_room(link);
 	} else if (link && link->phase == SOCKETS_OWN) {
-		sockets_own_room(link);
+		sockets_own_look(link);
 	}
 }
 

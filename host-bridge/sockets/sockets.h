@@ -3,7 +3,7 @@
  * Room sockets: AF_UNIX sockets of the volume from one Linux to another. Which are
  * there and who may have them (sockets_names.c), what Linux says (sockets_frame.c,
  * sockets.c), connections (sockets_pairs.c), what passes there (sockets_relay.c), and
- * the host as a client (sockets_own.c).
+ * the host at one end itself (sockets_own.c).
  * Trusts no Linux, and none for what another one sent: all is decoded once, and
  * counted to whom it is of. May include the rooms up to files, and proto/.
  * [docs/sockets.md]
@@ -37,6 +37,22 @@ void sockets_get_status(const struct sockets_linux *ln,
 			struct sockets_status *status);
 /* Whether it may have any: a child for one command may not. NULL is nothing. */
 void sockets_reach(struct sockets_linux *ln, bool any);
+
+/* What is called from the loop of clients of the host's own socket: one is there, of
+ * the Linux at the other end of vs; and that there may be something to read, or room to
+ * write, or that it is gone. From there, and only there, it is read, written and ended;
+ * false: it is closed when that returns. */
+struct sockets_server {
+	bool (*came)(struct sockets_own *own, const struct vsock *vs);
+	bool (*event)(struct sockets_own *own);
+};
+/* From now on a stream socket of the host's, which is root's, is at this node: all
+ * Linuxes that may connect are offered it. Once; *server must stay. 0 or ENOMEM. */
+int sockets_own_listen(uint64_t nodeid, const struct sockets_server *server);
+void *sockets_own_arg(const struct sockets_own *own);
+void sockets_own_set_arg(struct sockets_own *own, void *arg);
+/* Whether nothing passes any more. */
+bool sockets_own_gone(const struct sockets_own *own);
 
 /* A connection of the host's own, as root's, to the socket of a Linux that has this
  * node id. Returns 0; ECONNREFUSED: none listens there; EAGAIN: there are too many;

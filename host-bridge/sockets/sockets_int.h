@@ -49,7 +49,7 @@ struct sockets_pair {
 	struct sockets_pair *next;
 	/* Who began, and who came; NULL: is to come, or has gone before that. */
 	struct sockets_link *link[2];
-	struct sockets_own *own;	/* in place of link[0], or NULL */
+	struct sockets_own *own;	/* the host at one end, or NULL */
 	struct sockets_linux *begun_by;
 	struct sockets_linux *wanted;	/* who may come, or has */
 	const struct sockets_pair *carrier;	/* PASS: on which it is on its way */
@@ -71,6 +71,7 @@ void sockets_names_init(struct fuse_server *server);
 bool sockets_names_find(uint64_t nodeid, uint32_t type,
 			struct sockets_linux **owner);
 uint32_t sockets_names_type(uint64_t nodeid);
+bool sockets_names_own(struct sockets_linux *host, uint64_t nodeid);
 void sockets_names_tell(struct sockets_linux *ln);
 bool sockets_names_listens(struct sockets_linux *ln, uint64_t nodeid,
 			   uint32_t type);
@@ -103,7 +104,9 @@ void sockets_relay_go_on(struct sockets_link *link);
 void sockets_relay_room(struct sockets_link *link);
 
 /* sockets_own.c */
-void sockets_own_room(struct sockets_link *link);
+bool sockets_own_is_host(const struct sockets_linux *owner);
+void sockets_own_came(struct sockets_link *link);
+void sockets_own_look(struct sockets_link *link);
 void sockets_own_over(struct sockets_own *own);
 
 #endif

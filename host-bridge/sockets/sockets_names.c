@@ -92,6 +92,33 @@ static struct name **find(const struct sockets_linux *owner, uint64_t nodeid)
 	return at;
 }
 
+static struct name *new_name(struct sockets_linux *owner, uint64_t nodeid,
+			     size_t len)
+{
+	struct name *n = calloc(1, sizeof(*n) + len);
+
+	if (n) {
+		n->owner = owner;
+		n->nodeid = nodeid;
+		n->len = len;
+		n->next = names;
+		names = n;
+		owner->names++;
+	}
+	return n;
+}
+
+/* From now on it is offered. */
+static void listens(struct name *n, uint32_t type)
+{
+	n->type = type;
+	last_number = last_number % 999999999 + 1;
+	n->number = last_number;
+	for (struct sockets_linux *to = sockets_all(); to; to = to->next) {
+		offer(n, to);
+	}
+}
+
 /* ---- Of the FUSE server ---- */
 
 /* fuse_sockets.made: one more than may be is a file like any other. */
@@ -108,17 +135,11 @@ static void made(void *arg, const void *peer, const struct fuse_made *m)
 	    m->len > SOCKETS_NAME_MAX || *find(ln, m->nodeid)) {
 		return;
 	}
-	n = calloc(1, sizeof(*n) + m->len);
+	n = new_name(ln, m->nodeid, m->len);
 	if (n) {
-		n->owner = ln;
-		n->nodeid = m->nodeid;
 		n->uid = m->uid;
 		n->gid = m->gid;
-		n->len = m->len;
 		memcpy(n->text, m->name, m->len);
-		n->next = names;
-		names = n;
-		ln->names++;
 		watch(n);
 	}
 }
@@ -178,6 +199,17 @@ uint32_t sockets_names_type(uint64_t nodeid)
 	return n ? n->type : 0;
 }
 
+/** A stream socket of the host's own. False: there is no memory. */
+bool sockets_names_own(struct sockets_linux *host, uint64_t nodeid)
+{
+	struct name *n = new_name(host, nodeid, 0);
+
+	if (n) {
+		listens(n, SOCKETS_STREAM);
+	}
+	return n != NULL;
+}
+
 /** A Linux's agent is there: all that it has to know. */
 void sockets_names_tell(struct sockets_linux *ln)
 {
@@ -200,13 +232,7 @@ bool sockets_names_listens(struct sockets_linux *ln, uint64_t nodeid,
 	}
 	/* It may have gone for us, and the agent not have heard so. */
 	if (n && n->type == 0) {
-		n->type = type;
-		last_number = last_number % 999999999 + 1;
-		n->number = last_number;
-		for (struct sockets_linux *to = sockets_all(); to;
-		     to = to->next) {
-			offer(n, to);
-		}
+		listens(n, type);
 	}
 	return true;
 }

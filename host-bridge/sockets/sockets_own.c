@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host as a client of a socket that a program in a Linux has made: an end of a pair
- * that is no connection of vsock, for code at top level, which looks at it when the loop
- * has run. What the Linux sends is as little believed as what is relayed; it waits, with
- * its credit, until it is read.
+ * The host as a client of a socket that a program in a Linux has made, and with one of
+ * its own: an end of a pair that is no connection of vsock. A client is code at top
+ * level, which looks at it when the loop has run; a server is called. What the Linux
+ * sends is as little believed as what is relayed; it waits, with its credit, until it is
+ * read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,18 +19,24 @@ struct sockets_own {
 	struct sockets_pair *pair;	/* NULL: it is over */
 	uint32_t type;
 	bool ends, got_end;		/* END: to be sent, or sent; was read */
-	bool deaf;			/* the server takes no more */
+	bool deaf;			/* the other end takes no more */
+	bool called;			/* the server is, about it */
+	void *arg;
+	const struct sockets_server *of;	/* or NULL: of a client */
 	size_t at, len;			/* of out: to be sent */
 	uint8_t out[HEAD + SOCKETS_OWN_MAX + HEAD];
 };
 
 /* Who is counted for these: as a Linux whose root is root. */
 static struct sockets_linux host = { .root = true };
+static const struct sockets_server *server;
 
-/* The Linux's end; NULL: it is not there yet, or any more. */
+/* The Linux's end: who began, or came; NULL: it is not there yet, or any more. */
 static struct sockets_link *link_of(const struct sockets_own *own)
 {
-	return own->pair ? own->pair->link[1] : NULL;
+	struct sockets_pair *pair = own->pair;
+
+	return pair ? pair->link[pair->link[0] == NULL] : NULL;
 }
 
 /** See sockets.h. */
@@ -42,7 +49,8 @@ int sockets_own_connect(uint64_t nodeid, struct sockets_own **out)
 	struct sockets_linux *owner;
 	struct sockets_own *own;
 
-	if (!sockets_names_find(nodeid, as.node.type, &owner)) {
+	if (!sockets_names_find(nodeid, as.node.type, &owner) ||
+	    owner == &host) {
 		return ECONNREFUSED;
 	}
 	own = calloc(1, sizeof(*own));
@@ -73,10 +81,26 @@ bool sockets_own_packets(const struct sockets_own *own)
 	return own->type == SOCKETS_SEQPACKET;
 }
 
+/* What comes of its calls a server sees itself. */
+static void tell(struct sockets_own *own)
+{
+	bool keep = true;
+
+	if (own->of && !own->called) {
+		own->called = true;
+		keep = own->of->event(own);
+		own->called = false;
+	}
+	if (!keep) {
+		sockets_own_close(own);
+	}
+}
+
 /** The pair has ended. */
 void sockets_own_over(struct sockets_own *own)
 {
 	own->pair = NULL;
+	tell(own);
 }
 
 /* Sends what waits. When both have said END all is over, in order. */
@@ -97,11 +121,16 @@ static void flush(struct sockets_own *own)
 	}
 }
 
-/** There is room at the Linux's end. */
-void sockets_own_room(struct sockets_link *link)
+/** There is something, or room, at the Linux's end. */
+void sockets_own_look(struct sockets_link *link)
 {
-	if (link->pair) {
-		flush(link->pair->own);
+	struct sockets_own *own = link->pair ? link->pair->own : NULL;
+
+	if (own) {
+		own->called = true;
+		flush(own);
+		own->called = false;
+		tell(own);
 	}
 }
 
@@ -204,11 +233,69 @@ size_t sockets_own_read(struct sockets_own *own, void *to, size_t size)
 	return n;
 }
 
+/** See sockets.h. */
+bool sockets_own_gone(const struct sockets_own *own)
+{
+	return own->pair == NULL;
+}
+
+/** See sockets.h. */
+void *sockets_own_arg(const struct sockets_own *own)
+{
+	return own->arg;
+}
+
+/** See sockets.h. */
+void sockets_own_set_arg(struct sockets_own *own, void *arg)
+{
+	own->arg = arg;
+}
+
 /** See sockets.h. What was not sent is not. */
 void sockets_own_close(struct sockets_own *own)
 {
+	own->of = NULL;
 	if (own->pair) {
 		sockets_pairs_end(own->pair);
 	}
 	free(own);
+}
+
+/* ---- The host's own socket ---- */
+
+/** See sockets.h. */
+int sockets_own_listen(uint64_t nodeid, const struct sockets_server *of)
+{
+	server = of;
+	return sockets_names_own(&host, nodeid) ? 0 : ENOMEM;
+}
+
+/** Whether a socket's owner is the host. */
+bool sockets_own_is_host(const struct sockets_linux *owner)
+{
+	return owner == &host;
+}
+
+/** A client is at the one end of a new pair. */
+void sockets_own_came(struct sockets_link *link)
+{
+	struct sockets_own *own = calloc(1, sizeof(*own));
+
+	if (!own || !sockets_pairs_want(link->pair, &host)) {
+		free(own);
+		sockets_pairs_end(link->pair);
+		return;
+	}
+	own->type = SOCKETS_STREAM;
+	own->pair = link->pair;
+	own->of = server;
+	own->called = true;
+	link->pair->own = own;
+	link->pair->ticks = 0;
+	link->phase = SOCKETS_OWN;
+	if (server->came(own, link->of->vs)) {
+		own->called = false;
+	} else {
+		sockets_own_close(own);
+	}
 }

@@ -207,7 +207,9 @@ const char *sockets_pairs_open(struct sockets_link *link,
 		return NULL;
 	}
 	why = begin(link);
-	if (!why) {
+	if (!why && sockets_own_is_host(owner)) {
+		sockets_own_came(link);
+	} else if (!why) {
 		(void)ask(link->pair, owner, open);
 	}
 	return why;

@@ -50,6 +50,7 @@ struct session {
 	struct outbox out;
 	bool stalled;
 	bool within;			/* goes_within() */
+	bool kept;			/* of host_commands_show(): no conn, all is */
 	struct loop_timer timer;	/* RUNNING: Linux takes nothing */
 };
 
@@ -206,7 +207,7 @@ static int read_byte(void)
 static bool typed(uint8_t byte)
 {
 	(void)byte;
-	return !printing->conn || printing->stalled;
+	return (!printing->conn && !printing->kept) || printing->stalled;
 }
 
 static bool busy(void)
@@ -337,6 +338,9 @@ static void decide(struct session *s)
 	} else if (shows_at_most(words[0])) {
 		refuse(s, HOST_COMMANDS_REFUSED, words[0],
 		       "not in this form from a Linux");
+	} else if (!s->conn) {
+		refuse(s, HOST_COMMANDS_REFUSED, words[0],
+		       "not over a socket, but by isthmus");
 	} else if (vsock_peer_port(s->conn) >= HOST_COMMANDS_RIGHT) {
 		refuse(s, HOST_COMMANDS_REFUSED, words[0],
 		       "only for root in this Linux");
@@ -481,6 +485,18 @@ int host_commands_new(const struct command_env *env, const char *words,
 	}
 	*out = hc;
 	return 0;
+}
+
+/** See host_commands.h. */
+void host_commands_show(struct host_commands *hc, const char *line, size_t len,
+			struct outbox *out)
+{
+	struct session s = { .of = hc, .len = len + 1, .kept = true };
+
+	memcpy(s.line, line, len);
+	decide(&s);
+	outbox_text(&s.out);
+	*out = s.out;
 }
 
 /** See host_commands.h. Until it is told again. */

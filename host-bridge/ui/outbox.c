@@ -104,6 +104,26 @@ void outbox_sent(struct outbox *o, size_t len)
 	}
 }
 
+/** All frames are whole ones; none may be added. */
+void outbox_text(struct outbox *o)
+{
+	size_t to = o->at;
+
+	for (size_t at = o->at, len; at < o->len; at += AGENT_HEADER + len) {
+		const uint8_t type = o->bytes[at];
+		uint32_t length;
+
+		memcpy(&length, o->bytes + at + 1, sizeof(length));
+		len = length;
+		if (type != AGENT_EXIT) {
+			memmove(o->bytes + to, o->bytes + at + AGENT_HEADER, len);
+			to += len;
+		}
+	}
+	o->len = to;
+	o->open = false;
+}
+
 /** It is empty again. */
 void outbox_free(struct outbox *o)
 {

@@ -30,6 +30,8 @@ void outbox_frame(struct outbox *o, enum agent_type type, const void *data,
 /* What waits; returns how much. */
 size_t outbox_rest(const struct outbox *o, const uint8_t **data);
 void outbox_sent(struct outbox *o, size_t len);
+/* What waits is from now on only the text of output, STDOUT and STDERR alike. */
+void outbox_text(struct outbox *o);
 void outbox_free(struct outbox *o);
 
 #endif

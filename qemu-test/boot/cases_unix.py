@@ -24,8 +24,13 @@ def serve(t, console, kind, name, server="a", client="b"):
 
 def start(t):
     overlay = t.overlay({"bin/unixes": t.guest_program("unixes")})
-    console = t.console("--manifest", manifest(t, "abc", 64, 32, **RIGHTS),
-                        *share(t), "--overlay", overlay, timeout=300)
+    path = manifest(t, "abc", 64, 32, **RIGHTS)
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("chosen {", 'chosen { host-socket = "/h";', 1))
+    console = t.console("--manifest", path, *share(t), "--overlay", overlay,
+                        timeout=300)
     up(console, "abc")
     for kind in "sp":
         serve(t, console, kind, kind)
@@ -79,6 +84,23 @@ def console_talks(t, console):
     console.expect(r"\^C\s+isthmus> ")
 
 
+def host_serves(t, console):
+    """The host's own socket: a line, and what it prints, as far as this Linux
+    may have it; c may connect to none."""
+    answer = console.run("exec b: unixes line s /mnt/host/h 'status --json'")
+    document, last = answer.split("\n")[:2]
+    wrong = schema.problems(schema.read(document), schema.load("status"))
+    t.check(not wrong, f"status: {wrong[:5]}")
+    t.check(last == "the server is 0:0", f"it ends with {last!r}")
+    as_user(t, console, "a", "unixes line s /mnt/host/h cp",
+            "cp: not among the host's commands for this Linux: "
+            "status memory disk net top help\nthe server is 0:0")
+    said(t, console, "c", "unixes line s /mnt/host/h help",
+         "connect: Connection refused")
+    answer = console.run("connect /h help")
+    t.check(answer == "/h: Connection refused\n", f"connect had {answer!r}")
+
+
 def root_lies(t, console):
     """What a's root says, without the agent, of who connects to b: any user
     but root. Others in it may say nothing; nobody's port is any better."""
@@ -107,7 +129,7 @@ def names_lead(t, console):
     said(t, console, "b", "cd /mnt/host/d; unixes echo s t 10",
          "10 bytes came back, 0 wrong, then the end")
     said(t, console, "b", "ls /mnt/host",
-         "d\ngiven\nlost+found\np\nwelcome.txt")
+         "d\ngiven\nh\nlost+found\np\nwelcome.txt")
     said(t, console, "a", "chmod 700 /mnt/host/d/t; echo ok", "ok")
     as_user(t, console, "b", "unixes who s /mnt/host/d/t",
             "connect: Permission denied")
@@ -175,6 +197,7 @@ def unix_sockets(t):
     console_talks(t, console)
     counted(t, console)
     descriptors_pass(t, console)
+    host_serves(t, console)
     root_lies(t, console)
     names_lead(t, console)
     servers_end(t, console)

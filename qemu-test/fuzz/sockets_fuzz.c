@@ -2,9 +2,10 @@
 /*
  * libFuzzer target: sockets between Linuxes. The input is what three Linuxes do, each
  * of them as it likes: frames in pieces, of any type and length, connections that come
- * and go, and the host as a client. What must hold: no bad access, and nothing left in
- * the end; bounds; what a Linux is sent are whole frames of the kinds that are for
- * it, none of which says "root" for another than a Linux whose root may be it.
+ * and go, and the host as a client and as a server. What must hold: no bad access, and
+ * nothing left in the end; bounds; what a Linux is sent are whole frames of the kinds
+ * that are for it, none of which says "root" for another than a Linux whose root may be
+ * it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #define USED		24u		/* connections at a time */
 #define OWNS		3u
 #define NODES		6u
+#define HOST_NODE	(NODE + NODES - 1)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +61,10 @@ static void check_open(uint32_t type, const struct sockets_open *open)
 	const struct sockets_pair *pair = sockets_pairs_find(open->token);
 
 	check(is_users(open));
+	if (open->node.nodeid == HOST_NODE && type == SOCKETS_OFFER) {
+		/* The host's, or a Linux's, as the names here have it. */
+		return;
+	}
 	if (type == SOCKETS_OFFER) {
 		check(open->uid != 0 && open->gid != 0);
 	} else if (pair && !pair->begun_by->root) {
@@ -174,6 +180,7 @@ static size_t make_body(uint32_t type, union body *b)
 		}
 		return (1u + byte() % 4) * sizeof(b->fd[0]);
 	case SOCKETS_DATA:
+		b->bytes[0] = byte();
 		return byte() * 2;
 	default:
 		return 0;
@@ -233,6 +240,53 @@ static void use_own(void)
 		break;
 	default:
 		check(sockets_own_read(*own, text, what) <= what);
+	}
+}
+
+/* ---- The host's own ---- */
+
+static unsigned served;
+
+static bool came(struct sockets_own *own, const struct vsock *of)
+{
+	bool takes = of != &vs[C] || served < 2;
+
+	sockets_own_set_arg(own, own);
+	served += takes;
+	return takes;
+}
+
+/* As what it reads says. */
+static bool event(struct sockets_own *own)
+{
+	uint8_t text[64] = { 0 };
+	size_t n = sockets_own_read(own, text, sizeof(text));
+
+	check(n <= sizeof(text));
+	if (text[0] & 1 || sockets_own_is(own) == SOCKETS_OWN_ENDED) {
+		sockets_own_end(own);
+	}
+	if (text[0] & 2) {
+		(void)sockets_own_write(own, text, n);
+	}
+	if (sockets_own_gone(own) || text[0] & 4) {
+		served--;
+		return false;
+	}
+	return true;
+}
+
+static void serve(void)
+{
+	static const struct sockets_server server = { came, event };
+	static bool is_there;
+
+	if (!is_there) {
+		check(sockets_own_listen(HOST_NODE, &server) == 0);
+	}
+	is_there = true;
+	for (unsigned i = 0; i < LINUXES; i++) {
+		agent[i]->len = 0;
 	}
 }
 
@@ -313,6 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = data;
 	left = size + 1;
 	check(setup(NULL) == 0);
+	serve();
 	find_token();
 	begin();
 	while (left > 1) {
@@ -338,5 +393,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < LINUXES; i++) {
 		sockets_reach(linuxes[i], true);
 	}
-	return teardown(NULL);
+	check(teardown(NULL) == 0 && served == 0);
+	return 0;
 }

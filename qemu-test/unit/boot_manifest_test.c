@@ -138,6 +138,7 @@ static const struct spoiled {
 	{ "/chosen", "sandbox", 0, { 0 }, "", "\"sandbox\": it takes one string" },
 	{ "/chosen", "writable-disks", 0, { 0 }, "", "\"writable-disks\": it takes one string" },
 	{ "/chosen", "writable-disks", 2, { 0x61006100, 0 }, NULL, "\"writable-disks\"" },
+	{ "/chosen", "host-socket", 0, { 0 }, "", "\"host-socket\": it takes one string" },
 	{ "/chosen", "volume-disk", 0, { 0 }, "", "\"volume-disk\": it takes one string" },
 	{ "/chosen", "volume-disk", 2, { 0x61006100, 0 }, NULL, "\"volume-disk\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde", "\"mark\": it takes one printable" },

@@ -79,6 +79,9 @@ host_commands_SRCS := qemu-test/unit/host_commands_test.c \
 	qemu-test/unit/fake/vsock.c \
 	$(addprefix host-bridge/ui/,host_commands.c outbox.c words.c)
 host_commands_CFLAGS := -include qemu-test/unit/newlib.h
+UNIT_TESTS += host_socket
+host_socket_SRCS := qemu-test/unit/host_socket_test.c \
+	$(addprefix host-bridge/ui/,host_socket.c outbox.c)
 SOCKETS_SRCS := qemu-test/unit/sockets_fixture.c \
 	$(wildcard host-bridge/sockets/*.c) host-bridge/vsock/vsock_inbox.c
 UNIT_TESTS += sockets sockets_own

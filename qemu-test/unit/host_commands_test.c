@@ -23,6 +23,7 @@
 #include "host-bridge/ui/commands.h"
 #include "host-bridge/ui/console.h"
 #include "host-bridge/ui/host_commands.h"
+#include "host-bridge/ui/outbox.h"
 #include "qemu-test/unit/fake/vsock.h"
 
 /* ---- What is below and above, as far as it is used ---- */
@@ -232,6 +233,42 @@ static void test_shows(void **state)
 	fails = true;
 	assert_int_equal(ask("help\n", 5000, said), HOST_COMMANDS_FAILED);
 	assert_string_equal(said, "");
+}
+
+/* A line over the host's own socket: text comes of it, whoever asks for what. */
+static const char *show(const char *line)
+{
+	struct outbox out = { 0 };
+	const uint8_t *data;
+	size_t len;
+
+	ran[0] = '\0';
+	host_commands_show(hc, line, strlen(line), &out);
+	len = outbox_rest(&out, &data);
+	memcpy(said, data, len);
+	said[len] = '\0';
+	outbox_free(&out);
+	return said;
+}
+
+static void test_show(void **state)
+{
+	(void)state;
+	start("status cp");
+	obeys = true;
+	times = 3;
+	assert_string_equal(show("status --json"), "one\none\none\n");
+	assert_string_equal(ran, "status --json");
+	assert_null(diverted);
+	assert_string_equal(show("cp a b"),
+			    "cp: not over a socket, but by isthmus\n");
+	assert_string_equal(show("memory"), "memory: not among the host's "
+			    "commands for this Linux: status cp\n");
+	assert_memory_equal(show(""), "host: that is no line", 21);
+	assert_memory_equal(show("status\b"), "host: that is no line", 21);
+	assert_string_equal(ran, "");
+	host_commands_reach(hc, false);
+	assert_memory_equal(show("status"), "status: not among", 17);
 }
 
 /* Nothing but what the manifest has, and of that no form that changes something. */
@@ -521,6 +558,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shows),
+		cmocka_unit_test(test_show),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_sessions),

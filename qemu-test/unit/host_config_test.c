@@ -191,9 +191,11 @@ static void a_command_may_have_a_child(void **state)
 
 	(void)state;
 	read_it();
-	assert_true(!config.exec && !config.sandbox && !config.samples);
+	assert_true(!config.exec && !config.sandbox && !config.samples &&
+		    !config.socket);
 	node = fdt_path_offset(blob, "/chosen");
 	assert_int_equal(fdt_setprop_string(blob, node, "sample-seconds", "5"), 0);
+	assert_int_equal(fdt_setprop_string(blob, node, "host-socket", "/s"), 0);
 	node = fdt_path_offset(blob, "/chosen");
 	assert_int_equal(fdt_setprop_string(blob, node, "exec", "ls"), 0);
 	node = fdt_path_offset(blob, "/chosen");
@@ -201,6 +203,7 @@ static void a_command_may_have_a_child(void **state)
 					    "--net out"), 0);
 	read_it();
 	assert_string_equal(config.samples, "5");
+	assert_string_equal(config.socket, "/s");
 	assert_string_equal(config.exec, "ls");
 	assert_string_equal(config.sandbox, "--net out");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The host as a client of a Linux's socket: what it says, what it reads, how both ends
- * end, what a Linux must not send it.
+ * The host as a client of a Linux's socket, and with one of its own: what it says, what
+ * it reads, how both ends end, what a Linux must not send it.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -184,6 +184,107 @@ static void test_own_nobody(void **state)
 	}
 }
 
+/* ---- The host's own socket ---- */
+
+#define HOST_NODE	0x100000009ull
+
+static const struct vsock *whose;
+static unsigned served;
+static bool refuses;
+
+static bool came(struct sockets_own *own, const struct vsock *of)
+{
+	whose = of;
+	sockets_own_set_arg(own, &served);
+	served += !refuses;
+	return !refuses;
+}
+
+/* Says what it hears, until the client has ended. */
+static bool event(struct sockets_own *own)
+{
+	char text[100];
+	size_t n;
+
+	assert_ptr_equal(sockets_own_arg(own), &served);
+	while ((n = sockets_own_read(own, text, sizeof(text))) > 0) {
+		assert_int_equal(sockets_own_write(own, text, n), n);
+	}
+	if (sockets_own_is(own) == SOCKETS_OWN_ENDED) {
+		sockets_own_end(own);
+	}
+	served -= sockets_own_gone(own);
+	return !sockets_own_gone(own);
+}
+
+static struct vsock_conn *client(void)
+{
+	struct sockets_open open = {
+		.node = { .nodeid = HOST_NODE, .type = SOCKETS_STREAM },
+	};
+	struct vsock_conn *c = connect_from(B, 201);
+
+	say(c, SOCKETS_OPEN, &open, sizeof(open));
+	return c;
+}
+
+/* Last, for it is there for ever. */
+static void test_own_serves(void **state)
+{
+	static const struct sockets_server server = { came, event };
+	struct sockets_fd fd = { .kind = SOCKETS_FD_SOCKET,
+				 .flags = SOCKETS_STREAM };
+	struct vsock_conn *c, *end[2];
+	struct sockets_own *own;
+	struct sockets_open open;
+	struct sockets_token token;
+	char got[10];
+
+	(void)state;
+	assert_int_equal(sockets_own_listen(HOST_NODE, &server), 0);
+	expect_nothing(agent[A]);
+	expect(agent[B], SOCKETS_OFFER, &open, sizeof(open));
+	expect(agent[C], SOCKETS_OFFER, &open, sizeof(open));
+	assert_int_equal(open.node.nodeid, HOST_NODE);
+	assert_int_equal(open.uid | open.gid, 0);
+	assert_int_equal(fuse->stands_for(NULL, &vs[B], open.node.number),
+			 HOST_NODE);
+	assert_int_equal(sockets_own_connect(HOST_NODE, &own), ECONNREFUSED);
+	c = client();
+	assert_ptr_equal(whose, &vs[B]);
+	say(c, SOCKETS_DATA, "hi", 2);
+	expect(c, SOCKETS_DATA, got, 2);
+	assert_memory_equal(got, "hi", 2);
+	say(c, SOCKETS_END, NULL, 0);
+	expect(c, SOCKETS_END, NULL, 0);
+	assert_true(c->shut && !c->reset);
+	assert_int_equal(served, 0);
+	/* It is broken off, or is not taken, or breaks the rules. */
+	c = client();
+	assert_int_equal(served, 1);
+	close_conn(c);
+	assert_int_equal(served, 0);
+	refuses = true;
+	c = client();
+	assert_true(c->shut);
+	refuses = false;
+	c = client();
+	say(c, SOCKETS_FDS, &fd, sizeof(fd));
+	assert_true(c->reset);
+	assert_int_equal(served, 0);
+	/* Nobody passes it on: its number can be guessed. */
+	c = connect_from(B, 203);
+	say(c, SOCKETS_PASS, NULL, 0);
+	expect(c, SOCKETS_TOKEN, &token, sizeof(token));
+	(void)client();
+	connected(offered(SOCKETS_STREAM, 5), end);
+	fd.id = token.token + 1;
+	say(end[0], SOCKETS_FDS, &fd, sizeof(fd));
+	assert_true(end[0]->reset && end[1]->shut);
+	sockets_down(linuxes[B]);
+	assert_int_equal(served, 0);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -191,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_own_talks), TEST(test_own_waits),
 		TEST(test_own_refuses), TEST(test_own_nobody),
+		TEST(test_own_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,21 @@ static void flood(void)
 	printf("the flood is over\n");
 }
 
+/* Sends a line; shows the answer to its end, and whose it was. */
+static void line(const char *text)
+{
+	char answer[4096];
+	int s = reach(), fd;
+	ssize_t n;
+
+	put(s, text, strlen(text));
+	put(s, "\n", 1);
+	while ((n = get(s, answer, sizeof(answer), &fd)) > 0) {
+		fwrite(answer, 1, (size_t)n, stdout);
+	}
+	printf("the server is %s\n", peer(s));
+}
+
 static void give(const char *what)
 {
 	char text[200] = "";
@@ -438,6 +453,8 @@ int main(int argc, char **argv)
 		flood();
 	} else if (strcmp(argv[1], "give") == 0) {
 		give(argv[4]);
+	} else if (strcmp(argv[1], "line") == 0) {
+		line(argv[4]);
 	} else if (strcmp(argv[1], "lie") == 0) {
 		lie((uint32_t)atoll(argv[4]), (uint32_t)atoi(argv[5]));
 	} else if (strcmp(argv[1], "ask") == 0) {
