@@ -95,6 +95,15 @@ class Items:
         self.t.check("of a container\n" in self.there.console.run("cat /back"),
                      "the host does not see what a container wrote")
 
+    def sockets(self):
+        """A container's socket under /mnt/host, from the host's console, and
+        the host's own, from a container."""
+        self.linux(*ITEMS["sockets"][1:])
+        wait_for(self.t, "the console cannot connect to a container",
+                 lambda: self.there.console.run("connect /cs w") ==
+                 "you are 0:0\n")
+        self.linux("docker rm -f serves", "serves")
+
     def exec_it(self):
         """A terminal in a container is as large as the one here."""
         self.linux("docker run -d --name term base sleep 1000", r"\w")
@@ -139,6 +148,7 @@ class Items:
     def all(self):
         """Runs each; returns {item: what is wrong}."""
         own = {"publish-tcp": self.publish_tcp, "bind": self.bind,
+               "sockets": self.sockets,
                "publish-udp": self.publish_udp, "exec-it": self.exec_it,
                "docker-host": self.docker_host}
         wrong = {}
@@ -154,23 +164,37 @@ class Items:
         return wrong
 
 
+def manifest(t):
+    """The default one, with sockets to and from Linux."""
+    with open("boot/isthmus.dts", encoding="utf-8") as f:
+        text = f.read()
+    for node, line in (("chosen", 'host-socket = "/hs";'),
+                       ("\t\tlinux", 'sockets = "offer connect";')):
+        text = text.replace(node + " {", f"{node} {{ {line}", 1)
+    path = t.path("sockets.dts")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
 def machine(t, packages, memory):
     """A machine with a Debian with these packages; returns Items."""
     debian(t, {c: n for n, c in mmdebstrap.RELEASES.items()}[release()],
            packages)
     share = t.path("share")
     os.makedirs(share)
-    for program in ("echoes", "uring", "counts"):
+    for program in ("echoes", "uring", "counts", "unixes"):
         shutil.copy(t.guest_program(program), share)
     web, api = free_port(), free_port()
-    there = Remote(t, "--distro", "debian", "--user", "root", "--memory",
-                   memory, "--nic", "virtio", "--share", share,
+    there = Remote(t, "--manifest", manifest(t), "--distro", "debian",
+                   "--user", "root", "--memory", memory,
+                   "--nic", "virtio", "--share", share,
                    "--forward", f"{web}:8080", "--forward", f"{api}:2375",
                    timeout=1500)
     return Items(t, there, web, api)
 
 
-@case("containers-all", "25 items: Docker, Podman, buildah, FUSE, tracing, "
+@case("containers-all", "26 items: Docker, Podman, buildah, FUSE, tracing, "
       "docs/containers.md", only=QEMU, why="its network is QEMU's")
 def containers_all(t):
     try:
@@ -192,5 +216,6 @@ def docker(t):
         items.linux(IMAGE, r"^sha256:")
         items.linux(*ITEMS["run"][1:])
         items.publish_tcp()
+        items.sockets()
     finally:
         shutil.rmtree(t.path("data"), ignore_errors=True)

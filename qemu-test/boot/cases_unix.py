@@ -12,6 +12,15 @@ from runner import BOCHS, QEMU, Skipped, case
 
 RIGHTS = {"a": '\t\t\tsockets = "offer connect";\n',
           "b": '\t\t\tsockets = "offer connect root";\n'}
+# A distribution of this name.
+DISTRO = """
+d=/mnt/host/distros/$1/root
+mkdir -p $d/bin $d/etc $d/root
+cp /bin/busybox /bin/unixes $d/bin
+ln -s busybox $d/bin/sh
+echo root:x:0:0::/root:/bin/sh > $d/etc/passwd
+distro start $1 > /dev/null && echo ok
+"""
 
 
 def serve(t, console, kind, name, server="a", client="b"):
@@ -24,6 +33,8 @@ def serve(t, console, kind, name, server="a", client="b"):
 
 def start(t):
     overlay = t.overlay({"bin/unixes": t.guest_program("unixes")})
+    with open(os.path.join(overlay, "distro"), "w", encoding="ascii") as f:
+        f.write(DISTRO)
     path = manifest(t, "abc", 64, 32, **RIGHTS)
     with open(path, encoding="utf-8") as f:
         text = f.read()
@@ -138,6 +149,23 @@ def names_lead(t, console):
          "connect: No such file or directory")
 
 
+def in_distributions(t, console):
+    """A server in a distribution of a's, clients in one of b's and here."""
+    said(t, console, "a", "sh /distro one", "ok")
+    said(t, console, "b", "sh /distro two", "ok")
+    console.run("exec --distro one a: unixes serve s /mnt/host/u "
+                ">/dev/null 2>&1 &")
+    said(t, console, "--distro two b", "unixes wait s /mnt/host/u",
+         "it is there")
+    said(t, console, "--distro two b", "unixes who s /mnt/host/u",
+         "the server is 65534:65534\nyou are 0:0")
+    said(t, console, "--distro two b", "unixes line s /mnt/host/h cp",
+         "cp: not among the host's commands for this Linux: "
+         "status memory disk net top help\nthe server is 0:0")
+    answer = console.run("connect /u w")
+    t.check(answer == "you are 0:0\n", f"connect had {answer!r}")
+
+
 def servers_end(t, console):
     """A server that is killed, and a Linux that is."""
     said(t, console, "b", "unixes who p /mnt/host/p",
@@ -200,6 +228,7 @@ def unix_sockets(t):
     host_serves(t, console)
     root_lies(t, console)
     names_lead(t, console)
+    in_distributions(t, console)
     servers_end(t, console)
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -58,6 +58,13 @@ docker run --rm -v /mnt/host:/h:ro base sh -c \
 docker run --rm -v /mnt/host:/h base sh -c 'echo of a container > /h/back'
 """, r"^of Linux\nsh: can't create /h/no: Read-only file system\n$")
 
+item("sockets", """
+docker run -d --name serves -v /mnt/host:/h base /h/unixes serve s /h/cs \
+	> /dev/null
+docker run --rm -v /mnt/host/hs:/hs -v /mnt/host/unixes:/u base \
+	/u line s /hs help | tail -n 1
+""", r"^the server is 0:0\n$")
+
 item("docker.sock", """
 docker run -d --name seen base sleep 1000 > /dev/null
 docker run --rm --name sees -v /var/run/docker.sock:/var/run/docker.sock \
