@@ -184,6 +184,30 @@ static void test_own_nobody(void **state)
 	}
 }
 
+/* So many lead to one, of all together. */
+static void test_own_too_many(void **state)
+{
+	struct sockets_open open = offered(SOCKETS_STREAM, 5);
+	struct sockets_own *many[SOCKETS_LED], *own;
+
+	(void)state;
+	agent[A]->room = SIZE_MAX / 2;
+	for (unsigned i = 0; i < 2 * SOCKETS_BEGUN; i++) {
+		struct vsock_conn *c = connect_from(B + i % 2, 201);
+
+		say(c, SOCKETS_OPEN, &open, sizeof(open));
+		assert_false(c->reset || c->shut);
+	}
+	for (unsigned i = 2 * SOCKETS_BEGUN; i < SOCKETS_LED; i++) {
+		assert_int_equal(sockets_own_connect(NODE, &many[i]), 0);
+	}
+	assert_int_equal(sockets_own_connect(NODE, &own), EAGAIN);
+	assert_int_equal(linuxes[A]->led, SOCKETS_LED);
+	for (unsigned i = 2 * SOCKETS_BEGUN; i < SOCKETS_LED; i++) {
+		sockets_own_close(many[i]);
+	}
+}
+
 /* ---- The host's own socket ---- */
 
 #define HOST_NODE	0x100000009ull
@@ -292,7 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_own_talks), TEST(test_own_waits),
 		TEST(test_own_refuses), TEST(test_own_nobody),
-		TEST(test_own_serves),
+		TEST(test_own_too_many), TEST(test_own_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

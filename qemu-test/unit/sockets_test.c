@@ -200,6 +200,31 @@ static void test_waits_end(void **state)
 	assert_int_equal(linuxes[B]->begun, 0);
 }
 
+/* Who may have none hears of none; connections that say nothing are counted. */
+static void test_bounds(void **state)
+{
+	struct sockets_node node = { .nodeid = NODE, .type = SOCKETS_STREAM };
+	struct sockets_open open;
+	struct vsock_conn *c;
+
+	(void)state;
+	sockets_reach(linuxes[C], false);
+	make(A, NODE, 0);
+	say(agent[A], SOCKETS_LISTENS, &node, sizeof(node));
+	expect_nothing(agent[C]);
+	expect(agent[B], SOCKETS_OFFER, &open, sizeof(open));
+	assert_int_equal(fuse->stands_for(NULL, &vs[B], open.node.number),
+			 NODE);
+	assert_int_equal(fuse->stands_for(NULL, &vs[C], open.node.number), 0);
+	sockets_reach(linuxes[C], true);
+	for (unsigned i = 1; i < SOCKETS_LINKS; i++) {
+		c = connect_from(B, 201);
+		assert_false(c->reset);
+	}
+	c = connect_from(B, 201);
+	assert_true(c->reset);
+}
+
 /* Who asks and goes before the answer is counted until that, or for 10 s. */
 static void test_gone_early(void **state)
 {
@@ -258,7 +283,9 @@ static void test_heads(void **state)
 		connected(open, end);
 		memcpy(data, &bad[i], sizeof(bad[i]));
 		memcpy(data + sizeof(bad[i]), &good, sizeof(good));
-		raw(end[0], data, sizeof(data));
+		/* With what it says it has, and nothing that is bad itself. */
+		raw(end[0], data, sizeof(bad[i]) +
+		    (bad[i].len < 900 ? bad[i].len : 0));
 		assert_true(end[0]->reset && end[1]->shut);
 	}
 	connected(open, end);
@@ -534,9 +561,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_words), TEST(test_names), TEST(test_agent_again),
 		TEST(test_users), TEST(test_bytes), TEST(test_before),
-		TEST(test_waits_end), TEST(test_gone_early), TEST(test_heads),
-		TEST(test_refusals), TEST(test_files), TEST(test_passed),
-		TEST(test_not_to_pass), TEST(test_anything),
+		TEST(test_waits_end), TEST(test_bounds), TEST(test_gone_early),
+		TEST(test_heads), TEST(test_refusals), TEST(test_files),
+		TEST(test_passed), TEST(test_not_to_pass), TEST(test_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
