@@ -27,13 +27,10 @@ static uint32_t modrm_length(const uint8_t *m, uint32_t avail)
 {
 	uint32_t mod = m[0] >> 6, rm = m[0] & 7, len = 1;
 
-	if (mod == 3) {
+	if (mod == 3 || (rm == 4 && avail < 2)) {
 		return 0;
 	}
 	if (rm == 4) {
-		if (avail < 2) {
-			return 0;
-		}
 		len = 2;
 		if (mod == 0 && (m[1] & 7) == 5) {
 			return 6;
@@ -45,14 +42,13 @@ static uint32_t modrm_length(const uint8_t *m, uint32_t avail)
 }
 
 /**
- * Understands one MOV of 32 bits in 64-bit code: opcodes 89, 8B, C7 /0, with
- * REX but no other prefix. bytes: len of them, at most 15. Returns false for
+ * Understands one MOV of 32 bits in 64-bit code: opcodes 89, 8B, A1, A3, C7 /0,
+ * with REX but no other prefix. bytes: len of them, at most 15. Returns false for
  * everything else, also if the bytes end too early. Pure. [SDM2 "MOV"]
  */
 bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 {
-	uint32_t at = 0, rex = 0, n;
-	uint8_t op;
+	uint32_t at = 0, rex = 0, op, n;
 
 	if (at < len && (bytes[at] & 0xf0) == 0x40) {
 		rex = bytes[at++];
@@ -61,6 +57,10 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 		return false;	/* 64-bit operands do not fit a register */
 	}
 	op = bytes[at++];
+	*out = (struct mmio_mov){ .write = op == 0xa3, .length = at + 8 };
+	if (op == 0xa1 || op == 0xa3) {		/* EAX; the address follows */
+		return out->length <= len;
+	}
 	if (op != 0x89 && op != 0x8b && op != 0xc7) {
 		return false;
 	}
@@ -77,9 +77,7 @@ bool mmio_decode(const uint8_t *bytes, uint32_t len, struct mmio_mov *out)
 		if (at + 4 > len) {
 			return false;
 		}
-		out->imm = bytes[at] | (uint32_t)bytes[at + 1] << 8 |
-			   (uint32_t)bytes[at + 2] << 16 |
-			   (uint32_t)bytes[at + 3] << 24;
+		__builtin_memcpy(&out->imm, &bytes[at], sizeof(out->imm));
 		at += 4;
 	}
 	out->length = at;
