@@ -187,11 +187,6 @@ static void run_msrs(uint64_t unused)
 	}
 }
 
-/* All argument registers, as they go in and come out. */
-struct hypercall_args {
-	uint64_t rax, rdi, rsi, rdx, r10, r8;
-};
-
 /* The two instructions with all registers of the ABI; for guarded(). */
 #define HYPERCALL(id, text) \
 	static void id(void *arg) \
@@ -219,6 +214,19 @@ static void (*find_call(unsigned int *trap, struct hypercall_args *a))(void *)
 	*a = (struct hypercall_args){ .rax = HC_INFO };
 	*trap = guarded(do_vmmcall, a);
 	return do_vmmcall;
+}
+
+/** That instruction, found once. */
+void (*attempts_call(void))(void *)
+{
+	static void (*call)(void *);
+	struct hypercall_args a;
+	unsigned int trap;
+
+	if (!call) {
+		call = find_call(&trap, &a);
+	}
+	return call;
 }
 
 static uint64_t release(void (*call)(void *), uint64_t one, uint64_t other)
@@ -451,6 +459,7 @@ static const struct {
 	{ "hypercalls", run_hypercalls },
 	{ "channel", run_channel },
 	{ "once", run_once },
+	{ "random", run_random },	/* its ADDRESS is seed and steps */
 	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },

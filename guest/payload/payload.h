@@ -41,10 +41,19 @@ void report(const char *name, uint64_t detail, unsigned int trap);
 void report_value(const char *name, uint64_t detail, unsigned int trap,
 		  uint64_t value);
 
+/* All argument registers, as they go in and come out. */
+struct hypercall_args {
+	uint64_t rax, rdi, rsi, rdx, r10, r8;
+};
+
 /* attempts.c */
 bool attempt_run(const char *test);
+void (*attempts_call(void))(void *);	/* for guarded() */
 
 /* once.c */
 void run_once(uint64_t unused);
+
+/* random.c */
+void run_random(uint64_t order);
 
 #endif
