@@ -5,7 +5,7 @@ BOOT_LIBFDT := build/deps/libfdt
 BOOT_OUT := build/boot
 BOOT_SRCS := $(wildcard boot/*.c)
 BOOT_OBJS := $(BOOT_SRCS:boot/%.c=$(BOOT_OUT)/%.o) \
-	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
+	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/proto/black_box.o $(BOOT_OUT)/drivers/tco.o $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
 
 BOOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar \
 	-fno-stack-protector -fno-strict-aliasing -mno-red-zone \
@@ -22,6 +22,10 @@ $(BOOT_OUT)/%.o: boot/%.c | $(BOOT_LIBFDT)
 	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
 
 $(BOOT_OUT)/proto/%.o: proto/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
+
+$(BOOT_OUT)/drivers/%.o: drivers/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
 
@@ -51,4 +55,4 @@ $(BOOT_OUT)/boot.so: $(BOOT_OBJS)
 $(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
 	$(BOOT_EFI)
 
--include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d)
+-include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d $(BOOT_OUT)/drivers/*.d)

@@ -48,28 +48,29 @@ static enum stage stage_now;
 static const char *stage_name;
 static EFI_EVENT ticks;
 static unsigned quiet;		/* ticks since something was written */
+struct box_log *console_log;	/* where it is kept, too; NULL: nowhere */
 
 /* 115200 8N1 without interrupts, on a port that holds what is written to its
  * scratch register; where nothing is, that reads as something else. */
 static void serial_init(void)
 {
-	out8(UART_SCRATCH, 0x5a);
-	serial = in8(UART_SCRATCH) == 0x5a;
-	out8(UART_IER, 0);
-	out8(UART_LCR, UART_LCR_DLAB);
-	out8(UART_DATA, 1);	/* divisor: 115200 baud */
-	out8(UART_IER, 0);
-	out8(UART_LCR, UART_LCR_8N1);
-	out8(UART_FCR, 0x07);	/* FIFOs on and cleared */
-	out8(UART_MCR, 0x03);	/* DTR, RTS */
+	port_out8(UART_SCRATCH, 0x5a);
+	serial = port_in8(UART_SCRATCH) == 0x5a;
+	port_out8(UART_IER, 0);
+	port_out8(UART_LCR, UART_LCR_DLAB);
+	port_out8(UART_DATA, 1);	/* divisor: 115200 baud */
+	port_out8(UART_IER, 0);
+	port_out8(UART_LCR, UART_LCR_8N1);
+	port_out8(UART_FCR, 0x07);	/* FIFOs on and cleared */
+	port_out8(UART_MCR, 0x03);	/* DTR, RTS */
 }
 
 /* A line that is stuck costs a while for each character, not the boot. */
 static void serial_put(char c)
 {
-	for (unsigned i = 0; (in8(UART_LSR) & UART_LSR_THRE) == 0 && i < UART_SPIN_MAX; i++) {
+	for (unsigned i = 0; (port_in8(UART_LSR) & UART_LSR_THRE) == 0 && i < UART_SPIN_MAX; i++) {
 	}
-	out8(UART_DATA, (uint8_t)c);
+	port_out8(UART_DATA, (uint8_t)c);
 }
 
 /* The firmware's own console handle is left out: it stands for all outputs
@@ -102,6 +103,9 @@ void console_write(const char *text)
 	for (; *text != '\0'; text++) {
 		CHAR16 wide[3] = { (CHAR16)*text };
 
+		if (console_log != NULL) {
+			box_put(console_log, *text);
+		}
 		if (*text == '\n') {
 			wide[0] = '\r';
 			wide[1] = '\n';

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "proto/black_box.h"
 #include "proto/sha256.h"
 #include "loader.h"
 
@@ -20,21 +21,31 @@ static EFI_GUID info_guid = EFI_FILE_INFO_ID;
 static EFI_FILE_HANDLE root;
 
 /**
- * Opens the volume that this program was loaded from. Ends the boot if there
- * is none, e.g. after a start over the network.
+ * Opens the volume that this program was loaded from. false: there is none, e.g.
+ * after a start over the network.
  */
-void files_open(void)
+bool files_open(void)
 {
 	EFI_LOADED_IMAGE *image;
 	EFI_FILE_IO_INTERFACE *volume;
 
-	if (EFI_ERROR(efi_bs->HandleProtocol(efi_image, &image_guid, (void **)&image)) ||
-	    EFI_ERROR(efi_bs->HandleProtocol(image->DeviceHandle, &volume_guid,
-					     (void **)&volume)) ||
-	    EFI_ERROR(volume->OpenVolume(volume, &root))) {
-		console_fail("the loader was not started from a file system it can read: start it "
-			     "from the EFI system partition that holds \\isthmus");
+	return root != NULL ||
+	       (!EFI_ERROR(efi_bs->HandleProtocol(efi_image, &image_guid, (void **)&image)) &&
+		!EFI_ERROR(efi_bs->HandleProtocol(image->DeviceHandle, &volume_guid,
+						  (void **)&volume)) &&
+		!EFI_ERROR(volume->OpenVolume(volume, &root)));
+}
+
+/* NULL: there is no such file, or not for that mode. */
+static EFI_FILE_HANDLE path_open(const char *path, UINT64 mode)
+{
+	CHAR16 wide[PATH_MAX] = { 0 };
+	EFI_FILE_HANDLE file;
+
+	for (unsigned i = 0; path[i] != '\0' && i < PATH_MAX - 1; i++) {
+		wide[i] = (CHAR16)path[i];
 	}
+	return EFI_ERROR(root->Open(root, &file, wide, mode, 0)) ? NULL : file;
 }
 
 /* Opens a file; its size goes to *size. */
@@ -45,13 +56,9 @@ static EFI_FILE_HANDLE file_open(const char *path, uint64_t *size)
 		CHAR16 space[512];
 	} u;
 	UINTN info_size = sizeof(u);
-	CHAR16 wide[PATH_MAX] = { 0 };
-	EFI_FILE_HANDLE file;
+	EFI_FILE_HANDLE file = path_open(path, EFI_FILE_MODE_READ);
 
-	for (unsigned i = 0; path[i] != '\0' && i < PATH_MAX - 1; i++) {
-		wide[i] = (CHAR16)path[i];
-	}
-	if (EFI_ERROR(root->Open(root, &file, wide, EFI_FILE_MODE_READ, 0))) {
+	if (file == NULL) {
 		console_fail("%s: no such file on the boot volume; copy it there or correct the "
 			     "manifest", path);
 	}
@@ -119,4 +126,36 @@ void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct m
 		digest_check(sha256, digest, path);
 	}
 	module->data = data;
+}
+
+/* A text on its way into a file. */
+struct writer {
+	struct black_box_out out;	/* first: it is this */
+	EFI_FILE_HANDLE file;
+	bool failed;
+};
+
+static void write(struct black_box_out *out, const char *text, size_t size)
+{
+	struct writer *w = (struct writer *)out;
+
+	w->failed |= EFI_ERROR(w->file->Write(w->file, &size, (void *)text));
+}
+
+/** Writes a file, in the place of one of that name. false: it could not be done. */
+bool files_write(const char *path, const struct black_box_read *text)
+{
+	const UINT64 mode = EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE;
+	struct writer w = { .out.text = write };
+
+	w.file = files_open() ? path_open(path, mode) : NULL;
+	if (w.file != NULL) {
+		w.file->Delete(w.file);
+	}
+	w.file = root != NULL ? path_open(path, mode | EFI_FILE_MODE_CREATE) : NULL;
+	if (w.file == NULL) {
+		return false;
+	}
+	black_box_tell(text, &w.out);
+	return !EFI_ERROR(w.file->Close(w.file)) && !w.failed;
 }

@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The instructions C has no words for. */
+/* The instructions C has no words for; ports are drivers/portio.h's. */
 #ifndef ISTHMUS_BOOT_IO_H
 #define ISTHMUS_BOOT_IO_H
 
 #include <stdint.h>
 
-static inline uint8_t in8(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline void out8(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint32_t in32(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline void out32(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
+#include "drivers/portio.h"
 
 static inline uint64_t rdmsr(uint32_t msr)
 {
@@ -61,9 +37,6 @@ static inline struct cpuid cpuid_sub(uint32_t leaf, uint32_t sub)
 	return r;
 }
 
-static inline struct cpuid cpuid(uint32_t leaf)
-{
-	return cpuid_sub(leaf, 0);
-}
+#define cpuid(leaf)	cpuid_sub(leaf, 0)
 
 #endif

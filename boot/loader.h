@@ -13,6 +13,7 @@
 #include <efi.h>
 
 #include "acpi.h"
+#include "hypervisor/include/abi/black_box.h"
 #include "hypervisor/include/abi/boot_info.h"
 #include "proto/host_info.h"
 #include "manifest.h"
@@ -41,6 +42,8 @@ struct module {
 	uint64_t size;
 };
 
+struct black_box_read;
+
 extern EFI_HANDLE efi_image;
 extern EFI_SYSTEM_TABLE *efi_st;
 extern EFI_BOOT_SERVICES *efi_bs;
@@ -58,16 +61,26 @@ void console_stage(enum stage stage, const char *name);
 void console_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void console_leave_firmware(void);
 bool console_serial_present(void);
+extern struct box_log *console_log;
 
 /* memory.c */
 void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *what);
 uint64_t memory_alloc_low_page(void);
+bool memory_at(uint64_t at, uint64_t size);
+void memory_free(uint64_t at, uint64_t size);
+uint64_t memory_keep(uint64_t base, uint64_t size, uint32_t type);
 void memory_read_map(struct memmap *map);
 void memory_leave_firmware(struct memmap *map);
 
 /* files.c */
-void files_open(void);
+bool files_open(void);
+bool files_write(const char *path, const struct black_box_read *text);
 void files_read(const char *path, const uint8_t *sha256, uint32_t type, struct module *module);
+
+/* box.c */
+void box_open(void);
+extern struct module box_module;	/* the host partition's part of it all, which it begins */
+void box_keep(struct boot_info *info);
 
 /* processor.c */
 void processor_check(void);

@@ -124,8 +124,6 @@ void machine_iommus(struct boot_info *info, uint32_t ioapic_id)
 	const uint8_t *table;
 	uint32_t size;
 
-	/* our page tables are not there yet: by ports, segment 0 */
-	pci_config_set(info);
 	table = acpi_find(info->rsdp, name, &size);
 	if (table != NULL) {
 		wrong = iommu_dmar(table, size, ioapic_id, pci_config_read, iommus);
@@ -246,8 +244,8 @@ void machine_quiet_devices(struct boot_info *info, const struct manifest *manife
 {
 	uint32_t owned = 0;
 
-	out8(PIC1_MASK, 0xff);
-	out8(PIC2_MASK, 0xff);
+	port_out8(PIC1_MASK, 0xff);
+	port_out8(PIC2_MASK, 0xff);
 	pci.map = map;
 	pci.address_end = 1ull << (cpuid(0x80000008).eax & 0xff);
 	pci_config_set(info);

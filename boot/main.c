@@ -11,10 +11,12 @@
  */
 #include <string.h>
 
+#include "drivers/tco.h"
 #include "elf.h"
 #include "iommu.h"
 #include "loader.h"
 #include "paging.h"
+#include "pci.h"
 
 #define MANIFEST_PATH	"\\isthmus\\isthmus.dtb"
 /* far more than hypervisor.lds lets the image have */
@@ -39,7 +41,10 @@ static void manifest_load(void)
 {
 	char error[MANIFEST_ERROR_LEN];
 
-	files_open();
+	if (!files_open()) {
+		console_fail("the loader was not started from a file system it can read: start it "
+			     "from the EFI system partition that holds \\isthmus");
+	}
 	files_read(MANIFEST_PATH, NULL, BOOT_MEM_PARTITION, &blob);
 	if (!manifest_decode(blob.data, blob.size, &manifest, error)) {
 		console_fail("%s: %s; correct the .dts and make the boot disk again",
@@ -95,7 +100,8 @@ static struct boot_info *info_new(void)
 	info->version = BOOT_INFO_VERSION;
 	info->size = sizeof(*info);
 	info->serial_port = SERIAL_PORT;
-	info->flags = console_serial_present() ? BOOT_FLAG_SERIAL : 0;
+	info->flags = (console_serial_present() ? BOOT_FLAG_SERIAL : 0) |
+		      (manifest.panic_resets ? BOOT_FLAG_RESET : 0);
 	if (manifest.mark != NULL) {
 		info->mark[0] = BOOT_MARK_BYTE;
 		memcpy(info->mark + 1, manifest.mark, BOOT_MARK_LEN);
@@ -117,6 +123,7 @@ static void processors_find(struct boot_info *info)
 	info->ioapic_phys = machine.ioapic;
 	info->cpu_count = machine.cpu_count;
 	memcpy(info->apic_id, machine.apic_id, sizeof(info->apic_id));
+	box_keep(info);
 	/* the hypervisor starts all but this one */
 	while (info->bsp < info->cpu_count && info->apic_id[info->bsp] != self) {
 		info->bsp++;
@@ -270,6 +277,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	 * console has its own */
 	efi_bs->SetWatchdogTimer(0, 0, 0, NULL);
 	console_init();
+	box_open();
 	console_stage(STAGE_FIRMWARE, "firmware");
 	console_stage(STAGE_PROCESSOR, "processor");
 	processor_check();
@@ -298,6 +306,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	host_tell(info, host);
 
 	console_stage(STAGE_EXIT, "exit");
+	info->watchdog = manifest.panic_resets ? tco_start(pci_config_read) : 0;
 	memory_leave_firmware(&map);
 	info->mem_count = map.count;
 	memcpy(info->mem, map.mem, sizeof(info->mem));

@@ -40,6 +40,7 @@ struct manifest_module {
 
 struct manifest {
 	const char *mark;		/* BOOT_MARK_LEN characters; NULL: none */
+	bool panic_resets;		/* the machine */
 	uint32_t module_count;
 	uint32_t hypervisor;		/* index in module[] */
 	uint32_t host_image;		/* index in module[] */

@@ -63,6 +63,7 @@ static const struct prop chosen_props[] = {
 	{ "sandbox", PROP_TEXT, false, 1, 1023, 0 },
 	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
 	  offsetof(struct manifest, mark) },
+	{ "panic-resets", PROP_FLAG, false, 0, 0, offsetof(struct manifest, panic_resets) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
 	{ "sample-seconds", PROP_TEXT, false, 1, 4, 0 },
 	{ "host-socket", PROP_TEXT, false, 1, 255, 0 },
@@ -156,7 +157,7 @@ static bool module_read(struct decode *d, int node)
 	struct manifest_module *module = &m->module[m->module_count];
 
 	if (m->module_count == MANIFEST_MAX_MODULES || strlen(d->name) > 31 ||
-	    strcmp(d->name, "manifest") == 0) {
+	    strcmp(d->name, "manifest") == 0 || strcmp(d->name, HOST_BOX_MODULE) == 0) {
 		return manifest_error(d, NULL, "it is one module too many, or its name is "
 				      "reserved or longer than 31 characters");
 	}

@@ -12,7 +12,7 @@
 #include "manifest.h"
 
 enum prop_kind {
-	PROP_FLAG,	/* no value; not stored */
+	PROP_FLAG,	/* no value: bool, if it has a place */
 	PROP_U32,	/* one number, min..max: uint32_t */
 	PROP_PAIR,	/* two numbers, each min..max: uint32_t[2] */
 	PROP_STRING,	/* min..max printable characters: const char * */

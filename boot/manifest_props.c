@@ -180,6 +180,9 @@ static bool prop_store(struct decode *d, const struct prop *p, const void *data,
 	switch (p->kind) {
 	case PROP_FLAG:
 		ok = len == 0;
+		if (p->offset != 0) {
+			*(bool *)to = ok;
+		}
 		break;
 	case PROP_U32:
 	case PROP_PAIR:

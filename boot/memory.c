@@ -17,8 +17,8 @@ static unsigned kept_count;
 static EFI_MEMORY_DESCRIPTOR *descriptors;
 static UINTN descriptors_size;
 
-/* Notes a block for the map; returns its base. */
-static uint64_t keep(uint64_t base, uint64_t size, uint32_t type)
+/** Notes a block for the map; returns its base. */
+uint64_t memory_keep(uint64_t base, uint64_t size, uint32_t type)
 {
 	if (kept_count == KEPT_MAX) {
 		console_fail("more than %u memory blocks: use fewer modules", KEPT_MAX);
@@ -53,7 +53,22 @@ void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *wha
 	if (at + slack > base) {
 		efi_bs->FreePages(base + size, (at + slack - base) / PAGE_SIZE);
 	}
-	return (void *)keep(base, size, type);
+	return (void *)memory_keep(base, size, type);
+}
+
+/** Whether all pages from there on were free; they are the caller's, to keep or free. */
+bool memory_at(uint64_t at, uint64_t size)
+{
+	EFI_PHYSICAL_ADDRESS place = at;
+
+	return !EFI_ERROR(efi_bs->AllocatePages(AllocateAddress, EfiLoaderData, size / PAGE_SIZE,
+						&place));
+}
+
+/** Whole pages that are not kept. */
+void memory_free(uint64_t at, uint64_t size)
+{
+	efi_bs->FreePages(at, size / PAGE_SIZE);
 }
 
 /**
@@ -69,7 +84,7 @@ uint64_t memory_alloc_low_page(void)
 		console_fail("no free page below 640 KiB to start processors from: the firmware "
 			     "keeps it all; update the firmware");
 	}
-	return keep(at, PAGE_SIZE, BOOT_MEM_HYPERVISOR);
+	return memory_keep(at, PAGE_SIZE, BOOT_MEM_HYPERVISOR);
 }
 
 /* Reads the firmware's descriptors; *key is for ExitBootServices(). */

@@ -141,6 +141,7 @@ struct host_info *partitions_place(struct boot_info *info, const struct manifest
 	host->manifest_gpa = gpa;
 	host->manifest_size = blob->size;
 	module_add(p, host, "manifest", blob, &gpa);
+	module_add(p, host, HOST_BOX_MODULE, &box_module, &gpa);
 	for (uint32_t i = 0; i < manifest->module_count; i++) {
 		if (i != image && i != manifest->hypervisor) {
 			module_add(p, host, manifest->module[i].name, &modules[i], &gpa);

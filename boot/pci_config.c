@@ -16,7 +16,7 @@
 
 static const struct boot_info *machine;
 
-/** From here on the windows of *info are used, and it must stay. */
+/** From here on the windows of *info are used, and it must stay; before, the ports. */
 void pci_config_set(const struct boot_info *info)
 {
 	machine = info;
@@ -26,7 +26,7 @@ void pci_config_set(const struct boot_info *info)
  * page tables reach. */
 static volatile uint32_t *register_at(uint32_t address, uint32_t reg)
 {
-	for (uint32_t i = 0; i < machine->ecam_count; i++) {
+	for (uint32_t i = 0; machine != NULL && i < machine->ecam_count; i++) {
 		const struct boot_ecam *w = &machine->ecam[i];
 		uint64_t at = w->base + ((uint64_t)(address & 0xffff) << 12);
 		uint32_t bus = address >> 8 & 0xff;
@@ -50,8 +50,8 @@ uint32_t pci_config_read(uint32_t address, uint32_t reg)
 	if (address >> 16 != 0) {
 		return UINT32_MAX;
 	}
-	out32(CONFIG_ADDRESS, CONFIG_ENABLE | address << 8 | reg);
-	return in32(CONFIG_DATA);
+	port_out32(CONFIG_ADDRESS, CONFIG_ENABLE | address << 8 | reg);
+	return port_in32(CONFIG_DATA);
 }
 
 /** Writes a register of a function that has answered. */
@@ -63,6 +63,6 @@ void pci_config_write(uint32_t address, uint32_t reg, uint32_t value)
 		*at = value;
 		return;
 	}
-	out32(CONFIG_ADDRESS, CONFIG_ENABLE | address << 8 | reg);
-	out32(CONFIG_DATA, value);
+	port_out32(CONFIG_ADDRESS, CONFIG_ENABLE | address << 8 | reg);
+	port_out32(CONFIG_DATA, value);
 }

@@ -88,7 +88,7 @@ static uint32_t pm_read(uint16_t port, uint64_t *tsc)
 
 	for (unsigned i = 0; i < TRIES; i++) {
 		uint64_t before = rdtsc();
-		uint32_t v = in32(port);
+		uint32_t v = port_in32(port);
 		uint64_t took = rdtsc() - before;
 
 		if (took < best) {

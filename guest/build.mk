@@ -7,7 +7,7 @@
 # instruction from the kernel's entry on.
 
 guest_out := build/guest
-guest_init_src := $(filter-out proto/sha256.c,$(wildcard guest/init/*.c proto/*.c))
+guest_init_src := $(filter-out proto/sha256.c proto/black_box.c,$(wildcard guest/init/*.c proto/*.c))
 guest_driver_src := $(wildcard guest/driver/*.[ch] guest/driver/Kbuild)
 guest_kernel := build/deps/linux-build
 guest_debian := build/deps/debian-kernel

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/power.h"
 #include "proto/host_info.h"
 #include "host-bridge/agent/agent.h"
 #include "host-bridge/agent/control.h"
@@ -40,6 +41,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_clock.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/heap.h"
@@ -479,9 +481,11 @@ void main_entry(const struct host_info *info)
 	cpu_init(info);
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	notice_log_init();
+	black_box_init(info);
 	stage_reached(STAGE_HOST_STARTED);
 	config_read(info, &config);
 	stage_set_mark(config.mark);
+	black_box_set_reset(config.panic_resets ? power_reboot : NULL);
 	if (!config.exec && !config.quiet) {
 		console_banner(info);
 	}

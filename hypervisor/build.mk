@@ -7,7 +7,7 @@ HV_CFLAGS := -std=gnu11 -O2 -flto -fno-fat-lto-objects -g -ffreestanding -mno-re
 	-Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -Wstrict-prototypes \
 	-Wframe-larger-than=1536 -Ihypervisor/include
 HV_SRCS := $(wildcard hypervisor/core/*.c hypervisor/x86/*.c hypervisor/vmx/*.c \
-	hypervisor/svm/*.c hypervisor/iommu/*.c hypervisor/check/*.c hypervisor/x86/*.S hypervisor/vmx/*.S hypervisor/svm/*.S)
+	hypervisor/svm/*.c hypervisor/iommu/*.c hypervisor/check/*.c hypervisor/box/*.c hypervisor/x86/*.S hypervisor/vmx/*.S hypervisor/svm/*.S)
 HV_OBJS := $(patsubst hypervisor/%,build/hypervisor/%.o,$(HV_SRCS))
 
 build/hypervisor/%.c.o: hypervisor/%.c
@@ -53,6 +53,7 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 HV_MUTANT_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS))
 HV_WRAP_entry_fail := vmx_vcpu_reset
 HV_WRAP_stuck := paging_init cpuid_policy_init cpu_ap_entry
+HV_WRAP_black_box := stage exit_handle
 
 build/hypervisor/mutants/%.o: qemu-test/mutants/%.c
 	@mkdir -p $(@D)

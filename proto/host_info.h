@@ -32,7 +32,10 @@
 #define HOST_CHANNEL_STRIDE	0x04000000ull
 #define HOST_CHANNELS		32
 
-#define HOST_MAX_MODULES	40
+#define HOST_MAX_MODULES	41
+
+/* The host partition's part of the black box: struct box_host. */
+#define HOST_BOX_MODULE		"black-box"
 
 struct host_module {
 	char name[32];		/* "kernel", "initrd", "volume", "manifest".. */

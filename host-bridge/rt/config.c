@@ -203,6 +203,8 @@ void config_read(const struct host_info *info, struct config *config)
 		config->volume_disk = string_property(fdt, chosen,
 						      "volume-disk");
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;
+		config->panic_resets = fdt_getprop(fdt, chosen,
+						   "panic-resets", NULL) != NULL;
 	}
 	config->guest_count = 0;
 	read_guests(fdt, config);

@@ -75,6 +75,7 @@ struct config {
 	const char *samples;	/* seconds between lines of samples; or NULL */
 	bool quiet;		/* no banner */
 	const char *socket;	/* a path of the volume's, for lines; or NULL */
+	bool panic_resets;	/* what ends with this program */
 	const char *mark;	/* see stage.h; NULL: none */
 	const char *volume_disk;	/* word; NULL: the module "volume" */
 	const char *writable;	/* words for disks to write to; NULL: none */

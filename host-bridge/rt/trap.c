@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/stage.h"
@@ -60,6 +61,7 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	sink_text(text, strlen(text));
 	sink_drain();
 	sink_last(text, strlen(text));
+	black_box_say(text);
 }
 
 /* Gives the CPU up for good: with interrupts off a halted vCPU is never woken
@@ -143,6 +145,7 @@ void trap_dump(const struct trap_frame *f)
 	say("\n  rsp %016llx rflags %llx\n", (unsigned long long)f->rsp,
 	    (unsigned long long)f->rflags);
 	backtrace(f->rsp);
+	black_box_crashed();
 	stop();
 }
 
@@ -161,5 +164,6 @@ void cpu_fatal(const char *fmt, ...)
 	va_end(ap);
 	say("\n%sisthmus: FAILED stage %d %s: %s\n", stage_mark(),
 	    stage_next(), stage_name(stage_next()), text);
+	black_box_crashed();
 	stop();
 }

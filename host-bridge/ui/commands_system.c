@@ -16,6 +16,7 @@
 #include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/heap.h"
 #include "host-bridge/rt/hv_log.h"
@@ -362,6 +363,7 @@ void system_down(const struct command_env *env, bool reboot)
 	/* All text must be out before the machine is gone. */
 	fflush(stdout);
 	serial_drain();
+	black_box_clean();
 	if (reboot) {
 		power_reboot();
 	} else {

@@ -286,7 +286,7 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		exit_interrupt(e);
 		break;
 	case VM_EXIT_NMI:
-		log_nmi();
+		log_nmi(hvm->vcpu_get(v, VCPU_RIP));
 		break;
 	case VM_EXIT_TIMER:
 		exit_timer();

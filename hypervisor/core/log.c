@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: a ring of text in memory, always, and the serial line until the
+ * The log: a ring of text in the black box, always, and the serial line until the
  * host partition owns it; panic takes the line back. Any CPU, any context.
  *
  * log_lock keeps lines whole and is taken last of all locks; nothing below it
@@ -18,14 +18,9 @@
 #include <percpu.h>
 #include <x86.h>
 
-#define LOG_SIZE	65536u
 #define UART_LSR	5
 #define UART_LSR_THRE	0x20u
-#define LINE_MAX	400u
 
-/* Not static: so link-time optimization leaves them to the debugger. */
-char log_ring[LOG_SIZE];
-uint64_t log_head;		/* bytes ever written */
 static uint16_t uart;		/* 0: not ours to use */
 static uint16_t uart_port;	/* 0: the machine has none */
 static struct lock log_lock;
@@ -47,8 +42,9 @@ static void uart_putc(char c)
  * log_lock held, or nobody else is left to write. */
 static void emit(char c)
 {
-	log_ring[log_head % LOG_SIZE] = c;
-	log_head++;
+	if (box) {
+		box_put(&box->log, c);
+	}
 	if (uart) {
 		if (c == '\n') {
 			uart_putc('\r');
@@ -173,15 +169,16 @@ void log_write(const char *fmt, ...)
  */
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len)
 {
+	const struct box_log *log = &box->log;
 	uint32_t n = 0;
 
 	lock_take(&log_lock);
-	*cursor = u64_min(*cursor, log_head);
-	if (log_head - *cursor > LOG_SIZE) {
-		*cursor = log_head - LOG_SIZE;
+	*cursor = u64_min(*cursor, log->head);
+	if (log->head - *cursor > BOX_TEXT) {
+		*cursor = log->head - BOX_TEXT;
 	}
-	while (n < len && *cursor < log_head) {
-		out[n++] = log_ring[(*cursor)++ % LOG_SIZE];
+	while (n < len && *cursor < log->head) {
+		out[n++] = log->text[(*cursor)++ % BOX_TEXT];
 	}
 	lock_drop(&log_lock);
 	return n;
@@ -215,18 +212,19 @@ void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	log_format(fmt, &ap);
 	va_end(ap);
 	emit('\n');
-	cpu_halt_forever();
+	box_end();
 }
 
 /**
- * This CPU has got an NMI: cpu_stop_others()'s, if some CPU has called panic(), and
- * then it stops. Others are nobody's.
+ * This CPU has got an NMI at rip: cpu_stop_others()'s, if some CPU has called panic(),
+ * and then it stops; or of who has seen it hang. Others are nobody's.
  */
-NOINLINE void log_nmi(void)
+NOINLINE void log_nmi(uint64_t rip)
 {
 	if (panicking) {
 		sched_last_turn();
 	}
+	box_nmi(rip);
 }
 
 /**
@@ -241,7 +239,7 @@ void panic(const char *fmt, ...)
 	va_list ap;
 
 	if (__atomic_exchange_n(&panicking, 1, __ATOMIC_ACQ_REL)) {
-		cpu_halt_forever();
+		box_end();
 	}
 	uart = uart_port;
 	va_start(ap, fmt);

@@ -116,11 +116,11 @@ static bool runnable(const struct vcpu *v)
 	       v->partition->state == HC_STATE_RUNNING;
 }
 
-/* Fires what is due now; returns when the next timer of this CPU is, in host TSC,
- * ~0: none. Timers of vCPUs that run nowhere are fired here too. */
+/* Fires what is due now; returns when the next timer of this CPU is, in host TSC.
+ * Timers of vCPUs that run nowhere are fired here too. */
 static uint64_t run_timers(struct percpu *pc, uint64_t now)
 {
-	uint64_t next = ~0ull;
+	uint64_t next = box_turn(pc, now);
 	uint32_t i;
 
 	channel_poll();
@@ -147,7 +147,7 @@ static uint64_t run_timers(struct percpu *pc, uint64_t now)
 static NOINLINE void refill(struct percpu *pc)
 {
 	if (last_turn) {
-		cpu_halt_forever();
+		box_end();
 	}
 	for (uint32_t i = 0; i < pc->vcpu_count; i++) {
 		pc->vcpus[i]->slice_left = boot.tsc_hz / SLICE_PER_SECOND;
@@ -191,10 +191,9 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 	if (pc->index == 0) {
 		until = u64_min(until, iommu_report_at);
 	}
-	if (until != ~0ull) {
-		lapic_timer_start(until);
-	}
+	lapic_timer_start(until);
 	while (go_away(pc, NULL)) {
+		pc->box->doing = BOX_IDLE;
 		/* one page at a time, with interrupts let in after each */
 		if (work) {
 			work = frame_zero_one();
@@ -203,9 +202,8 @@ static uint64_t idle(struct percpu *pc, uint64_t until, uint64_t t0)
 			cpu_sti_hlt_cli();
 		}
 	}
-	if (until != ~0ull) {
-		lapic_timer_stop();
-	}
+	lapic_timer_stop();
+	pc->box->doing = BOX_HYPERVISOR;
 	now = rdtsc();
 	pc->idle_ticks += now - t0;
 	return now;
@@ -225,9 +223,11 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 	pc->current = v;
 	while (runnable(v) && vcpu_prepare(v)) {
 		if (go_away(pc, v)) {
+			pc->box->doing = BOX_GUEST;
 			hvm->vcpu_run(v, pc->timer_at, &e);
 			/* a mark that somebody has taken stays taken */
 			pc->away = 0;
+			box_exit(pc, v, &e);
 			exit_handle(v, &e);
 		}
 		if (pc->resched) {
@@ -273,7 +273,8 @@ void sched_loop(void)
 
 /**
  * The end of a panic. On CPU 0 the host partition's program gets an NMI, and a second
- * to send on what the log says; once it stops, or with another panic, that is over.
+ * to send on what the log says, if it has run; once it stops, or with another panic,
+ * that is over.
  * This CPU may have been anywhere: the others stop, so no lock is anybody's.
  */
 void sched_last_turn(void)
@@ -281,7 +282,7 @@ void sched_last_turn(void)
 	struct partition *host = partition_host();
 	struct percpu *pc = this_cpu();
 
-	if (host && pc->index == 0 && !last_turn) {
+	if (host && pc->index == 0 && pc->online && !last_turn) {
 		last_turn = true;
 		host->lock = frame_lock = (struct lock){ 0 };
 		pc->vcpu_count = 1;	/* its own, the first */
@@ -290,5 +291,5 @@ void sched_last_turn(void)
 		partition_event(host, HC_EVENT_LOG);	/* ends HC_WAIT */
 		sched_loop();
 	}
-	cpu_halt_forever();
+	box_end();
 }

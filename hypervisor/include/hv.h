@@ -6,6 +6,7 @@
 #ifndef ISTHMUS_HV_H
 #define ISTHMUS_HV_H
 
+#include <abi/black_box.h>
 #include <abi/boot_info.h>
 #include <abi/channel.h>
 #include <hvm_ops.h>
@@ -59,7 +60,7 @@ void log_quiet(void);		/* the host partition owns the UART now */
 void log_write(const char *fmt, ...) PRINTF(1, 2);
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len);
 void panic(const char *fmt, ...) PRINTF(1, 2) NORETURN;
-void log_nmi(void);
+void log_nmi(uint64_t rip);
 void stage(unsigned int code, const char *name);
 void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
 	PRINTF(3, 4) NORETURN;
@@ -149,6 +150,15 @@ void channel_record(const struct partition *p, struct channel_record *r,
 hv_status_t channel_query(struct partition *p, uint64_t local,
 			  struct guest_regs *r);
 
+/* box/: what of a run is left after a reset */
+extern struct black_box *box;
+void box_init(void);
+void box_exit(struct percpu *pc, struct vcpu *v, const struct vm_exit *e);
+uint64_t box_turn(struct percpu *pc, uint64_t now);
+void box_alive(void);
+void box_nmi(uint64_t rip);
+void box_end(void) NORETURN;
+
 /* check/: whether partitions are apart, read off the live tables */
 void check_init(void);
 void check_boot(void);
@@ -159,7 +169,7 @@ hv_status_t check_query_map(uint64_t index, struct guest_regs *r);
 /* x86: descriptor tables, CPUs, interrupts, policies */
 extern uint64_t paging_cr3;
 void paging_init(const struct boot_info *bi);
-void *paging_map_device(uint64_t pa);
+void *paging_map_device(uint64_t pa, bool through);
 void *paging_window(uint64_t pa);
 void paging_trampoline(uint64_t pa, bool on);
 void desc_load(struct percpu *pc);

@@ -35,6 +35,7 @@ struct percpu {
 					 * nothing without an interrupt */
 	struct vcpu *loaded;		/* whose FPU, MSRs are in the CPU */
 	struct vcpu *current;		/* being run now, for panic dumps */
+	struct box_cpu *box;		/* its part of the black box */
 	void *backend_current;		/* what the backend has loaded */
 	uint64_t tsc_aux;		/* the MSR, once somebody is loaded */
 	uint64_t timer_at;		/* host TSC: next deadline here */

@@ -366,7 +366,7 @@ static bool probe_all(const struct iommu_ops *o)
 		u->boot = &iommu_told->units[i];
 		for (page = 0; page < BOOT_IOMMU_REGISTERS; page += PAGE_SIZE) {
 			volatile uint8_t *at =
-				paging_map_device(u->boot->base + page);
+				paging_map_device(u->boot->base + page, false);
 
 			/* they lie one after the other */
 			u->regs = page ? u->regs : at;

@@ -13,9 +13,7 @@
 #include <x86.h>
 
 /* Also in vmx/vcpu.c, as the host state of a VM exit. */
-#define SEL_CODE	0x08u
-#define SEL_DATA	0x10u
-#define SEL_TSS		0x18u
+enum { SEL_CODE = 0x08, SEL_DATA = 0x10, SEL_TSS = 0x18 };
 
 /* Below are exceptions [SDM3 "Exception and Interrupt Vectors"]. */
 #define FIRST_INTERRUPT	32u
@@ -114,7 +112,7 @@ void desc_load(struct percpu *pc)
 void trap_handle(struct trap_frame *f)
 {
 	if (f->vector == X86_EXC_NMI) {
-		log_nmi();
+		log_nmi(f->rip);
 		return;
 	}
 	/* Nothing here sets TF or a breakpoint, and a guest's are off: but

@@ -92,7 +92,7 @@ void irq_mask_all(const struct boot_info *bi)
 	if (!bi->ioapic_phys) {
 		return;
 	}
-	ioapic = paging_map_device(bi->ioapic_phys);
+	ioapic = paging_map_device(bi->ioapic_phys, false);
 	ioapic += (bi->ioapic_phys & PAGE_MASK) / 4;
 	pins = (ioapic_read(1) >> 16 & 0xff) + 1;
 	for (i = 0; i < pins; i++) {

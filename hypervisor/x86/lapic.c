@@ -80,7 +80,7 @@ static void choose_mode(const struct boot_info *bi)
 		      "processor has none", highest);
 	}
 	if (!x2apic) {
-		lapic_page = paging_map_device(bi->lapic_phys);
+		lapic_page = paging_map_device(bi->lapic_phys, false);
 	}
 }
 

@@ -171,16 +171,17 @@ void paging_init(const struct boot_info *bi)
 }
 
 /**
- * Maps one page of device memory, uncached, for good. pa: host-physical;
+ * Maps one page of device memory, uncached, for good; or of memory, so that writes
+ * go through caches. pa: host-physical;
  * returns the address of its page's first byte. Boot CPU, before other CPUs
  * run, so nobody has cached the absence.
  */
-void *paging_map_device(uint64_t pa)
+void *paging_map_device(uint64_t pa, bool through)
 {
 	uint64_t va = DEVICE_BASE + device_pages++ * PAGE_SIZE;
 
-	map_one(va, pa & ~PAGE_MASK,
-		PTE_P | PTE_W | PTE_NX | PTE_PCD | PTE_PWT, PAGE_SIZE);
+	map_one(va, pa & ~PAGE_MASK, PTE_P | PTE_W | PTE_NX | PTE_PWT |
+		(through ? 0 : PTE_PCD), PAGE_SIZE);
 	return (void *)(uintptr_t)va;
 }
 

@@ -57,6 +57,7 @@ static void watch(unsigned int code, const char *name)
 	last_stage.name = name;
 	last_stage.until = rdtsc() + STAGE_SECONDS * boot.tsc_hz;
 	lapic_timer_start(last_stage.until);
+	box_alive();
 }
 
 static void reached(unsigned int code, const char *name)
@@ -119,6 +120,7 @@ static struct percpu *percpu_new(uint32_t index, uint32_t apic_id)
 	pc->timer_at = ~0ull;
 	pc->backend_page = frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
 				      "a CPU's virtualization state");
+	pc->box = &box->cpu[index];
 	cpus[index] = pc;
 	return pc;
 }
@@ -270,6 +272,7 @@ static void copy_info(const struct boot_info *bi)
 			     "the boot disk again, with both of one build");
 	}
 	boot = *bi;
+	box = (struct black_box *)(uintptr_t)boot.box;
 }
 
 /**
@@ -291,6 +294,7 @@ void hv_start(uint64_t info)
 	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
+	box_init();
 	lapic_init(&boot);
 	irq_mask_all(&boot);
 	watch(STAGE_ENTERED, "hypervisor entered");

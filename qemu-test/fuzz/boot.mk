@@ -23,10 +23,14 @@ build/fuzz/boot_pci: qemu-test/fuzz/boot_pci.c boot/pci.c boot/pci_bars.c boot/m
 	@mkdir -p $(@D)
 	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
 
+build/fuzz/boot_black_box: qemu-test/fuzz/boot_black_box.c proto/black_box.c
+	@mkdir -p $(@D)
+	clang $(BOOT_FUZZ_FLAGS) -o $@ $^
+
 # Where the fuzzers start from: the default manifest with digests in it, and a
 # static program ('f' chooses the ELF checker).
 build/fuzz/boot-seeds: build/unit/isthmus.dtb
-	@mkdir -p $@/manifest $@/images $@/memmap $@/pci
+	@mkdir -p $@/manifest $@/images $@/memmap $@/pci $@/black_box
 	cp $< $@/manifest/default
 	for module in $$(fdtget -l $< /modules); do \
 		fdtput -t bx $@/manifest/default /modules/$$module sha256 $$(seq 10 41); \
@@ -38,9 +42,9 @@ build/fuzz/boot-seeds: build/unit/isthmus.dtb
 
 .PHONY: fuzz-boot
 fuzz-boot: build/fuzz/boot_manifest build/fuzz/boot_memmap build/fuzz/boot_images \
-		build/fuzz/boot_pci \
+		build/fuzz/boot_pci build/fuzz/boot_black_box \
 		build/fuzz/boot-seeds
-	for part in manifest memmap images pci; do \
+	for part in manifest memmap images pci black_box; do \
 		build/fuzz/boot_$$part $(BOOT_FUZZ_RUN) -max_len=16384 build/fuzz/boot-seeds/$$part \
 			|| exit 1; \
 	done

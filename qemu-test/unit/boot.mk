@@ -2,7 +2,7 @@
 # Unit tests of the loader's pure parts.
 
 UNIT_TESTS += boot_manifest_test boot_parts_test boot_pci_test \
-	boot_handoff_test boot_iommu_test
+	boot_handoff_test boot_iommu_test black_box_test
 
 # libfdt as the tests use it: with the sanitizers, without our warnings.
 build/unit/libfdt.o: build/deps/libfdt
@@ -24,6 +24,9 @@ boot_manifest_test_NEEDS := build/deps/libfdt
 boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
 	boot/memmap.c boot/paging.c proto/sha256.c boot/virt.c
 
+black_box_test_SRCS := qemu-test/unit/black_box_test.c proto/black_box.c
+black_box_test_CFLAGS := -Ihypervisor/include
+
 boot_pci_test_SRCS := qemu-test/unit/boot_pci_test.c boot/pci.c boot/pci_bars.c boot/memmap.c
 UNIT_TESTS += boot_pci_stop_test
 boot_pci_stop_test_SRCS := qemu-test/unit/boot_pci_stop_test.c boot/pci.c boot/pci_bars.c \
@@ -33,6 +36,6 @@ boot_iommu_test_SRCS := qemu-test/unit/boot_iommu_test.c boot/iommu.c
 
 UNIT_TESTS += boot_place_test
 boot_place_test_SRCS := qemu-test/unit/boot_place_test.c boot/files.c boot/partitions.c \
-	boot/elf.c boot/paging.c proto/sha256.c
+	boot/elf.c boot/paging.c proto/black_box.c proto/sha256.c
 boot_place_test_CFLAGS := -fshort-wchar -DGNU_EFI_USE_MS_ABI \
 	-isystem /usr/include/efi -isystem /usr/include/efi/x86_64

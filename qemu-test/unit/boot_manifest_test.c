@@ -134,6 +134,7 @@ static const struct spoiled {
 	{ "/", "model", 0, { 0 }, "x", "/: unknown property \"model\"" },
 	{ "/chosen", "loud", 0, { 0 }, "", "/chosen: unknown property \"loud\"" },
 	{ "/chosen", "quiet", 1, { 1 }, NULL, "\"quiet\": it takes no value" },
+	{ "/chosen", "panic-resets", 1, { 1 }, NULL, "\"panic-resets\": it takes no value" },
 	{ "/chosen", "exec", 0, { 0 }, "", "\"exec\": it takes one string" },
 	{ "/chosen", "sandbox", 0, { 0 }, "", "\"sandbox\": it takes one string" },
 	{ "/chosen", "writable-disks", 0, { 0 }, "", "\"writable-disks\": it takes one string" },
@@ -292,10 +293,13 @@ static void the_mark_is_kept(void **state)
 	(void)state;
 	assert_true(decode());
 	assert_null(m.mark);
+	assert_false(m.panic_resets);
+	assert_int_equal(fdt_setprop(blob, node_at("/chosen"), "panic-resets", NULL, 0), 0);
 	assert_int_equal(fdt_setprop_string(blob, node_at("/chosen"), "mark",
 					    "0123456789abcdef"), 0);
 	assert_true(decode());
 	assert_string_equal(m.mark, "0123456789abcdef");
+	assert_true(m.panic_resets);
 }
 
 static void functions_are_chosen(void **state)

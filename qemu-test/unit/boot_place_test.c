@@ -33,6 +33,8 @@ static void *given[16];
 static unsigned gifts;
 static struct boot_info info;
 static struct manifest manifest;
+static uint8_t box[BOX_HOST_SIZE];
+struct module box_module = { box, sizeof(box) };
 
 void console_write(const char *text)
 {
@@ -273,17 +275,21 @@ static void host_partition(void **state)
 	manifest.module[2] = (struct manifest_module){ "hypervisor", "\\hv", NULL };
 	manifest.hypervisor = 2;
 	host = partitions_place(&info, &manifest, modules, &dtb);
-	/* low memory, program, pool, the blob, and the one module that is its */
-	assert_int_equal(info.partitions[0].region_count, 5);
+	/* low memory, program, pool, the blob, the black box, and the one module
+	 * that is its */
+	assert_int_equal(info.partitions[0].region_count, 6);
 	assert_int_equal(r[0].size, 0x9000);
 	data = (const uint8_t *)r[0].hpa;
 	assert_ptr_equal(host, data + HOST_INFO_GPA);
 	assert_true(all(data, HOST_INFO_GPA, 0));
 	/* from the GDT's end to the page tables */
 	assert_true(all(data + HOST_BOOT_GPA + 32, PAGE_SIZE - 32, 0));
-	assert_int_equal(host->module_count, 2);
-	assert_string_equal(host->modules[1].name, "disk");
-	assert_int_equal(host->modules[1].size, sizeof(disk));
+	assert_int_equal(host->module_count, 3);
+	assert_string_equal(host->modules[1].name, HOST_BOX_MODULE);
+	assert_int_equal(host->modules[1].size, sizeof(box));
+	assert_int_equal(r[4].hpa, (uint64_t)box);
+	assert_string_equal(host->modules[2].name, "disk");
+	assert_int_equal(host->modules[2].size, sizeof(disk));
 	/* the program, zeros between its segments and behind them */
 	assert_int_equal(r[1].gpa, HOST_IMAGE_GPA);
 	assert_int_equal(r[1].size, 2 * PAGE_SIZE);
@@ -297,11 +303,11 @@ static void host_partition(void **state)
 	assert_int_equal(r[2].size, 2 * MIB);
 	assert_true(all((const uint8_t *)r[2].hpa, r[2].size, 0));
 	assert_memory_equal(&info.dma, &r[2], sizeof(info.dma));
-	assert_int_equal(info.partitions[0].mem_cap, 66 * MIB + 3 * PAGE_SIZE);
-	assert_int_equal(info.partitions[0].mem_min, 3 * MIB + 3 * PAGE_SIZE);
+	assert_int_equal(info.partitions[0].mem_cap, 66 * MIB + 3 * PAGE_SIZE + sizeof(box));
+	assert_int_equal(info.partitions[0].mem_min, 3 * MIB + 3 * PAGE_SIZE + sizeof(box));
 	assert_int_equal(info.partitions[0].start_rip, HOST_IMAGE_GPA + 4000);
 	/* nothing else may be executed, and all may be written */
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		assert_int_equal(r[i].flags, i == 1 ? BOOT_MAP_WRITE | BOOT_MAP_EXEC :
 				 BOOT_MAP_WRITE);
 	}

@@ -47,7 +47,7 @@ host_files_SRCS := qemu-test/unit/host_files_test.c \
 	qemu-test/unit/host_no_watch.c
 host_files_CFLAGS := -include qemu-test/unit/newlib.h
 host_trap_SRCS := qemu-test/unit/host_trap_test.c host-bridge/rt/trap.c \
-	host-bridge/rt/sink.c
+	host-bridge/rt/sink.c host-bridge/rt/black_box.c host-bridge/rt/notice.c
 host_mem_SRCS := qemu-test/unit/host_mem_test.c \
 	qemu-test/unit/host_mem_names.S
 host_heap_SRCS := qemu-test/unit/host_heap_test.c host-bridge/rt/heap.c

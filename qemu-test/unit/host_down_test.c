@@ -140,12 +140,21 @@ uint64_t loop_ms_to_ticks(uint64_t ms)
 	return ms * 1000000;
 }
 
+static bool clean;
+
+void black_box_clean(void)
+{
+	clean = true;
+}
+
 void power_off(void)
 {
+	assert_true(clean);
 }
 
 void power_reboot(void)
 {
+	assert_true(clean);
 }
 
 void serial_drain(void)

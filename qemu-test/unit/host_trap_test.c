@@ -8,7 +8,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "hypervisor/include/abi/black_box.h"
+#include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/stage.h"
 
@@ -117,11 +120,55 @@ static void the_hypervisor_has_ended(void **state)
 	assert_int_equal(sent + queued, 0);
 }
 
+static struct box_host box;
+static unsigned resets;
+
+static void reset(void)
+{
+	assert_int_equal(box.end, BOX_CRASHED);
+	resets++;
+}
+
+/* What is said, and how it ends, is kept; without a box nothing is. */
+static void black_box(void **state)
+{
+	static struct host_info info = { .module_count = 2, .modules = {
+		{ .name = "volume", .size = 1 << 20 },
+		{ .name = HOST_BOX_MODULE, .size = sizeof(box) - 1 } } };
+
+	(void)state;
+	info.modules[1].gpa = (uintptr_t)&box;
+	black_box_init(&info);
+	black_box_say("nowhere");
+	black_box_clean();
+	info.modules[1].size++;
+	black_box_init(&info);
+	assert_int_equal(box.log.head, 0);
+	assert_int_equal(box.end, 0);
+	sink_set(&sink);
+	queued = sent = 0;
+	notice("isthmus: %u", 7);
+	signal(SIGSEGV, on_halt);
+	take_nmi();
+	assert_int_equal(box.end, 0);
+	black_box_set_reset(reset);
+	if (sigsetjmp(halted, 1) == 0) {
+		cpu_fatal("no %s", "more");
+	}
+	signal(SIGSEGV, SIG_DFL);
+	assert_int_equal(resets, 1);
+	assert_string_equal(box.log.text, "isthmus: 7\n\nMARKisthmus: FAILED "
+			    "stage 62 volume ready: no more\n");
+	black_box_clean();
+	assert_int_equal(box.end, BOX_CLEAN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(last_words),
 		cmocka_unit_test(the_hypervisor_has_ended),
+		cmocka_unit_test(black_box),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

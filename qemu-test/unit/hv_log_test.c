@@ -5,6 +5,7 @@
 #include "hv_fakes.h"
 
 static uint64_t cursor;
+static struct black_box memory;
 static unsigned last_turns, polls;
 static bool stuck;
 
@@ -34,6 +35,7 @@ static int make(void **state)
 {
 	(void)state;
 	fakes_reset();
+	box = &memory;
 	log_quiet();
 	cursor = ~0ull;
 	(void)log_read(&cursor, NULL, 0);	/* to the end */
@@ -153,6 +155,18 @@ static void stuck_line(void **state)
 	assert_string_equal(text(), "x\n");
 }
 
+/* The very first words have nowhere to be kept. */
+static void before_the_box(void **state)
+{
+	(void)state;
+	log_init(0x3f8, true);
+	box = NULL;
+	fake.serial_len = 0;
+	log_write("early");
+	fake.serial[fake.serial_len] = 0;
+	assert_string_equal(fake.serial, "early\r\n");
+}
+
 static void failures(void **state)
 {
 	(void)state;
@@ -164,13 +178,13 @@ static void failures(void **state)
 	assert_string_equal(fake.serial, "isthmus: FAILED stage 46 "
 			    "virtualization: CPU 3: no VT-x\r\n");
 	fake.serial_len = 0;
-	log_nmi();			/* nobody's */
+	log_nmi(0);			/* nobody's */
 	assert_int_equal(last_turns, 0);
 	/* the tool believes a line with this run's mark, wherever it comes */
 	strcpy(boot.mark, "\x1e" "0123456789abcdef");
 	assert_panics(panic("page %#llx", 0x1000ull));
 	assert_int_equal(last_turns, 1);
-	assert_panics(log_nmi());
+	assert_panics(log_nmi(0));
 	assert_int_equal(last_turns, 2);
 	fake.serial[fake.serial_len] = 0;
 	assert_non_null(strstr(fake.serial, "\r\n\x1e" "0123456789abcdef"
@@ -189,7 +203,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(formats), TEST(reading), TEST(lost_text),
-		TEST(serial_line), TEST(stuck_line), TEST(failures),
+		TEST(serial_line), TEST(before_the_box), TEST(stuck_line),
+		TEST(failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

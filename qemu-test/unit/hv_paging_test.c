@@ -212,7 +212,7 @@ static void a_window(void **state)
 	fakes_reset();
 	gib_pages = true;
 	machine(5 * GIB);
-	lapic = (uintptr_t)paging_map_device(0xfee00000);
+	lapic = (uintptr_t)paging_map_device(0xfee00000, false);
 	before = flushes;
 	p = paging_window(0xe00fa044);
 	assert_int_equal((uintptr_t)p & PAGE_MASK, 0x44);

@@ -184,6 +184,16 @@ static void plain_run(void **state)
 	assert_false(v.running);
 }
 
+static uint64_t turn_by = 1ull << 60;
+
+/* An idle CPU wakes up for its next turn, too. */
+uint64_t box_turn(struct percpu *pc, uint64_t now)
+{
+	assert_ptr_equal(pc, &fake_cpu[0]);
+	assert_true(now <= rdtsc());
+	return turn_by;
+}
+
 /* What devices have tried is looked at when that is due, by CPU 0. */
 static void reports_due(void **state)
 {
@@ -200,11 +210,11 @@ static void reports_wake(void **state)
 {
 	(void)state;
 	go();
-	assert_int_equal(timer_at, 0);
-	iommu_report_at = ~0ull - 1;
+	assert_int_equal(timer_at, turn_by);
+	iommu_report_at = turn_by - 1;
 	go();
 	assert_int_equal(reports, 0);
-	assert_int_equal(timer_at, ~0ull - 1);
+	assert_int_equal(timer_at, turn_by - 1);
 }
 
 /* A bit raised after vcpu_prepare() has looked, by who finds the CPU here. */
@@ -257,6 +267,9 @@ static void last_turn(void **state)
 	assert_panics(sched_last_turn());
 	assert_int_equal(entries, 0);
 	fake_cpu[0].index = 0;
+	assert_panics(sched_last_turn());	/* it has not begun yet */
+	assert_int_equal(entries, 0);
+	fake_cpu[0].online = 1;
 	far.partition = &other;
 	far.cpu = &fake_cpu[0];
 	far.slice_left = 1000;

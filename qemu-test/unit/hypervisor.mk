@@ -12,6 +12,7 @@ HV_UNIT += hv_sched hv_sched_order hv_fair
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
 HV_UNIT += hv_paging
+HV_UNIT += hv_box
 HV_UNIT += hv_lapic
 HV_UNIT += hv_trap
 HV_UNIT += hv_irq
@@ -37,6 +38,7 @@ hv_vmcs_UNDER := vmx/vcpu.c x86/msr.c x86/cpuid.c x86/vlapic.c
 hv_check_UNDER := vmx/check.c
 hv_channel_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_paging_UNDER := x86/paging.c
+hv_box_UNDER := box/box.c
 hv_trap_UNDER := x86/desc.c
 hv_irq_UNDER := x86/irq.c
 hv_kvmclock_UNDER := x86/kvmclock.c x86/vlapic.c
@@ -79,7 +81,7 @@ hv_cost_svm_UNDER := $(hv_cost_UNDER) svm/decode.c svm/vcpu.c svm/svm.c
 
 $(foreach t,$(HV_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \
-		qemu-test/unit/fake/hv_fakes.c \
+		qemu-test/unit/fake/hv_fakes.c qemu-test/unit/fake/hv_box.c \
 		$(addprefix hypervisor/,$($(t)_UNDER)))\
 	$(eval $(t)_CFLAGS := -include qemu-test/unit/fake/hv_machine.h \
 		-Iqemu-test/unit/fake))

@@ -103,12 +103,12 @@ end
 
 define log-tail
 	set $n = $arg0
-	if $n > log_head
-		set $n = log_head
+	if $n > box->log.head
+		set $n = box->log.head
 	end
-	set $at = log_head - $n
-	while $at < log_head
-		printf "%c", log_ring[$at % sizeof(log_ring)]
+	set $at = box->log.head - $n
+	while $at < box->log.head
+		printf "%c", box->log.text[$at % sizeof(box->log.text)]
 		set $at = $at + 1
 	end
 end

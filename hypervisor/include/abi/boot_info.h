@@ -19,7 +19,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	6
+#define BOOT_INFO_VERSION	7
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -27,24 +27,15 @@
 /* Link address of the hypervisor image (2 MiB aligned in both spaces). */
 #define HV_IMAGE_BASE		0xffffffff80000000ull
 
-#define BOOT_MAX_MEM		512
-#define BOOT_MAX_CPUS		64
-#define BOOT_MAX_PARTITIONS	18
-#define BOOT_MAX_PORTS		48
-#define BOOT_MAX_IRQS		16
-#define BOOT_MAX_MMIO		64
-#define BOOT_MAX_REGIONS	48
-#define BOOT_MAX_DEMAND		4
-#define BOOT_MAX_CHANNELS	32
-#define BOOT_MAX_ECAM		16
-#define BOOT_MAX_PCI		64
-#define BOOT_PCI_BARS		6
-#define BOOT_MAX_IOMMUS		16
-#define BOOT_MAX_SCOPES		96
-#define BOOT_MAX_RESERVED	32
-#define BOOT_NAME_LEN		16
-#define BOOT_MARK_LEN		16	/* characters of the manifest's "mark" */
-#define BOOT_MARK_BYTE		0x1e	/* stands before them on the wire */
+enum {	/* at most */
+	BOOT_MAX_MEM = 512, BOOT_MAX_CPUS = 64, BOOT_MAX_PARTITIONS = 18,
+	BOOT_MAX_PORTS = 48, BOOT_MAX_IRQS = 16, BOOT_MAX_MMIO = 64,
+	BOOT_MAX_REGIONS = 48, BOOT_MAX_DEMAND = 4, BOOT_MAX_CHANNELS = 32,
+	BOOT_MAX_ECAM = 16, BOOT_MAX_PCI = 64, BOOT_PCI_BARS = 6,
+	BOOT_MAX_IOMMUS = 16, BOOT_MAX_SCOPES = 96, BOOT_MAX_RESERVED = 32,
+	/* characters of the manifest's "mark"; stands before them on the wire */
+	BOOT_NAME_LEN = 16, BOOT_MARK_LEN = 16, BOOT_MARK_BYTE = 0x1e,
+};
 
 enum boot_mem_type {
 	BOOT_MEM_FREE = 1,	/* the hypervisor's to use: its page pool */
@@ -247,6 +238,7 @@ struct boot_iommus {
 #define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
 					 * per byte than REP MOVSQ/STOSQ */
 #define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
+#define BOOT_FLAG_RESET		0x4u	/* a panic ends in a reset, not in a halt */
 
 struct boot_info {
 	uint64_t magic;
@@ -269,7 +261,11 @@ struct boot_info {
 	uint32_t channel_count;
 	uint32_t ecam_count;
 	uint32_t pci_count;
-	uint32_t reserved;
+	uint32_t watchdog;		/* port of the chipset's, which a write of
+					 * 1, 16 bits, holds off for 20 s; 0: none */
+	uint64_t box;			/* struct black_box, of type
+					 * BOOT_MEM_FIRMWARE: mapped apart */
+	uint64_t box_size;
 	/* What stands before a line of ours on the serial line, so that
 	 * "isthmus boot" knows it from what a guest prints; "": nothing. */
 	char mark[BOOT_MARK_LEN + 8];

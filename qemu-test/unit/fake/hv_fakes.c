@@ -14,6 +14,7 @@
 
 WEAK struct fakes fake;
 struct percpu fake_cpu[2];
+static struct box_cpu fake_box[2];
 WEAK struct boot_info boot;
 WEAK struct percpu *cpus[BOOT_MAX_CPUS];
 WEAK uint32_t cpu_count;
@@ -120,11 +121,13 @@ void fakes_reset(void)
 	memset(&fake, 0, sizeof(fake));
 	memset(&boot, 0, sizeof(boot));
 	memset(fake_cpu, 0, sizeof(fake_cpu));
+	memset(fake_box, 0, sizeof(fake_box));
 	fake_format.split_exec = false;
 	for (i = 0; i < 2; i++) {
 		fake_cpu[i].self = &fake_cpu[i];
 		fake_cpu[i].index = i;
 		fake_cpu[i].apic_id = i * 2;
+		fake_cpu[i].box = &fake_box[i];
 		cpus[i] = &fake_cpu[i];
 	}
 	cpu_count = 2;
@@ -189,6 +192,12 @@ WEAK uint8_t inb(uint16_t port)
 {
 	(void)port;
 	return 0xff;
+}
+
+WEAK void outw(uint16_t port, uint16_t v)
+{
+	(void)port;
+	(void)v;
 }
 
 WEAK void outb(uint16_t port, uint8_t v)
@@ -292,8 +301,9 @@ WEAK void log_write(const char *fmt, ...)
 	(void)fmt;
 }
 
-WEAK void log_nmi(void)
+WEAK void log_nmi(uint64_t rip)
 {
+	(void)rip;
 }
 
 WEAK void sched_last_turn(void)
