@@ -49,6 +49,28 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 
 -include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d)
 
+# And one that tells what of it runs: qemu-test/coverage, tools/coverage. The
+# compiler's calls need frames that the gate of the usual one has not.
+HV_COVER_CFLAGS := $(filter-out -Wframe-larger-than=%,$(HV_TRACE_CFLAGS))
+HV_COVER_OBJS := $(patsubst hypervisor/%,build/hypervisor/covered/%.o,$(HV_SRCS))
+
+build/hypervisor/covered/%.c.o: hypervisor/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HV_COVER_CFLAGS) -fsanitize-coverage=trace-pc \
+		-fno-optimize-sibling-calls -MMD -MP -c $< -o $@
+
+build/hypervisor/covered/%.S.o: hypervisor/%.S
+	@mkdir -p $(@D)
+	$(CC) $(HV_COVER_CFLAGS) -MMD -MP -c $< -o $@
+
+build/hypervisor/hypervisor-coverage.elf: qemu-test/coverage/coverage.c $(HV_COVER_OBJS) \
+		hypervisor/hypervisor.lds
+	$(CC) $(HV_COVER_CFLAGS) -nostdlib -static -no-pie \
+		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		-T hypervisor/hypervisor.lds -o $@ $< $(HV_COVER_OBJS)
+
+-include $(HV_COVER_OBJS:.o=.d)
+
 # Mutants for boot tests: see their sources in qemu-test/mutants.
 HV_MUTANT_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS))
 HV_WRAP_entry_fail := vmx_vcpu_reset
