@@ -43,7 +43,7 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_connects", "cases_sessions", "cases_unix", "cases_black_box")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof",
-                "cases_containers", "cases_random")
+                "cases_containers", "cases_judges", "cases_random")
 PLATFORMS = os.environ.get("PLATFORMS", "bochs qemu-tcg").split()
 BOCHS = ("bochs", "bochs-amd")
 QEMU = ("qemu-tcg",)
