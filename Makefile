@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --check-symlink-times
 .DEFAULT_GOAL := help
 
-PARTS := boot doctor hypervisor host-bridge guest
+PARTS := text boot doctor hypervisor host-bridge guest
 ARTIFACTS := build/boot/BOOTX64.EFI build/doctor/DOCTOR.EFI \
 	build/hypervisor/hypervisor.elf \
 	build/host-bridge/host-bridge.elf build/guest/bzImage \

@@ -5,7 +5,8 @@ BOOT_LIBFDT := build/deps/libfdt
 BOOT_OUT := build/boot
 BOOT_SRCS := $(wildcard boot/*.c)
 BOOT_OBJS := $(BOOT_SRCS:boot/%.c=$(BOOT_OUT)/%.o) \
-	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/proto/black_box.o $(BOOT_OUT)/drivers/tco.o $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
+	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/proto/black_box.o $(BOOT_OUT)/drivers/tco.o \
+	$(TEXT_SRCS:%.c=$(BOOT_OUT)/%.o) $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
 
 BOOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar \
 	-fno-stack-protector -fno-strict-aliasing -mno-red-zone \
@@ -26,6 +27,14 @@ $(BOOT_OUT)/proto/%.o: proto/%.c
 	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
 
 $(BOOT_OUT)/drivers/%.o: drivers/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
+
+$(BOOT_OUT)/text/%.o: text/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
+
+$(BOOT_OUT)/build/text/%.o: build/text/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BOOT_CFLAGS) $(BOOT_WARN) -c $< -o $@
 
@@ -55,4 +64,4 @@ $(BOOT_OUT)/boot.so: $(BOOT_OBJS)
 $(BOOT_OUT)/BOOTX64.EFI: $(BOOT_OUT)/boot.so
 	$(BOOT_EFI)
 
--include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d $(BOOT_OUT)/drivers/*.d)
+-include $(wildcard $(BOOT_OUT)/*.d $(BOOT_OUT)/proto/*.d $(BOOT_OUT)/drivers/*.d $(BOOT_OUT)/text/*.d)

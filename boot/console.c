@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages, on the firmware's screens and on the first serial port.
+ * Messages, on the first serial port and on screens: on one by our own hand
+ * (screen.c), on others by the firmware's, as long as it is there.
  *
  * Firmware often shows its console on the serial port too. Every line goes
  * there once, by our own hand: of the firmware's outputs only those are used
@@ -8,9 +9,10 @@
  */
 #include <stdarg.h>
 
-#include "fmt.h"
+#include "text/fmt.h"
 #include "io.h"
 #include "loader.h"
+#include "text/fbtext.h"
 
 #define LINE_MAX	512
 #define SCREEN_MAX	4
@@ -79,16 +81,20 @@ static void screens_find(void)
 {
 	EFI_HANDLE handles[SCREEN_MAX];
 	UINTN size = sizeof(handles);
+	SIMPLE_TEXT_OUTPUT_INTERFACE *out;
 
 	if (EFI_ERROR(efi_bs->LocateHandle(ByProtocol, &graphics_guid, NULL, &size, handles))) {
 		return;
 	}
 	for (UINTN i = 0; i < size / sizeof(handles[0]); i++) {
+		bool ours = screen_take(handles[i]);
+
 		if (handles[i] != efi_st->ConsoleOutHandle &&
-		    !EFI_ERROR(efi_bs->HandleProtocol(handles[i], &text_guid,
-						      (void **)&screen[screens]))) {
-			screen[screens]->ClearScreen(screen[screens]);
-			screens++;
+		    !EFI_ERROR(efi_bs->HandleProtocol(handles[i], &text_guid, (void **)&out))) {
+			out->EnableCursor(out, FALSE);
+			out->ClearScreen(out);
+			screen[screens] = out;
+			screens += !ours;
 		}
 	}
 }
@@ -100,6 +106,7 @@ static void screens_find(void)
 void console_write(const char *text)
 {
 	quiet = 0;
+	screen_write(text);
 	for (; *text != '\0'; text++) {
 		CHAR16 wide[3] = { (CHAR16)*text };
 
@@ -128,6 +135,7 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 	if (++quiet < QUIET_MAX) {
 		return;
 	}
+	screen_write(FBTEXT_FAILURE);
 	console_say("FAILED stage %u %s: nothing has happened for %u s: the firmware, or a device "
 		    "it works with, hangs; switch the machine off and on, and update the firmware",
 		    stage_now, stage_name, QUIET_MAX);
@@ -163,7 +171,7 @@ bool console_serial_present(void)
 }
 
 /**
- * No screen any more: the firmware is gone, or about to. From here on
+ * No screen of the firmware's any more: it is gone, or about to. From here on
  * console_fail() halts, and nothing watches the time.
  */
 void console_leave_firmware(void)
@@ -227,7 +235,9 @@ void console_fail(const char *format, ...)
 	va_start(ap, format);
 	fmt_va(line, sizeof(line), format, ap);
 	va_end(ap);
+	screen_write(FBTEXT_FAILURE);
 	console_say("FAILED stage %u %s: %s", stage_now, stage_name, line);
+	screen_write(FBTEXT_USUAL);
 	if (!firmware_left) {
 		efi_bs->SetTimer(ticks, TimerCancel, 0);
 		wait_for_key();

@@ -63,6 +63,12 @@ void console_leave_firmware(void);
 bool console_serial_present(void);
 extern struct box_log *console_log;
 
+/* screen.c */
+bool screen_take(EFI_HANDLE handle);
+void screen_write(const char *bytes);
+void screen_tell(const struct memmap *map, struct boot_info *info, struct host_info *host);
+uint64_t screen_end(void);
+
 /* memory.c */
 void *memory_alloc(uint64_t size, uint64_t align, uint32_t type, const char *what);
 uint64_t memory_alloc_low_page(void);
@@ -92,8 +98,6 @@ uint32_t processor_apic_id(void);
 uint64_t machine_rsdp(void);
 void machine_cpus(uint64_t rsdp, struct acpi_machine *machine);
 void machine_iommus(struct boot_info *info, uint32_t ioapic_id);
-bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
-		    struct boot_region *region);
 void machine_clock(uint64_t *seconds, uint64_t *tsc);
 void machine_ecam(uint64_t rsdp, struct boot_info *info);
 void machine_quiet_devices(struct boot_info *info, const struct manifest *manifest,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine around the boot processor: other processors, interrupt
- * controllers, screen, clock, and devices that must keep quiet. The firmware
+ * controllers, clock, and devices that must keep quiet. The firmware
  * is asked and believed, but for the form of its tables.
  */
 #include <string.h>
@@ -14,13 +14,10 @@
 #define PIC1_MASK		0x21
 #define PIC2_MASK		0xa1
 
-#define SCREEN_BYTES_MAX	(256 * MIB)
-
 static struct pci_machine pci;
 
 static EFI_GUID acpi2_guid = ACPI_20_TABLE_GUID;
 static EFI_GUID acpi1_guid = ACPI_TABLE_GUID;
-static EFI_GUID graphics_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
 
 /* [PI 1.8 volume 2 "MP Services Protocol"]; gnu-efi does not have it. */
 static EFI_GUID mp_guid = {
@@ -135,41 +132,6 @@ void machine_iommus(struct boot_info *info, uint32_t ioapic_id)
 			    "firmware", name, wrong);
 		memset(iommus, 0, sizeof(*iommus));
 	}
-}
-
-/**
- * Describes the screen for the host partition, and the device memory of it for
- * the hypervisor. Returns false if there is none that can be mapped: no frame
- * buffer, one that is RAM of map, or too large for its place at
- * HOST_FRAMEBUFFER_GPA.
- */
-bool machine_screen(const struct memmap *map, struct host_framebuffer *screen,
-		    struct boot_region *region)
-{
-	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
-	const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info;
-	uint64_t base, size;
-
-	if (EFI_ERROR(efi_bs->LocateProtocol(&graphics_guid, NULL, (void **)&gop)) ||
-	    gop->Mode == NULL || gop->Mode->Info == NULL ||
-	    gop->Mode->Info->PixelFormat == PixelBltOnly) {
-		return false;
-	}
-	info = gop->Mode->Info;
-	base = gop->Mode->FrameBufferBase;
-	size = round_up(gop->Mode->FrameBufferSize, PAGE_SIZE);
-	if (base == 0 || base % PAGE_SIZE != 0 || size == 0 || size > SCREEN_BYTES_MAX ||
-	    base > UINT64_MAX - size || memmap_overlaps(map, base, base + size)) {
-		return false;
-	}
-	*region = (struct boot_region) {
-		.gpa = HOST_FRAMEBUFFER_GPA, .hpa = base, .size = size,
-		.flags = BOOT_MAP_WRITE | BOOT_MAP_UNCACHED };
-	*screen = (struct host_framebuffer) {
-		.gpa = HOST_FRAMEBUFFER_GPA,
-		.width = info->HorizontalResolution, .height = info->VerticalResolution,
-		.stride = info->PixelsPerScanLine, .format = info->PixelFormat };
-	return true;
 }
 
 /**

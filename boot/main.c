@@ -205,8 +205,8 @@ static void memory_check(void)
 	}
 }
 
-/* Makes the page tables for the jump: memory one to one, so that this code and
- * boot_info stay where they are, and the image; returns the root's address. What
+/* Makes the page tables for the jump: memory and the screen one to one, so that this
+ * code and boot_info stay where they are, and the image; returns the root's address. What
  * the loader has allocated is below 4 GiB; where the loader itself is, the
  * firmware has decided. */
 static void enter(uint64_t cr3, uint64_t entry, const struct boot_info *info)
@@ -215,7 +215,9 @@ static void enter(uint64_t cr3, uint64_t entry, const struct boot_info *info)
 static uint64_t tables_make(struct boot_info *info)
 {
 	const struct boot_mem *last = &map.mem[map.count - 1];
-	uint32_t gib = (uint32_t)(round_up(last->base + last->size, 1ull << 30) >> 30);
+	uint64_t end = last->base + last->size;
+	uint32_t gib = (uint32_t)(round_up(end > screen_end() ? end : screen_end(), 1ull << 30)
+				  >> 30);
 	uint64_t *tables, *high;
 
 	gib = gib < IDENT_MIN_GIB ? IDENT_MIN_GIB : gib > IDENT_MAX_GIB ? IDENT_MAX_GIB : gib;
@@ -236,7 +238,6 @@ static uint64_t tables_make(struct boot_info *info)
  * to its device memory. The vendor's name is a stranger's text: ASCII only. */
 static void host_tell(struct boot_info *info, struct host_info *host)
 {
-	struct boot_partition *p = &info->partitions[0];
 	const CHAR16 *vendor = efi_st->FirmwareVendor;
 
 	for (unsigned i = 0; vendor && vendor[i] && i < sizeof(host->platform) - 1; i++) {
@@ -247,7 +248,7 @@ static void host_tell(struct boot_info *info, struct host_info *host)
 	host->rsdp = info->rsdp;
 	host->machine_cpus = info->cpu_count;
 	host->machine_memory = memmap_total(&map, 0);
-	p->mmio_count += machine_screen(&map, &host->framebuffer, &p->mmio[p->mmio_count]);
+	screen_tell(&map, info, host);
 }
 
 /* The jump, as abi/boot_info.h says. This code is mapped at the same address

@@ -10,7 +10,7 @@
 
 #include <libfdt.h>
 
-#include "fmt.h"
+#include "text/fmt.h"
 #include "manifest_impl.h"
 
 #define PAGE		4096u

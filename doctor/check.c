@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "check.h"
 
 #define ECX_VMX		(1u << 5)	/* CPUID.1 */

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "boot/loader.h"
 #include "check.h"
 #include "hypervisor/include/x86.h"

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "boot/loader.h"
 #include "look.h"
 #include "report.h"

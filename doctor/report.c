@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "report.h"
 
 const char *const report_verdict[VERDICTS] = {

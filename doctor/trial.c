@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "hypervisor/include/x86.h"
 #include "trial.h"
 

@@ -9,7 +9,7 @@
 #include <hv.h>
 #include <x86.h>
 
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "hypervisor/vmx/check.h"
 #include "hypervisor/vmx/vmx.h"
 #include "trial.h"

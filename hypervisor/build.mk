@@ -5,12 +5,18 @@ HV_CFLAGS := -std=gnu11 -O2 -flto -fno-fat-lto-objects -g -ffreestanding -mno-re
 	-fno-asynchronous-unwind-tables -fno-common -fno-strict-aliasing -nostdinc \
 	-isystem $(shell $(CC) -print-file-name=include) \
 	-Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wvla -Wstrict-prototypes \
-	-Wframe-larger-than=1536 -Ihypervisor/include
+	-Wframe-larger-than=1536 -fno-tree-loop-distribute-patterns \
+	-Ihypervisor/include -I.
 HV_SRCS := $(wildcard hypervisor/core/*.c hypervisor/x86/*.c hypervisor/vmx/*.c \
 	hypervisor/svm/*.c hypervisor/iommu/*.c hypervisor/check/*.c hypervisor/box/*.c hypervisor/x86/*.S hypervisor/vmx/*.S hypervisor/svm/*.S)
-HV_OBJS := $(patsubst hypervisor/%,build/hypervisor/%.o,$(HV_SRCS))
+HV_OBJS := $(patsubst hypervisor/%,build/hypervisor/%.o,$(HV_SRCS)) \
+	$(TEXT_SRCS:%=build/hypervisor/shared/%.o)
 
 build/hypervisor/%.c.o: hypervisor/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HV_CFLAGS) -MMD -MP -c $< -o $@
+
+build/hypervisor/shared/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -31,9 +37,14 @@ hv_comma := ,
 HV_TRACE_WRAP := exit_handle vcpu_prepare partition_create_all
 HV_TRACE_CFLAGS := $(filter-out -flto% -fno-fat-lto-objects,$(HV_CFLAGS))
 HV_TRACE_OBJS := $(patsubst hypervisor/%,build/hypervisor/traced/%.o, \
-	$(HV_SRCS)) build/hypervisor/traced/trace.o
+	$(HV_SRCS)) $(TEXT_SRCS:%=build/hypervisor/traced/shared/%.o) \
+	build/hypervisor/traced/trace.o
 
 build/hypervisor/traced/%.o: hypervisor/%
+	@mkdir -p $(@D)
+	$(CC) $(HV_TRACE_CFLAGS) -MMD -MP -c $< -o $@
+
+build/hypervisor/traced/shared/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(HV_TRACE_CFLAGS) -MMD -MP -c $< -o $@
 

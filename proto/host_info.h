@@ -48,7 +48,7 @@ struct host_framebuffer {
 	uint32_t width;
 	uint32_t height;
 	uint32_t stride;	/* pixels a line */
-	uint32_t format;	/* EFI_GRAPHICS_PIXEL_FORMAT */
+	uint32_t blue_first;	/* 1: byte 0 of a pixel is blue; 0: red */
 };
 
 struct host_info {

@@ -51,9 +51,8 @@ static bool is_memory(uint64_t pa, uint64_t size)
 {
 	const struct boot_mem *m = boot.mem;
 
-	while (m < boot.mem + boot.mem_count &&
-	       (m->type == BOOT_MEM_FIRMWARE || pa < m->base || pa + size > m->base + m->size)) {
-		m++;
+	for (; m < boot.mem + boot.mem_count && (m->type == BOOT_MEM_FIRMWARE ||
+	       pa < m->base || pa + size > m->base + m->size); m++) {
 	}
 	return m < boot.mem + boot.mem_count &&
 	       (pa >= boot.image_phys + boot.image_size || pa + size <= boot.image_phys);
@@ -63,8 +62,9 @@ static bool is_memory(uint64_t pa, uint64_t size)
 static void own_page(uint64_t at, uint64_t pa, uint64_t size, uint32_t rights)
 {
 	uint64_t va = at >> 47 ? at | ~(BIT64(48) - 1) : at, in = va - HV_IMAGE_BASE;
-	uint32_t may = CHECK_R | CHECK_W;
-	bool right = va - DMAP_BASE == pa && is_memory(pa, size);
+	uint64_t on = pa - boot.screen.base, may = CHECK_R | CHECK_W;
+	bool right = va - DMAP_BASE == pa && (is_memory(pa, size) ||
+		     (on < boot.screen.size && size <= boot.screen.size - on));
 
 	if (in < boot.image_size) {
 		may = va < (uintptr_t)text_end ? CHECK_R | CHECK_X :

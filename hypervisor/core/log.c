@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: a ring of text in the black box, always, and the serial line until the
- * host partition owns it; panic takes the line back. Any CPU, any context.
+ * The log: a ring of text in the black box, always, and the serial line and the
+ * screen until the host partition owns them; panic takes both back. Any CPU, any
+ * context. It begins with what boot/ has said.
  *
  * log_lock keeps lines whole and is taken last of all locks; nothing below it
  * can wait for anything but a UART that is bounded. The last words of panic()
@@ -18,11 +19,16 @@
 #include <percpu.h>
 #include <x86.h>
 
+#include "text/fbtext.h"
+#include "text/fmt.h"
+
+#define LINE_MAX	400u
 #define UART_LSR	5
 #define UART_LSR_THRE	0x20u
 
 static uint16_t uart;		/* 0: not ours to use */
 static uint16_t uart_port;	/* 0: the machine has none */
+static struct fbtext screen;	/* without rows: none, or not ours to draw on */
 static struct lock log_lock;
 static uint32_t panicking;	/* set once, never cleared */
 
@@ -51,24 +57,9 @@ static void emit(char c)
 		}
 		uart_putc(c);
 	}
-}
-
-/* base: 10 or 16. buf holds the 20 digits of 2^64, and a width beyond buf is
- * cut. */
-static void emit_number(uint64_t v, uint32_t base, int width, bool zero)
-{
-	char buf[24];
-	int n = 0;
-
-	do {
-		buf[n++] = "0123456789abcdef"[v % base];
-		v /= base;
-	} while (v);
-	while (n < width && n < (int)sizeof(buf)) {
-		buf[n++] = zero ? '0' : ' ';
-	}
-	while (n) {
-		emit(buf[--n]);
+	fbtext_put(&screen, c);
+	if (c == '\n') {
+		fbtext_draw(&screen);
 	}
 }
 
@@ -79,50 +70,40 @@ static void emit_text(const char *s)
 	}
 }
 
-/* One conversion; f stands behind the %. Returns its last character, so that
- * the caller's loop goes on after it. What is not known comes out as it is. */
-static const char *emit_spec(const char *f, va_list *ap)
+/* A whole line or its end; what is longer than LINE_MAX is cut. */
+static void emit_line(const char *fmt, va_list ap)
 {
-	bool zero = false, alt = false;
-	int width = 0, longs = 0;
-	uint64_t v;
+	char line[LINE_MAX];
 
-	for (; *f == '#' || *f == '0'; f++) {
-		alt |= *f == '#';
-		zero |= *f == '0';
-	}
-	for (; *f >= '0' && *f <= '9'; f++) {
-		width = width * 10 + (*f - '0');
-	}
-	for (; *f == 'l'; f++) {
-		longs++;
-	}
-	switch (*f) {
-	case 's':
-		emit_text(va_arg(*ap, const char *));
-		return f;
-	case 'u':
-	case 'x':
-		v = longs ? va_arg(*ap, uint64_t) : va_arg(*ap, uint32_t);
-		emit_text(alt ? "0x" : "");
-		emit_number(v, *f == 'u' ? 10 : 16, width, zero);
-		return f;
-	default:
-		emit(*f);
-		/* a lone % at the end: not beyond the NUL */
-		return *f ? f : f - 1;
+	fmt_va(line, sizeof(line), fmt, ap);
+	emit_text(line);
+	emit('\n');
+}
+
+/* The serial line and the screen, whosever they were. What the host partition has
+ * drawn stays where there is room. */
+static void take_back(void)
+{
+	const struct boot_screen *s = &boot.screen;
+
+	uart = uart_port;
+	if (!screen.rows) {
+		fbtext_init(&screen, screen.pixels, s->width, s->height,
+			    s->stride, s->blue_first);
 	}
 }
 
-static void log_format(const char *fmt, va_list *ap)
+/* A sentence behind a head, wherever the line before ends. */
+static void last_words(const char *head, const char *fmt, va_list ap)
 {
-	for (; *fmt; fmt++) {
-		if (*fmt == '%') {
-			fmt = emit_spec(fmt + 1, ap);
-		} else {
-			emit(*fmt);
-		}
-	}
+	take_back();
+	emit('\n');
+	fbtext_text(&screen, FBTEXT_FAILURE);
+	/* the host partition's words may end anywhere, and be a guest's */
+	emit_text(boot.mark);
+	emit_text(head);
+	emit_line(fmt, ap);
+	fbtext_text(&screen, FBTEXT_USUAL);
 }
 
 /**
@@ -135,10 +116,27 @@ void log_init(uint16_t port, bool serial)
 	uart = uart_port;
 }
 
-/** From now on the host partition owns the UART: memory only, until a panic. */
+/**
+ * Where the framebuffer, if there is one, is mapped from now on. The first time all
+ * that has been said is drawn. Boot CPU; the ring has not gone round yet.
+ */
+void log_screen(volatile uint32_t *pixels)
+{
+	uint64_t i = screen.rows ? box->log.head : 0;
+
+	screen.pixels = pixels;
+	take_back();
+	fbtext_text(&screen, i ? "" : FBTEXT_CLEAR);
+	for (; i < box->log.head; i++) {
+		fbtext_put(&screen, box->log.text[i % BOX_TEXT]);
+	}
+}
+
+/** From now on the host partition owns them: memory only, until a panic. */
 void log_quiet(void)
 {
 	uart = 0;
+	screen.rows = 0;
 }
 
 /**
@@ -152,8 +150,7 @@ void log_write(const char *fmt, ...)
 
 	va_start(ap, fmt);
 	lock_take(&log_lock);
-	log_format(fmt, &ap);
-	emit('\n');
+	emit_line(fmt, ap);
 	lock_drop(&log_lock);
 	va_end(ap);
 	/* after the lock: this wakes a vCPU */
@@ -198,20 +195,15 @@ void stage(unsigned int code, const char *name)
  * on the serial line, stops this CPU. Boot CPU, before the host partition
  * runs.
  */
-void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
+void stage_failed(unsigned int code, const char *name, const char *why, ...)
 {
+	char head[80];
 	va_list ap;
 
-	uart = uart_port;
-	emit_text("isthmus: FAILED stage ");
-	emit_number(code, 10, 0, false);
-	emit(' ');
-	emit_text(name);
-	emit_text(": ");
-	va_start(ap, fmt);
-	log_format(fmt, &ap);
+	fmt(head, sizeof(head), "isthmus: FAILED stage %u %s: ", code, name);
+	va_start(ap, why);
+	last_words(head, why, ap);
 	va_end(ap);
-	emit('\n');
 	box_end();
 }
 
@@ -241,14 +233,8 @@ void panic(const char *fmt, ...)
 	if (__atomic_exchange_n(&panicking, 1, __ATOMIC_ACQ_REL)) {
 		box_end();
 	}
-	uart = uart_port;
 	va_start(ap, fmt);
-	emit('\n');
-	/* the host partition's words may end anywhere, and be a guest's */
-	emit_text(boot.mark);
-	emit_text("isthmus: PANIC in the hypervisor: ");
-	log_format(fmt, &ap);
-	emit('\n');
+	last_words("isthmus: PANIC in the hypervisor: ", fmt, ap);
 	va_end(ap);
 	/* the message came first: it needs the least of the machine */
 	cpu_stop_others();

@@ -56,13 +56,14 @@ void lock_drop(struct lock *l);
 
 /* log.c */
 void log_init(uint16_t serial_port, bool serial);
+void log_screen(volatile uint32_t *pixels);
 void log_quiet(void);		/* the host partition owns the UART now */
 void log_write(const char *fmt, ...) PRINTF(1, 2);
 uint32_t log_read(uint64_t *cursor, char *out, uint32_t len);
 void panic(const char *fmt, ...) PRINTF(1, 2) NORETURN;
 void log_nmi(uint64_t rip);
 void stage(unsigned int code, const char *name);
-void stage_failed(unsigned int code, const char *name, const char *fmt, ...)
+void stage_failed(unsigned int code, const char *name, const char *why, ...)
 	PRINTF(3, 4) NORETURN;
 
 /* frame.c: every 4 KiB page of memory has one owner. */

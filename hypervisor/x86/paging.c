@@ -5,7 +5,7 @@
  * memory one to one at DMAP_BASE, never executable, without the image. No page
  * is both writable and executable, and no page of the image, its tables included,
  * has a second, writable address. The memory of all partitions is in it, so that pages can
- * be zeroed and filled; the firmware's is not.
+ * be zeroed and filled; the firmware's is not. So is the framebuffer, uncached.
  *
  * boot_info is trusted: boot/ has sorted and checked it. No locks: after
  * start-up nothing changes. [SDM3 "4-Level Paging and 5-Level Paging"]
@@ -94,8 +94,8 @@ static void map_one(uint64_t va, uint64_t pa, uint64_t bits, uint64_t size)
 	t[(va >> shift) & 511] = pa | bits | (size > PAGE_SIZE ? PTE_PS : 0);
 }
 
-/* Memory [pa, end), if that is any, one to one by the largest pages that fit. */
-static void map_range(uint64_t pa, uint64_t end)
+/* [pa, end), if that is any, one to one by the largest pages that fit. */
+static void map_range(uint64_t pa, uint64_t end, uint64_t bits)
 {
 	uint64_t step;
 
@@ -103,7 +103,7 @@ static void map_range(uint64_t pa, uint64_t end)
 		for (step = largest_page; (pa & (step - 1)) || end - pa < step;) {
 			step >>= 9;
 		}
-		map_one(DMAP_BASE + pa, pa, PTE_DATA, step);
+		map_one(DMAP_BASE + pa, pa, bits, step);
 	}
 }
 
@@ -126,8 +126,8 @@ static void map_memory(const struct boot_mem *m)
 	uint64_t img = boot.image_phys;
 
 	if (m->type != BOOT_MEM_FIRMWARE) {
-		map_range(m->base, u64_min(end, img));
-		map_range(u64_max(m->base, img + BIG_PAGE_SIZE), end);
+		map_range(m->base, u64_min(end, img), PTE_DATA);
+		map_range(u64_max(m->base, img + BIG_PAGE_SIZE), end, PTE_DATA);
 	}
 }
 
@@ -139,7 +139,7 @@ static void map_rest(void)
 
 	boot.image_size = u64_min((uint64_t)(end - image_start), BIG_PAGE_SIZE);
 	map_image(image_end, image_start + boot.image_size, PTE_DATA);
-	map_range(img + boot.image_size, img + BIG_PAGE_SIZE);
+	map_range(img + boot.image_size, img + BIG_PAGE_SIZE, PTE_DATA);
 }
 
 /**
@@ -161,6 +161,8 @@ void paging_init(const struct boot_info *bi)
 	for (i = 0; i < bi->mem_count; i++) {
 		map_memory(&bi->mem[i]);
 	}
+	map_range(bi->screen.base, bi->screen.base + bi->screen.size,
+		  PTE_DATA | PTE_PCD | PTE_PWT);
 	map_rest();
 	/* before CR3: without NXE the NX bit is a reserved one, a page fault */
 	wrmsr(MSR_IA32_EFER, rdmsr(MSR_IA32_EFER) | EFER_NXE);

@@ -292,9 +292,12 @@ void hv_start(uint64_t info)
 	log_init(BOOT_SERIAL_PORT, true);
 	copy_info((const struct boot_info *)(uintptr_t)info);
 	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
+	/* boot/'s tables have it one to one */
+	log_screen((volatile uint32_t *)(uintptr_t)boot.screen.base);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
 	box_init();
+	log_screen(hpa_ptr(HPA(boot.screen.base)));
 	lapic_init(&boot);
 	irq_mask_all(&boot);
 	watch(STAGE_ENTERED, "hypervisor entered");
@@ -331,7 +334,7 @@ void hv_start(uint64_t info)
 	cpu_cli();
 	last_stage.until = 0;
 	lapic_timer_stop();
-	/* before the host partition can write to its UART */
+	/* before the host partition can write to its UART and its screen */
 	log_quiet();
 	__atomic_store_n(&cpus[0]->online, 1, __ATOMIC_RELEASE);
 	sched_loop();

@@ -14,14 +14,14 @@ build/unit/isthmus.dtb: boot/isthmus.dts
 	dtc -q -I dts -O dtb -o $@ $<
 
 BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/manifest_pci.c \
-	boot/fdt_check.c boot/fmt.c
+	boot/fdt_check.c text/fmt.c
 
 boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
 build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb
 boot_manifest_test_CFLAGS := -isystem build/deps/libfdt
 boot_manifest_test_NEEDS := build/deps/libfdt
 
-boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c boot/fmt.c \
+boot_parts_test_SRCS := qemu-test/unit/boot_parts_test.c boot/acpi.c boot/elf.c text/fmt.c \
 	boot/memmap.c boot/paging.c proto/sha256.c boot/virt.c
 
 black_box_test_SRCS := qemu-test/unit/black_box_test.c proto/black_box.c

@@ -15,7 +15,7 @@
 
 #include "boot/acpi.h"
 #include "boot/elf.h"
-#include "boot/fmt.h"
+#include "text/fmt.h"
 #include "boot/memmap.h"
 #include "boot/paging.h"
 #include "boot/virt.h"

@@ -4,7 +4,7 @@
 UNIT_TESTS += doctor_test
 
 doctor_test_SRCS := qemu-test/unit/doctor_test.c $(addprefix doctor/,check.c checks_board.c \
-	checks_cpu.c checks_firmware.c checks_types.c checks_virt.c mtrr.c report.c) boot/fmt.c
+	checks_cpu.c checks_firmware.c checks_types.c checks_virt.c mtrr.c report.c) text/fmt.c
 
 UNIT_TESTS += doctor_look_test
 

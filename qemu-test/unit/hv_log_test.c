@@ -175,7 +175,7 @@ static void failures(void **state)
 	assert_panics(stage_failed(46, "virtualization", "CPU %u: %s", 3,
 				   "no VT-x"));
 	fake.serial[fake.serial_len] = 0;
-	assert_string_equal(fake.serial, "isthmus: FAILED stage 46 "
+	assert_string_equal(fake.serial, "\r\nisthmus: FAILED stage 46 "
 			    "virtualization: CPU 3: no VT-x\r\n");
 	fake.serial_len = 0;
 	log_nmi(0);			/* nobody's */
@@ -197,12 +197,57 @@ static void failures(void **state)
 	assert_int_equal(last_turns, 2);
 }
 
+#define PIXELS	(640u * 160)
+#define FAILURE	0xff5050u
+
+/* Whether a line of text has points of that colour; none of any: 0. */
+static bool drawn(const uint32_t *pixels, unsigned row, uint32_t colour)
+{
+	for (unsigned i = 0; i < 640 * 16; i++) {
+		if (pixels[row * 640 * 16 + i] == colour) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* All that has been said, from boot/'s words on; nothing while the screen is the
+ * host partition's; and last words over what that has drawn, but for their lines. */
+static void on_screen(void **state)
+{
+	static uint32_t pixels[PIXELS];
+	static const char said[] = "first\nsecond\n";
+
+	(void)state;
+	for (const char *c = said; *c; c++) {
+		box_put(&box->log, *c);		/* the loader's */
+	}
+	assert_string_equal(text(), said);
+	assert_int_equal(fake.serial_len, 0);
+	boot.screen = (struct boot_screen){ 0, sizeof(pixels), 640, 160, 640, 1 };
+	log_screen(pixels);
+	log_write("third");
+	assert_true(drawn(pixels, 2, 0xb8b8b8));
+	log_screen(pixels);		/* elsewhere, the same */
+	log_quiet();
+	memset(pixels, 0x11, sizeof(pixels));
+	log_write("fourth");
+	assert_false(drawn(pixels, 9, 0));
+	assert_panics(stage_failed(46, "virtualization", "no"));
+	assert_true(drawn(pixels, 1, FAILURE));
+	assert_false(drawn(pixels, 1, 0x11111111));
+	assert_true(drawn(pixels, 5, 0x11111111));
+	boot.screen = (struct boot_screen){ 0 };
+	log_quiet();
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(formats), TEST(reading), TEST(lost_text),
+		/* first: the log is short */
+		TEST(on_screen), TEST(formats), TEST(reading), TEST(lost_text),
 		TEST(serial_line), TEST(before_the_box), TEST(stuck_line),
 		TEST(failures),
 	};

@@ -93,6 +93,7 @@ hv_day_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_CFLAGS += -DMACHINE_MIB=512
 $(foreach t,hv_fork hv_fork_life hv_fork_kill hv_record hv_isolation_vmx hv_isolation_svm,$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_memory.c qemu-test/unit/fake/hv_fork.c))
+hv_log_SRCS += $(TEXT_SRCS)
 $(foreach t,hv_vtd hv_amdvi,$(eval $(t)_CFLAGS += -fPIC)$(eval $(t)_SRCS += \
 	qemu-test/unit/fake/hv_iommu.c qemu-test/unit/fake/hv_check.c))
 # The same test on a processor of each vendor.

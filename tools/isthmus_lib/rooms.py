@@ -25,21 +25,23 @@ ROOMS = {
     "proto": (("",),),
     "boot": (("",),),
     "doctor": (("",),),
+    "text": (("",),),
 }
 
 # What of the other parts a part may include.
 OTHERS = {
-    "host-bridge": ("hypervisor/include/abi/", "drivers/", "proto/"),
-    "hypervisor": (),
+    "host-bridge": ("hypervisor/include/abi/", "drivers/", "proto/", "text/"),
+    "hypervisor": ("text/",),
     "guest": ("hypervisor/include/abi/", "drivers/", "proto/"),
     "drivers": ("host-bridge/loop/", "host-bridge/dev/dma.h",
                 "host-bridge/blk/block.h"),
     "proto": ("hypervisor/include/abi/",),
     "boot": ("hypervisor/include/abi/", "drivers/portio.h",
-             "drivers/tco.h", "proto/"),
+             "drivers/tco.h", "proto/", "text/"),
     # a program of its own, which takes the loader's decoders and console,
     # and what the hypervisor knows of VT-x and AMD-V
-    "doctor": ("boot/", "hypervisor/"),
+    "doctor": ("boot/", "hypervisor/", "text/"),
+    "text": (),
 }
 
 # Programs by the folders of their files. In the first list a function may call

@@ -235,6 +235,16 @@ struct boot_iommus {
 	struct boot_reserved reserved[BOOT_MAX_RESERVED];
 };
 
+/* The framebuffer, linear, 32 bits a pixel: the hypervisor's to draw on until the
+ * host partition runs, and for a panic. Device memory, in that partition's mmio[]. */
+struct boot_screen {
+	uint64_t base;		/* 4 KiB granular */
+	uint64_t size;		/* 0: there is none */
+	uint32_t width, height;	/* pixels .. */
+	uint32_t stride;	/* .. and those of a line; height lines are within size */
+	uint32_t blue_first;	/* 1: byte 0 of a pixel is blue; 0: red */
+};
+
 #define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
 					 * per byte than REP MOVSQ/STOSQ */
 #define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
@@ -278,6 +288,7 @@ struct boot_info {
 	struct boot_region dma;		/* the host partition's DMA pool, one of
 					 * its regions[]; size 0: it has none */
 	struct boot_iommus iommus;
+	struct boot_screen screen;
 };
 
 #endif

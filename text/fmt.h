@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Bounded text formatting for messages: no EFI, no allocation. */
-#ifndef ISTHMUS_BOOT_FMT_H
-#define ISTHMUS_BOOT_FMT_H
+/*
+ * Bounded text formatting for the messages of the loader and the hypervisor: no
+ * allocation, no locale, nothing called. Formats are the program's own.
+ */
+#ifndef ISTHMUS_TEXT_FMT_H
+#define ISTHMUS_TEXT_FMT_H
 
 #include <stdarg.h>
 #include <stddef.h>
