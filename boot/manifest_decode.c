@@ -58,6 +58,7 @@ static const struct prop root_props[] = {
  * the hypervisor too. */
 static const struct prop chosen_props[] = {
 	{ "writable-disks", PROP_TEXT, false, 1, 255, 0 },
+	{ "keyboard", PROP_TEXT, false, 2, 15, 0 },
 	{ "volume-disk", PROP_TEXT, false, 1, 255, 0 },
 	{ "exec", PROP_TEXT, false, 1, 16383, 0 },
 	{ "sandbox", PROP_TEXT, false, 1, 1023, 0 },

@@ -9,7 +9,7 @@ HOST_LWIP := build/deps/lwip
 
 # What the loader alone has of the two is left out.
 HOST_SRCS := $(filter-out proto/black_box.c drivers/tco.c, $(wildcard host-bridge/*.c \
-	host-bridge/*/*.c host-bridge/*/*/*.c proto/*.c drivers/*.c))
+	host-bridge/*/*.c host-bridge/*/*/*.c proto/*.c drivers/*.c)) $(TEXT_SRCS)
 HOST_ASMS := $(wildcard host-bridge/*/*.S)
 HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o

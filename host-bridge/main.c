@@ -21,6 +21,7 @@
 #include "host-bridge/blk/disks.h"
 #include "host-bridge/blk/volume_dev.h"
 #include "host-bridge/dev/dma.h"
+#include "host-bridge/dev/keyboard.h"
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/rtc.h"
 #include "host-bridge/dev/serial.h"
@@ -489,6 +490,7 @@ void main_entry(const struct host_info *info)
 	if (!config.exec && !config.quiet) {
 		console_banner(info);
 	}
+	keyboard_init(config.keyboard, config.keyboard_line);
 	dma_init();
 	pci_init();
 	nics_init();

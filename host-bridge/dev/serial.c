@@ -6,15 +6,19 @@
  * interrupt events. Nobody waits here, for the line may be slow, or stand
  * still: who has much to say is told when to pause and when to go on, long
  * before the ring is full. What Linux sends passes through as bytes; it is not
- * looked at.
+ * looked at. What goes to the console's line is on the screen too, and keys of a
+ * keyboard are as if typed there.
  */
 #include <string.h>
 
 #include "drivers/uart16550.h"
+#include "host-bridge/dev/keys.h"
+#include "host-bridge/dev/screen.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/sink.h"
+#include "text/fbtext.h"
 
 #define COM2_PORT	0x2f8
 
@@ -108,7 +112,29 @@ void serial_write(enum serial_line line, const void *data, size_t len)
 		other->write(data, len);
 		return;
 	}
+	if (line == SERIAL_CONSOLE) {
+		screen_write(data, len);
+	}
 	(void)uart16550_write(&lines[line].uart, data, len);
+}
+
+/* Does a line of text say that a stage has failed? */
+static bool says_failure(const char *text, size_t len)
+{
+	static const char words[] = "isthmus: FAILED";
+	size_t at = len > FBTEXT_MARK_LEN && text[0] == FBTEXT_MARK ?
+		    1 + FBTEXT_MARK_LEN : 0;
+
+	return len >= at + sizeof(words) - 1 &&
+	       memcmp(text + at, words, sizeof(words) - 1) == 0;
+}
+
+/* Not for the serial line, whose terminal is somebody's own. */
+static void colour(const char *sequence)
+{
+	if (!diverted(SERIAL_CONSOLE)) {
+		screen_write(sequence, strlen(sequence));
+	}
 }
 
 /**
@@ -121,7 +147,13 @@ void serial_text(const char *text, size_t len)
 		const char *nl = memchr(text, '\n', len);
 		size_t part = nl ? (size_t)(nl - text) : len;
 
-		serial_write(SERIAL_CONSOLE, text, part);
+		if (says_failure(text, part)) {
+			colour(FBTEXT_FAILURE);
+			serial_write(SERIAL_CONSOLE, text, part);
+			colour(FBTEXT_USUAL);
+		} else {
+			serial_write(SERIAL_CONSOLE, text, part);
+		}
 		if (nl) {
 			serial_write(SERIAL_CONSOLE, "\r\n", 2);
 			part++;
@@ -137,8 +169,20 @@ void serial_text(const char *text, size_t len)
  */
 int serial_read(enum serial_line line)
 {
-	return diverted(line) ? other->read() :
-	       uart16550_read(&lines[line].uart);
+	int key;
+
+	if (diverted(line)) {
+		return other->read();
+	}
+	key = uart16550_read(&lines[line].uart);
+	if (line == SERIAL_CONSOLE) {
+		if (key >= 0) {
+			keys_answer(false);
+		} else {
+			key = keys_read();
+		}
+	}
+	return key;
 }
 
 /**
@@ -149,6 +193,7 @@ int serial_read(enum serial_line line)
 bool serial_typed(enum serial_line line, uint8_t byte)
 {
 	return uart16550_take(&lines[line].uart, byte) ||
+	       (line == SERIAL_CONSOLE && keys_take(byte)) ||
 	       (diverted(line) && other->typed(byte));
 }
 
@@ -158,6 +203,7 @@ bool serial_typed(enum serial_line line, uint8_t byte)
  */
 void serial_drain(void)
 {
+	screen_draw();
 	for (size_t i = 0; i < SERIAL_LINES; i++) {
 		uart16550_drain(&lines[i].uart);
 	}

@@ -10,6 +10,8 @@
 
 #include "host-bridge/rt/config.h"
 
+#define KEYBOARD_INPUT	1u
+
 /* A string property, or NULL when it is absent or not terminated. */
 static const char *string_property(const void *fdt, int node,
 				   const char *name)
@@ -51,14 +53,30 @@ static void read_guest(const void *fdt, int node, struct config_guest *guest)
 		"the manifest names no kernel for it";
 }
 
+/* Our line of the I/O APIC's input 1, to which PCs have the keyboard; -1: none. */
+static int keyboard_line(const void *fdt, int host)
+{
+	int len, count;
+	const fdt32_t *irqs = fdt_getprop(fdt, host, "irqs", &len);
+
+	count = irqs ? len / 8 : 0;
+	for (int i = 0; i < count; i++) {
+		if (fdt32_to_cpu(irqs[2 * i]) == KEYBOARD_INPUT) {
+			return i;
+		}
+	}
+	return -1;
+}
+
 /* All partitions but ours are Linuxes. */
 static void read_guests(const void *fdt, struct config *config)
 {
 	int node;
 
 	fdt_for_each_subnode(node, fdt, fdt_path_offset(fdt, "/partitions")) {
-		if (!fdt_getprop(fdt, node, "host", NULL) &&
-		    config->guest_count < CONFIG_GUESTS) {
+		if (fdt_getprop(fdt, node, "host", NULL)) {
+			config->keyboard_line = keyboard_line(fdt, node);
+		} else if (config->guest_count < CONFIG_GUESTS) {
 			read_guest(fdt, node,
 				   &config->guests[config->guest_count++]);
 		}
@@ -179,7 +197,7 @@ void config_read(const struct host_info *info, struct config *config)
 	};
 	int chosen;
 
-	*config = (struct config){ .info = info };
+	*config = (struct config){ .info = info, .keyboard_line = -1 };
 	config->guests[0] = none;
 	config->guest_count = 1;
 	if (fdt_check_header(fdt) != 0 ||
@@ -200,6 +218,7 @@ void config_read(const struct host_info *info, struct config *config)
 						 "host-socket");
 		config->writable = string_property(fdt, chosen,
 						   "writable-disks");
+		config->keyboard = string_property(fdt, chosen, "keyboard");
 		config->volume_disk = string_property(fdt, chosen,
 						      "volume-disk");
 		config->quiet = fdt_getprop(fdt, chosen, "quiet", NULL) != NULL;

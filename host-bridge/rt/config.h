@@ -79,6 +79,8 @@ struct config {
 	const char *mark;	/* see stage.h; NULL: none */
 	const char *volume_disk;	/* word; NULL: the module "volume" */
 	const char *writable;	/* words for disks to write to; NULL: none */
+	const char *keyboard;	/* its layout; NULL: the usual */
+	int keyboard_line;	/* that the PS/2 keyboard interrupts on; -1: none */
 	/* In the manifest's order; at least one, be it absent. */
 	struct config_guest guests[CONFIG_GUESTS];
 	unsigned guest_count;

@@ -223,6 +223,30 @@ static void none_is_missed(void **state)
 	assert_non_null(strstr(config.guests[0].absent, "not a device tree"));
 }
 
+/* The keyboard's line is where its input is in the list; a list without it, or that
+ * is cut off, has none. */
+static void keyboard(void **state)
+{
+	int host = fdt_path_offset(blob, "/partitions/host");
+	fdt32_t irqs[3] = { cpu_to_fdt32(1), 0, cpu_to_fdt32(1) };
+
+	(void)state;
+	read_it();
+	assert_int_equal(config.keyboard_line, 2);
+	assert_null(config.keyboard);
+	assert_int_equal(fdt_setprop(blob, host, "irqs", irqs, sizeof(irqs)), 0);
+	assert_int_equal(fdt_setprop_string(blob, fdt_path_offset(blob, "/chosen"),
+					    "keyboard", "de"), 0);
+	read_it();
+	assert_int_equal(config.keyboard_line, 0);
+	assert_string_equal(config.keyboard, "de");
+	irqs[0] = cpu_to_fdt32(4);
+	host = fdt_path_offset(blob, "/partitions/host");
+	assert_int_equal(fdt_setprop(blob, host, "irqs", irqs, sizeof(irqs)), 0);
+	read_it();
+	assert_int_equal(config.keyboard_line, -1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -230,6 +254,7 @@ int main(void)
 		TEST(one_is_linux), TEST(several_have_names),
 		TEST(seventeen_at_most), TEST(none_is_missed),
 		TEST(a_network_may_be_told), TEST(a_command_may_have_a_child),
+		TEST(keyboard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

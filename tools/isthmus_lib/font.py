@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The font of the screen, text/font.txt: for the build, and for tests that read
-what is on a screen."""
+"""The font of the screen, text/font.txt: for the build, and for tests that
+read what is on a screen."""
 
 import os
 
@@ -16,8 +16,8 @@ def _code(name):
 
 
 def read(path=FONT):
-    """Code points and their pictures, each a tuple of 16 numbers of 8 bits, the
-    leftmost point the highest; in the file's order."""
+    """Code points and their pictures, each a tuple of 16 numbers of 8 bits,
+    the leftmost point the highest; in the file's order."""
     glyphs, rows = {}, None
     with open(path, encoding="utf-8") as f:
         lines = f.read().splitlines()

@@ -195,7 +195,8 @@ class Machine:
 
     def start(self):
         """Starts the emulator on self.disk and waits for its serial ports."""
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        listeners = [] if self.settings.no_serial else \
+            [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         try:
             ports = [s.getsockname()[1] for s in listeners]
             command = self.platform.command(self.folder, self.disk,

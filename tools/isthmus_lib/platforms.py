@@ -36,6 +36,8 @@ class Settings:
         self.gdb = None                 # debugging.qemu_arguments()
         self.qmp = None                 # likewise
         self.deterministic = False
+        self.no_serial = False          # QEMU: without serial ports
+        self.window = False             # QEMU: the screen in a window here
 
     def more_disks(self):
         """Besides the boot disk."""

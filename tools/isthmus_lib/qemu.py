@@ -75,7 +75,8 @@ def _machine(variables, disk, settings, lines, iommu):
                       + ", ".join(MACHINES), 2)
     bus, *device = DISKS[settings.disk or "ide"]
     line = [QEMU, "-M", machine, "-m", str(settings.memory),
-            "-smp", str(settings.smp), "-display", "none", "-nodefaults",
+            "-smp", str(settings.smp), "-nodefaults",
+            *([] if settings.window else ["-display", "none"]),
             *IOMMUS[settings.iommu or (iommu if machine == "q35" else "none")],
             "-vga", "std", "-drive", f"file={disk},format=raw,{bus}", *device]
     for more in settings.more_disks():

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Keyboards on the loop's events; what is typed goes to keys.h. */
+#include "drivers/i8042.h"
+#include "drivers/keymap.h"
+#include "host-bridge/dev/keyboard.h"
+#include "host-bridge/dev/keys.h"
+#include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/hc.h"
+#include "host-bridge/rt/notice.h"
+
+#define ASK_MS	30u
+
+static struct i8042 controller;
+static struct keymap map;
+static struct loop_timer timer;
+
+/** See keyboard.h. */
+void keyboard_key(unsigned key, bool down)
+{
+	char bytes[KEYMAP_BYTES];
+	size_t len = keymap_key(&map, key, down, bytes);
+
+	keys_put(bytes, len);
+}
+
+static void on_irq(void *arg)
+{
+	int key;
+
+	(void)arg;
+	while ((key = i8042_key(&controller)) >= 0) {
+		keyboard_key((unsigned)key & ~I8042_UP, !(key & I8042_UP));
+	}
+}
+
+static void on_timer(struct loop_timer *of)
+{
+	on_irq(NULL);
+	loop_timer_set(of, ASK_MS, on_timer);
+}
+
+/** See keyboard.h. Once. */
+void keyboard_init(const char *layout, int line)
+{
+	if (!keymap_init(&map, layout)) {
+		notice("keyboard: there is no layout \"%s\"", layout);
+	}
+	if (!i8042_init(&controller)) {
+		return;
+	}
+	if (line < 0) {
+		loop_timer_set(&timer, ASK_MS, on_timer);
+		return;
+	}
+	loop_on_event(HC_EVENT_IRQ((unsigned)line), on_irq, NULL);
+	(void)hc_irq((unsigned)line, 1);
+}
