@@ -25,6 +25,7 @@
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/rtc.h"
 #include "host-bridge/dev/serial.h"
+#include "host-bridge/dev/usb.h"
 #include "host-bridge/nbd/nbd_server.h"
 #include "host-bridge/net/echo.h"
 #include "host-bridge/net/linux_net.h"
@@ -493,6 +494,7 @@ void main_entry(const struct host_info *info)
 	keyboard_init(config.keyboard, config.keyboard_line);
 	dma_init();
 	pci_init();
+	usb_init();
 	nics_init();
 	disks_init(config.writable);
 	start_network();

@@ -8,19 +8,51 @@
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
 
-#define ASK_MS	30u
+#define ASK_MS		30u
+#define HELD_MS		400u		/* until a key repeats .. */
+#define REPEAT_MS	40u		/* .. and between its repetitions */
 
 static struct i8042 controller;
 static struct keymap map;
 static struct loop_timer timer;
+static unsigned held;			/* what repeats; 0: nothing */
+static struct loop_timer repeat;
 
-/** See keyboard.h. */
-void keyboard_key(unsigned key, bool down)
+/* Whether it makes anything. */
+static bool take(unsigned key, bool down)
 {
 	char bytes[KEYMAP_BYTES];
 	size_t len = keymap_key(&map, key, down, bytes);
 
 	keys_put(bytes, len);
+	return len > 0;
+}
+
+/** See keyboard.h. */
+void keyboard_key(unsigned key, bool down)
+{
+	(void)take(key, down);
+}
+
+static void on_repeat(struct loop_timer *of)
+{
+	if (take(held, true)) {
+		loop_timer_set(of, REPEAT_MS, on_repeat);
+	}
+}
+
+/** See keyboard.h. The last one that went down repeats. */
+void keyboard_key_repeated(unsigned key, bool down)
+{
+	bool makes = take(key, down);
+
+	if (makes) {
+		held = key;
+		loop_timer_set(&repeat, HELD_MS, on_repeat);
+	} else if (!down && key == held) {
+		held = 0;
+		loop_timer_cancel(&repeat);
+	}
 }
 
 static void on_irq(void *arg)

@@ -13,5 +13,7 @@
 void keyboard_init(const char *layout, int line);
 /* A key of another keyboard, as keymap.h numbers them. */
 void keyboard_key(unsigned key, bool down);
+/* The same of one that does not repeat a held key by itself. */
+void keyboard_key_repeated(unsigned key, bool down);
 
 #endif

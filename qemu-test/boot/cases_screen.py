@@ -94,6 +94,23 @@ def _dies(t, machine):
     t.check("[exit status 3]" in seen.text, "what was there is gone")
 
 
+@case("screen-usb", "a USB keyboard behind a hub", only=QEMU,
+      why="QEMU shows its screen", later=QEMU)
+def screen_usb(t):
+    machine = Machine(t, "--device", "qemu-xhci,id=usb",
+                      "--device", "usb-hub,bus=usb.0,port=1",
+                      "--device", "usb-kbd,bus=usb.0,port=1.2")
+    try:
+        machine.sees("isthmus: stage 68 agent ready", PROMPT_SECONDS)
+        _talk(machine)
+        machine.types("pci")
+        machine.sees("xhci")
+        machine.types("poweroff")
+        t.check(machine.console.finish() == 0, "poweroff did not end it well")
+    finally:
+        machine.close()
+
+
 @case("screen-failures", "a failure of the loader's", only=QEMU,
       why="QEMU shows its screen", later=QEMU)
 def screen_failures(t):
