@@ -86,17 +86,6 @@ def take(qmp):
             return Picture(f.read())
 
 
-def wait(qmp, words, seconds):
-    """The first picture with these words in one line, or the last one there is
-    after so long."""
-    until = time.monotonic() + seconds
-    while True:
-        picture = take(qmp)
-        if words in picture.text or time.monotonic() > until:
-            return picture
-        time.sleep(0.5)
-
-
 SHIFTED = dict(zip('!@#$%^&*()_+{}:"~|<>?', "1234567890-=[];'`\\,./"))
 NAMES = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "/": "slash",
          ".": "dot", ",": "comma", ";": "semicolon", "'": "apostrophe",

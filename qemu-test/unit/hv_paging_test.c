@@ -8,6 +8,7 @@
 #define GIB		BIT64(30)
 #define TIB		BIT64(40)
 #define IMAGE		0x40000000ull	/* physical */
+#define SCREEN		0xd0001000ull
 #define TABLES		508u		/* what its 2 MiB have room for */
 
 #define PTE_P		BIT64(0)
@@ -139,6 +140,8 @@ static void machine(uint64_t top)
 	info.mem[3] = (struct boot_mem){ 4 * GIB, top - 4 * GIB - PAGE_SIZE,
 					 BOOT_MEM_FREE, 0 };
 	info.mem_count = 4;
+	info.screen = (struct boot_screen){ SCREEN, 3 * BIG_PAGE_SIZE + PAGE_SIZE,
+					    800, 600, 800, 1 };
 	paging_init(&info);
 	assert_int_equal(cr3, paging_cr3);
 }
@@ -229,12 +232,32 @@ static void a_window(void **state)
 	assert_int_equal(e & PTE_ADDR, 0xfee00000);
 }
 
+/* The framebuffer is device memory: uncached, all of it, and nothing beside it. */
+static void a_screen(void **state)
+{
+	const uint64_t end = SCREEN + 3 * BIG_PAGE_SIZE + PAGE_SIZE;
+	uint64_t size, e, at;
+
+	(void)state;
+	fakes_reset();
+	gib_pages = true;
+	machine(5 * GIB);
+	for (at = SCREEN; at < end; at += PAGE_SIZE) {
+		assert_memory(at);
+		e = leaf(DMAP_BASE + at, &size);
+		assert_int_equal(e & (BIT64(3) | BIT64(4)), BIT64(3) | BIT64(4));
+	}
+	assert_absent(SCREEN - PAGE_SIZE);
+	assert_absent(end);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(terabytes),
 		cmocka_unit_test(without_gib_pages),
 		cmocka_unit_test(a_window),
+		cmocka_unit_test(a_screen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
