@@ -24,6 +24,7 @@
 #include "host-bridge/dev/keyboard.h"
 #include "host-bridge/dev/pci.h"
 #include "host-bridge/dev/rtc.h"
+#include "host-bridge/dev/screen.h"
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/dev/usb.h"
 #include "host-bridge/nbd/nbd_server.h"
@@ -480,6 +481,7 @@ void main_entry(const struct host_info *info)
 		cpu_fatal("struct host_info is not of version %d",
 			  HOST_INFO_VERSION);
 	}
+	screen_init(&info->framebuffer);
 	cpu_init(info);
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	notice_log_init();
