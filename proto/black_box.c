@@ -163,7 +163,8 @@ static void silent_cause(const struct black_box_read *r, struct line *cause)
 	}
 	add(cause, r->watchdog ? "the chipset's watchdog has reset the machine: " :
 	    "a reset without a word: ");
-	add(cause, r->watchdog ? "CPU 0, or all, did nothing any more" :
+	add(cause, r->watchdog ? "CPU 0, or all, did nothing any more, "
+	    "or a triple fault came before" :
 	    busy ? "a triple fault in the hypervisor, or from outside while it hung" :
 	    "from outside, or a triple fault on the way to the next stage");
 }

@@ -17,14 +17,14 @@ LIMIT = 90              # CPU seconds of one machine
 TOLD = re.compile(r"isthmus: the last run ended in stage ([^\n]*)\r?\n")
 MARK = "fail-0-00-black-"
 CRASH = "::isthmus/last-crash.txt"
-ANY_CAUSE = "a reset without a word"
+TRIPLE = "a triple fault"
 PANIC = "panic in the hypervisor: "
 STAGES = {40: "hypervisor entered", 42: "page owners set up",
           44: "all CPUs started", 46: "AMD-V with nested paging",
           48: "partitions built", 50: "entering the host partition"}
 HOW = {"p": PANIC + "injected", "u": PANIC + "exception 6 error 0x0 at ",
        "f": PANIC + "exception 14 error 0x2 at ",
-       "d": PANIC + "exception 8 error 0x0 at ", "t": ANY_CAUSE}
+       "d": PANIC + "exception 8 error 0x0 at ", "t": TRIPLE}
 
 
 class Box:
@@ -176,7 +176,7 @@ def running(t, disk, how, cpu, cause, smp=2):
 def black_box(t):
     disk = mutant_image(t)
     stages(t, disk, [("p", 48)])
-    running(t, disk, "t", 0, "a triple fault", smp=1)
+    running(t, disk, "t", 0, TRIPLE, smp=1)
     running(t, disk, "b", 0, "host-bridge crashed: page fault", smp=1)
 
 
@@ -213,6 +213,5 @@ def loader(t):
     t.tool(["mdel", "-i", disk + ESP, "::isthmus/isthmus.dtb"])
     told(t, disk, "12 manifest", "no such file", until=failed)
     disk = image(t, "--manifest", changed(
-        t, "memory-mib = <384>", "memory-mib = <384>;\n"
-        "\t\t\tmemory-min-mib = <384>"))
+        t, "memory-min-mib = <128>;", "memory-min-mib = <384>;"))
     told(t, disk, "15 memory", "too little memory", "-m", "384", until=failed)
