@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Kernels of others as partitions: ELF files, by multiboot and by PVH."""
 
+import os
 import re
 
-from runner import BOCHS, case
+from runner import BOCHS, ROOT, case
 
 MANIFEST = """
-/include/ "boot/isthmus.dts"
+/include/ "{default}"
 / {
 	partitions {
 		linux {
@@ -43,7 +44,8 @@ def _lines(t, kind, manifest, module):
 def kernels(t):
     manifest, module = t.path("kernels.dts"), t.path("module")
     with open(manifest, "w", encoding="ascii") as f:
-        f.write(MANIFEST)
+        f.write(MANIFEST.replace("{default}", os.path.join(
+            ROOT, "boot", "isthmus.dts")))
     with open(module, "wb") as f:
         f.write(MODULE)
     for kind, told in TOLD.items():
