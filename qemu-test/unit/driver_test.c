@@ -488,14 +488,31 @@ static void test_two_wait_for_space(void **state)
 
 static void test_probe_fails(void **state)
 {
+	static const u32 sizes[] = { HOST_SECTION + 8, 0x7ffff000, 0x7ffff800,
+				     0x80000000, 0xfffff000, 0xffffffff };
+	static const u32 words[] = { CHANNEL_ST_MAGIC, CHANNEL_ST_VERSION };
+	unsigned i;
+
 	(void)state;
 	driver_load();
 	fake.foreign_transport = true;
 	assert_int_equal(fake_probe(), -EBUSY);
 	fake.foreign_transport = false;
-	host_table[CHANNEL_ST_OUTPUT_SIZE] = HOST_SECTION + 8;
-	assert_int_equal(fake_probe(), -ENODEV);
+	/* beyond the device; what wraps to no size at all */
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		host_table[CHANNEL_ST_OUTPUT_SIZE] = sizes[i];
+		assert_int_equal(fake_probe(), -ENODEV);
+	}
 	host_table[CHANNEL_ST_OUTPUT_SIZE] = HOST_SECTION;
+	/* another table, another version of it, an end that there is not */
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		host_table[words[i]]++;
+		assert_int_equal(fake_probe(), -ENODEV);
+		host_table[words[i]]--;
+	}
+	fake.end = 2;
+	assert_int_equal(fake_probe(), -ENODEV);
+	fake.end = 0;
 	assert_int_equal(fake_probe(), 0);
 	assert_int_equal(fake_probe(), -EBUSY);
 	driver_unload();

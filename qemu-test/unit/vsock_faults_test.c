@@ -287,6 +287,45 @@ static void test_doorbells(void **state)
 	assert_int_equal(p->doorbells, 1);	/* not asked for again */
 }
 
+/* A peer that waits for space is rung when there is some, whatever else it is
+ * not told of. */
+static void test_doorbell_for_space(void **state)
+{
+	struct peer *p = *state;
+
+	while (peer_send(p, 5000, 4444, OP_RW, 0, p->payload, 20000) ==
+	       RING_OK) {
+	}
+	assert_int_equal(ring_tx_arm(&p->ring, 20000), RING_FULL);
+	p->doorbells = 0;
+	peer_run(p, 100);
+	assert_true(p->doorbells >= 1);
+}
+
+/* What ends a life: a peer that is READY no more, and a new generation, whatever
+ * its word says. */
+static void test_ends(void **state)
+{
+	struct peer *p = *state;
+	struct vsock_status status;
+
+	open_conn(p, 5000, SEEN_PORT);
+	p->table[CHANNEL_ST_STATE(1)] = CHANNEL_STATE_INIT;
+	peer_run(p, 10);
+	vsock_get_status(p->vs, &status);
+	assert_false(status.up);
+	assert_int_equal(seen.closes, 1);
+	peer_restart(p);
+	open_conn(p, 5000, SEEN_PORT);
+	p->table[CHANNEL_ST_GENERATION]++;
+	peer_run(p, 10);
+	vsock_get_status(p->vs, &status);
+	assert_false(status.up);
+	assert_int_equal(seen.closes, 2);
+	/* its READY is one from before: we wait until it has seen us go */
+	assert_int_equal(p->table[CHANNEL_ST_STATE(0)], CHANNEL_STATE_DOWN);
+}
+
 static void test_chargen(void **state)
 {
 	struct peer *p = *state;
@@ -349,6 +388,21 @@ static void test_storm(void **state)
 
 /* Ports far apart, whose low bits are all the same: they do not make the table a
  * list. */
+/* An answer to a request that has not been sent, whose port was guessed. */
+static void test_early_answer(void **state)
+{
+	struct peer *p = *state;
+	struct vsock_conn *conn = vsock_connect(p->vs, 1023, &seen_ops, NULL);
+
+	assert_non_null(conn);
+	assert_true(conn->owed & OWE_REQUEST);
+	peer_send(p, 1023, conn->local_port, OP_RESPONSE, 0, NULL, 0);
+	peer_run(p, 100);
+	assert_int_equal(seen.opens, 0);
+	assert_int_equal(seen.closes, 1);
+	assert_int_equal(seen.error, ECONNRESET);
+}
+
 static void test_chosen_ports(void **state)
 {
 	struct peer *p = *state;
@@ -385,6 +439,9 @@ int main(void)
 		T(test_doorbells),
 		T(test_chargen),
 		T(test_storm),
+		T(test_early_answer),
+		T(test_doorbell_for_space),
+		T(test_ends),
 		T(test_chosen_ports),
 	};
 

@@ -472,6 +472,22 @@ static void test_reads_once(void **state)
 	assert_int_equal(once.in_ring, 118);
 }
 
+/* Who may read twice gets a copy, wherever it lies. */
+static void test_reads_twice(void **state)
+{
+	static const struct vsock_ops ops = { .on_data = once_on_data };
+	struct peer *p = *state;
+
+	memset(&once, 0, sizeof(once));
+	assert_int_equal(vsock_listen(p->vs, 200, &ops, p), 0);
+	open_conn(p, 5000, 200);
+	assert_int_equal(peer_send(p, 5000, 200, OP_RW, 0, "\0\1\2", 3),
+			 RING_OK);
+	peer_run(p, 10);
+	assert_int_equal(once.copied, 1);
+	assert_int_equal(once.in_ring, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -492,6 +508,7 @@ int main(void)
 		T(test_small_window),
 		T(test_own_credit),
 		T(test_reads_once),
+		T(test_reads_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,7 @@ struct fake_kernel {
 	bool fsetid, fsetid_here;	/* CAP_FSETID; over a file */
 	bool no_memory;			/* allocations that may fail do */
 	bool foreign_transport;		/* another driver has vsock */
+	u32 end;			/* which one we are; 0: the second */
 	/* The machine's state. */
 	int locks;			/* spin locks held */
 	int rcu;			/* RCU sections */
