@@ -88,7 +88,7 @@ class Table(unittest.TestCase):
     def below(self, *counts):
         """What is below a gate, of (file, verdict, how many)."""
         return mutants.table([
-            (mutants.Mutant("r", file, "m", []), verdict)
+            (mutants.Mutant("r", file, "m", [], known=True), verdict)
             for file, verdict, count in counts for _ in range(count)])[1]
 
     def test_gates(self):
@@ -143,14 +143,22 @@ class Running(unittest.TestCase):
             stderr=subprocess.STDOUT)
         return done.returncode, done.stdout.decode()
 
-    def check(self, text, status, said, **more):
-        result = self.run_list(text, **more)
+    def check(self, text, status, said, words=(), **more):
+        result = self.run_list(text, *words, **more)
         self.assertEqual(result[0], status, result[1])
         self.assertRegex(result[1], said)
 
     def test_killed(self):
         self.check(LESS, 0, r"killed: boot/sum.c: one less: right\n")
         self.check(LESS, 0, r"killed: .*: right\n", by="by weak right")
+
+    def test_known(self):
+        weak = "mutant weak\nsurvives\nby weak\n- return s;\n+ return 3;\n"
+        self.check(LESS + weak, 0, "survived: .*: weak passed",
+                   words=("--sample", "2"))
+        self.check(LESS + weak, 1, "50.0 % of all killed, 95 % wanted\n$")
+        self.check(LESS + weak.replace("survives\n", ""), 1,
+                   "1 survived that should not", words=("--sample", "2"))
 
     def test_survived(self):
         self.check(LESS, 1, r"survived: .*: weak passed\n(.*\n)*"
