@@ -98,7 +98,8 @@ $(guest_out)/initrd-debian.cpio: $(guest_out)/driver/debian/isthmus.ko \
 
 # The bare payload that tries what it must not: payload/main.c.
 $(guest_out)/payload.bzImage: guest/payload/payload.lds \
-		$(wildcard guest/payload/*.[chS]) drivers/portio.h $(guest_abi)
+		$(wildcard guest/payload/*.[chS]) drivers/portio.h $(guest_abi) \
+		$(wildcard proto/*.h) qemu-test/hostile/ports.h
 	@mkdir -p $(@D)
 	gcc $(guest_warn) -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie \
 		-mno-red-zone -mgeneral-regs-only -fno-stack-protector \
@@ -114,3 +115,4 @@ $(guest_out)/hvbench: $(wildcard guest/bench/*.[ch])
 
 -include guest/diff/build.mk
 -include guest/kernel32/build.mk
+-include guest/canary/build.mk

@@ -58,7 +58,25 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_TRACE_WRAP)) \
 		-T hypervisor/hypervisor.lds -o $@ $(HV_TRACE_OBJS)
 
--include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d)
+# And one with the hostile tests' oracle there: qemu-test/hostile/oracle.c.
+TEST_ARTIFACTS += build/hypervisor/hypervisor-hostile.elf
+
+HV_HOSTILE_WRAP := exit_handle vcpu_prepare partition_kill partition_create_all \
+	lock_take lock_try lock_drop
+HV_HOSTILE_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS)) \
+	build/hypervisor/traced/oracle.o
+
+build/hypervisor/traced/oracle.o: qemu-test/hostile/oracle.c
+	@mkdir -p $(@D)
+	$(CC) $(HV_TRACE_CFLAGS) -I. -MMD -MP -c $< -o $@
+
+build/hypervisor/hypervisor-hostile.elf: $(HV_HOSTILE_OBJS) hypervisor/hypervisor.lds
+	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
+		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_HOSTILE_WRAP)) \
+		-T hypervisor/hypervisor.lds -o $@ $(HV_HOSTILE_OBJS)
+
+-include $(HV_OBJS:.o=.d) $(HV_TRACE_OBJS:.o=.d) build/hypervisor/traced/oracle.d
 
 # And one that tells what of it runs: qemu-test/coverage, tools/coverage. The
 # compiler's calls need frames that the gate of the usual one has not.

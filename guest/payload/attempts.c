@@ -8,6 +8,7 @@
  * happened is the boot tests' (qemu-test/boot/cases_isolation.py). "No
  * exception" is a good answer only where that file says so.
  */
+#include "cpu.h"
 #include "payload.h"
 #include "abi/channel.h"
 #include "abi/hypercall.h"
@@ -59,7 +60,7 @@ INSN(do_xsetbv_zero, "xsetbv")
 /* CR4 bits that would open the instructions above. */
 INSN(do_smxe, "mov %%cr4, %%rax; bts $14, %%rax; mov %%rax, %%cr4")
 INSN(do_vmxe, "mov %%cr4, %%rax; bts $13, %%rax; mov %%rax, %%cr4")
-INSN(do_cr8, "mov %%rax, %%cr8")
+INSN(do_cr8_zero, "mov %%rax, %%cr8")
 
 static const struct instruction instructions[] = {
 	{ "vmxon", do_vmxon },		{ "vmxoff", do_vmxoff },
@@ -76,7 +77,7 @@ static const struct instruction instructions[] = {
 	{ "monitor", do_monitor },	{ "invd", do_invd },
 	{ "wbinvd", do_wbinvd },	{ "xsetbv-zero", do_xsetbv_zero },
 	{ "cr4-smxe", do_smxe },	{ "cr4-vmxe", do_vmxe },
-	{ "cr8", do_cr8 },
+	{ "cr8", do_cr8_zero },
 };
 
 /* Each by itself: what one leaves changed (CR8 = 0, caches) hurts no other. */
@@ -128,29 +129,6 @@ static void run_ports(uint64_t unused)
 		port_out8(0x8900, (uint8_t)*s);	/* Bochs' power-off */
 	}
 	report("port-out-", 0x8900, 0);
-}
-
-/* An argument for guarded(): which register, and the value read or written. */
-struct msr {
-	uint32_t number;
-	uint64_t value;
-};
-
-static void do_rdmsr(void *arg)
-{
-	struct msr *m = arg;
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(m->number));
-	m->value = low | (uint64_t)high << 32;
-}
-
-static void do_wrmsr(void *arg)
-{
-	const struct msr *m = arg;
-
-	__asm__ volatile("wrmsr" : : "a"((uint32_t)m->value),
-			 "d"((uint32_t)(m->value >> 32)), "c"(m->number));
 }
 
 /* Virtualization, debug store, microcode, thermal, machine check, trace, SMM,
@@ -460,6 +438,7 @@ static const struct {
 	{ "channel", run_channel },
 	{ "once", run_once },
 	{ "random", run_random },	/* its ADDRESS is seed and steps */
+	{ "cpu-rows", run_cpu_rows },
 	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },

@@ -40,10 +40,10 @@ static uint64_t pd[4][512] __attribute__((aligned(4096)));
 static uint64_t pd_high[512] __attribute__((aligned(4096)));
 static uint64_t idt[256][2];
 static struct tss tss;
-/* null, unused, code 0x10, data 0x18, user data 0x20, user code 0x28,
+/* null, 32-bit code 8, code 0x10, data 0x18, user data 0x20, user code 0x28,
  * TSS 0x30 (two entries) */
 static uint64_t gdt[8] = {
-	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff,
+	0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff,
 	0x00cff3000000ffff, 0x00affb000000ffff,
 };
 

@@ -4,6 +4,7 @@
  * the guest's run meanwhile? A timer that is set to one moment after another ends
  * it there: before the interrupt, with it, within its handler, after that.
  */
+#include "cpu.h"
 #include "payload.h"
 
 #define MSR_TSC_DEADLINE	0x6e0u
@@ -21,20 +22,6 @@
 struct frame;
 
 static volatile uint32_t taken, within, again, ticks;
-
-static void wrmsr(uint32_t number, uint64_t v)
-{
-	__asm__ volatile("wrmsr" : : "a"((uint32_t)v),
-			 "d"((uint32_t)(v >> 32)), "c"(number) : "memory");
-}
-
-static uint64_t rdtsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return low | (uint64_t)high << 32;
-}
 
 /* Interrupts are off until its IRET. */
 static __attribute__((interrupt)) void take(struct frame *frame)

@@ -56,4 +56,35 @@ void run_once(uint64_t unused);
 /* random.c */
 void run_random(uint64_t order);
 
+/* hostile.c: groups of rows, each of one of the functions below. */
+void run_cpu_rows(uint64_t unused);
+
+/* sweep.c */
+void run_msr_reads(uint64_t unused);
+void run_msr_writes(uint64_t unused);
+void run_xcr0(uint64_t unused);
+void run_controls(uint64_t unused);
+void run_cpuid(uint64_t unused);
+
+/* modes.c */
+void run_modes(uint64_t unused);
+void run_call_numbers(uint64_t unused);
+uint64_t payload_call(uint64_t nr, uint64_t rdi, uint64_t rsi, uint64_t rdx,
+		      uint64_t a10, uint64_t a8);
+extern uint64_t payload_call_rdx;
+
+/* state.c */
+void run_steps(uint64_t unused);
+void run_ends(uint64_t unused);
+void run_segments(uint64_t unused);
+void run_debug_registers(uint64_t unused);
+void run_vectors(uint64_t unused);
+
+/* apic.c */
+void run_starts(uint64_t unused);
+void run_nmis(uint64_t unused);
+void run_commands(uint64_t unused);
+void run_timers(uint64_t unused);
+void run_clock_pages(uint64_t unused);
+
 #endif

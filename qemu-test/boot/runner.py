@@ -40,7 +40,8 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_net_tap", "cases_distro", "cases_distro_plain",
            "cases_distro_convert", "cases_distro_sysv", "cases_screen",
            "cases_distro_several", "cases_distro_trouble", "cases_distro_cost",
-           "cases_connects", "cases_sessions", "cases_unix", "cases_black_box")
+           "cases_connects", "cases_sessions", "cases_unix", "cases_black_box",
+           "cases_hostile")
 # More of them: `make test-all`, or by name.
 MORE_MODULES = ("cases_driver", "cases_machines", "cases_net_proof",
                 "cases_containers", "cases_judges", "cases_random")

@@ -20,7 +20,7 @@ ROOMS = {
     "hypervisor": (("include/abi",), ("include",),
                    ("core", "x86", "vmx", "svm"), ("check",), ("iommu",),
                    ("box",)),
-    "guest": (("driver", "init", "payload", "bench", "kernel32"), ("diff",), ("",)),
+    "guest": (("driver", "init", "payload", "bench", "kernel32"), ("diff", "canary"), ("",)),
     "drivers": (("",),),
     "proto": (("",),),
     "boot": (("",),),

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rows of the hostile tests that an enemy lives through, in groups, and what goes
+ * before each: the oracle is told its name, and so is the serial line, by which
+ * qemu-test/boot/hostile.py knows whose attempts the next lines are.
+ */
+#include "payload.h"
+#include "qemu-test/hostile/ports.h"
+
+struct row {
+	const char *name;	/* four characters, and what for */
+	void (*run)(uint64_t unused);
+};
+
+static const struct row cpu_rows[] = {
+	{ "HG03 xcr0", run_xcr0 },
+	{ "HG05 cpuid", run_cpuid },
+	{ "HG01 msr reads", run_msr_reads },
+	{ "HG02 msr writes", run_msr_writes },
+	{ "HG04 controls", run_controls },
+	{ "HG06 instructions", run_modes },
+	{ "HG10 steps", run_steps },
+	{ "HG11 ends", run_ends },
+	{ "HG24 segments", run_segments },
+	{ "HG22 debug registers", run_debug_registers },
+	{ "HG23 vector registers", run_vectors },
+	{ "HC01 hypercalls", run_call_numbers },
+	{ "HG12 starts", run_starts },
+	{ "HG13 NMIs", run_nmis },
+	{ "HG16 commands", run_commands },
+	{ "HG15 timers", run_timers },
+	{ "NKVC clock pages", run_clock_pages },
+	{ "HG05 cpuid again", run_cpuid },
+};
+
+/* A row begins: its name's first four characters are told to the oracle. The canary is
+ * to be there first; all ones: there is no oracle. */
+static void row_begin(const char *name)
+{
+	uint32_t word = 0;
+
+	while (port_in32(HOSTILE_ROW) == 0) {
+		__asm__ volatile("pause");
+	}
+	for (uint32_t i = 0; i < 4; i++) {
+		word |= (uint32_t)(uint8_t)name[i] << 8 * i;
+	}
+	print("PAYLOAD row ");
+	print(name);
+	print("\n");
+	port_out32(HOSTILE_ROW, word);
+}
+
+static void run_rows(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		row_begin(rows[i].name);
+		rows[i].run(0);
+	}
+	port_out32(HOSTILE_ROW, HOSTILE_END);
+}
+
+void run_cpu_rows(uint64_t unused)
+{
+	(void)unused;
+	run_rows(cpu_rows, sizeof(cpu_rows) / sizeof(cpu_rows[0]));
+}
