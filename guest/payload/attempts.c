@@ -439,6 +439,8 @@ static const struct {
 	{ "once", run_once },
 	{ "random", run_random },	/* its ADDRESS is seed and steps */
 	{ "cpu-rows", run_cpu_rows },
+	{ "storm-rows", run_storm_rows },
+	{ "channel-rows", run_channel_rows },
 	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },
@@ -449,6 +451,13 @@ static const struct {
 	{ "rep-ins", run_rep_ins },
 	{ "release-self", run_release_self },
 	{ "triple-fault", run_triple_fault },
+	{ "protected", run_protected },
+	{ "touch", run_touch },
+	{ "endless-debug", run_endless_debug },
+	{ "execute-sizes", run_execute_sizes },
+	{ "reset-itself", run_reset_itself },
+	{ "service", run_service },
+	{ "end", run_nothing },
 	{ "halt", run_halt },
 	{ "spin", run_spin },
 	{ "exit-storm", run_exit_storm },
@@ -484,11 +493,15 @@ static uint64_t parse_hex(const char *text)
 
 /**
  * Runs NAME or NAME:ADDRESS (hexadecimal without 0x; "write-peer" takes an
- * offset, "rep-ins" a port; 0 when there is none). False if there is no such
- * test. May well not return.
+ * offset, "rep-ins" a port; 0 when there is none), after "ROW/" as a row of that
+ * name. False if there is no such test. May well not return.
  */
 bool attempt_run(const char *test)
 {
+	if (test[0] && test[1] && test[2] && test[3] && test[4] == '/') {
+		row_begin(test);
+		test += 5;
+	}
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		const char *rest = match_name(test, tests[i].name);
 

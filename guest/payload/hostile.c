@@ -33,9 +33,37 @@ static const struct row cpu_rows[] = {
 	{ "HG05 cpuid again", run_cpuid },
 };
 
-/* A row begins: its name's first four characters are told to the oracle. The canary is
+static const struct row storm_rows[] = {
+	{ "HG17 ports", run_all_ports },
+	{ "HG07 caches", run_cache_storm },
+	{ "HG09 exceptions", run_exception_storm },
+	{ "HG14 processor hogs", run_hogs },
+	{ "HG25 errors", run_error_storm },
+	{ "HG26 exits", run_exits },
+	{ "HC04 largest calls", run_largest_calls },
+};
+
+static const struct row channel_rows[] = {
+	{ "RG01 indices", run_bad_indices },
+	{ "RG02 packets", run_bad_packets },
+	{ "RG05 doorbells", run_bells },
+	{ "RG07 unread answers", run_unread },
+	{ "RG08 reconnects", run_reconnects },
+	{ "RG09 leftovers", run_leftovers },
+	{ "RG10 credit", run_credit },
+	{ "NP01 names", run_names },
+	{ "NP03 moves", run_moves },
+	{ "NP05 nodes", run_nodes },
+	{ "NP06 sizes", run_sizes },
+	{ "NP10 depth", run_depth },
+	{ "NBLK disks", run_disks },
+	{ "NPCI configuration", run_pci },
+	{ "HG27 service", run_service },
+};
+
+/** A row begins: its name's first four characters are told to the oracle. The canary is
  * to be there first; all ones: there is no oracle. */
-static void row_begin(const char *name)
+void row_begin(const char *name)
 {
 	uint32_t word = 0;
 
@@ -60,8 +88,26 @@ static void run_rows(const struct row *rows, size_t count)
 	port_out32(HOSTILE_ROW, HOSTILE_END);
 }
 
+/** For the last of several lives, whose row is HOSTILE_END. */
+void run_nothing(uint64_t unused)
+{
+	(void)unused;
+}
+
 void run_cpu_rows(uint64_t unused)
 {
 	(void)unused;
 	run_rows(cpu_rows, sizeof(cpu_rows) / sizeof(cpu_rows[0]));
+}
+
+void run_channel_rows(uint64_t unused)
+{
+	(void)unused;
+	run_rows(channel_rows, sizeof(channel_rows) / sizeof(channel_rows[0]));
+}
+
+void run_storm_rows(uint64_t unused)
+{
+	(void)unused;
+	run_rows(storm_rows, sizeof(storm_rows) / sizeof(storm_rows[0]));
 }

@@ -7,13 +7,18 @@
 #define CODE32		0x08
 #define CODE64		0x10
 #define DATA		0x18
+#define USER_DATA	0x20
+#define USER_CODE	0x28
 #define TSS		0x30
 #define OTHER_TSS	0x38
 #define CODE16		0x40
 #define DATA16		0x48
+#define TASK_GATE	0x50
 #define EFER		0xc0000080
 #define REAL		0x8000		/* where real-mode code is copied */
 #define REAL_CODE	0x9000		/* what is tried there, and a jump back */
+#define FLAG_AC		0x40000
+#define FLAG_VM		0x20000
 
 /* void compat_call(void *code): for guarded(). The bytes there end with RET. */
 	.text
@@ -77,6 +82,8 @@ legacy:
 	testl	%edi, %edi
 	jnz	to_real
 	call	*%esi
+	.globl	legacy_done
+legacy_done:
 	xorl	%ebx, %ebx
 leave_legacy:				/* the result is in EBX */
 	movl	$DATA, %eax
@@ -126,6 +133,69 @@ stubs32:
 	jmp	leave_legacy
 	.set	vector, vector + 1
 	.endr
+
+/* What is tried in protected mode, by legacy_run(0, address). */
+	.globl	try_task_jump, try_task_call, try_task_gate, try_nt_iret
+try_task_jump:
+	ljmpl	$OTHER_TSS, $0
+try_task_call:
+	lcall	$OTHER_TSS, $0
+	ret
+try_task_gate:
+	lcall	$TASK_GATE, $0
+	ret
+try_nt_iret:				/* back to a task that never was */
+	movw	$OTHER_TSS, tss32
+	pushfl
+	orl	$0x4000, (%esp)
+	popfl
+	iret
+
+	.globl	try_vm86, try_code16, try_alignment, try_null_ss
+try_vm86:
+	pushl	$0
+	pushl	$0
+	pushl	$0
+	pushl	$0
+	pushl	$0x7000			/* SS:SP */
+	pushl	$0x7000
+	pushl	$FLAG_VM | 0x3002
+	pushl	$0
+	pushl	$REAL_CODE
+	iret
+try_code16:
+	ljmpl	$CODE16, $REAL_CODE
+/* At CPL 3 on a stack that is odd, with a handler of CPL 3: its delivery does what it
+ * handles. */
+try_alignment:
+	movl	%cr0, %eax
+	orl	$FLAG_AC, %eax		/* AM has the same place */
+	movl	%eax, %cr0
+	movl	$user_ac, %eax
+	movw	%ax, idt32 + 17 * 8
+	movw	$USER_CODE | 3, idt32 + 17 * 8 + 2
+	movw	$0xee00, idt32 + 17 * 8 + 4
+	pushl	$USER_DATA | 3
+	pushl	$user_stack32 - 1
+	pushl	$FLAG_AC | 2
+	pushl	$USER_CODE | 3
+	pushl	$user_ac
+	iret
+user_ac:
+	pushl	%eax
+	jmp	user_ac
+try_null_ss:				/* #GP, and the next exit as it was */
+	xorl	%eax, %eax
+	cpuid
+	xorl	%eax, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %fs
+	movl	%eax, %gs
+	cpuid
+	xorl	%eax, %eax
+	movl	%eax, %ss
+	ret
 
 /* Copied to REAL: from 16-bit protected mode on. Its addresses are of that place. */
 	.section .rodata
@@ -213,7 +283,7 @@ gdt_end:
 tss_other:				/* the task that is switched to */
 	.long	0, stack32, DATA, 0, 0, 0, 0
 	.long	0			/* CR3 */
-	.long	0, 2, 0, 0, 0, 0, stack32, 0, 0, 0
+	.long	legacy_done, 2, 0, 0, 0, 0, stack32, 0, 0, 0
 	.long	DATA, CODE32, DATA, DATA, DATA, DATA, 0, 0x680000
 	.bss
 	.balign	8
@@ -223,6 +293,8 @@ idt32:
 	.skip	32 * 8
 	.skip	2048
 stack32:
+	.skip	512
+user_stack32:
 	.skip	8
 saved_rsp:
 	.skip	8

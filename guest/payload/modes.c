@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Instructions that no guest may have, in every mode there is: 64-bit at CPL 0 and 3,
- * compatibility, protected, real.
+ * compatibility, protected, real; and what only the older modes have: hardware tasks,
+ * virtual-8086 tasks, 16-bit segments, handlers of CPL 3.
  */
 #include "cpu.h"
 #include "payload.h"
@@ -16,9 +17,12 @@
 
 /* legacy.S */
 extern const uint8_t real_begin[], real_end[];
-extern uint8_t legacy_stubs[];
+extern uint8_t legacy_stubs[], legacy_done[];
 extern uint64_t legacy_gdt[], legacy_idt[];
 extern uint32_t legacy_tss[], legacy_other[];
+extern uint8_t try_task_jump[], try_task_call[], try_task_gate[],
+	try_nt_iret[], try_vm86[], try_code16[], try_alignment[],
+	try_null_ss[];
 void compat_call(void *code);
 unsigned int legacy_run(uint32_t real, uint32_t code);
 
@@ -194,4 +198,35 @@ void run_call_numbers(uint64_t unused)
 		}
 	}
 	report_value("calls-taken", NO_DETAIL, 0, taken);
+}
+
+/** In protected mode, one a life: a name's number in legacy.S' order. Those that it
+ * lives through say what they were. */
+void run_protected(uint64_t which)
+{
+	/* hlt, which a virtual-8086 task may not; 16 bits: cpuid, and back */
+	static const uint8_t vm86[] = { 0xf4 };
+	static const uint8_t code16[] = {
+		0x66, 0x31, 0xc0, 0x0f, 0xa2, 0x66, 0xea,
+	};
+	uint8_t *const tries[] = {
+		try_task_jump, try_task_call, try_task_gate, try_nt_iret,
+		try_vm86, try_code16, try_alignment, try_null_ss,
+	};
+	volatile uint8_t *to = (volatile uint8_t *)REAL_CODE;
+	uint64_t done = (uintptr_t)legacy_done;
+
+	legacy_init();
+	for (uint32_t i = 0; i < sizeof(code16); i++) {
+		to[i] = which == 5 ? code16[i] : vm86[0];
+	}
+	for (uint32_t i = 0; i < 4 && which == 5; i++) {
+		to[sizeof(code16) + i] = (uint8_t)(done >> 8 * i);
+	}
+	if (which == 5) {
+		to[sizeof(code16) + 4] = 8;	/* CODE32 */
+		to[sizeof(code16) + 5] = 0;
+	}
+	report("protected-", which, legacy_run(0,
+		(uint32_t)(uintptr_t)tries[which % 8]));
 }

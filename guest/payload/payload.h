@@ -58,6 +58,10 @@ void run_random(uint64_t order);
 
 /* hostile.c: groups of rows, each of one of the functions below. */
 void run_cpu_rows(uint64_t unused);
+void run_storm_rows(uint64_t unused);
+void run_channel_rows(uint64_t unused);
+void row_begin(const char *name);
+void run_nothing(uint64_t unused);
 
 /* sweep.c */
 void run_msr_reads(uint64_t unused);
@@ -65,10 +69,12 @@ void run_msr_writes(uint64_t unused);
 void run_xcr0(uint64_t unused);
 void run_controls(uint64_t unused);
 void run_cpuid(uint64_t unused);
+void run_all_ports(uint64_t unused);
 
 /* modes.c */
 void run_modes(uint64_t unused);
 void run_call_numbers(uint64_t unused);
+void run_protected(uint64_t which);
 uint64_t payload_call(uint64_t nr, uint64_t rdi, uint64_t rsi, uint64_t rdx,
 		      uint64_t a10, uint64_t a8);
 extern uint64_t payload_call_rdx;
@@ -80,11 +86,44 @@ void run_segments(uint64_t unused);
 void run_debug_registers(uint64_t unused);
 void run_vectors(uint64_t unused);
 
+/* storm.c */
+void run_cache_storm(uint64_t unused);
+void run_exception_storm(uint64_t unused);
+void run_hogs(uint64_t unused);
+void run_error_storm(uint64_t unused);
+void run_exits(uint64_t unused);
+void run_largest_calls(uint64_t unused);
+
+/* lives.c */
+void run_touch(uint64_t what);
+void run_endless_debug(uint64_t unused);
+void run_execute_sizes(uint64_t unused);
+void run_reset_itself(uint64_t way);
+
 /* apic.c */
 void run_starts(uint64_t unused);
 void run_nmis(uint64_t unused);
 void run_commands(uint64_t unused);
 void run_timers(uint64_t unused);
 void run_clock_pages(uint64_t unused);
+
+/* rings.c */
+void run_bad_indices(uint64_t unused);
+void run_bad_packets(uint64_t unused);
+void run_bells(uint64_t unused);
+void run_unread(uint64_t unused);
+void run_reconnects(uint64_t unused);
+void run_leftovers(uint64_t unused);
+void run_credit(uint64_t unused);
+void run_pci(uint64_t unused);
+
+/* files.c */
+void run_names(uint64_t unused);
+void run_moves(uint64_t unused);
+void run_nodes(uint64_t unused);
+void run_sizes(uint64_t unused);
+void run_depth(uint64_t unused);
+void run_disks(uint64_t unused);
+void run_service(uint64_t unused);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole ranges: MSRs, CPUID leaves, bits of control registers, masks of XCR0.
+ * Whole ranges: MSRs, CPUID leaves, ports, bits of control registers, masks of XCR0.
  * What was answered is told in runs, bit masks and sums, for a character is two exits.
  * The rules are qemu-test/boot/hostile_rules.py's.
  */
 #include "cpu.h"
 #include "payload.h"
+#include "qemu-test/hostile/ports.h"
 
 #define NO_DETAIL	(~0ull)
 #define RANDOM_MSRS	0x4000u
@@ -232,4 +233,68 @@ void run_cpuid(uint64_t unused)
 	vmx |= (r[1] & 1 << 2) << 1;		/* SGX */
 	vmx |= r[1] >> 25 & 1 ? 0x10 : 0;	/* PT */
 	report_value("cpuid-hidden", NO_DETAIL, 0, vmx);
+}
+
+/* Serial port, PCI, power, the channel, and the oracle's: answered by somebody. */
+static bool is_answered(uint32_t port)
+{
+	return (port & ~7u) == 0x3f8 || (port & ~7u) == 0xcf8 ||
+	       (port & ~15u) == 0x600 || (port & ~31u) == 0xc000 ||
+	       port == HOSTILE_ROW;
+}
+
+/* An input, and whether what it must not touch of RAX is as it was. */
+static bool in_is_nobody(uint32_t port, uint32_t size)
+{
+	uint64_t rax = 0x1122334455667788ull, want;
+
+	if (size == 1) {
+		__asm__ volatile("inb %w1, %b0" : "+a"(rax) : "d"(port));
+		want = 0x11223344556677ffull;
+	} else if (size == 2) {
+		__asm__ volatile("inw %w1, %w0" : "+a"(rax) : "d"(port));
+		want = 0x112233445566ffffull;
+	} else {
+		__asm__ volatile("inl %w1, %k0" : "+a"(rax) : "d"(port));
+		want = 0xffffffff;
+	}
+	return rax == want;
+}
+
+static void out_harm(uint32_t port, uint32_t size)
+{
+	if (size == 1) {
+		port_out8((uint16_t)port, 0xff);
+	} else if (size == 2) {
+		port_out16((uint16_t)port, 0xffff);
+	} else {
+		port_out32((uint16_t)port, 0xffffffff);
+	}
+}
+
+INSN(do_insb, "movw $0x80, %%dx; movq $-1, %%rcx; shrq %%rcx; incq %%rcx; rep insb")
+INSN(do_insl, "movw $0xfffe, %%dx; movl $64, %%ecx; rep insl")
+INSN(do_outsw, "movw $0x3f7, %%dx; movq $-1, %%rcx; rep outsw")
+
+/** Every port nobody has, in and out, in each width; strings. */
+void run_all_ports(uint64_t unused)
+{
+	struct run other = { .name = "port-answered-" };
+
+	(void)unused;
+	for (uint32_t size = 1; size <= 4; size *= 2) {
+		for (uint32_t port = 0; port < 0x10000; port++) {
+			if (is_answered(port)) {
+				continue;
+			}
+			out_harm(port, size);
+			if (!in_is_nobody(port, size)) {
+				run_add(&other, port);
+			}
+		}
+		run_end(&other);
+	}
+	report("ins-byte", NO_DETAIL, guarded(do_insb, NULL));
+	report("ins-end", NO_DETAIL, guarded(do_insl, NULL));
+	report("outs-across", NO_DETAIL, guarded(do_outsw, NULL));
 }

@@ -7,7 +7,7 @@ import time
 
 from cases_lifecycle import owners
 from cases_several import manifest
-from runner import Failed
+from runner import Failed, PROMPT
 
 ENEMY = "build/guest/payload.bzImage"
 CANARY = "build/guest/canary.bzImage"
@@ -29,6 +29,7 @@ LINE = (r"ORACLE (\S+) us=(?P<us>\d+) beats=(?P<beats>\d+) gap=(?P<gap>\d+) "
         r"exit=(?P<exit>\d+) (?P<where>\S+) host-exit=(?P<host>\d+) \S+ "
         r"kills=(?P<kills>\d+) lines=(?P<lines>\d+) locks=(?P<locks>\d+) "
         r"image=(?P<image>\w+)\s")
+DEAD = r"Linux enemy crashed: ([^,]*), at [0-9a-f]+, detail ([0-9a-f]+)\W"
 
 
 def two(t, tests, vcpus=1):
@@ -84,6 +85,57 @@ class Hostile:
                 raise Failed(self.console.seen[found.start():][:3000]
                              + self.enemy_said()[-1000:])
             time.sleep(0.2)
+
+    def _outcome(self, life):
+        """How life number `life` has ended, or None yet."""
+        seen = self.console.seen[self.console.at:]
+        found = re.search(DEAD, seen)
+        if found:
+            self.console.expect(DEAD)
+            return f"dies: {found[1]} {found[2]}"
+        found = re.search(r"Linux enemy asked for a reset\W", seen)
+        if found:
+            self.console.expect("asked for a reset")
+            return "resets"
+        said = re.split(r"PAYLOAD start ", self.enemy_said())
+        if len(said) == life + 2 and "PAYLOAD end\n" in said[-1]:
+            result = re.findall(r"PAYLOAD \S+ ((?:ok|#|vector).*)", said[-1])
+            return "ends: " + (result[-1] if result else "")
+        if "\0" in seen or "PANIC" in seen:
+            raise Failed(f"the machine ended: {seen[-3000:]}")
+        return None
+
+    def _next(self):
+        """The next life begins, by itself, or because it is asked for."""
+        found = self.console.expect(r"stage 66 linux started: enemy\W|"
+                                    "it stays down until")
+        if "down" in found[0]:
+            self.console.expect(re.escape(PROMPT))
+            self.console.send("linux start enemy")
+            self.console.expect(r"stage 66 linux started: enemy\W")
+
+    def lives(self, expected):
+        """One life each: expected outcomes, as patterns; of one that loops for
+        ever, None."""
+        console = self.console
+        for life, (test, want) in enumerate(zip(self.tests, expected)):
+            outcome = None
+            while want is None and \
+                    f"PAYLOAD start {test}\n" not in self.enemy_said() or \
+                    want is not None and not outcome:
+                outcome = self._outcome(life)
+                time.sleep(0.1)
+            for _ in range(5 if want is None else 0):
+                if console.state("enemy") != "running":
+                    self.wrong.append(f"{test}: does not loop")
+            if want and not re.match(want, outcome):
+                self.wrong.append(f"{test}: {outcome}")
+            if life == len(expected) - 1:
+                break
+            if want is None or outcome.startswith("ends"):
+                console.run("linux stop enemy")
+                console.send("linux start enemy")
+            self._next()
 
     def rows(self):
         """{row: [(attempt, detail, result)]} of what the enemy said."""

@@ -171,6 +171,13 @@ def calls(said):
     return wrong
 
 
+def ports(said):
+    found = [f"{name} {detail:#x}: {result}" for name, detail, result in said
+             if name == "port-answered"]
+    return found + _expect(said, {"ins-byte": "#GP", "ins-end": "#GP",
+                                  "outs-across": "#GP"})
+
+
 def _values(**wanted):
     """Each of these attempts has that value; none else says 0xbad."""
     def rule(said):
@@ -187,6 +194,32 @@ def _nmis(platform):
     return lambda said: _expect(said, {"nmis-own": f"ok 0x[{least}2]"})
 
 
+# "..", "." of the root: itself, which "above" looks at 64 times.
+UP = {("lookup", 0), ("lookup", 1)}
+
+
+def _refused(*names):
+    """Attempts on files: an error, or the connection ends; nothing is done, and
+    the service is there again."""
+    def rule(said):
+        tried = {name for name, _, _ in said}
+        return [f"{name} was not tried" for name in names
+                if name not in tried] + \
+            [f"{name} {detail}: {result}" for name, detail, result in said
+             if result in ("ok 0x0", "ok 0xbad") and
+             (name, detail) not in UP or name == "above"]
+    return rule
+
+
+RECONNECTS = 100
+SERVICE = _values(service_up=1, service_files=50, service_sockets=100)
+
+
+def nothing(said):
+    """Rows of which the oracle alone judges."""
+    return [f"{said}"] if said else []
+
+
 def of(group, platform):
     """{row: its rule} of a group of guest/payload/hostile.c."""
     return {
@@ -198,4 +231,65 @@ def of(group, platform):
                 "HG12": _values(starts=0), "HG13": _nmis(platform),
                 "HG16": _values(commands_refused=0), "HG15": _values(ticks=1),
                 "NKVC": _values(clock_pages=0)},
+        "storm": {"HG07": nothing, "HG14": nothing, "HG26": nothing,
+                  "HG09": lambda said: _expect(said, {"steps": "ok 0x.*"}),
+                  "HG17": ports, "HC04": lambda said: _expect(
+                      said, {"release-most": "ok 0x0",
+                             "release-left": "ok 0x0"}),
+                  "HG25": lambda said: _expect(said, {"errors": "ok 0x0"})},
+        "channel": {
+            "RG01": _values(link=1), "RG02": _values(), "RG05": _values(),
+            "RG07": _values(unread=1), "RG08": _values(up=RECONNECTS),
+            "RG09": _values(leftovers=0),
+            "RG10": _values(), "NP01": _refused("lookup", "mkdir"),
+            "NP03": _refused("into-itself", "over-root", "over-dot",
+                             "into-nothing", "link-dir"),
+            "NP05": _values(lookups=3000, nodes_of_nobody=0, after_init=0,
+                            after_twice=0),
+            "NP06": _values(ended=1, sizes=0), "NP10": _values(depth=120),
+            "NBLK": _values(disks_given=0, disks_any_port=0,
+                            files_any_port=0, net_any_port=0, echo=1),
+            "NPCI": _values(pci_then=1, bar=0),
+            "HG27": SERVICE},
+        "lives": {row: lambda said: [] for row in
+                  ("HG08", "HG09", "HG12", "HG18", "HG19", "HG20", "HG24")}
+        | {"HG27": lambda said: SERVICE(said[-3:])},
     }[group]
+
+
+FOREIGN = "dies: access to memory it does not have "
+
+
+def lives(platform):
+    """[(test, its outcome)]: guest/payload/lives.c and legacy.S."""
+    bochs = platform not in QEMU
+    # AMD-V carries a task switch out by itself
+    task = "dies: an exit the hypervisor does not know" if bochs \
+        else "ends: ok"
+    found = [(f"HG08/protected:{n}", task) for n in range(3)]
+    found += [("HG08/protected:3", f"{task}|ends: #TS"),
+              ("HG09/endless-debug", None)]
+    found += [("HG09/protected:6", None)] if bochs else []
+    found += [("HG12/triple-fault", "dies: triple fault"),
+              ("HG12/release-self", "dies: triple fault")]
+    # each kind of access, at a place of nobody each
+    places = (0x18000000, 0xfec00000, 0x3f000000, 0x20000000, 0x100000000,
+              0xe8000000, 0xe0001000, 0x140000000, 0xfffff000, 0xd0000000,
+              0xc0000000, 0x7f000000)
+    found += [(f"HG18/touch:{kind << 40 | gpa:x}", f"{FOREIGN}{gpa >> 12:x}")
+              for kind, gpa in enumerate(places)]
+    found += [("HG19/write-state", FOREIGN + "e4000000"),
+              ("HG19/write-peer", FOREIGN + "e4001000"),
+              ("HG19/exec-channel", FOREIGN + "e4001000"),
+              (f"HG19/touch:{10 << 40 | 0xe4001000:x}",
+               f"{FOREIGN}|ends: #PF"),
+              (f"HG19/touch:{11 << 40 | 0xe4000000:x}",
+               f"{FOREIGN}|dies: triple fault"),
+              ("HG20/execute-sizes", "ends: ok 0x40"),
+              ("HG24/protected:4", "ends: #GP"),
+              ("HG24/protected:5", "ends: ok"),
+              ("HG24/protected:7", "ends: #GP"),
+              ("HG27/reset-itself:0", "resets"),
+              ("HG27/reset-itself:1", "resets"),
+              ("HG27/service", "ends: ok 0x64"), ("END./end", "ends: ")]
+    return found
