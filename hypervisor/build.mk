@@ -81,7 +81,8 @@ build/hypervisor/hypervisor-hostile.elf: $(HV_HOSTILE_OBJS) hypervisor/hyperviso
 # And one that tells what of it runs: qemu-test/coverage, tools/coverage. The
 # compiler's calls need frames that the gate of the usual one has not.
 HV_COVER_CFLAGS := $(filter-out -Wframe-larger-than=%,$(HV_TRACE_CFLAGS))
-HV_COVER_OBJS := $(patsubst hypervisor/%,build/hypervisor/covered/%.o,$(HV_SRCS))
+HV_COVER_OBJS := $(patsubst hypervisor/%,build/hypervisor/covered/%.o,$(HV_SRCS)) \
+	$(TEXT_SRCS:%=build/hypervisor/traced/shared/%.o)
 
 build/hypervisor/covered/%.c.o: hypervisor/%.c
 	@mkdir -p $(@D)
