@@ -14,7 +14,6 @@
 
 #include "qemu-test/hostile/ports.h"
 
-#define LOG_BYTES	65536u		/* log.c: LOG_SIZE */
 #define DRIFT_PER_SECOND	20u	/* 50 ms: from its look to the beat's exit */
 
 void __real_exit_handle(struct vcpu *v, const struct vm_exit *e);
@@ -35,8 +34,6 @@ void __real_lock_drop(struct lock *l);
 void __wrap_lock_drop(struct lock *l);
 
 extern const uint64_t image_start[], rodata_end[];
-extern char log_ring[];
-extern uint64_t log_head;
 
 /* What is known of the row that runs. The words of a canary that sleeps are as old as
  * they are: a row shorter than its pieces may have none. */
@@ -100,14 +97,14 @@ static uint64_t image_sum(void)
 /* Lines that the log has had since the row began, as far as it has them still. */
 static uint32_t log_lines(void)
 {
-	uint64_t end = log_head, at = row.log_at;
+	uint64_t end = box->log.head, at = row.log_at;
 	uint32_t lines = 0;
 
-	if (end - at > LOG_BYTES) {
-		at = end - LOG_BYTES;
+	if (end - at > BOX_TEXT) {
+		at = end - BOX_TEXT;
 	}
 	for (; at < end; at++) {
-		lines += log_ring[at % LOG_BYTES] == '\n';
+		lines += box->log.text[at % BOX_TEXT] == '\n';
 	}
 	return lines;
 }
@@ -147,7 +144,7 @@ static void begin(uint32_t name)
 		image = image_sum();
 	}
 	row = (struct row){ .name = name, .where = "-", .host_where = "-",
-			    .log_at = log_head };
+			    .log_at = box->log.head };
 	/* what this has cost is nobody's */
 	row.began = rdtsc();
 	last_beat += row.began - now;
