@@ -55,6 +55,10 @@ class Snapshot:
         host = self.word(self.physical(names["partitions"]))
         self.host = self.word(self.physical(
             host + _offset(program, "partition.gpm_root"))) & ADDRESS
+        box, size = (self.word(self.physical(
+            names["boot"] + _offset(program, "boot_info." + member)))
+            for member in ("box", "box_size"))
+        self.box = range(box, box + size)       # the hypervisor writes there
 
     def close(self):
         self.memory.close()
@@ -143,7 +147,8 @@ def _same(kind, before, after):
 
 def changed(before, after):
     """What of two snapshots differs and must not: all that is protected, and
-    every page that is neither the hypervisor's nor the host partition's.
+    every page that is neither the hypervisor's nor the host partition's, nor
+    of the black box.
     Returns sentences, how many pages are protected, and how many are others
     that must not change."""
     wrong, foreign = [], 0
@@ -154,7 +159,7 @@ def changed(before, after):
         kind = protected.get(at)
         if not kind:
             owner = before.owner(at // PAGE)
-            if owner in (OWNER_HYPERVISOR, OWNER_HOST):
+            if owner in (OWNER_HYPERVISOR, OWNER_HOST) or at in before.box:
                 continue
             foreign += 1
             kind = f"a page of owner {owner}"
