@@ -94,6 +94,13 @@ static bool open_new(struct convert *c)
 	if (!c->to_disk) {
 		(void)mkdirat(c->folder, "root.new", 0700);
 		c->tree.root = distro_tree_folder(c->folder, "root.new");
+		/* A write of somebody who was killed may have failed, and nobody
+		 * have heard of it: whoever asks first does, with a descriptor that
+		 * is newer, too. That is not to be us, at the end. [Linux
+		 * Documentation/core-api/errseq.rst] */
+		if (c->tree.root >= 0) {
+			(void)syncfs(c->tree.root);
+		}
 		return c->tree.root >= 0 || failed(c, "the new root");
 	}
 	if (c->size) {
