@@ -4,6 +4,7 @@
 #include "drivers/keymap.h"
 #include "host-bridge/dev/keyboard.h"
 #include "host-bridge/dev/keys.h"
+#include "host-bridge/dev/screen.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/notice.h"
@@ -24,6 +25,7 @@ static bool take(unsigned key, bool down)
 	char bytes[KEYMAP_BYTES];
 	size_t len = keymap_key(&map, key, down, bytes);
 
+	screen_used();
 	keys_put(bytes, len);
 	return len > 0;
 }

@@ -9,7 +9,7 @@
 #include "text/fbtext.h"
 
 #define DELAY_MIN	20u		/* ms from a change to the picture */
-#define DELAY_MAX	1000u
+#define DELAY_MAX	1000u	/* likewise, and where nobody types */
 #define SHARE		10u		/* parts of the time, of which one is ours */
 
 _Static_assert(FBTEXT_MARK == BOOT_MARK_BYTE &&
@@ -18,6 +18,7 @@ _Static_assert(FBTEXT_MARK == BOOT_MARK_BYTE &&
 static struct fbtext terminal;
 static struct loop_timer timer;
 static uint64_t delay = DELAY_MIN;
+static bool used;
 static void (*answer)(const char *bytes, size_t len);
 
 /** See screen.h. */
@@ -68,8 +69,14 @@ void screen_write(const char *bytes, size_t len)
 		}
 	}
 	if (!timer.deadline) {
-		loop_timer_set(&timer, delay, on_timer);
+		loop_timer_set(&timer, used ? delay : DELAY_MAX, on_timer);
 	}
+}
+
+/** See screen.h. */
+void screen_used(void)
+{
+	used = true;
 }
 
 /** See screen.h. Once, before anything is said. */

@@ -19,6 +19,9 @@ void screen_init(const struct host_framebuffer *frame);
 void screen_write(const char *bytes, size_t len);
 /* Now: for the end of the program. */
 void screen_draw(void);
+/* Somebody types at this machine's keyboard: text is drawn at once from now on, not
+ * once a second. */
+void screen_used(void);
 /* Calls fn with what a terminal answers to the question where its cursor is. */
 void screen_on_answer(void (*fn)(const char *bytes, size_t len));
 
