@@ -42,14 +42,12 @@ void box_init(void)
 /** v has left its guest, as e says. On its CPU pc, at each exit. */
 void box_exit(struct percpu *pc, struct vcpu *v, const struct vm_exit *e)
 {
-	/* first: the rest need not keep registers over this */
-	const uint64_t rip = hvm->vcpu_get(v, VCPU_RIP);
 	const struct box_exit x = {
-		.rip = rip,
 		.tsc = rdtsc(),
+		.rip = e->rip,
 		.detail = BIT32(e->code) & BY_REGISTERS ?
 			v->regs.rax << 32 | (uint32_t)v->regs.rcx : e->fault.gpa.v,
-		.what = e->code | v->partition->id << 8 | v->index << 16,
+		.what = e->code | v->name,
 	};
 	struct box_cpu *b = pc->box;
 	struct box_exit *to = &b->exit[b->count++ % BOX_EXITS];

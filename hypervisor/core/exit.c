@@ -11,9 +11,9 @@
 #include <percpu.h>
 #include <x86.h>
 
-/* This many reflected #DB or #AC without any other exit between them may be a
- * debugger's steps, or an endless loop of delivery [XSA-156]: the others get
- * their turn, as they do at the end of a slice. */
+/* This many reflected #DB or #AC in one turn may be a debugger's steps, or an
+ * endless loop of delivery [XSA-156]: the others get their turn, as they do at the
+ * end of a slice. */
 #define FAULT_STREAK_MAX	100u
 
 /* For HC_QUERY_EXITS: at most 16 characters. */
@@ -45,7 +45,7 @@ static void yield(struct vcpu *v)
 /* The instruction has been done for the guest. */
 static void advance(struct vcpu *v, const struct vm_exit *e)
 {
-	hvm->vcpu_advance_rip(v, e->insn_len);
+	hvm->vcpu_advance_rip(v, e->rip, e->insn_len);
 }
 
 /* An instruction that the hypervisor has carried out, or (ok false) refused:
@@ -98,7 +98,7 @@ static void forward_io(struct vcpu *v, const struct vm_exit *e)
 	v->ioreq.word = e->io.port | (uint64_t)e->io.size << 16 |
 			(e->io.in ? HC_IOREQ_IN : 0);
 	v->ioreq.value = v->regs.rax & mask;
-	v->ioreq.rip = hvm->vcpu_get(v, VCPU_RIP);
+	v->ioreq.rip = e->rip;
 	v->ioreq.insn_len = e->insn_len;
 	v->ioreq.taken = false;
 	__atomic_store_n(&v->state, VCPU_IOREQ, __ATOMIC_SEQ_CST);
@@ -199,7 +199,6 @@ static NOINLINE void exit_exception(struct vcpu *v, const struct vm_exit *e)
 		return;
 	}
 	if (++v->fault_streak >= FAULT_STREAK_MAX) {
-		v->fault_streak = 0;
 		yield(v);
 	}
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error, e->exc.error);
@@ -229,18 +228,18 @@ static NOINLINE void exit_machine_check(struct vcpu *v)
 	}
 }
 
-static NOINLINE void exit_cpuid(struct vcpu *v, const struct vm_exit *e)
-{
-	advance(v, e);
-	cpuid_emulate(v);
-}
-
 /* What is pending is taken now: Bochs 2.7 does not end a guest that runs with
  * IF=0 for an interrupt (docs/platforms.md). */
 static NOINLINE void exit_timer(void)
 {
 	cpu_sti_cli();
 	this_cpu()->resched = 1;
+}
+
+/* Interrupts can be taken: the next entry looks. */
+static NOINLINE void exit_window(struct vcpu *v)
+{
+	__atomic_fetch_or(&v->attention, VCPU_ATT_INTR, __ATOMIC_SEQ_CST);
 }
 
 static NOINLINE void exit_register(struct vcpu *v, const struct vm_exit *e)
@@ -259,12 +258,10 @@ static NOINLINE void exit_register(struct vcpu *v, const struct vm_exit *e)
 void exit_handle(struct vcpu *v, const struct vm_exit *e)
 {
 	v->exits[e->code]++;
-	if (e->code != VM_EXIT_EXCEPTION) {
-		v->fault_streak = 0;
-	}
 	switch (e->code) {
 	case VM_EXIT_CPUID:
-		exit_cpuid(v, e);
+		cpuid_emulate(v);
+		advance(v, e);
 		break;
 	case VM_EXIT_MSR_READ:
 	case VM_EXIT_MSR_WRITE:
@@ -286,14 +283,13 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		exit_interrupt(e);
 		break;
 	case VM_EXIT_NMI:
-		log_nmi(hvm->vcpu_get(v, VCPU_RIP));
+		log_nmi(e->rip);
 		break;
 	case VM_EXIT_TIMER:
 		exit_timer();
 		break;
 	case VM_EXIT_INTR_WINDOW:
-		__atomic_fetch_or(&v->attention, VCPU_ATT_INTR,
-				  __ATOMIC_SEQ_CST);
+		exit_window(v);
 		break;
 	case VM_EXIT_EXCEPTION:
 		exit_exception(v, e);

@@ -367,7 +367,7 @@ void hypercall_handle(struct vcpu *v, const struct vm_exit *e)
 		return;
 	}
 	/* a call that fails is done, too: it does not run again */
-	hvm->vcpu_advance_rip(v, e->insn_len);
+	hvm->vcpu_advance_rip(v, e->rip, e->insn_len);
 	if (nr == HC_WAIT && partition_is_host(v->partition)) {
 		st = hc_wait(v);
 	} else if (nr == HC_DOORBELL) {

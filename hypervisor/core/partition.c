@@ -135,6 +135,7 @@ static void make_vcpus(struct partition *p)
 					    "a vCPU's FPU state"));
 		v->partition = p;
 		v->index = i;
+		v->name = p->id << 8 | i << 16;
 		v->lapic.id = i;
 		v->cpu = home_cpu(p);
 		p->vcpus[i] = v;

@@ -221,6 +221,7 @@ static uint64_t run(struct percpu *pc, struct vcpu *v, uint64_t next,
 	pc->timer_at = u64_min(next, t0 + payer->slice_left);
 	__atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
 	pc->current = v;
+	v->fault_streak = 0;
 	while (runnable(v) && vcpu_prepare(v)) {
 		if (go_away(pc, v)) {
 			pc->box->doing = BOX_GUEST;

@@ -129,7 +129,6 @@ void vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	v->cr2 = 0;
 	v->tsc_aux = 0;
 	v->halted = false;
-	v->fault_streak = 0;
 	guest_fetch_forget(v);
 	/* what the CPU still holds is of before: not to be saved over this */
 	if (this_cpu()->loaded == v) {
@@ -150,7 +149,7 @@ static void complete_ioreq(struct vcpu *v)
 			      (v->ioreq.value & mask);
 	}
 	v->ioreq.word = 0;
-	hvm->vcpu_advance_rip(v, v->ioreq.insn_len);
+	hvm->vcpu_advance_rip(v, v->ioreq.rip, v->ioreq.insn_len);
 }
 
 /* HC_WAIT: are its events there, or is its time over? false: not yet. If it

@@ -83,10 +83,10 @@ struct hvm_ops {
 	bool (*vcpu_inject)(struct vcpu *v, struct vm_event event);
 	/* Asks for VM_EXIT_INTR_WINDOW as soon as interrupts can be taken. */
 	void (*vcpu_intr_window)(struct vcpu *v);
-	/* The instruction of len bytes is done: RIP, the end of a MOV SS or STI
-	 * shadow, and the trap of one that began with TF set. len 0: only the
-	 * shadow ends. */
-	void (*vcpu_advance_rip)(struct vcpu *v, uint32_t len);
+	/* The instruction of len bytes at rip, where v stands, is done: RIP, the
+	 * end of a MOV SS or STI shadow, and the trap of one that began with TF
+	 * set. len 0: only the shadow ends. */
+	void (*vcpu_advance_rip)(struct vcpu *v, uint64_t rip, uint32_t len);
 	/* Drops cached second-level translations of this vCPU, this CPU. */
 	void (*gpm_flush)(struct vcpu *v);
 	/* Logs the backend's whole state, with what is wrong if it knows. */

@@ -84,6 +84,7 @@ struct vcpu {
 	struct partition *partition;
 	struct percpu *cpu;		/* pinned to */
 	uint32_t index;
+	uint32_t name;			/* its part of box_exit.what */
 	uint32_t state;			/* enum vcpu_state (any) */
 	uint32_t attention;		/* VCPU_ATT_* (any) */
 	uint32_t kept;			/* VCPU_ATT_*: seen, and not possible
@@ -94,7 +95,7 @@ struct vcpu {
 	gpa_t copied;			/* .. to write here */
 	uint64_t wait_deadline;		/* HC_WAIT, host TSC; ~0: none */
 	struct ioreq ioreq;
-	uint32_t fault_streak;		/* reflected #DB/#AC since a yield */
+	uint32_t fault_streak;		/* reflected #DB/#AC in this turn */
 
 	/* guest_fetch()'s last translation */
 	uint64_t fetch_va, fetch_cr3, fetch_epoch;

@@ -65,4 +65,10 @@ static inline struct percpu *this_cpu(void)
 	return p;
 }
 
+/* The timer of pc's CPU is set for host TSC at, or earlier, and has not come. */
+static inline bool timer_is_set(const struct percpu *pc, uint64_t at)
+{
+	return pc->timer_armed - 1 < at;	/* 0: it is not set */
+}
+
 #endif

@@ -38,6 +38,7 @@ struct vm_exit {
 	enum vm_exit_code code;
 	uint32_t insn_len;	/* 0: not known */
 	uint64_t raw_code;	/* ENTRY_FAIL, UNKNOWN: the backend's own code */
+	uint64_t rip;		/* where the guest stands */
 	union {
 		uint32_t vector;	/* EXT_INTR */
 		struct {

@@ -11,9 +11,9 @@
 #include "svm.h"
 
 /* [APM2 "IOIO Intercept Information"] */
-static void decode_io(const struct svm_exit_raw *raw, struct vm_exit *e)
+static void decode_io(const struct vmcb *b, struct vm_exit *e)
 {
-	uint64_t i = raw->exitinfo1;
+	uint64_t i = b->exitinfo1;
 
 	e->code = VM_EXIT_IO;
 	e->io.port = (uint16_t)(i >> 16);
@@ -24,34 +24,34 @@ static void decode_io(const struct svm_exit_raw *raw, struct vm_exit *e)
 }
 
 /* [APM2 "Nested versus Guest Page Faults, Fault Ordering"] */
-static void decode_npf(const struct svm_exit_raw *raw, struct vm_exit *e)
+static void decode_npf(const struct vmcb *b, struct vm_exit *e)
 {
-	uint64_t i = raw->exitinfo1;
+	uint64_t i = b->exitinfo1;
 
 	e->code = VM_EXIT_GPM_FAULT;
-	e->fault.gpa = GPA(raw->exitinfo2);
+	e->fault.gpa = GPA(b->exitinfo2);
 	/* a walk of the guest's own tables counts as a write */
 	e->fault.access = i & NPF_FETCH ? GPM_EXEC :
 			  i & NPF_WRITE ? GPM_WRITE : GPM_READ;
 }
 
 /* Of the exceptions intercepted only #AC has an error code. */
-static void decode_exception(const struct svm_exit_raw *raw, struct vm_exit *e)
+static void decode_exception(const struct vmcb *b, struct vm_exit *e)
 {
 	e->code = VM_EXIT_EXCEPTION;
-	e->exc.vector = (uint8_t)(raw->exitcode - SVM_EXIT_EXCP0);
+	e->exc.vector = (uint8_t)(b->exitcode - SVM_EXIT_EXCP0);
 	e->exc.has_error = e->exc.vector == X86_EXC_AC;
-	e->exc.error = e->exc.has_error ? (uint32_t)raw->exitinfo1 : 0;
+	e->exc.error = e->exc.has_error ? (uint32_t)b->exitinfo1 : 0;
 }
 
 /* The register number is there with decode assists; else svm_complete() finds
  * it, and tells CLTS and LMSW, which share CR0's exit code. */
-static void decode_cr(const struct svm_exit_raw *raw, struct vm_exit *e)
+static void decode_cr(const struct vmcb *b, struct vm_exit *e)
 {
 	e->code = VM_EXIT_CR_ACCESS;
-	e->cr.write = raw->exitcode >= SVM_EXIT_CR0_WRITE;
-	e->cr.cr = (uint8_t)(raw->exitcode & 15);
-	e->cr.gpr = (uint8_t)(raw->exitinfo1 & 15);
+	e->cr.write = b->exitcode >= SVM_EXIT_CR0_WRITE;
+	e->cr.cr = (uint8_t)(b->exitcode & 15);
+	e->cr.gpr = (uint8_t)(b->exitinfo1 & 15);
 	e->cr.clts = e->cr.lmsw = false;
 	e->cr.lmsw_value = 0;
 }
@@ -73,21 +73,20 @@ static const uint8_t simple_codes[] = {
 };
 
 /* What a run of Linux seldom ends with. */
-static NOINLINE void decode_seldom(const struct svm_exit_raw *raw,
-				   struct vm_exit *e)
+static NOINLINE void decode_seldom(const struct vmcb *b, struct vm_exit *e)
 {
-	e->raw_code = raw->exitcode;
-	if ((uint32_t)raw->exitcode == SVM_EXIT_INVALID) {
+	e->raw_code = b->exitcode;
+	if ((uint32_t)b->exitcode == SVM_EXIT_INVALID) {
 		e->code = VM_EXIT_ENTRY_FAIL;
-	} else if (raw->exitcode <= SVM_EXIT_CR15_WRITE) {
-		decode_cr(raw, e);
-	} else if (raw->exitcode == SVM_EXIT_EXCP0 + X86_EXC_MC) {
+	} else if (b->exitcode <= SVM_EXIT_CR15_WRITE) {
+		decode_cr(b, e);
+	} else if (b->exitcode == SVM_EXIT_EXCP0 + X86_EXC_MC) {
 		e->code = VM_EXIT_MACHINE_CHECK;
-	} else if (raw->exitcode <= SVM_EXIT_DR15_WRITE) {
+	} else if (b->exitcode <= SVM_EXIT_DR15_WRITE) {
 		e->code = VM_EXIT_DR_ACCESS;
-	} else if (raw->exitcode >= SVM_EXIT_EXCP0 &&
-		   raw->exitcode <= SVM_EXIT_EXCP31) {
-		decode_exception(raw, e);
+	} else if (b->exitcode >= SVM_EXIT_EXCP0 &&
+		   b->exitcode <= SVM_EXIT_EXCP31) {
+		decode_exception(b, e);
 	} else {
 		e->code = VM_EXIT_UNKNOWN;
 	}
@@ -97,30 +96,30 @@ static NOINLINE void decode_seldom(const struct svm_exit_raw *raw,
  * Raw exit fields to the neutral form: fills what e->code makes valid of e,
  * but for what svm_complete() adds. Unknown stays VM_EXIT_UNKNOWN. Pure.
  */
-void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
+void svm_exit_decode(const struct vmcb *b, struct vm_exit *e)
 {
-	uint64_t code = raw->exitcode;
+	uint64_t code = b->exitcode;
 
 	e->insn_len = 0;
 	if (code < ARRAY_SIZE(simple_codes) && simple_codes[code]) {
 		e->code = simple_codes[code];
 	} else if (code == SVM_EXIT_MSR) {
-		e->code = raw->exitinfo1 & 1 ? VM_EXIT_MSR_WRITE :
+		e->code = b->exitinfo1 & 1 ? VM_EXIT_MSR_WRITE :
 			  VM_EXIT_MSR_READ;
 	} else if (code == SVM_EXIT_NPF) {
-		decode_npf(raw, e);
+		decode_npf(b, e);
 	} else if (code == SVM_EXIT_INTR) {
 		e->code = VM_EXIT_EXT_INTR;
 		e->vector = VM_NO_VECTOR;
 	} else if (code == SVM_EXIT_IOIO) {
-		decode_io(raw, e);
+		decode_io(b, e);
 	} else {
-		decode_seldom(raw, e);
+		decode_seldom(b, e);
 	}
 }
 
 /**
- * Must the event that was being delivered at the exit (info: EXITINTINFO) be
+ * Must the event that was being delivered at the exit (EXITINTINFO) be
  * injected again? Not a software interrupt, nor INT3's and INTO's exceptions:
  * the instruction runs again, and injected they would push its own address as
  * the next one's. Nor if the exit is a #DB or #AC: these are benign, so they
@@ -129,15 +128,16 @@ void svm_exit_decode(const struct svm_exit_raw *raw, struct vm_exit *e)
  * ISR. Pure. [APM2 "EXITINTINFO Pseudo-Code", "#DF--Double-Fault Exception
  * (Vector 8)"]
  */
-bool svm_delivers_again(const struct svm_exit_raw *raw, uint32_t info)
+bool svm_delivers_again(const struct vmcb *b)
 {
+	uint32_t info = b->exitintinfo;
 	uint32_t type = EVENTINJ_TYPE(info), vector = info & 0xff;
 	bool insn = type == EVENT_TYPE_SOFT || (type == EVENT_TYPE_EXCEPTION &&
 		     (vector == X86_EXC_BP || vector == X86_EXC_OF));
 
 	return (info & EVENTINJ_VALID) && !insn &&
-	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_DB &&
-	       raw->exitcode != SVM_EXIT_EXCP0 + X86_EXC_AC;
+	       b->exitcode != SVM_EXIT_EXCP0 + X86_EXC_DB &&
+	       b->exitcode != SVM_EXIT_EXCP0 + X86_EXC_AC;
 }
 
 struct insn_form {

@@ -133,6 +133,7 @@ static void svm_vcpu_init(struct vcpu *v)
 	x->vmcb = hpa_ptr(vmcb);
 	x->vmcb_pa = vmcb.v;
 	x->asid = used[v->cpu->index];
+	x->shared = x->asid == svm_asids - 1;
 	v->backend = x;
 }
 
@@ -164,18 +165,17 @@ static NOINLINE void renew(struct vcpu *v)
 static void flush_shared(struct vcpu *v)
 {
 	struct svm_vcpu *x = v->backend;
-	struct percpu *pc = this_cpu();
 
-	if (x->asid == svm_asids - 1 && pc->backend_current != x) {
-		pc->backend_current = x;
+	if (x->shared && v->cpu->backend_current != x) {
+		v->cpu->backend_current = x;
 		svm_gpm_flush(v);
 	}
 }
 
 /* An exit in the middle of an event's delivery: deliver it again. */
-static NOINLINE void reinject(struct vmcb *b, const struct svm_exit_raw *raw)
+static NOINLINE void reinject(struct vmcb *b)
 {
-	if (svm_delivers_again(raw, b->exitintinfo)) {
+	if (svm_delivers_again(b)) {
 		b->eventinj = b->exitintinfo;
 		b->eventinj_error = b->exitintinfo_error;
 	}
@@ -206,7 +206,6 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct svm_vcpu *x = v->backend;
 	struct vmcb *b = x->vmcb;
-	struct svm_exit_raw raw;
 
 	/* also after a change of paging mode, which sets v->gpm_epoch to 0 */
 	if (v->gpm_epoch != __atomic_load_n(&v->partition->gpm_epoch,
@@ -220,16 +219,17 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		lapic_timer_stop();
 		limit = rdtsc() + EVENT_TICKS;
 	}
-	lapic_timer_start(limit);
+	if (!timer_is_set(v->cpu, limit)) {
+		lapic_timer_start(limit);
+	}
 	/* RAX is VMRUN's operand, so the guest's is in the VMCB meanwhile */
 	b->rax = v->regs.rax;
-	svm_enter(&v->regs, x->vmcb_pa, host_area[this_cpu()->index]);
+	svm_enter(&v->regs, x->vmcb_pa, host_area[v->cpu->index]);
 	v->regs.rax = b->rax;
 	/* done by this VMRUN */
 	b->tlb_control = 0;
-	/* the exit fields are read once; decode works on the copy */
-	raw = (struct svm_exit_raw){ b->exitcode, b->exitinfo1, b->exitinfo2 };
-	svm_exit_decode(&raw, e);
+	e->rip = b->rip;
+	svm_exit_decode(b, e);
 	/* nothing ran: the event is still where it was */
 	if (e->code == VM_EXIT_ENTRY_FAIL) {
 		return;
@@ -237,18 +237,18 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	/* it was delivered, or exitintinfo has it */
 	b->eventinj = 0;
 	if (b->exitintinfo & EVENTINJ_VALID) {
-		reinject(b, &raw);
+		reinject(b);
 	}
 	if (x->nmi_blocked) {
 		track_nmi(x, e);
 	}
-	/* the window has opened; the dummy interrupt has done its work */
-	if (e->code == VM_EXIT_INTR_WINDOW) {
+	if (BIT32(e->code) & SVM_INSTRUCTIONS) {
+		svm_complete(v, b, e);
+	} else if (e->code == VM_EXIT_INTR_WINDOW) {
+		/* it has opened; the dummy interrupt has done its work */
 		b->int_ctl &= ~INT_CTL_V_IRQ;
 		b->intercept_misc1 &= ~MISC1_VINTR;
-		return;
 	}
-	svm_complete(v, b, e);
 }
 
 const struct hvm_ops hvm_svm = {

@@ -325,14 +325,14 @@ void svm_vcpu_intr_window(struct vcpu *v)
 
 /** hvm_ops.vcpu_advance_rip. The trap may merge with a #DB that waits already.
  * [APM2 "Single-Step"] */
-void svm_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+void svm_vcpu_advance_rip(struct vcpu *v, uint64_t rip, uint32_t len)
 {
 	const struct vm_event step = {
 		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
 	};
 	struct vmcb *b = vmcb_of(v);
 
-	b->rip += len;
+	b->rip = rip + len;
 	b->int_state &= ~INT_STATE_SHADOW;
 	if (len && (b->rflags & RFLAGS_TF)) {
 		b->dr6 |= DR6_BS;
@@ -386,8 +386,8 @@ static NOINLINE void complete_by_bytes(struct vcpu *v, const struct vmcb *b,
 }
 
 /**
- * Adds what the processor may not have told: the instruction's length, and
- * which register a MOV to or from CR names. If the bytes are not the
+ * Adds to an exit of SVM_INSTRUCTIONS what the processor may not have told: the
+ * instruction's length, and which register a MOV to or from CR names. If the bytes are not the
  * instruction that exited, another vCPU has changed them, or the page's
  * mapping, meanwhile: VM_EXIT_AGAIN, and the processor finds what is there now.
  * Accesses to CRs, which no process makes, become VM_EXIT_UNKNOWN: of those
@@ -395,32 +395,15 @@ static NOINLINE void complete_by_bytes(struct vcpu *v, const struct vmcb *b,
  */
 void svm_complete(struct vcpu *v, const struct vmcb *b, struct vm_exit *e)
 {
-	switch (e->code) {
-	case VM_EXIT_IO:
+	if (e->code == VM_EXIT_IO) {
 		e->insn_len = (uint32_t)(b->exitinfo2 - b->rip);
-		return;
-	case VM_EXIT_CR_ACCESS:
-		if ((svm_features & SVM_DECODE) && (b->exitinfo1 >> 63)) {
-			e->insn_len = (uint32_t)(b->nrip - b->rip);
-			return;
-		}
-		break;
-	case VM_EXIT_CPUID:
-	case VM_EXIT_HLT:
-	case VM_EXIT_MSR_READ:
-	case VM_EXIT_MSR_WRITE:
-	case VM_EXIT_HYPERCALL:
-	case VM_EXIT_XSETBV:
-	case VM_EXIT_SKIP:
-		if (svm_features & SVM_NRIP) {
-			e->insn_len = (uint32_t)(b->nrip - b->rip);
-			return;
-		}
-		break;
-	default:
-		return;
+	} else if (e->code == VM_EXIT_CR_ACCESS ?
+		   (svm_features & SVM_DECODE) && (b->exitinfo1 >> 63) :
+		   (svm_features & SVM_NRIP) != 0) {
+		e->insn_len = (uint32_t)(b->nrip - b->rip);
+	} else {
+		complete_by_bytes(v, b, e);
 	}
-	complete_by_bytes(v, b, e);
 }
 
 /**

@@ -45,8 +45,7 @@ vmx_exit_point:
 	movq	8(%rsp), %rdi
 	movq	%rax, R(0)(%rdi)
 	guest_store %rdi
-	popq	%rax
-	movq	%rax, R(7)(%rdi)
+	popq	R(7)(%rdi)
 	popq	%rdi
 	xorl	%eax, %eax
 3:	host_pop

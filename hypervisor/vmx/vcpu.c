@@ -527,13 +527,11 @@ static inline void step_to(struct vcpu *v, uint32_t len, uint64_t next)
 }
 
 /* The parts of vmx_vcpu_advance_rip() that are seldom. */
-static NOINLINE void advance_far(struct vcpu *v, uint32_t len)
+static NOINLINE void advance_far(struct vcpu *v, uint64_t rip, uint32_t len)
 {
-	uint64_t rip, next;
+	uint64_t next = rip + len;
 
 	(void)vmx_load(v);
-	rip = vmread(VMCS_GUEST_RIP);
-	next = rip + len;
 	if ((rip ^ next) >> 31) {
 		next = wrapped_rip(v, next);
 	}
@@ -541,19 +539,16 @@ static NOINLINE void advance_far(struct vcpu *v, uint32_t len)
 }
 
 /** hvm_ops.vcpu_advance_rip. After most exits: no register is saved here. */
-void vmx_vcpu_advance_rip(struct vcpu *v, uint32_t len)
+void vmx_vcpu_advance_rip(struct vcpu *v, uint64_t rip, uint32_t len)
 {
-	uint64_t rip, next;
+	uint64_t next = rip + len;
 
-	if (this_cpu()->backend_current == v->backend) {
-		rip = vmread(VMCS_GUEST_RIP);
-		next = rip + len;
-		if (!((rip ^ next) >> 31)) {
-			step_to(v, len, next);
-			return;
-		}
+	if (this_cpu()->backend_current == v->backend &&
+	    !((rip ^ next) >> 31)) {
+		step_to(v, len, next);
+	} else {
+		advance_far(v, rip, len);
 	}
-	advance_far(v, len);
 }
 
 #define F(n)	{ VMCS_##n, #n }

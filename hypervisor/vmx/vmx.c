@@ -404,7 +404,8 @@ static void entered(struct vmx_vcpu *x)
 /* The instruction itself failed: no exit fields, only an error number. */
 static NOINLINE void not_entered(struct vmx_vcpu *x, struct vm_exit *e)
 {
-	*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL };
+	*e = (struct vm_exit){ .code = VM_EXIT_ENTRY_FAIL,
+			       .rip = vmread(VMCS_GUEST_RIP) };
 	e->raw_code = vmread(VMCS_INSN_ERROR);
 	x->entry_failed = true;
 }
@@ -418,6 +419,7 @@ static NOINLINE void other_exit(struct vcpu *v, uint32_t reason,
 
 	read_exit(&raw, reason);
 	vmx_exit_decode(&raw, e);
+	e->rip = vmread(VMCS_GUEST_RIP);
 	if (reason & VMX_EXIT_ENTRY_FAILURE) {
 		x->entry_failed = e->code == VM_EXIT_ENTRY_FAIL;
 		return;
@@ -451,25 +453,27 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 					    __ATOMIC_SEQ_CST)) {
 		renew(v);
 	}
-	/* 0 exits before the first instruction; a limit too far for 32 bits
-	 * ends early, and the scheduler looks at the time */
+	/* 0 exits before the first instruction; of a limit too far for the field's
+	 * 32 bits the lower ones end early, and the scheduler looks at the time */
 	vmwrite(VMCS_PREEMPTION_TIMER, limit <= now ? 0 :
-		u64_min((limit - now) >> timer_shift, 0xffffffff));
+		(limit - now) >> timer_shift);
 	if (vmx_enter(&v->regs, x->launched)) {
 		not_entered(x, e);
 		return;
 	}
 	reason = (uint32_t)vmread(VMCS_EXIT_REASON);
 	e->code = vmx_simple_code(reason);
-	if (reason == VMX_EXIT_REASON_IO) {
+	if (!e->code) {
+		if (reason != VMX_EXIT_REASON_IO) {
+			other_exit(v, reason, e);
+			return;
+		}
 		vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), e);
-	} else if (!e->code) {
-		other_exit(v, reason, e);
-		return;
 	}
 	/* most are instructions, which exit before an event's delivery or after
 	 * it */
 	entered(x);
+	e->rip = vmread(VMCS_GUEST_RIP);
 	e->insn_len = (uint32_t)vmread(VMCS_EXIT_INSN_LEN);
 }
 

@@ -256,7 +256,7 @@ static NOINLINE void emulate_fixed(struct vcpu *v, const struct leaf_mask *m,
  * Answers CPUID in v's registers, with the upper halves cleared. On v's CPU,
  * v's XCR0 loaded. Any leaf and subleaf may be asked.
  */
-void cpuid_emulate(struct vcpu *v)
+NOINLINE void cpuid_emulate(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->regs.rax, sub = (uint32_t)v->regs.rcx;
 	const struct leaf_mask *m = find(leaf, sub);

@@ -217,12 +217,13 @@ void lapic_nmi(uint32_t apic_id)
 void lapic_timer_start(uint64_t tsc_deadline)
 {
 	struct percpu *pc = this_cpu();
-	uint64_t now = rdtsc(), ticks;
+	uint64_t now, ticks;
 
-	if (pc->timer_armed > now && pc->timer_armed <= tsc_deadline) {
+	if (timer_is_set(pc, tsc_deadline)) {
 		return;
 	}
 	pc->timer_armed = tsc_deadline;
+	now = rdtsc();
 
 	if (has_deadline) {
 		/* 0 would be "never" */

@@ -134,12 +134,12 @@ bool mmio_lapic(struct vcpu *v, const struct vm_exit *e)
 		return false;
 	}
 	guest_fetch_forget(v);	/* operands: only the true bytes will do */
-	n = guest_fetch(v, hvm->vcpu_get(v, VCPU_RIP),
-			hvm->vcpu_get(v, VCPU_CR3), bytes, FETCH_MAX);
+	n = guest_fetch(v, e->rip, hvm->vcpu_get(v, VCPU_CR3), bytes,
+			FETCH_MAX);
 	if (!mmio_decode(bytes, n, &m) || (gpa & 15)) {
 		return false;
 	}
 	emulate(v, (uint32_t)(gpa & PAGE_MASK) / 16, &m);
-	hvm->vcpu_advance_rip(v, m.length);
+	hvm->vcpu_advance_rip(v, e->rip, m.length);
 	return true;
 }

@@ -224,7 +224,8 @@ static void exits(void **state)
 	for (unsigned i = 0; i < 300; i++) {
 		struct box_exit *x = &cpu->exit[i % BOX_EXITS];
 
-		*x = (struct box_exit){ 1000 + i, 0xabc, 0xdef, i % 30 | 2 << 8 | 1 << 16, 0 };
+		*x = (struct box_exit){ .tsc = 1000 + i, .rip = 0xabc, .detail = 0xdef,
+					.what = i % 30 | 2 << 8 | 1 << 16 };
 		x->sum = box_exit_sum(x);
 		cpu->count++;
 	}

@@ -83,7 +83,7 @@ static void mapped(void **state)
 static void exits(void **state)
 {
 	static struct partition p = { .id = 3 };
-	struct vcpu v = { .partition = &p, .index = 2 };
+	struct vcpu v = { .partition = &p, .name = 3 << 8 | 2 << 16 };
 	struct vm_exit e = { .code = VM_EXIT_GPM_FAULT };
 	struct box_cpu *b = fake_cpu[0].box;
 	uint32_t i;
@@ -93,7 +93,7 @@ static void exits(void **state)
 	v.regs.rcx = 0x4567c0000080;
 	for (i = 0; i < 300; i++) {
 		e.fault.gpa = GPA(0x1000 + i);
-		fake.reg[VCPU_RIP] = 0x400000 + i;
+		e.rip = 0x400000 + i;
 		box_exit(&fake_cpu[0], &v, &e);
 	}
 	assert_int_equal(b->count, 300);

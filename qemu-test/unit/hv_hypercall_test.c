@@ -44,8 +44,8 @@ static int make(void **state)
 static int64_t call(struct vcpu *v, uint64_t nr, uint64_t rdi, uint64_t rsi,
 		    uint64_t rdx, uint64_t r10, uint64_t r8)
 {
-	struct vm_exit e = { .code = VM_EXIT_HYPERCALL, .insn_len = 3 };
 	uint64_t rip = fake.reg[VCPU_RIP];
+	struct vm_exit e = { .code = VM_EXIT_HYPERCALL, .rip = rip, .insn_len = 3 };
 
 	v->regs = (struct guest_regs){ .rax = nr, .rdi = rdi, .rsi = rsi,
 				       .rdx = rdx, .r10 = r10, .r8 = r8,

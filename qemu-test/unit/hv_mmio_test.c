@@ -211,6 +211,7 @@ static bool run(uint64_t gpa)
 	struct vm_exit e = { .code = VM_EXIT_GPM_FAULT };
 
 	e.fault.gpa = GPA(gpa);
+	e.rip = fake.reg[VCPU_RIP];
 	return mmio_lapic(&vcpu, &e);
 }
 

@@ -98,6 +98,7 @@ static void enter(struct vcpu *x, uint64_t limit, struct vm_exit *e)
 	}
 	assert_int_equal(this_cpu()->away, 1);
 	assert_int_equal(x->attention, 0);
+	assert_int_equal(x->fault_streak, 0);
 	assert_int_equal(this_cpu()->resched, 0);
 	entries++;
 	e->code = VM_EXIT_CPUID;
@@ -137,6 +138,7 @@ static int make(void **state)
 	sched_add(&v);
 	sched_add(&far);
 	v.state = VCPU_RUNNABLE;
+	v.fault_streak = 77;		/* of a turn before */
 	return 0;
 }
 

@@ -14,11 +14,13 @@
 
 static struct vm_exit decode(uint64_t code, uint64_t info1, uint64_t info2)
 {
-	struct svm_exit_raw raw = { code, info1, info2 };
+	const struct vmcb b = {
+		.exitcode = code, .exitinfo1 = info1, .exitinfo2 = info2,
+	};
 	struct vm_exit e;
 
 	memset(&e, 0xa5, sizeof(e));
-	svm_exit_decode(&raw, &e);
+	svm_exit_decode(&b, &e);
 	if (e.code == VM_EXIT_UNKNOWN || e.code == VM_EXIT_ENTRY_FAIL) {
 		assert_int_equal(e.raw_code, code);
 	}
@@ -171,6 +173,13 @@ static void test_instruction_table(void **state)
 	}
 }
 
+static bool again(uint64_t exit, uint32_t info)
+{
+	const struct vmcb b = { .exitcode = exit, .exitintinfo = info };
+
+	return svm_delivers_again(&b);
+}
+
 /* What a process can break off a delivery with must not lose the event; a
  * second benign exception takes its place. */
 static void test_interrupted_delivery(void **state)
@@ -181,24 +190,24 @@ static void test_interrupted_delivery(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(infos); i++) {
 		uint32_t info = EVENTINJ_VALID | infos[i] << 8 | 14;
-		struct svm_exit_raw raw = { SVM_EXIT_NPF, 0, 0 };
+		uint64_t exit = SVM_EXIT_NPF;
 
-		assert_true(svm_delivers_again(&raw, info));
-		assert_false(svm_delivers_again(&raw, info & ~EVENTINJ_VALID));
-		raw.exitcode = 0x40 + X86_EXC_MC;
-		assert_true(svm_delivers_again(&raw, info));
-		raw.exitcode = 0x40 + X86_EXC_DB;
-		assert_false(svm_delivers_again(&raw, info));
-		raw.exitcode = 0x40 + X86_EXC_AC;
-		assert_false(svm_delivers_again(&raw, info));
-		raw.exitcode = SVM_EXIT_NPF;
+		assert_true(again(exit, info));
+		assert_false(again(exit, info & ~EVENTINJ_VALID));
+		exit = 0x40 + X86_EXC_MC;
+		assert_true(again(exit, info));
+		exit = 0x40 + X86_EXC_DB;
+		assert_false(again(exit, info));
+		exit = 0x40 + X86_EXC_AC;
+		assert_false(again(exit, info));
+		exit = SVM_EXIT_NPF;
 		info = EVENTINJ_VALID | EVENT_TYPE_SOFT << 8 | 0x80;
-		assert_false(svm_delivers_again(&raw, info));
+		assert_false(again(exit, info));
 		/* INT3 and INTO run again; no external interrupt is theirs */
 		info = EVENTINJ_VALID | infos[i] << 8;
-		assert_int_equal(svm_delivers_again(&raw, info | X86_EXC_BP),
+		assert_int_equal(again(exit, info | X86_EXC_BP),
 				 infos[i] != EVENT_TYPE_EXCEPTION);
-		assert_int_equal(svm_delivers_again(&raw, info | X86_EXC_OF),
+		assert_int_equal(again(exit, info | X86_EXC_OF),
 				 infos[i] != EVENT_TYPE_EXCEPTION);
 	}
 }

@@ -116,9 +116,10 @@ static int make(void **state)
 
 static struct vm_exit run(void)
 {
-	struct vm_exit e;
+	struct vm_exit e = { .rip = ~0ull };
 
 	hvm_svm.vcpu_run(&vcpu, 0, &e);
+	assert_int_equal(e.rip, vmcb.rip);
 	return e;
 }
 

@@ -342,7 +342,7 @@ static void ioreq_done(void **state)
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
 		make(state);
 		a.regs.rax = 0x1122334455667788;
-		a.ioreq = (struct ioreq){ .insn_len = 2,
+		a.ioreq = (struct ioreq){ .rip = 0x4000, .insn_len = 2,
 			.value = 0xffffffffccddeeff,	/* more than asked */
 			.word = 0x3f8 | t[i].size << 16 |
 				(t[i].in ? HC_IOREQ_IN : 0) };
@@ -351,6 +351,7 @@ static void ioreq_done(void **state)
 		assert_true(vcpu_prepare(&a));
 		assert_int_equal(a.regs.rax, t[i].rax);
 		assert_int_equal(fake.advanced, 2);
+		assert_int_equal(fake.reg[VCPU_RIP], 0x4002);
 		/* a single step there changes the CPU's debug registers */
 		assert_ptr_equal(fake.advanced_as, &a);
 	}

@@ -99,7 +99,7 @@ static uint64_t advance(uint64_t cs, uint64_t rip, uint32_t len)
 {
 	vmcs[VMCS_GUEST_CS_AR] = cs;
 	vmcs[VMCS_GUEST_RIP] = rip;
-	vmx_vcpu_advance_rip(&vcpu, len);
+	vmx_vcpu_advance_rip(&vcpu, rip, len);
 	return vmcs[VMCS_GUEST_RIP];
 }
 

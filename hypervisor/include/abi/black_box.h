@@ -70,9 +70,7 @@ static inline void box_put(struct box_log *l, char c)
 
 static inline uint32_t box_exit_sum(const struct box_exit *x)
 {
-	uint64_t sum = x->tsc ^ x->rip ^ x->detail ^ x->what;
-
-	return (uint32_t)(sum ^ sum >> 32) + 1;
+	return (uint32_t)(x->tsc ^ x->rip ^ x->detail ^ x->what) + 1;
 }
 
 #endif

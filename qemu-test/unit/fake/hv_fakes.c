@@ -55,10 +55,10 @@ static void window(struct vcpu *v)
 	fake.windows++;
 }
 
-static void advance(struct vcpu *v, uint32_t len)
+static void advance(struct vcpu *v, uint64_t rip, uint32_t len)
 {
 	(void)v;
-	fake.reg[VCPU_RIP] += len;
+	fake.reg[VCPU_RIP] = rip + len;
 	fake.advanced += len;
 	fake.advanced_as = this_cpu()->loaded;
 }
