@@ -61,8 +61,10 @@ static bool tsc_aux_write(struct vcpu *v, uint64_t value)
 }
 
 /**
- * RDMSR that exits. false: #GP. Some are here only because Linux reads them;
- * they have a harmless value. On v's CPU.
+ * RDMSR that exits. false: #GP. Some are here only because kernels access them;
+ * they have a harmless value. AMD's first four performance counters have no bit
+ * in CPUID: a kernel takes them to be there [APM2 "Performance Monitoring
+ * Counters"]. On v's CPU.
  */
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
@@ -93,6 +95,7 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 		return true;
 	case MSR_IA32_PLATFORM_ID:
 	case MSR_IA32_BIOS_SIGN_ID:
+	case MSR_PERF_EVT_SEL0 ... MSR_PERF_CTR3:
 		*value = 0;
 		return true;
 	default:
@@ -152,6 +155,7 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		return tsc_aux_write(v, value);
 	case MSR_IA32_MISC_ENABLE:
 	case MSR_IA32_BIOS_SIGN_ID:
+	case MSR_PERF_EVT_SEL0 ... MSR_PERF_CTR3:
 		return true;	/* nothing there can be changed */
 	default:
 		return kvmclock_msr_write(v, msr, value);

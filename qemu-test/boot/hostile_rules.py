@@ -10,7 +10,7 @@ from runner import QEMU
 MSRS_READ = {0x10, 0x17, 0x1b, 0x8b, *range(0x174, 0x177), 0x1a0, 0x277, 0x6e0,
              0x802, 0x803, 0x808, 0x80a, 0x80d, *range(0x80f, 0x829), 0x830,
              *range(0x832, 0x83a), 0x83e, *range(0xc0000080, 0xc0000085),
-             *range(0xc0000100, 0xc0000104)}
+             *range(0xc0000100, 0xc0000104), *range(0xc0010000, 0xc0010008)}
 ALL = (1 << 64) - 1
 ADDRESS = (1 << 47) - 1         # bits that keep 0 an address of a half
 # {MSR: (bits that are taken by themselves, 1: none of them, 2: all)}; of EFER,
