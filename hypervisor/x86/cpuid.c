@@ -135,7 +135,9 @@ static void leaf_features(struct vcpu *v, struct cpuid_regs *r)
 {
 	r->ebx |= v->lapic.id << 24 | v->partition->vcpu_count << 16;
 	r->ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE | LEAF1_ECX_HYPERVISOR;
-	r->edx |= BIT32(9);	/* APIC */
+	/* APIC, while it is not disabled [SDM3 "Enabling or Disabling the
+	 * Local APIC"] */
+	r->edx |= v->lapic.base & APIC_BASE_EN ? BIT32(9) : 0;
 	r->edx |= v->partition->vcpu_count > 1 ? BIT32(28) : 0;
 	if (hvm->vcpu_get(v, VCPU_CR4) & CR4_OSXSAVE) {
 		r->ecx |= LEAF1_ECX_OSXSAVE;

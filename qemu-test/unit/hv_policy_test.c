@@ -235,6 +235,11 @@ static void cpuid_own_facts(void **state)
 	assert_true(r.ecx & BIT32(31) && r.ecx & BIT32(21) &&
 		    r.ecx & BIT32(24));
 	assert_false(r.ecx & BIT32(27));
+	/* an APIC as long as it is not disabled */
+	vcpu.lapic.base = APIC_BASE_EN;
+	assert_true(ask(1, 0).edx & BIT32(9));
+	vcpu.lapic.base = 0;
+	assert_false(ask(1, 0).edx & BIT32(9));
 	fake.reg[VCPU_CR4] = CR4_OSXSAVE;
 	assert_true(ask(1, 0).ecx & BIT32(27));
 	part.vcpu_count = 1;
