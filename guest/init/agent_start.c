@@ -24,6 +24,12 @@
 /* The first byte of what the child tells; else it is words. */
 #define TOLD_GO		'\0'
 
+/* What the child needs besides the request. */
+struct way {
+	int tell;	/* where what fails before is told; -1: nothing can */
+	int parts;	/* of the group of its distribution; -1: it is in none */
+};
+
 /* In the child: ends it, after telling why. */
 static void give_up(int tell, const char *what, const char *why)
 {
@@ -61,27 +67,40 @@ static void exec_login(const char *shell)
 	dprintf(STDERR_FILENO, "agent: %s: %s\n", shell, strerror(errno));
 }
 
-/* In the child: the command's surroundings, then the command, or a login shell. No
- * return. All other descriptors are close-on-exec. tell is where what fails before is
- * told; -1: nothing can. */
-static void run_it(const struct agent_request *req, int tell)
+/* In the child: the user, and his part of the limits. */
+static void be_somebody(const struct agent_request *req, const struct way *way,
+			struct user *user)
 {
-	static struct user user;
-	const char *home = "/root";
+	bool somebody = req->user || req->verb == AGENT_VERB_SHELL;
 	int error;
 
-	plain_signals();
-	if (req->user || req->verb == AGENT_VERB_SHELL) {
-		if (!user_look_up(req->user ? req->user : "root", &user)) {
-			give_up(tell, "user", "there is none of that name");
-		}
-		error = user_become(&user);
-		if (error != 0) {
-			give_up(tell, "user", strerror(error));
-		}
-		user_environment(&user);
-		home = user.home;
+	if (somebody &&
+	    !user_look_up(req->user ? req->user : "root", user)) {
+		give_up(way->tell, "user", "there is none of that name");
 	}
+	error = way->parts >= 0 ? distro_cgroup_user(way->parts, user->uid) : 0;
+	if (error != 0) {
+		give_up(way->tell, "control group", strerror(error));
+	}
+	error = somebody ? user_become(user) : 0;
+	if (error != 0) {
+		give_up(way->tell, "user", strerror(error));
+	}
+	if (somebody) {
+		user_environment(user);
+	}
+}
+
+/* In the child: the command's surroundings, then the command, or a login shell. No
+ * return. All other descriptors are close-on-exec. */
+static void run_it(const struct agent_request *req, const struct way *way)
+{
+	static struct user user = { .home = "/root" };	/* nobody said who */
+	const char *home = user.home;
+	int tell = way->tell;
+
+	plain_signals();
+	be_somebody(req, way, &user);
 	set_variables(req);
 	if (req->dir && chdir(req->dir)) {
 		give_up(tell, req->dir, strerror(errno));
@@ -103,8 +122,8 @@ static void run_it(const struct agent_request *req, int tell)
 
 /* With a pipe for each stream. False with errno; what is open then ends with this
  * process. */
-static bool start_piped(const struct agent_request *req, int sock, int tell,
-			struct agent_child *child)
+static bool start_piped(const struct agent_request *req, int sock,
+			const struct way *way, struct agent_child *child)
 {
 	int in[2], out[2], err[2];
 
@@ -123,7 +142,7 @@ static bool start_piped(const struct agent_request *req, int sock, int tell,
 			close(sock);
 			_exit(agent_watch(req->command));
 		}
-		run_it(req, tell);
+		run_it(req, way);
 	}
 	close(in[0]);
 	close(out[1]);
@@ -136,7 +155,7 @@ static bool start_piped(const struct agent_request *req, int sock, int tell,
 
 /* On a pty of its own, of the size asked for; its master has news of the tty in front
  * of what it reads. False with errno. [ioctl_tty(2) "Packet mode"] */
-static bool start_tty(const struct agent_request *req, int tell,
+static bool start_tty(const struct agent_request *req, const struct way *way,
 		      struct agent_child *child)
 {
 	struct winsize size = { .ws_row = req->rows, .ws_col = req->cols };
@@ -145,7 +164,7 @@ static bool start_tty(const struct agent_request *req, int tell,
 
 	child->pid = forkpty(&master, NULL, NULL, &size);
 	if (child->pid == 0) {
-		run_it(req, tell);
+		run_it(req, way);
 	}
 	if (child->pid < 0) {
 		return false;
@@ -180,9 +199,9 @@ static bool hear(int told, char words[AGENT_WORDS_MAX])
 /* Into the distribution that the request names, or the default one, if there is one
  * and a command is what it is for: *in is the request as it is then. False, and why.
  * This process itself goes, for a pid namespace is for children only, and the terminal
- * is to be one of the distribution's. */
+ * is to be one of the distribution's. *parts stays if it goes nowhere. */
 static bool enter(const struct agent_request *req, struct agent_request *in,
-		  char words[AGENT_WORDS_MAX])
+		  int *parts, char words[AGENT_WORDS_MAX])
 {
 	static char name[DISTRO_NAME_MAX + 1], user[DISTRO_USER_MAX + 1];
 	static struct distro_entry entry;
@@ -197,6 +216,7 @@ static bool enter(const struct agent_request *req, struct agent_request *in,
 		snprintf(words, AGENT_WORDS_MAX, "%s", entry.why);
 		return false;
 	}
+	*parts = entry.parts;
 	if (!in->user && user[0]) {
 		in->user = user;
 	} else if (!in->user && strcmp(entry.user, "root") != 0) {
@@ -214,17 +234,19 @@ bool agent_start(const struct agent_request *asked, int sock,
 		 struct agent_child *child, char words[AGENT_WORDS_MAX])
 {
 	struct agent_request in, *req = &in;
+	struct way way = { .parts = -1 };
 	int told[2] = { -1, -1 };
 	bool doubtful, ok;
 
 	*child = (struct agent_child){ -1, -1, -1, -1 };
-	if (!enter(asked, &in, words)) {
+	if (!enter(asked, &in, &way.parts, words)) {
 		return false;
 	}
-	doubtful = req->user || req->dir;
-	ok = (!doubtful || pipe2(told, O_CLOEXEC) == 0) &&
-	     (req->tty ? start_tty(req, told[1], child) :
-			 start_piped(req, sock, told[1], child));
+	doubtful = req->user || req->dir || way.parts >= 0;
+	ok = !doubtful || pipe2(told, O_CLOEXEC) == 0;
+	way.tell = told[1];
+	ok = ok && (req->tty ? start_tty(req, &way, child) :
+			       start_piped(req, sock, &way, child));
 	if (!ok) {
 		snprintf(words, AGENT_WORDS_MAX, "%s", strerror(errno));
 	}

@@ -31,8 +31,10 @@
 #define DISTRO_TEXT_MAX		4096u	/* of a file that is read here */
 
 /* The part of its control group for what is entered from outside, which is not among
- * what its init manages. */
+ * what its init manages: in it is one for each user, called by his number, and one for
+ * the agent's sessions. */
 #define DISTRO_ENTERED	"isthmus.scope"
+#define DISTRO_SESSIONS	DISTRO_ENTERED "/agent"
 
 #define DISTRO_DIR	INIT_HOST_DIR "/distros"
 #define DISTRO_RUN	"/run/distro"	/* a folder for each that runs */
@@ -93,9 +95,10 @@ pid_t distro_keeper(const char *name);
 /* distro_cgroup.c */
 void distro_cgroup_make(const char *name);
 int distro_cgroup_open(const char *name, const char *part);
+int distro_cgroup_parts(const char *name);
 void distro_cgroup_enter(const char *name, const char *part);
 void distro_cgroup_delegate(const char *name);
-void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t pid));
+void distro_cgroup_each(const char *name, void (*take)(pid_t pid));
 void distro_cgroup_kill(const char *name, const char *part);
 void distro_cgroup_end(const char *name);
 

@@ -22,10 +22,14 @@
 #define TRIES		20		/* to remove it */
 #define TRY_US		100000
 #define KILL_AT		10		/* of these tries */
+#define USER_SHARE	3		/* of what all may have: a third */
 
+/* The first ones are for its users' parts, too. */
 static const char *const controllers[] = {
-	"+cpu", "+cpuset", "+io", "+memory", "+pids",
+	"+cpu", "+pids", "+cpuset", "+io", "+memory",
 };
+#define ALL		(sizeof(controllers) / sizeof(*controllers))
+#define FOR_USERS	2
 
 static bool put(const char *path, const char *text)
 {
@@ -40,12 +44,12 @@ static bool put(const char *path, const char *text)
 }
 
 /* One by one: a kernel may lack some. */
-static void give_on(const char *folder)
+static void give_on(const char *folder, size_t count)
 {
 	char path[PATH_LEN];
 
 	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", folder);
-	for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++) {
+	for (size_t i = 0; i < count; i++) {
 		(void)put(path, controllers[i]);
 	}
 }
@@ -97,7 +101,7 @@ void distro_cgroup_make(const char *name)
 	struct sysinfo info;
 	char path[PATH_LEN];
 
-	give_on(TOP);
+	give_on(TOP, ALL);
 	folder_of(name, "", path);
 	if (mkdir(path, 0755) && errno != EEXIST) {
 		init_log("distribution %s: no control group: %s", name,
@@ -135,24 +139,82 @@ void distro_cgroup_enter(const char *name, const char *part)
 	}
 }
 
-/** The distribution may divide what it has; no process is in the group itself. */
+/**
+ * The distribution may divide what it has; no process is in the group itself. Its init
+ * may also take from the parts what it has no use for, as systemd does with the
+ * processor, for which all processes would then compete one by one: not what the
+ * parts of its users have.
+ */
 void distro_cgroup_delegate(const char *name)
 {
 	char path[PATH_LEN];
 
 	folder_of(name, "", path);
-	give_on(path);
+	give_on(path, ALL);
+	folder_of(name, DISTRO_ENTERED, path);
+	mkdir(path, 0755);
+	give_on(path, FOR_USERS);
 }
 
-/** Has take() see the processes of a part. */
-void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t pid))
+/** A descriptor for distro_cgroup_user(), also when this process is in its root, or -1. */
+int distro_cgroup_parts(const char *name)
 {
 	char path[PATH_LEN];
+
+	folder_of(name, DISTRO_ENTERED, path);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void limit_user(int parts, const char *file)
+{
+	char text[24] = "";
+	int from = openat(parts, "../pids.max", O_RDONLY | O_CLOEXEC);
+	int to = openat(parts, file, O_WRONLY | O_CLOEXEC);
+	unsigned long long all;
+
+	if (read(from, text, sizeof(text) - 1) > 0 &&
+	    sscanf(text, "%llu", &all) == 1) {
+		dprintf(to, "%llu", all / USER_SHARE);
+	}
+	if (from >= 0) {
+		close(from);
+	}
+	if (to >= 0) {
+		close(to);
+	}
+}
+
+/**
+ * This process goes into the part of a user, made if it is missing, which may have but
+ * a share of the distribution's processes: services and other users have theirs. It is
+ * let in however many there are. 0 or an errno value.
+ */
+int distro_cgroup_user(int parts, uint32_t uid)
+{
+	char part[12], file[32];
+	int fd, error;
+
+	snprintf(part, sizeof(part), "%u", uid);
+	if (mkdirat(parts, part, 0755) == 0) {
+		snprintf(file, sizeof(file), "%s/pids.max", part);
+		limit_user(parts, file);
+	}
+	snprintf(file, sizeof(file), "%s/cgroup.procs", part);
+	fd = openat(parts, file, O_WRONLY | O_CLOEXEC);
+	error = write(fd, "0", 1) == 1 ? 0 : errno;
+	if (fd >= 0) {
+		close(fd);
+	}
+	return error;
+}
+
+static void each_in(const char *part, void (*take)(pid_t pid))
+{
+	char path[PATH_LEN + 16];
 	FILE *f;
 	int pid;
 
-	folder_of(name, part, path);
-	strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", part);
 	f = fopen(path, "re");
 	while (f && fscanf(f, "%d", &pid) == 1) {
 		if (pid > 0) {
@@ -161,6 +223,27 @@ void distro_cgroup_each(const char *name, const char *part, void (*take)(pid_t p
 	}
 	if (f) {
 		fclose(f);
+	}
+}
+
+/** Has take() see the processes that were entered from outside. */
+void distro_cgroup_each(const char *name, void (*take)(pid_t pid))
+{
+	char path[PATH_LEN], part[PATH_LEN];
+	struct dirent *entry;
+	DIR *dir;
+
+	folder_of(name, DISTRO_ENTERED, path);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+		    snprintf(part, sizeof(part), "%s/%s", path,
+			     entry->d_name) < (int)sizeof(part)) {
+			each_in(part, take);
+		}
+	}
+	if (dir) {
+		closedir(dir);
 	}
 }
 

@@ -87,9 +87,10 @@ static int reach(const char *name, int wait_seconds, char *why, size_t size)
 
 /* Into its namespaces, if it comes up, and then its group: who is in the group of one
  * that ends is killed. One that has died since it was found is nobody's way, and the
- * next one is waited for. False, and why. */
+ * next one is waited for. *parts are then for its users. False, and why. */
 static bool go_in(const char *name, struct distro_place *place,
-		  struct distro_config *config, char *why, size_t size)
+		  struct distro_config *config, int *parts, char *why,
+		  size_t size)
 {
 	for (int i = 0; i < ENDED_TRIES; i++) {
 		int fd = reach(name, 0, why, size), group, left;
@@ -101,11 +102,13 @@ static bool go_in(const char *name, struct distro_place *place,
 			close(place->fd);
 		}
 		distro_settings(name, place->form, config);
-		group = distro_cgroup_open(name, DISTRO_ENTERED);
+		group = distro_cgroup_open(name, DISTRO_SESSIONS);
+		*parts = distro_cgroup_parts(name);
 		left = setns(fd, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS |
 			     CLONE_NEWIPC | CLONE_NEWCGROUP) ? errno : 0;
 		close(fd);
-		if (left == 0 && (write(group, "0", 1) != 1 || chdir("/"))) {
+		if (left == 0 && (write(group, "0", 1) != 1 || *parts < 0 ||
+				  chdir("/"))) {
 			snprintf(why, size, "no way in: %m");
 			left = -1;
 		}
@@ -114,6 +117,9 @@ static bool go_in(const char *name, struct distro_place *place,
 		}
 		if (left != ESRCH) {
 			return left == 0;
+		}
+		if (*parts >= 0) {
+			close(*parts);
 		}
 		usleep(LOOK_US);
 	}
@@ -132,7 +138,7 @@ bool distro_enter(const char *name, struct distro_entry *entry)
 	struct distro_place place;
 	char why[100];
 
-	if (!go_in(name, &place, &config, why, sizeof(why))) {
+	if (!go_in(name, &place, &config, &entry->parts, why, sizeof(why))) {
 		snprintf(entry->why, sizeof(entry->why), "distribution %.31s: %s",
 			 name, why);
 		return false;

@@ -206,7 +206,7 @@ static void press(const char *name, pid_t init, struct end *end)
 		end->heard = ask(init);
 		end->ask_at = waited + AGAIN_SECONDS;
 	}
-	distro_cgroup_each(name, DISTRO_ENTERED, processes_hang_up);
+	distro_cgroup_each(name, processes_hang_up);
 	if (waited >= ENTERED_SECONDS) {
 		distro_cgroup_kill(name, DISTRO_ENTERED);
 	}
@@ -248,7 +248,7 @@ static int attend(const char *name, pid_t init, int notify, bool *asked)
 		    SIGTERM && !end.wanted) {
 			end = (struct end){ .wanted = true,
 					    .since = seconds() };
-			distro_cgroup_each(name, DISTRO_ENTERED, end_one);
+			distro_cgroup_each(name, end_one);
 		}
 		if (end.wanted) {
 			press(name, init, &end);

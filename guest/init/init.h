@@ -71,6 +71,7 @@ pid_t sockets_start_agent(void);
 /* What distro_enter() says. */
 struct distro_entry {
 	char user[DISTRO_USER_MAX + 1];	/* who commands run as by default */
+	int parts;	/* of its control group, for distro_cgroup_user() */
 	char why[160];			/* it failed: for the user */
 };
 
@@ -78,6 +79,7 @@ int distro_main(int argc, char **argv);
 bool distro_default(char name[DISTRO_NAME_MAX + 1],
 		    char user[DISTRO_USER_MAX + 1]);
 bool distro_enter(const char *name, struct distro_entry *entry);
+int distro_cgroup_user(int parts, uint32_t uid);
 void distro_boot(void);
 void distro_names_all(void);
 unsigned distro_seconds(void);

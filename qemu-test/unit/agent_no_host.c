@@ -39,6 +39,13 @@ bool distro_enter(const char *name, struct distro_entry *entry)
 	return false;
 }
 
+int distro_cgroup_user(int parts, uint32_t uid)
+{
+	(void)parts;
+	(void)uid;
+	return ENOENT;
+}
+
 void distro_names_all(void)
 {
 }
