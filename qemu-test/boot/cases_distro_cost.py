@@ -46,10 +46,11 @@ for m in %s; do /bin/busybox insmod /$m.ko; done
 /bin/busybox mount -t ext4 /dev/vda /root
 exec /bin/busybox switch_root /root /sbin/init
 """ % " ".join(MODULES)
-# As a command from outside waits until the system runs, and is a user's.
-WAIT = "systemctl is-system-running --wait; spent"
+# As a command from outside waits until the system runs, and is a user's. Who
+# waits is root, for only he is sure to hear of it.
+LOOK = "systemctl is-system-running"
 SERVICE = f"""[Service]
-ExecStart=/usr/sbin/runuser -l anna -c '{WAIT}'
+ExecStart=/bin/sh -c '{LOOK} --wait; exec runuser -l anna -c spent'
 StandardOutput=file:/dev/ttyS0
 """
 
@@ -173,8 +174,10 @@ def within(t, image):
             "bin/spent": t.path("spent")}), timeout=600).out)
     agent, early = map(int, found.groups())
     name = os.path.basename(os.path.dirname(image))
-    found = re.search(SPENT, t.exec(WAIT, *options, "--distro", name,
-                                timeout=600).out)
+    said = t.exec(f"{LOOK}; spent", *options, "--distro", name,
+                  timeout=600).out
+    found = re.search("^running\n" + SPENT, said, re.M)
+    t.check(found, f"it does not run: {said!r}")
     waited = int(found[2]) - early
     t.check(waited < WAITED, f"something waited at its start: {waited} ticks")
     t.note += f" (within: its kernel and agent {agent / 1e6:.0f} M, idle " \
