@@ -43,9 +43,9 @@ static void svm_begin(const struct trial_job *job, bool long_mode)
 	struct vmcb_seg data = { 0, ATTR_DATA, REAL_LIMIT, 0 };
 
 	memset(b, 0, sizeof(*b));
-	b->intercept_misc1 = MISC1_INTR | MISC1_NMI | MISC1_CPUID | MISC1_HLT | MISC1_IOIO_PROT |
-			     MISC1_MSR_PROT | MISC1_SHUTDOWN;
-	b->intercept_misc2 = MISC2_VMRUN;
+	b->intercept_misc1 = MISC1(INTR) | MISC1(NMI) | MISC1(CPUID) | MISC1(HLT) | MISC1(IOIO) |
+			     MISC1(MSR) | MISC1(SHUTDOWN);
+	b->intercept_misc2 = MISC2(VMRUN);
 	b->intercept_exc = ~0u;
 	b->iopm_base_pa = b->msrpm_base_pa = (uint64_t)trial_page(job, PAGE_BITMAP);
 	b->guest_asid = 1;

@@ -61,7 +61,7 @@ const char *svm_check_vmcb(const struct vmcb *b, uint32_t phys_bits,
 		  !(~b->cs.attrib & (ATTR_L | ATTR_D)), b->cs.attrib,
 		  "CS.L and CS.D are both 1 in long mode" },
 		/* the hypervisor's alone, from here on: our own bug */
-		{ !(b->intercept_misc2 & MISC2_VMRUN), b->intercept_misc2,
+		{ !(b->intercept_misc2 & MISC2(VMRUN)), b->intercept_misc2,
 		  "the VMRUN intercept is clear" },
 		/* 0 is the hypervisor's own */
 		{ !b->guest_asid || b->guest_asid >= asids, b->guest_asid,

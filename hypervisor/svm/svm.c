@@ -190,7 +190,7 @@ static NOINLINE void track_nmi(struct svm_vcpu *x, struct vm_exit *e)
 	if (b->exitcode == SVM_EXIT_IRET) {
 		e->code = VM_EXIT_NMI;	/* nothing to answer */
 		x->iret_rip = b->rip;
-		b->intercept_misc1 &= ~MISC1_IRET;
+		b->intercept_misc1 &= ~MISC1(IRET);
 	} else if (x->iret_rip && x->iret_rip != b->rip) {
 		x->nmi_blocked = false;
 	}
@@ -247,7 +247,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	} else if (e->code == VM_EXIT_INTR_WINDOW) {
 		/* it has opened; the dummy interrupt has done its work */
 		b->int_ctl &= ~INT_CTL_V_IRQ;
-		b->intercept_misc1 &= ~MISC1_VINTR;
+		b->intercept_misc1 &= ~MISC1(VINTR);
 	}
 }
 

@@ -35,16 +35,16 @@ static const struct vmcb init_common = {
 			 BIT32(X86_EXC_MC),
 	/* interrupts, NMI, INIT are the machine's; INVD would lose what others
 	 * have written, a shutdown would reset all */
-	.intercept_misc1 = MISC1_INTR | MISC1_NMI | MISC1_INIT | MISC1_RDPMC |
-			   MISC1_CPUID | MISC1_RSM | MISC1_INVD | MISC1_HLT |
-			   MISC1_INVLPGA | MISC1_IOIO_PROT | MISC1_MSR_PROT |
-			   MISC1_TASK_SWITCH | MISC1_FERR_FREEZE |
-			   MISC1_SHUTDOWN,
+	.intercept_misc1 = MISC1(INTR) | MISC1(NMI) | MISC1(INIT) | MISC1(RDPMC) |
+			   MISC1(CPUID) | MISC1(RSM) | MISC1(INVD) | MISC1(HLT) |
+			   MISC1(INVLPGA) | MISC1(IOIO) | MISC1(MSR) |
+			   MISC1(TASK_SWITCH) | MISC1(FERR_FREEZE) |
+			   MISC1(SHUTDOWN),
 	/* SVM's own instructions; caches and idle time are everybody's */
-	.intercept_misc2 = MISC2_VMRUN | MISC2_VMMCALL | MISC2_VMLOAD |
-			   MISC2_VMSAVE | MISC2_STGI | MISC2_CLGI |
-			   MISC2_SKINIT | MISC2_WBINVD | MISC2_MONITOR |
-			   MISC2_MWAIT | MISC2_XSETBV | MISC2_RDPRU,
+	.intercept_misc2 = MISC2(VMRUN) | MISC2(VMMCALL) | MISC2(VMLOAD) |
+			   MISC2(VMSAVE) | MISC2(STGI) | MISC2(CLGI) |
+			   MISC2(SKINIT) | MISC2(WBINVD) | MISC2(MONITOR) |
+			   MISC2(MWAIT) | MISC2(XSETBV) | MISC2(RDPRU),
 	/* the guest's IF does not hold back the machine's interrupts */
 	.int_ctl = INT_CTL_V_INTR_MASKING,
 	.np_enable = 1,
@@ -179,7 +179,7 @@ bool svm_vcpu_record(struct vcpu *v, void *record, bool load)
 	b->eventinj_error = own[1] >> 32;
 	x->nmi_blocked = own[2] & 1;
 	x->iret_rip = 0;	/* it exits once more */
-	b->intercept_misc1 |= x->nmi_blocked ? MISC1_IRET : 0;
+	b->intercept_misc1 |= x->nmi_blocked ? MISC1(IRET) : 0;
 	x->cr4_mce = own[3] & CR4_MCE;
 	b->cr4 = (b->cr4 & ~CR4_MCE) | machine_cr4();
 	return b->cpl < 4 && syscall_valid(&b->star) &&
@@ -308,7 +308,7 @@ bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev)
 	if (ev.type == VM_EVENT_NMI) {
 		x->nmi_blocked = true;
 		x->iret_rip = 0;
-		b->intercept_misc1 |= MISC1_IRET;
+		b->intercept_misc1 |= MISC1(IRET);
 	}
 	return true;
 }
@@ -320,7 +320,7 @@ void svm_vcpu_intr_window(struct vcpu *v)
 	struct vmcb *b = vmcb_of(v);
 
 	b->int_ctl |= INT_CTL_V_IRQ | INT_CTL_V_IGN_TPR;
-	b->intercept_misc1 |= MISC1_VINTR;
+	b->intercept_misc1 |= MISC1(VINTR);
 }
 
 /** hvm_ops.vcpu_advance_rip. The trap may merge with a #DB that waits already.

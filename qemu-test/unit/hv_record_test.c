@@ -255,8 +255,8 @@ static void round_trip(void **state)
 				    offsetof(struct vmcb, es));
 		assert_int_equal(vmcbs[3][k].eventinj, EVENTINJ_VALID | 0x41);
 		assert_int_equal(vmcbs[3][k].n_cr3, p->gpm_root.v);
-		assert_int_equal(vmcbs[3][k].intercept_misc2 & MISC2_VMRUN,
-				 MISC2_VMRUN);
+		assert_int_equal(vmcbs[3][k].intercept_misc2 & MISC2(VMRUN),
+				 MISC2(VMRUN));
 	}
 	assert_int_equal(p->start_tsc, start);
 	/* before this machine's time: at once */
@@ -347,7 +347,7 @@ static void harmless(const struct vcpu *v)
 	assert_int_equal(v->tsc_aux | v->dr6 >> 32, 0);
 	assert_true(v->xcr0 & 1);
 	assert_int_equal(v->xcr0 & ~xstate_mask, 0);
-	assert_int_equal(x->vmcb->intercept_misc2 & MISC2_VMRUN, MISC2_VMRUN);
+	assert_int_equal(x->vmcb->intercept_misc2 & MISC2(VMRUN), MISC2(VMRUN));
 	assert_int_equal(x->vmcb->int_ctl, INT_CTL_V_INTR_MASKING);
 	assert_int_equal(x->vmcb->cr0 & (CR0_CD | CR0_NW), 0);
 	assert_int_equal(x->vmcb->efer & ~(EFER_SVME | 0xd01), 0);

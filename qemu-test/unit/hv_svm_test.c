@@ -218,7 +218,7 @@ static int make_good(void **state)
 {
 	(void)state;
 	memset(&good, 0, sizeof(good));
-	good.intercept_misc2 = MISC2_VMRUN;
+	good.intercept_misc2 = MISC2(VMRUN);
 	good.guest_asid = 1;
 	good.np_enable = 1;
 	good.n_cr3 = 0x1000;

@@ -127,14 +127,14 @@ static struct vm_exit run(void)
 static void intercepts(void **state)
 {
 	static const uint32_t misc1[] = {
-		MISC1_INTR, MISC1_NMI, MISC1_INIT, MISC1_RDPMC, MISC1_CPUID,
-		MISC1_RSM, MISC1_INVD, MISC1_HLT, MISC1_INVLPGA,
-		MISC1_IOIO_PROT, MISC1_MSR_PROT, MISC1_TASK_SWITCH,
-		MISC1_FERR_FREEZE, MISC1_SHUTDOWN,
+		MISC1(INTR), MISC1(NMI), MISC1(INIT), MISC1(RDPMC), MISC1(CPUID),
+		MISC1(RSM), MISC1(INVD), MISC1(HLT), MISC1(INVLPGA),
+		MISC1(IOIO), MISC1(MSR), MISC1(TASK_SWITCH),
+		MISC1(FERR_FREEZE), MISC1(SHUTDOWN),
 	}, misc2[] = {
-		MISC2_VMRUN, MISC2_VMMCALL, MISC2_VMLOAD, MISC2_VMSAVE,
-		MISC2_STGI, MISC2_CLGI, MISC2_SKINIT, MISC2_WBINVD,
-		MISC2_MONITOR, MISC2_MWAIT, MISC2_XSETBV, MISC2_RDPRU,
+		MISC2(VMRUN), MISC2(VMMCALL), MISC2(VMLOAD), MISC2(VMSAVE),
+		MISC2(STGI), MISC2(CLGI), MISC2(SKINIT), MISC2(WBINVD),
+		MISC2(MONITOR), MISC2(MWAIT), MISC2(XSETBV), MISC2(RDPRU),
 	}, cr[] = {
 		CR_WRITE(0), CR_WRITE(4), CR_READ(4), CR_READ(8), CR_WRITE(8),
 	};
@@ -150,6 +150,9 @@ static void intercepts(void **state)
 	for (i = 0; i < ARRAY_SIZE(cr); i++) {
 		assert_true(vmcb.intercept_cr & cr[i]);
 	}
+	/* the numbers of [APM2 "VMCB Layout, Control Area"], and no more */
+	assert_int_equal(vmcb.intercept_misc1, 0xfd4c800bu);
+	assert_int_equal(vmcb.intercept_misc2, 0x6e7fu);
 	assert_int_equal(vmcb.intercept_dr, ~0u);
 	assert_int_equal(vmcb.intercept_exc, BIT32(X86_EXC_DB) |
 			 BIT32(X86_EXC_AC) | BIT32(X86_EXC_MC));
@@ -202,7 +205,7 @@ static void nmi(void **state)
 	exits.exitcode = SVM_EXIT_IRET;
 	exits.rip = HERE + 0x100;
 	assert_int_equal(run().code, VM_EXIT_NMI);
-	assert_false(vmcb.intercept_misc1 & MISC1_IRET);
+	assert_false(vmcb.intercept_misc1 & MISC1(IRET));
 	/* an exit before it: it still stands there */
 	exits.exitcode = SVM_EXIT_INTR;
 	(void)run();
@@ -210,7 +213,7 @@ static void nmi(void **state)
 	exits.rip = HERE;
 	(void)run();
 	assert_true(svm_vcpu_inject(&vcpu, ev));
-	assert_true(vmcb.intercept_misc1 & MISC1_IRET);
+	assert_true(vmcb.intercept_misc1 & MISC1(IRET));
 }
 
 /* What an exit has broken off comes again, and once. */
