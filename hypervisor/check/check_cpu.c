@@ -39,7 +39,7 @@ static void vmcs(const struct vcpu *v, const struct percpu *pc)
 		{ vmread(VMCS_EPT_POINTER), p->gpm_root.v | 0x1e, 0, "EPT pointer" },
 		{ vmread(VMCS_IO_BITMAP_A), ports, 0, "I/O bitmap A" },
 		{ vmread(VMCS_IO_BITMAP_B), ports + PAGE_SIZE, 0, "I/O bitmap B" },
-		{ vmread(VMCS_MSR_BITMAP), ptr_hpa(p->backend).v, 0, "MSR bitmap" },
+		{ vmread(VMCS_MSR_BITMAP), ptr_hpa(p->native_msrs).v, 0, "MSR bitmap" },
 		{ vmread(VMCS_LINK_POINTER), ~0ull, 0, "VMCS link pointer" },
 		{ vmread(VMCS_VPID), ((struct vmx_vcpu *)v->backend)->vpid, 0, "VPID" },
 		{ vmread(VMCS_HOST_CR3), read_cr3(), 0, "host CR3" },
@@ -75,7 +75,7 @@ static void vmcb(const struct vcpu *v, const struct vmcb *b)
 		{ b->n_cr3, p->gpm_root.v, 0, "nCR3" },
 		{ b->np_enable, 1, 0, "nested paging" },
 		{ b->iopm_base_pa, ptr_hpa(p->native_ports).v, 0, "I/O permissions map" },
-		{ b->msrpm_base_pa, ptr_hpa(p->backend).v, 0, "MSR permissions map" },
+		{ b->msrpm_base_pa, ptr_hpa(p->native_msrs).v, 0, "MSR permissions map" },
 		{ b->guest_asid, ((struct svm_vcpu *)v->backend)->asid, 0, "ASID" },
 		{ b->intercept_cr, CR_WRITE(0) | CR_WRITE(4) | CR_READ(4) | CR_READ(8) |
 		  CR_WRITE(8), ~0u, "intercepts of control registers" },

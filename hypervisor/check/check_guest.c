@@ -171,7 +171,7 @@ void check_permissions(const struct partition *p)
 			check_found("a port is open", p, bit, 0);
 		}
 	}
-	for (bit = 0; (bit = next_open(p->backend, bit, bits)) < bits; bit++) {
+	for (bit = 0; (bit = next_open(p->native_msrs, bit, bits)) < bits; bit++) {
 		if (!may_msr(bit)) {
 			check_found("an MSR is open", p, bit, 0);
 		}

@@ -105,8 +105,7 @@ static void make_ports(struct partition *p)
 
 		for (port = r->first; r->policy == BOOT_PORT_NATIVE &&
 		     port <= r->last; port++) {
-			p->native_ports[port / 8] &=
-				(uint8_t)~(1u << (port % 8));
+			clear_bit(p->native_ports, port);
 		}
 	}
 }
@@ -171,7 +170,7 @@ void partition_create_all(const struct boot_info *bi)
 		host = partition_is_host(p) ? p : host;
 		map_config(p);
 		make_ports(p);
-		hvm->partition_init(p);
+		p->native_msrs = msr_map();
 		make_vcpus(p);
 	}
 }

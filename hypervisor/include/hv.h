@@ -210,7 +210,7 @@ uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
 		     uint32_t max);
 bool mmio_is_lapic(const struct vcpu *v, gpa_t gpa);
 bool mmio_lapic(struct vcpu *v, const struct vm_exit *e);
-const uint32_t *msr_native_list(uint32_t *count);
+uint8_t *msr_map(void);
 
 #define VECTOR_IRQ_BASE		0x40u	/* device lines */
 #define VECTOR_MSI_BASE		0x60u	/* lines from HC_LINE_MSI on */

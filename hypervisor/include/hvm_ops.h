@@ -56,14 +56,15 @@ struct pt_format {
 struct hvm_ops {
 	const char *name;
 	const struct pt_format *gpm_format;
+	/* The map of MSRs that exit: its bytes, bits of one MSR, or 1, and from that
+	 * to read to that to write. */
+	uint32_t msr_bytes, msr_step, msr_write;
 
 	/* Can this machine do it? NULL: yes; else what is missing. */
 	const char *(*probe)(void);
 	/* This CPU enters virtualization operation. page: one page of the
 	 * CPU's own. */
 	hv_status_t (*cpu_enable)(hpa_t page);
-	/* Permission bitmaps. partition->native_ports is complete. */
-	void (*partition_init)(struct partition *p);
 	/* Allocates backend state. */
 	void (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_reset)(struct vcpu *v, const struct vcpu_start *s);
@@ -96,8 +97,8 @@ struct hvm_ops {
 /* All of a backend's, by their names. */
 #define HVM_OPS(x) \
 	.probe = x##_probe, .cpu_enable = x##_cpu_enable, \
-	.partition_init = x##_partition_init, .vcpu_init = x##_vcpu_init, \
-	.vcpu_reset = x##_vcpu_reset, .vcpu_copy = x##_vcpu_copy, \
+	.vcpu_init = x##_vcpu_init, .vcpu_reset = x##_vcpu_reset, \
+	.vcpu_copy = x##_vcpu_copy, \
 	.vcpu_record = x##_vcpu_record, .vcpu_run = x##_vcpu_run, \
 	.vcpu_get = x##_vcpu_get, .vcpu_set = x##_vcpu_set, \
 	.vcpu_inject = x##_vcpu_inject, \

@@ -143,8 +143,7 @@ struct partition {
 	uint64_t teardown_channels;	/* .. then here: channel_clear() */
 
 	uint64_t events;		/* HC_EVENT_* (any) */
-	uint8_t *native_ports;		/* 8 KiB: bit set = exits */
-	void *backend;
+	uint8_t *native_ports, *native_msrs;	/* bit set = exits */
 	uint32_t vcpu_count;
 	uint32_t ioreq_turn;		/* hypercall.c */
 	struct vcpu *vcpus[PARTITION_MAX_VCPUS];

@@ -35,6 +35,11 @@ typedef struct { uint64_t v; } gpa_t;	/* guest-physical */
 /* HC_OK or a negative HC_E* code of abi/hypercall.h. */
 typedef int hv_status_t;
 
+static inline void clear_bit(uint8_t *map, uint32_t n)
+{
+	map[n / 8] &= (uint8_t)~(1u << n % 8);
+}
+
 static inline uint64_t u64_min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

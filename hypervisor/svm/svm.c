@@ -20,7 +20,6 @@
 #define SVM_EDX_DECODE		BIT32(7)
 #define VM_CR_SVMDIS		BIT64(4)
 
-#define MSRPM_PAGES		2u
 #define EVENT_TICKS		1000u	/* until a handler's first exit */
 
 uint32_t svm_features, svm_asids;	/* set by probe, then constant */
@@ -83,34 +82,6 @@ static hv_status_t svm_cpu_enable(hpa_t page)
 	host_area[this_cpu()->index] = own.v;
 	__asm__ volatile("vmsave %0" : : "a"(own.v) : "memory");
 	return HC_OK;
-}
-
-/* [APM2 "MSR Intercepts"]: two bits an MSR, three ranges of 2 KiB */
-static void allow_msr(uint8_t *map, uint32_t msr)
-{
-	uint32_t bit = (msr & 0x1fff) * 2 + (msr >> 31 ? 0x800 * 8 : 0);
-
-	map[bit / 8] &= (uint8_t)~(3u << (bit % 8));
-}
-
-/**
- * hvm_ops.partition_init: the MSR permission map, all ones (exit) but for the
- * native MSRs. The I/O permission map is p->native_ports as it is.
- */
-static void svm_partition_init(struct partition *p)
-{
-	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
-					  MSRPM_PAGES * PAGE_SIZE,
-					  "a partition's MSRs"));
-	const uint32_t *list;
-	uint32_t n, i;
-
-	__builtin_memset(map, 0xff, MSRPM_PAGES * PAGE_SIZE);
-	list = msr_native_list(&n);
-	for (i = 0; i < n; i++) {
-		allow_msr(map, list[i]);
-	}
-	p->backend = map;
 }
 
 /**
@@ -254,5 +225,6 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 const struct hvm_ops hvm_svm = {
 	.name = "AMD-V with nested paging",
 	.gpm_format = &npt_format,
+	.msr_bytes = 2 * PAGE_SIZE, .msr_step = 2, .msr_write = 1,
 	HVM_OPS(svm)
 };

@@ -107,7 +107,7 @@ static void set_own(struct vcpu *v)
 	struct vmcb *b = x->vmcb;
 
 	b->iopm_base_pa = ptr_hpa(v->partition->native_ports).v;
-	b->msrpm_base_pa = ptr_hpa(v->partition->backend).v;
+	b->msrpm_base_pa = ptr_hpa(v->partition->native_msrs).v;
 	b->tsc_offset = v->tsc_offset;
 	b->guest_asid = x->asid;
 	b->n_cr3 = v->partition->gpm_root.v;

@@ -150,7 +150,7 @@ static void set_controls(struct vcpu *v, struct vmx_vcpu *x)
 	vmwrite(VMCS_IO_BITMAP_A, ptr_hpa(v->partition->native_ports).v);
 	vmwrite(VMCS_IO_BITMAP_B,
 		ptr_hpa(v->partition->native_ports).v + PAGE_SIZE);
-	vmwrite(VMCS_MSR_BITMAP, ptr_hpa(v->partition->backend).v);
+	vmwrite(VMCS_MSR_BITMAP, ptr_hpa(v->partition->native_msrs).v);
 	vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
 }
 

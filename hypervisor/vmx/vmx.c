@@ -191,34 +191,6 @@ static hv_status_t vmx_cpu_enable(hpa_t page)
 	return failed ? HC_EINVAL : HC_OK;
 }
 
-static void allow_msr(uint8_t *bitmap, uint32_t msr)
-{
-	/* [SDM3 "MSR-Bitmap Address"]: read low, read high, write low, high */
-	uint32_t at = (msr & 0x1fff) / 8 + (msr >> 31 ? 1024 : 0);
-
-	bitmap[at] &= (uint8_t)~(1u << (msr % 8));
-	bitmap[at + 2048] &= (uint8_t)~(1u << (msr % 8));
-}
-
-/**
- * hvm_ops.partition_init: the MSR bitmap, all ones (exit) but for the native
- * MSRs. The I/O bitmaps are p->native_ports as they are.
- */
-static void vmx_partition_init(struct partition *p)
-{
-	uint8_t *bitmap = hpa_ptr(frame_boot(FRAME_HYPERVISOR, PAGE_SIZE,
-					     "a partition's MSRs"));
-	const uint32_t *list;
-	uint32_t n, i;
-
-	__builtin_memset(bitmap, 0xff, PAGE_SIZE);
-	list = msr_native_list(&n);
-	for (i = 0; i < n; i++) {
-		allow_msr(bitmap, list[i]);
-	}
-	p->backend = bitmap;
-}
-
 /**
  * hvm_ops.vcpu_init. The VMCS stays as it is until vmx_vcpu_reset(), on the
  * vCPU's CPU. Boot CPU, so the counter needs no lock; VPID 0 is the
@@ -480,5 +452,6 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 const struct hvm_ops hvm_vmx = {
 	.name = "VT-x with EPT",
 	.gpm_format = &ept_format,
+	.msr_bytes = PAGE_SIZE, .msr_step = 1, .msr_write = 0x4000,
 	HVM_OPS(vmx)
 };

@@ -24,11 +24,24 @@ static const uint32_t native[] = {
 	MSR_IA32_FS_BASE, MSR_IA32_GS_BASE, MSR_IA32_KERNEL_GS_BASE,
 };
 
-/** The native MSRs, for the backend's bitmap; *count of them. */
-const uint32_t *msr_native_list(uint32_t *count)
+/**
+ * A partition's map of MSRs: all ones, they exit, but for the native ones. Its first
+ * half is for those from 0 on, the other for those from 0xc0000000 on. At boot. [SDM3
+ * "MSR-Bitmap Address"; APM2 "MSR Intercepts"]
+ */
+uint8_t *msr_map(void)
 {
-	*count = ARRAY_SIZE(native);
-	return native;
+	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR, hvm->msr_bytes,
+					  "a partition's MSRs"));
+	uint32_t i, n;
+
+	__builtin_memset(map, 0xff, hvm->msr_bytes);
+	for (i = 0; i < ARRAY_SIZE(native); i++) {
+		n = (native[i] & 0x1fff) | native[i] >> 31 << 13;
+		clear_bit(map, n * hvm->msr_step);
+		clear_bit(map, n * hvm->msr_step + hvm->msr_write);
+	}
+	return map;
 }
 
 /** Would the processor take these as SYSCALL's MSRs? In the order of their

@@ -79,5 +79,5 @@ void cost_vcpu(struct vcpu *v, uint32_t index)
 	backend[index].vmcs = HPA(index);
 	backend[index].vpid = (uint16_t)(index + 1);
 	v->backend = &backend[index];
-	v->partition->backend = vmcs[index];
+	v->partition->native_msrs = (uint8_t *)vmcs[index];
 }

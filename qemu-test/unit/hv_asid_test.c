@@ -28,12 +28,6 @@ hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
 	return HPA(next_page += PAGE_SIZE);
 }
 
-const uint32_t *msr_native_list(uint32_t *count)
-{
-	*count = 0;
-	return NULL;
-}
-
 bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
 {
 	(void)cr0;
@@ -170,8 +164,8 @@ static void copying(void **state)
 	other.gpm_root = HPA(0x2000);
 	part.native_ports = hpa_ptr(HPA(0x3000));
 	other.native_ports = hpa_ptr(HPA(0x4000));
-	part.backend = hpa_ptr(HPA(0x5000));
-	other.backend = hpa_ptr(HPA(0x6000));
+	part.native_msrs = hpa_ptr(HPA(0x5000));
+	other.native_msrs = hpa_ptr(HPA(0x6000));
 	vcpu[3].partition = &other;
 	vcpu[3].tsc_offset = 77;
 	vcpu[3].gpm_epoch = 5;

@@ -35,10 +35,11 @@ static struct pt_format ept = {
 	.write = BIT64(1), .exec = BIT64(2), .cached = 6ull << 3,
 };
 
-static void make_partition(struct partition *p)
+uint8_t *msr_map(void)
 {
-	p->backend = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 2 * PAGE_SIZE, "MSRs"));
-	memset(p->backend, 0xff, 2 * PAGE_SIZE);
+	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 2 * PAGE_SIZE, "MSRs"));
+
+	return memset(map, 0xff, 2 * PAGE_SIZE);
 }
 
 static void vcpu_ok(struct vcpu *v)
@@ -46,10 +47,8 @@ static void vcpu_ok(struct vcpu *v)
 	(void)v;
 }
 
-const struct hvm_ops hvm_vmx = { .gpm_format = &ept, .partition_init = make_partition,
-				 .vcpu_init = vcpu_ok };
-const struct hvm_ops hvm_svm = { .gpm_format = &npt, .partition_init = make_partition,
-				 .vcpu_init = vcpu_ok };
+const struct hvm_ops hvm_vmx = { .gpm_format = &ept, .vcpu_init = vcpu_ok };
+const struct hvm_ops hvm_svm = { .gpm_format = &npt, .vcpu_init = vcpu_ok };
 const struct hvm_ops *hvm = &FORMAT;
 
 enum hc_iommu iommu_state(void)

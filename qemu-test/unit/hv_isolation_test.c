@@ -52,7 +52,7 @@ static struct pt_format npt = {
 };
 
 /* Bitmaps of MSRs: all exit, but FS_BASE. */
-static void make_partition(struct partition *p)
+uint8_t *msr_map(void)
 {
 	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 2 * PAGE_SIZE, "MSRs"));
 
@@ -62,7 +62,7 @@ static void make_partition(struct partition *p)
 	} else {
 		map[2048 + 0x100 / 4] &= 0xfc;
 	}
-	p->backend = map;
+	return map;
 }
 
 static void vcpu_ok(struct vcpu *v)
@@ -77,11 +77,11 @@ static void copy(struct vcpu *v, const struct vcpu *from)
 }
 
 const struct hvm_ops hvm_vmx = {
-	.gpm_format = &ept, .partition_init = make_partition, .vcpu_init = vcpu_ok,
+	.gpm_format = &ept, .vcpu_init = vcpu_ok,
 	.vcpu_copy = copy,
 };
 const struct hvm_ops hvm_svm = {
-	.gpm_format = &npt, .partition_init = make_partition, .vcpu_init = vcpu_ok,
+	.gpm_format = &npt, .vcpu_init = vcpu_ok,
 	.vcpu_copy = copy,
 };
 const struct hvm_ops *hvm = &FORMAT;
@@ -485,7 +485,7 @@ static void bitmaps(void **state)
 	open_bit(map, 0xcfc, "a port is open");
 	c->port_count = 0;
 	for (i = 0; i < 8; i++) {
-		open_bit(linux_p->backend, i * 4096 + 0x82, "an MSR is open");
+		open_bit(linux_p->native_msrs, i * 4096 + 0x82, "an MSR is open");
 	}
 }
 

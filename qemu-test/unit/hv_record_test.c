@@ -87,7 +87,7 @@ static void prepare_template(void **state)
 			partitions[i]->vcpus[k]->backend = &backends[i][k];
 		}
 		partitions[i]->native_ports = hpa_ptr(HPA(0x3000));
-		partitions[i]->backend = hpa_ptr(HPA(0x5000));
+		partitions[i]->native_msrs = hpa_ptr(HPA(0x5000));
 	}
 	template(state);
 	for (k = 0; k < 2; k++) {

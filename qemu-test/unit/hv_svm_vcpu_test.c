@@ -65,12 +65,6 @@ hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
 	return HPA(0);
 }
 
-const uint32_t *msr_native_list(uint32_t *count)
-{
-	fail_msg("%p", (void *)count);
-	return NULL;
-}
-
 bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
 {
 	fail_msg("%lu", cr0 | cr4 | efer | pat);
@@ -98,7 +92,7 @@ static int make(void **state)
 	memset(&part, 0, sizeof(part));
 	memset(&exits, 0, sizeof(exits));
 	part.native_ports = (uint8_t *)hpa_ptr(HPA(0x1000));
-	part.backend = hpa_ptr(HPA(0x2000));
+	part.native_msrs = hpa_ptr(HPA(0x2000));
 	part.gpm_epoch = 1;
 	fake_vcpu_init(&vcpu, &part, 0);
 	backend = (struct svm_vcpu){ .vmcb = &vmcb, .asid = 1 };

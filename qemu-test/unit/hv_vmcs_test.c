@@ -75,6 +75,12 @@ void vmx_check_log(void)
 	checks++;
 }
 
+hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
+{
+	fail_msg("%u %lu %s", owner, bytes, what);
+	return HPA(FRAME_NULL);
+}
+
 static int make(void **state)
 {
 	(void)state;
@@ -82,7 +88,7 @@ static int make(void **state)
 	memset(vmcs, 0, sizeof(vmcs));
 	memset(&part, 0, sizeof(part));
 	memset(&backend, 0, sizeof(backend));
-	part.backend = pat_bitmap;
+	part.native_msrs = (uint8_t *)pat_bitmap;
 	fake_vcpu_init(&vcpu, &part, 0);
 	vcpu.backend = &backend;
 	backend.vpid = 7;

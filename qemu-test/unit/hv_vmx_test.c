@@ -86,12 +86,6 @@ hpa_t frame_boot(uint8_t owner, uint64_t bytes, const char *what)
 	return HPA(0);
 }
 
-const uint32_t *msr_native_list(uint32_t *count)
-{
-	fail_msg("%p", (void *)count);
-	return NULL;
-}
-
 bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
 {
 	fail_msg("%lu", cr0 | cr4 | efer | pat);
@@ -146,7 +140,7 @@ static int make(void **state)
 	memset(msr, 0, sizeof(msr));
 	memset(&part, 0, sizeof(part));
 	memset(backend, 0, sizeof(backend));
-	part.backend = msr_bitmap;
+	part.native_msrs = msr_bitmap;
 	part.gpm_root = HPA(0x7000);
 	for (i = 0; i < ARRAY_SIZE(vcpu); i++) {
 		fake_vcpu_init(&vcpu[i], &part, i);

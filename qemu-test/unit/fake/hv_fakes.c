@@ -87,11 +87,6 @@ static void copy(struct vcpu *v, const struct vcpu *from)
 	(void)from;
 }
 
-static void partition_ok(struct partition *p)
-{
-	(void)p;
-}
-
 static void vcpu_ok(struct vcpu *v)
 {
 	(void)v;
@@ -105,9 +100,8 @@ struct pt_format fake_format = {
 };
 
 static const struct hvm_ops fake_ops = {
-	.name = "fake", .gpm_format = &fake_format, .partition_init = partition_ok,
-	.vcpu_init = vcpu_ok, .vcpu_get = get, .vcpu_set = set,
-	.vcpu_inject = inject, .vcpu_intr_window = window,
+	.name = "fake", .gpm_format = &fake_format, .vcpu_init = vcpu_ok,
+	.vcpu_get = get, .vcpu_set = set, .vcpu_inject = inject, .vcpu_intr_window = window,
 	.vcpu_advance_rip = advance, .gpm_flush = flush, .dump = dump,
 	.vcpu_reset = reset, .vcpu_copy = copy,
 };
@@ -169,6 +163,11 @@ WEAK struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
 {
 	return fake.cpuid_ones ? (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u } :
 	       machine_cpuid(leaf, sub);
+}
+
+WEAK uint8_t *msr_map(void)
+{
+	return NULL;
 }
 
 WEAK uint64_t rdmsr(uint32_t msr)
