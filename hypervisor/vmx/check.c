@@ -374,11 +374,9 @@ static void read_state(struct vmx_check_state *s)
 	for (i = 0; i < CHECK_FIELDS; i++) {
 		s->f[i] = vmread(fields[i].encoding);
 	}
-	s->ctl_cap[0] = vmx_ctl_cap(MSR_IA32_VMX_PINBASED_CTLS);
-	s->ctl_cap[1] = vmx_ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS);
-	s->ctl_cap[2] = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
-	s->ctl_cap[3] = vmx_ctl_cap(MSR_IA32_VMX_EXIT_CTLS);
-	s->ctl_cap[4] = vmx_ctl_cap(MSR_IA32_VMX_ENTRY_CTLS);
+	for (i = 0; i < CHECK_CTLS; i++) {
+		s->ctl_cap[i] = vmx_ctl_cap(i);
+	}
 	for (i = 0; i < 2; i++) {	/* CR0's pair, then CR4's */
 		s->cr_fixed0[i] = rdmsr(MSR_IA32_VMX_CR0_FIXED0 + 2 * i);
 		s->cr_fixed1[i] = rdmsr(MSR_IA32_VMX_CR0_FIXED1 + 2 * i);

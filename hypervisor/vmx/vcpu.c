@@ -140,11 +140,11 @@ static void set_host_state(void)
 
 static void set_controls(struct vcpu *v, struct vmx_vcpu *x)
 {
-	vmwrite(VMCS_PIN_BASED_CTLS, vmx_ctls.pin);
-	vmwrite(VMCS_PROC_BASED_CTLS, vmx_ctls.proc);
-	vmwrite(VMCS_PROC_BASED_CTLS2, vmx_ctls.proc2);
-	vmwrite(VMCS_EXIT_CTLS, vmx_ctls.exit);
-	vmwrite(VMCS_ENTRY_CTLS, vmx_ctls.entry);
+	vmwrite(VMCS_PIN_BASED_CTLS, vmx_ctls[CTL_PIN]);
+	vmwrite(VMCS_PROC_BASED_CTLS, vmx_ctls[CTL_PROC]);
+	vmwrite(VMCS_PROC_BASED_CTLS2, vmx_ctls[CTL_PROC2]);
+	vmwrite(VMCS_EXIT_CTLS, vmx_ctls[CTL_EXIT]);
+	vmwrite(VMCS_ENTRY_CTLS, vmx_ctls[CTL_ENTRY]);
 	vmwrite(VMCS_VPID, x->vpid);
 	vmwrite(VMCS_EPT_POINTER, vmx_eptp(v->partition));
 	vmwrite(VMCS_IO_BITMAP_A, ptr_hpa(v->partition->native_ports).v);
@@ -277,8 +277,8 @@ bool vmx_vcpu_record(struct vcpu *v, void *record, bool load)
 	if (!load) {
 		return true;
 	}
-	*open_field(o, VMCS_PROC_BASED_CTLS) = vmx_ctls.proc;
-	*open_field(o, VMCS_ENTRY_CTLS) = vmx_ctls.entry |
+	*open_field(o, VMCS_PROC_BASED_CTLS) = vmx_ctls[CTL_PROC];
+	*open_field(o, VMCS_ENTRY_CTLS) = vmx_ctls[CTL_ENTRY] |
 		(*efer & EFER_LMA ? ENTRY_IA32E : 0);
 	*open_field(o, VMCS_GUEST_IA32_DEBUGCTL) = 0;
 	*open_field(o, VMCS_GUEST_ACTIVITY) = 0;

@@ -28,7 +28,7 @@
 #define CPUID7_EDX_ARCH_CAP	BIT32(29)
 #define ARCH_CAP_PSCHANGE_MC_NO	BIT64(6)
 
-struct vmx_ctls vmx_ctls;	/* written by probe, then constant */
+uint32_t vmx_ctls[VMX_CTLS];	/* written by probe, then constant */
 static uint32_t timer_shift;	/* preemption timer: TSC >> shift */
 /* what STAR, LSTAR, CSTAR and FMASK hold in each CPU */
 static uint64_t cpu_syscall_msr[BOOT_MAX_CPUS][4];
@@ -49,64 +49,55 @@ static struct pt_format ept_format = {
 	.cached = 6ull << 3,		/* write-back */
 };
 
+/* Each control with the reason why it is set: those that must be, those that are if
+ * possible, and what a processor without the first is. In this order: the MSR of the
+ * secondary ones is there only with PROC_SECONDARY. */
+static const struct {
+	uint32_t msr, want, wish;
+	const char *lacks;
+} controls[VMX_CTLS] = {
+	[CTL_PIN] = { MSR_IA32_VMX_PINBASED_CTLS,
+		PIN_EXT_INTR_EXIT |	/* devices are ours */
+		/* NMIs are the machine's, too; the guest's are virtual */
+		PIN_NMI_EXIT | PIN_VIRTUAL_NMIS |
+		PIN_PREEMPTION_TIMER,	/* time slices */
+		0, "VT-x without preemption timer or virtual NMIs" },
+	[CTL_PROC] = { MSR_IA32_VMX_PROCBASED_CTLS,
+		PROC_TSC_OFFSETTING |	/* guests start at 0 */
+		/* idle time is the scheduler's; counters are not shown */
+		PROC_HLT_EXIT | PROC_MWAIT_EXIT | PROC_MONITOR_EXIT |
+		PROC_RDPMC_EXIT |
+		PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | /* a virtual TPR */
+		PROC_MOV_DR_EXIT |	/* see vcpu_load_dr() */
+		PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_SECONDARY,
+		0, "VT-x without I/O or MSR bitmaps" },
+	[CTL_PROC2] = { MSR_IA32_VMX_PROCBASED_CTLS2,
+		PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED |
+		PROC2_WBINVD_EXIT,	/* the caches are everybody's */
+		PROC2_RDTSCP | PROC2_INVPCID,	/* as CPUID says */
+		"VT-x without EPT, VPID or unrestricted guest" },
+	/* the exit takes the interrupt and tells its vector; DR7, PAT and EFER
+	 * are each side's own */
+	[CTL_EXIT] = { MSR_IA32_VMX_EXIT_CTLS,
+		EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR | EXIT_SAVE_PAT |
+		EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+		0, "VT-x without loading of PAT and EFER" },
+	[CTL_ENTRY] = { MSR_IA32_VMX_ENTRY_CTLS,
+		ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+		0, "VT-x without loading of PAT and EFER" },
+};
+
 /**
  * The capability MSR of a control, the TRUE_ one where there is one: only that
- * allows some controls, CR3 exits among them, to be 0. msr: the plain one of
- * pin-based, primary, exit or entry controls. [SDM3 "Basic VMX Information"]
+ * allows some controls, CR3 exits among them, to be 0. [SDM3 "Basic VMX
+ * Information"]
  */
-uint64_t vmx_ctl_cap(uint32_t msr)
+uint64_t vmx_ctl_cap(enum vmx_ctl c)
 {
-	bool true_ctls = (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55)) != 0;
+	bool true_ctls = c != CTL_PROC2 &&
+			 (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55));
 
-	return rdmsr(true_ctls ? msr + VMX_TRUE_CTLS_OFFSET : msr);
-}
-
-/* Each control with the reason why it is set. */
-static const char *choose_controls(void)
-{
-	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PINBASED_CTLS),
-			     PIN_EXT_INTR_EXIT |	/* devices are ours */
-			     /* NMIs are the machine's, too; the guest's are
-			      * virtual */
-			     PIN_NMI_EXIT | PIN_VIRTUAL_NMIS |
-			     PIN_PREEMPTION_TIMER,	/* time slices */
-			     0, &vmx_ctls.pin)) {
-		return "VT-x without preemption timer or virtual NMIs";
-	}
-	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_PROCBASED_CTLS),
-			     PROC_TSC_OFFSETTING |	/* guests start at 0 */
-			     /* idle time is the scheduler's; counters are not
-			      * shown */
-			     PROC_HLT_EXIT | PROC_MWAIT_EXIT |
-			     PROC_MONITOR_EXIT | PROC_RDPMC_EXIT |
-			     PROC_CR8_LOAD_EXIT |	/* the TPR is virtual */
-			     PROC_CR8_STORE_EXIT |
-			     PROC_MOV_DR_EXIT |	/* see vcpu_load_dr() */
-			     PROC_IO_BITMAPS |
-			     PROC_MSR_BITMAPS | PROC_SECONDARY,
-			     0, &vmx_ctls.proc)) {
-		return "VT-x without I/O or MSR bitmaps";
-	}
-	if (!vmx_adjust_ctls(rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2),
-			     PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED |
-			     /* the caches are everybody's */
-			     PROC2_WBINVD_EXIT,
-			     PROC2_RDTSCP | PROC2_INVPCID, /* as CPUID says */
-			     &vmx_ctls.proc2)) {
-		return "VT-x without EPT, VPID or unrestricted guest";
-	}
-	if (!vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_EXIT_CTLS),
-			     /* the exit takes the interrupt and tells its
-			      * vector; DR7, PAT and EFER are each side's own */
-			     EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR |
-			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
-			     EXIT_LOAD_EFER, 0, &vmx_ctls.exit) ||
-	    !vmx_adjust_ctls(vmx_ctl_cap(MSR_IA32_VMX_ENTRY_CTLS),
-			     ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT |
-			     ENTRY_LOAD_EFER, 0, &vmx_ctls.entry)) {
-		return "VT-x without loading of PAT and EFER";
-	}
-	return NULL;
+	return rdmsr(controls[c].msr + (true_ctls ? VMX_TRUE_CTLS_OFFSET : 0));
 }
 
 /* Does a page that changes its size while two CPUs execute in it end in a
@@ -129,7 +120,7 @@ static bool has_itlb_multihit(void)
 static const char *vmx_probe(void)
 {
 	uint64_t fc, ept;
-	const char *why;
+	uint32_t i;
 
 	if (!(cpuid(1, 0).ecx & BIT32(5))) {
 		return "no VT-x (CPUID.1:ECX.VMX is 0)";
@@ -139,9 +130,11 @@ static const char *vmx_probe(void)
 		return "VT-x is locked off by firmware "
 		       "(IA32_FEATURE_CONTROL): enable it in the set-up";
 	}
-	why = choose_controls();
-	if (why) {
-		return why;
+	for (i = 0; i < VMX_CTLS; i++) {
+		if (!vmx_adjust_ctls(vmx_ctl_cap(i), controls[i].want,
+				     controls[i].wish, &vmx_ctls[i])) {
+			return controls[i].lacks;
+		}
 	}
 	ept = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 	if ((ept & EPT_CAP_NEEDED) != EPT_CAP_NEEDED) {

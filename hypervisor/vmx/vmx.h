@@ -29,12 +29,9 @@ struct vmx_vcpu {
 	} open;
 };
 
-/* Controls as this machine allows them; chosen once. */
-struct vmx_ctls {	/* allowed and chosen by probe */
-	uint32_t pin, proc, proc2, exit, entry;
-};
-
-extern struct vmx_ctls vmx_ctls;
+/* Controls, in the order of CHECK_*; as this machine allows them, chosen once. */
+enum vmx_ctl { CTL_PIN, CTL_PROC, CTL_PROC2, CTL_EXIT, CTL_ENTRY, VMX_CTLS };
+extern uint32_t vmx_ctls[VMX_CTLS];
 
 static inline uint64_t vmx_eptp(const struct partition *p)
 {
@@ -46,7 +43,7 @@ void vmx_exit_point(void);
 void vmx_switch(struct vmx_vcpu *to);
 void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
-uint64_t vmx_ctl_cap(uint32_t msr);
+uint64_t vmx_ctl_cap(enum vmx_ctl c);
 HVM_SHARED(vmx)
 void vmx_window_closed(struct vmx_vcpu *x);
 

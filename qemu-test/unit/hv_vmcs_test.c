@@ -16,7 +16,7 @@ static struct vmx_vcpu backend;
 static uint32_t vpid_flushes, checks;
 static uint64_t pat_bitmap[1];
 
-struct vmx_ctls vmx_ctls;
+uint32_t vmx_ctls[VMX_CTLS] = { [CTL_PROC] = PROC_HLT_EXIT, [CTL_ENTRY] = 4 };
 
 uint64_t vmread(enum vmcs_field f)
 {
@@ -461,7 +461,6 @@ static void recording(void **state)
 	uint32_t i, n;
 
 	(void)state;
-	vmx_ctls = (struct vmx_ctls){ .proc = PROC_HLT_EXIT, .entry = 4 };
 	for (i = 0; i < ARRAY_SIZE(vmcs); i++) {
 		vmcs[i] = 0x1000 + i;
 	}
