@@ -88,8 +88,6 @@ struct hvm_ops {
 	 * end of a MOV SS or STI shadow, and the trap of one that began with TF
 	 * set. len 0: only the shadow ends. */
 	void (*vcpu_advance_rip)(struct vcpu *v, uint64_t rip, uint32_t len);
-	/* Drops cached second-level translations of this vCPU, this CPU. */
-	void (*gpm_flush)(struct vcpu *v);
 	/* Logs the backend's whole state, with what is wrong if it knows. */
 	void (*dump)(struct vcpu *v);
 };
@@ -103,8 +101,7 @@ struct hvm_ops {
 	.vcpu_get = x##_vcpu_get, .vcpu_set = x##_vcpu_set, \
 	.vcpu_inject = x##_vcpu_inject, \
 	.vcpu_intr_window = x##_vcpu_intr_window, \
-	.vcpu_advance_rip = x##_vcpu_advance_rip, .gpm_flush = x##_gpm_flush, \
-	.dump = x##_dump,
+	.vcpu_advance_rip = x##_vcpu_advance_rip, .dump = x##_dump,
 
 extern const struct hvm_ops *hvm;	/* set once by hvm_select() */
 extern const struct hvm_ops hvm_vmx;

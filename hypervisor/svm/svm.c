@@ -108,14 +108,10 @@ static void svm_vcpu_init(struct vcpu *v)
 	v->backend = x;
 }
 
-/**
- * hvm_ops.gpm_flush: at the next VMRUN, which is on this CPU. [APM2 "TLB
- * Control"]
- */
-static void svm_gpm_flush(struct vcpu *v)
+/* Drops x's translations at the next VMRUN, which is on this CPU. [APM2 "TLB
+ * Control"] */
+static void flush(const struct svm_vcpu *x)
 {
-	struct svm_vcpu *x = v->backend;
-
 	x->vmcb->tlb_control = svm_features & SVM_FLUSH_ASID ?
 			       TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 }
@@ -127,19 +123,17 @@ static NOINLINE void renew(struct vcpu *v)
 	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
 					 __ATOMIC_SEQ_CST);
 
-	svm_gpm_flush(v);
+	flush(v->backend);
 	__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
 }
 
 /* The last ASID may be that of several vCPUs of this CPU: who runs with it
  * after another one flushes. */
-static void flush_shared(struct vcpu *v)
+static void flush_shared(struct percpu *pc, struct svm_vcpu *x)
 {
-	struct svm_vcpu *x = v->backend;
-
-	if (x->shared && v->cpu->backend_current != x) {
-		v->cpu->backend_current = x;
-		svm_gpm_flush(v);
+	if (x->shared && pc->backend_current != x) {
+		pc->backend_current = x;
+		flush(x);
 	}
 }
 
@@ -183,7 +177,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 					    __ATOMIC_SEQ_CST)) {
 		renew(v);
 	}
-	flush_shared(v);
+	flush_shared(v->cpu, x);
 	/* an event that QEMU delivers it delivers once more if its count of
 	 * instructions ends before an exit: docs/platforms.md */
 	if (b->eventinj && limit < rdtsc() + EVENT_TICKS) {

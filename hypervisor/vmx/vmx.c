@@ -263,26 +263,17 @@ void vmx_flush_vpid(uint16_t vpid)
 			 : "cc", "memory");
 }
 
-/**
- * hvm_ops.gpm_flush: INVEPT, single context, on this CPU. Other CPUs do the
- * same for vCPUs of their own, when they see that gpm_epoch has grown.
- */
-static void vmx_gpm_flush(struct vcpu *v)
-{
-	struct inv_desc d = { vmx_eptp(v->partition), 0 };
-
-	__asm__ volatile("invept %0, %1" : : "m"(d), "r"(1ull)
-			 : "cc", "memory");
-}
-
-/* The flush that a new epoch asks for; said when it is done, and all before it
+/* The flush that a new epoch asks for: INVEPT, single context, on this CPU. Other
+ * CPUs do the same for vCPUs of their own. Said when it is done, and all before it
  * too, as INVEPT is serializing (see release.c). */
 static NOINLINE void renew(struct vcpu *v)
 {
 	uint64_t epoch = __atomic_load_n(&v->partition->gpm_epoch,
 					 __ATOMIC_SEQ_CST);
+	struct inv_desc d = { vmx_eptp(v->partition), 0 };
 
-	vmx_gpm_flush(v);
+	__asm__ volatile("invept %0, %1" : : "m"(d), "r"(1ull)
+			 : "cc", "memory");
 	__atomic_store_n(&v->gpm_epoch, epoch, __ATOMIC_RELEASE);
 }
 

@@ -63,12 +63,6 @@ static void advance(struct vcpu *v, uint64_t rip, uint32_t len)
 	fake.advanced_as = this_cpu()->loaded;
 }
 
-static void flush(struct vcpu *v)
-{
-	(void)v;
-	fake.flushes++;
-}
-
 static void dump(struct vcpu *v)
 {
 	(void)v;
@@ -102,7 +96,7 @@ struct pt_format fake_format = {
 static const struct hvm_ops fake_ops = {
 	.name = "fake", .gpm_format = &fake_format, .vcpu_init = vcpu_ok,
 	.vcpu_get = get, .vcpu_set = set, .vcpu_inject = inject, .vcpu_intr_window = window,
-	.vcpu_advance_rip = advance, .gpm_flush = flush, .dump = dump,
+	.vcpu_advance_rip = advance, .dump = dump,
 	.vcpu_reset = reset, .vcpu_copy = copy,
 };
 WEAK const struct hvm_ops *hvm = &fake_ops;

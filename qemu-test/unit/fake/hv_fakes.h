@@ -29,7 +29,7 @@ struct fakes {
 	uint32_t advanced;		/* bytes, all calls */
 	struct vcpu *advanced_as;	/* whose state the CPU had then */
 	uint32_t dr_loads;
-	uint32_t windows, flushes, dumps, kicks, interrupts;
+	uint32_t windows, dumps, kicks, interrupts;
 	int lock_depth;
 	bool lock_busy;			/* another CPU has them all */
 	uint32_t locks;
