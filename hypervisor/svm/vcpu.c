@@ -277,16 +277,10 @@ void svm_vcpu_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 /* VMRUN itself injects whatever it is told, so this is looked at here. */
 static bool can_take(const struct svm_vcpu *x, const struct vm_event *ev)
 {
-	bool shadow = (x->vmcb->int_state & INT_STATE_SHADOW) != 0;
-
-	switch (ev->type) {
-	case VM_EVENT_INTR:
-		return (x->vmcb->rflags & RFLAGS_IF) && !shadow;
-	case VM_EVENT_NMI:
-		return !x->nmi_blocked && !shadow;
-	default:
-		return true;
-	}
+	return ev->type == VM_EVENT_EXCEPTION ||
+	       (!(x->vmcb->int_state & INT_STATE_SHADOW) &&
+		(ev->type == VM_EVENT_NMI ? !x->nmi_blocked :
+		 (x->vmcb->rflags & RFLAGS_IF) != 0));
 }
 
 /**

@@ -22,8 +22,6 @@ enum {	/* access rights, and other bits that only rules look at */
 #define AR_DPL(ar)	((ar) >> 5 & 3)
 #define AR_RESERVED	0xfffe0f00ull
 #define TYPE_DATA	3u	/* of CS: only with unrestricted guest */
-/* Interruptibility after STI and after MOV SS. */
-#define SHADOW		(GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)
 /* #DF, #TS, #NP, #SS, #GP, #PF, #AC push an error code. */
 #define PUSH_ERROR	0x00027d00u
 
@@ -78,8 +76,9 @@ static const struct rule {
 	R(GUEST_RFLAGS, BITS_0, IF_IA32E, RFLAGS_VM), R(GUEST_RFLAGS, BITS_0, IF_REAL, RFLAGS_VM),
 	R(GUEST_RFLAGS, BITS_1, IF_INTR, RFLAGS_IF),
 	R(GUEST_INTERRUPTIBILITY, BITS_0, 0, ~0x1full),
-	R(GUEST_INTERRUPTIBILITY, BITS_0, IF_INTR, SHADOW), R(GUEST_ACTIVITY, AT_MOST, 0, 3),
-	R(GUEST_PENDING_DEBUG, BITS_0, 0, ~0x1500full), R(LINK_POINTER, BITS_1, 0, ~0ull),
+	R(GUEST_INTERRUPTIBILITY, BITS_0, IF_INTR, GUEST_BLOCK_SHADOW),
+	R(GUEST_ACTIVITY, AT_MOST, 0, 3), R(LINK_POINTER, BITS_1, 0, ~0ull),
+	R(GUEST_PENDING_DEBUG, BITS_0, 0, ~0x1500full),
 };
 
 #define FIELD(n)	{ VMCS_##n, #n },
@@ -250,10 +249,11 @@ static void check_non_register(const struct vmx_check_state *s,
 	MUST(GUEST_INTERRUPTIBILITY, !(block & GUEST_BLOCK_STI) ||
 	     (!(block & GUEST_BLOCK_MOVSS) && (flags & RFLAGS_IF)),
 	     "STI blocking alone, and with RFLAGS.IF", 0);
-	MUST(GUEST_ACTIVITY, !activity || !(block & SHADOW), "0 under STI or MOV SS blocking", 0);
+	MUST(GUEST_ACTIVITY, !activity || !(block & GUEST_BLOCK_SHADOW),
+	     "0 under STI or MOV SS blocking", 0);
 	MUST(GUEST_ACTIVITY, activity != 1 || !AR_DPL(F(GUEST_SS_AR)), "HLT only with SS.DPL 0", 0);
 	/* in a shadow, or halted, a pending single-step must agree with TF */
-	MUST(GUEST_PENDING_DEBUG, bs == step || (!(block & SHADOW) &&
+	MUST(GUEST_PENDING_DEBUG, bs == step || (!(block & GUEST_BLOCK_SHADOW) &&
 	     activity != 1),
 	     "with BS as RFLAGS.TF under STI or MOV SS blocking", 0);
 }

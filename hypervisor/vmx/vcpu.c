@@ -424,16 +424,10 @@ static bool can_take(const struct vm_event *ev)
 {
 	uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-	switch (ev->type) {
-	case VM_EVENT_INTR:
-		return (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
-		       !(block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS));
-	case VM_EVENT_NMI:
-		return !(block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS |
-				  GUEST_BLOCK_NMI));
-	default:
-		return true;
-	}
+	return ev->type == VM_EVENT_EXCEPTION ||
+	       (!(block & GUEST_BLOCK_SHADOW) &&
+		(ev->type == VM_EVENT_NMI ? !(block & GUEST_BLOCK_NMI) :
+		 (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF) != 0));
 }
 
 /**
@@ -516,10 +510,9 @@ static inline void step_to(struct vcpu *v, uint32_t len, uint64_t next)
 	uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwrite(VMCS_GUEST_RIP, next);
-	if (block & (GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)) {
+	if (block & GUEST_BLOCK_SHADOW) {
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			block & ~(uint64_t)(GUEST_BLOCK_STI |
-					    GUEST_BLOCK_MOVSS));
+			block & ~GUEST_BLOCK_SHADOW);
 	}
 	if ((vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) && len) {
 		single_step(v);

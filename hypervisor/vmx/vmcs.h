@@ -125,9 +125,10 @@ enum vmcs_field {
 #define INTR_TYPE_SOFT_FIRST	4u
 
 /* Interruptibility state. [SDM3 "Guest Non-Register State"] */
-#define GUEST_BLOCK_STI		BIT32(0)
-#define GUEST_BLOCK_MOVSS	BIT32(1)
-#define GUEST_BLOCK_NMI		BIT32(3)
+#define GUEST_BLOCK_STI		BIT64(0)
+#define GUEST_BLOCK_MOVSS	BIT64(1)
+#define GUEST_BLOCK_SHADOW	(GUEST_BLOCK_STI | GUEST_BLOCK_MOVSS)
+#define GUEST_BLOCK_NMI		BIT64(3)
 
 #define VMX_EXIT_ENTRY_FAILURE	BIT32(31)
 

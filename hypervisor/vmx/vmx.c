@@ -331,8 +331,7 @@ static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 	if (INTR_INFO_TYPE(info) == INTR_TYPE_NMI) {
 		/* its delivery will block NMIs again */
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) &
-			~(uint64_t)GUEST_BLOCK_NMI);
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~GUEST_BLOCK_NMI);
 	}
 	/* bits 12 to 30 are undefined there and must be 0 here */
 	vmwrite(VMCS_ENTRY_INTR_INFO, info & ~0x7ffff000u);
