@@ -119,16 +119,50 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value)
 	}
 }
 
+/* Do these go together, with CR4's bits known? LMA follows PG; PCIDs are for IA-32e
+ * mode alone. [SDM3 "Control Registers", "IA-32e Mode Operation"] */
+static bool modes_valid(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+	bool lma = (efer & EFER_LMA) != 0, pg = (cr0 & CR0_PG) != 0;
+
+	return !(cr0 >> 32) && (!pg || (cr0 & CR0_PE)) &&
+	       !(efer & ~EFER_GUEST) && lma == (pg && (efer & EFER_LME)) &&
+	       (lma ? (cr4 & CR4_PAE) != 0 : !(cr4 & CR4_PCIDE));
+}
+
+/* The CR4 bits that go with what CPUID shows; others are #GP, VMXE among
+ * them. */
+static uint64_t cr4_allowed(void)
+{
+	struct cpuid_regs l1 = cpuid(1, 0), l7 = cpuid(7, 0);
+
+	return CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE |
+	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_MCE |
+	       (l1.ecx & BIT32(17) ? CR4_PCIDE : 0) |
+	       (l7.ebx & BIT32(0) ? CR4_FSGSBASE : 0) |
+	       (l7.ebx & BIT32(7) ? CR4_SMEP : 0) |
+	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
+}
+
+/**
+ * Can a guest have come to these by the writes that are allowed here? The caches
+ * on, as it has them in truth.
+ */
+bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
+{
+	return !(cr0 & (CR0_CD | CR0_NW)) && !(cr4 & ~cr4_allowed()) &&
+	       modes_valid(cr0, cr4, efer) && pat_valid(pat);
+}
+
 /* EFER as the guest may write it; SVME and the rest is not offered. */
 static bool efer_write(struct vcpu *v, uint64_t value)
 {
 	uint64_t old = hvm->vcpu_get(v, VCPU_EFER);
-	bool paging = (hvm->vcpu_get(v, VCPU_CR0) & CR0_PG) != 0;
 
-	/* LMA follows PG and cannot be written [SDM3 "IA-32e Mode
-	 * Operation"]; LME cannot change under paging */
+	/* LMA cannot be written; so LME cannot change under paging */
 	value = (value & ~EFER_LMA) | (old & EFER_LMA);
-	if ((value & ~EFER_GUEST) || (paging && ((value ^ old) & EFER_LME))) {
+	if (!modes_valid(hvm->vcpu_get(v, VCPU_CR0),
+			 hvm->vcpu_get(v, VCPU_CR4), value)) {
 		return false;
 	}
 	hvm->vcpu_set(v, VCPU_EFER, value);
@@ -176,78 +210,35 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 }
 
 /* CR0 as the guest may have it. Entering and leaving IA-32e mode happens here,
- * by PG, as EFER.LMA is ours to keep. [SDM3 "Control Registers", "IA-32e Mode
+ * by PG, as EFER.LMA is ours to keep; not from 64-bit code. [SDM3 "IA-32e Mode
  * Operation"] */
 static bool cr0_write(struct vcpu *v, uint64_t value)
 {
-	uint64_t efer = hvm->vcpu_get(v, VCPU_EFER);
-	uint64_t cr4 = hvm->vcpu_get(v, VCPU_CR4);
-	uint64_t old = hvm->vcpu_get(v, VCPU_CR0);
-	bool pg = (value & CR0_PG) != 0;
+	uint64_t old = hvm->vcpu_get(v, VCPU_EFER);
+	bool lma = (value & CR0_PG) && (old & EFER_LME);
+	uint64_t efer = lma ? old | EFER_LMA : old & ~EFER_LMA;
 
-	if (value >> 32 || (pg && !(value & CR0_PE)) ||
+	if (!modes_valid(value, hvm->vcpu_get(v, VCPU_CR4), efer) ||
 	    ((value & CR0_NW) && !(value & CR0_CD)) ||
-	    (!pg && (cr4 & CR4_PCIDE))) {
+	    (efer != old && (hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13)))) {
 		return false;
 	}
-	if (pg && !(old & CR0_PG) && (efer & EFER_LME)) {
-		/* entering IA-32e mode: PAE on, CS not 64-bit yet */
-		if (!(cr4 & CR4_PAE) ||
-		    (hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13))) {
-			return false;
-		}
-		hvm->vcpu_set(v, VCPU_EFER, efer | EFER_LMA);
-	}
-	if (!pg && (efer & EFER_LMA)) {
-		if (hvm->vcpu_get(v, VCPU_CS_ATTR) & BIT64(13)) {
-			return false;
-		}
-		hvm->vcpu_set(v, VCPU_EFER, efer & ~EFER_LMA);
+	if (efer != old) {
+		hvm->vcpu_set(v, VCPU_EFER, efer);
 	}
 	hvm->vcpu_set(v, VCPU_CR0, value);
 	return true;
 }
 
-/* The CR4 bits that go with what CPUID shows; others are #GP, VMXE among
- * them. */
-static uint64_t cr4_allowed(void)
-{
-	struct cpuid_regs l1 = cpuid(1, 0), l7 = cpuid(7, 0);
-
-	return CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE |
-	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_MCE |
-	       (l1.ecx & BIT32(17) ? CR4_PCIDE : 0) |
-	       (l7.ebx & BIT32(0) ? CR4_FSGSBASE : 0) |
-	       (l7.ebx & BIT32(7) ? CR4_SMEP : 0) |
-	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
-}
-
-/**
- * Can a guest have come to these by the writes that are allowed here? The caches
- * on, as it has them in truth.
- */
-bool cr_valid(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t pat)
-{
-	bool lma = (efer & EFER_LMA) != 0, pg = (cr0 & CR0_PG) != 0;
-
-	return !(cr0 >> 32) && !(cr0 & (CR0_CD | CR0_NW)) &&
-	       (!pg || (cr0 & CR0_PE)) && !(cr4 & ~cr4_allowed()) &&
-	       !(efer & ~EFER_GUEST) && lma == (pg && (efer & EFER_LME)) &&
-	       (lma ? (cr4 & CR4_PAE) != 0 : !(cr4 & CR4_PCIDE)) && pat_valid(pat);
-}
-
-/* PAE cannot go in IA-32e mode; PCIDE comes only there and with PCID 0. [SDM3
- * "Control Registers"] */
+/* PCIDE comes only with PCID 0. [SDM3 "Control Registers"] */
 static bool cr4_write(struct vcpu *v, uint64_t value)
 {
-	uint64_t old = hvm->vcpu_get(v, VCPU_CR4);
-	bool lma = (hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA) != 0;
+	bool pcids = value & ~hvm->vcpu_get(v, VCPU_CR4) & CR4_PCIDE;
 
-	if ((value & ~cr4_allowed()) || (lma && !(value & CR4_PAE))) {
-		return false;
-	}
-	if ((value & ~old & CR4_PCIDE) &&
-	    (!lma || (hvm->vcpu_get(v, VCPU_CR3) & 0xfff))) {
+	if ((value & ~cr4_allowed()) ||
+	    !modes_valid(hvm->vcpu_get(v, VCPU_CR0), value,
+			 hvm->vcpu_get(v, VCPU_EFER)) ||
+	    (pcids && (hvm->vcpu_get(v, VCPU_CR3) & 0xfff))) {
 		return false;
 	}
 	hvm->vcpu_set(v, VCPU_CR4, value);

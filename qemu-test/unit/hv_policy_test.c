@@ -400,16 +400,17 @@ static void efer(void **state)
 		{ 0, EFER_LME, 0, true, 0 },
 		/* LMA is not written: it stays as it is */
 		{ 0, 0, EFER_LMA | EFER_LME, true, EFER_LME },
-		{ CR0_PG, 0x500, EFER_LME, true, 0x500 },
+		{ CR0_PE | CR0_PG, 0x500, EFER_LME, true, 0x500 },
 		/* LME cannot change under paging */
-		{ CR0_PG, 0x500, EFER_SCE, false, 0x500 },
-		{ CR0_PG, 0, EFER_LME, false, 0 },
+		{ CR0_PE | CR0_PG, 0x500, EFER_SCE, false, 0x500 },
+		{ CR0_PE | CR0_PG, 0, EFER_LME, false, 0 },
 		{ 0, 0, EFER_SVME, false, 0 }, { 0, 0, BIT64(13), false, 0 },
 		{ 0, 0, BIT64(63), false, 0 }, { 0, 0, 2, false, 0 },
 	};
 	uint32_t i;
 
 	(void)state;
+	fake.reg[VCPU_CR4] = CR4_PAE;
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
 		fake.reg[VCPU_CR0] = t[i].cr0;
 		fake.reg[VCPU_EFER] = t[i].old;
