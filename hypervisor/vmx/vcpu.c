@@ -32,6 +32,15 @@ struct field_init {
 	uint64_t value;
 };
 
+/* A segment as after a reset: from 0 on. */
+#define SEG(s, selector, limit, ar) \
+	{ VMCS_GUEST_##s##_SELECTOR, selector }, { VMCS_GUEST_##s##_BASE, 0 }, \
+	{ VMCS_GUEST_##s##_LIMIT, limit }, { VMCS_GUEST_##s##_AR, ar }
+#define DATA_SEGS(selector, limit, ar) \
+	SEG(ES, selector, limit, ar), SEG(SS, selector, limit, ar), \
+	SEG(DS, selector, limit, ar), SEG(FS, selector, limit, ar), \
+	SEG(GS, selector, limit, ar)
+
 /* Constant for every vCPU and every start. */
 static const struct field_init init_common[] = {
 	/* no VMCS shadowing: all ones [SDM3 "Guest Non-Register State"] */
@@ -55,10 +64,7 @@ static const struct field_init init_common[] = {
 	{ VMCS_GUEST_SYSENTER_EIP, 0 },
 	{ VMCS_GUEST_RSP, 0 }, { VMCS_GUEST_CR3, 0 },
 	/* TR must be a busy TSS in every mode */
-	{ VMCS_GUEST_LDTR_SELECTOR, 0 }, { VMCS_GUEST_LDTR_BASE, 0 },
-	{ VMCS_GUEST_LDTR_LIMIT, 0xffff }, { VMCS_GUEST_LDTR_AR, AR_LDT },
-	{ VMCS_GUEST_TR_SELECTOR, 0 }, { VMCS_GUEST_TR_BASE, 0 },
-	{ VMCS_GUEST_TR_LIMIT, 0xffff }, { VMCS_GUEST_TR_AR, AR_TSS_BUSY },
+	SEG(LDTR, 0, 0xffff, AR_LDT), SEG(TR, 0, 0xffff, AR_TSS_BUSY),
 	{ VMCS_GUEST_IDTR_BASE, 0 }, { VMCS_GUEST_IDTR_LIMIT, 0xffff },
 	{ VMCS_GUEST_GDTR_BASE, 0 }, { VMCS_GUEST_GDTR_LIMIT, 0xffff },
 	/* desc.c's; a VM exit resets the limits of GDT and IDT to 0xffff */
@@ -72,19 +78,14 @@ static const struct field_init init_common[] = {
 
 /* Long-mode start: flat segments with the boot protocols' selectors. */
 static const struct field_init init_long[] = {
-	{ VMCS_GUEST_CS_SELECTOR, 0x10 }, { VMCS_GUEST_CS_AR, AR_CODE64 },
-	{ VMCS_GUEST_GDTR_LIMIT, 0x1f },
+	SEG(CS, 0x10, 0xffffffff, AR_CODE64),
+	DATA_SEGS(0x18, 0xffffffff, AR_DATA32), { VMCS_GUEST_GDTR_LIMIT, 0x1f },
 };
 
 /* Start-up IPI: real mode. [SDM3 "Processor State After Reset"] */
 static const struct field_init init_real[] = {
-	{ VMCS_GUEST_CS_AR, AR_CODE16 }, { VMCS_GUEST_CS_LIMIT, 0xffff },
+	SEG(CS, 0, 0xffff, AR_CODE16), DATA_SEGS(0, 0xffff, AR_DATA16),
 	{ VMCS_GUEST_RIP, 0 }, { VMCS_GUEST_RFLAGS, RFLAGS_FIXED },
-};
-
-static const enum vmcs_field data_segments[] = {
-	VMCS_GUEST_ES_SELECTOR, VMCS_GUEST_SS_SELECTOR,
-	VMCS_GUEST_DS_SELECTOR, VMCS_GUEST_FS_SELECTOR, VMCS_GUEST_GS_SELECTOR,
 };
 
 /* The vCPU's VMCS is current, here and in the static functions below. */
@@ -94,22 +95,6 @@ static void apply(const struct field_init *f, size_t n)
 
 	for (i = 0; i < n; i++) {
 		vmwrite(f[i].field, f[i].value);
-	}
-}
-
-/* The fields of a segment lie at the same distances for all of them. */
-static void set_data_segments(uint16_t selector, uint32_t limit, uint32_t ar)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(data_segments); i++) {
-		uint32_t f = data_segments[i];
-
-		vmwrite(f, selector);
-		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_BASE, 0);
-		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_LIMIT,
-			limit);
-		vmwrite(f - VMCS_GUEST_ES_SELECTOR + VMCS_GUEST_ES_AR, ar);
 	}
 }
 
@@ -173,11 +158,8 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 	apply(init_common, ARRAY_SIZE(init_common));
 	set_controls(v, x);
 	set_host_state();
-	vmwrite(VMCS_GUEST_CS_BASE, 0);
 	if (s->kind == VCPU_RESET_LONG) {
 		apply(init_long, ARRAY_SIZE(init_long));
-		set_data_segments(0x18, 0xffffffff, AR_DATA32);
-		vmwrite(VMCS_GUEST_CS_LIMIT, 0xffffffff);
 		vmwrite(VMCS_GUEST_GDTR_BASE, s->gdt);
 		vmwrite(VMCS_GUEST_RIP, s->rip);
 		vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED |
@@ -188,7 +170,6 @@ void vmx_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 		vmx_vcpu_set(v, VCPU_CR0, CR0_PG | CR0_PE | CR0_ET | CR0_NE);
 	} else {
 		apply(init_real, ARRAY_SIZE(init_real));
-		set_data_segments(0, 0xffff, AR_DATA16);
 		vmwrite(VMCS_GUEST_CS_SELECTOR, (uint64_t)s->sipi_vector << 8);
 		vmwrite(VMCS_GUEST_CS_BASE, (uint64_t)s->sipi_vector << 12);
 		vmx_vcpu_set(v, VCPU_EFER, 0);

@@ -295,6 +295,29 @@ static void windows(void **state)
 	assert_false(backend.g.window);
 }
 
+/* [SDM3 "Processor State After Reset"]; 64-bit code: flat ones. */
+static void check_segments(bool long_mode)
+{
+	const uint64_t code = long_mode ? 0x10 : 0x9a00, data = long_mode ? 0x18 : 0;
+	const uint64_t limit = long_mode ? 0xffffffff : 0xffff;
+	uint32_t i;
+
+	/* ES, CS, SS, DS, FS, GS, LDTR, TR */
+	for (i = 0; i < 8; i++) {
+		bool system = i >= 6, cs = i == 1;
+
+		assert_int_equal(vmcs[VMCS_GUEST_ES_SELECTOR + 2 * i],
+				 system ? 0 : cs ? code : data);
+		assert_int_equal(vmcs[VMCS_GUEST_ES_BASE + 2 * i],
+				 cs && !long_mode ? 0x9a000 : 0);
+		assert_int_equal(vmcs[VMCS_GUEST_ES_LIMIT + 2 * i],
+				 system ? 0xffff : limit);
+		assert_int_equal(vmcs[VMCS_GUEST_ES_AR + 2 * i], i == 7 ? 0x8b :
+				 i == 6 ? 0x82 : (cs ? 0x9b : 0x93) |
+				 (!long_mode ? 0 : cs ? 0xa000 : 0xc000));
+	}
+}
+
 /* A new life finds no translation of the last one, of either kind. */
 static void reset(void **state)
 {
@@ -312,6 +335,7 @@ static void reset(void **state)
 		assert_true(vpid_flushes);
 		assert_int_equal(vcpu.gpm_epoch, 0);
 		assert_false(backend.g.event_pending || backend.g.window);
+		check_segments(i);
 		assert_int_equal(backend.launched, 0);
 		assert_int_equal(vmcs[VMCS_GUEST_CR4] & (CR4_MCE | CR4_VMXE),
 				 CR4_MCE | CR4_VMXE);
