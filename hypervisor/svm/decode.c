@@ -20,7 +20,6 @@ static void decode_io(const struct vmcb *b, struct vm_exit *e)
 	e->io.size = (uint8_t)(i >> 4 & 7);	/* one of bits 4, 5, 6 */
 	e->io.in = (i & 1) != 0;
 	e->io.string = (i & 4) != 0;
-	e->io.rep = (i & 8) != 0;
 }
 
 /* [APM2 "Nested versus Guest Page Faults, Fault Ordering"] */

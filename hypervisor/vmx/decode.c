@@ -47,7 +47,6 @@ void vmx_decode_io(uint64_t q, struct vm_exit *e)
 	e->io.size = (uint8_t)((q & 7) + 1);
 	e->io.in = (q >> 3 & 1) != 0;
 	e->io.string = (q >> 4 & 1) != 0;
-	e->io.rep = (q >> 5 & 1) != 0;
 	e->io.port = (uint16_t)(q >> 16);
 }
 
@@ -69,13 +68,10 @@ static void decode_cr(uint64_t q, struct vm_exit *e)
 /* [SDM3 "Exit Qualification for EPT Violations"] */
 static void decode_ept(const struct vmx_exit_raw *raw, struct vm_exit *e)
 {
-	uint64_t q = raw->qualification;
-
 	e->code = VM_EXIT_GPM_FAULT;
 	e->fault.gpa = GPA(raw->gpa);
-	/* a read-modify-write may show both */
-	e->fault.access = (q & 1 ? GPM_READ : 0) | (q & 2 ? GPM_WRITE : 0) |
-			  (q & 4 ? GPM_EXEC : 0);
+	/* GPM_* are its bits; a read-modify-write may show both */
+	e->fault.access = (uint32_t)raw->qualification & GPM_ALL;
 }
 
 /* Exits whose whole meaning is their reason. 0: not one of them, as

@@ -145,7 +145,6 @@ static void put_io(const struct vm_exit *e, uint64_t rax)
 {
 	put(e->io.in ? " in" : " out");
 	put(e->io.string ? "s" : "");
-	put(e->io.rep ? " rep" : "");
 	field("port", e->io.port);
 	field("size", e->io.size);
 	if (!e->io.in && !e->io.string) {

@@ -109,18 +109,18 @@ static void io(void **state)
 		uint64_t q;
 		uint16_t port;
 		uint8_t size;
-		bool in, string, rep;
+		bool in, string;
 	} t[] = {
-		{ 0x03f80000, 0x3f8, 1, false, false, false },
-		{ 0x03f80008, 0x3f8, 1, true, false, false },
-		{ 0x0cfc0003, 0xcfc, 4, false, false, false },
-		{ 0x0cfc000b, 0xcfc, 4, true, false, false },
-		{ 0xffff0001, 0xffff, 2, false, false, false },
-		{ 0x00600049, 0x60, 2, true, false, false },	/* immediate */
-		{ 0x01f00019, 0x1f0, 2, true, true, false },
-		{ 0x01f00031, 0x1f0, 2, false, true, true },
-		{ 0x000000000000003bull, 0, 4, true, true, true },
-		{ 0xffffffff00800000ull, 0x80, 1, false, false, false },
+		{ 0x03f80000, 0x3f8, 1, false, false },
+		{ 0x03f80008, 0x3f8, 1, true, false },
+		{ 0x0cfc0003, 0xcfc, 4, false, false },
+		{ 0x0cfc000b, 0xcfc, 4, true, false },
+		{ 0xffff0001, 0xffff, 2, false, false },
+		{ 0x00600049, 0x60, 2, true, false },	/* immediate */
+		{ 0x01f00019, 0x1f0, 2, true, true },
+		{ 0x01f00031, 0x1f0, 2, false, true },
+		{ 0x000000000000003bull, 0, 4, true, true },
+		{ 0xffffffff00800000ull, 0x80, 1, false, false },
 	};
 	uint32_t i;
 
@@ -134,7 +134,6 @@ static void io(void **state)
 		assert_int_equal(e.io.size, t[i].size);
 		assert_int_equal(e.io.in, t[i].in);
 		assert_int_equal(e.io.string, t[i].string);
-		assert_int_equal(e.io.rep, t[i].rep);
 	}
 }
 

@@ -68,11 +68,11 @@ static void test_operands(void **state)
 	assert_int_equal(e.code, VM_EXIT_IO);
 	assert_int_equal(e.io.port, 0x3f8);
 	assert_int_equal(e.io.size, 1);
-	assert_true(e.io.in && !e.io.string && !e.io.rep);
+	assert_true(e.io.in && !e.io.string);
 	e = decode(0x7b, 0xffff0000u | 1 << 6 | 1 << 2 | 1 << 3, 0);
 	assert_int_equal(e.io.port, 0xffff);
 	assert_int_equal(e.io.size, 4);
-	assert_true(!e.io.in && e.io.string && e.io.rep);
+	assert_true(!e.io.in && e.io.string);
 	assert_int_equal(decode(0x7c, 0, 0).code, VM_EXIT_MSR_READ);
 	assert_int_equal(decode(0x7c, 1, 0).code, VM_EXIT_MSR_WRITE);
 	e = decode(0x60, 0, 0);
