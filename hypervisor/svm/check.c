@@ -26,7 +26,7 @@ static bool bad_event(const struct vmcb *b)
 
 	return (b->eventinj & EVENTINJ_VALID) &&
 	       (type == 1 || type > EVENT_TYPE_SOFT ||
-		(type == EVENT_TYPE_EXCEPTION && (vector == 2 || vector > 31)));
+		(type == VM_EVENT_EXCEPTION && (vector == 2 || vector > 31)));
 }
 
 /**

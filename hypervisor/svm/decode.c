@@ -131,7 +131,7 @@ bool svm_delivers_again(const struct vmcb *b)
 {
 	uint32_t info = b->exitintinfo;
 	uint32_t type = EVENTINJ_TYPE(info), vector = info & 0xff;
-	bool insn = type == EVENT_TYPE_SOFT || (type == EVENT_TYPE_EXCEPTION &&
+	bool insn = type == EVENT_TYPE_SOFT || (type == VM_EVENT_EXCEPTION &&
 		     (vector == X86_EXC_BP || vector == X86_EXC_OF));
 
 	return (info & EVENTINJ_VALID) && !insn &&

@@ -93,7 +93,6 @@ _Static_assert(VMCB_AT(es, 0x400) && VMCB_AT(cpl, 0x4cb) &&
 #define EVENTINJ_VALID		BIT32(31)
 #define EVENTINJ_ERROR		BIT32(11)
 #define EVENTINJ_TYPE(e)	((e) >> 8 & 7)
-#define EVENT_TYPE_EXCEPTION	3u
 #define EVENT_TYPE_SOFT		4u
 
 enum svm_exit_code {

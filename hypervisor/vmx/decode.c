@@ -16,7 +16,7 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 {
 	uint32_t info = raw->intr_info;
 
-	if (INTR_INFO_TYPE(info) == INTR_TYPE_NMI) {
+	if (INTR_INFO_TYPE(info) == VM_EVENT_NMI) {
 		e->code = VM_EXIT_NMI;
 		return;
 	}

@@ -431,7 +431,8 @@ bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 	return true;
 }
 
-static void set_window(struct vmx_vcpu *x, bool on)
+/** Are interrupt-window exits on? x's VMCS is current. */
+void vmx_set_window(struct vmx_vcpu *x, bool on)
 {
 	set_proc(PROC_INTR_WINDOW, on);
 	x->g.window = on;
@@ -446,14 +447,8 @@ void vmx_vcpu_intr_window(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_load(v);
 
 	if (!x->g.window) {
-		set_window(x, true);
+		vmx_set_window(x, true);
 	}
-}
-
-/** The window has opened: no more exits for it. */
-void vmx_window_closed(struct vmx_vcpu *x)
-{
-	set_window(x, false);
 }
 
 /* next is beyond a 2 GiB boundary: RIP as a VM entry accepts it. Outside

@@ -121,7 +121,6 @@ enum vmcs_field {
 #define INTR_INFO_ERROR		BIT32(11)
 #define INTR_INFO_TYPE(i)	((i) >> 8 & 7)
 #define NMI_UNBLOCKED		BIT32(12)	/* also in qualifications */
-#define INTR_TYPE_NMI		2u
 #define INTR_TYPE_SOFT_FIRST	4u
 
 /* Interruptibility state. [SDM3 "Guest Non-Register State"] */

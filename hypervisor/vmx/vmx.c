@@ -328,7 +328,7 @@ static void reinject(struct vmx_vcpu *x, const struct vmx_exit_raw *raw)
 	if (INTR_INFO_TYPE(info) >= INTR_TYPE_SOFT_FIRST) {
 		vmwrite(VMCS_ENTRY_INSN_LEN, vmread(VMCS_EXIT_INSN_LEN));
 	}
-	if (INTR_INFO_TYPE(info) == INTR_TYPE_NMI) {
+	if (INTR_INFO_TYPE(info) == VM_EVENT_NMI) {
 		/* its delivery will block NMIs again */
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~GUEST_BLOCK_NMI);
@@ -385,7 +385,7 @@ static NOINLINE void other_exit(struct vcpu *v, uint32_t reason,
 		reinject(x, &raw);
 	}
 	if (reason == VMX_EXIT_REASON_INTR_WINDOW) {
-		vmx_window_closed(x);
+		vmx_set_window(x, false);
 	}
 	if (e->code == VM_EXIT_EXCEPTION) {
 		debug_exit(v, e);

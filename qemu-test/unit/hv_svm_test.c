@@ -206,9 +206,9 @@ static void test_interrupted_delivery(void **state)
 		/* INT3 and INTO run again; no external interrupt is theirs */
 		info = EVENTINJ_VALID | infos[i] << 8;
 		assert_int_equal(again(exit, info | X86_EXC_BP),
-				 infos[i] != EVENT_TYPE_EXCEPTION);
+				 infos[i] != VM_EVENT_EXCEPTION);
 		assert_int_equal(again(exit, info | X86_EXC_OF),
-				 infos[i] != EVENT_TYPE_EXCEPTION);
+				 infos[i] != VM_EVENT_EXCEPTION);
 	}
 }
 

@@ -174,7 +174,7 @@ static void injection(void **state)
 	/* the instruction in the shadow may have its own exception */
 	assert_true(svm_vcpu_inject(&vcpu, gp));
 	assert_int_equal(vmcb.eventinj, EVENTINJ_VALID | EVENTINJ_ERROR |
-			 EVENT_TYPE_EXCEPTION << 8 | 13);
+			 VM_EVENT_EXCEPTION << 8 | 13);
 	assert_int_equal(vmcb.eventinj_error, 0x18);
 	vmcb.int_state = 0;
 	assert_false(svm_vcpu_inject(&vcpu, intr));
@@ -216,7 +216,7 @@ static void broken_off(void **state)
 	(void)state;
 	exits.exitcode = SVM_EXIT_NPF;
 	exits.exitintinfo = EVENTINJ_VALID | EVENTINJ_ERROR |
-			    EVENT_TYPE_EXCEPTION << 8 | 14;
+			    VM_EVENT_EXCEPTION << 8 | 14;
 	exits.exitintinfo_error = 6;
 	(void)run();
 	assert_int_equal(vmcb.eventinj, exits.exitintinfo);

@@ -290,7 +290,7 @@ static void windows(void **state)
 	vmx_vcpu_intr_window(&vcpu);
 	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0 | PROC_INTR_WINDOW);
 	vmx_vcpu_intr_window(&vcpu);
-	vmx_window_closed(&backend);
+	vmx_set_window(&backend, false);
 	assert_int_equal(vmcs[VMCS_PROC_BASED_CTLS], 0xf0);
 	assert_false(backend.g.window);
 }

@@ -267,7 +267,7 @@ static uint64_t again(uint32_t info)
 static void broken_off(void **state)
 {
 	const uint32_t soft = INTR_INFO_VALID | INTR_TYPE_SOFT_FIRST << 8;
-	const uint32_t nmi = INTR_INFO_VALID | INTR_TYPE_NMI << 8 | 2;
+	const uint32_t nmi = INTR_INFO_VALID | VM_EVENT_NMI << 8 | 2;
 	const uint64_t *v = vmcs[0];
 
 	(void)make(state);
