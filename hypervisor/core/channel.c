@@ -425,26 +425,13 @@ hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 
 /* Registers of [docs/channel.md]; those that are write-only or not there read
  * as all ones, like a port with nothing behind it. */
-static void register_read(struct channel *c, uint32_t end, uint32_t reg,
-			  uint64_t *rax)
+static uint32_t register_read(const struct channel *c, uint32_t end,
+			      uint32_t reg)
 {
-	switch (reg) {
-	case CHANNEL_IO_ID:
-		*rax = end;
-		break;
-	case CHANNEL_IO_MAX_PEERS:
-		*rax = 2;
-		break;
-	case CHANNEL_IO_INT_CONTROL:
-		*rax = c->int_control[end];
-		break;
-	case CHANNEL_IO_STATE:
-		*rax = state_table(c)[CHANNEL_ST_STATE(end)];
-		break;
-	default:
-		*rax = 0xffffffff;
-		break;
-	}
+	return reg == CHANNEL_IO_ID ? end : reg == CHANNEL_IO_MAX_PEERS ? 2 :
+	       reg == CHANNEL_IO_INT_CONTROL ? c->int_control[end] :
+	       reg == CHANNEL_IO_STATE ? state_table(c)[CHANNEL_ST_STATE(end)] :
+	       0xffffffff;
 }
 
 /**
@@ -471,7 +458,7 @@ bool channel_io(struct vcpu *v, const struct vm_exit *e)
 		return false;
 	}
 	if (e->io.in) {
-		register_read(c, end, reg, &v->regs.rax);
+		v->regs.rax = register_read(c, end, reg);
 		return true;
 	}
 	switch (reg) {
