@@ -415,12 +415,8 @@ hv_status_t channel_query(struct partition *p, uint64_t n, struct guest_regs *r)
 	if (!c) {
 		return HC_ENOENT;
 	}
-	r->rdi = state_table(c)[CHANNEL_ST_GENERATION];
-	r->rsi = end;
-	r->rdx = c->output_size;
-	r->r10 = c->doorbells[end];
-	r->r8 = c->doorbells[!end];
-	return HC_OK;
+	return guest_give(r, state_table(c)[CHANNEL_ST_GENERATION], end,
+			  c->output_size, c->doorbells[end], c->doorbells[!end]);
 }
 
 /* Registers of [docs/channel.md]; those that are write-only or not there read

@@ -34,23 +34,11 @@ static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
 	*hi = v[1];
 }
 
-/* The results of a call that has not failed. */
-static hv_status_t give(struct vcpu *v, uint64_t rdi, uint64_t rsi, uint64_t rdx,
-			uint64_t r10, uint64_t r8)
-{
-	v->regs.rdi = rdi;
-	v->regs.rsi = rsi;
-	v->regs.rdx = rdx;
-	v->regs.r10 = r10;
-	v->regs.r8 = r8;
-	return HC_OK;
-}
-
 /* HC_INFO: for everybody, never fails. */
 static hv_status_t hc_info(struct vcpu *v)
 {
-	return give(v, HC_ABI_VERSION, v->partition->id, boot.tsc_hz, cpu_count,
-		    partition_count);
+	return guest_give(&v->regs, HC_ABI_VERSION, v->partition->id,
+			  boot.tsc_hz, cpu_count, partition_count);
 }
 
 /* HC_WAIT does not wait here: the attention bit makes vcpu_prepare() look for
@@ -86,8 +74,9 @@ static hv_status_t hc_ioreq_get(struct vcpu *v)
 			g->ioreq.taken = true;
 			turn += n + 1;
 			p->ioreq_turn = k + 1;
-			return give(v, (uint64_t)p->id << 16 | k, g->ioreq.word,
-				    g->ioreq.value, g->ioreq.rip, 0);
+			return guest_give(&v->regs, (uint64_t)p->id << 16 | k,
+					  g->ioreq.word, g->ioreq.value,
+					  g->ioreq.rip, 0);
 		}
 	}
 	return HC_ENOENT;
@@ -165,7 +154,7 @@ static hv_status_t hc_log_read(struct vcpu *v)
 	uint64_t cursor = v->regs.rdi, words[LOG_CHUNK / 8] = { 0, 0, 0 };
 	uint64_t bytes = log_read(&cursor, (char *)words, LOG_CHUNK);
 
-	return give(v, cursor, bytes, words[0], words[1], words[2]);
+	return guest_give(&v->regs, cursor, bytes, words[0], words[1], words[2]);
 }
 
 /* The three queries with a partition as index; what is one of them. */
@@ -177,16 +166,16 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 
 	switch (what) {
 	case HC_QUERY_STATE:
-		return give(v, p->state, p->reason, p->crash_rip,
-			    p->crash_detail, p->start_count);
+		return guest_give(r, p->state, p->reason, p->crash_rip,
+				  p->crash_detail, p->start_count);
 	case HC_QUERY_MEMORY:
-		return give(v, promise_owned(p) * PAGE_SIZE,
-			    p->pages_cap * PAGE_SIZE,
-			    p->pages_populated * PAGE_SIZE, p->vcpu_count,
-			    up ? rdtsc() - p->begin_tsc : 0);
+		return guest_give(r, promise_owned(p) * PAGE_SIZE,
+				  p->pages_cap * PAGE_SIZE,
+				  p->pages_populated * PAGE_SIZE, p->vcpu_count,
+				  up ? rdtsc() - p->begin_tsc : 0);
 	case HC_QUERY_SURE:
-		return give(v, promise_sure(p) * PAGE_SIZE,
-			    promise_owned(p) * PAGE_SIZE, 0, 0, 0);
+		return guest_give(r, promise_sure(p) * PAGE_SIZE,
+				  promise_owned(p) * PAGE_SIZE, 0, 0, 0);
 	default:
 		put_name(&r->rdi, &r->rsi, p->config->name);
 		r->rdx = p->vcpu_count;
@@ -228,8 +217,8 @@ static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 	for (i = 0; i < pc->vcpu_count; i++) {
 		guest += pc->vcpus[i]->ticks_run;
 	}
-	return give(v, pc->idle_ticks, guest, rdtsc() - pc->boot_tsc,
-		    pc->apic_id, 0);
+	return guest_give(&v->regs, pc->idle_ticks, guest,
+			  rdtsc() - pc->boot_tsc, pc->apic_id, 0);
 }
 
 /* In the order of enum frame_owner, without FRAME_NONE; all as they were when

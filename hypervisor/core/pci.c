@@ -122,26 +122,23 @@ static hv_status_t pci_function(struct guest_regs *r)
 		if (!(f->flags & BOOT_PCI_OWNED) || index-- > 0) {
 			continue;
 		}
-		r->rdi = f->address;
-		r->rsi = (uint64_t)f->class << 32 | f->id;
-		r->rdx = messages(f);
-		r->r10 = (uint64_t)f->irq[1] << 8 | f->irq[0];
-		return HC_OK;
+		return guest_give(r, f->address,
+				  (uint64_t)f->class << 32 | f->id, messages(f),
+				  (uint64_t)f->irq[1] << 8 | f->irq[0], r->r8);
 	}
 	return HC_ENOENT;
 }
 
 static hv_status_t pci_dma(struct guest_regs *r)
 {
+	/* with an IOMMU, functions have the caller's addresses */
+	bool mapped = iommu_state() != HC_IOMMU_NONE;
+
 	if (!boot.dma.size) {
 		return HC_ENOENT;
 	}
-	r->rdi = boot.dma.gpa;
-	r->rsi = boot.dma.size;
-	/* with an IOMMU, functions have the caller's addresses */
-	r->r10 = iommu_state() != HC_IOMMU_NONE;
-	r->rdx = r->r10 ? boot.dma.gpa : boot.dma.hpa;
-	return HC_OK;
+	return guest_give(r, boot.dma.gpa, boot.dma.size,
+			  mapped ? boot.dma.gpa : boot.dma.hpa, mapped, r->r8);
 }
 
 /* Bytes of one register, which offset and size, the caller's, lie in? */
@@ -202,10 +199,8 @@ static hv_status_t pci_bar(const struct boot_pci *f, struct guest_regs *r)
 		return HC_ENOENT;
 	}
 	command_set(f, b->flags & BOOT_BAR_IO ? COMMAND_IO : COMMAND_MEMORY);
-	r->rdi = b->flags;
-	r->rsi = b->flags & BOOT_BAR_IO ? b->base : b->gpa;
-	r->rdx = b->size;
-	return HC_OK;
+	return guest_give(r, b->flags, b->flags & BOOT_BAR_IO ? b->base : b->gpa,
+			  b->size, r->r10, r->r8);
 }
 
 static void table_write(const struct boot_pci *f, uint32_t entry, uint32_t word,

@@ -31,6 +31,19 @@ struct guest_regs {
 	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
 };
 
+/** The results of a hypercall that has not failed. */
+static inline hv_status_t guest_give(struct guest_regs *r, uint64_t rdi,
+				     uint64_t rsi, uint64_t rdx, uint64_t r10,
+				     uint64_t r8)
+{
+	r->rdi = rdi;
+	r->rsi = rsi;
+	r->rdx = rdx;
+	r->r10 = r10;
+	r->r8 = r8;
+	return HC_OK;
+}
+
 enum vcpu_state {
 	VCPU_STOPPED = 0,
 	VCPU_WAIT_SIPI,		/* after INIT */
