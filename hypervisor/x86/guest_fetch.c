@@ -21,53 +21,32 @@
 /* Anywhere in a page, read once. */
 typedef const volatile uint64_t __attribute__((aligned(1))) eight_bytes;
 
-/* Linear to guest-physical: paging off, or the guest's 4-level tables. Other
- * paging modes are not needed by what we run: false. */
-static bool walk(struct vcpu *v, uint64_t va, uint64_t cr3, uint64_t *gpa)
-{
-	uint64_t at = cr3 & PTE_ADDR, *t;
-	int level;
-
-	if (!(hvm->vcpu_get(v, VCPU_CR0) & CR0_PG)) {
-		*gpa = (uint32_t)va;
-		return true;
-	}
-	if (!(hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA)) {
-		return false;
-	}
-	for (level = 3; level >= 0; level--) {
-		uint64_t off = (va >> (12 + 9 * level) & 511) * 8, e;
-
-		t = partition_memory(v, GPA(at + off), 8, false);
-		if (!t) {
-			return false;
-		}
-		e = __atomic_load_n(t, __ATOMIC_RELAXED);
-		if (!(e & PTE_P)) {
-			return false;
-		}
-		if (level && level < 3 && (e & PTE_PS)) {
-			uint64_t size = BIT64(12 + 9 * level);
-
-			*gpa = (e & PTE_ADDR & ~(size - 1)) |
-			       (va & (size - 1));
-			return true;
-		}
-		at = e & PTE_ADDR;
-	}
-	*gpa = at | (va & PAGE_MASK);
-	return true;
-}
-
-/* The host's view of the page around a linear address. */
+/* The host's view of the page around a linear address: paging off, or the guest's
+ * 4-level tables. Other paging modes are not needed by what we run: NULL. */
 static const uint8_t *page_of(struct vcpu *v, uint64_t va, uint64_t cr3)
 {
-	uint64_t gpa;
+	bool paging = hvm->vcpu_get(v, VCPU_CR0) & CR0_PG;
+	uint64_t at = (paging ? cr3 : (uint32_t)va) & PTE_ADDR, off, size, e, *t;
+	int level;
 
-	if (!walk(v, va, cr3, &gpa)) {
+	if (paging && !(hvm->vcpu_get(v, VCPU_EFER) & EFER_LMA)) {
 		return NULL;
 	}
-	return partition_memory(v, GPA(gpa & ~PAGE_MASK), 1, false);
+	for (level = paging ? 3 : -1; level >= 0; level--) {
+		off = (va >> (12 + 9 * level) & 511) * 8;
+		t = partition_memory(v, GPA(at + off), 8, false);
+		e = t ? __atomic_load_n(t, __ATOMIC_RELAXED) : 0;
+		if (!(e & PTE_P)) {
+			return NULL;
+		}
+		at = e & PTE_ADDR;
+		if (level && level < 3 && (e & PTE_PS)) {
+			size = BIT64(12 + 9 * level) - 1;
+			at = (at & ~size) | (va & size & PTE_ADDR);
+			break;
+		}
+	}
+	return partition_memory(v, GPA(at), 1, false);
 }
 
 /* The last page again? A guest that has changed its tables meanwhile gets
@@ -135,7 +114,7 @@ fetch_anew(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
  * Copies up to max bytes (FETCH_MAX is the most an instruction has) from the
  * linear address at on, by the page tables of cr3, v's own; returns how many
  * could be read: fewer, also none, where the page is not there, no RAM, or the
- * paging mode is not known to walk(). Rights (user, NX) are not looked at: the
+ * paging mode is not known to page_of(). Rights (user, NX) are not looked at: the
  * processor has fetched from there already. On v's CPU, no lock held.
  */
 uint32_t guest_fetch(struct vcpu *v, uint64_t at, uint64_t cr3, uint8_t *bytes,
