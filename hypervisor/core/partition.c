@@ -46,17 +46,21 @@ void partition_event(struct partition *p, uint64_t bits)
 	}
 }
 
-/* BOOT_MAP_* to GPM_*. */
-static uint32_t map_flags(uint32_t boot_flags)
+/* Boot time, so a contradiction is a panic. */
+static void map_region(struct partition *p, const struct boot_region *r,
+		       uint32_t boot_flags)
 {
-	return GPM_READ | (boot_flags & BOOT_MAP_WRITE ? GPM_WRITE : 0) |
-	       (boot_flags & BOOT_MAP_EXEC ? GPM_EXEC : 0) |
-	       (boot_flags & BOOT_MAP_UNCACHED ? GPM_UNCACHED : 0);
+	if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size, GPM_READ |
+		    (boot_flags & BOOT_MAP_WRITE ? GPM_WRITE : 0) |
+		    (boot_flags & BOOT_MAP_EXEC ? GPM_EXEC : 0) |
+		    (boot_flags & BOOT_MAP_UNCACHED ? GPM_UNCACHED : 0))) {
+		panic("partition %s: %#lx cannot be mapped", p->config->name,
+		      r->gpa);
+	}
 }
 
 /* Memory that exists before p runs: loaded regions become p's pages, device
- * memory is mapped and stays nobody's. Boot time, so a contradiction is a
- * panic. */
+ * memory is mapped and stays nobody's. */
 static void map_config(struct partition *p)
 {
 	const struct boot_partition *c = p->config;
@@ -73,20 +77,10 @@ static void map_config(struct partition *p)
 				   hvm->gpm_format->split_exec ?
 				   r->size / BIG_PAGE_SIZE : 0;
 		lock_drop(&frame_lock);
-		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
-			    map_flags(r->flags))) {
-			panic("partition %s: region %#lx cannot be mapped",
-			      c->name, r->gpa);
-		}
+		map_region(p, r, r->flags);
 	}
 	for (i = 0; i < c->mmio_count; i++) {
-		const struct boot_region *r = &c->mmio[i];
-
-		if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size,
-			    map_flags(r->flags | BOOT_MAP_UNCACHED))) {
-			panic("partition %s: device memory %#lx cannot be "
-			      "mapped", c->name, r->gpa);
-		}
+		map_region(p, &c->mmio[i], c->mmio[i].flags | BOOT_MAP_UNCACHED);
 	}
 }
 
