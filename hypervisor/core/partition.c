@@ -19,7 +19,7 @@
 struct partition *partitions[BOOT_MAX_PARTITIONS];
 uint32_t partition_count;
 
-static struct partition pool[BOOT_MAX_PARTITIONS], *host;
+static struct partition pool[BOOT_MAX_PARTITIONS];
 
 /** Partition by id, or NULL. */
 struct partition *partition_get(uint64_t id)
@@ -27,10 +27,10 @@ struct partition *partition_get(uint64_t id)
 	return id < partition_count ? partitions[id] : NULL;
 }
 
-/** The host partition (NULL only while booting). */
+/** The host partition (NULL only while booting): there is always one, the first. */
 struct partition *partition_host(void)
 {
-	return host;
+	return partitions[0];
 }
 
 /** Raises event bits and wakes HC_WAIT; p may be NULL. Any CPU, any context. */
@@ -161,7 +161,6 @@ void partition_create_all(const struct boot_info *bi)
 		p->pages_tables = 1;
 		partitions[i] = p;
 		partition_count = i + 1;
-		host = partition_is_host(p) ? p : host;
 		map_config(p);
 		make_ports(p);
 		p->native_msrs = msr_map();

@@ -241,21 +241,15 @@ void cpu_stop_others(void)
 static void start_host(void)
 {
 	struct partition *host = partition_host();
-	const struct boot_partition *c;
-	struct vcpu_start s = { .kind = VCPU_RESET_LONG };
+	const struct boot_partition *c = host->config;
+	const struct vcpu_start s = {
+		.kind = VCPU_RESET_LONG, .rip = c->start_rip,
+		.cr3 = c->start_cr3, .rsi = c->start_rsi, .gdt = c->start_gdt,
+		/* It never gets an interrupt injected; IF=1 lets external
+		 * interrupts end its run on processors and emulators alike. */
+		.interrupts = true,
+	};
 
-	if (!host) {
-		stage_failed(STAGE_HOST, "host partition",
-			     "the manifest names no host partition");
-	}
-	c = host->config;
-	s.rip = c->start_rip;
-	s.cr3 = c->start_cr3;
-	s.rsi = c->start_rsi;
-	s.gdt = c->start_gdt;
-	/* It never gets an interrupt injected; IF=1 lets external interrupts
-	 * end its run on processors and emulators alike. */
-	s.interrupts = true;
 	if (partition_start(host, &s)) {
 		panic("the host partition does not start");
 	}

@@ -281,7 +281,7 @@ struct boot_info {
 	char mark[BOOT_MARK_LEN + 8];
 	uint32_t apic_id[BOOT_MAX_CPUS];
 	struct boot_mem mem[BOOT_MAX_MEM];
-	struct boot_partition partitions[BOOT_MAX_PARTITIONS];
+	struct boot_partition partitions[BOOT_MAX_PARTITIONS];	/* 0: the host's */
 	struct boot_channel channels[BOOT_MAX_CHANNELS];
 	struct boot_ecam ecam[BOOT_MAX_ECAM];
 	struct boot_pci pci[BOOT_MAX_PCI];
