@@ -327,7 +327,7 @@ static hv_status_t call_host(struct vcpu *v, uint64_t nr)
 	case HC_LOG_READ:
 		return hc_log_read(v);
 	case HC_IRQ:
-		return irq_control(v->partition, v->regs.rdi, v->regs.rsi);
+		return irq_control(v->regs.rdi, v->regs.rsi);
 	case HC_PCI:
 		return pci_call(v);
 	default:

@@ -188,7 +188,7 @@ void tsc_align(uint32_t cpu);
 void irq_mask_all(const struct boot_info *bi);
 void irq_init(void);
 void irq_handle(uint32_t vector);
-hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask);
+hv_status_t irq_control(uint64_t line, uint64_t unmask);
 void cpuid_policy_init(void);
 void cpuid_emulate(struct vcpu *v);
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Device interrupts: an I/O APIC input that the manifest gives to a partition
- * becomes an event bit of that partition. Edge inputs are acknowledged at
- * once; level inputs stay masked until the partition has served the device. So
+ * Device interrupts: an I/O APIC input that the manifest gives to the host partition
+ * becomes an event bit of that partition, which alone has devices. Edge inputs are
+ * acknowledged at once; level inputs stay masked until it has served the device. So
  * does a message of a PCI function, which core/pci.c has written: always an edge.
  * All go to the boot CPU, the host partition's: only there are the two I/O
  * APIC registers used, interrupts off, so they need no lock. [82093AA I/O APIC
@@ -20,17 +20,9 @@
 #define REDIR_LOW		BIT32(13)
 #define REDIR_MASKED		BIT32(16)
 
-struct irq_line {
-	struct partition *owner;
-	uint32_t line;		/* index in the owner's irqs[] */
-	uint32_t gsi;
-	uint32_t redir;		/* low word, without the mask bit */
-};
-
 static volatile uint32_t *ioapic;	/* NULL: there is none */
 static uint32_t pins;
-static struct irq_line lines[BOOT_MAX_IRQS * 2];
-static uint32_t line_count;
+static uint32_t line_count;		/* those that have been routed */
 
 /* IOREGSEL at offset 0, IOWIN at 0x10. */
 static void ioapic_write(uint32_t reg, uint32_t v)
@@ -45,37 +37,20 @@ static uint32_t ioapic_read(uint32_t reg)
 	return ioapic[4];
 }
 
-/* A closed one stays level-triggered, so that an input that falls meanwhile is seen:
- * QEMU would have it interrupt again, and again, with nobody there. */
-static void line_mask(const struct irq_line *l, bool masked)
+/* Line i of the host partition's. */
+static const struct boot_irq *line(uint32_t i)
 {
-	ioapic_write(IOAPIC_REDIR(l->gsi), l->redir | (masked ? REDIR_MASKED : 0));
+	return &partition_host()->config->irqs[i];
 }
 
-/* Routes one line and opens it. The GSI is the input's number: this is the I/O
- * APIC whose first input is GSI 0. One that it does not have is a panic. */
-static void add_line(struct partition *p, uint32_t index)
+/* A closed one stays level-triggered, so that an input that falls meanwhile is seen:
+ * QEMU would have it interrupt again, and again, with nobody there. */
+static void line_mask(uint32_t i, bool masked)
 {
-	const struct boot_irq *irq = &p->config->irqs[index];
-	struct irq_line *l = &lines[line_count];
-
-	if (irq->gsi >= pins || line_count == ARRAY_SIZE(lines)) {
-		panic("partition %s: interrupt %u is not at the I/O APIC "
-		      "(%u inputs)", p->config->name, irq->gsi, pins);
-	}
-	*l = (struct irq_line){
-		.owner = p,
-		.line = index,
-		.gsi = irq->gsi,
-		.redir = (VECTOR_IRQ_BASE + line_count) |
-			 (irq->flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0) |
-			 (irq->flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0),
-	};
-	line_count++;
-	/* the destination before the unmask */
-	ioapic_write(IOAPIC_REDIR(l->gsi) + 1, iommu_ioapic((uint8_t)l->redir,
-				  irq->flags & BOOT_IRQ_LEVEL));
-	line_mask(l, false);
+	ioapic_write(IOAPIC_REDIR(line(i)->gsi), (VECTOR_IRQ_BASE + i) |
+		     (line(i)->flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0) |
+		     (line(i)->flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0) |
+		     (masked ? REDIR_MASKED : 0));
 }
 
 /**
@@ -101,21 +76,30 @@ void irq_mask_all(const struct boot_info *bi)
 }
 
 /**
- * Routes the manifest's lines to the boot CPU; all others stay masked: a device
- * that nobody owns cannot interrupt. Boot CPU, partitions exist, none runs;
- * interrupts are on, and held back here, as a line that is open uses the two
- * registers when it comes.
+ * Routes the manifest's lines to the boot CPU, and opens them; all others stay
+ * masked: a device that nobody owns cannot interrupt. The GSI is the input's number:
+ * this is the I/O APIC whose first input is GSI 0. One that it does not have is a
+ * panic. Boot CPU, partitions exist, none runs; interrupts are on, and held back
+ * here, as a line that is open uses the two registers when it comes.
  */
 void irq_init(void)
 {
-	uint32_t i, k;
+	const struct boot_partition *c = partition_host()->config;
+	uint32_t i;
 
 	cpu_cli();
-	for (i = 0; ioapic && i < partition_count; i++) {
-		for (k = 0; k < partitions[i]->config->irq_count; k++) {
-			add_line(partitions[i], k);
+	for (i = 0; ioapic && i < c->irq_count; i++) {
+		if (line(i)->gsi >= pins) {
+			panic("partition %s: interrupt %u is not at the I/O "
+			      "APIC (%u inputs)", c->name, line(i)->gsi, pins);
 		}
+		/* the destination before the unmask */
+		ioapic_write(IOAPIC_REDIR(line(i)->gsi) + 1,
+			     iommu_ioapic((uint8_t)(VECTOR_IRQ_BASE + i),
+					  line(i)->flags & BOOT_IRQ_LEVEL));
+		line_mask(i, false);
 	}
+	line_count = i;
 	cpu_sti();
 }
 
@@ -137,11 +121,11 @@ void irq_handle(uint32_t vector)
 		 * once. As an edge's it forgets Remote IRR, to which no EOI
 		 * comes where an IOMMU has lost on the way that it is a
 		 * level, as emulated AMD-Vi does. */
-		if (lines[i].redir & REDIR_LEVEL) {
-			ioapic_write(IOAPIC_REDIR(lines[i].gsi), REDIR_MASKED);
-			line_mask(&lines[i], true);
+		if (line(i)->flags & BOOT_IRQ_LEVEL) {
+			ioapic_write(IOAPIC_REDIR(line(i)->gsi), REDIR_MASKED);
+			line_mask(i, true);
 		}
-		partition_event(lines[i].owner, HC_EVENT_IRQ(lines[i].line));
+		partition_event(partition_host(), HC_EVENT_IRQ(i));
 	}
 	if (vector - VECTOR_MSI_BASE < HC_LINES - HC_LINE_MSI) {
 		partition_event(partition_host(), HC_EVENT_IRQ(
@@ -160,22 +144,18 @@ void irq_handle(uint32_t vector)
 }
 
 /**
- * HC_IRQ: masks or unmasks a line of p's own. HC_EINVAL: unmask is neither 0
- * nor 1; HC_ENOENT: p has no such line. On the boot CPU, where the caller, the
- * host partition, is pinned.
+ * HC_IRQ: masks or unmasks a line of the host partition's, the caller. HC_EINVAL:
+ * unmask is neither 0 nor 1; HC_ENOENT: there is no such line. On the boot CPU,
+ * where it is pinned.
  */
-hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
+hv_status_t irq_control(uint64_t i, uint64_t unmask)
 {
-	uint32_t i;
-
 	if (unmask > 1) {
 		return HC_EINVAL;
 	}
-	for (i = 0; i < line_count; i++) {
-		if (lines[i].owner == p && lines[i].line == line) {
-			line_mask(&lines[i], !unmask);
-			return HC_OK;
-		}
+	if (i >= line_count) {
+		return HC_ENOENT;
 	}
-	return HC_ENOENT;
+	line_mask((uint32_t)i, !unmask);
+	return HC_OK;
 }

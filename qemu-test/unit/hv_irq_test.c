@@ -75,7 +75,7 @@ static void start_up(void **state)
 		.irqs = { { .gsi = 16, .flags = BOOT_IRQ_LEVEL }, { .gsi = 4 },
 			  { .gsi = 20, .flags = BOOT_IRQ_LEVEL } },
 	};
-	struct partition part = { .config = &config }, stranger = part;
+	struct partition part = { .config = &config };
 	struct boot_info bi = { .ioapic_phys = IOAPIC };
 
 	(void)state;
@@ -103,13 +103,13 @@ static void start_up(void **state)
 	assert_true(WINDOW & 0x8000);	/* and seen when it falls */
 	assert_int_equal(fake.events, HC_EVENT_IRQ(0));
 	assert_int_equal(eois, 1);
-	assert_int_equal(irq_control(&part, 0, 1), HC_OK);
+	assert_int_equal(irq_control(0, 1), HC_OK);
 	assert_false(WINDOW & MASKED);
 	/* nothing else opens or closes it */
-	assert_int_equal(irq_control(&stranger, 0, 0), HC_ENOENT);
-	assert_int_equal(irq_control(&part, 0, 2), HC_EINVAL);
+	assert_int_equal(irq_control(BIT64(32), 0), HC_ENOENT);
+	assert_int_equal(irq_control(0, 2), HC_EINVAL);
 	assert_false(WINDOW & MASKED);
-	assert_int_equal(irq_control(&part, 3, 1), HC_ENOENT);
+	assert_int_equal(irq_control(3, 1), HC_ENOENT);
 	/* messages raise lines of their own, and only those */
 	for (uint32_t v = VECTOR_MSI_BASE - 1; v <= VECTOR_MSI_BASE + 16; v++) {
 		uint32_t line = HC_LINE_MSI + v - VECTOR_MSI_BASE;
@@ -130,10 +130,24 @@ static void start_up(void **state)
 	assert_int_equal(eois, 1 + 19);
 }
 
+/* The loader does not know how many inputs there are. */
+static void no_such_input(void **state)
+{
+	static const struct boot_partition config = {
+		.name = "host", .irq_count = 1, .irqs = { { .gsi = PINS } },
+	};
+	struct partition part = { .config = &config };
+
+	(void)state;
+	WINDOW = MASKED;
+	partitions[0] = &part;
+	assert_panics(irq_init());
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(start_up),
+		cmocka_unit_test(start_up), cmocka_unit_test(no_such_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,8 +68,8 @@ struct boot_port {
 #define BOOT_IRQ_LEVEL		0x1u	/* level triggered, else edge */
 #define BOOT_IRQ_ACTIVE_LOW	0x2u
 
-/* An I/O APIC input the partition owns; line i of the partition raises
- * event bit HC_EVENT_IRQ(i), i being the index in irqs[]. */
+/* An I/O APIC input the partition owns, which is the host's alone; line i of it
+ * raises event bit HC_EVENT_IRQ(i), i being the index in irqs[]. */
 struct boot_irq {
 	uint32_t gsi;
 	uint32_t flags;

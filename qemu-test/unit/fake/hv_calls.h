@@ -121,9 +121,9 @@ hv_status_t kvmclock_set_wall(uint64_t ns)
 	return note(NULL, NULL, ns, 0, 0);
 }
 
-hv_status_t irq_control(struct partition *p, uint64_t line, uint64_t unmask)
+hv_status_t irq_control(uint64_t line, uint64_t unmask)
 {
-	return note(p, NULL, line, unmask, 0);
+	return note(NULL, NULL, line, unmask, 0);
 }
 
 static uint64_t moved;		/* pages, since the test began */
