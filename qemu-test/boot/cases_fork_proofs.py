@@ -159,10 +159,16 @@ def fork_busy(t):
     ended(t, console)
 
 
+def four(t):
+    """Options: four CPUs for four vCPUs; but one on QEMU, which with several
+    loses bits of the first one's (docs/platforms.md)."""
+    return ("--smp", "1" if t.platform in QEMU else "4")
+
+
 @case("fork-smp", "a template with four vCPUs; children that use all of them",
       later=BOCHS + QEMU)
 def fork_smp(t):
-    console, wanted = machine(t, 4, "--smp", "4", vcpus=4)
+    console, wanted = machine(t, 4, *four(t), vcpus=4)
     for _ in range(3):
         for who in CHILDREN[:4]:
             fork(t, console, who)
@@ -177,7 +183,7 @@ def fork_smp(t):
 @case("save-smp", "a template with four vCPUs in a file, and from it after a "
       "boot; children that use all of them", later=BOCHS + QEMU)
 def save_smp(t):
-    options = ("--smp", "4", "--disk", t.path("volume.img"), "--disk-volume")
+    options = (*four(t), "--disk", t.path("volume.img"), "--disk-volume")
     console, wanted = machine(t, 2, *options, "--disk-size", "128", vcpus=4)
     out = console.run("linux save a t")
     t.check("is saved in t" in out, f"save said {out!r}")
@@ -210,8 +216,8 @@ def fork_secrets(t):
                               "--memory", "2048", mib=256, timeout=2000)
     seen = []
     fork(t, console, "c1")
-    answer(t, console, "c1", "secrets write 1 100")
-    seen.append(answer(t, console, "c1", "secrets look"))
+    # at once: what is free for two seconds goes back, and is cleared
+    seen.append(answer(t, console, "c1", "secrets write 1 100; secrets look"))
     t.check(re.search(r"^1: \d{5}", seen[0], re.M) and "\n2:" not in seen[0],
             f"it does not find its own: {seen}")
     fork(t, console, "c2")
