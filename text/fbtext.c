@@ -392,12 +392,12 @@ static void draw_cell(const struct fbtext *t, uint32_t col, uint32_t row,
 		col * FBTEXT_WIDTH * t->scale;
 
 	for (uint32_t y = 0; y < FBTEXT_HEIGHT * t->scale; y++) {
-		uint32_t bits = points[y / t->scale];
-
-		for (uint32_t x = 0; x < FBTEXT_WIDTH * t->scale; x++) {
-			line[x] = colours[bits >> (7 - x / t->scale) & 1];
+		for (uint32_t bits = points[y / t->scale], x = FBTEXT_WIDTH; x-- > 0;) {
+			for (uint32_t n = t->scale; n > 0; n--) {
+				*line++ = colours[bits >> x & 1];
+			}
 		}
-		line += t->stride;
+		line += t->stride - FBTEXT_WIDTH * t->scale;
 	}
 }
 

@@ -31,8 +31,6 @@ struct phase {
 extern const struct phase files_known[], files_more[], dirs_phases[],
 	disks_phases[];
 
-/* Each figure is passed on at once. */
-extern bool bench_live;
 /* The host's port that tells how long the machine was idle, which is left out of
  * figures then; 0: it is in them. */
 extern unsigned int bench_idle_port;

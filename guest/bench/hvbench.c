@@ -46,7 +46,6 @@
 #define UART_LSR	0x3fd
 
 unsigned char bench_buffer[1u << 20] __attribute__((aligned(4096)));
-bool bench_live = true;
 unsigned int bench_idle_port;
 static unsigned long start, idle;
 
@@ -101,7 +100,8 @@ void bench_begin(void)
 }
 
 /**
- * Prints the ticks since bench_begin() for each of count rounds.
+ * Prints the ticks since bench_begin() for each of count rounds: at the end, for
+ * whoever passes lines on would be in the figures.
  */
 void bench_end(const char *name, unsigned long count, const char *unit)
 {
@@ -110,9 +110,6 @@ void bench_end(const char *name, unsigned long count, const char *unit)
 	ticks -= idle_now() - idle;
 	printf("BENCH %s %.1f %s\n", name, (double)ticks / (double)count,
 	       unit);
-	if (bench_live) {
-		fflush(stdout);
-	}
 }
 
 /**
@@ -384,15 +381,9 @@ static bool bench_eight(const char *dir)
 	return true;
 }
 
-/* What came after figures were published, with its lines kept until the end:
- * whoever passes them on would be in the figures. */
+/* What came after figures were published. */
 static void bench_more(const char *dir, const char *tmpfs)
 {
-	static char lines[16384];
-
-	fflush(stdout);
-	setvbuf(stdout, lines, _IOFBF, sizeof(lines));
-	bench_live = false;
 	if (phases_run(files_more, dir, "") &&
 	    phases_run(dirs_phases, dir, "") &&
 	    files_touch_memory(dir) && bench_eight(dir) && tmpfs &&
@@ -400,15 +391,16 @@ static void bench_more(const char *dir, const char *tmpfs)
 	    phases_run(files_more, tmpfs, "tmpfs:")) {
 		phases_run(dirs_phases, tmpfs, "tmpfs:");
 	}
-	fflush(stdout);
 }
 
 /* "now" is the counter itself at this moment: what it all cost until here. */
 int main(int argc, char **argv)
 {
+	static char lines[16384];
 	const char *port = getenv("HVBENCH_IDLE");
 	bool files = argc > 1 && strcmp(argv[1], "-") != 0;
 
+	setvbuf(stdout, lines, _IOFBF, sizeof(lines));
 	bench_idle_port = port ? (unsigned int)atoi(port) : 0;
 	/* What a copy of this program is executed for. */
 	if (argc > 1 && strcmp(argv[1], "true") == 0) {
@@ -418,9 +410,7 @@ int main(int argc, char **argv)
 	if (argc > 2 && strcmp(argv[1], "disk") == 0) {
 		return phases_run(disks_phases, argv[2], "") ? 0 : 1;
 	}
-	/* Nobody has them passed on meanwhile. */
 	if (argc > 2 && strcmp(argv[1], "tcp") == 0) {
-		bench_live = false;
 		return net_run(argv[2], argc > 3 ? atoi(argv[3]) : 0,
 			       argc > 4 ? argv[4] : NULL) ? 0 : 1;
 	}
