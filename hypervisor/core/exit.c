@@ -236,12 +236,6 @@ static NOINLINE void exit_timer(void)
 	this_cpu()->resched = 1;
 }
 
-/* Interrupts can be taken: the next entry looks. */
-static NOINLINE void exit_window(struct vcpu *v)
-{
-	__atomic_fetch_or(&v->attention, VCPU_ATT_INTR, __ATOMIC_SEQ_CST);
-}
-
 static NOINLINE void exit_register(struct vcpu *v, const struct vm_exit *e)
 {
 	finish(v, e, e->code == VM_EXIT_XSETBV ? xsetbv_emulate(v) :
@@ -289,7 +283,7 @@ void exit_handle(struct vcpu *v, const struct vm_exit *e)
 		exit_timer();
 		break;
 	case VM_EXIT_INTR_WINDOW:
-		exit_window(v);
+		vcpu_next(v, VCPU_ATT_INTR);
 		break;
 	case VM_EXIT_EXCEPTION:
 		exit_exception(v, e);

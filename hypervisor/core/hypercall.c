@@ -48,7 +48,7 @@ static hv_status_t hc_wait(struct vcpu *v)
 	/* 0 and ~0 are no times but "now" and "never" */
 	v->wait_deadline = v->regs.rdi == ~0ull || !v->regs.rdi ?
 			   v->regs.rdi : v->regs.rdi - v->tsc_offset;
-	__atomic_fetch_or(&v->attention, VCPU_ATT_WAIT, __ATOMIC_SEQ_CST);
+	vcpu_next(v, VCPU_ATT_WAIT);
 	return HC_OK;
 }
 

@@ -219,6 +219,7 @@ uint64_t promise_sure(const struct partition *p);
 /* vcpu.c */
 void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention);
 void vcpu_attention(struct vcpu *v, uint32_t bits);
+void vcpu_next(struct vcpu *v, uint32_t bits);
 void vcpu_sipi(struct vcpu *v, uint8_t vector);
 void vcpu_inject_exception(struct vcpu *v, uint8_t vector, bool has_error,
 			   uint32_t error);

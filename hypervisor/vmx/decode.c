@@ -97,7 +97,7 @@ static const uint8_t simple_codes[] = {
  * The code of an exit whose whole meaning is its reason, as vmx_exit_decode()
  * tells it; 0: there is more to look at. Pure.
  */
-enum vm_exit_code vmx_simple_code(uint32_t reason)
+enum vm_exit_code vmx_simple_code(uint64_t reason)
 {
 	return reason < ARRAY_SIZE(simple_codes) ? simple_codes[reason] : 0;
 }

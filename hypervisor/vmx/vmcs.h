@@ -162,7 +162,7 @@ struct vmx_exit_raw {
 };
 
 struct vm_exit;
-enum vm_exit_code vmx_simple_code(uint32_t reason);
+enum vm_exit_code vmx_simple_code(uint64_t reason);
 void vmx_decode_io(uint64_t q, struct vm_exit *e);
 void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e);
 bool vmx_delivers_again(const struct vmx_exit_raw *raw, uint32_t info);

@@ -402,7 +402,7 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 	uint64_t now = rdtsc();
-	uint32_t reason;
+	uint64_t reason;
 
 	if (v->gpm_epoch != __atomic_load_n(&v->partition->gpm_epoch,
 					    __ATOMIC_SEQ_CST)) {
@@ -416,11 +416,11 @@ static void vmx_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		not_entered(x, e);
 		return;
 	}
-	reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	reason = vmread(VMCS_EXIT_REASON);
 	e->code = vmx_simple_code(reason);
 	if (!e->code) {
 		if (reason != VMX_EXIT_REASON_IO) {
-			other_exit(v, reason, e);
+			other_exit(v, (uint32_t)reason, e);
 			return;
 		}
 		vmx_decode_io(vmread(VMCS_EXIT_QUALIFICATION), e);

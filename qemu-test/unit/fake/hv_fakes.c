@@ -427,6 +427,11 @@ WEAK void vcpu_wake(struct vcpu *v, enum vcpu_state from, uint32_t attention)
 	}
 }
 
+WEAK void vcpu_next(struct vcpu *v, uint32_t bits)
+{
+	v->attention |= bits;
+}
+
 WEAK void vcpu_attention(struct vcpu *v, uint32_t bits)
 {
 	vcpu_wake(v, VCPU_HALTED, bits);
