@@ -89,6 +89,7 @@ static const struct prop host_props[] = {
 	{ "mmio", PROP_MMIO, false, 0, 0, 0 },
 	{ "pci", PROP_PCI, false, 0, 0, 0 },
 	{ "dma-mib", PROP_U32, false, 2, HOST_DMA_MAX / MIB, RAW(dma_mib) },
+	{ "restarts", PROP_U32, false, 0, 1000, RAW(p.restarts) },
 };
 
 /* Functions of PCI for the host partition, if it does not say: storage, network,
@@ -158,7 +159,8 @@ static bool module_read(struct decode *d, int node)
 	struct manifest_module *module = &m->module[m->module_count];
 
 	if (m->module_count == MANIFEST_MAX_MODULES || strlen(d->name) > 31 ||
-	    strcmp(d->name, "manifest") == 0 || strcmp(d->name, HOST_BOX_MODULE) == 0) {
+	    strcmp(d->name, "manifest") == 0 || strcmp(d->name, HOST_BOX_MODULE) == 0 ||
+	    strcmp(d->name, HOST_LEGACY_MODULE) == 0) {
 		return manifest_error(d, NULL, "it is one module too many, or its name is "
 				      "reserved or longer than 31 characters");
 	}

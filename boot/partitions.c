@@ -142,6 +142,14 @@ struct host_info *partitions_place(struct boot_info *info, const struct manifest
 	host->manifest_size = blob->size;
 	module_add(p, host, "manifest", blob, &gpa);
 	module_add(p, host, HOST_BOX_MODULE, &box_module, &gpa);
+	if (p->restarts > 0) {
+		struct module legacy = { .size = HOST_LEGACY_SIZE };
+
+		legacy.data = memory_alloc(legacy.size, PAGE_2M, BOOT_MEM_PARTITION,
+					   "\"restarts\"");
+		memset(legacy.data, 0, legacy.size);
+		module_add(p, host, HOST_LEGACY_MODULE, &legacy, &gpa);
+	}
 	for (uint32_t i = 0; i < manifest->module_count; i++) {
 		if (i != image && i != manifest->hypervisor) {
 			module_add(p, host, manifest->module[i].name, &modules[i], &gpa);

@@ -36,6 +36,10 @@
 
 /* The host partition's part of the black box: struct box_host. */
 #define HOST_BOX_MODULE		"black-box"
+/* Memory that outlives the host partition's program, if it may be started again:
+ * zeros before the first. */
+#define HOST_LEGACY_MODULE	"legacy"
+#define HOST_LEGACY_SIZE	0x800000ull
 
 struct host_module {
 	char name[32];		/* "kernel", "initrd", "volume", "manifest".. */

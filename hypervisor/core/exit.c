@@ -100,7 +100,7 @@ static void forward_io(struct vcpu *v, const struct vm_exit *e)
 	v->ioreq.value = v->regs.rax & mask;
 	v->ioreq.rip = e->rip;
 	v->ioreq.insn_len = e->insn_len;
-	v->ioreq.taken = false;
+	v->ioreq.taken = 0;
 	__atomic_store_n(&v->state, VCPU_IOREQ, __ATOMIC_SEQ_CST);
 	partition_event(partition_host(), HC_EVENT_IOREQ);
 }

@@ -496,17 +496,17 @@ hv_status_t gpm_reclaim(struct partition *p, gpa_t gpa, int *budget)
 
 /**
  * Takes memory back from 2 MiB stretch to 2 MiB stretch, beginning at gpa,
- * until GPM_BUDGET is used up. Returns the gpa to go on at, or ~0 when all is
- * done (upper tables stay for the next start). No vCPU of p runs, and
+ * until GPM_BUDGET is used up. Returns the gpa to go on at, or ~0 when all below
+ * end is done (upper tables stay for the next start). No vCPU of p runs, and
  * p->gpm_epoch grows before one does. Channels and devices are unmapped too and
  * keep their owners.
  */
-uint64_t gpm_teardown(struct partition *p, uint64_t gpa)
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint64_t end)
 {
 	int budget = GPM_BUDGET;
 
 	LOCK_HELD(&p->lock);
-	while (gpa < BIT64(48)) {
+	while (gpa < end) {
 		int level = LEVELS - 1;
 		uint64_t *t = hpa_ptr(p->gpm_root), *e;
 

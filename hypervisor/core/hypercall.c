@@ -52,7 +52,7 @@ static hv_status_t hc_wait(struct vcpu *v)
 	return HC_OK;
 }
 
-/* HC_IOREQ_GET: an access that nobody has fetched, each partition in its turn, and
+/* HC_IOREQ_GET: an access that this program has not fetched, each partition in its turn, and
  * of one each vCPU: who asks again as soon as it is answered, on CPUs of its own,
  * holds up no other, however many vCPUs it has. */
 static hv_status_t hc_ioreq_get(struct vcpu *v)
@@ -68,10 +68,11 @@ static hv_status_t hc_ioreq_get(struct vcpu *v)
 
 			k = (p->ioreq_turn + m) % p->vcpu_count;
 			g = p->vcpus[k];
-			if (g->state != VCPU_IOREQ || g->ioreq.taken) {
+			if (g->state != VCPU_IOREQ ||
+			    g->ioreq.taken == v->partition->start_count) {
 				continue;
 			}
-			g->ioreq.taken = true;
+			g->ioreq.taken = v->partition->start_count;
 			turn += n + 1;
 			p->ioreq_turn = k + 1;
 			return guest_give(&v->regs, (uint64_t)p->id << 16 | k,
@@ -95,7 +96,8 @@ static hv_status_t hc_ioreq_done(struct vcpu *v)
 	}
 	g = p->vcpus[index];
 	/* answered twice, or before it was fetched */
-	if (g->state != VCPU_IOREQ || !g->ioreq.taken) {
+	if (g->state != VCPU_IOREQ ||
+	    g->ioreq.taken != v->partition->start_count) {
 		return HC_EBUSY;
 	}
 	g->ioreq.value = v->regs.rsi;

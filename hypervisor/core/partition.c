@@ -46,9 +46,10 @@ void partition_event(struct partition *p, uint64_t bits)
 	}
 }
 
-/* Boot time, so a contradiction is a panic. */
-static void map_region(struct partition *p, const struct boot_region *r,
-		       uint32_t boot_flags)
+/** Maps what is in p before it starts, with BOOT_MAP_* rights; a contradiction is a
+ * panic. Its lock held, but for boot. */
+void partition_map(struct partition *p, const struct boot_region *r,
+		   uint32_t boot_flags)
 {
 	if (gpm_map(p, GPA(r->gpa), HPA(r->hpa), r->size, GPM_READ |
 		    (boot_flags & BOOT_MAP_WRITE ? GPM_WRITE : 0) |
@@ -60,7 +61,8 @@ static void map_region(struct partition *p, const struct boot_region *r,
 }
 
 /* Memory that exists before p runs: loaded regions become p's pages, device
- * memory is mapped and stays nobody's. */
+ * memory is mapped and stays nobody's. Of what lies in its RAM a copy is kept, if p
+ * may be started again by us. */
 static void map_config(struct partition *p)
 {
 	const struct boot_partition *c = p->config;
@@ -77,10 +79,16 @@ static void map_config(struct partition *p)
 				   hvm->gpm_format->split_exec ?
 				   r->size / BIG_PAGE_SIZE : 0;
 		lock_drop(&frame_lock);
-		map_region(p, r, r->flags);
+		partition_map(p, r, r->flags);
+		if (c->restarts && partition_has_ram(p, GPA(r->gpa), r->size)) {
+			p->copies[i] = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
+				r->size, "a copy of its program"));
+			__builtin_memcpy((void *)p->copies[i],
+					 hpa_ptr(HPA(r->hpa)), r->size);
+		}
 	}
 	for (i = 0; i < c->mmio_count; i++) {
-		map_region(p, &c->mmio[i], c->mmio[i].flags | BOOT_MAP_UNCACHED);
+		partition_map(p, &c->mmio[i], c->mmio[i].flags | BOOT_MAP_UNCACHED);
 	}
 }
 
@@ -175,10 +183,12 @@ void partition_create_all(const struct boot_info *bi)
 void partition_begin(struct partition *p, uint64_t tsc)
 {
 	p->reason = HC_REASON_NONE;
-	p->start_count++;
 	p->start_tsc = tsc;
 	p->begin_tsc = rdtsc();
-	channel_map_all(p);
+	/* the host partition's stay over a restart */
+	if (!p->start_count++ || !partition_is_host(p)) {
+		channel_map_all(p);
+	}
 }
 
 /**
@@ -215,9 +225,9 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 /**
  * Ends a partition for what one of its vCPUs did: one line in the log, a dump,
  * an event for the host partition. Its memory stays until HC_PARTITION_STOP.
- * Of several vCPUs the first reason counts. The host partition's end is a
- * panic. On the CPU of v (its registers are read), no lock held. detail: see
- * HC_QUERY_STATE.
+ * Of several vCPUs the first reason counts. The host partition is started again at
+ * once, if it may be; else its end is a panic. On the CPU of v (its registers are
+ * read), no lock held. detail: see HC_QUERY_STATE.
  */
 void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 {
@@ -242,13 +252,17 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 	lock_take(&dump_lock);
 	log_write("isthmus: partition %s stopped: reason %u detail %#lx at RIP "
 		  "%#lx", p->config->name, reason, detail, p->crash_rip);
-	if (partition_is_host(p)) {
+	if (partition_is_host(p) && p->start_count > p->config->restarts) {
 		/* nobody is left to tell the user */
 		panic("the host partition crashed: reason %u detail %#lx at "
 		      "RIP %#lx", reason, detail, p->crash_rip);
 	}
 	vcpu_dump(v);
 	lock_drop(&dump_lock);
+	if (partition_is_host(p)) {
+		restart_host(v);
+		return;
+	}
 	/* those on other CPUs leave at their next exit, which this makes now */
 	for (i = 0; i < p->vcpu_count; i++) {
 		sched_kick(p->vcpus[i]);
@@ -312,7 +326,7 @@ hv_status_t partition_stop(struct partition *p)
 		return HC_EAGAIN;
 	}
 	if (p->teardown_gpa != ~0ull) {
-		p->teardown_gpa = gpm_teardown(p, p->teardown_gpa);
+		p->teardown_gpa = gpm_teardown(p, p->teardown_gpa, BIT64(48));
 		return HC_EAGAIN;
 	}
 	if (!channel_clear(p, &p->teardown_channels)) {

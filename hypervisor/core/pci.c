@@ -389,6 +389,24 @@ static hv_status_t pci_reset(const struct boot_pci *f)
 }
 
 /**
+ * The host partition's program has ended: what is its own reaches no memory, and so
+ * interrupts nobody, until the next one asks for it. A unit that does not answer is
+ * a panic.
+ */
+void pci_stop(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < boot.pci_count; i++) {
+		const struct boot_pci *f = &boot.pci[i];
+
+		if ((f->flags & BOOT_PCI_OWNED) && pci_master(f, 0)) {
+			panic("PCI function %#x cannot be stopped", f->address);
+		}
+	}
+}
+
+/**
  * HC_PCI by the host partition: see abi/hypercall.h. A function that is in a reset
  * is HC_EBUSY to all but that.
  */

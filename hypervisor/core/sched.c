@@ -286,6 +286,7 @@ void sched_last_turn(void)
 	if (host && pc->index == 0 && pc->online && !last_turn) {
 		last_turn = true;
 		host->lock = frame_lock = (struct lock){ 0 };
+		host->start_count = ~0ull;	/* it has no next */
 		pc->vcpu_count = 1;	/* its own, the first */
 		pc->vcpus[0]->slice_left = boot.tsc_hz;
 		vcpu_attention(pc->vcpus[0], VCPU_ATT_NMI);

@@ -120,7 +120,7 @@ void gpm_restore(struct partition *p, gpa_t gpa);
 hv_status_t gpm_reclaim(struct partition *p, gpa_t gpa, int *budget) MUST_CHECK;
 void gpm_tidy(struct partition *p, gpa_t gpa);
 bool gpm_range_empty(struct partition *p, gpa_t gpa);
-uint64_t gpm_teardown(struct partition *p, uint64_t gpa);
+uint64_t gpm_teardown(struct partition *p, uint64_t gpa, uint64_t end);
 
 /* sched.c */
 void sched_add(struct vcpu *v);
@@ -177,6 +177,7 @@ void desc_load(struct percpu *pc);
 void cpu_start_all(const struct boot_info *bi);
 void cpu_stop_others(void);
 void start_overdue(uint64_t rip);
+void start_host(void);
 void lapic_init(const struct boot_info *bi);
 void lapic_eoi(void);
 void lapic_ipi(uint32_t apic_id, uint8_t vector);

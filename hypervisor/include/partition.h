@@ -70,7 +70,8 @@ struct ioreq {
 	uint64_t word;		/* HC_IOREQ_* */
 	uint64_t value;		/* written by the guest, or read for it */
 	uint64_t rip;
-	bool taken;		/* the host partition has fetched it */
+	uint64_t taken;		/* the life of the host partition that has
+				 * fetched it: its start_count; or 0 */
 	uint32_t insn_len;
 };
 
@@ -137,6 +138,8 @@ struct partition {
 	struct partition *template;	/* of a child */
 	uint32_t children;		/* of a template */
 	const struct boot_partition *config;
+	const uint8_t *copies[BOOT_MAX_REGIONS];	/* of regions that
+				 * restart_host() loads anew; or NULL */
 
 	hpa_t gpm_root;
 	uint64_t gpm_epoch;		/* grows when a mapping is taken away
@@ -189,11 +192,16 @@ hv_status_t partition_stop(struct partition *p);
 bool partition_populate(struct vcpu *v, gpa_t gpa, bool write,
 			enum hc_reason *why);
 void *partition_memory(struct vcpu *v, gpa_t gpa, uint64_t len, bool write);
+void partition_map(struct partition *p, const struct boot_region *r,
+		   uint32_t boot_flags);
 bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size);
 
 /* donate.c */
 hv_status_t donate_memory(struct partition *from, gpa_t src,
 			  struct partition *to, gpa_t dst, uint64_t pages);
+
+/* restart.c */
+void restart_host(struct vcpu *v);
 
 /* release.c */
 hv_status_t release_memory(struct vcpu *me,

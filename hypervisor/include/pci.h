@@ -9,6 +9,7 @@ struct vcpu;
 
 /* core/pci.c */
 hv_status_t pci_call(struct vcpu *v);
+void pci_stop(void);
 
 /* x86/pci_config.c */
 uint32_t pci_config_size(uint32_t address);

@@ -237,8 +237,8 @@ void cpu_stop_others(void)
 	}
 }
 
-/* vCPU 0 of the host partition, in the state that boot/ has prepared. */
-static void start_host(void)
+/** vCPU 0 of the host partition, in the state that boot/ has prepared. */
+void start_host(void)
 {
 	struct partition *host = partition_host();
 	const struct boot_partition *c = host->config;

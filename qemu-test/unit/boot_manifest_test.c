@@ -191,6 +191,7 @@ static const struct spoiled {
 	{ "/partitions/host", "pci", 0, { 0 }, "0000:00:1f.2 ", "\"pci\"" },
 	{ "/partitions/host", "pci", 1, { 0x41424344 }, NULL, "\"pci\"" },
 	{ "/partitions/host", "dma-mib", 1, { 513 }, NULL, "one number (2 to 512)" },
+	{ "/partitions/host", "restarts", 1, { 1001 }, NULL, "one number (0 to 1000)" },
 	{ "/partitions/linux", "pci", 0, { 0 }, "class:01", "unknown property \"pci\"" },
 	{ "/partitions/linux", "id", 1, { 0 }, NULL, "another partition has the same" },
 	{ "/partitions/linux", "id", 1, { 2 }, NULL, "\"peers\": there is no partition 1" },

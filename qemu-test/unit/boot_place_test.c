@@ -313,12 +313,38 @@ static void host_partition(void **state)
 	}
 }
 
+/* What outlives its program, where there may be another. */
+static void legacy(void **state)
+{
+	static uint8_t blob[100];
+	struct module modules[1] = { program() }, dtb = { blob, sizeof(blob) };
+	const struct boot_region *r = info.partitions[0].regions;
+	struct host_info *host;
+
+	(void)state;
+	manifest.partition_count = 1;
+	manifest.partition[0].mem_cap = 64 * MIB;
+	manifest.partition[0].restarts = 1;
+	manifest.dma_mib = 2;
+	manifest.module_count = 1;
+	manifest.module[0] = (struct manifest_module){ "host", "\\host", NULL };
+	manifest.hypervisor = 1;
+	host = partitions_place(&info, &manifest, modules, &dtb);
+	assert_int_equal(info.partitions[0].restarts, 1);
+	assert_int_equal(info.partitions[0].region_count, 6);
+	assert_string_equal(host->modules[2].name, HOST_LEGACY_MODULE);
+	assert_int_equal(host->modules[2].size, HOST_LEGACY_SIZE);
+	assert_int_equal(r[5].gpa, host->modules[2].gpa);
+	assert_true(all((const uint8_t *)r[5].hpa, HOST_LEGACY_SIZE, 0));
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, start, end)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(last_page_is_clear), TEST(only_the_one_meant), TEST(host_partition),
+		TEST(legacy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

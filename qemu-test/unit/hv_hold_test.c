@@ -198,7 +198,7 @@ static void releases(void **state)
 static uint64_t teardown(struct partition *p, uint64_t gpa)
 {
 	lock_take(&p->lock);
-	gpa = gpm_teardown(p, gpa);
+	gpa = gpm_teardown(p, gpa, BIT64(48));
 	lock_drop(&p->lock);
 	return gpa;
 }

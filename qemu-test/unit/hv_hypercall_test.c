@@ -29,6 +29,7 @@ static int make(void **state)
 	part[0].config = &config[0];
 	part[0].flags = BOOT_PARTITION_HOST;
 	part[0].state = HC_STATE_RUNNING;
+	part[0].start_count = 1;
 	part[1].config = &config[1];
 	part[1].id = 1;
 	partitions[0] = &part[0];
@@ -208,6 +209,11 @@ static void ioreq(void **state)
 	assert_int_equal(host_vcpu.regs.rdx, 'x');
 	assert_int_equal(host_vcpu.regs.r10, 0x777);
 	/* it is given out once */
+	refused(&host_vcpu, HC_ENOENT, HC_IOREQ_GET, 0, 0, 0, 0, 0);
+	/* .. to each program of the host partition's */
+	part[0].start_count++;
+	refused(&host_vcpu, HC_EBUSY, HC_IOREQ_DONE, 0x10001, 0, 0, 0, 0);
+	assert_int_equal(call(&host_vcpu, HC_IOREQ_GET, 0, 0, 0, 0, 0), HC_OK);
 	refused(&host_vcpu, HC_ENOENT, HC_IOREQ_GET, 0, 0, 0, 0, 0);
 	/* no such vCPU, no such partition */
 	refused(&host_vcpu, HC_EINVAL, HC_IOREQ_DONE, 0x10002, 0, 0, 0, 0);

@@ -76,13 +76,20 @@ static void copy(struct vcpu *v, const struct vcpu *from)
 	(void)from;
 }
 
+static uint64_t reg_of(struct vcpu *v, enum vcpu_reg reg)
+{
+	(void)v;
+	(void)reg;
+	return 0;
+}
+
 const struct hvm_ops hvm_vmx = {
 	.gpm_format = &ept, .vcpu_init = vcpu_ok,
-	.vcpu_copy = copy,
+	.vcpu_copy = copy, .vcpu_get = reg_of,
 };
 const struct hvm_ops hvm_svm = {
 	.gpm_format = &npt, .vcpu_init = vcpu_ok,
-	.vcpu_copy = copy,
+	.vcpu_copy = copy, .vcpu_get = reg_of,
 };
 const struct hvm_ops *hvm = &FORMAT;
 
@@ -242,6 +249,7 @@ static int machine(void **state)
 	uint64_t pa;
 
 	section_size = SECTION;
+	host_restarts = 1;
 	if (fork_machine(state)) {
 		return -1;
 	}
@@ -544,6 +552,26 @@ static void cpus_asked(void **state)
 	assert_string_equal(look(), "");
 }
 
+/* --- the host partition, started again ------------------------------------------ */
+
+void start_host(void)
+{
+	const struct vcpu_start s = { .kind = VCPU_RESET_LONG };
+
+	assert_int_equal(partition_start(host, &s), HC_OK);
+}
+
+static void started_again(void **state)
+{
+	struct vcpu *v = host->vcpus[0];
+
+	(void)state;
+	v->running = 1;
+	partition_kill(v, HC_REASON_TRIPLE_FAULT, 0);
+	assert_int_equal(host->state, HC_STATE_RUNNING);
+	assert_string_equal(look(), "");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -556,6 +584,7 @@ int main(void)
 		cmocka_unit_test(bitmaps),
 		cmocka_unit_test(list),
 		cmocka_unit_test(cpus_asked),
+		cmocka_unit_test(started_again),
 		cmocka_unit_test(devices),
 	};
 

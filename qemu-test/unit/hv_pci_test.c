@@ -184,6 +184,29 @@ static hv_status_t ask(uint64_t what, uint64_t address, uint64_t a, uint64_t b,
 	return pci_call(&vcpu);
 }
 
+/* The end of its program: all of its are stopped, whatever they did. */
+static void all_stop(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	start();
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_OK);
+	assert_int_equal(ask(HC_PCI_MASTER, NIC, 1, 0, 0), HC_OK);
+	pci_stop();
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		if (functions[i].address != BRIDGE) {
+			assert_false(functions[i].reg[1] & 4);
+		}
+	}
+	assert_int_equal(units.count, 0);
+	/* and the next can have them */
+	assert_int_equal(ask(HC_PCI_MASTER, DISK, 1, 0, 0), HC_OK);
+	units.hangs = true;
+	assert_panics(pci_stop());
+	units.hangs = false;
+}
+
 static void functions_are_listed(void **state)
 {
 	(void)state;
@@ -493,6 +516,7 @@ int main(void)
 		cmocka_unit_test(msi_raises_a_line),
 		cmocka_unit_test(devices_are_given),
 		cmocka_unit_test(resets_take_their_time),
+		cmocka_unit_test(all_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@ HV_UNIT := hv_decode hv_mmio hv_memory hv_hypercall hv_vlapic hv_policy \
 	hv_fork_prepare hv_fork_kill hv_record
 HV_UNIT += hv_life hv_svm_vcpu hv_vmx
 HV_UNIT += hv_kvmclock
+HV_UNIT += hv_restart
 HV_UNIT += hv_sched hv_sched_order hv_fair
 HV_UNIT += hv_channel
 HV_UNIT += hv_xsave
@@ -27,6 +28,7 @@ hv_mmio_UNDER := x86/mmio.c x86/guest_fetch.c
 hv_memory_UNDER := core/fork.c core/frame.c core/gpm.c core/partition.c core/promise.c \
 	core/donate.c core/release.c
 hv_life_UNDER := $(hv_memory_UNDER)
+hv_restart_UNDER := $(hv_memory_UNDER) core/channel.c core/restart.c
 hv_hypercall_UNDER := core/hypercall.c
 hv_vlapic_UNDER := x86/vlapic.c
 hv_policy_UNDER := x86/cpuid.c x86/msr.c
@@ -66,8 +68,8 @@ hv_fork_kill_UNDER := $(hv_fork_UNDER)
 hv_fork_prepare_UNDER := core/vcpu.c
 hv_isolation_UNDER := $(hv_fork_UNDER) check/check.c check/check_map.c check/check_guest.c \
 	iommu/iommu_check.c
-hv_isolation_vmx_UNDER := $(hv_isolation_UNDER)
-hv_isolation_svm_UNDER := $(hv_isolation_UNDER)
+hv_isolation_vmx_UNDER := $(hv_isolation_UNDER) core/restart.c
+hv_isolation_svm_UNDER := $(hv_isolation_UNDER) core/restart.c
 hv_isolation_cost_svm_UNDER := $(hv_isolation_UNDER)
 hv_record_UNDER := $(hv_fork_UNDER) core/record.c x86/vlapic.c x86/msr.c \
 	x86/cpuid.c x86/kvmclock.c x86/guest_fetch.c svm/vcpu.c svm/check.c svm/decode.c
@@ -87,6 +89,7 @@ $(foreach t,$(HV_UNIT),\
 		-Iqemu-test/unit/fake))
 hv_memory_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_life_SRCS += qemu-test/unit/fake/hv_memory.c
+hv_restart_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_execute_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_release_SRCS += qemu-test/unit/fake/hv_memory.c
 hv_day_SRCS += qemu-test/unit/fake/hv_memory.c

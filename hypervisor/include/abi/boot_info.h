@@ -19,7 +19,7 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	7
+#define BOOT_INFO_VERSION	8
 
 /* The first serial port of a PC, 16550. */
 #define BOOT_SERIAL_PORT	0x3f8
@@ -108,6 +108,9 @@ struct boot_partition {
 	uint32_t mmio_count;
 	uint32_t region_count;
 	uint32_t demand_count;
+	uint32_t restarts;	/* of the host partition, after its end; then a
+				 * panic */
+	uint32_t reserved;
 	uint64_t mem_cap;		/* most memory it may own, bytes */
 	uint64_t mem_min;		/* kept free for it, whatever others do */
 	/* Long-mode start state of vCPU 0, the host's: paging on with CR3 =

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* No black box, for tests of what writes to it. */
+#include <pci.h>
+
 #include "hv_fakes.h"
 
 #define WEAK	__attribute__((weak))
@@ -28,4 +30,20 @@ WEAK void box_nmi(uint64_t rip)
 WEAK void box_end(void)
 {
 	cpu_halt_forever();
+}
+
+/* No next start of the host partition, either. */
+WEAK void pci_stop(void)
+{
+}
+
+WEAK void start_host(void)
+{
+	fail();
+}
+
+WEAK void restart_host(struct vcpu *v)
+{
+	(void)v;
+	fail();
 }

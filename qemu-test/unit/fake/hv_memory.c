@@ -3,7 +3,7 @@
 #include "hv_memory.h"
 
 struct partition *host, *linux_p;
-uint32_t more_linux;
+uint32_t more_linux, host_restarts;
 uint64_t section_size = 0x11000;
 
 /* A machine with a hole, firmware beyond all RAM, and two partitions. */
@@ -29,6 +29,7 @@ static void describe_machine(void)
 	strcpy(h->name, "host");
 	h->flags = BOOT_PARTITION_HOST;
 	h->vcpus = 1;
+	h->restarts = host_restarts;
 	h->mem_cap = MACHINE * 5 / 8;
 	h->region_count = 1;
 	h->regions[0] = (struct boot_region){ 0x10000, HOST_REGION, 0x10000,
@@ -68,6 +69,8 @@ int make_machine(void **state)
 	describe_machine();
 	/* what was in memory before is nobody's to see */
 	memset(hpa_ptr(HPA(0x211000)), 0xaa, MACHINE - 0x211000);
+	/* what the loader has put there */
+	memset(hpa_ptr(HPA(HOST_REGION)), 0x5a, 0x10000);
 	frame_init(&boot);
 	partition_create_all(&boot);
 	channel_create_all(&boot);

@@ -23,6 +23,7 @@
 
 extern struct partition *host, *linux_p;
 extern uint32_t more_linux;	/* as many more as linux_p: partitions[2] on */
+extern uint32_t host_restarts;
 extern uint64_t section_size;	/* of the channels that the host then has to each */
 
 int make_machine(void **state);
