@@ -48,7 +48,9 @@
 #include "host-bridge/rt/config.h"
 #include "host-bridge/rt/cpu.h"
 #include "host-bridge/rt/heap.h"
+#include "host-bridge/rt/hc.h"
 #include "host-bridge/rt/hv_log.h"
+#include "host-bridge/rt/legacy.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/notice_log.h"
 #include "host-bridge/rt/stage.h"
@@ -203,6 +205,11 @@ static void open_volume(void)
 		open_disk_volume(config.volume_disk);
 		return;
 	}
+	if (module && legacy_lives() > 0) {
+		notice("isthmus: the volume was in memory, and is lost with "
+		       "the program that had it");
+		return;
+	}
 	if (!module) {
 		return;
 	}
@@ -241,7 +248,7 @@ static void on_linux_down(void *arg)
 
 /* The volume's files for a Linux: all have one server, which tells each what the
  * others change. Returns whether they are served. */
-static bool serve_files(struct command_env *env)
+static bool serve_files(struct command_env *env, uint32_t id)
 {
 	if (!base.files) {
 		base.files = fuse_server_new(base.volume, base.turns);
@@ -250,6 +257,7 @@ static bool serve_files(struct command_env *env)
 		}
 	}
 	env->files = base.files;
+	fuse_server_peer(env->files, env->vsock, id);
 	env->share = fuse_service_start(env->vsock, env->files);
 	return env->share != NULL;
 }
@@ -315,6 +323,9 @@ static const char *open_file(const struct config_disk *disk,
 	}
 	error = nbd_file_open(base.volume, base.turns, disk->file, disk->size,
 			      store);
+	if (error == 0) {
+		(*store)->leaves = legacy_on();
+	}
 	return error == 0 ? NULL : strerror(error);
 }
 
@@ -411,7 +422,7 @@ static void open_channel(struct command_env *env,
 	env->agent = agent_new(env->guest, env->vsock);
 	if (!env->agent || services_init(env->vsock, idle_ticks) != 0 ||
 	    host_commands_new(env, want->host_commands, &env->host) != 0 ||
-	    (base.volume && !serve_files(env))) {
+	    (base.volume && !serve_files(env, want->id))) {
 		cpu_fatal("the channel's endpoint could not be set up");
 	}
 	serve_sockets(env, want);
@@ -446,6 +457,46 @@ static void make_linuxes(void)
 		linuxes[i].files = base.files;
 	}
 	places.files = base.files;
+	if (base.files) {
+		fuse_server_peers_known(base.files);
+	}
+}
+
+/* What outlives this program, if there is a next one, or was one before. */
+static void open_legacy(const struct host_info *info)
+{
+	struct hc_regs self = { 0 }, r;
+	uint64_t ended = 0;
+
+	(void)hc_call(HC_INFO, &self);
+	if (hc_query(HC_QUERY_STATE, self.rsi, 0, &r) == HC_OK && r.r8 > 0) {
+		ended = r.r8 - 1;
+	}
+	legacy_init(NULL, 0, ended);
+	for (uint32_t i = 0; i < info->module_count; i++) {
+		const struct host_module *m = &info->modules[i];
+
+		if (strcmp(m->name, HOST_LEGACY_MODULE) == 0) {
+			legacy_init((void *)(uintptr_t)m->gpa, m->size, ended);
+		}
+	}
+}
+
+/* After the end of another program: what was said of it, and what it may have left
+ * masked is as at the machine's start. */
+static void follow(void)
+{
+	const char *said = legacy_said();
+
+	if (legacy_lives() == 0) {
+		return;
+	}
+	for (unsigned line = 0; line < HC_LINE_MSI; line++) {
+		(void)hc_irq(line, 1);
+	}
+	notice("isthmus: host-bridge was started again, the %llu. time: %s",
+	       (unsigned long long)legacy_lives(),
+	       said[0] ? said : "\"log\" says why");
 }
 
 /* The host's own socket among the volume's files. */
@@ -486,9 +537,11 @@ void main_entry(const struct host_info *info)
 	setvbuf(stdout, stdout_buffer, _IOLBF, sizeof(stdout_buffer));
 	notice_log_init();
 	black_box_init(info);
+	open_legacy(info);
 	stage_reached(STAGE_HOST_STARTED);
 	config_read(info, &config);
 	stage_set_mark(config.mark);
+	follow();
 	black_box_set_reset(config.panic_resets ? power_reboot : NULL);
 	if (!config.exec && !config.quiet) {
 		console_banner(info);
@@ -507,7 +560,8 @@ void main_entry(const struct host_info *info)
 	rtc_watch(on_stood_still);
 	/* The one command is the first one's. */
 	for (unsigned i = 0; i < base.count; i++) {
-		if (!config.guests[i].on_demand || (config.exec && i == 0)) {
+		if (linux_take_up(linuxes[i].guest) ||
+		    (config.exec && i == 0 && legacy_lives() == 0)) {
 			(void)linux_start(linuxes[i].guest);
 		}
 	}

@@ -69,6 +69,8 @@ struct volume_dev {
 	/* Transactions of a journal: what is changed now belongs to running,
 	 * all up to lasting are on the disk. Without a journal both stay 0. */
 	uint64_t running, lasting;
+	uint32_t transaction;		/* the running one's number in the log */
+	bool orphans_stay;		/* somebody will say which are his */
 	/* Blocks changed by the running one; how many of them there should be where
 	 * a function ends, with those still to be changed by a flush (0: any). */
 	uint32_t changed, most;

@@ -105,6 +105,8 @@ int fuse_again_turn(struct fuse_request *r, bool changes)
 	if (turns == NULL) {
 		return 0;
 	}
+	r->changed = r->changed || changes;
+	r->session->server->change = changes ? volume_transaction(r->vol) : 0;
 	if (r->again == NULL) {
 		r->again = again_new(r->session->server);
 		if (r->again == NULL) {
@@ -214,6 +216,9 @@ static void run(struct fuse_again *again)
  */
 bool fuse_server_go_on(struct fuse_server *server, uint64_t until)
 {
+	if (server->lasting_due) {
+		fuse_lasting_go_on(server);
+	}
 	while (server->again_first != NULL) {
 		run(server->again_first);
 		if (tsc_now() >= until) {
@@ -226,5 +231,5 @@ bool fuse_server_go_on(struct fuse_server *server, uint64_t until)
 /** Whether there are any. */
 bool fuse_server_ready(const struct fuse_server *server)
 {
-	return server->again_first != NULL;
+	return server->again_first != NULL || server->lasting_due;
 }

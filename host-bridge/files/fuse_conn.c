@@ -218,6 +218,7 @@ static int conn_hello(struct fuse_conn *conn)
 	if (!resumed) {
 		s->root = conn->root;
 		s->read_only = conn->read_only;
+		fuse_legacy_count(s);
 	}
 	conn->session = s;
 	s->conn = conn;
@@ -226,6 +227,7 @@ static int conn_hello(struct fuse_conn *conn)
 	reply.out.room = fuse_room(s->vol);
 	fuse_send(s, &seg, 1);
 	fuse_notify_push(s);
+	fuse_tell_marked(s);
 	return 0;
 }
 
@@ -404,6 +406,7 @@ static int act(struct fuse_conn *conn)
 	conn->acted++;
 	if (s != NULL && in.unique > s->last_unique) {
 		s->last_unique = in.unique;
+		fuse_legacy_count(s);
 	}
 	if (in.opcode == FUSE_CHANNEL_HELLO) {
 		error = conn_hello(conn);

@@ -9,21 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/files/fuse_legacy.h"
 
 /**
  * Keeps a whole reply, with its header, in the oldest one's place. Without
  * memory for a long one it is not kept: only a listing is long, and its files
- * are then counted once more than Linux knows.
+ * are then counted once more than Linux knows. left: its record, or NULL.
  */
 void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
-		   unsigned count)
+		   unsigned count, struct fuse_left_answer *left)
 {
 	struct fuse_kept *kept = &s->kept[s->kept_next];
 	const struct fuse_out_header *header = segs[0].data;
 	uint8_t *to = kept->bytes;
 
 	s->kept_next = (s->kept_next + 1) % FUSE_CHANNEL_OUT_MAX;
+	legacy_drop(LEGACY_ANSWER, kept->left);
+	kept->left = left;
+	fuse_legacy_sent(s, left);
 	if (kept->big != NULL) {
 		free(kept->big);
 		kept->big = NULL;
@@ -69,6 +72,7 @@ bool fuse_kept_send(struct fuse_session *s, uint64_t unique)
 
 		if (kept->unique == unique) {
 			fuse_send(s, &seg, 1);
+			fuse_legacy_sent(s, kept->left);
 			kept_renew(s, i);
 			return true;
 		}
@@ -82,6 +86,8 @@ void fuse_kept_end(struct fuse_session *s)
 	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
 		free(s->kept[i].big);
 		s->kept[i].big = NULL;
+		legacy_drop(LEGACY_ANSWER, s->kept[i].left);
+		s->kept[i].left = NULL;
 		s->kept[i].unique = 0;
 	}
 }

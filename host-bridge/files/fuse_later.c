@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/files/fuse_legacy.h"
 #include "host-bridge/files/linux_errno.h"
 #include "host-bridge/rt/container.h"
 
@@ -59,7 +59,7 @@ void fuse_later_answer(struct fuse_later *later, int error)
 
 	fuse_later_remove(later);
 	if ((fuse_request_flags(later->opcode) & FUSE_OP_KEPT) != 0) {
-		fuse_kept_add(s, &seg, 1);
+		fuse_kept_add(s, &seg, 1, NULL);
 	}
 	fuse_send(s, &seg, 1);
 }
@@ -124,12 +124,29 @@ static void reply_cancel(struct fuse_later *later)
 		CONTAINER(later, struct fuse_later_reply, later);
 
 	reply_unlink(waiting);
+	legacy_drop(LEGACY_ANSWER, waiting->left);
 	free(waiting);
 }
 
-/** Puts a whole reply at a list's end, to be sent later. False: as above. */
+/** See fuse_server_int.h. */
+void fuse_later_link(struct fuse_later_reply *waiting,
+		     struct fuse_later_reply **list)
+{
+	while (*list != NULL) {
+		list = &(*list)->next;
+	}
+	waiting->next = NULL;
+	waiting->link = list;
+	*list = waiting;
+}
+
+/**
+ * Puts a whole reply at a list's end, to be sent later, when also that round is
+ * lasting, if it is not 0. False: as above.
+ */
 bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
-		      unsigned count, struct fuse_later_reply **list)
+		      unsigned count, struct fuse_later_reply **list,
+		      uint64_t round)
 {
 	struct fuse_later_reply *waiting;
 	uint32_t len = 0;
@@ -153,25 +170,30 @@ bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
 		       segs[i].len);
 		waiting->len += (uint32_t)segs[i].len;
 	}
-	while (*list != NULL) {
-		list = &(*list)->next;
-	}
-	waiting->next = NULL;
-	waiting->link = list;
-	*list = waiting;
+	waiting->round = round;
+	waiting->left = (fuse_request_flags(r->in.opcode) & FUSE_OP_KEPT) != 0
+			? fuse_legacy_answer(r->session, segs, count,
+					     r->session->server->change)
+			: NULL;
+	fuse_later_link(waiting, list);
 	return true;
 }
 
-/** Sends a reply that has waited, or keeps it if there is no connection now. */
+/** Sends a reply that has waited, or keeps it if there is no connection now; or has
+ * it wait on, for what it says to be lasting. */
 void fuse_later_send(struct fuse_later_reply *waiting)
 {
 	struct fuse_session *s = waiting->later.session;
 	struct volume_seg seg = { .data = waiting->bytes, .len = waiting->len };
 
 	reply_unlink(waiting);
+	if (waiting->round != 0) {
+		fuse_later_link(waiting, fuse_lasting_list(s->server));
+		return;
+	}
 	fuse_later_remove(&waiting->later);
 	if ((fuse_request_flags(waiting->later.opcode) & FUSE_OP_KEPT) != 0) {
-		fuse_kept_add(s, &seg, 1);
+		fuse_kept_add(s, &seg, 1, waiting->left);
 	}
 	fuse_send(s, &seg, 1);
 	free(waiting);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host-bridge/files/fuse_legacy.h"
 #include "host-bridge/files/fuse_lock_int.h"
 
 static struct fuse_lock_file **bucket_of(struct fuse_server *server,
@@ -128,6 +129,7 @@ void fuse_lock_drop(struct fuse_lock **link)
 	struct fuse_lock *l = *link;
 
 	*link = l->next;
+	legacy_drop(LEGACY_LOCK, l->left);
 	count(l, -1);
 	free(l);
 }
@@ -166,6 +168,7 @@ static int set_flock(struct fuse_lock_file *file, struct fuse_lock *want)
 		return ENOLCK;
 	}
 	lock_push(&file->locks[1], new, want);
+	new->left = fuse_legacy_lock(new, 1);
 	return 0;
 }
 
@@ -194,14 +197,18 @@ static bool range_cut(struct fuse_lock **link, struct fuse_lock *want,
 		} else if (l->start < want->start && l->end > want->end) {
 			lock_push(&l->next, spare, l);
 			spare->start = want->end + 1;
+			spare->left = fuse_legacy_lock(spare, 0);
 			l->end = want->start - 1;
+			fuse_legacy_lock_range(l);
 			used = true;
 			link = &spare->next;
 		} else if (l->start < want->start) {
 			l->end = want->start - 1;
+			fuse_legacy_lock_range(l);
 			link = &l->next;
 		} else if (l->end > want->end) {
 			l->start = want->end + 1;
+			fuse_legacy_lock_range(l);
 			link = &l->next;
 		} else {
 			fuse_lock_drop(link);
@@ -240,11 +247,47 @@ static int set_range(struct fuse_lock_file *file, const struct fuse_lock *wish)
 		free(spare);
 		return ENOLCK;
 	}
+	/* Before those that it takes the place of go. */
+	want.left = adds ? fuse_legacy_lock(&want, 0) : NULL;
 	(void)range_cut(&file->locks[0], &want, spare);
 	if (adds) {
 		lock_push(&file->locks[0], new, &want);
+		fuse_legacy_lock_range(new);
 	}
 	return 0;
+}
+
+/**
+ * A lock that the session had with the program before. That may have ended as one took
+ * another's place, and have left both, which then end together. False: it is none.
+ */
+bool fuse_lock_take_up(struct fuse_session *s, struct fuse_left_lock *left)
+{
+	struct fuse_node *node = fuse_node_find(s, left->ino);
+	struct fuse_user *user = node != NULL ? fuse_user_get(s, left->uid) : NULL;
+	struct fuse_lock_file *file = user != NULL
+		? fuse_lock_file_get(s->server, left->ino) : NULL;
+	struct fuse_lock *lock = file != NULL && left->type < FUSE_UNLCK &&
+				 left->kind < FUSE_LOCK_KINDS &&
+				 left->start <= left->end
+				 ? malloc(sizeof(*lock)) : NULL;
+	struct fuse_lock want = {
+		.session = s, .node = node, .user = user, .owner = left->owner,
+		.fh = left->fh, .start = left->start, .end = left->end,
+		.type = left->type, .pid = left->pid, .left = left,
+	};
+
+	if (lock != NULL) {
+		lock_push(&file->locks[left->kind], lock, &want);
+		return true;
+	}
+	if (user != NULL) {
+		fuse_user_put(s, user);
+	}
+	if (file != NULL) {
+		fuse_lock_file_put(s->server, file);
+	}
+	return false;
 }
 
 /**

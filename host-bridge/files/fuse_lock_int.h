@@ -19,6 +19,7 @@ struct fuse_lock {
 	uint64_t owner, fh;		/* fh: set through that */
 	uint64_t start, end;		/* first and last byte */
 	uint32_t type, pid;
+	struct fuse_left_lock *left;
 };
 
 /* A file with locks: there is one as long as there are any. */
@@ -45,5 +46,7 @@ const struct fuse_lock *fuse_lock_conflict(const struct fuse_lock *l,
 void fuse_lock_drop(struct fuse_lock **link);
 int fuse_lock_file_set(struct fuse_lock_file *file, unsigned kind,
 		       struct fuse_lock *want);
+bool fuse_lock_take_up(struct fuse_session *s,
+		       struct fuse_left_lock *left);
 
 #endif

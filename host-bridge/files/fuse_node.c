@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/files/fuse_legacy.h"
 #include "host-bridge/rt/container.h"
 #include "host-bridge/rt/tsc.h"
 
@@ -99,11 +99,12 @@ static int node_grow(struct fuse_session *s)
 	return 0;
 }
 
-/* Makes a node for an inode that has none here, counted 0 times. Returns 0,
- * ENFILE (too many, or too many of the user's) or ENOMEM; nothing is left
- * then. */
+/* Makes a node for an inode that has none here, counted 0 times; left: its record,
+ * NULL: there is none yet. Returns 0, ENFILE (too many, or too many of the user's) or
+ * ENOMEM; nothing is left then. */
 static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
-		    uint32_t uid, struct fuse_node **out)
+		    uint32_t uid, struct fuse_left_node *left,
+		    struct fuse_node **out)
 {
 	struct fuse_user *user = fuse_user_get(s, uid);
 	struct fuse_node *node = s->node_spare, **bucket;
@@ -135,6 +136,7 @@ static int node_new(struct fuse_session *s, uint32_t ino, uint32_t gen,
 	*bucket = node;
 	user->nodes++;
 	s->node_count++;
+	node->left = left != NULL ? left : fuse_legacy_node(s, node);
 	*out = node;
 	return 0;
 }
@@ -151,6 +153,7 @@ static void node_free(struct fuse_session *s, struct fuse_node *node)
 	*link = node->next;
 	s->node_count--;
 	node->user->nodes--;
+	legacy_drop(LEGACY_NODE, node->left);
 	fuse_user_put(s, node->user);
 	if (node->held) {
 		volume_release(s->vol, node->ino);
@@ -171,7 +174,7 @@ static int node_adopt(struct fuse_session *s, uint32_t ino, uint32_t gen,
 		error = ESTALE;
 	}
 	if (error == 0) {
-		error = node_new(s, ino, gen, uid, out);
+		error = node_new(s, ino, gen, uid, NULL, out);
 	}
 	if (error == 0) {
 		(*out)->adopted = true;
@@ -212,7 +215,8 @@ int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
 	struct fuse_node *node = fuse_node_find(s, attr->ino);
 
 	if (node == NULL) {
-		int error = node_new(s, attr->ino, attr->gen, uid, &node);
+		int error = node_new(s, attr->ino, attr->gen, uid, NULL,
+				     &node);
 
 		if (error != 0) {
 			return error;
@@ -274,6 +278,24 @@ uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino)
 		}
 	}
 	return holds;
+}
+
+/**
+ * A node that the session had with the program before; how often it was counted is
+ * not known. Returns 0, EEXIST or as node_new() does.
+ */
+int fuse_node_take_up(struct fuse_session *s, struct fuse_left_node *left)
+{
+	struct fuse_node *node;
+	int error = left->ino == 0 || fuse_node_find(s, left->ino) != NULL
+		    ? EEXIST : node_new(s, left->ino, left->gen, left->uid,
+					left, &node);
+
+	if (error == 0) {
+		node->adopted = true;
+		node->held = volume_hold_orphan(s->vol, left->ino, left->gen);
+	}
+	return error;
 }
 
 /**

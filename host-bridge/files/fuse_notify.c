@@ -16,7 +16,8 @@
 /**
  * Makes a notification: a body and, with name not NULL, a name; sends it when
  * there is room. Returns its number, or 0: there is no memory, too many or too
- * long ones wait, or the session has not said INIT yet, and so knows nothing.
+ * long ones wait, or the session has not said INIT yet, and so knows nothing; or it
+ * is not known yet how many it has received.
  */
 uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 		     size_t len, const char *name, size_t name_len)
@@ -29,7 +30,7 @@ uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 	};
 	struct fuse_message *m;
 
-	if (s->minor == 0 || n->made - n->sent >= FUSE_NOTIFY_QUEUE_MAX ||
+	if (s->minor == 0 || s->fresh || n->made - n->sent >= FUSE_NOTIFY_QUEUE_MAX ||
 	    n->bytes + sizeof(*m) + all > FUSE_NOTIFY_BYTES_MAX) {
 		return 0;
 	}
@@ -56,6 +57,7 @@ uint64_t fuse_notify(struct fuse_session *s, int code, const void *body,
 	}
 	n->made++;
 	n->bytes += sizeof(*m) + all;
+	fuse_legacy_count(s);
 	fuse_notify_push(s);
 	return n->made;
 }
@@ -93,7 +95,32 @@ int fuse_notify_acked(struct fuse_session *s, uint64_t done)
 		free(m);
 		n->done++;
 	}
+	fuse_legacy_count(s);
 	fuse_notify_push(s);
+	return 0;
+}
+
+/* What the session has received of the program before, and has not said that it has
+ * done, is counted, without what it was. */
+static int count_received(struct fuse_session *s, uint64_t received)
+{
+	struct fuse_notices *n = &s->notices;
+
+	if (received < n->done || received - n->done > FUSE_CHANNEL_NOTIFY_MAX) {
+		return EPROTO;
+	}
+	for (n->made = n->sent = n->done; n->made < received; n->made++) {
+		struct fuse_message *m = calloc(1, sizeof(*m));
+
+		if (m == NULL) {
+			return EPROTO;
+		}
+		*(n->first == NULL ? &n->first : &n->last->next) = m;
+		n->last = m;
+		n->bytes += sizeof(*m);
+	}
+	n->sent = received;
+	s->fresh = false;
 	return 0;
 }
 
@@ -105,6 +132,9 @@ int fuse_notify_again(struct fuse_session *s, uint64_t received)
 {
 	struct fuse_notices *n = &s->notices;
 
+	if (s->fresh) {
+		return count_received(s, received);
+	}
 	if (received < n->done || received > n->made) {
 		return EPROTO;
 	}

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "host-bridge/files/fuse_server_int.h"
+#include "host-bridge/files/fuse_legacy.h"
 #include "host-bridge/rt/tsc.h"
 
 /* Numbers are ours, but any may be asked for. */
@@ -17,11 +17,11 @@ static struct fuse_open **bucket_of(struct fuse_session *s, uint64_t fh)
 }
 
 /**
- * Counts one more writer of a node, by a new number. Returns 0, ENFILE (too many,
- * or too many of the user's) or ENOMEM.
+ * Counts one more writer of a node, by a new number; left: its record, NULL: there is
+ * none yet. Returns 0, ENFILE (too many, or too many of the user's) or ENOMEM.
  */
 int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
-		  uint64_t fh)
+		  uint64_t fh, struct fuse_left_open *left)
 {
 	struct fuse_user *user = fuse_user_get(s, uid);
 	struct fuse_open *open = malloc(sizeof(*open));
@@ -53,6 +53,7 @@ int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
 	user->opens++;
 	s->open_count++;
 	node->writers++;
+	open->left = left != NULL ? left : fuse_legacy_open(s, open);
 	return 0;
 }
 
@@ -63,6 +64,7 @@ static void open_free(struct fuse_session *s, struct fuse_open **link)
 
 	*link = open->next;
 	s->open_count--;
+	legacy_drop(LEGACY_OPEN, open->left);
 	open->user->opens--;
 	fuse_user_put(s, open->user);
 	open->node->writers--;

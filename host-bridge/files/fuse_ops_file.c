@@ -28,8 +28,10 @@ int fuse_open_put(struct fuse_request *r, struct fuse_node *node,
 	*out = (struct fuse_open_out){
 		.fh = ++r->session->last_fh, .open_flags = FOPEN_KEEP_CACHE,
 	};
+	fuse_legacy_count(r->session);
 	if (access == O_WRONLY || access == O_RDWR) {
-		error = fuse_open_new(r->session, node, r->in.uid, out->fh);
+		error = fuse_open_new(r->session, node, r->in.uid, out->fh,
+				      NULL);
 	}
 	r->out_len += sizeof(*out);
 	return error;
@@ -171,6 +173,7 @@ void fuse_write_end(struct fuse_request *r, uint32_t ino, uint32_t count,
 		error = 0;
 	}
 	r->node = fuse_node_find(r->session, ino);
+	r->changed = count > 0;
 	fuse_request_done(r, error);
 }
 

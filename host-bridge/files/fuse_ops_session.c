@@ -68,6 +68,7 @@ int fuse_init(struct fuse_request *r)
 	out->flags = (uint32_t)s->init_flags;
 	out->flags2 = (uint32_t)(s->init_flags >> 32);
 	s->minor = out->minor;
+	fuse_legacy_count(s);
 	return 0;
 }
 
@@ -77,6 +78,7 @@ int fuse_forget(struct fuse_request *r)
 	const struct fuse_forget_in *in = r->arg;
 
 	r->session->forgets++;
+	fuse_legacy_count(r->session);
 	fuse_node_forget(r->session, r->in.nodeid, in->nlookup);
 	return 0;
 }
@@ -93,6 +95,7 @@ int fuse_batch_forget(struct fuse_request *r)
 		return EINVAL;
 	}
 	r->session->forgets += in->count;
+	fuse_legacy_count(r->session);
 	for (uint32_t i = 0; i < in->count; i++) {
 		fuse_node_forget(r->session, one[i].nodeid, one[i].nlookup);
 	}

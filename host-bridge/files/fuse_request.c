@@ -160,6 +160,7 @@ void fuse_request_done(struct fuse_request *r, int error)
 	struct volume_seg *segs = server->segs;
 	struct fuse_later_reply **list = fuse_coherence_after(r, error);
 	struct fuse_out_header header = { .unique = r->in.unique };
+	uint64_t round = fuse_lasting_round(r, error);
 
 	if (error != 0) {
 		header.error = -linux_errno(error);
@@ -171,16 +172,20 @@ void fuse_request_done(struct fuse_request *r, int error)
 	memcpy(server->reply, &header, sizeof(header));
 	segs[0].data = server->reply;
 	segs[0].len = sizeof(header) + r->out_len;
+	if (list == NULL && round != 0) {
+		list = fuse_lasting_list(server);
+	}
 	if (list != NULL) {
 		/* It was carried out, and nobody may know before the others
 		 * do: then better never. */
-		if (!fuse_later_reply(r, segs, r->seg_count + 1, list)) {
+		if (!fuse_later_reply(r, segs, r->seg_count + 1, list, round)) {
 			fuse_cut_off(s);
 		}
 		return;
 	}
 	if ((fuse_request_flags(r->in.opcode) & KEPT) != 0) {
-		fuse_kept_add(s, segs, r->seg_count + 1);
+		fuse_kept_add(s, segs, r->seg_count + 1,
+			      fuse_legacy_answer(s, segs, r->seg_count + 1, 0));
 	}
 	/* Not kept: when it comes again they may be different. */
 	if (error == 0 && put_more(r)) {

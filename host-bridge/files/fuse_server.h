@@ -101,6 +101,13 @@ void fuse_server_sockets(struct fuse_server *server,
 bool fuse_server_knows(struct fuse_server *server, const void *peer,
 		       uint64_t nodeid, bool write);
 
+/* Who may have sessions, by a number of his that stays, before any connection of his:
+ * what the program before has left of them is taken up. Then, when all are known,
+ * what nobody has taken up is gone. */
+void fuse_server_peer(struct fuse_server *server, const void *peer,
+		      uint32_t number);
+void fuse_server_peers_known(struct fuse_server *server);
+
 /* All sessions of a peer are over: it is not there any more. */
 void fuse_server_peer_gone(struct fuse_server *server, const void *peer);
 /* What sessions had that are over is ended in pieces. Whether some is left. */

@@ -20,6 +20,12 @@
 
 #define FUSE_LATER		(-1)
 
+struct fuse_left;			/* fuse_legacy.h */
+struct fuse_left_node;
+struct fuse_left_open;
+struct fuse_left_answer;
+struct fuse_left_lock;
+
 /* Who nodes, opens and locks are used for: fuse_quota.c. */
 struct fuse_user {
 	struct fuse_user *next;
@@ -38,6 +44,7 @@ struct fuse_node {
 	uint32_t locks;			/* had or waited for */
 	bool held;			/* volume_hold() */
 	bool adopted;			/* used without a look-up: see there */
+	struct fuse_left_node *left;	/* fuse_legacy.c's, and so on */
 	/* fuse_coherence.c's */
 	bool unsure;			/* does the kernel know its size? */
 	bool unflushed;
@@ -51,6 +58,7 @@ struct fuse_open {
 	uint64_t fh;
 	struct fuse_node *node;
 	struct fuse_user *user;
+	struct fuse_left_open *left;
 };
 
 /* A request that will be answered later: part of what waits for something. */
@@ -85,6 +93,7 @@ struct fuse_kept {
 	uint64_t unique;		/* 0: none */
 	uint32_t len;
 	uint8_t *big;			/* instead of bytes[] */
+	struct fuse_left_answer *left;
 	uint8_t bytes[sizeof(struct fuse_out_header) +
 		      sizeof(struct fuse_entry_out) +
 		      sizeof(struct fuse_open_out)];
@@ -145,6 +154,10 @@ struct fuse_session {
 	uint64_t recalled;
 	uint32_t kept_next;		/* the oldest */
 	struct fuse_kept kept[FUSE_CHANNEL_OUT_MAX];
+	struct fuse_left *left;		/* NULL: it ends with this program */
+	bool fresh;			/* of the program before, and has not said
+					 * yet what it has received */
+	uint64_t left_order;		/* of answers */
 };
 
 struct fuse_wait;
@@ -162,6 +175,14 @@ struct fuse_coherence {
 	uint64_t recall;		/* number of the last */
 };
 
+/* Who may have sessions, by a number that stays. */
+struct fuse_peer {
+	const void *peer;
+	uint32_t number;
+};
+
+#define FUSE_PEERS	32u
+
 /* Requests are carried out one by one, so all share the memory in which a
  * reply is made. */
 struct fuse_server {
@@ -177,6 +198,17 @@ struct fuse_server {
 	uint64_t lock_seed;
 	struct fuse_coherence coherence;
 	const struct fuse_sockets *sockets;	/* NULL: nobody relays */
+	/* What is changed is answered when it is lasting, for the next program to
+	 * go on from there: fuse_lasting.c, fuse_legacy.c. */
+	bool leaves;
+	struct fuse_peer peers[FUSE_PEERS];
+	unsigned peer_count;
+	uint32_t left_number;		/* of the last session */
+	uint32_t change;		/* what is done now belongs to this
+					 * transaction; 0: to none */
+	struct fuse_later_reply *lasting_first;
+	struct volume_wait lasting_wait;
+	bool lasting_due;
 	struct latency lasting;		/* of FSYNC */
 	struct volume_seg segs[FUSE_SEGS_MAX];
 	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +
@@ -203,6 +235,7 @@ struct fuse_request {
 	unsigned seg_count;		/* server->segs[1] on: behind it */
 	size_t seg_bytes;
 	struct fuse_again *again;	/* if it may have to wait */
+	bool changed;			/* something of the volume, perhaps */
 };
 
 typedef int (*fuse_handler)(struct fuse_request *r);
@@ -217,6 +250,7 @@ void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
 		      uint64_t nlookup);
 void fuse_node_put(struct fuse_session *s, struct fuse_node *node);
 uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino);
+int fuse_node_take_up(struct fuse_session *s, struct fuse_left_node *left);
 bool fuse_node_end_some(struct fuse_session *s, uint64_t until);
 
 static inline uint64_t fuse_node_id(const struct fuse_session *s, uint32_t ino,
@@ -233,7 +267,7 @@ static inline bool fuse_confined(const struct fuse_session *s)
 
 /* fuse_open.c */
 int fuse_open_new(struct fuse_session *s, struct fuse_node *node, uint32_t uid,
-		  uint64_t fh);
+		  uint64_t fh, struct fuse_left_open *left);
 void fuse_open_end(struct fuse_session *s, uint64_t fh);
 bool fuse_open_end_some(struct fuse_session *s, uint64_t until);
 
@@ -275,7 +309,7 @@ bool fuse_again_full(const struct fuse_session *s);
 
 /* fuse_kept.c: answers that are kept */
 void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
-		   unsigned count);
+		   unsigned count, struct fuse_left_answer *left);
 bool fuse_kept_send(struct fuse_session *s, uint64_t unique);
 void fuse_kept_end(struct fuse_session *s);
 
@@ -323,6 +357,8 @@ void fuse_lock_free(struct fuse_server *server);
 struct fuse_later_reply {
 	struct fuse_later later;
 	struct fuse_later_reply *next, **link;
+	uint64_t round;			/* that must be lasting; 0: none */
+	struct fuse_left_answer *left;
 	uint32_t len;
 	_Alignas(8) uint8_t bytes[];
 };
@@ -330,7 +366,34 @@ struct fuse_later_reply {
 /* Takes it from its list, and sends it. */
 void fuse_later_send(struct fuse_later_reply *waiting);
 bool fuse_later_reply(struct fuse_request *r, const struct volume_seg *segs,
-		      unsigned count, struct fuse_later_reply **list);
+		      unsigned count, struct fuse_later_reply **list,
+		      uint64_t round);
+/* Puts it at a list's end. */
+void fuse_later_link(struct fuse_later_reply *waiting,
+		     struct fuse_later_reply **list);
+
+/* fuse_lasting.c */
+uint64_t fuse_lasting_round(const struct fuse_request *r, int error);
+struct fuse_later_reply **fuse_lasting_list(struct fuse_server *server);
+void fuse_lasting_begin(struct fuse_server *server);
+void fuse_lasting_go_on(struct fuse_server *server);
+
+/* fuse_legacy.c */
+void fuse_legacy_begin(struct fuse_session *s);
+void fuse_legacy_count(struct fuse_session *s);
+void fuse_legacy_end(struct fuse_session *s);
+struct fuse_left_node *fuse_legacy_node(struct fuse_session *s,
+					const struct fuse_node *node);
+struct fuse_left_open *fuse_legacy_open(struct fuse_session *s,
+					const struct fuse_open *open);
+struct fuse_lock;
+struct fuse_left_lock *fuse_legacy_lock(const struct fuse_lock *lock,
+					unsigned kind);
+void fuse_legacy_lock_range(const struct fuse_lock *lock);
+struct fuse_left_answer *fuse_legacy_answer(struct fuse_session *s,
+					    const struct volume_seg *segs,
+					    unsigned count, uint32_t change);
+void fuse_legacy_sent(struct fuse_session *s, struct fuse_left_answer *left);
 
 /*
  * fuse_coherence.c. All are called from within the server; what they learn of a
@@ -349,6 +412,7 @@ struct fuse_due fuse_tell_due(const struct fuse_session *s);
 void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code);
 void fuse_tell_size(struct fuse_session *s, struct fuse_node *node);
 void fuse_tell_marked(struct fuse_session *s);
+void fuse_tell_all(struct fuse_session *s, struct fuse_node *node);
 void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node);
 
 #endif

@@ -21,6 +21,7 @@ struct fuse_server *fuse_server_new(struct volume *vol,
 		server->again_last = &server->again_first;
 		server->lock_seed = seed_make();
 		server->keeper.fn = fuse_node_keep;
+		fuse_lasting_begin(server);
 		volume_keep(vol, &server->keeper);
 		fuse_tell_begin(server);
 	}
@@ -46,6 +47,7 @@ void fuse_session_end(struct fuse_session *s)
 	fuse_lock_end_session(s);
 	fuse_kept_end(s);
 	fuse_notify_end(s);
+	fuse_legacy_end(s);
 	s->minor = 0;
 	s->next = s->server->ending;
 	s->server->ending = s;
@@ -136,6 +138,7 @@ struct fuse_session *fuse_session_open(struct fuse_server *server,
 		s->seed = seed_make();
 		s->next = server->sessions;
 		server->sessions = s;
+		fuse_legacy_begin(s);
 	}
 	return s;
 }

@@ -76,6 +76,13 @@ static void mark(struct fuse_session *s, struct fuse_node *node,
 		s->marked_last = node;
 	}
 	node->marks |= marks;
+	fuse_legacy_count(s);
+}
+
+/** All that the kernel knows of a node it shall ask for again. */
+void fuse_tell_all(struct fuse_session *s, struct fuse_node *node)
+{
+	mark(s, node, MARK_ATTR | MARK_NAMES);
 }
 
 /** Takes a node's marks away: it was said, or nobody needs to hear it. */
@@ -90,6 +97,7 @@ void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node)
 	if (s->marked == NULL) {
 		s->drains++;
 		s->drained_made = s->notices.made;
+		fuse_legacy_count(s);
 	}
 }
 

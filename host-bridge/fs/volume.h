@@ -197,6 +197,11 @@ int volume_flush(struct volume *vol);
  * between other calls, as long as there is something. */
 uint32_t volume_due(const struct volume *vol);
 bool volume_unended(const struct volume *vol);
+bool volume_hold_orphan(struct volume *vol, uint32_t ino, uint32_t gen);
+void volume_end_orphans(struct volume *vol);
+uint32_t volume_transaction(const struct volume *vol);
+/* For volume_turns.sync(), of what is changed now. */
+uint64_t volume_running(const struct volume *vol);
 int volume_end(struct volume *vol);
 void volume_freed(struct volume *vol);
 int volume_close(struct volume *vol);

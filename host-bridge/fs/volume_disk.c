@@ -344,6 +344,12 @@ struct volume_turns *volume_disk_turns(struct volume_disk *d)
 }
 
 /** See volume_disk.h. */
+void volume_disk_keep_orphans(struct volume_disk *d)
+{
+	d->dev->orphans_stay = true;
+}
+
+/** See volume_disk.h. */
 void volume_disk_on_failure(struct volume_disk *d, void (*fn)(void))
 {
 	d->on_failure = fn;

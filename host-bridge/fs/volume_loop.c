@@ -12,6 +12,7 @@
 #include "host-bridge/dev/dma.h"
 #include "host-bridge/fs/volume_loop.h"
 #include "host-bridge/loop/loop.h"
+#include "host-bridge/rt/legacy.h"
 #include "host-bridge/rt/notice.h"
 
 #define TICK_MS		1000u
@@ -87,6 +88,9 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 	}
 	snprintf(name, sizeof(name), "%s", dev->name);
 	volume_disk_on_failure(disk, on_failure);
+	if (legacy_lives() > 0) {
+		volume_disk_keep_orphans(disk);
+	}
 	work = (struct loop_work){
 		.fn = work_do, .due = work_due,
 	};
@@ -102,6 +106,8 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 		disk = NULL;
 		return error;
 	}
+	/* A recovery leaves out the number of the first that is not there. */
+	legacy_settle(volume_transaction(*vol) - 1);
 	opened = true;
 	*turns = volume_disk_turns(disk);
 	loop_timer_set(&tick, TICK_MS, on_tick);

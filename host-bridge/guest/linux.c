@@ -100,6 +100,7 @@ bool linux_start(struct guest *guest)
 	/* Until proved otherwise: all ways out below leave it so. */
 	guest->state = LINUX_FAILED;
 	guest->ready = false;
+	linux_leave(guest, true);
 	if (guest->want->absent) {
 		linux_load_failed(guest->want, STAGE_LINUX_LOADED, "%s",
 			     guest->want->absent);
@@ -169,6 +170,7 @@ void linux_on_down(struct guest *guest, void (*fn)(void *arg), void *arg)
 bool linux_stop(struct guest *guest)
 {
 	guest->quick_crashes = 0;
+	linux_leave(guest, false);
 	if (guest->state == LINUX_RUNNING) {
 		down(guest, LINUX_STOPPED);
 	} else if (guest->state == LINUX_FROZEN) {
@@ -201,6 +203,7 @@ static void start_again(struct guest *guest)
 			     "\"linux start\"", guest->want->title,
 			     QUICK_CRASHES, QUICK_MS / 1000);
 		guest->quick_crashes = 0;
+		linux_leave(guest, false);
 		return;
 	}
 	(void)linux_start(guest);
@@ -247,6 +250,7 @@ static void on_request(void *arg, enum linux_request request)
 	struct guest *guest = arg;
 
 	if (request == LINUX_REQUEST_POWER_OFF) {
+		linux_leave(guest, false);
 		down(guest, LINUX_STOPPED);
 		notice("isthmus: %s powered off", guest->want->title);
 	} else {
@@ -320,6 +324,7 @@ void linux_set_ready(struct guest *guest)
 {
 	if (guest->state == LINUX_RUNNING && !guest->ready) {
 		guest->ready = true;
+		linux_leave(guest, true);
 		loop_timer_cancel(&guest->ready_timer);
 		reached(guest, STAGE_AGENT_READY);
 	}

@@ -38,6 +38,7 @@ struct guest {
 	uint64_t started_ms;		/* loop_uptime_ms() of the last start */
 	struct loop_timer ready_timer;
 	struct linux_io io;
+	struct linux_left *left;	/* linux_legacy.c's; NULL: no room */
 	const char *words;		/* before the manifest's; or NULL */
 	void (*on_down)(void *arg);	/* or NULL */
 	void *down_arg;
@@ -67,6 +68,11 @@ const char *linux_fork(const struct guest *of, struct guest *guest);
 bool linux_give(const struct guest *guest, uint64_t gpa, const uint8_t *data,
 		uint64_t size);
 enum linux_state linux_state(const struct guest *guest);
+/* linux_legacy.c: a Linux of which the program before this one has left something is
+ * taken up as it is. Whether it is to be started. */
+bool linux_take_up(struct guest *guest);
+/* Whether it is to run, and what of it the next program has to know. */
+void linux_leave(struct guest *guest, bool wanted);
 /* Linux has said that its agent serves us; since this start. */
 bool linux_ready(const struct guest *guest);
 void linux_set_ready(struct guest *guest);

@@ -74,6 +74,7 @@ const char *linux_fork(const struct guest *of, struct guest *guest)
 	guest->state = LINUX_RUNNING;
 	guest->child = true;
 	guest->ready = false;
+	linux_leave(guest, false);
 	guest->started_ms = loop_uptime_ms();
 	return NULL;
 }

@@ -146,6 +146,14 @@ static struct linux_io *find(uint64_t partition)
 	return io;
 }
 
+/* The next program finds the devices as they are now. */
+static void keep(struct linux_io *io)
+{
+	if (io->saved != NULL) {
+		linux_io_save(io, io->saved);
+	}
+}
+
 /* Answers an access; io is its partition's, NULL: it was not loaded by us, and
  * finds no devices. */
 static void serve(struct linux_io *io, const struct hc_ioreq *req)
@@ -156,6 +164,7 @@ static void serve(struct linux_io *io, const struct hc_ioreq *req)
 
 	if (io && (req->word & HC_IOREQ_IN)) {
 		value = port_in(io, port, size);
+		keep(io);
 	} else if (io) {
 		enum linux_request asked =
 			port_out(io, port, size, (uint32_t)req->value);
@@ -166,6 +175,7 @@ static void serve(struct linux_io *io, const struct hc_ioreq *req)
 			io->asked(io->arg, asked);
 			return;
 		}
+		keep(io);
 	}
 	(void)hc_ioreq_done(req->handle, value);
 }
@@ -240,6 +250,7 @@ void linux_io_reset(struct linux_io *io)
 		pci_model_add_channel(&io->pci, CHANNEL_REGION_SIZE(
 			channel->output_size), channel->host);
 	}
+	keep(io);
 }
 
 /**
@@ -250,6 +261,7 @@ void linux_io_copy(struct linux_io *io, const struct linux_io *of)
 	linux_io_reset(io);
 	io->uart = of->uart;
 	io->pci = of->pci;
+	keep(io);
 }
 
 /** See linux_io.h. */
@@ -268,6 +280,7 @@ void linux_io_restore(struct linux_io *io, const uint8_t saved[])
 	linux_io_reset(io);
 	n = uart_model_restore(&io->uart, saved);
 	pci_model_restore(&io->pci, saved + n);
+	keep(io);
 }
 
 /**

@@ -46,6 +46,8 @@ struct linux_io {
 	/* Output to the second serial line that waits for it. */
 	struct hc_ioreq waiting[LINUX_VCPUS];
 	unsigned waiting_count;
+	uint8_t *saved;			/* as linux_io_save() has it, always;
+					 * or NULL */
 };
 
 /* Sets up *io, which must stay; asked is called (from the loop) when Linux

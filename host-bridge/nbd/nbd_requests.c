@@ -205,7 +205,8 @@ static uint32_t check(const struct nbd_store *store,
 /* What a WRITE, TRIM or ZEROES ends with. */
 static void finish(struct nbd_task *task, int error)
 {
-	if (error == 0 && (task->request.flags & NBD_FLAG_FUA) != 0) {
+	if (error == 0 && ((task->request.flags & NBD_FLAG_FUA) != 0 ||
+			   task->conn->disk->store->leaves)) {
 		error = flush_store(task);
 	}
 	if (!put_off(task, error, FINISH_DUE)) {

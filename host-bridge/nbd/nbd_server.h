@@ -58,6 +58,9 @@ struct nbd_store {
 	bool read_only;
 	bool device;			/* nbd_device.c: no ops, no turns */
 	bool no_trim, no_zeroes;	/* what it cannot do */
+	/* What is changed is answered when it lasts: another program may go on
+	 * from there. */
+	bool leaves;
 	/* What goes before the functions above, which may say EAGAIN then, and
 	 * instead of flush(); NULL: nothing. */
 	struct volume_turns *turns;

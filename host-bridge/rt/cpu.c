@@ -122,7 +122,7 @@ static uint64_t small_entry(uint64_t addr)
 }
 
 /* Modules are only read, but for the volume, whose blocks lie in its own
- * image, and the black box. Each starts on 2 MiB. */
+ * image, the black box and what outlives this program. Each starts on 2 MiB. */
 static uint64_t module_entry(uint64_t addr, const struct host_info *info)
 {
 	for (uint32_t i = 0; i < info->module_count; i++) {
@@ -132,7 +132,8 @@ static uint64_t module_entry(uint64_t addr, const struct host_info *info)
 		 * still needed. */
 		if (addr + PAGE_2M > m->gpa && addr < m->gpa + m->size) {
 			return strcmp(m->name, "volume") == 0 ||
-			       strcmp(m->name, HOST_BOX_MODULE) == 0 ?
+			       strcmp(m->name, HOST_BOX_MODULE) == 0 ||
+			       strcmp(m->name, HOST_LEGACY_MODULE) == 0 ?
 			       addr | PTE_DATA | PTE_PS :
 			       addr | PTE_CONST | PTE_PS;
 		}

@@ -7,8 +7,9 @@
  *
  * What is read here may be broken: the dump uses static memory and the
  * exception stack, walks the stack by address only, and never follows a frame
- * pointer. Linux runs on until it needs us; only a reset of the machine brings
- * this program back.
+ * pointer. Linux runs on until it needs us: the next program, if there may be one,
+ * which the hypervisor starts when this one has no way to go on; else only a reset
+ * of the machine brings it back.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 
 #include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/cpu.h"
+#include "host-bridge/rt/legacy.h"
 #include "host-bridge/rt/sink.h"
 #include "host-bridge/rt/stage.h"
 
@@ -64,12 +66,37 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 	black_box_say(text);
 }
 
+/* Past the end there is the next program: for the hypervisor, a triple fault. */
+static void next_program(void)
+{
+	static const struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} no_handlers;
+
+	if (legacy_on()) {
+		__asm__ volatile("lidt %0; ud2" : : "m"(no_handlers));
+	}
+}
+
 /* Gives the CPU up for good: with interrupts off a halted vCPU is never woken
  * again, and other partitions have the time. */
 static void __attribute__((noreturn)) stop(void)
 {
 	for (;;) {
 		__asm__ volatile("cli; hlt");
+	}
+}
+
+/* The line that names the end: a failure, unless the next program follows. */
+static void say_why(const char *why)
+{
+	legacy_say(why);
+	if (legacy_on()) {
+		say("\nisthmus: %s\n", why);
+	} else {
+		say("\n%sisthmus: FAILED stage %d %s: %s\n", stage_mark(),
+		    stage_next(), stage_name(stage_next()), why);
 	}
 }
 
@@ -110,9 +137,11 @@ void trap_dump(const struct trap_frame *f)
 {
 	static bool again;
 	const char *name = f->vector < 32 ? names[f->vector] : NULL;
+	char why[200];
 	uint64_t cr2;
 
 	if (again) {
+		next_program();
 		stop();
 	}
 	again = true;
@@ -123,16 +152,15 @@ void trap_dump(const struct trap_frame *f)
 	/* Before anything else could fault. Means something for vector 14
 	 * only. */
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
-	say("\n%sisthmus: FAILED stage %d %s: host-bridge crashed: %s",
-	    stage_mark(), stage_next(), stage_name(stage_next()),
-	    name ? name : "exception");
 	/* Two kinds have a page of their own, which cpu.c leaves unmapped. */
-	say(" (vector %d, error %llx) at %llx, address %llx%s\n",
-	    (int)f->vector, (unsigned long long)f->error,
-	    (unsigned long long)f->rip, (unsigned long long)cr2,
-	    f->vector == 14 && cr2 - (uintptr_t)stack_guard < 4096 ?
-	    ": stack overflow" : f->vector == 14 && cr2 < 4096 ?
-	    ": null pointer" : "");
+	snprintf(why, sizeof(why), "host-bridge crashed: %s (vector %d, error "
+		 "%llx) at %llx, address %llx%s", name ? name : "exception",
+		 (int)f->vector, (unsigned long long)f->error,
+		 (unsigned long long)f->rip, (unsigned long long)cr2,
+		 f->vector == 14 && cr2 - (uintptr_t)stack_guard < 4096 ?
+		 ": stack overflow" : f->vector == 14 && cr2 < 4096 ?
+		 ": null pointer" : "");
+	say_why(why);
 	for (int i = 0; i < 15; i++) {
 		static const char reg[15][4] = {
 			"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8",
@@ -145,6 +173,7 @@ void trap_dump(const struct trap_frame *f)
 	say("\n  rsp %016llx rflags %llx\n", (unsigned long long)f->rsp,
 	    (unsigned long long)f->rflags);
 	backtrace(f->rsp);
+	next_program();
 	black_box_crashed();
 	stop();
 }
@@ -162,8 +191,8 @@ void cpu_fatal(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	say("\n%sisthmus: FAILED stage %d %s: %s\n", stage_mark(),
-	    stage_next(), stage_name(stage_next()), text);
+	say_why(text);
+	next_program();
 	black_box_crashed();
 	stop();
 }

@@ -10,6 +10,7 @@
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/loop/loop.h"
 #include "host-bridge/net/stack.h"
+#include "host-bridge/rt/legacy.h"
 #include "host-bridge/rt/stage.h"
 #include "host-bridge/ui/commands_fork.h"
 #include "host-bridge/ui/run_once.h"
@@ -63,7 +64,7 @@ static const struct command_env *make_child(const struct command_env *env,
  * has its mark. On a bare serial line they are text for a person. A Linux that
  * goes down before its agent is ready has been reported, and is not started
  * again. The command of a sandbox runs in a child of the Linux, which is gone
- * with it.
+ * with it. After the end of another program of ours it is not run a second time.
  */
 void run_once(const struct command_env *env)
 {
@@ -72,6 +73,11 @@ void run_once(const struct command_env *env)
 	const struct command_env *all = env;
 	uint32_t status;
 
+	if (legacy_lives() > 0) {
+		stage_failed(STAGE_AGENT_READY, "exec: host-bridge was started "
+			     "again, and the command's session with it");
+		system_down(env, false);
+	}
 	if (!wait_for_agent(env->guest)) {
 		system_down(env, false);
 	}

@@ -13,11 +13,7 @@ RESETS = int(os.environ.get("RESETS") or
 FILES = 200
 
 # Each goes on until the last reset is over, once at least.
-SCRIPT = f"""\
-over=/tmp/over
-export HOME=/tmp
-mkdir /mnt/host/work
-cd /mnt/host/work
+WORKERS = f"""\
 untar() {{
 	n=0
 	until [ -e $over ] && [ $n -gt 0 ]; do
@@ -63,7 +59,13 @@ rows() {{
 	sqlite3 $1.db "pragma integrity_check;
 		select count(*) = $n and sum(n) = $n * ($n + 1) / 2 from t;"
 	echo "rows: $n turns"
-}}
+}}"""
+SCRIPT = f"""\
+over=/tmp/over
+export HOME=/tmp
+mkdir /mnt/host/work
+cd /mnt/host/work
+{WORKERS}
 mkdir hold once
 resets hold hold $over &
 resets once once $over &

@@ -31,7 +31,7 @@ from isthmus_lib.testing import Outcome  # noqa: E402
 MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_failures", "cases_doctor", "cases_isolation",
            "cases_mutants", "cases_both", "cases_debugging", "cases_channel", "cases_nested",
-           "cases_coherence", "cases_resets", "cases_disks", "cases_pci",
+           "cases_coherence", "cases_resets", "cases_restart", "cases_disks", "cases_pci",
            "cases_drives", "cases_hangs", "cases_power", "cases_memory",
            "cases_kernels",
            "cases_several", "cases_net", "cases_nics", "cases_net_out",

@@ -4,7 +4,8 @@ comma := ,
 VOLUME_LIBS := -lext2fs -lcom_err
 VOLUME_SRCS := host-bridge/blk/volume_mem.c host-bridge/fs/volume_path.c \
 	$(wildcard host-bridge/fs/ext4/*.c)
-FUSE_SERVER_SRCS := host-bridge/rt/seed.c host-bridge/files/linux_errno.c \
+FUSE_SERVER_SRCS := host-bridge/rt/seed.c host-bridge/rt/legacy.c \
+	host-bridge/files/linux_errno.c \
 	$(filter-out %_service.c, \
 	$(wildcard host-bridge/files/fuse_*.c))
 # Where memory runs out when the test says so.
@@ -21,7 +22,7 @@ volume_fail_LIBS += $(OUT_OF_MEMORY)
 volume_why_SRCS := $(filter-out %/volume_fixture.c,$(volume_why_SRCS))
 
 FUSE_UNIT := $(addprefix fuse_,server wait attr lock hostile limits session \
-	memory confine sockets)
+	memory confine sockets legacy)
 UNIT_TESTS += $(FUSE_UNIT)
 $(foreach t,$(FUSE_UNIT),\
 	$(eval $(t)_SRCS := qemu-test/unit/$(t)_test.c \

@@ -24,7 +24,7 @@ host_linux_io_CFLAGS := -mno-red-zone
 # All of the room: its files use each other.
 host_linux_life_SRCS := qemu-test/unit/host_linux_life_test.c \
 	$(wildcard host-bridge/guest/*.c) host-bridge/loop/loop.c \
-	host-bridge/rt/wall.c
+	host-bridge/rt/wall.c host-bridge/rt/legacy.c
 host_linux_life_CFLAGS := -mno-red-zone
 host_loop_SRCS := qemu-test/unit/host_loop_test.c host-bridge/loop/loop.c
 host_loop_CFLAGS := -mno-red-zone -include qemu-test/unit/fake/clock.h
@@ -47,13 +47,16 @@ host_files_SRCS := qemu-test/unit/host_files_test.c \
 	qemu-test/unit/host_no_watch.c
 host_files_CFLAGS := -include qemu-test/unit/newlib.h
 host_trap_SRCS := qemu-test/unit/host_trap_test.c host-bridge/rt/trap.c \
-	host-bridge/rt/sink.c host-bridge/rt/black_box.c host-bridge/rt/notice.c
+	host-bridge/rt/sink.c host-bridge/rt/black_box.c host-bridge/rt/notice.c \
+	host-bridge/rt/legacy.c
 host_mem_SRCS := qemu-test/unit/host_mem_test.c \
 	qemu-test/unit/host_mem_names.S
 host_heap_SRCS := qemu-test/unit/host_heap_test.c host-bridge/rt/heap.c
 host_pci_SRCS := qemu-test/unit/host_pci_test.c host-bridge/dev/pci.c \
 	host-bridge/dev/dma.c host-bridge/loop/loop.c
 host_pci_CFLAGS := -mno-red-zone
+UNIT_TESTS += host_legacy
+host_legacy_SRCS := qemu-test/unit/host_legacy_test.c host-bridge/rt/legacy.c
 UNIT_TESTS += host_config
 host_config_SRCS := qemu-test/unit/host_config_test.c host-bridge/rt/config.c
 build/unit/host_config: build/unit/libfdt.o build/unit/isthmus.dtb

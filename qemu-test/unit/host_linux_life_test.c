@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "host-bridge/dev/serial.h"
 #include "host-bridge/guest/linux.h"
 #include "host-bridge/guest/linux_acpi.h"
 #include "host-bridge/guest/linux_image.h"
+#include "host-bridge/rt/legacy.h"
 #include "host-bridge/rt/notice.h"
 #include "host-bridge/rt/stage.h"
 #include "host_bzimage.h"
@@ -32,7 +34,7 @@ __asm__(".pushsection .rodata\n"
 /* By partition number, 1 and 2. */
 static struct {
 	unsigned donated, starts, stops;
-	bool crashed;
+	bool crashed, stopped;
 	char line[80];			/* the command line's beginning */
 	bool children;		/* it is a template that has some */
 	unsigned freezes;
@@ -65,7 +67,9 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 			return HC_OK;
 		}
 		if (regs->rdi == HC_QUERY_STATE) {
-			regs->rdi = seen[regs->rsi].crashed ?
+			regs->rdi = seen[regs->rsi].stopped ?
+				    HC_STATE_STOPPED :
+				    seen[regs->rsi].crashed ?
 				    HC_STATE_CRASHED : HC_STATE_RUNNING;
 			regs->rsi = HC_REASON_TRIPLE_FAULT;
 			return HC_OK;
@@ -365,6 +369,63 @@ static void a_child_lives_once(void **state)
 	assert_true(linux_stop(&guest[1]));
 }
 
+/* Another program goes on with what this one had: here, with an object of its own. */
+static void another_program_follows(void **state)
+{
+	static struct guest next[2];
+	uint8_t *memory = calloc(1, 8 * MIB);
+	struct hc_ioreq waits = { 1ull << 16, 0x3ff | 1 << 16, 0x5a };
+
+	(void)state;
+	legacy_init(memory, 8 * MIB, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_stop(&guest[i]);
+		assert_true(linux_take_up(&guest[i]));
+		assert_true(linux_start(&guest[i]));
+	}
+	linux_set_ready(&guest[0]);
+	access = &waits;		/* to the scratch register */
+	events = HC_EVENT_IOREQ;
+	loop_step(0);
+	assert_int_equal(guest[0].io.uart.scratch, 0x5a);
+	/* the one runs, the other was being started */
+	seen[2].stopped = true;
+	legacy_init(memory, 8 * MIB, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_init(&next[i], &config, &config.guests[i], true);
+		seen[i + 1].starts = seen[i + 1].stops = 0;
+	}
+	assert_false(linux_take_up(&next[0]));
+	assert_int_equal(linux_state(&next[0]), LINUX_RUNNING);
+	assert_true(linux_ready(&next[0]));
+	assert_int_equal(next[0].io.uart.scratch, 0x5a);
+	assert_int_equal(seen[1].stops, 0);
+	assert_true(linux_take_up(&next[1]));
+	assert_int_equal(linux_state(&next[1]), LINUX_STOPPED);
+	assert_int_equal(seen[2].stops, 1);
+	/* an event of before is not needed to find what waits */
+	waits = (struct hc_ioreq){ 1ull << 16, 0x3ff | 1 << 16, 0xa5 };
+	access = &waits;
+	loop_step(0);
+	assert_null(access);
+	/* a child's bounds are not known */
+	next[0].child = true;
+	linux_leave(&next[0], false);
+	legacy_init(memory, 8 * MIB, 2);
+	linux_init(&next[0], &config, &config.guests[0], true);
+	next[0].child = false;
+	assert_false(linux_take_up(&next[0]));
+	assert_int_equal(linux_state(&next[0]), LINUX_STOPPED);
+	assert_int_equal(seen[1].stops, 1);
+	/* and one that somebody has stopped stays so */
+	linux_stop(&next[1]);
+	legacy_init(memory, 8 * MIB, 2);
+	linux_init(&next[1], &config, &config.guests[1], true);
+	assert_false(linux_take_up(&next[1]));
+	legacy_init(NULL, 0, 0);
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +437,7 @@ int main(void)
 		cmocka_unit_test_setup(words_on_the_command_line, setup),
 		cmocka_unit_test_setup(a_template_stays, setup),
 		cmocka_unit_test_setup(a_child_lives_once, setup),
+		cmocka_unit_test_setup(another_program_follows, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

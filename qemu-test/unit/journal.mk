@@ -29,7 +29,7 @@ volume_crash_LIBS := -lext2fs -lcom_err
 
 UNIT_TESTS += volume_loop
 volume_loop_SRCS := qemu-test/unit/volume_loop_test.c \
-	host-bridge/fs/volume_loop.c
+	host-bridge/fs/volume_loop.c host-bridge/rt/legacy.c
 volume_loop_CFLAGS := -include qemu-test/unit/fake/clock.h
 
 UNIT_TESTS += volume_mount

@@ -271,7 +271,9 @@ int orphan_recover(struct volume *vol)
 	if (error == 0 && !vol->dev->read_only) {
 		vol->orphan_file = ext2fs_has_feature_orphan_file(sb) &&
 				   ext2fs_has_feature_orphan_present(sb);
-		volume_end(vol);
+		if (!vol->dev->orphans_stay) {
+			volume_end(vol);
+		}
 	}
 	return error;
 }
@@ -279,7 +281,46 @@ int orphan_recover(struct volume *vol)
 /** Whether volume_end() has something to do. */
 bool volume_unended(const struct volume *vol)
 {
-	return (vol->unended > 0 || vol->orphan_file) && !vol->dev->read_only;
+	return (vol->unended > 0 || vol->orphan_file) &&
+	       !vol->dev->read_only && !vol->dev->orphans_stay;
+}
+
+/**
+ * A file without a name, that was there when the volume was opened, is held: somebody
+ * knows it, of before. Whether there is one of that number and generation.
+ */
+bool volume_hold_orphan(struct volume *vol, uint32_t ino, uint32_t gen)
+{
+	struct vnode *vn = vol->orphans;
+
+	while (vn != NULL && vn->ino != ino) {
+		vn = vn->orphan_next;
+	}
+	if (vn == NULL || !vn->unfreed || vn->in.i_generation != gen) {
+		return false;
+	}
+	vn->unfreed = false;
+	vol->unended -= !vn->cut && !vn->spoilt;
+	vn->holds++;
+	return true;
+}
+
+/** Nobody knows any of the others: see dev->orphans_stay. */
+void volume_end_orphans(struct volume *vol)
+{
+	vol->dev->orphans_stay = false;
+}
+
+/** The round that what is changed now belongs to; 0: there are none. */
+uint64_t volume_running(const struct volume *vol)
+{
+	return vol->dev->running;
+}
+
+/** The number of the running transaction in the journal's log; 0: there is none. */
+uint32_t volume_transaction(const struct volume *vol)
+{
+	return vol->dev->transaction;
 }
 
 /**

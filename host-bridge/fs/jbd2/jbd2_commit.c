@@ -326,6 +326,7 @@ static void freeze(struct journal *j)
 		jbd2_live_add(j, jb->buf->block);
 	}
 	j->number += logged;
+	j->dev->transaction = j->number;
 }
 
 /* Sends a closed transaction's blocks to the log, and all data to their places. */

@@ -447,6 +447,7 @@ int journal_open(struct cache *cache, const struct journal_place *place,
 	}
 	dev->running = 1;
 	dev->lasting = 0;
+	dev->transaction = j->number;
 	dev->changed = 0;
 	dev->most = j->most;
 	cache_set_journal(cache, &j->hooks);

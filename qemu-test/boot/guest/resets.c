@@ -4,9 +4,12 @@
  *   make N OVER  resets the channel N times as soon as it is up again, or some
  *                milliseconds later, and says how many met requests; then it
  *                makes the file OVER
+ *   crash N OVER, of SEED   the same, by host-bridge's end, wherever it is then:
+ *                qemu-test/mutants/restart.c
  *   hold DIR OVER   has files open, locked, mapped and without a name until
  *                OVER is there, and looks all the time whether they are what
  *                they were
+ *   disk DEVICE OVER   writes past the cache and reads back until then
  *   once DIR OVER   four processes that do until then what shows when it is
  *                done twice or not at all
  * Prints the first thing that is wrong, or what was done.
@@ -32,6 +35,8 @@
 
 #define PORT_STATE	0xc010	/* abi/channel.h: CHANNEL_IO_STATE */
 #define STATE_DOWN	0
+#define PORT_LOST	0x60d	/* the mutant's: host-bridge's end */
+#define PORT_FAULT	0x60e
 #define WORKERS		4
 #define PAGE		4096
 #define TURNS		3	/* at least */
@@ -54,10 +59,10 @@ static void pause_us(unsigned int us)
 	nanosleep(&t, NULL);
 }
 
+static uint32_t x = 2463534242u;
+
 static unsigned int pick(unsigned int count)
 {
-	static uint32_t x = 2463534242u;
-
 	x ^= x << 13;
 	x ^= x >> 17;
 	x ^= x << 5;
@@ -89,7 +94,12 @@ static unsigned int until_up(int kmsg)
 	}
 }
 
-static void make(unsigned int wanted, const char *over)
+static void end_host(void)
+{
+	outb((unsigned char)pick(256), pick(4) != 0 ? PORT_FAULT : PORT_LOST);
+}
+
+static void make(unsigned int wanted, const char *over, int ends)
 {
 	unsigned int met = 0, waiting, again = 0;
 	int kmsg = open("/dev/kmsg", O_RDONLY);
@@ -97,7 +107,11 @@ static void make(unsigned int wanted, const char *over)
 	CHECK(kmsg >= 0 && lseek(kmsg, 0, SEEK_END) == 0);
 	CHECK(iopl(3) == 0);
 	for (unsigned int i = 0; i < wanted; i++) {
-		outl(STATE_DOWN, PORT_STATE);
+		if (ends) {
+			end_host();
+		} else {
+			outl(STATE_DOWN, PORT_STATE);
+		}
 		waiting = until_up(kmsg);
 		met += waiting != 0;
 		again += waiting;
@@ -199,6 +213,43 @@ static void hold(const char *over)
 	CHECK(flock(other, LOCK_UN) == 0);
 	CHECK(waitpid(waiter, &status, 0) == waiter && status == 0);
 	printf("resets: held for %llu turns\n", (unsigned long long)turns);
+}
+
+/* ---- disk ---- */
+
+#define BLOCKS	512u
+
+/* Blocks in a row that a seeded choice picks, each with its number and that of the
+ * write; all of them are looked at now and then. */
+static void disk(const char *device, const char *over)
+{
+	static uint64_t written[BLOCKS];
+	int fd = open(device, O_RDWR | O_DIRECT);
+	unsigned int turns = 0, n, i;
+	uint64_t *block;
+
+	CHECK(fd >= 0);
+	CHECK(posix_memalign((void **)&block, PAGE, PAGE) == 0);
+	for (; access(over, F_OK) != 0 || turns < TURNS; turns++) {
+		n = pick(BLOCKS);
+		for (i = 0; i < PAGE / 8; i++) {
+			block[i] = (uint64_t)turns << 32 | n;
+		}
+		CHECK(pwrite(fd, block, PAGE, (off_t)n * PAGE) == PAGE);
+		written[n] = block[0];
+		n = pick(BLOCKS);
+		if (written[n] != 0) {
+			CHECK(pread(fd, block, PAGE, (off_t)n * PAGE) == PAGE);
+			CHECK(block[0] == written[n] &&
+			      block[PAGE / 8 - 1] == written[n]);
+		}
+	}
+	for (n = 0; n < BLOCKS; n++) {
+		CHECK(pread(fd, block, PAGE, (off_t)n * PAGE) == PAGE);
+		CHECK(written[n] == 0 || (block[0] == written[n] &&
+		      block[PAGE / 8 - 1] == written[n]));
+	}
+	printf("resets: disk right, %u turns\n", turns);
 }
 
 /* ---- once ---- */
@@ -317,10 +368,15 @@ int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (argc == 4 && strcmp(argv[1], "make") == 0) {
-		make((unsigned int)atoi(argv[2]), argv[3]);
+		make((unsigned int)atoi(argv[2]), argv[3], 0);
+	} else if (argc == 5 && strcmp(argv[1], "crash") == 0) {
+		x += (uint32_t)atoi(argv[4]);
+		make((unsigned int)atoi(argv[2]), argv[3], 1);
 	} else if (argc == 4 && strcmp(argv[1], "hold") == 0) {
 		CHECK(chdir(argv[2]) == 0);
 		hold(argv[3]);
+	} else if (argc == 4 && strcmp(argv[1], "disk") == 0) {
+		disk(argv[2], argv[3]);
 	} else if (argc == 4 && strcmp(argv[1], "once") == 0) {
 		CHECK(chdir(argv[2]) == 0);
 		once(argv[3]);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Records that outlive the program: whole or not there, wherever it ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host-bridge/rt/legacy.h"
+
+#define SIZE	0x800000u
+
+struct open_record {
+	struct legacy head;
+	uint64_t value;
+	uint8_t rest[LEGACY_OPEN_SIZE - 16];
+};
+
+static uint8_t *memory;
+
+static struct open_record *put(uint32_t owner, uint64_t value, uint32_t change)
+{
+	struct open_record r = { { owner, change }, value, { 0 } };
+
+	return legacy_add(LEGACY_OPEN, &r);
+}
+
+static unsigned count(void)
+{
+	struct open_record *r = NULL;
+	unsigned n = 0;
+
+	while ((r = legacy_next(LEGACY_OPEN, r)) != NULL) {
+		n++;
+	}
+	return n;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memory = calloc(1, SIZE);
+	legacy_init(memory, SIZE, 0);
+	return memory == NULL;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	legacy_init(NULL, 0, 0);
+	free(memory);
+	return 0;
+}
+
+static void outlives(void **state)
+{
+	struct open_record *r, *gone;
+
+	(void)state;
+	assert_true(legacy_on());
+	assert_int_equal(legacy_lives(), 0);
+	r = put(1, 10, 0);
+	gone = put(2, 20, 0);
+	put(3, 30, 0);
+	legacy_drop(LEGACY_OPEN, gone);
+	legacy_drop(LEGACY_OPEN, NULL);
+	legacy_say("its end\n");
+	legacy_say("a second");
+	legacy_init(memory, SIZE, 1);
+	assert_int_equal(legacy_lives(), 1);
+	assert_string_equal(legacy_said(), "its end?");
+	assert_int_equal(count(), 2);
+	assert_ptr_equal(legacy_next(LEGACY_OPEN, NULL), r);
+	assert_int_equal(r->value, 10);
+	/* the free place is found */
+	assert_ptr_equal(put(4, 40, 0), gone);
+	assert_int_equal(count(), 3);
+	legacy_init(memory, SIZE, 2);
+	assert_string_equal(legacy_said(), "");
+}
+
+/* A record that was being written, or taken away, is not there. */
+static void is_whole_or_not_there(void **state)
+{
+	struct open_record *r;
+
+	(void)state;
+	r = put(1, 10, 0);
+	put(2, 20, 0);
+	r->head.owner = 0;		/* what comes first, and last */
+	legacy_init(memory, SIZE, 1);
+	assert_int_equal(count(), 1);
+	assert_ptr_equal(put(5, 50, 0), r);
+	assert_int_equal(count(), 2);
+}
+
+static void settles(void **state)
+{
+	struct open_record *r = NULL;
+
+	(void)state;
+	put(1, 1, 0);
+	put(1, 2, 0xfffffffe);		/* numbers go round */
+	put(1, 3, 0xffffffff);
+	put(1, 4, 1);
+	put(1, 5, 7);
+	legacy_settle(1);
+	assert_int_equal(count(), 3);
+	while ((r = legacy_next(LEGACY_OPEN, r)) != NULL) {
+		assert_true(r->value <= 3);
+		assert_int_equal(r->head.change, 0);
+	}
+}
+
+static void is_bounded(void **state)
+{
+	const uint8_t next[LEGACY_LOCK_SIZE] = { 9, 9, 9, 9, 9, 9, 9, 9 };
+	const void *lock = legacy_add(LEGACY_LOCK, next);
+	unsigned n = 0;
+
+	(void)state;
+	while (put(1, n, 0) != NULL) {
+		n++;
+	}
+	assert_int_equal(count(), n);
+	assert_true(n >= 10000);
+	assert_memory_equal(lock, next, sizeof(next));
+	legacy_drop(LEGACY_OPEN, legacy_next(LEGACY_OPEN, NULL));
+	assert_non_null(put(2, 0, 0));
+	assert_null(put(2, 0, 0));
+	/* what is damaged is no record */
+	memset(memory + 8, 0xff, 64);
+	legacy_init(memory, SIZE, 1);
+	assert_int_equal(count(), 0);
+	/* not enough, or none */
+	legacy_init(memory, SIZE / 2, 0);
+	assert_false(legacy_on());
+	assert_null(put(1, 1, 0));
+	assert_null(legacy_next(LEGACY_OPEN, NULL));
+	legacy_settle(0);
+	legacy_say("nobody hears");
+	assert_string_equal(legacy_said(), "");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(outlives, begin, end),
+		cmocka_unit_test_setup_teardown(is_whole_or_not_there, begin,
+						end),
+		cmocka_unit_test_setup_teardown(settles, begin, end),
+		cmocka_unit_test_setup_teardown(is_bounded, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
