@@ -101,6 +101,13 @@ def limits(t, console):
     found = re.search(r"^(\d+) of 20$", said, re.M)
     t.check(found and 1 < int(found[1]) <= 20, f"the bomb: {said!r}")
     enter(console, None)
+    # Who may have no other process is let in with one.
+    console.run("exec cd /sys/fs/cgroup/distro-one; "
+                "echo 0 > isthmus.scope/0/pids.max")
+    said = console.run("exec --distro one echo in")
+    t.check(said == "in\n[exit status 0]\n", f"past the limit: {said!r}")
+    said = console.run("exec --distro one echo a | cat 2>&1")
+    t.check("fork" in said, f"beyond the limit: {said!r}")
     said = console.run("exec distro stop one && echo ended")
     t.check("ended\n" in said, f"the bomb goes on: {said!r}")
     said = console.run("exec distro start one; distro list | grep one")
