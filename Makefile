@@ -175,6 +175,7 @@ check-tools:
 	@python3 -B tools/isthmus_lib/ext4_test.py
 	@python3 -B tools/isthmus_lib/distros_test.py
 	@python3 -B tools/isthmus_lib/mutants_test.py
+	@python3 -B tools/isthmus_lib/ring_loads_test.py
 	@python3 -B qemu-test/diff/exit_trace_test.py
 
 bench: all $(sort $(TEST_ARTIFACTS))
