@@ -282,6 +282,7 @@ static void attributes_have_names(void **state)
 
 	(void)state;
 	GO(make_file(&a, ROOT_ID, "x", &node, NULL), 0);
+	GO(setxattr(&a, node, memset(big, 'n', 256), "value", 5, 0), 34);
 	GO(setxattr(&a, node, "user.one", "value", 5, 0), 0);
 	GO(setxattr(&a, node, "user.one", "value", 5, 1), 17);
 	GO(setxattr(&a, node, "user.two", "value", 5, 2), 61);

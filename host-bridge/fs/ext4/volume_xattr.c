@@ -14,6 +14,7 @@
 
 #include "host-bridge/fs/ext4/volume_int.h"
 
+#define XATTR_NAME_MAX	255u		/* with its kind, as Linux' */
 #define EA_MAGIC	0xea020000u	/* before attributes in the inode */
 
 /* Whether a file has any attributes; costs next to nothing: the inode in memory
@@ -266,11 +267,14 @@ static int xattr_end(struct volume *vol, struct vnode *vn, int error)
 }
 
 /* Whether a name is of a kind that is kept: 0, EINVAL (nothing after the
- * kind) or EOPNOTSUPP. */
+ * kind), ERANGE (longer than any; libext2fs would cut it) or EOPNOTSUPP. */
 static int xattr_kind(const char *name)
 {
 	static const char *const kinds[] = { "user.", "trusted.", "security." };
 
+	if (strlen(name) > XATTR_NAME_MAX) {
+		return ERANGE;
+	}
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		size_t len = strlen(kinds[i]);
 
@@ -287,8 +291,9 @@ static int xattr_kind(const char *name)
  * follows (acl_set()). Returns 0, EEXIST, ENODATA, EINVAL (no name after the
  * kind; no ACL), EOPNOTSUPP (no such kind of name: those of ours are "user.",
  * "trusted.", "security." and the ACLs' two), EACCES (a default ACL of what is
- * no directory), ENOSPC (they must fit the inode and one block), ERANGE, EPERM
- * (immutable; append-only), EROFS, ESTALE, EIO or ENOMEM.
+ * no directory), ENOSPC (they must fit the inode and one block), ERANGE (a name
+ * of more than XATTR_NAME_MAX bytes), EPERM (immutable; append-only), EROFS,
+ * ESTALE, EIO or ENOMEM.
  */
 int volume_xattr_set(struct volume *vol, uint32_t ino, const char *name,
 		     const void *value, size_t len, unsigned flags)
