@@ -441,6 +441,7 @@ static const struct {
 	{ "cpu-rows", run_cpu_rows },
 	{ "storm-rows", run_storm_rows },
 	{ "channel-rows", run_channel_rows },
+	{ "long-rows", run_long_rows },	/* its ADDRESS, as theirs, a factor */
 	/* From here on: one a life. */
 	{ "read", run_read },
 	{ "write", run_write },
@@ -454,6 +455,7 @@ static const struct {
 	{ "protected", run_protected },
 	{ "touch", run_touch },
 	{ "endless-debug", run_endless_debug },
+	{ "endless-steps", run_endless_steps },
 	{ "execute-sizes", run_execute_sizes },
 	{ "reset-itself", run_reset_itself },
 	{ "service", run_service },

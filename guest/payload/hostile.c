@@ -12,6 +12,8 @@ struct row {
 	void (*run)(uint64_t unused);
 };
 
+#define ROWS(rows)	(sizeof(rows) / sizeof((rows)[0]))
+
 static const struct row cpu_rows[] = {
 	{ "HG03 xcr0", run_xcr0 },
 	{ "HG05 cpuid", run_cpuid },
@@ -41,6 +43,20 @@ static const struct row storm_rows[] = {
 	{ "HG25 errors", run_error_storm },
 	{ "HG26 exits", run_exits },
 	{ "HC04 largest calls", run_largest_calls },
+};
+
+/* What is done again and again, for a factor. */
+static const struct row long_rows[] = {
+	{ "HG01 msr reads", run_msr_reads },
+	{ "HG04 controls", run_controls },
+	{ "HG07 caches", run_cache_storm },
+	{ "HG09 exceptions", run_exception_storm },
+	{ "HG15 timers", run_timers },
+	{ "HG25 errors", run_error_storm },
+	{ "HG26 exits", run_exits },
+	{ "HC01 hypercalls", run_call_numbers },
+	{ "RG05 doorbells", run_bells },
+	{ "RG08 reconnects", run_reconnects },
 };
 
 static const struct row channel_rows[] = {
@@ -79,8 +95,18 @@ void row_begin(const char *name)
 	port_out32(HOSTILE_ROW, word);
 }
 
-static void run_rows(const struct row *rows, size_t count)
+static uint32_t factor = 1;
+
+/** So many times as usual, and as the group's argument says. */
+uint32_t row_times(uint32_t usual)
 {
+	return usual * factor;
+}
+
+/* by: a factor for what is done again and again; 0 is 1. */
+static void run_rows(const struct row *rows, size_t count, uint64_t by)
+{
+	factor = by ? (uint32_t)by : 1;
 	for (size_t i = 0; i < count; i++) {
 		row_begin(rows[i].name);
 		rows[i].run(0);
@@ -94,20 +120,22 @@ void run_nothing(uint64_t unused)
 	(void)unused;
 }
 
-void run_cpu_rows(uint64_t unused)
+void run_cpu_rows(uint64_t by)
 {
-	(void)unused;
-	run_rows(cpu_rows, sizeof(cpu_rows) / sizeof(cpu_rows[0]));
+	run_rows(cpu_rows, ROWS(cpu_rows), by);
 }
 
-void run_channel_rows(uint64_t unused)
+void run_channel_rows(uint64_t by)
 {
-	(void)unused;
-	run_rows(channel_rows, sizeof(channel_rows) / sizeof(channel_rows[0]));
+	run_rows(channel_rows, ROWS(channel_rows), by);
 }
 
-void run_storm_rows(uint64_t unused)
+void run_storm_rows(uint64_t by)
 {
-	(void)unused;
-	run_rows(storm_rows, sizeof(storm_rows) / sizeof(storm_rows[0]));
+	run_rows(storm_rows, ROWS(storm_rows), by);
+}
+
+void run_long_rows(uint64_t by)
+{
+	run_rows(long_rows, ROWS(long_rows), by);
 }

@@ -139,6 +139,22 @@ void run_endless_debug(uint64_t unused)
 	}
 }
 
+struct frame;
+
+static __attribute__((interrupt)) void on_debug(struct frame *f)
+{
+	(void)f;	/* whose flags have TF still */
+}
+
+/** A single step after the other, and nothing else, for ever. */
+void run_endless_steps(uint64_t unused)
+{
+	(void)unused;
+	machine_set_handler(1, (const void *)on_debug);
+	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; 1: jmp 1b"
+			 : : : "memory");
+}
+
 /** Executed from one size of page, and then from the other, and again. */
 void run_execute_sizes(uint64_t unused)
 {

@@ -181,7 +181,7 @@ void run_call_numbers(uint64_t unused)
 			 (uint64_t)HC_ENOSYS;
 	}
 	report_value("calls-other", NO_DETAIL, 0, other);
-	for (uint32_t i = 0; i < CALL_RANDOMS; i++) {
+	for (uint32_t i = 0; i < row_times(CALL_RANDOMS); i++) {
 		uint64_t nr = next_random(&seed) % HC_COUNT;
 		uint64_t shift = next_random(&seed) % 64;
 

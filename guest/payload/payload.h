@@ -57,10 +57,12 @@ void run_once(uint64_t unused);
 void run_random(uint64_t order);
 
 /* hostile.c: groups of rows, each of one of the functions below. */
-void run_cpu_rows(uint64_t unused);
-void run_storm_rows(uint64_t unused);
-void run_channel_rows(uint64_t unused);
+void run_cpu_rows(uint64_t by);
+void run_storm_rows(uint64_t by);
+void run_channel_rows(uint64_t by);
+void run_long_rows(uint64_t by);
 void row_begin(const char *name);
+uint32_t row_times(uint32_t usual);
 void run_nothing(uint64_t unused);
 
 /* sweep.c */
@@ -97,6 +99,7 @@ void run_largest_calls(uint64_t unused);
 /* lives.c */
 void run_touch(uint64_t what);
 void run_endless_debug(uint64_t unused);
+void run_endless_steps(uint64_t unused);
 void run_execute_sizes(uint64_t unused);
 void run_reset_itself(uint64_t way);
 

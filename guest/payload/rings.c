@@ -126,7 +126,7 @@ void run_bells(uint64_t unused)
 {
 	(void)unused;
 	(void)link_up();
-	for (uint32_t i = 0; i < BELLS; i++) {
+	for (uint32_t i = 0; i < row_times(BELLS); i++) {
 		link_bell();
 		port_out32(CHANNEL_GUEST_IO_PORT + CHANNEL_IO_INT_CONTROL,
 			   i & 1);
@@ -163,7 +163,7 @@ void run_reconnects(uint64_t unused)
 	uint32_t up = 0;
 
 	(void)unused;
-	for (uint32_t i = 0; i < RECONNECTS; i++) {
+	for (uint32_t i = 0; i < row_times(RECONNECTS); i++) {
 		up += link_up();
 		(void)stream_open(&s, next_port++, PORT_ECHO);
 		ring_tx_put(&link_ring, 0, &s, sizeof(s));

@@ -63,7 +63,7 @@ void run_msr_reads(uint64_t unused)
 		}
 		run_end(&answered);
 	}
-	for (uint32_t i = 0; i < RANDOM_MSRS; i++) {
+	for (uint32_t i = 0; i < row_times(RANDOM_MSRS); i++) {
 		struct msr m = { .number = (uint32_t)next_random(&seed) };
 
 		any += guarded(do_rdmsr, &m) == 0;
@@ -198,7 +198,7 @@ void run_controls(uint64_t unused)
 		__asm__ volatile("lmsw %w0; clts" : : "r"(i));
 	}
 	cd = was | 1u << 30;
-	for (uint32_t i = 0; i < CD_TOGGLES; i++) {
+	for (uint32_t i = 0; i < row_times(CD_TOGGLES); i++) {
 		do_cr0(i & 1 ? &was : &cd);
 	}
 	do_cr0(&was);
