@@ -5,6 +5,7 @@
  * enemy's next life asks for itself.
  */
 #include "cpu.h"
+#include "files.h"
 #include "link.h"
 #include "payload.h"
 #include "proto/fuse.h"
@@ -12,7 +13,6 @@
 #include "proto/nbd.h"
 
 #define NO_DETAIL	(~0ull)
-#define LOST		1		/* no errno: the connection has ended */
 #define MESSAGE_MAX	8192u
 #define FILES		50u
 #define FILE_BYTES	3000u
@@ -25,8 +25,8 @@ static uint32_t next_port = 600;
 static uint64_t unique, session;
 static uint8_t out[MESSAGE_MAX], in[MESSAGE_MAX];
 
-/* One request, as it is; its answer's error, or LOST. The body of it is at in. len is
- * what the header says. */
+/* One request, as it is; its answer's error, or FILES_LOST. The body of it is at in.
+ * len is what the header says. */
 static int64_t ask(uint32_t op, uint64_t node, uint64_t number,
 		   const void *body, uint32_t size, uint32_t len)
 {
@@ -38,23 +38,32 @@ static int64_t ask(uint32_t op, uint64_t node, uint64_t number,
 	memcpy(out, &h, sizeof(h));
 	memcpy(out + sizeof(h), body, size);
 	if (!stream_put(&files, out, sizeof(h) + size)) {
-		return LOST;
+		return FILES_LOST;
 	}
 	do {
 		if (!stream_get(&files, &r, sizeof(r)) || r.len < sizeof(r) ||
 		    r.len > sizeof(in) ||
 		    !stream_get(&files, in, r.len - (uint32_t)sizeof(r))) {
-			return LOST;
+			return FILES_LOST;
 		}
 	} while (r.unique != number);
 	return r.error;
 }
 
-static int64_t fuse(uint32_t op, uint64_t node, const void *body, uint32_t size)
+/** A request as it is to be: its answer's error, or FILES_LOST. */
+int64_t files_do(uint32_t op, uint64_t node, const void *body, uint32_t size)
 {
 	unique += 2;
 	return ask(op, node, unique, body, size,
 		   (uint32_t)sizeof(struct fuse_in_header) + size);
+}
+
+/** Is there that name? One that is not is answered, too, by node 0. size counts the
+ * name's end. */
+bool files_find(uint64_t parent, const char *name, uint32_t size)
+{
+	return files_do(FUSE_LOOKUP, parent, name, size) == 0 &&
+	       files_node() != 0;
 }
 
 /* A connection with a session of its own, ready for requests. */
@@ -72,26 +81,33 @@ static bool files_up(void)
 	return stream_open(&files, next_port, FUSE_CHANNEL_PORT) &&
 	       ask(FUSE_CHANNEL_HELLO, 0, ~0ull, &hello, sizeof(hello),
 		   sizeof(struct fuse_in_header) + sizeof(hello)) == 0 &&
-	       fuse(FUSE_INIT, 0, &init, sizeof(init)) == 0;
+	       files_do(FUSE_INIT, 0, &init, sizeof(init)) == 0;
 }
 
-/* The connection, if it is gone: what makes no sense ends it, and no more. */
-static void again(void)
+/** The connection, if it is gone: what makes no sense ends it, and no more. */
+void files_again(void)
 {
 	if (files.ended && !files_up()) {
 		report_value("files-lost", NO_DETAIL, 0, 0xbad);
 	}
 }
 
-static void tell(const char *name, uint64_t detail, int64_t error)
+/** An attempt's line: its error, 0xdead if the connection has ended by it. */
+void files_tell(const char *name, uint64_t detail, int64_t error)
 {
-	report_value(name, detail, 0, (uint64_t)(error == LOST ? 0xdead :
-						-error));
-	again();
+	report_value(name, detail, 0,
+		     (uint64_t)(error == FILES_LOST ? 0xdead : -error));
+	files_again();
 }
 
-/* The node that a LOOKUP or the like has answered. */
-static uint64_t answered_node(void)
+/** The last answer's body; what is behind it is of the one before. */
+void *files_answer(void)
+{
+	return in;
+}
+
+/** The node that a LOOKUP or the like has answered. */
+uint64_t files_node(void)
 {
 	return ((const struct fuse_entry_out *)in)->nodeid;
 }
@@ -112,30 +128,34 @@ void run_names(uint64_t unused)
 		for (const char *c = names[i]; *c; c++) {
 			n++;
 		}
-		tell("lookup-", i, fuse(FUSE_LOOKUP, 1, names[i], n));
+		files_tell("lookup-", i,
+			   files_do(FUSE_LOOKUP, 1, names[i], n));
 		/* and as a name to make */
 		memcpy(longer, "\x7f\x01\x00\x00\x12\x00\x00\x00", 8);
 		memcpy(longer + 8, names[i], n);
-		tell("mkdir-", i, fuse(FUSE_MKDIR, 1, longer, 8 + n));
+		files_tell("mkdir-", i,
+			   files_do(FUSE_MKDIR, 1, longer, 8 + n));
 	}
 	memset(longer, 'x', 256);
 	longer[256] = '\0';
-	tell("lookup-", 256, fuse(FUSE_LOOKUP, 1, longer, 257));
-	tell("lookup-", 300, fuse(FUSE_LOOKUP, 1, "open end", 8));
+	files_tell("lookup-", 256, files_do(FUSE_LOOKUP, 1, longer, 257));
+	files_tell("lookup-", 300, files_do(FUSE_LOOKUP, 1, "open end", 8));
 	for (uint32_t up = 0; up < 64; up++) {
-		if (fuse(FUSE_LOOKUP, 1, "..", 3) == 0 && answered_node() != 1) {
-			report_value("above", up, 0, answered_node());
+		if (files_do(FUSE_LOOKUP, 1, "..", 3) == 0 &&
+		    files_node() != 1) {
+			report_value("above", up, 0, files_node());
 		}
-		again();
+		files_again();
 	}
 }
 
-static int64_t make_dir(uint64_t parent, const char *name, uint32_t size)
+/** A directory; size counts the name's end. */
+int64_t files_make_dir(uint64_t parent, const char *name, uint32_t size)
 {
 	uint8_t body[64] = { 0xed, 0x01, 0, 0, 0x12, 0, 0, 0 };
 
 	memcpy(body + 8, name, size);
-	return fuse(FUSE_MKDIR, parent, body, 8 + size);
+	return files_do(FUSE_MKDIR, parent, body, 8 + size);
 }
 
 /** Directories moved into themselves, over the root; links of directories; files that
@@ -148,30 +168,36 @@ void run_moves(uint64_t unused)
 	uint64_t outer;
 
 	(void)unused;
-	(void)make_dir(1, "outer", 6);
-	outer = answered_node();
-	(void)make_dir(outer, "inner", 6);
-	move.dir = answered_node();
+	(void)files_make_dir(1, "outer", 6);
+	outer = files_node();
+	(void)files_make_dir(outer, "inner", 6);
+	move.dir = files_node();
 	memcpy(move.names, "outer\0x", 8);
-	tell("into-itself", NO_DETAIL, fuse(FUSE_RENAME, 1, &move, 16));
+	files_tell("into-itself", NO_DETAIL,
+		   files_do(FUSE_RENAME, 1, &move, 16));
 	move.dir = 1;
 	memcpy(move.names, "outer\0..", 9);
-	tell("over-root", NO_DETAIL, fuse(FUSE_RENAME, 1, &move, 17));
+	files_tell("over-root", NO_DETAIL,
+		   files_do(FUSE_RENAME, 1, &move, 17));
 	memcpy(move.names, "inner\0.", 8);
-	tell("over-dot", NO_DETAIL, fuse(FUSE_RENAME, outer, &move, 16));
+	files_tell("over-dot", NO_DETAIL,
+		   files_do(FUSE_RENAME, outer, &move, 16));
 	move.dir = outer;
-	tell("link-dir", NO_DETAIL, fuse(FUSE_LINK, 1, &move, 16));
+	files_tell("link-dir", NO_DETAIL,
+		   files_do(FUSE_LINK, 1, &move, 16));
 	move.dir = 0x123456789ull;
-	tell("into-nothing", NO_DETAIL, fuse(FUSE_RENAME, 1, &move, 16));
+	files_tell("into-nothing", NO_DETAIL,
+		   files_do(FUSE_RENAME, 1, &move, 16));
 	for (uint32_t i = 0; i < 4; i++) {
 		struct fuse_open_in open = { 0 };
 
 		node.in = (struct fuse_mknod_in){ .mode = kinds[i] };
 		memcpy(node.name, "node0", 6);
 		node.name[4] = (char)('0' + i);
-		if (fuse(FUSE_MKNOD, 1, &node, sizeof(node.in) + 6) == 0) {
-			tell("open-special-", i, fuse(FUSE_OPEN,
-			     answered_node(), &open, sizeof(open)));
+		if (files_do(FUSE_MKNOD, 1, &node, sizeof(node.in) + 6) == 0) {
+			files_tell("open-special-", i,
+				   files_do(FUSE_OPEN, files_node(), &open,
+					    sizeof(open)));
 		}
 	}
 }
@@ -185,15 +211,16 @@ void run_nodes(uint64_t unused)
 	uint32_t good = 0;
 
 	(void)unused;
+	(void)files_make_dir(1, "known", 6);
 	for (uint32_t i = 0; i < NODES; i++) {
-		good += fuse(FUSE_LOOKUP, 1, "welcome.txt", 12) == 0;
+		good += files_find(1, "known", 6);
 	}
 	report_value("lookups", NO_DETAIL, 0, good);
 	good = 0;
 	for (uint32_t i = 0; i < 200; i++) {
-		good += fuse(FUSE_GETATTR, next_random(&seed), &attr,
-			     sizeof(attr)) == 0;
-		again();
+		good += files_do(FUSE_GETATTR, next_random(&seed), &attr,
+				 sizeof(attr)) == 0;
+		files_again();
 	}
 	report_value("nodes-of-nobody", NO_DETAIL, 0, good);
 	twice = unique += 2;
@@ -201,16 +228,16 @@ void run_nodes(uint64_t unused)
 		  sizeof(struct fuse_in_header) + sizeof(attr));
 	(void)stream_put(&files, out, sizeof(struct fuse_in_header) +
 			 sizeof(attr));
-	tell("after-twice", NO_DETAIL, fuse(FUSE_GETATTR, 1, &attr,
-					    sizeof(attr)));
+	files_tell("after-twice", NO_DETAIL,
+		   files_do(FUSE_GETATTR, 1, &attr, sizeof(attr)));
 	/* no answer to this one */
 	memcpy(out, &(struct fuse_in_header){ .len = 48, .unique = unique + 1,
 	       .opcode = FUSE_INTERRUPT }, 40);
 	(void)stream_put(&files, out, 48);
-	(void)fuse(FUSE_INIT, 0, &init, sizeof(init));
-	again();
-	tell("after-init", NO_DETAIL, fuse(FUSE_GETATTR, 1, &attr,
-					   sizeof(attr)));
+	(void)files_do(FUSE_INIT, 0, &init, sizeof(init));
+	files_again();
+	files_tell("after-init", NO_DETAIL,
+		   files_do(FUSE_GETATTR, 1, &attr, sizeof(attr)));
 }
 
 /** Lengths that are not the message's, sizes and offsets that no file has, any
@@ -232,16 +259,16 @@ void run_sizes(uint64_t unused)
 
 		(void)stream_put(&files, &h, sizeof(h));
 		stream_close(&files);
-		again();
+		files_again();
 	}
-	(void)fuse(FUSE_READ, 1, &read, sizeof(read));
-	again();
-	(void)fuse(FUSE_WRITE, 1, &read, sizeof(read));
-	again();
-	(void)fuse(FUSE_READDIR, 1, &read, sizeof(read));
-	again();
-	(void)fuse(FUSE_SETXATTR, 1, &xattr, sizeof(xattr));
-	again();
+	(void)files_do(FUSE_READ, 1, &read, sizeof(read));
+	files_again();
+	(void)files_do(FUSE_WRITE, 1, &read, sizeof(read));
+	files_again();
+	(void)files_do(FUSE_READDIR, 1, &read, sizeof(read));
+	files_again();
+	(void)files_do(FUSE_SETXATTR, 1, &xattr, sizeof(xattr));
+	files_again();
 	for (uint32_t i = 0; i < 400; i++) {
 		uint32_t size = (uint32_t)(next_random(&seed) % sizeof(body));
 		uint32_t op = (uint32_t)(next_random(&seed) % 56);
@@ -255,11 +282,12 @@ void run_sizes(uint64_t unused)
 		    op == FUSE_SETLKW || op == FUSE_DESTROY) {
 			continue;
 		}
-		ended += fuse(op, i & 1, body, size) == LOST;
-		again();
+		ended += files_do(op, i & 1, body, size) == FILES_LOST;
+		files_again();
 	}
 	report_value("ended", NO_DETAIL, 0, ended <= 400);
-	tell("sizes", NO_DETAIL, fuse(FUSE_GETATTR, 1, &attr, sizeof(attr)));
+	files_tell("sizes", NO_DETAIL,
+		   files_do(FUSE_GETATTR, 1, &attr, sizeof(attr)));
 }
 
 /** A directory in a directory, and so on; and again out of it. */
@@ -269,12 +297,12 @@ void run_depth(uint64_t unused)
 	uint32_t depth = 0;
 
 	(void)unused;
-	while (depth < DEPTH && make_dir(at[depth], "deep", 5) == 0) {
-		at[++depth] = answered_node();
+	while (depth < DEPTH && files_make_dir(at[depth], "deep", 5) == 0) {
+		at[++depth] = files_node();
 	}
 	report_value("depth", NO_DETAIL, 0, depth);
 	while (depth-- > 0) {
-		if (fuse(FUSE_RMDIR, at[depth], "deep", 5) != 0) {
+		if (files_do(FUSE_RMDIR, at[depth], "deep", 5) != 0) {
 			report_value("deep-left", depth, 0, 0xbad);
 			return;
 		}
@@ -342,8 +370,8 @@ static int64_t file_io(uint64_t node, uint64_t fh, uint32_t n, bool *same)
 	for (uint32_t i = 0; i < FILE_BYTES; i++) {
 		data[sizeof(w) + i] = (uint8_t)mixed(n * FILE_BYTES + i);
 	}
-	error = fuse(FUSE_WRITE, node, data, sizeof(data));
-	error = error ? error : fuse(FUSE_READ, node, &r, sizeof(r));
+	error = files_do(FUSE_WRITE, node, data, sizeof(data));
+	error = error ? error : files_do(FUSE_READ, node, &r, sizeof(r));
 	*same = true;
 	for (uint32_t i = 0; i < FILE_BYTES; i++) {
 		*same = *same && in[i] == data[sizeof(w) + i];
@@ -364,20 +392,22 @@ static bool file_works(uint32_t n)
 
 	c.name[4] = (char)('A' + n / 26);
 	c.name[5] = (char)('A' + n % 26);
-	if (fuse(FUSE_CREATE, 1, &c, sizeof(c.in) + 7) != 0) {
+	/* a life that ended amid it has left it */
+	(void)files_do(FUSE_UNLINK, 1, c.name, 7);
+	if (files_do(FUSE_CREATE, 1, &c, sizeof(c.in) + 7) != 0) {
 		return false;
 	}
-	node = answered_node();
+	node = files_node();
 	release.fh = *(uint64_t *)(in + sizeof(struct fuse_entry_out));
 	good = file_io(node, release.fh, n, &same) == 0 && same;
 	for (uint32_t i = 0; i < 14; i++) {
-		good = good && fuse(FUSE_GETATTR, node, &attr,
-				    sizeof(attr)) == 0 &&
+		good = good && files_do(FUSE_GETATTR, node, &attr,
+					sizeof(attr)) == 0 &&
 		       ((struct fuse_attr_out *)in)->attr.size == FILE_BYTES;
 	}
-	return fuse(FUSE_RELEASE, node, &release, sizeof(release)) == 0 &&
-	       fuse(FUSE_LOOKUP, 1, c.name, 7) == 0 &&
-	       fuse(FUSE_UNLINK, 1, c.name, 7) == 0 && good;
+	return files_do(FUSE_RELEASE, node, &release, sizeof(release)) == 0 &&
+	       files_find(1, c.name, 7) &&
+	       files_do(FUSE_UNLINK, 1, c.name, 7) == 0 && good;
 }
 
 /** O4: 1,000 operations on files and 100 connections, each looked at. */

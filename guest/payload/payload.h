@@ -129,4 +129,8 @@ void run_depth(uint64_t unused);
 void run_disks(uint64_t unused);
 void run_service(uint64_t unused);
 
+/* links.c */
+void run_links(uint64_t unused);
+void run_attributes(uint64_t unused);
+
 #endif

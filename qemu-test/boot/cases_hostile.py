@@ -40,7 +40,7 @@ def hostile_storm(t):
     rows(t, "storm")
 
 
-@case("hostile-channel", "rings, connections, files, disks by hand: 15 rows, "
+@case("hostile-channel", "rings, connections, files, disks by hand: 17 rows, "
       "all oracles, and the service that is owed", only=REAL, why=WHY,
       later=REAL)
 def hostile_channel(t):

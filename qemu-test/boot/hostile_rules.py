@@ -217,6 +217,7 @@ def _refused(*names):
 LONG = ("HG01", "HG04", "HG07", "HG09", "HG15", "HG25", "HG26", "HC01", "RG05",
         "RG08")
 RECONNECTS = 100
+LINKS, SWAPS = 11, 200          # guest/payload/links.c
 SERVICE = _values(service_up=1, service_files=50, service_sockets=100)
 
 
@@ -247,6 +248,14 @@ def of(group, platform, by=1):
             "RG07": _values(unread=1), "RG08": _values(up=RECONNECTS * by),
             "RG09": _values(leftovers=0),
             "RG10": _values(), "NP01": _refused("lookup", "mkdir"),
+            "NP02": _values(links_kept=LINKS, links_swapped=SWAPS // 2,
+                            links_too_long=0, links_followed=0,
+                            links_beacon=0),
+            "NP08": _values(attribute=0, attributes_odd=0, attribute_short=34,
+                            attribute_open=0, attribute_size=100,
+                            attribute_grown=34, attribute_then=1,
+                            attributes_list_short=34, attributes_full=1,
+                            attributes_gone=0),
             "NP03": _refused("into-itself", "over-root", "over-dot",
                              "into-nothing", "link-dir"),
             "NP05": _values(lookups=3000, nodes_of_nobody=0, after_init=0,
