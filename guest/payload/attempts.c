@@ -441,6 +441,7 @@ static const struct {
 	{ "cpu-rows", run_cpu_rows },
 	{ "storm-rows", run_storm_rows },
 	{ "channel-rows", run_channel_rows },
+	{ "two-rows", run_two_rows },
 	{ "long-rows", run_long_rows },	/* its ADDRESS, as theirs, a factor */
 	/* From here on: one a life. */
 	{ "read", run_read },

@@ -79,6 +79,11 @@ static const struct row channel_rows[] = {
 	{ "HG27 service", run_service },
 };
 
+static const struct row two_rows[] = {
+	{ "HG21 replaced instructions", run_replaced },
+	{ "RG03 flipped headers", run_flipped },
+};
+
 /** A row begins: its name's first four characters are told to the oracle. The canary is
  * to be there first; all ones: there is no oracle. */
 void row_begin(const char *name)
@@ -135,6 +140,11 @@ void run_channel_rows(uint64_t by)
 void run_storm_rows(uint64_t by)
 {
 	run_rows(storm_rows, ROWS(storm_rows), by);
+}
+
+void run_two_rows(uint64_t by)
+{
+	run_rows(two_rows, ROWS(two_rows), by);
 }
 
 void run_long_rows(uint64_t by)

@@ -60,6 +60,7 @@ void run_random(uint64_t order);
 void run_cpu_rows(uint64_t by);
 void run_storm_rows(uint64_t by);
 void run_channel_rows(uint64_t by);
+void run_two_rows(uint64_t by);
 void run_long_rows(uint64_t by);
 void row_begin(const char *name);
 uint32_t row_times(uint32_t usual);
@@ -109,6 +110,10 @@ void run_nmis(uint64_t unused);
 void run_commands(uint64_t unused);
 void run_timers(uint64_t unused);
 void run_clock_pages(uint64_t unused);
+
+/* second.c */
+void run_replaced(uint64_t unused);
+void run_flipped(uint64_t unused);
 
 /* rings.c */
 void run_bad_indices(uint64_t unused);

@@ -61,3 +61,15 @@ def hostile_lives(t):
     enemy = Hostile(t, [test for test, _ in lives])
     enemy.lives([outcome for _, outcome in lives])
     judge(t, enemy, "lives")
+
+
+@case("hostile-two", "two vCPUs: an instruction that is replaced after its "
+      "exit, headers that change while the host reads; all oracles",
+      only=REAL, why=WHY, later=REAL)
+def hostile_two(t):
+    # QEMU's firmware does not come up on two CPUs that count instructions
+    exact = t.platform not in QEMU
+    enemy = Hostile(t, ["two-rows"], "--smp", "2", vcpus=2, exact=exact,
+                    timeout=400)
+    enemy.until_end()
+    judge(t, enemy, "two")

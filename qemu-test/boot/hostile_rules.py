@@ -226,6 +226,24 @@ def nothing(said):
     return [f"{said}"] if said else []
 
 
+def replaced(said):
+    """Either of the two that were there, or an exception of the page's."""
+    wrong = _expect(said, {"replaced-other": "ok 0x0",
+                           "replacements": "ok .*"})
+    ends = sum(_value(result) or 0 for name, _, result in said
+               if name in ("replaced-first", "replaced-third"))
+    return wrong + ([] if ends else ["no instruction was carried out"])
+
+
+def _flipped(platform):
+    """The host has seen some that end the channel, and made it anew; on QEMU,
+    whose two CPUs may not run at the same time, perhaps none."""
+    resets = "ok .*" if platform in QEMU else "ok 0x[1-9a-f][0-9a-f]*"
+    return lambda said: _expect(said, {
+        "link": "ok 0x1", "flips-sent": "ok 0x1", "flips-resets": resets,
+        "flips-then": "ok 0x1"})
+
+
 def of(group, platform, by=1):
     """{row: its rule} of a group of guest/payload/hostile.c; by: its factor."""
     groups = {
@@ -265,6 +283,8 @@ def of(group, platform, by=1):
                             files_any_port=0, net_any_port=0, echo=1),
             "NPCI": _values(pci_then=1, bar=0),
             "HG27": SERVICE},
+        "two": {"HG21": replaced,
+                "RG03": _flipped(platform)},
         "lives": {row: lambda said: [] for row in
                   ("HG08", "HG09", "HG12", "HG18", "HG19", "HG20", "HG24")}
         | {"HG27": lambda said: SERVICE(said[-3:])},
