@@ -121,7 +121,7 @@ HOST_PROBE_OBJS := $(HOST_OUT)/probe/main.o $(HOST_OUT)/probe/probe.o \
 $(HOST_OUT)/probe/main.o: host-bridge/main.c
 $(HOST_OUT)/probe/probe.o: qemu-test/pci/probe.c
 $(HOST_OUT)/probe/storm.o: qemu-test/pci/storm.c
-$(HOST_PROBE_OBJS): host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS)
+$(HOST_PROBE_OBJS) $(HOST_OUT)/probe/host.o: host-bridge/build.mk | $(HOST_NEWLIB) $(HOST_LIBFDT) $(HOST_EXT2FS)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -flto% -fno-fat-lto-objects,$(HOST_CFLAGS)) $(HOST_WARN) \
 		-MMD -MP -c $(filter %.c,$^) -o $@
@@ -131,4 +131,16 @@ $(HOST_OUT)/host-bridge-probe.elf: $(HOST_PROBE_OBJS) $(HOST_OBJS) $(HOST_OUT)/l
 	$(call HOST_LINK,-Wl$(hv_comma)--wrap=pci_init $(HOST_PROBE_OBJS) \
 		$(filter-out $(HOST_OUT)/host-bridge/main.o,$(HOST_OBJS)))
 
--include $(HOST_PROBE_OBJS:.o=.d)
+# And with an enemy in it (qemu-test/hostile/host.c), likewise.
+TEST_ARTIFACTS += $(HOST_OUT)/host-bridge-hostile.elf
+
+HOST_HOSTILE_OBJS := $(HOST_OUT)/probe/main.o $(HOST_OUT)/probe/host.o
+
+$(HOST_OUT)/probe/host.o: qemu-test/hostile/host.c
+
+$(HOST_OUT)/host-bridge-hostile.elf: $(HOST_HOSTILE_OBJS) $(HOST_OBJS) $(HOST_OUT)/lwip.a \
+		host-bridge/rt/host-bridge.lds
+	$(call HOST_LINK,-Wl$(hv_comma)--wrap=pci_init $(HOST_HOSTILE_OBJS) \
+		$(filter-out $(HOST_OUT)/host-bridge/main.o,$(HOST_OBJS)))
+
+-include $(HOST_PROBE_OBJS:.o=.d) $(HOST_OUT)/probe/host.d

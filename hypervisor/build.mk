@@ -62,7 +62,7 @@ build/hypervisor/hypervisor-trace.elf: $(HV_TRACE_OBJS) hypervisor/hypervisor.ld
 TEST_ARTIFACTS += build/hypervisor/hypervisor-hostile.elf
 
 HV_HOSTILE_WRAP := exit_handle vcpu_prepare partition_kill partition_create_all \
-	lock_take lock_try lock_drop
+	lock_take lock_try lock_drop frame_take
 HV_HOSTILE_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS)) \
 	build/hypervisor/traced/oracle.o
 

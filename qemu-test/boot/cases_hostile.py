@@ -4,7 +4,7 @@
 import os
 
 import hostile_rules as rules
-from hostile import Hostile
+from hostile import HOST, Hostile
 from runner import QEMU, case
 
 REAL = ("bochs", *QEMU)
@@ -73,3 +73,18 @@ def hostile_two(t):
                     timeout=400)
     enemy.until_end()
     judge(t, enemy, "two")
+
+
+@case("hostile-host", "a host partition that asks for what it may not have, "
+      "and for what fails within: 2 rows, all oracles, and the service that is "
+      "owed", only=REAL, why=WHY, later=REAL)
+def hostile_host(t):
+    enemy = Hostile(t, ["HG27/service"], host=HOST, timeout=300)
+    console = enemy.console
+    console.expect("HOST end")
+    for _ in range(2):              # the second begins, and ends the first
+        ends = enemy.enemy_said().count("PAYLOAD end\n")
+        console.run("linux stop enemy")
+        console.send("linux start enemy")
+        enemy.until_end(ends + 1)
+    judge(t, enemy, "host")

@@ -226,6 +226,19 @@ def nothing(said):
     return [f"{said}"] if said else []
 
 
+def host(said):
+    """A hostile host partition: qemu-test/hostile/host.c."""
+    return _expect(said, {"calls-taken": "ok 0x0"})
+
+
+def without_memory(said):
+    """Each call had to do without a page at least once."""
+    return _expect(said, {
+        "split-wrong": "ok 0x0", "failures-wrong": "ok 0x0",
+        **{f"{name}-failed": "ok 0x[1-9a-f][0-9a-f]*"
+           for name in ("donate", "start")}})
+
+
 def replaced(said):
     """Either of the two that were there, or an exception of the page's."""
     wrong = _expect(said, {"replaced-other": "ok 0x0",
@@ -285,6 +298,8 @@ def of(group, platform, by=1):
             "HG27": SERVICE},
         "two": {"HG21": replaced,
                 "RG03": _flipped(platform)},
+        "host": {"HC02": host, "HC03": without_memory,
+                 "HG27": lambda said: SERVICE(said[-3:])},
         "lives": {row: lambda said: [] for row in
                   ("HG08", "HG09", "HG12", "HG18", "HG19", "HG20", "HG24")}
         | {"HG27": lambda said: SERVICE(said[-3:])},

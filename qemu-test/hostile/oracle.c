@@ -32,6 +32,8 @@ bool __real_lock_try(struct lock *l);
 bool __wrap_lock_try(struct lock *l);
 void __real_lock_drop(struct lock *l);
 void __wrap_lock_drop(struct lock *l);
+hpa_t __real_frame_take(uint8_t who);
+hpa_t __wrap_frame_take(uint8_t who);
 
 extern const uint64_t image_start[], rodata_end[];
 
@@ -55,6 +57,7 @@ static uint32_t clock_offset;
 static uint32_t all_beats;
 static int32_t held[BOOT_MAX_CPUS];	/* locks, by CPU */
 static bool killed[BOOT_MAX_CPUS];	/* within the exit that is handled */
+static uint32_t pages_left;		/* to be had, and one more; 0: all */
 
 static void own(void)
 {
@@ -173,8 +176,12 @@ static void hear(struct vcpu *v, const struct vm_exit *e)
 {
 	uint32_t id = v->partition->id, value = (uint32_t)v->regs.rax;
 
-	if (id == HOSTILE_ENEMY && e->io.port == HOSTILE_ROW) {
+	if (id != HOSTILE_CANARY && e->io.port == HOSTILE_ROW) {
 		begin(value);
+	}
+	if (partition_is_host(v->partition) &&
+	    e->io.port == HOSTILE_NO_PAGE) {
+		pages_left = value;
 	}
 	if (id != HOSTILE_CANARY) {
 		return;
@@ -209,6 +216,10 @@ static void answer(struct vcpu *v, const struct vm_exit *e)
 	}
 	if (id == HOSTILE_CANARY && e->io.port == CANARY_BEAT) {
 		v->regs.rax = boot.tsc_hz / 1000;
+	}
+	if (partition_is_host(v->partition) &&
+	    e->io.port == HOSTILE_NO_PAGE) {
+		v->regs.rax = pages_left;
 	}
 }
 
@@ -308,6 +319,16 @@ void __wrap_lock_drop(struct lock *l)
 		held[this_cpu()->index]--;
 	}
 	__real_lock_drop(l);
+}
+
+/** In front of frame_take(): there is none, once, when the host partition says so. The
+ * others are not counted: on its CPU nobody else is in a call meanwhile. */
+hpa_t __wrap_frame_take(uint8_t who)
+{
+	if (this_cpu()->index == 0 && pages_left && !--pages_left) {
+		return HPA(FRAME_NULL);
+	}
+	return __real_frame_take(who);
 }
 
 /** In front of partition_create_all(): each CPU is itself from here on. */

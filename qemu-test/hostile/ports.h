@@ -16,6 +16,10 @@
 #define HOSTILE_ROW	0xd1f0u
 #define HOSTILE_END	0x2e444e45u	/* "END.": no row */
 
+/* The host partition, which may begin rows, too. OUT: so many pages from now on there
+ * is none, once; 0: there always is. IN: how many are to go until then. */
+#define HOSTILE_NO_PAGE	0xd1f4u
+
 /* The canary. */
 #define CANARY_BEAT	0xd1e0u	/* its TSC's low half; IN: ticks in a ms */
 #define CANARY_MEMORY	0xd1e4u	/* all looked at; not 0: where it has changed */
