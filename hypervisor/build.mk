@@ -120,14 +120,21 @@ build/hypervisor/mutant-%.elf: build/hypervisor/mutants/%.o $(HV_MUTANT_OBJS) \
 		-T hypervisor/hypervisor.lds -o $@ $< $(HV_MUTANT_OBJS)
 
 # And those with a file changed (qemu-test/mutants/isolation.py): CHANGED is which of
-# hypervisor/, BY what is compiled in its place, AS what is made.
-.PHONY: changed-hypervisor
+# hypervisor/, BY what is compiled in its place, AS what is made. changed-hostile: with
+# the hostile tests' oracle (qemu-test/mutants/registers.py).
+.PHONY: changed-hypervisor changed-hostile
+changed-hypervisor: HV_CHANGED_OBJS := $(HV_MUTANT_OBJS)
+changed-hostile: HV_CHANGED_OBJS := $(HV_HOSTILE_OBJS)
+changed-hostile: HV_CHANGED_WRAP := $(HV_HOSTILE_WRAP)
 changed-hypervisor: $(HV_MUTANT_OBJS)
+changed-hostile: $(HV_HOSTILE_OBJS)
+changed-hypervisor changed-hostile:
 	$(CC) $(HV_TRACE_CFLAGS) -I$(dir hypervisor/$(CHANGED)) -w -c $(BY) -o $(AS).o
 	$(CC) $(HV_TRACE_CFLAGS) -nostdlib -static -no-pie \
 		-Wl,-z,noexecstack,-z,max-page-size=4096,--build-id=none \
+		$(addprefix -Wl$(hv_comma)--wrap=,$(HV_CHANGED_WRAP)) \
 		-T hypervisor/hypervisor.lds -o $(AS) $(AS).o \
-		$(filter-out build/hypervisor/traced/$(CHANGED).o,$(HV_MUTANT_OBJS))
+		$(filter-out build/hypervisor/traced/$(CHANGED).o,$(HV_CHANGED_OBJS))
 
 .PRECIOUS: build/hypervisor/mutants/%.o
 -include $(wildcard build/hypervisor/mutants/*.d)

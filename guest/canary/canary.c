@@ -23,6 +23,7 @@
 #define CR4_OSXSAVE	(1ull << 18)
 #define CR0_WP		(1ull << 16)
 #define XCR0_ALL	7u
+#define XCR0_AVX	4u
 #define BUSY_ROUNDS	4096u
 #define FLAGS_IF	0x200ull
 #define FLAGS_CHECKED	0x8d5ull	/* OF SF ZF AF PF CF */
@@ -72,7 +73,7 @@ static const struct control {
 	{ dr7_get, dr7_set, 0xffff0000, 0x400 },	/* none enabled */
 	{ cr0_get, cr0_set, CR0_WP, 0x80000033 },
 	{ cr4_get, cr4_set, 0x80, 0x20 | CR4_OSFXSR | CR4_OSXSAVE },
-	{ xcr0_get, xcr0_set, 0, XCR0_ALL },
+	{ xcr0_get, xcr0_set, XCR0_AVX, XCR0_ALL & ~XCR0_AVX },
 };
 
 static const struct {
@@ -84,8 +85,8 @@ static const struct {
 	{ 0xc0000102, 0x7fffffffffff, 0xffff800000000000 }, /* KERNEL_GS */
 	{ 0x174, 0xffff, 0 }, { 0x175, 0x7fffffffffff, 0 },
 	{ 0x176, 0x7fffffffffff, 0 },			/* SYSENTER */
-	{ 0xc0000081, ~0ull, 0 },			/* STAR */
-	{ 0xc0000082, 0x7fffffffffff, 0xffff800000000000 }, /* LSTAR */
+	{ 0xc0000081, 0xffff0000ffffffff, 0x10ull << 32 }, /* STAR: its CS */
+	{ 0xc0000082, 0x10, (uintptr_t)canary_syscall },   /* LSTAR: either */
 	{ 0xc0000083, 0x7fffffffffff, 0 },		/* CSTAR */
 	{ 0xc0000084, 0xffffffff, 0 },			/* FMASK */
 	{ 0x277, 0x0404040404040404, 0x0101010101010101 },	/* PAT: WC, WP */
@@ -94,9 +95,15 @@ static const struct {
 
 #define CONTROLS	(sizeof(controls) / sizeof(controls[0]))
 #define MSRS		(sizeof(msrs) / sizeof(msrs[0]))
+#define XCR0		(CONTROLS - 1)
+#define LSTAR		(CONTROLS + 7)
+#define TSC_AUX		(CONTROLS + 11)
+#define EFER		0xc0000080u
+#define EFER_SCE	1ull
 
 static struct canary_regs in, out;
 static uint64_t ticks_ms, tables;
+static bool has_rdtscp;
 
 /* All set for a round. SYSCALL's exit, so they take their turn: one each round, and
  * what was set last stays. */
@@ -119,7 +126,6 @@ static void set_all(uint64_t round, uint64_t *expected)
 	for (i = 4; i < 20; i += 2) {	/* ten bytes each */
 		area[i + 1] &= 0xffff;
 	}
-	area[64] = XCR0_ALL;
 	for (i = 65; i < 72; i++) {
 		area[i] = 0;
 	}
@@ -128,14 +134,34 @@ static void set_all(uint64_t round, uint64_t *expected)
 			      (mixed(round * 64 + 20 + i) & controls[i].free);
 		controls[i].set(expected[i]);
 	}
+	area[64] = expected[XCR0];
 	i = (uint32_t)(round % MSRS);
 	expected[CONTROLS + i] = msrs[i].fixed |
 				 (mixed(round * 64 + 40 + i) & msrs[i].free);
 	wrmsr(msrs[i].number, expected[CONTROLS + i]);
 }
 
+/* Where SYSCALL leads: which of the two. Reading its MSRs exits, and says what the
+ * hypervisor knows; this is what the processor has. */
+static uint64_t syscall_leads(void)
+{
+	uint64_t v;
+
+	__asm__ volatile("syscall" : "=a"(v) : : "rcx", "r11", "memory");
+	return v;
+}
+
+static uint32_t tsc_aux(void)
+{
+	uint32_t v;
+
+	__asm__ volatile("rdtscp" : "=c"(v) : : "eax", "edx");
+	return v;
+}
+
 /* 0, or what is not as it was set: 1 a general register, 2 flags, 3 of the XSAVE
- * area, 4 CR3, 0x10 + a control register, 0x20 + an MSR; from bit 16 on which. */
+ * area, 4 CR3, 5 where SYSCALL leads, 6 what RDTSCP says, 0x10 + a control register,
+ * 0x20 + an MSR; from bit 16 on which. */
 static uint32_t differs(const uint64_t *expected)
 {
 	const uint64_t *a = (const uint64_t *)in.area;
@@ -151,9 +177,11 @@ static uint32_t differs(const uint64_t *expected)
 		return 2;
 	}
 	for (i = 0; i < CANARY_AREA / 8; i++) {
-		/* what is behind the registers is software's; MXCSR's mask */
-		if (i < 52 || i >= 72 ? (a[i] ^ b[i]) &
-		    (i == 3 ? 0xffffffff : ~0ull) : false) {
+		/* what is behind the registers is software's; MXCSR's mask; AVX's
+		 * are not saved where XCR0 has them not */
+		bool is = i < 52 || (i >= 72 && (expected[XCR0] & XCR0_AVX));
+
+		if (is && ((a[i] ^ b[i]) & (i == 3 ? 0xffffffff : ~0ull))) {
 			return 3 | i << 16;
 		}
 	}
@@ -166,6 +194,12 @@ static uint32_t differs(const uint64_t *expected)
 		if (rdmsr(msrs[i].number) != expected[CONTROLS + i]) {
 			return (0x20 + i) | 1 << 16;
 		}
+	}
+	if (syscall_leads() != (expected[LSTAR] >> 4 & 1)) {
+		return 5;
+	}
+	if (has_rdtscp && tsc_aux() != expected[TSC_AUX]) {
+		return 6;
 	}
 	return cr3_get() == tables ? 0 : 4;
 }
@@ -200,8 +234,12 @@ static void look_at_memory(uint64_t piece, uint32_t program)
 static void start(void)
 {
 	volatile uint64_t *at = (volatile uint64_t *)REGION;
+	uint32_t r[4];
 
 	machine_init();
+	get_cpuid(0x80000001, 0, r);
+	has_rdtscp = (r[3] & 1u << 27) != 0;
+	wrmsr(EFER, rdmsr(EFER) | EFER_SCE);
 	for (uint32_t i = 0; i < 256; i++) {
 		machine_set_handler(i, canary_stubs + 16 * i);
 	}
@@ -229,7 +267,8 @@ void payload_main(const uint8_t *boot_params)
 	words = (uint64_t)(image_end - image_start);
 	program = crc(~0u, image_start, words);
 	for (uint32_t i = 0; i < MSRS; i++) {
-		expected[CONTROLS + i] = rdmsr(msrs[i].number);
+		expected[CONTROLS + i] = msrs[i].fixed;
+		wrmsr(msrs[i].number, msrs[i].fixed);
 	}
 	for (round = 0;; round++) {
 		port_out32(CANARY_BEAT, (uint32_t)rdtsc());

@@ -19,6 +19,9 @@ struct canary_regs {
 void canary_wait(const struct canary_regs *in, struct canary_regs *out,
 		 uint32_t asleep, uint32_t rounds);
 extern const uint8_t canary_stubs[];
+/* For SYSCALL: two places 16 bytes apart, of which the second has bit 4 set in its
+ * address; they go back with 0 and 1 in RAX. */
+extern const uint8_t canary_syscall[];
 extern volatile uint32_t canary_ticks;
 
 #endif

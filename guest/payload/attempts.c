@@ -439,6 +439,7 @@ static const struct {
 	{ "once", run_once },
 	{ "random", run_random },	/* its ADDRESS is seed and steps */
 	{ "cpu-rows", run_cpu_rows },
+	{ "register-rows", run_register_rows },
 	{ "storm-rows", run_storm_rows },
 	{ "channel-rows", run_channel_rows },
 	{ "two-rows", run_two_rows },

@@ -25,7 +25,7 @@ static const struct row cpu_rows[] = {
 	{ "HG11 ends", run_ends },
 	{ "HG24 segments", run_segments },
 	{ "HG22 debug registers", run_debug_registers },
-	{ "HG23 vector registers", run_vectors },
+	{ "HG23 registers", run_vectors },
 	{ "HC01 hypercalls", run_call_numbers },
 	{ "HG12 starts", run_starts },
 	{ "HG13 NMIs", run_nmis },
@@ -33,6 +33,12 @@ static const struct row cpu_rows[] = {
 	{ "HG15 timers", run_timers },
 	{ "NKVC clock pages", run_clock_pages },
 	{ "HG05 cpuid again", run_cpuid },
+};
+
+/* For hypervisors that do not switch a register. */
+static const struct row register_rows[] = {
+	{ "HG22 debug registers", run_debug_registers },
+	{ "HG23 registers", run_vectors },
 };
 
 static const struct row storm_rows[] = {
@@ -130,6 +136,11 @@ void run_nothing(uint64_t unused)
 void run_cpu_rows(uint64_t by)
 {
 	run_rows(cpu_rows, ROWS(cpu_rows), by);
+}
+
+void run_register_rows(uint64_t by)
+{
+	run_rows(register_rows, ROWS(register_rows), by);
 }
 
 void run_channel_rows(uint64_t by)

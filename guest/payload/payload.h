@@ -59,6 +59,7 @@ void run_random(uint64_t order);
 /* hostile.c: groups of rows, each of one of the functions below. */
 void run_cpu_rows(uint64_t by);
 void run_storm_rows(uint64_t by);
+void run_register_rows(uint64_t by);
 void run_channel_rows(uint64_t by);
 void run_two_rows(uint64_t by);
 void run_long_rows(uint64_t by);

@@ -2,10 +2,15 @@
 """Enemies, with one oracle for all: docs/hostile.md."""
 
 import os
+import sys
 
 import hostile_rules as rules
+from cases_isolated import ANY, VENDOR, make
 from hostile import HOST, Hostile
-from runner import QEMU, case
+from runner import QEMU, ROOT, case
+
+sys.path.insert(0, os.path.join(ROOT, "qemu-test", "mutants"))
+from registers import MUTANTS  # noqa: E402
 
 REAL = ("bochs", *QEMU)
 WHY = ("Bochs' AMD-V has no exit for an interrupt from a guest that was "
@@ -88,3 +93,21 @@ def hostile_host(t):
         console.send("linux start enemy")
         enemy.until_end(ends + 1)
     judge(t, enemy, "host")
+
+
+@case("hostile-mutants", "hypervisors that do not switch a register, each: the "
+      "canary's look at its own finds it", only=REAL, why=WHY, later=REAL)
+def hostile_mutants(t):
+    wrong = []
+    for name, vendor, file, old, new in MUTANTS:
+        if vendor not in (ANY, VENDOR[t.platform]):
+            continue
+        program = t.path("mutant.elf")
+        make(file, old, new, program, target="changed-hostile")
+        enemy = Hostile(t, ["register-rows"], exact=False,
+                        hypervisor=program)
+        found = enemy.registers()
+        if not found:
+            wrong.append(f"{name}: the canary has not seen it")
+        t.note += f"\n    {name}: {found}"
+    t.check(not wrong, "\n".join(wrong))

@@ -167,6 +167,24 @@ class Hostile:
                             found[3].strip()))
         return rows
 
+    def registers(self):
+        """What the canary has found of its registers, with a hypervisor that
+        loses one: "" for nothing. Ends the machine."""
+        console = self.console
+        while "PAYLOAD end\n" not in self.enemy_said() and \
+                "\0" not in console.seen and \
+                not re.search("PANIC| crashed", console.seen):
+            time.sleep(0.2)
+        if re.search("\0|PANIC| crashed", console.seen):
+            return ""
+        said = console.run("log")
+        console.send("poweroff")
+        console.asked = None            # it may not hold
+        console.finish()
+        rows = [m.groupdict() for m in re.finditer(LINE, said)]
+        return " ".join({f"{key}={row[key]}" for row in rows
+                         for key in ("registers", "stray") if row[key] != "0"})
+
     def judge(self, rules):
         """Ends the machine. All of a row's attempts, by its rule; all of the
         oracle's words on it. Says each row's, or fails by their names."""

@@ -127,14 +127,15 @@ MUTANTS = (
 )
 
 
-def make(file, old, new, out):
+def make(file, old, new, out, target="changed-hypervisor"):
     """A hypervisor with that change."""
     path = os.path.join(ROOT, "hypervisor", file)
     with open(path, encoding="utf-8") as f:
         text = f.read()
     if text.count(old) != 1:
         raise ValueError(f"{file}: not one place for '{old}'")
-    with open(out + ".c", "w", encoding="utf-8") as f:
+    by = out + os.path.splitext(file)[1]
+    with open(by, "w", encoding="utf-8") as f:
         f.write(text.replace(old, new))
-    subprocess.run(["make", "-s", "changed-hypervisor", f"CHANGED={file}",
-                    f"BY={out}.c", f"AS={out}"], cwd=ROOT, check=True)
+    subprocess.run(["make", "-s", target, f"CHANGED={file}", f"BY={by}",
+                    f"AS={out}"], cwd=ROOT, check=True)
