@@ -195,6 +195,7 @@ static uint8_t *header_at(uint32_t prod)
 void run_flipped(uint64_t unused)
 {
 	static const uint8_t data[100];
+	static uint8_t idle[RING_PACKET_HEADER];
 	struct stream s = { 0 };
 	uint32_t resets = 0, sent = 0;
 	uint64_t until;
@@ -214,7 +215,7 @@ void run_flipped(uint64_t unused)
 			flipped = header_at(link_ring.prod);
 		}
 		if (!link_is_up() || !link_send(&s, OP_RW, data, sizeof(data))) {
-			flipped = header_at(0);
+			flipped = idle;
 			resets += link_up();
 			(void)stream_open(&s, 40001 + i, PORT_ECHO);
 			continue;
