@@ -451,18 +451,13 @@ void vmx_vcpu_intr_window(struct vcpu *v)
 	}
 }
 
-/* next is beyond a 2 GiB boundary: RIP as a VM entry accepts it. Outside
- * 64-bit mode it wraps at 4 GiB. An instruction that ends where the canonical
- * addresses do is followed by #GP [XSA-170]. */
-static uint64_t wrapped_rip(struct vcpu *v, uint64_t next)
+/* next is beyond a 2 GiB boundary. Outside 64-bit mode it wraps at 4 GiB. Behind
+ * an instruction that ends where the canonical addresses do, the guest's next fetch
+ * is #GP; a VM entry takes that RIP, as it looks at bits 63:N alone [SDM3 "Checks on
+ * Guest RIP, RFLAGS, and SSP"]. */
+static uint64_t wrapped_rip(uint64_t next)
 {
-	if (!(vmread(VMCS_GUEST_CS_AR) & AR_L)) {
-		return (uint32_t)next;
-	}
-	if (!canonical(next)) {
-		vcpu_inject_gp(v);
-	}
-	return (uint64_t)((int64_t)(next << 16) >> 16);
+	return vmread(VMCS_GUEST_CS_AR) & AR_L ? next : (uint32_t)next;
 }
 
 /* The trap after an instruction that an exit has completed. It may merge with
@@ -502,7 +497,7 @@ static NOINLINE void advance_far(struct vcpu *v, uint64_t rip, uint32_t len)
 
 	(void)vmx_load(v);
 	if ((rip ^ next) >> 31) {
-		next = wrapped_rip(v, next);
+		next = wrapped_rip(next);
 	}
 	step_to(v, len, next);
 }
