@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 FIRST_WORDS = b"isthmus: "      # before them, the firmware speaks
 PROMPT = b"isthmus> "           # the host console waits for a line
-HOST_STAGE = 50                 # the last that is written before the host runs
+ENTER_STAGE = 18                # the loader leaves: the firmware is gone
 ESCAPE = 0x01                   # Ctrl-A; then x ends, Ctrl-A is itself
 GRACE = 3                       # CPU seconds for the last words of a machine
 SILENCE = 3                     # seconds without a word after which none comes
@@ -126,9 +126,8 @@ class Session:
             self.files[source].flush()
 
     def _linux(self, data):
-        """COM2. The firmware writes there too; Linux cannot be running
-        before the host partition is."""
-        if self.console.code >= HOST_STAGE:
+        """COM2. The firmware writes there too, as long as there is one."""
+        if self.console.code >= ENTER_STAGE:
             self._keep(1, data)
             self.until.feed("linux", data)
 
