@@ -171,6 +171,7 @@ check-tools:
 	@python3 -B tools/isthmus_lib/picture_test.py
 	@python3 -B tools/isthmus_lib/picture_isolation_test.py
 	@python3 -B tools/isthmus_lib/doctor_test.py
+	@python3 -B tools/isthmus_lib/snapshot_test.py
 	@python3 -B tools/isthmus_lib/picture_screen_test.py
 	@python3 -B tools/isthmus_lib/ext4_test.py
 	@python3 -B tools/isthmus_lib/distros_test.py
