@@ -66,34 +66,35 @@ void log_write(const char *format, ...)
 	trial_why(now, "%s", line);
 }
 
-/* As vmx/vmx.c has it; for vmx/check.c, too. */
-uint64_t vmx_ctl_cap(uint32_t msr)
-{
-	bool true_ctls = (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55)) != 0;
+/* In the order of enum vmx_ctl. */
+static const struct {
+	uint32_t msr, want;
+	const char *name;
+} wanted[VMX_CTLS] = {
+	{ MSR_IA32_VMX_PINBASED_CTLS, PIN_EXT_INTR_EXIT | PIN_NMI_EXIT |
+	  PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER, "pin-based" },
+	{ MSR_IA32_VMX_PROCBASED_CTLS, PROC_HLT_EXIT | PROC_IO_BITMAPS | PROC_MSR_BITMAPS |
+	  PROC_SECONDARY, "processor-based" },
+	{ MSR_IA32_VMX_PROCBASED_CTLS2, PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED,
+	  "secondary" },
+	{ MSR_IA32_VMX_EXIT_CTLS, EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT |
+	  EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER, "exit" },
+	{ MSR_IA32_VMX_ENTRY_CTLS, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+	  "entry" },
+};
 
-	return rdmsr(true_ctls ? msr + VMX_TRUE_CTLS_OFFSET : msr);
+/* As vmx/vmx.c has it; for vmx/check.c, too. */
+uint64_t vmx_ctl_cap(enum vmx_ctl c)
+{
+	bool true_ctls = c != CTL_PROC2 && (rdmsr(MSR_IA32_VMX_BASIC) & BIT64(55));
+
+	return rdmsr(wanted[c].msr + (true_ctls ? VMX_TRUE_CTLS_OFFSET : 0));
 }
 
 static bool choose_controls(struct trial *t)
 {
-	static const struct {
-		uint32_t msr, want;
-		const char *name;
-	} wanted[] = {
-		{ MSR_IA32_VMX_PINBASED_CTLS, PIN_EXT_INTR_EXIT | PIN_NMI_EXIT |
-		  PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER, "pin-based" },
-		{ MSR_IA32_VMX_PROCBASED_CTLS, PROC_HLT_EXIT | PROC_IO_BITMAPS | PROC_MSR_BITMAPS |
-		  PROC_SECONDARY, "processor-based" },
-		{ MSR_IA32_VMX_PROCBASED_CTLS2, PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED,
-		  "secondary" },
-		{ MSR_IA32_VMX_EXIT_CTLS, EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT |
-		  EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER, "exit" },
-		{ MSR_IA32_VMX_ENTRY_CTLS, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
-		  "entry" },
-	};
-
-	for (uint32_t i = 0; i < 5; i++) {
-		uint64_t cap = i == 2 ? rdmsr(wanted[i].msr) : vmx_ctl_cap(wanted[i].msr);
+	for (uint32_t i = 0; i < VMX_CTLS; i++) {
+		uint64_t cap = vmx_ctl_cap(i);
 
 		if (!vmx_adjust_ctls(cap, wanted[i].want, 0, &controls[i])) {
 			trial_why(t, "the %s controls allow 0x%lx, 0x%x are needed",
