@@ -85,29 +85,40 @@ WANTED = ("untar: N turns", "git: N turns", "rows: N turns", "rows: N turns",
           *4 * ["resets: each once, in N turns"], "[exit status 0]")
 
 
-@case("resets", "the channel is reset in the middle of tar, git, SQLite, and "
-      "with files open, locked, without a name: nobody notices", later=BOCHS)
-def resets(t):
+def overlay_of(t, name, work):
+    """Linux's overlay, with a script test/NAME that does the work."""
     tar, sums, script = (t.path(n) for n in ("t.tar", "sums", "script"))
     make_tree(tar, sums, t.path("modes"), FILES)
     with open(script, "w", encoding="ascii") as f:
-        f.write(f"({SCRIPT}) >/tmp/said 2>&1\n"
-                "echo '<2>resets is done' >/dev/kmsg\n")
-    overlay = t.overlay({
+        f.write(f"({work}) >/tmp/said 2>&1\n"
+                f"echo '<2>{name} is done' >/dev/kmsg\n")
+    return t.overlay({
         "bin/resets": t.guest_program("resets"), "test/t.tar": tar,
-        "test/sums": sums, "test/resets": script,
+        "test/sums": sums, f"test/{name}": script,
         **program_of_debian("sqlite"), **program_of_debian("git")})
-    console = t.console("--overlay", overlay, timeout=300 + 10 * RESETS)
-    console.ready()
-    said = detached(t, console, "resets")
-    met = re.search(rf"^resets: {RESETS}, in the middle of requests: (\d+), "
+
+
+def judge(t, console, name, count, wanted):
+    """The script runs to its end: so many breaks, at least a quarter of them
+    in the middle of requests, and what the workers are to say."""
+    said = detached(t, console, name)
+    met = re.search(rf"^resets: {count}, in the middle of requests: (\d+), "
                     r"of (\d+) in all$", said, re.M)
-    t.check(met and int(met[1]) > RESETS // 4, f"Linux said {said!r}")
+    t.check(met and int(met[1]) > count // 4, f"Linux said {said!r}")
     lines = [re.sub(r"\d+ turns", "N turns", line)
              for line in said.splitlines() if line != met[0]]
-    t.check(sorted(lines) == sorted(WANTED), f"Linux said {said!r}")
+    t.check(sorted(lines) == sorted(wanted), f"Linux said {said!r}")
     t.note = f" ({met[0]})"
     said = console.run("exec dmesg | grep -E 'WARNING:|BUG|Oops|leak'")
     t.check("exit status 1" in said, f"the kernel's log: {said!r}")
+
+
+@case("resets", "the channel is reset in the middle of tar, git, SQLite, and "
+      "with files open, locked, without a name: nobody notices", later=BOCHS)
+def resets(t):
+    console = t.console("--overlay", overlay_of(t, "resets", SCRIPT),
+                        timeout=300 + 10 * RESETS)
+    console.ready()
+    judge(t, console, "resets", RESETS, WANTED)
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -5,11 +5,9 @@ on. docs/restart.md."""
 import os
 import re
 
-from cases_channel import detached
 from cases_failures import manifest as changed
-from cases_files import make_tree, program_of_debian
 from cases_mutants import OWN
-from cases_resets import FILES, WANTED, WORKERS
+from cases_resets import WANTED, WORKERS, judge, overlay_of
 from runner import BOCHS, QEMU, case
 
 HOST = "memory-min-mib = <320>;\n"
@@ -91,31 +89,14 @@ ls
       "tar, git, SQLite, writes to a disk, and with files open, locked, "
       "without a name: nobody notices, nothing is lost", later=ALL)
 def restart_files(t):
-    tar, sums, script = (t.path(n) for n in ("t.tar", "sums", "script"))
-    make_tree(tar, sums, t.path("modes"), FILES)
-    with open(script, "w", encoding="ascii") as f:
-        f.write(f"({WORK}) >/tmp/said 2>&1\n"
-                "echo '<2>restarts is done' >/dev/kmsg\n")
-    overlay = t.overlay({
-        "bin/resets": t.guest_program("resets"), "test/t.tar": tar,
-        "test/sums": sums, "test/restarts": script,
-        **program_of_debian("sqlite"), **program_of_debian("git")})
+    overlay = overlay_of(t, "restarts", WORK)
     console = t.console("--manifest", mutant(t, CRASHES), "--overlay", overlay,
                         "--disk", t.path("volume.img"), "--disk-volume",
                         "--disk-size", "512", "--linux-disk", "16",
                         timeout=300 + 30 * CRASHES)
     console.ready()
-    said = detached(t, console, "restarts")
-    met = re.search(rf"^resets: {CRASHES}, in the middle of requests: (\d+), "
-                    r"of (\d+) in all$", said, re.M)
-    t.check(met and int(met[1]) > CRASHES // 4, f"Linux said {said!r}")
-    lines = [re.sub(r"\d+ turns", "N turns", line)
-             for line in said.splitlines() if line != met[0]]
-    t.check(sorted(lines) == sorted((*WANTED, "resets: disk right, N turns")),
-            f"Linux said {said!r}")
-    t.note = f" ({met[0]})"
-    said = console.run("exec dmesg | grep -E 'WARNING:|BUG|Oops|leak'")
-    t.check("exit status 1" in said, f"the kernel's log: {said!r}")
+    judge(t, console, "restarts", CRASHES,
+          (*WANTED, "resets: disk right, N turns"))
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
     t.tool(["e2fsck", "-fn", t.path("volume.img")])
