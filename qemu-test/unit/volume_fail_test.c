@@ -228,8 +228,10 @@ static void test_no_block(void **state)
 	assert_int_equal(volume_create(vol, ROOT, NAME("d"), &dir_make, &ino),
 			 ENOSPC);
 	assert_int_equal(volume_unlink(vol, ROOT, NAME("file-0")), 0);
-	assert_int_equal(volume_create(vol, ROOT, NAME("0"), &file_make, &ino),
-			 0);
+	/* By the same name: by another it may have to be in a block of names
+	 * that is full, as the volume's seed wants it. */
+	assert_int_equal(volume_create(vol, ROOT, NAME("file-0"), &file_make,
+				       &ino), 0);
 	error = volume_flush(vol);
 	assert_true(error == 0 || error == ENOSPC);
 	volume_close(vol);
