@@ -54,8 +54,8 @@ static void vmcs(const struct vcpu *v, const struct percpu *pc)
 		{ vmread(VMCS_CR4_MASK), CR4_OURS, ~0ull, "CR4 mask" },
 		{ vmread(VMCS_EXCEPTION_BITMAP), EXCEPTIONS, 0, "exception bitmap" },
 		{ vmread(VMCS_PIN_BASED_CTLS), PIN_MUST, 0x16, "pin-based controls" },
-		{ vmread(VMCS_PROC_BASED_CTLS), PROC_MUST, PROC_INTR_WINDOW | PROC_MOV_DR_EXIT |
-		  0x0401e172, "processor-based controls" },
+		{ vmread(VMCS_PROC_BASED_CTLS), PROC_MUST, PROC_INTR_WINDOW |
+		  PROC_NMI_WINDOW | PROC_MOV_DR_EXIT | 0x0401e172, "processor-based controls" },
 		{ vmread(VMCS_PROC_BASED_CTLS2), PROC2_MUST, PROC2_RDTSCP | PROC2_INVPCID,
 		  "secondary controls" },
 		{ vmread(VMCS_EXIT_CTLS), EXIT_MUST, 0x36dff, "exit controls" },

@@ -231,8 +231,8 @@ static void deliver_interrupt(struct vcpu *v)
 	hvm->vcpu_intr_window(v);
 }
 
-/* Ends a halt. If it cannot be taken now, it stays for the next exit: there are no
- * NMI-window exits (CAVEATS.md). */
+/* Ends a halt. If it cannot be taken now, it stays for the next exit, which the
+ * backend has come as soon as it can be, if that is possible (CAVEATS.md). */
 static void deliver_nmi(struct vcpu *v)
 {
 	struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };

@@ -80,7 +80,8 @@ struct hvm_ops {
 	void (*vcpu_run)(struct vcpu *v, uint64_t limit, struct vm_exit *exit);
 	uint64_t (*vcpu_get)(struct vcpu *v, enum vcpu_reg reg);
 	void (*vcpu_set)(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
-	/* Delivers an event at the next entry; false: not possible now. */
+	/* Delivers an event at the next entry; false: not possible now. For an
+	 * NMI there is an exit then, mostly, as soon as it is. */
 	bool (*vcpu_inject)(struct vcpu *v, struct vm_event event);
 	/* Asks for VM_EXIT_INTR_WINDOW as soon as interrupts can be taken. */
 	void (*vcpu_intr_window)(struct vcpu *v);

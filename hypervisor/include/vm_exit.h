@@ -10,7 +10,8 @@
 
 enum vm_exit_code {
 	VM_EXIT_EXT_INTR,	/* vector: acknowledged, or VM_NO_VECTOR */
-	VM_EXIT_NMI, VM_EXIT_INTR_WINDOW,
+	VM_EXIT_NMI,
+	VM_EXIT_INTR_WINDOW,	/* or one for NMIs: vcpu_inject */
 	VM_EXIT_TIMER,		/* the time limit of vcpu_run ended */
 	VM_EXIT_EXCEPTION,	/* #DB, #AC */
 	VM_EXIT_MACHINE_CHECK,

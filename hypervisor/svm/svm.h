@@ -15,6 +15,8 @@ struct svm_vcpu {
 	bool nmi_blocked;	/* an NMI handler runs: IRET is awaited */
 	uint64_t cr4_mce;	/* CR4.MCE as the guest wrote it */
 	uint64_t iret_rip;	/* where that IRET stands; 0: not seen */
+	uint64_t step_dr6;	/* DR6 before the next run, which is to step
+				 * over it; or 0 */
 };
 
 /* What the instruction table tells of an instruction that exited. */

@@ -125,7 +125,7 @@ void svm_vcpu_reset(struct vcpu *v, const struct vcpu_start *s)
 
 	*b = init_common;
 	x->nmi_blocked = false;
-	x->iret_rip = 0;
+	x->iret_rip = x->step_dr6 = 0;
 	set_own(v);
 	if (s->kind == VCPU_RESET_LONG) {
 		reset_long(b, s);
@@ -285,8 +285,10 @@ static bool can_take(const struct svm_vcpu *x, const struct vm_event *ev)
 
 /**
  * hvm_ops.vcpu_inject: false if the guest cannot take it now, or another event
- * waits. An NMI blocks others from here on: see track_nmi(). On v's CPU. [APM2
- * "Event Injection"]
+ * waits. An NMI blocks others from here on: see track_nmi(). One that comes
+ * meanwhile is let in by a trap behind the IRET that stands next, as no exit tells
+ * when that is done; not with IF set, as an interrupt's delivery would push our TF.
+ * On v's CPU. [APM2 "Event Injection", "IRET Intercept"]
  */
 bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev)
 {
@@ -294,6 +296,10 @@ bool svm_vcpu_inject(struct vcpu *v, struct vm_event ev)
 	struct vmcb *b = x->vmcb;
 
 	if ((b->eventinj & EVENTINJ_VALID) || !can_take(x, &ev)) {
+		if (ev.type == VM_EVENT_NMI && x->nmi_blocked && x->iret_rip == b->rip &&
+		    !(b->rflags & (RFLAGS_IF | RFLAGS_TF))) {
+			x->step_dr6 = b->dr6;
+		}
 		return false;
 	}
 	b->eventinj_error = ev.error;

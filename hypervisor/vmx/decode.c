@@ -142,6 +142,7 @@ void vmx_exit_decode(const struct vmx_exit_raw *raw, struct vm_exit *e)
 		decode_cr(raw->qualification, e);
 		break;
 	case VMX_EXIT_REASON_INTR_WINDOW:
+	case VMX_EXIT_REASON_NMI_WINDOW:
 		e->code = VM_EXIT_INTR_WINDOW;
 		break;
 	default:

@@ -413,13 +413,20 @@ static bool can_take(const struct vm_event *ev)
 
 /**
  * hvm_ops.vcpu_inject: false if the guest cannot take it now, or another event
- * waits, e.g. one whose delivery an exit has broken off. On v's CPU.
+ * waits, e.g. one whose delivery an exit has broken off. An exit tells when an
+ * NMI can be taken: behind the IRET that ends their blocking; behind STI's shadow,
+ * through which some processors would exit for ever, by the window of interrupts.
+ * On v's CPU. [SDM3 "Other Causes of VM Exits": NMI-window exiting]
  */
 bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 {
 	struct vmx_vcpu *x = vmx_load(v);
 
 	if (x->g.event_pending || !can_take(&ev)) {
+		if (ev.type == VM_EVENT_NMI) {
+			set_proc(vmread(VMCS_GUEST_INTERRUPTIBILITY) & GUEST_BLOCK_STI ?
+				 PROC_INTR_WINDOW : PROC_NMI_WINDOW, true);
+		}
 		return false;
 	}
 	if (ev.has_error) {
@@ -431,11 +438,11 @@ bool vmx_vcpu_inject(struct vcpu *v, struct vm_event ev)
 	return true;
 }
 
-/** Are interrupt-window exits on? x's VMCS is current. */
-void vmx_set_window(struct vmx_vcpu *x, bool on)
+/** No more exits for windows, of either kind. x's VMCS is current. */
+void vmx_close_windows(struct vmx_vcpu *x)
 {
-	set_proc(PROC_INTR_WINDOW, on);
-	x->g.window = on;
+	set_proc(PROC_INTR_WINDOW | PROC_NMI_WINDOW, false);
+	x->g.window = false;
 }
 
 /**
@@ -447,7 +454,8 @@ void vmx_vcpu_intr_window(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_load(v);
 
 	if (!x->g.window) {
-		vmx_set_window(x, true);
+		set_proc(PROC_INTR_WINDOW, true);
+		x->g.window = true;
 	}
 }
 

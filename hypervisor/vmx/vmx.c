@@ -384,8 +384,8 @@ static NOINLINE void other_exit(struct vcpu *v, uint32_t reason,
 	    reason == VMX_EXIT_REASON_EXCEPTION_NMI) {
 		reinject(x, &raw);
 	}
-	if (reason == VMX_EXIT_REASON_INTR_WINDOW) {
-		vmx_set_window(x, false);
+	if (e->code == VM_EXIT_INTR_WINDOW) {
+		vmx_close_windows(x);
 	}
 	if (e->code == VM_EXIT_EXCEPTION) {
 		debug_exit(v, e);

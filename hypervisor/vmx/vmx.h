@@ -45,7 +45,7 @@ void vmx_load_syscalls(const struct vmx_vcpu *x);
 void vmx_flush_vpid(uint16_t vpid);
 uint64_t vmx_ctl_cap(enum vmx_ctl c);
 HVM_SHARED(vmx)
-void vmx_set_window(struct vmx_vcpu *x, bool on);
+void vmx_close_windows(struct vmx_vcpu *x);
 
 /**
  * Makes v's VMCS the current one, and v's MSRs the CPU's; returns v's backend

@@ -23,6 +23,7 @@ static enum vm_exit_code expected_code(uint32_t reason)
 	case 2:
 		return VM_EXIT_SHUTDOWN;
 	case 7:
+	case 8:
 		return VM_EXIT_INTR_WINDOW;
 	case 10:
 		return VM_EXIT_CPUID;

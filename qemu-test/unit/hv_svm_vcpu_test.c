@@ -17,12 +17,15 @@ static struct svm_vcpu backend;
 static const char *code;		/* at RIP; NULL: nothing is there */
 static const char *then;		/* after the next forget; NULL: as it is */
 static uint32_t forgets;
+static uint64_t entered_flags;
 
 void svm_enter(struct guest_regs *regs, uint64_t vmcb_pa, uint64_t host_pa)
 {
 	(void)regs;
 	(void)vmcb_pa;
 	(void)host_pa;
+	entered_flags = vmcb.rflags;
+	vmcb.dr6 = exits.dr6 ? exits.dr6 : vmcb.dr6;
 	vmcb.exitcode = exits.exitcode;
 	vmcb.exitintinfo = exits.exitintinfo;
 	vmcb.exitintinfo_error = exits.exitintinfo_error;
@@ -210,6 +213,52 @@ static void nmi(void **state)
 	assert_true(vmcb.intercept_misc1 & MISC1(IRET));
 }
 
+/* One that comes while a handler runs is let in right behind its IRET, by a step over
+ * that, of which the guest sees nothing. */
+static void nmi_behind_iret(void **state)
+{
+	const struct vm_event ev = { .type = VM_EVENT_NMI, .vector = 2 };
+	struct vm_exit e;
+
+	(void)state;
+	vmcb.rflags &= ~RFLAGS_IF;
+	assert_true(svm_vcpu_inject(&vcpu, ev));
+	(void)run();
+	/* in the handler: nothing to step over yet */
+	assert_false(svm_vcpu_inject(&vcpu, ev));
+	exits.exitcode = SVM_EXIT_IRET;
+	exits.rip = HERE + 0x100;
+	(void)run();
+	assert_false(entered_flags & RFLAGS_TF);
+	/* an exit before the IRET */
+	assert_false(svm_vcpu_inject(&vcpu, ev));
+	exits.exitcode = SVM_EXIT_INTR;
+	(void)run();
+	assert_true(entered_flags & RFLAGS_TF);
+	assert_false(vmcb.rflags & RFLAGS_TF);
+	/* its trap */
+	assert_false(svm_vcpu_inject(&vcpu, ev));
+	exits.exitcode = SVM_EXIT_EXCP0 + X86_EXC_DB;
+	exits.rip = HERE;
+	exits.dr6 = DR6_RESET | DR6_BS;
+	e = run();
+	assert_int_equal(e.code, VM_EXIT_NMI);
+	assert_int_equal(vmcb.dr6, DR6_RESET);
+	assert_true(svm_vcpu_inject(&vcpu, ev));
+	/* no other #DB is ours */
+	assert_int_equal(run().code, VM_EXIT_EXCEPTION);
+	/* what else is delivered before the IRET would push our TF; a TF of the
+	 * guest's is its own */
+	exits.exitcode = SVM_EXIT_IRET;
+	for (uint64_t own = RFLAGS_TF; own <= RFLAGS_IF; own <<= 1) {
+		(void)run();
+		vmcb.rflags = RFLAGS_FIXED | own;
+		assert_false(svm_vcpu_inject(&vcpu, ev));
+		(void)run();
+		assert_int_equal(entered_flags, RFLAGS_FIXED | own);
+	}
+}
+
 /* What an exit has broken off comes again, and once. */
 static void broken_off(void **state)
 {
@@ -360,7 +409,8 @@ static void by_bytes(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(intercepts), TEST(injection), TEST(nmi), TEST(broken_off),
+		TEST(intercepts), TEST(injection), TEST(nmi),
+		TEST(nmi_behind_iret), TEST(broken_off),
 		TEST(control_registers), TEST(resets), TEST(kernel64),
 		TEST(by_bytes),
 	};

@@ -311,13 +311,29 @@ static void debug_exit(void **state)
 	assert_int_equal(fake.dr_loads, 1);
 }
 
+/* An exit for either window closes both: what still waits opens its own again. */
+static void windows(void **state)
+{
+	uint64_t reason;
+
+	for (reason = VMX_EXIT_REASON_INTR_WINDOW;
+	     reason <= VMX_EXIT_REASON_NMI_WINDOW; reason++) {
+		(void)make(state);
+		vmcs[0][VMCS_PROC_BASED_CTLS] = PROC_HLT_EXIT | PROC_INTR_WINDOW |
+						PROC_NMI_WINDOW;
+		vmcs[0][VMCS_EXIT_REASON] = reason;
+		assert_int_equal(run(0, 0).code, VM_EXIT_INTR_WINDOW);
+		assert_int_equal(vmcs[0][VMCS_PROC_BASED_CTLS], PROC_HLT_EXIT);
+	}
+}
+
 #define TEST(f)	cmocka_unit_test_setup(f, make)
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(epoch), TEST(limits), TEST(msrs), TEST(broken_off),
-		TEST(debug_exit),
+		TEST(debug_exit), TEST(windows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
