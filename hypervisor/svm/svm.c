@@ -15,9 +15,6 @@
 /* [APM3 "Function 8000_000Ah-SVM Features"] */
 #define CPUID_SVM		0x8000000au
 #define SVM_EDX_NP		BIT32(0)
-#define SVM_EDX_NRIP		BIT32(3)
-#define SVM_EDX_FLUSH_ASID	BIT32(6)
-#define SVM_EDX_DECODE		BIT32(7)
 #define VM_CR_SVMDIS		BIT64(4)
 
 #define EVENT_TICKS		1000u	/* until a handler's first exit */
@@ -62,9 +59,7 @@ static const char *svm_probe(void)
 		return "AMD-V without an ASID for guests";
 	}
 	svm_asids = r.ebx;
-	svm_features = (r.edx & SVM_EDX_NRIP ? SVM_NRIP : 0) |
-		       (r.edx & SVM_EDX_FLUSH_ASID ? SVM_FLUSH_ASID : 0) |
-		       (r.edx & SVM_EDX_DECODE ? SVM_DECODE : 0);
+	svm_features = r.edx;
 	return NULL;
 }
 

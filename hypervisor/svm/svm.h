@@ -26,7 +26,8 @@ struct svm_insn {
 	bool clts, lmsw;
 };
 
-enum svm_feature { SVM_NRIP = 1, SVM_FLUSH_ASID = 2, SVM_DECODE = 4 };
+/* Bits of EDX. [APM3 "Function 8000_000Ah-SVM Features"] */
+enum svm_feature { SVM_NRIP = 8, SVM_FLUSH_ASID = 0x40, SVM_DECODE = 0x80 };
 extern uint32_t svm_features, svm_asids;
 
 void svm_exit_decode(const struct vmcb *b, struct vm_exit *e);
