@@ -204,7 +204,7 @@ static NOINLINE void exit_exception(struct vcpu *v, const struct vm_exit *e)
 	vcpu_inject_exception(v, e->exc.vector, e->exc.has_error, e->exc.error);
 	/* also ends a MOV SS or STI shadow, which cannot outlive the delivery
 	 * and would forbid the entry while TF is set [XSA-308]; after the
-	 * injection, with which the trap of a single step merges */
+	 * injection, in whose place no trap of a single step comes */
 	advance(v, e);
 }
 

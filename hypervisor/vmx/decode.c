@@ -31,9 +31,9 @@ static void decode_exception(const struct vmx_exit_raw *raw, struct vm_exit *e)
 	e->exc.vector = (uint8_t)info;
 	e->exc.has_error = (info & INTR_INFO_ERROR) != 0;
 	e->exc.error = e->exc.has_error ? raw->intr_error : 0;
-	/* only #DB's qualification is used: B0-B3, BD, BS
-	 * [SDM3 "Exit Qualification for Debug Exceptions"] */
-	e->exc.info = raw->qualification & 0x600f;
+	/* only #DB's qualification is used: B0-B3, BD, BS; INT1 is no step,
+	 * whatever Bochs says [SDM3 "Exit Qualification for Debug Exceptions"] */
+	e->exc.info = raw->qualification & (e->insn_len ? 0xf : 0x600f);
 }
 
 /**

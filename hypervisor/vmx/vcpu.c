@@ -468,19 +468,21 @@ static uint64_t wrapped_rip(uint64_t next)
 	return vmread(VMCS_GUEST_CS_AR) & AR_L ? next : (uint32_t)next;
 }
 
-/* The trap after an instruction that an exit has completed. It may merge with
- * a #DB that waits already. The processor's own record of it, which Bochs
- * leaves, must not raise it twice. [SDM3 "Single-Step Exception Condition"] */
+/* The trap after an instruction that an exit has completed; not after INT1, whose
+ * #DB waits already, and clears TF as it is delivered. The processor's own record of
+ * it, which Bochs leaves, must not raise it twice. [SDM3 "Single-Step Exception
+ * Condition"] */
 static NOINLINE void single_step(struct vcpu *v)
 {
 	struct vm_event ev = {
 		.type = VM_EVENT_EXCEPTION, .vector = X86_EXC_DB,
 	};
 
-	vcpu_load_dr(v);
-	write_dr6(read_dr6() | DR6_BS);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-	(void)vmx_vcpu_inject(v, ev);
+	if (vmx_vcpu_inject(v, ev)) {
+		vcpu_load_dr(v);
+		write_dr6(read_dr6() | DR6_BS);
+	}
 }
 
 /* The rest, once RIP is next. */

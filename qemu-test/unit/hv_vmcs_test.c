@@ -156,10 +156,14 @@ static void single_step(void **state)
 			 BIT32(31) | 3 << 8 | X86_EXC_DB);
 	assert_int_equal(dr6, DR6_RESET | DR6_BS);
 	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
-	/* with a #DB that waits already it merges */
+	/* behind INT1, whose #DB waits already, none */
+	dr6 = DR6_RESET;
+	vmcs[VMCS_GUEST_PENDING_DEBUG] = DR6_BS;
 	advance(0xa09b, 0x1002, 1);
 	assert_int_equal(vmcs[VMCS_ENTRY_INTR_INFO],
 			 BIT32(31) | 3 << 8 | X86_EXC_DB);
+	assert_int_equal(dr6, DR6_RESET);
+	assert_int_equal(vmcs[VMCS_GUEST_PENDING_DEBUG], 0);
 	assert_null(fake.killed);
 }
 
