@@ -140,6 +140,7 @@ static uint64_t cr4_allowed(void)
 	       CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_MCE |
 	       (l1.ecx & BIT32(17) ? CR4_PCIDE : 0) |
 	       (l7.ebx & BIT32(0) ? CR4_FSGSBASE : 0) |
+	       (l7.ecx & BIT32(2) ? CR4_UMIP : 0) |
 	       (l7.ebx & BIT32(7) ? CR4_SMEP : 0) |
 	       (l7.ebx & BIT32(20) ? CR4_SMAP : 0);
 }

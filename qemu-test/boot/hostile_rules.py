@@ -26,7 +26,7 @@ TCG_ANY_ADDRESS = {0x175, 0x176, 0xc0000102}
 XCR0 = {1, 3, 7, 0xe7}
 TIMES = 20000                   # guest/payload/storm.c
 CR0_NEVER = ALL & ~0x5ffffffe
-CR4_NEVER = sum(1 << bit for bit in (5, 8, *range(11, 16), 19,
+CR4_NEVER = sum(1 << bit for bit in (5, 8, *range(12, 16), 19,
                                      *range(22, 64)))
 FORBIDDEN = 30                  # instructions in guest/payload/modes.c
 HAS_RETURN = ("vmcall", "vmmcall")      # one of them is the hypercall
