@@ -512,6 +512,7 @@ void vsock_for_each_connected_socket(const struct vsock_transport *t,
 	struct sock sk = { 0 };
 
 	assert(t == &fake_transport->transport);
+	fake.resets++;
 	fake.locks++;
 	f(&sk);
 	fake.locks--;

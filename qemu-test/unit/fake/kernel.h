@@ -123,6 +123,7 @@ struct fake_kernel {
 	bool transport_registered;
 	unsigned int wakes, grace_periods;
 	unsigned int sent;		/* skbs reported as sent */
+	unsigned int resets;		/* of all sockets */
 	unsigned int skbs;		/* made for packets of the host's */
 	char said[120];			/* the log's last line */
 };
