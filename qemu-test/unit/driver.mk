@@ -2,7 +2,8 @@
 # Unit tests of the Linux driver: its sources in a fake kernel (fake/kernel.h,
 # fake/fuse_i.h), which is what each header they include stands for.
 
-DRIVER_UNIT := driver driver_link driver_disk driver_net driver_fuse $(addprefix driver_fuse_,local \
+DRIVER_UNIT := driver driver_link driver_disk driver_disk_wrong driver_net driver_fuse \
+	$(addprefix driver_fuse_,local \
 	known notify resume write stream name close)
 UNIT_TESTS += $(DRIVER_UNIT)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Disks on the driver's fixture: a host that serves them by NBD, to Linux' ports
- * from 664 on, as far as a test wants it.
+ * from 664 on, as far as a test wants it; and requests of Linux'.
  */
 #ifndef DRIVER_DISK_H
 #define DRIVER_DISK_H
@@ -10,6 +10,7 @@
 #include "driver_fixture.h"
 #include "guest/driver/disk.h"
 
+#define GO	assert_int_equal
 #define PORT	664u
 #define DISK	(256u << 10)		/* bytes */
 #define STREAM	0x80000u
@@ -35,6 +36,7 @@ static struct {
 	const char *names[10];
 	u64 cookies[100];		/* of requests, as they came */
 	void (*instead)(struct conn *c, const struct nbd_request *rq);
+	void (*says)(struct conn *c, u32 option);	/* to LIST and GO */
 	u8 data[8][DISK];
 } host;
 
@@ -194,7 +196,9 @@ static inline u32 host_message(struct conn *c)
 		if (c->have < len) {
 			return 0;
 		}
-		if (NBD_BE32(option.option) == NBD_OPT_LIST) {
+		if (host.says) {
+			host.says(c, NBD_BE32(option.option));
+		} else if (NBD_BE32(option.option) == NBD_OPT_LIST) {
 			host_list(c);
 		} else {
 			assert(NBD_BE32(option.option) == NBD_OPT_GO);
@@ -283,6 +287,154 @@ static inline void reconnect(void)
 	turn();
 	fake_run_work();
 	turn();
+}
+
+/* ---- Linux ---- */
+
+static struct page pages[80];
+
+/* A request of whole pages, of as many bios. */
+static inline struct request make(int tag, enum req_op op, u64 sector,
+				  u32 bytes, unsigned int bios)
+{
+	struct request rq = { .tag = tag, .op = op, .pos = sector,
+			      .bytes = bytes };
+	u32 at = 0;
+
+	if (bios == 0) {
+		return rq;
+	}
+	for (unsigned int b = 0; b < bios; b++) {
+		struct bio *bio = calloc(1, sizeof(*bio));
+		u32 size = b + 1 < bios ? bytes / bios / 512 * 512
+					: bytes - at, done = 0;
+
+		bio->bi_iter.bi_size = size;
+		for (unsigned int v = 0; done < size; v++) {
+			u32 n = min(size - done, FAKE_PAGE - 512 * (v % 3));
+
+			assert(v < 96);
+			bio->vecs[v] = (struct bio_vec){
+				&pages[(at + done) / FAKE_PAGE], n,
+				(at + done) % FAKE_PAGE };
+			bio->vecs[v].bv_len = n = min(n, FAKE_PAGE -
+						(at + done) % FAKE_PAGE);
+			done += n;
+		}
+		at += size;
+		bio->bi_next = rq.bio;
+		rq.bio = bio;
+	}
+	return rq;
+}
+
+/* bios were put in front: in their order. */
+static inline void turn_bios(struct request *rq)
+{
+	struct bio *bio = rq->bio, *first = NULL;
+
+	while (bio) {
+		struct bio *next = bio->bi_next;
+
+		bio->bi_next = first;
+		first = bio;
+		bio = next;
+	}
+	rq->bio = first;
+}
+
+static inline void drop(struct request *rq)
+{
+	while (rq->bio) {
+		struct bio *next = rq->bio->bi_next;
+
+		free(rq->bio);
+		rq->bio = next;
+	}
+}
+
+static inline blk_status_t issue(unsigned int disk, struct request *rq,
+				 bool last)
+{
+	struct blk_mq_queue_data bd = { rq, last };
+
+	return fake_disks[disk]->set->ops->queue_rq(&fake_disks[disk]->hctx,
+						    &bd);
+}
+
+static inline void fill(unsigned int seed)
+{
+	for (size_t i = 0; i < sizeof(pages); i++) {
+		((u8 *)pages)[i] = (u8)((i + seed) * 2654435761u >> 11);
+	}
+}
+
+/* One request from beginning to end. */
+static inline blk_status_t one(unsigned int disk, enum req_op op, u32 flags,
+			       u64 sector, u32 bytes, unsigned int bios)
+{
+	struct request rq = make(5, op, sector, bytes, bios);
+	blk_status_t status;
+
+	turn_bios(&rq);
+	rq.cmd_flags = flags;
+	status = issue(disk, &rq, true);
+	if (status == BLK_STS_OK) {
+		turn();
+		GO(rq.ended, 1);
+		status = rq.status;
+	}
+	drop(&rq);
+	return status;
+}
+
+/* The module is loaded anew, and its memory is. */
+static inline void set_host(void)
+{
+	memset(isthmus_disks, 0, sizeof(isthmus_disks));
+	memset(&host, 0, sizeof(host));
+	host.credit = 0x100000;
+	host.disks = 2;
+	host.names[0] = "root";
+	host.names[1] = "data";
+	host.size = DISK;
+	host.sector = 512;
+	host.flags = NBD_HAS_FLAGS | NBD_HAS_FLUSH | NBD_HAS_FUA |
+		     NBD_HAS_TRIM | NBD_HAS_ZEROES;
+	host_disks = true;
+}
+
+static inline int setup(void **state)
+{
+	(void)state;
+	set_host();
+	driver_start();
+	fake.doorbell = host_doorbell;
+	turn();
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	(void)state;
+	driver_unload();
+	GO(fake_tag_sets, 0);
+	for (int i = 0; i < 8; i++) {
+		assert_null(fake_disks[i]);
+	}
+	return 0;
+}
+
+/* A new generation: all that has no answer goes again, in its order. */
+static inline void reset(void)
+{
+	host_table[CHANNEL_ST_GENERATION]++;
+	*host_word(0) = CHANNEL_STATE_DOWN;
+	for (int i = 0; i < 8; i++) {
+		host.conn[i].open = false;
+	}
+	fake_interrupt(0);
+	settle();
 }
 
 #endif

@@ -159,6 +159,62 @@ static void test_reply_sizes(void **state)
 	stop();
 }
 
+/* Of several parts only the last may be short: what is missing before it is not
+ * taken for a length. */
+static void test_reply_parts(void **state)
+{
+	static const struct {
+		u32 len;
+		int want;
+	} cases[] = { { 18, 0 }, { 17, 0 }, { 8, 0 }, { 7, -EIO },
+		      { 0, -EIO }, { 19, -EIO } };
+	static const u8 body[32];
+
+	(void)state;
+	start();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ask ask = ask_of(FUSE_GETXATTR, 0, 8);
+		struct fuse_args *args = &ask.ap.args;
+
+		args->out_numargs = 2;
+		args->out_argvar = true;
+		args->out_args[1].size = 10;
+		args->out_args[1].value = ask.out + 8;
+		ask_send(&ask);
+		assert_true(server_run());
+		server_reply(got.unique, 0, body, cases[i].len);
+		assert_true(is_answered(&ask));
+		assert_int_equal(fake_answered(ask.req), cases[i].want);
+		assert_int_equal(args->out_args[1].size,
+				 cases[i].want ? 10 : cases[i].len - 8);
+	}
+	assert_int_equal(server.rsts, 0);
+	stop();
+}
+
+/* A message that says it is shorter than its head, or longer than any, is none. */
+static void test_message_lengths(void **state)
+{
+	static const u32 lens[] = { 0, 15, FUSE_MESSAGE_MAX + 1, U32_MAX };
+
+	(void)state;
+	start();
+	for (u32 i = 0; i < 4; i++) {
+		struct fuse_out_header head = { .len = lens[i],
+						.unique = 0x7777777 };
+
+		server_packet(VIRTIO_VSOCK_OP_RW, &head, sizeof(head));
+		ring_linux();
+		fake_run();
+		server_take();
+		assert_int_equal(server.rsts, i + 1);
+		assert_true(fake_run_work());
+		server_settle();
+		assert_int_equal(server.hellos, i + 2);
+	}
+	stop();
+}
+
 /* Pages: read into, with the rest cleared where that is asked for; and written
  * from, in more packets than one. */
 static void test_pages(void **state)
@@ -329,6 +385,8 @@ int main(void)
 		cmocka_unit_test(test_mount_fails),
 		cmocka_unit_test(test_request_and_reply),
 		cmocka_unit_test(test_reply_sizes),
+		cmocka_unit_test(test_reply_parts),
+		cmocka_unit_test(test_message_lengths),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_queue),

@@ -432,6 +432,21 @@ static void lengths_that_cannot_be_end_it(void **state)
 	GO(got.count, 0);
 }
 
+/* It has been asked for the connection, and sends before it has answered. */
+static void packets_before_the_answer(void **state)
+{
+	(void)state;
+	host_send(100);
+	ring_linux();
+	fake_softirq();
+	GO(got.count, 0);
+	host.refuses = true;
+	turn();
+	GO(host.rsts, 1);
+	GO(got.count, 0);
+	assert_false(fake_net.dev->carrier);
+}
+
 /* What nobody takes is bounded by what the host is told. */
 static void what_waits_counts(void **state)
 {
@@ -549,6 +564,7 @@ int main(void)
 		TEST(what_the_host_says_of_a_packet, setup_up),
 		TEST(no_memory_no_packet, setup_up),
 		TEST(lengths_that_cannot_be_end_it, setup_up),
+		TEST(packets_before_the_answer, setup),
 		TEST(what_waits_counts, setup_up),
 		TEST(the_host_is_told_when_it_may_send, setup_up),
 		TEST(packets_that_others_find, setup_up),
