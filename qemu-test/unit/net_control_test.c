@@ -320,6 +320,29 @@ static void the_agent_waits_for_the_peer(void **s)
 	assert_int_equal(status()->sessions, 0);
 }
 
+/* An agent that sends more than it has credit for: its session ends, and no other. */
+static void the_agent_sends_more_than_it_may(void **s)
+{
+	static char much[CREDIT];
+	struct vsock_conn *c = begin(0), *other = begin(1);
+	size_t sent = 0;
+
+	(void)s;
+	peers[0].deaf = true;
+	for (; !c->gone && sent < 32 * CREDIT; sent += CREDIT) {
+		agent_says(c, much, CREDIT);
+	}
+	assert_true(c->gone && !c->arg);
+	assert_true(peers[0].reset);
+	/* What is under way to the peer, and its place. */
+	assert_in_range(sent, CREDIT + 1, TCP_SND_BUF + 2 * CREDIT);
+	agent_says(other, "x", 1);
+	assert_string_equal(peers[1].said, "ok\nx");
+	go(1, other);
+	c->used = peers[0].deaf = false;
+	assert_int_equal(status()->sessions, 0);
+}
+
 static void who_goes_takes_his_session_along(void **s)
 {
 	struct vsock_conn *c = begin(0);
@@ -391,6 +414,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_begin_says_so),
 		cmocka_unit_test(the_peer_waits_for_the_agent),
 		cmocka_unit_test(the_agent_waits_for_the_peer),
+		cmocka_unit_test(the_agent_sends_more_than_it_may),
 		cmocka_unit_test(who_goes_takes_his_session_along),
 		cmocka_unit_test(places_are_few),
 	};

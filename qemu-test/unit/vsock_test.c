@@ -105,6 +105,30 @@ static void test_echo_half_close(void **state)
 	open_conn(p, 5000, VSOCK_PORT_ECHO);
 }
 
+/* Flags that there are not do not count, with others or alone. */
+static void test_shutdown_flags(void **state)
+{
+	struct peer *p = *state;
+	struct ring_packet packet = {
+		.src_port = 5000, .dst_port = SEEN_PORT, .op = OP_SHUTDOWN,
+		.flags = (uint32_t)~BOTH, .buf_alloc = PEER_CREDIT,
+	};
+
+	open_conn(p, 5000, SEEN_PORT);
+	peer_put(p, &packet, NULL);
+	expect_none(p);
+	assert_int_equal(seen.shutdown, 0);
+	peer_send(p, 5000, SEEN_PORT, OP_RW, 0, "x", 1);
+	expect_none(p);
+	assert_int_equal(seen.bytes, 1);
+	packet.flags = UINT32_MAX;
+	peer_put(p, &packet, NULL);
+	expect(p, OP_RST);
+	assert_int_equal(seen.shutdown, BOTH);
+	assert_int_equal(seen.closes, 1);
+	assert_int_equal(seen.error, 0);
+}
+
 static void test_refused(void **state)
 {
 	struct peer *p = *state;
@@ -358,6 +382,28 @@ static void test_hold(void **state)
 	expect(p, OP_CREDIT_UPDATE);
 }
 
+/* Answers first, and holds then. */
+static void answer_on_data(struct vsock_conn *conn, const void *data, size_t len)
+{
+	assert_int_equal(vsock_send(conn, data, 1), 1);
+	vsock_hold(conn, len);
+}
+
+/* What a service is just being shown is not credited by what it sends meanwhile. */
+static void test_hold_after_an_answer(void **state)
+{
+	static const struct vsock_ops ops = { .on_data = answer_on_data };
+	struct peer *p = *state;
+	uint8_t data[3000] = { 0 };
+
+	assert_int_equal(vsock_listen(p->vs, 200, &ops, NULL), 0);
+	open_conn(p, 5000, 200);
+	for (unsigned i = 0; i < 4; i++) {
+		peer_send(p, 5000, 200, OP_RW, i, data, sizeof(data));
+		assert_int_equal(expect(p, OP_RW).fwd_cnt, 0);
+	}
+}
+
 /* Linux with a small socket buffer limits itself to it: it must not have to
  * wait for credit that never comes. */
 static void test_small_window(void **state)
@@ -496,6 +542,7 @@ int main(void)
 		T(test_idle),
 		T(test_echo_bulk),
 		T(test_echo_half_close),
+		T(test_shutdown_flags),
 		T(test_refused),
 		T(test_connect),
 		T(test_connect_refused),
@@ -505,6 +552,7 @@ int main(void)
 		T(test_odd_credit),
 		T(test_pieces),
 		T(test_hold),
+		T(test_hold_after_an_answer),
 		T(test_small_window),
 		T(test_own_credit),
 		T(test_reads_once),
