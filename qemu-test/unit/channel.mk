@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the channel: the ring, and the host's vsock endpoint on it.
 
-UNIT_TESTS += ring_test ring_order_test ring_weak_test vsock_test vsock_faults_test
+UNIT_TESTS += ring_test ring_order_test ring_opaque_test ring_weak_test vsock_test \
+	vsock_faults_test
 
 ring_test_SRCS := qemu-test/unit/ring_test.c
 ring_order_test_SRCS := qemu-test/unit/ring_order_test.c
+ring_opaque_test_SRCS := qemu-test/unit/ring_opaque_test.c
+ring_opaque_test_CFLAGS := -O2 -fno-sanitize=all
 # The compiler calls weak.c at each access, and not ThreadSanitizer; each function once,
 # so that each fence has one place.
 ring_weak_test_SRCS := qemu-test/unit/ring_weak_test.c qemu-test/unit/weak.c
