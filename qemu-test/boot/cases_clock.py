@@ -198,6 +198,7 @@ def clock_paused(t):
     off = ahead_ns(console) - before - PAUSE
     t.note = f": {found[1]} s by its own account, Linux is {off:.3f} s off"
     t.check(abs(off) < 1, f"the clock is wrong{t.note}")
+    t.check(abs(int(found[1]) - PAUSE) < NEAR, f"it told another time{t.note}")
     console.send("poweroff")
     t.check(console.finish() == 0, "poweroff did not end the machine well")
 

@@ -7,12 +7,14 @@ import time
 from cases_channel import linux_log
 from runner import BOCHS, case
 
-# What the console does, what Linux is asked, and its answer.
+# What the console does, what Linux is asked, and its answer, which is not among
+# the words of the question.
 STEPS = [
     (None, "cat /mnt/host/new 2>&1; ls /mnt/host | grep -c new", "No such"),
     ("cp welcome.txt new", "cat /mnt/host/new; stat -c %s /mnt/host/new",
      "Files here"),
-    (None, "echo short > /mnt/host/s; cat /mnt/host/s", "short"),
+    (None, "echo short > /mnt/host/s; sed s/^/read:/ /mnt/host/s",
+     "read:short"),
     ("cp welcome.txt s", "cat /mnt/host/s; stat -c size%s /mnt/host/s",
      "size68"),
     (None, "rm /mnt/host/s; cat /mnt/host/s 2>&1", "No such"),
@@ -20,12 +22,13 @@ STEPS = [
      "size68"),
     # In pieces that go past Linux's cache.
     (None, "seq 1 30000 | dd obs=100k of=/mnt/host/long 2>&1; "
-     "dd if=/mnt/host/long bs=100k | cksum; seq 1 30000 | cksum; "
+     "seq 1 30000 >/tmp/l; dd if=/mnt/host/long bs=100k | cmp - /tmp/l && "
      "stat -c size%s /mnt/host/long", "size168894"),
     ("cp s long", "stat -c size%s /mnt/host/long; cat /mnt/host/long",
      "size68"),
     ("rm new", "cat /mnt/host/new 2>&1", "No such"),
-    ("mkdir dir", "touch /mnt/host/dir/x && ls /mnt/host/dir", "x"),
+    ("mkdir dir", "touch /mnt/host/dir/made-$((1 + 1)) && ls /mnt/host/dir",
+     "made-2"),
 ]
 
 

@@ -106,7 +106,7 @@ def linux_root(t):
     t.check("through" in said and "its own root" in said, f"files: {said!r}")
     console.send("poweroff")
     console.expect("Linux powered off")
-    console.finish()
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
     t.tool(["e2fsck", "-fn", path])
     # No init there: that is said, and the initramfs goes on.
     os.unlink(path)
@@ -174,3 +174,4 @@ def linux_disk_lives(t):
     said = console.run("exec sh /test/again")
     t.check("equal\n" in said, said)
     console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")

@@ -124,7 +124,7 @@ def net_console(t):
     # ctrl-c, as telnet has it, and as a key.
     for end in (b"\xff\xf4", b"\x03"):
         peer.socket.sendall(b"exec echo begun; sleep 1000\n")
-        t.check("begun" in peer.until("begun\r\n"), "it has not begun")
+        t.check("begun\r\n" in peer.until("begun\r\n"), "it has not begun")
         peer.socket.sendall(end)
         t.check(peer.until("isthmus> ").endswith("isthmus> "), "no prompt")
     # The other console is as it was, and has what is said there.

@@ -148,7 +148,8 @@ def net_lease(t):
     t.check(renewal == [REQUEST, ADDRESS, wire.address],
             f"the renewal was {renewal}")
     t.check(when - wire.asked[1][0] < 65, "it is late")
-    console.expect(r"\n(lasted|ended[^\r\n]*)\s+\[exit status \d\]")
+    found = console.expect(r"\n(lasted|ended[^\r\n]*)\s+\[exit status \d\]")
+    t.check(found[1] == "lasted", f"the transfer {found[1]}")
     said = console.run("net")
     t.check(re.search(r"10\.9\.0\.10/24 by DHCP \(10\.9\.0\.1\), for \d+ s",
                       said), f"net says {said!r}")

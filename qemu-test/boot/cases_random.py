@@ -29,6 +29,7 @@ def _answers(t, platform, steps):
         time.sleep(0.5)
         with open(log, encoding="utf-8", errors="replace") as f:
             text = f.read()
+    t.check("PAYLOAD end" in text, f"{platform}: the guest is not at its end")
     said = console.run("isolation")
     t.check("isolation holds" in said, f"{platform}: {said}")
     t.check("running" in console.state(), f"{platform}: the guest has ended")

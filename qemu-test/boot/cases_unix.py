@@ -279,3 +279,5 @@ def unix_ssh(t):
     said(t, console, "b", "su u -c 'sh /list'", "256 ED25519")
     answer = console.run("exec --user 1001 b: sh /list")
     t.check("Permission denied" in answer, f"another one has {answer!r}")
+    console.send("poweroff")
+    t.check(console.finish() == 0, "poweroff did not end the machine well")
