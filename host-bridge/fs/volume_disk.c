@@ -30,6 +30,7 @@ struct place {
 struct volume_disk {
 	struct volume_turns turns;
 	void (*on_failure)(void);	/* or NULL */
+	void (*settle)(uint32_t first_lost);	/* likewise */
 	struct cache *cache;
 	struct volume_dev *dev;
 	struct journal *journal;
@@ -217,7 +218,8 @@ static int read_place(struct volume_disk *d)
 static int replay(struct volume_disk *d)
 {
 	if (d->recovery == NULL) {
-		d->recovery = journal_recovery_new(d->dev, &d->place);
+		d->recovery = journal_recovery_new(d->dev, &d->place,
+						   d->settle);
 		if (d->recovery == NULL) {
 			return ENOMEM;
 		}
@@ -344,9 +346,11 @@ struct volume_turns *volume_disk_turns(struct volume_disk *d)
 }
 
 /** See volume_disk.h. */
-void volume_disk_keep_orphans(struct volume_disk *d)
+void volume_disk_follow(struct volume_disk *d,
+			void (*settle)(uint32_t first_lost))
 {
 	d->dev->orphans_stay = true;
+	d->settle = settle;
 }
 
 /** See volume_disk.h. */

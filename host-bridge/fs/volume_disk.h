@@ -21,8 +21,12 @@ struct volume_disk_state {
 
 /* What to call before functions of the volume; it ends with the disk. */
 struct volume_turns *volume_disk_turns(struct volume_disk *disk);
-/* Before it is opened: files without a name stay until volume_end_orphans(). */
-void volume_disk_keep_orphans(struct volume_disk *d);
+/* Before it is opened, when another program had it: files without a name stay until
+ * volume_end_orphans(); settle() is told which transaction, by its number in the
+ * journal, is the first that is not there, as long as that can be found out again:
+ * before the journal is emptied. Not called when it is empty. */
+void volume_disk_follow(struct volume_disk *d,
+			void (*settle)(uint32_t first_lost));
 /* fn(): once, when nothing can be written any more. */
 void volume_disk_on_failure(struct volume_disk *disk, void (*fn)(void));
 int volume_disk_new(struct block_dev *dev, void *memory, size_t bytes,

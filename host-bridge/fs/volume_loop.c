@@ -89,7 +89,7 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 	snprintf(name, sizeof(name), "%s", dev->name);
 	volume_disk_on_failure(disk, on_failure);
 	if (legacy_lives() > 0) {
-		volume_disk_keep_orphans(disk);
+		volume_disk_follow(disk, legacy_settle);
 	}
 	work = (struct loop_work){
 		.fn = work_do, .due = work_due,
@@ -106,8 +106,6 @@ int volume_loop_open(struct block_dev *dev, struct volume **vol,
 		disk = NULL;
 		return error;
 	}
-	/* A recovery leaves out the number of the first that is not there. */
-	legacy_settle(volume_transaction(*vol) - 1);
 	opened = true;
 	*turns = volume_disk_turns(disk);
 	loop_timer_set(&tick, TICK_MS, on_tick);

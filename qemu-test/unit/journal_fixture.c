@@ -354,7 +354,7 @@ int image_recover(struct image_dev *dev, struct journal_found *found,
 		  char why[JOURNAL_WHY])
 {
 	struct journal_recovery *r =
-		journal_recovery_new(&dev->dev, &dev->image->place);
+		journal_recovery_new(&dev->dev, &dev->image->place, NULL);
 	int error;
 
 	assert_non_null(r);

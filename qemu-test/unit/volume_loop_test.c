@@ -106,16 +106,12 @@ int volume_disk_new(struct block_dev *dev, void *data, size_t bytes,
 	return 0;
 }
 
-void volume_disk_keep_orphans(struct volume_disk *d)
+void volume_disk_follow(struct volume_disk *d,
+			void (*settle)(uint32_t first_lost))
 {
 	(void)d;
+	(void)settle;
 	fail();			/* no program has ended before */
-}
-
-uint32_t volume_transaction(const struct volume *vol)
-{
-	(void)vol;
-	return 1;
 }
 
 void volume_disk_on_failure(struct volume_disk *d, void (*fn)(void))

@@ -34,7 +34,8 @@ struct journal_found {
 struct journal_recovery;
 
 struct journal_recovery *journal_recovery_new(struct volume_dev *dev,
-					const struct journal_place *place);
+					const struct journal_place *place,
+					void (*known)(uint32_t end));
 int journal_recover(struct journal_recovery *r, struct journal_found *found,
 		    char why[JOURNAL_WHY]);
 void journal_recovery_free(struct journal_recovery *r);

@@ -41,6 +41,7 @@ struct journal_recovery {
 	struct revoked *revoked;	/* a hash table, half empty at least */
 	uint32_t revoked_count, revoked_space;
 	struct journal_found found;
+	void (*known)(uint32_t end);
 	char *why;
 };
 
@@ -444,6 +445,9 @@ static int walk(struct journal_recovery *r)
 	}
 	if (r->phase == SCAN) {
 		r->end = r->sequence;
+		if (r->known != NULL) {
+			r->known(r->end);
+		}
 	} else if (r->sequence != r->end) {
 		return damaged(r, "it reads differently now: a block", r->at);
 	}
@@ -497,16 +501,21 @@ static int flush(struct journal_recovery *r)
 
 /**
  * Begins a recovery of the journal at a place of the device, of which
- * journal_recover() does the work. NULL: no memory.
+ * journal_recover() does the work. known(), or NULL, is told the number of the first
+ * transaction that was not committed, before anything is changed: as long as the log
+ * is not empty each recovery finds the same, and after that none does. It is not
+ * called for an empty log. NULL: no memory.
  */
 struct journal_recovery *journal_recovery_new(struct volume_dev *dev,
-					const struct journal_place *place)
+					const struct journal_place *place,
+					void (*known)(uint32_t end))
 {
 	struct journal_recovery *r = calloc(1, sizeof(*r));
 
 	if (r != NULL) {
 		r->dev = dev;
 		r->place = *place;
+		r->known = known;
 	}
 	return r;
 }
