@@ -287,7 +287,8 @@ bool volume_unended(const struct volume *vol)
 
 /**
  * A file without a name, that was there when the volume was opened, is held: somebody
- * knows it, of before. Whether there is one of that number and generation.
+ * knows it, of before. It may get a name: whether it has had one is not known, and
+ * Linux gives none to what had. Whether there is one of that number and generation.
  */
 bool volume_hold_orphan(struct volume *vol, uint32_t ino, uint32_t gen)
 {
@@ -300,6 +301,7 @@ bool volume_hold_orphan(struct volume *vol, uint32_t ino, uint32_t gen)
 		return false;
 	}
 	vn->unfreed = false;
+	vn->linkable = true;
 	vol->unended -= !vn->cut && !vn->spoilt;
 	vn->holds++;
 	return true;
