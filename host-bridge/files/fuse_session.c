@@ -178,6 +178,9 @@ void fuse_server_free(struct fuse_server *server)
 		fuse_session_end(server->sessions);
 	}
 	(void)fuse_server_end_some(server, UINT64_MAX);
+	if (server->turns != NULL) {
+		server->turns->end(server->turns, &server->lasting_wait);
+	}
 	fuse_lock_free(server);
 	volume_keep(server->vol, NULL);
 	fuse_tell_end(server);

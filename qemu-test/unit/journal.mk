@@ -52,3 +52,12 @@ $(foreach t,$(VOLUME_SPARSE),\
 		$(wildcard host-bridge/fs/ext4/*.c))\
 	$(eval $(t)_LIBS := -lext2fs -lcom_err))
 volume_cost_CFLAGS := -fno-sanitize=all -Wno-maybe-uninitialized
+
+# Linux's files over the end of the program that serves them.
+UNIT_TESTS += fuse_restart
+fuse_restart_SRCS := $(addprefix qemu-test/unit/fuse_restart_,test.c world.c) \
+	qemu-test/unit/journal_fixture.c $(FAKE_DISK_SRCS) $(JOURNAL_SRCS) \
+	host-bridge/blk/volume_mem.c \
+	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
+	$(wildcard host-bridge/fs/ext4/*.c) $(FUSE_SERVER_SRCS)
+fuse_restart_LIBS := -lext2fs -lcom_err
