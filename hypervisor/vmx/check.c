@@ -35,13 +35,15 @@ enum {
 };
 
 /* What a rule demands of its field; arg: the bits, or the largest value. */
-enum rule_kind { BITS_0, BITS_1, CANONICAL, PHYSICAL, PAT_TYPES, NOT_0,
-		 AT_MOST };
+enum rule_kind { BITS_0, BITS_1, CANONICAL, LINEAR, PHYSICAL, PAT_TYPES,
+		 NOT_0, AT_MOST };
 
 /* Completes "must be"; log_write() adds arg where it is not 0. */
 static const char *const kind_text[] = {
 	[BITS_0] = "0 in bits", [BITS_1] = "1 in bits",
-	[CANONICAL] = "canonical", [PHYSICAL] = "a physical address, 0 in bits",
+	[CANONICAL] = "canonical",
+	[LINEAR] = "alike in the bits that linear addresses have not",
+	[PHYSICAL] = "a physical address, 0 in bits",
 	[PAT_TYPES] = "types 0, 1, 4 to 7", [NOT_0] = "not 0",
 	[AT_MOST] = "at most",
 };
@@ -71,7 +73,7 @@ static const struct rule {
 	R(GUEST_SYSENTER_ESP, CANONICAL, 0, 0), R(GUEST_SYSENTER_EIP, CANONICAL, 0, 0),
 	R(GUEST_GDTR_BASE, CANONICAL, 0, 0), R(GUEST_IDTR_BASE, CANONICAL, 0, 0),
 	R(GUEST_GDTR_LIMIT, AT_MOST, 0, 0xffff), R(GUEST_IDTR_LIMIT, AT_MOST, 0, 0xffff),
-	R(GUEST_RIP, AT_MOST, IF_NOT_64BIT, 0xffffffff), R(GUEST_RIP, CANONICAL, IF_64BIT, 0),
+	R(GUEST_RIP, AT_MOST, IF_NOT_64BIT, 0xffffffff), R(GUEST_RIP, LINEAR, IF_64BIT, 0),
 	R(GUEST_RFLAGS, BITS_0, 0, ~0x3f7fd7ull), R(GUEST_RFLAGS, BITS_1, 0, RFLAGS_FIXED),
 	R(GUEST_RFLAGS, BITS_0, IF_IA32E, RFLAGS_VM), R(GUEST_RFLAGS, BITS_0, IF_REAL, RFLAGS_VM),
 	R(GUEST_RFLAGS, BITS_1, IF_INTR, RFLAGS_IF),
@@ -98,12 +100,16 @@ static void expect(struct vmx_check_report *r, uint32_t field, bool ok,
 	}
 }
 
-/* All bits from the highest linear one on are alike. */
+/* All bits from that one on are alike. An address is canonical if they are from the
+ * highest linear one on; RIP may be the one behind the last. */
+static bool alike(uint64_t v, uint32_t from)
+{
+	return v >> from == 0 || v >> from == ~0ull >> from;
+}
+
 static bool is_canonical(const struct vmx_check_state *s, uint64_t v)
 {
-	uint64_t top = v >> (s->linear_bits - 1);
-
-	return top == 0 || top == ~0ull >> (s->linear_bits - 1);
+	return alike(v, s->linear_bits - 1);
 }
 
 /* Whether u's field is as u demands; its condition is the caller's to look
@@ -119,6 +125,8 @@ static bool rule_holds(const struct vmx_check_state *s, const struct rule *u)
 		return (v & u->arg) == u->arg;
 	case CANONICAL:
 		return is_canonical(s, v);
+	case LINEAR:
+		return alike(v, s->linear_bits);
 	case PHYSICAL:
 		return !(v >> s->physical_bits) && !(v & u->arg);
 	case PAT_TYPES:

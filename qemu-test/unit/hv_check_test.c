@@ -249,8 +249,9 @@ static const struct {
 	{ LONG, F(GUEST_IDTR_BASE), BIT64(62) },
 	{ LONG, F(GUEST_GDTR_LIMIT), 0x10000 },
 	{ LONG, F(GUEST_IDTR_LIMIT), 0xffffffff },
-	{ LONG, F(GUEST_RIP), 0x0000800000000000 },
-	{ LONG, F(GUEST_RIP), 0xffff7fffffffffff },
+	{ LONG, F(GUEST_RIP), 0x0001000000000000 },
+	{ LONG, F(GUEST_RIP), 0xfffeffffffffffff },
+	{ LONG, F(GUEST_RIP), 0xfeff800000000000 },
 	{ REAL, F(GUEST_RIP), 0x100000000 },
 	{ LONG, F(GUEST_RFLAGS), 0 }, { LONG, F(GUEST_RFLAGS), 0xa },
 	{ LONG, F(GUEST_RFLAGS), 0x22 }, { LONG, F(GUEST_RFLAGS), 0x8002 },
@@ -279,6 +280,24 @@ static bool reports(uint32_t field)
 		}
 	}
 	return false;
+}
+
+/* The address behind the last, where an instruction there has left it: the next
+ * fetch is #GP, not the entry refused. [SDM3 "Checks on Guest RIP, RFLAGS, and
+ * SSP"] */
+static void rip_behind_the_last(void **state)
+{
+	(void)state;
+	make(LONG);
+	s.f[F(GUEST_RIP)] = 0x0000800000000000;
+	assert_false(reports(F(GUEST_RIP)));
+	s.f[F(GUEST_RIP)] = 0xffff7fffffffffff;
+	assert_false(reports(F(GUEST_RIP)));
+	s.linear_bits = 57;
+	s.f[F(GUEST_RIP)] = 0x0100000000000000;
+	assert_false(reports(F(GUEST_RIP)));
+	s.f[F(GUEST_RIP)] = 0x0200000000000000;
+	assert_true(reports(F(GUEST_RIP)));
 }
 
 static void each_rule(void **state)
@@ -473,6 +492,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_states),
 		cmocka_unit_test(each_rule),
+		cmocka_unit_test(rip_behind_the_last),
 		cmocka_unit_test(reserved_bits),
 		cmocka_unit_test(injections),
 		cmocka_unit_test(pending_step),
