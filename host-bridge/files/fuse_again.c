@@ -219,6 +219,9 @@ bool fuse_server_go_on(struct fuse_server *server, uint64_t until)
 	if (server->lasting_due) {
 		fuse_lasting_go_on(server);
 	}
+	if (server->tell_due) {
+		fuse_tell_go_on(server);
+	}
 	while (server->again_first != NULL) {
 		run(server->again_first);
 		if (tsc_now() >= until) {
@@ -231,5 +234,6 @@ bool fuse_server_go_on(struct fuse_server *server, uint64_t until)
 /** Whether there are any. */
 bool fuse_server_ready(const struct fuse_server *server)
 {
-	return server->again_first != NULL || server->lasting_due;
+	return server->again_first != NULL || server->lasting_due ||
+	       server->tell_due;
 }

@@ -162,6 +162,9 @@ void fuse_coherence_gone(struct fuse_session *s)
 	while (s->marked != NULL) {
 		fuse_tell_unmark(s, s->marked);
 	}
+	if (s->server->turns != NULL) {
+		s->server->turns->end(s->server->turns, &s->tell_wait);
+	}
 	s->minor = 0;
 	waits_check(s->server);
 }
@@ -275,6 +278,22 @@ struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 		return NULL;
 	}
 	wait = wait_new(server, need_owed, NULL);
+	return wait != NULL ? &wait->replies : NULL;
+}
+
+static struct fuse_due need_before(struct fuse_session *s, const void *who)
+{
+	return s == who ? (struct fuse_due){ 0 } : s->owed_before;
+}
+
+/**
+ * An answer goes to s once more. Where the program before had made it, others may not
+ * have been told what it means: as above.
+ */
+struct fuse_later_reply **fuse_coherence_again(struct fuse_session *s)
+{
+	struct fuse_wait *wait = wait_new(s->server, need_before, s);
+
 	return wait != NULL ? &wait->replies : NULL;
 }
 

@@ -412,7 +412,7 @@ static int act(struct fuse_conn *conn)
 		error = conn_hello(conn);
 	} else if (in.unique <= s->again_unique && in.unique != 0 &&
 		   (fuse_later_known(s, in.unique) ||
-		    fuse_kept_send(s, in.unique))) {
+		    fuse_kept_send(s, &in))) {
 		/* It was carried out before its connection was lost. */
 		conn->skip = in.len - conn->have;
 	} else if (in.opcode == FUSE_WRITE) {

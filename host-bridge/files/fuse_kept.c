@@ -60,20 +60,37 @@ static void kept_renew(struct fuse_session *s, unsigned i)
 	s->kept[i] = kept;
 }
 
+/* Sends it again, when others know what it means for them. */
+static void kept_send(struct fuse_session *s, unsigned i,
+		      const struct fuse_in_header *in)
+{
+	struct fuse_later_reply **list = fuse_coherence_again(s);
+	struct fuse_kept *kept = &s->kept[i];
+	struct volume_seg seg = {
+		.data = kept->big != NULL ? kept->big : kept->bytes,
+		.len = kept->len,
+	};
+	struct fuse_request r;
+
+	if (list == NULL) {
+		fuse_send(s, &seg, 1);
+		fuse_legacy_sent(s, kept->left);
+		kept_renew(s, i);
+		return;
+	}
+	fuse_request_begin(&r, s, in);
+	s->server->change = 0;
+	if (!fuse_later_reply(&r, &seg, 1, list, 0)) {
+		fuse_cut_off(s);
+	}
+}
+
 /** Sends the answer that is kept for a request again. Whether there is one. */
-bool fuse_kept_send(struct fuse_session *s, uint64_t unique)
+bool fuse_kept_send(struct fuse_session *s, const struct fuse_in_header *in)
 {
 	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
-		struct fuse_kept *kept = &s->kept[i];
-		struct volume_seg seg = {
-			.data = kept->big != NULL ? kept->big : kept->bytes,
-			.len = kept->len,
-		};
-
-		if (kept->unique == unique) {
-			fuse_send(s, &seg, 1);
-			fuse_legacy_sent(s, kept->left);
-			kept_renew(s, i);
+		if (s->kept[i].unique == in->unique) {
+			kept_send(s, i, in);
 			return true;
 		}
 	}

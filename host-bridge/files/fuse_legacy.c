@@ -6,8 +6,8 @@
  * else Linux, which has had no answer, asks again.
  *
  * How often a node was counted is not among it: one that was taken up goes with its
- * FORGET, like one that was adopted. Nor are notifications: a session that has not
- * done all asks for all it knows again.
+ * FORGET, like one that was adopted. Nor are notifications: of which nodes the last
+ * were is, and Linux asks for those again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,9 +47,8 @@ void fuse_legacy_count(struct fuse_session *s)
 		left->last_unique = s->last_unique;
 		left->forgets = s->forgets;
 		left->last_fh = s->last_fh;
-		left->made = s->notices.made;
 		left->done = s->notices.done;
-		left->marked = s->marked != NULL;
+		left->locked = s->server->coherence.locked;
 	}
 }
 
@@ -87,6 +86,14 @@ struct fuse_left_node *fuse_legacy_node(struct fuse_session *s,
 	};
 
 	return add(s, LEGACY_NODE, &left.head, s->server->change);
+}
+
+/** It was said something about the node, by that number, or will be. */
+void fuse_legacy_told(struct fuse_node *node, uint64_t number)
+{
+	if (node->left != NULL) {
+		node->left->told = (uint32_t)number;
+	}
 }
 
 struct fuse_left_open *fuse_legacy_open(struct fuse_session *s,
@@ -266,25 +273,28 @@ static void take_answers(struct fuse_session *s)
 	free(all);
 }
 
-/* What may have been said and not been heard is said for all: but of files that Linux
- * writes, whose size and pages are its own. */
-static void tell_again(struct fuse_session *s, bool all)
+/* Nodes of which something was said that Linux may not have done, and no others: what
+ * is said of a file's size takes away what Linux writes meanwhile. For the same reason
+ * not of those that it has open for that, but for the one that the console had
+ * locked; that one is let go. */
+static void tell_again(struct fuse_session *s)
 {
+	struct fuse_node *node, *locked = fuse_node_find(s, s->left->locked);
 	struct fuse_left_node *left = NULL;
-	struct fuse_node *node;
 
-	if (fuse_node_get(s, FUSE_ROOT_ID, 0, &node) == 0) {
-		/* So that all else is marked, too, until it is known how many
-		 * notifications have been received. */
-		fuse_tell_all(s, node);
-	}
-	while (all && (left = legacy_next(LEGACY_NODE, left)) != NULL) {
+	while ((left = legacy_next(LEGACY_NODE, left)) != NULL) {
 		node = left->head.owner == s->left->number
 		       ? fuse_node_find(s, left->ino) : NULL;
-		if (node != NULL && node->writers == 0) {
+		if (node != NULL && left->told != 0 &&
+		    (int32_t)(left->told - (uint32_t)s->notices.done) > 0 &&
+		    (node->writers == 0 || node == locked)) {
 			fuse_tell_all(s, node);
 		}
 	}
+	if (locked != NULL) {
+		fuse_tell_order(s, locked, FUSE_CHANNEL_NOTIFY_UNLOCK);
+	}
+	s->owed_before = fuse_tell_due(s);
 }
 
 static void take_session(struct fuse_server *server, const void *peer,
@@ -293,7 +303,6 @@ static void take_session(struct fuse_server *server, const void *peer,
 	struct fuse_session *s = !server->leaves || left->partial ||
 				 left->minor == 0
 				 ? NULL : calloc(1, sizeof(*s));
-	bool all = left->made != left->done || left->marked;
 
 	if (s == NULL) {
 		drop_all(server, left->number);
@@ -320,7 +329,7 @@ static void take_session(struct fuse_server *server, const void *peer,
 	take_nodes(s);
 	take_locks(s);
 	take_answers(s);
-	tell_again(s, all);
+	tell_again(s);
 }
 
 /** See fuse_server.h. */

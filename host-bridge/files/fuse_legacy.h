@@ -19,9 +19,9 @@ struct fuse_left {
 	uint32_t root, minor;
 	bool read_only;
 	bool partial;			/* some of its records had no room */
-	bool marked;			/* something is to be said */
+	uint32_t locked;		/* inode that the console changes; 0 */
 	uint64_t init_flags, last_unique, forgets, last_fh;
-	uint64_t made, done;		/* of notifications */
+	uint64_t done;			/* of notifications */
 };
 
 struct fuse_left_answer {
@@ -34,7 +34,8 @@ struct fuse_left_answer {
 
 struct fuse_left_node {
 	struct legacy head;
-	uint32_t ino, gen, uid, unused;
+	uint32_t ino, gen, uid;
+	uint32_t told;			/* the last notification; 0: none */
 };
 
 struct fuse_left_open {

@@ -205,6 +205,18 @@ int fuse_node_get(struct fuse_session *s, uint64_t nodeid, uint32_t uid,
 	return ino == s->root || (*out)->gen == gen ? 0 : ESTALE;
 }
 
+/* The node's file is none any more, and another has its number: one that was made, and
+ * looked up by us, in a transaction that went with the program before. */
+static void node_renew(struct fuse_session *s, struct fuse_node *node,
+		       uint32_t gen)
+{
+	legacy_drop(LEGACY_NODE, node->left);
+	node->gen = gen;
+	node->nlookup = 0;
+	node->adopted = false;
+	node->left = fuse_legacy_node(s, node);
+}
+
 /**
  * Counts a node once more for an answer that names it, makes it if need be.
  * attr is the file's. Returns 0 or as node_new() does.
@@ -221,6 +233,8 @@ int fuse_node_look_up(struct fuse_session *s, const struct volume_attr *attr,
 		if (error != 0) {
 			return error;
 		}
+	} else if (node->gen != attr->gen) {
+		node_renew(s, node, attr->gen);
 	}
 	node->nlookup++;
 	*out = node;

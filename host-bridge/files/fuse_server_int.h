@@ -148,8 +148,10 @@ struct fuse_session {
 	 * console's; nodes of which something has to be said yet, and how often
 	 * none were left, last when so many notifications were made. */
 	struct fuse_due owed, owed_console;
+	struct fuse_due owed_before;	/* for answers of the program before */
 	struct fuse_node *marked, *marked_last;
 	uint64_t drains, drained_made;
+	struct volume_wait tell_wait;	/* for what marked ones are like */
 	uint64_t heard;			/* last_unique at the last tick */
 	uint64_t recalled;
 	uint32_t kept_next;		/* the oldest */
@@ -208,7 +210,7 @@ struct fuse_server {
 					 * transaction; 0: to none */
 	struct fuse_later_reply *lasting_first;
 	struct volume_wait lasting_wait;
-	bool lasting_due;
+	bool lasting_due, tell_due;
 	struct latency lasting;		/* of FSYNC */
 	struct volume_seg segs[FUSE_SEGS_MAX];
 	_Alignas(8) uint8_t reply[sizeof(struct fuse_out_header) +
@@ -310,7 +312,7 @@ bool fuse_again_full(const struct fuse_session *s);
 /* fuse_kept.c: answers that are kept */
 void fuse_kept_add(struct fuse_session *s, const struct volume_seg *segs,
 		   unsigned count, struct fuse_left_answer *left);
-bool fuse_kept_send(struct fuse_session *s, uint64_t unique);
+bool fuse_kept_send(struct fuse_session *s, const struct fuse_in_header *in);
 void fuse_kept_end(struct fuse_session *s);
 
 /* fuse_conn.c */
@@ -384,6 +386,7 @@ void fuse_legacy_count(struct fuse_session *s);
 void fuse_legacy_end(struct fuse_session *s);
 struct fuse_left_node *fuse_legacy_node(struct fuse_session *s,
 					const struct fuse_node *node);
+void fuse_legacy_told(struct fuse_node *node, uint64_t number);
 struct fuse_left_open *fuse_legacy_open(struct fuse_session *s,
 					const struct fuse_open *open);
 struct fuse_lock;
@@ -401,6 +404,7 @@ void fuse_legacy_sent(struct fuse_session *s, struct fuse_left_answer *left);
  */
 struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 					       int error);
+struct fuse_later_reply **fuse_coherence_again(struct fuse_session *s);
 void fuse_coherence_closed(struct fuse_session *s, struct fuse_node *node);
 void fuse_coherence_acked(struct fuse_session *s);
 void fuse_coherence_gone(struct fuse_session *s);
@@ -412,6 +416,7 @@ struct fuse_due fuse_tell_due(const struct fuse_session *s);
 void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code);
 void fuse_tell_size(struct fuse_session *s, struct fuse_node *node);
 void fuse_tell_marked(struct fuse_session *s);
+void fuse_tell_go_on(struct fuse_server *server);
 void fuse_tell_all(struct fuse_session *s, struct fuse_node *node);
 void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node);
 

@@ -7,6 +7,7 @@
  * Memory is bounded: what has no room as a message of its own is a mark on its
  * node, and becomes one message for all that happened to it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,7 @@ static void mark(struct fuse_session *s, struct fuse_node *node,
 		s->marked_last = node;
 	}
 	node->marks |= marks;
-	fuse_legacy_count(s);
+	fuse_legacy_told(node, s->notices.made + 1);
 }
 
 /** All that the kernel knows of a node it shall ask for again. */
@@ -97,21 +98,37 @@ void fuse_tell_unmark(struct fuse_session *s, struct fuse_node *node)
 	if (s->marked == NULL) {
 		s->drains++;
 		s->drained_made = s->notices.made;
-		fuse_legacy_count(s);
 	}
 }
 
-/* ATTR, with what the file is like now. False: it could not be made. */
-static bool say_attr(struct fuse_session *s, struct fuse_node *node,
-		     uint64_t offset, uint64_t length, uint32_t flags)
+/* A notification about a node. Returns 0, or ENOBUFS: there is no room. */
+static int say(struct fuse_session *s, struct fuse_node *node, int code,
+	       const void *body, size_t len, const char *name, size_t name_len)
+{
+	uint64_t number = fuse_notify(s, code, body, len, name, name_len);
+
+	if (number != 0) {
+		fuse_legacy_told(node, number);
+	}
+	return number != 0 ? 0 : ENOBUFS;
+}
+
+/* ATTR, with what the file is like now. As above, or EAGAIN: that is not in
+ * memory. */
+static int say_attr(struct fuse_session *s, struct fuse_node *node,
+		    uint64_t offset, uint64_t length, uint32_t flags)
 {
 	struct fuse_channel_attr body = {
 		.nodeid = fuse_node_id(s, node->ino, node->gen),
 		.offset = offset, .length = length, .flags = flags,
 	};
 	struct volume_attr attr;
+	int error = volume_getattr(s->vol, node->ino, &attr);
 
-	if (volume_getattr(s->vol, node->ino, &attr) == 0) {
+	if (error == EAGAIN) {
+		return error;
+	}
+	if (error == 0) {
 		node->unsure = (attr.mode & VOLUME_S_IFMT) == VOLUME_S_IFREG;
 		body.size = attr.size;
 		body.mtime = attr.mtime.sec;
@@ -119,8 +136,8 @@ static bool say_attr(struct fuse_session *s, struct fuse_node *node,
 		body.ctime = attr.ctime.sec;
 		body.ctimensec = attr.ctime.nsec;
 	}
-	return fuse_notify(s, FUSE_CHANNEL_NOTIFY_ATTR, &body, sizeof(body),
-			   NULL, 0) != 0;
+	return say(s, node, FUSE_CHANNEL_NOTIFY_ATTR, &body, sizeof(body),
+		   NULL, 0);
 }
 
 /* A file has changed, bytes of it too if length is not 0. */
@@ -130,7 +147,7 @@ static void say_changed(struct fuse_session *s, struct fuse_node *node,
 	uint32_t flags = length == VOLUME_TO_END ? FUSE_CHANNEL_ATTR_CUT : 0;
 
 	if (s->marked != NULL ||
-	    !say_attr(s, node, offset, length, flags)) {
+	    say_attr(s, node, offset, length, flags) != 0) {
 		mark(s, node, MARK_ATTR);
 	}
 	owe(s);
@@ -146,8 +163,8 @@ static void say_name(struct fuse_session *s, struct fuse_node *dir,
 	};
 
 	if (s->marked != NULL ||
-	    fuse_notify(s, FUSE_NOTIFY_INVAL_ENTRY, &body, sizeof(body), name,
-			len) == 0) {
+	    say(s, dir, FUSE_NOTIFY_INVAL_ENTRY, &body, sizeof(body), name,
+		len) != 0) {
 		mark(s, dir, MARK_ATTR | MARK_NAMES);
 	}
 	owe(s);
@@ -164,23 +181,23 @@ static void say_event(struct fuse_session *s, struct fuse_node *dir,
 		.mask = mask, .cookie = cookie, .namelen = (uint32_t)len,
 	};
 
-	if ((dir != NULL || node != NULL) &&
+	node = dir ? dir : node;
+	if (node != NULL &&
 	    (s->marked != NULL ||
-	     fuse_notify(s, FUSE_CHANNEL_NOTIFY_EVENT, &body, sizeof(body),
-			 len > 0 ? name : NULL, len) == 0)) {
-		mark(s, dir ? dir : node, MARK_ATTR | MARK_NAMES);
+	     say(s, node, FUSE_CHANNEL_NOTIFY_EVENT, &body, sizeof(body),
+		 len > 0 ? name : NULL, len) != 0)) {
+		mark(s, node, MARK_ATTR | MARK_NAMES);
 	}
 }
 
-/* An order. False: there is no room. */
-static bool say_node(struct fuse_session *s, const struct fuse_node *node,
-		     int code)
+/* An order. */
+static int say_node(struct fuse_session *s, struct fuse_node *node, int code)
 {
 	struct fuse_channel_node body = {
 		.nodeid = fuse_node_id(s, node->ino, node->gen),
 	};
 
-	return fuse_notify(s, code, &body, sizeof(body), NULL, 0) != 0;
+	return say(s, node, code, &body, sizeof(body), NULL, 0);
 }
 
 /** FLUSH, LOCK or UNLOCK, at once or with what is marked. */
@@ -191,39 +208,72 @@ void fuse_tell_order(struct fuse_session *s, struct fuse_node *node, int code)
 	while (orders[i].code != code) {
 		i++;
 	}
-	if (s->marked != NULL || !say_node(s, node, code)) {
+	if (s->marked != NULL || say_node(s, node, code) != 0) {
 		mark(s, node, orders[i].mark);
 	}
 }
 
-/* One thing that is marked of a node. False: there is no room yet. */
-static bool say_mark(struct fuse_session *s, struct fuse_node *node)
+/* What is marked of a node. As say_attr(): then some of it is left. */
+static int say_marks(struct fuse_session *s, struct fuse_node *node)
 {
+	int error = 0;
+
 	if (node->marks & MARK_ATTR) {
-		if (!say_attr(s, node, 0, VOLUME_TO_END,
-			      FUSE_CHANNEL_ATTR_CUT |
-			      (node->marks & MARK_NAMES ?
-			       FUSE_CHANNEL_ATTR_NAMES : 0))) {
-			return false;
+		error = say_attr(s, node, 0, VOLUME_TO_END,
+				 FUSE_CHANNEL_ATTR_CUT |
+				 (node->marks & MARK_NAMES ?
+				  FUSE_CHANNEL_ATTR_NAMES : 0));
+		if (error == 0) {
+			node->marks &= ~(MARK_ATTR | MARK_NAMES);
 		}
-		node->marks &= ~(MARK_ATTR | MARK_NAMES);
 	}
-	for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+	for (unsigned i = 0; error == 0 &&
+	     i < sizeof(orders) / sizeof(orders[0]); i++) {
 		if (node->marks & orders[i].mark) {
-			if (!say_node(s, node, orders[i].code)) {
-				return false;
+			error = say_node(s, node, orders[i].code);
+			if (error == 0) {
+				node->marks &= ~orders[i].mark;
 			}
-			node->marks &= ~orders[i].mark;
 		}
 	}
-	return true;
+	return error;
 }
 
-/** Says what is marked, as far as there is room. */
+/* volume_wait.ready */
+static void on_ready(struct volume_wait *wait)
+{
+	CONTAINER(wait, struct fuse_session, tell_wait)->server->tell_due =
+		true;
+}
+
+/** Says what is marked, as far as there is room, and what the files are like is in
+ * memory; the rest is gone on with when it is. Between two requests. */
 void fuse_tell_marked(struct fuse_session *s)
 {
-	while (s->marked != NULL && say_mark(s, s->marked)) {
-		fuse_tell_unmark(s, s->marked);
+	struct volume_turns *turns = s->server->turns;
+	int error = 0;
+
+	s->tell_wait.ready = on_ready;
+	while (s->marked != NULL && error == 0) {
+		if (turns != NULL) {
+			turns->look(turns, &s->tell_wait);
+		}
+		error = say_marks(s, s->marked);
+		if (error == 0) {
+			fuse_tell_unmark(s, s->marked);
+		}
+	}
+	if (turns != NULL && error != EAGAIN) {
+		turns->end(turns, &s->tell_wait);
+	}
+}
+
+/** That of all sessions which wait for it. */
+void fuse_tell_go_on(struct fuse_server *server)
+{
+	server->tell_due = false;
+	for (struct fuse_session *s = server->sessions; s != NULL; s = s->next) {
+		fuse_tell_marked(s);
 	}
 }
 
@@ -365,7 +415,7 @@ void fuse_tell_end(struct fuse_server *server)
  */
 void fuse_tell_size(struct fuse_session *s, struct fuse_node *node)
 {
-	if (s->marked != NULL || !say_attr(s, node, 0, 0, 0)) {
+	if (s->marked != NULL || say_attr(s, node, 0, 0, 0) != 0) {
 		mark(s, node, MARK_ATTR);
 	}
 	node->unsure = false;

@@ -208,7 +208,7 @@ static void not_answered_before(void **state)
 	GO(back(&a, 0), FUSE_CHANNEL_RESUMED);
 	GO(resend(&a), -1);
 	crash(CHANGE);
-	GO(session(77)->node_count, 1);	/* the root */
+	GO(session(77)->node_count, 0);
 	GO(volume_unlink(f.vol, VOLUME_ROOT, "y", 1), 0);
 	lasts = true;
 	GO(back(&a, 0), FUSE_CHANNEL_RESUMED);
@@ -292,6 +292,12 @@ static void caches_are_told_again(void **state)
 	GO(session(78)->notices.done, b.told);
 	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
 	GO(resend(&a), 0);
+	/* what it has done it is not told once more, nor anything else */
+	told = b.told;
+	crash(CHANGE + 1);
+	GO(back(&b, told), FUSE_CHANNEL_RESUMED);
+	GO(b.told, told);
+	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
 }
 
 int main(void)

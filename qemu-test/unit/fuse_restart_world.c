@@ -15,10 +15,10 @@
 
 #define FRAMES		256u		/* blocks in memory */
 #define LEGACY		0x800000u
-#define SESSION		77u
+#define SESSION		77u		/* of the first */
 #define STUCK		200000u		/* turns without an answer */
 #define FORGETS		65536u
-#define EARLY		5u		/* ends in a row as it begins */
+#define EARLY		5u		/* in a row: ends as it begins */
 #define LATE		800u		/* turns until it ends, about */
 
 /* The program. */
@@ -28,39 +28,42 @@ static struct {
 	struct volume *vol;		/* NULL: it is not open yet */
 	uint8_t *memory;
 	struct fuse_server *server;
-	struct fuse_conn *conn;		/* NULL: Linux has none */
-	bool blocked;
 	uint64_t ended;
 } program;
 
-/* A message on its way to Linux. */
+/* A message on its way to Linux, or a notification that it has to carry out. */
 struct packet {
 	struct packet *next;
 	uint32_t len;
-	uint8_t bytes[];
+	_Alignas(8) uint8_t bytes[];
 };
 
-static struct {
+struct packets {
+	struct packet *first, **last;
+};
+
+/* A Linux. */
+static struct guest {
+	struct fuse_conn *conn;		/* NULL: it has none */
+	bool blocked;
 	struct call calls[CALLS];
 	struct call *order[CALLS];	/* as they were sent */
 	unsigned out;
 	uint64_t unique;
 	bool up, known;			/* HELLO is answered; was ever */
-	struct packet *first, **last;	/* from the host */
+	struct packets from;		/* the host */
 	uint8_t *to;			/* to the host, */
 	size_t to_at, to_len, to_space;	/* taken so far; in all */
-	uint64_t notified;
+	struct packets notices;
+	uint64_t notified, carried_out;
 	struct fuse_forget_one forgets[FORGETS];
 	unsigned forget_count;
-} guest;
+} guests[GUESTS];
 
 static struct image image;
 static uint8_t *legacy, *copy;
 static uint64_t seed;
-static unsigned seconds, quiet, features;
-/* It ends as it begins in one of so many turns; so often, by now, in a row. */
-static unsigned early, row;
-static int peer;
+static unsigned seconds, quiet, features, row, early;	/* early: turns, as LATE */
 struct restart_counts counts;
 
 int64_t volume_now_ns(void)
@@ -108,8 +111,8 @@ static void program_open(void)
 	char why[JOURNAL_WHY];
 	int error = volume_disk_open(program.vd, &program.vol, why);
 
+	assert_true(error != EAGAIN || step());
 	if (error == EAGAIN) {
-		assert_true(step());
 		return;
 	}
 	if (error != 0) {
@@ -118,15 +121,20 @@ static void program_open(void)
 	program.server = fuse_server_new(program.vol,
 					 volume_disk_turns(program.vd));
 	assert_non_null(program.server);
-	fuse_server_peer(program.server, &peer, 1);
+	for (unsigned i = 0; i < GUESTS; i++) {
+		fuse_server_peer(program.server, &guests[i], i + 1);
+	}
 	fuse_server_peers_known(program.server);
 }
 
 /* Gives its memory back, in a world of its own. */
 static void program_free(void)
 {
-	if (program.conn != NULL) {
-		fuse_conn_free(program.conn);
+	for (unsigned i = 0; i < GUESTS; i++) {
+		if (guests[i].conn != NULL) {
+			fuse_conn_free(guests[i].conn);
+			guests[i].conn = NULL;
+		}
 	}
 	if (program.server != NULL) {
 		fuse_server_free(program.server);
@@ -138,7 +146,6 @@ static void program_free(void)
 	free(program.memory);
 	program.vol = NULL;
 	program.server = NULL;
-	program.conn = NULL;
 }
 
 /* What the disk has when nothing more comes from the program. */
@@ -157,16 +164,18 @@ static void take_image(void)
 	}
 }
 
-static void linux_down(void);
+static void linux_down(struct guest *g);
 
 static void program_end(void)
 {
 	counts.ends++;
 	counts.early += program.vol == NULL;
-	counts.met += guest.out > 0;
+	counts.met += guests[0].out > 0;
 	take_image();
 	memcpy(copy, legacy, LEGACY);
-	linux_down();
+	for (unsigned i = 0; i < GUESTS; i++) {
+		linux_down(&guests[i]);
+	}
 	program_free();
 	memcpy(legacy, copy, LEGACY);
 	program.ended++;
@@ -175,28 +184,51 @@ static void program_end(void)
 
 /* ---- The wire ---- */
 
+static void packets_put(struct packets *list, struct packet *packet)
+{
+	packet->next = NULL;
+	*list->last = packet;
+	list->last = &packet->next;
+}
+
+static struct packet *packets_get(struct packets *list)
+{
+	struct packet *packet = list->first;
+
+	list->first = packet->next;
+	if (list->first == NULL) {
+		list->last = &list->first;
+	}
+	return packet;
+}
+
+static void packets_drop(struct packets *list)
+{
+	while (list->first != NULL) {
+		free(packets_get(list));
+	}
+}
+
 static bool on_send(void *arg, const struct volume_seg *segs, unsigned count)
 {
+	struct guest *g = arg;
 	struct packet *packet;
 	size_t len = 0;
 
-	(void)arg;
 	for (unsigned i = 0; i < count; i++) {
 		len += segs[i].len;
 	}
 	packet = malloc(sizeof(*packet) + len);
 	assert_non_null(packet);
 	packet->len = (uint32_t)len;
-	packet->next = NULL;
 	len = 0;
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(packet->bytes + len, segs[i].data, segs[i].len);
 		len += segs[i].len;
 	}
-	*guest.last = packet;
-	guest.last = &packet->next;
-	program.blocked = world_chance(8) == 0;
-	return !program.blocked;
+	packets_put(&g->from, packet);
+	g->blocked = world_chance(8) == 0;
+	return !g->blocked;
 }
 
 static void on_end(void *arg)
@@ -207,24 +239,24 @@ static void on_end(void *arg)
 
 static const struct fuse_conn_ops ops = { .send = on_send, .end = on_end };
 
-static void to_host(const void *data, size_t len)
+static void to_host(struct guest *g, const void *data, size_t len)
 {
-	if (guest.to_at == guest.to_len) {
-		guest.to_at = guest.to_len = 0;
+	if (g->to_at == g->to_len) {
+		g->to_at = g->to_len = 0;
 	}
-	if (guest.to_len + len > guest.to_space) {
-		guest.to_space = 2 * (guest.to_len + len);
-		guest.to = realloc(guest.to, guest.to_space);
-		assert_non_null(guest.to);
+	if (g->to_len + len > g->to_space) {
+		g->to_space = 2 * (g->to_len + len);
+		g->to = realloc(g->to, g->to_space);
+		assert_non_null(g->to);
 	}
-	memcpy(guest.to + guest.to_len, data, len);
-	guest.to_len += len;
+	memcpy(g->to + g->to_len, data, len);
+	g->to_len += len;
 }
 
 /* The program takes some of what was sent. */
-static void feed(void)
+static void feed(struct guest *g)
 {
-	size_t len = guest.to_len - guest.to_at, used = 0;
+	size_t len = g->to_len - g->to_at, used = 0;
 	uint8_t *some;
 
 	if (world_chance(4) == 0) {
@@ -232,90 +264,97 @@ static void feed(void)
 	}
 	some = malloc(len);
 	assert_non_null(some);
-	memcpy(some, guest.to + guest.to_at, len);
-	assert_int_equal(fuse_conn_input(program.conn, some, len, UINT64_MAX,
+	memcpy(some, g->to + g->to_at, len);
+	assert_int_equal(fuse_conn_input(g->conn, some, len, UINT64_MAX,
 					 &used), 0);
 	free(some);
-	guest.to_at += used;
+	g->to_at += used;
 }
 
 /* ---- Linux ---- */
 
-static void say(uint32_t opcode, uint64_t unique, const void *body, size_t len)
+static void say(struct guest *g, uint32_t opcode, uint64_t unique,
+		const void *body, size_t len)
 {
 	struct fuse_in_header head = {
 		.len = (uint32_t)(sizeof(head) + len), .opcode = opcode,
 		.unique = unique,
 	};
 
-	to_host(&head, sizeof(head));
-	to_host(body, len);
+	to_host(g, &head, sizeof(head));
+	to_host(g, body, len);
 }
 
-static void linux_up(void)
+static void linux_up(struct guest *g)
 {
 	struct fuse_channel_hello hello = {
-		.version = FUSE_CHANNEL_VERSION, .session = SESSION,
-		.notified = guest.notified,
+		.version = FUSE_CHANNEL_VERSION, .session = SESSION + (uint64_t)(g - guests),
+		.notified = g->notified,
 	};
 
-	program.conn = fuse_conn_new(program.server, &ops, NULL, &peer);
-	assert_non_null(program.conn);
-	program.blocked = false;
-	say(FUSE_CHANNEL_HELLO, UINT64_MAX, &hello, sizeof(hello));
+	g->conn = fuse_conn_new(program.server, &ops, g, g);
+	assert_non_null(g->conn);
+	g->blocked = false;
+	say(g, FUSE_CHANNEL_HELLO, UINT64_MAX, &hello, sizeof(hello));
 }
 
 /* What was on its way either way is lost. */
-static void linux_down(void)
+static void linux_down(struct guest *g)
 {
-	while (guest.first != NULL) {
-		struct packet *packet = guest.first;
-
-		guest.first = packet->next;
-		free(packet);
-	}
-	guest.last = &guest.first;
-	guest.to_at = guest.to_len = 0;
-	guest.up = false;
+	packets_drop(&g->from);
+	g->to_at = g->to_len = 0;
+	g->up = false;
 }
 
-static void put_forget(const struct fuse_forget_one *one)
+static void put_forget(struct guest *g, const struct fuse_forget_one *one)
 {
 	struct fuse_in_header head = {
 		.len = sizeof(head) + sizeof(struct fuse_forget_in),
-		.opcode = FUSE_FORGET, .unique = ++guest.unique * 2,
+		.opcode = FUSE_FORGET, .unique = ++g->unique * 2,
 		.nodeid = one->nodeid,
 	};
 	struct fuse_forget_in in = { .nlookup = one->nlookup };
 
-	to_host(&head, sizeof(head));
-	to_host(&in, sizeof(in));
+	to_host(g, &head, sizeof(head));
+	to_host(g, &in, sizeof(in));
 }
 
-static void hello_answered(const struct fuse_channel_hello_out *hello)
+static void tell_done(struct guest *g)
+{
+	struct fuse_channel_done done = { g->carried_out };
+
+	say(g, FUSE_NOTIFY_REPLY, ++g->unique * 2 + 1, &done, sizeof(done));
+}
+
+static void hello_answered(struct guest *g,
+			   const struct fuse_channel_hello_out *hello)
 {
 	assert_int_equal(hello->version, FUSE_CHANNEL_VERSION);
-	assert_int_equal(hello->flags, guest.known ? FUSE_CHANNEL_RESUMED : 0);
-	guest.up = guest.known = true;
-	for (unsigned i = 0; i < guest.out; i++) {
-		to_host(guest.order[i]->bytes, guest.order[i]->len);
+	assert_int_equal(hello->flags, g->known ? FUSE_CHANNEL_RESUMED : 0);
+	g->up = g->known = true;
+	for (unsigned i = 0; i < g->out; i++) {
+		to_host(g, g->order[i]->bytes, g->order[i]->len);
 		counts.again++;
 	}
-	assert_true(hello->forgets <= guest.forget_count);
-	for (uint64_t i = hello->forgets; i < guest.forget_count; i++) {
-		put_forget(&guest.forgets[i]);
+	assert_true(hello->forgets <= g->forget_count);
+	for (uint64_t i = hello->forgets; i < g->forget_count; i++) {
+		put_forget(g, &g->forgets[i]);
+	}
+	if (g->carried_out > 0) {
+		tell_done(g);
 	}
 }
 
-static void answered(const struct fuse_out_header *head, const uint8_t *body)
+static void answered(struct guest *g, const struct fuse_out_header *head,
+		     const uint8_t *body)
 {
 	struct call *c = NULL;
 
-	for (unsigned i = 0; i < guest.out; i++) {
-		if (guest.order[i]->unique == head->unique) {
-			c = guest.order[i];
-			memmove(&guest.order[i], &guest.order[i + 1],
-				(--guest.out - i) * sizeof(c));
+	for (unsigned i = 0; i < g->out; i++) {
+		if (g->order[i]->unique == head->unique) {
+			c = g->order[i];
+			memmove(&g->order[i], &g->order[i + 1],
+				(--g->out - i) * sizeof(c));
 			break;
 		}
 	}
@@ -332,9 +371,9 @@ static void answered(const struct fuse_out_header *head, const uint8_t *body)
 }
 
 /* Linux gets the next message. */
-static void deliver(void)
+static void deliver(struct guest *g)
 {
-	struct packet *packet = guest.first;
+	struct packet *packet = packets_get(&g->from);
 	struct fuse_out_header head;
 	const uint8_t *body = packet->bytes + sizeof(head);
 
@@ -345,32 +384,45 @@ static void deliver(void)
 
 		assert_int_equal(head.error, 0);
 		memcpy(&hello, body, sizeof(hello));
-		hello_answered(&hello);
+		hello_answered(g, &hello);
 	} else if (head.unique == 0) {
-		struct fuse_channel_done done = { ++guest.notified };
-
-		say(FUSE_NOTIFY_REPLY, ++guest.unique * 2 + 1, &done,
-		    sizeof(done));
+		g->notified++;
+		packets_put(&g->notices, packet);
+		return;
 	} else {
-		answered(&head, body);
-	}
-	guest.first = packet->next;
-	if (guest.first == NULL) {
-		guest.last = &guest.first;
+		answered(g, &head, body);
 	}
 	free(packet);
 }
 
-struct call *world_call(uint32_t opcode, uint64_t nodeid)
+/* It carries the next notification out, whoever is there to hear of it. */
+static void obey(struct guest *g)
 {
-	struct call *c = guest.calls;
+	struct packet *packet = packets_get(&g->notices);
+	struct fuse_out_header head;
+
+	memcpy(&head, packet->bytes, sizeof(head));
+	world_notice((unsigned)(g - guests), head.error,
+		     packet->bytes + sizeof(head));
+	free(packet);
+	g->carried_out++;
+	if (g->up) {
+		tell_done(g);
+	}
+}
+
+struct call *world_call(unsigned number, uint32_t opcode, uint64_t nodeid)
+{
+	struct guest *g = &guests[number];
+	struct call *c = g->calls;
 	struct fuse_in_header head = { .opcode = opcode, .nodeid = nodeid };
 
 	while (c->unique != 0) {
 		c++;
-		assert_true(c < guest.calls + CALLS);
+		assert_true(c < g->calls + CALLS);
 	}
-	c->unique = head.unique = ++guest.unique * 2;
+	c->guest = number;
+	c->unique = head.unique = ++g->unique * 2;
 	c->answered = false;
 	memcpy(c->bytes, &head, sizeof(head));
 	c->len = sizeof(head);
@@ -391,10 +443,13 @@ void call_name(struct call *c, const char *name)
 
 void world_send(struct call *c)
 {
+	struct guest *g = &guests[c->guest];
+
+
 	memcpy(c->bytes, &c->len, sizeof(c->len));
-	guest.order[guest.out++] = c;
-	if (guest.up) {
-		to_host(c->bytes, c->len);
+	g->order[g->out++] = c;
+	if (g->up) {
+		to_host(g, c->bytes, c->len);
 	}
 	counts.requests++;
 }
@@ -404,28 +459,26 @@ void world_done(struct call *c)
 	c->unique = 0;
 }
 
-void world_forget(uint64_t nodeid, uint64_t count)
+void world_forget(unsigned number, uint64_t nodeid, uint64_t count)
 {
-	struct fuse_forget_one *one = &guest.forgets[guest.forget_count++];
+	struct guest *g = &guests[number];
+	struct fuse_forget_one *one = &g->forgets[g->forget_count++];
 
-	assert_true(guest.forget_count < FORGETS);
+	assert_true(g->forget_count < FORGETS);
 	*one = (struct fuse_forget_one){ nodeid, count };
-	if (guest.up) {
-		put_forget(one);
+	if (g->up) {
+		put_forget(g, one);
 	}
 }
 
 /* ---- All of it ---- */
 
-static void tick(void)
-{
-	volume_disk_tick(program.vd, ++seconds);
-}
-
 /* A turn of a program that is at work. */
 static void work(void)
 {
-	switch (world_chance(8)) {
+	struct guest *g = &guests[world_chance(GUESTS)];
+
+	switch (world_chance(9)) {
 	case 0:
 	case 1:
 		if (volume_disk_due(program.vd)) {
@@ -443,25 +496,30 @@ static void work(void)
 		}
 		break;
 	case 5:
-		if (guest.first != NULL) {
-			deliver();
+		if (g->from.first != NULL) {
+			deliver(g);
 		}
 		break;
 	case 6:
-		if (program.conn != NULL && program.blocked) {
-			program.blocked = false;
-			program.blocked = !fuse_conn_writable(program.conn);
+		if (g->conn != NULL && g->blocked) {
+			g->blocked = false;
+			g->blocked = !fuse_conn_writable(g->conn);
 		}
 		if (world_chance(500) == 0) {
-			tick();
+			volume_disk_tick(program.vd, ++seconds);
+		}
+		break;
+	case 7:
+		if (g->notices.first != NULL && world_chance(3) == 0) {
+			obey(g);
 		}
 		break;
 	default:
-		if (program.conn == NULL) {
-			linux_up();
-		} else if (guest.to_at < guest.to_len && !program.blocked &&
-			   !fuse_conn_held(program.conn)) {
-			feed();
+		if (g->conn == NULL) {
+			linux_up(g);
+		} else if (g->to_at < g->to_len && !g->blocked &&
+			   !fuse_conn_held(g->conn)) {
+			feed(g);
 		}
 		break;
 	}
@@ -495,8 +553,11 @@ void world_begin(const struct image *im, unsigned disk_features,
 	early = 40 << new_seed % 4;
 	memset(&program, 0, sizeof(program));
 	memset(&counts, 0, sizeof(counts));
-	memset(&guest, 0, sizeof(guest));
-	guest.last = &guest.first;
+	memset(guests, 0, sizeof(guests));
+	for (unsigned i = 0; i < GUESTS; i++) {
+		guests[i].from.last = &guests[i].from.first;
+		guests[i].notices.last = &guests[i].notices.first;
+	}
 	legacy = calloc(1, LEGACY);
 	copy = malloc(LEGACY);
 	assert_true(legacy != NULL && copy != NULL);
@@ -513,9 +574,13 @@ void world_end(struct image *to)
 	struct volume_wait wait = { .ready = on_ready };
 	int error;
 
-	linux_down();
-	fuse_conn_free(program.conn);
-	program.conn = NULL;
+	for (unsigned i = 0; i < GUESTS; i++) {
+		linux_down(&guests[i]);
+		packets_drop(&guests[i].notices);
+		free(guests[i].to);
+		fuse_conn_free(guests[i].conn);
+		guests[i].conn = NULL;
+	}
 	fuse_server_free(program.server);
 	program.server = NULL;
 	while ((error = volume_disk_close(program.vd, &wait)) == EAGAIN) {
@@ -529,7 +594,6 @@ void world_end(struct image *to)
 	legacy_init(NULL, 0, 0);
 	free(legacy);
 	free(copy);
-	free(guest.to);
 	*to = image;
 	to->place.arg = to;
 }

@@ -15,10 +15,12 @@
 
 #define CALL_MAX	8192u		/* bytes of a request, or a reply */
 #define CALLS		16u		/* at a time */
+#define GUESTS		2u		/* Linuxes */
 
 /* A request of Linux's, until it is answered. */
 struct call {
 	uint64_t unique;		/* 0: none */
+	unsigned guest;
 	uint32_t len;
 	_Alignas(8) uint8_t bytes[CALL_MAX];
 	/* The answer. */
@@ -43,12 +45,14 @@ unsigned world_chance(unsigned n);
 /* Something happens; the program may end, if it may at all. */
 void world_turn(bool ends);
 /* A new request, without its body: put it behind it; and then it is sent. */
-struct call *world_call(uint32_t opcode, uint64_t nodeid);
+struct call *world_call(unsigned guest, uint32_t opcode, uint64_t nodeid);
 void call_put(struct call *c, const void *data, size_t len);
 void call_name(struct call *c, const char *name);
 void world_send(struct call *c);
 /* Its place may be another's. */
 void world_done(struct call *c);
-void world_forget(uint64_t nodeid, uint64_t count);
+void world_forget(unsigned guest, uint64_t nodeid, uint64_t count);
+/* The test's: that Linux carries out what it was told. */
+void world_notice(unsigned guest, int code, const void *body);
 
 #endif

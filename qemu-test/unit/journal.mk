@@ -55,7 +55,8 @@ volume_cost_CFLAGS := -fno-sanitize=all -Wno-maybe-uninitialized
 
 # Linux's files over the end of the program that serves them.
 UNIT_TESTS += fuse_restart
-fuse_restart_SRCS := $(addprefix qemu-test/unit/fuse_restart_,test.c world.c) \
+fuse_restart_SRCS := $(addprefix qemu-test/unit/fuse_restart_,test.c \
+	ops.c other.c world.c) \
 	qemu-test/unit/journal_fixture.c $(FAKE_DISK_SRCS) $(JOURNAL_SRCS) \
 	host-bridge/blk/volume_mem.c \
 	$(addprefix host-bridge/fs/volume_,disk.c path.c) \
