@@ -16,6 +16,7 @@ ALL = BOCHS + QEMU
 NOT_UP = "Linux's side of the channel is not up"
 CRASHES = int(os.environ.get("CRASHES") or
               (100 if os.environ.get("TEST_ALL") else 6))
+SEED = int(os.environ.get("CRASH_SEED") or 1)
 
 
 def mutant(t, restarts):
@@ -79,7 +80,7 @@ rows wal &
 rows delete &
 resets disk /dev/isthmus0 $over &
 sleep 1
-resets crash {CRASHES} $over 1
+resets crash {CRASHES} $over {SEED}
 wait
 ls
 """
