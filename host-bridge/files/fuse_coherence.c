@@ -80,13 +80,11 @@ static struct fuse_wait *wait_new(struct fuse_server *server,
 	return wait;
 }
 
-static struct fuse_due need_owed(struct fuse_session *s, const void *arg)
+/* Of all others: what is in several turns, as others have theirs between, waits at
+ * its end for all of it; and nobody waits for himself. */
+static struct fuse_due need_owed(struct fuse_session *s, const void *who)
 {
-	struct fuse_due due = s->owed;
-
-	(void)arg;
-	s->owed = (struct fuse_due){ 0 };
-	return due;
+	return s == who ? (struct fuse_due){ 0 } : s->owed;
 }
 
 static struct fuse_due need_owed_console(struct fuse_session *s,
@@ -274,10 +272,11 @@ struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 	if (error == 0) {
 		answer_size(r);
 	}
-	if (server->sessions == NULL || server->sessions->next == NULL) {
+	if (server->sessions == NULL || server->sessions->next == NULL ||
+	    (server->turns != NULL && !r->changed)) {
 		return NULL;
 	}
-	wait = wait_new(server, need_owed, NULL);
+	wait = wait_new(server, need_owed, r->session);
 	return wait != NULL ? &wait->replies : NULL;
 }
 

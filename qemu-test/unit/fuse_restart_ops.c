@@ -374,12 +374,23 @@ static void sub_dir(struct worker *w)
 	ops_send(w, w->sub == 0 ? made_dir : removed_dir, error);
 }
 
-static void forget_it(struct file *file)
+/* Linux forgets a file, and looks it up again at once if it has a name. */
+static void forget_it(struct worker *w, struct file *file)
 {
-	if (!file->open) {
-		world_forget(0, file->id, file->count);
-		file->id = file->count = 0;
-		file->used = file->links > 0;
+	if (file->open) {
+		return;
+	}
+	world_forget(0, file->id, file->count);
+	file->id = file->count = 0;
+	file->used = file->links > 0;
+	for (unsigned i = 0; file->used && i < 2 * NAMES; i++) {
+		if (w->names[i / NAMES][i % NAMES] == file) {
+			w->in = i / NAMES;
+			w->name = i % NAMES;
+		}
+	}
+	if (file->used) {
+		ops_look_up(w);
 	}
 }
 
@@ -422,6 +433,6 @@ void ops_act(struct worker *w)
 	} else if (world_chance(8) == 0) {
 		fsync_it(w, file);
 	} else {
-		forget_it(file);
+		forget_it(w, file);
 	}
 }

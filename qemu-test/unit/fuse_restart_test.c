@@ -185,7 +185,7 @@ static void over_ends(void **state)
 {
 	const char *many = getenv("RESTARTS"), *from = getenv("SEED");
 	uint64_t first = from != NULL ? strtoull(from, NULL, 0) : 1;
-	unsigned rounds = many != NULL ? (unsigned)atoi(many) : 16;
+	unsigned rounds = many != NULL ? (unsigned)atoi(many) : 24;
 	struct restart_counts all = { 0 };
 
 	(void)state;
