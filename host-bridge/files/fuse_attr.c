@@ -48,6 +48,7 @@ int fuse_entry_of(struct fuse_request *r, uint32_t ino,
 	if (error != 0) {
 		return error;
 	}
+	fuse_legacy_counted(node, r->in.opcode);
 	to->nodeid = fuse_node_id(r->session, ino, attr.gen);
 	to->generation = ino == r->session->root ? 0 : attr.gen;
 	to->entry_valid = to->attr_valid = FUSE_FOREVER;

@@ -5,9 +5,9 @@
  * done in a transaction of the volume's only if that is lasting (legacy_settle()):
  * else Linux, which has had no answer, asks again.
  *
- * How often a node was counted is not among it: one that was taken up goes with its
- * FORGET, like one that was adopted. Nor are notifications: of which nodes the last
- * were is, and Linux asks for those again.
+ * How often a node was counted is so at least. If Linux has counted it more often, it
+ * goes with its FORGET, like one that was adopted. Notifications are not among it: of
+ * which nodes the last were is, and Linux asks for those again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -93,6 +93,26 @@ void fuse_legacy_told(struct fuse_node *node, uint64_t number)
 {
 	if (node->left != NULL) {
 		node->left->told = (uint32_t)number;
+	}
+}
+
+/** It was counted once more. Not by what may be done anew, and count it again: LINK,
+ * which may be lost without the node, and READDIRPLUS, whose answer is too long to be
+ * left. */
+void fuse_legacy_counted(struct fuse_node *node, uint32_t opcode)
+{
+	if (node->left != NULL && opcode != FUSE_LINK &&
+	    opcode != FUSE_READDIRPLUS) {
+		node->left->nlookup++;
+	}
+}
+
+/** It was counted so often less. */
+void fuse_legacy_forgotten(struct fuse_node *node, uint64_t nlookup)
+{
+	if (node->left != NULL) {
+		node->left->nlookup -= nlookup < node->left->nlookup
+				       ? nlookup : node->left->nlookup;
 	}
 }
 

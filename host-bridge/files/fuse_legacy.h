@@ -36,6 +36,7 @@ struct fuse_left_node {
 	struct legacy head;
 	uint32_t ino, gen, uid;
 	uint32_t told;			/* the last notification; 0: none */
+	uint64_t nlookup;		/* at least */
 };
 
 struct fuse_left_open {

@@ -266,6 +266,7 @@ void fuse_node_forget(struct fuse_session *s, uint64_t nodeid,
 	}
 	if (nlookup < node->nlookup) {
 		node->nlookup -= nlookup;
+		fuse_legacy_forgotten(node, nlookup);
 		return;
 	}
 	node->nlookup = 0;
@@ -295,8 +296,8 @@ uint32_t fuse_node_keep(struct volume_keeper *keeper, uint32_t ino)
 }
 
 /**
- * A node that the session had with the program before; how often it was counted is
- * not known. Returns 0, EEXIST or as node_new() does.
+ * A node that the session had with the program before. Returns 0, EEXIST or as
+ * node_new() does.
  */
 int fuse_node_take_up(struct fuse_session *s, struct fuse_left_node *left)
 {
@@ -306,7 +307,8 @@ int fuse_node_take_up(struct fuse_session *s, struct fuse_left_node *left)
 					left, &node);
 
 	if (error == 0) {
-		node->adopted = true;
+		node->nlookup = left->nlookup;
+		node->adopted = left->nlookup == 0;
 		node->held = volume_hold_orphan(s->vol, left->ino, left->gen);
 	}
 	return error;

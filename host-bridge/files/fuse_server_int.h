@@ -387,6 +387,8 @@ void fuse_legacy_end(struct fuse_session *s);
 struct fuse_left_node *fuse_legacy_node(struct fuse_session *s,
 					const struct fuse_node *node);
 void fuse_legacy_told(struct fuse_node *node, uint64_t number);
+void fuse_legacy_counted(struct fuse_node *node, uint32_t opcode);
+void fuse_legacy_forgotten(struct fuse_node *node, uint64_t nlookup);
 struct fuse_left_open *fuse_legacy_open(struct fuse_session *s,
 					const struct fuse_open *open);
 struct fuse_lock;

@@ -35,7 +35,7 @@ enum legacy_kind {
 #define LEGACY_GUEST_SIZE	80u
 #define LEGACY_SESSION_SIZE	104u
 #define LEGACY_ANSWER_SIZE	192u
-#define LEGACY_NODE_SIZE	24u
+#define LEGACY_NODE_SIZE	32u
 #define LEGACY_OPEN_SIZE	32u
 #define LEGACY_LOCK_SIZE	64u
 

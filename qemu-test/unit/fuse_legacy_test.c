@@ -300,6 +300,30 @@ static void caches_are_told_again(void **state)
 	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
 }
 
+/* A file that is forgotten and looked up again: the program that would have done both
+ * ends, and they come to the next one in the other order. */
+static void looked_up_before_forgotten(void **state)
+{
+	uint64_t node, fh;
+	struct fuse_attr attr;
+
+	(void)state;
+	GO(make_file(&a, ROOT_ID, "f", &node, &fh), 0);
+	GO(release(&a, node, fh, 0, 0), 0);
+	GO(lookup_id(&a, ROOT_ID, "f"), node);
+	crash(CHANGE + 1);
+	GO(back(&a, 0), FUSE_CHANNEL_RESUMED);
+	GO(lookup_id(&a, ROOT_ID, "f"), node);
+	forget(&a, node, 2);
+	/* Linux has it, by the second look, and has it open */
+	GO(unlink_name(&a, ROOT_ID, "f"), 0);
+	GO(getattr(&a, node, &attr), 0);
+	crash(CHANGE + 1);
+	GO(back(&a, 0), FUSE_CHANNEL_RESUMED);
+	forget(&a, node, 1);
+	GO(getattr(&a, node, &attr), ESTALE);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -309,6 +333,8 @@ int main(void)
 						end_all),
 		cmocka_unit_test_setup_teardown(locks_stay, begin_all, end_all),
 		cmocka_unit_test_setup_teardown(caches_are_told_again,
+						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(looked_up_before_forgotten,
 						begin_all, end_all),
 	};
 
