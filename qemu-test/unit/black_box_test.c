@@ -128,8 +128,34 @@ static void failed_stages(void **state)
 	say(&box->log, "isthmus: stage 13 modules\n"
 	    "isthmus: FAILED stage 13 modules: no such file: x\n");
 	expect("13 modules", "no such file: x");
+	assert_non_null(strstr(tell(), "\nboots since the machine was off: 7\n"));
 	say(&box->log, "isthmus: FAILED stage 44\n");
 	expect("44", "it failed");
+}
+
+/* A line of any length is cut where it has no room. */
+static void long_lines(void **state)
+{
+	char text[2 * BLACK_BOX_LINE] = "";
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	say(&box->log, "isthmus: FAILED stage 44 ");
+	say(&box->log, text);
+	say(&box->log, ": ");
+	say(&box->log, text);
+	tell();
+	assert_int_equal(strlen(r.stage), BLACK_BOX_LINE - 1);
+	assert_string_equal(r.cause, "it failed");
+	say(&box->log, "\nisthmus: FAILED stage 45 b: ");
+	say(&box->log, text);
+	tell();
+	assert_string_equal(r.stage, "45 b");
+	assert_int_equal(strlen(r.cause), BLACK_BOX_LINE - 1 - strlen("45 b: "));
+	say(&box->log, "\nisthmus: PANIC in the hypervisor: ");
+	say(&box->log, text);
+	tell();
+	assert_int_equal(strlen(r.cause), BLACK_BOX_LINE - 1);
 }
 
 /* Text that comes out as it went in, from the oldest block that is whole. */
@@ -274,6 +300,7 @@ int main(void)
 		cmocka_unit_test_setup(causes, make),
 		cmocka_unit_test_setup(others_words, make),
 		cmocka_unit_test_setup(failed_stages, make),
+		cmocka_unit_test_setup(long_lines, make),
 		cmocka_unit_test_setup(rings, make),
 		cmocka_unit_test_setup(torn, make),
 		cmocka_unit_test_setup(damage, make),

@@ -34,7 +34,7 @@ __asm__(".pushsection .rodata\n"
 /* By partition number, 1 and 2. */
 static struct {
 	unsigned donated, starts, stops;
-	bool crashed, stopped;
+	bool crashed, stopped, frozen;
 	char line[80];			/* the command line's beginning */
 	bool children;		/* it is a template that has some */
 	unsigned freezes;
@@ -69,6 +69,8 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		if (regs->rdi == HC_QUERY_STATE) {
 			regs->rdi = seen[regs->rsi].stopped ?
 				    HC_STATE_STOPPED :
+				    seen[regs->rsi].frozen ?
+				    HC_STATE_FROZEN :
 				    seen[regs->rsi].crashed ?
 				    HC_STATE_CRASHED : HC_STATE_RUNNING;
 			regs->rsi = HC_REASON_TRIPLE_FAULT;
@@ -369,15 +371,29 @@ static void a_child_lives_once(void **state)
 	assert_true(linux_stop(&guest[1]));
 }
 
-/* Another program goes on with what this one had: here, with an object of its own. */
+/* What outlives a program; here the test, too, for its objects stay. */
+static uint8_t memory[8 * MIB];
+
+/* There is no next program any more. */
+static void forget_all(void)
+{
+	legacy_init(NULL, 0, 0);
+	memset(memory, 0, sizeof(memory));
+	for (unsigned i = 0; i < 2; i++) {
+		guest[i].left = NULL;
+		guest[i].io.saved = NULL;
+	}
+}
+
+/* Another program goes on with what this one had: here, with objects of its own, each
+ * of which is made once. */
 static void another_program_follows(void **state)
 {
-	static struct guest next[2];
-	uint8_t *memory = calloc(1, 8 * MIB);
+	static struct guest next[2], third[2];
 	struct hc_ioreq waits = { 1ull << 16, 0x3ff | 1 << 16, 0x5a };
 
 	(void)state;
-	legacy_init(memory, 8 * MIB, 0);
+	legacy_init(memory, sizeof(memory), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		linux_stop(&guest[i]);
 		assert_true(linux_take_up(&guest[i]));
@@ -390,7 +406,7 @@ static void another_program_follows(void **state)
 	assert_int_equal(guest[0].io.uart.scratch, 0x5a);
 	/* the one runs, the other was being started */
 	seen[2].stopped = true;
-	legacy_init(memory, 8 * MIB, 1);
+	legacy_init(memory, sizeof(memory), 1);
 	for (unsigned i = 0; i < 2; i++) {
 		linux_init(&next[i], &config, &config.guests[i], true);
 		seen[i + 1].starts = seen[i + 1].stops = 0;
@@ -411,19 +427,110 @@ static void another_program_follows(void **state)
 	/* a child's bounds are not known */
 	next[0].child = true;
 	linux_leave(&next[0], false);
-	legacy_init(memory, 8 * MIB, 2);
-	linux_init(&next[0], &config, &config.guests[0], true);
-	next[0].child = false;
-	assert_false(linux_take_up(&next[0]));
-	assert_int_equal(linux_state(&next[0]), LINUX_STOPPED);
+	legacy_init(memory, sizeof(memory), 2);
+	linux_init(&third[0], &config, &config.guests[0], true);
+	next[0].state = LINUX_STOPPED;
+	assert_false(linux_take_up(&third[0]));
+	assert_int_equal(linux_state(&third[0]), LINUX_STOPPED);
 	assert_int_equal(seen[1].stops, 1);
 	/* and one that somebody has stopped stays so */
 	linux_stop(&next[1]);
-	legacy_init(memory, 8 * MIB, 2);
-	linux_init(&next[1], &config, &config.guests[1], true);
-	assert_false(linux_take_up(&next[1]));
-	legacy_init(NULL, 0, 0);
-	free(memory);
+	legacy_init(memory, sizeof(memory), 2);
+	linux_init(&third[1], &config, &config.guests[1], true);
+	assert_false(linux_take_up(&third[1]));
+	forget_all();
+}
+
+/* That Linux writes to its scratch register. */
+static void scratch(unsigned id, unsigned value)
+{
+	struct hc_ioreq waits = { (uint64_t)id << 16, 0x3ff | 1 << 16, value };
+
+	access = &waits;
+	events = HC_EVENT_IOREQ;
+	loop_step(0);
+	assert_null(access);
+}
+
+/* Programs that follow one another, each with objects of its own. */
+static struct guest programs[4][2];
+
+/* The program after `lives` others, which see nothing any more. */
+static struct guest *next_program(unsigned lives)
+{
+	legacy_init(memory, sizeof(memory), lives);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_init(&programs[lives][i], &config, &config.guests[i],
+			   i == 0);
+		for (unsigned k = 0; k < lives; k++) {
+			programs[k][i].state = LINUX_STOPPED;
+		}
+		seen[i + 1].starts = seen[i + 1].stops = 0;
+	}
+	return programs[lives];
+}
+
+/* Each has what was its own, in the program after the next, too. */
+static void each_goes_on_with_its_own(void **state)
+{
+	struct guest *g;
+
+	(void)state;
+	seen[2].stopped = false;
+	g = next_program(0);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_stop(&guest[i]);
+		assert_true(linux_take_up(&g[i]));
+		assert_true(linux_start(&g[i]));
+	}
+	linux_set_ready(&g[0]);
+	scratch(1, 0x11);
+	scratch(2, 0x22);
+	g = next_program(1);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(linux_take_up(&g[i]));
+		assert_int_equal(linux_state(&g[i]), LINUX_RUNNING);
+		assert_int_equal(linux_ready(&g[i]), i == 0);
+		assert_int_equal(g[i].io.uart.scratch, 0x11 * (i + 1));
+	}
+	scratch(1, 0x33);
+	g = next_program(2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(linux_take_up(&g[i]));
+	}
+	assert_int_equal(g[0].io.uart.scratch, 0x33);
+	assert_int_equal(g[1].io.uart.scratch, 0x22);
+	assert_int_equal(seen[1].stops + seen[2].stops, 0);
+	/* one crashes, and one becomes a template, while there is nobody */
+	seen[1].crashed = seen[2].frozen = true;
+	g = next_program(3);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_false(linux_take_up(&g[i]));
+		assert_int_equal(seen[i + 1].stops, 0);
+	}
+	assert_int_equal(linux_state(&g[1]), LINUX_FROZEN);
+	loop_step(0);
+	assert_int_equal(seen[1].starts, 1);
+	assert_int_equal(linux_state(&g[0]), LINUX_RUNNING);
+	assert_int_equal(linux_state(&g[1]), LINUX_FROZEN);
+	seen[2].frozen = false;
+	g[0].state = g[1].state = LINUX_STOPPED;
+	forget_all();
+}
+
+/* The first program starts those that the manifest wants, and no other. */
+static void the_first_program(void **state)
+{
+	(void)state;
+	legacy_init(memory, sizeof(memory), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		linux_stop(&guest[i]);
+		config.guests[i].on_demand = i == 1;
+		assert_int_equal(linux_take_up(&guest[i]), i == 0);
+		config.guests[i].on_demand = false;
+		assert_int_equal(linux_state(&guest[i]), LINUX_STOPPED);
+	}
+	forget_all();
 }
 
 int main(void)
@@ -438,6 +545,8 @@ int main(void)
 		cmocka_unit_test_setup(a_template_stays, setup),
 		cmocka_unit_test_setup(a_child_lives_once, setup),
 		cmocka_unit_test_setup(another_program_follows, setup),
+		cmocka_unit_test_setup(each_goes_on_with_its_own, setup),
+		cmocka_unit_test_setup(the_first_program, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

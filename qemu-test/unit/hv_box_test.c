@@ -11,6 +11,8 @@
 static char said[200];
 static uint32_t nmi_to, nmis, kicks, maps;
 static uint32_t resets[8], reset_count;
+static uint64_t reset_at;	/* the first part */
+static bool interrupts;
 
 void panic(const char *fmt, ...)
 {
@@ -30,6 +32,7 @@ void lapic_nmi(uint32_t apic_id)
 
 void cpu_cli(void)
 {
+	interrupts = false;
 }
 
 void cpu_pause(void)
@@ -47,6 +50,8 @@ void outw(uint16_t port, uint16_t v)
 void outb(uint16_t port, uint8_t v)
 {
 	assert_int_equal(port, 0xcf9);
+	assert_false(interrupts);
+	reset_at = reset_count ? reset_at : fake.tsc;
 	resets[reset_count++] = v;
 }
 
@@ -190,12 +195,18 @@ static void watchdog(void **state)
 
 static void ends(void **state)
 {
+	uint64_t began;
+
 	(void)state;
 	assert_panics(box_end());
 	assert_int_equal(reset_count, 0);
 	boot.flags = BOOT_FLAG_RESET;
+	interrupts = true;
+	began = fake.tsc;
 	assert_panics(box_end());
 	assert_int_equal(reset_count, 2);
+	/* the host partition's last turn */
+	assert_in_range(reset_at - began, 2 * SECOND, 3 * SECOND);
 	assert_int_equal(resets[0], 2);
 	assert_int_equal(resets[1], 6);
 }

@@ -4,6 +4,9 @@
  * for what outlives it; nothing of its RAM is lost or in two places, and others are
  * as they were.
  */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "hv_memory.h"
 
 #include <pci.h>
@@ -12,7 +15,7 @@
 #define ELSE	0x400000ull
 
 static uint32_t stops;
-static bool started;
+static bool started, poor;
 
 void pci_stop(void)
 {
@@ -20,6 +23,9 @@ void pci_stop(void)
 	assert_int_equal(host->state, HC_STATE_CRASHED);
 	assert_false(gpm_range_empty(host, GPA(ELSE)));
 	stops++;
+	if (poor) {
+		host->pages_cap = 0;
+	}
 }
 
 void start_host(void)
@@ -41,7 +47,7 @@ static bool is_loaded(void)
 		assert_true(gpm_lookup(host, GPA(LOADED + at), &e));
 		assert_true(e.present && e.write && !e.exec);
 		p = partition_memory(host, GPA(LOADED + at), PAGE_SIZE);
-		for (i = 0; p && i < PAGE_SIZE && p[i] == 0x5a; i++) {
+		for (i = 0; p && i < PAGE_SIZE && p[i] == 0x5a + at / PAGE_SIZE; i++) {
 		}
 		if (!p || i < PAGE_SIZE) {
 			return false;
@@ -125,10 +131,30 @@ static void started_again(void **state)
 	again();
 }
 
+/* There is no page for it: that is the end of the machine, and not half of a host
+ * partition. In a process of its own, whose host partition is lost. */
+static void without_memory(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		poor = true;
+		assert_panics(end());
+		_exit(!started && strstr(fake.panic_said, "no memory to start") ?
+		      0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* As often as the manifest says. */
 static void not_for_ever(void **state)
 {
 	(void)state;
+	again();
 	assert_panics(end());
 	assert_false(started);
 	assert_non_null(strstr(fake.panic_said, "the host partition crashed"));
@@ -136,7 +162,7 @@ static void not_for_ever(void **state)
 
 static int begin(void **state)
 {
-	host_restarts = 2;
+	host_restarts = 3;
 	more_linux = 1;
 	return make_machine(state);
 }
@@ -145,6 +171,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(started_again),
+		cmocka_unit_test(without_memory),
 		cmocka_unit_test(not_for_ever),	/* last: it leaves locks */
 	};
 

@@ -69,8 +69,11 @@ int make_machine(void **state)
 	describe_machine();
 	/* what was in memory before is nobody's to see */
 	memset(hpa_ptr(HPA(0x211000)), 0xaa, MACHINE - 0x211000);
-	/* what the loader has put there */
-	memset(hpa_ptr(HPA(HOST_REGION)), 0x5a, 0x10000);
+	/* what the loader has put there, in each page something else */
+	for (uint8_t i = 0; i < 0x10000 / PAGE_SIZE; i++) {
+		memset(hpa_ptr(HPA(HOST_REGION + i * PAGE_SIZE)), 0x5a + i,
+		       PAGE_SIZE);
+	}
 	frame_init(&boot);
 	partition_create_all(&boot);
 	channel_create_all(&boot);
