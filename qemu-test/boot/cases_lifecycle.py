@@ -118,7 +118,6 @@ def linux_crash(t):
     console.send("exec echo c > /proc/sysrq-trigger")
     console.ready()
     said = console.run("linux log")
-    # not "panic" alone, which is on its command line
     t.check("Kernel panic - not syncing: sysrq triggered crash" in said,
             f"the log does not tell of the panic: {said[-800:]!r}")
     t.check(console.state() == "running", "it does not run after a crash")

@@ -87,6 +87,7 @@ host_socket_SRCS := qemu-test/unit/host_socket_test.c \
 	$(addprefix host-bridge/ui/,host_socket.c outbox.c)
 SOCKETS_SRCS := qemu-test/unit/sockets_fixture.c \
 	$(wildcard host-bridge/sockets/*.c) host-bridge/vsock/vsock_inbox.c
-UNIT_TESTS += sockets sockets_own
+UNIT_TESTS += sockets sockets_own sockets_rules
 sockets_SRCS := qemu-test/unit/sockets_test.c $(SOCKETS_SRCS)
+sockets_rules_SRCS := qemu-test/unit/sockets_rules_test.c $(SOCKETS_SRCS)
 sockets_own_SRCS := qemu-test/unit/sockets_own_test.c $(SOCKETS_SRCS)

@@ -55,6 +55,35 @@ static int end(void **state)
 	return 0;
 }
 
+/* What was in the memory at first is nobody's record, nor last words. */
+static void not_ours(void **state)
+{
+	(void)state;
+	legacy_init(NULL, 0, 0);
+	memset(memory, 1, SIZE);
+	legacy_init(memory, SIZE, 0);
+	assert_int_equal(count(), 0);
+	assert_string_equal(legacy_said(), "");
+	assert_non_null(put(1, 10, 0));
+	assert_int_equal(count(), 1);
+}
+
+/* Long last words are cut, and lie over no record. */
+static void long_words(void **state)
+{
+	static char text[SIZE - 4096];
+
+	(void)state;
+	put(1, 10, 0);
+	memset(text, 'x', sizeof(text) - 1);
+	legacy_say(text);
+	legacy_init(memory, SIZE, 1);
+	assert_in_range(strlen(legacy_said()), 100, 1000);
+	assert_int_equal(count(), 1);
+	assert_int_equal(((struct open_record *)legacy_next(LEGACY_OPEN, NULL))
+			 ->value, 10);
+}
+
 static void outlives(void **state)
 {
 	struct open_record *r, *gone;
@@ -149,6 +178,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(outlives, begin, end),
+		cmocka_unit_test_setup_teardown(not_ours, begin, end),
+		cmocka_unit_test_setup_teardown(long_words, begin, end),
 		cmocka_unit_test_setup_teardown(is_whole_or_not_there, begin,
 						end),
 		cmocka_unit_test_setup_teardown(settles, begin, end),
