@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "host-bridge/files/fuse_legacy.h"
 #include "host-bridge/files/fuse_lock_int.h"
 #include "host-bridge/fs/ext4/volume_int.h"
 #include "host-bridge/rt/legacy.h"
@@ -26,6 +27,7 @@ static uint8_t *memory, *copy;
 static bool lasts;		/* what is to be lasting becomes so */
 static int sync_error;
 static unsigned syncs;
+static struct volume_wait *waiter;	/* who asked last */
 
 static void look(struct volume_turns *turns, struct volume_wait *wait)
 {
@@ -44,6 +46,9 @@ static int sync_all(struct volume_turns *turns, struct volume_wait *wait)
 {
 	(void)turns;
 	syncs++;
+	waiter = wait;
+	/* that of what is waited for */
+	GO(wait->number, f.vol->dev->running);
 	if (lasts) {
 		wait->number = 0;
 		return sync_error;
@@ -324,6 +329,122 @@ static void looked_up_before_forgotten(void **state)
 	GO(getattr(&a, node, &attr), ESTALE);
 }
 
+/* Sends a CREATE, and does not wait for its answer. */
+static void ask_create(const char *name)
+{
+	struct fuse_create_in in = { .flags = 2, .mode = 0100644 };
+
+	begin(&a, FUSE_CREATE, ROOT_ID);
+	put_bytes(&a, &in, sizeof(in));
+	put_text(&a, name);
+	GO(say(&a), 0);
+}
+
+/* Who waits is answered when the disk has it, without asking again; and of what it
+ * will never have an error is all that comes. */
+static void waits_until_it_lasts(void **state)
+{
+	unsigned replies = a.replies;
+
+	(void)state;
+	lasts = false;
+	ask_create("w");
+	ask_create("v");
+	settle();
+	GO(a.replies, replies);
+	assert_false(fuse_server_ready(server));
+	lasts = true;
+	waiter->ready(waiter);
+	assert_true(fuse_server_ready(server));
+	settle();
+	GO(a.replies, replies + 2);
+	GO(a.error, 0);
+	sync_error = EIO;
+	ask_create("u");
+	settle();
+	GO(a.replies, replies + 3);
+	GO(a.error, EIO);
+	GO(a.reply_len, 0);
+	sync_error = 0;
+	assert_true(lookup_id(&a, ROOT_ID, "w") != 0);
+	GO(a.replies, replies + 4);
+}
+
+static unsigned records(void)
+{
+	unsigned n = 0;
+
+	for (int kind = LEGACY_SESSION; kind <= LEGACY_LOCK; kind++) {
+		for (void *r = NULL; (r = legacy_next(kind, r)) != NULL; n++) {
+		}
+	}
+	return n;
+}
+
+/* A session of which not all could be left, one that had not begun, and what is of
+ * no session: nothing is taken up of them, and nothing stays. */
+static void what_is_not_whole_goes(void **state)
+{
+	struct fuse_left_node stray = { .head.owner = 999, .ino = 2 };
+	uint64_t node, fh;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		if (i > 0) {
+			mount_it(&a, 80 + i);
+		}
+		GO(make_file(&a, ROOT_ID, i == 0 ? "p" : i == 1 ? "q" : "r",
+			     &node, &fh), 0);
+		GO(lock(&a, FUSE_SETLK, node, 5, FUSE_WRLCK, 0, 9, 0), 0);
+		if (i == 2) {
+			fuse_server_peer_gone(server, &a);
+			assert_non_null(legacy_add(LEGACY_NODE, &stray));
+		} else if (i == 1) {
+			session(80 + i)->left->minor = 0;
+		} else {
+			session(77)->left->partial = true;
+		}
+		assert_true(records() > 0);
+		crash(CHANGE + 1);
+		assert_null(server->sessions);
+		GO(records(), 0);
+	}
+	connect_to(&a);
+}
+
+/* Locks of the one are no other's to take up, however often. */
+static void each_has_its_own(void **state)
+{
+	uint64_t node, fh, theirs;
+
+	(void)state;
+	mount_it(&b, 78);
+	GO(make_file(&a, ROOT_ID, "l", &node, &fh), 0);
+	theirs = lookup_id(&b, ROOT_ID, "l");
+	GO(lock(&a, FUSE_SETLK, node, 5, FUSE_WRLCK, 0, 99, 0), 0);
+	GO(lock(&b, FUSE_SETLK, theirs, 5, FUSE_WRLCK, 100, 199, 0), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		crash(CHANGE + 1);
+	}
+	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
+	GO(back(&b, b.done), FUSE_CHANNEL_RESUMED);
+	GO(lock(&b, FUSE_SETLK, theirs, 5, FUSE_RDLCK, 99, 99, 0), EAGAIN);
+	GO(lock(&a, FUSE_SETLK, node, 5, FUSE_RDLCK, 100, 100, 0), EAGAIN);
+	/* nor is there one twice: what b gives back another of a's can have */
+	GO(lock(&b, FUSE_SETLK, theirs, 5, FUSE_UNLCK, 100, 199, 0), 0);
+	GO(lock(&a, FUSE_SETLK, node, 6, FUSE_WRLCK, 100, 199, 0), 0);
+	session(78)->read_only = true;
+	fuse_legacy_count(session(78));
+	crash(CHANGE + 1);
+	assert_true(session(78)->read_only);
+	assert_false(session(77)->read_only);
+	/* one that comes new has another number */
+	disconnect(&b);
+	mount_it(&b, 79);
+	assert_true(session(79)->left->number > session(77)->left->number);
+	assert_true(session(79)->left->number > 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -336,6 +457,12 @@ int main(void)
 						begin_all, end_all),
 		cmocka_unit_test_setup_teardown(looked_up_before_forgotten,
 						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(waits_until_it_lasts,
+						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(what_is_not_whole_goes,
+						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(each_has_its_own, begin_all,
+						end_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
