@@ -80,6 +80,7 @@ static void bodies_have_their_length(void **state)
 		{ FUSE_STATX, sizeof(struct fuse_statx_in) },
 	};
 	static const uint8_t zeros[256];
+	struct fuse_ioctl_in in = { .cmd = 1 };
 	struct fuse_attr attr;
 
 	(void)state;
@@ -91,6 +92,13 @@ static void bodies_have_their_length(void **state)
 				GO(talk(&a), 22);
 			}
 		}
+	}
+	/* Of which so much less than nothing is said to follow as is missing. */
+	for (uint32_t len = 0; len < sizeof(in); len++) {
+		in.in_size = len - (uint32_t)sizeof(in);
+		begin(&a, FUSE_IOCTL, ROOT_ID);
+		put_bytes(&a, &in, len);
+		GO(talk(&a), 22);
 	}
 	GO(getattr(&a, ROOT_ID, &attr), 0);
 }
