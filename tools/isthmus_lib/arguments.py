@@ -64,6 +64,16 @@ def wire(text):
     return end, number(1, 65535)(where)
 
 
+def serial(text):
+    """The type of --serial: one place or two."""
+    places = tuple(text.split(","))
+    if len(places) > 2 or not all(re.fullmatch(r"com[1-4]|pci", place)
+                                  for place in places):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not one or two of com1, com2, com3, com4, pci")
+    return places
+
+
 def word(text):
     """The type of an option that may not be empty."""
     if not text:

@@ -43,10 +43,11 @@ def network(folder, forward):
             f"script={folder}/slirp"]
 
 
-def start(folder, disk, cpu, smp, memory, lines, disks=(), card=()):
+def start(folder, disk, cpu, smp, memory, lines, disks=(), card=(),
+          serial=("com1", "com2")):
     """Writes the configuration; returns the command. `lines`: the serial
     ports, as Bochs names what they are connected to; `disks`: besides the boot
-    disk; `card`: network()'s."""
+    disk; `card`: network()'s; `serial`: where the ports are."""
     config = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -69,8 +70,10 @@ def start(folder, disk, cpu, smp, memory, lines, disks=(), card=()):
     for more in disks:
         config += more.bochs(folder)
     config += card
-    config += [f"com{i + 1}: enabled=1, {where}"
-               for i, where in enumerate(lines)]
+    config += [f"{port}: enabled=1, {where}"
+               for port, where in zip(serial, lines)]
+    if "com1" not in serial:    # without a word it is there
+        config += ["com1: enabled=0"]
     for name, text in (("bochsrc", "\n".join(config)), ("rc", "c")):
         with open(f"{folder}/{name}", "w", encoding="utf-8",
                   errors="surrogateescape") as f:
@@ -89,7 +92,7 @@ def command(cpu):
         card = network(folder, settings.forward) if settings.nic else ()
         return debugging.bochs_prefix(folder, settings) + start(
             folder, disk, settings.cpu or cpu, settings.smp, settings.memory,
-            sockets(ports), settings.more_disks(), card)
+            sockets(ports), settings.more_disks(), card, settings.serial)
     return make
 
 

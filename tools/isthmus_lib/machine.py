@@ -196,7 +196,8 @@ class Machine:
     def start(self):
         """Starts the emulator on self.disk and waits for its serial ports."""
         listeners = [] if self.settings.no_serial else \
-            [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+            [socket.create_server(("127.0.0.1", 0))
+             for _ in self.settings.serial]
         try:
             ports = [s.getsockname()[1] for s in listeners]
             command = self.platform.command(self.folder, self.disk,

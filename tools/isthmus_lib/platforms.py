@@ -13,6 +13,7 @@ from isthmus_lib.common import Failure
 
 
 NICS = tuple(sorted(qemu.NICS))
+SERIAL = ("com1", "com2")       # the console's line, and Linux's
 
 
 class Settings:
@@ -37,6 +38,8 @@ class Settings:
         self.qmp = None                 # likewise
         self.deterministic = False
         self.no_serial = False          # QEMU: without serial ports
+        self.serial = SERIAL            # where the two lines are
+        self.acpi_tables = []           # QEMU's, besides: files
         self.window = False             # QEMU: the screen in a window here
 
     def more_disks(self):
@@ -124,6 +127,17 @@ def check_forward(platform, args):
     if "bochs" in platform.name and len(args.forward) > bochs.FORWARDS:
         raise Failure(f"--forward: Bochs has at most {bochs.FORWARDS}", 2)
     return args.forward, args.serve
+
+
+def check_serial(platform, where):
+    """Returns where the serial lines are; refuses what the platform has not."""
+    where = tuple(where or SERIAL)
+    if where != SERIAL and (
+            platform.name.startswith("nested") or len(set(where)) < len(where)
+            or ("pci" in where and platform.log != "qemu.log")):
+        raise Failure(f"--serial {','.join(where)}: two lines at one place, or "
+                      f"platform {platform.name} has none there", 2)
+    return where
 
 
 def missing(name):

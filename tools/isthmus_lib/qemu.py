@@ -66,6 +66,19 @@ def _network(settings):
             f"mac={NIC_MACS[end]},romfile="]
 
 
+# PCs have four places for serial ports, in this order.
+COMS = ("com1", "com2", "com3", "com4")
+
+
+def serial_port(where, number, line):
+    """A port there: a device, and what it is connected to."""
+    device = "pci-serial" if where == "pci" else \
+        f"isa-serial,index={COMS.index(where)}"
+    host, port = line.rpartition("tcp:")[2].rsplit(":", 1)
+    return ["-chardev", f"socket,id=serial{number},host={host},port={port}",
+            "-device", f"{device},chardev=serial{number}"]
+
+
 def _machine(variables, disk, settings, lines, iommu):
     """What emulation and KVM have in common. `lines`: the serial ports, as
     QEMU names what they are connected to; `iommu`: the default on q35."""
@@ -84,8 +97,11 @@ def _machine(variables, disk, settings, lines, iommu):
     if settings.nic:
         line += _network(settings)
     line += _firmware(variables, settings)
-    for where in lines:
-        line += ["-serial", where]
+    for number, to in enumerate(lines):
+        line += ["-serial", to] if settings.serial == COMS[:2] else \
+            serial_port(settings.serial[number], number, to)
+    for table in settings.acpi_tables:
+        line += ["-acpitable", f"file={table}"]
     for more in settings.devices:
         line += ["-device", more]
     return line + debugging.qemu_arguments(settings)
