@@ -6,6 +6,7 @@ BOOT_OUT := build/boot
 BOOT_SRCS := $(wildcard boot/*.c)
 BOOT_OBJS := $(BOOT_SRCS:boot/%.c=$(BOOT_OUT)/%.o) \
 	$(BOOT_OUT)/proto/sha256.o $(BOOT_OUT)/proto/black_box.o $(BOOT_OUT)/drivers/tco.o \
+	$(patsubst %,$(BOOT_OUT)/drivers/uart_%.o,places poll regs) \
 	$(TEXT_SRCS:%.c=$(BOOT_OUT)/%.o) $(BOOT_OUT)/fdt.o $(BOOT_OUT)/fdt_ro.o
 
 BOOT_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpic -fshort-wchar \

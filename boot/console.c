@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages, on the first serial port and on screens: on one by our own hand
+ * Messages, on a serial port (serial.c) and on screens: on one by our own hand
  * (screen.c), on others by the firmware's, as long as it is there.
  *
  * Firmware often shows its console on the serial port too. Every line goes
@@ -10,26 +10,11 @@
 #include <stdarg.h>
 
 #include "text/fmt.h"
-#include "io.h"
 #include "loader.h"
 #include "text/fbtext.h"
 
 #define LINE_MAX	512
 #define SCREEN_MAX	4
-
-/* 16550 UART [PC16550D "Registers"], as ports; the first two are the divisor
- * while UART_LCR_DLAB is set. */
-#define UART_DATA	(SERIAL_PORT + 0)
-#define UART_IER	(SERIAL_PORT + 1)
-#define UART_FCR	(SERIAL_PORT + 2)
-#define UART_LCR	(SERIAL_PORT + 3)
-#define UART_MCR	(SERIAL_PORT + 4)
-#define UART_LSR	(SERIAL_PORT + 5)
-#define UART_SCRATCH	(SERIAL_PORT + 7)
-#define UART_LCR_8N1	0x03
-#define UART_LCR_DLAB	0x80
-#define UART_LSR_THRE	0x20
-#define UART_SPIN_MAX	100000
 
 /* No call of the firmware's takes so long without a sign of life of ours: one
  * that does is not coming back. */
@@ -44,36 +29,12 @@ static EFI_GUID text_guid = EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL_GUID;
 
 static SIMPLE_TEXT_OUTPUT_INTERFACE *screen[SCREEN_MAX];
 static unsigned screens;
-static bool serial;
 static bool firmware_left;	/* no EFI call any more */
 static enum stage stage_now;
 static const char *stage_name;
 static EFI_EVENT ticks;
 static unsigned quiet;		/* ticks since something was written */
 struct box_log *console_log;	/* where it is kept, too; NULL: nowhere */
-
-/* 115200 8N1 without interrupts, on a port that holds what is written to its
- * scratch register; where nothing is, that reads as something else. */
-static void serial_init(void)
-{
-	port_out8(UART_SCRATCH, 0x5a);
-	serial = port_in8(UART_SCRATCH) == 0x5a;
-	port_out8(UART_IER, 0);
-	port_out8(UART_LCR, UART_LCR_DLAB);
-	port_out8(UART_DATA, 1);	/* divisor: 115200 baud */
-	port_out8(UART_IER, 0);
-	port_out8(UART_LCR, UART_LCR_8N1);
-	port_out8(UART_FCR, 0x07);	/* FIFOs on and cleared */
-	port_out8(UART_MCR, 0x03);	/* DTR, RTS */
-}
-
-/* A line that is stuck costs a while for each character, not the boot. */
-static void serial_put(char c)
-{
-	for (unsigned i = 0; (port_in8(UART_LSR) & UART_LSR_THRE) == 0 && i < UART_SPIN_MAX; i++) {
-	}
-	port_out8(UART_DATA, (uint8_t)c);
-}
 
 /* The firmware's own console handle is left out: it stands for all outputs
  * together, serial ones too. */
@@ -117,9 +78,7 @@ void console_write(const char *text)
 			wide[0] = '\r';
 			wide[1] = '\n';
 		}
-		for (unsigned i = 0; serial && wide[i] != 0; i++) {
-			serial_put((char)wide[i]);
-		}
+		serial_put(*text);
 		for (unsigned i = 0; i < screens && !firmware_left; i++) {
 			screen[i]->OutputString(screen[i], wide);
 		}
@@ -145,29 +104,21 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 }
 
 /**
- * Finds screens and serial port. Output works from here on, and a silence of
- * QUIET_MAX seconds ends the boot. More than SCREEN_MAX screens: none is used,
- * the serial port still is.
+ * Finds screens and, with the help of ACPI's root pointer, the serial port. Output
+ * works from here on, and a silence of QUIET_MAX seconds ends the boot. More than
+ * SCREEN_MAX screens: none is used, the serial port still is.
  */
-void console_init(void)
+void console_init(uint64_t rsdp)
 {
-	serial_init();
 	screens_find();
 	console_write("\n");
+	serial_find(rsdp);
 	/* one that cannot be had is no reason not to boot */
 	if (EFI_ERROR(efi_bs->CreateEvent(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_NOTIFY, tick, NULL,
 					  &ticks)) ||
 	    EFI_ERROR(efi_bs->SetTimer(ticks, TimerPeriodic, QUIET_TICK))) {
 		console_say("no timer: if the firmware hangs, nothing will tell");
 	}
-}
-
-/**
- * Whether a 16550 answers at SERIAL_PORT: the hypervisor's log goes there too.
- */
-bool console_serial_present(void)
-{
-	return serial;
 }
 
 /**

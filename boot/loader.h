@@ -22,7 +22,6 @@
 #define PAGE_SIZE	4096ull
 #define PAGE_2M		(2ull << 20)
 #define MIB		(1ul << 20)
-#define SERIAL_PORT	BOOT_SERIAL_PORT
 
 /* docs/stages.md explains them. */
 enum stage {
@@ -54,14 +53,20 @@ static inline uint64_t round_up(uint64_t value, uint64_t to)
 }
 
 /* console.c */
-void console_init(void);
+void console_init(uint64_t rsdp);
 void console_write(const char *text);
 void console_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void console_stage(enum stage stage, const char *name);
 void console_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void console_leave_firmware(void);
-bool console_serial_present(void);
 extern struct box_log *console_log;
+
+/* serial.c */
+void serial_find(uint64_t rsdp);
+void serial_put(char c);
+const struct boot_uart *serial_uart(void);
+void serial_choose(const struct manifest *manifest, const char *path);
+void serial_tell(struct boot_info *info, struct host_info *host);
 
 /* screen.c */
 bool screen_take(EFI_HANDLE handle);

@@ -209,6 +209,7 @@ void machine_quiet_devices(struct boot_info *info, const struct manifest *manife
 	port_out8(PIC1_MASK, 0xff);
 	port_out8(PIC2_MASK, 0xff);
 	pci.map = map;
+	pci.console = info->uart;
 	pci.address_end = 1ull << (cpuid(0x80000008).eax & 0xff);
 	pci_config_set(info);
 	pci_scan(&pci, info, manifest);

@@ -50,6 +50,7 @@ static void manifest_load(void)
 		console_fail("%s: %s; correct the .dts and make the boot disk again",
 			     MANIFEST_PATH, error);
 	}
+	serial_choose(&manifest, MANIFEST_PATH);
 }
 
 /* The two images are copied out of their files, which are then free again;
@@ -99,9 +100,7 @@ static struct boot_info *info_new(void)
 	info->magic = BOOT_INFO_MAGIC;
 	info->version = BOOT_INFO_VERSION;
 	info->size = sizeof(*info);
-	info->serial_port = SERIAL_PORT;
-	info->flags = (console_serial_present() ? BOOT_FLAG_SERIAL : 0) |
-		      (manifest.panic_resets ? BOOT_FLAG_RESET : 0);
+	info->flags = manifest.panic_resets ? BOOT_FLAG_RESET : 0;
 	if (manifest.mark != NULL) {
 		info->mark[0] = BOOT_MARK_BYTE;
 		memcpy(info->mark + 1, manifest.mark, BOOT_MARK_LEN);
@@ -162,9 +161,9 @@ static void mmio_check(const struct boot_info *info)
 		    (info->lapic_phys >= base && info->lapic_phys < end) ||
 		    (info->ioapic_phys >= base && info->ioapic_phys < end) ||
 		    iommu_overlaps(&info->iommus, base, end)) {
-			console_fail("\"mmio\" in the manifest gives the host partition 0x%lx to "
-				     "0x%lx, but that is RAM, an interrupt controller, an IOMMU "
-				     "or PCI's configuration space: correct it", base, end);
+			console_fail("\"mmio\" or \"serial\" in the manifest gives the host "
+				     "partition 0x%lx to 0x%lx, but that is RAM, an interrupt "
+				     "controller, an IOMMU or PCI's: correct it", base, end);
 		}
 	}
 }
@@ -277,7 +276,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	 * word [UEFI 2.10 "EFI_BOOT_SERVICES.SetWatchdogTimer()"]; the
 	 * console has its own */
 	efi_bs->SetWatchdogTimer(0, 0, 0, NULL);
-	console_init();
+	console_init(machine_rsdp());
 	box_open();
 	console_stage(STAGE_FIRMWARE, "firmware");
 	console_stage(STAGE_PROCESSOR, "processor");
@@ -298,6 +297,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	console_stage(STAGE_MEMORY, "memory");
 	info->trampoline = memory_alloc_low_page();
 	memory_read_map(&map);
+	serial_tell(info, host);
 	mmio_check(info);
 	cr3 = tables_make(info);
 	/* again: the tables were allocated in between */

@@ -31,6 +31,14 @@ struct pci_rule {
 	uint32_t mask, value;
 };
 
+static inline bool pci_rule_is_for(const struct pci_rule *rule, const struct boot_pci *is)
+{
+	uint32_t field = rule->field == PCI_BY_CLASS ? is->class :
+			 rule->field == PCI_BY_ID ? is->id : is->address;
+
+	return (field & rule->mask) == rule->value;
+}
+
 /* Pointers lead into the blob. */
 struct manifest_module {
 	const char *name;
@@ -41,6 +49,11 @@ struct manifest_module {
 struct manifest {
 	const char *mark;		/* BOOT_MARK_LEN characters; NULL: none */
 	bool panic_resets;		/* the machine */
+	const char *serial;		/* where the console is; NULL: to be found */
+	struct pci_rule serial_rule;	/* on this function, unless mask is 0 .. */
+	struct boot_uart serial_uart;	/* .. or there; base 0: nowhere */
+	uint32_t serial_speed;		/* bit/s; 0: not said */
+	uint32_t serial_clock;		/* Hz; 0: not said */
 	uint32_t module_count;
 	uint32_t hypervisor;		/* index in module[] */
 	uint32_t host_image;		/* index in module[] */

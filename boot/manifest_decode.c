@@ -55,7 +55,7 @@ static const struct prop root_props[] = {
 };
 
 /* For the host partition's program; checked here, used there. The mark is for
- * the hypervisor too. */
+ * the hypervisor too, the serial port for all three. */
 static const struct prop chosen_props[] = {
 	{ "writable-disks", PROP_TEXT, false, 1, 255, 0 },
 	{ "keyboard", PROP_TEXT, false, 2, 15, 0 },
@@ -65,6 +65,10 @@ static const struct prop chosen_props[] = {
 	{ "mark", PROP_STRING, false, BOOT_MARK_LEN, BOOT_MARK_LEN,
 	  offsetof(struct manifest, mark) },
 	{ "panic-resets", PROP_FLAG, false, 0, 0, offsetof(struct manifest, panic_resets) },
+	{ "serial", PROP_SERIAL, false, 3, 31, offsetof(struct manifest, serial) },
+	{ "serial-speed", PROP_U32, false, 50, 4000000, offsetof(struct manifest, serial_speed) },
+	{ "serial-clock", PROP_U32, false, 100000, 1000000000,
+	  offsetof(struct manifest, serial_clock) },
 	{ "quiet", PROP_FLAG, false, 0, 0, 0 },
 	{ "sample-seconds", PROP_TEXT, false, 1, 4, 0 },
 	{ "host-socket", PROP_TEXT, false, 1, 255, 0 },

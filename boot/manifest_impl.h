@@ -23,6 +23,7 @@ enum prop_kind {
 	PROP_FORWARD,	/* pairs: the same, forwarded */
 	PROP_IRQS,	/* pairs: into the partition's irqs */
 	PROP_MMIO,	/* pairs: into the partition's mmio */
+	PROP_SERIAL,	/* one printable string: const char *, and what it says */
 	PROP_PCI,	/* strings: into the manifest's pci_rule */
 };
 
@@ -63,6 +64,7 @@ struct decode {
 bool manifest_error(struct decode *d, const char *property, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool manifest_claim(struct decode *d, const struct prop *p, uint32_t first, uint32_t last);
+bool manifest_serial(struct manifest *m);
 bool manifest_pci(struct decode *d, const struct prop *p, const char *list, uint32_t len);
 bool manifest_props(struct decode *d, int node, const struct prop *table, unsigned count,
 		    void *out);

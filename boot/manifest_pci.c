@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The manifest's rules on who owns which PCI function: by class, ids or
- * address. The text is of the blob, not trusted.
+ * The manifest's rules on who owns which PCI function: by class, ids or address;
+ * and its word on where the serial port is. The text is of the blob, not trusted.
  */
 #include <stddef.h>
 #include <string.h>
 
+#include "drivers/uart_places.h"
 #include "manifest_impl.h"
 
 /* The hexadecimal digits at *text, of which there must be count, then the
@@ -79,4 +80,11 @@ bool manifest_pci(struct decode *d, const struct prop *p, const char *list, uint
 		m->pci_rule_count++;
 	}
 	return true;
+}
+
+/** Reads m->serial, a rule or a name, into what it says; false: it says nothing. */
+bool manifest_serial(struct manifest *m)
+{
+	return strlen(m->serial) > 4 && memcmp(m->serial, "pci:", 4) == 0 ?
+	       rule_read(m->serial + 4, &m->serial_rule) : uart_named(m->serial, &m->serial_uart);
 }

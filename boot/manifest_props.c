@@ -27,6 +27,8 @@
 static const char *const kind_takes[] = {
 	[PROP_FLAG] = "no value", [PROP_U32] = "one number", [PROP_PAIR] = "two numbers",
 	[PROP_STRING] = "one printable string, its length", [PROP_TEXT] = "one string, its length",
+	[PROP_SERIAL] = "\"com1\" to \"com4\", \"0x2f8\", \"mmio:0xfe030000\", \"mmio32:..\", "
+			"\"pci:\" and a rule as in \"pci\", or \"none\", its length",
 	[PROP_BYTES] = "bytes, their count", [PROP_MODULE] = "the name of one of /modules",
 };
 
@@ -131,13 +133,13 @@ static bool list_store(struct decode *d, const struct prop *p, const fdt32_t *ce
 	return true;
 }
 
-/* One string that fills the value, with min to max characters; a PROP_STRING
- * is printed and compared, so only ASCII that can be seen. */
+/* One string that fills the value, with min to max characters; all but PROP_TEXT
+ * are printed and compared, so only ASCII that can be seen. */
 static bool string_ok(const struct prop *p, const char *s, uint32_t len)
 {
 	bool ok = len > p->min && len - 1 <= p->max && strnlen(s, len) == len - 1;
 
-	for (uint32_t i = 0; ok && p->kind == PROP_STRING && i < len - 1; i++) {
+	for (uint32_t i = 0; ok && p->kind != PROP_TEXT && i < len - 1; i++) {
 		ok = s[i] >= ' ' && s[i] <= '~';
 	}
 	return ok;
@@ -194,6 +196,10 @@ static bool prop_store(struct decode *d, const struct prop *p, const void *data,
 		break;
 	case PROP_TEXT:
 		ok = string_ok(p, data, len);
+		break;
+	case PROP_SERIAL:
+		*(const char **)to = data;
+		ok = string_ok(p, data, len) && manifest_serial(d->manifest);
 		break;
 	case PROP_BYTES:
 		*(const uint8_t **)to = data;

@@ -50,7 +50,7 @@ static struct host_info *low_memory(struct boot_partition *p)
 	region_add(p, 0, low, LOW_SIZE, BOOT_MAP_WRITE);
 	*host = (struct host_info) {
 		.magic = HOST_INFO_MAGIC, .version = HOST_INFO_VERSION, .size = sizeof(*host),
-		.ram_end = p->mem_cap, .serial_port = SERIAL_PORT };
+		.ram_end = p->mem_cap };
 	return host;
 }
 

@@ -48,21 +48,13 @@ static void capabilities_read(struct pci_function *f)
 	}
 }
 
-static bool rule_matches(const struct pci_rule *rule, const struct boot_pci *is)
-{
-	uint32_t field = rule->field == PCI_BY_CLASS ? is->class :
-			 rule->field == PCI_BY_ID ? is->id : is->address;
-
-	return (field & rule->mask) == rule->value;
-}
-
 /* Nobody owns a bridge, which decides what reaches others, nor an IOMMU. */
 static bool is_wanted(const struct pci_function *f, const struct manifest *manifest)
 {
 	bool wanted = false;
 
 	for (uint32_t i = 0; i < manifest->pci_rule_count; i++) {
-		wanted |= rule_matches(&manifest->pci_rule[i], &f->is);
+		wanted |= pci_rule_is_for(&manifest->pci_rule[i], &f->is);
 	}
 	return wanted && f->header == 0 && f->is.class >> 24 != PCI_CLASS_BRIDGE &&
 	       f->is.class >> 16 != PCI_CLASS_IOMMU;

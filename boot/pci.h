@@ -66,6 +66,7 @@ struct pci_machine {
 	struct pci_range taken[PCI_TAKEN_MAX];
 	unsigned hidden_count;		/* pages with MSI-X tables */
 	struct pci_range hidden[2 * BOOT_MAX_PCI];
+	struct boot_uart console;	/* nobody's function, whoever has its place */
 	const struct memmap *map;
 	uint64_t address_end;		/* of the physical address space */
 	uint64_t next_gpa;

@@ -79,10 +79,18 @@ static void msix_read(struct pci_machine *m, struct boot_pci *is)
 	}
 }
 
+/* Is the console there? */
+static bool has_console(const struct pci_machine *m, const struct boot_pci_bar *bar)
+{
+	return (bar->flags & BOOT_BAR_IO) ==
+	       (m->console.kind == BOOT_UART_PORTS ? BOOT_BAR_IO : 0) &&
+	       m->console.base - bar->base < bar->size;
+}
+
 /**
  * Reads the BARs of all functions, but for the machine's own bridges to its
  * processors: while a length is found out the function answers nowhere, so nobody
- * may be using it.
+ * may be using it. One that the console is on is nobody's.
  */
 void pci_bars_read(struct pci_machine *m)
 {
@@ -99,6 +107,7 @@ void pci_bars_read(struct pci_machine *m)
 				 command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
 		for (unsigned b = 0; b < bars; b++) {
 			bar_read(is->address, PCI_BAR + 4 * b, b + 1 == bars, &is->bar[b]);
+			f->wanted = f->wanted && !has_console(m, &is->bar[b]);
 			b += (is->bar[b].flags & BOOT_BAR_64) != 0;
 		}
 		pci_config_write(is->address, PCI_COMMAND, command);

@@ -4,7 +4,8 @@
 
 DOCTOR_OUT := build/doctor
 DOCTOR_SRCS := $(wildcard doctor/*.c) doctor/entry.S \
-	$(addprefix boot/,acpi.c console.c iommu.c memmap.c pci_config.c screen.c string.c) $(TEXT_SRCS) \
+	$(addprefix boot/,acpi.c console.c iommu.c memmap.c pci_config.c screen.c serial.c \
+	string.c) $(addprefix drivers/uart_,places.c poll.c regs.c) $(TEXT_SRCS) \
 	hypervisor/vmx/check.c hypervisor/vmx/decode.c hypervisor/svm/check.c
 DOCTOR_OBJS := $(addprefix $(DOCTOR_OUT)/,$(addsuffix .o,$(DOCTOR_SRCS)))
 

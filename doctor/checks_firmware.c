@@ -44,8 +44,10 @@ static bool screen(const struct facts *f, struct text *t)
 
 static bool serial(const struct facts *f, struct text *t)
 {
-	check_say(t, "%s at 0x3f8", f->serial ? "a 16550" : "nothing");
-	return f->serial;
+	check_say(t, f->serial.base == 0 ? "none answers" : "a 16550 %s 0x%lx",
+		  f->serial.kind == BOOT_UART_PORTS ? "at port" : "in memory at",
+		  f->serial.base);
+	return f->serial.base != 0;
 }
 
 static bool clock(const struct facts *f, struct text *t)
@@ -109,8 +111,8 @@ static const struct check firmware[] = {
 	{ "screen", "a screen with a frame buffer", "UEFI 2.10 \"Graphics Output Protocol\"",
 	  "Attach a screen, or turn the graphics adapter's UEFI driver on (CSM off).",
 	  VERDICT_WARNING, CHECK_BY(screen) },
-	{ "serial", "a serial port at 0x3f8", "PC16550D \"Registers\"",
-	  "Turn the serial port on in the set-up (I/O: COM1, 0x3f8): without it only the screen "
+	{ "serial", "a serial port that can be the console", "PC16550D \"Registers\"",
+	  "Turn a serial port on in the set-up (I/O: COM1, 0x3f8): without one only the screen "
 	  "tells of a failure.", VERDICT_WARNING, CHECK_BY(serial) },
 	{ "clock", "the clock is set", "UEFI 2.10 \"GetTime()\"",
 	  "Set date and time in the set-up; replace the battery if they are lost.",

@@ -77,7 +77,8 @@ struct facts {
 	char vendor[16];	/* of the processor */
 	/* firmware */
 	uint32_t uefi_revision, year;
-	bool table_sound, secure_boot, serial, mp;
+	bool table_sound, secure_boot, mp;
+	struct boot_uart serial;
 	uint32_t screen_width, screen_height;
 	uint32_t watchdog_left;	/* it could not be turned off */
 	/* CPUs: seen by us; told by MP services; of these, of no use, silent */

@@ -146,7 +146,7 @@ void look_firmware(struct facts *f)
 	f->table_sound = table_sound();
 	f->secure_boot = !EFI_ERROR(efi_st->RuntimeServices->GetVariable(
 				L"SecureBoot", &global_guid, NULL, &size, &secure)) && secure == 1;
-	f->serial = console_serial_present();
+	f->serial = *serial_uart();
 	screen(f);
 	time(f);
 	names(f);

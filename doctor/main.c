@@ -169,7 +169,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	efi_st = table;
 	efi_bs = table->BootServices;
 	facts.watchdog_left = EFI_ERROR(efi_bs->SetWatchdogTimer(0, 0, 0, NULL));
-	console_init();
+	console_init(look_rsdp());
 	console_stage(STAGE_FIRMWARE, "doctor");
 	console_say("doctor: this machine is being looked at; nothing is started");
 	pages = pages_take();

@@ -7,30 +7,14 @@
  */
 #include <string.h>
 
-#include "drivers/portio.h"
 #include "drivers/uart16550.h"
-
-#define UART_DATA	0	/* receive, transmit; DLAB: divisor low */
-#define UART_IER	1	/* interrupt enable; DLAB: divisor high */
-#define UART_IIR	2	/* read: interrupt identification */
-#define UART_FCR	2	/* write: FIFO control */
-#define UART_LCR	3
-#define UART_MCR	4
-#define UART_LSR	5
-#define UART_MSR	6
+#include "drivers/uart_regs.h"
 
 #define IER_RX		0x01u
 #define IER_THRE	0x02u
 #define IIR_NONE	0x01u
 #define IIR_CAUSE	0x0eu
 #define IIR_MODEM	0x00u
-#define FCR_ENABLE	0x07u	/* FIFOs on and cleared, trigger at 1 byte */
-#define LCR_8N1		0x03u
-#define LCR_DLAB	0x80u
-#define MCR_ON		0x0bu	/* DTR, RTS, OUT2: OUT2 gates the interrupt */
-#define LSR_DATA	0x01u
-#define LSR_THRE	0x20u
-#define LSR_TEMT	0x40u
 
 #define FIFO_SIZE	16u
 #define MAX_ROUNDS	64	/* a broken UART must not hold the loop */
@@ -43,48 +27,45 @@ static void fill_fifo(struct uart16550 *uart)
 		if (uart->tx_tail == uart->tx_head) {
 			break;
 		}
-		port_out8(uart->port + UART_DATA,
-			  uart->tx[uart->tx_tail++ % UART_TX_SIZE]);
+		uart_put(&uart->at, UART_DATA,
+			 uart->tx[uart->tx_tail++ % UART_TX_SIZE]);
 	}
 }
 
-/* The "holding register empty" interrupt is on while bytes are queued. */
+/* The "holding register empty" interrupt is on while bytes are queued. None is if
+ * the UART is polled: its interrupts stay off. */
 static void update_ier(struct uart16550 *uart)
 {
-	uint8_t ier = IER_RX;
+	uint8_t ier = uart->polled ? 0 : IER_RX;
 
-	if (uart->tx_tail != uart->tx_head) {
+	if (!uart->polled && uart->tx_tail != uart->tx_head) {
 		ier |= IER_THRE;
 	}
 	if (ier != uart->ier) {
 		uart->ier = ier;
-		port_out8(uart->port + UART_IER, ier);
+		uart_put(&uart->at, UART_IER, ier);
 	}
 }
 
 /** Lets finish what others sent before, sets the rate and enables the receive
- * interrupt; what was received before is dropped. An absent UART answers all
- * ones: it has always finished. */
-bool uart16550_init(struct uart16550 *uart, uint16_t port)
+ * interrupt; what was received before is dropped. */
+bool uart16550_init(struct uart16550 *uart, const struct boot_uart *at,
+		    bool polled)
 {
-	int polls = DRAIN_POLLS;
-
 	memset(uart, 0, offsetof(struct uart16550, tx));
-	uart->port = port;
-	while (!(port_in8(port + UART_LSR) & LSR_TEMT) && polls-- > 0) {
+	uart->at = *at;
+	uart->polled = polled;
+	if (at->base == 0) {
+		return false;
 	}
-	port_out8(port + UART_LCR, LCR_DLAB | LCR_8N1);
-	port_out8(port + UART_DATA, 1);		/* 115200 baud */
-	port_out8(port + UART_IER, 0);
-	port_out8(port + UART_LCR, LCR_8N1);
-	uart->present = port_in8(port + UART_LCR) == LCR_8N1;
+	uart_set_up(at);
+	uart->present = uart_get(at, UART_LCR) == UART_LCR_8N1;
 	if (!uart->present) {
 		return false;
 	}
-	port_out8(port + UART_FCR, FCR_ENABLE);
-	port_out8(port + UART_MCR, MCR_ON);
-	(void)port_in8(port + UART_LSR);
-	(void)port_in8(port + UART_MSR);
+	uart_put(at, UART_MCR, UART_MCR_ON | (polled ? 0 : UART_MCR_OUT2));
+	(void)uart_get(at, UART_LSR);
+	(void)uart_get(at, UART_MSR);
 	update_ier(uart);
 	return true;
 }
@@ -95,10 +76,10 @@ static void receive(struct uart16550 *uart)
 	for (int i = 0; i < MAX_ROUNDS; i++) {
 		uint8_t byte;
 
-		if (!(port_in8(uart->port + UART_LSR) & LSR_DATA)) {
+		if (!(uart_get(&uart->at, UART_LSR) & UART_LSR_DATA)) {
 			break;
 		}
-		byte = port_in8(uart->port + UART_DATA);
+		byte = uart_get(&uart->at, UART_DATA);
 		if (uart->rx_head - uart->rx_tail == UART_RX_SIZE) {
 			uart->rx_lost++;
 			continue;
@@ -114,13 +95,13 @@ void uart16550_interrupt(struct uart16550 *uart)
 		return;
 	}
 	for (int i = 0; i < MAX_ROUNDS; i++) {
-		uint8_t iir = port_in8(uart->port + UART_IIR);
+		uint8_t iir = uart_get(&uart->at, UART_IIR);
 
 		/* Data and room are looked for whatever the cause: reading
 		 * the cause acknowledges "empty", and no event may be lost
 		 * to someone else's look at it. */
 		receive(uart);
-		if (port_in8(uart->port + UART_LSR) & LSR_THRE) {
+		if (uart_get(&uart->at, UART_LSR) & UART_LSR_THRE) {
 			fill_fifo(uart);
 			update_ier(uart);
 		}
@@ -128,7 +109,7 @@ void uart16550_interrupt(struct uart16550 *uart)
 			break;
 		}
 		if ((iir & IIR_CAUSE) == IIR_MODEM) {
-			(void)port_in8(uart->port + UART_MSR);
+			(void)uart_get(&uart->at, UART_MSR);
 		}
 	}
 }
@@ -201,14 +182,14 @@ void uart16550_drain(struct uart16550 *uart)
 	int polls = DRAIN_POLLS;
 
 	while (uart->present && polls-- > 0) {
-		uint8_t lsr = port_in8(uart->port + UART_LSR);
+		uint8_t lsr = uart_get(&uart->at, UART_LSR);
 
 		if (uart->tx_tail != uart->tx_head) {
-			if (lsr & LSR_THRE) {
+			if (lsr & UART_LSR_THRE) {
 				fill_fifo(uart);
 				polls = DRAIN_POLLS;
 			}
-		} else if (lsr & LSR_TEMT) {
+		} else if (lsr & UART_LSR_TEMT) {
 			break;
 		}
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Driver of a 16550A UART at 115200 8N1: interrupt-driven, with a transmit
- * and a receive ring. It never waits: the caller learns how much was taken
+ * Driver of a 16550A UART, 8N1: interrupt-driven or asked now and then, with a
+ * transmit and a receive ring. It never waits: the caller learns how much was taken
  * and is told by its own interrupt event when there is room again.
  */
 #ifndef ISTHMUS_UART16550_H
@@ -11,12 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hypervisor/include/abi/boot_info.h"
+
 #define UART_TX_SIZE	(256u << 10)	/* powers of two */
 #define UART_RX_SIZE	4096u
 
 struct uart16550 {
-	uint16_t port;
+	struct boot_uart at;
 	bool present;
+	bool polled;		/* its interrupts are off */
 	uint8_t ier;
 	uint32_t tx_head;	/* free running: bytes queued ... */
 	uint32_t tx_tail;	/* ... and bytes given to the UART */
@@ -29,10 +32,12 @@ struct uart16550 {
 	uint8_t rx[UART_RX_SIZE];
 };
 
-/* Sets the UART up with the receive interrupt enabled. False (and all later
- * output is dropped) when nothing answers at the port. */
-bool uart16550_init(struct uart16550 *uart, uint16_t port);
-/* To be called at each interrupt: serves all causes. */
+/* Sets the UART up, with the divisor unless that is 0, and with the receive
+ * interrupt enabled, or polled. False (and all later output is dropped) when
+ * nothing answers there, or base is 0. */
+bool uart16550_init(struct uart16550 *uart, const struct boot_uart *at,
+		    bool polled);
+/* To be called at each interrupt, or now and then: serves all causes. */
 void uart16550_interrupt(struct uart16550 *uart);
 /* Queues up to len bytes; returns how many were taken. */
 size_t uart16550_write(struct uart16550 *uart, const void *data, size_t len);

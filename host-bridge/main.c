@@ -523,7 +523,7 @@ void main_entry(const struct host_info *info)
 
 	loop_init(info->tsc_hz);
 	syscalls_init(info);
-	serial_init((uint16_t)info->serial_port);
+	serial_init(&info->uart, info->uart_line);
 	/* After serial_init(), which is needed to say so: the calls above
 	 * take a wrong structure's numbers without harm to anybody but this
 	 * program. */

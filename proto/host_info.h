@@ -13,8 +13,10 @@
 
 #include <stdint.h>
 
+#include "hypervisor/include/abi/boot_info.h"
+
 #define HOST_INFO_MAGIC		0x5453485355485449ull	/* "ITHUSHST" */
-#define HOST_INFO_VERSION	3
+#define HOST_INFO_VERSION	4
 
 /* The host partition's map of guest-physical memory. */
 #define HOST_INFO_GPA		0x00001000ull	/* struct host_info */
@@ -25,6 +27,7 @@
 #define HOST_DMA_MAX		0x20000000ull
 #define HOST_MODULE_GPA		0x60000000ull	/* modules, 2 MiB aligned */
 #define HOST_MODULE_END		0xa0000000ull
+#define HOST_UART_GPA		0xa0000000ull	/* page of the console's, if memory */
 #define HOST_FRAMEBUFFER_GPA	0xb0000000ull
 #define HOST_BAR_GPA		0x100000000ull	/* memory of PCI functions */
 #define HOST_BAR_SIZE		0x40000000ull
@@ -55,6 +58,8 @@ struct host_framebuffer {
 	uint32_t blue_first;	/* 1: byte 0 of a pixel is blue; 0: red */
 };
 
+#define HOST_UART_POLLED	0xffffffffu
+
 struct host_info {
 	uint64_t magic;
 	uint32_t version;
@@ -66,7 +71,8 @@ struct host_info {
 	uint64_t manifest_size;
 	uint64_t rsdp;		/* host-physical, information only; 0: none */
 	struct host_framebuffer framebuffer;
-	uint32_t serial_port;	/* console UART */
+	struct boot_uart uart;	/* the console's; base: port, or guest-physical */
+	uint32_t uart_line;	/* its line in irqs[]; HOST_UART_POLLED: none */
 	uint32_t machine_cpus;
 	uint64_t machine_memory;	/* bytes besides the firmware's */
 	uint32_t module_count;

@@ -3,11 +3,11 @@
  * Serial lines over the 16550 driver and the event loop.
  *
  * Output is queued in the driver's ring (256 KiB a line) and leaves by
- * interrupt events. Nobody waits here, for the line may be slow, or stand
- * still: who has much to say is told when to pause and when to go on, long
- * before the ring is full. What Linux sends passes through as bytes; it is not
- * looked at. What goes to the console's line is on the screen too, and keys of a
- * keyboard are as if typed there.
+ * interrupt events, or by a timer where the line has no interrupt. Nobody waits
+ * here, for the line may be slow, or stand still: who has much to say is told when
+ * to pause and when to go on, long before the ring is full. What Linux sends passes
+ * through as bytes; it is not looked at. What goes to the console's line is on the
+ * screen too, and keys of a keyboard are as if typed there.
  */
 #include <string.h>
 
@@ -21,6 +21,10 @@
 #include "text/fbtext.h"
 
 #define COM2_PORT	0x2f8
+#define LINE_COM2	1u	/* our line of its interrupt: see the manifest */
+#define POLL_MS		1u	/* while something goes in or out .. */
+#define POLL_IDLE_MS	10u	/* .. and when nothing does for POLL_AWAKE_MS */
+#define POLL_AWAKE_MS	1000u
 
 static void own(bool on);
 
@@ -40,8 +44,8 @@ static struct line {
 	size_t busy;		/* bytes queued, from which on it is */
 } lines[SERIAL_LINES];
 
-/* Line l is the partition's own interrupt line l: see the manifest. The lines
- * are edge-triggered (flags 0 there), so HC_IRQ need not unmask them again. */
+/* Interrupts are edge-triggered (flags 0 in the manifest), so HC_IRQ need not
+ * unmask them again. */
 static void on_irq(void *arg)
 {
 	struct line *line = arg;
@@ -52,6 +56,23 @@ static void on_irq(void *arg)
 	if (was_busy && !serial_busy(number)) {
 		serial_drained(number);
 	}
+}
+
+/* The console's, if it has no interrupt. A FIFO of 16 bytes at 115200 lasts for
+ * POLL_MS; nobody types faster than POLL_IDLE_MS before that has been noticed. */
+static void on_poll(struct loop_timer *timer)
+{
+	static uint64_t moved;
+	struct uart16550 *uart = &lines[SERIAL_CONSOLE].uart;
+	uint32_t received = uart->rx_head + uart->rx_lost;
+
+	on_irq(&lines[SERIAL_CONSOLE]);
+	if (uart->rx_head + uart->rx_lost != received ||
+	    uart16550_queued(uart) > 0) {
+		moved = loop_uptime_ms();
+	}
+	loop_timer_set(timer, loop_uptime_ms() - moved < POLL_AWAKE_MS ?
+		       POLL_MS : POLL_IDLE_MS, on_poll);
 }
 
 static bool diverted(enum serial_line line)
@@ -82,22 +103,39 @@ void serial_drained(enum serial_line line)
 	}
 }
 
+static void listen(enum serial_line line, uint32_t irq)
+{
+	loop_on_event(HC_EVENT_IRQ(irq), on_irq, &lines[line]);
+	(void)hc_irq(irq, 1);
+}
+
 /**
- * Sets both lines up, 115200 8N1, and unmasks their interrupts. console_port is
- * boot/'s (struct host_info), COM2 is where PCs have it. A line that is not
+ * Sets both lines up, 8N1, and unmasks their interrupts. The console's is boot/'s
+ * word: where it is, how fast, and its interrupt line, or HOST_UART_POLLED. Linux's
+ * is COM2, where PCs have it, unless that is the console's. A line that is not
  * there swallows its output and never has input. The console's is then the sink
  * of this program's text.
  */
-void serial_init(uint16_t console_port)
+void serial_init(const struct boot_uart *console, uint32_t console_irq)
 {
-	(void)uart16550_init(&lines[SERIAL_CONSOLE].uart, console_port);
-	(void)uart16550_init(&lines[SERIAL_LINUX].uart, COM2_PORT);
+	static struct loop_timer timer;
+	const struct boot_uart com2 = {
+		.base = console->base == COM2_PORT ? 0 : COM2_PORT,
+		.divisor = 1 };		/* 115200 baud */
+
+	if (uart16550_init(&lines[SERIAL_CONSOLE].uart, console,
+			   console_irq == HOST_UART_POLLED) &&
+	    console_irq == HOST_UART_POLLED) {
+		on_poll(&timer);
+	}
 	/* A twentieth of a second at 115200: so long ctrl-c has to wait. */
 	lines[SERIAL_CONSOLE].busy = 512;
 	lines[SERIAL_LINUX].busy = UART_TX_SIZE / 2;
-	for (unsigned i = 0; i < SERIAL_LINES; i++) {
-		loop_on_event(HC_EVENT_IRQ(i), on_irq, &lines[i]);
-		(void)hc_irq(i, 1);
+	if (uart16550_init(&lines[SERIAL_LINUX].uart, &com2, false)) {
+		listen(SERIAL_LINUX, LINE_COM2);
+	}
+	if (console_irq != HOST_UART_POLLED) {
+		listen(SERIAL_CONSOLE, console_irq);
 	}
 	sink_set(&console_sink);
 }

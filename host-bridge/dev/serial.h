@@ -4,8 +4,8 @@
  * events. Trusts the hardware, as far as it answers at all. May include rt and
  * loop.
  *
- * The machine's two serial lines: COM1 carries the console, COM2 what Linux
- * prints on its own serial port. Output is queued, and nobody waits for a line:
+ * The machine's two serial lines: that which boot/ has found carries the console,
+ * COM2 what Linux prints on its own serial port. Output is queued, and nobody waits for a line:
  * it says when it is busy, and when it can take more.
  */
 #ifndef ISTHMUS_SERIAL_H
@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "proto/host_info.h"
 
 enum serial_line {
 	SERIAL_CONSOLE,
@@ -30,7 +32,7 @@ struct serial_other {
 	void (*drop)(void);
 };
 
-void serial_init(uint16_t console_port);
+void serial_init(const struct boot_uart *console, uint32_t console_irq);
 /* Until the next call, SERIAL_CONSOLE means that one; NULL: the line again. What is
  * typed on the line stays there, but for what serial_typed() looks for. Returns whom
  * it has meant. */

@@ -141,7 +141,7 @@ static uint64_t module_entry(uint64_t addr, const struct host_info *info)
 	return 0;
 }
 
-/* Entry for 2 MiB at addr: RAM, DMA pool, modules, framebuffer, devices, channels.
+/* Entry for 2 MiB at addr: RAM, DMA pool, modules, UART, framebuffer, devices, channels.
  * The ranges are mapped whether or not each channel exists, as a map costs nothing;
  * the framebuffer's range exists only on machines that have one. Page attributes
  * are the second level's matter: write-back here throughout. */
@@ -157,7 +157,8 @@ static uint64_t large_entry(uint64_t addr, const struct host_info *info)
 	if (addr >= HOST_MODULE_GPA && addr < HOST_MODULE_END) {
 		return module_entry(addr, info);
 	}
-	return addr >= HOST_FRAMEBUFFER_GPA && addr < end ?
+	return (addr >= HOST_FRAMEBUFFER_GPA && addr < end) ||
+	       (addr == HOST_UART_GPA && info->uart.kind) ?
 	       addr | PTE_DATA | PTE_PS : 0;
 }
 

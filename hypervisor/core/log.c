@@ -26,22 +26,37 @@
 #define UART_LSR	5
 #define UART_LSR_THRE	0x20u
 
-static uint16_t uart;		/* 0: not ours to use */
-static uint16_t uart_port;	/* 0: the machine has none */
+/* Base 0: the machine has none. A loader of another version would not tell it. */
+static struct boot_uart uart = { .base = BOOT_COM1 };
+static bool uart_ours = true;	/* to use */
 static struct fbtext screen;	/* without rows: none, or not ours to draw on */
 static struct lock log_lock;
 static uint32_t panicking;	/* set once, never cleared */
+
+static bool uart_ready(void)
+{
+	uint32_t lsr = uart.kind == BOOT_UART_PORTS ? inb((uint16_t)(uart.base + UART_LSR)) :
+		       uart.kind == BOOT_UART_BYTES ? ((volatile uint8_t *)uart.base)[UART_LSR] :
+		       ((volatile uint32_t *)uart.base)[UART_LSR];
+
+	return (lsr & UART_LSR_THRE) != 0;
+}
 
 static void uart_putc(char c)
 {
 	uint32_t spins = 0;
 
 	/* a line that is stuck must not stop the hypervisor */
-	while (!(inb((uint16_t)(uart + UART_LSR)) & UART_LSR_THRE) &&
-	       ++spins < 1000000) {
+	while (!uart_ready() && ++spins < 1000000) {
 		cpu_pause();
 	}
-	outb(uart, (uint8_t)c);
+	if (uart.kind == BOOT_UART_PORTS) {
+		outb((uint16_t)uart.base, (uint8_t)c);
+	} else if (uart.kind == BOOT_UART_BYTES) {
+		*(volatile uint8_t *)uart.base = (uint8_t)c;
+	} else {
+		*(volatile uint32_t *)uart.base = (uint8_t)c;
+	}
 }
 
 /* One character, ring first: what the line swallows can still be read.
@@ -51,7 +66,7 @@ static void emit(char c)
 	if (box) {
 		box_put(&box->log, c);
 	}
-	if (uart) {
+	if (uart_ours) {
 		if (c == '\n') {
 			uart_putc('\r');
 		}
@@ -86,7 +101,7 @@ static void take_back(void)
 {
 	const struct boot_screen *s = &boot.screen;
 
-	uart = uart_port;
+	uart_ours = uart.base != 0;
 	if (!screen.rows) {
 		fbtext_init(&screen, screen.pixels, s->width, s->height,
 			    s->stride, s->blue_first);
@@ -107,13 +122,14 @@ static void last_words(const char *head, const char *fmt, va_list ap)
 }
 
 /**
- * serial: a 16550 answers at port; it has been set up by boot/. Without one
- * the text goes to memory alone. Boot CPU, first of all.
+ * Where the serial port that boot/ has told is to be reached from now on; 0: there
+ * is none, and the text goes to memory alone. Boot CPU, first of all.
  */
-void log_init(uint16_t port, bool serial)
+void log_init(uint64_t base)
 {
-	uart_port = serial ? port : 0;
-	uart = uart_port;
+	uart = boot.uart;
+	uart.base = base;
+	uart_ours = base != 0;
 }
 
 /**
@@ -135,7 +151,7 @@ void log_screen(volatile uint32_t *pixels)
 /** From now on the host partition owns them: memory only, until a panic. */
 void log_quiet(void)
 {
-	uart = 0;
+	uart_ours = false;
 	screen.rows = 0;
 }
 
@@ -154,7 +170,7 @@ void log_write(const char *fmt, ...)
 	lock_drop(&log_lock);
 	va_end(ap);
 	/* after the lock: this wakes a vCPU */
-	if (!uart && partition_host()) {
+	if (!uart_ours && partition_host()) {
 		partition_event(partition_host(), HC_EVENT_LOG);
 	}
 }

@@ -55,7 +55,7 @@ void lock_drop(struct lock *l);
 #endif
 
 /* log.c */
-void log_init(uint16_t serial_port, bool serial);
+void log_init(uint64_t base);
 void log_screen(volatile uint32_t *pixels);
 void log_quiet(void);		/* the host partition owns the UART now */
 void log_write(const char *fmt, ...) PRINTF(1, 2);

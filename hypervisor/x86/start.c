@@ -280,16 +280,19 @@ void hv_start(uint64_t info)
 	static struct percpu boot_cpu;	/* until frames can be had */
 	struct percpu *pc;
 
-	/* from here on a fault is a panic, not a reset; boot/ has set the port
-	 * up, and nobody minds if nothing is there */
+	/* from here on a fault is a panic, not a reset; nobody minds if nothing is at
+	 * the log's first port */
 	desc_load(&boot_cpu);
-	log_init(BOOT_SERIAL_PORT, true);
 	copy_info((const struct boot_info *)(uintptr_t)info);
-	log_init((uint16_t)boot.serial_port, boot.flags & BOOT_FLAG_SERIAL);
-	/* boot/'s tables have it one to one */
+	/* boot/'s tables have both one to one */
+	log_init(boot.uart.base);
 	log_screen((volatile uint32_t *)(uintptr_t)boot.screen.base);
 	stage(STAGE_ENTERED, "hypervisor entered");
 	paging_init(&boot);
+	if (boot.uart.kind != BOOT_UART_PORTS) {
+		log_init((uint64_t)(uintptr_t)paging_map_device(boot.uart.base, false) +
+			 (boot.uart.base & PAGE_MASK));
+	}
 	box_init();
 	log_screen(hpa_ptr(HPA(boot.screen.base)));
 	lapic_init(&boot);

@@ -66,7 +66,7 @@ const struct host_info *mock_boot(const struct start_info *start)
 	info->tsc_hz = TSC_HZ;
 	info->ram_end = RAM_END;
 	info->manifest_gpa = (uintptr_t)mock_manifest;
-	info->serial_port = COM1;
+	info->uart = (struct boot_uart){ .base = COM1, .divisor = 1 };
 	info->machine_cpus = 1;
 	info->machine_memory = 2ull << 30;
 	strcpy(info->platform, "mock");

@@ -14,7 +14,7 @@ build/unit/isthmus.dtb: boot/isthmus.dts
 	dtc -q -I dts -O dtb -o $@ $<
 
 BOOT_MANIFEST_SRCS := boot/manifest_decode.c boot/manifest_props.c boot/manifest_pci.c \
-	boot/fdt_check.c text/fmt.c
+	boot/fdt_check.c drivers/uart_places.c text/fmt.c
 
 boot_manifest_test_SRCS := qemu-test/unit/boot_manifest_test.c $(BOOT_MANIFEST_SRCS)
 build/unit/boot_manifest_test: build/unit/libfdt.o build/unit/isthmus.dtb

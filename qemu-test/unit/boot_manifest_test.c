@@ -145,6 +145,10 @@ static const struct spoiled {
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde", "\"mark\": it takes one printable" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcdef0", "\"mark\"" },
 	{ "/chosen", "mark", 0, { 0 }, "0123456789abcde\036", "\"mark\"" },
+	{ "/chosen", "serial", 0, { 0 }, "com5", "\"serial\": it takes \"com1\" to \"com4\"" },
+	{ "/chosen", "serial", 0, { 0 }, "mmio:0xfee00000", "\"serial\": it takes" },
+	{ "/chosen", "serial-speed", 1, { 49 }, NULL, "\"serial-speed\": it takes one number" },
+	{ "/chosen", "serial-clock", 1, { 0 }, NULL, "\"serial-clock\": it takes one number" },
 	{ "/modules/kernel", "sha256", 0, { 0 }, NULL, "\"sha256\": it is missing" },
 	{ "/modules/kernel", "sha256", 1, { 1 }, NULL, "\"sha256\": it takes bytes" },
 	{ "/modules/kernel", "path", 0, { 0 }, "isthmus/kernel", "begin with a backslash" },
@@ -301,6 +305,24 @@ static void the_mark_is_kept(void **state)
 	assert_true(decode());
 	assert_string_equal(m.mark, "0123456789abcdef");
 	assert_true(m.panic_resets);
+}
+
+static void the_port_is_read(void **state)
+{
+	int node = node_at("/chosen");
+
+	(void)state;
+	assert_int_equal(fdt_setprop_string(blob, node, "serial", "com2"), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "serial-speed", 9600), 0);
+	assert_int_equal(fdt_setprop_u32(blob, node, "serial-clock", 24000000), 0);
+	assert_true(decode());
+	assert_true(m.serial_uart.base == 0x2f8 && m.serial_rule.mask == 0);
+	assert_true(m.serial_speed == 9600 && m.serial_clock == 24000000);
+	assert_int_equal(fdt_setprop_string(blob, node, "serial", "pci:0000:00:03.0"), 0);
+	assert_true(decode());
+	assert_true(m.serial_rule.field == PCI_BY_ADDRESS && m.serial_rule.value == 0x18);
+	/* it is no rule of the host partition's */
+	assert_int_equal(m.pci_rule_count, 3);
 }
 
 static void functions_are_chosen(void **state)
@@ -563,7 +585,7 @@ int main(void)
 		TEST(default_is_right), TEST(each_change_is_refused), TEST(disks_are_bounded),
 		TEST(a_disk_may_be_a_device),
 		TEST(the_mark_is_kept),
-		TEST(functions_are_chosen),
+		TEST(functions_are_chosen), TEST(the_port_is_read),
 		TEST(nodes_must_be_known),
 		TEST(groups_have_no_strangers), TEST(hypervisor_is_needed),
 		TEST(ids_have_no_gap), TEST(partitions_number_their_channels),

@@ -62,6 +62,31 @@ static void functions_are_described(void **state)
 	assert_int_equal(fakes[2].reg[1] & 7, 3);
 }
 
+/* A card that the console is on is nobody's, and no ports of it are the host
+ * partition's by this way, whatever the manifest says of its class. */
+static void the_consoles_is_nobodys(void **state)
+{
+	(void)state;
+	bar(add(0x0010, NETWORK), 1, 0xc000, 0x20, 1);
+	bar(add(0x0018, NETWORK), 0, 0x81000000, 0x1000, 0);
+	bar(add(0x0020, NETWORK), 0, 0xc020, 0x20, 1);
+	m.console.base = 0xc018;
+	run();
+	assert_null(given(0x0010));
+	assert_non_null(given(0x0018));
+	assert_non_null(given(0x0020));
+	assert_int_equal(info.partitions[0].port_count, 1);
+	assert_int_equal(info.partitions[0].ports[0].first, 0xc020);
+	memset(&m, 0, sizeof(m));
+	memset(&info, 0, sizeof(info));
+	m.console = (struct boot_uart) { .base = 0x81000800, .kind = BOOT_UART_BYTES };
+	writes = 0;
+	run();
+	assert_null(given(0x0018));
+	assert_non_null(given(0x0010));
+	assert_int_equal(info.partitions[0].mmio_count, 0);
+}
+
 static void rules_choose(void **state)
 {
 	(void)state;
@@ -427,7 +452,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, fresh)
 	const struct CMUnitTest tests[] = {
-		TEST(functions_are_described), TEST(rules_choose), TEST(bars_overlap_nothing),
+		TEST(functions_are_described), TEST(rules_choose),
+		TEST(the_consoles_is_nobodys), TEST(bars_overlap_nothing),
 		TEST(message_tables_are_checked), TEST(a_table_is_hidden_from_neighbours),
 		TEST(halves_stay_within),
 		TEST(lists_end), TEST(functions_are_where_function_0_says),

@@ -31,7 +31,7 @@ static inline void machine_board(struct facts *f)
 	*f = (struct facts) {
 		.firmware = "F", .processor = "P", .maker = "M", .product = "Q",
 		.time = "2026-11-30 12:00:00", .uefi_revision = 2u << 16 | 70, .year = 2026,
-		.table_sound = true, .serial = true, .mp = true, .screen_width = 1024,
+		.table_sound = true, .serial = { .base = 0x3f8 }, .mp = true, .screen_width = 1024,
 		.screen_height = 768, .cpu_count = MACHINE_CPUS, .mp_count = MACHINE_CPUS,
 		.map_sound = true, .low_page = true, .map_ranges = 9, .descriptors = 99,
 		.memory = 4ull << 30, .free = 3ull << 30, .low_block = 1ull << 30,

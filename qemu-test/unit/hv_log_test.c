@@ -122,7 +122,7 @@ static void lost_text(void **state)
 static void serial_line(void **state)
 {
 	(void)state;
-	log_init(0x3f8, true);
+	log_init(0x3f8);
 	stage(40, "entered");
 	fake.serial[fake.serial_len] = 0;
 	assert_string_equal(fake.serial, "isthmus: stage 40 entered\r\n");
@@ -137,7 +137,7 @@ static void serial_line(void **state)
 	log_write("seen");
 	assert_int_equal(fake.events, HC_EVENT_LOG);
 	partition_count = 0;
-	log_init(0x3f8, false);
+	log_init(0);
 	fake.serial_len = 0;
 	log_write("no UART");
 	assert_int_equal(fake.serial_len, 0);
@@ -147,7 +147,7 @@ static void serial_line(void **state)
 static void stuck_line(void **state)
 {
 	(void)state;
-	log_init(0x3f8, true);
+	log_init(0x3f8);
 	stuck = true;
 	log_write("x");
 	stuck = false;
@@ -155,11 +155,37 @@ static void stuck_line(void **state)
 	assert_string_equal(text(), "x\n");
 }
 
+/* Registers in memory: one byte each, or 32 bits, which is the only access. Nothing
+ * is written but to the first. */
+static void in_memory(void **state)
+{
+	uint32_t words[9] = { [5] = 0xffffff20 };
+	uint8_t bytes[9] = { [5] = 0x20 };
+
+	(void)state;
+	boot.uart.kind = BOOT_UART_WORDS;
+	log_init((uintptr_t)words);
+	log_write("to words");
+	assert_int_equal(words[0], '\n');
+	for (unsigned i = 1; i < 9; i++) {
+		assert_int_equal(words[i], i == 5 ? 0xffffff20 : 0);
+	}
+	boot.uart.kind = BOOT_UART_BYTES;
+	log_init((uintptr_t)bytes);
+	log_write("to bytes");
+	assert_memory_equal(bytes, "\n\0\0\0\0\x20\0\0\0", 9);
+	/* none is ready: it is not waited for for ever */
+	bytes[5] = 0;
+	log_write("stuck");
+	assert_int_equal(fake.serial_len, 0);
+	boot.uart.kind = BOOT_UART_PORTS;
+}
+
 /* The very first words have nowhere to be kept. */
 static void before_the_box(void **state)
 {
 	(void)state;
-	log_init(0x3f8, true);
+	log_init(0x3f8);
 	box = NULL;
 	fake.serial_len = 0;
 	log_write("early");
@@ -170,7 +196,7 @@ static void before_the_box(void **state)
 static void failures(void **state)
 {
 	(void)state;
-	log_init(0x3f8, true);
+	log_init(0x3f8);
 	log_quiet();
 	assert_panics(stage_failed(46, "virtualization", "CPU %u: %s", 3,
 				   "no VT-x"));
@@ -248,7 +274,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		/* first: the log is short */
 		TEST(on_screen), TEST(formats), TEST(reading), TEST(lost_text),
-		TEST(serial_line), TEST(before_the_box), TEST(stuck_line),
+		TEST(serial_line), TEST(before_the_box), TEST(stuck_line), TEST(in_memory),
 		TEST(failures),
 	};
 

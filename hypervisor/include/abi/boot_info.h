@@ -19,10 +19,9 @@
 #endif
 
 #define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
-#define BOOT_INFO_VERSION	8
+#define BOOT_INFO_VERSION	9
 
-/* The first serial port of a PC, 16550. */
-#define BOOT_SERIAL_PORT	0x3f8
+#define BOOT_COM1		0x3f8	/* a PC's first serial port */
 
 /* Link address of the hypervisor image (2 MiB aligned in both spaces). */
 #define HV_IMAGE_BASE		0xffffffff80000000ull
@@ -248,9 +247,18 @@ struct boot_screen {
 	uint32_t blue_first;	/* 1: byte 0 of a pixel is blue; 0: red */
 };
 
+/* A serial port, 16550. Register i is port base + i, or a byte of device memory,
+ * or 32 bits of it: all in one page, below 4 GiB. */
+enum boot_uart_kind { BOOT_UART_PORTS, BOOT_UART_BYTES, BOOT_UART_WORDS };
+
+struct boot_uart {
+	uint64_t base;		/* 0: there is none */
+	uint32_t kind;		/* enum boot_uart_kind */
+	uint32_t divisor;	/* of its clock by 16; 0: as it was set */
+};
+
 #define BOOT_FLAG_ERMS_SLOW	0x1u	/* measured: REP MOVSB/STOSB slower
 					 * per byte than REP MOVSQ/STOSQ */
-#define BOOT_FLAG_SERIAL	0x2u	/* a 16550 answers at serial_port */
 #define BOOT_FLAG_RESET		0x4u	/* a panic ends in a reset, not in a halt */
 
 struct boot_info {
@@ -266,7 +274,6 @@ struct boot_info {
 	uint64_t ioapic_phys;
 	uint64_t rsdp;			/* 0 if there is none */
 	uint32_t flags;
-	uint32_t serial_port;		/* I/O port of the log's UART */
 	uint32_t cpu_count;
 	uint32_t bsp;			/* index in apic_id[] of this CPU */
 	uint32_t mem_count;
@@ -274,6 +281,7 @@ struct boot_info {
 	uint32_t channel_count;
 	uint32_t ecam_count;
 	uint32_t pci_count;
+	uint32_t reserved;
 	uint32_t watchdog;		/* port of the chipset's, which a write of
 					 * 1, 16 bits, holds off for 20 s; 0: none */
 	uint64_t box;			/* struct black_box, of type
@@ -292,6 +300,8 @@ struct boot_info {
 					 * its regions[]; size 0: it has none */
 	struct boot_iommus iommus;
 	struct boot_screen screen;
+	struct boot_uart uart;		/* the hypervisor's until the host partition
+					 * runs, and for a panic; set up */
 };
 
 #endif
