@@ -22,13 +22,14 @@ PROMPT_SECONDS = 900        # on a busy computer; the machine has its own limit
 
 
 class Machine:
-    """One without a serial port, and its monitor."""
+    """One without a serial port, unless there is a line; and its monitor."""
 
-    def __init__(self, t, *options):
+    def __init__(self, t, *options, line=False):
         self.folder = tempfile.TemporaryDirectory()  # a socket's path is short
         path = os.path.join(self.folder.name, "qmp")
         self.t = t
-        self.console = t.console("--no-serial", "--qmp", path, *options)
+        self.console = t.console(*[] if line else ["--no-serial"],
+                                 "--qmp", path, *options)
         while not os.path.exists(path):
             t.check(self.console.process.poll() is None, "QEMU did not start")
             time.sleep(0.1)

@@ -39,6 +39,7 @@ MODULES = ("cases_linux", "cases_files", "cases_sockets", "cases_lifecycle",
            "cases_isolated", "cases_show", "cases_clock", "cases_net_two", "cases_net_flood",
            "cases_net_tap", "cases_distro", "cases_distro_plain",
            "cases_distro_convert", "cases_distro_sysv", "cases_screen",
+           "cases_serial",
            "cases_distro_several", "cases_distro_trouble", "cases_distro_cost",
            "cases_connects", "cases_sessions", "cases_unix", "cases_black_box",
            "cases_hostile")
