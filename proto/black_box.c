@@ -75,28 +75,16 @@ bool black_box_is(const struct black_box *box, uint64_t room)
 	       room - sizeof(*box) >= box->cpus * sizeof(box->cpu[0]);
 }
 
-/* Whether a block of a log has that sum as far as len bytes. */
-static bool block_is(const struct box_log *log, uint64_t block, uint32_t len)
-{
-	const uint32_t laps = BOX_TEXT / BOX_BLOCK, at = (uint32_t)(block % laps);
-	uint32_t sum = (uint32_t)(block / laps);
-
-	for (uint32_t i = 0; i < len; i++) {
-		sum = sum * 31 + (uint8_t)log->text[at * BOX_BLOCK + i] + 1;
-	}
-	return len > 0 && sum == log->sum[at];
-}
-
 /* How much of a block can be believed. In the last one its writer may have been
  * between the sum and the head. */
 static uint32_t block_size(const struct box_log *log, uint64_t block, uint64_t head)
 {
 	uint32_t len = block < head / BOX_BLOCK ? BOX_BLOCK : (uint32_t)(head % BOX_BLOCK);
 
-	if (block_is(log, block, len)) {
+	if (box_block_is(log, block, len)) {
 		return len;
 	}
-	return len < BOX_BLOCK && block_is(log, block, len + 1) ? len + 1 : 0;
+	return len < BOX_BLOCK && box_block_is(log, block, len + 1) ? len + 1 : 0;
 }
 
 /* The readable text of a log, in its order, ends with NUL. What is damaged is

@@ -35,4 +35,30 @@ bool black_box_is(const struct black_box *box, uint64_t room);
 void black_box_look(struct black_box_read *r);
 void black_box_tell(const struct black_box_read *r, struct black_box_out *out);
 
+/** Whether len bytes of a block have its sum; block: of all ever written. */
+static inline bool box_block_is(const struct box_log *l, uint64_t block, uint32_t len)
+{
+	const uint32_t laps = BOX_TEXT / BOX_BLOCK, at = (uint32_t)(block % laps);
+	uint32_t sum = (uint32_t)(block / laps);
+
+	for (uint32_t i = 0; i < len; i++) {
+		sum = sum * 31 + (uint8_t)l->text[at * BOX_BLOCK + i] + 1;
+	}
+	return len > 0 && sum == l->sum[at];
+}
+
+/**
+ * Another writer goes on: the one before may have been cut off when a character was
+ * in the sum, and not counted yet. What is damaged stays so.
+ */
+static inline void box_go_on(struct box_log *l)
+{
+	uint64_t block = l->head / BOX_BLOCK;
+	uint32_t len = (uint32_t)(l->head % BOX_BLOCK);
+
+	if (!box_block_is(l, block, len) && box_block_is(l, block, len + 1)) {
+		l->head++;
+	}
+}
+
 #endif

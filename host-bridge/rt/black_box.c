@@ -2,9 +2,9 @@
 /* Used by the crash dump, too: there is nothing here that could go wrong. */
 #include <string.h>
 
-#include "abi/black_box.h"
 #include "host-bridge/rt/black_box.h"
 #include "host-bridge/rt/notice.h"
+#include "proto/black_box.h"
 
 static struct box_host *box;	/* NULL: there is none */
 static void (*machine_reset)(void);
@@ -27,6 +27,8 @@ void black_box_init(const struct host_info *info)
 		if (strcmp(m->name, HOST_BOX_MODULE) == 0 &&
 		    m->size >= sizeof(*box)) {
 			box = (struct box_host *)(uintptr_t)m->gpa;
+			/* the program before may have had no end of its own */
+			box_go_on(&box->log);
 			notice_listener_add(&listener);
 		}
 	}

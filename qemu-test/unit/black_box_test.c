@@ -184,6 +184,22 @@ static void rings(void **state)
 	}
 }
 
+/* Another writer goes on where one was cut off: nothing of that is damage. */
+static void goes_on(const struct box_log *cut, unsigned whole)
+{
+	struct box_log was = box->log;
+
+	box->log = *cut;
+	box_go_on(&box->log);
+	box_go_on(&box->log);
+	say(&box->log, "yz");
+	tell();
+	assert_int_equal(strlen(r.log), whole + 2);
+	assert_string_equal(r.log + whole, "yz");
+	assert_null(strstr(r.log, "damaged"));
+	box->log = was;
+}
+
 /* A writer that was cut off between any two of its stores. */
 static void torn(void **state)
 {
@@ -199,11 +215,14 @@ static void torn(void **state)
 		tell();
 		assert_int_equal(strlen(r.log), i);
 		assert_null(strstr(r.log, "damaged"));
+		goes_on(l, i);
 		memcpy(l->sum, now.sum, sizeof(l->sum));
 		tell();
 		assert_int_equal(strlen(r.log), i + 1);
 		assert_null(strstr(r.log, "damaged"));
+		goes_on(l, i + 1);
 		*l = now;
+		goes_on(l, i + 1);
 	}
 }
 
