@@ -259,14 +259,17 @@ void start_host(void)
  * only: copied before paging_init(). The copy is what everybody uses. */
 static void copy_info(const struct boot_info *bi)
 {
-	if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION ||
-	    bi->size != sizeof(*bi)) {
-		stage_failed(STAGE_ENTERED, "hypervisor entered", "the loader "
-			     "is of another version than the hypervisor: make "
-			     "the boot disk again, with both of one build");
+	if (bi->magic == BOOT_INFO_MAGIC) {
+		box = (struct black_box *)(uintptr_t)bi->box;
+		if (bi->version == BOOT_INFO_VERSION &&
+		    bi->size == sizeof(*bi)) {
+			boot = *bi;
+			return;
+		}
 	}
-	boot = *bi;
-	box = (struct black_box *)(uintptr_t)boot.box;
+	stage_failed(STAGE_ENTERED, "hypervisor entered", "the loader is of "
+		     "another version than the hypervisor: make the boot disk "
+		     "again, with both of one build");
 }
 
 /**

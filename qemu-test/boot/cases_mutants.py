@@ -7,7 +7,7 @@ import os
 from runner import PROMPT, QEMU, ROOT, case
 
 OURS = "build/hypervisor/hypervisor.elf"
-MAGIC = b"HMUSINFO"
+MAGIC = b"HMUSBOOT"
 OWN = 'path = "\\\\isthmus\\\\hypervisor.elf";'
 
 

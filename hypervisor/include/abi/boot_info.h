@@ -18,7 +18,7 @@
 #include <stdint.h>
 #endif
 
-#define BOOT_INFO_MAGIC		0x4f464e4953554d48ull	/* "HMUSINFO" */
+#define BOOT_INFO_MAGIC		0x544f4f4253554d48ull	/* "HMUSBOOT" */
 #define BOOT_INFO_VERSION	9
 
 #define BOOT_COM1		0x3f8	/* a PC's first serial port */
@@ -265,6 +265,9 @@ struct boot_info {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t size;			/* sizeof(struct boot_info) */
+	uint64_t box;			/* struct black_box, of type
+					 * BOOT_MEM_FIRMWARE: mapped apart. Up to
+					 * here the same in all versions */
 	uint64_t ident_end;
 	uint64_t image_phys;		/* hypervisor image, 2 MiB aligned */
 	uint64_t image_size;		/* 2 MiB */
@@ -284,8 +287,6 @@ struct boot_info {
 	uint32_t reserved;
 	uint32_t watchdog;		/* port of the chipset's, which a write of
 					 * 1, 16 bits, holds off for 20 s; 0: none */
-	uint64_t box;			/* struct black_box, of type
-					 * BOOT_MEM_FIRMWARE: mapped apart */
 	uint64_t box_size;
 	/* What stands before a line of ours on the serial line, so that
 	 * "isthmus boot" knows it from what a guest prints; "": nothing. */
