@@ -280,8 +280,9 @@ static void take_answers(struct fuse_session *s)
 		struct volume_seg seg = { left->bytes, left->len };
 
 		memcpy(&header, left->bytes, sizeof(header));
+		/* It stays what it is: this may be interrupted, too. */
 		if (left->order > s->left_order) {
-			s->left_order = left->order;
+			s->left_order = left->order - 1;
 		}
 		if (header.len == left->len && left->len >= sizeof(header) &&
 		    left->len <= sizeof(left->bytes)) {
