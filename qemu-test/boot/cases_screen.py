@@ -120,8 +120,8 @@ def screen_usb(t):
         machine.close()
 
 
-@case("screen-failures", "a failure of the loader's", only=QEMU,
-      why="QEMU shows its screen", later=QEMU)
+@case("screen-failures", "a failure of the loader's, and what the next boot "
+      "says of it", only=QEMU, why="QEMU shows its screen", later=QEMU)
 def screen_failures(t):
     disk = image(t)
     t.tool(["mdel", "-i", disk + ESP, "::isthmus/initrd"])
@@ -131,5 +131,8 @@ def screen_failures(t):
         seen = machine.sees(words, PROMPT_SECONDS)
         t.check(seen.colours(words) == {FAILURE}, "it is not red")
         machine.sees("press a key")
+        machine.qmp.run("system_reset")
+        machine.sees("isthmus: the last run ended in stage 13 modules: "
+                     "\\isthmus\\initrd: no such")
     finally:
         machine.close()
