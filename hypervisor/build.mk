@@ -105,7 +105,7 @@ build/hypervisor/hypervisor-coverage.elf: qemu-test/coverage/coverage.c $(HV_COV
 HV_MUTANT_OBJS := $(filter-out %/trace.o,$(HV_TRACE_OBJS))
 HV_WRAP_entry_fail := vmx_vcpu_reset
 HV_WRAP_stuck := paging_init cpuid_policy_init cpu_ap_entry
-HV_WRAP_black_box := stage exit_handle
+HV_WRAP_black_box := stage exit_handle box_nmi
 HV_WRAP_restart := exit_handle vcpu_prepare
 
 build/hypervisor/mutants/%.o: qemu-test/mutants/%.c

@@ -162,10 +162,10 @@ def firmware(t, name):
     return disk
 
 
-def firmware_on(t, disk, name):
-    """The same, for a disk that is there."""
+def firmware_on(t, disk, name, *flags):
+    """The same, for a disk that is there; more of the compiler's flags."""
     out = t.path(name)
-    t.tool(["gcc", *EFI_FLAGS, "-c", os.path.join(HERE, "efi", name + ".c"),
+    t.tool(["gcc", *EFI_FLAGS, *flags, "-c", os.path.join(HERE, "efi", name + ".c"),
             "-o", out + ".o"])
     t.tool(["ld", "-nostdlib", "-shared", "-Bsymbolic", "-znocombreloc",
             "--no-warn-rwx-segments", "--defsym=_entry=efi_main",

@@ -11,6 +11,8 @@
 #include <percpu.h>
 #include <x86.h>
 
+#include "hypervisor/iommu/iommu_int.h"
+
 #define EXITS	300u	/* of that CPU's, before it fails */
 #define NOWHERE	0x123400000000ull	/* in no page tables, the loader's neither */
 
@@ -18,6 +20,8 @@ void __real_stage(unsigned int code, const char *name);
 void __wrap_stage(unsigned int code, const char *name);
 void __real_exit_handle(struct vcpu *v, const struct vm_exit *e);
 void __wrap_exit_handle(struct vcpu *v, const struct vm_exit *e);
+void __real_box_nmi(uint64_t rip);
+void __wrap_box_nmi(uint64_t rip);
 
 static char how(void)
 {
@@ -60,6 +64,103 @@ static void no_stack(void)
 			 "mov %rax, %rsp; push %rax");
 }
 
+static hv_status_t refuse(hpa_t page)
+{
+	(void)page;
+	return HC_EINVAL;
+}
+
+/* The next CPU does not enter virtualization. */
+static void change_backend(void)
+{
+	static struct hvm_ops changed;
+
+	__builtin_memcpy(&changed, hvm, sizeof(changed));
+	changed.cpu_enable = refuse;
+	hvm = &changed;
+}
+
+/* As many pieces of memory as there may be, far from each other; or none that the
+ * pool has. */
+static void change_memory(bool pieces)
+{
+	uint32_t i;
+
+	for (i = 0; !pieces && i < boot.mem_count; i++) {
+		boot.mem[i].type = BOOT_MEM_PARTITION;
+	}
+	for (i = 0; pieces && i < BOOT_MAX_MEM; i++) {
+		boot.mem[i] = (struct boot_mem){ (i + 1ull) * BIT64(30) + PAGE_SIZE,
+						 PAGE_SIZE, BOOT_MEM_FREE, 0 };
+		boot.mem_count = i + 1;
+	}
+}
+
+/* Page frames that are asked for, or given, against the rules. */
+static void misuse_frames(char which)
+{
+	const hpa_t image = HPA(boot.image_phys);
+
+	if (which == 'B') {
+		frame_boot(FRAME_HYPERVISOR, BIT64(40), "what was injected");
+	}
+	lock_take(&frame_lock);
+	if (which == 'O') {
+		frame_free(FRAME_CHANNEL, image, PAGE_SIZE);
+	} else {
+		frame_move(FRAME_NONE, FRAME_HYPERVISOR, HPA(BIT64(45)), PAGE_SIZE);
+	}
+}
+
+/* What is true of the machine, or of what the manifest wants, is changed, so that
+ * it is the hypervisor that finds it. Each for one panic. */
+static void change_facts(char which)
+{
+	struct boot_partition *host = &boot.partitions[0];
+
+	switch (which) {
+	case 'A':
+		cpus[0]->apic_id = 300;
+		break;
+	case 'C':
+		boot.apic_id[1] = 99;
+		break;
+	case 'F':
+	case 'T':
+		change_memory(which == 'T');
+		break;
+	case 'G':
+		host->irqs[0].gsi = 200;
+		break;
+	case 'I':
+		iommu_units[0].failed = true;
+		break;
+	case 'M':
+		host->regions[1].gpa = host->regions[0].gpa;
+		break;
+	case 'N':	/* once the host partition has ended */
+		host->regions[0].gpa = BIT64(46);
+		break;
+	case 'P':
+		partitions[1]->native_ports[0] = 0;
+		break;
+	case 'S':
+		partition_host()->state = HC_STATE_STOPPING;
+		break;
+	case 'V':
+		change_backend();
+		break;
+	case 'X':
+		boot.apic_id[0] = 300;
+		break;
+	case 'B':
+	case 'E':
+	case 'O':
+		misuse_frames(which);
+		break;
+	}
+}
+
 static void fail(void)
 {
 	switch (how()) {
@@ -77,6 +178,7 @@ static void fail(void)
 	case 't':
 		triple_fault();
 	case 'h':
+	case 'n':	/* and takes no NMI */
 		hang();
 	case 'c':
 		cpu_cli();
@@ -85,7 +187,18 @@ static void fail(void)
 		lock_take(&frame_lock);
 		lock_take(&frame_lock);
 		break;
+	default:
+		change_facts(how());
 	}
+}
+
+/* An NMI that hangs holds the others off. */
+void __wrap_box_nmi(uint64_t rip)
+{
+	if (how() == 'n' && this_cpu()->index == where()) {
+		hang();
+	}
+	__real_box_nmi(rip);
 }
 
 void __wrap_stage(unsigned int code, const char *name)
@@ -100,21 +213,33 @@ void __wrap_stage(unsigned int code, const char *name)
  * without its tables. */
 static void break_host(struct vcpu *v)
 {
-	if (how() == 'b' && partition_is_host(v->partition)) {
+	switch (how()) {
+	case 'b':
+	case 'e':
+	case 'I':
+	case 'N':
 		hvm->vcpu_set(v, VCPU_RIP, 0x10);
-	}
-	if (how() == 'r' && partition_is_host(v->partition)) {
+		break;
+	case 'r':
 		hvm->vcpu_set(v, VCPU_CR3, 0xb0000000);
+		break;
 	}
 }
 
+/* 'e': again and again. */
 void __wrap_exit_handle(struct vcpu *v, const struct vm_exit *e)
 {
 	static uint32_t count;
 
 	__real_exit_handle(v, e);
-	if (how() && this_cpu()->index == where() && ++count == EXITS) {
+	if (!how() || this_cpu()->index != where()) {
+		return;
+	}
+	count++;
+	if (count == EXITS || (how() == 'e' && count % EXITS == 0)) {
 		fail();
-		break_host(v);
+		if (partition_is_host(v->partition)) {
+			break_host(v);
+		}
 	}
 }
