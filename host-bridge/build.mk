@@ -8,8 +8,8 @@ HOST_EXT2FS := build/deps/ext2fs
 HOST_LWIP := build/deps/lwip
 
 # What the loader alone has of the two is left out.
-HOST_SRCS := $(filter-out proto/black_box.c drivers/tco.c, $(wildcard host-bridge/*.c \
-	host-bridge/*/*.c host-bridge/*/*/*.c proto/*.c drivers/*.c)) $(TEXT_SRCS)
+HOST_SRCS := $(filter-out proto/black_box.c drivers/tco.c drivers/uart_places.c, \
+	$(wildcard host-bridge/*.c host-bridge/*/*.c host-bridge/*/*/*.c proto/*.c drivers/*.c)) $(TEXT_SRCS)
 HOST_ASMS := $(wildcard host-bridge/*/*.S)
 HOST_OBJS := $(HOST_SRCS:%.c=$(HOST_OUT)/%.o) $(HOST_ASMS:%.S=$(HOST_OUT)/%.o) \
 	$(HOST_OUT)/fdt.o $(HOST_OUT)/fdt_ro.o
