@@ -57,12 +57,11 @@ void fork_park(struct vcpu *v, uint32_t att)
 static hv_status_t freeze(struct partition *p)
 {
 	hv_status_t st;
-	uint32_t i;
 
 	lock_take(&p->lock);
 	st = partition_is_host(p) || p->template ? HC_EPERM :
 	     p->state == HC_STATE_RUNNING ? HC_OK : HC_EBUSY;
-	for (i = 0; (!st || st == HC_EAGAIN) && i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; (!st || st == HC_EAGAIN) && i < p->vcpu_count; i++) {
 		st = parked(p->vcpus[i]) ? st : HC_EAGAIN;
 	}
 	if (!st) {
@@ -79,9 +78,8 @@ static bool same_shape(const struct partition *a, const struct partition *b)
 	const struct boot_partition *c = a->config, *d = b->config;
 	bool same = c->demand_count == d->demand_count &&
 		    a->vcpu_count == b->vcpu_count && channel_same(a, b);
-	uint32_t i;
 
-	for (i = 0; same && i < c->demand_count; i++) {
+	for (uint32_t i = 0; same && i < c->demand_count; i++) {
 		same = c->demand[i].gpa == d->demand[i].gpa &&
 		       c->demand[i].size == d->demand[i].size;
 	}
@@ -104,8 +102,6 @@ static void begin(struct vcpu *v, const struct vcpu *t)
 
 static hv_status_t child(struct partition *t, struct partition *p)
 {
-	uint32_t i;
-
 	if (t->state != HC_STATE_FROZEN || p->state != HC_STATE_STOPPED ||
 	    promise_owned(p) != p->pages_tables) {
 		return HC_EBUSY;
@@ -116,13 +112,13 @@ static hv_status_t child(struct partition *t, struct partition *p)
 	p->template = t;
 	t->children++;
 	partition_begin(p, t->start_tsc);
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		begin(p->vcpus[i], t->vcpus[i]);
 	}
 	channel_fork(t, p);
 	/* as in partition_start() */
 	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		vcpu_wake(p->vcpus[i], VCPU_STOPPED, 0);
 	}
 	return HC_OK;
@@ -132,14 +128,12 @@ static hv_status_t child(struct partition *t, struct partition *p)
  * run: its vCPUs park as they are after a reset. Then it is frozen like any. */
 static hv_status_t restore(struct partition *p)
 {
-	uint32_t i;
-
 	if (p->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
 	partition_begin(p, rdtsc());
 	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		p->vcpus[i]->kvmclock_msr = 0;
 		p->vcpus[i]->start = (struct vcpu_start){ .kind = VCPU_RESET_LONG };
 		vcpu_wake(p->vcpus[i], VCPU_STOPPED, VCPU_ATT_RESET | VCPU_ATT_PARK);

@@ -128,9 +128,7 @@ static void set_owner(uint64_t page, uint64_t n, uint8_t from, uint8_t to)
  * enough, taken from the map before any page is counted. */
 static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 {
-	uint32_t i;
-
-	for (i = 0; i < bi->mem_count; i++) {
+	for (uint32_t i = 0; i < bi->mem_count; i++) {
 		uint64_t base = u64_max(bi->mem[i].base, LOW_BYTES);
 
 		if (bi->mem[i].type == BOOT_MEM_FREE &&
@@ -152,9 +150,8 @@ static uint64_t place_tables(const struct boot_info *bi, uint64_t bytes)
 void frame_init(const struct boot_info *bi)
 {
 	uint64_t top = 0, bytes, at;
-	uint32_t i;
 
-	for (i = 0; i < bi->mem_count; i++) {
+	for (uint32_t i = 0; i < bi->mem_count; i++) {
 		if (bi->mem[i].type != BOOT_MEM_FIRMWARE) {
 			top = u64_max(top, bi->mem[i].base + bi->mem[i].size);
 		}
@@ -167,7 +164,7 @@ void frame_init(const struct boot_info *bi)
 	zero_memory(owner, bytes);
 	units = (struct unit *)&owner[(uint64_t)unit_count * BIG_PAGE_PAGES];
 	lock_take(&frame_lock);
-	for (i = 0; i < bi->mem_count; i++) {
+	for (uint32_t i = 0; i < bi->mem_count; i++) {
 		const struct boot_mem *m = &bi->mem[i];
 		/* Out of use, whatever the map says: firmware and its SMM code
 		 * are known to write below 1 MiB after they have given it
@@ -190,7 +187,7 @@ void frame_init(const struct boot_info *bi)
 	frame_free(FRAME_HYPERVISOR, HPA(at), -at & BIG_PAGE_MASK);
 	/* backwards: lists are filled at their heads, so low units go first */
 	heads[LIST_DIRTY] = heads[LIST_PARTIAL] = NO_UNIT;
-	for (i = unit_count; i-- > 0;) {
+	for (uint32_t i = unit_count; i-- > 0;) {
 		list_insert(i);
 	}
 	lock_drop(&frame_lock);

@@ -134,11 +134,10 @@ static uint64_t *entry_at(struct partition *p, uint64_t gpa, int level,
 			  bool make, bool *big)
 {
 	uint64_t *t = hpa_ptr(p->gpm_root);
-	int l;
 
 	LOCK_HELD(&p->lock);
 	*big = false;
-	for (l = LEVELS - 1; l > level; l--) {
+	for (int l = LEVELS - 1; l > level; l--) {
 		uint64_t *e = &t[index_at(gpa, l)];
 
 		if (*e && !(make && *e == SW_EMPTY) &&
@@ -193,9 +192,8 @@ hv_status_t gpm_reserve_big(struct partition *p, gpa_t gpa, hpa_t pa)
 {
 	bool in_way;
 	uint64_t *e = entry_at(p, gpa.v, 0, true, &in_way);
-	uint32_t i;
 
-	for (i = 0; e && i < BIG_PAGE_PAGES; i++) {
+	for (uint32_t i = 0; e && i < BIG_PAGE_PAGES; i++) {
 		e[i] = (pa.v + i * PAGE_SIZE) | SW_RESERVED;
 	}
 	return e ? HC_OK : HC_ENOMEM;
@@ -278,7 +276,6 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	bool big;
 	uint64_t *e = entry_at(p, gpa.v, 0, false, &big);
 	uint64_t small, entry = 0, *t;
-	uint32_t i;
 
 	if (!e || !big || !is_present(*e)) {
 		return HC_OK;
@@ -291,7 +288,7 @@ hv_status_t gpm_split(struct partition *p, gpa_t gpa)
 	if (small & SW_EXEC) {
 		small = (small & ~(SW_EXEC | f->no_exec)) | f->exec;
 	}
-	for (i = 0; i < BIG_PAGE_PAGES; i++) {
+	for (uint32_t i = 0; i < BIG_PAGE_PAGES; i++) {
 		t[i] = small + i * PAGE_SIZE;
 	}
 	put_entry(e, entry);
@@ -355,7 +352,6 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 	bool big, empty = true, whole;
 	uint64_t *e = entry_at(p, gpa.v, 1, false, &big);
 	uint64_t *t, base;
-	uint32_t i;
 
 	if (!e || big || !is_present(*e) || (*e & f->large)) {
 		return;
@@ -363,7 +359,7 @@ void gpm_tidy(struct partition *p, gpa_t gpa)
 	t = table_of(*e);
 	base = t[0] & ENTRY_ADDR;
 	whole = !(base & BIG_PAGE_MASK);
-	for (i = 0; i < BIG_PAGE_PAGES && (empty || whole); i++) {
+	for (uint32_t i = 0; i < BIG_PAGE_PAGES && (empty || whole); i++) {
 		uint64_t want = leaf(HPA(base + i * PAGE_SIZE), GPM_ALL, false);
 
 		empty = empty && !t[i];
@@ -408,13 +404,12 @@ static void free_leaf(struct partition *p, uint64_t e, uint64_t size)
 static bool free_stretch(struct partition *p, uint64_t *pde, int *budget)
 {
 	uint64_t *t = table_of(*pde);
-	uint32_t i;
 
 	if (*pde & hvm->gpm_format->large) {
 		free_leaf(p, *pde, BIG_PAGE_SIZE);
 		*budget -= FREE_LARGE;
 	} else if (*pde & ~SW_EMPTY) {
-		for (i = 0; i < BIG_PAGE_PAGES; i++) {
+		for (uint32_t i = 0; i < BIG_PAGE_PAGES; i++) {
 			if (!(t[i] & ~SW_EMPTY) || (t[i] & SW_SHARED)) {
 				continue;
 			}

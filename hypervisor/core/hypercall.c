@@ -25,9 +25,8 @@
 static void put_name(uint64_t *lo, uint64_t *hi, const char *name)
 {
 	uint64_t v[2] = { 0, 0 };
-	uint32_t i;
 
-	for (i = 0; i < 16 && name[i]; i++) {
+	for (uint32_t i = 0; i < 16 && name[i]; i++) {
 		v[i / 8] |= (uint64_t)(uint8_t)name[i] << (i % 8 * 8);
 	}
 	*lo = v[0];
@@ -190,13 +189,12 @@ static hv_status_t query_partition(struct vcpu *v, uint64_t what,
 static hv_status_t query_exits(struct vcpu *v, struct partition *p)
 {
 	uint64_t code = v->regs.rdx, sum = 0;
-	uint32_t i;
 
 	/* the end of the list, as its reader expects it */
 	if (code >= VM_EXIT_COUNT) {
 		return HC_ENOENT;
 	}
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		sum += p->vcpus[i]->exits[code];
 	}
 	v->regs.rdi = sum;
@@ -210,13 +208,12 @@ static hv_status_t query_cpu(struct vcpu *v, uint64_t index)
 	struct percpu *pc;
 	/* ticks of the vCPUs pinned to it */
 	uint64_t guest = 0;
-	uint32_t i;
 
 	if (index >= cpu_count) {
 		return HC_ENOENT;
 	}
 	pc = cpus[index];
-	for (i = 0; i < pc->vcpu_count; i++) {
+	for (uint32_t i = 0; i < pc->vcpu_count; i++) {
 		guest += pc->vcpus[i]->ticks_run;
 	}
 	return guest_give(&v->regs, pc->idle_ticks, guest,
@@ -231,14 +228,13 @@ static hv_status_t query_owner(struct vcpu *v, uint64_t index)
 		"free", "hypervisor", "channels",
 	};
 	static uint64_t bytes[ARRAY_SIZE(names) + BOOT_MAX_PARTITIONS];
-	uint32_t i;
 
 	if (index >= ARRAY_SIZE(names) + partition_count) {
 		return HC_ENOENT;
 	}
 	if (index == 0) {
 		lock_take(&frame_lock);
-		for (i = 0; i < ARRAY_SIZE(bytes); i++) {
+		for (uint32_t i = 0; i < ARRAY_SIZE(bytes); i++) {
 			bytes[i] = frame_owned((uint8_t)(FRAME_FREE + i));
 		}
 		lock_drop(&frame_lock);

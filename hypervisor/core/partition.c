@@ -66,9 +66,8 @@ void partition_map(struct partition *p, const struct boot_region *r,
 static void map_config(struct partition *p)
 {
 	const struct boot_partition *c = p->config;
-	uint32_t i;
 
-	for (i = 0; i < c->region_count; i++) {
+	for (uint32_t i = 0; i < c->region_count; i++) {
 		const struct boot_region *r = &c->regions[i];
 
 		lock_take(&frame_lock);
@@ -87,7 +86,7 @@ static void map_config(struct partition *p)
 					 hpa_ptr(HPA(r->hpa)), r->size);
 		}
 	}
-	for (i = 0; i < c->mmio_count; i++) {
+	for (uint32_t i = 0; i < c->mmio_count; i++) {
 		partition_map(p, &c->mmio[i], c->mmio[i].flags | BOOT_MAP_UNCACHED);
 	}
 }
@@ -125,9 +124,7 @@ static struct percpu *home_cpu(const struct partition *p)
 /* vCPUs with backend state and FPU area, pinned and queued, stopped. */
 static void make_vcpus(struct partition *p)
 {
-	uint32_t i;
-
-	for (i = 0; i < p->config->vcpus && i < PARTITION_MAX_VCPUS; i++) {
+	for (uint32_t i = 0; i < p->config->vcpus && i < PARTITION_MAX_VCPUS; i++) {
 		struct vcpu *v = hpa_ptr(frame_boot(FRAME_HYPERVISOR,
 						    sizeof(*v), "a vCPU"));
 
@@ -153,9 +150,7 @@ static void make_vcpus(struct partition *p)
  */
 void partition_create_all(const struct boot_info *bi)
 {
-	uint32_t i;
-
-	for (i = 0; i < bi->partition_count; i++) {
+	for (uint32_t i = 0; i < bi->partition_count; i++) {
 		struct partition *p = &pool[i];
 
 		p->id = i;
@@ -199,13 +194,12 @@ void partition_begin(struct partition *p, uint64_t tsc)
 hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 {
 	struct vcpu *v = p->vcpus[0];
-	uint32_t i;
 
 	if (p->state != HC_STATE_STOPPED) {
 		return HC_EBUSY;
 	}
 	partition_begin(p, rdtsc());
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		p->vcpus[i]->tsc_offset = partition_is_host(p) ? 0 :
 					  -p->start_tsc;
 		p->vcpus[i]->kvmclock_msr = 0;
@@ -213,7 +207,7 @@ hv_status_t partition_start(struct partition *p, const struct vcpu_start *s)
 	/* before the wake-ups: the scheduler runs nothing of a partition that
 	 * is not RUNNING. From here on it may end at any time. */
 	__atomic_store_n(&p->state, HC_STATE_RUNNING, __ATOMIC_SEQ_CST);
-	for (i = 1; i < p->vcpu_count; i++) {
+	for (uint32_t i = 1; i < p->vcpu_count; i++) {
 		p->vcpus[i]->start.kind = VCPU_RESET_SIPI;
 		vcpu_wake(p->vcpus[i], VCPU_STOPPED, VCPU_ATT_INIT);
 	}
@@ -234,7 +228,6 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 	static struct lock dump_lock;	/* one's lines, and vcpu_dump()'s data */
 	struct partition *p = v->partition;
 	bool first;
-	uint32_t i;
 
 	lock_take(&p->lock);
 	first = p->state == HC_STATE_RUNNING;
@@ -264,7 +257,7 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 		return;
 	}
 	/* those on other CPUs leave at their next exit, which this makes now */
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		sched_kick(p->vcpus[i]);
 	}
 	partition_event(partition_host(), HC_EVENT_PARTITION);
@@ -277,9 +270,8 @@ void partition_kill(struct vcpu *v, enum hc_reason reason, uint64_t detail)
 static bool all_stopped(struct partition *p)
 {
 	bool stopped = true;
-	uint32_t i;
 
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		struct vcpu *v = p->vcpus[i];
 
 		if (__atomic_load_n(&v->running, __ATOMIC_ACQUIRE)) {
@@ -301,8 +293,6 @@ static bool all_stopped(struct partition *p)
  */
 hv_status_t partition_stop(struct partition *p)
 {
-	uint32_t i;
-
 	if (partition_is_host(p)) {
 		return HC_EPERM;
 	}
@@ -332,7 +322,7 @@ hv_status_t partition_stop(struct partition *p)
 	if (!channel_clear(p, &p->teardown_channels)) {
 		return HC_EAGAIN;
 	}
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		/* nothing of this life reaches the next */
 		p->vcpus[i]->attention = p->vcpus[i]->kept = 0;
 		p->vcpus[i]->lapic.deadline = VLAPIC_OFF;
@@ -356,9 +346,7 @@ hv_status_t partition_stop(struct partition *p)
  */
 bool partition_has_ram(const struct partition *p, gpa_t gpa, uint64_t size)
 {
-	uint32_t i;
-
-	for (i = 0; i < p->config->demand_count; i++) {
+	for (uint32_t i = 0; i < p->config->demand_count; i++) {
 		const struct boot_demand *d = &p->config->demand[i];
 
 		if (gpa.v >= d->gpa && gpa.v - d->gpa < d->size &&

@@ -69,9 +69,7 @@ static struct pci_state {
 /* The caller's function at the address; NULL: it is none of its. */
 static const struct boot_pci *find(uint64_t address)
 {
-	uint32_t i;
-
-	for (i = 0; i < boot.pci_count; i++) {
+	for (uint32_t i = 0; i < boot.pci_count; i++) {
 		const struct boot_pci *f = &boot.pci[i];
 
 		if (f->address == address && (f->flags & BOOT_PCI_OWNED)) {
@@ -114,9 +112,8 @@ static uint32_t messages(const struct boot_pci *f)
 static hv_status_t pci_function(struct guest_regs *r)
 {
 	uint64_t index = r->rsi;
-	uint32_t i;
 
-	for (i = 0; i < boot.pci_count; i++) {
+	for (uint32_t i = 0; i < boot.pci_count; i++) {
 		const struct boot_pci *f = &boot.pci[i];
 
 		if (!(f->flags & BOOT_PCI_OWNED) || index-- > 0) {
@@ -395,9 +392,7 @@ static hv_status_t pci_reset(const struct boot_pci *f)
  */
 void pci_stop(void)
 {
-	uint32_t i;
-
-	for (i = 0; i < boot.pci_count; i++) {
+	for (uint32_t i = 0; i < boot.pci_count; i++) {
 		const struct boot_pci *f = &boot.pci[i];
 
 		if ((f->flags & BOOT_PCI_OWNED) && pci_master(f, 0)) {

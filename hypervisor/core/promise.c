@@ -48,10 +48,9 @@ static uint64_t most(const struct partition *p)
 static uint64_t free_less(const struct partition *p, bool all)
 {
 	uint64_t left = frame_owned(FRAME_FREE) / PAGE_SIZE;
-	uint32_t i;
 
 	LOCK_HELD(&frame_lock);
-	for (i = 0; i < partition_count; i++) {
+	for (uint32_t i = 0; i < partition_count; i++) {
 		const struct partition *q = partitions[i];
 		uint64_t claim = promised(q);
 

@@ -52,9 +52,8 @@ static bool load(struct partition *t, struct vcpu *v)
 	struct vcpu *r = &page.v;
 	uint8_t *flags[] = { (uint8_t *)&r->dr_armed, (uint8_t *)&r->halted,
 			     (uint8_t *)&r->halt_if };
-	uint32_t i;
 
-	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+	for (uint32_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		*flags[i] &= 1;
 	}
 	r->tsc_offset -= t->start_tsc;

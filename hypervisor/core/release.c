@@ -48,9 +48,8 @@ static bool all_passed(const struct vcpu *me, uint64_t epoch)
 {
 	struct partition *p = me->partition;
 	bool passed = true;
-	uint32_t i;
 
-	for (i = 0; i < p->vcpu_count; i++) {
+	for (uint32_t i = 0; i < p->vcpu_count; i++) {
 		struct vcpu *v = p->vcpus[i];
 
 		if (v != me && __atomic_load_n(&v->running, __ATOMIC_SEQ_CST) &&
@@ -69,9 +68,8 @@ static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS],
 {
 	bool taken = false;
 	uint64_t n;
-	uint32_t i;
 
-	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+	for (uint32_t i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		p->release[i] = block[i];
 		for (n = 0; n < units_of(block[i]); n++) {
 			taken |= gpm_revoke(p, GPA(first_of(block[i]).v +
@@ -92,9 +90,8 @@ static void take(struct partition *p, const uint64_t block[HC_RELEASE_BLOCKS],
 static hv_status_t give_back(struct partition *p, int *budget)
 {
 	hv_status_t st;
-	uint32_t i;
 
-	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+	for (uint32_t i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		while (units_of(p->release[i])) {
 			st = gpm_reclaim(p, first_of(p->release[i]), budget);
 			if (st) {
@@ -122,9 +119,8 @@ hv_status_t release_memory(struct vcpu *me,
 	int budget = GPM_BUDGET;
 	bool before = false;
 	hv_status_t st;
-	uint32_t i;
 
-	for (i = 0; i < HC_RELEASE_BLOCKS; i++) {
+	for (uint32_t i = 0; i < HC_RELEASE_BLOCKS; i++) {
 		uint64_t units = units_of(block[i]);
 
 		if (block[i] && (!units || units > HC_RELEASE_UNITS ||

@@ -48,7 +48,6 @@ void restart_host(struct vcpu *v)
 	struct partition *p = v->partition;
 	const struct boot_demand *ram = &p->config->demand[0];
 	uint64_t at;
-	uint32_t i;
 
 	log_write("isthmus: the host partition is started again, for the %lu. time "
 		  "of %u", p->start_count, p->config->restarts);
@@ -61,7 +60,7 @@ void restart_host(struct vcpu *v)
 	p->gpm_epoch++;
 	for (at = 0; !channel_clear(p, &at);) {
 	}
-	for (i = 0; i < p->config->region_count; i++) {
+	for (uint32_t i = 0; i < p->config->region_count; i++) {
 		load(v, &p->config->regions[i], p->copies[i]);
 	}
 	p->events = HC_EVENT_IOREQ | HC_EVENT_PARTITION;

@@ -46,9 +46,7 @@ static struct idt_gate idt[256];
 
 static void idt_init(void)
 {
-	uint32_t i;
-
-	for (i = 0; i < 256; i++) {
+	for (uint32_t i = 0; i < 256; i++) {
 		uint64_t at = (uintptr_t)idt_stubs + i * 16u;
 		uint8_t ist = i == X86_EXC_NMI ? 1 : i == X86_EXC_DF ? 2 :
 			      i == X86_EXC_MC ? 3 : 0;
@@ -74,12 +72,11 @@ void desc_load(struct percpu *pc)
 	struct table_register gdtr = { sizeof(pc->gdt) - 1,
 				       (uintptr_t)pc->gdt };
 	struct table_register idtr = { sizeof(idt) - 1, (uintptr_t)idt };
-	uint32_t i;
 
 	if (!idt[0].type) {
 		idt_init();
 	}
-	for (i = 0; i < 3; i++) {
+	for (uint32_t i = 0; i < 3; i++) {
 		pc->tss.ist[i] = (uintptr_t)pc->ist[i] + PERCPU_IST_SIZE;
 	}
 	/* beyond the TSS: no map; nothing runs outside ring 0 here */

@@ -60,8 +60,6 @@ static void line_mask(uint32_t i, bool masked)
  */
 void irq_mask_all(const struct boot_info *bi)
 {
-	uint32_t i;
-
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 	if (!bi->ioapic_phys) {
@@ -70,7 +68,7 @@ void irq_mask_all(const struct boot_info *bi)
 	ioapic = paging_map_device(bi->ioapic_phys, false);
 	ioapic += (bi->ioapic_phys & PAGE_MASK) / 4;
 	pins = (ioapic_read(1) >> 16 & 0xff) + 1;
-	for (i = 0; i < pins; i++) {
+	for (uint32_t i = 0; i < pins; i++) {
 		ioapic_write(IOAPIC_REDIR(i), REDIR_MASKED);
 	}
 }

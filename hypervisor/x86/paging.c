@@ -149,8 +149,6 @@ static void map_rest(void)
  */
 void paging_init(const struct boot_info *bi)
 {
-	uint32_t i;
-
 	tables_used = 1;	/* the root */
 	largest_page = cpuid(0x80000000, 0).eax >= 0x80000001 &&
 		       (cpuid(0x80000001, 0).edx & BIT32(26)) ?
@@ -158,7 +156,7 @@ void paging_init(const struct boot_info *bi)
 	map_image(image_start, text_end, PTE_P | PTE_G);
 	map_image(text_end, rodata_end, PTE_P | PTE_G | PTE_NX);
 	map_image(rodata_end, image_end, PTE_DATA);
-	for (i = 0; i < bi->mem_count; i++) {
+	for (uint32_t i = 0; i < bi->mem_count; i++) {
 		map_memory(&bi->mem[i]);
 	}
 	map_range(bi->screen.base, bi->screen.base + bi->screen.size,

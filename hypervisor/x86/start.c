@@ -88,15 +88,13 @@ void start_overdue(uint64_t rip)
  * reason is told. */
 static void hvm_select(void)
 {
-	uint32_t i;
-
-	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+	for (uint32_t i = 0; i < ARRAY_SIZE(backends); i++) {
 		if (!backends[i]->probe()) {
 			hvm = backends[i];
 			return;
 		}
 	}
-	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+	for (uint32_t i = 0; i < ARRAY_SIZE(backends); i++) {
 		log_write("no %s: %s", backends[i]->name, backends[i]->probe());
 	}
 	stage_failed(STAGE_VIRT, "virtualization",
@@ -207,14 +205,12 @@ static void start_one(uint32_t apic_id)
  */
 void cpu_start_all(const struct boot_info *bi)
 {
-	uint32_t i;
-
 	__builtin_memcpy(hpa_ptr(HPA(bi->trampoline)), trampoline_start,
 			 (size_t)(trampoline_end - trampoline_start));
 	*(uint64_t *)trampoline_word(&trampoline_base) = bi->trampoline;
 	*(uint64_t *)trampoline_word(&trampoline_cr3) = paging_cr3;
 	paging_trampoline(bi->trampoline, true);
-	for (i = 0; i < bi->cpu_count; i++) {
+	for (uint32_t i = 0; i < bi->cpu_count; i++) {
 		if (i != bi->bsp) {
 			start_one(bi->apic_id[i]);
 		}
@@ -228,9 +224,7 @@ void cpu_start_all(const struct boot_info *bi)
  */
 void cpu_stop_others(void)
 {
-	uint32_t i;
-
-	for (i = 0; i < cpu_count; i++) {
+	for (uint32_t i = 0; i < cpu_count; i++) {
 		if (cpus[i] != this_cpu()) {
 			lapic_nmi(cpus[i]->apic_id);
 		}
