@@ -142,13 +142,14 @@ static NOINLINE void reinject(struct vmcb *b)
 }
 
 /* NMIs stay blocked until the handler's IRET has been executed: it has when
- * an exit finds RIP elsewhere. IRETs exit only meanwhile. stepped: DR6 before the
- * run, if that had a TF of ours: see svm_vcpu_inject(). */
-static NOINLINE void track_nmi(struct svm_vcpu *x, uint64_t stepped,
-			       struct vm_exit *e)
+ * an exit finds RIP elsewhere. IRETs exit only meanwhile. The run may have had a
+ * TF of ours: see svm_vcpu_inject(). */
+static NOINLINE void track_nmi(struct svm_vcpu *x, struct vm_exit *e)
 {
 	struct vmcb *b = x->vmcb;
+	uint64_t stepped = x->step_dr6;
 
+	x->step_dr6 = 0;
 	if (b->exitcode == SVM_EXIT_IRET) {
 		e->code = VM_EXIT_NMI;	/* nothing to answer */
 		x->iret_rip = b->rip;
@@ -174,7 +175,6 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 {
 	struct svm_vcpu *x = v->backend;
 	struct vmcb *b = x->vmcb;
-	uint64_t stepped = x->step_dr6;
 
 	/* also after a change of paging mode, which sets v->gpm_epoch to 0 */
 	if (v->gpm_epoch != __atomic_load_n(&v->partition->gpm_epoch,
@@ -193,8 +193,9 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 	}
 	/* RAX is VMRUN's operand, so the guest's is in the VMCB meanwhile */
 	b->rax = v->regs.rax;
-	b->rflags |= stepped ? RFLAGS_TF : 0;
-	x->step_dr6 = 0;
+	if (x->step_dr6) {
+		b->rflags |= RFLAGS_TF;
+	}
 	svm_enter(&v->regs, x->vmcb_pa, host_area[v->cpu->index]);
 	v->regs.rax = b->rax;
 	/* done by this VMRUN */
@@ -211,7 +212,7 @@ static void svm_vcpu_run(struct vcpu *v, uint64_t limit, struct vm_exit *e)
 		reinject(b);
 	}
 	if (x->nmi_blocked) {
-		track_nmi(x, stepped, e);
+		track_nmi(x, e);
 	}
 	if (BIT32(e->code) & SVM_INSTRUCTIONS) {
 		svm_complete(v, b, e);
