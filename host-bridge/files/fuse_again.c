@@ -102,10 +102,10 @@ int fuse_again_turn(struct fuse_request *r, bool changes)
 	if (changes && r->session->read_only) {
 		return EROFS;
 	}
+	r->changed = r->changed || changes;
 	if (turns == NULL) {
 		return 0;
 	}
-	r->changed = r->changed || changes;
 	r->session->server->change = changes ? volume_transaction(r->vol) : 0;
 	if (r->again == NULL) {
 		r->again = again_new(r->session->server);

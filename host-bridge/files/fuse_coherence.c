@@ -273,7 +273,7 @@ struct fuse_later_reply **fuse_coherence_after(struct fuse_request *r,
 		answer_size(r);
 	}
 	if (server->sessions == NULL || server->sessions->next == NULL ||
-	    (server->turns != NULL && !r->changed)) {
+	    !r->changed) {
 		return NULL;
 	}
 	wait = wait_new(server, need_owed, r->session);
