@@ -66,6 +66,7 @@ CPUID = [
     # CLFLUSHOPT, CLWB, SHA
     (0x7, 0, "rbx", 1 << 9 | 1 << 10 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 23
      | 1 << 24 | 1 << 29, FEATURE),
+    (0x7, 0, "rcx", 1 << 2, FEATURE),               # UMIP
     (0xd, 1, "rax", 6, FEATURE),                    # XSAVEC, XGETBV(1)
     (0x80000000, None, "rbx", ALL, VENDOR),
     (0x80000000, None, "rcx", ALL, VENDOR),
