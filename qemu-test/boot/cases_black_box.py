@@ -32,7 +32,7 @@ HOW = {"p": PANIC + "injected", "u": PANIC + "exception 6 error 0x0 at ",
        "d": PANIC + "exception 8 error 0x0 at ", "t": TRIPLE}
 HOST = "memory-min-mib = <320>;\n"
 FAILED = r"isthmus: FAILED stage [^\n]*\n"
-RUNS = "60 host-bridge started|6[246] "
+RUNS = "60 host-bridge started|6[246] |68 agent ready"
 ONE_PANIC = "the host partition crashed: reason "
 CRASHED = "host-bridge crashed: page fault"
 END = "\nisthmus: " + CRASHED      # not where the next program repeats it
