@@ -80,10 +80,8 @@ static void ask_others(void)
 /* With all that changes tables held up. On CPU 0. */
 static void look(void)
 {
-	uint32_t i;
-
 	check_cpu_state();
-	for (i = 0; i < partition_count; i++) {
+	for (uint32_t i = 0; i < partition_count; i++) {
 		lock_take(&partitions[i]->lock);
 	}
 	lock_take(&frame_lock);
@@ -91,12 +89,12 @@ static void look(void)
 	check_ram = 0;
 	check_maps(true);
 	check_maps(false);
-	for (i = 0; i < partition_count; i++) {
+	for (uint32_t i = 0; i < partition_count; i++) {
 		check_permissions(partitions[i]);
 	}
 	check_iommus();
 	lock_drop(&frame_lock);
-	for (i = partition_count; i-- > 0;) {
+	for (uint32_t i = partition_count; i-- > 0;) {
 		lock_drop(&partitions[i]->lock);
 	}
 	if (found.what) {

@@ -8,7 +8,7 @@
 #include <percpu.h>
 #include <x86.h>
 
-enum { CHECK_R = 1, CHECK_W = 2, CHECK_X = 4, CHECK_RWX = 7 };
+enum { CHECK_R = 1, CHECK_W = 2, CHECK_X = 4, CHECK_RWX = 7, CHECK_UC = 8, CHECK_BAD_TYPE = 16 };
 
 #define CHECK_ADDR	0x000ffffffffff000ull	/* in entries of all tables */
 /* Whose processors these are; hvm itself may be a copy that traces. */
@@ -92,8 +92,7 @@ static inline bool check_usual(const struct partition *p, uint64_t at, uint64_t 
 	uint64_t page = pa / PAGE_SIZE, bit = BIT64(page % 64);
 
 	if (p != check_last.of || at - check_last.from >= check_last.end - check_last.from ||
-	    check_last.may != CHECK_RWX ||
-	    !check_owned(partition_frames(p), pa, PAGE_SIZE) ||
+	    check_last.may != CHECK_RWX || !check_owned(partition_frames(p), pa, PAGE_SIZE) ||
 	    ((check_tables[page / 64] | check_writable[page / 64]) & bit)) {
 		return false;
 	}

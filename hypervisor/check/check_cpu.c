@@ -14,10 +14,9 @@
 			 CR4_SMEP | CR4_SMAP)
 #define EXCEPTIONS	(BIT32(X86_EXC_DB) | BIT32(X86_EXC_AC) | BIT32(X86_EXC_MC))
 #define PIN_MUST	(PIN_EXT_INTR_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMIS | PIN_PREEMPTION_TIMER)
-#define PROC_MUST	(PROC_HLT_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | \
-			 PROC_CR8_LOAD_EXIT | PROC_CR8_STORE_EXIT | PROC_IO_BITMAPS | \
-			 PROC_MSR_BITMAPS | PROC_MONITOR_EXIT | PROC_SECONDARY | \
-			 PROC_TSC_OFFSETTING)
+#define PROC_MUST	(PROC_HLT_EXIT | PROC_MWAIT_EXIT | PROC_RDPMC_EXIT | PROC_CR8_LOAD_EXIT | \
+			 PROC_CR8_STORE_EXIT | PROC_IO_BITMAPS | PROC_MSR_BITMAPS | \
+			 PROC_MONITOR_EXIT | PROC_SECONDARY | PROC_TSC_OFFSETTING)
 #define PROC2_MUST	(PROC2_EPT | PROC2_VPID | PROC2_UNRESTRICTED | PROC2_WBINVD_EXIT)
 #define EXIT_MUST	(EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACK_INTR | EXIT_SAVE_PAT | \
 			 EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER)
@@ -50,6 +49,11 @@ static void vmcs(const struct vcpu *v, const struct percpu *pc)
 		{ vmread(VMCS_HOST_GS_BASE), (uintptr_t)pc, 0, "host GS base" },
 		{ vmread(VMCS_HOST_GDTR_BASE), (uintptr_t)pc->gdt, 0, "host GDTR" },
 		{ vmread(VMCS_HOST_TR_BASE), (uintptr_t)&pc->tss, 0, "host TR" },
+		{ vmread(VMCS_HOST_IDTR_BASE), (uintptr_t)idt, 0, "host IDTR" },
+		{ vmread(VMCS_HOST_CS_SELECTOR) | vmread(VMCS_HOST_SS_SELECTOR) << 16 |
+		  vmread(VMCS_HOST_TR_SELECTOR) << 32, 0x1800100008, 0, "host CS, SS, TR" },
+		{ vmread(VMCS_HOST_SYSENTER_CS) | vmread(VMCS_HOST_SYSENTER_EIP) |
+		  vmread(VMCS_HOST_SYSENTER_ESP), 0, 0, "host SYSENTER" },
 		{ vmread(VMCS_CR0_MASK), CR0_OURS, ~0ull, "CR0 mask" },
 		{ vmread(VMCS_CR4_MASK), CR4_OURS, ~0ull, "CR4 mask" },
 		{ vmread(VMCS_EXCEPTION_BITMAP), EXCEPTIONS, 0, "exception bitmap" },
@@ -102,10 +106,9 @@ void check_cpu_state(void)
 		{ rdmsr(MSR_IA32_EFER), EFER_NXE, ~0ull, "a CPU's EFER" },
 	};
 	const struct vmx_vcpu *current = pc->backend_current;
-	uint32_t i;
 
 	check_rules(own, ARRAY_SIZE(own), NULL, pc->index);
-	for (i = 0; i < pc->vcpu_count; i++) {
+	for (uint32_t i = 0; i < pc->vcpu_count; i++) {
 		const struct vcpu *v = pc->vcpus[i];
 		const struct vmx_vcpu *x = v->backend;
 		const struct svm_vcpu *y = v->backend;

@@ -7,8 +7,7 @@
 
 #include "check.h"
 
-#define PORTS		0x10000u
-#define PORTS_BEYOND	32u		/* an access at the last one */
+#define PORTS		(0x10000u + 32)	/* with what an access at the last one reaches */
 
 uint64_t check_ram;
 struct check_range check_last;
@@ -41,9 +40,8 @@ static void find_ram(const struct partition *p, uint64_t at)
 static bool channel_part(uint32_t which, uint64_t begin, uint64_t size)
 {
 	static uint64_t begins[3 * BOOT_MAX_CHANNELS], ends[3 * BOOT_MAX_CHANNELS];
-	uint32_t i;
 
-	for (i = 0; !ends[which] && i < ARRAY_SIZE(ends); i++) {
+	for (uint32_t i = 0; !ends[which] && i < ARRAY_SIZE(ends); i++) {
 		if (begin < ends[i] && begin + size > begins[i]) {
 			return false;
 		}
@@ -123,12 +121,11 @@ void check_guest_page(const struct partition *p, uint64_t at, uint64_t pa, uint6
 static bool may_port(const struct partition *p, uint32_t port)
 {
 	uint64_t owners = 0;
-	uint32_t i, k;
 
-	for (i = 0; i < partition_count; i++) {
+	for (uint32_t i = 0; i < partition_count; i++) {
 		const struct boot_port *r = partitions[i]->config->ports;
 
-		for (k = partitions[i]->config->port_count; k--; r++) {
+		for (uint32_t k = partitions[i]->config->port_count; k--; r++) {
 			owners |= port >= r->first && port <= r->last &&
 				  r->policy == BOOT_PORT_NATIVE ? BIT64(i) : 0;
 		}
@@ -163,15 +160,14 @@ static bool may_msr(uint32_t bit)
  * exit. [SDM3 "I/O-Bitmap Addresses"; APM2 "I/O Permissions Map"] */
 void check_permissions(const struct partition *p)
 {
-	const uint32_t bits = CHECK_VMX ? 4 * 8192 : 3 * 16384, all = PORTS + PORTS_BEYOND;
-	uint32_t bit;
+	const uint32_t bits = CHECK_VMX ? 4 * 8192 : 3 * 16384;
 
-	for (bit = 0; (bit = next_open(p->native_ports, bit, all)) < all; bit++) {
-		if (bit >= PORTS || !may_port(p, bit)) {
+	for (uint32_t bit = 0; (bit = next_open(p->native_ports, bit, PORTS)) < PORTS; bit++) {
+		if (!may_port(p, bit)) {
 			check_found("a port is open", p, bit, 0);
 		}
 	}
-	for (bit = 0; (bit = next_open(p->native_msrs, bit, bits)) < bits; bit++) {
+	for (uint32_t bit = 0; (bit = next_open(p->native_msrs, bit, bits)) < bits; bit++) {
 		if (!may_msr(bit)) {
 			check_found("an MSR is open", p, bit, 0);
 		}
@@ -191,12 +187,11 @@ uint64_t check_meaning(void)
 {
 	static struct boot_partition c;
 	uint64_t hash = 0xcbf29ce484222325ull;
-	uint32_t i, k;
 
-	for (i = 0; i < boot.partition_count; i++) {
+	for (uint32_t i = 0; i < boot.partition_count; i++) {
 		c = boot.partitions[i];
 		c.start_cr3 = c.start_rsi = c.start_gdt = 0;
-		for (k = 0; k < BOOT_MAX_REGIONS; k++) {
+		for (uint32_t k = 0; k < BOOT_MAX_REGIONS; k++) {
 			c.regions[k].hpa = 0;
 		}
 		mix(&hash, &c, sizeof(c));

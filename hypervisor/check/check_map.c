@@ -16,7 +16,6 @@
 #define NO_EXEC		BIT64(63)
 #define PIECE		512u		/* pages at most */
 #define DEVICES		0xfffffe8000000000ull	/* registers, in the hypervisor's map */
-#define DEVICES_END	(DEVICES + BIG_PAGE_SIZE)
 
 uint64_t *check_tables, *check_writable;
 
@@ -38,6 +37,15 @@ static uint32_t rights_of(enum check_user user, uint64_t e)
 {
 	return user == CHECK_AMD ? e >> 61 & 3 :
 	       CHECK_R | (e & CHECK_W) | (e & NO_EXEC ? 0 : CHECK_X);
+}
+
+/* Memory of a guest's is write-back, a device's uncached, whatever the guest's PAT says: what
+ * of a page is not so. [SDM3 "EPT and Memory Typing"; APM2 "Nested Paging and Memory Typing"] */
+static uint32_t type_of(uint64_t e)
+{
+	uint64_t not_wb = CHECK_VMX ? (e & 0x78) ^ 0x70 : e & 0x18;
+
+	return !not_wb ? 0 : not_wb == (CHECK_VMX ? 0x30 : 0x18) ? CHECK_UC : CHECK_BAD_TYPE;
 }
 
 /* Is it a page, at this level? AMD-Vi's say of which level the table is. */
@@ -70,7 +78,7 @@ static void own_page(uint64_t at, uint64_t pa, uint64_t size, uint32_t rights)
 		may = va < (uintptr_t)text_end ? CHECK_R | CHECK_X :
 		      va < (uintptr_t)rodata_end ? CHECK_R : may;
 		right = pa == boot.image_phys + in && size == PAGE_SIZE;
-	} else if (va >= DEVICES && va < DEVICES_END) {
+	} else if (va - DEVICES < BIG_PAGE_SIZE) {
 		right = pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size);
 	}
 	if (!right || (rights & ~may)) {
@@ -89,13 +97,15 @@ static void list(struct check_piece *l, uint64_t at, uint64_t pa, uint64_t size,
 	l->size += l->done ? 0 : size;
 }
 
-static void page_of(const struct check_scan *s, uint64_t at, uint64_t pa, uint64_t size,
+static void page_of(const struct check_scan *s, uint64_t at, uint64_t e, uint64_t size,
 		    uint32_t rights)
 {
-	if (s->user == CHECK_GUEST && !s->list) {
-		check_guest_page(s->p, at, pa, size, rights);
-	} else if (s->list) {
+	uint64_t pa = e & CHECK_ADDR & ~(size - 1);
+
+	if (s->list) {
 		list(s->list, at, pa, size, rights);
+	} else if (s->user == CHECK_GUEST) {
+		check_guest_page(s->p, at, pa, size, rights | type_of(e));
 	} else if (s->user == CHECK_OWN) {
 		own_page(at, pa, size, rights);
 	} else {
@@ -133,8 +143,8 @@ void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint
 	const uint64_t span = BIT64(12 + 9 * level);
 	/* those have a bit for each right, and are present by any */
 	const bool intel = s->user == CHECK_INTEL || (s->user == CHECK_GUEST && CHECK_VMX);
-	/* a small page of a guest's with all rights: most are, and then usual */
-	const uint64_t mask = intel ? CHECK_RWX : NO_EXEC | 3, all = intel ? CHECK_RWX : 3;
+	/* a small page of a guest's, write-back, with all rights: most are, and then usual */
+	const uint64_t mask = intel ? 0x7f : NO_EXEC | 0x1b, all = intel ? 0x77 : 3;
 	const struct partition *p = level || s->list || rights != CHECK_RWX ? NULL : s->p;
 	/* of the last tables the first pass needs no more than that they are */
 	uint32_t i = t && (level || !s->mark) ? 0 : 512, r;
@@ -154,7 +164,7 @@ void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint
 			}
 			check_scan(s, e & CHECK_ADDR, level - 1, at, r);
 		} else if (!s->mark) {
-			page_of(s, at, e & CHECK_ADDR & ~(span - 1), span, r);
+			page_of(s, at, e, span, r);
 		}
 	}
 }
@@ -164,11 +174,10 @@ void check_scan(const struct check_scan *s, uint64_t table, uint32_t level, uint
 void check_maps(bool mark)
 {
 	struct check_scan s = { .user = CHECK_OWN, .mark = mark, .owner = FRAME_HYPERVISOR };
-	uint32_t i;
 
 	check_scan(&s, read_cr3() & CHECK_ADDR, TOP, 0, CHECK_RWX);
 	s.user = CHECK_GUEST;
-	for (i = 0; i < partition_count; i++) {
+	for (uint32_t i = 0; i < partition_count; i++) {
 		s.p = partitions[i];
 		s.owner = partition_frames(s.p);
 		check_scan(&s, s.p->gpm_root.v, TOP, 0, CHECK_RWX);

@@ -174,6 +174,16 @@ void *paging_map_device(uint64_t pa, bool through);
 void *paging_window(uint64_t pa);
 void paging_trampoline(uint64_t pa, bool on);
 void desc_load(struct percpu *pc);
+
+struct idt_gate {
+	uint16_t offset0, selector;
+	uint8_t ist, type;
+	uint16_t offset1;
+	uint32_t offset2, reserved;
+};
+/* One for all CPUs; constant once the boot CPU has made it. */
+extern struct idt_gate idt[256];
+
 void cpu_start_all(const struct boot_info *bi);
 void cpu_stop_others(void);
 void start_overdue(uint64_t rip);

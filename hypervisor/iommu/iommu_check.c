@@ -76,10 +76,10 @@ bool check_device_memory(const struct partition *p, uint64_t at, uint64_t pa, ui
 			owners |= check_overlap(pa, size, r->hpa, r->size) ? BIT64(i) : 0;
 			given |= i == p->id && check_within(at, size, r->gpa, r->size) &&
 				 pa - r->hpa == at - r->gpa &&
-				 !(rights & ~check_rights(r->flags));
+				 !(rights & ~(check_rights(r->flags) | CHECK_UC));
 		}
 	}
-	return given && owners == BIT64(p->id) && !check_machine(pa, size) &&
+	return given && (rights & CHECK_UC) && owners == BIT64(p->id) && !check_machine(pa, size) &&
 	       (pa / PAGE_SIZE >= check_pages || check_owned(FRAME_NONE, pa, size));
 }
 

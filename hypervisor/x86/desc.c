@@ -25,12 +25,6 @@ struct trap_frame {
 	uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
-struct idt_gate {
-	uint16_t offset0, selector;
-	uint8_t ist, type;
-	uint16_t offset1;
-	uint32_t offset2, reserved;
-};
 _Static_assert(sizeof(struct idt_gate) == 16, "IDT gate");
 
 struct __attribute__((packed)) table_register {
@@ -41,8 +35,7 @@ struct __attribute__((packed)) table_register {
 extern const char idt_stubs[];
 void trap_handle(struct trap_frame *f);
 
-/* One for all CPUs; constant once the boot CPU has made it. */
-static struct idt_gate idt[256];
+struct idt_gate idt[256];
 
 static void idt_init(void)
 {

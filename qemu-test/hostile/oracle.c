@@ -88,12 +88,12 @@ static uint64_t image_sum(void)
 	struct __attribute__((packed)) {
 		uint16_t limit;
 		uint64_t base;
-	} idt, gdt;
+	} idtr, gdtr;
 	const uint64_t *idt_at, *gdt_at;
 
-	__asm__ volatile("sidt %0; sgdt %1" : "=m"(idt), "=m"(gdt));
-	idt_at = (const uint64_t *)idt.base;
-	gdt_at = (const uint64_t *)gdt.base;
+	__asm__ volatile("sidt %0; sgdt %1" : "=m"(idtr), "=m"(gdtr));
+	idt_at = (const uint64_t *)idtr.base;
+	gdt_at = (const uint64_t *)gdtr.base;
 	return mix(mix(mix(~0ull, image_start, rodata_end), idt_at,
 		       idt_at + IDT_WORDS), gdt_at,
 		   gdt_at + sizeof(this_cpu()->gdt) / 8);

@@ -4,275 +4,7 @@
  * host, a template, its child, channels. It holds; then one entry after the other is
  * broken by hand, and each is found, by name. Once with each vendor's entries.
  */
-#include <asm/prctl.h>
-#include <stdio.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "hv_fork.h"
-#include "hypervisor/check/check.h"
-#include "hypervisor/iommu/iommu_int.h"
-
-#define PAGE	"it reaches a page that is not its own, or with more rights"
-#define TWICE	"a page that another can write, too"
-#define TABLE	"a table is not memory of its owner's"
-#define USED	"a table is used twice"
-#define OWN	"the hypervisor maps what it should not"
-#define ADDR	0x000ffffffffff000ull
-#define NX	BIT64(63)
-
-#define HOST_CHANNEL	0xa0000000ull
-#define GUEST_CHANNEL	0xe4000000ull
-#define SECTION		(BIG_PAGE_SIZE + PAGE_SIZE)
-#define HOST_MMIO	0xb0000000ull
-#define TEXT		2u		/* pages of the image, then one of constants .. */
-#define IMAGE		5u		/* .. and data, so many in all */
-
-/* hypervisor.lds: where these end. */
-__asm__(".globl text_end, rodata_end\n"
-	".set text_end, 0xffffffff80002000\n"
-	".set rodata_end, 0xffffffff80003000\n");
-
-struct iommu_unit iommu_units[BOOT_MAX_IOMMUS];
-uint32_t iommu_unit_count;
-const struct iommu_ops *iommu_ops, iommu_vtd;
-uint64_t paging_cr3;
-static char said[256];
-static bool answers = true;
-static uint32_t looked[2];
-static uint64_t own_root, image;
-
-static struct pt_format ept = {
-	.table = 7, .present = 7, .leaf = BIT64(0) | BIT64(6), .large = BIT64(7),
-	.write = BIT64(1), .exec = BIT64(2), .cached = 6ull << 3,
-};
-static struct pt_format npt = {
-	.table = 7, .present = 1, .leaf = BIT64(0) | BIT64(2), .large = BIT64(7),
-	.write = BIT64(1), .no_exec = BIT64(63), .uncached = BIT64(3) | BIT64(4),
-};
-
-/* Bitmaps of MSRs: all exit, but FS_BASE. */
-uint8_t *msr_map(void)
-{
-	uint8_t *map = hpa_ptr(frame_boot(FRAME_HYPERVISOR, 2 * PAGE_SIZE, "MSRs"));
-
-	memset(map, 0xff, 2 * PAGE_SIZE);
-	if (hvm == &hvm_vmx) {
-		map[1024 + 0x100 / 8] &= 0xfe;
-	} else {
-		map[2048 + 0x100 / 4] &= 0xfc;
-	}
-	return map;
-}
-
-static void vcpu_ok(struct vcpu *v)
-{
-	(void)v;
-}
-
-static void copy(struct vcpu *v, const struct vcpu *from)
-{
-	(void)v;
-	(void)from;
-}
-
-static uint64_t reg_of(struct vcpu *v, enum vcpu_reg reg)
-{
-	(void)v;
-	(void)reg;
-	return 0;
-}
-
-const struct hvm_ops hvm_vmx = {
-	.gpm_format = &ept, .vcpu_init = vcpu_ok,
-	.vcpu_copy = copy, .vcpu_get = reg_of,
-};
-const struct hvm_ops hvm_svm = {
-	.gpm_format = &npt, .vcpu_init = vcpu_ok,
-	.vcpu_copy = copy, .vcpu_get = reg_of,
-};
-const struct hvm_ops *hvm = &FORMAT;
-
-void log_write(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof(said), fmt, ap);
-	va_end(ap);
-}
-
-enum hc_iommu iommu_state(void)
-{
-	return HC_IOMMU_NONE;
-}
-
-uint32_t read_device32(const volatile uint8_t *at)
-{
-	return *at;
-}
-
-uint64_t read_device64(const volatile uint8_t *at)
-{
-	return *at;
-}
-
-uint64_t read_cr3(void)
-{
-	return own_root;
-}
-
-uint64_t rdtsc(void)
-{
-	return fake.tsc += 100000;
-}
-
-void check_cpu_state(void)
-{
-	looked[this_cpu()->index]++;
-}
-
-void lapic_ipi(uint32_t apic_id, uint8_t vector)
-{
-	assert_int_equal(apic_id, cpus[1]->apic_id);
-	assert_int_equal(vector, VECTOR_CHECK);
-	if (answers) {
-		syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu[1]);
-		check_cpu();
-		syscall(SYS_arch_prctl, ARCH_SET_GS, &fake_cpu[0]);
-	}
-}
-
-/* --- looking and breaking ----------------------------------------------- */
-
-/* The words: "" if all is right. */
-static const char *look(void)
-{
-	struct guest_regs r;
-
-	assert_int_equal(check_query(&r), HC_OK);
-	assert_int_equal(r.rdi, strstr(said, "isolation holds") == NULL);
-	return r.rdi ? said : "";
-}
-
-static void finds(const char *words, const struct partition *p)
-{
-	const char *found = look();
-
-	if (!strstr(found, words) || (p && !strstr(found, p->config->name))) {
-		fail_msg("not \"%s\": \"%s\"", words, found);
-	}
-}
-
-/* With *e another value. */
-static void broken(uint64_t *e, uint64_t value, const char *words, const struct partition *p)
-{
-	uint64_t old = *e;
-
-	assert_int_not_equal(value, old);
-	*e = value;
-	finds(words, p);
-	*e = old;
-	assert_string_equal(look(), "");
-}
-
-static uint64_t *entry_of(uint64_t root, uint64_t at, int level)
-{
-	uint64_t *t = hpa_ptr(HPA(root));
-	int l;
-
-	for (l = 3; l > level; l--) {
-		uint64_t e = t[at >> (12 + 9 * l) & 511];
-
-		assert_true(e & 1 && !(e & BIT64(7)));
-		t = hpa_ptr(HPA(e & ADDR));
-	}
-	return &t[at >> (12 + 9 * level) & 511];
-}
-
-static uint64_t *entry(struct partition *p, uint64_t gpa, int level)
-{
-	return entry_of(p->gpm_root.v, gpa, level);
-}
-
-/* Small RAM: a page to be read, written and executed. */
-static uint64_t ram(uint64_t pa)
-{
-	return (*entry(linux_p, UNIT(2), 0) & ~ADDR) | pa;
-}
-
-static uint64_t large(uint64_t pa)
-{
-	return ram(pa) | BIT64(7);
-}
-
-static uint64_t exec(uint64_t e)
-{
-	return hvm == &hvm_vmx ? e | BIT64(2) : e & ~NX;
-}
-
-static uint64_t page_owned_by(uint32_t owner)
-{
-	uint64_t pa = 0x100000;
-
-	while (owner_of(pa) != owner) {
-		pa += PAGE_SIZE;
-	}
-	return pa;
-}
-
-/* --- the machine ---------------------------------------------------------- */
-
-static void own_map(uint64_t va, uint64_t pa, uint64_t bits)
-{
-	uint64_t *t = hpa_ptr(HPA(own_root));
-	int l;
-
-	for (l = 3; l > 0; l--) {
-		uint64_t *e = &t[va >> (12 + 9 * l) & 511];
-
-		*e = *e ? *e : frame_alloc(FRAME_HYPERVISOR, true).v | 3;
-		t = hpa_ptr(HPA(*e & ADDR));
-	}
-	t[va >> 12 & 511] = pa | bits;
-}
-
-static bool is_mapped(uint64_t pa)
-{
-	return (pa < 0xa0000 || pa >= 0x100000) &&
-	       (pa < image || pa >= image + IMAGE * PAGE_SIZE) &&
-	       (pa < MACHINE - 2 * MIB || pa >= MACHINE - MIB);
-}
-
-static int machine(void **state)
-{
-	uint64_t pa;
-
-	section_size = SECTION;
-	host_restarts = 1;
-	if (fork_machine(state)) {
-		return -1;
-	}
-	template(state);
-	put(forked(0), UNIT(1), 1);
-	(void)get(child[0]->vcpus[0], UNIT(2));
-	own_root = frame_alloc(FRAME_HYPERVISOR, true).v;
-	image = frame_alloc_run(FRAME_HYPERVISOR, BIG_PAGE_SIZE).v;
-	boot.image_phys = image;
-	boot.image_size = IMAGE * PAGE_SIZE;
-	for (pa = 0; pa < MACHINE; pa += PAGE_SIZE) {
-		if (is_mapped(pa)) {
-			own_map(DMAP_BASE + pa, pa, NX | 3);
-		}
-	}
-	for (pa = 0; pa < IMAGE; pa++) {
-		own_map(HV_IMAGE_BASE + pa * PAGE_SIZE, image + pa * PAGE_SIZE,
-			pa < TEXT ? 1 : pa == TEXT ? NX | 1 : NX | 3);
-	}
-	own_map(0xfffffe8000000000, 0xfee00000, NX | 0x1b);
-	check_init();
-	return 0;
-}
+#include "hv_isolation.h"
 
 /* --- what is found --------------------------------------------------------- */
 
@@ -291,9 +23,30 @@ static void first_look(void **state)
 	check_boot();
 }
 
+static uint64_t memory_type(void)
+{
+	return hvm == &hvm_vmx ? 0x70 : 0;
+}
+
+/* Each memory type but the right one, of which some are none; with EPT also the right one
+ * if the guest's PAT may make it another. */
+static void types(uint64_t *e, const struct partition *p, uint64_t right)
+{
+	uint64_t bits = hvm == &hvm_vmx ? 0x78 : 0x18, type;
+
+	assert_int_equal(*e & bits, right);
+	for (type = 0; type <= bits; type += 8) {
+		if (type != right) {
+			broken(e, (*e & ~bits) | type, PAGE, p);
+		}
+	}
+}
+
 static void pages(void **state)
 {
 	uint64_t *small = entry(linux_p, UNIT(2), 0), *big = entry(linux_p, UNIT(0), 1);
+	struct boot_partition *c = &boot.partitions[1];
+	uint8_t *owner;
 
 	(void)state;
 	broken(small, ram(*entry(host, 0x10000, 0) & ADDR), PAGE, linux_p);
@@ -314,8 +67,23 @@ static void pages(void **state)
 	broken(big, large(*entry(linux_p, UNIT(1), 1) & ADDR & ~BIG_PAGE_MASK), TWICE, linux_p);
 	broken(entry(linux_p, LINUX_RAM, 2), large(0), PAGE, linux_p);
 	broken(entry(linux_p, LINUX_RAM, 3), large(0), PAGE, linux_p);
-	/* what is loaded, with more rights */
+	/* what is loaded, with more rights, there and amid RAM */
 	broken(entry(host, 0x10000, 0), exec(*entry(host, 0x10000, 0)), PAGE, host);
+	c->regions[c->region_count++] = (struct boot_region){ UNIT(2) + 2 * PAGE_SIZE, 0,
+							      PAGE_SIZE, BOOT_MAP_WRITE, 0 };
+	check_last.of = NULL;
+	finds(PAGE, linux_p);
+	c->region_count--;
+	check_last.of = NULL;
+	assert_string_equal(look(), "");
+	/* one page of a large one is another's */
+	owner = (uint8_t *)&check_owners[(*big & ADDR) / PAGE_SIZE + 16 + 5];
+	*owner = FRAME_PARTITION0;
+	finds(PAGE, linux_p);
+	*owner = FRAME_PARTITION0 + 1;
+	types(small, linux_p, memory_type());
+	types(big, linux_p, memory_type());
+	types(entry(host, 0x10000, 0), host, memory_type());
 	if (hvm == &hvm_vmx) {
 		/* misconfigured, and what can be executed only */
 		broken(small, (*small & ~7ull) | 2, PAGE, linux_p);
@@ -339,6 +107,9 @@ static void tables(void **state)
 	broken(e, linux_p->gpm_root.v | 7, USED, linux_p);
 	broken(&linux_p->gpm_root.v, child[0]->gpm_root.v, TABLE, linux_p);
 	broken(entry(linux_p, LINUX_RAM, 3) + 1, *entry(linux_p, LINUX_RAM, 3), USED, linux_p);
+	/* the last partition's */
+	broken((uint64_t *)hpa_ptr(child[1]->gpm_root) + 511, page_owned_by(FRAME_FREE) | 7, TABLE,
+	       child[1]);
 }
 
 static void childs(void **state)
@@ -363,6 +134,7 @@ static void channels(void **state)
 	(void)state;
 	/* the state table, a section of either end */
 	e = entry(linux_p, GUEST_CHANNEL, 0);
+	types(e, linux_p, memory_type());
 	broken(e, *e | 2, PAGE, linux_p);
 	broken(e, exec(*e), PAGE, linux_p);
 	broken(e, (*e & ~ADDR) | theirs, PAGE, linux_p);
@@ -398,7 +170,9 @@ static void devices(void **state)
 
 	(void)state;
 	broken(e, *e + 2 * PAGE_SIZE, PAGE, host);
+	broken(e, *e + PAGE_SIZE, PAGE, host);
 	broken(e, exec(*e), PAGE, host);
+	types(e, host, hvm == &hvm_vmx ? 0x40 : 0x18);
 	broken(e + 2, e[1] + PAGE_SIZE, PAGE, host);
 	/* a large one, given; then it has something in it */
 	c->mmio[1] = (struct boot_region){ HOST_MMIO + BIG_PAGE_SIZE, 0xfe000000, BIG_PAGE_SIZE,
@@ -425,6 +199,35 @@ static void devices(void **state)
 	c->mmio[1].hpa = MACHINE - 2 * BIG_PAGE_SIZE;
 	*entry(host, HOST_MMIO + BIG_PAGE_SIZE, 1) ^= 0xfe000000 ^ c->mmio[1].hpa;
 	finds(PAGE, host);
+}
+
+/* A device reaches the pool, at its place, to its end. */
+static void pool(void **state)
+{
+	uint64_t pa = *entry(host, 0x10000, 0) & ADDR, at = 0x40000000;
+	const struct { uint64_t at, pa, size; bool right; } page[] = {
+		{ at, pa, PAGE_SIZE, true },
+		{ at, pa, 2 * PAGE_SIZE, false },
+		{ at + PAGE_SIZE, pa + PAGE_SIZE, PAGE_SIZE, false },
+		{ at + PAGE_SIZE, pa, PAGE_SIZE, false },
+		{ at - PAGE_SIZE, pa - PAGE_SIZE, PAGE_SIZE, false },
+	};
+
+	(void)state;
+	boot.dma = (struct boot_region){ at, pa, PAGE_SIZE, BOOT_MAP_WRITE, 0 };
+	assert_int_equal(owner_of(pa + PAGE_SIZE), FRAME_PARTITION0);
+	assert_string_equal(look(), "");
+	for (uint32_t i = 0; i < ARRAY_SIZE(page); i++) {
+		check_device_page(0, page[i].at, page[i].pa, page[i].size, 3);
+		if (page[i].right) {
+			check_boot();
+		} else {
+			assert_panics(check_boot());
+			assert_non_null(strstr(said, "a device reaches what is not the pool"));
+		}
+		assert_string_equal(look(), "");
+	}
+	memset(&boot.dma, 0, sizeof(boot.dma));
 }
 
 static void own(void **state)
@@ -490,11 +293,51 @@ static void bitmaps(void **state)
 	open_bit(map, 0x62, "a port is open");
 	c->ports[0] = (struct boot_port){ 0xcf8, 0xcff, BOOT_PORT_NATIVE };
 	open_bit(map, 0xcf8, "a port is open");
-	open_bit(map, 0xcfc, "a port is open");
+	for (i = 0xcfc; i < 0xd00; i++) {
+		open_bit(map, i, "a port is open");
+	}
 	c->port_count = 0;
 	for (i = 0; i < 8; i++) {
 		open_bit(linux_p->native_msrs, i * 4096 + 0x82, "an MSR is open");
 	}
+	/* beside SYSENTER's; AMD's have two bits each */
+	for (i = 0x173; i < 0x178; i += 4) {
+		open_bit(linux_p->native_msrs, hvm == &hvm_vmx ? i : 2 * i, "an MSR is open");
+	}
+	/* .. and beside the bases' */
+	for (i = 0xff; i < 0x104; i += 4) {
+		open_bit(linux_p->native_msrs, hvm == &hvm_vmx ? 8192 + i : 16384 + 2 * i,
+			 "an MSR is open");
+	}
+}
+
+/* --- the manifest's meaning ------------------------------------------------- */
+
+/* Who has what, where, with which rights changes it; which memory that is does not. */
+static void meaning(void **state)
+{
+	struct boot_partition *c = &boot.partitions[1];
+	uint64_t was = check_meaning();
+
+	(void)state;
+	c->regions[0].hpa ^= PAGE_SIZE;
+	c->start_cr3 ^= PAGE_SIZE;
+	assert_true(check_meaning() == was);
+	c->regions[0].hpa ^= PAGE_SIZE;
+	c->start_cr3 ^= PAGE_SIZE;
+	c->ports[0].last ^= 1;
+	assert_true(check_meaning() != was);
+	c->ports[0].last ^= 1;
+	boot.channels[boot.channel_count - 1].peer[1] ^= 1;
+	assert_true(check_meaning() != was);
+	boot.channels[boot.channel_count - 1].peer[1] ^= 1;
+	boot.channels[0].output_size ^= PAGE_SIZE;
+	assert_true(check_meaning() != was);
+	boot.channels[0].output_size ^= PAGE_SIZE;
+	boot.partition_count--;
+	assert_true(check_meaning() != was);
+	boot.partition_count++;
+	assert_true(check_meaning() == was);
 }
 
 /* --- the list ---------------------------------------------------------------- */
@@ -582,6 +425,8 @@ int main(void)
 		cmocka_unit_test(channels),
 		cmocka_unit_test(own),
 		cmocka_unit_test(bitmaps),
+		cmocka_unit_test(meaning),
+		cmocka_unit_test(pool),
 		cmocka_unit_test(list),
 		cmocka_unit_test(cpus_asked),
 		cmocka_unit_test(started_again),

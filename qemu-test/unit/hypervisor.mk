@@ -20,6 +20,7 @@ HV_UNIT += hv_irq
 HV_UNIT += hv_pci hv_pci_config
 HV_UNIT += hv_vtd hv_amdvi
 HV_UNIT += hv_hold hv_grow hv_scale hv_threads
+HV_UNIT += hv_check_cpu
 HV_UNIT += hv_isolation_vmx hv_isolation_svm hv_isolation_cost_svm
 UNIT_TESTS += $(HV_UNIT)
 
@@ -38,6 +39,7 @@ hv_exit_UNDER := core/exit.c
 hv_vcpu_UNDER := core/vcpu.c
 hv_vmcs_UNDER := vmx/vcpu.c x86/msr.c x86/cpuid.c x86/vlapic.c
 hv_check_UNDER := vmx/check.c
+hv_check_cpu_UNDER := check/check.c check/check_cpu.c
 hv_channel_UNDER := $(hv_memory_UNDER) core/channel.c
 hv_paging_UNDER := x86/paging.c
 hv_box_UNDER := box/box.c

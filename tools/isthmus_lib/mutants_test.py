@@ -12,6 +12,9 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(sys.path[0], "..", "qemu-test", "mutants"))
+
+import isolation  # noqa: E402
 
 from isthmus_lib import mutants  # noqa: E402
 from isthmus_lib.common import ROOT, Failure  # noqa: E402
@@ -82,6 +85,16 @@ class Parsing(unittest.TestCase):
             with open(os.path.join(ROOT, mutant.file),
                       encoding="utf-8") as f:
                 self.assertIsNotNone(mutant.applied(f.read()), str(mutant))
+
+    def test_those_that_are_booted_have_theirs(self):
+        text = {}
+        for name, _, file, old, new, *_ in isolation.MUTANTS:
+            if file not in text:
+                with open(os.path.join(ROOT, "hypervisor", file),
+                          encoding="utf-8") as f:
+                    text[file] = f.read()
+            self.assertEqual(text[file].count(old), 1, f"{file}: {name}")
+            self.assertNotEqual(old, new, name)
 
 
 class Table(unittest.TestCase):
