@@ -91,3 +91,6 @@ UNIT_TESTS += sockets sockets_own sockets_rules
 sockets_SRCS := qemu-test/unit/sockets_test.c $(SOCKETS_SRCS)
 sockets_rules_SRCS := qemu-test/unit/sockets_rules_test.c $(SOCKETS_SRCS)
 sockets_own_SRCS := qemu-test/unit/sockets_own_test.c $(SOCKETS_SRCS)
+
+UNIT_TESTS += host_seed
+host_seed_SRCS := qemu-test/unit/host_seed_test.c
