@@ -43,8 +43,9 @@ static void report(const struct black_box *found, const struct box_host *its)
 }
 
 /**
- * Looks at all places, and takes the first that can be had for this run. From here
- * on what console_write() gets is kept.
+ * Looks at all places, and takes the first that can be had for this run. So did the
+ * last run: what is behind its box has been guests' since. From here on what
+ * console_write() gets is kept.
  */
 void box_open(void)
 {
@@ -57,7 +58,7 @@ void box_open(void)
 		if (!memory_at(places[i], ROOM)) {
 			continue;
 		}
-		if (black_box_is(found, ROOM - BOX_HOST_SIZE)) {
+		if (boots == 0 && black_box_is(found, ROOM - BOX_HOST_SIZE)) {
 			report(found, its);
 			boots = found->boots;
 		}

@@ -34,6 +34,10 @@ boot_pci_stop_test_SRCS := qemu-test/unit/boot_pci_stop_test.c boot/pci.c boot/p
 boot_handoff_test_SRCS := qemu-test/unit/boot_handoff_test.c boot/pci_handoff.c boot/memmap.c
 boot_iommu_test_SRCS := qemu-test/unit/boot_iommu_test.c boot/iommu.c
 
+UNIT_TESTS += boot_box_test
+boot_box_test_SRCS := qemu-test/unit/boot_box_test.c boot/box.c proto/black_box.c
+boot_box_test_CFLAGS = $(boot_place_test_CFLAGS)
+
 UNIT_TESTS += boot_place_test
 boot_place_test_SRCS := qemu-test/unit/boot_place_test.c boot/files.c boot/partitions.c \
 	boot/elf.c boot/paging.c proto/black_box.c proto/sha256.c
