@@ -387,15 +387,16 @@ static hv_status_t pci_reset(const struct boot_pci *f)
 
 /**
  * The host partition's program has ended: what is its own reaches no memory, and so
- * interrupts nobody, until the next one asks for it. A unit that does not answer is
- * a panic.
+ * interrupts nobody, until the next one asks for it. What is in a reset reaches
+ * nothing already, and is not to be asked. A unit that does not answer is a panic.
  */
 void pci_stop(void)
 {
 	for (uint32_t i = 0; i < boot.pci_count; i++) {
 		const struct boot_pci *f = &boot.pci[i];
 
-		if ((f->flags & BOOT_PCI_OWNED) && pci_master(f, 0)) {
+		if ((f->flags & BOOT_PCI_OWNED) && !states[i].reset_until &&
+		    pci_master(f, 0)) {
 			panic("PCI function %#x cannot be stopped", f->address);
 		}
 	}

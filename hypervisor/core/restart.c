@@ -58,6 +58,7 @@ void restart_host(struct vcpu *v)
 		lock_drop(&p->lock);
 	}
 	p->gpm_epoch++;
+	p->pages_populated = 0;
 	for (at = 0; !channel_clear(p, &at);) {
 	}
 	for (uint32_t i = 0; i < p->config->region_count; i++) {

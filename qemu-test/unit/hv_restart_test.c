@@ -100,6 +100,7 @@ static void again(void)
 	assert_true(gpm_range_empty(host, GPA(ELSE)));
 	assert_true(is_loaded());
 	assert_true(owned(FRAME_FREE) + 2 * BIG_PAGE_PAGES > free);
+	assert_true(host->pages_populated <= owned(FRAME_PARTITION0));
 	check_accounts();
 	/* its device is there still */
 	assert_true(gpm_lookup(host, GPA(0xb0000000), &e) && e.present);
