@@ -73,6 +73,9 @@ enum linux_state linux_state(const struct guest *guest);
 bool linux_take_up(struct guest *guest);
 /* Whether it is to run, and what of it the next program has to know. */
 void linux_leave(struct guest *guest, bool wanted);
+/* It is on its way to be a template: a part of it may stand or be there, which the
+ * next program cannot go on with. Until said otherwise. From anywhere. */
+void linux_between(struct guest *guest, bool between);
 /* Linux has said that its agent serves us; since this start. */
 bool linux_ready(const struct guest *guest);
 void linux_set_ready(struct guest *guest);

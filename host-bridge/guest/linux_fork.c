@@ -25,6 +25,7 @@ const char *linux_freeze(struct guest *guest)
 	if (guest->child) {
 		return "is a child itself";
 	}
+	linux_between(guest, true);
 	do {
 		regs = (struct hc_regs){ .rdi = HC_FORK_FREEZE,
 					 .rsi = guest->want->id };
@@ -34,11 +35,13 @@ const char *linux_freeze(struct guest *guest)
 			loop_step(loop_now() + loop_ms_to_ticks(1));
 		}
 	} while (status == HC_EAGAIN && guest->state == LINUX_RUNNING);
+	linux_between(guest, false);
 	if (status != HC_OK) {
 		return "has ended meanwhile";
 	}
 	guest->state = LINUX_FROZEN;
 	guest->ready = false;
+	linux_leave(guest, true);
 	loop_timer_cancel(&guest->ready_timer);
 	if (guest->on_down) {
 		guest->on_down(guest->down_arg);

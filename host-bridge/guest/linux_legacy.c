@@ -15,7 +15,7 @@
 struct linux_left {
 	struct legacy head;		/* owner: its partition's id */
 	bool wanted;			/* to run, whatever becomes of it */
-	bool child, ready;
+	bool child, ready, between;
 	uint8_t io[LINUX_SAVE_IO];
 };
 
@@ -47,6 +47,14 @@ void linux_leave(struct guest *guest, bool wanted)
 	}
 }
 
+/** See linux.h. */
+void linux_between(struct guest *guest, bool between)
+{
+	if (guest->left) {
+		guest->left->between = between;
+	}
+}
+
 /* What it has of our making is as it has set it up. */
 static void go_on(struct guest *guest, enum linux_state state)
 {
@@ -63,8 +71,8 @@ static void go_on(struct guest *guest, enum linux_state state)
 /**
  * See linux.h. Once for each, after linux_init(); one that has crashed meanwhile, or
  * waits for an answer, is looked at, for its event may have come before there was
- * anybody to look. What was on its way to run, or to its end, is stopped; so is a
- * template's child: what it might have of files and network is not known any more.
+ * anybody to look. What was on its way to run, to be a template, or to its end, is
+ * stopped; so is a template's child: what it might have of files and network is not known any more.
  */
 bool linux_take_up(struct guest *guest)
 {
@@ -80,7 +88,7 @@ bool linux_take_up(struct guest *guest)
 	if (hc_query(HC_QUERY_STATE, guest->want->id, 0, &regs) != HC_OK) {
 		return false;
 	}
-	if (guest->left && !guest->left->child &&
+	if (guest->left && !guest->left->child && !guest->left->between &&
 	    (regs.rdi == HC_STATE_RUNNING || regs.rdi == HC_STATE_CRASHED ||
 	     regs.rdi == HC_STATE_FROZEN)) {
 		go_on(guest, regs.rdi == HC_STATE_FROZEN ? LINUX_FROZEN
@@ -91,5 +99,6 @@ bool linux_take_up(struct guest *guest)
 	guest->io.saved = guest->left ? guest->left->io : NULL;
 	guest->state = LINUX_RUNNING;	/* whatever it was in between */
 	(void)linux_stop(guest);
+	linux_between(guest, false);
 	return wanted;
 }

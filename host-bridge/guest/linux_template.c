@@ -125,7 +125,10 @@ const char *linux_template_give(const struct guest *guest, uint64_t gpa,
 const char *linux_template_begin(struct guest *guest)
 {
 	struct hc_regs regs = { 0 };
-	int64_t status = fork_call(HC_FORK_RESTORE, guest, 0, NULL, &regs);
+	int64_t status;
+
+	linux_between(guest, true);
+	status = fork_call(HC_FORK_RESTORE, guest, 0, NULL, &regs);
 
 	while (status == HC_EAGAIN) {	/* they may be on our CPU */
 		loop_step(loop_now() + loop_ms_to_ticks(1));
@@ -151,6 +154,8 @@ void linux_template_end(struct guest *guest, const struct linux_save *s)
 	linux_io_restore(&guest->io, s->io);
 	guest->state = LINUX_FROZEN;
 	guest->ready = guest->child = false;
+	linux_leave(guest, false);
+	linux_between(guest, false);
 }
 
 /** See linux_template.h. */
@@ -158,4 +163,5 @@ void linux_template_drop(struct guest *guest)
 {
 	guest->state = LINUX_FROZEN;	/* as far as stopping goes */
 	(void)linux_stop(guest);
+	linux_between(guest, false);
 }

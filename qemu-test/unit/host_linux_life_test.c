@@ -44,6 +44,9 @@ static struct {
  * HC_EAGAIN. */
 static int64_t fork_status;
 static unsigned unparked;
+/* What outlives a program; here the test, too, for its objects stay. As it was when a
+ * Linux was being frozen. */
+static uint8_t memory[8 * MIB], meanwhile[sizeof(memory)];
 static uint64_t events;
 static struct hc_ioreq *access;
 
@@ -93,6 +96,7 @@ int64_t hypercall(enum hypercall nr, struct hc_regs *regs)
 		return seen[regs->rdi].children ? HC_EBUSY : HC_OK;
 	case HC_FORK:
 		if (regs->rdi == HC_FORK_FREEZE) {
+			memcpy(meanwhile, memory, sizeof(memory));
 			seen[regs->rsi].freezes++;
 			return unparked > 0 ? unparked--, HC_EAGAIN :
 					      fork_status;
@@ -371,9 +375,6 @@ static void a_child_lives_once(void **state)
 	assert_true(linux_stop(&guest[1]));
 }
 
-/* What outlives a program; here the test, too, for its objects stay. */
-static uint8_t memory[8 * MIB];
-
 /* There is no next program any more. */
 static void forget_all(void)
 {
@@ -439,6 +440,46 @@ static void another_program_follows(void **state)
 	linux_init(&third[1], &config, &config.guests[1], true);
 	assert_false(linux_take_up(&third[1]));
 	forget_all();
+}
+
+/* The program ends while one is being frozen, of which some vCPUs may stand for good; and
+ * when it is frozen. */
+static void half_a_template(void **state)
+{
+	static struct guest others[3];	/* each is made once */
+
+	(void)state;
+	for (unsigned done = 0; done < 2; done++) {
+		struct guest *next = &others[done];
+
+		legacy_init(memory, sizeof(memory), 0);
+		linux_stop(&guest[0]);
+		assert_true(linux_take_up(&guest[0]));
+		assert_true(linux_start(&guest[0]));
+		linux_set_ready(&guest[0]);
+		unparked = 2;
+		assert_null(linux_freeze(&guest[0]));
+		seen[1].frozen = done != 0;
+		seen[1].stops = 0;
+		if (!done) {
+			memcpy(memory, meanwhile, sizeof(memory));
+		}
+		legacy_init(memory, sizeof(memory), 1);
+		linux_init(next, &config, &config.guests[0], true);
+		assert_int_equal(linux_take_up(next), !done);
+		assert_int_equal(linux_state(next), done ? LINUX_FROZEN : LINUX_STOPPED);
+		assert_int_equal(seen[1].stops, !done);
+		/* it is no longer between, for the one after that */
+		if (!done) {
+			assert_true(linux_start(next));
+			legacy_init(memory, sizeof(memory), 2);
+			linux_init(&others[2], &config, &config.guests[0], true);
+			assert_false(linux_take_up(&others[2]));
+			assert_int_equal(linux_state(&others[2]), LINUX_RUNNING);
+		}
+		seen[1].frozen = false;
+		forget_all();
+	}
 }
 
 /* That Linux writes to its scratch register. */
@@ -545,6 +586,7 @@ int main(void)
 		cmocka_unit_test_setup(a_template_stays, setup),
 		cmocka_unit_test_setup(a_child_lives_once, setup),
 		cmocka_unit_test_setup(another_program_follows, setup),
+		cmocka_unit_test_setup(half_a_template, setup),
 		cmocka_unit_test_setup(each_goes_on_with_its_own, setup),
 		cmocka_unit_test_setup(the_first_program, setup),
 	};
