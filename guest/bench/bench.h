@@ -51,5 +51,10 @@ bool net_run(const char *address, int first, const char *figure);
 bool files_touch_memory(const char *dir);
 /* Writes back and forgets what Linux keeps of files, names and attributes. */
 bool files_cold(void);
+/* Waits until Linux has given memory back for what it has forgotten: inodes and
+ * names go when RCU's time has come, some clock ticks later, hundreds of them in
+ * one go, at the cost of whoever is at work then. The end of an AIO context comes
+ * behind them there, and is waited for. False with errno. */
+bool files_freed(void);
 
 #endif

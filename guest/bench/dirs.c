@@ -263,7 +263,8 @@ static bool make_db(struct phase_place *place)
 	place->file = open(named("db"), O_RDWR | O_CREAT, 0644);
 	return place->file >= 0 &&
 	       write(place->file, bench_buffer, DB_PAGES * PAGE) ==
-	       (ssize_t)(DB_PAGES * PAGE) && fdatasync(place->file) == 0;
+	       (ssize_t)(DB_PAGES * PAGE) && fdatasync(place->file) == 0 &&
+	       files_freed();
 }
 
 /* A transaction with a rollback journal: pages kept, then written. */

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/aio_abi.h>
 
 #include "bench.h"
 
@@ -50,6 +52,14 @@ bool files_cold(void)
 	ok = f >= 0 && write(f, "3", 1) == 1;
 	close(f);
 	return ok;
+}
+
+bool files_freed(void)
+{
+	aio_context_t context = 0;
+
+	return syscall(SYS_io_setup, 1, &context) == 0 &&
+	       syscall(SYS_io_destroy, context) == 0;
 }
 
 static bool open_new(struct phase_place *place)
@@ -193,7 +203,7 @@ static bool forget_names(struct phase_place *place)
 {
 	struct stat st;
 
-	return create_small(place) && files_cold() &&
+	return create_small(place) && files_cold() && files_freed() &&
 	       stat(large(place), &st) == 0;
 }
 
