@@ -120,6 +120,15 @@ int fuse_again_turn(struct fuse_request *r, bool changes)
 	return 0;
 }
 
+/** What is answered now belongs to the transaction that runs: the request's last turn
+ * may be over, and others' have been since. */
+void fuse_again_changed(struct fuse_request *r)
+{
+	if (r->session->server->turns != NULL) {
+		r->session->server->change = volume_transaction(r->vol);
+	}
+}
+
 /** All that was done before the request becomes lasting; or what was done to a file,
  * if ino is not 0, with or without more. As above. */
 int fuse_again_sync(struct fuse_request *r, uint32_t ino)

@@ -317,6 +317,9 @@ static void write_end(struct fuse_conn *conn)
 			return;
 		}
 	}
+	if (w->error != 0 && w->count > 0) {
+		fuse_again_changed(&w->r);	/* the rest was no turn of ours */
+	}
 	fuse_write_end(&w->r, w->ino, w->count, w->error);
 	fuse_again_end(again);
 }

@@ -60,6 +60,15 @@ static void kept_renew(struct fuse_session *s, unsigned i)
 	s->kept[i] = kept;
 }
 
+static void kept_drop(struct fuse_kept *kept)
+{
+	free(kept->big);
+	kept->big = NULL;
+	legacy_drop(LEGACY_ANSWER, kept->left);
+	kept->left = NULL;
+	kept->unique = 0;
+}
+
 /* Sends it again, when others know what it means for them. */
 static void kept_send(struct fuse_session *s, unsigned i,
 		      const struct fuse_in_header *in)
@@ -82,7 +91,12 @@ static void kept_send(struct fuse_session *s, unsigned i,
 	s->server->change = 0;
 	if (!fuse_later_reply(&r, &seg, 1, list, 0)) {
 		fuse_cut_off(s);
+		return;
 	}
+	/* It will have a place of its own, as the newest: not two. */
+	kept_drop(kept);
+	kept_renew(s, i);
+	s->kept_next = (s->kept_next + FUSE_CHANNEL_OUT_MAX - 1) % FUSE_CHANNEL_OUT_MAX;
 }
 
 /** Sends the answer that is kept for a request again. Whether there is one. */
@@ -101,10 +115,6 @@ bool fuse_kept_send(struct fuse_session *s, const struct fuse_in_header *in)
 void fuse_kept_end(struct fuse_session *s)
 {
 	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
-		free(s->kept[i].big);
-		s->kept[i].big = NULL;
-		legacy_drop(LEGACY_ANSWER, s->kept[i].left);
-		s->kept[i].left = NULL;
-		s->kept[i].unique = 0;
+		kept_drop(&s->kept[i]);
 	}
 }

@@ -304,6 +304,7 @@ bool fuse_later_known(const struct fuse_session *s, uint64_t unique);
 
 /* fuse_again.c: requests that wait for blocks */
 int fuse_again_turn(struct fuse_request *r, bool changes);
+void fuse_again_changed(struct fuse_request *r);
 int fuse_again_sync(struct fuse_request *r, uint32_t ino);
 int fuse_again_put(struct fuse_request *r, const void *body, uint32_t len);
 void fuse_again_end(struct fuse_again *again);

@@ -305,6 +305,93 @@ static void caches_are_told_again(void **state)
 	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
 }
 
+/* A WRITE finds the disk full in the middle; while the last of its data comes another
+ * Linux asks for something. What it has written is as little there, if it never became
+ * lasting, as any other change. */
+static void a_short_write_is_done_anew(void **state)
+{
+	static uint8_t data[FUSE_CHANNEL_DATA_MAX];
+	struct fuse_write_in in = { .size = sizeof(data) };
+	uint32_t size = sizeof(data);
+	struct fuse_attr attr;
+	uint64_t node, fh;
+
+	(void)state;
+	mount_it(&b, 78);
+	GO(make_file(&a, ROOT_ID, "w", &node, &fh), 0);
+	f.vol->dev->transaction = CHANGE + 1;
+	for (; size == sizeof(data); in.offset += size) {
+		begin(&a, FUSE_WRITE, node);
+		put_bytes(&a, &in, sizeof(in));
+		put_bytes(&a, data, sizeof(data));
+		memcpy(a.request, &a.len, sizeof(a.len));
+		GO(feed(&a, a.request, a.len - 1), 0);
+		GO(getattr(&b, ROOT_ID, &attr), 0);
+		GO(feed(&a, a.request + a.len - 1, 1), 0);
+		GO(a.reply_unique, a.unique);
+		GO(a.error, 0);
+		size = ((const struct fuse_write_out *)a.reply)->size;
+	}
+	assert_in_range(size, 1, sizeof(data) - 1);
+	crash(CHANGE + 1);
+	assert_true(session(77)->kept_next > 0);
+	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		assert_int_not_equal(session(77)->kept[i].unique, a.unique);
+	}
+}
+
+/* As many answers as there may be are lost, and some are asked for again before another
+ * Linux has heard what it was owed: none takes another one's place. */
+static void answers_have_one_place_each(void **state)
+{
+	uint64_t node, fh, theirs, told, first;
+	struct fuse_in_header in = { .opcode = FUSE_LOOKUP, .nodeid = ROOT_ID };
+	bool there[FUSE_CHANNEL_OUT_MAX] = { false };
+
+	(void)state;
+	mount_it(&b, 78);
+	GO(make_file(&a, ROOT_ID, "c", &node, &fh), 0);
+	theirs = lookup_id(&b, ROOT_ID, "c");
+	told = b.told;
+	begin(&a, FUSE_WRITE, node);
+	put_bytes(&a, &(struct fuse_write_in){ .size = 1 },
+		  sizeof(struct fuse_write_in));
+	put_bytes(&a, "x", 1);
+	GO(say(&a), 0);
+	assert_true(b.told > told && theirs != 0);
+	told = b.told;
+	obey();
+	first = a.unique + 2;
+	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		GO(lookup_id(&a, ROOT_ID, "c"), node);
+		GO(a.unique, first + 2 * i);
+	}
+	b.done = told - 1;		/* it has not done it, by what it said last */
+	session(78)->notices.done = b.done;
+	fuse_legacy_count(session(78));
+	crash(CHANGE + 1);
+	GO(back(&b, b.done), FUSE_CHANNEL_RESUMED);
+	GO(back(&a, a.done), FUSE_CHANNEL_RESUMED);
+	/* out of their order, and each but once, as Linux does */
+	for (unsigned i = 0; i < 40; i++) {
+		in.unique = first + 2 * ((i * 37) % FUSE_CHANNEL_OUT_MAX);
+		assert_true(fuse_later_known(session(77), in.unique) ||
+			    fuse_kept_send(session(77), &in));
+	}
+	if (session(77)->later == NULL) {
+		fail_msg("b is owed nothing");
+	}
+	obey();
+	assert_null(session(77)->later);
+	for (unsigned i = 0; i < FUSE_CHANNEL_OUT_MAX; i++) {
+		uint64_t at = (session(77)->kept[i].unique - first) / 2;
+
+		assert_in_range(at, 0, FUSE_CHANNEL_OUT_MAX - 1);
+		assert_false(there[at]);
+		there[at] = true;
+	}
+}
+
 /* A file that is forgotten and looked up again: the program that would have done both
  * ends, and they come to the next one in the other order. */
 static void looked_up_before_forgotten(void **state)
@@ -454,6 +541,10 @@ int main(void)
 						end_all),
 		cmocka_unit_test_setup_teardown(locks_stay, begin_all, end_all),
 		cmocka_unit_test_setup_teardown(caches_are_told_again,
+						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(a_short_write_is_done_anew,
+						begin_all, end_all),
+		cmocka_unit_test_setup_teardown(answers_have_one_place_each,
 						begin_all, end_all),
 		cmocka_unit_test_setup_teardown(looked_up_before_forgotten,
 						begin_all, end_all),
