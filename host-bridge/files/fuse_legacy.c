@@ -64,7 +64,9 @@ void fuse_legacy_begin(struct fuse_session *s)
 	for (unsigned i = 0; server->leaves && i < server->peer_count; i++) {
 		if (server->peers[i].peer == s->peer) {
 			new.left.head.owner = server->peers[i].number;
-			new.left.number = ++server->left_number;
+			/* the low bits are the peer's: for its share */
+			new.left.number = ++server->left_number * LEGACY_SHARERS +
+					  server->peers[i].number % LEGACY_SHARERS;
 			s->left = legacy_add(LEGACY_SESSION, &new);
 		}
 	}
@@ -362,10 +364,11 @@ void fuse_server_peer(struct fuse_server *server, const void *peer,
 	if (server->peer_count < FUSE_PEERS) {
 		server->peers[server->peer_count++] =
 			(struct fuse_peer){ peer, number };
+		legacy_share(server->peer_count);
 	}
 	while ((left = legacy_next(LEGACY_SESSION, left)) != NULL) {
-		if (left->number > server->left_number) {
-			server->left_number = left->number;
+		if (left->number / LEGACY_SHARERS > server->left_number) {
+			server->left_number = left->number / LEGACY_SHARERS;
 		}
 		if (left->head.owner == number) {
 			take_session(server, peer, left);

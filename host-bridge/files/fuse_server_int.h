@@ -205,7 +205,8 @@ struct fuse_server {
 	bool leaves;
 	struct fuse_peer peers[FUSE_PEERS];
 	unsigned peer_count;
-	uint32_t left_number;		/* of the last session */
+	uint32_t left_number;		/* of the last session, without the
+					 * peer's */
 	uint32_t change;		/* what is done now belongs to this
 					 * transaction; 0: to none */
 	struct fuse_later_reply *lasting_first;

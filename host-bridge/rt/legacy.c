@@ -34,6 +34,8 @@ struct head {
 static struct head *head;		/* NULL: there is none */
 static uint8_t *arrays[LEGACY_KINDS];
 static struct legacy *unused[LEGACY_KINDS];	/* chained in their places */
+static uint32_t used[LEGACY_KINDS], taken[LEGACY_KINDS][LEGACY_SHARERS];
+static uint32_t sharing = 1;
 static uint64_t lives;
 static char said[SAID];
 
@@ -53,9 +55,28 @@ static void set_owner(struct legacy *record, uint32_t owner)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* One more of that owner's, or one less. */
+static void tally(enum legacy_kind kind, uint32_t owner, int by)
+{
+	used[kind] += (uint32_t)by;
+	taken[kind][owner % LEGACY_SHARERS] += (uint32_t)by;
+}
+
+/* Whoever has less than a share gets it: the others together leave so much. */
+static bool has_room(enum legacy_kind kind, uint32_t owner)
+{
+	uint32_t left = kinds[kind].most - used[kind];
+	uint32_t share = kinds[kind].most / sharing;
+
+	return left > 0 && (taken[kind][owner % LEGACY_SHARERS] < share ||
+			    left > share * (sharing - 1));
+}
+
 /* What is there of one kind: all that is not in use is free. */
 static void take_up(enum legacy_kind kind)
 {
+	used[kind] = 0;
+	memset(taken[kind], 0, sizeof(taken[kind]));
 	if (head->high[kind] > kinds[kind].most) {
 		head->high[kind] = 0;
 	}
@@ -65,6 +86,8 @@ static void take_up(enum legacy_kind kind)
 		if (record->owner == 0) {
 			*chain(record) = unused[kind];
 			unused[kind] = record;
+		} else {
+			tally(kind, record->owner, 1);
 		}
 	}
 }
@@ -78,6 +101,7 @@ void legacy_init(void *memory, uint64_t size, uint64_t ended)
 	uint8_t *at;
 
 	head = NULL;
+	sharing = 1;
 	lives = ended;
 	said[0] = '\0';
 	if (memory == NULL) {
@@ -110,6 +134,12 @@ bool legacy_on(void)
 	return head != NULL;
 }
 
+/** See legacy.h. */
+void legacy_share(uint32_t sharers)
+{
+	sharing = sharers < 1 ? 1 : sharers < LEGACY_SHARERS ? sharers : LEGACY_SHARERS;
+}
+
 uint64_t legacy_lives(void)
 {
 	return lives;
@@ -121,7 +151,7 @@ void *legacy_add(enum legacy_kind kind, const void *record)
 	const struct legacy *from = record;
 	struct legacy *to = unused[kind];
 
-	if (head == NULL) {
+	if (head == NULL || !has_room(kind, from->owner)) {
 		return NULL;
 	}
 	if (to != NULL) {
@@ -137,6 +167,7 @@ void *legacy_add(enum legacy_kind kind, const void *record)
 	       (const uint8_t *)from + sizeof(from->owner),
 	       kinds[kind].size - sizeof(from->owner));
 	set_owner(to, from->owner);
+	tally(kind, from->owner, 1);
 	return to;
 }
 
@@ -146,6 +177,7 @@ void legacy_drop(enum legacy_kind kind, void *record)
 	struct legacy *gone = record;
 
 	if (gone != NULL) {
+		tally(kind, gone->owner, -1);
 		set_owner(gone, 0);
 		*chain(gone) = unused[kind];
 		unused[kind] = gone;

@@ -16,7 +16,8 @@
 
 /* Begins each record. */
 struct legacy {
-	uint32_t owner;			/* whose it is; 0: nobody's */
+	uint32_t owner;			/* whose it is; 0: nobody's. Its low bits
+					 * say of whose share */
 	uint32_t change;		/* the transaction that it belongs to; 0:
 					 * to none */
 };
@@ -45,7 +46,12 @@ void legacy_init(void *memory, uint64_t size, uint64_t ended);
 bool legacy_on(void);
 /* Programs that have ended before this one, since the machine's start. */
 uint64_t legacy_lives(void);
-/* Copies a record, which is there when this returns. NULL: there is no room. */
+/* So many share the room for each kind, LEGACY_SHARERS at most: what each can have
+ * at least nobody else can have. Before it is said, one has all. */
+#define LEGACY_SHARERS		16u
+void legacy_share(uint32_t sharers);
+/* Copies a record, which is there when this returns. NULL: there is no room, or none
+ * of that share. */
 void *legacy_add(enum legacy_kind kind, const void *record);
 /* It is not there any more. NULL is nothing. */
 void legacy_drop(enum legacy_kind kind, void *record);

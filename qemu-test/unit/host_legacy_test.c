@@ -12,6 +12,7 @@
 #include "host-bridge/rt/legacy.h"
 
 #define SIZE	0x800000u
+#define OPENS	16384u		/* as many as there may be */
 
 struct open_record {
 	struct legacy head;
@@ -144,10 +145,56 @@ static void settles(void **state)
 	}
 }
 
+/* Whoever takes all that can be had leaves the others their shares, through one record's
+ * owner or through many, and in the next program, too. */
+static void shares(void **state)
+{
+	unsigned n[LEGACY_SHARERS] = { 0 };
+	void *last = NULL, *before = NULL, *r;
+
+	(void)state;
+	legacy_share(3);
+	/* 1, 17, 33 .. */
+	while ((r = put(16 * (n[1] % 16) + 1, 1, 0)) != NULL) {
+		before = last;
+		last = r;
+		n[1]++;
+	}
+	assert_in_range(n[1], OPENS / 3, OPENS - 2 * (OPENS / 3));
+	while (put(2, 2, 0) != NULL) {
+		n[2]++;
+	}
+	assert_in_range(n[2], OPENS / 3, OPENS - n[1] - OPENS / 3);
+	legacy_init(memory, SIZE, 1);
+	legacy_share(3);
+	assert_null(put(1, 1, 0));
+	assert_null(put(2, 2, 0));
+	while (put(3, 3, 0) != NULL) {
+		n[3]++;
+	}
+	assert_in_range(n[3], OPENS / 3, OPENS);
+	assert_int_equal(count(), OPENS);
+	/* what is given back is had again, by whom it was; the one beyond its share is not */
+	legacy_drop(LEGACY_OPEN, last);
+	legacy_drop(LEGACY_OPEN, before);
+	assert_null(put(2, 2, 0));
+	assert_non_null(put(1, 1, 0));
+	assert_null(put(1, 1, 0));
+	/* one alone has all */
+	legacy_init(memory, SIZE, 2);
+	last = NULL;
+	while ((last = legacy_next(LEGACY_OPEN, last)) != NULL) {
+		legacy_drop(LEGACY_OPEN, last);
+	}
+	for (n[0] = 0; put(5, 5, 0) != NULL; n[0]++) {
+	}
+	assert_int_equal(n[0], OPENS);
+}
+
 static void is_bounded(void **state)
 {
 	const uint8_t next[LEGACY_LOCK_SIZE] = { 9, 9, 9, 9, 9, 9, 9, 9 };
-	const void *lock = legacy_add(LEGACY_LOCK, next);
+	const void *lock = legacy_add(LEGACY_LOCK, next), *first;
 	unsigned n = 0;
 
 	(void)state;
@@ -157,9 +204,15 @@ static void is_bounded(void **state)
 	assert_int_equal(count(), n);
 	assert_true(n >= 10000);
 	assert_memory_equal(lock, next, sizeof(next));
-	legacy_drop(LEGACY_OPEN, legacy_next(LEGACY_OPEN, NULL));
+	for (unsigned i = 0; i < 3; i++) {
+		legacy_drop(LEGACY_OPEN, legacy_next(LEGACY_OPEN, NULL));
+	}
+	first = put(2, 0, 0);
+	assert_non_null(first);
+	assert_ptr_not_equal(put(2, 0, 0), first);
 	assert_non_null(put(2, 0, 0));
 	assert_null(put(2, 0, 0));
+	assert_int_equal(count(), n);
 	/* what is damaged is no record */
 	memset(memory + 8, 0xff, 64);
 	legacy_init(memory, SIZE, 1);
@@ -184,6 +237,7 @@ int main(void)
 						end),
 		cmocka_unit_test_setup_teardown(settles, begin, end),
 		cmocka_unit_test_setup_teardown(is_bounded, begin, end),
+		cmocka_unit_test_setup_teardown(shares, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
