@@ -217,10 +217,11 @@ static void keep_others(void)
 		{ 0xc0000084, 0x5ec4e75e }, { 0xc0000102, 0x7ec4e75ec4e8 },
 		{ 0xc0000103, 0x5ec4e75e }, { 0x277, 0x0007040600070406 },
 	};
-	uint64_t was[sizeof(msrs) / sizeof(msrs[0])];
+	enum { MSRS = sizeof(msrs) / sizeof(msrs[0]) };
+	uint64_t was[MSRS];
 	uint32_t wrong = 0, r[4];
 
-	for (uint32_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+	for (uint32_t i = 0; i < MSRS; i++) {
 		was[i] = rdmsr(msrs[i].number);
 		wrmsr(msrs[i].number, msrs[i].value);
 	}
@@ -231,11 +232,16 @@ static void keep_others(void)
 		get_cpuid(0, 0, r);
 		for (volatile uint32_t k = 0; k < 500; k++) {
 		}
+		/* again, in any instant of others' rounds */
+		for (uint32_t k = 0; i % 16 == 0 && k < MSRS; k++) {
+			wrong += rdmsr(msrs[k].number) != msrs[k].value;
+			wrmsr(msrs[k].number, msrs[k].value);
+		}
 	}
 	wrong += dr0_get() != SECRET >> 20;
 	wrong += dr3_get() != SECRET >> 21;
 	wrong += cr2_get() != SECRET;
-	for (uint32_t i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+	for (uint32_t i = 0; i < MSRS; i++) {
 		wrong += rdmsr(msrs[i].number) != msrs[i].value;
 		wrmsr(msrs[i].number, was[i]);
 	}
