@@ -225,7 +225,7 @@ static void check_template(void)
 
 	memcpy(&s, w.opened, sizeof(s));
 	MUST(s.crc == first_sum(w.opened));
-	MUST(w.begun && s.ram == w.ram && s.vcpus == w.vcpus &&
+	MUST(w.begun && !w.between && s.ram == w.ram && s.vcpus == w.vcpus &&
 	     w.written_count == 2 * w.vcpus);
 	MUST(sum(&s, w.written, &w.given, 0, &count) == s.data_crc &&
 	     count == s.pages);
@@ -279,7 +279,7 @@ static void restore(void)
 		check_template();
 		linux_stop(&w.guest);
 	}
-	MUST(w.given.count == 0 && !w.begun);
+	MUST(w.given.count == 0 && !w.begun && !w.between);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -349,6 +349,17 @@ bool linux_give(const struct guest *g, uint64_t gpa, const uint8_t *data,
 	return !fail();
 }
 
+void linux_leave(struct guest *g, bool wanted)
+{
+	MUST(w.restoring && g->state == LINUX_FROZEN && !wanted);
+}
+
+void linux_between(struct guest *g, bool between)
+{
+	(void)g;
+	w.between = between;
+}
+
 bool linux_stop(struct guest *g)
 {
 	MUST(w.restoring && g->state == LINUX_FROZEN);
@@ -396,14 +407,14 @@ static int64_t fork_call(struct hc_regs *r)
 		MUST(!w.restoring);
 		return read_call(r);
 	case HC_FORK_RESTORE:
-		MUST(w.restoring && !w.begun);
+		MUST(w.restoring && !w.begun && w.between);
 		w.begun = true;
 		return w.again > 0 ? HC_EAGAIN : fail() ? HC_EBUSY : HC_OK;
 	case HC_FORK_FREEZE:
 		MUST(w.restoring && w.begun && w.again > 0);
 		return --w.again > 0 ? HC_EAGAIN : HC_OK;
 	default:
-		MUST(r->rdi == HC_FORK_WRITE && w.begun && w.again == 0);
+		MUST(r->rdi == HC_FORK_WRITE && w.begun && w.between && w.again == 0);
 		MUST(n != r->rdx && n < 2 * w.vcpus && n == w.written_count);
 		MUST(w.now - r->r8 <= LONG_AGO * HZ);
 		memcpy(w.written[w.written_count++], (const void *)r->r10, PAGE);

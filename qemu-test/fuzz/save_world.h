@@ -41,7 +41,7 @@ extern struct save_world {
 	uint8_t written[OWN_MAX][PAGE];
 	uint32_t written_count;
 	uint8_t opened[PAGE];		/* the first page, as it was read */
-	bool restoring, begun;
+	bool restoring, begun, between;
 	/* What is where that is. */
 	uint64_t ram, start, now, zero_ns, now_ns;
 	uint32_t vcpus;
